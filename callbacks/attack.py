@@ -1,0 +1,255 @@
+"""Measure attack success rates at the end of each epoch, without disturbing training."""
+
+from __future__ import annotations
+
+import math
+import random
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from tqdm import tqdm
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
+
+from hf_robust.attacks import (
+    Attack,
+    Example,
+    Plans,
+    Victim,
+    attack_dataset,
+    attack_key,
+    journal_seconds,
+    require_candidates,
+    weights_hash,
+)
+from hf_robust.metrics import AttackRecord, AttackSummary, write_records
+from hf_robust.reports import HISTORY_FILE, read_history, write_history_line
+
+RESULTS_FOLDER = "attack_results"
+# The Hub upload leaves out names that start with an underscore.
+JOURNAL_FOLDER = "_attack_journal"
+STRATEGIES = ("no", "epoch", "end")
+
+
+class AttackCallback(TrainerCallback):
+    r"""Attack the model on held-out examples after each epoch; works on any ``Trainer``, ours or the stock one.
+
+    >>> callback = AttackCallback(attacks, examples, max_length=128).attach(trainer)   # doctest: +SKIP
+
+    ASR = succeeded / (succeeded + failed) and robust accuracy = failed / examples join the metrics of the evaluation
+    itself (``eval_<attack>_asr``, ``eval_<attack>_robust_accuracy``, ``eval_<attack>_queries``,
+    ``eval_<attack>_seconds``), so they are in ``log_history`` and every tracker, and best-model selection and early
+    stopping can name them whatever the order of the callbacks. Only the Trainer's own ``eval_dataset`` is followed by an
+    attack, never another set that is handed to ``evaluate``.
+
+    Every rank attacks its share of the examples and all see the same numbers. Random state and train mode are as before
+    when training goes on. Finished examples are journalled under a key of the weights, the attack and the data: a run
+    that was killed does not measure them again, nor does a second evaluation of the same weights.
+
+    Args:
+        attacks: attack by the name its metrics carry.
+        examples: what is attacked, the same in every epoch; ``idx`` must be distinct.
+        strategy: ``epoch`` measures at the end of each epoch (and evaluates there, whatever ``eval_strategy`` says),
+            ``end`` at the end of the last, ``no`` never. An evaluation outside training is always measured but for ``no``.
+        max_length: tokens to which the victim truncates; None for the tokenizer's own.
+        token_budget: padded tokens in one batch of queries.
+        plans_folder: where plans are kept between runs; None keeps them in memory only.
+
+    Attributes:
+        seconds: wall-clock seconds spent on attacks so far, under the key ``attack``.
+    """
+
+    def __init__(
+        self,
+        attacks: Mapping[str, Attack],
+        examples: Sequence[Example],
+        *,
+        strategy: str = "epoch",
+        max_length: int | None = None,
+        token_budget: int = 4096,
+        plans_folder: Path | None = None,
+    ) -> None:
+        if strategy not in STRATEGIES:
+            raise ValueError(f"The attack strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}.")
+        if attacks and not examples:
+            raise ValueError("There is no example to attack; give at least one row of evaluation data.")
+        self.attacks, self.examples, self.strategy = dict(attacks), list(examples), strategy
+        self.max_length, self.token_budget = max_length, token_budget
+        self.plans = Plans(plans_folder)
+        self.seconds = {"attack": 0.0}
+        self.trainer: Trainer | None = None
+        self._at_epoch_end = False
+        self._forced = False
+        self._main_set = True
+
+    def attach(self, trainer: Trainer) -> AttackCallback:
+        """Join ``trainer``: its evaluations report the attacks from now on. Returns the callback."""
+        if trainer.eval_dataset is None or isinstance(trainer.eval_dataset, dict):
+            given = "none" if trainer.eval_dataset is None else "a dict of several"
+            raise ValueError(
+                f"An attack needs the Trainer's one eval_dataset, got {given}; give --do_eval and its data."
+            )
+        if trainer.processing_class is None:
+            raise ValueError("An attack needs the Trainer's tokenizer, got none; pass processing_class=tokenizer.")
+        self.trainer = trainer
+        trainer.add_callback(self)
+        # A metric that on_evaluate adds never reaches log_history or a tracker; one in the loop's output reaches all.
+        evaluation_loop, get_eval_dataloader = trainer.evaluation_loop, trainer.get_eval_dataloader
+
+        def loop_with_attacks(
+            dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+        ) -> EvalLoopOutput:
+            # The evaluation loop draws from the random state; one that only we asked for must leave no trace of it.
+            with kept_random_state() if self._forced else nullcontext():
+                output = evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
+            if metric_key_prefix == "eval" and self._is_due():
+                with kept_random_state():
+                    self._measure(output)
+            return output
+
+        def noted_eval_dataloader(eval_dataset: Any = None) -> Any:
+            self._main_set = eval_dataset is None or eval_dataset is trainer.eval_dataset
+            return get_eval_dataloader(eval_dataset)
+
+        vars(trainer).update(evaluation_loop=loop_with_attacks, get_eval_dataloader=noted_eval_dataloader)
+        return self
+
+    # ---- events ----
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.trainer is None:
+            raise ValueError("AttackCallback needs its Trainer; call AttackCallback(...).attach(trainer) instead.")
+        if state.is_world_process_zero and state.global_step == 0:
+            (Path(args.output_dir) / HISTORY_FILE).unlink(missing_ok=True)
+            shutil.rmtree(Path(args.output_dir) / RESULTS_FOLDER, ignore_errors=True)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        last = state.global_step >= state.max_steps
+        self._at_epoch_end = bool(self.attacks) and (self.strategy == "epoch" or (self.strategy == "end" and last))
+        if self._at_epoch_end and not control.should_evaluate:
+            control.should_evaluate = self._forced = True
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._at_epoch_end = self._forced = False
+
+    # ---- measuring ----
+
+    def _is_due(self) -> bool:
+        assert self.trainer is not None
+        wanted = bool(self.attacks) and self.strategy != "no" and self._main_set
+        return wanted and (self._at_epoch_end or not self.trainer.is_in_train)
+
+    def _measure(self, output: EvalLoopOutput) -> None:
+        trainer = self.trainer
+        assert trainer is not None and output.metrics is not None
+        victim = Victim(
+            trainer.model,
+            trainer.processing_class,
+            max_length=self.max_length,
+            token_budget=self.token_budget,
+            autocast=trainer.accelerator.autocast,
+            inference=getattr(trainer, "inference", None),
+        )
+        weights = weights_hash(trainer.model)
+        records = {name: self._attack(attack, victim, weights) for name, attack in self.attacks.items()}
+        summaries = {name: AttackSummary.from_records(found, seconds) for name, (found, seconds) in records.items()}
+        for name, summary in summaries.items():
+            output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
+        if trainer.is_world_process_zero():
+            self._write({name: found for name, (found, _) in records.items()}, summaries, output)
+
+    def _attack(self, attack: Attack, victim: Victim, weights: str) -> tuple[list[AttackRecord], float]:
+        trainer = self.trainer
+        assert trainer is not None
+        args, start = trainer.args, time.perf_counter()
+        # Of all examples, so that every rank comes to the same answer.
+        require_candidates(attack, self.plans, self.examples)
+        key = attack_key(attack, weights, self.examples, self.max_length)
+        journal = Path(args.output_dir) / JOURNAL_FOLDER / f"{key}-{args.process_index}-of-{args.world_size}.jsonl"
+        mine = attack_dataset(
+            attack,
+            victim,
+            self.examples[args.process_index :: args.world_size],
+            plans=self.plans,
+            journal=journal,
+            progress=trainer.is_world_process_zero() and not args.disable_tqdm,
+            check=False,
+        )
+        self.seconds["attack"] += time.perf_counter() - start
+        # The journal's own seconds: what the measurement took, not how long reading it again does.
+        shares = gather_object([([record.to_json() for record in mine], journal_seconds(journal))])
+        records = [AttackRecord.from_json(record) for share_records, _ in shares for record in share_records]
+        return sorted(records, key=lambda record: record.idx), max(seconds for _, seconds in shares)
+
+    def _write(
+        self,
+        records: Mapping[str, list[AttackRecord]],
+        summaries: Mapping[str, AttackSummary],
+        output: EvalLoopOutput,
+    ) -> None:
+        assert self.trainer is not None
+        state, folder = self.trainer.state, Path(self.trainer.args.output_dir)
+        epoch = round(float(state.epoch or 0.0), 4)
+        history = folder / HISTORY_FILE
+        if not self.trainer.is_in_train and history.exists() and read_history(history)[-1]["epoch"] >= epoch:
+            # The weights after training were measured in their own epoch (or are an earlier one's: the best model's).
+            return
+        for name, found in records.items():
+            write_records(folder / RESULTS_FOLDER / f"epoch-{epoch:g}" / f"{name}.jsonl", found)
+        line = {
+            "epoch": epoch,
+            "step": state.global_step,
+            "accuracy": accuracy_of(output, summaries),
+            "attacks": {name: summary.history() for name, summary in summaries.items()},
+        }
+        write_history_line(history, line)
+        tqdm.write(summary_line(line, self.trainer.args.num_train_epochs, summaries))
+
+
+def summary_line(line: Mapping[str, Any], epochs: float, summaries: Mapping[str, AttackSummary]) -> str:
+    """One epoch in one line, rates in percent."""
+    parts = [f"epoch {line['epoch']:g}/{epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
+    for name, summary in summaries.items():
+        rates = f"ASR {'n/a' if math.isnan(summary.asr) else f'{100 * summary.asr:.1f} %'}"
+        if "remains_asr" not in summary.extra:  # where a failed attack is the good outcome, F/N has no meaning
+            rates += f", under attack {100 * summary.robust_accuracy:.1f}"
+        parts.append(
+            f"{name}: {rates} ({summary.num_examples} examples, {summary.queries:.1f} queries each, "
+            f"{summary.seconds:.0f} s)"
+        )
+    return "  ".join(parts)
+
+
+def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) -> float:
+    """Accuracy of an evaluation: the task's metric, else from its predictions, else over the attacked examples alone."""
+    if output.metrics is not None and "eval_accuracy" in output.metrics:
+        return float(output.metrics["eval_accuracy"])
+    if output.predictions is None or output.label_ids is None:
+        return next(iter(summaries.values())).extra["accuracy"]
+    predictions = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    return float((np.asarray(predictions).argmax(-1) == np.asarray(output.label_ids)).mean())
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Every generator that training draws from is as before when the block ends."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

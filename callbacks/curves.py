@@ -1,0 +1,59 @@
+"""Redraw the tradeoff curves of a run after each measured epoch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_robust.reports import draw_tradeoff_curves, history_path, read_history
+
+logger = logging.getLogger(__name__)
+
+
+class CurvesCallback(TrainerCallback):
+    """Draw ``tradeoff_curves.png`` and ``.svg`` into the output folder whenever its history has grown.
+
+    Reads ``robustness_history.jsonl`` only, on the main process only. Nothing measured, nothing drawn; a history that
+    cannot be read is a warning, since hours of training must not end for a picture.
+
+    Args:
+        baseline_runs: output folders of other runs, drawn dashed for comparison.
+
+    Raises:
+        ValueError: a baseline's folder has no readable history (at construction, before any training).
+    """
+
+    def __init__(self, baseline_runs: Sequence[str | Path] = ()) -> None:
+        for folder in baseline_runs:
+            read_history(folder)
+        self.baseline_runs = tuple(baseline_runs)
+        self._drawn: tuple[int, int] | None = None
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._redraw(args, state)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._drawn = None  # the run card and the choice of the best model have come since
+        self._redraw(args, state)
+
+    def _redraw(self, args: TrainingArguments, state: TrainerState) -> None:
+        history = history_path(str(args.output_dir))
+        if not state.is_world_process_zero or not history.is_file():
+            return
+        stat = history.stat()
+        seen = (stat.st_mtime_ns, stat.st_size)
+        if seen == self._drawn:
+            return
+        try:
+            draw_tradeoff_curves(history.parent, self.baseline_runs)
+        except (ValueError, OSError) as error:
+            logger.warning("The tradeoff curves were not drawn: %s", error)
+        self._drawn = seen

@@ -1,0 +1,181 @@
+"""Write ``run_card.json``: everything one needs to know to trust, compare or repeat a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.hooks import RemovableHandle
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_robust.reports import RUN_CARD_FILE, redact, redact_command
+
+_PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "nltk", "hf_robust")
+_NOT_TRAINING = (
+    "output_dir", "seed", "data_seed", "run_name", "report_to", "project", "trackio_space_id", "disable_tqdm",
+    "do_train", "do_eval", "do_predict", "resume_from_checkpoint",
+)  # fmt: skip
+_NOT_TRAINING_PREFIXES = ("hub_", "push_to_", "log_", "logging_", "save_", "eval_", "dataloader_", "_")
+
+
+class RunCardCallback(TrainerCallback):
+    """Gather the run card: at the begin of training (so that a run that dies leaves one) and, complete, at its end.
+
+    Forward passes are counted by a hook on the model while it trains, on this process; a paired batch that goes through
+    the model twice counts twice. ``seconds["train"]`` is the loop without evaluation and attacks; what those took is read
+    from the metrics of each evaluation, or from ``seconds`` where the caller keeps ``"evaluate"`` or ``"attack"`` there.
+
+    Args:
+        data: ``name, variant, train_samples, eval_samples, fingerprint, attack_split``.
+        lexicons: ``Lexicon.describe()`` of each lexicon used, by role.
+        attacks: ``Attack.describe()`` of each attack, by name.
+        method: key of METHODS.
+        citation: key of the method's paper in ``hf_robust/hub/citations.bib``.
+        seconds: a dict that the caller goes on updating.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        lexicons: Mapping[str, Any],
+        attacks: Mapping[str, Mapping[str, Any]],
+        method: str,
+        *,
+        citation: str = "",
+        seconds: dict[str, float] | None = None,
+    ) -> None:
+        self.stated = {
+            "method": method,
+            "citation": citation,
+            "data": dict(data),
+            "lexicons": dict(lexicons),
+            "attacks": {name: dict(described) for name, described in attacks.items()},
+        }
+        self.told = {} if seconds is None else seconds
+        self._measured = {"evaluate": 0.0, "attack": 0.0}
+        self._forwards = 0
+        self._began = 0.0
+        self._first_step = 0
+        self._hook: RemovableHandle | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        self._remove_hook()
+        self._measured = {"evaluate": 0.0, "attack": 0.0}
+        self._forwards, self._first_step, self._began = 0, state.global_step, time.perf_counter()
+        self._hook = model.register_forward_pre_hook(self._count)
+        self._write(args, state, model)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        metrics = metrics or {}
+        attack = sum(value for key, value in metrics.items() if key.endswith("_seconds"))
+        runtime = sum(value for key, value in metrics.items() if key.endswith("_runtime"))
+        self._measured["attack"] += attack
+        self._measured["evaluate"] += max(runtime - attack, 0.0)  # the runtime is the attacks' too
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        self._remove_hook()
+        self._write(args, state, model)
+
+    def _count(self, module: torch.nn.Module, inputs: Any) -> None:
+        self._forwards += module.training
+
+    def _remove_hook(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    def _write(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        steps = state.global_step - self._first_step
+        card = self.stated | {
+            "config": method_config(args),
+            "training": changed_arguments(args),
+            "model": str(getattr(model.config, "_name_or_path", "") or type(model).__name__),
+            "seed": args.seed,
+            "load_best_model_at_end": args.load_best_model_at_end,
+            "best_step": state.best_global_step,
+            "versions": versions(),
+            "hardware": hardware(args),
+            "seconds": self._seconds(),
+            "forwards": {"train": self._forwards, "per_step": self._forwards / steps if steps else 0.0},
+            "command": redact_command(sys.argv),
+        }
+        path = Path(str(args.output_dir)) / RUN_CARD_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f"_{path.name}.{os.getpid()}")
+        scratch.write_text(json.dumps(redact(card), indent=2, default=str) + "\n", encoding="utf-8")
+        os.replace(scratch, path)
+
+    def _seconds(self) -> dict[str, float]:
+        total = time.perf_counter() - self._began
+        parts = {name: self.told.get(name, value) for name, value in self._measured.items()}
+        parts = {"train": max(total - sum(parts.values()), 0.0), **parts, "total": total}
+        return {name: round(value, 3) for name, value in parts.items()}
+
+
+def method_config(args: TrainingArguments) -> dict[str, Any]:
+    """Fields that the method's dataclass has beyond ``TrainingArguments``, as JSON values."""
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    return {
+        field.name: _plain(getattr(args, field.name)) for field in dataclasses.fields(args) if field.name not in known
+    }
+
+
+def changed_arguments(args: TrainingArguments) -> dict[str, Any]:
+    """Training arguments that differ from their defaults, without those that cannot change what is learnt."""
+    changed = {}
+    for field in dataclasses.fields(TrainingArguments):
+        if field.name in _NOT_TRAINING or field.name.startswith(_NOT_TRAINING_PREFIXES) or not field.init:
+            continue
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        value = _plain(getattr(args, field.name, default))
+        if value != _plain(default):
+            changed[field.name] = value
+    return changed
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what a run depends on, Python included; absent packages are left out."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(args: TrainingArguments) -> dict[str, Any]:
+    """Processor and accelerator counts and names."""
+    card: dict[str, Any] = {"cpu_count": os.cpu_count(), "processes": args.world_size, "device": args.device.type}
+    if torch.cuda.is_available():
+        card["gpu"], card["gpu_count"] = torch.cuda.get_device_name(), torch.cuda.device_count()
+    return card
+
+
+def _plain(value: Any) -> Any:
+    """An enum as its value and a dataclass as a dict; JSON takes the rest or its text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return getattr(value, "value", value)

@@ -1,0 +1,61 @@
+"""Attacks: parts, recipes, and the engine that runs one on many examples. torch is imported when a model comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.attacks.antonym import antonym
+from hf_robust.attacks.arguments import (
+    AttackArguments,
+    build_attacks,
+    resolve_frozen_columns,
+    resolve_skip_labels,
+)
+from hf_robust.attacks.attack import Attack, Example, Resources
+from hf_robust.attacks.journal import attack_key, journal_seconds
+from hf_robust.attacks.negation import negation
+from hf_robust.attacks.plans import Plans
+from hf_robust.attacks.scheduler import attack_dataset, require_candidates
+from hf_robust.attacks.synonym import synonym
+
+if TYPE_CHECKING:
+    from hf_robust.attacks.encoder import SentenceEncoder, load_encoder
+    from hf_robust.attacks.victim import Victim
+    from hf_robust.attacks.weights import weights_hash
+
+ATTACKS: dict[str, Callable[[Resources], Attack]] = {
+    "synonym": synonym,
+    "antonym": antonym,
+    "negation": negation,
+}
+
+_NEED_TORCH = {"SentenceEncoder": "encoder", "load_encoder": "encoder", "Victim": "victim", "weights_hash": "weights"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEED_TORCH:
+        return getattr(import_module(f"hf_robust.attacks.{_NEED_TORCH[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "AttackArguments",
+    "Example",
+    "Plans",
+    "Resources",
+    "SentenceEncoder",
+    "Victim",
+    "attack_dataset",
+    "attack_key",
+    "build_attacks",
+    "journal_seconds",
+    "load_encoder",
+    "require_candidates",
+    "resolve_frozen_columns",
+    "resolve_skip_labels",
+    "weights_hash",
+]

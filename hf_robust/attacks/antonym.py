@@ -1,0 +1,43 @@
+"""The antonym attack: one word becomes its antonym, and the prediction stays (obstinacy)."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import FromLexicon
+from hf_robust.attacks.constraints import Constraint, NoStopWords, SamePartOfSpeech
+from hf_robust.attacks.goals import Remain
+from hf_robust.attacks.ranking import by_gradient
+from hf_robust.attacks.search import greedy
+
+
+def antonym(resources: Resources) -> Attack:
+    """Chen et al. 2022 (BAT), Sections 2.2 and 3.1. That the true label changes is assumed (ATK-ANT-3).
+
+    At most one word changes, not a stop word, to an antonym of the same part of speech. Labels that an antonym does
+    not change (neutral, not duplicate) are skipped. Inputs without an admissible antonym count as failures
+    (ATK-ANT-2); the summary has their share. By default an antonym must raise the confidence to count (ATK-ANT-1,
+    ``Remain``); the record notes either way whether some antonym kept the prediction.
+
+    Differs from the official code: stop words are TextFooler's list, there NLTK's; part of speech is not asked where
+    the lexicon keeps it by itself.
+
+    Raises:
+        ValueError: there is no antonym lexicon.
+    """
+    lexicon = resources.needed(resources.antonyms, "antonym", "an antonym lexicon", "pass --antonym_lexicon")
+    constraints: list[Constraint] = [NoStopWords()]
+    if resources.tagger is not None and not lexicon.keeps_part_of_speech:
+        constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=False))
+    return Attack(
+        name="antonym",
+        goal=Remain(resources.antonym_success),
+        candidates=FromLexicon(lexicon),
+        constraints=tuple(constraints),
+        ranking=by_gradient,
+        search=greedy,
+        max_changed=1,
+        query_budget=resources.query_budget,
+        skip_labels=resources.skip_labels,
+        frozen_columns=resources.frozen_columns,
+        needs_candidates=True,
+    )

@@ -1,0 +1,202 @@
+"""The flags of the attacks, and the attacks they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from hf_robust.attacks.attack import Attack, Resources
+
+if TYPE_CHECKING:
+    from hf_robust.lexicons import Lexicon
+
+NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
+"""Labels of pairs without a relation: an antonym or a "not" does not change them."""
+_WITH_ANTONYMS = ("builtin", "wordnet")
+
+
+@dataclass
+class AttackArguments:
+    """Which attacks measure the model, on how many examples, and with which resources."""
+
+    attacks: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Attacks to measure the model with: synonym, antonym, negation. Default: none."},
+    )
+    attack_num_examples: int = field(default=500, metadata={"help": "Examples to attack; 0 or fewer: all."})
+    attack_strategy: Literal["no", "epoch", "end"] = field(
+        default="epoch", metadata={"help": "Attack at the end of every epoch, at the end of training, or not at all."}
+    )
+    attack_seed: int = field(default=0, metadata={"help": "Chooses the examples that are attacked."})
+    attack_query_budget: int | None = field(
+        default=None, metadata={"help": "Queries for each example, the clean text included. Default: no limit."}
+    )
+    attack_backend: Literal["native", "textattack"] = field(
+        default="native", metadata={"help": "The engine: this package's own, or TextAttack."}
+    )
+    attack_token_budget: int = field(default=4096, metadata={"help": "Padded tokens in one batch of queries."})
+    frozen_columns: list[str] = field(
+        default_factory=list, metadata={"help": "Text columns that no attack changes, by name. Default: none."}
+    )
+    lexicon: str = field(
+        default="builtin",
+        metadata={"help": "Where synonyms come from: builtin, wordnet, a JSON table or a file of word vectors."},
+    )
+    antonym_lexicon: str | None = field(
+        default=None,
+        metadata={"help": "Where antonyms come from. Default: --lexicon, where that has antonyms (builtin, wordnet)."},
+    )
+    pos_tagger: Literal["nltk", "none"] = field(
+        default="nltk", metadata={"help": "Tagger behind the part-of-speech constraint; none leaves it out."}
+    )
+    sentence_encoder: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub id of the encoder behind the similarity constraint. Default: left out."},
+    )
+    min_similarity: float = field(
+        default=0.840845057, metadata={"help": "Least angular similarity to the text before a swap, with an encoder."}
+    )
+    antonym_success: Literal["raises", "remains"] = field(
+        default="raises",
+        metadata={"help": "An antonym counts where it raises the confidence (as published), or keeps the prediction."},
+    )
+    negation_count: Literal["aligned", "official"] = field(
+        default="aligned",
+        metadata={"help": "Count changed words after aligning the texts, or position by position (as published)."},
+    )
+    skip_labels: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Label names that antonym and negation attacks leave out; the word none for no label. "
+            f"Default: those of {', '.join(NO_RELATION)} that the task has."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        from hf_robust.attacks import ATTACKS
+
+        unknown = [name for name in self.attacks if name not in ATTACKS]
+        if unknown:
+            raise ValueError(f"--attacks must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}.")
+        if len(set(self.attacks)) != len(self.attacks):
+            raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each once.")
+        if self.attack_backend == "textattack":
+            raise ValueError("--attack_backend textattack is not built yet; use native.")
+        if self.attack_query_budget is not None and self.attack_query_budget < 1:
+            raise ValueError(
+                "--attack_query_budget must be at least 1 (the clean text is query 1), "
+                f"got {self.attack_query_budget}."
+            )
+        if self.attack_token_budget < 1:
+            raise ValueError(f"--attack_token_budget must be at least 1, got {self.attack_token_budget}.")
+        if not 0 <= self.min_similarity <= 1:
+            raise ValueError(f"--min_similarity must lie in [0, 1], got {self.min_similarity}.")
+
+    def antonym_source(self) -> str:
+        """The antonym lexicon's specification.
+
+        Raises:
+            ValueError: none was given and ``--lexicon`` has no antonyms.
+        """
+        if self.antonym_lexicon is not None:
+            return self.antonym_lexicon
+        if self.lexicon in _WITH_ANTONYMS:
+            return self.lexicon
+        raise ValueError(
+            f"antonyms are needed and --lexicon {self.lexicon} has none; pass --antonym_lexicon builtin, wordnet or a "
+            "JSON table of antonyms."
+        )
+
+
+def resolve_skip_labels(names: Sequence[str] | None, label_names: Sequence[str]) -> frozenset[int]:
+    """Label ids of the label names that obstinacy attacks leave out.
+
+    Always by name, never by position: GLUE's QQP and the papers' own configuration order them differently (BAT-10).
+
+    Args:
+        names: label names; None for those of ``label_names`` that mean "no relation"; ``["none"]`` for no label.
+        label_names: the task's labels, by id.
+
+    >>> sorted(resolve_skip_labels(None, ["entailment", "neutral", "contradiction"]))
+    [1]
+    >>> sorted(resolve_skip_labels(["positive"], ["negative", "positive"]))
+    [1]
+
+    Raises:
+        ValueError: a name is none of ``label_names``.
+    """
+    folded = [str(name).casefold() for name in label_names]
+    if names is None:
+        return frozenset(index for index, name in enumerate(folded) if name in NO_RELATION)
+    if list(names) == ["none"] and "none" not in folded:
+        return frozenset()
+    unknown = [name for name in names if name.casefold() not in folded]
+    if unknown:
+        raise ValueError(
+            f"--skip_labels {' '.join(unknown)} is no label of this task; its labels are {', '.join(label_names)}."
+        )
+    wanted = {name.casefold() for name in names}
+    return frozenset(index for index, name in enumerate(folded) if name in wanted)
+
+
+def resolve_frozen_columns(names: Sequence[str], text_columns: Sequence[str]) -> frozenset[int]:
+    """Numbers of the text columns that stay as they are.
+
+    Raises:
+        ValueError: a name is no text column, or no column is left open.
+    """
+    unknown = [name for name in names if name not in text_columns]
+    if unknown:
+        raise ValueError(
+            f"--frozen_columns {' '.join(unknown)} is no text column; the text columns are {', '.join(text_columns)}."
+        )
+    frozen = frozenset(text_columns.index(name) for name in names)
+    if len(frozen) == len(text_columns):
+        raise ValueError(f"--frozen_columns {' '.join(names)} closes every text column; leave one open to attack.")
+    return frozen
+
+
+def build_attacks(
+    args: AttackArguments,
+    synonyms: Lexicon | None,
+    antonyms: Lexicon | None,
+    label_names: Sequence[str],
+    text_columns: Sequence[str],
+) -> dict[str, Attack]:
+    """The attacks that the flags name, in their order.
+
+    Only what they need is loaded: a tagger where a lexicon does not keep the part of speech by itself (or for
+    negation), an encoder for the synonym attack.
+
+    Raises:
+        ValueError: a resource is missing, or a label or column name unknown.
+    """
+    from hf_robust.attacks import ATTACKS
+
+    obstinate = {"antonym", "negation"} & set(args.attacks)
+    resources = Resources(
+        synonyms=synonyms,
+        antonyms=antonyms,
+        skip_labels=resolve_skip_labels(args.skip_labels, label_names) if obstinate else frozenset(),
+        frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
+        query_budget=args.attack_query_budget,
+        min_similarity=args.min_similarity,
+        antonym_success=args.antonym_success,
+        negation_official_count=args.negation_count == "official",
+    )
+    if args.pos_tagger == "nltk" and _asks_for_tags(args.attacks, synonyms, antonyms):
+        from hf_robust.words import nltk_tagger
+
+        resources.tagger = nltk_tagger()
+    if args.sentence_encoder is not None and "synonym" in args.attacks:
+        from hf_robust.attacks.encoder import load_encoder
+
+        resources.encoder = load_encoder(args.sentence_encoder)
+    return {name: ATTACKS[name](resources) for name in args.attacks}
+
+
+def _asks_for_tags(attacks: Sequence[str], synonyms: Lexicon | None, antonyms: Lexicon | None) -> bool:
+    lexicons = {"synonym": synonyms, "antonym": antonyms}
+    untagged = [lexicons[name] for name in attacks if name in lexicons]
+    return "negation" in attacks or any(lexicon and not lexicon.keeps_part_of_speech for lexicon in untagged)

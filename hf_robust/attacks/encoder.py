@@ -1,0 +1,85 @@
+"""Sentence embeddings from any sentence-transformers-style model, for the similarity constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hf_robust.attacks.batches import Encoded, Padder, packed
+from hf_robust.attacks.weights import weights_hash
+
+
+class SentenceEncoder:
+    """Mean of the last hidden states over the real tokens, at unit length.
+
+    The papers use Google's Universal Sentence Encoder, which cannot be had with transformers: a threshold taken from
+    them is not calibrated for another encoder, so results name it.
+    """
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int = 8192
+    ) -> None:
+        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
+        self.max_length, self.token_budget = max_length, token_budget
+        self._pad = Padder(tokenizer)
+        self._fingerprint: str | None = None
+
+    def to(self, device: torch.device) -> SentenceEncoder:
+        """Move the model."""
+        self.model.to(device)
+        return self
+
+    def fingerprint(self) -> str:
+        """The hash of the weights."""
+        if self._fingerprint is None:
+            self._fingerprint = weights_hash(self.model)
+        return self._fingerprint
+
+    def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
+        """Unit-length embeddings [n, d]; each distinct sentence goes through the model once."""
+        if not sentences:
+            return np.empty((0, 0), dtype=np.float32)
+        distinct = list(dict.fromkeys(sentences))
+        encoding = self.tokenizer(distinct, truncation=True, max_length=self.max_length, return_attention_mask=False)
+        types = encoding.get("token_type_ids") or [None] * len(distinct)
+        encoded = [Encoded(ids, kinds) for ids, kinds in zip(encoding["input_ids"], types, strict=True)]
+        device = next(self.model.parameters()).device
+        places: list[int] = []
+        vectors = []
+        with torch.inference_mode():
+            for batch in packed([len(one.ids) for one in encoded], self.token_budget):
+                places += batch
+                inputs = self._pad([encoded[place] for place in batch], device)
+                hidden = self.model(**inputs).last_hidden_state.float()
+                mask = inputs["attention_mask"].unsqueeze(-1)
+                means = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+                vectors.append(nn.functional.normalize(means, dim=-1))
+        found = torch.cat(vectors).cpu().numpy()
+        ordered = np.empty_like(found)
+        ordered[places] = found
+        row = {sentence: place for place, sentence in enumerate(distinct)}
+        return np.asarray(ordered[[row[sentence] for sentence in sentences]], dtype=np.float32)
+
+
+def load_encoder(spec: str) -> SentenceEncoder:
+    """The encoder in a local folder or on the Hub, on the CPU (the scheduler moves it to the victim's device).
+
+    Raises:
+        ValueError: there is no such model, or it cannot be loaded.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        model, tokenizer = AutoModel.from_pretrained(spec), AutoTokenizer.from_pretrained(spec)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"--sentence_encoder {spec} cannot be loaded ({reason}); give a folder or Hub id of a "
+            "sentence-transformers model, or leave it out."
+        ) from error
+    return SentenceEncoder(model, tokenizer, spec)

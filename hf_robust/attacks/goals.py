@@ -1,0 +1,80 @@
+"""When an attack has reached its aim, and how near a text comes to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_robust.attacks.requests import Floats
+
+ANTONYM_SUCCESSES = ("raises", "remains")
+
+
+class Goal(Protocol):
+    """``probabilities`` are [n, K] in float64; the answers are arrays [n]. A search tries to raise the score."""
+
+    keeps_prediction: bool
+    """Whether the aim is that the prediction stays (obstinacy), not that it changes (fickleness)."""
+
+    def scores(self, probabilities: Floats, label: int) -> Floats: ...
+
+    def reached(self, probabilities: Floats, label: int) -> NDArray[np.bool_]: ...
+
+    def start(self, score: float) -> float:
+        """What the first accepted text must exceed, given the clean text's score."""
+        ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Misclassify:
+    """Untargeted: score ``1 - p[label]``, reached where the argmax is another label."""
+
+    keeps_prediction = False
+
+    def scores(self, probabilities: Floats, label: int) -> Floats:
+        return 1 - probabilities[:, label]
+
+    def reached(self, probabilities: Floats, label: int) -> NDArray[np.bool_]:
+        return np.asarray(probabilities.argmax(-1) != label)
+
+    def start(self, score: float) -> float:
+        return score
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "misclassify"}
+
+
+@dataclass(frozen=True)
+class Remain:
+    """Obstinacy (BAT 2.2): the prediction remains although the label should not.
+
+    Score ``p[label]`` where the argmax is still the label, else 0; reached where it is.
+
+    Differs from the definition as the official code does (ATK-ANT-1): with ``success="raises"`` a text counts only
+    where it raises the confidence of the clean text, since a search accepts nothing else. ``success="remains"`` starts
+    the search from a score of 0, so that any text that keeps the prediction counts; that rate is much higher.
+    """
+
+    success: str = "raises"
+    keeps_prediction = True
+
+    def __post_init__(self) -> None:
+        if self.success not in ANTONYM_SUCCESSES:
+            raise ValueError(f"--antonym_success must be one of {', '.join(ANTONYM_SUCCESSES)}, got {self.success!r}.")
+
+    def scores(self, probabilities: Floats, label: int) -> Floats:
+        return np.where(self.reached(probabilities, label), probabilities[:, label], 0.0)
+
+    def reached(self, probabilities: Floats, label: int) -> NDArray[np.bool_]:
+        return np.asarray(probabilities.argmax(-1) == label)
+
+    def start(self, score: float) -> float:
+        return score if self.success == "raises" else 0.0
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "remain", "success": self.success}

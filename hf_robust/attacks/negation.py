@@ -1,0 +1,33 @@
+"""The negation attack: one "not" more or one fewer, and the prediction stays (obstinacy)."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.goals import Remain
+from hf_robust.attacks.negation_rules import Negations
+from hf_robust.attacks.search import once
+from hf_robust.words import WordNetVerbs
+
+
+def negation(resources: Resources) -> Attack:
+    """Chen et al. 2022 (BAT), Appendix A.2: all candidates are scored once and the best is taken.
+
+    Any candidate that keeps the prediction is a success, so this rate is a "remains" rate and not comparable with the
+    antonym attack's default "raises" rate (ATK-NEG-5). The rules and how they differ: ``Negations``.
+
+    Raises:
+        ValueError: there is no part-of-speech tagger.
+    """
+    tagger = resources.needed(
+        resources.tagger, "negation", "a part-of-speech tagger", "pass --pos_tagger nltk instead of none"
+    )
+    return Attack(
+        name="negation",
+        goal=Remain("remains"),
+        candidates=Negations(tagger, resources.lemmatizer or WordNetVerbs(), resources.negation_official_count),
+        search=once,
+        max_changed=1,
+        query_budget=resources.query_budget,
+        skip_labels=resources.skip_labels,
+        frozen_columns=resources.frozen_columns,
+    )

@@ -1,0 +1,36 @@
+"""What can be known to fail before anything is loaded or trained."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hf_robust.data.labels import Labels
+from hf_robust.trainers import RobustTrainer
+
+
+def check_writable(output_dir: str) -> None:
+    """Make the output folder, and refuse one that cannot be written to."""
+    try:
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output_dir):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"--output_dir {output_dir} cannot be written to ({error.strerror}): choose another folder."
+        ) from error
+
+
+def check_task(labels: Labels, method: type[RobustTrainer], attacks: list[str] | None) -> None:
+    """Refuse robust methods and attacks where rows do not have one class each (NORMAL-1)."""
+    if labels.is_single:
+        return
+    task = "a regression" if labels.is_regression else "a task with several labels for each row"
+    if method.name != "normal":
+        raise ValueError(
+            f"--robust_method {method.name} needs one class for each row, and this is {task}: use normal."
+        )
+    if attacks:
+        raise ValueError(
+            f"--attacks {' '.join(attacks)} needs one class for each row, and this is {task}: leave it out."
+        )

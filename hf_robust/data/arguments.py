@@ -1,0 +1,137 @@
+"""The flags that say which model is trained on which data: those of run_glue, and the extras of run_classification."""
+
+from dataclasses import dataclass, field
+
+from hf_robust.data.tasks import GLUE_TASKS
+
+
+@dataclass
+class DataTrainingArguments:
+    """Which data, which columns, how long, how many. The names of run_glue keep their meaning and their defaults."""
+
+    task_name: str | None = field(
+        default=None, metadata={"help": "GLUE task to train on: " + ", ".join(GLUE_TASKS) + "."}
+    )
+    glue_dir: str | None = field(
+        default=None,
+        metadata={
+            "help": "Read the GLUE task from this folder instead of the hub: GLUE_DIR/TASK/SPLIT.jsonl (also .json, "
+            ".csv, .tsv, .parquet; .gz too), or a folder whose README.md has `configs`."
+        },
+    )
+    dataset_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Data set to train on: an id on the hub, a local folder with one file for each split, or `demo` "
+            "for the built-in corpus."
+        },
+    )
+    dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of --dataset_name."})
+    train_file: str | None = field(
+        default=None, metadata={"help": "Training rows: a csv, tsv, json or jsonl file (.gz too) or a parquet file."}
+    )
+    validation_file: str | None = field(default=None, metadata={"help": "Validation rows, a file as --train_file."})
+    test_file: str | None = field(default=None, metadata={"help": "Rows for --do_predict, a file as --train_file."})
+
+    label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels (default: label)."})
+    text_column_names: str | None = field(
+        default=None,
+        metadata={
+            "help": "Text columns, comma separated: one, or two for pairs (default: sentence1 and sentence2, else the "
+            "first one or two columns beside the label). With --text_column_delimiter they become one text."
+        },
+    )
+    text_column_delimiter: str | None = field(
+        default=None, metadata={"help": "Join the --text_column_names into a single text with this between them."}
+    )
+    class_names: list[str] | None = field(
+        default=None, metadata={"help": "Names of the classes of integer-labelled data, in id order from 0."}
+    )
+    do_regression: bool | None = field(
+        default=None, metadata={"help": "Predict a number; unset: yes where the labels are floats."}
+    )
+    metric_name: str | None = field(
+        default=None, metadata={"help": "What to measure instead of the task's own metrics, e.g. f1_macro."}
+    )
+    train_split_name: str | None = field(
+        default=None, metadata={"help": "Split(s) to train on, comma separated (default: train)."}
+    )
+    validation_split_name: str | None = field(
+        default=None, metadata={"help": "Split(s) to evaluate on, comma separated (default: validation)."}
+    )
+    test_split_name: str | None = field(
+        default=None, metadata={"help": "Split(s) to predict, comma separated (default: test)."}
+    )
+    remove_splits: str | None = field(default=None, metadata={"help": "Splits to leave out, comma separated."})
+    remove_columns: str | None = field(default=None, metadata={"help": "Columns to leave out, comma separated."})
+
+    max_seq_length: int = field(
+        default=128, metadata={"help": "Longest input in tokens; longer ones are cut, shorter ones padded."}
+    )
+    pad_to_max_length: bool = field(
+        default=True, metadata={"help": "Pad to --max_seq_length; False: to the longest input of each batch."}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate on the first so many rows."})
+    max_predict_samples: int | None = field(default=None, metadata={"help": "Predict the first so many rows."})
+    shuffle_train_dataset: bool = field(
+        default=False, metadata={"help": "Shuffle the training rows once, before --max_train_samples."}
+    )
+    shuffle_seed: int = field(default=42, metadata={"help": "Seed of --shuffle_train_dataset."})
+    overwrite_cache: bool = field(
+        default=False, metadata={"help": "Accepted for run_glue command lines: tokens are not cached, nothing to do."}
+    )
+    preprocessing_num_workers: int | None = field(
+        default=None, metadata={"help": "Accepted for run_classification command lines: one process tokenises."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.task_name is not None:
+            self.task_name = self.task_name.lower()
+            if self.task_name not in GLUE_TASKS:
+                raise ValueError(f"--task_name {self.task_name} is not a GLUE task: {', '.join(GLUE_TASKS)}.")
+        elif self.glue_dir is not None:
+            raise ValueError("--glue_dir needs a --task_name; for other folders use --dataset_name.")
+        elif self.dataset_name is None and not (self.train_file or self.validation_file or self.test_file):
+            raise ValueError(
+                "need data: a GLUE task (--task_name), a --dataset_name, or a --train_file and a --validation_file."
+            )
+        if self.text_column_delimiter is not None and self.text_column_names is None:
+            raise ValueError("--text_column_delimiter needs --text_column_names, the columns to join.")
+        for flag in ("max_seq_length", "max_train_samples", "max_eval_samples", "max_predict_samples"):
+            value = getattr(self, flag)
+            if value is not None and value < 1:
+                raise ValueError(f"--{flag} must be at least 1, got {value}; leave it out for the default.")
+
+
+@dataclass
+class ModelArguments:
+    """Which model, configuration and tokenizer to fine-tune from, and whether to train LoRA adapters only."""
+
+    model_name_or_path: str = field(
+        metadata={"help": "Checkpoint to start from: an id on the hub, a folder, or `demo` for a small new model."}
+    )
+    config_name: str | None = field(default=None, metadata={"help": "Configuration, if not the model's."})
+    tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, if not the model's."})
+    cache_dir: str | None = field(default=None, metadata={"help": "Where downloads are kept."})
+    use_fast_tokenizer: bool = field(default=True, metadata={"help": "Use the fast tokenizer where there is one."})
+    model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model."})
+    token: str | None = field(
+        default=None, metadata={"help": "Hub token for private files (default: that of `hf auth login`)."}
+    )
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run model or data set code that comes from the hub; read it first."}
+    )
+    ignore_mismatched_sizes: bool = field(
+        default=False, metadata={"help": "Start a new head where the checkpoint's has another number of classes."}
+    )
+    lora_rank: int = field(default=0, metadata={"help": "Train LoRA adapters of this rank only; 0: all weights."})
+    lora_alpha: float = field(default=16.0, metadata={"help": "LoRA scale: adapters weigh lora_alpha / lora_rank."})
+    lora_dropout: float = field(default=0.1, metadata={"help": "Dropout before each LoRA adapter."})
+    lora_target_modules: list[str] | None = field(
+        default=None, metadata={"help": "Modules that get an adapter (default: peft's choice for the architecture)."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.lora_rank < 0:
+            raise ValueError(f"--lora_rank must be at least 0, got {self.lora_rank}; 0 trains all weights.")

@@ -1,0 +1,177 @@
+"""From the data flags to rows: GLUE, a data set of the hub or of a folder, plain files, or the demo corpus.
+
+Local files are read without the `datasets` library, so that a machine that lacks it can train. Upstream's roles stay:
+``train``, ``validation``, ``test``, and for MNLI ``validation_mismatched`` and ``test_mismatched``.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_robust.data.arguments import DataTrainingArguments
+from hf_robust.data.columns import comma_separated
+from hf_robust.data.files import Rows, extension_of
+from hf_robust.data.sources import HubAccess, Source, datasets_source, folder_source
+from hf_robust.data.tasks import GLUE_TASKS
+
+logger = logging.getLogger(__name__)
+
+INTEGER = re.compile(r"[-+]?[0-9]+")
+DECIMAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+GLUE_ON_THE_HUB = "nyu-mll/glue"
+ROLES: dict[str, tuple[str, ...]] = {  # role -> names of its split, the first that exists is taken
+    "train": ("train",),
+    "validation": ("validation", "validation_matched", "dev", "dev_matched"),
+    "validation_mismatched": ("validation_mismatched", "dev_mismatched"),
+    "test": ("test", "test_matched"),
+    "test_mismatched": ("test_mismatched",),
+}
+NEEDED_BY = {"train": "--do_train", "validation": "--do_eval", "test": "--do_predict"}
+
+
+@dataclass
+class Corpus:
+    """Rows by role, with where they came from (role -> file or hub name) and what the source says about labels."""
+
+    name: str
+    splits: dict[str, Rows]
+    where: dict[str, str] = field(default_factory=dict)
+    label_names: tuple[str, ...] = ()
+    label_column: str = "label"
+    offered: list[str] = field(default_factory=list)
+
+    def rows(self, role: str) -> Rows:
+        """Rows of a split that the run needs.
+
+        Raises:
+            ValueError: there is no such split (the sentence says which flag asked and what is there), or it is empty.
+        """
+        if role not in self.splits:
+            raise ValueError(
+                f"{NEEDED_BY.get(role, role)} needs a {role} split, and {self.name} has {self.offered or 'none'}: "
+                f"give --{role}_file or name one by --{role}_split_name."
+            )
+        if not self.splits[role]:
+            raise ValueError(f"the {role} split ({self.where[role]}) is empty: it needs at least one row.")
+        return self.splits[role]
+
+    def label(self, role: str) -> str:
+        """How errors call a split: its role and its file."""
+        return f"{role} ({self.where[role]})"
+
+
+def load_corpus(args: DataTrainingArguments, access: HubAccess | None = None) -> Corpus:
+    """Read the splits that the flags name.
+
+    Raises:
+        ValueError: one sentence on what is missing and which flag gives it.
+    """
+    source = _find_source(args, access or HubAccess())
+    label_column = args.label_column_name or "label"
+    names = _split_names(source, args)
+    corpus = Corpus(source.name, {}, label_column=label_column, offered=source.split_names)
+    dropped = comma_separated(args.remove_columns)
+    for role, splits in names.items():
+        rows = [row for split in splits for row in source.read(split)]
+        if dropped:
+            rows = [{key: value for key, value in row.items() if key not in dropped} for row in rows]
+        corpus.splits[role] = rows
+        corpus.where[role] = ", ".join(source.where(split) for split in splits)
+        logger.info("%s: %d rows from %s", role, len(rows), corpus.where[role])
+    if any(extension_of(path) in (".csv", ".tsv") for path in source.paths):
+        corpus.splits = read_numbers(corpus.splits, label_column)
+    corpus.label_names = GLUE_TASKS[args.task_name].label_names if args.task_name else source.label_names(label_column)
+    if args.shuffle_train_dataset and "train" in corpus.splits:
+        order = np.random.default_rng(args.shuffle_seed).permutation(len(corpus.splits["train"]))
+        corpus.splits["train"] = [corpus.splits["train"][index] for index in order]
+    return corpus
+
+
+def _find_source(args: DataTrainingArguments, access: HubAccess) -> Source:
+    if args.task_name is not None:
+        return _glue_source(args, args.task_name, access)
+    if args.dataset_name == "demo":
+        return DemoSource()
+    if args.dataset_name is not None:
+        folder = Path(args.dataset_name)
+        if folder.is_dir():
+            return folder_source(folder, args.dataset_config_name, access)
+        return datasets_source(args.dataset_name, args.dataset_config_name, access)
+    files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
+    given = {split: [Path(path)] for split, path in files.items() if path is not None}
+    extensions = {extension_of(paths[0]) for paths in given.values()}
+    if len(extensions - {".jsonl"} | ({".json"} if ".jsonl" in extensions else set())) > 1:
+        raise ValueError(f"train, validation and test files must be of one kind, got {', '.join(sorted(extensions))}.")
+    return Source(next(iter(given.values()))[0].name, given)
+
+
+def _glue_source(args: DataTrainingArguments, task: str, access: HubAccess) -> Source:
+    if args.glue_dir is None:
+        return datasets_source(GLUE_ON_THE_HUB, task, access)
+    parent = Path(args.glue_dir)
+    if not parent.is_dir():
+        raise ValueError(f"--glue_dir {parent} is not a folder: it should hold {task}/train.jsonl or the like.")
+    # The folders of GLUE's own archive are called SST-2, CoLA, ...
+    folders = [path for path in parent.iterdir() if path.is_dir() and path.name.lower().replace("-", "") == task]
+    if folders:
+        source = folder_source(sorted(folders)[0], None, access)
+    else:
+        source = folder_source(parent, task, access)
+    source.name = f"glue/{task}"
+    return source
+
+
+def read_numbers(splits: Mapping[str, Rows], label_column: str) -> dict[str, Rows]:
+    """csv writes every label as text: make all of them integers, else all floats, where that is what they are.
+
+    An empty cell is a missing label (None). Text columns are left alone.
+    """
+    written = {row[label_column] for rows in splits.values() for row in rows if row.get(label_column)}
+    number: Callable[[str], Any] = str
+    for kind, pattern in ((float, DECIMAL), (int, INTEGER)):
+        if written and all(pattern.fullmatch(value.strip()) for value in written):
+            number = kind
+    return {
+        role: [
+            {**row, label_column: number(row[label_column]) if row[label_column] else None}
+            if label_column in row
+            else row
+            for row in rows
+        ]
+        for role, rows in splits.items()
+    }
+
+
+class DemoSource(Source):
+    """The built-in corpus of :mod:`hf_robust.data.demo`."""
+
+    def __init__(self) -> None:
+        super().__init__("demo", {"train": [], "validation": [], "test": []})
+
+    def read(self, split: str) -> Rows:
+        from hf_robust.data.demo import demo_rows
+
+        return [dict(row) for row in demo_rows(split)]
+
+    def where(self, split: str) -> str:
+        return f"built-in demo corpus, {split}"
+
+
+def _split_names(source: Source, args: DataTrainingArguments) -> Mapping[str, list[str]]:
+    removed = comma_separated(args.remove_splits)
+    offered = [name for name in source.split_names if name not in removed]
+    chosen: dict[str, list[str]] = {}
+    for role, usual in ROLES.items():
+        named = comma_separated(getattr(args, f"{role}_split_name", None))
+        missing = [name for name in named if name not in offered]
+        if missing:
+            raise ValueError(f"--{role}_split_name: {source.name} has no split {', '.join(missing)}, only {offered}.")
+        found = named or [name for name in usual if name in offered][:1]
+        if found and (args.task_name == "mnli" or not role.endswith("mismatched")):
+            chosen[role] = found
+    return chosen

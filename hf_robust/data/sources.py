@@ -1,0 +1,140 @@
+"""Places that rows come from: a folder with one file for each split, and the `datasets` library."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_robust.data.files import EXTENSIONS, Rows, extension_of, read_rows
+
+SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+
+
+@dataclass(frozen=True)
+class HubAccess:
+    """How the `datasets` library reaches the hub."""
+
+    token: str | None = None
+    cache_dir: str | None = None
+    trust_remote_code: bool = False
+
+
+class Source:
+    """Splits by name, read when asked for. ``label_names`` are those that the source itself declares."""
+
+    def __init__(self, name: str, splits: dict[str, list[Path]]) -> None:
+        self.name = name
+        self._files = splits
+
+    @property
+    def split_names(self) -> list[str]:
+        return list(self._files)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that rows are read from; none where a library reads them."""
+        return [path for paths in self._files.values() for path in paths]
+
+    def read(self, split: str) -> Rows:
+        return [row for path in self._files[split] for row in read_rows(path)]
+
+    def where(self, split: str) -> str:
+        """What errors and the run card call a split."""
+        return ", ".join(path.name for path in self._files[split])
+
+    def label_names(self, label_column: str) -> tuple[str, ...]:
+        return ()
+
+
+class DatasetsSource(Source):
+    """Splits of a ``datasets.DatasetDict``."""
+
+    def __init__(self, name: str, splits: Any) -> None:
+        super().__init__(name, {})
+        self._splits = splits
+
+    @property
+    def split_names(self) -> list[str]:
+        return list(self._splits)
+
+    def read(self, split: str) -> Rows:
+        rows: Rows = self._splits[split].to_list()
+        return rows
+
+    def where(self, split: str) -> str:
+        return f"{self.name}, {split}"
+
+    def label_names(self, label_column: str) -> tuple[str, ...]:
+        for rows in self._splits.values():
+            feature = rows.features.get(label_column)
+            names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+            if names:
+                return tuple(names)
+        return ()
+
+
+def has_configs(folder: Path) -> bool:
+    """Whether a folder is laid out as a hub data set: a README.md whose header lists ``configs``."""
+    readme = folder / "README.md"
+    return readme.is_file() and re.search(r"\A---\n(?:.*\n)*?configs:", readme.read_text(encoding="utf-8")) is not None
+
+
+def folder_source(folder: Path, config: str | None, access: HubAccess) -> Source:
+    """A local folder: made by ``save_to_disk``, laid out as a hub data set, or with one file for each split.
+
+    Raises:
+        ValueError: none of these, or two files for one split.
+    """
+    if (folder / "dataset_dict.json").is_file():
+        return DatasetsSource(folder.name, _datasets().load_from_disk(str(folder)))
+    if has_configs(folder):
+        return datasets_source(str(folder), config, access)
+    splits: dict[str, list[Path]] = {}
+    for path, split in _split_files(folder):
+        splits.setdefault(split, []).append(path)
+    for split, paths in splits.items():
+        if len(paths) > 1 and not all(SHARD.search(path.name.split(".")[0]) for path in paths):
+            raise ValueError(f"{folder} has several files for split {split}, keep one: {[p.name for p in paths]}.")
+    if not splits:
+        raise ValueError(f"{folder} has no split: it needs files such as train.jsonl ({', '.join(EXTENSIONS)}, .gz).")
+    return Source(folder.name, splits)
+
+
+def _split_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and extension_of(path) in EXTENSIONS:
+            yield path, SHARD.sub("", path.name.split(".")[0])
+
+
+def datasets_source(name: str, config: str | None, access: HubAccess) -> Source:
+    """A data set of the hub, or a folder laid out as one, through the `datasets` library.
+
+    Raises:
+        ValueError: `datasets` is not installed, or it cannot load the data set (offline, unknown name or config).
+    """
+    options = {"trust_remote_code": True} if access.trust_remote_code else {}
+    try:
+        loaded = _datasets().load_dataset(name, config, cache_dir=access.cache_dir, token=access.token, **options)
+    except (OSError, ValueError) as error:
+        called = name if config is None else f"{name} ({config})"
+        raise ValueError(
+            f"cannot load the data set {called}: {error} Offline, give local files by --glue_dir, "
+            "--dataset_name FOLDER or --train_file."
+        ) from error
+    return DatasetsSource(called_name(name, config), loaded)
+
+
+def called_name(name: str, config: str | None) -> str:
+    """Short name of a data set for reports."""
+    return name if config is None else f"{name}/{config}"
+
+
+def _datasets() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise ValueError(
+            "this data set needs the `datasets` library (pip install datasets); local csv and json files do not."
+        ) from error
+    return datasets

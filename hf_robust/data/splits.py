@@ -1,0 +1,167 @@
+"""From rows to tokenised splits: choose rows, encode labels, tokenise what is left, and say what was done."""
+
+import logging
+import random
+from collections import Counter
+from typing import Any
+
+from hf_robust.data.arguments import DataTrainingArguments
+from hf_robust.data.columns import JOINED, choose_text_columns, join_columns
+from hf_robust.data.dataset import TextDataset
+from hf_robust.data.files import Rows
+from hf_robust.data.labels import (
+    SINGLE,
+    UNLABELLED,
+    Labels,
+    labels_of_checkpoint,
+    named_labels,
+    observed_labels,
+)
+from hf_robust.data.load import Corpus
+
+logger = logging.getLogger(__name__)
+
+
+def find_labels(corpus: Corpus, args: DataTrainingArguments, config: Any) -> Labels:
+    """Labels of the task: GLUE's, --class_names, the source's own names, the training rows', else the checkpoint's.
+
+    They are numbered as the checkpoint numbers them where it has the same names.
+
+    Raises:
+        ValueError: there is no label column, or the labels make no sense together.
+    """
+    if args.task_name == "stsb":
+        return Labels("regression")
+    names = args.class_names or (() if args.do_regression else corpus.label_names)
+    rows = corpus.splits.get("train")
+    if names:
+        kind = "multi_label_classification" if rows and isinstance(rows[0].get(corpus.label_column), list) else SINGLE
+        return named_labels(names, kind).in_checkpoint_order(config)
+    if not rows:
+        return labels_of_checkpoint(config)
+    _check_label_column(corpus, "train")
+    values = [row.get(corpus.label_column) for row in rows]
+    return observed_labels(values, corpus.label("train"), args.do_regression).in_checkpoint_order(config)
+
+
+def _check_label_column(corpus: Corpus, role: str) -> None:
+    rows = corpus.rows(role)
+    if corpus.label_column not in rows[0]:
+        raise ValueError(
+            f"{corpus.label(role)} has no column '{corpus.label_column}', its columns are {list(rows[0])}: "
+            "name yours by --label_column_name."
+        )
+
+
+class Splits:
+    """Tokenised splits of a corpus, all with the same columns, labels and length.
+
+    Args:
+        corpus: the rows.
+        labels: what their labels mean.
+        tokenizer: its ``model_max_length`` bounds ``--max_seq_length``.
+    """
+
+    def __init__(self, corpus: Corpus, labels: Labels, tokenizer: Any, args: DataTrainingArguments) -> None:
+        self.corpus, self.labels, self.tokenizer, self.args = corpus, labels, tokenizer, args
+        if args.max_seq_length > tokenizer.model_max_length:
+            logger.warning(
+                f"--max_seq_length {args.max_seq_length} is more than the model can read, "
+                f"so {tokenizer.model_max_length} is used."
+            )
+        self.max_length: int = min(args.max_seq_length, tokenizer.model_max_length)
+        first = next((rows[0] for rows in corpus.splits.values() if rows), {})
+        self.text_columns = choose_text_columns(list(first), args, corpus.label_column)
+        if args.text_column_delimiter is not None:
+            logger.info("text: columns %s joined", self.text_columns)
+        else:
+            logger.info("text: column(s) %s", self.text_columns)
+
+    def labelled(self, role: str, limit: int | None = None) -> TextDataset:
+        """The first ``limit`` labelled rows of a split, with their labels as ids; rows of label -1 are left out.
+
+        Raises:
+            ValueError: no such split or column, a row without label, or labels that no class of the task has.
+        """
+        _check_label_column(self.corpus, role)
+        rows, column, where = self.corpus.rows(role), self.corpus.label_column, self.corpus.label(role)
+        if self.labels.is_regression:
+            kept = rows
+        else:
+            kept = [row for row in rows if not _is_unlabelled(row.get(column), self.labels)]
+        if len(kept) < len(rows):
+            logger.warning(f"{len(rows) - len(kept)} of {len(rows)} rows of {where} have label -1 and are left out.")
+        kept = kept[:limit]
+        self._check_labels(kept, where)
+        encoded = [{**row, "label": self.labels.encode(row[column])} for row in self._texts(kept)]
+        dataset = self._dataset(encoded, "label", where)
+        self._log_classes(dataset, role)
+        return dataset
+
+    def unlabelled(self, role: str, limit: int | None = None) -> TextDataset:
+        """The first ``limit`` rows of a split without their labels, which may be absent or hidden."""
+        rows = self.corpus.rows(role)[:limit]
+        return self._dataset(self._texts(rows), None, self.corpus.label(role))
+
+    def _texts(self, rows: Rows) -> Rows:
+        if self.args.text_column_delimiter is None:
+            return rows
+        return join_columns(rows, self.text_columns, self.args.text_column_delimiter)
+
+    def _dataset(self, rows: Rows, label_column: str | None, where: str) -> TextDataset:
+        return TextDataset(
+            rows,
+            self.text_columns if self.args.text_column_delimiter is None else (JOINED,),
+            self.tokenizer,
+            max_length=self.max_length,
+            padding="max_length" if self.args.pad_to_max_length else False,
+            label_column=label_column,
+            name=where,
+        )
+
+    def _check_labels(self, rows: Rows, where: str) -> None:
+        column = self.corpus.label_column
+        for index, row in enumerate(rows):
+            if row.get(column) is None:
+                raise ValueError(f"labelled row {index} of {where} has no label: fill it in or remove the row.")
+        unknown = {repr(row[column]) for row in rows if not self.labels.knows(row[column])}
+        if unknown:
+            known = "numbers" if self.labels.is_regression else list(self.labels.names)
+            raise ValueError(
+                f"{where} has labels that the task does not know: {', '.join(sorted(unknown)[:5])} (known: {known}); "
+                "add training rows of them, remove these rows, or set --class_names."
+            )
+
+    def _log_classes(self, dataset: TextDataset, role: str) -> None:
+        if not self.labels.is_single:
+            return
+        counts = Counter(dataset.label(index) for index in range(len(dataset)))
+        shares = {name: f"{counts[index] / len(dataset):.3f}" for index, name in enumerate(self.labels.names)}
+        logger.info("Class distribution in %s: %s", role, shares)
+
+
+def _is_unlabelled(raw: Any, labels: Labels) -> bool:
+    return type(raw) is not str and raw == UNLABELLED and not labels.knows(raw)
+
+
+def log_samples(dataset: TextDataset, seed: int, count: int = 3) -> None:
+    """Log a few training rows, drawn by a generator of its own so that training is not disturbed."""
+    for index in random.Random(seed).sample(range(len(dataset)), min(count, len(dataset))):
+        logger.info("Sample %d of the training set: %s", index, dataset[index])
+
+
+def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None) -> dict[str, Any]:
+    """What the run card says about the data, so that variants of a data set are not compared with each other.
+
+    ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels.
+    """
+    sizes = {role: f"{corpus.where[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
+    prints = [dataset.fingerprint() for dataset in (train, evaluation) if dataset is not None]
+    return {
+        "name": corpus.name,
+        "variant": "; ".join(f"{role}: {size}" for role, size in sizes.items()),
+        "train_samples": 0 if train is None else len(train),
+        "eval_samples": 0 if evaluation is None else len(evaluation),
+        "fingerprint": "-".join(prints),
+        "attack_split": "validation",
+    }

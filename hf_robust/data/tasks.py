@@ -1,0 +1,32 @@
+"""The GLUE tasks: their text columns, their label names in GLUE's id order, and what is measured on them.
+
+Label names are the convention that everything else is read by: two checkpoints may number the same classes differently
+(some MNLI checkpoints do), so ids are never compared, names are.
+"""
+
+from typing import NamedTuple
+
+
+class GlueTask(NamedTuple):
+    """One GLUE task: its one or two text columns, and the names of its label ids in order (none: regression)."""
+
+    columns: tuple[str, ...]
+    label_names: tuple[str, ...]
+
+    @property
+    def is_regression(self) -> bool:
+        """True for STS-B, which is scored from 0 to 5."""
+        return not self.label_names
+
+
+GLUE_TASKS: dict[str, GlueTask] = {
+    "cola": GlueTask(("sentence",), ("unacceptable", "acceptable")),
+    "mnli": GlueTask(("premise", "hypothesis"), ("entailment", "neutral", "contradiction")),
+    "mrpc": GlueTask(("sentence1", "sentence2"), ("not_equivalent", "equivalent")),
+    "qnli": GlueTask(("question", "sentence"), ("entailment", "not_entailment")),
+    "qqp": GlueTask(("question1", "question2"), ("not_duplicate", "duplicate")),
+    "rte": GlueTask(("sentence1", "sentence2"), ("entailment", "not_entailment")),
+    "sst2": GlueTask(("sentence",), ("negative", "positive")),
+    "stsb": GlueTask(("sentence1", "sentence2"), ()),
+    "wnli": GlueTask(("sentence1", "sentence2"), ("not_entailment", "entailment")),
+}

@@ -1,0 +1,101 @@
+"""Put a run's robustness into its model card: model-index, tags and a Markdown section."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard
+
+from hf_robust.hub.section import robustness_section
+from hf_robust.reports import Run, history_path, load_run, robust_accuracy_applies
+
+TAGS = ("robustness", "adversarial-training", "hf_robust")
+
+_BEGIN = "<!-- robustness section written by hf_robust: begin -->"
+_END = "<!-- robustness section written by hf_robust: end -->"
+_SECTION = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}\n*", flags=re.DOTALL)
+_OURS = ("attack_success_rate", "robust_accuracy")
+
+
+def add_robustness(output_dir: Path) -> None:
+    """Add the results of ``robustness_history.jsonl`` and ``run_card.json`` to the ``README.md`` beside them.
+
+    The card is the one that ``Trainer.create_model_card`` wrote (PEFT's additions included): its results and tags stay,
+    ours join them, and a folder of this machine named as base model is taken out. Calling it again replaces what an
+    earlier call added. Without a measured epoch the card is left as it is.
+
+    Raises:
+        ValueError: there is no README.md, or a file of the run is malformed.
+    """
+    output_dir = Path(output_dir)
+    readme = output_dir / "README.md"
+    if not readme.is_file():
+        raise ValueError(f"{readme} does not exist; call trainer.create_model_card() first.")
+    if not history_path(output_dir).is_file():
+        return
+    run = load_run(output_dir)
+    card = ModelCard.load(readme)
+    card.data.model_name = card.data.model_name or output_dir.resolve().name
+    clean = [result for result in card.data.eval_results or [] if not _is_ours(result)]
+    card.data.eval_results = [*clean, *_eval_results(run, clean)]
+    _drop_local_base_model(card)
+    card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *TAGS, run.method]))
+    card.data.pipeline_tag = card.data.pipeline_tag or "text-classification"
+    text = _SECTION.sub("\n\n", card.text).rstrip()
+    card.text = f"{text}\n\n{_BEGIN}\n{robustness_section(run)}{_END}\n"
+    scratch = readme.with_name(f"_README.{os.getpid()}.md")
+    card.save(scratch)
+    os.replace(scratch, readme)
+
+
+def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
+    """Results of the published weights; none where those very weights were not attacked, or nothing could be."""
+    if not run.measured_exactly:
+        return
+    data = _dataset(run, clean)
+    accuracy = float(run.published["accuracy"])
+    if math.isfinite(accuracy) and not any(result.metric_type == "accuracy" for result in clean):
+        yield EvalResult(**data, metric_type="accuracy", metric_name="Accuracy", metric_value=round(accuracy, 6))
+    for attack, result in run.published["attacks"].items():
+        named = {**data, "dataset_name": f"{data['dataset_name']} ({attack} attack)"}
+        for metric, name in zip(_OURS, ("Attack success rate", "Accuracy under attack"), strict=True):
+            value = float(result.get(metric.replace("attack_success_rate", "asr"), math.nan))
+            if math.isfinite(value) and (metric == "attack_success_rate" or robust_accuracy_applies(run, attack)):
+                yield EvalResult(
+                    **named, metric_type=metric, metric_name=f"{name} ({attack})", metric_value=round(value, 6)
+                )
+
+
+def _dataset(run: Run, clean: list[EvalResult]) -> dict[str, Any]:
+    """The data set as the card already names it, else as the run card does."""
+    task = {"task_type": "text-classification", "task_name": "Text Classification"}
+    split = run.data.get("attack_split")
+    if clean:
+        first = clean[0]
+        named = {
+            "dataset_type": first.dataset_type,
+            "dataset_name": first.dataset_name,
+            "dataset_config": first.dataset_config,
+            "dataset_args": first.dataset_args,
+        }
+        return {**task, **named, "dataset_split": first.dataset_split or split}
+    name = str(run.data.get("name") or "unknown")
+    return {**task, "dataset_type": name, "dataset_name": name, "dataset_split": split}
+
+
+def _is_ours(result: EvalResult) -> bool:
+    # The accuracy that an earlier call added has no " attack)" and stays, as any other clean result.
+    return result.metric_type in _OURS and result.dataset_name.endswith(" attack)")
+
+
+def _drop_local_base_model(card: ModelCard) -> None:
+    """PEFT names the base model by the path it was loaded from; only a Hub id means anything to others."""
+    base = card.data.base_model
+    if isinstance(base, str) and (os.path.isabs(base) or Path(base).is_dir()):
+        card.data.base_model = None
+        card.data.tags = [tag for tag in card.data.tags or [] if not (tag.startswith("base_model:") and base in tag)]

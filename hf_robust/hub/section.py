@@ -1,0 +1,61 @@
+"""The Markdown section "Robustness" of a model card, written from a run's files: no number in it is typed by hand."""
+
+from __future__ import annotations
+
+import shlex
+
+from hf_robust.hub.citations import citation, citations_of, title
+from hf_robust.hub.limits import limits
+from hf_robust.reports import CURVES_STEM, Run, attack_names, results_table
+
+
+def robustness_section(run: Run) -> str:
+    """Results, curves, limits, the command of the run and what to cite."""
+    blocks = ["## Robustness", _introduction(run), results_table(run).strip()]
+    if (run.path / f"{CURVES_STEM}.png").is_file():
+        blocks.append(f"![Clean accuracy and attack success rates per epoch]({CURVES_STEM}.png)")
+    blocks += ["### What these numbers do not show", "".join(f"- {limit}\n" for limit in limits(run)).strip()]
+    blocks += _reproduction(run)
+    blocks += _citations(run)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _introduction(run: Run) -> str:
+    line, data = run.published, run.data
+    paper = f" (*{title(run.card['citation'])}*)" if run.card.get("citation") else ""
+    start = f" from `{run.card['model']}`" if run.card.get("model") else ""
+    where = f" on {data['name']}" if data.get("name") else ""
+    rows = f" ({data['train_samples']:,} training examples)" if isinstance(data.get("train_samples"), int) else ""
+    split = f" of the split `{data['attack_split']}`" if data.get("attack_split") else ""
+    text = (
+        f"Trained with the method `{run.method}`{paper}{start}{where}{rows} and attacked on held-out examples{split} with "
+        "[hf_robust](https://huggingface.co/models?other=hf_robust). "
+    )
+    if run.measured_exactly:
+        which = "the last" if run.best_step is None else "the best"
+        text += f"Numbers are of epoch {line['epoch']:g}, {which}, whose weights are published here. "
+    else:
+        text += (
+            f"Numbers are of step {line['step']}; the weights published here are those of step {run.best_step}, which "
+            "was not attacked itself. "
+        )
+    return text + (
+        "Brackets: 95 % Wilson intervals. The attack success rate counts only attacked examples, those that were right "
+        "before; accuracy under attack counts all."
+    )
+
+
+def _reproduction(run: Run) -> list[str]:
+    command = [str(part) for part in run.card.get("command") or []]
+    if not command:
+        return []
+    if command[0].endswith(".py"):
+        command = ["python", *command]
+    versions = ", ".join(f"{name} {version}" for name, version in (run.card.get("versions") or {}).items())
+    blocks = ["### Reproduce", f"```bash\n{shlex.join(command)}\n```"]
+    return [*blocks, f"With {versions}; every setting is in `run_card.json`."] if versions else blocks
+
+
+def _citations(run: Run) -> list[str]:
+    keys = citations_of(str(run.card.get("citation") or ""), attack_names(run.history))
+    return ["### Citation", "```bibtex\n" + "\n\n".join(map(citation, keys)) + "\n```"] if keys else []

@@ -1,0 +1,32 @@
+"""Where substitutes of words come from: a lexicon takes a word and returns its synonyms, or its antonyms."""
+
+from hf_robust.lexicons.base import Lexicon, Relation, TableLexicon
+from hf_robust.lexicons.build import build_counts, build_perturbation_sets, build_table
+from hf_robust.lexicons.builtin import opposite_groups, synonym_groups
+from hf_robust.lexicons.load import LEXICONS, load_lexicon
+from hf_robust.lexicons.neighbours import read_table, write_table
+from hf_robust.lexicons.perturbation_sets import PerturbationSets, count_words, perturbation_sets
+from hf_robust.lexicons.vector_files import read_vectors
+from hf_robust.lexicons.vectors import nearest_words
+from hf_robust.lexicons.wordnet import WordNetLexicon
+
+__all__ = [
+    "LEXICONS",
+    "Lexicon",
+    "PerturbationSets",
+    "Relation",
+    "TableLexicon",
+    "WordNetLexicon",
+    "build_counts",
+    "build_perturbation_sets",
+    "build_table",
+    "count_words",
+    "load_lexicon",
+    "nearest_words",
+    "opposite_groups",
+    "perturbation_sets",
+    "read_table",
+    "read_vectors",
+    "synonym_groups",
+    "write_table",
+]

@@ -1,0 +1,121 @@
+"""What a lexicon is: a word in, its substitutes out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+Relation = Literal["synonym", "antonym"]
+
+
+def check_relation(relation: str) -> Relation:
+    """``relation`` if it is "synonym" or "antonym", else a ValueError that says so."""
+    for known in get_args(Relation):
+        if relation == known:
+            return known  # type: ignore[no-any-return]
+    raise ValueError(f"relation must be 'synonym' or 'antonym', got {relation!r}.")
+
+
+def clean_substitutes(word: str, substitutes: Iterable[str]) -> tuple[str, ...]:
+    """``substitutes`` in their order, once each, without empty ones and without ``word`` itself in any case."""
+    kept = dict.fromkeys(other.strip() for other in substitutes)
+    return tuple(other for other in kept if other and other.casefold() != word.casefold())
+
+
+class Lexicon(ABC):
+    """Substitutes of a word, looked up in lower case and returned in a fixed order.
+
+    The relation says what a substitution means for the label: a synonym keeps it, an antonym changes it. One lexicon
+    serves training views and attacks alike, so the run card names it once (who perturbs with what is explicit).
+    """
+
+    name: str
+    relation: Relation
+    keeps_part_of_speech: bool
+    """Whether every substitute has its word's part of speech, so that an attack need not ask a tagger."""
+    source: str
+    """Where the words come from, for the run card: a path as it was given, or a corpus and its version."""
+
+    @abstractmethod
+    def __call__(self, word: str) -> tuple[str, ...]:
+        """The substitutes of ``word``, never the word itself in any case; () for an unknown word."""
+
+    @abstractmethod
+    def words(self) -> Iterator[str]:
+        """The words that may have substitutes, lower-cased."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """16 hexadecimal characters that change with the content."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of words that :meth:`words` yields."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the run card says about the lexicon; JSON-ready."""
+        return {
+            "name": self.name,
+            "relation": self.relation,
+            "fingerprint": self.fingerprint(),
+            "size": len(self),
+            "source": self.source,
+            "keeps_part_of_speech": self.keeps_part_of_speech,
+        }
+
+    def __bool__(self) -> bool:
+        # An empty lexicon is still a lexicon: `if lexicon` must not depend on its size.
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} ({self.relation}s, {self.source})>"
+
+
+class TableLexicon(Lexicon):
+    """A lexicon held in memory as a dict.
+
+    Keys are lower-cased; keys that differ by case alone are merged in their order. Words without a substitute left are
+    dropped.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[str, Iterable[str]],
+        name: str = "table",
+        relation: str = "synonym",
+        keeps_part_of_speech: bool = False,
+        source: str = "a table in memory",
+    ) -> None:
+        merged: dict[str, list[str]] = {}
+        for word, substitutes in table.items():
+            if isinstance(substitutes, str):
+                raise ValueError(
+                    f"The substitutes of {word!r} must be a list of words, got the string {substitutes!r}."
+                )
+            merged.setdefault(word.strip().lower(), []).extend(substitutes)
+        cleaned = {word: clean_substitutes(word, substitutes) for word, substitutes in merged.items() if word}
+        self._table = {word: substitutes for word, substitutes in cleaned.items() if substitutes}
+        self.name, self.relation, self.source = name, check_relation(relation), source
+        self.keeps_part_of_speech = keeps_part_of_speech
+        self._fingerprint = fingerprint_table(self._table)
+
+    def __call__(self, word: str) -> tuple[str, ...]:
+        return self._table.get(word.lower(), ())
+
+    def words(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+
+def fingerprint_table(table: Mapping[str, Sequence[str]]) -> str:
+    """16 hexadecimal characters of a table: the order of its words is left out, the order of substitutes is not."""
+    rows = sorted((word, list(substitutes)) for word, substitutes in table.items())
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()[:16]

@@ -1,0 +1,104 @@
+"""Tables of substitutes as JSON files, such as counter-fitted neighbours: {word: [substitute, ...]}."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_robust.lexicons.base import TableLexicon
+
+Table = Mapping[str, Sequence[str] | Mapping[str, int]]
+_SHAPE = 'a table is one JSON object {"word": ["substitute", ...], ...}, optionally gzipped'
+
+
+def neighbours_lexicon(path: str | Path, relation: str = "synonym") -> TableLexicon:
+    """The lexicon in the JSON or gzipped JSON table at ``path``; see :func:`read_table`.
+
+    A table says nothing about its role: ``relation`` is recorded as given.
+    """
+    return TableLexicon(read_table(path), name="neighbours", relation=relation, source=str(path))
+
+
+def read_table(path: str | Path) -> dict[str, list[str]]:
+    """Read ``{word: [substitute, ...]}``, gzipped or not (by content, not by name).
+
+    ``{word: {substitute: count}}`` is read as well: the counts inform people, the order is that of the file (BAT-8).
+
+    Raises:
+        ValueError: one sentence with the file and what is wrong in it.
+    """
+    refuse_pickle(path)
+    try:
+        raw = Path(path).read_bytes()
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+        content = json.loads(text)
+    except FileNotFoundError:
+        raise ValueError(f"There is no lexicon table at {path}: give the path of a .json or .json.gz file.") from None
+    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a lexicon table ({error}); {_SHAPE}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a JSON {_json_kind(content)}; {_SHAPE}.")
+    return {word: _check_substitutes(path, word, value) for word, value in content.items()}
+
+
+def _check_substitutes(path: str | Path, word: str, value: Any) -> list[str]:
+    if isinstance(value, dict) and all(isinstance(count, int) for count in value.values()):
+        return list(value)
+    if not isinstance(value, list):
+        raise ValueError(f"In {path} the entry {word!r} is a JSON {_json_kind(value)}; {_SHAPE}.")
+    wrong = [other for other in value if not isinstance(other, str)]
+    if wrong:
+        raise ValueError(f"In {path} the entry {word!r} lists {wrong[0]!r}, which is not a word; {_SHAPE}.")
+    return value
+
+
+def _json_kind(value: Any) -> str:
+    return {dict: "object", list: "array", str: "string", bool: "truth value", type(None): "null"}.get(
+        type(value), "number"
+    )
+
+
+def write_table(table: Table, path: str | Path) -> None:
+    """Write ``table`` at ``path`` as JSON, gzipped if the name ends in .gz, one word a line, in alphabetical order.
+
+    The file appears whole or not at all, and equal tables give equal bytes.
+    """
+    rows = (f"{json.dumps(word)}: {json.dumps(_jsonable(table[word]))}" for word in sorted(table))
+    raw = ("{\n" + ",\n".join(rows) + "\n}\n").encode()
+    write_atomically(Path(path), gzip.compress(raw, mtime=0) if str(path).endswith(".gz") else raw)
+
+
+def _jsonable(substitutes: Sequence[str] | Mapping[str, int]) -> list[str] | dict[str, int]:
+    return dict(substitutes) if isinstance(substitutes, Mapping) else list(substitutes)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside ``path`` and rename, so that no reader, and no crash, ever meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        # mkstemp gives 0600, which would make a shared table private to whoever built it.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def refuse_pickle(path: str | Path) -> None:
+    """SAFER-8: published tables ship as pickles, and unpickling a download runs its code."""
+    name = str(path).lower().removesuffix(".gz")
+    if name.endswith((".pkl", ".pickle", ".p", ".pt", ".bin")):
+        raise ValueError(
+            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; convert it once, "
+            "where you trust it, to a JSON table {word: [substitute, ...]} or to vectors as text or .npz."
+        )

@@ -1,0 +1,99 @@
+"""Neighbours by word vectors: any word-vector file becomes a table of the k nearest words, built once and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from hf_robust.lexicons.base import TableLexicon
+from hf_robust.lexicons.neighbours import read_table, write_table
+from hf_robust.lexicons.vector_files import SHAPE, Vectors, read_vectors
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1  # part of the cache key: raise it when the table of the same vectors changes
+
+
+def vectors_lexicon(
+    path: str | Path, relation: str = "synonym", *, k: int = 8, min_cosine: float = 0.7, max_words: int = 100_000
+) -> TableLexicon:
+    """The ``k`` nearest words with a cosine of at least ``min_cosine``, for each of the first ``max_words`` words.
+
+    The table is kept in :func:`cache_folder` under a key of the file's content and the settings; a torn cache file is
+    built again. Vector files list frequent words first, so ``max_words`` leaves out the rarest.
+    """
+    settings = {"k": k, "min_cosine": min_cosine, "max_words": max_words}
+    key = hashlib.sha256(json.dumps([_FORMAT, hash_file(path), settings], sort_keys=True).encode()).hexdigest()[:32]
+    cached = cache_folder() / "neighbours" / f"{key}.json.gz"
+    table: dict[str, list[str]] | None = None
+    if cached.exists():
+        try:
+            table = read_table(cached)
+        except ValueError as error:
+            logger.warning("A cached table of neighbours is damaged and is built again: %s", error)
+    if table is None:
+        table = nearest_words(*read_vectors(path, max_words=max_words), k=k, min_cosine=min_cosine)
+        write_table(table, cached)
+    source = f"{path} ({k} nearest words, cosine >= {min_cosine:g}, first {max_words:,} words)"
+    return TableLexicon(table, name="vectors", relation=relation, source=source)
+
+
+def cache_folder() -> Path:
+    """``$HF_ROBUST_CACHE``, else the user's cache directory; nothing is created here."""
+    default = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("HF_ROBUST_CACHE") or Path(default) / "hf_robust")
+
+
+def hash_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes; ValueError when there is no such file."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ValueError(f"The word vectors at {path} cannot be read ({error.strerror}); {SHAPE}.") from None
+    return digest.hexdigest()
+
+
+def nearest_words(
+    words: list[str],
+    vectors: Vectors,
+    *,
+    k: int = 8,
+    min_cosine: float = 0.7,
+    vocabulary: Collection[str] | None = None,
+    chunk: int = 256,
+) -> dict[str, list[str]]:
+    r"""For each word the at most ``k`` others with the largest cosine of at least ``min_cosine``, nearest first.
+
+    Args:
+        words: N distinct words.
+        vectors: [N, E]; rows of length zero have no neighbours.
+        vocabulary: build rows for these words alone; neighbours may be any of the N.
+        chunk: rows multiplied at a time; memory is ``4 * chunk * N`` bytes.
+
+    Cosines equal to six decimals go in the order of ``words``, so that rounding does not decide between them.
+    """
+    if k < 1 or not -1.0 <= min_cosine <= 1.0:
+        raise ValueError(f"k must be at least 1 and min_cosine in [-1, 1], got k={k} and min_cosine={min_cosine}.")
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0).astype(np.float32)
+    wanted = set(words) if vocabulary is None else {word.lower() for word in vocabulary}
+    rows = np.array([i for i, word in enumerate(words) if word in wanted and norms[i] > 0], dtype=np.int64)
+    table: dict[str, list[str]] = {}
+    for start in range(0, len(rows), chunk):
+        block = rows[start : start + chunk]
+        for row, cosines in zip(block, unit[block] @ unit.T, strict=True):
+            close = np.flatnonzero(cosines >= min_cosine)
+            close = close[(close != row) & (norms[close, 0] > 0)]
+            order = np.argsort(-np.round(cosines[close], 6), kind="stable")[:k]
+            if len(order):
+                table[words[row]] = [words[i] for i in close[order]]
+    return table

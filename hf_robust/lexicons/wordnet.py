@@ -1,0 +1,152 @@
+"""WordNet through nltk: synonyms and antonyms of single words."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import re
+import socket
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from hf_robust.lexicons.base import Lexicon, check_relation, clean_substitutes
+
+logger = logging.getLogger(__name__)
+
+_DOWNLOAD_TIMEOUT = 20.0
+_READERS: dict[str, Any] = {}  # by place: reading the index takes seconds, and both relations need it
+_ONE_WORD = re.compile(r"[\w'\-]+")  # and no underscore, with which WordNet joins the words of a phrase
+
+
+def wordnet_lexicon(relation: str = "synonym") -> WordNetLexicon:
+    """WordNet's ``relation``; raises ValueError at once where neither nltk nor its data can be had."""
+    return WordNetLexicon(relation)
+
+
+class WordNetLexicon(Lexicon):
+    """Synonyms: lemmas of all synsets of the word. Antonyms: of every lemma of every synset, the first antonym.
+
+    Both keep single words other than the word itself, in WordNet's order of senses. This is PWWS's and BAT's reading
+    (``WordSwapWordNet``, ``word_swap_antonym.py``): the antonyms include those of synonyms, so they are noisy,
+    "louder" -> "piano" (BAT-8); :meth:`counts` says how much of WordNet stands behind each. Words are reduced to base
+    forms by WordNet's own rules, and substitutes are not inflected again: "films" -> "movie".
+    """
+
+    name = "wordnet"
+    keeps_part_of_speech = False
+
+    def __init__(self, relation: str = "synonym") -> None:
+        self.relation = check_relation(relation)
+        self._reader = open_wordnet()
+        self._process = os.getpid()
+        self._seen: dict[str, Counter[str]] = {}
+        self._version = str(self._reader.get_version() or "unknown version")
+        self.source = f"WordNet {self._version} (nltk)"
+
+    def __call__(self, word: str) -> tuple[str, ...]:
+        return tuple(self.counts(word))
+
+    def counts(self, word: str) -> Counter[str]:
+        """Substitutes of ``word`` in order, each with the number of lemmas that lead to it."""
+        key = word.lower()
+        if key not in self._seen:
+            found = list(self._synonyms(key) if self.relation == "synonym" else self._antonyms(key))
+            kept = clean_substitutes(key, (other for other in found if is_one_word(other)))
+            self._seen[key] = Counter({other: found.count(other) for other in kept})
+        return self._seen[key]
+
+    def _synsets(self, word: str) -> list[Any]:
+        if self._process != os.getpid():
+            # A forked loader worker shares its parent's open files, and with them the position that each read moves.
+            self._reader._data_file_map.clear()
+            self._process = os.getpid()
+        return list(self._reader.synsets(word)) if word else []
+
+    def _synonyms(self, word: str) -> Iterator[str]:
+        for synset in self._synsets(word):
+            yield from synset.lemma_names()
+
+    def _antonyms(self, word: str) -> Iterator[str]:
+        for synset in self._synsets(word):
+            for lemma in synset.lemmas():
+                antonyms = lemma.antonyms()
+                if antonyms:
+                    yield antonyms[0].name()
+
+    def words(self) -> Iterator[str]:
+        yield from sorted({name.lower() for name in self._reader.all_lemma_names() if is_one_word(name)})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.words())
+
+    def fingerprint(self) -> str:
+        """By WordNet's version and the relation: reading all of it to hash it would take longer than using it."""
+        return hashlib.sha256(f"wordnet {self._version} {self.relation}".encode()).hexdigest()[:16]
+
+    def __reduce__(self) -> tuple[type[WordNetLexicon], tuple[str]]:
+        return WordNetLexicon, (self.relation,)  # open files do not travel to a spawned worker
+
+
+def is_one_word(lemma: str) -> bool:
+    """Whether a lemma is one word: "well-being" is, "ice_cream" and "a.m." are not."""
+    return "_" not in lemma and _ONE_WORD.fullmatch(lemma) is not None
+
+
+def open_wordnet() -> Any:
+    """NLTK's reader on the WordNet found in NLTK's paths, or downloaded there.
+
+    Raises:
+        ValueError: nltk or the data is missing; one sentence with the way out.
+    """
+    try:
+        import nltk
+        from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    except ImportError:
+        raise ValueError("The lexicon 'wordnet' needs nltk: pip install nltk, or use another --lexicon.") from None
+    root = _find_data(nltk)
+    if root is None:
+        _download(nltk)
+        root = _find_data(nltk)
+    if root is None:
+        raise ValueError(
+            "WordNet is not in NLTK's paths and could not be downloaded: run `python -m nltk.downloader wordnet` "
+            "where there is a network, set NLTK_DATA to a folder that holds corpora/wordnet, or use --lexicon builtin."
+        )
+    key = str(root)
+    if key not in _READERS:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that the multilingual part is absent; English does not need it
+                _READERS[key] = WordNetCorpusReader(root, None)
+        except (OSError, ValueError, KeyError, AssertionError) as error:
+            raise ValueError(
+                f"The WordNet files at {root} cannot be read ({type(error).__name__}: {error}): delete them and run "
+                "`python -m nltk.downloader wordnet`."
+            ) from error
+    return _READERS[key]
+
+
+def _find_data(nltk: Any) -> Any:
+    for place in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
+        with contextlib.suppress(LookupError):
+            return nltk.data.find(place)
+    return None
+
+
+def _download(nltk: Any) -> None:
+    """Try nltk's own downloader, without its chatter and without waiting long on a machine that has no network."""
+    logger.warning("WordNet is not in NLTK's paths: downloading it with nltk.download('wordnet').")
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            nltk.download("wordnet", quiet=True)
+    except Exception as error:  # whatever the network does, the answer is the sentence of open_wordnet
+        logger.debug("nltk.download failed: %s", error)
+    finally:
+        socket.setdefaulttimeout(previous)

@@ -1,0 +1,6 @@
+"""Losses: pure functions on tensors that know neither Trainer nor tokenizer."""
+
+from hf_robust.losses.balanced import balanced_pairwise, balanced_triplet, cosine_distance
+from hf_robust.losses.pooling import POOLINGS, sentence_embedding
+
+__all__ = ["POOLINGS", "balanced_pairwise", "balanced_triplet", "cosine_distance", "sentence_embedding"]

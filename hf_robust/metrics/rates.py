@@ -1,0 +1,128 @@
+"""Attack success rate, robust accuracy and their intervals, from the records of one attack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+from hf_robust.metrics.records import AttackRecord
+
+
+def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    r"""Wilson's score interval of a rate.
+
+    .. math:: \frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1-\hat p)/n + z^2/4n^2}}{1 + z^2/n}
+
+    It stays inside [0, 1] and is not empty at 0 or 1, unlike the normal interval. ``total`` 0 gives ``(nan, nan)``.
+
+    >>> low, high = wilson_interval(5, 10)
+    >>> round(low, 4), round(high, 4)
+    (0.2366, 0.7634)
+
+    Raises:
+        ValueError: ``successes`` is not within ``0..total``, or ``confidence`` not inside (0, 1).
+    """
+    if not 0 <= successes <= total:
+        raise ValueError(f"an interval needs 0 <= successes <= total, got {successes} of {total}.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")
+    if total == 0:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / total
+    centre = rate + z * z / (2 * total)
+    spread = z * math.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    # At the ends the exact bound is 0 or 1; rounding must not leave it a hair inside.
+    low = 0.0 if successes == 0 else (centre - spread) / scale
+    high = 1.0 if successes == total else (centre + spread) / scale
+    return low, high
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
+
+
+@dataclass
+class AttackSummary:
+    """The rates of one attack over N examples: S succeeded, F failed, s skipped.
+
+    ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Where the only
+    skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks whose goal is that the
+    prediction remains (antonym, negation) only ``asr`` has a meaning: there a failure is what one wants, and texts are
+    skipped by label too. ``queries`` is the mean over attacked examples.
+
+    ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
+    not comparable with ``robust_accuracy``), and for "remains" attacks also ``remains_asr`` (some admissible candidate
+    kept the prediction), ``covered`` (share of the attacked with at least one candidate; the others count as failures
+    and lower ``asr``) and ``covered_asr`` (``asr`` among the covered).
+    """
+
+    num_examples: int
+    num_attacked: int
+    num_succeeded: int
+    num_failed: int
+    num_skipped: int
+    asr: float
+    asr_low: float
+    asr_high: float
+    robust_accuracy: float
+    robust_accuracy_low: float
+    robust_accuracy_high: float
+    queries: float
+    seconds: float
+    extra: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_records(cls, records: Sequence[AttackRecord], seconds: float = 0.0) -> AttackSummary:
+        """Summarise one attack's records; ``seconds`` is what measuring them took."""
+        attacked = [record for record in records if record.status != "skipped"]
+        succeeded = sum(record.status == "succeeded" for record in attacked)
+        failed = len(attacked) - succeeded
+        asr_low, asr_high = wilson_interval(succeeded, len(attacked))
+        robust_low, robust_high = wilson_interval(failed, len(records))
+        return cls(
+            num_examples=len(records),
+            num_attacked=len(attacked),
+            num_succeeded=succeeded,
+            num_failed=failed,
+            num_skipped=len(records) - len(attacked),
+            asr=_ratio(succeeded, len(attacked)),
+            asr_low=asr_low,
+            asr_high=asr_high,
+            robust_accuracy=_ratio(failed, len(records)),
+            robust_accuracy_low=robust_low,
+            robust_accuracy_high=robust_high,
+            queries=_ratio(sum(record.queries for record in attacked), len(attacked)),
+            seconds=seconds,
+            extra=_extra(records, attacked),
+        )
+
+    def metrics(self, attack_name: str) -> dict[str, float]:
+        """``{"<attack>_asr": ...}`` and so on, the keys that reach the Trainer's log (which adds ``eval_``)."""
+        values = {
+            "asr": self.asr,
+            "robust_accuracy": self.robust_accuracy,
+            "queries": self.queries,
+            "seconds": self.seconds,
+            **self.extra,
+        }
+        return {f"{attack_name}_{key}": value for key, value in values.items()}
+
+    def history(self) -> dict[str, float]:
+        """What a line of ``robustness_history.jsonl`` holds of this attack."""
+        keys = ("asr", "robust_accuracy", "num_examples", "num_attacked", "asr_low", "asr_high", "queries", "seconds")
+        return {**{key: getattr(self, key) for key in keys}, **self.extra}
+
+
+def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
+    correct = sum(record.original_prediction == record.label for record in records)
+    extra = {"accuracy": _ratio(correct, len(records))}
+    if any(record.remains is not None for record in records):
+        covered = [record for record in attacked if record.num_candidates > 0]
+        extra["remains_asr"] = _ratio(sum(bool(record.remains) for record in attacked), len(attacked))
+        extra["covered"] = _ratio(len(covered), len(attacked))
+        extra["covered_asr"] = _ratio(sum(record.status == "succeeded" for record in covered), len(covered))
+    return extra

@@ -1,0 +1,157 @@
+"""What a task is scored by, without a download: the metrics of GLUE on scikit-learn and scipy.
+
+Scores are those of the hub's ``glue`` metric: Matthews correlation for CoLA, accuracy and F1 for MRPC and QQP, Pearson
+and Spearman for STS-B, accuracy otherwise; files get accuracy, mean squared error or (several labels a row) micro-F1.
+``combined_score``, the mean, is added where there is more than one.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Metric = Callable[[Array, Array], float]  # (predictions, labels) -> score
+ComputeMetrics = Callable[[Any], dict[str, float]]
+
+
+def accuracy(predictions: Array, labels: Array) -> float:
+    """Share of rows whose prediction is right; with several labels a row, all of them must be."""
+    right = predictions == labels
+    return float((right.all(axis=1) if right.ndim > 1 else right).mean())
+
+
+def matthews_correlation(predictions: Array, labels: Array) -> float:
+    """Matthews correlation, in [-1, 1]."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(labels, predictions))
+
+
+def f1(average: str, positive: int = 1) -> Metric:
+    """F1 of class ``positive`` (average ``binary``), or averaged over classes (``macro``, ``micro``, ``weighted``)."""
+
+    def score(predictions: Array, labels: Array) -> float:
+        from sklearn.metrics import f1_score
+
+        return float(f1_score(labels, predictions, average=average, pos_label=positive, zero_division=0.0))
+
+    return score
+
+
+def pearson(predictions: Array, labels: Array) -> float:
+    """Pearson correlation; NaN where either side is constant."""
+    from scipy.stats import pearsonr
+
+    return float(pearsonr(predictions, labels)[0]) if len(labels) > 1 else float("nan")
+
+
+def spearmanr(predictions: Array, labels: Array) -> float:
+    """Spearman rank correlation; NaN where either side is constant."""
+    from scipy.stats import spearmanr as rank_correlation
+
+    return float(rank_correlation(predictions, labels)[0]) if len(labels) > 1 else float("nan")
+
+
+def mse(predictions: Array, labels: Array) -> float:
+    """Mean squared error."""
+    return float(((predictions - labels) ** 2).mean())
+
+
+def mae(predictions: Array, labels: Array) -> float:
+    """Mean absolute error."""
+    return float(np.abs(predictions - labels).mean())
+
+
+CLASSIFICATION: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "f1": f1("binary"),
+    "f1_macro": f1("macro"),
+    "f1_micro": f1("micro"),
+    "f1_weighted": f1("weighted"),
+    "matthews_correlation": matthews_correlation,
+}
+MULTI_LABEL: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "f1": f1("micro"),
+    "f1_macro": f1("macro"),
+    "f1_micro": f1("micro"),
+    "f1_weighted": f1("weighted"),
+}
+REGRESSION: dict[str, Metric] = {"mse": mse, "mae": mae, "pearson": pearson, "spearmanr": spearmanr}
+OF_TASK: dict[str, tuple[str, ...]] = {
+    "cola": ("matthews_correlation",),
+    "mrpc": ("accuracy", "f1"),
+    "qqp": ("accuracy", "f1"),
+    "stsb": ("pearson", "spearmanr"),
+}
+
+
+def glue_metrics(
+    task: str | None,
+    is_regression: bool,
+    *,
+    is_multi_label: bool = False,
+    metric_name: str | None = None,
+    positive: int = 1,
+) -> ComputeMetrics:
+    """A Trainer's ``compute_metrics`` for a GLUE task, or for data of one's own where ``task`` is None.
+
+    It takes an ``EvalPrediction`` whose predictions are logits [rows, classes] (or a tuple that begins with them, or a
+    list of batches of either, as ``--eval_do_concat_batches False`` gives).
+
+    Args:
+        metric_name: measure this instead of the default.
+        positive: class id that F1 of two classes is about, for models that number the classes otherwise than GLUE.
+
+    Raises:
+        ValueError: ``metric_name`` is not one for this kind of task.
+    """
+    table = REGRESSION if is_regression else MULTI_LABEL if is_multi_label else CLASSIFICATION
+    names = (metric_name,) if metric_name is not None else OF_TASK.get(task or "", (next(iter(table)),))
+    if is_multi_label and metric_name is None:
+        names = ("f1",)
+    unknown = [name for name in names if name not in table]
+    if unknown:
+        raise ValueError(f"--metric_name {unknown[0]} is not for this kind of task, choose one of {', '.join(table)}.")
+    metrics: dict[str, Metric] = {name: table[name] for name in names}
+    if "f1" in metrics and not is_multi_label:
+        metrics["f1"] = f1("binary", positive)
+
+    def compute_metrics(evaluated: Any) -> dict[str, float]:
+        logits, labels = logits_of(evaluated.predictions), _joined(evaluated.label_ids)
+        predictions = predicted(logits, is_regression, is_multi_label)
+        scores = {name: metric(predictions, labels) for name, metric in metrics.items()}
+        if len(scores) > 1:
+            scores["combined_score"] = float(np.mean(list(scores.values())))
+        return scores
+
+    return compute_metrics
+
+
+def predicted(logits: Array, is_regression: bool, is_multi_label: bool = False) -> Array:
+    """Scores [rows], class ids [rows], or 0/1 for each class [rows, classes] where the logit is above 0."""
+    if is_regression:
+        return logits.reshape(-1)
+    if is_multi_label:
+        return (logits > 0).astype(np.int64)
+    ids: Array = logits.argmax(axis=1)
+    return ids
+
+
+def logits_of(predictions: Any) -> Array:
+    """The logits among what a model returned: the first of a tuple, all batches of a list joined."""
+    if isinstance(predictions, list):
+        return np.concatenate([logits_of(batch) for batch in predictions])
+    if isinstance(predictions, tuple):
+        return logits_of(predictions[0])
+    if isinstance(predictions, Mapping):
+        return logits_of(predictions.get("logits", next(iter(predictions.values()))))
+    return np.asarray(predictions)
+
+
+def _joined(label_ids: Any) -> Array:
+    if isinstance(label_ids, list):
+        return np.concatenate([_joined(batch) for batch in label_ids])
+    return np.asarray(label_ids[0] if isinstance(label_ids, tuple) else label_ids)

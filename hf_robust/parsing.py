@@ -1,0 +1,223 @@
+"""From a command line or an args file to dataclasses in two stages: the method first, then its flags, strictly.
+
+A flag of another method, a misspelt flag and an unknown key of an args file are errors of one sentence. Flags that
+transformers 5 has dropped are translated (:mod:`hf_robust.data.legacy_flags`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from transformers import HfArgumentParser
+
+from hf_robust.attacks.arguments import AttackArguments
+from hf_robust.data.arguments import DataTrainingArguments, ModelArguments
+from hf_robust.data.legacy_flags import translate
+from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.trainers.arguments import RobustTrainingArguments
+
+logger = logging.getLogger(__name__)
+
+Flags = dict[str, Any]
+DEFAULT_METHOD = "normal"
+
+
+@dataclasses.dataclass
+class ReportArguments:
+    """What the report of a run is compared with."""
+
+    baseline_run: list[str] | None = dataclasses.field(
+        default=None, metadata={"help": "Output folders of other runs, drawn into the tradeoff curves for comparison."}
+    )
+
+
+class Arguments(NamedTuple):
+    """All arguments of a run, and the trainer class that they name."""
+
+    model: ModelArguments
+    data: DataTrainingArguments
+    attack: AttackArguments
+    report: ReportArguments
+    training: RobustTrainingArguments
+    method: type[RobustTrainer]
+
+
+def parse_arguments(argv: Sequence[str]) -> Arguments:
+    """Parse flags, or an args file (``*.json`` first) whose values later flags override.
+
+    Raises:
+        ValueError: what is wrong with which flag, in one sentence.
+    """
+    file_flags: Flags = {}
+    tokens = list(argv)
+    if tokens and tokens[0].endswith(".json"):
+        file_flags = read_args_file(tokens.pop(0))
+    given = flags_of(tokens)
+    method = find_method({**file_flags, **given})
+    groups = (ModelArguments, DataTrainingArguments, AttackArguments, ReportArguments, method.config)
+    names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
+    file_flags = translate(file_flags, names.__contains__)
+    tokens = translate_tokens(tokens, names)
+    merged = {**file_flags, **flags_of(tokens)}
+    check_names(merged, names, method)
+    parser = HfArgumentParser(groups, allow_abbrev=False, description=f"Flags of --robust_method {method.name}.")
+    vars(parser)["error"] = _raise
+    if is_rate_to_lower(merged):
+        logger.warning(
+            "--metric_for_best_model is a success rate of an attack: lower is better (--greater_is_better False)."
+        )
+        parser.set_defaults(greater_is_better=False)
+    tokens = [*tokens_of(file_flags, parser), *tokens]
+    *parsed, stray = parser.parse_args_into_dataclasses(
+        tokens, return_remaining_strings=True, look_for_args_file=False
+    )
+    if stray:
+        raise ValueError(f"{' '.join(stray)} belongs to no flag: flags begin with --, texts with blanks need quotes.")
+    arguments = Arguments(*parsed, method)
+    arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
+    check_best_metric(arguments.training, arguments.attack)
+    return arguments
+
+
+def _raise(message: str) -> NoReturn:
+    raise ValueError(message if message.endswith(".") else f"{message}.")
+
+
+def read_args_file(path: str) -> Flags:
+    """Flags by name from a JSON object; null leaves a flag at its default."""
+    try:
+        flags = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the args file {path} cannot be read: {error}.") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the args file {path} is not JSON: {error}.") from error
+    if not isinstance(flags, dict):
+        raise ValueError(f"the args file {path} must hold one object of flags, got a {type(flags).__name__}.")
+    return {name.removeprefix("--").replace("-", "_"): value for name, value in flags.items() if value is not None}
+
+
+def flags_of(tokens: Sequence[str]) -> Flags:
+    """Flags of a command line by name: True without a value, a string with one, a list with more."""
+    flags: Flags = {}
+    for name, values in _grouped(tokens):
+        if name is not None:
+            flags[name] = True if not values else values[0] if len(values) == 1 else values
+    return flags
+
+
+def _grouped(tokens: Iterable[str]) -> list[tuple[str | None, list[str]]]:
+    groups: list[tuple[str | None, list[str]]] = []
+    for token in tokens:
+        if token.startswith("--") and len(token) > 2:
+            name, equals, value = token[2:].partition("=")
+            groups.append((name.replace("-", "_"), [value] if equals else []))
+        elif groups:
+            groups[-1][1].append(token)
+        else:
+            groups.append((None, [token]))
+    return groups
+
+
+def translate_tokens(tokens: Sequence[str], names: Iterable[str]) -> list[str]:
+    """A command line in the words of the installed transformers."""
+    before = flags_of(tokens)
+    after = translate(before, set(names).__contains__)
+    if after == before:
+        return list(tokens)
+    kept: list[str] = []
+    keep = True
+    for token in tokens:
+        if token.startswith("--") and len(token) > 2:
+            name = token[2:].partition("=")[0].replace("-", "_")
+            keep = name in after and after[name] == before[name]
+        if keep:
+            kept.append(token)
+    added = {name: value for name, value in after.items() if name not in before or before[name] != value}
+    for name, value in added.items():
+        values = [] if value is True else value if isinstance(value, list) else [str(value)]
+        kept += [f"--{name}", *values]
+    return kept
+
+
+def tokens_of(flags: Flags, parser: Any) -> list[str]:
+    """Flags of an args file as a command line, so that both are checked alike.
+
+    What no command line can say (an object, a list for a flag with one value, an empty list) becomes the default.
+    """
+    takes_many = {action.dest for action in parser._actions if action.nargs in ("+", "*")}
+    tokens: list[str] = []
+    for name, value in flags.items():
+        if isinstance(value, list) and value and name in takes_many:
+            tokens += [f"--{name}", *map(_written, value)]
+        elif isinstance(value, (list, dict)):
+            parser.set_defaults(**{name: value})
+        else:
+            tokens.append(f"--{name}={_written(value)}")
+    return tokens
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def find_method(flags: Mapping[str, Any]) -> type[RobustTrainer]:
+    """The trainer class that ``--robust_method`` names."""
+    name = flags.get("robust_method", DEFAULT_METHOD)
+    if name not in METHODS if isinstance(name, str) else True:
+        raise ValueError(f"--robust_method {name} is unknown, choose one of {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def check_names(flags: Iterable[str], names: set[str], method: type[RobustTrainer]) -> None:
+    """Refuse flags that the method does not have, and say whose they are or what was meant."""
+    for flag in flags:
+        if flag in names or flag.removeprefix("no_") in names or flag == "help":
+            continue
+        owners = [
+            name
+            for name, trainer in METHODS.items()
+            if flag in {field.name for field in dataclasses.fields(trainer.config)}
+        ]
+        if owners:
+            raise ValueError(
+                f"--{flag} belongs to --robust_method {' or '.join(owners)}, and this run's method is {method.name}: "
+                "choose the method or leave the flag out."
+            )
+        close = difflib.get_close_matches(flag, names, n=1)
+        hint = f"did you mean --{close[0]}" if close else "--help lists the flags there are"
+        raise ValueError(f"--{flag} is not a flag of this script or of --robust_method {method.name}: {hint}.")
+
+
+def is_rate_to_lower(flags: Mapping[str, Any]) -> bool:
+    """Whether the best model is chosen by an attack's success rate and nobody said in which direction."""
+    return str(flags.get("metric_for_best_model", "")).endswith("_asr") and "greater_is_better" not in flags
+
+
+def as_resume(value: str | bool | None) -> str | bool | None:
+    """``true`` resumes from the newest checkpoint and ``false`` does not; anything else is a folder."""
+    known: dict[str, str | bool | None] = {"true": True, "false": None}
+    return known.get(str(value).lower(), value)
+
+
+def check_best_metric(training: RobustTrainingArguments, attack: AttackArguments) -> None:
+    """Refuse to choose the best model by an attack that is not measured at every evaluation."""
+    metric = str(training.metric_for_best_model or "").removeprefix("eval_")
+    measured = [name for name in attack.attacks or [] if metric.startswith(f"{name}_")]
+    if not measured:
+        if metric.endswith(("_asr", "_robust_accuracy")):
+            raise ValueError(
+                f"--metric_for_best_model {metric} needs its attack: add --attacks {metric.split('_')[0]}."
+            )
+        return
+    if training.eval_strategy != "epoch" or attack.attack_strategy != "epoch":
+        raise ValueError(
+            f"--metric_for_best_model {metric} is measured at the end of each epoch only: it needs "
+            f"--eval_strategy epoch (got {training.eval_strategy.value}) and "
+            f"--attack_strategy epoch (got {attack.attack_strategy})."
+        )

@@ -1,0 +1,42 @@
+"""Tables and pictures from what runs left in their folders; nothing here runs a model."""
+
+from hf_robust.reports.compare import IncomparableRunsError, check_comparable
+from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
+from hf_robust.reports.history import HISTORY_FILE, attack_names, history_path, read_history, write_history_line
+from hf_robust.reports.redact import portable_path, redact, redact_command
+from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
+from hf_robust.reports.tables import (
+    comparison_table,
+    group_by_seed,
+    markdown_table,
+    percent,
+    results_table,
+    robust_accuracy_applies,
+)
+
+__all__ = [
+    "CURVES_STEM",
+    "HISTORY_FILE",
+    "RUN_CARD_FILE",
+    "IncomparableRunsError",
+    "Run",
+    "attack_names",
+    "check_comparable",
+    "comparison_table",
+    "draw_tradeoff_curves",
+    "group_by_seed",
+    "history_path",
+    "load_run",
+    "markdown_table",
+    "percent",
+    "portable_path",
+    "read_history",
+    "read_json",
+    "redact",
+    "redact_command",
+    "results_table",
+    "robust_accuracy_applies",
+    "save_figure",
+    "tradeoff_figure",
+    "write_history_line",
+]

@@ -1,0 +1,56 @@
+"""Which runs may stand in one table: same data, and the same attack behind the same name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hf_robust.reports.run import Run
+
+_COMPARED_DATA = ("name", "variant", "fingerprint", "attack_split")
+
+
+class IncomparableRunsError(ValueError):
+    """Runs whose numbers would mislead beside each other; the message says why."""
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Refuse runs that were not measured alike, with every reason in one sentence."""
+    reasons = differences(runs)
+    if reasons:
+        raise IncomparableRunsError(
+            f"These runs cannot be compared: {'; '.join(reasons)}; "
+            "leave the odd ones out, or ask for the table all the same with --force, which marks it."
+        )
+
+
+def differences(runs: Sequence[Run]) -> list[str]:
+    """Why numbers of these runs do not compare; empty where they do. Only what both of two runs state is compared."""
+    first, *others = runs
+    reasons: list[str] = []
+    for other in others:
+        pair = f"({first.path.name}, {other.path.name})"
+        for key in _COMPARED_DATA:
+            mine, theirs = first.data.get(key), other.data.get(key)
+            if mine is not None and theirs is not None and mine != theirs:
+                reasons.append(f"data {key} differs, {mine!r} and {theirs!r} {pair}")
+        reasons += [f"{reason} {pair}" for reason in _attack_differences(_attacks(first), _attacks(other))]
+    return reasons
+
+
+def _attack_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    reasons = []
+    for name in mine:
+        if name not in theirs or mine[name] == theirs[name]:
+            continue
+        keys = [key for key in {**mine[name], **theirs[name]} if mine[name].get(key) != theirs[name].get(key)]
+        keys.sort(key=lambda key: key == "fingerprint")  # only says that something else differs
+        key = keys[0]
+        values = (json.dumps(attack.get(key), sort_keys=True) for attack in (mine[name], theirs[name]))
+        reasons.append(f"attack {name!r} differs in {key}, {' and '.join(values)}")
+    return reasons
+
+
+def _attacks(run: Run) -> dict[str, Any]:
+    return dict(run.card.get("attacks") or {})

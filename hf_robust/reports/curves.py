@@ -1,0 +1,209 @@
+"""Tradeoff curves: clean accuracy and the success rate of every attack per epoch (BAT, Chen et al. 2022, figures 3 and 6).
+
+Bands are 95 % Wilson intervals. One colour and marker per quantity, solid for the run, dashed for each baseline. Colours are
+those of Okabe and Ito (2008), which stay apart for colour-blind readers; the markers keep them apart in grey.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.metrics import wilson_interval
+from hf_robust.reports.history import HistoryLine, attack_names
+from hf_robust.reports.run import Run, load_run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES_STEM = "tradeoff_curves"
+
+_ACCURACY_COLOUR = "#000000"
+_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
+_DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 3)))
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "svg.fonttype": "none",  # labels stay text: searchable, and editable in a paper's figure
+    "svg.hashsalt": "hf_robust",  # same history, same file
+}
+
+
+def draw_tradeoff_curves(run_dir: str | Path, baseline_runs: Sequence[str | Path] = ()) -> list[Path]:
+    """Draw ``tradeoff_curves.png`` and ``.svg`` into the run folder and return their paths.
+
+    Args:
+        run_dir: folder with a ``robustness_history.jsonl``; its ``run_card.json``, if any, names the method and the data.
+        baseline_runs: folders of other runs, drawn dashed; of their attacks those that the run has too.
+
+    Raises:
+        ValueError: a folder has no readable history.
+    """
+    return save_figure(tradeoff_figure(load_run(run_dir), [load_run(other) for other in baseline_runs]), Path(run_dir))
+
+
+def tradeoff_figure(run: Run, baselines: Sequence[Run] = ()) -> Figure:
+    """The picture as a matplotlib Figure without any global state."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    attacks = attack_names(run.history)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
+        axes = figure.add_subplot()
+        for index, each in enumerate([run, *baselines]):
+            dash = "-" if index == 0 else _DASHES[(index - 1) % len(_DASHES)]
+            _draw_run(axes, each, attacks, dash, faint=index > 0)
+        _label_axes(axes, [run, *baselines])
+        _add_legends(figure, axes, run, baselines, attacks)
+        figure.suptitle(_title(run), fontsize=10.5)
+        figure.supxlabel(_caption(run, attacks), fontsize=7, color="#555555", linespacing=1.35)
+    return figure
+
+
+def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[Path]:
+    """Write the PNG and the SVG; each replaces the old one in a single step, since an upload may be reading it."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    paths = [folder / f"{stem}.png", folder / f"{stem}.svg"]
+    for path in paths:
+        scratch = path.with_name(f"_{stem}.{os.getpid()}{path.suffix}")
+        with rc_context(_STYLE):
+            figure.savefig(scratch, metadata={"Date": None} if path.suffix == ".svg" else None)
+        os.replace(scratch, path)
+    return paths
+
+
+def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bool) -> None:
+    epochs = [float(line["epoch"]) for line in run.history]
+    accuracy = [float(line["accuracy"]) for line in run.history]
+    bounds = [_accuracy_interval(value, run.eval_samples) for value in accuracy]
+    _draw_series(axes, epochs, accuracy, bounds, _ACCURACY_COLOUR, "o", dash, faint)
+    for index, attack in enumerate(attacks):
+        rates = [_number(line, attack, "asr") for line in run.history]
+        bounds = [(_number(line, attack, "asr_low"), _number(line, attack, "asr_high")) for line in run.history]
+        _draw_series(axes, epochs, rates, bounds, *_look(index), dash, faint)
+
+
+def _draw_series(
+    axes: Axes,
+    epochs: Sequence[float],
+    values: Sequence[float],
+    bounds: Sequence[tuple[float, float]],
+    colour: str,
+    marker: str,
+    dash: Any,
+    faint: bool,
+) -> None:
+    low, high = [bound[0] for bound in bounds], [bound[1] for bound in bounds]
+    fill = "white" if faint else colour
+    axes.plot(
+        epochs, values, color=colour, marker=marker, linestyle=dash, linewidth=1.3 if faint else 1.8,
+        markersize=4, markerfacecolor=fill, markeredgewidth=0.9, clip_on=False, zorder=3 if faint else 4,
+    )  # fmt: skip
+    measured = [index for index, value in enumerate(values) if math.isfinite(value) and math.isfinite(low[index])]
+    if len(measured) > 1:
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.07 if faint else 0.15, linewidth=0, zorder=2)
+    elif measured:  # a band needs two points; a single epoch gets whiskers
+        (only,) = measured
+        axes.vlines(epochs[only], low[only], high[only], color=colour, alpha=0.45, linewidth=1.2, zorder=2)
+
+
+def _label_axes(axes: Axes, runs: Sequence[Run]) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("rate")
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    epochs = [float(line["epoch"]) for run in runs for line in run.history]
+    margin = max((max(epochs) - min(epochs)) * 0.03, 0.05 if len(set(epochs)) > 1 else 0.5)
+    axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
+
+
+def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run], attacks: Sequence[str]) -> None:
+    """Colours say what was measured, line styles say in which run."""
+    from matplotlib.lines import Line2D
+
+    quantities = [Line2D([], [], color=_ACCURACY_COLOUR, marker="o", markersize=4, label="clean accuracy ↑")]
+    for index, attack in enumerate(attacks):
+        colour, marker = _look(index)
+        quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=_label(run, attack)))
+    handles = quantities
+    if baselines:
+        handles = [*quantities, Line2D([], [], linestyle="none", label=" ")]
+        for index, name in enumerate(_run_names([run, *baselines])):
+            dash: Any = "-" if index == 0 else _DASHES[(index - 1) % len(_DASHES)]
+            handles.append(Line2D([], [], color="#555555", linestyle=dash, label=name))
+    if run.best_step is not None:
+        kept = axes.axvline(
+            float(run.published["epoch"]), color="#999999", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1
+        )
+        kept.set_label("weights kept")
+        handles = [*handles, kept]
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8, handlelength=2.6)
+
+
+def _run_names(runs: Sequence[Run]) -> list[str]:
+    """Method names, with the folder's name added where two runs are of the same method."""
+    methods = [run.method for run in runs]
+    return [
+        f"{method} ({run.path.resolve().name})" if methods.count(method) > 1 else method
+        for run, method in zip(runs, methods, strict=True)
+    ]
+
+
+def _label(run: Run, attack: str) -> str:
+    measured = any(math.isfinite(_number(line, attack, "asr")) for line in run.history)
+    return f"{attack} ASR ↓" if measured else f"{attack} ASR (nothing attacked)"
+
+
+def _title(run: Run) -> str:
+    data = run.data.get("name")
+    return f"{run.method} on {data}" if data else run.method
+
+
+def _caption(run: Run, attacks: Sequence[str]) -> str:
+    """What the picture shows and over how many examples, so that it can stand alone."""
+    last = run.history[-1]
+    counts = {name: _number(last, name, "num_examples") for name in attacks}
+    known = sorted({int(count) for count in counts.values() if math.isfinite(count)})
+    if len(known) == 1:
+        attacked = f"each attack was run on N = {known[0]:,} examples"
+    elif known:
+        attacked = "attacks: " + ", ".join(f"{name} N = {int(n):,}" for name, n in counts.items() if math.isfinite(n))
+    else:
+        attacked = "number of attacked examples unknown"
+    clean = f"accuracy on N = {run.eval_samples:,}; " if run.eval_samples else ""
+    return (
+        "ASR: attack success rate among the examples that were classified correctly before the attack. "
+        f"Bands: 95 % Wilson intervals.\n{clean}{attacked}."
+    )
+
+
+def _look(index: int) -> tuple[str, str]:
+    return _COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)]
+
+
+def _accuracy_interval(accuracy: float, samples: int | None) -> tuple[float, float]:
+    if samples is None or not math.isfinite(accuracy):
+        return (math.nan, math.nan)
+    return wilson_interval(round(accuracy * samples), samples)
+
+
+def _number(line: HistoryLine, attack: str, key: str) -> float:
+    return float(line["attacks"].get(attack, {}).get(key, math.nan))

@@ -1,0 +1,107 @@
+"""Read and write ``robustness_history.jsonl``: one JSON object per measured epoch of a run.
+
+A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym": {"asr": 0.4, ...}}}``. A rate that does not
+exist (nothing was attacked) is ``null`` in the file, so that any JSON reader can read it, and ``nan`` in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+HISTORY_FILE = "robustness_history.jsonl"
+
+HistoryLine = dict[str, Any]
+
+
+def read_history(path: str | Path) -> list[HistoryLine]:
+    """Lines of a history in the order of their epochs; a run folder may be given in place of the file.
+
+    A last line that was cut off while it was written is left out with a warning. A missing file and anything else that
+    is not a history raise ``ValueError``.
+    """
+    path = history_path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; give a run folder in which attacks were measured (--attacks ...).")
+    rows = path.read_text(encoding="utf-8").split("\n")
+    torn = rows.pop()  # "" when the file ends with its newline, as every finished line does
+    if torn.strip():
+        rows.append(torn)
+    history: list[HistoryLine] = []
+    for number, row in enumerate(rows, start=1):
+        if not row.strip():
+            continue
+        try:
+            parsed = json.loads(row)
+        except json.JSONDecodeError as error:
+            if torn.strip() and number == len(rows):
+                logger.warning("%s: line %d was cut off while it was written and is left out.", path, number)
+                break
+            raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); delete the line or the file.") from None
+        history.append(_checked(parsed, f"{path}, line {number}"))
+    return sorted(history, key=lambda line: float(line["epoch"]))
+
+
+def write_history_line(path: str | Path, line: Mapping[str, Any]) -> None:
+    """Add the line of a measured epoch; lines of the same or a later epoch (of a run that was resumed) are replaced.
+
+    The file is written beside and moved into place, so that a reader never sees half of it.
+    """
+    path = history_path(path)
+    new = _checked(dict(line), "the line to write")
+    kept = [old for old in read_history(path) if old["epoch"] < new["epoch"]] if path.exists() else []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"_{path.name}.{os.getpid()}")
+    text = "".join(json.dumps(_nan_to_null(row), allow_nan=False) + "\n" for row in [*kept, new])
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def history_path(path: str | Path) -> Path:
+    """The history file itself, for a file or the run folder it lies in."""
+    path = Path(path)
+    return path if path.suffix == ".jsonl" else path / HISTORY_FILE
+
+
+def attack_names(history: list[HistoryLine]) -> list[str]:
+    """Every attack that was measured in any epoch, in the order in which they first appear."""
+    return list(dict.fromkeys(name for line in history for name in line["attacks"]))
+
+
+def _checked(line: Any, where: str) -> HistoryLine:
+    """The line with ``null`` rates as nan, or one sentence that says what is wrong with it."""
+    if not isinstance(line, dict):
+        raise ValueError(f"{where}: expected an object with epoch, step and attacks, got {type(line).__name__}.")
+    for key in ("epoch", "step"):
+        if not _is_number(line.get(key)):
+            raise ValueError(f"{where}: {key!r} must be a number, got {line.get(key)!r}.")
+    attacks = line.get("attacks", {})
+    if not isinstance(attacks, dict) or not all(isinstance(result, dict) for result in attacks.values()):
+        raise ValueError(f"{where}: 'attacks' must map each attack's name to its numbers, got {attacks!r}.")
+    for name, result in attacks.items():
+        wrong = [key for key, value in result.items() if value is not None and not _is_number(value)]
+        if "asr" not in result or wrong:
+            raise ValueError(f"{where}: attack {name!r} needs numbers and an 'asr', got {result!r}.")
+    checked = {name: {key: _null_to_nan(value) for key, value in result.items()} for name, result in attacks.items()}
+    return {**line, "accuracy": _null_to_nan(line.get("accuracy")), "attacks": checked}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _null_to_nan(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+def _nan_to_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _nan_to_null(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

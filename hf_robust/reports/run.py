@@ -1,0 +1,86 @@
+"""What one training run left in its output folder, read back for tables, pictures and the model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_robust.reports.history import HistoryLine, read_history
+
+RUN_CARD_FILE = "run_card.json"
+TRAINER_STATE_FILE = "trainer_state.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: its history, its run card (empty when there is none) and which epoch its weights are of."""
+
+    path: Path
+    history: list[HistoryLine]
+    card: dict[str, Any]
+    best_step: int | None
+    """Step of the best checkpoint where its weights are the ones kept; None where the last step's are."""
+
+    @property
+    def method(self) -> str:
+        return str(self.card.get("method", self.path.name))
+
+    @property
+    def published(self) -> HistoryLine:
+        """The line of the weights that the folder holds: of the best checkpoint where it was kept, else the last.
+
+        Where the best checkpoint's own step was not attacked, the nearest measured line before it; `measured_exactly`
+        then says so.
+        """
+        if self.best_step is None:
+            return self.history[-1]
+        earlier = [line for line in self.history if line["step"] <= self.best_step]
+        return earlier[-1] if earlier else self.history[0]
+
+    @property
+    def measured_exactly(self) -> bool:
+        """Whether the numbers of `published` were measured on the very weights that the folder holds."""
+        return self.best_step is None or int(self.published["step"]) == self.best_step
+
+    @property
+    def eval_samples(self) -> int | None:
+        """Rows that the clean accuracy is a mean over."""
+        samples = self.data.get("eval_samples")
+        return int(samples) if isinstance(samples, (int, float)) and samples > 0 else None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return dict(self.card.get("data") or {})
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read a run folder; ``ValueError`` says in one sentence what is missing or malformed."""
+    folder = Path(folder)
+    history = read_history(folder)
+    if not history:
+        raise ValueError(f"{folder} has no measured epoch yet; wait for the first evaluation with --attacks.")
+    card = read_json(folder / RUN_CARD_FILE)
+    return Run(path=folder, history=history, card=card, best_step=_best_step(folder, card))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; an absent file is an empty one, since a run may be read before it ends."""
+    if not path.is_file():
+        return {}
+    try:
+        parsed = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON ({error.msg}, line {error.lineno}); delete it or run again.") from None
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{path} must hold an object, got {type(parsed).__name__}; delete it or run again.")
+    return parsed
+
+
+def _best_step(folder: Path, card: dict[str, Any]) -> int | None:
+    """A best step is noted also where the best model was not loaded at the end: only the run card tells them apart."""
+    if not card.get("load_best_model_at_end", True):
+        return None
+    step = read_json(folder / TRAINER_STATE_FILE).get("best_global_step") or card.get("best_step")
+    return int(step) if step else None

@@ -1,0 +1,217 @@
+"""Markdown tables over several runs: results with intervals, or means over seeds, and what they cost."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_robust.metrics import wilson_interval
+from hf_robust.reports.compare import check_comparable, differences
+from hf_robust.reports.history import attack_names
+from hf_robust.reports.run import Run, load_run
+
+_NOTHING = "–"
+
+
+def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str:
+    """Results and cost of several runs as Markdown.
+
+    One row for each group of runs that differ in their seed only. A single run's rates carry their 95 % Wilson interval,
+    ``41.0 [36.7, 45.4]``; several seeds carry mean ± sample standard deviation over seeds, ``41.0 ± 1.2``. Rates are in
+    percent and of the epoch whose weights the run kept.
+
+    Args:
+        run_dirs: run folders, in the order of their rows.
+        force: make the table although the runs do not compare, with the reasons above it.
+
+    Raises:
+        ValueError: a folder cannot be read, or the runs do not compare (`hf_robust.reports.compare`).
+    """
+    if not run_dirs:
+        raise ValueError("No run given; name at least one folder with a robustness_history.jsonl.")
+    runs = [load_run(folder) for folder in run_dirs]
+    if not force:
+        check_comparable(runs)
+    attacks = list(dict.fromkeys(name for run in runs for name in attack_names(run.history)))
+    groups = group_by_seed(runs)
+    warning = "".join(f"> **Not comparable:** {reason}.\n" for reason in differences(runs))
+    return "\n".join(filter(None, [warning, _results(groups, attacks), _legend(groups), _cost(groups, attacks)]))
+
+
+def results_table(run: Run) -> str:
+    """Clean accuracy and every attack on one run's kept weights, a row for each, as in the model card."""
+    line = run.published
+    clean = percent(float(line["accuracy"]), _accuracy_interval(run))
+    rows = [["none (clean text)", _NOTHING, clean, str(run.eval_samples or _NOTHING), _NOTHING, _NOTHING]]
+    for attack, result in line["attacks"].items():
+        rows.append(
+            [
+                attack,
+                _rate(result, "asr"),
+                _rate(result, "robust_accuracy") if robust_accuracy_applies(run, attack) else _NOTHING,
+                _count(result, "num_examples"),
+                _count(result, "num_attacked"),
+                _decimal(result, "queries"),
+            ]
+        )
+    header = ["attack", "attack success rate, %", "accuracy under attack, %", "examples", "attacked", "queries each"]
+    return markdown_table(header, rows)
+
+
+def robust_accuracy_applies(run: Run, attack: str) -> bool:
+    """Accuracy under attack means nothing where the attack changes the label's truth: keeping it is the error there."""
+    described = (run.card.get("attacks") or {}).get(attack) or {}
+    goal = json.dumps(described.get("goal", "")).lower()
+    return attack not in ("antonym", "negation") and "remain" not in goal
+
+
+def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that differ in their seed only, together; a run without a run card, or of a seed seen twice, stays alone."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        kept = ("method", "config", "training", "model", "data", "lexicons", "attacks")
+        key = json.dumps({name: run.card.get(name) for name in kept}, sort_keys=True, default=str)
+        repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))
+        groups.setdefault(key if run.card and not repeated else f"{key} {run.path}", []).append(run)
+    return list(groups.values())
+
+
+def percent(rate: float, interval: tuple[float, float] | None = None) -> str:
+    """``0.41`` as ``41.0``, with ``[36.7, 45.4]`` where an interval is known; a dash for a rate that does not exist."""
+    if not math.isfinite(rate):
+        return _NOTHING
+    if interval is None or not all(map(math.isfinite, interval)):
+        return f"{100 * rate:.1f}"
+    return f"{100 * rate:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
+    shown = [name for name in attacks if any(robust_accuracy_applies(run, name) for group in groups for run in group)]
+    header = ["method", "model", "data", "seeds", "epoch", "accuracy"]
+    for attack in attacks:
+        header += [f"{attack} ASR"] + ([f"{attack} robust accuracy"] if attack in shown else [])
+    rows = []
+    for group in groups:
+        run = group[0]
+        row = [run.method, str(run.card.get("model", _NOTHING)), _data(run), str(len(group)), _epochs(group)]
+        row.append(_over_seeds(group, lambda run: float(run.published["accuracy"]), _accuracy_interval))
+        for attack in attacks:
+            row.append(_attack_over_seeds(group, attack, "asr"))
+            if attack in shown:
+                row.append(_attack_over_seeds(group, attack, "robust_accuracy"))
+        rows.append(row)
+    return markdown_table(header, rows)
+
+
+def _legend(groups: Sequence[Sequence[Run]]) -> str:
+    text = "Rates in percent. ASR: attack success rate among the examples that were right before the attack. "
+    if any(len(group) == 1 for group in groups):
+        text += "In brackets: 95 % Wilson interval. "
+    if any(len(group) > 1 for group in groups):
+        text += "±: sample standard deviation over seeds. "
+    if not all(run.measured_exactly for group in groups for run in group):
+        text += "*: the kept checkpoint itself was not attacked; numbers of the nearest epoch before it. "
+    return text.strip() + "\n"
+
+
+def _cost(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
+    rows = []
+    for group in groups:
+        for attack in attacks:
+            results = [run.published["attacks"][attack] for run in group if attack in run.published["attacks"]]
+            if results:
+                keys = ("num_examples", "num_attacked", "queries", "seconds")
+                values = [_mean_of(results, key) for key in keys]
+                counts = [_NOTHING if math.isnan(value) else f"{value:.0f}" for value in values[:2]]
+                decimals = [_NOTHING if math.isnan(value) else f"{value:.1f}" for value in values[2:]]
+                rows.append([group[0].method, attack, *counts, *decimals, _train_seconds(group)])
+    header = ["method", "attack", "N", "attacked", "queries each", "attack seconds", "training seconds"]
+    return markdown_table(header, rows) if rows else ""
+
+
+def _attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
+    def value(run: Run) -> float:
+        return float(run.published["attacks"].get(attack, {}).get(key, math.nan))
+
+    def interval(run: Run) -> tuple[float, float] | None:
+        return _interval(run.published["attacks"].get(attack, {}), key)
+
+    if key == "robust_accuracy" and not all(robust_accuracy_applies(run, attack) for run in group):
+        return _NOTHING
+    return _over_seeds(group, value, interval)
+
+
+def _over_seeds(
+    group: Sequence[Run], value: Callable[[Run], float], interval: Callable[[Run], tuple[float, float] | None]
+) -> str:
+    values = [value(run) for run in group]
+    if len(group) == 1:
+        return percent(values[0], interval(group[0]))
+    known = [number for number in values if math.isfinite(number)]
+    if len(known) < 2:
+        return percent(known[0]) + f" (1 of {len(group)} seeds)" if known else _NOTHING
+    text = f"{100 * statistics.mean(known):.1f} ± {100 * statistics.stdev(known):.1f}"
+    return text if len(known) == len(group) else f"{text} ({len(known)} of {len(group)} seeds)"
+
+
+def _interval(result: dict[str, Any], key: str) -> tuple[float, float] | None:
+    """The interval noted with the rate; for robust accuracy, which is F/N, computed where the file has none."""
+    low, high = result.get(f"{key}_low"), result.get(f"{key}_high")
+    if low is not None and high is not None:
+        return (float(low), float(high))
+    count, rate = result.get("num_examples", 0), result.get(key, math.nan)
+    if key != "robust_accuracy" or not count or not math.isfinite(rate):
+        return None
+    return wilson_interval(round(rate * count), int(count))
+
+
+def _accuracy_interval(run: Run) -> tuple[float, float] | None:
+    accuracy, samples = float(run.published["accuracy"]), run.eval_samples
+    if samples is None or not math.isfinite(accuracy):
+        return None
+    return wilson_interval(round(accuracy * samples), samples)
+
+
+def _rate(result: dict[str, Any], key: str) -> str:
+    return percent(float(result.get(key, math.nan)), _interval(result, key))
+
+
+def _count(result: dict[str, Any], key: str) -> str:
+    return _NOTHING if math.isnan(result.get(key, math.nan)) else f"{result[key]:.0f}"
+
+
+def _decimal(result: dict[str, Any], key: str) -> str:
+    return _NOTHING if math.isnan(result.get(key, math.nan)) else f"{result[key]:.1f}"
+
+
+def _mean_of(results: Sequence[dict[str, Any]], key: str) -> float:
+    known = [float(result[key]) for result in results if math.isfinite(result.get(key, math.nan))]
+    return statistics.mean(known) if known else math.nan
+
+
+def _train_seconds(group: Sequence[Run]) -> str:
+    known = [float(seconds) for run in group if (seconds := (run.card.get("seconds") or {}).get("train")) is not None]
+    return f"{statistics.mean(known):.1f}" if known else _NOTHING
+
+
+def _epochs(group: Sequence[Run]) -> str:
+    texts = []
+    for run in group:
+        which = "last" if run.best_step is None else "best"
+        texts.append(f"{run.published['epoch']:g} ({which}){'' if run.measured_exactly else '*'}")
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _data(run: Run) -> str:
+    parts = dict.fromkeys(str(part) for part in (run.data.get("name"), run.data.get("variant")) if part)
+    return ", ".join(parts) or _NOTHING

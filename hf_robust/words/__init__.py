@@ -1,0 +1,24 @@
+"""Text, its words, their case, parts of speech, and the tokens they are cut into. No torch, no nltk at import."""
+
+from hf_robust.words.alignment import word_token_positions
+from hf_robust.words.case import match_case
+from hf_robust.words.lemmatizer import Lemmatizer, WordNetVerbs
+from hf_robust.words.stopwords import STOP_WORDS
+from hf_robust.words.tagger import NltkTagger, Tagger, coarse_tag, context_tag, nltk_tagger
+from hf_robust.words.text import Text, Word, split_words
+
+__all__ = [
+    "STOP_WORDS",
+    "Lemmatizer",
+    "NltkTagger",
+    "Tagger",
+    "Text",
+    "Word",
+    "WordNetVerbs",
+    "coarse_tag",
+    "context_tag",
+    "match_case",
+    "nltk_tagger",
+    "split_words",
+    "word_token_positions",
+]

@@ -1,0 +1,43 @@
+"""Which token positions a word was cut into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hf_robust.words.text import Word
+
+
+def word_token_positions(
+    words: Sequence[Word], offsets: Sequence[tuple[int, int]], sequence_ids: Sequence[int | None]
+) -> list[list[int]]:
+    """For each word, the positions of the tokens that overlap its span.
+
+    Args:
+        words: as in ``Text.words``: by column, then by place.
+        offsets: character span of every token inside its own column (a fast tokenizer's ``offset_mapping``).
+        sequence_ids: column of every token, None for special tokens and padding (``encoding.sequence_ids(i)``).
+
+    Returns:
+        One ascending list per word; empty where truncation cut the word off. A token that overlaps two words is in
+        both lists.
+    """
+    tokens = [
+        (column, start, end, position)
+        for position, ((start, end), column) in enumerate(zip(offsets, sequence_ids, strict=True))
+        if column is not None and end > start
+    ]
+    tokens.sort()
+    found: list[list[int]] = []
+    first = 0
+    for word in words:
+        # Words and tokens both ascend, so a token that ends before this word is of no use to any later one.
+        while first < len(tokens) and (tokens[first][0], tokens[first][2]) <= (word.column, word.start):
+            first += 1
+        positions = []
+        for column, start, end, position in tokens[first:]:
+            if (column, start) >= (word.column, word.end):
+                break
+            if column == word.column and end > word.start:
+                positions.append(position)
+        found.append(sorted(positions))
+    return found

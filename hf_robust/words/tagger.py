@@ -1,0 +1,87 @@
+"""Parts of speech: a tagger gives Penn tags, the attacks compare universal ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+_PENN_OF_COARSE = {
+    "VERB": "MD VB VBD VBG VBN VBP VBZ VP",
+    "NOUN": "NN NNP NNPS NNS NP",
+    "PRON": "PRP PRP$ WP WP$",
+    "ADJ": "JJ JJR JJS",
+    "ADV": "RB RBR RBS WRB",
+    "ADP": "IN",
+    "CONJ": "CC",
+    "DET": "DT EX PDT WDT",
+    "NUM": "CD",
+    "PRT": "POS PRT RP TO",
+    ".": "! # $ '' ( ) , -LRB- -RRB- . : ? ``",
+}
+_COARSE = {penn: coarse for coarse, tags in _PENN_OF_COARSE.items() for penn in tags.split()}
+_RESOURCE = "averaged_perceptron_tagger_eng"
+_BEFORE, _AFTER = 4, 3
+
+
+class Tagger(Protocol):
+    """Penn tags of the words of a text; ``name`` goes into result files."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, words: Sequence[str]) -> list[str]: ...
+
+
+def coarse_tag(penn: str) -> str:
+    """The universal tag of a Penn tag (Petrov et al. 2012, arXiv:1104.2086); ``X`` for any other tag.
+
+    >>> coarse_tag("VBZ"), coarse_tag("NNS"), coarse_tag("FW")
+    ('VERB', 'NOUN', 'X')
+    """
+    return _COARSE.get(penn, "X")
+
+
+def context_tag(tagger: Tagger, words: Sequence[str], index: int, word: str) -> str:
+    """The universal tag of ``word`` standing at ``index`` among ``words``.
+
+    As in TextAttack, only 4 words before and 3 after are seen, and the tag is that of the word's first occurrence
+    among these.
+    """
+    context = [*words[max(index - _BEFORE, 0) : index], word, *words[index + 1 : index + 1 + _AFTER]]
+    return coarse_tag(tagger(context)[context.index(word)])
+
+
+class NltkTagger:
+    """NLTK's averaged perceptron: ``tagger.tag(words)`` gives (word, Penn tag) pairs."""
+
+    def __init__(self, perceptron: Any, name: str) -> None:
+        self.perceptron = perceptron
+        self.name = name
+
+    def __call__(self, words: Sequence[str]) -> list[str]:
+        return [tag for _, tag in self.perceptron.tag(list(words))]
+
+
+def nltk_tagger() -> NltkTagger:
+    """NLTK's English perceptron tagger, looked for in NLTK's paths, then downloaded.
+
+    Raises:
+        ValueError: NLTK is not installed, or the tagger is neither there nor to be had.
+    """
+    try:
+        import nltk
+        from nltk.tag.perceptron import PerceptronTagger
+    except ImportError as error:
+        raise ValueError("tagging parts of speech needs nltk: pip install nltk, or pass --pos_tagger none.") from error
+    try:
+        perceptron = PerceptronTagger()
+    except LookupError:
+        nltk.download(_RESOURCE, quiet=True)
+        try:
+            perceptron = PerceptronTagger()
+        except LookupError as error:
+            raise ValueError(
+                f"NLTK's {_RESOURCE} is in none of NLTK's folders and could not be downloaded; "
+                "set NLTK_DATA to a folder that holds it, or pass --pos_tagger none."
+            ) from error
+    return NltkTagger(perceptron, f"nltk {_RESOURCE}")

@@ -1,0 +1,286 @@
+#!/usr/bin/env python
+"""Fine-tune a text classifier robustly, attack it at the end of every epoch, and draw accuracy against attack success.
+
+    python run_glue_robust.py --model_name_or_path bert-base-uncased --task_name sst2 --do_train --do_eval \\
+        --robust_method bat_triplet --attacks synonym antonym --output_dir out
+    python run_glue_robust.py examples/demo.json
+
+Flags, steps and output files are those of Hugging Face's run_glue.py; what is new is marked [hf_robust]. With
+--robust_method normal (the default) and no --attacks, weights and metrics are run_glue's.
+"""
+
+import logging
+import os
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import DataCollatorWithPadding, default_data_collator, set_seed
+
+from hf_robust.attacks import Example, build_attacks, resolve_skip_labels
+from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback
+from hf_robust.checkpoints import load_config, load_model, load_tokenizer
+from hf_robust.checks import check_task, check_writable
+from hf_robust.data.labels import Labels
+from hf_robust.data.load import load_corpus
+from hf_robust.data.sources import HubAccess
+from hf_robust.data.splits import Splits, describe_data, find_labels, log_samples
+from hf_robust.hub import add_robustness
+from hf_robust.lexicons import Lexicon, load_lexicon
+from hf_robust.metrics.task import glue_metrics, logits_of, predicted
+from hf_robust.parsing import Arguments, parse_arguments
+from hf_robust.trainers import RobustTrainer
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    # See all possible arguments by passing the --help flag to this script (with a --robust_method for that method's);
+    # a json file as the first argument holds arguments too.
+    logging.basicConfig(
+        format="%(asctime)s - %(levelname)s - %(name)s - %(message)s",
+        datefmt="%m/%d/%Y %H:%M:%S",
+        handlers=[logging.StreamHandler(sys.stdout)],
+    )
+    args = parse_arguments(sys.argv[1:] if argv is None else argv)
+    model_args, data_args, training_args = args.model, args.data, args.training
+
+    # Setup logging
+    set_up_logging(training_args)
+    check_writable(training_args.output_dir)
+
+    # Set seed before initializing model.
+    set_seed(training_args.seed)
+
+    # Get the datasets: a GLUE task, a dataset of the hub or of a local folder, or CSV/JSON files.
+    corpus = load_corpus(data_args, HubAccess(model_args.token, model_args.cache_dir, model_args.trust_remote_code))
+
+    # Labels: their names, in the checkpoint's order where it has the same names.
+    config = load_config(model_args)
+    labels = find_labels(corpus, data_args, config)
+    check_task(labels, args.method, args.attack.attacks)  # [hf_robust]
+
+    # Load pretrained model and tokenizer
+    tokenizer = load_tokenizer(model_args, config)
+    model = load_model(model_args, config, labels)
+
+    # Preprocessing the datasets: only the rows that are used are tokenized.
+    splits = Splits(corpus, labels, tokenizer, data_args)
+    train_dataset = splits.labelled("train", data_args.max_train_samples) if training_args.do_train else None
+    eval_dataset = splits.labelled("validation", data_args.max_eval_samples) if training_args.do_eval else None
+    if training_args.do_predict:
+        corpus.rows("test")
+
+    # Log a few random samples from the training set:
+    if train_dataset is not None:
+        log_samples(train_dataset, training_args.seed)
+
+    # Initialize our Trainer
+    trainer = build_trainer(args, labels, splits, model, tokenizer, train_dataset, eval_dataset)
+
+    # Training
+    if training_args.do_train:
+        train(trainer, training_args.resume_from_checkpoint)
+
+    # Evaluation
+    if training_args.do_eval:
+        evaluate(trainer, splits, data_args.max_eval_samples)
+
+    # Prediction
+    if training_args.do_predict:
+        predict(trainer, splits, data_args.task_name, data_args.max_predict_samples)
+
+    # Model card, or the whole model, to the Hub
+    finish(trainer, model_args.model_name_or_path, data_args.task_name)
+
+
+def set_up_logging(training_args: Any) -> None:
+    if training_args.should_log:
+        # The default of training_args.log_level is passive, so we set log level at info here to have that default.
+        transformers.utils.logging.set_verbosity_info()
+    log_level = training_args.get_process_log_level()
+    for name in (__name__, "hf_robust"):
+        logging.getLogger(name).setLevel(log_level)
+    transformers.utils.logging.set_verbosity(log_level)
+    transformers.utils.logging.enable_default_handler()
+    transformers.utils.logging.enable_explicit_format()
+
+    # Log on each process the small summary:
+    logger.warning(
+        f"Process rank: {training_args.local_process_index}, device: {training_args.device}, "
+        f"n_gpu: {training_args.n_gpu}, distributed training: {training_args.parallel_mode.value == 'distributed'}, "
+        f"16-bits training: {training_args.fp16}"
+    )
+    logger.info(f"Training/evaluation parameters {training_args}")
+
+
+def build_trainer(
+    args: Arguments, labels: Labels, splits: Splits, model: Any, tokenizer: Any, train_dataset: Any, eval_dataset: Any
+) -> RobustTrainer:
+    # Get the metric function
+    compute_metrics = glue_metrics(
+        args.data.task_name,
+        labels.is_regression,
+        is_multi_label=not (labels.is_single or labels.is_regression),
+        metric_name=args.data.metric_name,
+        positive=labels.ids.get(1, 1),  # F1 is about GLUE's class 1, wherever the checkpoint has it
+    )
+
+    # Data collator will default to DataCollatorWithPadding when the tokenizer is passed to Trainer, so we change it if
+    # we already did the padding.
+    if args.data.pad_to_max_length:
+        data_collator = default_data_collator
+    elif args.training.fp16:
+        data_collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
+    else:
+        data_collator = None
+
+    # [hf_robust] Substitutes for the texts that the method trains on and for the attacks
+    synonyms, antonyms = load_lexicons(args)
+    trainer = args.method(
+        model=model,
+        args=args.training,
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        compute_metrics=compute_metrics,
+        processing_class=tokenizer,
+        data_collator=data_collator,
+        synonyms=synonyms,
+        antonyms=antonyms,
+        skip_labels=resolve_skip_labels(args.attack.skip_labels, labels.names),
+    )
+    add_callbacks(trainer, args, labels, splits, {"synonyms": synonyms, "antonyms": antonyms})
+    return trainer
+
+
+def load_lexicons(args: Arguments) -> tuple[Lexicon | None, Lexicon | None]:
+    needs, attacks = args.method.needs, args.attack.attacks
+    synonyms = antonyms = None
+    if "synonyms" in needs or "synonym" in attacks:
+        synonyms = load_lexicon(args.attack.lexicon, "synonym")
+    if "antonyms" in needs or "antonym" in attacks:
+        antonyms = load_lexicon(args.attack.antonym_source(), "antonym")
+    return synonyms, antonyms
+
+
+def add_callbacks(
+    trainer: RobustTrainer, args: Arguments, labels: Labels, splits: Splits, lexicons: dict[str, Lexicon | None]
+) -> None:
+    # [hf_robust] Attacks at the end of each epoch, the run card and the curves
+    attacks = {}
+    if args.attack.attacks and args.attack.attack_strategy != "no":
+        attacks = build_attacks(args.attack, *lexicons.values(), labels.names, splits.text_columns)
+        attack_callback = AttackCallback(
+            attacks,
+            choose_examples(trainer.eval_dataset, args.attack.attack_num_examples, args.attack.attack_seed),
+            strategy=args.attack.attack_strategy,
+            max_length=splits.max_length,
+            token_budget=args.attack.attack_token_budget,
+        )
+        attack_callback.attach(trainer)
+    trainer.add_callback(
+        RunCardCallback(
+            describe_data(splits.corpus, trainer.train_dataset, trainer.eval_dataset),
+            {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None},
+            {name: attack.describe() for name, attack in attacks.items()},
+            args.method.name,
+            citation=args.method.citation,
+        )
+    )
+    trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
+    trainer.card_writers.append(add_robustness)
+
+
+def choose_examples(dataset: Any, count: int, seed: int) -> list[Example]:
+    # The same rows in every epoch and in every run with this seed, whatever the method.
+    rows = range(0 if dataset is None else len(dataset))
+    if 0 < count < len(rows):
+        rows = sorted(random.Random(seed).sample(rows, count))
+    return [Example(row, dataset.texts(row), int(dataset.label(row))) for row in rows]
+
+
+def train(trainer: RobustTrainer, checkpoint: str | bool | None) -> None:
+    train_result = trainer.train(resume_from_checkpoint=checkpoint)
+    metrics = {**train_result.metrics, "train_samples": len(trainer.train_dataset)}
+
+    trainer.save_model()  # Saves the tokenizer too for easy upload
+
+    trainer.log_metrics("train", metrics)
+    trainer.save_metrics("train", metrics)
+    trainer.save_state()
+
+
+def evaluate(trainer: RobustTrainer, splits: Splits, limit: int | None) -> None:
+    logger.info("*** Evaluate ***")
+
+    # Loop to handle MNLI double evaluation (matched, mis-matched)
+    eval_datasets = {"": trainer.eval_dataset}
+    if "validation_mismatched" in splits.corpus.splits:
+        eval_datasets["_mm"] = splits.labelled("validation_mismatched", limit)
+
+    combined: dict[str, Any] = {}
+    for suffix, eval_dataset in eval_datasets.items():
+        metrics = trainer.evaluate(eval_dataset=eval_dataset)
+        metrics["eval_samples"] = len(eval_dataset)
+        metrics = {f"{key}{suffix}": value for key, value in metrics.items()}
+        combined.update(metrics)
+
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", combined)
+
+
+def predict(trainer: RobustTrainer, splits: Splits, task: str | None, limit: int | None) -> None:
+    logger.info("*** Predict ***")
+
+    # Loop to handle MNLI double evaluation (matched, mis-matched)
+    roles = {f"{task}": "test"}
+    if "test_mismatched" in splits.corpus.splits:
+        roles["mnli-mm"] = "test_mismatched"
+
+    for name, role in roles.items():
+        # Without the labels, which may be absent or -1.
+        logits = logits_of(trainer.predict(splits.unlabelled(role, limit), metric_key_prefix="predict").predictions)
+        if trainer.is_world_process_zero():
+            logger.info(f"***** Predict results {name} *****")
+            output_predict_file = Path(trainer.args.output_dir, f"predict_results_{name}.txt")
+            output_predict_file.write_text(prediction_lines(logits, splits.labels, trainer.model.config.id2label))
+
+
+def prediction_lines(logits: Any, labels: Labels, id2label: dict[int, str]) -> str:
+    lines = ["index\tprediction"]
+    for index, item in enumerate(predicted(logits, labels.is_regression, not labels.is_single)):
+        if labels.is_regression:
+            lines.append(f"{index}\t{item:3.3f}")
+        elif labels.is_single:
+            lines.append(f"{index}\t{id2label[int(item)]}")
+        else:
+            lines.append(f"{index}\t{[id2label[number] for number, present in enumerate(item) if present]}")
+    return "\n".join(lines) + "\n"
+
+
+def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
+    kwargs: dict[str, Any] = {"tasks": "text-classification"}
+    if not (os.path.isdir(model_name) or model_name == "demo"):
+        kwargs["finetuned_from"] = model_name
+    if task is not None:
+        kwargs["language"] = "en"
+        kwargs["dataset_tags"] = "glue"
+        kwargs["dataset_args"] = task
+        kwargs["dataset"] = f"GLUE {task.upper()}"
+
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub(**kwargs)
+    else:
+        trainer.create_model_card(**kwargs)
+
+
+def _mp_fn(index: int) -> None:
+    # For xla_spawn (TPUs)
+    main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""The attack callback: its numbers reach everything that reads metrics, and training does not notice it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
+from transformers import DataCollatorWithPadding, EarlyStoppingCallback, Trainer, TrainingArguments
+
+from hf_robust.attacks import ATTACKS, Example, Resources
+from hf_robust.callbacks import AttackCallback
+from hf_robust.metrics import AttackRecord, read_records
+from hf_robust.reports import read_history
+
+HERE = Path(__file__).parent
+ROWS = 12
+
+
+def attacks(*names: str) -> dict[str, Any]:
+    resources = Resources(synonyms=table(SYNONYMS, "synonym"), antonyms=table(ANTONYMS, "antonym"))
+    return {name: ATTACKS[name](resources) for name in names or ("synonym", "antonym")}
+
+
+def examples(count: int = ROWS) -> list[Example]:
+    data = review_data(count, seed=5)
+    return [Example(index, data.texts(index), int(data.label(index))) for index in range(count)]
+
+
+def attacked(folder: Path, *, callback: dict[str, Any] | None = None, **options: Any) -> Any:
+    """A trainer of two epochs of two steps whose callback attacks ``ROWS`` rows."""
+    settings = {"max_steps": -1, "num_train_epochs": 2, "learning_rate": 0.05, **options}
+    trainer = build_trainer("normal", folder, eval_data=review_data(ROWS, seed=5), **settings)
+    given = {"attacks": attacks(), "examples": examples(), "max_length": 32, **(callback or {})}
+    trainer.attacker = AttackCallback(given.pop("attacks"), given.pop("examples"), **given).attach(trainer)
+    return trainer
+
+
+def evaluations(trainer: Any) -> list[dict[str, Any]]:
+    return [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+
+
+def count_forwards(model: torch.nn.Module) -> Counter[str]:
+    counter: Counter[str] = Counter()
+    model.register_forward_pre_hook(lambda *_: counter.update(["forward"]))
+    return counter
+
+
+def assert_same_results(first: list[AttackRecord], second: list[AttackRecord]) -> None:
+    """Equal but for the noise of scores that were computed in other batches."""
+    assert len(first) == len(second) == ROWS
+    for mine, theirs in zip(first, second, strict=True):
+        for key, value in mine.to_json().items():
+            other = theirs.to_json()[key]
+            assert other == (pytest.approx(value, abs=1e-5) if key.endswith("_score") else value), key
+
+
+def test_numbers_reach_log_history_state_file_and_history(tmp_path: Path) -> None:
+    trainer = attacked(tmp_path, eval_strategy="epoch")
+    trainer.train()
+    trainer.save_state()
+    history = read_history(tmp_path)
+    state = json.loads((tmp_path / "trainer_state.json").read_text())["log_history"]
+    assert [line["epoch"] for line in history] == [1.0, 2.0] and [line["step"] for line in history] == [2, 4]
+    for line, entry in zip(history, evaluations(trainer), strict=True):
+        for name in ("synonym", "antonym"):
+            for key in ("asr", "robust_accuracy", "queries"):
+                value = entry[f"eval_{name}_{key}"]
+                assert value == pytest.approx(line["attacks"][name][key], nan_ok=True)
+            assert line["attacks"][name]["num_examples"] == ROWS and entry[f"eval_{name}_seconds"] >= 0
+    assert [row["eval_synonym_queries"] for row in state if "eval_loss" in row] == [
+        entry["eval_synonym_queries"] for entry in evaluations(trainer)
+    ]
+
+
+def test_results_hold_every_example_and_give_the_rates(tmp_path: Path) -> None:
+    attacked(tmp_path).train()
+    for line in read_history(tmp_path):
+        for name, rates in line["attacks"].items():
+            records = read_records(tmp_path / "attack_results" / f"epoch-{line['epoch']:g}" / f"{name}.jsonl")
+            assert [record.idx for record in records] == list(range(ROWS))
+            statuses = Counter(record.status for record in records)
+            tried = statuses["succeeded"] + statuses["failed"]
+            assert rates["num_attacked"] == tried
+            if tried:
+                assert rates["asr"] == pytest.approx(statuses["succeeded"] / tried)
+            assert rates["robust_accuracy"] == pytest.approx(statuses["failed"] / ROWS)
+
+
+def test_numbers_reach_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+    attacked(tmp_path, report_to="tensorboard").train()
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    assert {"eval/synonym_asr", "eval/antonym_asr"} <= set(events.Tags()["scalars"])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_best_model_and_early_stopping_in_any_order(tmp_path: Path, first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ASR by epoch 0.5 0.3 0.4 ...: the third epoch is no better, so patience 1 stops there and epoch 2 is the best."""
+    trainer = attacked(
+        tmp_path,
+        num_train_epochs=5,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_synonym_asr",
+        greater_is_better=False,
+        callbacks=[EarlyStoppingCallback(1)] if first else None,
+    )
+    rates = iter([0.5, 0.3, 0.4, 0.2, 0.1, 0.1])
+    monkeypatch.setattr(
+        trainer.attacker, "_measure", lambda output: output.metrics.update(eval_synonym_asr=next(rates))
+    )
+    if not first:
+        trainer.add_callback(EarlyStoppingCallback(1))
+    trainer.train()
+    assert trainer.state.epoch == 3.0 and trainer.state.best_metric == 0.3
+    assert Path(trainer.state.best_model_checkpoint).name == "checkpoint-4"
+
+
+@pytest.mark.parametrize("eval_strategy", ["epoch", "no"])
+def test_training_does_not_notice_the_attack(tmp_path: Path, eval_strategy: str) -> None:
+    options = {"eval_strategy": eval_strategy, "model": build_model(dropout=0.2), "num_train_epochs": 3}
+    with_attack = attacked(tmp_path / "with", **options)
+    with_attack.train()
+    options["model"] = build_model(dropout=0.2)
+    without = attacked(tmp_path / "without", callback={"strategy": "no"}, **options)
+    without.train()
+    assert len(read_history(tmp_path / "with")) == 3 and not (tmp_path / "without" / "robustness_history.jsonl").exists()
+    for name, value in with_attack.model.state_dict().items():
+        assert torch.equal(value, without.model.state_dict()[name]), name
+    losses = [[e["loss"] for e in t.state.log_history if "loss" in e] for t in (with_attack, without)]
+    assert losses[0] == losses[1]
+
+
+def test_works_on_a_stock_trainer(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer()
+    args = TrainingArguments(
+        str(tmp_path), num_train_epochs=2, report_to="none", use_cpu=True, disable_tqdm=True, save_strategy="no"
+    )
+    trainer = Trainer(
+        model=build_model(),
+        args=args,
+        train_dataset=review_data(16),
+        eval_dataset=review_data(ROWS, seed=5),
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+    )
+    AttackCallback(attacks(), examples(), max_length=32).attach(trainer)
+    trainer.train()
+    assert ["eval_synonym_asr" in entry for entry in evaluations(trainer)] == [True, True]
+    assert len(read_history(tmp_path)) == 2
+
+
+def test_one_summary_line_an_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    attacked(tmp_path).train()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert len(lines) == 2 and lines[0].startswith("epoch 1/2  accuracy ")
+    assert all(f"({ROWS} examples, " in line and "queries each" in line and " s)" in line for line in lines)
+    assert all("synonym: ASR" in line and "antonym: ASR" in line for line in lines)
+
+
+def test_a_killed_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    whole = attacked(tmp_path / "whole")
+    cost = count_forwards(whole.model)
+    whole.evaluate()
+    killed = attacked(tmp_path / "killed")
+    calls = Counter[str]()
+
+    def die(*_: Any) -> None:
+        calls.update(["forward"])
+        if calls["forward"] == cost["forward"] - 1:
+            raise KeyboardInterrupt
+
+    handle = killed.model.register_forward_pre_hook(die)
+    with pytest.raises(KeyboardInterrupt):
+        killed.evaluate()
+    handle.remove()
+    journalled = sum(
+        line.startswith('{"idx"')
+        for path in (tmp_path / "killed" / "_attack_journal").glob("*.jsonl")
+        for line in path.read_text().splitlines()
+    )
+    assert journalled >= ROWS  # at least the first attack is on disk
+    rest = count_forwards(killed.model)
+    killed.evaluate()
+    assert rest["forward"] < cost["forward"]
+    for name in ("synonym", "antonym"):
+        files = [tmp_path / run / "attack_results" / "epoch-0" / f"{name}.jsonl" for run in ("whole", "killed")]
+        assert_same_results(*map(read_records, files))
+
+
+def test_the_same_weights_are_measured_once(tmp_path: Path) -> None:
+    trainer = attacked(tmp_path)
+    trainer.train()
+    before = read_history(tmp_path)
+    counter = count_forwards(trainer.model)
+    metrics = trainer.evaluate()
+    assert counter["forward"] == 2  # 12 rows in batches of 8, and no query
+    assert metrics["eval_synonym_asr"] == pytest.approx(before[-1]["attacks"]["synonym"]["asr"], nan_ok=True)
+    assert read_history(tmp_path) == before
+
+
+def test_other_evaluation_sets_are_not_attacked(tmp_path: Path) -> None:
+    trainer = attacked(tmp_path)
+    assert "eval_synonym_asr" not in trainer.evaluate(eval_dataset=review_data(4, seed=8))
+    assert "test_synonym_asr" not in trainer.predict(review_data(4, seed=8)).metrics
+    assert "eval_synonym_asr" in trainer.evaluate()
+    assert "eval_synonym_asr" in trainer.evaluate(eval_dataset=trainer.eval_dataset)
+
+
+def test_strategies(tmp_path: Path) -> None:
+    for strategy, epochs in {"epoch": [1.0, 2.0], "end": [2.0]}.items():
+        attacked(tmp_path / strategy, callback={"strategy": strategy}).train()
+        assert [line["epoch"] for line in read_history(tmp_path / strategy)] == epochs
+    trainer = attacked(tmp_path / "no", callback={"strategy": "no"})
+    trainer.train()
+    assert "eval_synonym_asr" not in trainer.evaluate()
+
+
+def test_evaluation_between_epochs_is_not_attacked(tmp_path: Path) -> None:
+    trainer = attacked(tmp_path, eval_strategy="steps", eval_steps=1)
+    trainer.train()
+    # Steps 1 to 4, and one evaluation more at each of the two epoch ends.
+    assert ["eval_synonym_asr" in entry for entry in evaluations(trainer)] == [False, False, True, False, False, True]
+
+
+def test_resume_keeps_earlier_epochs_and_a_new_run_starts_anew(tmp_path: Path) -> None:
+    options = {"save_strategy": "epoch", "eval_strategy": "epoch"}
+    attacked(tmp_path, **options).train()
+    whole = read_history(tmp_path)
+    resumed = attacked(tmp_path, **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    again = read_history(tmp_path)
+    assert [line["epoch"] for line in again] == [1.0, 2.0]
+    assert [line["attacks"] for line in again] == [line["attacks"] for line in whole]  # journalled: equal to the second
+    assert len(evaluations(resumed)) == 2
+    attacked(tmp_path, num_train_epochs=1).train()
+    assert [line["epoch"] for line in read_history(tmp_path)] == [1.0]
+    assert [path.name for path in (tmp_path / "attack_results").iterdir()] == ["epoch-1"]
+
+
+def test_two_ranks_give_the_results_of_one_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}:{HERE}"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    script = [str(HERE / "attack_on_two_ranks.py"), str(tmp_path / "two")]
+    done = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one = attacked(tmp_path / "one")
+    metrics = one.evaluate()
+    for rank in (0, 1):
+        seen = json.loads((tmp_path / "two" / f"metrics-{rank}.json").read_text())
+        for key, value in metrics.items():
+            if ("synonym" in key or "antonym" in key) and not key.endswith("_seconds"):
+                assert seen[key] == pytest.approx(value, nan_ok=True), key
+    for name in ("synonym", "antonym"):
+        files = [tmp_path / run / "attack_results" / "epoch-0" / f"{name}.jsonl" for run in ("one", "two")]
+        assert_same_results(*map(read_records, files))
+    assert len(read_history(tmp_path / "two")) == 1
+
+
+def test_errors_are_one_sentence(tmp_path: Path) -> None:
+    loose = AttackCallback(attacks(), examples())
+    with pytest.raises(ValueError, match=r"AttackCallback\(...\).attach\(trainer\)"):
+        build_trainer("normal", tmp_path, callbacks=[loose]).train()
+    with pytest.raises(ValueError, match="needs the Trainer's one eval_dataset, got none"):
+        AttackCallback(attacks(), examples()).attach(build_trainer("normal", tmp_path))
+    with pytest.raises(ValueError, match="no example to attack"):
+        AttackCallback(attacks(), [])
+    with pytest.raises(ValueError, match="must be one of no, epoch, end, got 'step'"):
+        AttackCallback(attacks(), examples(), strategy="step")
+    nothing = build_trainer("normal", tmp_path, eval_data=review_data(4))
+    nothing.processing_class = None
+    with pytest.raises(ValueError, match="processing_class=tokenizer"):
+        AttackCallback(attacks(), examples()).attach(nothing)

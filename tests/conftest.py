@@ -1,0 +1,55 @@
+"""Fixtures over the builders of ``tiny.py``."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, table
+from transformers import PreTrainedTokenizerFast
+
+from hf_robust.lexicons import TableLexicon
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return build_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def synonyms() -> TableLexicon:
+    return table(SYNONYMS, "synonym")
+
+
+@pytest.fixture(scope="session")
+def antonyms() -> TableLexicon:
+    return table(ANTONYMS, "antonym")
+
+
+@pytest.fixture(scope="session")
+def model_folder(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``model_folder(kind, num_labels, **config)``: a saved tiny model with its tokenizer, made once for each session."""
+    made: dict[Any, Path] = {}
+
+    def make(kind: str = "bert", num_labels: int = 2, **extra: Any) -> Path:
+        key = (kind, num_labels, tuple(sorted(extra.items())))
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp(f"{kind}-{num_labels}")
+            build_model(kind, num_labels, **extra).save_pretrained(made[key])
+            tokenizer.save_pretrained(made[key])
+        return made[key]
+
+    return make

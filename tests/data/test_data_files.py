@@ -1,0 +1,77 @@
+import gzip
+import json
+
+import pytest
+
+from hf_robust.data.files import extension_of, read_rows
+
+ROWS = [
+    {"sentence": "NA", "label": 1},
+    {"sentence": 'a "b", c\nd\u2028e', "label": 0},
+    {"sentence": "007", "label": 1},
+]
+
+
+def write(path, text, gz=False):
+    data = text.encode("utf-8")
+    path.write_bytes(gzip.compress(data) if gz else data)
+    return path
+
+
+@pytest.mark.parametrize("gz", [False, True])
+@pytest.mark.parametrize("ending", [".json", ".jsonl"])
+def test_json_lines(tmp_path, ending, gz):
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS) + "\n\n"
+    assert read_rows(write(tmp_path / f"x{ending}{'.gz' * gz}", text, gz)) == ROWS
+
+
+def test_json_list(tmp_path):
+    assert read_rows(write(tmp_path / "x.json", " \n" + json.dumps(ROWS, indent=1))) == ROWS
+
+
+@pytest.mark.parametrize("gz", [False, True])
+def test_csv_keeps_every_character(tmp_path, gz):
+    text = 'sentence,label\r\nNA,1\r\n"a ""b"", c\nd\u2028e",0\r\n007,1\r\nnull,\r\n'
+    rows = read_rows(write(tmp_path / f"x.csv{'.gz' * gz}", text, gz))
+    assert rows[:3] == [{**row, "label": str(row["label"])} for row in ROWS]
+    assert rows[3] == {"sentence": "null", "label": ""}
+
+
+def test_csv_with_a_byte_order_mark_and_a_long_text(tmp_path):
+    rows = read_rows(write(tmp_path / "x.csv", "\ufeffsentence,label\n" + "word " * 50_000 + ",1\n"))
+    assert list(rows[0]) == ["sentence", "label"] and len(rows[0]["sentence"]) == 250_000
+
+
+def test_tsv_has_no_quoting(tmp_path):
+    rows = read_rows(write(tmp_path / "x.tsv", 'sentence\tlabel\n"half open\t1\nend"\t0\n'))
+    assert [row["sentence"] for row in rows] == ['"half open', 'end"']
+
+
+def test_parquet(tmp_path):
+    parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    parquet.write_table(arrow.Table.from_pylist(ROWS), tmp_path / "x.parquet")
+    assert read_rows(tmp_path / "x.parquet") == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("x.txt", b"", "must end in one of"),
+        ("x.json", b'{"a": 1}\n{"a": ', "neither JSON lines nor one JSON list"),
+        ("x.json", b"[1, 2]", "row 0 must be an object"),
+        ("x.csv", b"a,b\n1,2\n1\n", r"line 3: 1 values for the 2 columns \['a', 'b'\]"),
+        ("x.csv", b"a,b\n\xff,2\n", "is not UTF-8 at byte"),
+        ("x.csv.gz", b"a,b\n", "not a complete gzip file"),
+        ("x.jsonl.gz", gzip.compress(b'{"a": 1}' * 100)[:-12], "not a complete gzip file"),
+    ],
+)
+def test_malformed_files_are_one_sentence(tmp_path, name, content, sentence):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=sentence):
+        read_rows(tmp_path / name)
+
+
+def test_missing_file_and_extensions(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        read_rows(tmp_path / "x.csv")
+    assert [extension_of(name) for name in ("a.CSV", "a.b.jsonl.gz", "a", "a.gz")] == [".csv", ".jsonl", "", ""]

@@ -1,0 +1,125 @@
+"""Records survive the disk; rates follow section 5.1 by hand-made lists of statuses."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_robust.metrics import AttackRecord, AttackSummary, read_records, wilson_interval, write_records
+
+
+def record(idx=0, status="succeeded", **changes):
+    values = {
+        "idx": idx,
+        "label": 1,
+        "status": status,
+        "original": ["a good film"],
+        "perturbed": ["a fine film"],
+        "changed": [[1, "good", "fine"]],
+        "queries": 7,
+        "original_prediction": 0 if status == "skipped" else 1,
+        "perturbed_prediction": 0,
+        "original_score": 0.9,
+        "perturbed_score": 0.25,
+        "stop": "success",
+        "num_candidates": 3,
+    }
+    return AttackRecord(**{**values, **changes})
+
+
+def test_records_survive_the_disk(tmp_path):
+    records = [record(0), record(1, "failed", original=["é 🎬", "b"], remains=False, near_ties=2)]
+    path = tmp_path / "deep" / "synonym.jsonl"
+    write_records(path, records)
+    assert read_records(path) == records
+    assert [p.name for p in path.parent.iterdir()] == ["synonym.jsonl"]
+
+
+def test_unknown_keys_are_ignored_and_missing_ones_named():
+    data = record().to_json()
+    assert AttackRecord.from_json({**data, "later": 1}) == record()
+    del data["queries"]
+    with pytest.raises(ValueError, match="needs the keys queries"):
+        AttackRecord.from_json(data)
+    with pytest.raises(ValueError, match="status must be one of"):
+        AttackRecord.from_json({**record().to_json(), "status": "lost"})
+
+
+def test_a_torn_last_line_is_left_out_but_a_broken_middle_is_an_error(tmp_path, caplog):
+    path = tmp_path / "a.jsonl"
+    line = json.dumps(record().to_json())
+    path.write_text(f'{line}\n{{"seconds": 1.5}}\n{line[:40]}')
+    assert read_records(path) == [record()]
+    assert "cut off" in caplog.text
+    path.write_text(f"{line[:40]}\n{line}\n")
+    with pytest.raises(ValueError, match="line 1 is not JSON"):
+        read_records(path)
+    path.write_text("3\n")
+    with pytest.raises(ValueError, match="must be a JSON object, got int"):
+        read_records(path)
+
+
+def test_METRIC_2_rates_of_a_hand_made_list():
+    statuses = ["succeeded"] * 3 + ["failed"] * 2 + ["skipped"] * 5
+    summary = AttackSummary.from_records([record(i, s) for i, s in enumerate(statuses)], seconds=4.0)
+    assert (summary.num_examples, summary.num_attacked) == (10, 5)
+    assert (summary.num_succeeded, summary.num_failed, summary.num_skipped) == (3, 2, 5)
+    assert summary.asr == pytest.approx(3 / 5)
+    assert summary.robust_accuracy == pytest.approx(2 / 10)
+    assert summary.queries == pytest.approx(7)
+    accuracy = summary.extra["accuracy"]
+    assert accuracy == pytest.approx(0.5)
+    assert summary.robust_accuracy == pytest.approx(accuracy * (1 - summary.asr))
+    assert (summary.asr_low, summary.asr_high) == wilson_interval(3, 5)
+    assert (summary.robust_accuracy_low, summary.robust_accuracy_high) == wilson_interval(2, 10)
+    assert summary.metrics("synonym") == {
+        "synonym_asr": summary.asr,
+        "synonym_robust_accuracy": summary.robust_accuracy,
+        "synonym_queries": summary.queries,
+        "synonym_seconds": 4.0,
+        "synonym_accuracy": accuracy,
+    }
+
+
+def test_METRIC_2_no_attacked_example_gives_nan():
+    summary = AttackSummary.from_records([record(0, "skipped")])
+    assert math.isnan(summary.asr) and math.isnan(summary.asr_low) and math.isnan(summary.queries)
+    assert summary.robust_accuracy == 0
+    assert math.isnan(AttackSummary.from_records([]).robust_accuracy)
+
+
+def test_ATK_ANT_2_coverage_and_the_rate_among_the_covered():
+    records = [
+        record(0, "succeeded", remains=True),
+        record(1, "failed", remains=True),
+        record(2, "failed", remains=False),
+        record(3, "failed", remains=False, num_candidates=0, stop="no_candidates"),
+        record(4, "skipped", remains=False),
+    ]
+    metrics = AttackSummary.from_records(records).metrics("antonym")
+    assert metrics["antonym_asr"] == pytest.approx(1 / 4)
+    assert metrics["antonym_remains_asr"] == pytest.approx(2 / 4)
+    assert metrics["antonym_covered"] == pytest.approx(3 / 4)
+    assert metrics["antonym_covered_asr"] == pytest.approx(1 / 3)
+
+
+def test_wilson_interval_against_the_quadratic_it_solves():
+    for successes, total in [(1, 148), (5, 10), (9, 9), (0, 4), (70, 200)]:
+        for bound in wilson_interval(successes, total):
+            gap = abs(bound - successes / total)
+            assert gap == pytest.approx(1.959963984540054 * math.sqrt(bound * (1 - bound) / total), abs=1e-9)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.99))
+def test_wilson_interval_holds_the_rate_and_stays_in_range(counts, confidence):
+    low, high = wilson_interval(*counts, confidence=confidence)
+    assert 0 <= low <= counts[0] / counts[1] <= high <= 1
+
+
+def test_wilson_interval_says_what_is_wrong():
+    with pytest.raises(ValueError, match="got 3 of 2"):
+        wilson_interval(3, 2)
+    with pytest.raises(ValueError, match="confidence"):
+        wilson_interval(1, 2, confidence=1)

@@ -1,0 +1,52 @@
+"""Imports go down only: each room may import the rooms that its row names, and no other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FLOOR_0 = {"words", "lexicons", "losses", "metrics"}
+FLOOR_1 = {"data", "attacks", "views"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "words": set(),
+    "lexicons": {"words"},
+    "losses": set(),
+    "metrics": set(),
+    "data": FLOOR_0,
+    "attacks": FLOOR_0,
+    "views": FLOOR_0 | {"attacks"},
+    "trainers": FLOOR_0 | FLOOR_1,
+    "callbacks": FLOOR_0 | FLOOR_1 | {"reports"},
+    "reports": {"metrics"},
+    "hub": {"reports", "metrics"},
+}
+
+
+def rooms() -> list[str]:
+    return sorted(path.name for path in (ROOT / "hf_robust").iterdir() if path.is_dir() and path.name[0] != "_")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            assert not node.level, f"{path}: imports are absolute here"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("hf_robust.")} & set(rooms())
+
+
+def test_every_room_has_a_row() -> None:
+    assert set(rooms()) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_room_imports_downwards_only(room: str) -> None:
+    for path in (ROOT / "hf_robust" / room).rglob("*.py"):
+        upwards = imported_rooms(path) - MAY_IMPORT[room] - {room}
+        assert not upwards, f"{path.name}: {room} may not import {', '.join(sorted(upwards))}"

@@ -1,0 +1,181 @@
+"""Tiny random models, a tokenizer with two-piece words, a small corpus and its lexicons. No download, no GPU."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
+
+from hf_robust.data import TextDataset
+from hf_robust.lexicons import TableLexicon
+from hf_robust.trainers import METHODS, RobustTrainer
+
+SYNONYMS = {
+    "good": ["fine", "great", "splendid"],
+    "bad": ["awful", "dreadful", "poor"],
+    "film": ["movie", "picture"],
+    "plot": ["story"],
+    "warm": ["tender"],
+    "cold": ["chilly"],
+}
+ANTONYMS = {
+    "good": ["bad", "awful"],
+    "bad": ["good"],
+    "fine": ["bad"],
+    "great": ["awful"],
+    "awful": ["great"],
+    "warm": ["cold"],
+    "cold": ["warm"],
+}
+POSITIVE, NEGATIVE = ["good", "fine", "great", "warm"], ["bad", "awful", "poor", "cold"]
+FILLERS = ["film", "movie", "plot", "story", "actor", "music", "ending", "was", "and", "very", "with", "the", "a"]
+# "splendid", "dreadful" and "picture" are two pieces each, so that words and tokens never coincide everywhere (X16).
+PIECES = ["splen", "##did", "dread", "##ful", "pic", "##ture", "tender", "chilly", ",", ".", "not", "'", "is", "it"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "bert": {},
+    "roberta": {"type_vocab_size": 1},
+    "electra": {"embedding_size": 8},
+    "deberta-v2": {"pos_att_type": ["c2p", "p2c"], "relative_attention": True, "max_relative_positions": 16},
+    "albert": {"embedding_size": 8, "num_hidden_groups": 1},
+    "distilbert": {"dim": 16, "hidden_dim": 32, "n_layers": 2, "n_heads": 2},
+}
+
+
+def review_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of one sentence each; every sentence has a word with synonyms and a word with antonyms."""
+    rng = random.Random(seed)
+    rows = []
+    for index in range(count):
+        label = index % 2
+        words = rng.choices(FILLERS, k=rng.randint(2, 6)) + [
+            rng.choice(["good", "warm"] if label else ["bad", "cold"])
+        ]
+        rng.shuffle(words)
+        rows.append({"sentence": " ".join(words) + ".", "label": label})
+    return rows
+
+
+def pair_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of two sentences and one of three labels."""
+    first, second = review_rows(count, seed), review_rows(count, seed + 1)
+    return [
+        {"sentence1": a["sentence"], "sentence2": b["sentence"], "label": index % 3}
+        for index, (a, b) in enumerate(zip(first, second, strict=True))
+    ]
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    vocabulary = list(dict.fromkeys([*SPECIAL, *POSITIVE, *NEGATIVE, *FILLERS, *PIECES]))
+    tokenizer = Tokenizer(
+        models.WordPiece({word: index for index, word in enumerate(vocabulary)}, unk_token="[UNK]")  # noqa: S106
+    )
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def build_model(kind: str = "bert", num_labels: int = 2, dropout: float = 0.0, seed: int = 0, **extra: Any) -> Any:
+    """A random two-layer classifier; ``initializer_range`` is large so that its predictions differ between texts."""
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=64,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=80,
+        pad_token_id=0,
+        num_labels=num_labels,
+        initializer_range=0.3,
+        **{**KINDS[kind], **extra},
+    )
+    for name in (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+        "classifier_dropout_prob",
+        "dropout",
+        "attention_dropout",
+        "seq_classif_dropout",
+        "pooler_dropout",
+        "summary_last_dropout",
+    ):
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    set_seed(seed)
+    return AutoModelForSequenceClassification.from_config(config)
+
+
+def review_data(count: int = 16, seed: int = 0, rows: Any = None) -> TextDataset:
+    """The review rows as a data set."""
+    return TextDataset(rows or review_rows(count, seed), ("sentence",), build_tokenizer(), max_length=32)
+
+
+def table(words: dict[str, list[str]], relation: str) -> TableLexicon:
+    return TableLexicon(words, name="test", relation=relation, keeps_part_of_speech=True)
+
+
+def dense_synonyms() -> TableLexicon:
+    """So many synonyms for every word that no view stays as it is: batch-relative means are then the same in any split."""
+    words = [*POSITIVE, *NEGATIVE, *FILLERS]
+    return table({word: [other for other in words if other != word] for word in words}, "synonym")
+
+
+def build_trainer(
+    name: str | type[RobustTrainer], folder: Path | str, *, model: Any = None, data: Any = None, **options: Any
+) -> RobustTrainer:
+    """A method's trainer on the review rows: 8 rows in one batch, plain SGD, so that equal gradients are equal weights.
+
+    ``options`` are the config's fields, but for ``synonyms``, ``antonyms``, ``eval_data`` and ``callbacks``.
+    """
+    method = METHODS[name] if isinstance(name, str) else name
+    parts = {
+        "synonyms": options.pop("synonyms", table(SYNONYMS, "synonym")),
+        "antonyms": options.pop("antonyms", table(ANTONYMS, "antonym")),
+        "skip_labels": options.pop("skip_labels", frozenset()),
+        "callbacks": options.pop("callbacks", None),
+        "compute_metrics": options.pop("compute_metrics", None),
+        "eval_dataset": options.pop("eval_data", None),
+    }
+    settings = {
+        "output_dir": str(folder),
+        "robust_method": method.name,
+        "per_device_train_batch_size": 8,
+        "per_device_eval_batch_size": 8,
+        "learning_rate": 0.1,
+        "optim": "sgd",
+        "lr_scheduler_type": "constant",
+        "max_steps": 3,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "use_cpu": True,
+        "seed": 0,
+        "disable_tqdm": True,
+        **options,
+    }
+    tokenizer = build_tokenizer()
+    return method(
+        model=build_model() if model is None else model,
+        args=method.config(**settings),
+        train_dataset=review_data() if data is None else data,
+        processing_class=tokenizer,
+        **parts,
+    )

@@ -1,0 +1,36 @@
+"""Every method trained on two ranks, in one launch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Method -> (weights on rank 0, weights on rank 1) after two steps of 2 x 4 rows."""
+    folder = tmp_path_factory.mktemp("two_ranks")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    finished = subprocess.run(
+        [*command, str(HERE / "train_on_two_ranks.py"), str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    return {
+        path.name.removesuffix("-0.pt"): tuple(
+            torch.load(str(path).replace("-0.pt", f"-{rank}.pt")) for rank in (0, 1)
+        )
+        for path in folder.glob("*-0.pt")
+    }

@@ -1,0 +1,164 @@
+"""The base trainer: auxiliary modules, views and errors, with a method that exists for the test only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from tiny import build_model, build_trainer, review_data
+from torch import nn
+from transformers import AutoModelForSequenceClassification
+
+from hf_robust.trainers import RobustTrainer
+from hf_robust.trainers.auxiliary import STATE_FILE, Auxiliary
+
+
+class Scale(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0, 1.0]))
+
+
+class ScaledTrainer(RobustTrainer):
+    """Cross-entropy weighted by a trained scale, which ascends it."""
+
+    name = "scaled"
+    lr = 0.5
+
+    def auxiliary(self) -> Auxiliary:
+        return Auxiliary(Scale(), learning_rate=self.lr, maximize=True)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = self.task_loss(model, inputs)
+        loss = loss * self._auxiliary.module.weight.mean()
+        return (loss, outputs) if return_outputs else loss
+
+
+def scaled(folder: Path, **options: Any) -> RobustTrainer:
+    return build_trainer(ScaledTrainer, folder, **options)
+
+
+def scale(trainer: RobustTrainer) -> torch.Tensor:
+    return trainer.model.robust_aux.weight.detach().clone()
+
+
+def test_auxiliary_ascends_with_its_own_rate_and_without_decay(tmp_path: Path) -> None:
+    trainer = scaled(tmp_path, weight_decay=0.1, max_grad_norm=0.0)
+    trainer.train()
+    groups = trainer.optimizer.param_groups
+    assert [group["maximize"] for group in groups] == [False, False, True]
+    assert groups[-1]["weight_decay"] == 0.0 and groups[-1]["initial_lr"] == 0.5
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    # d(loss)/d(weight_i) = task / 2 and loss = task * mean(weight), so each step adds lr * task / 2.
+    expected = 1.0
+    for loss in losses:
+        expected += 0.5 * (loss / expected) / 2
+    assert scale(trainer).tolist() == pytest.approx([expected, expected], rel=1e-4)
+
+
+def test_auxiliary_is_saved_beside_the_checkpoint_and_never_exported(tmp_path: Path) -> None:
+    trainer = scaled(tmp_path, save_strategy="steps", save_steps=3)
+    trainer.train()
+    checkpoint = tmp_path / "checkpoint-3"
+    assert torch.equal(safetensors.torch.load_file(checkpoint / STATE_FILE)["weight"], scale(trainer))
+    trainer.save_model(str(tmp_path / "export"))
+    assert not (tmp_path / "export" / STATE_FILE).exists()
+    for folder in (checkpoint, tmp_path / "export"):
+        _, info = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+        assert not info["unexpected_keys"] and not info["missing_keys"]
+    assert "robust_aux.weight" in trainer.model.state_dict()
+
+
+def test_resume_restores_the_auxiliary_and_its_optimizer_state_bit_for_bit(tmp_path: Path) -> None:
+    options = {
+        "optim": "adamw_torch",
+        "learning_rate": 1e-3,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "max_steps": 4,
+    }
+    whole = scaled(tmp_path, **options)
+    whole.train()
+    again = scaled(tmp_path / "again", **options)
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert torch.equal(scale(whole), scale(again))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+def test_best_model_brings_its_auxiliary_back(tmp_path: Path) -> None:
+    seen = iter([3.0, 2.0, 1.0])
+    trainer = scaled(
+        tmp_path,
+        eval_data=review_data(8),
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_score",
+        greater_is_better=True,
+        compute_metrics=lambda prediction: {"score": next(seen)},
+    )
+    trainer.train()
+    first = safetensors.torch.load_file(tmp_path / "checkpoint-1" / STATE_FILE)["weight"]
+    last = safetensors.torch.load_file(tmp_path / "checkpoint-3" / STATE_FILE)["weight"]
+    assert torch.equal(scale(trainer), first) and not torch.equal(first, last)
+
+
+def test_auxiliary_trains_under_peft_and_stays_out_of_the_adapter(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query"])
+    trainer = scaled(tmp_path, model=peft.get_peft_model(build_model(), config))
+    trainer.train()
+    assert trainer.model.get_base_model().robust_aux.weight.mean() > 1
+    trainer.save_model(str(tmp_path / "adapter"))
+    saved = safetensors.torch.load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert saved and not any("robust_aux" in key for key in saved)
+
+
+def test_a_checkpoint_of_another_method_is_one_sentence(tmp_path: Path) -> None:
+    build_trainer("normal", tmp_path, save_strategy="steps", save_steps=3).train()
+    with pytest.raises(ValueError, match="holds no robust_state.safetensors.*--robust_method that wrote it"):
+        scaled(tmp_path / "again").train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+
+
+def test_views_need_texts(tmp_path: Path) -> None:
+    rows = [{"input_ids": [2, 3], "attention_mask": [1, 1], "label": 0}]
+    with pytest.raises(ValueError, match="a list holds none; wrap the rows in hf_robust.data.TextDataset"):
+        build_trainer("safer", tmp_path, data=rows)
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_extra_columns_reach_the_batch_whatever_remove_unused_columns_says(tmp_path: Path, remove: bool) -> None:
+    trainer = build_trainer("bat_triplet", tmp_path, remove_unused_columns=remove, eval_data=review_data(8))
+    batch = next(iter(trainer.get_train_dataloader()))
+    for view in ("fickle", "obstinate"):
+        assert batch[f"{view}_input_ids"].shape == batch[f"{view}_attention_mask"].shape
+        assert batch[f"{view}_ok"].shape == (8,)
+    assert "fickle_input_ids" not in next(iter(trainer.get_eval_dataloader()))
+
+
+def test_views_are_drawn_anew_in_each_epoch(tmp_path: Path) -> None:
+    trainer = build_trainer("safer", tmp_path, max_steps=4)
+    drawn: list[list[int]] = []
+
+    class Note(type(trainer.callback_handler.callbacks[0])):  # any TrainerCallback class
+        def on_epoch_begin(self, *args: Any, **kwargs: Any) -> None:
+            drawn.append([token for i in range(16) for token in trainer.train_dataset[i]["substituted_input_ids"]])
+
+    trainer.add_callback(Note())
+    trainer.train()
+    assert len(drawn) == 2 and drawn[0] != drawn[1]
+
+
+def test_class_weights_must_fit_the_classes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--class_weights needs 2 values.*got 3"):
+        build_trainer("normal", tmp_path, class_weights=[1.0, 1.0, 1.0]).train()
+    with pytest.raises(ValueError, match="--class_weights must all be above 0"):
+        build_trainer("normal", tmp_path, class_weights=[0.0, 1.0])

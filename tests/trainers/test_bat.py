@@ -1,0 +1,191 @@
+"""BAT against a naive re-derivation, and its traps by id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows, table
+
+from hf_robust.data import TextDataset
+from hf_robust.losses import balanced_pairwise, balanced_triplet
+from hf_robust.trainers import METHODS
+
+BAT = ("bat_pairwise", "bat_triplet")
+
+
+def loss_of(trainer: Any, batch: dict[str, Any]) -> torch.Tensor:
+    trainer.model.train()
+    return trainer.compute_loss(trainer.model, dict(batch))
+
+
+def batch_of(trainer: Any) -> dict[str, Any]:
+    return next(iter(trainer.get_train_dataloader()))
+
+
+def naive(trainer: Any, batch: dict[str, Any]) -> tuple[float, list[float], list[float], list[float], list[float]]:
+    """Task loss, distances and masks, one row at a time through the encoder, without padding."""
+
+    def encode(prefix: str, row: int) -> torch.Tensor:
+        length = int(batch[f"{prefix}attention_mask"][row].sum())
+        ids = batch[f"{prefix}input_ids"][row : row + 1, :length]
+        return trainer.model.bert(input_ids=ids).last_hidden_state[0, 0]
+
+    def distance(row: int, view: str) -> float:
+        a, b = encode("", row), encode(f"{view}_", row)
+        return 1.0 - float(a @ b / (a.norm() * b.norm()))
+
+    rows = range(len(batch["labels"]))
+    with torch.no_grad():
+        logits = trainer.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        task = -logits.log_softmax(-1)[list(rows), batch["labels"]].mean().item()
+        fickle, obstinate = ([distance(row, view) for row in rows] for view in ("fickle", "obstinate"))
+    return task, fickle, obstinate, batch["fickle_ok"].tolist(), batch["obstinate_ok"].tolist()
+
+
+def test_pairwise_equals_the_naive_loss(tmp_path: Path) -> None:
+    trainer = build_trainer("bat_pairwise", tmp_path, bat_alpha=0.7, bat_beta=1.3, bat_margin=0.4)
+    batch = batch_of(trainer)
+    task, fickle, obstinate, f_ok, o_ok = naive(trainer, batch)
+    pull = sum(d for d, ok in zip(fickle, f_ok, strict=True) if ok) / max(1.0, sum(f_ok))
+    push = sum(max(0.0, 0.4 - d) for d, ok in zip(obstinate, o_ok, strict=True) if ok) / max(1.0, sum(o_ok))
+    assert loss_of(trainer, batch).item() == pytest.approx(task + 0.7 * pull + 1.3 * push, abs=1e-5)
+
+
+def test_triplet_equals_the_naive_loss(tmp_path: Path) -> None:
+    trainer = build_trainer("bat_triplet", tmp_path, bat_lambda=0.6, bat_margin=0.9)
+    batch = batch_of(trainer)
+    task, *columns = naive(trainer, batch)
+    rows = list(zip(*columns, strict=True))
+    triplet = sum(max(0.0, f_ok * f + o_ok * (0.9 - o)) for f, o, f_ok, o_ok in rows) / len(rows)
+    assert loss_of(trainer, batch).item() == pytest.approx(task + 0.6 * triplet, abs=1e-5)
+
+
+def test_BAT_1_the_likelihood_term_is_cross_entropy(tmp_path: Path) -> None:
+    trainer = build_trainer("bat_triplet", tmp_path, bat_lambda=0.0)
+    batch = batch_of(trainer)
+    logits = trainer.model(batch["input_ids"], batch["attention_mask"]).logits
+    expected = torch.nn.functional.cross_entropy(logits, batch["labels"])
+    assert loss_of(trainer, batch).item() == pytest.approx(expected.item(), abs=1e-6) and expected > 0
+
+
+@pytest.mark.parametrize("name", BAT)
+def test_BAT_4_X7_a_batch_without_a_valid_view_equals_normal(name: str, tmp_path: Path) -> None:
+    nothing = table({}, "synonym")
+    bat = build_trainer(name, tmp_path / "bat", synonyms=nothing, skip_labels=frozenset({0, 1}))
+    normal = build_trainer("normal", tmp_path / "normal")
+    for trainer in (bat, normal):
+        trainer.train()
+    for key, value in normal.model.state_dict().items():
+        assert torch.equal(value, bat.model.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("name", BAT)
+def test_skip_labels_have_no_obstinate_view(name: str, tmp_path: Path) -> None:
+    batch = batch_of(build_trainer(name, tmp_path, skip_labels=frozenset({1})))
+    assert batch["obstinate_ok"].tolist() == [float(label != 1) for label in batch["labels"].tolist()]
+
+
+def test_BAT_5_a_pair_is_valid_when_only_its_second_sentence_changed(tmp_path: Path) -> None:
+    rows = [{"sentence1": "the actor was", "sentence2": "Good Plot", "label": i % 2} for i in range(8)]
+    data = TextDataset(rows, ("sentence1", "sentence2"), build_tokenizer(), max_length=32)
+    one_synonym = table({"good": ["fine"]}, "synonym")
+    batch = batch_of(build_trainer("bat_triplet", tmp_path, data=data, synonyms=one_synonym))
+    changed = (batch["fickle_input_ids"] != batch["input_ids"]).any(dim=1)
+    assert changed.any() and not changed.all()
+    assert batch["fickle_ok"].tolist() == changed.float().tolist()
+
+
+def test_BAT_7_the_optimizer_steps_after_a_whole_accumulation(tmp_path: Path) -> None:
+    trainer = build_trainer(
+        "bat_triplet",
+        tmp_path,
+        max_steps=-1,
+        num_train_epochs=1,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=4,
+    )
+    trainer.train()
+    assert trainer.state.global_step == 2  # 16 rows: two groups of four micro-batches
+
+
+@pytest.mark.parametrize("name", BAT)
+def test_BAT_9_the_fickle_view_carries_no_label_unless_asked(name: str, tmp_path: Path) -> None:
+    plain, labelled = (build_trainer(name, tmp_path, label_fickle=flag) for flag in (False, True))
+    batch = batch_of(plain)
+    logits = plain.model(batch["fickle_input_ids"], batch["fickle_attention_mask"]).logits
+    extra = torch.nn.functional.cross_entropy(logits, batch["labels"])
+    assert loss_of(labelled, batch).item() == pytest.approx(loss_of(plain, batch).item() + extra.item(), abs=1e-5)
+
+
+def test_BAT_12_the_triplet_mean_is_over_all_rows(tmp_path: Path) -> None:
+    half = build_trainer("bat_triplet", tmp_path, synonyms=table({}, "synonym"), skip_labels=frozenset({1}))
+    batch = batch_of(half)
+    task, _, obstinate, _, ok = naive(half, batch)
+    expected = sum(max(0.0, 1.0 - d) for d, valid in zip(obstinate, ok, strict=True) if valid) / 8
+    assert 0 < sum(ok) < 8
+    assert loss_of(half, batch).item() == pytest.approx(task + expected, abs=1e-5)
+
+
+def test_BAT_13_both_forms_stop_at_the_same_target(tmp_path: Path) -> None:
+    """A fickle view on the anchor and an obstinate one orthogonal to it cost nothing in either form."""
+    zero, one = torch.zeros(2), torch.ones(2)
+    assert (
+        sum(balanced_pairwise(zero, one, one, one, 1.0)).item()
+        == balanced_triplet(zero, one, one, one, 1.0).item()
+        == 0
+    )
+
+
+@pytest.mark.parametrize("embedding", ["cls", "mean_pool", "max_pool"])
+def test_every_sentence_embedding_trains(embedding: str, tmp_path: Path) -> None:
+    loss = loss_of(
+        trainer := build_trainer("bat_pairwise", tmp_path, sentence_embed_type=embedding), batch_of(trainer)
+    )
+    assert torch.isfinite(loss)
+
+
+def test_views_are_redrawn_and_the_loss_changes_with_them(tmp_path: Path) -> None:
+    trainer = build_trainer("bat_triplet", tmp_path)
+    rows = [[tuple(trainer.train_dataset[i]["fickle_input_ids"]) for i in range(16)]]
+    trainer.train_dataset.set_epoch(1)
+    rows.append([tuple(trainer.train_dataset[i]["fickle_input_ids"]) for i in range(16)])
+    assert rows[0] != rows[1]
+
+
+def test_a_model_without_hidden_states_is_one_sentence(tmp_path: Path) -> None:
+    model = build_model()
+    forward = model.forward
+    model.forward = lambda **batch: {k: v for k, v in forward(**batch).items() if k != "hidden_states"}  # type: ignore[method-assign]
+    trainer = build_trainer("bat_triplet", tmp_path, model=model, remove_unused_columns=False)
+    with pytest.raises(ValueError, match="needs the model's hidden states"):
+        trainer.train()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "message"),
+    [
+        ("bat_pairwise", {"bat_alpha": -1.0}, "--bat_alpha must be at least 0.0, got -1.0"),
+        ("bat_pairwise", {"bat_beta": -0.1}, "--bat_beta must be at least 0.0"),
+        ("bat_triplet", {"bat_lambda": -2.0}, "--bat_lambda must be at least 0.0"),
+        ("bat_triplet", {"bat_margin": 2.5}, "--bat_margin must be between 0.0 and 2.0, got 2.5"),
+        (
+            "bat_triplet",
+            {"sentence_embed_type": "first"},
+            "--sentence_embed_type must be one of cls, mean_pool, max_pool",
+        ),
+    ],
+)
+def test_bad_values_fail_at_parsing(name: str, option: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        METHODS[name].config(output_dir=str(tmp_path), **option)
+
+
+def test_paper_defaults(tmp_path: Path) -> None:
+    pairwise = METHODS["bat_pairwise"].config(output_dir=str(tmp_path))
+    triplet = METHODS["bat_triplet"].config(output_dir=str(tmp_path))
+    assert (pairwise.bat_alpha, pairwise.bat_beta, pairwise.bat_margin) == (1.0, 1.2, 1.0)
+    assert (triplet.bat_lambda, triplet.bat_margin, triplet.sentence_embed_type) == (1.0, 1.0, "cls")
+    assert len(review_rows(4)) == len(review_data(4))

@@ -1,0 +1,246 @@
+"""The contract that every entry of METHODS keeps; a new method gets these tests by being in the dict."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import ANTONYMS, KINDS, SYNONYMS, build_model, build_tokenizer, build_trainer, dense_synonyms, review_data, table
+from transformers import AutoModelForSequenceClassification, HfArgumentParser
+
+from hf_robust.hub import citation
+from hf_robust.trainers import METHODS
+
+ROOT = Path(__file__).parents[2]
+
+# methods.md section 2: forwards of one training step.
+FORWARDS = {"normal": 1, "safer": 1, "bat_pairwise": 3, "bat_triplet": 3}
+
+# What makes a method equal to `normal`.
+ZERO_STRENGTH: dict[str, dict[str, Any]] = {
+    "normal": {},
+    "safer": {"synonyms": table({}, "synonym")},
+    "bat_pairwise": {"bat_alpha": 0.0, "bat_beta": 0.0},
+    "bat_triplet": {"bat_lambda": 0.0},
+}
+
+
+def weights(trainer: Any) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in trainer.model.state_dict().items()}
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        if tolerance:
+            assert torch.allclose(value, second[name], rtol=0.0, atol=tolerance), name
+        else:
+            assert torch.equal(value, second[name]), name
+
+
+def train(name: str, folder: Path, **options: Any) -> Any:
+    trainer = build_trainer(name, folder, **options)
+    trainer.train()
+    return trainer
+
+
+def count_forwards(model: torch.nn.Module) -> Counter[str]:
+    counter: Counter[str] = Counter()
+    model.register_forward_pre_hook(lambda *_: counter.update(["forward"]))
+    return counter
+
+
+def test_tables_of_this_file_name_every_method() -> None:
+    assert set(FORWARDS) == set(ZERO_STRENGTH) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+class TestEveryMethod:
+    def test_trains(self, name: str, tmp_path: Path) -> None:
+        trainer = build_trainer(name, tmp_path)
+        before = weights(trainer)
+        trainer.train()
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        assert len(losses) == 3 and all(map(math.isfinite, losses))
+        assert any(not torch.equal(value, before[key]) for key, value in weights(trainer).items())
+
+    def test_X11_every_parameter_and_every_part_receives_gradient(
+        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trainer = build_trainer(name, tmp_path)
+        parts: dict[str, torch.Tensor] = {}
+        monkeypatch.setattr(trainer, "log_parts", parts.update)
+        trainer.model.train()
+        batch = next(iter(trainer.get_train_dataloader()))
+        loss = trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch))
+        parameters = dict(trainer.model.named_parameters())
+        for part_name, part in {"loss": loss, **parts}.items():
+            gradients = torch.autograd.grad(part, list(parameters.values()), retain_graph=True, allow_unused=True)
+            assert any(g is not None and g.abs().sum() > 0 for g in gradients), part_name
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        assert [key for key, g in zip(parameters, gradients, strict=True) if g is None] == []
+
+    def test_R16_named_parts_are_logged_and_logging_starts_anew(self, name: str, tmp_path: Path) -> None:
+        trainer = train(name, tmp_path)
+        entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+        named = [{key for key in entry if key.startswith("loss_")} for entry in entries]
+        assert named[0] == named[-1]
+        assert all(math.isfinite(entry[key]) for entry in entries for key in named[0])
+        assert trainer._parts == {}
+
+    def test_same_seed_same_weights(self, name: str, tmp_path: Path) -> None:
+        runs = [train(name, tmp_path / str(i), model=build_model(dropout=0.1)) for i in range(2)]
+        assert_same(weights(runs[0]), weights(runs[1]))
+
+    def test_X1_accumulation_equals_a_large_batch(self, name: str, tmp_path: Path) -> None:
+        options: dict[str, Any] = {"max_steps": 2, "synonyms": dense_synonyms()}
+        large = train(name, tmp_path / "large", **options)
+        options |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+        small = train(name, tmp_path / "small", **options)
+        assert_same(weights(large), weights(small), tolerance=1e-6)
+
+    def test_two_ranks_equal_one_process(self, name: str, two_ranks: dict[str, Any], tmp_path: Path) -> None:
+        first, second = two_ranks[name]
+        assert_same(first, second)  # the ranks stay in sync
+        one = train(name, tmp_path, max_steps=2, synonyms=dense_synonyms())
+        assert_same(weights(one), first, tolerance=1e-6)
+
+    def test_bf16_runs(self, name: str, tmp_path: Path) -> None:
+        trainer = train(name, tmp_path, bf16=True)
+        assert all(math.isfinite(e["loss"]) for e in trainer.state.log_history if "loss" in e)
+        assert all(value.dtype == torch.float32 for value in weights(trainer).values() if value.is_floating_point())
+
+    def test_gradient_checkpointing_equals_none(self, name: str, tmp_path: Path) -> None:
+        plain = train(name, tmp_path / "plain")
+        saving = train(name, tmp_path / "saving", gradient_checkpointing=True)
+        assert_same(weights(plain), weights(saving), tolerance=1e-6)
+
+    def test_resume_equals_the_uninterrupted_run(self, name: str, tmp_path: Path) -> None:
+        options = {"optim": "adamw_torch", "learning_rate": 1e-3, "save_strategy": "steps", "save_steps": 1}
+        # Two steps make an epoch: step 1 is inside an epoch, step 2 at its end.
+        whole = train(name, tmp_path / "whole", model=build_model(dropout=0.1), max_steps=4, **options)
+        for step in (1, 2):
+            again = build_trainer(
+                name, tmp_path / "again", model=build_model(seed=9, dropout=0.1), max_steps=4, **options
+            )
+            again.train(resume_from_checkpoint=str(tmp_path / "whole" / f"checkpoint-{step}"))
+            assert_same(weights(whole), weights(again))
+
+    def test_export_loads_with_plain_transformers(self, name: str, tmp_path: Path) -> None:
+        trainer = train(name, tmp_path)
+        trainer.save_model(str(tmp_path / "export"))
+        model, info = AutoModelForSequenceClassification.from_pretrained(tmp_path / "export", output_loading_info=True)
+        assert not info["missing_keys"] and not info["unexpected_keys"]
+        batch = build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt")
+        trainer.model.eval()
+        assert torch.equal(model.eval()(**batch).logits, trainer.model(**batch).logits)
+
+    def test_zero_strength_equals_normal(self, name: str, tmp_path: Path) -> None:
+        normal = train("normal", tmp_path / "normal")
+        assert_same(weights(normal), weights(train(name, tmp_path / "zero", **ZERO_STRENGTH[name])))
+
+    def test_R9_evaluation_calls_the_model_once_per_batch(self, name: str, tmp_path: Path) -> None:
+        trainer = build_trainer(name, tmp_path, eval_data=review_data(20))
+        counter = count_forwards(trainer.model)
+        metrics = trainer.evaluate()
+        assert counter["forward"] == 3  # 20 rows in batches of 8
+        plain = build_trainer("normal", tmp_path, eval_data=review_data(20)).evaluate()
+        assert metrics["eval_loss"] == plain["eval_loss"]
+
+    def test_X10_forwards_of_a_training_step(self, name: str, tmp_path: Path) -> None:
+        trainer = build_trainer(name, tmp_path)
+        counter = count_forwards(trainer.model)
+        trainer.train()
+        assert counter["forward"] == 3 * FORWARDS[name]
+
+    def test_peft_lora_trains_only_the_adapter_and_reloads(self, name: str, tmp_path: Path) -> None:
+        peft = pytest.importorskip("peft")
+        config = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"])
+        folder = tmp_path / "base"
+        build_model().save_pretrained(folder)
+        model = peft.get_peft_model(AutoModelForSequenceClassification.from_pretrained(folder), config)
+        frozen = {
+            key: value.clone()
+            for key, value in model.state_dict().items()
+            if "lora" not in key and "classifier" not in key
+        }
+        trainer = train(name, tmp_path, model=model)
+        after = weights(trainer)
+        assert all(torch.equal(after[key], value) for key, value in frozen.items())
+        assert any("lora_B" in key and value.abs().sum() > 0 for key, value in after.items())
+        trainer.save_model(str(tmp_path / "adapter"))
+        reloaded = peft.AutoPeftModelForSequenceClassification.from_pretrained(tmp_path / "adapter").eval()
+        batch = build_tokenizer()(["a good film"], return_tensors="pt")
+        assert torch.equal(reloaded(**batch).logits, trainer.model.eval()(**batch).logits)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_X3_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
+        trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01)
+        assert all(math.isfinite(e["loss"]) for e in trainer.state.log_history if "loss" in e)
+
+    def test_label_smoothing_and_class_weights_reach_the_task_loss(self, name: str, tmp_path: Path) -> None:
+        plain, smooth, weighted = (
+            train(name, tmp_path / str(i), max_steps=1, **options)
+            for i, options in enumerate([{}, {"label_smoothing_factor": 0.3}, {"class_weights": [1.0, 5.0]}])
+        )
+        losses = [trainer.state.log_history[0]["loss"] for trainer in (plain, smooth, weighted)]
+        assert len(set(losses)) == 3
+
+    def test_config_survives_json(self, name: str, tmp_path: Path) -> None:
+        args = METHODS[name].config(output_dir=str(tmp_path), robust_method=name, use_cpu=True, report_to="none")
+        own = {key: value for key, value in asdict(args).items() if key in args.to_dict()}
+        kept = {key: json.loads(json.dumps(value)) for key, value in own.items() if _is_plain(value)}
+        (again,) = HfArgumentParser(METHODS[name].config).parse_dict(kept)
+        assert {key: getattr(again, key) for key in kept} == {key: getattr(args, key) for key in kept}
+
+    def test_documented(self, name: str) -> None:
+        method = METHODS[name]
+        assert method.name == name and "compute_loss" in vars(method)
+        text = method.__doc__ or ""
+        assert ".. math::" in text, "the docstring needs the formula"
+        if name != "normal":
+            assert "arXiv" in text and "Differs" in text
+            assert method.citation in citation(method.citation)
+        assert f"`{name}`" in (ROOT / "README.md").read_text(encoding="utf-8"), "README needs its row"
+        for key, option in method.config.__dataclass_fields__.items():
+            assert option.metadata.get("help") or key in _trainer_fields(), f"--{key} needs a help text"
+
+    def test_a_missing_lexicon_is_one_sentence(self, name: str, tmp_path: Path) -> None:
+        for need, flag in {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}.items():
+            if need in METHODS[name].needs:
+                with pytest.raises(ValueError, match=f"{name} needs a lexicon of {need}.*{flag}"):
+                    build_trainer(name, tmp_path, **{need: None})
+
+    def test_NORMAL_1_regression_is_for_normal_only(self, name: str, tmp_path: Path) -> None:
+        if name == "normal":
+            rows = [{"sentence": "a good film", "label": 0.5}, {"sentence": "a bad plot", "label": -0.5}]
+            train(name, tmp_path, model=build_model(num_labels=1), data=review_data(rows=rows), max_steps=1)
+        else:
+            with pytest.raises(ValueError, match=f"{name} needs class labels.*--robust_method normal"):
+                build_trainer(name, tmp_path, model=build_model(num_labels=1))
+
+    def test_left_padding_runs(self, name: str, tmp_path: Path) -> None:
+        trainer = build_trainer(name, tmp_path)
+        trainer.processing_class.padding_side = "left"
+        trainer.train()
+        assert all(math.isfinite(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, str, list, type(None)))
+
+
+def _trainer_fields() -> set[str]:
+    from transformers import TrainingArguments
+
+    return set(TrainingArguments.__dataclass_fields__)
+
+
+def test_words_that_the_lexicons_share_are_lower_case() -> None:
+    assert all(word == word.lower() for table_ in (SYNONYMS, ANTONYMS) for word in table_)

@@ -1,0 +1,115 @@
+"""Random views: what may change, how often, and that a view depends on nothing but seed, epoch, row and name."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import ANTONYMS, SYNONYMS, review_data, table
+
+from hf_robust.views import OneAntonym, RandomSynonyms, ViewedDataset
+from hf_robust.words import Text
+
+EMPTY = table({}, "synonym")
+
+
+@given(st.text(max_size=80), st.text(max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_X17_empty_table_returns_the_identical_text(first: str, second: str) -> None:
+    text = Text((first, second))
+    view = RandomSynonyms(EMPTY)(text, 0, random.Random(0))
+    assert view.text.columns == (first, second) and not view.ok and view.changed == ()
+
+
+def test_every_substitute_and_the_word_itself_are_equally_likely() -> None:
+    source, rng = RandomSynonyms(table({"good": ["fine", "great", "splendid"]}, "synonym")), random.Random(0)
+    counts = Counter(source(Text(("good",)), 0, rng).text.columns[0] for _ in range(4000))
+    assert set(counts) == {"good", "fine", "great", "splendid"}
+    assert all(abs(count - 1000) < 110 for count in counts.values())  # four standard deviations
+
+
+def test_words_are_substituted_independently() -> None:
+    source, rng = RandomSynonyms(table({"good": ["fine"], "film": ["movie"]}, "synonym")), random.Random(1)
+    counts = Counter(source(Text(("good film",)), 0, rng).text.columns[0] for _ in range(4000))
+    assert len(counts) == 4 and all(abs(count - 1000) < 110 for count in counts.values())
+
+
+def test_BAT_5_pair_is_valid_when_only_the_second_sentence_changed() -> None:
+    source = RandomSynonyms(table({"good": ["fine"]}, "synonym"))
+    views = [source(Text(("unknown words", "Good ones")), 0, random.Random(seed)) for seed in range(20)]
+    assert {view.ok for view in views} == {True, False}
+    assert all(view.ok == (view.text.columns[1] == "Fine ones") for view in views)
+
+
+def test_SAFER_4_look_up_ignores_case_and_keeps_it() -> None:
+    source = RandomSynonyms(table({"good": ["fine"]}, "synonym"))
+    drawn = {
+        source(Text((text,)), 0, random.Random(seed)).text.columns[0]
+        for text in ("Good!", "GOOD!")
+        for seed in range(9)
+    }
+    assert drawn == {"Good!", "Fine!", "GOOD!", "FINE!"}
+
+
+def test_SAFER_6_punctuation_alone_is_no_word() -> None:
+    view = RandomSynonyms(table({"": ["x"], "-": ["x"]}, "synonym"))(Text(("-- !! ''",)), 0, random.Random(0))
+    assert view.text.columns == ("-- !! ''",) and not view.ok
+
+
+def test_obstinate_view_changes_exactly_one_word_of_either_column() -> None:
+    source, columns = OneAntonym(table(ANTONYMS, "antonym")), Counter()
+    for seed in range(200):
+        text = Text(("a good film", "a warm, bad film"))
+        view = source(text, 1, random.Random(seed))
+        (index,) = view.changed
+        old, new = text.words[index], view.text.words[index]
+        assert view.ok and new.text in ANTONYMS[old.text]
+        assert [w.text for i, w in enumerate(view.text.words) if i != index] == [
+            w.text for i, w in enumerate(text.words) if i != index
+        ]
+        columns[old.column] += 1
+    assert min(columns.values()) > 60  # either sentence comes first equally often
+
+
+def test_obstinate_view_falls_back_to_the_other_column() -> None:
+    source = OneAntonym(table(ANTONYMS, "antonym"))
+    drawn = {source(Text(("no such", "good")), 0, random.Random(seed)).text.columns for seed in range(20)}
+    assert drawn == {("no such", "bad"), ("no such", "awful")}
+
+
+def test_X15_no_antonym_or_skip_label_is_not_a_pair() -> None:
+    source = OneAntonym(table(ANTONYMS, "antonym"), skip_labels=frozenset({1}))
+    for text, label in ((Text(("nothing here",)), 0), (Text(("good",)), 1)):
+        view = source(text, label, random.Random(0))
+        assert view.text == text and not view.ok
+    assert source(Text(("good",)), 0, random.Random(0)).ok
+
+
+def viewed(seed: int = 0) -> ViewedDataset:
+    return ViewedDataset(review_data(12), {"fickle": RandomSynonyms(table(SYNONYMS, "synonym"))}, seed)
+
+
+def test_R17_a_view_depends_on_seed_epoch_and_row_only() -> None:
+    data, again = viewed(), viewed()
+    data.set_epoch(3)
+    again.set_epoch(3)
+    state = random.getstate()
+    forwards = [data[i] for i in range(12)]
+    backwards = [again[i] for i in reversed(range(12))][::-1]
+    assert forwards == backwards and random.getstate() == state
+    data.set_epoch(4)
+    assert [data[i] for i in range(12)] != forwards
+    other = viewed(seed=1)
+    other.set_epoch(3)
+    assert [other[i] for i in range(12)] != forwards
+
+
+def test_rows_keep_their_own_columns() -> None:
+    data, plain = viewed(), review_data(12)
+    for index in range(12):
+        row = data[index]
+        assert {key: row[key] for key in plain[index]} == plain[index]
+        assert row["fickle_ok"] in (0.0, 1.0) and len(row["fickle_input_ids"]) == len(row["fickle_attention_mask"])
+    assert sum(data[index]["fickle_ok"] for index in range(12)) > 6

@@ -1,0 +1,32 @@
+"""The arguments that every method shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+
+@dataclass
+class RobustTrainingArguments(TrainingArguments):
+    """``TrainingArguments`` plus what every robust method has; a method's config extends it by its own fields only."""
+
+    robust_method: str = field(
+        default="normal", metadata={"help": "Training method, a key of METHODS (`hf-robust methods` lists them)."}
+    )
+    class_weights: list[float] | None = field(
+        default=None,
+        metadata={"help": "Weight of each class in the cross-entropy, in label id order; none: all classes weigh 1."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_weights is not None and not all(weight > 0 for weight in self.class_weights):
+            raise ValueError(f"--class_weights must all be above 0, got {self.class_weights}.")
+
+
+def check_range(flag: str, value: float, low: float, high: float | None, remedy: str) -> None:
+    """Refuse ``value`` of ``--flag`` outside [low, high] with one sentence that ends in ``remedy``."""
+    if not low <= value <= (float("inf") if high is None else high):
+        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"--{flag} must be {bounds}, got {value}; {remedy}.")

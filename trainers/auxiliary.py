@@ -1,0 +1,76 @@
+"""Modules that train beside the classifier (block D): in its optimizer and its checkpoints, never in its export.
+
+A module that is in the optimizer but not inside the model keeps stale gradients, is not clipped and is not saved, so it
+lives at ``model.robust_aux`` (on the base model under PEFT) and is taken out while the model itself is saved or loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+from torch import nn
+
+ATTRIBUTE = "robust_aux"
+STATE_FILE = "robust_state.safetensors"
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """What a method trains beside the classifier.
+
+    ``maximize`` makes its optimizer group ascend the loss; ``learning_rate`` None means the classifier's. It has no
+    weight decay. Its gradient is clipped together with the classifier's, since the Trainer clips all of
+    ``model.parameters()`` by one norm.
+    """
+
+    module: nn.Module
+    learning_rate: float | None = None
+    maximize: bool = False
+
+
+def owner(model: nn.Module) -> nn.Module:
+    """The module that carries ``robust_aux``: the model itself, or the base model under PEFT."""
+    get_base_model = getattr(model, "get_base_model", None)
+    return get_base_model() if get_base_model is not None else model
+
+
+def attach(model: nn.Module, module: nn.Module) -> None:
+    """Make ``module`` the model's auxiliary part, trainable even where PEFT froze the rest."""
+    device = next(model.parameters()).device
+    setattr(owner(model), ATTRIBUTE, module.to(device).requires_grad_())
+
+
+@contextmanager
+def detached(model: nn.Module) -> Iterator[nn.Module | None]:
+    """The model without its auxiliary part for the length of the block; yields that part, or None."""
+    carrier = owner(model)
+    module = getattr(carrier, ATTRIBUTE, None)
+    if module is not None:
+        delattr(carrier, ATTRIBUTE)
+    try:
+        yield module
+    finally:
+        if module is not None:
+            setattr(carrier, ATTRIBUTE, module)
+
+
+def save_state(module: nn.Module, folder: str | Path) -> None:
+    """Write the auxiliary part beside a checkpoint's weights."""
+    safetensors.torch.save_file(
+        {name: value.contiguous() for name, value in module.state_dict().items()}, str(Path(folder) / STATE_FILE)
+    )
+
+
+def load_state(module: nn.Module, folder: str | Path) -> None:
+    """Read the auxiliary part back; a checkpoint of a run without one is an error."""
+    path = Path(folder) / STATE_FILE
+    if not path.exists():
+        raise ValueError(
+            f"{folder} holds no {STATE_FILE}, so it was not written by this method; "
+            "resume with the --robust_method that wrote it."
+        )
+    module.load_state_dict(safetensors.torch.load_file(str(path), device="cpu"))

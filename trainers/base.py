@@ -1,0 +1,229 @@
+"""What every robust trainer shares: correct accumulation, evaluation on the task loss, views, auxiliary parts, the card.
+
+A method subclasses :class:`RobustTrainer`, declares its config and needs, and overrides ``compute_loss`` only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from hf_robust.data import VIEW_COLUMNS, PairedCollator
+from hf_robust.lexicons import Lexicon
+from hf_robust.trainers import auxiliary
+from hf_robust.trainers.arguments import RobustTrainingArguments
+from hf_robust.trainers.auxiliary import Auxiliary
+from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, Any]
+
+
+class RobustTrainer(Trainer):
+    """A Hugging Face ``Trainer`` whose ``compute_loss`` trains on a robust loss and whose evaluation does not.
+
+    Beside the ``Trainer``'s arguments:
+
+    Args:
+        synonyms: lexicon of substitutes that keep the label; needed where ``"synonyms" in needs``.
+        antonyms: lexicon of substitutes that change the label; needed where ``"antonyms" in needs``.
+        skip_labels: label ids whose meaning an antonym does not change (neutral, not duplicate).
+
+    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an example.
+    ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew.
+
+    Raises:
+        ValueError: a lexicon is missing, the data set holds no texts, or the task is a regression.
+    """
+
+    name: ClassVar[str]
+    citation: ClassVar[str] = ""
+    config: ClassVar[type[RobustTrainingArguments]] = RobustTrainingArguments
+    needs: ClassVar[tuple[str, ...]] = ()
+    trains_regression: ClassVar[bool] = False
+    batch_relative: ClassVar[bool] = False
+    """Whether the loss depends on which rows share a micro-batch; the log then says so where batches are split."""
+
+    # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps.
+    loss_is_scaled_for_ga = False
+
+    def __init__(
+        self,
+        *args: Any,
+        synonyms: Lexicon | None = None,
+        antonyms: Lexicon | None = None,
+        skip_labels: frozenset[int] = frozenset(),
+        **kwargs: Any,
+    ) -> None:
+        self.synonyms, self.antonyms, self.skip_labels = synonyms, antonyms, skip_labels
+        for need in self.needs:
+            if getattr(self, need) is None:
+                flag = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}[need]
+                raise ValueError(f"{self.name} needs a lexicon of {need}, got none; pass {need}=... ({flag}).")
+        super().__init__(*args, **kwargs)
+        # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead (R10).
+        self.model_accepts_loss_kwargs = False
+        if self.model.config.num_labels == 1 and not self.trains_regression:
+            raise ValueError(
+                f"{self.name} needs class labels, got a regression task (num_labels 1); use --robust_method normal."
+            )
+        if self.batch_relative and self.args.gradient_accumulation_steps * self.args.world_size > 1:
+            logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss a little.", self.name)
+        self.card_writers: list[Callable[[Path], None]] = []
+        self._parts: dict[str, tuple[Tensor, int]] = {}
+        self._set_up_views(self.view_sources())
+        self._auxiliary = self.auxiliary()
+        if self._auxiliary is not None:
+            auxiliary.attach(self.model, self._auxiliary.module)
+            if self.args.ddp_find_unused_parameters is None:
+                # Used outside the wrapped forward, an auxiliary parameter is "marked ready twice" under the default.
+                self.args.ddp_find_unused_parameters = False
+
+    # ---- what a method may declare ----
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        """Other texts of each training example by view name; none by default."""
+        return {}
+
+    def auxiliary(self) -> Auxiliary | None:
+        """The module that trains beside the classifier; none by default."""
+        return None
+
+    def inference(self, model: nn.Module, batch: Batch) -> Any:
+        """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
+        return model(**batch)
+
+    # ---- losses ----
+
+    def task_loss(self, model: nn.Module, batch: Batch, **forward: Any) -> tuple[Tensor, Any]:
+        """Mean task loss of a batch with ``labels``: the model's own, or the smoothed or weighted cross-entropy."""
+        own_loss = self.label_smoother is None and self.args.class_weights is None
+        inputs = batch if own_loss else {key: value for key, value in batch.items() if key != "labels"}
+        outputs = model(**inputs, **forward) if model.training else self.inference(model, {**inputs, **forward})
+        if own_loss:
+            return outputs["loss"], outputs
+        if self.args.class_weights is None:
+            return self.label_smoother(outputs, batch["labels"]), outputs
+        return self._weighted_loss(outputs["logits"], batch["labels"]), outputs
+
+    def _weighted_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        weights = self.args.class_weights
+        if len(weights) != logits.shape[-1]:
+            raise ValueError(
+                f"--class_weights needs {logits.shape[-1]} values, one for each class, got {len(weights)}."
+            )
+        return nn.functional.cross_entropy(
+            logits.float(),
+            labels,
+            weight=torch.tensor(weights, device=logits.device),
+            label_smoothing=self.args.label_smoothing_factor,
+        )
+
+    def log_parts(self, **parts: Tensor) -> None:
+        """Name parts of the loss; their means since the last log entry are logged as ``loss_<name>`` (R16)."""
+        for name, part in parts.items():
+            total, count = self._parts.get(name, (torch.zeros((), device=part.device), 0))
+            self._parts[name] = (total + part.detach().float(), count + 1)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs and self._parts:
+            means = torch.stack([total / count for total, count in self._parts.values()])
+            means = self.accelerator.reduce(means, reduction="mean")
+            logs.update({f"loss_{name}": value.item() for name, value in zip(self._parts, means, strict=True)})
+            self._parts = {}
+        super().log(logs, start_time)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must override compute_loss.")
+
+    def _evaluation_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = self.task_loss(model, inputs)
+        return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate on the task loss of the clean text, whatever ``compute_loss`` trains on (R9)."""
+        # Shadowing the method on the instance keeps the guard out of every method's compute_loss.
+        vars(self)["compute_loss"] = self._evaluation_loss
+        try:
+            return super().prediction_step(model, inputs, *args, **kwargs)
+        finally:
+            del vars(self)["compute_loss"]
+
+    # ---- views ----
+
+    def _set_up_views(self, sources: Mapping[str, ViewSource]) -> None:
+        self._views = tuple(sources)
+        if not sources or self.train_dataset is None:
+            return
+        if not hasattr(self.train_dataset, "texts"):
+            raise ValueError(
+                f"{self.name} trains on other texts of an example, and a {type(self.train_dataset).__name__} holds none; "
+                "wrap the rows in hf_robust.data.TextDataset."
+            )
+        self.train_dataset = ViewedDataset(self.train_dataset, sources, seed=self.args.seed)
+        self.data_collator = PairedCollator(self.data_collator, self._views)
+        self.add_callback(RefreshViews(self.train_dataset))
+
+    def _set_signature_columns_if_needed(self) -> None:
+        # Private in transformers: without it remove_unused_columns drops every view (a test pins it).
+        known = self._signature_columns is not None
+        super()._set_signature_columns_if_needed()
+        if not known:
+            self._signature_columns += [f"{view}_{column}" for view in self._views for column in VIEW_COLUMNS]
+
+    # ---- auxiliary parts: optimizer, save, resume, best model ----
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self._auxiliary is None or self.optimizer is not None:
+            return super().create_optimizer(model)
+        with auxiliary.detached(self.model):
+            optimizer = super().create_optimizer(model)
+        rate = self._auxiliary.learning_rate
+        optimizer.add_param_group(
+            {
+                "params": list(self._auxiliary.module.parameters()),
+                "lr": self.args.learning_rate if rate is None else rate,
+                "weight_decay": 0.0,
+                "maximize": self._auxiliary.maximize,
+            }
+        )
+        return optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        with auxiliary.detached(self.model) as module:
+            super()._save(output_dir, state_dict)
+        is_checkpoint = output_dir is not None and Path(output_dir).name.startswith(PREFIX_CHECKPOINT_DIR)
+        if module is not None and is_checkpoint and self.args.should_save:
+            auxiliary.save_state(module, str(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        with auxiliary.detached(self.model) as module:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if module is not None:
+            auxiliary.load_state(module, resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        with auxiliary.detached(self.model) as module:
+            super()._load_best_model()
+        if module is not None:
+            auxiliary.load_state(module, self.state.best_model_checkpoint)
+
+    # ---- model card ----
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        super().create_model_card(*args, **kwargs)
+        if self.is_world_process_zero():
+            for write in self.card_writers:
+                write(Path(self.args.output_dir))

@@ -1,0 +1,126 @@
+"""bat_pairwise: pull the synonym view to the anchor, push the antonym view beyond a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from hf_robust.data import split_views
+from hf_robust.losses import POOLINGS, balanced_pairwise, cosine_distance, sentence_embedding
+from hf_robust.trainers.arguments import RobustTrainingArguments, check_range
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.views import OneAntonym, RandomSynonyms, ViewSource
+
+
+@dataclass
+class BatConfig(RobustTrainingArguments):
+    """What both forms of Balanced Adversarial Training share; defaults are the paper's (Appendix B) and its code's."""
+
+    bat_margin: float = field(
+        default=1.0, metadata={"help": "[m] cosine distance the antonym view should keep, in [0, 2]."}
+    )
+    sentence_embed_type: str = field(
+        default="cls",
+        metadata={"help": "Sentence embedding that is compared.", "choices": list(POOLINGS)},
+    )
+    label_fickle: bool = field(
+        default=False,
+        metadata={"help": "Also train the label on the synonym view (BAT-9: an ablation, not the paper)."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("bat_margin", self.bat_margin, 0.0, 2.0, "a cosine distance reaches from 0 (same) to 2 (opposite)")
+        if self.sentence_embed_type not in POOLINGS:
+            raise ValueError(
+                f"--sentence_embed_type must be one of {', '.join(POOLINGS)}, got {self.sentence_embed_type!r}."
+            )
+
+
+@dataclass
+class BatPairwiseConfig(BatConfig):
+    """Weights of the two pairwise terms, as for BERT on MNLI."""
+
+    bat_alpha: float = field(default=1.0, metadata={"help": "[alpha] weight of pulling the synonym view."})
+    bat_beta: float = field(default=1.2, metadata={"help": "[beta] weight of pushing the antonym view."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("bat_alpha", self.bat_alpha, 0.0, None, "0 leaves the pull out")
+        check_range("bat_beta", self.bat_beta, 0.0, None, "0 leaves the push out")
+
+
+class ViewDistances(NamedTuple):
+    """Task loss and outputs of the anchor, and each view's distance from it with its validity, all (B,)."""
+
+    loss: Tensor
+    outputs: Any
+    fickle: Tensor
+    obstinate: Tensor
+    fickle_ok: Tensor
+    obstinate_ok: Tensor
+
+
+class BatPairwiseTrainer(RobustTrainer):
+    r"""Chen, Ji and Evans 2022, arXiv:2210.11498, Section 4.1.
+
+    .. math:: \mathrm{CE}(f(x),y) + \alpha\frac{\sum_b p^f_b d_b^+}{\sum_b p^f_b}
+              + \beta\frac{\sum_b p^o_b\max(0, m-d_b^-)}{\sum_b p^o_b},\qquad d^\pm = 1-\cos(h, h^\pm)
+
+    ``h`` is (B, H), the last layer's [CLS]. The fickle view substitutes every word by a random synonym, the obstinate
+    view one word by a random antonym; p^f and p^o say whether a view is valid (a row with a skip label has no obstinate
+    view). Three forwards and one backward a step; views are drawn anew at every fetch. Evaluation is the plain model.
+
+    Differs from the paper: its printed ``L_ML = log f`` is cross-entropy (BAT-1), its views' letters are x_f and x_o
+    throughout (BAT-3); from the code: a view is valid iff some word changed under case folding (BAT-5), denominators are
+    clamped (BAT-4), accumulation is right (BAT-7). The masks' means are taken over each micro-batch.
+    """
+
+    name = "bat_pairwise"
+    citation = "chen2022balanced"
+    config = BatPairwiseConfig
+    needs = ("synonyms", "antonyms")
+    batch_relative = True
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        return {"fickle": RandomSynonyms(self.synonyms), "obstinate": OneAntonym(self.antonyms, self.skip_labels)}
+
+    def view_distances(self, model: nn.Module, inputs: Batch) -> ViewDistances:
+        """Three forwards: the anchor with its label, the two views without, all in train mode and with gradient."""
+        anchor, views = split_views(inputs, self._views)
+        loss, outputs = self.task_loss(model, anchor, output_hidden_states=True)
+        centre = self._embed(outputs, anchor)
+        distances: dict[str, Tensor] = {}
+        for name, view in views.items():
+            batch = {key: value for key, value in view.items() if key != "ok"}
+            if name == "fickle" and self.args.label_fickle:
+                labelled, view_outputs = self.task_loss(
+                    model, {**batch, "labels": anchor["labels"]}, output_hidden_states=True
+                )
+                loss = loss + labelled
+            else:
+                view_outputs = model(**batch, output_hidden_states=True)
+            distances[name] = cosine_distance(centre, self._embed(view_outputs, batch))
+        return ViewDistances(
+            loss, outputs, distances["fickle"], distances["obstinate"], views["fickle"]["ok"], views["obstinate"]["ok"]
+        )
+
+    def _embed(self, outputs: Any, batch: Batch) -> Tensor:
+        if outputs.get("hidden_states") is None:
+            raise ValueError(
+                f"{self.name} needs the model's hidden states, and {type(self.model).__name__} returns none; "
+                "use an encoder such as BERT, RoBERTa or DeBERTa."
+            )
+        return sentence_embedding(outputs["hidden_states"][-1], batch["attention_mask"], self.args.sentence_embed_type)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        task, outputs, *distances = self.view_distances(model, inputs)
+        pull, push = balanced_pairwise(*distances, margin=self.args.bat_margin)
+        self.log_parts(task=task, pull=pull, push=push)
+        loss = task + self.args.bat_alpha * pull + self.args.bat_beta * push
+        return (loss, outputs) if return_outputs else loss

@@ -1,0 +1,50 @@
+"""bat_triplet: the antonym view further from the anchor than the synonym view, by a margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from hf_robust.losses import balanced_triplet
+from hf_robust.trainers.arguments import check_range
+from hf_robust.trainers.base import Batch
+from hf_robust.trainers.bat_pairwise import BatConfig, BatPairwiseTrainer
+
+
+@dataclass
+class BatTripletConfig(BatConfig):
+    """Weight of the triplet term; the paper uses 1 everywhere."""
+
+    bat_lambda: float = field(default=1.0, metadata={"help": "[lambda] weight of the triplet term."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("bat_lambda", self.bat_lambda, 0.0, None, "0 leaves the term out")
+
+
+class BatTripletTrainer(BatPairwiseTrainer):
+    r"""Chen, Ji and Evans 2022, arXiv:2210.11498, Section 4.2. Differs from ``bat_pairwise`` in the loss only.
+
+    .. math:: \mathrm{CE}(f(x),y) + \lambda\frac1B\sum_b\max\bigl(0,\ p^f_b d_b^+ + p^o_b(m-d_b^-)\bigr)
+
+    ``h`` is (B, H) as there. With the fickle view near the anchor the target is again "orthogonal or beyond" (BAT-13):
+    the two forms differ in when the gradient stops. Three forwards and one backward a step.
+
+    Differs from the code: both halves are masked (BAT-11); as there, the mean is over all rows, so that the effective
+    lambda varies with the share of rows without an antonym view (BAT-12).
+    """
+
+    name = "bat_triplet"
+    config = BatTripletConfig
+    batch_relative = False
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        task, outputs, *distances = self.view_distances(model, inputs)
+        triplet = balanced_triplet(*distances, margin=self.args.bat_margin)
+        self.log_parts(task=task, triplet=triplet)
+        loss = task + self.args.bat_lambda * triplet
+        return (loss, outputs) if return_outputs else loss

@@ -1,0 +1,29 @@
+"""normal: cross-entropy on the clean text, the baseline of every method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from hf_robust.trainers.base import Batch, RobustTrainer
+
+
+class NormalTrainer(RobustTrainer):
+    r"""Ordinary fine-tuning, with gradient accumulation that does not change the gradient.
+
+    .. math:: \min_\theta \frac1B\sum_b \mathrm{CE}(f_\theta(x_b), y_b)
+
+    One forward and one backward a step; with one accumulation step its weights equal the stock ``Trainer``'s bit for bit.
+    The only method that also trains regression heads, on the model's own squared error (NORMAL-1).
+    """
+
+    name = "normal"
+    citation = ""
+    trains_regression = True
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = self.task_loss(model, inputs)
+        return (loss, outputs) if return_outputs else loss
