@@ -20,10 +20,11 @@ from typing import Any
 import transformers
 from transformers import DataCollatorWithPadding, default_data_collator, set_seed
 
-from hf_robust.attacks import Example, build_attacks, resolve_skip_labels
+from hf_robust.attacks import Attack, Example, build_attacks, resolve_skip_labels
 from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer
 from hf_robust.checks import check_task, check_writable
+from hf_robust.data import TextDataset
 from hf_robust.data.labels import Labels
 from hf_robust.data.load import load_corpus
 from hf_robust.data.sources import HubAccess
@@ -36,15 +37,14 @@ from hf_robust.trainers import RobustTrainer
 
 logger = logging.getLogger(__name__)
 
+LOG_FORMAT = "%(asctime)s - %(levelname)s - %(name)s - %(message)s"
+DATE_FORMAT = "%m/%d/%Y %H:%M:%S"
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     # See all possible arguments by passing the --help flag to this script (with a --robust_method for that method's);
     # a json file as the first argument holds arguments too.
-    logging.basicConfig(
-        format="%(asctime)s - %(levelname)s - %(name)s - %(message)s",
-        datefmt="%m/%d/%Y %H:%M:%S",
-        handlers=[logging.StreamHandler(sys.stdout)],
-    )
+    logging.basicConfig(format=LOG_FORMAT, datefmt=DATE_FORMAT, handlers=[logging.StreamHandler(sys.stdout)])
     args = parse_arguments(sys.argv[1:] if argv is None else argv)
     model_args, data_args, training_args = args.model, args.data, args.training
 
@@ -69,17 +69,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # Preprocessing the datasets: only the rows that are used are tokenized.
     splits = Splits(corpus, labels, tokenizer, data_args)
-    train_dataset = splits.labelled("train", data_args.max_train_samples) if training_args.do_train else None
-    eval_dataset = splits.labelled("validation", data_args.max_eval_samples) if training_args.do_eval else None
-    if training_args.do_predict:
-        corpus.rows("test")
-
-    # Log a few random samples from the training set:
-    if train_dataset is not None:
-        log_samples(train_dataset, training_args.seed)
+    train_dataset, eval_dataset = tokenize(splits, args)
 
     # Initialize our Trainer
-    trainer = build_trainer(args, labels, splits, model, tokenizer, train_dataset, eval_dataset)
+    trainer = build_trainer(args, splits, model, train_dataset, eval_dataset)
 
     # Training
     if training_args.do_train:
@@ -117,9 +110,24 @@ def set_up_logging(training_args: Any) -> None:
     logger.info(f"Training/evaluation parameters {training_args}")
 
 
+def tokenize(splits: Splits, args: Arguments) -> tuple[TextDataset | None, TextDataset | None]:
+    train_dataset = eval_dataset = None
+    if args.training.do_train:
+        train_dataset = splits.labelled("train", args.data.max_train_samples)
+        # Log a few random samples from the training set:
+        log_samples(train_dataset, args.training.seed)
+    if args.training.do_eval:
+        eval_dataset = splits.labelled("validation", args.data.max_eval_samples)
+    if args.training.do_predict:
+        splits.corpus.rows("test")  # fail now rather than after training
+    return train_dataset, eval_dataset
+
+
 def build_trainer(
-    args: Arguments, labels: Labels, splits: Splits, model: Any, tokenizer: Any, train_dataset: Any, eval_dataset: Any
+    args: Arguments, splits: Splits, model: Any, train_dataset: TextDataset | None, eval_dataset: TextDataset | None
 ) -> RobustTrainer:
+    labels = splits.labels
+
     # Get the metric function
     compute_metrics = glue_metrics(
         args.data.task_name,
@@ -134,7 +142,7 @@ def build_trainer(
     if args.data.pad_to_max_length:
         data_collator = default_data_collator
     elif args.training.fp16:
-        data_collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
+        data_collator = DataCollatorWithPadding(splits.tokenizer, pad_to_multiple_of=8)
     else:
         data_collator = None
 
@@ -146,13 +154,15 @@ def build_trainer(
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         compute_metrics=compute_metrics,
-        processing_class=tokenizer,
+        processing_class=splits.tokenizer,
         data_collator=data_collator,
         synonyms=synonyms,
         antonyms=antonyms,
         skip_labels=resolve_skip_labels(args.attack.skip_labels, labels.names),
     )
-    add_callbacks(trainer, args, labels, splits, {"synonyms": synonyms, "antonyms": antonyms})
+    attacks = add_attacks(trainer, args, splits, synonyms, antonyms)
+    data = describe_data(splits.corpus, train_dataset, eval_dataset)
+    add_reports(trainer, args, data, {"synonyms": synonyms, "antonyms": antonyms}, attacks)
     return trainer
 
 
@@ -166,24 +176,35 @@ def load_lexicons(args: Arguments) -> tuple[Lexicon | None, Lexicon | None]:
     return synonyms, antonyms
 
 
-def add_callbacks(
-    trainer: RobustTrainer, args: Arguments, labels: Labels, splits: Splits, lexicons: dict[str, Lexicon | None]
+def add_attacks(
+    trainer: RobustTrainer, args: Arguments, splits: Splits, synonyms: Lexicon | None, antonyms: Lexicon | None
+) -> dict[str, Attack]:
+    # [hf_robust] Attack the model at the end of each epoch
+    if not args.attack.attacks or args.attack.attack_strategy == "no":
+        return {}
+    attacks = build_attacks(args.attack, synonyms, antonyms, splits.labels.names, splits.text_columns)
+    callback = AttackCallback(
+        attacks,
+        choose_examples(trainer.eval_dataset, args.attack.attack_num_examples, args.attack.attack_seed),
+        strategy=args.attack.attack_strategy,
+        max_length=splits.max_length,
+        token_budget=args.attack.attack_token_budget,
+    )
+    callback.attach(trainer)
+    return attacks
+
+
+def add_reports(
+    trainer: RobustTrainer,
+    args: Arguments,
+    data: dict[str, Any],
+    lexicons: dict[str, Lexicon | None],
+    attacks: dict[str, Attack],
 ) -> None:
-    # [hf_robust] Attacks at the end of each epoch, the run card and the curves
-    attacks = {}
-    if args.attack.attacks and args.attack.attack_strategy != "no":
-        attacks = build_attacks(args.attack, *lexicons.values(), labels.names, splits.text_columns)
-        attack_callback = AttackCallback(
-            attacks,
-            choose_examples(trainer.eval_dataset, args.attack.attack_num_examples, args.attack.attack_seed),
-            strategy=args.attack.attack_strategy,
-            max_length=splits.max_length,
-            token_budget=args.attack.attack_token_budget,
-        )
-        attack_callback.attach(trainer)
+    # [hf_robust] Run card, curves and model card
     trainer.add_callback(
         RunCardCallback(
-            describe_data(splits.corpus, trainer.train_dataset, trainer.eval_dataset),
+            data,
             {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None},
             {name: attack.describe() for name, attack in attacks.items()},
             args.method.name,
@@ -196,7 +217,9 @@ def add_callbacks(
 
 def choose_examples(dataset: Any, count: int, seed: int) -> list[Example]:
     # The same rows in every epoch and in every run with this seed, whatever the method.
-    rows = range(0 if dataset is None else len(dataset))
+    if dataset is None:
+        raise ValueError("--attacks needs rows to attack: add --do_eval.")
+    rows: Sequence[int] = range(len(dataset))
     if 0 < count < len(rows):
         rows = sorted(random.Random(seed).sample(rows, count))
     return [Example(row, dataset.texts(row), int(dataset.label(row))) for row in rows]

@@ -79,7 +79,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     )
     if stray:
         raise ValueError(f"{' '.join(stray)} belongs to no flag: flags begin with --, texts with blanks need quotes.")
-    arguments = Arguments(*parsed, method)
+    arguments = Arguments._make([*parsed, method])
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     check_best_metric(arguments.training, arguments.attack)
     return arguments

@@ -36,11 +36,12 @@ NEEDED_BY = {"train": "--do_train", "validation": "--do_eval", "test": "--do_pre
 
 @dataclass
 class Corpus:
-    """Rows by role, with where they came from (role -> file or hub name) and what the source says about labels."""
+    """Rows by role, where they came from (file or hub name, and the source's own split name), and the source's labels."""
 
     name: str
     splits: dict[str, Rows]
     where: dict[str, str] = field(default_factory=dict)
+    called: dict[str, str] = field(default_factory=dict)
     label_names: tuple[str, ...] = ()
     label_column: str = "label"
     offered: list[str] = field(default_factory=list)
@@ -82,6 +83,7 @@ def load_corpus(args: DataTrainingArguments, access: HubAccess | None = None) ->
             rows = [{key: value for key, value in row.items() if key not in dropped} for row in rows]
         corpus.splits[role] = rows
         corpus.where[role] = ", ".join(source.where(split) for split in splits)
+        corpus.called[role] = ",".join(splits)
         logger.info("%s: %d rows from %s", role, len(rows), corpus.where[role])
     if any(extension_of(path) in (".csv", ".tsv") for path in source.paths):
         corpus.splits = read_numbers(corpus.splits, label_column)

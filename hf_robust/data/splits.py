@@ -147,7 +147,7 @@ def _is_unlabelled(raw: Any, labels: Labels) -> bool:
 def log_samples(dataset: TextDataset, seed: int, count: int = 3) -> None:
     """Log a few training rows, drawn by a generator of its own so that training is not disturbed."""
     for index in random.Random(seed).sample(range(len(dataset)), min(count, len(dataset))):
-        logger.info("Sample %d of the training set: %s", index, dataset[index])
+        logger.info("Sample %d of the training set: %s %s", index, dataset.texts(index), dataset[index])
 
 
 def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None) -> dict[str, Any]:
@@ -163,5 +163,5 @@ def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDat
         "train_samples": 0 if train is None else len(train),
         "eval_samples": 0 if evaluation is None else len(evaluation),
         "fingerprint": "-".join(prints),
-        "attack_split": "validation",
+        "attack_split": corpus.called.get("validation", "validation"),
     }
