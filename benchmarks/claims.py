@@ -1,11 +1,11 @@
-"""Claims C1, C4 and C6 of the BAT paper, checked on the committed results: what was measured, with intervals, and a verdict.
+"""Claims C1, C4 and C6 of the BAT paper on the committed results: what was measured, its interval, and a verdict.
 
     python benchmarks/claims.py          writes benchmarks/results/claims.json
 
-A difference of two success rates carries a 95 % bootstrap interval over examples: all methods and seeds attack the same
-examples, so an example is drawn with its outcomes under every seed of both methods. Seeds are averaged, and their spread is
-given beside it. A claim *holds* where the whole interval lies on its side, does *not* hold where it lies on the other side,
-and is *undecided* otherwise.
+A difference of two success rates carries a 95 % bootstrap interval over examples: all methods and seeds attack the
+same examples, so an example is drawn with its outcomes under every seed of both methods. Seeds are averaged, and their
+spread is given beside it. A claim *holds* where the whole interval lies on its side, does *not* hold where it lies on
+the other side, and is *undecided* otherwise.
 """
 
 from __future__ import annotations

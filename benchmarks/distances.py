@@ -2,10 +2,10 @@
 
     python benchmarks/distances.py RUN_FOLDER
 
-Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of the [CLS] embedding from 500
-validation texts to a fickle and to an obstinate view of each, and the share of texts whose obstinate view is further away
-than the fickle one by the margin) and ``statuses.json`` (one letter an example and attack of the last epoch: s succeeded,
-f failed, - skipped), which the paired intervals are computed from.
+Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of the [CLS] embedding from
+500 validation texts to a fickle and to an obstinate view of each, and the share of texts whose obstinate view is
+further away than the fickle one by the margin) and ``statuses.json`` (one letter an example and attack of the last
+epoch: s succeeded, f failed, - skipped), which the paired intervals are computed from.
 """
 
 from __future__ import annotations

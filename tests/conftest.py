@@ -41,7 +41,7 @@ def antonyms() -> TableLexicon:
 
 @pytest.fixture(scope="session")
 def model_folder(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """``model_folder(kind, num_labels, **config)``: a saved tiny model with its tokenizer, made once for each session."""
+    """``model_folder(kind, num_labels, **config)``: a saved tiny model with its tokenizer, made once a session."""
     made: dict[Any, Path] = {}
 
     def make(kind: str = "bert", num_labels: int = 2, **extra: Any) -> Path:

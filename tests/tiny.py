@@ -133,7 +133,7 @@ def table(words: dict[str, list[str]], relation: str) -> TableLexicon:
 
 
 def dense_synonyms() -> TableLexicon:
-    """So many synonyms for every word that no view stays as it is: batch-relative means are then the same in any split."""
+    """So many synonyms that no view stays as it is: batch-relative means are then the same in any split."""
     words = [*POSITIVE, *NEGATIVE, *FILLERS]
     return table({word: [other for other in words if other != word] for word in words}, "synonym")
 
@@ -141,7 +141,7 @@ def dense_synonyms() -> TableLexicon:
 def build_trainer(
     name: str | type[RobustTrainer], folder: Path | str, *, model: Any = None, data: Any = None, **options: Any
 ) -> RobustTrainer:
-    """A method's trainer on the review rows: 8 rows in one batch, plain SGD, so that equal gradients are equal weights.
+    """A method's trainer on the review rows: batches of 8, plain SGD, so that equal gradients are equal weights.
 
     ``options`` are the config's fields, but for ``synonyms``, ``antonyms``, ``eval_data`` and ``callbacks``.
     """

@@ -1,7 +1,8 @@
 """Modules that train beside the classifier (block D): in its optimizer and its checkpoints, never in its export.
 
-A module that is in the optimizer but not inside the model keeps stale gradients, is not clipped and is not saved, so it
-lives at ``model.robust_aux`` (on the base model under PEFT) and is taken out while the model itself is saved or loaded.
+A module that is in the optimizer but not inside the model keeps stale gradients, is not clipped and is not saved, so
+it lives at ``model.robust_aux`` (on the base model under PEFT) and is taken out while the model itself is saved or
+loaded.
 """
 
 from __future__ import annotations

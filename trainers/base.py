@@ -1,4 +1,4 @@
-"""What every robust trainer shares: correct accumulation, evaluation on the task loss, views, auxiliary parts, the card.
+"""What every robust trainer shares: accumulation, evaluation on the task loss, views, auxiliary parts, the card.
 
 A method subclasses :class:`RobustTrainer`, declares its config and needs, and overrides ``compute_loss`` only.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +37,8 @@ class RobustTrainer(Trainer):
         antonyms: lexicon of substitutes that change the label; needed where ``"antonyms" in needs``.
         skip_labels: label ids whose meaning an antonym does not change (neutral, not duplicate).
 
-    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an example.
-    ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew.
+    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an
+    example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew.
 
     Raises:
         ValueError: a lexicon is missing, the data set holds no texts, or the task is a regression.
@@ -52,6 +52,9 @@ class RobustTrainer(Trainer):
     batch_relative: ClassVar[bool] = False
     """Whether the loss depends on which rows share a micro-batch; the log then says so where batches are split."""
 
+    train_dataset: Any
+    data_collator: Any
+
     # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps.
     loss_is_scaled_for_ga = False
 
@@ -63,11 +66,14 @@ class RobustTrainer(Trainer):
         skip_labels: frozenset[int] = frozenset(),
         **kwargs: Any,
     ) -> None:
-        self.synonyms, self.antonyms, self.skip_labels = synonyms, antonyms, skip_labels
+        lexicons = {"synonyms": synonyms, "antonyms": antonyms}
         for need in self.needs:
-            if getattr(self, need) is None:
+            if lexicons[need] is None:
                 flag = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}[need]
                 raise ValueError(f"{self.name} needs a lexicon of {need}, got none; pass {need}=... ({flag}).")
+        # Given wherever `needs` asks for them, and used nowhere else.
+        self.synonyms, self.antonyms = cast(Lexicon, synonyms), cast(Lexicon, antonyms)
+        self.skip_labels = skip_labels
         super().__init__(*args, **kwargs)
         # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead (R10).
         self.model_accepts_loss_kwargs = False
@@ -76,7 +82,7 @@ class RobustTrainer(Trainer):
                 f"{self.name} needs class labels, got a regression task (num_labels 1); use --robust_method normal."
             )
         if self.batch_relative and self.args.gradient_accumulation_steps * self.args.world_size > 1:
-            logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss a little.", self.name)
+            logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", self.name)
         self.card_writers: list[Callable[[Path], None]] = []
         self._parts: dict[str, tuple[Tensor, int]] = {}
         self._set_up_views(self.view_sources())
@@ -155,11 +161,11 @@ class RobustTrainer(Trainer):
     def prediction_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Any:
         """Evaluate on the task loss of the clean text, whatever ``compute_loss`` trains on (R9)."""
         # Shadowing the method on the instance keeps the guard out of every method's compute_loss.
-        vars(self)["compute_loss"] = self._evaluation_loss
+        self.__dict__["compute_loss"] = self._evaluation_loss
         try:
             return super().prediction_step(model, inputs, *args, **kwargs)
         finally:
-            del vars(self)["compute_loss"]
+            del self.__dict__["compute_loss"]
 
     # ---- views ----
 
@@ -169,8 +175,8 @@ class RobustTrainer(Trainer):
             return
         if not hasattr(self.train_dataset, "texts"):
             raise ValueError(
-                f"{self.name} trains on other texts of an example, and a {type(self.train_dataset).__name__} holds none; "
-                "wrap the rows in hf_robust.data.TextDataset."
+                f"{self.name} trains on other texts of an example, and a {type(self.train_dataset).__name__} holds "
+                "none; wrap the rows in hf_robust.data.TextDataset."
             )
         self.train_dataset = ViewedDataset(self.train_dataset, sources, seed=self.args.seed)
         self.data_collator = PairedCollator(self.data_collator, self._views)
@@ -185,7 +191,7 @@ class RobustTrainer(Trainer):
 
     # ---- auxiliary parts: optimizer, save, resume, best model ----
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: nn.Module | None = None) -> Any:
         if self._auxiliary is None or self.optimizer is not None:
             return super().create_optimizer(model)
         with auxiliary.detached(self.model):

@@ -63,6 +63,10 @@ class ViewDistances(NamedTuple):
     fickle_ok: Tensor
     obstinate_ok: Tensor
 
+    def pairs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The arguments of the balanced losses, but for the margin."""
+        return self.fickle, self.obstinate, self.fickle_ok, self.obstinate_ok
+
 
 class BatPairwiseTrainer(RobustTrainer):
     r"""Chen, Ji and Evans 2022, arXiv:2210.11498, Section 4.1.
@@ -70,13 +74,15 @@ class BatPairwiseTrainer(RobustTrainer):
     .. math:: \mathrm{CE}(f(x),y) + \alpha\frac{\sum_b p^f_b d_b^+}{\sum_b p^f_b}
               + \beta\frac{\sum_b p^o_b\max(0, m-d_b^-)}{\sum_b p^o_b},\qquad d^\pm = 1-\cos(h, h^\pm)
 
-    ``h`` is (B, H), the last layer's [CLS]. The fickle view substitutes every word by a random synonym, the obstinate
-    view one word by a random antonym; p^f and p^o say whether a view is valid (a row with a skip label has no obstinate
-    view). Three forwards and one backward a step; views are drawn anew at every fetch. Evaluation is the plain model.
+    ``h`` is (B, H), the last layer's [CLS]. The fickle view substitutes every word by a random synonym, the
+    obstinate view one word by a random antonym; p^f and p^o say whether a view is valid (a row with a skip label
+    has no obstinate view). Three forwards and one backward a step; views are drawn anew at every fetch. Evaluation
+    is the plain model.
 
-    Differs from the paper: its printed ``L_ML = log f`` is cross-entropy (BAT-1), its views' letters are x_f and x_o
-    throughout (BAT-3); from the code: a view is valid iff some word changed under case folding (BAT-5), denominators are
-    clamped (BAT-4), accumulation is right (BAT-7). The masks' means are taken over each micro-batch.
+    Differs from the paper: its printed ``L_ML = log f`` is cross-entropy (BAT-1), its views' letters are x_f and
+    x_o throughout (BAT-3); from the code: a view is valid iff some word changed under case folding (BAT-5),
+    denominators are clamped (BAT-4), accumulation is right (BAT-7), the flags have the names of the paper's symbols
+    (BAT-6). The masks' means are taken over each micro-batch.
     """
 
     name = "bat_pairwise"
@@ -119,8 +125,8 @@ class BatPairwiseTrainer(RobustTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        task, outputs, *distances = self.view_distances(model, inputs)
-        pull, push = balanced_pairwise(*distances, margin=self.args.bat_margin)
-        self.log_parts(task=task, pull=pull, push=push)
-        loss = task + self.args.bat_alpha * pull + self.args.bat_beta * push
-        return (loss, outputs) if return_outputs else loss
+        seen = self.view_distances(model, inputs)
+        pull, push = balanced_pairwise(*seen.pairs(), self.args.bat_margin)
+        self.log_parts(task=seen.loss, pull=pull, push=push)
+        loss = seen.loss + self.args.bat_alpha * pull + self.args.bat_beta * push
+        return (loss, seen.outputs) if return_outputs else loss

@@ -43,8 +43,8 @@ class BatTripletTrainer(BatPairwiseTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        task, outputs, *distances = self.view_distances(model, inputs)
-        triplet = balanced_triplet(*distances, margin=self.args.bat_margin)
-        self.log_parts(task=task, triplet=triplet)
-        loss = task + self.args.bat_lambda * triplet
-        return (loss, outputs) if return_outputs else loss
+        seen = self.view_distances(model, inputs)
+        triplet = balanced_triplet(*seen.pairs(), self.args.bat_margin)
+        self.log_parts(task=seen.loss, triplet=triplet)
+        loss = seen.loss + self.args.bat_lambda * triplet
+        return (loss, seen.outputs) if return_outputs else loss

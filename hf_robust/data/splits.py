@@ -10,6 +10,8 @@ from hf_robust.data.columns import JOINED, choose_text_columns, join_columns
 from hf_robust.data.dataset import TextDataset
 from hf_robust.data.files import Rows
 from hf_robust.data.labels import (
+    MULTI,
+    REGRESSION,
     SINGLE,
     UNLABELLED,
     Labels,
@@ -31,11 +33,11 @@ def find_labels(corpus: Corpus, args: DataTrainingArguments, config: Any) -> Lab
         ValueError: there is no label column, or the labels make no sense together.
     """
     if args.task_name == "stsb":
-        return Labels("regression")
+        return Labels(REGRESSION)
     names = args.class_names or (() if args.do_regression else corpus.label_names)
-    rows = corpus.splits.get("train")
+    rows = corpus.rows("train") if "train" in corpus.splits else []
     if names:
-        kind = "multi_label_classification" if rows and isinstance(rows[0].get(corpus.label_column), list) else SINGLE
+        kind = MULTI if rows and isinstance(rows[0].get(corpus.label_column), list) else SINGLE
         return named_labels(names, kind).in_checkpoint_order(config)
     if not rows:
         return labels_of_checkpoint(config)
@@ -70,7 +72,9 @@ class Splits:
                 f"so {tokenizer.model_max_length} is used."
             )
         self.max_length: int = min(args.max_seq_length, tokenizer.model_max_length)
-        first = next((rows[0] for rows in corpus.splits.values() if rows), {})
+        first: dict[str, Any] = next((rows[0] for rows in corpus.splits.values() if rows), {})
+        if not first:
+            raise ValueError(f"{corpus.name} has no rows: every split of it is empty.")
         self.text_columns = choose_text_columns(list(first), args, corpus.label_column)
         if args.text_column_delimiter is not None:
             logger.info("text: columns %s joined", self.text_columns)

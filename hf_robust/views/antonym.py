@@ -15,8 +15,8 @@ class OneAntonym:
     """BAT's obstinate view: a random word that has antonyms, in a random column, becomes a random one of them.
 
     Chen et al. 2022, Section 4. The columns are tried in random order, the next one only where the first has no such
-    word. Rows with a label in ``skip_labels`` (neutral, not duplicate: an antonym does not change them) and rows without
-    such a word give the text itself with ``ok`` False.
+    word. Rows with a label in ``skip_labels`` (neutral, not duplicate: an antonym does not change them) and rows
+    without such a word give the text itself with ``ok`` False.
     """
 
     lexicon: Lexicon

@@ -34,7 +34,7 @@ class ViewedDataset(Dataset[dict[str, Any]]):
     def __init__(self, dataset: Texts, sources: Mapping[str, ViewSource], seed: int) -> None:
         self.dataset, self.sources, self.seed = dataset, dict(sources), seed
         # In shared memory, so that persistent loader workers see the epoch too.
-        self._epoch = torch.zeros(1, dtype=torch.long).share_memory_()
+        self._epoch = torch.zeros(1, dtype=torch.long).share_memory_()  # type: ignore[no-untyped-call]
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the texts of this epoch from now on."""
@@ -56,7 +56,7 @@ class ViewedDataset(Dataset[dict[str, Any]]):
 
 
 class RefreshViews(TrainerCallback):
-    """Tells the data set which epoch it is in: the loader's own ``set_epoch`` does not reach it behind every sampler."""
+    """Tells the data set its epoch: the loader's own ``set_epoch`` does not reach it behind every sampler."""
 
     def __init__(self, dataset: ViewedDataset) -> None:
         self.dataset = dataset

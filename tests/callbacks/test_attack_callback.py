@@ -105,8 +105,10 @@ def test_numbers_reach_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_best_model_and_early_stopping_in_any_order(tmp_path: Path, first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ASR by epoch 0.5 0.3 0.4 ...: the third epoch is no better, so patience 1 stops there and epoch 2 is the best."""
+def test_best_model_and_early_stopping_in_any_order(
+    tmp_path: Path, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ASR by epoch 0.5 0.3 0.4: the third is no better, so patience 1 stops there and epoch 2 is the best."""
     trainer = attacked(
         tmp_path,
         num_train_epochs=5,
@@ -136,7 +138,8 @@ def test_training_does_not_notice_the_attack(tmp_path: Path, eval_strategy: str)
     options["model"] = build_model(dropout=0.2)
     without = attacked(tmp_path / "without", callback={"strategy": "no"}, **options)
     without.train()
-    assert len(read_history(tmp_path / "with")) == 3 and not (tmp_path / "without" / "robustness_history.jsonl").exists()
+    assert len(read_history(tmp_path / "with")) == 3
+    assert not (tmp_path / "without" / "robustness_history.jsonl").exists()
     for name, value in with_attack.model.state_dict().items():
         assert torch.equal(value, without.model.state_dict()[name]), name
     losses = [[e["loss"] for e in t.state.log_history if "loss" in e] for t in (with_attack, without)]
@@ -243,7 +246,8 @@ def test_resume_keeps_earlier_epochs_and_a_new_run_starts_anew(tmp_path: Path) -
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     again = read_history(tmp_path)
     assert [line["epoch"] for line in again] == [1.0, 2.0]
-    assert [line["attacks"] for line in again] == [line["attacks"] for line in whole]  # journalled: equal to the second
+    # Taken from the journal, and so equal down to the seconds.
+    assert [line["attacks"] for line in again] == [line["attacks"] for line in whole]
     assert len(evaluations(resumed)) == 2
     attacked(tmp_path, num_train_epochs=1).train()
     assert [line["epoch"] for line in read_history(tmp_path)] == [1.0]

@@ -11,7 +11,17 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import ANTONYMS, KINDS, SYNONYMS, build_model, build_tokenizer, build_trainer, dense_synonyms, review_data, table
+from tiny import (
+    ANTONYMS,
+    KINDS,
+    SYNONYMS,
+    build_model,
+    build_tokenizer,
+    build_trainer,
+    dense_synonyms,
+    review_data,
+    table,
+)
 from transformers import AutoModelForSequenceClassification, HfArgumentParser
 
 from hf_robust.hub import citation

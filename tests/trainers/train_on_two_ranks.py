@@ -1,4 +1,4 @@
-"""Run by torchrun: train every method on two ranks and save each rank's weights. Usage: train_on_two_ranks.py FOLDER."""
+"""Run by torchrun: train every method on two ranks, save each rank's weights. Usage: train_on_two_ranks.py FOLDER."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+"""Flags that transformers 5 dropped: each is accepted with a warning and means what it meant."""
+
+import logging
+import os
+
+import pytest
+
+from hf_robust.data.legacy_flags import DROPPED, LEGACY, translate
+from hf_robust.parsing import parse_arguments
+
+NEEDED = ["--model_name_or_path", "m", "--train_file", "t.csv", "--use_cpu"]
+
+
+def nothing(name):
+    return False
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"evaluation_strategy": "epoch"}, {"eval_strategy": "epoch"}),
+        ({"no_cuda": True}, {"use_cpu": True}),
+        ({"per_gpu_train_batch_size": "4"}, {"per_device_train_batch_size": "4"}),
+        ({"per_gpu_eval_batch_size": "4"}, {"per_device_eval_batch_size": "4"}),
+        ({"warmup_ratio": "0.1"}, {"warmup_steps": "0.1"}),
+        ({"warmup_ratio": "0.1", "warmup_steps": "0"}, {"warmup_steps": "0.1"}),
+        ({"warmup_ratio": "0.1", "warmup_steps": "50"}, {"warmup_steps": "50"}),
+        ({"group_by_length": True}, {"train_sampling_strategy": "group_by_length"}),
+        ({"group_by_length": "False"}, {}),
+        ({"include_inputs_for_metrics": "true"}, {"include_for_metrics": ["inputs"]}),
+        ({"include_inputs_for_metrics": "false"}, {}),
+        ({"adafactor": True}, {"optim": "adafactor"}),
+        ({"push_to_hub_token": "hf_x"}, {"hub_token": "hf_x"}),
+        ({"push_to_hub_model_id": "m"}, {"hub_model_id": "m"}),
+        ({"push_to_hub_model_id": "m", "push_to_hub_organization": "o"}, {"hub_model_id": "o/m"}),
+        ({"push_to_hub_organization": "o", "output_dir": "a/b"}, {"hub_model_id": "o/b", "output_dir": "a/b"}),
+        ({"use_auth_token": True}, {}),
+        ({"use_auth_token": "hf_x"}, {"token": "hf_x"}),
+        *(({name: True}, {}) for name in DROPPED),
+    ],
+)
+def test_translation(old, new, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert translate(old, nothing) == new
+    changed = [name for name in old if name in LEGACY and name != "push_to_hub_organization"]
+    for name in changed:
+        assert f"--{name} is gone in transformers 5: " in caplog.text
+
+
+def test_logging_dir_becomes_an_environment_variable(monkeypatch, caplog):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "before")
+    assert translate({"logging_dir": "runs"}, nothing) == {}
+    assert os.environ["TENSORBOARD_LOGGING_DIR"] == "runs"
+
+
+def test_what_the_installed_version_still_knows_is_left_alone(caplog):
+    assert translate({"warmup_ratio": "0.1", "seed": "3"}, {"warmup_ratio"}.__contains__) == {
+        "warmup_ratio": "0.1",
+        "seed": "3",
+    }
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (
+            {"evaluation_strategy": "epoch", "eval_strategy": "no"},
+            "means --eval_strategy epoch now, and --eval_strategy",
+        ),
+        ({"warmup_ratio": "1.5"}, "--warmup_ratio must be at least 0 and below 1"),
+        ({"push_to_hub_organization": "o"}, "give --hub_model_id ORGANIZATION/NAME"),
+    ],
+)
+def test_contradictions_are_errors(flags, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        translate(flags, nothing)
+
+
+def test_every_flag_of_a_v4_command_line_parses_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "before")
+    tokens = [f"--{name}" for name in DROPPED] + [
+        "--evaluation_strategy=epoch", "--warmup-ratio", "0.25", "--no_cuda", "--group_by_length", "True",
+        "--logging_dir", "runs", "--push_to_hub_model_id", "m", "--push_to_hub_organization=o",
+        "--include_inputs_for_metrics", "--use_auth_token",
+    ]  # fmt: skip
+    args = parse_arguments([*NEEDED, "--output_dir", str(tmp_path), *tokens])
+    training = args.training
+    assert training.eval_strategy == "epoch" and training.do_eval
+    assert training.warmup_steps == 0.25 and training.get_warmup_steps(100) == 25
+    assert training.use_cpu and training.train_sampling_strategy == "group_by_length"
+    assert training.hub_model_id == "o/m" and training.include_for_metrics == ["inputs"]
+    assert args.model.token is None and os.environ["TENSORBOARD_LOGGING_DIR"] == "runs"

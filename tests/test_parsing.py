@@ -1,0 +1,187 @@
+"""Two-stage parsing: the method first, then that method's flags and no others."""
+
+import json
+
+import pytest
+
+from hf_robust.parsing import as_resume, flags_of, parse_arguments
+from hf_robust.trainers import METHODS
+
+NEEDED = ["--model_name_or_path", "m", "--train_file", "t.csv", "--use_cpu"]
+
+
+def parse(*tokens):
+    return parse_arguments([*NEEDED, *tokens])
+
+
+@pytest.fixture
+def args_file(tmp_path):
+    def write(**flags):
+        path = tmp_path / "args.json"
+        path.write_text(json.dumps({"model_name_or_path": "m", "train_file": "t.csv", "use_cpu": True, **flags}))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_gets_its_own_config(name):
+    args = parse("--robust_method", name)
+    assert args.method is METHODS[name] and type(args.training) is METHODS[name].config
+    assert args.training.robust_method == name
+
+
+def test_normal_is_the_default_and_run_glue_defaults_stand():
+    args = parse()
+    assert args.method.name == "normal" and args.attack.attacks == []
+    assert args.data.max_seq_length == 128 and args.data.pad_to_max_length is True
+    assert args.model.model_revision == "main" and args.model.use_fast_tokenizer is True
+
+
+def test_every_flag_of_run_glue_is_taken():
+    args = parse(
+        "--task_name", "MRPC", "--dataset_config_name=c", "--max-seq-length", "64", "--overwrite_cache",
+        "--pad_to_max_length", "False", "--max_train_samples", "5", "--max_eval_samples", "6",
+        "--max_predict_samples", "7", "--validation_file", "v.csv", "--test_file", "e.csv", "--config_name", "c",
+        "--tokenizer_name", "t", "--cache_dir", "d", "--no_use_fast_tokenizer", "--model_revision", "r", "--token",
+        "x", "--trust_remote_code", "--ignore_mismatched_sizes", "true", "--dataset_name", "n",
+    )  # fmt: skip
+    assert args.data.task_name == "mrpc" and args.data.max_seq_length == 64
+    assert args.data.pad_to_max_length is False and args.data.max_predict_samples == 7
+    assert args.model.use_fast_tokenizer is False and args.model.ignore_mismatched_sizes is True
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        (["--robust_method", "freelbb"], "--robust_method freelbb is unknown, choose one of normal, "),
+        (["--robust_method"], "--robust_method True is unknown"),
+        (
+            ["--bat_margin", "0.5"],
+            "--bat_margin belongs to --robust_method bat_pairwise or bat_triplet, and .* normal",
+        ),
+        (["--learning_rat", "1"], "--learning_rat is not a flag .*: did you mean --learning_rate"),
+        (["--zzzz", "1"], "--zzzz is not a flag .*: --help lists"),
+        (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
+        (["--do_train", "maybe"], "--do_train"),
+        (["--seed"], "argument --seed: expected one argument"),
+        (["--run_name", "two", "words"], "words belongs to no flag"),
+        (["--attacks", "sinonym"], "--attacks must be among"),
+        (["--task_name", "sst3"], "is not a GLUE task"),
+        (["--lora_rank", "-1"], "--lora_rank must be at least 0"),
+    ],
+)
+def test_wrong_flags_are_one_sentence(tokens, sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        parse(*tokens)
+    assert "\n" not in str(caught.value)
+
+
+def test_abbreviations_are_not_guessed():
+    with pytest.raises(ValueError, match="--learning is not a flag"):
+        parse("--learning", "1")
+
+
+def test_missing_model_is_one_sentence():
+    with pytest.raises(ValueError, match="required: --model_name_or_path"):
+        parse_arguments(["--train_file", "t.csv"])
+
+
+@pytest.mark.parametrize("name", ["normal", "bat_triplet"])
+def test_help_shows_the_methods_own_flags(name, capsys):
+    with pytest.raises(SystemExit) as left:
+        parse_arguments(["--robust_method", name, "--help"])
+    shown = capsys.readouterr().out
+    assert left.value.code == 0
+    assert "--task_name" in shown and "--attacks" in shown and "--learning_rate" in shown
+    assert ("--bat_margin" in shown) == (name == "bat_triplet")
+
+
+def test_args_file_values_are_read_and_later_flags_override_them(args_file):
+    path = args_file(
+        robust_method="bat_triplet", bat_margin=0.5, attacks=["synonym", "antonym"], learning_rate=1e-5,
+        max_train_samples=None, do_eval=True, report_to=["tensorboard"], lr_scheduler_kwargs={"power": 2},
+        run_name="--odd", class_names=[], baseline_run=["a", "b"], pad_to_max_length=False, adam_epsilon=1e-9,
+    )  # fmt: skip
+    args = parse_arguments([path, "--learning_rate", "0.5", "--attacks", "negation"])
+    assert args.method.name == "bat_triplet" and args.training.bat_margin == 0.5
+    assert args.training.learning_rate == 0.5 and args.attack.attacks == ["negation"]
+    assert args.training.do_eval and args.training.report_to == ["tensorboard"]
+    assert args.training.lr_scheduler_kwargs == {"power": 2} and args.training.run_name == "--odd"
+    assert args.data.class_names == [] and args.report.baseline_run == ["a", "b"]
+    assert args.data.pad_to_max_length is False and args.training.adam_epsilon == 1e-9
+    assert args.data.max_train_samples is None
+
+
+def test_the_method_may_be_overridden_too(args_file):
+    assert parse_arguments([args_file(robust_method="safer"), "--robust_method", "normal"]).method.name == "normal"
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"learning_rates": 1}, "--learning_rates is not a flag"),
+        ({"bat_margin": 1}, "--bat_margin belongs to --robust_method"),
+        ({"seed": "x"}, "argument --seed: invalid int value"),
+        ({"robust_method": "x"}, "--robust_method x is unknown"),
+    ],
+)
+def test_args_files_are_strict(args_file, flags, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        parse_arguments([args_file(**flags)])
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("{", "is not JSON"), ("[1]", "must hold one object of flags")])
+def test_broken_args_files(tmp_path, text, sentence):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ValueError, match=sentence):
+        parse_arguments([str(tmp_path / "x.json")])
+    with pytest.raises(ValueError, match="cannot be read"):
+        parse_arguments([str(tmp_path / "y.json")])
+
+
+def test_args_files_take_flags_of_transformers_4(args_file):
+    args = parse_arguments([args_file(evaluation_strategy="epoch", warmup_ratio=0.25, overwrite_output_dir=True)])
+    assert args.training.eval_strategy == "epoch" and args.training.warmup_steps == 0.25
+    assert parse_arguments([args_file(warmup_ratio=0.25), "--warmup_steps", "7"]).training.warmup_steps == 7
+
+
+def test_resume_true_and_false_are_no_folders():
+    assert parse("--resume_from_checkpoint", "True").training.resume_from_checkpoint is True
+    assert parse("--resume_from_checkpoint", "false").training.resume_from_checkpoint is None
+    assert parse("--resume_from_checkpoint", "out/x").training.resume_from_checkpoint == "out/x"
+    assert as_resume(True) is True and as_resume(None) is None
+
+
+BEST = ["--attacks", "synonym", "--eval_strategy", "epoch", "--metric_for_best_model"]
+
+
+@pytest.mark.parametrize("metric", ["synonym_asr", "eval_synonym_asr"])
+def test_a_success_rate_is_to_be_lowered_unless_told(metric, caplog):
+    assert parse(*BEST, metric).training.greater_is_better is False
+    assert "lower is better" in caplog.text
+    assert parse(*BEST, metric, "--greater_is_better", "true").training.greater_is_better is True
+    assert parse(*BEST, "synonym_robust_accuracy").training.greater_is_better is True
+    assert parse("--metric_for_best_model", "accuracy").training.greater_is_better is True
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        ([*BEST, "synonym_asr", "--eval_strategy", "steps"], "it needs --eval_strategy epoch .got steps"),
+        ([*BEST, "synonym_asr", "--attack_strategy", "end"], "--attack_strategy epoch .got end"),
+        ([*BEST, "antonym_asr"], "needs its attack: add --attacks antonym"),
+    ],
+)
+def test_a_best_metric_that_is_not_always_measured_is_refused(tokens, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        parse(*tokens)
+
+
+def test_flags_of_a_command_line():
+    assert flags_of(["x", "--a", "--b-c", "1", "--d=2", "--e", "-1", "f"]) == {
+        "a": True,
+        "b_c": "1",
+        "d": "2",
+        "e": ["-1", "f"],
+    }

@@ -1,0 +1,517 @@
+"""run_glue_robust.py is a drop-in for run_glue.py: same flags, same weights, same files."""
+
+import csv
+import gzip
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from scipy.stats import pearsonr
+from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, pair_rows, review_rows
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    Trainer,
+    TrainingArguments,
+    default_data_collator,
+    set_seed,
+)
+
+import run_glue_robust
+from run_glue_robust import main
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = {
+    "per_device_train_batch_size": 4,
+    "num_train_epochs": 2,
+    "learning_rate": 1e-2,
+    "use_cpu": True,
+    "report_to": "none",
+    "save_strategy": "no",
+    "disable_tqdm": True,
+    "seed": 7,
+}
+FLAGS = [f"--{name}={value}" for name, value in SETTINGS.items()]
+
+
+@pytest.fixture(autouse=True)
+def restored_logging():
+    ours, verbosity = logging.getLogger("hf_robust"), transformers.utils.logging.get_verbosity()
+    level = ours.level
+    yield
+    ours.setLevel(level)
+    transformers.utils.logging.set_verbosity(verbosity)
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory):
+    """A checkpoint without a classifier, so that the head's start is drawn as run_glue draws it."""
+    folder = tmp_path_factory.mktemp("encoder")
+    build_model("bert", dropout=0.1).bert.save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def write_rows(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return str(path)
+
+
+def run(model, out, *flags, train=None, validation=None, test=None):
+    """Write rows to files, run the script in this process, and return its all_results.json."""
+    files = []
+    for split, rows in {"train": train, "validation": validation, "test": test}.items():
+        if rows is not None:
+            files += [f"--{split}_file", write_rows(out.parent / f"{out.name}-{split}.jsonl", rows)]
+    main(
+        [
+            "--model_name_or_path",
+            str(model),
+            *FLAGS,
+            "--output_dir",
+            str(out),
+            "--max_seq_length",
+            "24",
+            *files,
+            *flags,
+        ]
+    )
+    return results(out)
+
+
+def results(out, name="all_results"):
+    path = out / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def weights(out):
+    return load_file(out / "model.safetensors")
+
+
+def same_weights(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+# ---- the same as a stock Trainer ----
+
+
+def score_rows(count, seed=0):
+    return [{**row, "label": index * 0.5} for index, row in enumerate(pair_rows(count, seed))]
+
+
+def stock_run(folder, out, train, validation, columns, num_labels, compute_metrics):
+    """What run_glue does, written down again with the stock Trainer and no line of this package."""
+
+    def encode(rows):
+        texts = [[row[column] for row in rows] for column in columns]
+        batch = tokenizer(*texts, padding="max_length", max_length=24, truncation=True)
+        return [{**{k: batch[k][i] for k in batch}, "label": row["label"]} for i, row in enumerate(rows)]
+
+    args = TrainingArguments(output_dir=str(out), **SETTINGS)
+    set_seed(args.seed)
+    config = AutoConfig.from_pretrained(folder, num_labels=num_labels)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, config=config)
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=encode(train),
+        eval_dataset=encode(validation),
+        compute_metrics=compute_metrics,
+        processing_class=tokenizer,
+        data_collator=default_data_collator,
+    )
+    metrics = trainer.train().metrics
+    trainer.save_model()
+    return {**metrics, **trainer.evaluate()}
+
+
+def accuracy(evaluated):
+    return {"accuracy": (evaluated.predictions.argmax(1) == evaluated.label_ids).mean().item()}
+
+
+def correlation(evaluated):
+    return {"pearson": pearsonr(evaluated.predictions[:, 0], evaluated.label_ids)[0]}
+
+
+CASES = {
+    "single": ((review_rows(18), review_rows(8, 1)), ("sentence",), 2, accuracy, "sst2"),
+    "pair": ((pair_rows(18), pair_rows(8, 1)), ("sentence1", "sentence2"), 3, accuracy, None),
+    "stsb": ((score_rows(18), score_rows(8, 1)), ("sentence1", "sentence2"), 1, correlation, "stsb"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_normal_is_bitwise_the_stock_trainer(case, encoder_folder, tmp_path):
+    (train, validation), columns, num_labels, compute_metrics, task = CASES[case]
+    stock = stock_run(encoder_folder, tmp_path / "stock", train, validation, columns, num_labels, compute_metrics)
+    if task is None:
+        ours = run(encoder_folder, tmp_path / "ours", "--do_train", "--do_eval", train=train, validation=validation)
+    else:
+        for split, rows in {"train": train, "validation": validation}.items():
+            write_rows(tmp_path / "glue" / task / f"{split}.jsonl", rows)
+        flags = ["--do_train", "--do_eval", "--task_name", task, "--glue_dir", str(tmp_path / "glue")]
+        ours = run(encoder_folder, tmp_path / "ours", *flags)
+    assert same_weights(weights(tmp_path / "stock"), weights(tmp_path / "ours"))
+    shared = [key for key in stock if not key.endswith(("runtime", "per_second"))]
+    assert {key: ours[key] for key in shared} == {key: stock[key] for key in shared}
+    assert {"train_loss", "eval_loss"} <= set(shared)
+
+
+def test_an_attack_every_epoch_changes_no_weight(model_folder, tmp_path):
+    data = {"train": review_rows(12), "validation": review_rows(8, 1)}
+    (tmp_path / "synonyms.json").write_text(json.dumps(SYNONYMS))
+    plain = run(model_folder(dropout=0.1), tmp_path / "a", "--do_train", "--do_eval", **data)
+    flags = ["--attacks", "synonym", "--lexicon", str(tmp_path / "synonyms.json"), "--pos_tagger", "none"]
+    attacked = run(model_folder(dropout=0.1), tmp_path / "b", "--do_train", "--do_eval", *flags, **data)
+    assert same_weights(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert attacked["eval_accuracy"] == plain["eval_accuracy"] and 0 <= attacked["eval_synonym_asr"] <= 1
+    history = [json.loads(line) for line in (tmp_path / "b" / "robustness_history.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in history] == [1.0, 2.0]
+    names = ["tradeoff_curves.png", "run_card.json", "README.md", "attack_results/epoch-2/synonym.jsonl"]
+    assert all((tmp_path / "b" / name).is_file() for name in names)
+    card = json.loads((tmp_path / "b" / "run_card.json").read_text())
+    assert card["data"]["train_samples"] == 12 and card["data"]["attack_split"] == "validation"
+    assert card["lexicons"]["synonyms"]["fingerprint"] and card["attacks"]["synonym"]["name"] == "synonym"
+
+
+# ---- the files and numbers of run_glue ----
+
+
+def test_upstreams_own_test_on_an_mrpc_shaped_csv(model_folder, tmp_path):
+    rows = [
+        {"sentence1": row["sentence1"], "sentence2": row["sentence2"], "label": ("no", "equivalent")[i % 2]}
+        for i, row in enumerate(pair_rows(16))
+    ]
+    train, dev = write_rows(tmp_path / "train.csv", rows), write_rows(tmp_path / "dev.csv", rows)
+    argv = f"""
+        --model_name_or_path {model_folder()} --output_dir {tmp_path / "out"} --train_file {train}
+        --validation_file {dev} --do_train --do_eval --per_device_train_batch_size=2 --per_device_eval_batch_size=1
+        --learning_rate=1e-4 --max_steps=10 --warmup_steps=2 --seed=42 --max_seq_length=24 --overwrite_output_dir
+    """.split()
+    completed = subprocess.run(
+        [sys.executable, ROOT / "run_glue_robust.py", *argv, "--use_cpu"], capture_output=True, text=True, check=False
+    )
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    assert "--overwrite_output_dir is gone in transformers 5" in completed.stdout + completed.stderr
+    found = results(tmp_path / "out")
+    assert 0 <= found["eval_accuracy"] <= 1
+    assert found["train_samples"] == found["eval_samples"] == 16
+    names = ["train_results.json", "eval_results.json", "trainer_state.json", "README.md", "model.safetensors"]
+    assert all((tmp_path / "out" / name).is_file() for name in names)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".jsonl.gz"])
+def test_all_kinds_of_files_train_alike(ending, model_folder, tmp_path):
+    rows = review_rows(12)
+    path = write_rows(tmp_path / f"train{ending}", rows)
+    found = run(model_folder(), tmp_path / "out", "--do_train", "--train_file", path)
+    expected = run(model_folder(), tmp_path / "same", "--do_train", train=rows)
+    assert found["train_loss"] == expected["train_loss"] and found["train_samples"] == 12
+
+
+@pytest.fixture(scope="module")
+def mnli_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("glue")
+    for seed, split in enumerate(("train", "validation_matched", "validation_mismatched", "test_matched")):
+        rows = [
+            {"premise": row["sentence1"], "hypothesis": row["sentence2"], "label": row["label"], "idx": i}
+            for i, row in enumerate(pair_rows(9, seed))
+        ]
+        write_rows(folder / "MNLI" / f"{split}.jsonl", rows)
+        if split == "test_matched":
+            write_rows(folder / "MNLI" / "test_mismatched.jsonl", [{**row, "label": -1} for row in rows])
+    return folder
+
+
+def test_mnli_has_a_mismatched_pass_and_two_prediction_files(mnli_dir, model_folder, tmp_path):
+    flags = ["--task_name", "mnli", "--glue_dir", str(mnli_dir), "--do_train", "--do_eval", "--do_predict"]
+    found = run(
+        model_folder(num_labels=3), tmp_path / "out", *flags, "--max_eval_samples", "6", "--max_predict_samples", "4"
+    )
+    for key in ("eval_accuracy", "eval_loss", "eval_samples"):
+        assert {key, f"{key}_mm"} <= results(tmp_path / "out", "eval_results").keys() & found.keys()
+    assert found["eval_samples"] == found["eval_samples_mm"] == 6
+    for name in ("mnli", "mnli-mm"):
+        lines = (tmp_path / "out" / f"predict_results_{name}.txt").read_text().splitlines()
+        assert lines[0] == "index\tprediction" and [line.split("\t")[0] for line in lines[1:]] == list("0123")
+        assert {line.split("\t")[1] for line in lines[1:]} <= {"entailment", "neutral", "contradiction"}
+    config = AutoConfig.from_pretrained(tmp_path / "out")
+    assert config.id2label == {0: "entailment", 1: "neutral", 2: "contradiction"}
+
+
+def test_X20_predictions_go_by_the_checkpoints_own_names(mnli_dir, tmp_path):
+    names = {0: "CONTRADICTION", 1: "ENTAILMENT", 2: "NEUTRAL"}
+    model = build_model(num_labels=3)
+    model.config.id2label, model.config.label2id = names, {name: index for index, name in names.items()}
+    model.save_pretrained(tmp_path / "model")
+    build_tokenizer().save_pretrained(tmp_path / "model")
+    flags = ["--task_name", "mnli", "--glue_dir", str(mnli_dir), "--do_eval", "--do_predict"]
+    found = run(tmp_path / "model", tmp_path / "out", *flags)
+    rows = [json.loads(line) for line in (mnli_dir / "MNLI" / "validation_matched.jsonl").read_text().splitlines()]
+
+    def name_of(row):
+        batch = build_tokenizer()(row["premise"], row["hypothesis"], return_tensors="pt")
+        return names[int(model.eval()(**batch).logits.argmax())].lower()
+
+    with torch.no_grad():
+        right = [name_of(row) == ("entailment", "neutral", "contradiction")[row["label"]] for row in rows]
+        tested = [json.loads(line) for line in (mnli_dir / "MNLI" / "test_matched.jsonl").read_text().splitlines()]
+        expected = [f"{index}\t{name_of(row)}" for index, row in enumerate(tested)]
+    assert found["eval_accuracy"] == pytest.approx(np.mean(right))
+    assert (tmp_path / "out" / "predict_results_mnli.txt").read_text().splitlines()[1:] == expected
+
+
+def test_prediction_of_files_without_labels_and_of_scores(model_folder, tmp_path):
+    texts = [{"sentence": row["sentence"]} for row in review_rows(5, 3)]
+    named = [{**row, "label": ("bad", "good")[row["label"]]} for row in review_rows(12)]
+    run(model_folder(), tmp_path / "a", "--do_train", "--do_predict", train=named, test=texts)
+    lines = (tmp_path / "a" / "predict_results_None.txt").read_text().splitlines()
+    assert len(lines) == 6 and {line.split("\t")[1] for line in lines[1:]} <= {"bad", "good"}
+    assert AutoConfig.from_pretrained(tmp_path / "a").label2id == {"bad": 0, "good": 1}
+    scored = [{**row, "label": float(row["label"])} for row in named_scores(12)]
+    found = run(
+        model_folder(num_labels=1), tmp_path / "b", "--do_train", "--do_eval", "--do_predict",
+        train=scored, validation=scored, test=texts,
+    )  # fmt: skip
+    assert found["eval_mse"] == pytest.approx(found["eval_loss"], rel=1e-5)
+    lines = (tmp_path / "b" / "predict_results_None.txt").read_text().splitlines()
+    assert all(len(line.split("\t")[1].split(".")[1]) == 3 for line in lines[1:])
+    assert AutoConfig.from_pretrained(tmp_path / "b").num_labels == 1
+
+
+def named_scores(count):
+    return [{**row, "label": index / 4} for index, row in enumerate(review_rows(count))]
+
+
+def test_a_trained_model_is_evaluated_and_predicts_without_training_rows(model_folder, tmp_path):
+    named = [{**row, "label": ("bad", "good")[row["label"]]} for row in review_rows(12)]
+    trained = run(model_folder(), tmp_path / "a", "--do_train", "--do_eval", train=named, validation=named[:6])
+    again = run(tmp_path / "a", tmp_path / "b", "--do_eval", validation=named[:6])
+    assert again["eval_loss"] == trained["eval_loss"]
+
+
+def test_resumed_training_ends_at_the_same_weights(model_folder, tmp_path):
+    data = {"train": review_rows(12)}
+    flags = ["--do_train", "--save_strategy", "epoch"]
+    run(model_folder(dropout=0.1), tmp_path / "whole", *flags, **data)
+    checkpoint = tmp_path / "whole" / "checkpoint-3"
+    resume = ["--resume_from_checkpoint", str(checkpoint)]
+    run(model_folder(dropout=0.1), tmp_path / "resumed", *flags, *resume, **data)
+    assert same_weights(weights(tmp_path / "whole"), weights(tmp_path / "resumed"))
+    run(model_folder(dropout=0.1), tmp_path / "whole", *flags, "--resume_from_checkpoint", "True", **data)
+    assert same_weights(weights(tmp_path / "whole"), weights(tmp_path / "resumed"))
+
+
+def test_args_file_with_an_override(model_folder, tmp_path):
+    flags = {
+        **SETTINGS, "model_name_or_path": str(model_folder()), "output_dir": str(tmp_path / "out"), "do_train": True,
+        "train_file": write_rows(tmp_path / "train.jsonl", review_rows(8)), "max_seq_length": 24,
+    }  # fmt: skip
+    (tmp_path / "args.json").write_text(json.dumps(flags))
+    main([str(tmp_path / "args.json"), "--max_train_samples", "5"])
+    assert results(tmp_path / "out")["train_samples"] == 5
+
+
+def test_eval_batches_that_are_not_joined(model_folder, tmp_path):
+    data = {"validation": review_rows(10), "train": review_rows(10), "test": review_rows(10)}
+    flags = ["--do_eval", "--do_predict", "--per_device_eval_batch_size", "4"]
+    joined = run(model_folder(), tmp_path / "a", *flags, **data)
+    apart = run(model_folder(), tmp_path / "b", *flags, "--eval_do_concat_batches", "False", **data)
+    assert joined["eval_accuracy"] == apart["eval_accuracy"]
+    texts = [(tmp_path / name / "predict_results_None.txt").read_text() for name in "ab"]
+    assert texts[0] == texts[1]
+
+
+def test_dynamic_padding_and_lora(model_folder, tmp_path):
+    pytest.importorskip("peft")
+    data = {"train": review_rows(8), "validation": review_rows(6, 1)}
+    flags = ["--do_train", "--do_eval", "--pad_to_max_length", "False", "--lora_rank", "2"]
+    found = run(model_folder(), tmp_path / "out", *flags, "--lora_target_modules", "query", "value", **data)
+    assert 0 <= found["eval_accuracy"] <= 1
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_several_labels_for_each_row(model_folder, tmp_path):
+    rows = [{**row, "label": [["a"], ["b", "c"], []][i % 3]} for i, row in enumerate(review_rows(9))]
+    found = run(
+        model_folder(num_labels=3), tmp_path / "out", "--do_train", "--do_eval", "--do_predict",
+        train=rows, validation=rows, test=rows[:2],
+    )  # fmt: skip
+    assert 0 <= found["eval_f1"] <= 1
+    assert (tmp_path / "out" / "predict_results_None.txt").read_text().startswith("index\tprediction\n0\t[")
+
+
+def test_a_robust_method_through_the_script(model_folder, tmp_path):
+    for name, words in {"s": SYNONYMS, "a": ANTONYMS}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(words))
+    flags = ["--lexicon", str(tmp_path / "s.json"), "--antonym_lexicon", str(tmp_path / "a.json")]
+    found = run(
+        model_folder(), tmp_path / "out", "--do_train", "--robust_method", "bat_triplet", *flags, train=review_rows(8)
+    )
+    assert found["train_loss"] > 0
+    card = json.loads((tmp_path / "out" / "run_card.json").read_text())
+    assert card["method"] == "bat_triplet" and set(card["lexicons"]) == {"synonyms", "antonyms"}
+
+
+# ---- odd data that must work, and wrong input that must not ----
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_and_two_rows_train(count, model_folder, tmp_path):
+    flags = ["--do_train", "--do_eval", "--class_names", "bad", "good"]
+    found = run(
+        model_folder(), tmp_path / "out", *flags, train=review_rows(count), validation=review_rows(1),
+    )  # fmt: skip
+    assert found["train_samples"] == count and found["eval_samples"] == 1
+
+
+def test_odd_texts_train_evaluate_and_are_attacked(model_folder, tmp_path):
+    texts = [
+        "",
+        "good",
+        "good " * 10_000,
+        "👩‍👩‍👧 film",
+        "\u202eשלום عالم\u202c",
+        "a\x00b\x07\tfilm\r\nwas",
+        "   ",
+        "!?",
+    ]
+    rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(texts)]
+    (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
+    flags = ["--attacks", "synonym", "--lexicon", str(tmp_path / "s.json"), "--pos_tagger", "none"]
+    budget = ["--attack_query_budget", "20"]
+    found = run(
+        model_folder(), tmp_path / "out", "--do_train", "--do_eval", *flags, *budget, train=rows, validation=rows
+    )
+    assert found["eval_samples"] == len(texts) and "eval_synonym_asr" in found
+
+
+GOOD = review_rows(4)
+WRONG = {
+    "no label column": (["--do_train"], {"train": [{"text": "good", "y": 1}]}, r"no column 'label'.*\['text', 'y'\]"),
+    "unseen class": (
+        ["--do_train", "--do_eval"],
+        {"train": GOOD, "validation": [{"sentence": "x", "label": 5}]},
+        "labels that the task does not know: 5",
+    ),
+    "empty": (["--do_train"], {"train": []}, r"train split \(.*\) is empty"),
+    "no validation": (["--do_eval"], {"train": GOOD}, "--do_eval needs a validation split"),
+    "no test": (["--do_predict"], {"train": GOOD}, "--do_predict needs a test split"),
+    "null text": (
+        ["--do_train"],
+        {"train": [*GOOD, {"sentence": None, "label": 1}]},
+        r"row 4 of train \(.*\) holds None where column 'sentence' needs text",
+    ),
+    "robust regression": (
+        ["--do_train", "--robust_method", "safer"],
+        {"train": [{"sentence": "good", "label": 0.5}]},
+        "--robust_method safer needs one class for each row, and this is a regression",
+    ),
+    "attacked regression": (
+        ["--do_train", "--attacks", "synonym"],
+        {"train": [{"sentence": "good", "label": 0.5}]},
+        "--attacks synonym needs one class for each row, and this is a regression",
+    ),
+    "attack without evaluation": (["--do_train", "--attacks", "synonym"], {"train": GOOD}, "add --do_eval"),
+    "metric of another kind": (["--do_train", "--metric_name", "mse"], {"train": GOOD}, "--metric_name mse is not"),
+    "lexicon": (["--do_train", "--robust_method", "safer", "--lexicon", "x"], {"train": GOOD}, "exicon 'x'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_one_sentence_before_training(case, model_folder, tmp_path, monkeypatch):
+    flags, data, sentence = WRONG[case]
+    monkeypatch.setattr(Trainer, "train", lambda *args, **kwargs: pytest.fail("training began"))
+    with pytest.raises(ValueError, match=sentence) as caught:
+        run(model_folder(), tmp_path / "out", *flags, **data)
+    assert "\n" not in str(caught.value)
+
+
+def test_output_dir_that_cannot_be_written(model_folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="--output_dir .* cannot be written to .*: choose another folder"):
+        run(model_folder(), tmp_path / "file" / "out", "--do_train", "--train_file", "x.jsonl")
+
+
+# ---- the model card and the Hub ----
+
+
+class Recorder:
+    """Stands for a trainer at the end of the script."""
+
+    def __init__(self, push_to_hub):
+        self.args = type("Args", (), {"push_to_hub": push_to_hub})()
+        self.calls = []
+
+    def push_to_hub(self, **kwargs):
+        self.calls.append(("push_to_hub", kwargs))
+
+    def create_model_card(self, **kwargs):
+        self.calls.append(("create_model_card", kwargs))
+
+
+@pytest.mark.parametrize("push", [True, False])
+def test_card_arguments_are_those_of_run_glue(push, tmp_path):
+    trainer = Recorder(push)
+    run_glue_robust.finish(trainer, "bert-base-uncased", "sst2")
+    run_glue_robust.finish(trainer, str(tmp_path), None)
+    name = "push_to_hub" if push else "create_model_card"
+    glue = {"language": "en", "dataset_tags": "glue", "dataset_args": "sst2", "dataset": "GLUE SST2"}
+    common = {"tasks": "text-classification"}
+    assert trainer.calls == [(name, {**common, "finetuned_from": "bert-base-uncased", **glue}), (name, common)]
+
+
+def test_mp_fn_calls_main(monkeypatch):
+    called = []
+    monkeypatch.setattr(run_glue_robust, "main", lambda: called.append(True))
+    run_glue_robust._mp_fn(0)
+    assert called == [True]
+
+
+def test_examples_to_attack_are_seeded_rows_of_the_split(tokenizer):
+    from hf_robust.data import TextDataset
+
+    data = TextDataset(review_rows(20), ("sentence",), tokenizer, max_length=16)
+    chosen = run_glue_robust.choose_examples(data, 5, seed=1)
+    assert [example.idx for example in chosen] == sorted({example.idx for example in chosen}) and len(chosen) == 5
+    assert (
+        chosen == run_glue_robust.choose_examples(data, 5, seed=1) != run_glue_robust.choose_examples(data, 5, seed=2)
+    )
+    assert all(example.texts == data.texts(example.idx) for example in chosen)
+    assert len(run_glue_robust.choose_examples(data, 0, 1)) == len(run_glue_robust.choose_examples(data, 99, 1)) == 20
+
+
+def test_trains_and_attacks_on_a_machine_without_datasets_and_nltk(model_folder, tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
+    argv = [
+        "run_glue_robust.py", "--model_name_or_path", str(model_folder()), *FLAGS, "--num_train_epochs=1",
+        "--output_dir", str(tmp_path / "out"), "--do_train", "--do_eval", "--attacks", "synonym",
+        "--lexicon", str(tmp_path / "s.json"), "--pos_tagger", "none", "--max_seq_length", "24",
+        "--train_file", write_rows(tmp_path / "t.csv", review_rows(8)),
+        "--validation_file", write_rows(tmp_path / "v.csv", review_rows(4, 1)),
+    ]  # fmt: skip
+    code = (
+        "import sys; sys.modules.update(datasets=None, nltk=None, pandas=None, peft=None, evaluate=None); "
+        f"sys.path.insert(0, {str(ROOT)!r}); import run_glue_robust; run_glue_robust.main({argv[1:]!r})"
+    )
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    assert "eval_synonym_asr" in results(tmp_path / "out")
