@@ -134,7 +134,7 @@ def build_trainer(
         labels.is_regression,
         is_multi_label=not (labels.is_single or labels.is_regression),
         metric_name=args.data.metric_name,
-        positive=labels.ids.get(1, 1),  # F1 is about GLUE's class 1, wherever the checkpoint has it
+        positive=labels.ids[1] if args.data.task_name and not labels.is_regression else 1,  # GLUE's, in the checkpoint
     )
 
     # Data collator will default to DataCollatorWithPadding when the tokenizer is passed to Trainer, so we change it if
@@ -298,6 +298,9 @@ def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
         trainer.push_to_hub(**kwargs)
     else:
         trainer.create_model_card(**kwargs)
+
+    # Leave the process group in an orderly way: a rank that exits first can take the others down with it.
+    trainer.accelerator.end_training()
 
 
 def _mp_fn(index: int) -> None:

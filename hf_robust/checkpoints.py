@@ -12,6 +12,8 @@ from hf_robust.data.labels import Labels
 
 logger = logging.getLogger(__name__)
 
+DEMO = "demo"  # a small new model with its tokenizer, instead of a checkpoint
+
 
 def hub_options(args: ModelArguments) -> dict[str, Any]:
     """What every ``from_pretrained`` call is given."""
@@ -25,11 +27,15 @@ def hub_options(args: ModelArguments) -> dict[str, Any]:
 
 def load_config(args: ModelArguments) -> Any:
     """The checkpoint's configuration, with its own label names still in it."""
+    if args.model_name_or_path == DEMO:
+        return _demo()[0].config
     return AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
 
 
 def load_tokenizer(args: ModelArguments, config: Any) -> Any:
     """The tokenizer; one without a padding token (GPT-2) pads with its end-of-text token."""
+    if args.model_name_or_path == DEMO and args.tokenizer_name is None:
+        return _demo()[1]
     tokenizer = AutoTokenizer.from_pretrained(
         args.tokenizer_name or args.model_name_or_path, use_fast=args.use_fast_tokenizer, **hub_options(args)
     )
@@ -49,13 +55,23 @@ def load_model(args: ModelArguments, config: Any, labels: Labels) -> Any:
         ValueError: ``--lora_rank`` without peft.
     """
     labels.write_to(config)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        args.model_name_or_path,
-        config=config,
-        ignore_mismatched_sizes=args.ignore_mismatched_sizes,
-        **hub_options(args),
-    )
+    if args.model_name_or_path == DEMO:
+        model = AutoModelForSequenceClassification.from_config(config)
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            args.model_name_or_path,
+            config=config,
+            ignore_mismatched_sizes=args.ignore_mismatched_sizes,
+            **hub_options(args),
+        )
     return with_adapters(model, args) if args.lora_rank else model
+
+
+def _demo() -> tuple[Any, Any]:
+    from hf_robust.data.demo import demo_model
+
+    model, tokenizer = demo_model()
+    return model, tokenizer
 
 
 def with_adapters(model: Any, args: ModelArguments) -> Any:

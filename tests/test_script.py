@@ -371,6 +371,22 @@ def test_a_robust_method_through_the_script(model_folder, tmp_path):
     assert card["method"] == "bat_triplet" and set(card["lexicons"]) == {"synonyms", "antonyms"}
 
 
+def test_the_demo_needs_no_files(tmp_path):
+    pytest.importorskip("hf_robust.data.demo")
+    flags = [
+        "--dataset_name",
+        "demo",
+        "--max_train_samples",
+        "16",
+        "--max_eval_samples",
+        "8",
+        "--num_train_epochs",
+        "1",
+    ]
+    found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags)
+    assert found["train_samples"] == 16 and found["eval_samples"] == 8
+
+
 # ---- odd data that must work, and wrong input that must not ----
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from torch import nn
 
 from hf_robust.attacks.batches import Encoded, Padder, packed
 from hf_robust.attacks.weights import weights_hash
+
+REMEMBERED = 1 << 15
+"""Embeddings that are kept: most windows of one epoch's attack come again in the next."""
 
 
 class SentenceEncoder:
@@ -28,6 +31,7 @@ class SentenceEncoder:
         self.max_length, self.token_budget = max_length, token_budget
         self._pad = Padder(tokenizer)
         self._fingerprint: str | None = None
+        self._known: dict[str, NDArray[np.float32]] = {}
 
     def to(self, device: torch.device) -> SentenceEncoder:
         """Move the model."""
@@ -41,12 +45,25 @@ class SentenceEncoder:
         return self._fingerprint
 
     def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
-        """Unit-length embeddings [n, d]; each distinct sentence goes through the model once."""
+        """Unit-length embeddings [n, d]; those of sentences seen lately are remembered."""
         if not sentences:
             return np.empty((0, 0), dtype=np.float32)
-        distinct = list(dict.fromkeys(sentences))
-        encoding = self.tokenizer(distinct, truncation=True, max_length=self.max_length, return_attention_mask=False)
-        types = encoding.get("token_type_ids") or [None] * len(distinct)
+        new = [one for one in dict.fromkeys(sentences) if one not in self._known]
+        known = {one: self._known[one] for one in sentences if one in self._known}
+        known.update(zip(new, self._embed(new), strict=True))
+        self._known.update(known)
+        while len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
+        return np.stack([known[one] for one in sentences])
+
+    def _embed(self, sentences: Sequence[str]) -> Iterator[NDArray[np.float32]]:
+        """Embeddings in the order of ``sentences``, made in batches of falling length."""
+        if not sentences:
+            return iter(())
+        encoding = self.tokenizer(
+            list(sentences), truncation=True, max_length=self.max_length, return_attention_mask=False
+        )
+        types = encoding.get("token_type_ids") or [None] * len(sentences)
         encoded = [Encoded(ids, kinds) for ids, kinds in zip(encoding["input_ids"], types, strict=True)]
         device = next(self.model.parameters()).device
         places: list[int] = []
@@ -62,8 +79,7 @@ class SentenceEncoder:
         found = torch.cat(vectors).cpu().numpy()
         ordered = np.empty_like(found)
         ordered[places] = found
-        row = {sentence: place for place, sentence in enumerate(distinct)}
-        return np.asarray(ordered[[row[sentence] for sentence in sentences]], dtype=np.float32)
+        return (vector.copy() for vector in ordered)
 
 
 def load_encoder(spec: str) -> SentenceEncoder:

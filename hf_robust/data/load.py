@@ -36,7 +36,7 @@ NEEDED_BY = {"train": "--do_train", "validation": "--do_eval", "test": "--do_pre
 
 @dataclass
 class Corpus:
-    """Rows by role, where they came from (file or hub name, and the source's own split name), and the source's labels."""
+    """Rows by role, where they came from (a file or the hub; the source's name of the split), and its label names."""
 
     name: str
     splits: dict[str, Rows]
@@ -87,6 +87,8 @@ def load_corpus(args: DataTrainingArguments, access: HubAccess | None = None) ->
         logger.info("%s: %d rows from %s", role, len(rows), corpus.where[role])
     if any(extension_of(path) in (".csv", ".tsv") for path in source.paths):
         corpus.splits = read_numbers(corpus.splits, label_column)
+    if args.task_name == "mnli" and "validation" in names and "validation_mismatched" not in names:
+        logger.warning(f"{source.name} has no validation_mismatched split: only matched rows are evaluated.")
     corpus.label_names = GLUE_TASKS[args.task_name].label_names if args.task_name else source.label_names(label_column)
     if args.shuffle_train_dataset and "train" in corpus.splits:
         order = np.random.default_rng(args.shuffle_seed).permutation(len(corpus.splits["train"]))

@@ -1,0 +1,263 @@
+"""What the attack tests share: texts, tables, a tagger, and the searches written out one text at a time."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import build_model, build_tokenizer, table
+
+from hf_robust.attacks import ATTACKS, Attack, Example, Resources, Victim
+from hf_robust.attacks.plans import make_plan
+from hf_robust.words import Text
+
+SYNONYMS = {
+    "good": ["fine", "great", "splendid", "warm"],
+    "bad": ["awful", "dreadful", "poor"],
+    "film": ["movie", "picture", "story"],
+    "plot": ["story", "ending"],
+    "warm": ["tender", "good"],
+    "cold": ["chilly", "dreadful"],
+    "music": ["actor", "the music", "music"],
+    "was": ["is"],
+}
+ANTONYMS = {
+    "good": ["bad", "awful", "poor"],
+    "bad": ["good", "great"],
+    "fine": ["bad"],
+    "great": ["awful"],
+    "awful": ["great", "fine"],
+    "warm": ["cold", "chilly"],
+    "cold": ["warm", "tender"],
+    "actor": ["music"],
+}
+TAGS = {
+    **dict.fromkeys(["good", "bad", "fine", "great", "awful", "splendid", "warm", "cold", "poor", "tender"], "JJ"),
+    **dict.fromkeys(["film", "movie", "picture", "plot", "story", "ending", "music", "actor"], "NN"),
+    "was": "VBD",
+    "is": "VBZ",
+    "chilly": "RB",
+    "and": "CC",
+    "very": "RB",
+}
+LEMMAS = {"was": "be", "is": "be", "went": "go"}
+WORDS = ["good", "bad", "film", "plot", "warm", "cold", "music", "was", "and", "very", "with", "the", "actor", "not"]
+
+
+class TableTagger:
+    """Penn tags by word, whatever stands around it; counts its calls."""
+
+    name = "table"
+    calls = 0
+
+    def __call__(self, words):
+        self.calls += 1
+        return [TAGS.get(word.lower(), "NN") for word in words]
+
+
+def lemma(word: str) -> str:
+    return LEMMAS.get(word, word)
+
+
+def resources(**changes: Any) -> Resources:
+    synonyms, antonyms = table(SYNONYMS, "synonym"), table(ANTONYMS, "antonym")
+    synonyms.keeps_part_of_speech = antonyms.keeps_part_of_speech = False
+    parts = {"synonyms": synonyms, "antonyms": antonyms, "tagger": TableTagger(), "lemmatizer": lemma}
+    return Resources(**{**parts, **changes})
+
+
+def attack(name: str, **changes: Any) -> Attack:
+    return ATTACKS[name](resources(**changes))
+
+
+def victim(model: Any = None, **options: Any) -> Victim:
+    return Victim(build_model() if model is None else model, build_tokenizer(), **options)
+
+
+def close(first: Any, second: Any) -> bool:
+    """Whether two records are equal but for the noise of batching in their scores."""
+    inexact = {"original_score", "perturbed_score"}
+    for name, value in first.to_json().items():
+        other = getattr(second, name)
+        assert value == (pytest.approx(other, abs=1e-5) if name in inexact else other), name
+    return True
+
+
+def all_close(first: Any, second: Any) -> bool:
+    """``close`` for two lists."""
+    return len(first) == len(second) and all(close(*pair) for pair in zip(first, second, strict=True))
+
+
+def texts(count: int, columns: int = 1, seed: int = 0) -> list[tuple[str, ...]]:
+    rng = random.Random(seed)
+    cases = [str.lower, str.capitalize, str.upper]
+    return [
+        tuple(
+            " ".join(rng.choice(cases)(word) if rng.random() < 0.2 else word for word in rng.choices(WORDS, k=k)) + "."
+            for k in (rng.randint(1, 9) for _ in range(columns))
+        )
+        for _ in range(count)
+    ]
+
+
+def examples(target: Victim, count: int = 40, columns: int = 1, seed: int = 0) -> list[Example]:
+    """Examples that the model classifies correctly, but for every fifth."""
+    found = texts(count, columns, seed)
+    predictions = target.probabilities(found).argmax(-1)
+    classes = target.model.config.num_labels
+    return [
+        Example(3 * index, one, int(label + (index % 5 == 4)) % classes)
+        for index, (one, label) in enumerate(zip(found, predictions, strict=True))
+    ]
+
+
+def probabilities_of(target: Victim, columns: tuple[str, ...]) -> np.ndarray:
+    """One text through the model, nothing shared with the victim's own code."""
+    # As lists: given alone, a pair with an empty second text would be encoded as one text.
+    pair = [[column] for column in columns]
+    encoding = target.tokenizer(*pair, return_tensors="pt", truncation=True, max_length=target.max_length)
+    with torch.no_grad():
+        return target.model.eval()(**encoding).logits[0].double().softmax(-1).numpy()
+
+
+def saliency_of(target: Victim, text: Text) -> list[float]:
+    """Gradient importance by ``inputs_embeds``, one text at a time (right padding, so the model may not differ)."""
+    pair, cut = [[column] for column in text.columns], {"truncation": True, "max_length": target.max_length}
+    encoding = target.tokenizer(*pair, return_tensors="pt", return_offsets_mapping=True, **cut)
+    offsets, columns = encoding.pop("offset_mapping")[0].tolist(), encoding.sequence_ids(0)
+    embeddings = target.model.eval().get_input_embeddings()(encoding.pop("input_ids")).detach().requires_grad_()
+    logits = target.model(inputs_embeds=embeddings, **encoding).logits[0]
+    (-logits.log_softmax(-1)[logits.argmax()]).backward()
+    target.model.zero_grad()
+    found = []
+    for word in text.words:
+        places = [
+            place
+            for place, ((start, end), column) in enumerate(zip(offsets, columns, strict=True))
+            if column == word.column and start < word.end and end > word.start
+        ]
+        found.append(float(embeddings.grad[0, places].mean(0).abs().sum()) if places else 0.0)
+    return found
+
+
+class Budget(Exception):
+    pass
+
+
+class Naive:
+    """An attack on one example, one text at a time: counts, truncates and compares as attack_semantics says."""
+
+    def __init__(self, which: Attack, target: Victim, example: Example) -> None:
+        self.which, self.target, self.example = which, target, example
+        self.text, self.swaps = Text(example.texts), dict(make_plan(which, example.texts).swaps)
+        self.queries, self.remains = 0, False
+
+    def score(self, columns):
+        if self.which.query_budget is not None and self.queries >= self.which.query_budget:
+            raise Budget
+        self.queries += 1
+        p = probabilities_of(self.target, columns)
+        label, stays = self.example.label, bool(p.argmax() == self.example.label)
+        keeps = self.which.goal.keeps_prediction
+        return (p[label] * stays if keeps else 1 - p[label]), stays == keeps, p
+
+    def run(self) -> dict[str, Any]:
+        start, _, clean = self.score(self.example.texts)
+        self.current, self.changed = self.example.texts, {}
+        stop = None
+        if self.example.label in self.which.skip_labels:
+            stop = "skip_label"
+        elif clean.argmax() != self.example.label:
+            stop = "misclassified"
+        elif not self.swaps:
+            stop = "no_candidates"
+        else:
+            goal = self.which.goal
+            self.best = 0.0 if getattr(goal, "success", "") == "remains" else start
+            try:
+                stop = self.once() if self.which.ranking is None else self.greedy()
+            except Budget:
+                stop = "budget"
+        status = {"success": "succeeded", "skip_label": "skipped", "misclassified": "skipped"}.get(stop, "failed")
+        return {
+            "idx": self.example.idx,
+            "status": status,
+            "stop": stop,
+            "perturbed": list(self.current),
+            "queries": self.queries,
+            "remains": self.remains if self.which.goal.keeps_prediction else None,
+            "changed": [[index, self.text.tokens[index], new] for index, new in sorted(self.changed.items())],
+        }
+
+    def looked_at(self, candidates):
+        """Scores of as many candidates as the budget allows."""
+        found = []
+        try:
+            for columns in candidates:
+                found.append(self.score(columns))
+        except Budget:
+            pass
+        self.remains |= any(p.argmax() == self.example.label for _, _, p in found)
+        return found
+
+    def greedy(self) -> str:
+        positions = sorted(self.swaps)
+        if self.which.ranking.__name__ == "by_deletion":
+            importance = []
+            for index in positions:
+                importance.append(self.score(self.text.delete(index).columns)[0])
+        else:
+            saliency = saliency_of(self.target, self.text)
+            importance = [saliency[index] for index in positions]
+        for _, index in sorted(zip([-value for value in importance], positions, strict=True)):
+            if self.which.query_budget is not None and self.queries >= self.which.query_budget:
+                raise Budget
+            makes = {new: Text(self.example.texts).replace({**self.changed, index: new}) for new in self.swaps[index]}
+            order = sorted(makes, key=lambda new: "\n".join(makes[new].columns))
+            found = self.looked_at([makes[new].columns for new in order])
+            place = max(range(len(found)), key=lambda i: found[i][0])
+            value, reached, _ = found[place]
+            if value > self.best + 1e-7:  # single texts carry other noise than batches: equal tokens are not a rise
+                self.best, self.current = value, makes[order[place]].columns
+                self.changed[index] = order[place]
+                if reached:
+                    return "success"
+                if len(self.changed) == self.which.max_changed:
+                    return "exhausted"
+            if len(found) < len(order):
+                raise Budget
+        return "exhausted"
+
+    def once(self) -> str:
+        makes = {}
+        for index, news in self.swaps.items():
+            for new in news:
+                makes[index, new] = self.text.replace({index: new}) if new else self.text.delete(index)
+        order = sorted(makes, key=lambda key: (makes[key].joined, key))
+        found = self.looked_at([makes[key].columns for key in order])
+        if not found:
+            raise Budget
+        place = max(range(len(found)), key=lambda i: found[i][0])
+        index, new = order[place]
+        self.current, self.changed = makes[order[place]].columns, {index: new}
+        if found[place][1]:
+            return "success"
+        return "exhausted" if len(found) == len(order) else "budget"
+
+
+def all_texts(which: Attack, example: Example) -> list[tuple[str, ...]]:
+    """Every text the attack may make: each open word kept or swapped, at most ``max_changed`` of them."""
+    text, swaps = Text(example.texts), make_plan(which, example.texts).swaps
+    most = len(swaps) if which.max_changed is None else which.max_changed
+    found = []
+    for count in range(1, most + 1):
+        for chosen in itertools.combinations(swaps, count):
+            for news in itertools.product(*(new for _, new in chosen)):
+                pairs = {index: new for (index, _), new in zip(chosen, news, strict=True)}
+                (index, new), *more = pairs.items()
+                found.append((text.delete(index) if not new and not more else text.replace(pairs)).columns)
+    return found

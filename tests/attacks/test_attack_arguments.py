@@ -1,0 +1,139 @@
+"""The flags of the attacks, and what they build."""
+
+import subprocess
+import sys
+
+import pytest
+from tiny import table
+from transformers import HfArgumentParser
+
+from hf_robust import attacks
+from hf_robust.attacks import (
+    ATTACKS,
+    AttackArguments,
+    build_attacks,
+    resolve_frozen_columns,
+    resolve_skip_labels,
+)
+
+SYNONYMS, ANTONYMS = table({"good": ["fine"]}, "synonym"), table({"good": ["bad"]}, "antonym")
+
+
+def parse(*flags):
+    return HfArgumentParser(AttackArguments).parse_args_into_dataclasses(list(flags))[0]
+
+
+def test_defaults_are_the_designs():
+    args = parse()
+    assert (args.attacks, args.attack_num_examples, args.attack_strategy, args.attack_seed) == ([], 500, "epoch", 0)
+    assert (args.attack_query_budget, args.attack_backend, args.frozen_columns) == (None, "native", [])
+    assert (args.lexicon, args.antonym_lexicon, args.pos_tagger, args.sentence_encoder) == (
+        "builtin",
+        None,
+        "nltk",
+        None,
+    )
+    assert (args.min_similarity, args.antonym_success, args.negation_count) == (0.840845057, "raises", "aligned")
+    assert (args.skip_labels, args.attack_token_budget) == (None, 4096)
+
+
+def test_flags_reach_the_attacks():
+    args = parse(
+        "--attacks", "antonym", "synonym", "--attack_query_budget", "30", "--frozen_columns", "premise",
+        "--antonym_success", "remains", "--skip_labels", "neutral", "--pos_tagger", "none",
+    )  # fmt: skip
+    names = ["entailment", "neutral", "contradiction"]
+    built = build_attacks(args, SYNONYMS, ANTONYMS, names, ["premise", "hypothesis"])
+    assert list(built) == ["antonym", "synonym"]
+    for name, attack in built.items():
+        assert attack.name == name and attack.query_budget == 30 and attack.frozen_columns == {0}
+    assert built["antonym"].skip_labels == {1} and built["synonym"].skip_labels == frozenset()
+    assert built["antonym"].goal.success == "remains"
+    assert built["synonym"].describe()["candidates"]["lexicon"]["fingerprint"] == SYNONYMS.fingerprint()
+
+
+def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
+    loaded = []
+
+    class Tagger:
+        name = "stand-in"
+
+        def __call__(self, words):
+            return ["NN"] * len(words)
+
+    monkeypatch.setattr("hf_robust.words.nltk_tagger", lambda: loaded.append(1) or Tagger())
+    build_attacks(parse("--attacks", "synonym", "antonym"), SYNONYMS, ANTONYMS, ["0", "1"], ["sentence"])
+    assert loaded == []
+    loose = table({"good": ["fine"]}, "synonym")
+    loose.keeps_part_of_speech = False
+    built = build_attacks(parse("--attacks", "synonym"), loose, None, ["0", "1"], ["sentence"])
+    assert loaded == [1]
+    assert built["synonym"].describe()["constraints"][1]["tagger"] == "stand-in"
+    counted = parse("--attacks", "negation", "--negation_count", "official")
+    assert build_attacks(counted, None, None, ["0", "1"], ["sentence"])["negation"].candidates.official_count
+    with pytest.raises(ValueError, match="--pos_tagger nltk instead of none"):
+        build_attacks(parse("--attacks", "negation", "--pos_tagger", "none"), None, None, ["0"], ["sentence"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--attacks", "textfooler"], "must be among synonym, antonym, negation, got textfooler"),
+        (["--attacks", "synonym", "synonym"], "names an attack twice"),
+        (["--attack_backend", "textattack"], "not built yet; use native"),
+        (["--attack_query_budget", "0"], "--attack_query_budget must be at least 1"),
+        (["--attack_token_budget", "0"], "--attack_token_budget must be at least 1"),
+        (["--min_similarity", "1.2"], "--min_similarity must lie in"),
+    ],
+)
+def test_wrong_flags_are_one_sentence(flags, message):
+    with pytest.raises(ValueError, match=message):
+        parse(*flags)
+
+
+def test_where_antonyms_come_from():
+    assert AttackArguments().antonym_source() == "builtin"
+    assert AttackArguments(lexicon="wordnet").antonym_source() == "wordnet"
+    assert AttackArguments(lexicon="a.json", antonym_lexicon="b.json").antonym_source() == "b.json"
+    with pytest.raises(ValueError, match="--lexicon a.json has none; pass --antonym_lexicon"):
+        AttackArguments(lexicon="a.json").antonym_source()
+
+
+def test_BAT_10_skip_labels_go_by_name_never_by_position():
+    assert resolve_skip_labels(None, ["not_duplicate", "duplicate"]) == {0}
+    assert resolve_skip_labels(None, ["duplicate", "not_duplicate"]) == {1}
+    assert resolve_skip_labels(None, ["contradiction", "entailment", "Neutral"]) == {2}
+    assert resolve_skip_labels(None, ["not_equivalent", "equivalent"]) == {0}
+    assert resolve_skip_labels(None, ["negative", "positive"]) == frozenset()
+    assert resolve_skip_labels(["Positive"], ["negative", "positive"]) == {1}
+    assert resolve_skip_labels(["none"], ["neutral", "other"]) == frozenset()
+    assert resolve_skip_labels(["none"], ["none", "other"]) == {0}
+    with pytest.raises(ValueError, match="--skip_labels maybe is no label of this task; its labels are yes, no"):
+        resolve_skip_labels(["maybe", "no"], ["yes", "no"])
+
+
+def test_ATTACK_2_frozen_columns_go_by_name():
+    assert resolve_frozen_columns([], ["premise", "hypothesis"]) == frozenset()
+    assert resolve_frozen_columns(["hypothesis"], ["premise", "hypothesis"]) == {1}
+    with pytest.raises(ValueError, match="the text columns are premise, hypothesis"):
+        resolve_frozen_columns(["sentence"], ["premise", "hypothesis"])
+    with pytest.raises(ValueError, match="closes every text column"):
+        resolve_frozen_columns(["sentence"], ["sentence"])
+
+
+def test_every_attack_is_listed_described_and_documented():
+    assert list(ATTACKS) == ["synonym", "antonym", "negation"]
+    for name, recipe in ATTACKS.items():
+        assert recipe.__name__ == name and "Chen et al. 2022" in recipe.__doc__
+    for name in attacks.__all__:
+        assert getattr(attacks, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'textfooler'"):
+        _ = attacks.textfooler
+
+
+def test_the_list_of_attacks_is_cheap_to_import():
+    code = (
+        "import sys, hf_robust.attacks, hf_robust.words; print({'torch', 'nltk', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,134 @@
+"""Adding and removing "not" (methods.md 4.2), rule by rule."""
+
+import pytest
+from attack_parts import attack
+
+from hf_robust.attacks.negation_rules import CONTRACTIONS, Negations, add_not, remove_not
+from hf_robust.attacks.plans import make_plan
+from hf_robust.words import Text
+
+LEMMAS = {"went": "go", "goes": "go", "has": "have", "had": "have"}
+TAGS = {
+    "go": "VB",
+    "going": "VBG",
+    "gone": "VBN",
+    "went": "VBD",
+    "was": "VBD",
+    "is": "VBZ",
+    "goes": "VBZ",
+    "can": "MD",
+}
+TAGS |= {"are": "VBP", "am": "VBP", "run": "VBP", "do": "VB", "only": "RB", "it's": "PRP", "won't": "MD", "not": "RB"}
+
+
+class Tagger:
+    name = "table"
+
+    def __call__(self, words):
+        return [TAGS.get(word.lower(), "NN") for word in words]
+
+
+def lemma(word):
+    return LEMMAS.get(word, word)
+
+
+@pytest.mark.parametrize(
+    ("word", "tag", "new"),
+    [
+        ("i'm", "PRP", "i'm not"),
+        ("it's", "VBZ", "it's not"),
+        ("go", "VB", "not go"),
+        ("going", "VBG", "not going"),
+        ("gone", "VBN", "not gone"),
+        ("was", "VBD", "wasn't"),
+        ("were", "VBD", "weren't"),
+        ("did", "VBD", "didn't"),
+        ("went", "VBD", "didn't go"),
+        ("put", "VBD", None),
+        ("am", "VBP", "am not"),
+        ("are", "VBP", "aren't"),
+        ("do", "VBP", "don't"),
+        ("run", "VBP", "don't run"),
+        ("is", "VBZ", "isn't"),
+        ("goes", "VBZ", "doesn't go"),
+        ("has", "VBZ", "doesn't have"),
+        ("puts", "VBZ", None),
+        ("can", "MD", None),
+        ("dog", "NN", None),
+    ],
+)
+def test_add_not(word, tag, new):
+    assert add_not(word, tag, lemma) == new
+
+
+@pytest.mark.parametrize(
+    ("word", "following", "new"),
+    [("no", "dog", ""), ("not", "good", ""), ("not", "only", None), ("can't", "", "can"), ("won't", "", "will")]
+    + [("isn't", "", "is"), ("n't", "", ""), ("shan't", "", "shall"), ("note", "", None), ("nothing", "", None)],
+)
+def test_remove_not(word, following, new):
+    assert remove_not(word, following) == new
+
+
+def test_ATK_NEG_2_who_is_and_i_have_are_two_contractions():
+    assert {"who's", "i've"} <= CONTRACTIONS and "who'si've" not in CONTRACTIONS
+    assert len(CONTRACTIONS) == 38
+
+
+def negated(*columns, **options):
+    which = Negations(Tagger(), lemma, **options)
+    text = Text(columns)
+    return {
+        (text.replace({index: new}) if new else text.delete(index)).columns
+        for index, found in which.propose(text, range(len(text.words)))
+        for new in found
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("he went home.", {"he didn't go home."}),
+        ("Went home", {"Didn't go home"}),
+        ("IS it good", {"ISN'T it good"}),
+        ("It's no dog", {"It's not no dog", "It's dog"}),
+        ("he is not going", {"he is going"}),  # neither verb is free of a "not" beside it
+        ("it won't do", {"it will do"}),
+        ("not only dogs run", {"not only dogs don't run"}),
+        ("can go", {"can not go"}),  # ATK-NEG-3
+        ("dogs", set()),
+        ("", set()),
+    ],
+)
+def test_candidates_of_a_text(text, found):
+    assert negated(text) == {(one,) for one in found}
+
+
+def test_columns_are_tagged_and_looked_at_apart():
+    assert negated("he is", "not good") == {("he isn't", "not good"), ("he is", "good")}
+
+
+def test_ATK_NEG_1_official_count_rejects_what_shifts_later_words():
+    text = "it is good that he can't go"
+    aligned, official = negated(text), negated(text, official_count=True)
+    assert aligned - official == set()  # each of these stands in place
+    assert official == {("it isn't good that he can't go",), ("it is good that he can go",)}
+    text = "no dogs went far home"
+    assert negated(text) == {("dogs went far home",), ("no dogs didn't go far home",)}
+    assert negated(text, official_count=True) == set()
+    assert negated("they went", official_count=True) == {("they didn't go",)}  # a shift past the end is not seen
+
+
+def test_repeated_later_words_hide_a_shift_from_the_official_count():
+    assert negated("no no no", official_count=True) == {("no no",)}
+
+
+def test_the_recipe_names_its_parts_and_plans_every_candidate():
+    described = attack("negation").describe()
+    assert described["search"] == "once" and described["goal"] == {"name": "remain", "success": "remains"}
+    assert described["candidates"] == {
+        "name": "negations", "tagger": "table", "lemmatizer": "lemma", "official_count": False
+    }  # fmt: skip
+    assert make_plan(attack("negation"), ("the film was not good",)).swaps == ((3, ("",)),)
+    changed = attack("negation", negation_official_count=True)
+    assert changed.plan_fingerprint() != attack("negation").plan_fingerprint()

@@ -1,0 +1,186 @@
+"""Sentence similarity: the window, the reference, the encoder, and the choice among successes."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from attack_parts import attack, examples, victim
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import build_tokenizer
+from transformers import BertConfig, BertModel
+
+from hf_robust.attacks import Example, SentenceEncoder, attack_dataset, load_encoder
+from hf_robust.attacks.requests import Embed
+from hf_robust.attacks.search import _most_similar
+from hf_robust.attacks.similarity import SentenceSimilarity, window, window_parts
+from hf_robust.attacks.trial import Scored
+from hf_robust.words import Text
+
+
+class Letters:
+    """Counts letters: texts of the same letters are equal."""
+
+    name = "letters"
+
+    def __init__(self):
+        self.asked = []
+
+    def encode(self, sentences):
+        self.asked.append(list(sentences))
+        counts = np.array(
+            [[one.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz "] for one in sentences]
+        )
+        return (counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+
+    def fingerprint(self):
+        return "letters"
+
+
+def answered(steps, encoder):
+    """Run a generator of requests with the encoder alone."""
+    try:
+        request = next(steps)
+        while True:
+            assert isinstance(request, Embed)
+            request = steps.send(encoder.encode(request.sentences))
+    except StopIteration as end:
+        return end.value
+
+
+WORDS = [f"w{i}" for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("index", "size", "edges"),
+    [(0, 15, (0, 14)), (6, 15, (0, 14)), (7, 15, (0, 14)), (10, 15, (3, 17)), (12, 15, (5, 19)), (13, 15, (5, 19))]
+    + [(19, 15, (5, 19)), (3, 40, (0, 19)), (10, 4, (8, 11)), (19, 1, (19, 19))],
+)
+def test_window_edges_are_textattacks(index, size, edges):
+    assert window(Text((" ".join(WORDS),)), index, size) == edges
+
+
+@given(st.integers(1, 30), st.integers(1, 20), st.data())
+def test_window_holds_the_word_and_at_most_its_size(count, size, data):
+    index = data.draw(st.integers(0, count - 1))
+    first, last = window(Text((" ".join(["w"] * count),)), index, size)
+    assert 0 <= first <= index <= last < count
+    assert last - first + 1 <= size
+
+
+def test_window_parts_cross_the_columns():
+    text = Text(("A b, c.", "d (e) f!"))
+    assert window_parts(text, 3, None) == ("A b, c.\n", " (e) f!")
+    assert window_parts(text, 3, 3) == ("c.\n", " (e")
+    assert window_parts(text, 0, 3) == ("", " b, c")
+
+
+def test_the_reference_is_the_previous_or_the_original_text():
+    original = Text((" ".join(WORDS),))
+    current = original.replace({9: "zzz"})
+    encoder = Letters()
+    for reference, first in [("previous", "w4 w5 w6 w7 w8 zzz"), ("original", "w4 w5 w6 w7 w8 w9")]:
+        constraint = SentenceSimilarity(encoder, reference=reference, window_size=11, metric="cosine")
+        similarity = answered(constraint.of(original, current, 9, ["zzz", "w9"]), encoder)
+        assert encoder.asked[-1][0].startswith(first)
+        same = 0 if reference == "previous" else 1
+        assert similarity[same] == pytest.approx(1) and similarity[1 - same] < 0.999
+
+
+def test_angular_is_one_minus_the_angle_over_pi():
+    class Fixed(Letters):
+        def encode(self, sentences):
+            return np.array([[1, 0], [1, 0], [math.sqrt(0.5), math.sqrt(0.5)], [0, 1], [-1, 0]], dtype=np.float32)
+
+    text, encoder = Text(("a b",)), Fixed()
+    constraint = SentenceSimilarity(encoder, window_size=None)
+    assert answered(constraint.of(text, text, 0, list("wxyz")), encoder) == pytest.approx([1, 0.75, 0.5, 0], abs=1e-3)
+
+
+def test_short_texts_pass_unseen():
+    text, encoder = Text((" ".join(WORDS[:14]),)), Letters()
+    assert answered(SentenceSimilarity(encoder).of(text, text, 0, ["x", "y"]), encoder).tolist() == [1, 1]
+    assert encoder.asked == []
+    asked = SentenceSimilarity(encoder, skip_short=False).of(text, text, 0, ["x", "y"])
+    assert (answered(asked, encoder) < 1).all() and encoder.asked
+
+
+def test_of_the_leading_successes_the_most_similar_is_taken():
+    scores = np.array([0.9, 0.8, 0.95, 0.7, 0.6])
+    reached = np.array([True, True, True, False, True])
+    scored = Scored(np.zeros((5, 2)), scores, reached, [b""] * 5)
+    assert _most_similar(scored, np.array([0.5, 0.9, 0.6, 1.0, 1.0])) == 1
+    assert _most_similar(scored, np.array([0.5, 0.5, 0.5, 1.0, 1.0])) == 2  # the best of equals
+
+
+def test_every_text_on_the_way_is_similar_enough():
+    encoder, target = Letters(), victim()
+    rows = [
+        Example(e.idx, (e.texts[0] + " " + " and the very good film was cold" * 3,), 0) for e in examples(target, 30)
+    ]
+    labels = target.probabilities([row.texts for row in rows]).argmax(-1)
+    rows = [row._replace(label=int(label)) for row, label in zip(rows, labels, strict=True)]
+    free = attack_dataset(attack("synonym"), target, rows, progress=False)
+    bound = attack_dataset(attack("synonym", encoder=encoder, min_similarity=0.93), target, rows, progress=False)
+    assert sum(r.queries for r in bound) < sum(r.queries for r in free)
+    for record in bound:
+        current, original = Text(tuple(record.original)), Text(tuple(record.original))
+        constraint = SentenceSimilarity(encoder, minimum=0.93, reference="original")
+        for index, _, new in record.changed:
+            # Against the original, so looser than on the way where several words near each other changed.
+            similarity = answered(constraint.of(original, current, index, [new]), encoder)
+            assert similarity[0] >= 0.93
+    assert any(record.changed for record in bound)
+
+
+def test_encoder_is_masked_mean_pooling_at_unit_length(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = BertModel(BertConfig(vocab_size=64, max_position_embeddings=64, initializer_range=0.5, **sizes))
+    model.save_pretrained(tmp_path)
+    tokenizer = build_tokenizer()
+    tokenizer.save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path))
+    sentences = ["good film", "a very splendid picture and the music", "good film", "", "bad"]
+    found = encoder.encode(sentences)
+    for one, vector in zip(sentences, found, strict=True):
+        with torch.no_grad():
+            hidden = model.eval()(**tokenizer(one, return_tensors="pt")).last_hidden_state[0].mean(0)
+        assert vector == pytest.approx((hidden / hidden.norm()).numpy(), abs=1e-5)
+    assert np.array_equal(found[0], found[2])
+    assert encoder.name == str(tmp_path) and len(encoder.fingerprint()) == 16
+    assert encoder.encode([]).shape[0] == 0
+
+
+def test_encoder_remembers_what_it_has_seen(monkeypatch):
+    config = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = BertModel(BertConfig(vocab_size=64, **config))
+    batches = []
+    model.register_forward_pre_hook(lambda m, a, kwargs: batches.append(len(kwargs["input_ids"])), with_kwargs=True)
+    encoder = SentenceEncoder(model, build_tokenizer(), "tiny")
+    first = encoder.encode(["good", "bad"])
+    assert np.array_equal(encoder.encode(["bad", "film", "good"])[[2, 0]], first)
+    assert batches == [2, 1]
+    monkeypatch.setattr("hf_robust.attacks.encoder.REMEMBERED", 2)
+    encoder.encode(["cold", "warm", "plot"])
+    assert len(encoder._known) == 2
+
+
+def test_wrong_settings_are_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="angular, cosine, got 'l2'"):
+        SentenceSimilarity(Letters(), metric="l2")
+    with pytest.raises(ValueError, match="previous, original, got 'next'"):
+        SentenceSimilarity(Letters(), reference="next")
+    with pytest.raises(ValueError, match="--min_similarity"):
+        SentenceSimilarity(Letters(), minimum=1.5)
+    with pytest.raises(ValueError, match="--sentence_encoder .* cannot be loaded"):
+        load_encoder(str(tmp_path))
+
+
+def test_ATTACK_4_the_encoder_is_named_in_the_description():
+    which = attack("synonym", encoder=Letters())
+    assert which.describe()["similarity"]["encoder"] == "letters"
+    assert attack("synonym").describe()["similarity"] is None
+    assert which.fingerprint() != attack("synonym").fingerprint()
+    assert which.plan_fingerprint() == attack("synonym").plan_fingerprint()
