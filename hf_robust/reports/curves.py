@@ -1,7 +1,8 @@
 """Tradeoff curves: clean accuracy and the success rate of every attack per epoch (BAT, Chen et al. 2022, figures 3 and 6).
 
 Bands are 95 % Wilson intervals. One colour and marker per quantity, solid for the run, dashed for each baseline. Colours are
-those of Okabe and Ito (2008), which stay apart for colour-blind readers; the markers keep them apart in grey.
+those of Okabe and Ito (2008), which stay apart for colour-blind readers (grey for their yellow, which is faint on white); the
+markers keep them apart in print.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 CURVES_STEM = "tradeoff_curves"
 
 _ACCURACY_COLOUR = "#000000"
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 _DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 3)))
 _STYLE = {
@@ -62,8 +63,7 @@ def tradeoff_figure(run: Run, baselines: Sequence[Run] = ()) -> Figure:
         figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
         axes = figure.add_subplot()
         for index, each in enumerate([run, *baselines]):
-            dash = "-" if index == 0 else _DASHES[(index - 1) % len(_DASHES)]
-            _draw_run(axes, each, attacks, dash, faint=index > 0)
+            _draw_run(axes, each, attacks, _dash(index), faint=index > 0, offset=_offset(run, index))
         _label_axes(axes, [run, *baselines])
         _add_legends(figure, axes, run, baselines, attacks)
         figure.suptitle(_title(run), fontsize=10.5)
@@ -86,8 +86,8 @@ def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[P
     return paths
 
 
-def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bool) -> None:
-    epochs = [float(line["epoch"]) for line in run.history]
+def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bool, offset: float) -> None:
+    epochs = [float(line["epoch"]) + offset for line in run.history]
     accuracy = [float(line["accuracy"]) for line in run.history]
     bounds = [_accuracy_interval(value, run.eval_samples) for value in accuracy]
     _draw_series(axes, epochs, accuracy, bounds, _ACCURACY_COLOUR, "o", dash, faint)
@@ -147,8 +147,7 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
     if baselines:
         handles = [*quantities, Line2D([], [], linestyle="none", label=" ")]
         for index, name in enumerate(_run_names([run, *baselines])):
-            dash: Any = "-" if index == 0 else _DASHES[(index - 1) % len(_DASHES)]
-            handles.append(Line2D([], [], color="#555555", linestyle=dash, label=name))
+            handles.append(Line2D([], [], color="#555555", linestyle=_dash(index), label=name))
     if run.best_step is not None:
         kept = axes.axvline(
             float(run.published["epoch"]), color="#999999", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1
@@ -188,11 +187,22 @@ def _caption(run: Run, attacks: Sequence[str]) -> str:
         attacked = "attacks: " + ", ".join(f"{name} N = {int(n):,}" for name, n in counts.items() if math.isfinite(n))
     else:
         attacked = "number of attacked examples unknown"
-    clean = f"accuracy on N = {run.eval_samples:,}; " if run.eval_samples else ""
+    text = f"accuracy on N = {run.eval_samples:,}; {attacked}" if run.eval_samples else attacked
+    marks = "Bands" if len(run.history) > 1 else "Bars"
     return (
         "ASR: attack success rate among the examples that were classified correctly before the attack. "
-        f"Bands: 95 % Wilson intervals.\n{clean}{attacked}."
+        f"{marks}: 95% Wilson intervals.\n{text[0].upper()}{text[1:]}."
     )
+
+
+def _dash(index: int) -> Any:
+    """Line style of the index-th run: the first is drawn solid, the others dashed."""
+    return "-" if index == 0 else _DASHES[(index - 1) % len(_DASHES)]
+
+
+def _offset(run: Run, index: int) -> float:
+    """Runs of a single epoch stand beside each other, since their points would hide one another."""
+    return 0.0 if len(run.history) > 1 else 0.06 * index
 
 
 def _look(index: int) -> tuple[str, str]:

@@ -116,21 +116,20 @@ def test_of_the_leading_successes_the_most_similar_is_taken():
 
 def test_every_text_on_the_way_is_similar_enough():
     encoder, target = Letters(), victim()
-    rows = [
-        Example(e.idx, (e.texts[0] + " " + " and the very good film was cold" * 3,), 0) for e in examples(target, 30)
-    ]
+    long = " and the very good film was cold" * 3
+    rows = [Example(row.idx, (row.texts[0] + long,), 0) for row in examples(target, 30)]
     labels = target.probabilities([row.texts for row in rows]).argmax(-1)
     rows = [row._replace(label=int(label)) for row, label in zip(rows, labels, strict=True)]
     free = attack_dataset(attack("synonym"), target, rows, progress=False)
-    bound = attack_dataset(attack("synonym", encoder=encoder, min_similarity=0.93), target, rows, progress=False)
+    bound = attack_dataset(attack("synonym", encoder=encoder, min_similarity=0.95), target, rows, progress=False)
     assert sum(r.queries for r in bound) < sum(r.queries for r in free)
     for record in bound:
         current, original = Text(tuple(record.original)), Text(tuple(record.original))
-        constraint = SentenceSimilarity(encoder, minimum=0.93, reference="original")
+        constraint = SentenceSimilarity(encoder, minimum=0.95, reference="original")
         for index, _, new in record.changed:
             # Against the original, so looser than on the way where several words near each other changed.
             similarity = answered(constraint.of(original, current, index, [new]), encoder)
-            assert similarity[0] >= 0.93
+            assert similarity[0] >= 0.95
     assert any(record.changed for record in bound)
 
 

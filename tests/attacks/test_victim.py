@@ -10,6 +10,7 @@ from attack_parts import probabilities_of, saliency_of, texts, victim
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import KINDS, build_model, build_tokenizer
+from transformers import XLNetConfig, XLNetForSequenceClassification
 
 from hf_robust.attacks import Victim, weights_hash
 from hf_robust.attacks.batches import packed
@@ -17,17 +18,28 @@ from hf_robust.words import Text
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_probabilities_are_those_of_single_texts(kind, side):
+def test_probabilities_are_those_of_single_texts(kind):
     target = victim(build_model(kind, num_labels=3), token_budget=50)
-    target.tokenizer.padding_side = side
-    target = Victim(target.model, target.tokenizer, token_budget=50)
     for columns in (1, 2):
         found = texts(12, columns)
         probabilities = target.probabilities(found)
         assert probabilities.dtype == np.float64 and np.allclose(probabilities.sum(-1), 1)
         for one, row in zip(found, probabilities, strict=True):
             assert row == pytest.approx(probabilities_of(target, one), abs=1e-5)
+
+
+def test_left_padding_follows_the_tokenizer():
+    tokenizer = build_tokenizer()
+    tokenizer.padding_side = "left"
+    torch.manual_seed(0)
+    # XLNet reads its summary at the last place, so it is padded on the left.
+    sizes = {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 16, "initializer_range": 0.3, "dropout": 0.0}
+    model = XLNetForSequenceClassification(XLNetConfig(vocab_size=64, pad_token_id=0, **sizes))
+    target, found = Victim(model, tokenizer, token_budget=60), [Text(one) for one in texts(8)]
+    for text, row in zip(found, target.probabilities([text.columns for text in found]), strict=True):
+        assert row == pytest.approx(probabilities_of(target, text.columns), abs=1e-5)
+    for text, saliency in zip(found, target.saliency(found), strict=True):
+        assert saliency == pytest.approx(target.saliency([text])[0], rel=1e-3) and (saliency > 0).all()
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "distilbert"])
@@ -42,18 +54,6 @@ def test_saliency_of_words_beyond_the_truncation_is_zero():
     target = victim(max_length=5)
     (saliency,) = target.saliency([Text(("good film was warm and cold",))])
     assert (saliency[:3] > 0).all() and (saliency[3:] == 0).all()
-
-
-def test_left_padding_moves_the_gradients_along():
-    right, left = victim(), victim()
-    left.tokenizer.padding_side = "left"
-    left = Victim(build_model("distilbert"), left.tokenizer)
-    right = Victim(left.model, right.tokenizer)
-    short, long = Text(("good film",)), Text(("a very good film and a warm story",))
-    alone = [left.saliency([text])[0] for text in (short, long)]
-    for together in (right.saliency([short, long]), left.saliency([short, long])):
-        assert [len(one) for one in together] == [2, 8]
-    assert right.saliency([short, long])[0] == pytest.approx(alone[0], rel=1e-3)
 
 
 def test_train_mode_gives_eval_numbers_and_comes_back():

@@ -1,0 +1,81 @@
+"""The benchmark runner's bookkeeping and the verdicts on claims, on results that the test makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import claims, run
+from hf_robust.trainers import METHODS
+
+EXPERIMENTS = sorted((Path(run.ROOT) / "benchmarks" / "experiments").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_experiments_name_methods_and_flags_that_exist(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hf_robust.parsing import parse_arguments
+
+    monkeypatch.setattr(run, "packaged_model", lambda name: f"models/{name}")
+    jobs = list(run.jobs_of(path, Path("data")))
+    experiment = json.loads(path.read_text())
+    assert len(jobs) == len(experiment["seeds"]) * len(experiment["methods"])
+    assert [result.name.split("-seed")[0] for result, _ in jobs[: len(METHODS)]] == experiment["methods"][: len(METHODS)]
+    for _, arguments in jobs:
+        flags = Path(arguments["model_name_or_path"]).parts[0]
+        assert flags == "models" and "{" not in json.dumps({**arguments, "x": ""}).replace("{", "", 1)
+        assert parse_arguments(["--output_dir", "out", *_tokens(arguments)]).method.name == arguments["robust_method"]
+
+
+def _tokens(arguments: dict[str, Any]) -> list[str]:
+    tokens: list[str] = []
+    for key, value in arguments.items():
+        values = value if isinstance(value, list) else [value]
+        tokens += [f"--{key}", *map(str, values)]
+    return tokens
+
+
+def write_run(folder: Path, synonym: str, antonym: str, accuracy: float, further: float) -> None:
+    folder.mkdir(parents=True)
+    statuses = {
+        name: {str(i): letter for i, letter in enumerate(row)} for name, row in (("synonym", synonym), ("antonym", antonym))
+    }
+    (folder / "statuses.json").write_text(json.dumps(statuses))
+    (folder / "distances.json").write_text(
+        json.dumps({"texts": 500, "obstinate_further": further, "fickle": 0.1, "obstinate": 0.2})
+    )
+    (folder / "run_card.json").write_text(json.dumps({"data": {"eval_samples": 1000}}))
+    line = {"epoch": 1.0, "step": 1, "accuracy": accuracy, "attacks": {}}
+    (folder / "robustness_history.jsonl").write_text(json.dumps(line) + "\n")
+
+
+def test_verdicts(tmp_path: Path) -> None:
+    half, most, few = "sf" * 200, "sssf" * 100, "fffs" * 100
+    for method, (synonym, antonym, accuracy, further) in {
+        "normal": (half, half, 0.80, 0.4),
+        "safer": (few, most, 0.79, 0.3),
+        "bat_pairwise": (few, few, 0.80, 0.9),
+        "bat_triplet": (half, most, 0.70, 0.5),
+    }.items():
+        for seed in (1, 2):
+            write_run(tmp_path / f"{method}-seed{seed}", synonym, antonym, accuracy, further)
+    verdicts = {row["text"]: row["verdict"] for row in claims.check(tmp_path)}
+    assert verdicts["safer lowers synonym ASR"] == verdicts["safer raises antonym ASR"] == "holds"
+    assert verdicts["safer keeps accuracy within 1.6"] == "undecided"
+    assert verdicts["bat_pairwise lowers synonym ASR"] == verdicts["bat_pairwise lowers antonym ASR"] == "holds"
+    assert verdicts["bat_triplet lowers synonym ASR"] == "undecided"
+    assert verdicts["bat_triplet lowers antonym ASR"] == "does not hold"
+    assert verdicts["bat_pairwise: antonym view further than synonym view in most texts"] == "holds"
+    assert verdicts["bat_triplet: antonym view further than synonym view in most texts"] == "undecided"
+
+
+def test_differences_are_paired_by_example_and_leave_skipped_ones_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "normal-seed1", "ss--ff", "ssssss", 0.5, 0.5)
+    write_run(tmp_path / "safer-seed1", "sf--ff", "ffffff", 0.5, 0.5)
+    found = claims.asr_difference(tmp_path, "normal", "safer", "synonym")
+    assert found.value == pytest.approx(-25.0) and found.by_seed == pytest.approx([-25.0])
+    assert found.low <= found.value <= found.high <= 0
+    assert np.isnan(claims.outcomes(tmp_path, "normal", "synonym")[0, 2])
