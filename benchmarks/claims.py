@@ -51,15 +51,22 @@ def outcomes(experiment: Path, method: str, attack: str) -> np.ndarray[Any, Any]
     )
 
 
+def rates(seen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Success rate of each seed among the examples it attacked; nan where there are none."""
+    attacked = (~np.isnan(seen)).sum(axis=1)
+    return np.divide(np.nansum(seen, axis=1), attacked, out=np.full(len(seen), np.nan), where=attacked > 0)
+
+
 def asr_difference(experiment: Path, first: str, second: str, attack: str) -> Difference:
     base, other = outcomes(experiment, first, attack), outcomes(experiment, second, attack)
     seeds = min(len(base), len(other))
     base, other = base[:seeds], other[:seeds]
     rng = np.random.default_rng(0)
     draws = rng.integers(0, base.shape[1], size=(DRAWS, base.shape[1]))
-    means = [np.nanmean(other[:, draw], axis=1).mean() - np.nanmean(base[:, draw], axis=1).mean() for draw in draws]
-    by_seed = POINTS * (np.nanmean(other, axis=1) - np.nanmean(base, axis=1))
-    low, high = POINTS * np.percentile(means, [2.5, 97.5])
+    means = [(rates(other[:, draw]) - rates(base[:, draw])).mean() for draw in draws]
+    by_seed = POINTS * (rates(other) - rates(base))
+    # A draw in which a method attacked nothing has no rate.
+    low, high = POINTS * np.nanpercentile(means, [2.5, 97.5])
     return Difference(float(by_seed.mean()), float(low), float(high), by_seed.tolist())
 
 

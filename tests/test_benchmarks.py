@@ -77,5 +77,5 @@ def test_differences_are_paired_by_example_and_leave_skipped_ones_out(tmp_path: 
     write_run(tmp_path / "safer-seed1", "sf--ff", "ffffff", 0.5, 0.5)
     found = claims.asr_difference(tmp_path, "normal", "safer", "synonym")
     assert found.value == pytest.approx(-25.0) and found.by_seed == pytest.approx([-25.0])
-    assert found.low <= found.value <= found.high <= 0
+    assert found.low <= found.value <= found.high <= 0.0
     assert np.isnan(claims.outcomes(tmp_path, "normal", "synonym")[0, 2])
