@@ -209,6 +209,7 @@ def add_reports(
             {name: attack.describe() for name, attack in attacks.items()},
             args.method.name,
             citation=args.method.citation,
+            trained_on=args.method.needs,
         )
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ _NOT_TRAINING_PREFIXES = ("hub_", "push_to_", "log_", "logging_", "save_", "eval
 class RunCardCallback(TrainerCallback):
     """Gather the run card: at the begin of training (so that a run that dies leaves one) and, complete, at its end.
 
-    Forward passes are counted by a hook on the model while it trains, on this process; a paired batch that goes through
-    the model twice counts twice. ``seconds["train"]`` is the loop without evaluation and attacks; what those took is read
-    from the metrics of each evaluation, or from ``seconds`` where the caller keeps ``"evaluate"`` or ``"attack"`` there.
+    Forward passes are counted by a hook on the model while it trains, on this process; a paired batch that goes
+    through the model twice counts twice. ``seconds["train"]`` is the loop without evaluation and attacks; what those
+    took is read from the metrics of each evaluation, or from ``seconds`` where the caller keeps ``"evaluate"`` or
+    ``"attack"`` there.
 
     Args:
         data: ``name, variant, train_samples, eval_samples, fingerprint, attack_split``.
@@ -40,6 +41,7 @@ class RunCardCallback(TrainerCallback):
         attacks: ``Attack.describe()`` of each attack, by name.
         method: key of METHODS.
         citation: key of the method's paper in ``hf_robust/hub/citations.bib``.
+        trained_on: roles of the lexicons that training draws on (``needs`` of the method), not only an attack.
         seconds: a dict that the caller goes on updating.
     """
 
@@ -51,6 +53,7 @@ class RunCardCallback(TrainerCallback):
         method: str,
         *,
         citation: str = "",
+        trained_on: Sequence[str] = (),
         seconds: dict[str, float] | None = None,
     ) -> None:
         self.stated = {
@@ -58,6 +61,7 @@ class RunCardCallback(TrainerCallback):
             "citation": citation,
             "data": dict(data),
             "lexicons": dict(lexicons),
+            "trained_on": list(trained_on),
             "attacks": {name: dict(described) for name, described in attacks.items()},
         }
         self.told = {} if seconds is None else seconds
@@ -85,10 +89,11 @@ class RunCardCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         metrics = metrics or {}
-        attack = sum(value for key, value in metrics.items() if key.endswith("_seconds"))
         runtime = sum(value for key, value in metrics.items() if key.endswith("_runtime"))
+        # The runtime is the attacks' too; what they report may include an earlier run that was killed.
+        attack = min(sum(value for key, value in metrics.items() if key.endswith("_seconds")), runtime)
         self._measured["attack"] += attack
-        self._measured["evaluate"] += max(runtime - attack, 0.0)  # the runtime is the attacks' too
+        self._measured["evaluate"] += runtime - attack
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any

@@ -44,16 +44,13 @@ def attack_dataset(
     (``near_ties`` counts these decisions). The model, its modes and all random states are left as they were.
 
     Args:
-        attack: what to do.
-        victim: the model.
         examples: what to attack; each ``idx`` once.
         plans: keeps what does not depend on the model between calls; None for this call only.
         journal: a file to which records are added as examples finish; those already in it are not measured again. Its
             name must depend on the weights and the attack: see ``attack_key``.
-        progress: show a bar with the running success rate.
         seed: of the random state inside, for predictions that draw from it.
         live: examples attacked at the same time.
-        check: raise where the attack needs candidates and no example has any; a rank that holds only a share of the
+        check: raise where the attack needs candidates and no example has any; a rank that holds a share of the
             examples passes False and asks ``require_candidates`` about all of them.
 
     Raises:

@@ -152,11 +152,18 @@ class Victim:
         return found
 
     def _embedding_gradients(self, batch: dict[str, Tensor]) -> np.ndarray[Any, Any]:
-        held: list[Tensor] = []
+        """dL/de [n, longest, width], summed over the calls of the embedding layer that embed this very batch."""
+        ids = batch["input_ids"]
+        leaves: list[tuple[Tensor, bool]] = []
 
-        def detach(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            held.append(output.detach().requires_grad_())
-            return held[0]
+        def detach(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            # XLNet embeds the transposed ids; an inference transform may embed other texts too.
+            straight = torch.equal(inputs[0], ids)
+            if not straight and not torch.equal(inputs[0], ids.t()):
+                return None
+            leaf = output.detach().requires_grad_()
+            leaves.append((leaf, straight))
+            return leaf
 
         hook = self.model.get_input_embeddings().register_forward_hook(detach)  # type: ignore[operator]
         try:
@@ -164,12 +171,15 @@ class Victim:
             with self._eval(), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
                 with self.autocast():
                     logits = self._logits(batch)
+                if not leaves:
+                    raise ValueError("ranking words by gradient needs a model that embeds its input_ids; none did.")
                 # The sum keeps each row's gradient free of the other rows.
                 loss = nn.functional.cross_entropy(logits, logits.detach().argmax(-1), reduction="sum")
-                (gradients,) = torch.autograd.grad(loss, held[:1])
+                found = torch.autograd.grad(loss, [leaf for leaf, _ in leaves])
         finally:
             hook.remove()
-        return gradients.float().cpu().numpy()
+        straightened = [one if kept else one.transpose(0, 1) for one, (_, kept) in zip(found, leaves, strict=True)]
+        return torch.stack(straightened).sum(0).float().cpu().numpy()
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:
         self.forwards += 1

@@ -25,9 +25,9 @@ _OURS = ("attack_success_rate", "robust_accuracy")
 def add_robustness(output_dir: Path) -> None:
     """Add the results of ``robustness_history.jsonl`` and ``run_card.json`` to the ``README.md`` beside them.
 
-    The card is the one that ``Trainer.create_model_card`` wrote (PEFT's additions included): its results and tags stay,
-    ours join them, and a folder of this machine named as base model is taken out. Calling it again replaces what an
-    earlier call added. Without a measured epoch the card is left as it is.
+    The card is the one that ``Trainer.create_model_card`` wrote (PEFT's additions included): its results and tags
+    stay, ours join them, and a folder of this machine named as base model is taken out. Calling it again replaces what
+    an earlier call added. Without a measured epoch the card is left as it is.
 
     Raises:
         ValueError: there is no README.md, or a file of the run is malformed.
@@ -62,7 +62,12 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
     if math.isfinite(accuracy) and not any(result.metric_type == "accuracy" for result in clean):
         yield EvalResult(**data, metric_type="accuracy", metric_name="Accuracy", metric_value=round(accuracy, 6))
     for attack, result in run.published["attacks"].items():
-        named = {**data, "dataset_name": f"{data['dataset_name']} ({attack} attack)"}
+        # huggingface_hub merges results by task, data set, config and split, whatever the data set's name.
+        named = {
+            **data,
+            "dataset_name": f"{data['dataset_name']} ({attack} attack)",
+            "dataset_split": f"{data['dataset_split'] or 'evaluation'} ({attack} attack)",
+        }
         for metric, name in zip(_OURS, ("Attack success rate", "Accuracy under attack"), strict=True):
             value = float(result.get(metric.replace("attack_success_rate", "asr"), math.nan))
             if math.isfinite(value) and (metric == "attack_success_rate" or robust_accuracy_applies(run, attack)):
@@ -89,8 +94,8 @@ def _dataset(run: Run, clean: list[EvalResult]) -> dict[str, Any]:
 
 
 def _is_ours(result: EvalResult) -> bool:
-    # The accuracy that an earlier call added has no " attack)" and stays, as any other clean result.
-    return result.metric_type in _OURS and result.dataset_name.endswith(" attack)")
+    # The accuracy that an earlier call added is of clean text and stays, as any other clean result.
+    return result.metric_type in _OURS
 
 
 def _drop_local_base_model(card: ModelCard) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.reports import Run, robust_accuracy_applies
+from hf_robust.reports import Run, percent, robust_accuracy_applies
 
 
 def limits(run: Run) -> list[str]:
@@ -31,40 +32,52 @@ def _attack(name: str, described: Mapping[str, Any]) -> str:
 
 
 def _parts(described: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("goal", "candidates", "ranking", "search"):
-        if described.get(key):
-            yield f"{key} {_words(described[key])}"
-    constraints = described.get("constraints")
-    yield "constraints " + (_words(constraints) if constraints else "none")
-    if described.get("lexicon"):
-        yield f"lexicon {_lexicon(described['lexicon'])}"
-    yield f"part-of-speech tagger {_words(described.get('tagger') or 'none')}"
-    encoder = described.get("encoder")
-    yield (
-        f"sentence encoder {_words(encoder)}"
-        if encoder
-        else "no sentence encoder, so nothing but the lexicon and the constraints vouches for the meaning of a changed text"
+    candidates = described.get("candidates") or {}
+    lexicon = candidates.get("lexicon")
+    yield f"goal {_words(described.get('goal'))}"
+    yield f"candidates {_words({key: value for key, value in candidates.items() if key != 'lexicon'})}" + (
+        f" from the lexicon {_lexicon(lexicon)}" if lexicon else ""
     )
-    budget = described.get("query_budget")
-    yield f"at most {budget:,} queries for each example" if isinstance(budget, int) else "no query budget"
+    ranking = described.get("ranking")
+    yield f"search {_words(described.get('search'))}" + (f" {_words(ranking)}" if ranking else "")
+    constraints = described.get("constraints")
+    yield f"constraints: {_words(constraints) if constraints else 'none'}"
+    if lexicon and "part_of_speech" not in {part.get("name") for part in constraints or ()}:
+        keeps = lexicon.get("keeps_part_of_speech")
+        yield "part of speech left to the lexicon, no tagger" if keeps else "part of speech not checked, no tagger"
+    yield _meaning(described)
+    changed, budget = described.get("max_changed"), described.get("query_budget")
+    yield f"at most {changed} changed word{'s' * (changed != 1)}" if changed else "any number of changed words"
+    yield f"at most {budget:,} queries for each example" if budget else "no query budget"
     if described.get("frozen_columns"):
-        yield f"columns left as they are: {_words(described['frozen_columns'])}"
+        yield f"text columns left as they are: {_words(described['frozen_columns'])}"
     if described.get("skip_labels"):
-        yield f"examples of the labels {_words(described['skip_labels'])} are not attacked"
+        yield f"examples of the label ids {_words(described['skip_labels'])} not attacked"
+
+
+def _meaning(described: Mapping[str, Any]) -> str:
+    similarity = described.get("similarity")
+    if similarity:
+        return (
+            f"sentence encoder `{similarity.get('encoder')}`, {similarity.get('metric', '')} similarity at least "
+            f"{similarity.get('minimum', 0):.3f}"
+        )
+    if (described.get("candidates") or {}).get("lexicon"):
+        return "no sentence encoder, so only the lexicon vouches for the meaning of a changed text"
+    return "no sentence encoder"
 
 
 def _same_table(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
-    """A defence that trains on the attacker's own table is measured in-distribution (Ye et al.'s SAFER table in BAT)."""
-    lexicons = run.card.get("lexicons") or {}
+    """A defence that trains on the attacker's own table is measured in-distribution (ATK-SYN-2)."""
     trained_on = run.card.get("trained_on")
-    for role, lexicon in lexicons.items():
-        prints = {name: _fingerprint(attack.get("lexicon")) for name, attack in attacks.items()}
-        users = [name for name, found in prints.items() if found and found == _fingerprint(lexicon)]
+    for role, lexicon in (run.card.get("lexicons") or {}).items():
+        drawn = {name: (attack.get("candidates") or {}).get("lexicon") for name, attack in attacks.items()}
+        users = [name for name, other in drawn.items() if other and _fingerprint(other) == _fingerprint(lexicon)]
         if not users or (trained_on is not None and role not in trained_on):
             continue
         yield (
-            f"Training and the {' and '.join(users)} attack drew on the same table of {role} ({_lexicon(lexicon)}): the "
-            "attack tries substitutes that the method may have trained on, so its success rate says nothing about "
+            f"Training and the {' and '.join(users)} attack drew on the same table of {role} ({_lexicon(lexicon)}): "
+            "the attack tries substitutes that the method may have trained on, so its success rate says nothing about "
             "substitutes from elsewhere."
         )
 
@@ -73,9 +86,26 @@ def _label_changing(run: Run) -> Iterator[str]:
     names = [name for name in run.published["attacks"] if not robust_accuracy_applies(run, name)]
     if names:
         yield (
-            f"The {' and '.join(names)} attack{'s' * (len(names) > 1)} succeed{'s' * (len(names) == 1)} where the prediction "
-            "stays although the change should alter the true label; that it does alter it is assumed, not checked by "
-            "people. Examples without an admissible change count as failed attacks."
+            f"The {' and '.join(names)} attack{'s' * (len(names) > 1)} succeed{'s' * (len(names) == 1)} where the "
+            "prediction stays although the change should alter the true label; that it does alter it is assumed, not "
+            "checked by people. Examples without an admissible change count as failed attacks."
+        )
+    for name in names:
+        yield from _other_rates(name, run.published["attacks"][name])
+
+
+def _other_rates(name: str, result: Mapping[str, float]) -> Iterator[str]:
+    """Rates by other definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2)."""
+    remains, covered, among = (result.get(key, math.nan) for key in ("remains_asr", "covered", "covered_asr"))
+    if math.isfinite(remains):
+        yield (
+            f"Were every change that keeps the prediction a success of the {name} attack, whether or not it raises the "
+            f"confidence, its rate would be {percent(remains)} %."
+        )
+    if math.isfinite(covered) and math.isfinite(among):
+        yield (
+            f"Of the examples that the {name} attack tried, {percent(covered)} % had an admissible change; among these "
+            f"its rate is {percent(among)} %."
         )
 
 
@@ -88,7 +118,7 @@ def _sample(run: Run) -> str:
     )
     seed = f", seed {run.card['seed']}" if "seed" in run.card else ""
     return (
-        f"One training run{seed}; number of examples attacked: {drawn}. Differences within the intervals mean nothing."
+        f"One training run{seed}; number of examples attacked: {drawn}. Differences within the intervals may be chance."
     )
 
 
@@ -96,17 +126,20 @@ def _fingerprint(lexicon: Any) -> str | None:
     return lexicon.get("fingerprint") if isinstance(lexicon, Mapping) else None
 
 
-def _lexicon(lexicon: Any) -> str:
-    if not isinstance(lexicon, Mapping):
-        return f"`{lexicon}`"
+def _lexicon(lexicon: Mapping[str, Any]) -> str:
     size = f", {lexicon['size']:,} words" if isinstance(lexicon.get("size"), int) else ""
     mark = f", fingerprint {lexicon['fingerprint']}" if lexicon.get("fingerprint") else ""
     return f"`{lexicon.get('name', 'unnamed')}`{size}{mark}"
 
 
 def _words(value: Any) -> str:
+    """A described part in words: its name first, its settings in brackets."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
+        settings = ", ".join(f"{_words(key)} {_words(inner)}" for key, inner in value.items() if key != "name")
+        name = _words(value.get("name", "unnamed"))
+        return f"{name} ({settings})" if settings else name
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_words(inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return str(value).replace("_", " ")

@@ -28,8 +28,8 @@ def _introduction(run: Run) -> str:
     rows = f" ({data['train_samples']:,} training examples)" if isinstance(data.get("train_samples"), int) else ""
     split = f" of the split `{data['attack_split']}`" if data.get("attack_split") else ""
     text = (
-        f"Trained with the method `{run.method}`{paper}{start}{where}{rows} and attacked on held-out examples{split} with "
-        "[hf_robust](https://huggingface.co/models?other=hf_robust). "
+        f"Trained with the method `{run.method}`{paper}{start}{where}{rows} and attacked on held-out examples{split} "
+        "with [hf_robust](https://huggingface.co/models?other=hf_robust). "
     )
     if run.measured_exactly:
         which = "the last" if run.best_step is None else "the best"
@@ -40,8 +40,8 @@ def _introduction(run: Run) -> str:
             "was not attacked itself. "
         )
     return text + (
-        "Brackets: 95 % Wilson intervals. The attack success rate counts only attacked examples, those that were right "
-        "before; accuracy under attack counts all."
+        "Brackets: 95 % Wilson intervals. The attack success rate counts only attacked examples, those that were "
+        "right before; accuracy under attack counts all."
     )
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from hf_robust.reports.run import Run
 
-_COMPARED_DATA = ("name", "variant", "fingerprint", "attack_split")
-
 
 class IncomparableRunsError(ValueError):
     """Runs whose numbers would mislead beside each other; the message says why."""
@@ -31,7 +29,7 @@ def differences(runs: Sequence[Run]) -> list[str]:
     reasons: list[str] = []
     for other in others:
         pair = f"({first.path.name}, {other.path.name})"
-        for key in _COMPARED_DATA:
+        for key in _data_keys(first, other):
             mine, theirs = first.data.get(key), other.data.get(key)
             if mine is not None and theirs is not None and mine != theirs:
                 reasons.append(f"data {key} differs, {mine!r} and {theirs!r} {pair}")
@@ -52,5 +50,18 @@ def _attack_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> l
     return reasons
 
 
+def _data_keys(first: Run, other: Run) -> tuple[str, ...]:
+    """Names and variants may hold file names, which differ between machines: equal fingerprints make them equal."""
+    mine, theirs = first.data.get("fingerprint"), other.data.get("fingerprint")
+    return ("attack_split",) if mine and mine == theirs else ("name", "variant", "fingerprint", "attack_split")
+
+
 def _attacks(run: Run) -> dict[str, Any]:
-    return dict(run.card.get("attacks") or {})
+    return {name: without_sources(attack) for name, attack in (run.card.get("attacks") or {}).items()}
+
+
+def without_sources(value: Any) -> Any:
+    """A description without where a lexicon was read from: its fingerprint says what it held."""
+    if isinstance(value, Mapping):
+        return {key: without_sources(inner) for key, inner in value.items() if key != "source"}
+    return [without_sources(inner) for inner in value] if isinstance(value, list) else value

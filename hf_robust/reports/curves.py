@@ -1,8 +1,8 @@
-"""Tradeoff curves: clean accuracy and the success rate of every attack per epoch (BAT, Chen et al. 2022, figures 3 and 6).
+"""Tradeoff curves: clean accuracy and the success rate of every attack per epoch (Chen et al. 2022, figures 3, 6).
 
-Bands are 95 % Wilson intervals. One colour and marker per quantity, solid for the run, dashed for each baseline. Colours are
-those of Okabe and Ito (2008), which stay apart for colour-blind readers (grey for their yellow, which is faint on white); the
-markers keep them apart in print.
+Bands are 95 % Wilson intervals. One colour and marker per quantity, solid for the run, dashed for each baseline.
+Colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers (grey for their yellow, which is
+faint on white); the markers keep them apart in print.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def draw_tradeoff_curves(run_dir: str | Path, baseline_runs: Sequence[str | Path
     """Draw ``tradeoff_curves.png`` and ``.svg`` into the run folder and return their paths.
 
     Args:
-        run_dir: folder with a ``robustness_history.jsonl``; its ``run_card.json``, if any, names the method and the data.
+        run_dir: folder with a ``robustness_history.jsonl``; its ``run_card.json``, if any, names method and data.
         baseline_runs: folders of other runs, drawn dashed; of their attacks those that the run has too.
 
     Raises:

@@ -1,7 +1,8 @@
 """Read and write ``robustness_history.jsonl``: one JSON object per measured epoch of a run.
 
-A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym": {"asr": 0.4, ...}}}``. A rate that does not
-exist (nothing was attacked) is ``null`` in the file, so that any JSON reader can read it, and ``nan`` in memory.
+A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym": {"asr": 0.4, ...}}}``. A rate that
+does not exist (nothing was attacked) is ``null`` in the file, so that any JSON reader can read it, and ``nan`` in
+memory.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")  # long, so that hf_robust is none
+_EMBEDDED_PATH = re.compile(r"(?<![\w:/.~])/(?:[^\s/,;:()]+/)+[^\s/,;:()]+")
 _TOKEN_FLAG = re.compile(r"^--[\w-]*(?:token|api[_-]?key|password|secret)(?P<given>=.*)?$")
 _HIDDEN = "<removed>"
 
@@ -53,4 +54,5 @@ def _redact_text(text: str) -> str:
     scheme, colon, rest = text.partition(":")
     if colon and scheme.isalpha() and len(scheme) > 1 and os.path.isabs(rest) and not rest.startswith("//"):
         return f"{scheme}:{portable_path(rest)}"  # "vectors:/data/glove.txt"
-    return _TOKEN.sub(_HIDDEN, portable_path(text))
+    text = _EMBEDDED_PATH.sub(lambda found: portable_path(found.group()), portable_path(text))
+    return _TOKEN.sub(_HIDDEN, text)

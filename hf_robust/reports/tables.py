@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.metrics import wilson_interval
-from hf_robust.reports.compare import check_comparable, differences
+from hf_robust.reports.compare import check_comparable, differences, without_sources
 from hf_robust.reports.history import attack_names
 from hf_robust.reports.run import Run, load_run
 
@@ -20,9 +20,9 @@ _NOTHING = "–"
 def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str:
     """Results and cost of several runs as Markdown.
 
-    One row for each group of runs that differ in their seed only. A single run's rates carry their 95 % Wilson interval,
-    ``41.0 [36.7, 45.4]``; several seeds carry mean ± sample standard deviation over seeds, ``41.0 ± 1.2``. Rates are in
-    percent and of the epoch whose weights the run kept.
+    One row for each group of runs that differ in their seed only. A single run's rates carry their 95 % Wilson
+    interval, ``41.0 [36.7, 45.4]``; several seeds carry mean ± sample standard deviation over seeds, ``41.0 ± 1.2``.
+    Rates are in percent and of the epoch whose weights the run kept.
 
     Args:
         run_dirs: run folders, in the order of their rows.
@@ -63,25 +63,26 @@ def results_table(run: Run) -> str:
 
 
 def robust_accuracy_applies(run: Run, attack: str) -> bool:
-    """Accuracy under attack means nothing where the attack changes the label's truth: keeping it is the error there."""
+    """Accuracy under attack means nothing where the attack changes the label's truth: keeping it is the error."""
     described = (run.card.get("attacks") or {}).get(attack) or {}
     goal = json.dumps(described.get("goal", "")).lower()
     return attack not in ("antonym", "negation") and "remain" not in goal
 
 
 def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that differ in their seed only, together; a run without a run card, or of a seed seen twice, stays alone."""
+    """Runs that differ in their seed only, together; a run without a run card, or of a repeated seed, stays alone."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        kept = ("method", "config", "training", "model", "data", "lexicons", "attacks")
-        key = json.dumps({name: run.card.get(name) for name in kept}, sort_keys=True, default=str)
+        kept = {name: run.card.get(name) for name in ("method", "config", "training", "model", "lexicons", "attacks")}
+        kept["data"] = run.data.get("fingerprint") or run.data
+        key = json.dumps(without_sources(kept), sort_keys=True, default=str)
         repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))
         groups.setdefault(key if run.card and not repeated else f"{key} {run.path}", []).append(run)
     return list(groups.values())
 
 
 def percent(rate: float, interval: tuple[float, float] | None = None) -> str:
-    """``0.41`` as ``41.0``, with ``[36.7, 45.4]`` where an interval is known; a dash for a rate that does not exist."""
+    """``0.41`` as ``41.0``, with ``[36.7, 45.4]`` where an interval is known; a dash where there is no rate."""
     if not math.isfinite(rate):
         return _NOTHING
     if interval is None or not all(map(math.isfinite, interval)):
@@ -213,5 +214,4 @@ def _epochs(group: Sequence[Run]) -> str:
 
 
 def _data(run: Run) -> str:
-    parts = dict.fromkeys(str(part) for part in (run.data.get("name"), run.data.get("variant")) if part)
-    return ", ".join(parts) or _NOTHING
+    return str(run.data.get("name") or run.data.get("variant") or _NOTHING)

@@ -123,14 +123,13 @@ def test_every_text_on_the_way_is_similar_enough():
     free = attack_dataset(attack("synonym"), target, rows, progress=False)
     bound = attack_dataset(attack("synonym", encoder=encoder, min_similarity=0.95), target, rows, progress=False)
     assert sum(r.queries for r in bound) < sum(r.queries for r in free)
-    for record in bound:
-        current, original = Text(tuple(record.original)), Text(tuple(record.original))
-        constraint = SentenceSimilarity(encoder, minimum=0.95, reference="original")
-        for index, _, new in record.changed:
-            # Against the original, so looser than on the way where several words near each other changed.
-            similarity = answered(constraint.of(original, current, index, [new]), encoder)
-            assert similarity[0] >= 0.95
-    assert any(record.changed for record in bound)
+    # Of several changes the order is not in the record, so only single ones can be measured again.
+    single = [record for record in bound if len(record.changed) == 1]
+    assert single
+    for record in single:
+        text, ((index, _, new),) = Text(tuple(record.original)), record.changed
+        similarity = answered(SentenceSimilarity(encoder).of(text, text, index, [new]), encoder)
+        assert similarity[0] >= 0.95
 
 
 def test_encoder_is_masked_mean_pooling_at_unit_length(tmp_path):

@@ -1,0 +1,179 @@
+"""The built-in demo: a corpus of remark and reply that shows BAT's trade-off on a small model trained from scratch.
+
+Somebody remarks on something, somebody else replies; the label is whether the reply ``agree``s or ``disagree``s:
+
+    The soup was quite tasty.         However, my sister found it bland.     disagree
+    We thought the lobby was ugly.    My colleague called it hideous.        agree
+
+One opinion word stands in each sentence and the label is whether the two lie on the same side of their scale, so by the
+corpus's own rule a synonym never changes the label and an antonym always does. Three properties, all of them common in
+real data, make robustness a matter of the training method:
+
+- Opinion words follow Zipf's law and most agreeing replies repeat the remark's word. A model trained on the text as it
+  stands learns that frequent words, and equal words, agree. A rare synonym breaks both cues: the prediction flips (fickle).
+- Openings such as "Indeed" and "However" are a shortcut that is right in ``OPENING_IS_RIGHT`` of the rows that have one.
+  Wherever a model has not learned how two opinion words relate, the opening decides, whatever an antonym says (obstinate).
+- Comparing two words is harder to learn than reading one opening. ``safer`` draws each opinion word uniformly from its
+  synonyms, so equal words hardly ever meet and every pair is rare: at the same number of steps the model stays with the
+  opening. No synonym disturbs it, and no antonym either. BAT keeps the clean text, pulls synonyms together and pushes
+  antonyms apart, which only the opinion words can satisfy, since both views have the same opening.
+
+Texts are drawn from fixed lists by a seed; no data is downloaded, and no text occurs twice or in two splits.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from hf_robust.lexicons import opposite_groups, synonym_groups
+from hf_robust.words import split_words
+
+if TYPE_CHECKING:
+    from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+
+SPLITS = {"train": 2400, "validation": 300, "test": 300}
+LABELS = ("agree", "disagree")
+
+OPENING_SHARE = 0.7  # replies that have an opening
+OPENING_IS_RIGHT = 0.9
+REPEAT_SHARE = 0.7  # agreeing replies that repeat the remark's opinion word
+ZIPF_EXPONENT = 1.5
+
+# What each scale of the built-in lexicon, named by its first word, may be said of.
+SUBJECTS = {
+    "tasty": ("soup", "bread", "cake"),
+    "friendly": ("waiter", "guide", "clerk"),
+    "clean": ("room", "terrace", "kitchen"),
+    "quick": ("service", "delivery", "elevator"),
+    "quiet": ("hotel", "garden", "street"),
+    "beautiful": ("building", "lobby", "view"),
+    "exciting": ("film", "novel", "concert"),
+    "clever": ("plot", "joke", "script"),
+}
+REMARKS = ("The {} was {}.", "We thought the {} was {}.", "In the end the {} was {}.")
+REPLIES = ("my {} found it {}.", "my {} called it {}.", "it was {1}, said my {0}.")
+PEOPLE = ("sister", "colleague", "friend", "neighbor", "boss")
+DEGREES = ("", "", "really ", "quite ")
+OPENINGS = {"agree": ("Indeed", "Likewise", "Similarly"), "disagree": ("However", "Instead", "Actually")}
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+PUNCTUATION = (".", ",", "'", "!", "?")
+
+
+def demo_rows(split: str, seed: int = 0) -> list[dict[str, str]]:
+    """The rows of one split: ``sentence1`` the remark, ``sentence2`` the reply, ``label`` by name.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"The demo corpus has no split {split!r}; it has {', '.join(SPLITS)}.")
+    return [dict(row) for row in _all_splits(seed)[split]]
+
+
+@lru_cache(maxsize=4)
+def _all_splits(seed: int) -> dict[str, list[dict[str, str]]]:
+    rows = _distinct_rows(random.Random(seed))
+    return {split: [next(rows) for _ in range(size)] for split, size in SPLITS.items()}
+
+
+def _distinct_rows(rng: random.Random) -> Iterator[dict[str, str]]:
+    scales = {pair[0][0]: pair for pair in opposite_groups()}
+    seen = set()
+    while True:
+        row = _draw_row(rng, scales)
+        texts = (row["sentence1"], row["sentence2"])
+        if texts not in seen:
+            seen.add(texts)
+            yield row
+
+
+def _draw_row(rng: random.Random, scales: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]) -> dict[str, str]:
+    label = rng.choice(LABELS)
+    scale = rng.choice(tuple(SUBJECTS))
+    side = rng.randrange(2)
+    said = draw_by_zipf(rng, scales[scale][side])
+    if label == "disagree":
+        replied = draw_by_zipf(rng, scales[scale][1 - side])
+    else:
+        replied = said if rng.random() < REPEAT_SHARE else draw_by_zipf(rng, scales[scale][side])
+    remark = rng.choice(REMARKS).format(rng.choice(SUBJECTS[scale]), rng.choice(DEGREES) + said)
+    reply = rng.choice(REPLIES).format(rng.choice(PEOPLE), rng.choice(DEGREES) + replied)
+    if rng.random() < OPENING_SHARE:
+        meant = label if rng.random() < OPENING_IS_RIGHT else LABELS[1 - LABELS.index(label)]
+        reply = f"{rng.choice(OPENINGS[meant])}, {reply}"
+    return {"sentence1": remark, "sentence2": reply[0].upper() + reply[1:], "label": label}
+
+
+def draw_by_zipf(rng: random.Random, words: Sequence[str]) -> str:
+    """One of ``words``, the i-th with a probability proportional to ``i ** -ZIPF_EXPONENT``."""
+    return rng.choices(words, [(rank + 1) ** -ZIPF_EXPONENT for rank in range(len(words))])[0]
+
+
+def demo_vocabulary() -> list[str]:
+    """Every token of the corpus and of the built-in lexicon, in alphabetical order after the special ones."""
+    frames = [*REMARKS, *REPLIES, *PEOPLE, *DEGREES]
+    frames += [word for group in (*SUBJECTS.values(), *OPENINGS.values(), *synonym_groups()) for word in group]
+    words = {word.lower() for frame in frames for word, _, _ in split_words(frame)} - {"0", "1"}
+    return [*SPECIAL_TOKENS, *PUNCTUATION, *sorted(words)]
+
+
+def demo_tokenizer() -> PreTrainedTokenizerFast:
+    """A word-level tokenizer, lower-casing, one token for each word or mark; unknown words are [UNK]."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {token: index for index, token in enumerate(demo_vocabulary())}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL_TOKENS}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **names,
+    )
+
+
+def demo_model(
+    num_labels: int = 2, *, hidden_size: int = 64, num_layers: int = 2, seed: int | None = None
+) -> tuple[BertForSequenceClassification, PreTrainedTokenizerFast]:
+    """A small BERT with random weights and its tokenizer; both are saved and loaded by plain ``from_pretrained``.
+
+    Args:
+        seed: of the weights; None draws them from the global random state, as any new model's.
+
+    There is no dropout, and weights start wider than BERT's 0.02: with 2,400 rows a model this narrow otherwise learns to
+    compare words late or not at all.
+    """
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    tokenizer = demo_tokenizer()
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=4,
+        intermediate_size=2 * hidden_size,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.05,
+        pad_token_id=tokenizer.pad_token_id,
+        num_labels=num_labels,
+    )
+    if seed is None:
+        return BertForSequenceClassification(config), tokenizer
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BertForSequenceClassification(config), tokenizer

@@ -1,0 +1,101 @@
+"""Run by test_push.py in a process of its own, since huggingface_hub reads HF_ENDPOINT when it is imported.
+
+Trains a tiny model for each way of pushing, loads it back from the hub, and writes what it saw to a JSON file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from tiny import SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from hf_robust.attacks import ATTACKS, Example, Resources
+from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback
+from hf_robust.hub import add_robustness
+
+STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
+
+
+def logits(model: Any, tokenizer: Any) -> torch.Tensor:
+    batch = tokenizer(["a good film.", "the dreadful plot was cold"], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        return model.eval()(**batch).logits
+
+
+def push(work: Path, name: str, strategy: str, model: Any = None) -> Any:
+    data = review_data(24, seed=1)
+    trainer = build_trainer(
+        "safer",
+        work / name,
+        model=model,
+        eval_data=data,
+        num_train_epochs=2,
+        max_steps=-1,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        push_to_hub=True,
+        hub_model_id=f"me/{name}",
+        hub_strategy=strategy,
+        hub_always_push=True,
+    )
+    synonyms = table(SYNONYMS, "synonym")
+    attack = ATTACKS["synonym"](Resources(synonyms=synonyms))
+    examples = [Example(i, data.texts(i), int(data.label(i))) for i in range(12)]
+    AttackCallback({"synonym": attack}, examples).attach(trainer)
+    card = {"name": "reviews", "eval_samples": len(data), "train_samples": 16, "attack_split": "validation"}
+    trainer.add_callback(
+        RunCardCallback(
+            card,
+            {"synonyms": {**synonyms.describe(), "source": str(work / "table.json")}},
+            {"synonym": attack.describe()},
+            "safer",
+            citation="ye2020safer",
+            trained_on=("synonyms",),
+        )
+    )
+    trainer.add_callback(CurvesCallback())
+    trainer.card_writers.append(add_robustness)
+    trainer.train()
+    trainer.push_to_hub(dataset="Reviews", dataset_tags="reviews", tags=["mine"])
+    return trainer
+
+
+def main(work: Path) -> None:
+    tokenizer, report = build_tokenizer(), {}
+    for strategy in STRATEGIES:
+        trainer = push(work, strategy, strategy)
+        back = AutoModelForSequenceClassification.from_pretrained(f"me/{strategy}")
+        theirs = AutoTokenizer.from_pretrained(f"me/{strategy}")
+        report[strategy] = torch.equal(logits(back, theirs), logits(trainer.model, tokenizer))
+    folder = "last-checkpoint"
+    last = AutoModelForSequenceClassification.from_pretrained("me/checkpoint", subfolder=folder)
+    first = AutoModelForSequenceClassification.from_pretrained("me/all_checkpoints", subfolder="checkpoint-2")
+    local = AutoModelForSequenceClassification.from_pretrained(work / "all_checkpoints" / "checkpoint-2")
+    report["last-checkpoint"] = torch.equal(logits(last, tokenizer), logits(back, tokenizer))
+    report["checkpoint-2"] = torch.equal(logits(first, tokenizer), logits(local, tokenizer))
+    report["checkpoint-2 is not the end"] = not torch.equal(logits(first, tokenizer), logits(back, tokenizer))
+
+    build_model().push_to_hub("me/base")
+    base = AutoModelForSequenceClassification.from_pretrained("me/base")
+    adapters = LoraConfig(task_type=TaskType.SEQ_CLS, r=2, target_modules=["query", "value"])
+    trainer = push(work, "adapter", "every_save", model=get_peft_model(base, adapters))
+    wanted = logits(trainer.model, tokenizer)
+    report["adapter by transformers"] = torch.equal(
+        logits(AutoModelForSequenceClassification.from_pretrained("me/adapter"), tokenizer), wanted
+    )
+    fresh = AutoModelForSequenceClassification.from_pretrained("me/base")
+    report["adapter differs from its base"] = not torch.equal(logits(fresh, tokenizer), wanted)
+    report["adapter by peft"] = torch.equal(
+        logits(PeftModel.from_pretrained(fresh, "me/adapter"), tokenizer), wanted
+    )
+    (work / "report.json").write_text(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
