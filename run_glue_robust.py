@@ -30,7 +30,7 @@ from hf_robust.data.load import load_corpus
 from hf_robust.data.sources import HubAccess
 from hf_robust.data.splits import Splits, describe_data, find_labels, log_samples
 from hf_robust.hub import add_robustness
-from hf_robust.lexicons import Lexicon, load_lexicon
+from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.parsing import Arguments, parse_arguments
 from hf_robust.trainers import RobustTrainer
@@ -88,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # Model card, or the whole model, to the Hub
     finish(trainer, model_args.model_name_or_path, data_args.task_name)
+
+    # Leave the process group in an orderly way: a rank that exits first can take the others down with it.
+    trainer.accelerator.end_training()
 
 
 def set_up_logging(training_args: Any) -> None:
@@ -299,9 +302,6 @@ def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
         trainer.push_to_hub(**kwargs)
     else:
         trainer.create_model_card(**kwargs)
-
-    # Leave the process group in an orderly way: a rank that exits first can take the others down with it.
-    trainer.accelerator.end_training()
 
 
 def _mp_fn(index: int) -> None:

@@ -1,0 +1,131 @@
+"""The run card: counted forwards, times, configuration, and nothing private."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import build_model, build_tokenizer, build_trainer, review_data
+from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+
+from hf_robust.callbacks import RunCardCallback
+from hf_robust.trainers import METHODS
+
+DATA = {"name": "reviews", "variant": "train: /srv/private/train.jsonl (9 rows)", "fingerprint": "f"}
+
+
+def card_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "run_card.json").read_text())
+
+
+def run(folder: Path, method: str = "normal", callback: RunCardCallback | None = None, **options: Any) -> Any:
+    callback = callback or RunCardCallback(DATA, {}, {}, method, citation=METHODS[method].citation)
+    trainer = build_trainer(method, folder, callbacks=[callback], **options)
+    trainer.train()
+    return trainer
+
+
+def test_card_has_what_the_design_lists(tmp_path: Path) -> None:
+    described = {"synonym": {"name": "synonym", "goal": {"name": "misclassify"}}}
+    lexicons = {"synonyms": {"name": "t", "fingerprint": "x"}}
+    callback = RunCardCallback(DATA, lexicons, described, "safer", citation="ye2020safer", trained_on=("synonyms",))
+    run(tmp_path, "safer", callback, seed=3)
+    card = card_of(tmp_path)
+    assert (card["method"], card["seed"], card["citation"]) == ("safer", 3, "ye2020safer")
+    assert (card["attacks"], card["lexicons"], card["trained_on"]) == (described, lexicons, ["synonyms"])
+    assert card["config"]["robust_method"] == "safer" and "learning_rate" not in card["config"]
+    assert card["training"] == {
+        "learning_rate": 0.1,
+        "lr_scheduler_type": "constant",
+        "max_steps": 3,
+        "optim": "sgd",
+        "use_cpu": True,
+    }
+    assert {"torch", "transformers", "python"} <= set(card["versions"])
+    assert card["hardware"]["device"] == "cpu" and card["hardware"]["cpu_count"] >= 1
+    assert set(card["seconds"]) == {"train", "evaluate", "attack", "total"}
+
+
+@pytest.mark.parametrize(("method", "per_step"), [("normal", 1), ("bat_triplet", 3)])
+def test_forwards_are_counted_in_training_only(tmp_path: Path, method: str, per_step: int) -> None:
+    trainer = run(tmp_path, method, eval_data=review_data(8), eval_strategy="steps", eval_steps=1, max_steps=4)
+    assert card_of(tmp_path)["forwards"] == {"train": 4 * per_step, "per_step": per_step}
+    assert not trainer.model._forward_pre_hooks
+
+
+def test_forwards_per_step_after_resuming(tmp_path: Path) -> None:
+    run(tmp_path, max_steps=2, save_strategy="steps", save_steps=2)
+    callback = RunCardCallback(DATA, {}, {}, "normal")
+    trainer = build_trainer("normal", tmp_path, callbacks=[callback], max_steps=5)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert card_of(tmp_path)["forwards"] == {"train": 3, "per_step": 1.0}
+
+
+def test_seconds_add_up_and_take_what_they_are_told(tmp_path: Path) -> None:
+    told = {"attack": 0.25}
+    callback = RunCardCallback(DATA, {}, {}, "normal", seconds=told)
+    trainer = build_trainer("normal", tmp_path, callbacks=[callback])
+    callback.on_train_begin(trainer.args, trainer.state, trainer.control, model=trainer.model)
+    metrics = {"eval_runtime": 5.0, "eval_synonym_seconds": 3.0, "eval_loss": 9.0}
+    callback.on_evaluate(trainer.args, trainer.state, trainer.control, metrics=metrics)
+    callback._began -= 10
+    callback.on_train_end(trainer.args, trainer.state, trainer.control, model=trainer.model)
+    seconds = card_of(tmp_path)["seconds"]
+    assert seconds["attack"] == 0.25 and seconds["evaluate"] == 2.0
+    assert seconds["train"] == pytest.approx(seconds["total"] - 2.25, abs=0.01) and seconds["total"] >= 10
+
+
+def test_attack_seconds_of_an_earlier_run_are_not_this_runs(tmp_path: Path) -> None:
+    callback = RunCardCallback(DATA, {}, {}, "normal")
+    trainer = build_trainer("normal", tmp_path, callbacks=[callback])
+    callback.on_train_begin(trainer.args, trainer.state, trainer.control, model=trainer.model)
+    metrics = {"eval_runtime": 1.0, "eval_synonym_seconds": 300.0}
+    callback.on_evaluate(trainer.args, trainer.state, trainer.control, metrics=metrics)
+    callback.on_train_end(trainer.args, trainer.state, trainer.control, model=trainer.model)
+    assert card_of(tmp_path)["seconds"]["attack"] == 1.0
+
+
+def test_a_run_that_dies_leaves_a_card(tmp_path: Path) -> None:
+    class Dies(TrainerCallback):
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("power cut")
+
+    trainer = build_trainer("normal", tmp_path, callbacks=[RunCardCallback(DATA, {}, {}, "normal"), Dies()])
+    with pytest.raises(RuntimeError, match="power cut"):
+        trainer.train()
+    assert card_of(tmp_path)["method"] == "normal"
+
+
+def test_best_step_is_noted(tmp_path: Path) -> None:
+    options = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    run(tmp_path, eval_data=review_data(8), load_best_model_at_end=True, **options)
+    card = card_of(tmp_path)
+    assert card["load_best_model_at_end"] is True and card["best_step"] in (1, 2, 3)
+
+
+def test_nothing_private_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "hf_" + "Z" * 34
+    monkeypatch.setattr(sys, "argv", ["/srv/private/run.py", "--hub_token", token, "--train_file", "/srv/private/t.csv"])
+    run(tmp_path, hub_token=token)
+    text = (tmp_path / "run_card.json").read_text()
+    assert token not in text and "/srv/private" not in text
+    assert card_of(tmp_path)["command"] == ["run.py", "--train_file", "t.csv"]
+    assert card_of(tmp_path)["data"]["variant"] == "train: train.jsonl (9 rows)"
+
+
+def test_stock_trainer_works_too(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer()
+    options = {"max_steps": 2, "report_to": "none", "use_cpu": True, "save_strategy": "no", "disable_tqdm": True}
+    Trainer(
+        model=build_model(),
+        args=TrainingArguments(output_dir=str(tmp_path), **options),
+        train_dataset=review_data(8),
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=[RunCardCallback(DATA, {}, {}, "stock")],
+    ).train()
+    card = card_of(tmp_path)
+    assert card["config"] == {} and card["forwards"]["train"] == 2

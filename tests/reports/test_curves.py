@@ -1,0 +1,104 @@
+"""The picture: real files, with what should be in them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+from run_folders import attack_line, make_run
+
+from hf_robust.reports import draw_tradeoff_curves, load_run, tradeoff_figure, write_history_line
+from hf_robust.reports.curves import _COLOURS
+
+ORANGE, BLUE = _COLOURS[:2]
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def share_of(colour: str, picture: np.ndarray) -> float:
+    wanted = np.array([round(255 * part) for part in to_rgb(colour)])
+    return float((np.abs(picture - wanted).sum(-1) <= 12).mean())
+
+
+def test_png_holds_each_series_in_its_colour(tmp_path: Path) -> None:
+    png, svg = draw_tradeoff_curves(make_run(tmp_path, [(40, 40), (30, 51)], [(20, 60), (22, 59)]))
+    assert (png.name, svg.name) == ("tradeoff_curves.png", "tradeoff_curves.svg")
+    picture = pixels(png)
+    assert picture.shape == (800, 1360, 3)
+    assert share_of("#FFFFFF", picture) > 0.5  # not full of ink, and not blank:
+    for colour in ("#000000", ORANGE, BLUE):
+        assert share_of(colour, picture) > 0.0005, colour
+    assert share_of(_COLOURS[2], picture) == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("_")) == []
+
+
+def test_svg_has_readable_labels_and_n(tmp_path: Path) -> None:
+    baseline = make_run(tmp_path / "base", [(60, 20)], method="safer")
+    run = make_run(tmp_path / "run", [(40, 40), (30, 51)], [(20, 60), (22, 59)], method="bat_triplet", best_step=100)
+    text = draw_tradeoff_curves(run, [baseline])[1].read_text()
+    for label in ("clean accuracy", "synonym ASR", "antonym ASR", "bat_triplet on reviews", "safer", "epoch", "60%"):
+        assert label in text, label
+    assert "N = 200" in text and "N = 100 examples" in text and "95% Wilson" in text and "weights kept" in text
+
+
+def test_same_history_gives_the_same_svg(tmp_path: Path) -> None:
+    run = make_run(tmp_path, [(40, 40), (30, 51)])
+    first = draw_tradeoff_curves(run)[1].read_bytes()
+    assert draw_tradeoff_curves(run)[1].read_bytes() == first
+
+
+def test_lines_bands_and_dashes_are_where_they_should_be(tmp_path: Path) -> None:
+    baseline = load_run(make_run(tmp_path / "base", [(60, 20), (60, 21)], method="safer"))
+    run = load_run(make_run(tmp_path / "run", [(40, 40), (30, 51)]))
+    (axes,) = tradeoff_figure(run, [baseline]).axes
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 2]
+    assert list(lines[0].get_ydata()) == pytest.approx([0.80, 0.81])
+    assert list(lines[1].get_ydata()) == pytest.approx([0.5, 30 / 81])
+    assert list(lines[3].get_ydata()) == pytest.approx([0.75, 60 / 81])
+    assert [line.get_linestyle() for line in lines] == ["-", "-", "--", "--"]
+    assert lines[1].get_color() == lines[3].get_color() == ORANGE
+    low, high = attack_line(40, 40, 100)["asr_low"], attack_line(40, 40, 100)["asr_high"]
+    edges = np.concatenate([path.vertices for path in axes.collections[1].get_paths()])
+    at_first_epoch = edges[edges[:, 0] == 1.0][:, 1]
+    assert (at_first_epoch.min(), at_first_epoch.max()) == pytest.approx((low, high))
+    assert axes.get_ylim() == (0, 1)
+
+
+def test_runs_of_one_method_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    runs = [load_run(make_run(tmp_path / name, [(1, 2)])) for name in ("one", "two")]
+    (legend,) = tradeoff_figure(runs[0], runs[1:]).legends
+    assert [text.get_text() for text in legend.get_texts()][-2:] == ["normal (one)", "normal (two)"]
+
+
+def test_one_epoch_and_nothing_attacked(tmp_path: Path) -> None:
+    figure = tradeoff_figure(load_run(make_run(tmp_path, [(40, 40)], [(0, 0)])))
+    (axes,) = figure.axes
+    assert [line.get_ydata()[0] for line in axes.lines[:2]] == pytest.approx([0.8, 0.5])
+    assert len(axes.collections) == 2  # whiskers of the accuracy and of the one attack that attacked anything
+    assert "antonym ASR (nothing attacked)" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert share_of(ORANGE, pixels(draw_tradeoff_curves(tmp_path)[0])) > 0.0001
+
+
+def test_many_attacks_keep_different_looks(tmp_path: Path) -> None:
+    attacks = {f"attack{index}": attack_line(10 + index, 50, 100) for index in range(10)}
+    for epoch in (1.0, 2.0):
+        write_history_line(tmp_path, {"epoch": epoch, "step": 10 * epoch, "accuracy": None, "attacks": attacks})
+    figure = tradeoff_figure(load_run(tmp_path))
+    looks = [(line.get_color(), line.get_marker()) for line in figure.axes[0].lines[1:]]
+    assert len(set(looks)) == 10
+    assert all(math.isnan(value) for value in figure.axes[0].lines[0].get_ydata())
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.y0 >= 0 and box.y1 <= figure.bbox.height and box.x1 <= figure.bbox.width
+
+
+def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        draw_tradeoff_curves(tmp_path)
