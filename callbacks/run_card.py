@@ -24,7 +24,7 @@ _NOT_TRAINING = (
     "output_dir", "seed", "data_seed", "run_name", "report_to", "project", "trackio_space_id", "disable_tqdm",
     "do_train", "do_eval", "do_predict", "resume_from_checkpoint",
 )  # fmt: skip
-_NOT_TRAINING_PREFIXES = ("hub_", "push_to_", "log_", "logging_", "save_", "eval_", "dataloader_", "_")
+_NOT_TRAINING_PREFIXES = ("hub_", "push_to_", "log_", "logging_", "save_", "eval_", "dataloader_", "accelerator_", "_")
 
 
 class RunCardCallback(TrainerCallback):
@@ -116,7 +116,7 @@ class RunCardCallback(TrainerCallback):
         card = self.stated | {
             "config": method_config(args),
             "training": changed_arguments(args),
-            "model": str(getattr(model.config, "_name_or_path", "") or type(model).__name__),
+            "model": str(getattr(model.config, "_name_or_path", "") or f"{type(model).__name__}, from scratch"),
             "seed": args.seed,
             "load_best_model_at_end": args.load_best_model_at_end,
             "best_step": state.best_global_step,
@@ -155,7 +155,8 @@ def changed_arguments(args: TrainingArguments) -> dict[str, Any]:
             continue
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         value = _plain(getattr(args, field.name, default))
-        if value != _plain(default):
+        # TrainingArguments itself turns some defaults from None into False or [].
+        if value != _plain(default) and (value or default):
             changed[field.name] = value
     return changed
 

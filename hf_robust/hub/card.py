@@ -19,6 +19,9 @@ TAGS = ("robustness", "adversarial-training", "hf_robust")
 _BEGIN = "<!-- robustness section written by hf_robust: begin -->"
 _END = "<!-- robustness section written by hf_robust: end -->"
 _SECTION = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}\n*", flags=re.DOTALL)
+# What the Trainer writes of a model that was made from a configuration, and what it means.
+_FROM_NOTHING = "This model is a fine-tuned version of [](https://huggingface.co/) on "
+_FROM_SCRATCH = "This model was trained from scratch on "
 _OURS = ("attack_success_rate", "robust_accuracy")
 
 
@@ -43,10 +46,10 @@ def add_robustness(output_dir: Path) -> None:
     card.data.model_name = card.data.model_name or output_dir.resolve().name
     clean = [result for result in card.data.eval_results or [] if not _is_ours(result)]
     card.data.eval_results = [*clean, *_eval_results(run, clean)]
-    _drop_local_base_model(card)
+    _drop_local_base_model(card.data)
     card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *TAGS, run.method]))
     card.data.pipeline_tag = card.data.pipeline_tag or "text-classification"
-    text = _SECTION.sub("\n\n", card.text).rstrip()
+    text = _SECTION.sub("\n\n", card.text).replace(_FROM_NOTHING, _FROM_SCRATCH).rstrip()
     card.text = f"{text}\n\n{_BEGIN}\n{robustness_section(run)}{_END}\n"
     scratch = readme.with_name(f"_README.{os.getpid()}.md")
     card.save(scratch)
@@ -98,9 +101,9 @@ def _is_ours(result: EvalResult) -> bool:
     return result.metric_type in _OURS
 
 
-def _drop_local_base_model(card: ModelCard) -> None:
+def _drop_local_base_model(data: Any) -> None:
     """PEFT names the base model by the path it was loaded from; only a Hub id means anything to others."""
-    base = card.data.base_model
+    base = data.base_model
     if isinstance(base, str) and (os.path.isabs(base) or Path(base).is_dir()):
-        card.data.base_model = None
-        card.data.tags = [tag for tag in card.data.tags or [] if not (tag.startswith("base_model:") and base in tag)]
+        data.base_model = None
+        data.tags = [tag for tag in data.tags or [] if not (tag.startswith("base_model:") and base in tag)]

@@ -99,13 +99,13 @@ def _other_rates(name: str, result: Mapping[str, float]) -> Iterator[str]:
     remains, covered, among = (result.get(key, math.nan) for key in ("remains_asr", "covered", "covered_asr"))
     if math.isfinite(remains):
         yield (
-            f"Were every change that keeps the prediction a success of the {name} attack, whether or not it raises the "
-            f"confidence, its rate would be {percent(remains)} %."
+            f"Were every change that keeps the prediction a success of the {name} attack, whether or not it raises "
+            f"the confidence, its rate would be {percent(remains)} %."
         )
     if math.isfinite(covered) and math.isfinite(among):
         yield (
-            f"Of the examples that the {name} attack tried, {percent(covered)} % had an admissible change; among these "
-            f"its rate is {percent(among)} %."
+            f"Of the examples that the {name} attack tried, {percent(covered)} % had an admissible change; among "
+            f"these its rate is {percent(among)} %."
         )
 
 
@@ -117,9 +117,7 @@ def _sample(run: Run) -> str:
         f"{' to '.join(f'{count:,}' for count in dict.fromkeys((known[0], known[-1])))}{of}" if known else "unknown"
     )
     seed = f", seed {run.card['seed']}" if "seed" in run.card else ""
-    return (
-        f"One training run{seed}; number of examples attacked: {drawn}. Differences within the intervals may be chance."
-    )
+    return f"One training run{seed}; examples attacked: {drawn}. Differences within the intervals may be chance."
 
 
 def _fingerprint(lexicon: Any) -> str | None:

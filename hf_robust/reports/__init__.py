@@ -1,6 +1,7 @@
 """Tables and pictures from what runs left in their folders; nothing here runs a model."""
 
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
+from hf_robust.reports.comparison import comparison_figure, draw_comparison
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
 from hf_robust.reports.history import HISTORY_FILE, attack_names, history_path, read_history, write_history_line
 from hf_robust.reports.redact import portable_path, redact, redact_command
@@ -22,7 +23,9 @@ __all__ = [
     "Run",
     "attack_names",
     "check_comparable",
+    "comparison_figure",
     "comparison_table",
+    "draw_comparison",
     "draw_tradeoff_curves",
     "group_by_seed",
     "history_path",

@@ -52,8 +52,12 @@ def _attack_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> l
 
 def _data_keys(first: Run, other: Run) -> tuple[str, ...]:
     """Names and variants may hold file names, which differ between machines: equal fingerprints make them equal."""
-    mine, theirs = first.data.get("fingerprint"), other.data.get("fingerprint")
-    return ("attack_split",) if mine and mine == theirs else ("name", "variant", "fingerprint", "attack_split")
+    mine, theirs = (str(run.data.get("fingerprint") or "") for run in (first, other))
+    # "train-evaluation": a checkpoint that was only attacked has the fingerprint of its evaluation rows alone.
+    shared = min(mine.count("-"), theirs.count("-")) + 1
+    if mine and mine.split("-")[-shared:] == theirs.split("-")[-shared:]:
+        return ("attack_split",)
+    return ("name", "variant", "fingerprint", "attack_split")
 
 
 def _attacks(run: Run) -> dict[str, Any]:

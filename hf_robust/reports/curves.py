@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 CURVES_STEM = "tradeoff_curves"
 
 _ACCURACY_COLOUR = "#000000"
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
-_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 _DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 3)))
-_STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -59,7 +59,7 @@ def tradeoff_figure(run: Run, baselines: Sequence[Run] = ()) -> Figure:
     from matplotlib.figure import Figure
 
     attacks = attack_names(run.history)
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
         axes = figure.add_subplot()
         for index, each in enumerate([run, *baselines]):
@@ -80,7 +80,7 @@ def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[P
     paths = [folder / f"{stem}.png", folder / f"{stem}.svg"]
     for path in paths:
         scratch = path.with_name(f"_{stem}.{os.getpid()}{path.suffix}")
-        with rc_context(_STYLE):
+        with rc_context(STYLE):
             figure.savefig(scratch, metadata={"Date": None} if path.suffix == ".svg" else None)
         os.replace(scratch, path)
     return paths
@@ -206,7 +206,7 @@ def _offset(run: Run, index: int) -> float:
 
 
 def _look(index: int) -> tuple[str, str]:
-    return _COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)]
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
 def _accuracy_interval(accuracy: float, samples: int | None) -> tuple[float, float]:

@@ -45,7 +45,7 @@ def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str
 def results_table(run: Run) -> str:
     """Clean accuracy and every attack on one run's kept weights, a row for each, as in the model card."""
     line = run.published
-    clean = percent(float(line["accuracy"]), _accuracy_interval(run))
+    clean = percent(float(line["accuracy"]), accuracy_interval(run))
     rows = [["none (clean text)", _NOTHING, clean, str(run.eval_samples or _NOTHING), _NOTHING, _NOTHING]]
     for attack, result in line["attacks"].items():
         rows.append(
@@ -81,6 +81,15 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     return list(groups.values())
 
 
+def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """The method of each group, with a run's folder where several groups are of one method."""
+    methods = [group[0].method for group in groups]
+    return [
+        f"{method} ({group[0].path.resolve().name})" if methods.count(method) > 1 else method
+        for method, group in zip(methods, groups, strict=True)
+    ]
+
+
 def percent(rate: float, interval: tuple[float, float] | None = None) -> str:
     """``0.41`` as ``41.0``, with ``[36.7, 45.4]`` where an interval is known; a dash where there is no rate."""
     if not math.isfinite(rate):
@@ -102,10 +111,10 @@ def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     for attack in attacks:
         header += [f"{attack} ASR"] + ([f"{attack} robust accuracy"] if attack in shown else [])
     rows = []
-    for group in groups:
+    for name, group in zip(group_names(groups), groups, strict=True):
         run = group[0]
-        row = [run.method, str(run.card.get("model", _NOTHING)), _data(run), str(len(group)), _epochs(group)]
-        row.append(_over_seeds(group, lambda run: float(run.published["accuracy"]), _accuracy_interval))
+        row = [name, str(run.card.get("model", _NOTHING)), _data(run), str(len(group)), _epochs(group)]
+        row.append(_over_seeds(group, lambda run: float(run.published["accuracy"]), accuracy_interval))
         for attack in attacks:
             row.append(_attack_over_seeds(group, attack, "asr"))
             if attack in shown:
@@ -127,7 +136,7 @@ def _legend(groups: Sequence[Sequence[Run]]) -> str:
 
 def _cost(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     rows = []
-    for group in groups:
+    for name, group in zip(group_names(groups), groups, strict=True):
         for attack in attacks:
             results = [run.published["attacks"][attack] for run in group if attack in run.published["attacks"]]
             if results:
@@ -135,7 +144,7 @@ def _cost(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
                 values = [_mean_of(results, key) for key in keys]
                 counts = [_NOTHING if math.isnan(value) else f"{value:.0f}" for value in values[:2]]
                 decimals = [_NOTHING if math.isnan(value) else f"{value:.1f}" for value in values[2:]]
-                rows.append([group[0].method, attack, *counts, *decimals, _train_seconds(group)])
+                rows.append([name, attack, *counts, *decimals, _train_seconds(group)])
     header = ["method", "attack", "N", "attacked", "queries each", "attack seconds", "training seconds"]
     return markdown_table(header, rows) if rows else ""
 
@@ -145,7 +154,7 @@ def _attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
         return float(run.published["attacks"].get(attack, {}).get(key, math.nan))
 
     def interval(run: Run) -> tuple[float, float] | None:
-        return _interval(run.published["attacks"].get(attack, {}), key)
+        return attack_interval(run.published["attacks"].get(attack, {}), key)
 
     if key == "robust_accuracy" and not all(robust_accuracy_applies(run, attack) for run in group):
         return _NOTHING
@@ -165,7 +174,7 @@ def _over_seeds(
     return text if len(known) == len(group) else f"{text} ({len(known)} of {len(group)} seeds)"
 
 
-def _interval(result: dict[str, Any], key: str) -> tuple[float, float] | None:
+def attack_interval(result: dict[str, Any], key: str) -> tuple[float, float] | None:
     """The interval noted with the rate; for robust accuracy, which is F/N, computed where the file has none."""
     low, high = result.get(f"{key}_low"), result.get(f"{key}_high")
     if low is not None and high is not None:
@@ -176,7 +185,8 @@ def _interval(result: dict[str, Any], key: str) -> tuple[float, float] | None:
     return wilson_interval(round(rate * count), int(count))
 
 
-def _accuracy_interval(run: Run) -> tuple[float, float] | None:
+def accuracy_interval(run: Run) -> tuple[float, float] | None:
+    """Wilson interval of the clean accuracy; None where the number of rows is not known."""
     accuracy, samples = float(run.published["accuracy"]), run.eval_samples
     if samples is None or not math.isfinite(accuracy):
         return None
@@ -184,7 +194,7 @@ def _accuracy_interval(run: Run) -> tuple[float, float] | None:
 
 
 def _rate(result: dict[str, Any], key: str) -> str:
-    return percent(float(result.get(key, math.nan)), _interval(result, key))
+    return percent(float(result.get(key, math.nan)), attack_interval(result, key))
 
 
 def _count(result: dict[str, Any], key: str) -> str:

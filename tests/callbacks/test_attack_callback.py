@@ -203,6 +203,33 @@ def test_a_killed_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
         assert_same_results(*map(read_records, files))
 
 
+def test_a_run_killed_in_an_attack_resumes_without_measuring_again(tmp_path: Path) -> None:
+    """Killed in the second epoch's attack: training repeats that epoch bit for bit, so its journal still counts."""
+
+    def run(folder: str, checkpoint: str | None = None, die_at: int | None = None) -> tuple[Any, Counter[str]]:
+        trainer = attacked(tmp_path / folder, model=build_model(dropout=0.2), save_strategy="epoch")
+        queries: Counter[str] = Counter()
+
+        def note(module: torch.nn.Module, *_: Any) -> None:
+            queries.update([f"epoch {trainer.state.global_step // 2}"] if not module.training else [])
+            if die_at is not None and queries["epoch 2"] == die_at:
+                raise KeyboardInterrupt
+
+        trainer.model.register_forward_pre_hook(note)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return trainer, queries
+
+    whole, asked = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("killed", die_at=asked["epoch 2"] - 1)
+    assert len(read_history(tmp_path / "killed")) == 1
+    _, asked_again = run("killed", checkpoint=str(tmp_path / "killed" / "checkpoint-2"))
+    assert 0 < asked_again["epoch 2"] < asked["epoch 2"]
+    for name in ("synonym", "antonym"):
+        files = [tmp_path / folder / "attack_results" / "epoch-2" / f"{name}.jsonl" for folder in ("whole", "killed")]
+        assert_same_results(*map(read_records, files))
+
+
 def test_the_same_weights_are_measured_once(tmp_path: Path) -> None:
     trainer = attacked(tmp_path)
     trainer.train()

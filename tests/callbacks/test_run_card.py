@@ -108,7 +108,9 @@ def test_best_step_is_noted(tmp_path: Path) -> None:
 
 def test_nothing_private_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = "hf_" + "Z" * 34
-    monkeypatch.setattr(sys, "argv", ["/srv/private/run.py", "--hub_token", token, "--train_file", "/srv/private/t.csv"])
+    monkeypatch.setattr(
+        sys, "argv", ["/srv/private/run.py", "--hub_token", token, "--train_file", "/srv/private/t.csv"]
+    )
     run(tmp_path, hub_token=token)
     text = (tmp_path / "run_card.json").read_text()
     assert token not in text and "/srv/private" not in text

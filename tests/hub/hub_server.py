@@ -115,7 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
         if commit is None:
             return self._missing(repo, "RepoNotFound")
         siblings = [{"rfilename": name} for name in commit.files]
-        self._json({"id": repo, "modelId": repo, "sha": commit.oid, "siblings": siblings, "tags": [], "private": False})
+        self._json(
+            {"id": repo, "modelId": repo, "sha": commit.oid, "siblings": siblings, "tags": [], "private": False}
+        )
 
     def _tree(self, repo: str, revision: str, folder: str) -> None:
         commit = self.hub.at(repo, revision)

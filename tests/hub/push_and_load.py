@@ -91,9 +91,7 @@ def main(work: Path) -> None:
     )
     fresh = AutoModelForSequenceClassification.from_pretrained("me/base")
     report["adapter differs from its base"] = not torch.equal(logits(fresh, tokenizer), wanted)
-    report["adapter by peft"] = torch.equal(
-        logits(PeftModel.from_pretrained(fresh, "me/adapter"), tokenizer), wanted
-    )
+    report["adapter by peft"] = torch.equal(logits(PeftModel.from_pretrained(fresh, "me/adapter"), tokenizer), wanted)
     (work / "report.json").write_text(json.dumps(report))
 
 

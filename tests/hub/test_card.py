@@ -183,7 +183,7 @@ def test_limits_are_said_in_words(tmp_path: Path) -> None:
         "is assumed, not checked by people",
         "its rate would be 75.0 %",
         "50.0 % had an admissible change; among these its rate is 25.0 %",
-        "One training run, seed 5; number of examples attacked: 60 of 64",
+        "One training run, seed 5; examples attacked: 60 of 64",
     ):
         assert said in text, said
 
@@ -214,6 +214,14 @@ def test_folder_as_base_model_is_taken_out(tmp_path: Path) -> None:
     front_matter, text = read(tmp_path)
     assert "base_model" not in front_matter and "lora" in front_matter["tags"]
     assert str(tmp_path) not in text
+
+
+def test_model_made_from_a_configuration_was_trained_from_scratch(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    with (tmp_path / "README.md").open("a") as file:
+        file.write("\nThis model is a fine-tuned version of [](https://huggingface.co/) on an unknown dataset.\n")
+    add_robustness(tmp_path)
+    assert "\nThis model was trained from scratch on an unknown dataset." in read(tmp_path)[1]
 
 
 def test_card_without_measurement_is_left_as_it_is(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from PIL import Image
 from run_folders import attack_line, make_run
 
 from hf_robust.reports import draw_tradeoff_curves, load_run, tradeoff_figure, write_history_line
-from hf_robust.reports.curves import _COLOURS
+from hf_robust.reports.curves import COLOURS
 
-ORANGE, BLUE = _COLOURS[:2]
+ORANGE, BLUE = COLOURS[:2]
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_png_holds_each_series_in_its_colour(tmp_path: Path) -> None:
     assert share_of("#FFFFFF", picture) > 0.5  # not full of ink, and not blank:
     for colour in ("#000000", ORANGE, BLUE):
         assert share_of(colour, picture) > 0.0005, colour
-    assert share_of(_COLOURS[2], picture) == 0
+    assert share_of(COLOURS[2], picture) == 0
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("_")) == []
 
 

@@ -51,9 +51,7 @@ def test_nothing_but_the_history_is_left_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 5, 30])
-def test_torn_last_line_is_left_out_with_a_warning(
-    tmp_path: Path, cut: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_torn_last_line_is_left_out_with_a_warning(tmp_path: Path, cut: int, caplog: pytest.LogCaptureFixture) -> None:
     for epoch in (1.0, 2.0):
         write_history_line(tmp_path, line(epoch))
     file = tmp_path / "robustness_history.jsonl"

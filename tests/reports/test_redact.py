@@ -30,7 +30,10 @@ def test_paths_inside_the_working_folder_become_relative(here: Path) -> None:
     [
         ("/home/someone/data/table.json", "table.json"),
         ("vectors:/home/someone/glove.txt", "vectors:glove.txt"),
-        ("train: /home/someone/train.jsonl (9 rows); test: /srv/test.csv", "train: train.jsonl (9 rows); test: test.csv"),
+        (
+            "train: /home/someone/train.jsonl (9 rows); test: /srv/test.csv",
+            "train: train.jsonl (9 rows); test: test.csv",
+        ),
         ("C:\\Users\\someone\\table.json", "table.json"),
         ("https://huggingface.co/org/model", "https://huggingface.co/org/model"),
         ("org/model", "org/model"),

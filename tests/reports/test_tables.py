@@ -8,6 +8,7 @@ import pytest
 from run_folders import make_run
 
 from hf_robust.reports import IncomparableRunsError, comparison_table, load_run, percent, results_table
+from hf_robust.reports.compare import differences
 
 
 def rows(table: str) -> list[list[str]]:
@@ -111,7 +112,9 @@ def test_cost_table(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_runs_that_were_not_measured_alike_are_refused(tmp_path: Path, changed: dict[str, object], reason: str) -> None:
+def test_runs_that_were_not_measured_alike_are_refused(
+    tmp_path: Path, changed: dict[str, object], reason: str
+) -> None:
     runs = [make_run(tmp_path / "a", [(1, 3)]), make_run(tmp_path / "b", [(1, 3)], **changed)]
     with pytest.raises(IncomparableRunsError) as caught:
         comparison_table(runs)
@@ -126,6 +129,17 @@ def test_equal_fingerprints_outweigh_file_names(tmp_path: Path) -> None:
         for seed, name in enumerate("ab")
     ]
     assert rows(comparison_table(runs))[1][3] == "2"
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"), [("eval", True), ("train-eval", True), ("more-eval", False), ("x", False)]
+)
+def test_runs_are_compared_by_what_both_have_of_the_data(tmp_path: Path, other: str, alike: bool) -> None:
+    runs = [
+        load_run(make_run(tmp_path / name, [(1, 3)], data={"fingerprint": fingerprint}))
+        for name, fingerprint in (("a", "train-eval"), ("b", other))
+    ]
+    assert (differences(runs) == []) is alike
 
 
 def test_percent() -> None:

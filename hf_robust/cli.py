@@ -1,0 +1,221 @@
+"""The console command `hf-robust`: what there is, attack a checkpoint, compare runs, make lexicons."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PAIRS = 3
+"""How many texts `hf-robust attack` shows before and after."""
+
+
+class Command(NamedTuple):
+    """A subcommand: its one-line help, what adds its flags, and what runs it and returns the text to print."""
+
+    help: str
+    add_flags: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], str]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit code is 2 after an error, which is one line on stderr."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    options = build_parser(given).parse_args(given)
+    try:
+        text = COMMANDS[options.command].run(options)
+    except ValueError as error:
+        sys.stderr.write(f"hf-robust {options.command}: {' '.join(str(error).split())}\n")
+        return 2
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    return 0
+
+
+def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the flags of the subcommand that is called are made, since some need slow imports."""
+    parser = argparse.ArgumentParser(prog="hf-robust", description="Robust fine-tuning of text classifiers.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.help, description=command.help, allow_abbrev=False)
+        if name in given[:1]:
+            command.add_flags(subparser)
+    return parser
+
+
+def _no_flags(parser: argparse.ArgumentParser) -> None:
+    """`methods` and `attacks` take none."""
+
+
+# ---- methods, attacks ----
+
+
+def list_methods(options: argparse.Namespace) -> str:
+    """A row for each training method: its name, what it does, its paper."""
+    from hf_robust.hub.citations import title
+    from hf_robust.trainers import METHODS
+
+    rows = []
+    for name, trainer in METHODS.items():
+        paper = f"{trainer.citation}: {title(trainer.citation)}" if trainer.citation else ""
+        rows.append([name, _first_line(sys.modules[trainer.__module__], name), paper])
+    return _columns([["method", "what it does", "paper"], *rows])
+
+
+def list_attacks(options: argparse.Namespace) -> str:
+    """A row for each attack: its name and what it does."""
+    from hf_robust.attacks import ATTACKS
+
+    rows = [[name, _first_line(sys.modules[recipe.__module__], name)] for name, recipe in ATTACKS.items()]
+    return _columns([["attack", "what it does"], *rows])
+
+
+def _first_line(module: Any, name: str) -> str:
+    line = (module.__doc__ or "").strip().split("\n")[0]
+    return line.removeprefix(f"{name}: ").removeprefix(f"The {name} attack: ")
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+# ---- attack ----
+
+
+def add_attack_flags(parser: argparse.ArgumentParser) -> None:
+    from transformers import HfArgumentParser
+
+    from hf_robust.attacks import AttackArguments
+
+    parser.add_argument("model", metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier or adapter.")
+    parser.add_argument(
+        "--data", required=True, help="A csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id."
+    )
+    parser.add_argument("--output_dir", type=Path, required=True, help="Where results are written.")
+    parser.add_argument("--split", help="Split to attack. Default: validation.")
+    parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
+    parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
+    parser.add_argument("--max_seq_length", type=int, default=128, help="Longest input in tokens. Default: 128.")
+    parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
+    flags = HfArgumentParser(AttackArguments, add_help=False)
+    for action in flags._actions:
+        if action.dest not in ("attack_strategy", "attack_backend"):  # a checkpoint has no epochs
+            parser._add_action(action)
+
+
+def attack(options: argparse.Namespace) -> str:
+    """Attack a checkpoint; the rates as a table and some texts before and after."""
+    from hf_robust.attacks import AttackArguments
+    from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint
+    from hf_robust.reports import load_run, results_table
+
+    given = vars(options)
+    flags = AttackArguments(**{f.name: given[f.name] for f in dataclasses.fields(AttackArguments) if f.name in given})
+    own = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions)})
+    attacked = attack_checkpoint(own, flags)
+    blocks = [results_table(load_run(own.output_dir))]
+    successes = [(name, record) for name, records in attacked.records.items() for record in records if record.changed]
+    successes = [(name, record) for name, record in successes if record.status == "succeeded"]
+    # Spread over the attacks: the first success of each, then the second of each.
+    order = {name: [record for other, record in successes if other == name] for name in attacked.records}
+    spread = [(name, rank, record) for name, found in order.items() for rank, record in enumerate(found)]
+    spread.sort(key=lambda one: one[1])
+    blocks += [before_and_after(name, record, attacked.label_names) for name, _, record in spread[:PAIRS]]
+    if not spread:
+        blocks.append("No attack succeeded on any example.\n")
+    return "\n".join([*blocks, f"Results of every example are in {own.output_dir}."])
+
+
+def before_and_after(name: str, record: Any, label_names: Sequence[str]) -> str:
+    """One success in a few lines: predictions, what was changed, both texts."""
+    before, after = (label_names[index] for index in (record.original_prediction, record.perturbed_prediction))
+    outcome = f"{before} -> {after}" if before != after else f"{before} stays"
+    swaps = ", ".join(f"{old or '(nothing)'} -> {new or '(nothing)'}" for _, old, new in record.changed)
+    return (
+        f"{name}, example {record.idx}: {outcome} ({record.queries} queries; {swaps})\n"
+        f"  before: {' | '.join(record.original)}\n"
+        f"  after:  {' | '.join(record.perturbed)}\n"
+    )
+
+
+# ---- report ----
+
+
+def add_report_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="Output folders of runs; their order is the table's.")
+    parser.add_argument("--output", type=Path, help="Folder for report.md and the pictures. Default: print only.")
+    parser.add_argument("--force", action="store_true", help="Compare runs of different data or attacks all the same.")
+
+
+def report(options: argparse.Namespace) -> str:
+    """Compare runs: the Markdown table, and with ``--output`` the pictures too."""
+    from hf_robust.reports import comparison_table, draw_comparison, load_run, save_figure, tradeoff_figure
+
+    table = comparison_table(options.runs, force=options.force)
+    if options.output is not None:
+        pictures = draw_comparison(options.runs, options.output, force=options.force)
+        first, *others = [load_run(run) for run in options.runs]
+        pictures += save_figure(tradeoff_figure(first, others), options.output)
+        shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in pictures if path.suffix == ".png")
+        (options.output / "report.md").write_text(table + shown, encoding="utf-8")
+    return table
+
+
+# ---- lexicon ----
+
+
+def add_lexicon_flags(parser: argparse.ArgumentParser) -> None:
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
+    build = tasks.add_parser("build", help="Write a table from word vectors, WordNet or another lexicon.")
+    build.add_argument("source", metavar="SOURCE", help="builtin, wordnet, a JSON table or a file of word vectors.")
+    build.add_argument("--output", type=Path, required=True, help="The table to write, .json or .json.gz.")
+    build.add_argument("--vocabulary", type=Path, help="A text file: rows for the words in it alone. Default: all.")
+    build.add_argument("--k", type=int, default=8, help="Neighbours of each word vector. Default: 8.")
+    build.add_argument("--min_cosine", type=float, default=0.7, help="Least cosine of neighbours. Default: 0.7.")
+    look = tasks.add_parser("lookup", help="Show the substitutes of words.")
+    look.add_argument("words", nargs="+", metavar="WORD")
+    look.add_argument("--lexicon", default="builtin", help="As in training. Default: builtin.")
+    for task in (build, look):
+        task.add_argument("--relation", choices=("synonym", "antonym"), default="synonym")
+
+
+def lexicon(options: argparse.Namespace) -> str:
+    """Build a table, or look words up."""
+    from hf_robust.lexicons import build_table, load_lexicon, write_table
+    from hf_robust.words import Text
+
+    if options.task == "lookup":
+        source = load_lexicon(options.lexicon, options.relation)
+        rows = [f"{word}: {', '.join(source(word)) or f'(no {options.relation} known)'}" for word in options.words]
+        return "\n".join(rows)
+    vocabulary = None
+    if options.vocabulary is not None:
+        if not options.vocabulary.is_file():
+            raise ValueError(f"--vocabulary {options.vocabulary} is no file; give a text file of words.")
+        text = options.vocabulary.read_text(encoding="utf-8")
+        vocabulary = {word.lower() for line in text.splitlines() for word in Text((line,)).tokens}
+    table = build_table(
+        options.source, options.relation, vocabulary=vocabulary, k=options.k, min_cosine=options.min_cosine
+    )
+    if not table:
+        raise ValueError(f"{options.source} has no {options.relation} for any word asked for; nothing was written.")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, options.output)
+    mean = sum(map(len, table.values())) / len(table)
+    return f"{options.output}: {len(table):,} words, {mean:.1f} {options.relation}s each"
+
+
+COMMANDS: dict[str, Command] = {
+    "methods": Command("List the training methods.", _no_flags, list_methods),
+    "attacks": Command("List the attacks.", _no_flags, list_attacks),
+    "attack": Command("Attack a checkpoint, without training.", add_attack_flags, attack),
+    "report": Command("Compare runs: a table, and pictures.", add_report_flags, report),
+    "lexicon": Command("Build a table of substitutes, or look words up.", add_lexicon_flags, lexicon),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

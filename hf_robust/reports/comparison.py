@@ -1,0 +1,127 @@
+"""A picture over several runs: clean accuracy and every attack's success rate of the weights that each run kept."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_robust.reports.compare import check_comparable
+from hf_robust.reports.curves import COLOURS, MARKERS, STYLE, save_figure
+from hf_robust.reports.history import attack_names
+from hf_robust.reports.run import Run, load_run
+from hf_robust.reports.tables import accuracy_interval, attack_interval, group_by_seed, group_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COMPARISON_STEM = "comparison"
+
+
+def draw_comparison(run_dirs: Sequence[str | Path], folder: str | Path, force: bool = False) -> list[Path]:
+    """Draw ``comparison.png`` and ``.svg`` into a folder, which is made, and return their paths.
+
+    Raises:
+        ValueError: a run cannot be read, or the runs do not compare and ``force`` is not given.
+    """
+    runs = [load_run(one) for one in run_dirs]
+    if not force:
+        check_comparable(runs)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return save_figure(comparison_figure(runs), Path(folder), COMPARISON_STEM)
+
+
+def comparison_figure(runs: Sequence[Run]) -> Figure:
+    """One column for each rate, one point for each group of runs that differ in their seed only.
+
+    Bars are 95 % Wilson intervals of a single run, and plus or minus a sample standard deviation over seeds.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    groups = group_by_seed(runs)
+    attacks = list(dict.fromkeys(name for run in runs for name in attack_names(run.history)))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(max(5.2, 2.6 + 1.3 * (1 + len(attacks))), 3.8), dpi=200, layout="constrained")
+        axes = figure.add_subplot()
+        for index, (name, group) in enumerate(zip(group_names(groups), groups, strict=True)):
+            label = name if len(group) == 1 else f"{name}, {len(group)} seeds"
+            _draw_group(axes, group, attacks, label, index, len(groups))
+        _label_axes(axes, attacks)
+        figure.legend(loc="outside right center", frameon=False, fontsize=8)
+        figure.supxlabel(_caption(groups), fontsize=7, color="#555555", linespacing=1.35)
+    return figure
+
+
+def _draw_group(axes: Axes, group: Sequence[Run], attacks: Sequence[str], label: str, index: int, count: int) -> None:
+    points = [_point([_accuracy(run) for run in group])]
+    points += [_point([_rate(run, attack) for run in group]) for attack in attacks]
+    offset = (index - (count - 1) / 2) * min(0.16, 0.7 / count)
+    known = [(place + offset, *point) for place, point in enumerate(points) if math.isfinite(point[0])]
+    axes.errorbar(
+        [place for place, *_ in known],
+        [value for _, value, _, _ in known],
+        yerr=[[value - low for _, value, low, _ in known], [high - value for _, value, _, high in known]],
+        fmt=MARKERS[index % len(MARKERS)],
+        color=COLOURS[index % len(COLOURS)],
+        markersize=5,
+        elinewidth=1.3,
+        capsize=2.5,
+        label=label,
+        clip_on=False,
+    )
+
+
+def _point(measured: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Value, lower and upper end: of one run its interval, of several their mean and standard deviation."""
+    known = [one for one in measured if math.isfinite(one[0])]
+    if len(known) < 2:
+        return known[0] if known else (math.nan, math.nan, math.nan)
+    values = [value for value, _, _ in known]
+    mean, spread = statistics.mean(values), statistics.stdev(values)
+    return mean, mean - spread, mean + spread
+
+
+def _accuracy(run: Run) -> tuple[float, float, float]:
+    value = float(run.published["accuracy"])
+    return (value, *(accuracy_interval(run) or (value, value)))
+
+
+def _rate(run: Run, attack: str) -> tuple[float, float, float]:
+    result = run.published["attacks"].get(attack, {})
+    value = float(result.get("asr", math.nan))
+    return (value, *(attack_interval(result, "asr") or (value, value)))
+
+
+def _label_axes(axes: Axes, attacks: Sequence[str]) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    labels = ["clean\naccuracy ↑", *(f"{attack}\nASR ↓" for attack in attacks)]
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlim(-0.5, len(labels) - 0.5)
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.grid(visible=False, axis="x")
+
+
+def _caption(groups: Sequence[Sequence[Run]]) -> str:
+    parts = []
+    if any(len(group) == 1 for group in groups):
+        parts.append("95% Wilson intervals of single runs")
+    if any(len(group) > 1 for group in groups):
+        parts.append("± one standard deviation over seeds")
+    counts = {
+        int(result["num_examples"])
+        for group in groups
+        for run in group
+        for result in run.published["attacks"].values()
+        if math.isfinite(result.get("num_examples", math.nan))
+    }
+    text = f"Bars: {', '.join(parts)}."
+    if counts:
+        low, high = min(counts), max(counts)
+        text += f" Each attack was run on N = {low:,}{'' if low == high else f' to {high:,}'} examples."
+    return text + "\nASR: attack success rate among the examples that were right before."

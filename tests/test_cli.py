@@ -1,0 +1,235 @@
+"""The console command: what it prints, what it writes, and its errors of one line."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import ANTONYMS, SYNONYMS, build_trainer, review_data, review_rows, table
+
+from hf_robust.attacks import ATTACKS, Example, Resources
+from hf_robust.callbacks import AttackCallback
+from hf_robust.checkpoint_attack import choose_examples
+from hf_robust.cli import main
+from hf_robust.lexicons import read_table
+from hf_robust.metrics import read_records
+from hf_robust.reports import load_run, read_history, write_history_line
+from hf_robust.trainers import METHODS
+
+ROOT = Path(__file__).parents[1]
+
+
+def line(asr: float) -> dict[str, Any]:
+    rates = {"asr": asr, "num_examples": 10, "num_attacked": 8, "robust_accuracy": 0.5}
+    return {"epoch": 1.0, "step": 1, "accuracy": 0.75, "attacks": {"synonym": rates}}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> dict[str, str]:
+    """Paths of a data file and of the two lexicon tables."""
+    paths = {name: str(tmp_path / name) for name in ("reviews.jsonl", "synonyms.json", "antonyms.json")}
+    Path(paths["reviews.jsonl"]).write_text("".join(json.dumps(row) + "\n" for row in review_rows(30)))
+    Path(paths["synonyms.json"]).write_text(json.dumps(SYNONYMS))
+    Path(paths["antonyms.json"]).write_text(json.dumps(ANTONYMS))
+    return paths
+
+
+def attack(model: Path, corpus: dict[str, str], out: Path, *more: str, attacks: tuple[str, ...] = ("synonym",)) -> int:
+    flags = ["--data", corpus["reviews.jsonl"], "--output_dir", str(out), "--pos_tagger", "none"]
+    lexicons = ["--lexicon", corpus["synonyms.json"], "--antonym_lexicon", corpus["antonyms.json"]]
+    return main(["attack", str(model), *flags, *lexicons, "--attacks", *attacks, *more])
+
+
+def test_methods_and_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in listed[1:]] == list(METHODS)
+    assert "chen2022balanced: Balanced Adversarial Training" in listed[-1]
+    assert main(["attacks"]) == 0
+    assert [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]] == list(ATTACKS)
+
+
+def test_attack_writes_records_and_summary(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert attack(model_folder(), corpus, out, "--attack_num_examples", "20", attacks=("synonym", "antonym")) == 0
+    printed = capsys.readouterr().out
+    summary = json.loads((out / "attack_summary.json").read_text())
+    for name in ("synonym", "antonym"):
+        records = read_records(out / "attack_results" / f"{name}.jsonl")
+        assert len(records) == 20
+        succeeded = sum(record.status == "succeeded" for record in records)
+        attacked = sum(record.status != "skipped" for record in records)
+        assert summary["results"][name]["num_succeeded"] == succeeded
+        assert summary["results"][name]["asr"] == pytest.approx(succeeded / attacked)
+        assert f"| {name} | {100 * succeeded / attacked:.1f} [" in printed
+    assert summary["attacks"]["synonym"]["candidates"]["lexicon"]["size"] == len(SYNONYMS)
+    assert str(tmp_path) not in (out / "run_card.json").read_text()
+    changed = [r for r in read_records(out / "attack_results" / "synonym.jsonl") if r.status == "succeeded"]
+    assert changed, "the tiny model should be fooled at least once"
+    assert f"  before: {changed[0].original[0]}\n  after:  {changed[0].perturbed[0]}\n" in printed
+    assert printed.count("  before: ") == 3
+    assert load_run(out).published["attacks"]["synonym"]["num_examples"] == 20
+
+
+def test_attack_gives_what_training_measured(corpus: dict[str, str], tmp_path: Path) -> None:
+    data = review_data(rows=review_rows(30))
+    trainer = build_trainer("normal", tmp_path / "run", eval_data=data)
+    recipe = ATTACKS["synonym"](Resources(synonyms=table(SYNONYMS, "synonym")))
+    examples = [Example(index, data.texts(index), int(data.label(index))) for index in range(30)]
+    AttackCallback({"synonym": recipe}, examples).attach(trainer)
+    trainer.train()
+    trainer.save_model()
+    assert attack(tmp_path / "run", corpus, tmp_path / "out", "--attack_num_examples", "0") == 0
+    measured = read_history(tmp_path / "run")[-1]
+    folder = f"epoch-{measured['epoch']:g}"
+    theirs = read_records(tmp_path / "run" / "attack_results" / folder / "synonym.jsonl")
+    ours = read_records(tmp_path / "out" / "attack_results" / "synonym.jsonl")
+    assert [(r.idx, r.status, r.perturbed) for r in ours] == [(r.idx, r.status, r.perturbed) for r in theirs]
+    mine = read_history(tmp_path / "out")[0]
+    assert mine["accuracy"] == pytest.approx(measured["accuracy"])
+    assert mine["attacks"]["synonym"]["asr"] == measured["attacks"]["synonym"]["asr"]
+
+
+def test_second_run_measures_nothing_again(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert attack(model_folder(), corpus, out) == 0
+    first = read_records(out / "attack_results" / "synonym.jsonl")
+    monkeypatch.setattr("hf_robust.attacks.Victim.score", lambda *args: pytest.fail("measured again"))
+    assert attack(model_folder(), corpus, out) == 0
+    assert read_records(out / "attack_results" / "synonym.jsonl") == first
+
+
+def test_same_examples_as_the_training_script() -> None:
+    spec = importlib.util.spec_from_file_location("script", ROOT / "run_glue_robust.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    data = review_data(40)
+    for count, seed in ((10, 0), (10, 3), (0, 0), (400, 1)):
+        assert choose_examples(data, count, seed) == script.choose_examples(data, count, seed)
+
+
+def test_adapters_are_attacked_too(corpus: dict[str, str], model_folder: Callable[..., Path], tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    base = AutoModelForSequenceClassification.from_pretrained(model_folder())
+    adapters = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query"])
+    peft.get_peft_model(base, adapters).save_pretrained(tmp_path / "adapter")
+    AutoTokenizer.from_pretrained(model_folder()).save_pretrained(tmp_path / "adapter")
+    assert attack(tmp_path / "adapter", corpus, tmp_path / "out", "--attack_num_examples", "6") == 0
+    assert len(read_records(tmp_path / "out" / "attack_results" / "synonym.jsonl")) == 6
+
+
+def test_attack_errors_are_one_line(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoModel
+
+    def error_of(*more: str, model: Path | None = None, data: dict[str, str] = corpus) -> str:
+        capsys.readouterr()
+        assert attack(model or model_folder(), data, tmp_path / "out", *more) == 2
+        message = capsys.readouterr().err.strip().splitlines()[-1]  # a progress bar may stand before it
+        assert "hf-robust attack: " in message
+        return message
+
+    assert "cannot be loaded" in error_of(model=tmp_path / "nothing")
+    headless = tmp_path / "headless"
+    trained = AutoModel.from_pretrained(model_folder())
+    trained.save_pretrained(headless)
+    assert "has no trained classification head (missing: classifier" in error_of(model=headless)
+    assert "has 3 classes" in error_of(model=model_folder(num_labels=3), data=corpus | _named(corpus, tmp_path))
+    assert "must be among synonym" in error_of("--attacks", "nothing")
+    assert "sentence2 is no text column" in error_of("--frozen_columns", "sentence2")
+
+
+def _named(corpus: dict[str, str], folder: Path) -> dict[str, str]:
+    """A folder with training rows of two classes, so that the data has classes of its own."""
+    data = folder / "data"
+    data.mkdir()
+    for split in ("train", "validation"):
+        (data / f"{split}.jsonl").write_text(Path(corpus["reviews.jsonl"]).read_text())
+    return {"reviews.jsonl": str(data)}
+
+
+def test_attack_needs_attacks(model_folder: Callable[..., Path], tmp_path: Path) -> None:
+    assert main(["attack", str(model_folder()), "--data", "x.csv", "--output_dir", str(tmp_path)]) == 2
+
+
+def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, asr in (("one", 0.5), ("two", 0.25)):
+        write_history_line(tmp_path / name, line(asr))
+    runs = [str(tmp_path / "one"), str(tmp_path / "two")]
+    assert main(["report", *runs, "--output", str(tmp_path / "report")]) == 0
+    printed = capsys.readouterr().out
+    assert "| one |" in printed and "| two |" in printed and "| 50.0" in printed
+    written = sorted(path.name for path in (tmp_path / "report").iterdir())
+    pictures = ["comparison.png", "comparison.svg", "tradeoff_curves.png", "tradeoff_curves.svg"]
+    assert written == sorted([*pictures, "report.md"])
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert text.startswith(printed.rstrip()) and "![comparison](comparison.png)" in text
+
+
+def test_report_refuses_runs_on_different_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        write_history_line(tmp_path / name, line(0.5))
+        (tmp_path / name / "run_card.json").write_text(json.dumps({"data": {"fingerprint": name}}))
+    runs = [str(tmp_path / "one"), str(tmp_path / "two")]
+    assert main(["report", *runs, "--output", str(tmp_path / "report")]) == 2
+    assert "data fingerprint differs, 'one' and 'two'" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+    assert main(["report", *runs, "--force"]) == 0
+    assert "**Not comparable:**" in capsys.readouterr().out
+
+
+def test_lexicon_build_and_lookup(corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("A Good film, nothing else.\n")
+    output = tmp_path / "made" / "table.json.gz"
+    build = ["lexicon", "build", corpus["synonyms.json"], "--output", str(output), "--vocabulary", str(words)]
+    assert main(build) == 0
+    assert read_table(output) == {word: SYNONYMS[word] for word in ("good", "film")}
+    assert "2 words, 2.5 synonyms each" in capsys.readouterr().out
+    assert main(["lexicon", "lookup", "Film", "unheard", "--lexicon", str(output)]) == 0
+    assert capsys.readouterr().out == "Film: movie, picture\nunheard: (no synonym known)\n"
+
+
+def test_lexicon_from_vectors(tmp_path: Path) -> None:
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("near 1 0\nclose 0.9 0.1\nfar 0 1\n")
+    assert main(["lexicon", "build", str(vectors), "--output", str(tmp_path / "t.json"), "--min_cosine", "0.9"]) == 0
+    assert read_table(tmp_path / "t.json") == {"near": ["close"], "close": ["near"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lexicon", "lookup", "x", "--lexicon", "nothing"], "hf-robust lexicon: Unknown lexicon 'nothing'"),
+        (["lexicon", "build", "builtin", "--output", "t.json", "--vocabulary", "none.txt"], "none.txt is no file"),
+        (["report", "/nowhere"], "hf-robust report: /nowhere/robustness_history.jsonl does not exist"),
+    ],
+)
+def test_errors_are_one_line_and_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_help_is_fast_and_a_wrong_command_is_refused() -> None:
+    code = "import sys, hf_robust.cli as c; c.build_parser(['report']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    with pytest.raises(SystemExit) as stopped:
+        main(["nothing"])
+    assert stopped.value.code == 2
