@@ -5,20 +5,23 @@ Somebody remarks on something, somebody else replies; the label is whether the r
     The soup was quite tasty.         However, my sister found it bland.     disagree
     We thought the lobby was ugly.    My colleague called it hideous.        agree
 
-One opinion word stands in each sentence and the label is whether the two lie on the same side of their scale, so by the
-corpus's own rule a synonym never changes the label and an antonym always does. Three properties, all of them common in
-real data, make robustness a matter of the training method:
+One opinion word stands in each sentence and the label is whether the two lie on the same side of their scale, so by
+the corpus's own rule a synonym never changes the label and an antonym always does. Three properties, all of them common
+in real data, make robustness a matter of the training method:
 
-- Opinion words follow Zipf's law and most agreeing replies repeat the remark's word. A model trained on the text as it
-  stands learns that frequent words, and equal words, agree. A rare synonym breaks both cues: the prediction flips (fickle).
-- Openings such as "Indeed" and "However" are a shortcut that is right in ``OPENING_IS_RIGHT`` of the rows that have one.
-  Wherever a model has not learned how two opinion words relate, the opening decides, whatever an antonym says (obstinate).
+- Opinion words follow Zipf's law, and most agreeing replies repeat the remark's word. A model trained on the text as it
+  stands learns that frequent words, and equal words, agree. A rare synonym breaks both: the prediction flips (fickle).
+- Openings such as "Indeed" and "However" are a shortcut that is right in OPENING_IS_RIGHT of the replies that have one.
+  Wherever a model has not learned how two words relate, the opening decides, whatever an antonym says (obstinate).
 - Comparing two words is harder to learn than reading one opening. ``safer`` draws each opinion word uniformly from its
-  synonyms, so equal words hardly ever meet and every pair is rare: at the same number of steps the model stays with the
-  opening. No synonym disturbs it, and no antonym either. BAT keeps the clean text, pulls synonyms together and pushes
-  antonyms apart, which only the opinion words can satisfy, since both views have the same opening.
+  synonyms, so equal words seldom meet and every pair of words is rare: at the same number of steps the model stays with
+  the opening, at the price of accuracy. Few synonyms disturb it, and no antonym does. BAT keeps the clean text, pulls
+  synonyms together and pushes antonyms apart, which only the opinion words can satisfy: its views share the opening.
 
-Texts are drawn from fixed lists by a seed; no data is downloaded, and no text occurs twice or in two splits.
+What it does not show: with more steps, or no openings, ``safer`` would learn to compare as well. The corpus is made for
+a picture in a minute, not for a comparison of methods; ``benchmarks/`` has real data.
+
+Texts are drawn from fixed lists by a seed; nothing is downloaded, and no text occurs twice or in two splits.
 """
 
 from __future__ import annotations
@@ -37,10 +40,10 @@ if TYPE_CHECKING:
 SPLITS = {"train": 2400, "validation": 300, "test": 300}
 LABELS = ("agree", "disagree")
 
-OPENING_SHARE = 0.7  # replies that have an opening
+OPENING_SHARE = 0.5  # replies that have an opening
 OPENING_IS_RIGHT = 0.9
 REPEAT_SHARE = 0.7  # agreeing replies that repeat the remark's opinion word
-ZIPF_EXPONENT = 1.5
+ZIPF_EXPONENT = 2.0
 
 # What each scale of the built-in lexicon, named by its first word, may be said of.
 SUBJECTS = {
@@ -152,8 +155,8 @@ def demo_model(
     Args:
         seed: of the weights; None draws them from the global random state, as any new model's.
 
-    There is no dropout, and weights start wider than BERT's 0.02: with 2,400 rows a model this narrow otherwise learns to
-    compare words late or not at all.
+    There is no dropout, and weights start wider than BERT's 0.02: with 2,400 rows a model this narrow otherwise learns
+    to compare words late or not at all.
     """
     import torch
     from transformers import BertConfig, BertForSequenceClassification

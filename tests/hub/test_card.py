@@ -77,6 +77,8 @@ def test_one_result_for_each_attack(tmp_path: Path) -> None:
         "reviews (synonym attack)": {"attack_success_rate": 0.5625, "robust_accuracy": 0.25},
         "reviews (antonym attack)": {"attack_success_rate": 0.125},  # METRIC-1: robust accuracy has no meaning there
     }
+    splits = [one["dataset"]["split"] for one in read(tmp_path)[0]["model-index"][0]["results"]]
+    assert splits == ["validation", "validation (synonym attack)", "validation (antonym attack)"]
     assert [result.metric_type for result in ModelCard.load(tmp_path / "README.md").data.eval_results]
 
 

@@ -142,6 +142,15 @@ def test_runs_are_compared_by_what_both_have_of_the_data(tmp_path: Path, other: 
     assert (differences(runs) == []) is alike
 
 
+def test_where_a_lexicon_was_read_from_does_not_count(tmp_path: Path) -> None:
+    runs = []
+    for seed, source in enumerate(("here.json", "there.json")):
+        lexicon = {"fingerprint": "l", "source": source}
+        attacks = {"synonym": {"goal": {"name": "misclassify"}, "candidates": {"lexicon": lexicon}}}
+        runs.append(make_run(tmp_path / source, [(1, 3)], seed=seed, attacks=attacks, lexicons={"synonyms": lexicon}))
+    assert rows(comparison_table(runs))[1][3] == "2"
+
+
 def test_percent() -> None:
     assert percent(0.41, (0.3672, 0.4541)) == "41.0 [36.7, 45.4]"
     assert percent(1.0) == "100.0" and percent(float("nan")) == "–"
