@@ -11,7 +11,6 @@ Flags, steps and output files are those of Hugging Face's run_glue.py; what is n
 
 import logging
 import os
-import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 import transformers
 from transformers import DataCollatorWithPadding, default_data_collator, set_seed
 
-from hf_robust.attacks import Attack, Example, build_attacks, resolve_skip_labels
+from hf_robust.attacks import Attack, build_attacks, choose_examples, resolve_skip_labels
 from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer
 from hf_robust.checks import check_task, check_writable
@@ -165,6 +164,7 @@ def build_trainer(
     )
     attacks = add_attacks(trainer, args, splits, synonyms, antonyms)
     data = describe_data(splits.corpus, train_dataset, eval_dataset)
+    data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
     add_reports(trainer, args, data, {"synonyms": synonyms, "antonyms": antonyms}, attacks)
     return trainer
 
@@ -192,6 +192,7 @@ def add_attacks(
         strategy=args.attack.attack_strategy,
         max_length=splits.max_length,
         token_budget=args.attack.attack_token_budget,
+        plans_folder=cache_folder() / "plans",
     )
     callback.attach(trainer)
     return attacks
@@ -217,16 +218,6 @@ def add_reports(
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
     trainer.card_writers.append(add_robustness)
-
-
-def choose_examples(dataset: Any, count: int, seed: int) -> list[Example]:
-    # The same rows in every epoch and in every run with this seed, whatever the method.
-    if dataset is None:
-        raise ValueError("--attacks needs rows to attack: add --do_eval.")
-    rows: Sequence[int] = range(len(dataset))
-    if 0 < count < len(rows):
-        rows = sorted(random.Random(seed).sample(rows, count))
-    return [Example(row, dataset.texts(row), int(dataset.label(row))) for row in rows]
 
 
 def train(trainer: RobustTrainer, checkpoint: str | bool | None) -> None:

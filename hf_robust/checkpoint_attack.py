@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import random
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,12 @@ from hf_robust.attacks import (
     attack_dataset,
     attack_key,
     build_attacks,
+    choose_examples,
     journal_seconds,
     weights_hash,
 )
 from hf_robust.callbacks.run_card import versions
-from hf_robust.data import GLUE_TASKS, TextDataset
+from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.files import EXTENSIONS
 from hf_robust.data.load import load_corpus
@@ -90,10 +89,11 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     records, summaries = _run(attacks, victim, examples, splits.max_length, options.output_dir)
     lexicons = {"synonyms": synonyms, "antonyms": antonyms}
+    sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
     card = {
         "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
         "model": options.model,
-        "data": describe_data(corpus, None, dataset) | {"eval_samples": len(examples)},
+        "data": describe_data(corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample},
         "lexicons": {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None},
         "attacks": {name: attack.describe() for name, attack in attacks.items()},
         "seed": flags.attack_seed,
@@ -141,14 +141,6 @@ def data_arguments(options: AttackOptions) -> DataTrainingArguments:
         max_seq_length=options.max_seq_length,
         pad_to_max_length=False,
     )
-
-
-def choose_examples(dataset: TextDataset, count: int, seed: int) -> list[Example]:
-    """``count`` rows drawn by ``seed`` (all for 0 or fewer), the same that a training run with these flags attacks."""
-    rows: Sequence[int] = range(len(dataset))
-    if 0 < count < len(rows):
-        rows = sorted(random.Random(seed).sample(rows, count))
-    return [Example(row, dataset.texts(row), int(dataset.label(row))) for row in rows]  # type: ignore[arg-type]
 
 
 def _run(

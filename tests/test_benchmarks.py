@@ -39,9 +39,8 @@ def _tokens(arguments: dict[str, Any]) -> list[str]:
 
 def write_run(folder: Path, synonym: str, antonym: str, accuracy: float, further: float) -> None:
     folder.mkdir(parents=True)
-    statuses = {
-        name: {str(i): letter for i, letter in enumerate(row)} for name, row in (("synonym", synonym), ("antonym", antonym))
-    }
+    rows = {"synonym": synonym, "antonym": antonym}
+    statuses = {name: {str(index): letter for index, letter in enumerate(row)} for name, row in rows.items()}
     (folder / "statuses.json").write_text(json.dumps(statuses))
     (folder / "distances.json").write_text(
         json.dumps({"texts": 500, "obstinate_further": further, "fickle": 0.1, "obstinate": 0.2})

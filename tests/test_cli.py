@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from tiny import ANTONYMS, SYNONYMS, build_trainer, review_data, review_rows, ta
 
 from hf_robust.attacks import ATTACKS, Example, Resources
 from hf_robust.callbacks import AttackCallback
-from hf_robust.checkpoint_attack import choose_examples
 from hf_robust.cli import main
 from hf_robust.lexicons import read_table
 from hf_robust.metrics import read_records
@@ -107,16 +105,6 @@ def test_second_run_measures_nothing_again(
     monkeypatch.setattr("hf_robust.attacks.Victim.score", lambda *args: pytest.fail("measured again"))
     assert attack(model_folder(), corpus, out) == 0
     assert read_records(out / "attack_results" / "synonym.jsonl") == first
-
-
-def test_same_examples_as_the_training_script() -> None:
-    spec = importlib.util.spec_from_file_location("script", ROOT / "run_glue_robust.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    data = review_data(40)
-    for count, seed in ((10, 0), (10, 3), (0, 0), (400, 1)):
-        assert choose_examples(data, count, seed) == script.choose_examples(data, count, seed)
 
 
 def test_adapters_are_attacked_too(corpus: dict[str, str], model_folder: Callable[..., Path], tmp_path: Path) -> None:

@@ -502,19 +502,6 @@ def test_mp_fn_calls_main(monkeypatch):
     assert called == [True]
 
 
-def test_examples_to_attack_are_seeded_rows_of_the_split(tokenizer):
-    from hf_robust.data import TextDataset
-
-    data = TextDataset(review_rows(20), ("sentence",), tokenizer, max_length=16)
-    chosen = run_glue_robust.choose_examples(data, 5, seed=1)
-    assert [example.idx for example in chosen] == sorted({example.idx for example in chosen}) and len(chosen) == 5
-    assert (
-        chosen == run_glue_robust.choose_examples(data, 5, seed=1) != run_glue_robust.choose_examples(data, 5, seed=2)
-    )
-    assert all(example.texts == data.texts(example.idx) for example in chosen)
-    assert len(run_glue_robust.choose_examples(data, 0, 1)) == len(run_glue_robust.choose_examples(data, 99, 1)) == 20
-
-
 def test_trains_and_attacks_on_a_machine_without_datasets_and_nltk(model_folder, tmp_path):
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
     argv = [

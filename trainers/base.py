@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
+from huggingface_hub import ModelCard
 from torch import Tensor, nn
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -229,7 +230,16 @@ class RobustTrainer(Trainer):
     # ---- model card ----
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        asked = kwargs.get("tags") or []
+        tags = [asked] if isinstance(asked, str) else list(asked)
         super().create_model_card(*args, **kwargs)
-        if self.is_world_process_zero():
-            for write in self.card_writers:
-                write(Path(self.args.output_dir))
+        if not self.is_world_process_zero():
+            return
+        readme = Path(self.args.output_dir) / "README.md"
+        card = ModelCard.load(readme)
+        if not set(tags) <= set(card.data.tags or []):
+            # PEFT's update of the card drops the tags that the Trainer was given.
+            card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *tags]))
+            card.save(readme)
+        for write in self.card_writers:
+            write(Path(self.args.output_dir))

@@ -14,6 +14,7 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example, Resources
+from hf_robust.attacks.examples import choose_examples
 from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.negation import negation
 from hf_robust.attacks.plans import Plans
@@ -52,6 +53,7 @@ __all__ = [
     "attack_dataset",
     "attack_key",
     "build_attacks",
+    "choose_examples",
     "journal_seconds",
     "load_encoder",
     "require_candidates",

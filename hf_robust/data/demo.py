@@ -5,21 +5,22 @@ Somebody remarks on something, somebody else replies; the label is whether the r
     The soup was quite tasty.         However, my sister found it bland.     disagree
     We thought the lobby was ugly.    My colleague called it hideous.        agree
 
-One opinion word stands in each sentence and the label is whether the two lie on the same side of their scale, so by
-the corpus's own rule a synonym never changes the label and an antonym always does. Three properties, all of them common
-in real data, make robustness a matter of the training method:
+One opinion word stands in each sentence and the label is whether the two lie on the same side of their scale, so
+by the corpus's own rule a synonym never changes the label and an antonym always does. Three properties, all of them
+common in real data, make robustness a matter of the training method:
 
-- Opinion words follow Zipf's law, and most agreeing replies repeat the remark's word. A model trained on the text as it
-  stands learns that frequent words, and equal words, agree. A rare synonym breaks both: the prediction flips (fickle).
-- Openings such as "Indeed" and "However" are a shortcut that is right in OPENING_IS_RIGHT of the replies that have one.
-  Wherever a model has not learned how two words relate, the opening decides, whatever an antonym says (obstinate).
-- Comparing two words is harder to learn than reading one opening. ``safer`` draws each opinion word uniformly from its
-  synonyms, so equal words seldom meet and every pair of words is rare: at the same number of steps the model stays with
-  the opening, at the price of accuracy. Few synonyms disturb it, and no antonym does. BAT keeps the clean text, pulls
-  synonyms together and pushes antonyms apart, which only the opinion words can satisfy: its views share the opening.
+- Opinion words follow Zipf's law, and most agreeing replies repeat the remark's word. A model trained on the text as
+  it stands learns that frequent words, and equal words, agree. A rare synonym breaks both: the prediction flips.
+- Openings such as "Indeed" and "However" are a shortcut that is right in OPENING_IS_RIGHT of the replies with one.
+  Wherever a model has not learned how two words relate, the opening decides, whatever an antonym says.
+- Comparing two words is harder to learn than reading one opening. ``safer`` draws each opinion word uniformly from
+  its synonyms, so equal words seldom meet and every pair of words is rare: at the same number of steps the model
+  stays with the opening, at the price of accuracy. Few synonyms disturb it, and hardly any antonym does. BAT keeps
+  the clean text, pulls synonyms together and pushes antonyms apart, which only the opinion words can satisfy: its
+  views share the opening.
 
-What it does not show: with more steps, or no openings, ``safer`` would learn to compare as well. The corpus is made for
-a picture in a minute, not for a comparison of methods; ``benchmarks/`` has real data.
+What it does not show: with more steps, or no openings, ``safer`` would learn to compare as well. The corpus is made
+for a picture in a minute, not for a comparison of methods; ``benchmarks/`` has real data.
 
 Texts are drawn from fixed lists by a seed; nothing is downloaded, and no text occurs twice or in two splits.
 """

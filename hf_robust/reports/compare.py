@@ -56,8 +56,8 @@ def _data_keys(first: Run, other: Run) -> tuple[str, ...]:
     # "train-evaluation": a checkpoint that was only attacked has the fingerprint of its evaluation rows alone.
     shared = min(mine.count("-"), theirs.count("-")) + 1
     if mine and mine.split("-")[-shared:] == theirs.split("-")[-shared:]:
-        return ("attack_split",)
-    return ("name", "variant", "fingerprint", "attack_split")
+        return ("attack_split", "attack_sample")
+    return ("name", "variant", "fingerprint", "attack_split", "attack_sample")
 
 
 def _attacks(run: Run) -> dict[str, Any]:

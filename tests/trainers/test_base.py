@@ -162,3 +162,17 @@ def test_class_weights_must_fit_the_classes(tmp_path: Path) -> None:
         build_trainer("normal", tmp_path, class_weights=[1.0, 1.0, 1.0]).train()
     with pytest.raises(ValueError, match="--class_weights must all be above 0"):
         build_trainer("normal", tmp_path, class_weights=[0.0, 1.0])
+
+
+def test_tags_survive_pefts_update_of_the_card(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from huggingface_hub import ModelCard
+
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query"])
+    trainer = build_trainer("normal", tmp_path, model=peft.get_peft_model(build_model(), config))
+    written: list[Path] = []
+    trainer.card_writers.append(written.append)
+    trainer.save_model()
+    trainer.create_model_card(tags=["mine"])
+    tags = ModelCard.load(tmp_path / "README.md").data.tags
+    assert "mine" in tags and "lora" in tags and written == [tmp_path]
