@@ -19,8 +19,8 @@ from typing import Any
 import transformers
 from transformers import DataCollatorWithPadding, default_data_collator, set_seed
 
-from hf_robust.attacks import Attack, build_attacks, choose_examples, resolve_skip_labels
-from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback
+from hf_robust.attacks import build_attacks, choose_examples, resolve_skip_labels
+from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, clear_results
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer
 from hf_robust.checks import check_task, check_writable
 from hf_robust.data import TextDataset
@@ -162,10 +162,10 @@ def build_trainer(
         antonyms=antonyms,
         skip_labels=resolve_skip_labels(args.attack.skip_labels, labels.names),
     )
-    attacks = add_attacks(trainer, args, splits, synonyms, antonyms)
+    attacker = add_attacks(trainer, args, splits, synonyms, antonyms)
     data = describe_data(splits.corpus, train_dataset, eval_dataset)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
-    add_reports(trainer, args, data, {"synonyms": synonyms, "antonyms": antonyms}, attacks)
+    add_reports(trainer, args, data, {"synonyms": synonyms, "antonyms": antonyms}, attacker)
     return trainer
 
 
@@ -181,10 +181,14 @@ def load_lexicons(args: Arguments) -> tuple[Lexicon | None, Lexicon | None]:
 
 def add_attacks(
     trainer: RobustTrainer, args: Arguments, splits: Splits, synonyms: Lexicon | None, antonyms: Lexicon | None
-) -> dict[str, Attack]:
+) -> AttackCallback | None:
     # [hf_robust] Attack the model at the end of each epoch
     if not args.attack.attacks or args.attack.attack_strategy == "no":
-        return {}
+        starts_anew = args.training.do_train and not args.training.resume_from_checkpoint
+        if starts_anew and trainer.is_world_process_zero():
+            # Else the card of this run would claim what an earlier run in this folder measured.
+            clear_results(args.training.output_dir)
+        return None
     attacks = build_attacks(args.attack, synonyms, antonyms, splits.labels.names, splits.text_columns)
     callback = AttackCallback(
         attacks,
@@ -194,8 +198,7 @@ def add_attacks(
         token_budget=args.attack.attack_token_budget,
         plans_folder=cache_folder() / "plans",
     )
-    callback.attach(trainer)
-    return attacks
+    return callback.attach(trainer)
 
 
 def add_reports(
@@ -203,17 +206,18 @@ def add_reports(
     args: Arguments,
     data: dict[str, Any],
     lexicons: dict[str, Lexicon | None],
-    attacks: dict[str, Attack],
+    attacker: AttackCallback | None,
 ) -> None:
     # [hf_robust] Run card, curves and model card
     trainer.add_callback(
         RunCardCallback(
             data,
             {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None},
-            {name: attack.describe() for name, attack in attacks.items()},
+            {name: attack.describe() for name, attack in (attacker.attacks if attacker else {}).items()},
             args.method.name,
             citation=args.method.citation,
             trained_on=args.method.needs,
+            seconds=attacker.seconds if attacker else None,
         )
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
@@ -264,7 +268,8 @@ def predict(trainer: RobustTrainer, splits: Splits, task: str | None, limit: int
         if trainer.is_world_process_zero():
             logger.info(f"***** Predict results {name} *****")
             output_predict_file = Path(trainer.args.output_dir, f"predict_results_{name}.txt")
-            output_predict_file.write_text(prediction_lines(logits, splits.labels, trainer.model.config.id2label))
+            lines = prediction_lines(logits, splits.labels, trainer.model.config.id2label)
+            output_predict_file.write_text(lines, encoding="utf-8")
 
 
 def prediction_lines(logits: Any, labels: Labels, id2label: dict[int, str]) -> str:

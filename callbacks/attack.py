@@ -30,6 +30,7 @@ from hf_robust.attacks import (
     weights_hash,
 )
 from hf_robust.metrics import AttackRecord, AttackSummary, write_records
+from hf_robust.metrics.task import logits_of
 from hf_robust.reports import HISTORY_FILE, read_history, write_history_line
 
 RESULTS_FOLDER = "attack_results"
@@ -129,9 +130,10 @@ class AttackCallback(TrainerCallback):
     ) -> None:
         if self.trainer is None:
             raise ValueError("AttackCallback needs its Trainer; call AttackCallback(...).attach(trainer) instead.")
+        if self.attacks and self.strategy != "no":
+            self._check(args)
         if state.is_world_process_zero and state.global_step == 0:
-            (Path(args.output_dir) / HISTORY_FILE).unlink(missing_ok=True)
-            shutil.rmtree(Path(args.output_dir) / RESULTS_FOLDER, ignore_errors=True)
+            clear_results(args.output_dir)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -148,6 +150,30 @@ class AttackCallback(TrainerCallback):
 
     # ---- measuring ----
 
+    def _check(self, args: TrainingArguments) -> None:
+        """What would end the first measurement, and with it an epoch that is not saved yet, is an error before it."""
+        if args.metric_for_best_model is not None and args.eval_strategy == "steps":
+            raise ValueError(
+                f"--eval_strategy steps with --metric_for_best_model {args.metric_for_best_model} would "
+                "also choose by the evaluations that the attacks add at the end of an epoch, where no checkpoint may be: use "
+                "--eval_strategy epoch, or --attack_strategy no."
+            )
+        self._victim()
+        for attack in self.attacks.values():
+            require_candidates(attack, self.plans, self.examples)
+
+    def _victim(self) -> Victim:
+        trainer = self.trainer
+        assert trainer is not None
+        return Victim(
+            trainer.model,
+            trainer.processing_class,
+            max_length=self.max_length,
+            token_budget=self.token_budget,
+            autocast=trainer.accelerator.autocast,
+            inference=getattr(trainer, "inference", None),
+        )
+
     def _is_due(self) -> bool:
         assert self.trainer is not None
         wanted = bool(self.attacks) and self.strategy != "no" and self._main_set
@@ -156,15 +182,7 @@ class AttackCallback(TrainerCallback):
     def _measure(self, output: EvalLoopOutput) -> None:
         trainer = self.trainer
         assert trainer is not None and output.metrics is not None
-        victim = Victim(
-            trainer.model,
-            trainer.processing_class,
-            max_length=self.max_length,
-            token_budget=self.token_budget,
-            autocast=trainer.accelerator.autocast,
-            inference=getattr(trainer, "inference", None),
-        )
-        weights = weights_hash(trainer.model)
+        victim, weights = self._victim(), weights_hash(trainer.model)
         records = {name: self._attack(attack, victim, weights) for name, attack in self.attacks.items()}
         summaries = {name: AttackSummary.from_records(found, seconds) for name, (found, seconds) in records.items()}
         for name, summary in summaries.items():
@@ -220,6 +238,13 @@ class AttackCallback(TrainerCallback):
         tqdm.write(summary_line(line, self.trainer.args.num_train_epochs, summaries))
 
 
+def clear_results(output_dir: str | None) -> None:
+    """Remove what an earlier run measured in this folder: it is of other weights than a new run's."""
+    folder = Path(str(output_dir))
+    (folder / HISTORY_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder / RESULTS_FOLDER, ignore_errors=True)
+
+
 def summary_line(line: Mapping[str, Any], epochs: float, summaries: Mapping[str, AttackSummary]) -> str:
     """One epoch in one line, rates in percent."""
     parts = [f"epoch {line['epoch']:g}/{epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
@@ -240,16 +265,21 @@ def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) 
         return float(output.metrics["eval_accuracy"])
     if output.predictions is None or output.label_ids is None:
         return next(iter(summaries.values())).extra["accuracy"]
-    predictions = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
-    return float((np.asarray(predictions).argmax(-1) == np.asarray(output.label_ids)).mean())
+    # With --eval_do_concat_batches False both are lists of batches.
+    logits = logits_of(output.predictions)
+    labels = np.concatenate(output.label_ids) if isinstance(output.label_ids, list) else np.asarray(output.label_ids)
+    # A stock Trainer's preprocess_logits_for_metrics may have taken the argmax already.
+    return float(((logits if logits.ndim == 1 else logits.argmax(-1)) == labels).mean())
 
 
 @contextmanager
 def kept_random_state() -> Iterator[None]:
     """Every generator that training draws from is as before when the block ends."""
     python, numpy = random.getstate(), np.random.get_state()
+    # Only this process's own GPU: the default touches, and so takes memory on, every GPU of the machine in every rank.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=devices):
             yield
     finally:
         random.setstate(python)

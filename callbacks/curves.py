@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.reports import draw_tradeoff_curves, history_path, read_history
+from hf_robust.reports import CURVES_STEM, draw_tradeoff_curves, history_path, read_history
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ class CurvesCallback(TrainerCallback):
     ) -> None:
         self._drawn = None  # the run card and the choice of the best model have come since
         self._redraw(args, state)
+        picture = Path(str(args.output_dir)) / f"{CURVES_STEM}.png"
+        if state.is_world_process_zero and picture.is_file():
+            tqdm.write(f"curves: {picture}")
 
     def _redraw(self, args: TrainingArguments, state: TrainerState) -> None:
         history = history_path(str(args.output_dir))

@@ -32,8 +32,8 @@ class RunCardCallback(TrainerCallback):
 
     Forward passes are counted by a hook on the model while it trains, on this process; a paired batch that goes
     through the model twice counts twice. ``seconds["train"]`` is the loop without evaluation and attacks; what those
-    took is read from the metrics of each evaluation, or from ``seconds`` where the caller keeps ``"evaluate"`` or
-    ``"attack"`` there.
+    took is read from the metrics of each evaluation. The attacks' own metrics may be those of an earlier run that was
+    killed; where the caller keeps what this run spent in ``seconds["attack"]``, that counts instead.
 
     Args:
         data: ``name, variant, train_samples, eval_samples, fingerprint, attack_split``.
@@ -42,7 +42,7 @@ class RunCardCallback(TrainerCallback):
         method: key of METHODS.
         citation: key of the method's paper in ``hf_robust/hub/citations.bib``.
         trained_on: roles of the lexicons that training draws on (``needs`` of the method), not only an attack.
-        seconds: a dict that the caller goes on updating.
+        seconds: a dict whose ``"attack"`` the caller goes on updating (``AttackCallback.seconds``).
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class RunCardCallback(TrainerCallback):
             "attacks": {name: dict(described) for name, described in attacks.items()},
         }
         self.told = {} if seconds is None else seconds
+        self._told_before = 0.0
         self._measured = {"evaluate": 0.0, "attack": 0.0}
         self._forwards = 0
         self._began = 0.0
@@ -76,6 +77,7 @@ class RunCardCallback(TrainerCallback):
     ) -> None:
         self._remove_hook()
         self._measured = {"evaluate": 0.0, "attack": 0.0}
+        self._told_before = self.told.get("attack", 0.0)
         self._forwards, self._first_step, self._began = 0, state.global_step, time.perf_counter()
         self._hook = model.register_forward_pre_hook(self._count)
         self._write(args, state, model)
@@ -90,8 +92,11 @@ class RunCardCallback(TrainerCallback):
     ) -> None:
         metrics = metrics or {}
         runtime = sum(value for key, value in metrics.items() if key.endswith("_runtime"))
-        # The runtime is the attacks' too; what they report may include an earlier run that was killed.
-        attack = min(sum(value for key, value in metrics.items() if key.endswith("_seconds")), runtime)
+        # The runtime is the attacks' too.
+        if "attack" in self.told:
+            attack = self.told["attack"] - self._told_before - self._measured["attack"]
+        else:
+            attack = min(sum(value for key, value in metrics.items() if key.endswith("_seconds")), runtime)
         self._measured["attack"] += attack
         self._measured["evaluate"] += runtime - attack
 
@@ -134,8 +139,7 @@ class RunCardCallback(TrainerCallback):
 
     def _seconds(self) -> dict[str, float]:
         total = time.perf_counter() - self._began
-        parts = {name: self.told.get(name, value) for name, value in self._measured.items()}
-        parts = {"train": max(total - sum(parts.values()), 0.0), **parts, "total": total}
+        parts = {"train": max(total - sum(self._measured.values()), 0.0), **self._measured, "total": total}
         return {name: round(value, 3) for name, value in parts.items()}
 
 

@@ -56,7 +56,7 @@ class RobustTrainer(Trainer):
     train_dataset: Any
     data_collator: Any
 
-    # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps.
+    # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps (X1).
     loss_is_scaled_for_ga = False
 
     def __init__(
@@ -123,6 +123,8 @@ class RobustTrainer(Trainer):
 
     def _weighted_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = self.args.class_weights
+        if labels.is_floating_point():
+            raise ValueError("--class_weights needs one class for each row, and this task has not: leave it out.")
         if len(weights) != logits.shape[-1]:
             raise ValueError(
                 f"--class_weights needs {logits.shape[-1]} values, one for each class, got {len(weights)}."
@@ -138,7 +140,8 @@ class RobustTrainer(Trainer):
         """Name parts of the loss; their means since the last log entry are logged as ``loss_<name>`` (R16)."""
         for name, part in parts.items():
             total, count = self._parts.get(name, (torch.zeros((), device=part.device), 0))
-            self._parts[name] = (total + part.detach().float(), count + 1)
+            # Under DataParallel a part has one value for each device, as the loss itself does.
+            self._parts[name] = (total + part.detach().float().mean(), count + 1)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs and self._parts:
@@ -160,11 +163,18 @@ class RobustTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate on the task loss of the clean text, whatever ``compute_loss`` trains on (R9)."""
+        """Evaluate on the task loss of the clean text, whatever ``compute_loss`` trains on (R9), and predict rows
+        without labels as they are evaluated: by ``inference`` (R14, X4)."""
+        predictor: Any = model
+        if not all(inputs.get(name) is not None for name in self.label_names):
+            # Without labels the Trainer calls the model itself, past compute_loss and so past ``inference``.
+            def predictor(**batch: Any) -> Any:
+                return self.inference(model, batch)
+
         # Shadowing the method on the instance keeps the guard out of every method's compute_loss.
         self.__dict__["compute_loss"] = self._evaluation_loss
         try:
-            return super().prediction_step(model, inputs, *args, **kwargs)
+            return super().prediction_step(predictor, inputs, *args, **kwargs)
         finally:
             del self.__dict__["compute_loss"]
 

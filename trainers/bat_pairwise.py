@@ -82,7 +82,8 @@ class BatPairwiseTrainer(RobustTrainer):
     Differs from the paper: its printed ``L_ML = log f`` is cross-entropy (BAT-1), its views' letters are x_f and
     x_o throughout (BAT-3); from the code: a view is valid iff some word changed under case folding (BAT-5),
     denominators are clamped (BAT-4), accumulation is right (BAT-7), the flags have the names of the paper's symbols
-    (BAT-6). The masks' means are taken over each micro-batch.
+    (BAT-6). Figure 3 is read as a trade-off in both directions, whatever its caption says (BAT-14). The masks' means
+    are taken over each micro-batch.
     """
 
     name = "bat_pairwise"

@@ -18,6 +18,10 @@ def antonym(resources: Resources) -> Attack:
     (ATK-ANT-2); the summary has their share. By default an antonym must raise the confidence to count (ATK-ANT-1,
     ``Remain``); the record notes either way whether some antonym kept the prediction.
 
+    Of the rates only ASR has a meaning here: "accuracy under attack" would count skipped labels as errors, and failing
+    is good (ATK-ANT-4, METRIC-1). A substitute is a word other than the original's, so an edit of punctuation is no
+    success (ATK-ANT-5).
+
     Differs from the official code: stop words are TextFooler's list, there NLTK's; part of speech is not asked where
     the lexicon keeps it by itself.
 

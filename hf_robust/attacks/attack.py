@@ -34,7 +34,8 @@ class Attack:
 
     ``constraints`` are asked in their order, so the cheap ones stand first. ``max_changed`` None means all words.
     ``frozen_columns`` closes text columns, by number; none is ever closed by its name alone (ATTACK-1, ATTACK-2).
-    ``query_budget`` counts the clean text. Examples with a label in ``skip_labels`` are not attacked.
+    ``query_budget`` counts the clean text; None is no limit, as TextAttack's default, where BAT stops at 2000 queries
+    (ATTACK-3). Examples with a label in ``skip_labels`` are not attacked.
     ``needs_candidates`` makes it an error when no example of a set has any admissible substitute.
     """
 

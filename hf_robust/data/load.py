@@ -133,9 +133,11 @@ def _glue_source(args: DataTrainingArguments, task: str, access: HubAccess) -> S
 def read_numbers(splits: Mapping[str, Rows], label_column: str) -> dict[str, Rows]:
     """csv writes every label as text: make all of them integers, else all floats, where that is what they are.
 
-    An empty cell is a missing label (None). Text columns are left alone.
+    An empty cell is a missing label (None). Text columns are left alone, and so are labels that are no text: a folder
+    may hold a json file beside a csv file.
     """
-    written = {row[label_column] for rows in splits.values() for row in rows if row.get(label_column)}
+    labels = [row[label_column] for rows in splits.values() for row in rows if label_column in row]
+    written = {label for label in labels if isinstance(label, str) and label}
     number: Callable[[str], Any] = str
     for kind, pattern in ((float, DECIMAL), (int, INTEGER)):
         if written and all(pattern.fullmatch(value.strip()) for value in written):
@@ -143,7 +145,7 @@ def read_numbers(splits: Mapping[str, Rows], label_column: str) -> dict[str, Row
     return {
         role: [
             {**row, label_column: number(row[label_column]) if row[label_column] else None}
-            if label_column in row
+            if isinstance(row.get(label_column), str)
             else row
             for row in rows
         ]

@@ -82,7 +82,7 @@ class Splits:
             logger.info("text: column(s) %s", self.text_columns)
 
     def labelled(self, role: str, limit: int | None = None) -> TextDataset:
-        """The first ``limit`` labelled rows of a split, with their labels as ids; rows of label -1 are left out.
+        """The first ``limit`` labelled rows of a split, with their labels as ids; rows of label -1 are left out (NORMAL-2).
 
         Raises:
             ValueError: no such split or column, a row without label, or labels that no class of the task has.
@@ -155,7 +155,8 @@ def log_samples(dataset: TextDataset, seed: int, count: int = 3) -> None:
 
 
 def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None) -> dict[str, Any]:
-    """What the run card says about the data, so that variants of a data set are not compared with each other.
+    """What the run card says about the data, so that variants of a data set are not compared with each other (X21) and
+    nobody need guess which split was trained on and which was attacked (X13).
 
     ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels.
     """
