@@ -155,8 +155,8 @@ class AttackCallback(TrainerCallback):
         if args.metric_for_best_model is not None and args.eval_strategy == "steps":
             raise ValueError(
                 f"--eval_strategy steps with --metric_for_best_model {args.metric_for_best_model} would "
-                "also choose by the evaluations that the attacks add at the end of an epoch, where no checkpoint may be: use "
-                "--eval_strategy epoch, or --attack_strategy no."
+                "also choose by the evaluations that the attacks add at the end of an epoch, where no checkpoint may "
+                "be: use --eval_strategy epoch, or --attack_strategy no."
             )
         self._victim()
         for attack in self.attacks.values():

@@ -82,7 +82,7 @@ class Splits:
             logger.info("text: column(s) %s", self.text_columns)
 
     def labelled(self, role: str, limit: int | None = None) -> TextDataset:
-        """The first ``limit`` labelled rows of a split, with their labels as ids; rows of label -1 are left out (NORMAL-2).
+        """The first ``limit`` labelled rows of a split, with their labels as ids, without rows of label -1 (NORMAL-2).
 
         Raises:
             ValueError: no such split or column, a row without label, or labels that no class of the task has.

@@ -51,12 +51,12 @@ class AttackSummary:
 
     ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Where the only
     skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks whose goal is that the
-    prediction remains (antonym, negation) only ``asr`` has a meaning (METRIC-1, X14): there a failure is what one wants,
-    and texts are skipped by label too. ``queries`` is the mean over attacked examples.
+    prediction remains (antonym, negation) only ``asr`` has a meaning (METRIC-1, X14): there a failure is what one
+    wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
 
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
-    not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some admissible candidate
-    kept the prediction), ``covered`` (share of the attacked with at least one candidate; the others count as failures
+    not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some
+    admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the others count as failures
     and lower ``asr``) and ``covered_asr`` (``asr`` among the covered).
     """
 

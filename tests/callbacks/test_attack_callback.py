@@ -10,13 +10,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
 from transformers import DataCollatorWithPadding, EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import ATTACKS, Example, Resources
 from hf_robust.callbacks import AttackCallback
+from hf_robust.callbacks.attack import accuracy_of
 from hf_robust.metrics import AttackRecord, read_records
 from hf_robust.reports import read_history
 
@@ -298,6 +301,34 @@ def test_two_ranks_give_the_results_of_one_process(tmp_path: Path) -> None:
         files = [tmp_path / run / "attack_results" / "epoch-0" / f"{name}.jsonl" for run in ("one", "two")]
         assert_same_results(*map(read_records, files))
     assert len(read_history(tmp_path / "two")) == 1
+
+
+def test_accuracy_where_the_metrics_have_none() -> None:
+    """CoLA has no accuracy; its predictions may come as logits, as unjoined batches, or as class ids."""
+    logits, labels = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), np.array([1, 0, 0])
+    batches = [logits[:2], logits[2:]], [labels[:2], labels[2:]]
+    for predictions, ids in [(logits, labels), ((logits, labels), labels), batches, (np.array([1, 0, 1]), labels)]:
+        output = EvalLoopOutput(predictions, ids, {"eval_matthews_correlation": 0.5}, 3)
+        assert accuracy_of(output, {}) == pytest.approx(2 / 3)
+
+
+def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_path: Path) -> None:
+    """An epoch is saved only after it was attacked, so an attack that cannot work must not cost one."""
+    resources = Resources(antonyms=table({"unheard": ["of"]}, "antonym"))
+    nothing = {"attacks": {"antonym": ATTACKS["antonym"](resources)}}
+    trainer = attacked(tmp_path, callback=nothing)
+    with pytest.raises(ValueError, match=f"no admissible substitute in any of {ROWS} examples"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+    trainer = attacked(tmp_path, model=build_model(num_labels=1))
+    with pytest.raises(ValueError, match="an attack needs a classifier, got a regression model"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "loss", "eval_steps": 1, "save_steps": 1}
+    trainer = attacked(tmp_path, eval_strategy="steps", save_strategy="steps", **best)
+    with pytest.raises(ValueError, match="--eval_strategy steps with --metric_for_best_model loss"):
+        trainer.train()
+    attacked(tmp_path, callback={"strategy": "no"}, eval_strategy="steps", save_strategy="steps", **best).train()
 
 
 def test_errors_are_one_sentence(tmp_path: Path) -> None:

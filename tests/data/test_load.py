@@ -50,6 +50,14 @@ def test_csv_labels_are_numbers_where_all_are(tmp_path, written, read):
     assert {row["sentence"] for row in rows} == {"007"}
 
 
+def test_labels_of_a_json_file_beside_a_csv_file_stay_as_they_are(tmp_path):
+    (tmp_path / "train.csv").write_text("sentence,label\na,0\nb,1\nc,\n")
+    (tmp_path / "validation.jsonl").write_text('{"sentence": "a", "label": 0}\n{"sentence": "b", "label": 1}\n')
+    splits = load_corpus(DataTrainingArguments(dataset_name=str(tmp_path))).splits
+    assert [row["label"] for row in splits["train"]] == [0, 1, None]
+    assert [row["label"] for row in splits["validation"]] == [0, 1]
+
+
 def test_glue_dir_with_one_file_for_each_split(tmp_path):
     for name in ("train", "dev", "test"):
         save(tmp_path / "SST-2" / f"{name}.jsonl.gz", ROWS)

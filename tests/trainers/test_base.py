@@ -162,6 +162,39 @@ def test_class_weights_must_fit_the_classes(tmp_path: Path) -> None:
         build_trainer("normal", tmp_path, class_weights=[1.0, 1.0, 1.0]).train()
     with pytest.raises(ValueError, match="--class_weights must all be above 0"):
         build_trainer("normal", tmp_path, class_weights=[0.0, 1.0])
+    trainer = build_trainer("normal", tmp_path, class_weights=[1.0, 2.0])
+    with pytest.raises(ValueError, match="--class_weights needs one class for each row"):
+        trainer._weighted_loss(torch.zeros(3, 2), torch.ones(3, 2))
+
+
+class ReversedTrainer(RobustTrainer):
+    """Predicts with the classes swapped, so that a prediction past ``inference`` is seen at once."""
+
+    name = "reversed"
+
+    def inference(self, model: Any, batch: Any) -> Any:
+        outputs = model(**batch)
+        outputs["logits"] = outputs["logits"].flip(-1)
+        return outputs
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_R14_X4_evaluation_and_prediction_go_through_the_inference_transform(tmp_path: Path, labelled: bool) -> None:
+    rows = review_data(10)
+    if not labelled:
+        rows.labels = None
+    plain = build_trainer("normal", tmp_path / "plain").predict(rows)
+    swapped = build_trainer(ReversedTrainer, tmp_path / "swapped").predict(rows)
+    assert (swapped.predictions == plain.predictions[:, ::-1]).all()
+    assert (swapped.label_ids is None) == (not labelled)
+
+
+def test_parts_with_a_value_for_each_device_are_averaged(tmp_path: Path) -> None:
+    trainer = build_trainer("normal", tmp_path)
+    trainer.log_parts(task=torch.tensor([1.0, 3.0]), pull=torch.tensor(0.5))
+    trainer.log({"loss": 1.0})
+    entry = trainer.state.log_history[-1]
+    assert (entry["loss_task"], entry["loss_pull"]) == (2.0, 0.5)
 
 
 def test_tags_survive_pefts_update_of_the_card(tmp_path: Path) -> None:
