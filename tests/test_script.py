@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -392,14 +393,19 @@ def test_the_demo_needs_no_files(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_and_two_rows_train(count, model_folder, tmp_path):
-    flags = ["--do_train", "--do_eval", "--class_names", "bad", "good"]
+    flags = ["--do_train", "--do_eval", "--class_names", "bad", "good", "--attacks", "synonym", "--pos_tagger", "none"]
     found = run(
         model_folder(), tmp_path / "out", *flags, train=review_rows(count), validation=review_rows(1),
     )  # fmt: skip
     assert found["train_samples"] == count and found["eval_samples"] == 1
+    # The one row may be misclassified, and then there is no rate: nan, and null where any reader must cope.
+    assert "eval_synonym_asr" in found
+    history = [json.loads(line) for line in (tmp_path / "out" / "robustness_history.jsonl").read_text().splitlines()]
+    assert [line["attacks"]["synonym"]["num_examples"] for line in history] == [1, 1]
 
 
-def test_odd_texts_train_evaluate_and_are_attacked(model_folder, tmp_path):
+@pytest.mark.parametrize("method", ["normal", "bat_triplet"])
+def test_odd_texts_train_evaluate_and_are_attacked(method, model_folder, tmp_path):
     texts = [
         "",
         "good",
@@ -413,6 +419,8 @@ def test_odd_texts_train_evaluate_and_are_attacked(model_folder, tmp_path):
     rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(texts)]
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
     flags = ["--attacks", "synonym", "--lexicon", str(tmp_path / "s.json"), "--pos_tagger", "none"]
+    (tmp_path / "a.json").write_text(json.dumps(ANTONYMS))
+    flags += ["--robust_method", method, "--antonym_lexicon", str(tmp_path / "a.json")]
     budget = ["--attack_query_budget", "20"]
     found = run(
         model_folder(), tmp_path / "out", "--do_train", "--do_eval", *flags, *budget, train=rows, validation=rows
@@ -459,6 +467,56 @@ def test_wrong_input_is_one_sentence_before_training(case, model_folder, tmp_pat
     with pytest.raises(ValueError, match=sentence) as caught:
         run(model_folder(), tmp_path / "out", *flags, **data)
     assert "\n" not in str(caught.value)
+
+
+def test_missing_wordnet_and_network_end_the_run_before_training(model_folder, tmp_path, monkeypatch):
+    nltk = pytest.importorskip("nltk")
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    monkeypatch.setattr(nltk, "download", lambda *_, **__: False)
+    monkeypatch.setattr(Trainer, "train", lambda *args, **kwargs: pytest.fail("training began"))
+    flags = ["--do_train", "--do_eval", "--attacks", "antonym", "--antonym_lexicon", "wordnet"]
+    with pytest.raises(ValueError, match="WordNet is not in NLTK's paths and could not be downloaded"):
+        run(model_folder(), tmp_path / "out", *flags, train=GOOD, validation=GOOD)
+
+
+def test_results_of_an_earlier_run_are_not_claimed_by_a_new_one(model_folder, tmp_path):
+    data = {"train": review_rows(8), "validation": review_rows(4, 1)}
+    flags = ["--do_train", "--do_eval"]
+    run(model_folder(), tmp_path / "out", *flags, "--attacks", "synonym", "--pos_tagger", "none", **data)
+    assert "Attack success rate" in (tmp_path / "out" / "README.md").read_text()
+    run(model_folder(), tmp_path / "out", "--do_eval", validation=data["validation"], train=data["train"])
+    assert (tmp_path / "out" / "robustness_history.jsonl").is_file()  # nothing was trained: still of these weights
+    run(model_folder(), tmp_path / "out", *flags, **data)
+    assert not (tmp_path / "out" / "robustness_history.jsonl").exists()
+    assert "Attack success rate" not in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_two_ranks_train_attack_and_predict_as_one_process(model_folder, tmp_path):
+    data = {"train": review_rows(16), "validation": review_rows(7, 1), "test": review_rows(5, 2)}
+    for name, words in {"s": SYNONYMS, "a": ANTONYMS}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(words))
+    flags = [
+        "--do_train", "--do_eval", "--do_predict", "--robust_method", "bat_triplet", "--attacks", "synonym", "antonym",
+        "--lexicon", str(tmp_path / "s.json"), "--antonym_lexicon", str(tmp_path / "a.json"), "--pos_tagger", "none",
+        "--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end", "--learning_rate", "1e-3",
+        "--metric_for_best_model", "eval_synonym_robust_accuracy",
+    ]  # fmt: skip
+    expected = run(model_folder(), tmp_path / "one", *flags, "--per_device_train_batch_size", "8", **data)
+    files = [f"--{split}_file={tmp_path / f'one-{split}.jsonl'}" for split in data]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    argv = ["--model_name_or_path", str(model_folder()), *FLAGS, "--output_dir", str(tmp_path / "two"), *files, *flags]
+    completed = subprocess.run(
+        [*command, str(ROOT / "run_glue_robust.py"), *argv, "--max_seq_length", "24"],
+        capture_output=True, text=True, check=False, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    found = results(tmp_path / "two")
+    shared = [key for key in expected if not key.endswith(("runtime", "per_second", "_seconds", "flos"))]
+    for key in shared:
+        assert found[key] == pytest.approx(expected[key], abs=1e-5, nan_ok=True), key
+    names = ["predict_results_None.txt", "attack_results/epoch-2/antonym.jsonl"]
+    assert [len((tmp_path / "two" / name).read_text().splitlines()) for name in names] == [6, 7]
+    assert completed.stdout.count("epoch 2/2  accuracy") == 1
 
 
 def test_output_dir_that_cannot_be_written(model_folder, tmp_path):

@@ -56,8 +56,8 @@ class AttackSummary:
 
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
     not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some
-    admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the others count as failures
-    and lower ``asr``) and ``covered_asr`` (``asr`` among the covered).
+    admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the
+    others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered).
     """
 
     num_examples: int
