@@ -137,6 +137,7 @@ def build_trainer(
         is_multi_label=not (labels.is_single or labels.is_regression),
         metric_name=args.data.metric_name,
         positive=labels.ids[1] if args.data.task_name and not labels.is_regression else 1,  # GLUE's, in the checkpoint
+        num_labels=labels.num_labels,
     )
 
     # Data collator will default to DataCollatorWithPadding when the tokenizer is passed to Trainer, so we change it if

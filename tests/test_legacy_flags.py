@@ -31,6 +31,7 @@ def nothing(name):
         ({"include_inputs_for_metrics": "false"}, {}),
         ({"adafactor": True}, {"optim": "adafactor"}),
         ({"push_to_hub_token": "hf_x"}, {"hub_token": "hf_x"}),
+        ({"xpu_backend": "ccl"}, {"ddp_backend": "ccl"}),
         ({"push_to_hub_model_id": "m"}, {"hub_model_id": "m"}),
         ({"push_to_hub_model_id": "m", "push_to_hub_organization": "o"}, {"hub_model_id": "o/m"}),
         ({"push_to_hub_organization": "o", "output_dir": "a/b"}, {"hub_model_id": "o/b", "output_dir": "a/b"}),

@@ -24,8 +24,9 @@ class SaferTrainer(RobustTrainer):
 
     .. math:: \min_\theta \frac1B\sum_b \mathrm{CE}(f_\theta(\tilde x_b), y_b),\qquad \tilde x_{b,i}\sim U(P_{x_{b,i}})
 
-    Every word is replaced, independently, by a uniform draw from its substitutes and itself. The clean text is not
-    trained on. One forward and one backward a step; both texts of a pair are substituted.
+    ``x`` and its substituted text are (B, L) token ids, each of its own L, and ``y`` (B,) class ids. Every word is
+    replaced, independently, by a uniform draw from its substitutes and itself. The clean text is not trained on. One
+    forward and one backward a step; both texts of a pair are substituted.
 
     Differs from the official code: texts are drawn anew at every fetch instead of once an epoch on disk (the same
     distribution), cased words are looked up in lower case and keep their case (SAFER-4), and punctuation never reaches

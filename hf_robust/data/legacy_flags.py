@@ -20,12 +20,15 @@ RENAMED: dict[str, str] = {
     "per_gpu_train_batch_size": "per_device_train_batch_size",
     "per_gpu_eval_batch_size": "per_device_eval_batch_size",
     "push_to_hub_token": "hub_token",
+    "xpu_backend": "ddp_backend",
 }
 DROPPED: dict[str, str] = {
     "overwrite_output_dir": "the output folder is always written over, and resuming needs --resume_from_checkpoint",
     "save_safetensors": "weights are always saved as safetensors",
     "fp16_backend": "there is one half-precision backend now",
     "half_precision_backend": "there is one half-precision backend now",
+    "fp16_opt_level": "it belonged to apex",
+    "sharded_ddp": "use --fsdp",
     "past_index": "it never applied to classification",
     "jit_mode_eval": "use --torch_compile",
     "use_ipex": "use --torch_compile",

@@ -95,6 +95,7 @@ def glue_metrics(
     is_multi_label: bool = False,
     metric_name: str | None = None,
     positive: int = 1,
+    num_labels: int = 2,
 ) -> ComputeMetrics:
     """A Trainer's ``compute_metrics`` for a GLUE task, or for data of one's own where ``task`` is None.
 
@@ -104,9 +105,10 @@ def glue_metrics(
     Args:
         metric_name: measure this instead of the default.
         positive: class id that F1 of two classes is about, for models that number the classes otherwise than GLUE.
+        num_labels: number of classes.
 
     Raises:
-        ValueError: ``metric_name`` is not one for this kind of task.
+        ValueError: ``metric_name`` is not one for this kind of task, or for this many classes.
     """
     table = REGRESSION if is_regression else MULTI_LABEL if is_multi_label else CLASSIFICATION
     names = (metric_name,) if metric_name is not None else OF_TASK.get(task or "", (next(iter(table)),))
@@ -116,6 +118,11 @@ def glue_metrics(
     if unknown:
         raise ValueError(f"--metric_name {unknown[0]} is not for this kind of task, choose one of {', '.join(table)}.")
     metrics: dict[str, Metric] = {name: table[name] for name in names}
+    if "f1" in metrics and not is_multi_label and num_labels != 2:
+        raise ValueError(
+            f"--metric_name f1 is about one of two classes, and there are {num_labels}: use f1_macro, f1_micro or "
+            "f1_weighted."
+        )
     if "f1" in metrics and not is_multi_label:
         metrics["f1"] = f1("binary", positive)
 

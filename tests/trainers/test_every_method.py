@@ -213,7 +213,7 @@ class TestEveryMethod:
         method = METHODS[name]
         assert method.name == name and "compute_loss" in vars(method)
         text = method.__doc__ or ""
-        assert ".. math::" in text, "the docstring needs the formula"
+        assert ".. math::" in text and "(B," in text, "the docstring needs the formula and the shapes"
         if name != "normal":
             assert "arXiv" in text and "Differs" in text
             assert method.citation in citation(method.citation)
