@@ -65,9 +65,13 @@ class Journal:
         return self
 
     def add(self, record: AttackRecord) -> None:
-        """Take a finished example; it is written within a second or so."""
+        """Take a finished example; it is written within a second or so, if ``tick`` is called as often."""
         self._pending.append(record)
-        if time.perf_counter() - self._flushed > FLUSH_SECONDS:
+        self.tick()
+
+    def tick(self) -> None:
+        """Write what has waited for a second: the next example may take minutes, and the process may be killed."""
+        if self._pending and time.perf_counter() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:

@@ -70,6 +70,9 @@ def attack_dataset(
     with bar, victim.measuring(seed), book:
         try:
             for record in _run(attack, victim, waiting, plans, live):
+                if record is None:
+                    book.tick()
+                    continue
                 records.append(record)
                 book.add(record)
                 _show(bar, records)
@@ -99,7 +102,7 @@ def require_candidates(attack: Attack, plans: Plans, examples: Sequence[Example]
 
 
 def _run(attack: Attack, victim: Victim, waiting: deque[Example], plans: Plans, live: int) -> Any:
-    """Yield records as examples finish."""
+    """Yield records as examples finish, and None after each round of queries."""
     plan = plans.planner(attack)
     encoder: Any = attack.similarity.encoder if attack.similarity else None
     if hasattr(encoder, "to"):
@@ -118,6 +121,7 @@ def _run(attack: Attack, victim: Victim, waiting: deque[Example], plans: Plans, 
             except StopIteration as end:
                 yield end.value
         searches = going
+        yield None
 
 
 def _answer(requests: Sequence[Request], victim: Victim, encoder: Any) -> list[Any]:

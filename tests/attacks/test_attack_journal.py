@@ -5,7 +5,8 @@ import json
 import pytest
 from attack_parts import all_close, attack, examples, victim
 
-from hf_robust.attacks import Example, attack_dataset, attack_key, journal_seconds
+from hf_robust.attacks import Example, attack_dataset, attack_key, journal, journal_seconds
+from hf_robust.attacks.journal import Journal
 from hf_robust.metrics import read_records
 
 
@@ -62,6 +63,24 @@ def test_what_finished_before_a_crash_is_kept(tmp_path):
     kept = read_records(path)
     assert 0 < len(kept) < len(rows)
     assert all_close(run(target, rows, path), expected)
+
+
+def test_a_finished_example_does_not_wait_for_the_next(tmp_path, monkeypatch):
+    target, path, clock = victim(), tmp_path / "journal.jsonl", [0.0]
+    records = run(target, examples(target, 2), tmp_path / "other.jsonl")
+    monkeypatch.setattr(journal.time, "perf_counter", lambda: clock[0])
+    with Journal(path) as book:
+        book.add(records[0])
+        assert not path.exists()
+        clock[0] = 5.0
+        book.tick()
+        assert len(read_records(path)) == 1 and Journal(path).seconds == 5.0
+        book.tick()
+    assert len(read_records(path)) == 1
+    ticks = []
+    monkeypatch.setattr(Journal, "tick", lambda book: ticks.append(len(book._pending)))
+    run(target, examples(target, 4), tmp_path / "third.jsonl")
+    assert len(ticks) > 4  # more than one for each example: also where none has finished
 
 
 def test_a_journal_of_other_examples_is_refused(tmp_path):
