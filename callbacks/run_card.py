@@ -104,7 +104,7 @@ class RunCardCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         self._remove_hook()
-        self._write(args, state, model)
+        self._write(args, state, model, final_step=state.global_step)
 
     def _count(self, module: torch.nn.Module, inputs: Any) -> None:
         self._forwards += module.training
@@ -114,7 +114,7 @@ class RunCardCallback(TrainerCallback):
             self._hook.remove()
             self._hook = None
 
-    def _write(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
+    def _write(self, args: TrainingArguments, state: TrainerState, model: Any, final_step: int | None = None) -> None:
         if not state.is_world_process_zero:
             return
         steps = state.global_step - self._first_step
@@ -125,6 +125,7 @@ class RunCardCallback(TrainerCallback):
             "seed": args.seed,
             "load_best_model_at_end": args.load_best_model_at_end,
             "best_step": state.best_global_step,
+            "final_step": final_step,
             "versions": versions(),
             "hardware": hardware(args),
             "seconds": self._seconds(),

@@ -21,7 +21,7 @@ def limits(run: Run) -> list[str]:
     )
     sentences.append(_sample(run))
     if not run.measured_exactly:
-        sentences.append(f"The published weights (step {run.best_step}) were not attacked themselves.")
+        sentences.append(f"The published weights (step {run.kept_step}) were not attacked themselves.")
     return sentences
 
 

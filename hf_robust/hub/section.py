@@ -36,7 +36,7 @@ def _introduction(run: Run) -> str:
         text += f"Numbers are of epoch {line['epoch']:g}, {which}, whose weights are published here. "
     else:
         text += (
-            f"Numbers are of step {line['step']}; the weights published here are those of step {run.best_step}, which "
+            f"Numbers are of step {line['step']}; the weights published here are those of step {run.kept_step}, which "
             "was not attacked itself. "
         )
     return text + (

@@ -28,21 +28,23 @@ class Run:
         return str(self.card.get("method", self.path.name))
 
     @property
-    def published(self) -> HistoryLine:
-        """The line of the weights that the folder holds: of the best checkpoint where it was kept, else the last.
+    def kept_step(self) -> int:
+        """Step whose weights the folder holds: the best checkpoint's where it was kept, else the last trained one."""
+        return self.best_step or int(self.card.get("final_step") or self.history[-1]["step"])
 
-        Where the best checkpoint's own step was not attacked, the nearest measured line before it; `measured_exactly`
-        then says so.
+    @property
+    def published(self) -> HistoryLine:
+        """The line of the weights that the folder holds.
+
+        Where their own step was not attacked, the nearest measured line before it; `measured_exactly` then says so.
         """
-        if self.best_step is None:
-            return self.history[-1]
-        earlier = [line for line in self.history if line["step"] <= self.best_step]
+        earlier = [line for line in self.history if line["step"] <= self.kept_step]
         return earlier[-1] if earlier else self.history[0]
 
     @property
     def measured_exactly(self) -> bool:
         """Whether the numbers of `published` were measured on the very weights that the folder holds."""
-        return self.best_step is None or int(self.published["step"]) == self.best_step
+        return int(self.published["step"]) == self.kept_step
 
     @property
     def eval_samples(self) -> int | None:

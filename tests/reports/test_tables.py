@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,15 @@ def test_best_epoch_is_the_one_whose_weights_were_kept(tmp_path: Path) -> None:
     assert cells["epoch"] == "2 (best)" and cells["synonym ASR"].startswith("50.0")
     (tmp_path / "trainer_state.json").write_text('{"best_global_step": 100}')
     assert load_run(tmp_path).published["epoch"] == 1.0
+
+
+def test_weights_that_were_trained_on_without_an_attack_are_not_those_measured(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, [(60, 20), (40, 40)])
+    assert load_run(folder).measured_exactly
+    card = json.loads((folder / "run_card.json").read_text())
+    (folder / "run_card.json").write_text(json.dumps({**card, "final_step": 900}))
+    run = load_run(folder)
+    assert run.kept_step == 900 and not run.measured_exactly and run.published["epoch"] == 2.0
 
 
 def test_best_step_counts_only_where_the_best_model_was_loaded(tmp_path: Path) -> None:

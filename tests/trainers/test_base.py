@@ -157,6 +157,17 @@ def test_views_are_drawn_anew_in_each_epoch(tmp_path: Path) -> None:
     assert len(drawn) == 2 and drawn[0] != drawn[1]
 
 
+def test_loader_workers_draw_the_same_views(tmp_path: Path) -> None:
+    batches = []
+    for workers in (0, 2):
+        trainer = build_trainer("bat_triplet", tmp_path, dataloader_num_workers=workers)
+        trainer.train_dataset.set_epoch(3)
+        torch.manual_seed(0)
+        batches.append(next(iter(trainer.get_train_dataloader())))
+    assert batches[0].keys() == batches[1].keys()
+    assert all(torch.equal(batches[0][key], batches[1][key]) for key in batches[0])
+
+
 def test_class_weights_must_fit_the_classes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--class_weights needs 2 values.*got 3"):
         build_trainer("normal", tmp_path, class_weights=[1.0, 1.0, 1.0]).train()
