@@ -58,10 +58,14 @@ def distances(folder: Path) -> dict[str, float]:
             far.append(views[1].text.columns)
     anchor, *others = (embed(model, tokenizer, texts, arguments["max_seq_length"]) for texts in (originals, near, far))
     to_fickle, to_obstinate = (cosine_distance(anchor, other) for other in others)
+    # Of unrelated texts: were all antonym views near each other, the model would see that a word was swapped.
+    between_originals, between_obstinate = (cosine_distance(x, x.roll(1, dims=0)) for x in (anchor, others[1]))
     return {
         "texts": len(originals),
         "fickle": to_fickle.mean().item(),
         "obstinate": to_obstinate.mean().item(),
+        "between_originals": between_originals.mean().item(),
+        "between_obstinate": between_obstinate.mean().item(),
         "obstinate_further": (to_obstinate > to_fickle).float().mean().item(),
         "obstinate_further_by_margin": (to_obstinate > to_fickle + MARGIN).float().mean().item(),
     }
