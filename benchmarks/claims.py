@@ -5,7 +5,7 @@
 A difference of two success rates carries a 95 % bootstrap interval over examples: all methods and seeds attack the
 same examples, so an example is drawn with its outcomes under every seed of both methods. Seeds are averaged, and their
 spread is given beside it. A claim *holds* where the whole interval lies on its side, does *not* hold where it lies on
-the other side, and is *undecided* otherwise.
+the other side, and is *undecided* otherwise; it is *void* where a model has not left chance.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hf_robust.metrics import wilson_interval
 from hf_robust.reports import read_history
 
 RESULTS = Path(__file__).parent / "results"
+EXPERIMENTS = Path(__file__).parent / "experiments"
 METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
 DRAWS, POINTS = 2000, 100.0
 
@@ -92,23 +93,44 @@ def entry(claim: str, text: str, difference: Difference, **side: float) -> dict[
     return {"claim": claim, "text": text, **difference._asdict(), "verdict": verdict(difference, **side)}
 
 
-def check(experiment: Path) -> list[dict[str, Any]]:
-    """Every claim on one experiment."""
-    found = [
-        entry("C1", "safer lowers synonym ASR", asr_difference(experiment, "normal", "safer", "synonym"), below=0.0),
-        entry("C1", "safer raises antonym ASR", asr_difference(experiment, "normal", "safer", "antonym"), above=0.0),
-        entry("C1", "safer keeps accuracy within 1.6", accuracy_difference(experiment, "normal", "safer"), above=-1.6),
-    ]
-    for method in ("bat_pairwise", "bat_triplet"):
+def check(experiment: Path, chance: float) -> list[dict[str, Any]]:
+    """Every claim about the methods that were run in one experiment; ``chance`` is the accuracy of guessing.
+
+    A success rate or a distance of a model that has not left chance by ten points decides nothing.
+    """
+    run = [name for name in METHODS if runs_of(experiment, name)]
+    guessing = [name for name in run if mean_accuracy(experiment, name) < chance + 0.1]
+    found = [row for name in run for row in claims_about(experiment, name, run)]
+    for row in found:
+        if row["method"] in guessing and "accuracy" not in row["text"]:
+            row["verdict"] = "void: near chance"
+    return sorted(found, key=lambda row: row["claim"])
+
+
+def mean_accuracy(experiment: Path, method: str) -> float:
+    return statistics.mean(read_history(run)[-1]["accuracy"] for run in runs_of(experiment, method))
+
+
+def claims_about(experiment: Path, method: str, run: list[str]) -> list[dict[str, Any]]:
+    """What the paper claims of one method."""
+    found: list[dict[str, Any]] = []
+    if method == "safer":
+        falls, rises = (asr_difference(experiment, "normal", "safer", attack) for attack in ("synonym", "antonym"))
+        found.append(entry("C1", "safer lowers synonym ASR", falls, below=0.0))
+        found.append(entry("C1", "safer raises antonym ASR", rises, above=0.0))
+    elif method != "normal":
         for attack in ("synonym", "antonym"):
             difference = asr_difference(experiment, "normal", method, attack)
             found.append(entry("C4", f"{method} lowers {attack} ASR", difference, below=0.0))
-        # The paper's tables, not its claim: both ASRs mean little where the model has unlearnt the task.
+        if "safer" in run:
+            difference = asr_difference(experiment, "safer", method, "synonym")
+            found.append(entry("C4", f"{method}'s synonym ASR stays above safer's", difference, above=0.0))
+    if method != "normal":
+        # For BAT this is in the paper's tables, not in its claim: both rates mean little where the task is unlearnt.
         difference = accuracy_difference(experiment, "normal", method)
-        found.append(entry("C4", f"{method} keeps accuracy within 1.6", difference, above=-1.6))
-        difference = asr_difference(experiment, "safer", method, "synonym")
-        found.append(entry("C4", f"{method}'s synonym ASR stays above safer's", difference, above=0.0))
-    return found + [distance_entry(experiment, name) for name in METHODS]
+        claim = "C1" if method == "safer" else "C4"
+        found.append(entry(claim, f"{method} keeps accuracy within 1.6", difference, above=-1.6))
+    return [{**row, "method": method} for row in [*found, distance_entry(experiment, method)]]
 
 
 def distance_entry(experiment: Path, method: str) -> dict[str, Any]:
@@ -126,9 +148,13 @@ def distance_entry(experiment: Path, method: str) -> dict[str, Any]:
 
 
 def check_all() -> dict[str, list[dict[str, Any]]]:
-    """Every experiment in which all methods are done; an ablation of some has no claims of its own."""
-    folders = [path for path in sorted(RESULTS.iterdir()) if all(runs_of(path, name) for name in METHODS)]
-    return {path.name: check(path) for path in folders}
+    """The experiments that compare methods; ablations have no claims of their own."""
+    found = {}
+    for path in sorted(EXPERIMENTS.glob("*.json")):
+        experiment = read(path)
+        if set(experiment["methods"]) == set(METHODS) and runs_of(RESULTS / path.stem, "normal"):
+            found[path.stem] = check(RESULTS / path.stem, chance=1 / len(experiment["args"]["class_names"]))
+    return found
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def test_verdicts(tmp_path: Path) -> None:
     }.items():
         for seed in (1, 2):
             write_run(tmp_path / f"{method}-seed{seed}", synonym, antonym, accuracy, further)
-    verdicts = {row["text"]: row["verdict"] for row in claims.check(tmp_path)}
+    verdicts = {row["text"]: row["verdict"] for row in claims.check(tmp_path, chance=0.5)}
     assert verdicts["safer lowers synonym ASR"] == verdicts["safer raises antonym ASR"] == "holds"
     assert verdicts["safer keeps accuracy within 1.6"] == "undecided"
     assert verdicts["bat_pairwise lowers synonym ASR"] == verdicts["bat_pairwise lowers antonym ASR"] == "holds"
@@ -68,6 +68,16 @@ def test_verdicts(tmp_path: Path) -> None:
     assert verdicts["bat_triplet lowers antonym ASR"] == "does not hold"
     assert verdicts["bat_pairwise: antonym view further than synonym view in most texts"] == "holds"
     assert verdicts["bat_triplet: antonym view further than synonym view in most texts"] == "undecided"
+
+
+def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path / "normal-seed1", "s" * 90 + "f" * 10, "s" * 100, 0.80, 0.4)
+    write_run(tmp_path / "bat_triplet-seed1", "f" * 100, "f" * 100, 0.41, 0.9)
+    verdicts = {row["text"]: row["verdict"] for row in claims.check(tmp_path, chance=1 / 3)}
+    assert (
+        verdicts["bat_triplet lowers synonym ASR"] == verdicts["bat_triplet lowers antonym ASR"] == "void: near chance"
+    )
+    assert verdicts["bat_triplet keeps accuracy within 1.6"] == "does not hold"
 
 
 def test_differences_are_paired_by_example_and_leave_skipped_ones_out(tmp_path: Path) -> None:
