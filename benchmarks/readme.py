@@ -84,7 +84,7 @@ def results() -> str:
     parts.append(ablations())
     parts.append(
         "Intervals of differences in success rates are 95 % bootstrap intervals over examples; they do not cover the "
-        "spread between seeds, which the last column shows. Seconds were measured while other runs shared the same two "
+        "spread between seeds, which the last column shows. Seconds were measured while other runs shared the two "
         "cores and say nothing about what a method costs. [benchmarks/README.md](benchmarks/README.md) says how to "
         "run these experiments again, and why a claim that fails here does."
     )
