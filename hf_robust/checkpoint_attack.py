@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from hf_robust.attacks import (
     journal_seconds,
     weights_hash,
 )
+from hf_robust.callbacks.attack import JOURNAL_FOLDER, RESULTS_FOLDER
 from hf_robust.callbacks.run_card import versions
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -32,8 +32,6 @@ from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import AttackRecord, AttackSummary, write_records
 from hf_robust.reports import RUN_CARD_FILE, read_json, redact, write_history_line
 
-RESULTS_FOLDER = "attack_results"
-JOURNAL_FOLDER = "_attack_journal"
 SUMMARY_FILE = "attack_summary.json"
 
 
@@ -150,10 +148,8 @@ def _run(
     weights = weights_hash(victim.model)
     for name, attack in attacks.items():
         journal = folder / JOURNAL_FOLDER / f"{attack_key(attack, weights, examples, max_length)}.jsonl"
-        before, start = journal_seconds(journal), time.perf_counter()
         records[name] = attack_dataset(attack, victim, examples, plans=plans, journal=journal)
-        seconds = before + time.perf_counter() - start
-        summaries[name] = AttackSummary.from_records(records[name], seconds)
+        summaries[name] = AttackSummary.from_records(records[name], journal_seconds(journal))
         write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records[name])
     return records, summaries
 

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import (
-    ANTONYMS,
     KINDS,
-    SYNONYMS,
     build_model,
     build_tokenizer,
     build_trainer,
@@ -250,7 +248,3 @@ def _trainer_fields() -> set[str]:
     from transformers import TrainingArguments
 
     return set(TrainingArguments.__dataclass_fields__)
-
-
-def test_words_that_the_lexicons_share_are_lower_case() -> None:
-    assert all(word == word.lower() for table_ in (SYNONYMS, ANTONYMS) for word in table_)
