@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hf_robust.attacks.a2t import a2t
 from hf_robust.attacks.antonym import antonym
 from hf_robust.attacks.arguments import (
     AttackArguments,
@@ -14,12 +15,17 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example, Resources
+from hf_robust.attacks.deepwordbug import deepwordbug
 from hf_robust.attacks.examples import choose_examples
+from hf_robust.attacks.input_reduction import input_reduction
 from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.negation import negation
 from hf_robust.attacks.plans import Plans
+from hf_robust.attacks.pwws import pwws
 from hf_robust.attacks.scheduler import attack_dataset, require_candidates
 from hf_robust.attacks.synonym import synonym
+from hf_robust.attacks.textbugger import textbugger
+from hf_robust.attacks.textfooler import textfooler
 
 if TYPE_CHECKING:
     from hf_robust.attacks.encoder import SentenceEncoder, load_encoder
@@ -30,6 +36,12 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "synonym": synonym,
     "antonym": antonym,
     "negation": negation,
+    "textfooler": textfooler,
+    "pwws": pwws,
+    "deepwordbug": deepwordbug,
+    "textbugger": textbugger,
+    "a2t": a2t,
+    "input_reduction": input_reduction,
 }
 
 _NEED_TORCH = {"SentenceEncoder": "encoder", "load_encoder": "encoder", "Victim": "victim", "weights_hash": "weights"}

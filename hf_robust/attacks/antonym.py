@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack, Resources
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import Constraint, NoStopWords, SamePartOfSpeech
+from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
 from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.ranking import by_gradient
 from hf_robust.attacks.search import greedy
@@ -29,7 +29,7 @@ def antonym(resources: Resources) -> Attack:
         ValueError: there is no antonym lexicon.
     """
     lexicon = resources.needed(resources.antonyms, "antonym", "an antonym lexicon", "pass --antonym_lexicon")
-    constraints: list[Constraint] = [NoStopWords()]
+    constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
     if resources.tagger is not None and not lexicon.keeps_part_of_speech:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=False))
     return Attack(
@@ -40,8 +40,8 @@ def antonym(resources: Resources) -> Attack:
         ranking=by_gradient,
         search=greedy,
         max_changed=1,
-        query_budget=resources.query_budget,
         skip_labels=resources.skip_labels,
-        frozen_columns=resources.frozen_columns,
+        **resources.limits(),
+        ranks_movable_only=True,
         needs_candidates=True,
     )

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from hf_robust.attacks.candidates import Candidates
-from hf_robust.attacks.constraints import Constraint
+from hf_robust.attacks.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.constraints import Constraint, OpenColumns
+from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.goals import Goal
 from hf_robust.attacks.ranking import Ranking
+from hf_robust.attacks.requests import Steps
 from hf_robust.attacks.similarity import Encoder, SentenceSimilarity
 from hf_robust.words import Lemmatizer, Tagger
 
 if TYPE_CHECKING:
     from hf_robust.attacks.search import Search
-    from hf_robust.lexicons import Lexicon
+    from hf_robust.lexicons import Lexicon, Thesaurus
 
 
 class Example(NamedTuple):
@@ -33,10 +35,13 @@ class Attack:
     """The parts of one attack (design.md section 5).
 
     ``constraints`` are asked in their order, so the cheap ones stand first. ``max_changed`` None means all words.
-    ``frozen_columns`` closes text columns, by number; none is ever closed by its name alone (ATTACK-1, ATTACK-2).
     ``query_budget`` counts the clean text; None is no limit, as TextAttack's default, where BAT stops at 2000 queries
-    (ATTACK-3). Examples with a label in ``skip_labels`` are not attacked.
-    ``needs_candidates`` makes it an error when no example of a set has any admissible substitute.
+    (ATTACK-3). ``time_limit`` is in seconds of an example's share of the work; results that it cuts short depend on
+    the machine. Examples with a label in ``skip_labels`` are not attacked, nor are misclassified ones but for an
+    attack that has ``skip_misclassified`` off. ``seed`` plus an example's ``idx`` seeds what is drawn for it.
+    ``ranks_movable_only`` leaves words without any substitute out of the ranking: the same outcome for fewer queries,
+    where TextAttack spends one on each. ``needs_candidates`` makes it an error when no example of a set has any
+    admissible substitute. ``own_examples`` are attacked instead of the data's, where an attack brings them.
     """
 
     name: str
@@ -44,22 +49,61 @@ class Attack:
     candidates: Candidates
     search: Search
     constraints: Sequence[Constraint] = ()
-    similarity: SentenceSimilarity | None = None
     ranking: Ranking | None = None
     max_changed: int | None = None
     query_budget: int | None = None
+    time_limit: float | None = None
     skip_labels: frozenset[int] = frozenset()
-    frozen_columns: frozenset[int] = frozenset()
+    skip_misclassified: bool = True
+    seed: int = 0
+    ranks_movable_only: bool = False
     needs_candidates: bool = False
+    own_examples: tuple[Example, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.query_budget is not None and self.query_budget < 1:
             raise ValueError(
                 f"--attack_query_budget must be at least 1 (the clean text is query 1), got {self.query_budget}."
             )
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise ValueError(f"--attack_time_limit must be above 0 seconds, got {self.time_limit}.")
+
+    @property
+    def frozen_columns(self) -> frozenset[int]:
+        """Text columns that stay as they are, by number."""
+        found = [rule.frozen for rule in self.constraints if isinstance(rule, OpenColumns)]
+        return frozenset().union(*found)
+
+    @property
+    def similarity(self) -> SentenceSimilarity | None:
+        """The constraint on sentence similarity, where there is one."""
+        return next((rule for rule in self.constraints if isinstance(rule, SentenceSimilarity)), None)
+
+    def open_words(self, draft: Draft, indices: Iterable[int] | None = None) -> set[int]:
+        """The words of ``draft``, all or those at ``indices``, that every constraint leaves open."""
+        found = set(range(len(draft.text.words))) if indices is None else set(indices)
+        for rule in self.constraints:
+            opened = rule.opens(draft)
+            if opened is not None:
+                # The operations are TextAttack's: the order in which the result is iterated decides ties.
+                found = found & opened
+        return found
+
+    def proposals(self, clean: Draft, draft: Draft, indices: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+        """Swaps of these words that the constraints on single words admit."""
+        found = yield from self.candidates.propose(draft, indices, luck)
+        for rule in self.constraints:
+            if type(rule).admits is Constraint.admits or not found:
+                continue
+            by_word: dict[int, list[str]] = {}
+            for index, new in found:
+                by_word.setdefault(index, []).append(new)
+            good = {(i, new) for i, all_new in by_word.items() for new in rule.admits(clean.text, draft.text, i, all_new)}
+            found = [swap for swap in found if swap in good]
+        return found
 
     def describe(self) -> dict[str, Any]:
-        """Every part by name, for result files and the run card; JSON-ready."""
+        """Every part by name, for result files and the run card; JSON-ready (ATTACK-7)."""
         return {
             "name": self.name,
             "goal": self.goal.describe(),
@@ -70,25 +114,30 @@ class Attack:
             "search": _name(self.search),
             "max_changed": self.max_changed,
             "query_budget": self.query_budget,
+            "time_limit": self.time_limit,
             "skip_labels": sorted(self.skip_labels),
+            "skip_misclassified": self.skip_misclassified,
             "frozen_columns": sorted(self.frozen_columns),
+            "seed": self.seed,
+            "ranks_movable_only": self.ranks_movable_only,
         }
 
     def plan_fingerprint(self) -> str:
         """16 hexadecimal characters of the parts that do not depend on the model; names and paths do not count."""
-        return _digest(
-            [
-                self.candidates.fingerprint(),
-                [constraint.describe() for constraint in self.constraints],
-                sorted(self.frozen_columns),
-            ]
-        )
+        lexical = [rule.describe() for rule in self.constraints if not isinstance(rule, SentenceSimilarity)]
+        return _digest([self.candidates.fingerprint(), lexical])
 
     def fingerprint(self) -> str:
         """16 hexadecimal characters that change whenever a result could."""
         parts = {key: value for key, value in self.describe().items() if key not in ("name", "candidates")}
-        encoder = self.similarity.encoder.fingerprint() if self.similarity else None
-        return _digest([self.plan_fingerprint(), parts, encoder])
+        models = [rule.fingerprint() for rule in self.constraints if hasattr(rule, "fingerprint")]
+        return _digest([self.plan_fingerprint(), parts, models])
+
+    def to(self, device: Any) -> None:
+        """Move the models that the parts consult to the victim's device."""
+        for part in (self.candidates, *self.constraints):
+            if hasattr(part, "to"):
+                part.to(device)
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -106,21 +155,34 @@ Part = TypeVar("Part")
 class Resources:
     """What recipes are made from; a recipe asks for what it needs.
 
-    ``encoder`` None leaves the sentence similarity out, ``tagger`` None the part of speech. ``lemmatizer`` None takes
-    WordNet's when the negation attack first needs it.
+    ``encoder`` None leaves the sentence similarity out, ``tagger`` None the part of speech. ``stop_words`` are NLTK's,
+    for the recipes that use those. ``lemmatizer`` None takes WordNet's when the negation attack first needs it.
     """
 
     synonyms: Lexicon | None = None
     antonyms: Lexicon | None = None
     tagger: Tagger | None = None
     encoder: Encoder | None = None
+    thesaurus: Thesaurus | None = None
+    stop_words: frozenset[str] | None = None
     lemmatizer: Lemmatizer | None = None
     skip_labels: frozenset[int] = frozenset()
     frozen_columns: frozenset[int] = frozenset()
     query_budget: int | None = None
+    time_limit: float | None = None
+    seed: int = 0
     min_similarity: float = 0.840845057
     antonym_success: str = "raises"
     negation_official_count: bool = False
+
+    def limits(self) -> dict[str, Any]:
+        """The settings that every attack takes."""
+        return {"query_budget": self.query_budget, "time_limit": self.time_limit, "seed": self.seed}
+
+    def common_words(self, attack: str) -> frozenset[str]:
+        """The stop words, needed by ``attack``."""
+        remedy = "set NLTK_DATA to a folder that holds corpora/stopwords"
+        return self.needed(self.stop_words, attack, "NLTK's English stop words", remedy)
 
     @staticmethod
     def needed(part: Part | None, attack: str, what: str, remedy: str) -> Part:

@@ -2,45 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.requests import Steps
 from hf_robust.words import Text, match_case, split_words
 
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
 
-Swaps = tuple[int, Sequence[str]]
+Swap = tuple[int, str]
+"""A word's number and what may stand for it; "" deletes the word."""
 
 
-class Candidates(Protocol):
-    """Proposes what may stand for the open words of a text; "" deletes the word."""
+class Luck:
+    """The random state of one example: its draws do not depend on what else is attacked, nor in which order.
 
-    def propose(self, text: Text, open_words: Sequence[int]) -> Iterator[Swaps]: ...
+    Two generators, as TextAttack draws from two.
+    """
 
+    def __init__(self, seed: int) -> None:
+        self.python = random.Random(seed)
+        self.numpy = np.random.RandomState(seed % 2**32)
+
+
+class Candidates(ABC):
+    """Proposes what may stand for the open words of a text.
+
+    ``planned`` says that the proposals depend on the text alone, and on no other word's swaps: they are then made once
+    for each text and kept. A source that draws, or asks a model, is not planned.
+    """
+
+    planned = True
+
+    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+        """What may stand for word ``index``; the default of sources that look at one word at a time."""
+        raise NotImplementedError
+
+    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+        """Swaps of the open words, in the order in which duplicates of a text are dropped."""
+        return [(index, new) for index in open_words for new in self.substitutes(draft.text, index, luck)]
+        yield  # makes this a generator, as every source's is
+
+    @abstractmethod
     def describe(self) -> dict[str, Any]: ...
 
-    def fingerprint(self) -> str: ...
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Changes whenever a proposal could; file names and paths do not count."""
 
 
 @dataclass(frozen=True)
-class FromLexicon:
-    """A lexicon's substitutes in the case of the word they replace, single words only, in the lexicon's order."""
+class FromLexicon(Candidates):
+    """A lexicon's first ``k`` substitutes (None: all) in the case of the word they replace, in the lexicon's order.
+
+    With ``distinct`` single words only, each once. TextAttack's recipes have it off: what two entries make equal by
+    their case is asked twice there, and counts twice.
+    """
 
     lexicon: Lexicon
+    k: int | None = None
+    distinct: bool = True
 
-    def propose(self, text: Text, open_words: Sequence[int]) -> Iterator[Swaps]:
-        for index in open_words:
-            word = text.tokens[index]
-            found = dict.fromkeys(match_case(new, word) for new in self.lexicon(word))
-            yield index, [new for new in found if new != word and is_one_word(new)]
+    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+        word = text.tokens[index]
+        found = [match_case(new, word) for new in self.lexicon(word)[: self.k]]
+        if self.distinct:
+            found = [new for new in dict.fromkeys(found) if is_one_word(new)]
+        return [new for new in found if new != word]
 
     def describe(self) -> dict[str, Any]:
-        return {"name": f"{self.lexicon.relation}s", "lexicon": self.lexicon.describe()}
+        return {"name": f"{self.lexicon.relation}s", "lexicon": self.lexicon.describe(), "k": self.k}
 
     def fingerprint(self) -> str:
-        return f"{self.lexicon.relation}s {self.lexicon.fingerprint()}"
+        return f"{self.lexicon.relation}s {self.lexicon.fingerprint()} {self.k} {self.distinct}"
+
+
+@dataclass(frozen=True)
+class AnyOf(Candidates):
+    """The proposals of several sources, in their order, each text once."""
+
+    sources: Sequence[Candidates]
+
+    @property
+    def planned(self) -> bool:  # type: ignore[override]
+        return all(source.planned for source in self.sources)
+
+    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+        indices, found = list(open_words), []
+        for source in self.sources:
+            found += yield from source.propose(draft, indices, luck)
+        return list(dict.fromkeys(found))
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "any_of", "sources": [source.describe() for source in self.sources]}
+
+    def fingerprint(self) -> str:
+        return " | ".join(source.fingerprint() for source in self.sources)
 
 
 def is_one_word(substitute: str) -> bool:

@@ -1,40 +1,102 @@
-"""Which words may be swapped, and for what. These constraints do not depend on the model: they are planned once."""
+"""Which words may be swapped, and for what."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.requests import Steps
 from hf_robust.words import STOP_WORDS, Tagger, Text, context_tag
 
 
 class Constraint:
-    """Admits everything; subclasses narrow one of the two questions."""
+    """Admits everything; subclasses narrow one of three questions.
 
-    def opens(self, text: Text, index: int) -> bool:
-        """Whether word ``index`` may be swapped at all."""
-        return True
+    ``opens`` may look at the words changed so far. ``admits`` may not: its answers are planned once and kept.
+    ``keeps`` sees whole texts, at every step, and may consult a model.
+    """
 
-    def admits(self, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
-        """Those of ``substitutes`` that may stand for word ``index``, in their order."""
+    def opens(self, draft: Draft) -> set[int] | None:
+        """The words that may be swapped; None where this constraint does not ask.
+
+        Sets are built as TextAttack builds them, since their order of iteration decides ties between words.
+        """
+        return None
+
+    def admits(self, original: Text, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
+        """Those of ``substitutes`` that may stand for word ``index`` of ``text``, in their order."""
         return substitutes
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        """Those of ``drafts`` that may follow ``current``, in their order."""
+        return drafts
+        yield  # makes this a generator, as every constraint's is
 
     def describe(self) -> dict[str, Any]:
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
+class NoRepeat(Constraint):
+    """No word is changed twice."""
+
+    def opens(self, draft: Draft) -> set[int]:
+        return set(range(len(draft.text.words))) - draft.modified
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "no_repeat"}
+
+
+@dataclass(frozen=True)
 class NoStopWords(Constraint):
-    """Stop words stay; compared with their case, as TextAttack does ("The" may change, "the" may not)."""
+    """Stop words stay; compared with their case, as TextAttack does ("The" may change, "the" not)."""
 
     words: frozenset[str] = field(default=STOP_WORDS, repr=False)
 
-    def opens(self, text: Text, index: int) -> bool:
-        return text.tokens[index] not in self.words
+    def opens(self, draft: Draft) -> set[int]:
+        return {index for index, word in enumerate(draft.text.tokens) if word not in self.words}
 
     def describe(self) -> dict[str, Any]:
         return {"name": "stop_words", "count": len(self.words)}
+
+
+@dataclass(frozen=True)
+class OpenColumns(Constraint):
+    """Some text columns stay as they are, by number; none is ever closed by its name alone (ATTACK-1, ATTACK-2)."""
+
+    frozen: frozenset[int] = frozenset()
+
+    def opens(self, draft: Draft) -> set[int]:
+        if not self.frozen:
+            return set(range(len(draft.text.words)))
+        found: set[int] = set()
+        for number in range(len(draft.text.columns)):
+            inside = [index for index, word in enumerate(draft.text.words) if word.column == number]
+            if number not in self.frozen and inside:
+                found |= set(range(inside[0], inside[-1] + 1))
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "open_columns", "frozen": sorted(self.frozen)}
+
+
+@dataclass(frozen=True)
+class MaxModificationRate(Constraint):
+    """Words are open until ``max(ceil(words * rate), minimum)`` of them are changed (A2T)."""
+
+    rate: float
+    minimum: int = 1
+
+    def opens(self, draft: Draft) -> set[int]:
+        count = len(draft.text.words)
+        limit = max(math.ceil(count * self.rate), self.minimum)
+        return set() if len(draft.modified) >= limit else set(range(count))
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "max_modification_rate", "rate": self.rate, "minimum": self.minimum}
 
 
 @dataclass(frozen=True)
@@ -47,11 +109,55 @@ class SamePartOfSpeech(Constraint):
     tagger: Tagger
     verb_noun_swap: bool = True
 
-    def admits(self, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
-        words = text.tokens
+    def admits(self, original: Text, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
+        words = original.tokens
+        if index >= len(words):
+            return []
         own = context_tag(self.tagger, words, index, words[index])
         allowed = {"NOUN", "VERB"} if self.verb_noun_swap and own in ("NOUN", "VERB") else {own}
         return [new for new in substitutes if context_tag(self.tagger, words, index, new) in allowed]
 
     def describe(self) -> dict[str, Any]:
         return {"name": "part_of_speech", "tagger": self.tagger.name, "verb_noun_swap": self.verb_noun_swap}
+
+
+@dataclass(frozen=True)
+class MaxEditDistance(Constraint):
+    """At most ``maximum`` characters inserted, deleted or replaced, counted against the original text (Levenshtein)."""
+
+    maximum: int
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        from rapidfuzz.distance import Levenshtein
+
+        clean = original.text.joined
+        return [
+            draft
+            for draft in drafts
+            if Levenshtein.distance(clean, draft.text.joined, score_cutoff=self.maximum) <= self.maximum
+        ]
+        yield
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "max_edit_distance", "maximum": self.maximum}
+
+
+@dataclass(frozen=True)
+class MaxChangedWords(Constraint):
+    """At most ``count`` words, or ``ceil(words * share)`` of them, differ from the original's, position by position."""
+
+    share: float | None = None
+    count: int | None = None
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        return [draft for draft in drafts if self._allows(original.text.tokens, draft.text.tokens)]
+        yield
+
+    def _allows(self, old: list[str], new: list[str]) -> bool:
+        changed = sum(before != after for before, after in zip(old, new, strict=False))
+        if self.count is not None and changed > self.count:
+            return False
+        return self.share is None or changed <= math.ceil(min(len(old), len(new)) * self.share)
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "max_changed_words", "share": self.share, "count": self.count}

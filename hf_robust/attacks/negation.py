@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.constraints import OpenColumns
 from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.negation_rules import Negations
 from hf_robust.attacks.search import once
@@ -28,7 +29,7 @@ def negation(resources: Resources) -> Attack:
         candidates=Negations(tagger, resources.lemmatizer or WordNetVerbs(), resources.negation_official_count),
         search=once,
         max_changed=1,
-        query_budget=resources.query_budget,
         skip_labels=resources.skip_labels,
-        frozen_columns=resources.frozen_columns,
+        **resources.limits(),
+        constraints=(OpenColumns(resources.frozen_columns),),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.attacks.candidates import Swaps
+from hf_robust.attacks.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.requests import Steps
 from hf_robust.words import Lemmatizer, Tagger, Text, coarse_tag, match_case
 
 CONTRACTIONS: frozenset[str] = frozenset(
@@ -61,7 +63,7 @@ def remove_not(word: str, following: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Negations:
+class Negations(Candidates):
     """Every text with one "not" more or one fewer.
 
     Candidates for one more are verbs (universal tag) and contractions without "not" or "n't" beside them. Modal and
@@ -77,7 +79,11 @@ class Negations:
     lemmatizer: Lemmatizer
     official_count: bool = False
 
-    def propose(self, text: Text, open_words: Sequence[int]) -> Iterator[Swaps]:
+    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+        return list(self._all(draft.text, open_words))
+        yield
+
+    def _all(self, text: Text, open_words: Iterable[int]) -> Iterator[Swap]:
         tags = self._tags(text)
         lowered = [word.lower() for word in text.tokens]
         for index in open_words:
@@ -91,7 +97,9 @@ class Negations:
             if is_verb and not any(near == "not" or near.endswith("n't") for near in beside):
                 found.append(add_not(lowered[index], tags[index], self.lemmatizer))
             cased = [_in_case_of(word.text, new) for new in found if new is not None]
-            yield index, [new for new in dict.fromkeys(cased) if new != word.text and self._counts(text, index, new)]
+            for new in dict.fromkeys(cased):
+                if new != word.text and self._counts(text, index, new):
+                    yield index, new
 
     def _counts(self, text: Text, index: int, new: str) -> bool:
         if not self.official_count:

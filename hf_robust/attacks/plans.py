@@ -11,38 +11,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.candidates import Luck, Swap
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.requests import Steps
 from hf_robust.words import Text
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
-Swaps = tuple[tuple[int, tuple[str, ...]], ...]
+VERSION = 2
+Swaps = dict[int, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A clean text and, for each word that may change, what it may become."""
+    """A clean text and, for each word that may change, what it may become; no swaps where the source is not planned."""
 
     text: Text
     swaps: Swaps
 
+    @property
+    def num_candidates(self) -> int:
+        """Admissible substitutes over all words."""
+        return sum(len(substitutes) for substitutes in self.swaps.values())
+
 
 def make_plan(attack: Attack, texts: tuple[str, ...]) -> Plan:
     """Ask the lexicon and the constraints that do not depend on the model."""
-    text = Text(texts)
-    open_words = [
-        index
-        for index, word in enumerate(text.words)
-        if word.column not in attack.frozen_columns and all(rule.opens(text, index) for rule in attack.constraints)
-    ]
-    swaps = []
-    for index, substitutes in attack.candidates.propose(text, open_words):
-        for rule in attack.constraints:
-            if substitutes:
-                substitutes = rule.admits(text, index, substitutes)
-        if substitutes:
-            swaps.append((index, tuple(substitutes)))
-    return Plan(text, tuple(swaps))
+    clean = Draft(Text(texts))
+    swaps: dict[int, list[str]] = {}
+    if attack.candidates.planned:
+        for index, new in _run(attack.proposals(clean, clean, sorted(attack.open_words(clean)), Luck(0))):
+            swaps.setdefault(index, []).append(new)
+    return Plan(clean.text, {index: tuple(found) for index, found in swaps.items()})
+
+
+def _run(steps: Steps[list[Swap]]) -> list[Swap]:
+    """The result of a generator that asks for nothing, as planned sources are."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        found: list[Swap] = end.value
+        return found
+    raise TypeError("a source of candidates that consults a model must not call itself planned.")
 
 
 class Plans:
@@ -123,7 +133,7 @@ def _read(path: Path) -> dict[str, Swaps]:
         if content["version"] != VERSION or content["checksum"] != _checksum(content["plans"]):
             raise ValueError("its version or checksum is another")
         plans = json.loads(content["plans"])
-        return {key: tuple((index, tuple(new)) for index, new in swaps) for key, swaps in plans.items()}
+        return {key: {int(index): tuple(new) for index, new in swaps.items()} for key, swaps in plans.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         logger.warning("the attack plans in %s cannot be used (%s); they are made anew.", path, error)
         return {}

@@ -1,18 +1,18 @@
-"""In which order a greedy search visits the words that have candidates.
+"""In which order a greedy search visits the words.
 
-A ranking returns the positions in visiting order. TextAttack ranks every word the pre-constraints leave open; here
-only those with candidates are ranked, since the others could change nothing: the same outcome for fewer queries. Ties
-go by position (TextAttack leaves them to numpy's unstable sort, which differs between processors).
+A ranking returns word numbers in visiting order. Ties are broken as TextAttack breaks them: by the order in which its
+sets of words are iterated, then by numpy's default sort of the same precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_robust.attacks.requests import Columns, Floats, Saliency, Steps
+from hf_robust.attacks.requests import Floats, Saliency, Steps
+from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.attacks.trial import Trial
@@ -20,25 +20,43 @@ if TYPE_CHECKING:
 Ranking = Callable[["Trial"], Steps[list[int]]]
 
 
-def _descending(positions: list[int], importance: Floats) -> list[int]:
-    return [positions[place] for place in np.argsort(-importance, kind="stable")]
-
-
-def _by_score(trial: Trial, texts: list[Columns]) -> Steps[list[int]]:
-    scored = yield from trial.ask(texts)
-    # A query budget may have cut the list short; the search then ends anyway.
-    return _descending(trial.positions[: len(scored.scores)], scored.scores)
+def _descending(positions: Sequence[int], importance: Floats) -> list[int]:
+    return [positions[place] for place in (-importance).argsort()]
 
 
 def by_deletion(trial: Trial) -> Steps[list[int]]:
     """Most important first: the goal's score after deleting the word (one query each)."""
-    return (yield from _by_score(trial, [trial.text.delete(index).columns for index in trial.positions]))
+    positions = trial.positions
+    scored = yield from trial.ask([trial.text.delete(index) for index in positions])
+    # A query budget may have cut the list short; the search then ends anyway.
+    return _descending(positions, scored.scores)
 
 
 def by_unknown(trial: Trial) -> Steps[list[int]]:
     """Most important first: the goal's score after replacing the word by ``[UNK]`` (one query each)."""
-    texts = [columns for index in trial.positions for columns in trial.text.variants(index, ["[UNK]"])]
-    return (yield from _by_score(trial, texts))
+    positions = trial.positions
+    scored = yield from trial.ask(_unknown(trial, positions))
+    return _descending(positions, scored.scores)
+
+
+def by_weighted_saliency(trial: Trial) -> Steps[list[int]]:
+    r"""PWWS (Ren et al. 2019), Eq. 8: ``softmax(s)_i * d_i``.
+
+    ``s_i`` is the goal's score with word i unknown, ``d_i`` the best score among its candidates (0 without any). The
+    candidates are queried here and, as in TextAttack, counted again when the search asks for them.
+
+    Differs from the paper, as TextAttack does: scores, not their rises over the clean text's.
+    """
+    positions = trial.positions
+    scored = yield from trial.ask(_unknown(trial, positions))
+    saliency = _softmax(np.asarray(scored.scores, dtype=np.float32))
+    best: list[Any] = []
+    for index in positions[: len(saliency)]:
+        found = [] if trial.spent else (yield from trial.neighbours(trial.clean, [index]))
+        candidates = (yield from trial.ask([draft.text for draft in found])) if found else None
+        # A plain zero beside single precision makes the product double precision there too, which decides ties.
+        best.append(np.max(candidates.scores) if candidates is not None and len(candidates.scores) else 0.0)
+    return _descending(positions, saliency * np.array(best))
 
 
 def by_gradient(trial: Trial) -> Steps[list[int]]:
@@ -46,11 +64,32 @@ def by_gradient(trial: Trial) -> Steps[list[int]]:
 
     Differs from TextAttack: the model is in eval mode, so the order does not depend on dropout.
     """
+    positions = trial.positions
     saliency = yield Saliency(trial.text)
-    return _descending(trial.positions, np.asarray(saliency, dtype=np.float64)[trial.positions])
+    return _descending(positions, np.asarray(saliency, dtype=np.float64)[positions] if positions else np.empty(0))
+
+
+def at_random(trial: Trial) -> Steps[list[int]]:
+    """A random order, without any query: what a ranking must beat."""
+    positions = trial.positions
+    trial.luck.numpy.shuffle(positions)
+    return positions
+    yield  # makes this a generator, as every ranking is
 
 
 def in_reading_order(trial: Trial) -> Steps[list[int]]:
     """From the first word to the last, without any query."""
-    return trial.positions
-    yield  # makes this a generator, as every ranking is
+    return sorted(trial.positions)
+    yield
+
+
+def _unknown(trial: Trial, positions: Sequence[int]) -> list[Text]:
+    return [trial.text.replace({index: "[UNK]"}) for index in positions]
+
+
+def _softmax(values: Floats) -> Floats:
+    """In single precision by torch, as TextAttack's."""
+    import torch
+
+    found: Floats = torch.softmax(torch.from_numpy(values), dim=0).numpy()
+    return found

@@ -6,7 +6,7 @@ scheduler can gather the requests of many examples into large batches.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from hf_robust.words import Text
 
 Columns = tuple[str, ...]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 class Scores(NamedTuple):
-    """Answer to ``Score``: probabilities [n, K] in float64, and for each text a key that equals another's exactly
-    where the model is given the same tokens (equal keys have bitwise equal probabilities)."""
+    """Answer to ``Score``: probabilities [n, K] in float32; for each text a key that equals another's exactly where
+    the model is given the same tokens (equal keys have bitwise equal probabilities); and this request's share of the
+    seconds that the round took."""
 
     probabilities: Floats
     sequences: Sequence[bytes]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,17 @@ class Saliency:
 
 
 @dataclass(frozen=True)
-class Embed:
-    """Unit-length sentence embeddings; the answer is an array [n, d]."""
+class Consult:
+    """Inputs for a model other than the victim (encoder, masked or causal language model); the answer has a row each.
 
-    sentences: Sequence[str]
+    ``model`` takes the inputs of many examples at once; its answer to one input must not depend on the others.
+    """
+
+    model: Callable[[Sequence[Any]], Sequence[Any]]
+    inputs: Sequence[Any]
 
 
-Request = Score | Saliency | Embed
+Request = Score | Saliency | Consult
 Answer = TypeVar("Answer")
 Steps = Generator[Request, Any, Answer]
 """A generator that yields requests and returns an ``Answer`` in the end."""

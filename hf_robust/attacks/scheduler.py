@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.journal import Journal
 from hf_robust.attacks.plans import Plans
-from hf_robust.attacks.requests import Embed, Request, Saliency, Score, Scores, Steps
+from hf_robust.attacks.requests import Consult, Request, Saliency, Score, Scores, Steps
 from hf_robust.attacks.search import attack_example
 from hf_robust.metrics import AttackRecord
 
@@ -65,17 +66,18 @@ def attack_dataset(
     records = book.finished(examples)
     finished = {record.idx for record in records}
     waiting = deque(example for example in examples if example.idx not in finished)
-    title = f"{attack.name} attack"
-    bar = tqdm(total=len(examples), initial=len(records), desc=title, disable=not progress, leave=False)
-    with bar, victim.measuring(seed), book:
+    bar = _Bar(f"{attack.name} attack", len(examples), records, progress)
+    start, queries = time.perf_counter(), victim.queries
+    with bar.bar, victim.measuring(seed), book:
         try:
             for record in _run(attack, victim, waiting, plans, live):
                 if record is None:
                     book.tick()
+                    bar.tell(victim.queries - queries, time.perf_counter() - start)
                     continue
                 records.append(record)
                 book.add(record)
-                _show(bar, records)
+                bar.add(record)
         finally:
             plans.save()
     ties = sum(record.near_ties for record in records)
@@ -101,19 +103,19 @@ def require_candidates(attack: Attack, plans: Plans, examples: Sequence[Example]
         )
 
 
-def _run(attack: Attack, victim: Victim, waiting: deque[Example], plans: Plans, live: int) -> Any:
+def _run(
+    attack: Attack, victim: Victim, waiting: deque[Example], plans: Plans, live: int
+) -> Iterator[AttackRecord | None]:
     """Yield records as examples finish, and None after each round of queries."""
     plan = plans.planner(attack)
-    encoder: Any = attack.similarity.encoder if attack.similarity else None
-    if hasattr(encoder, "to"):
-        encoder.to(victim.device)
+    attack.to(victim.device)
     searches: list[tuple[Steps[AttackRecord], Request]] = []
     while waiting or searches:
         while waiting and len(searches) < live:
             example = waiting.popleft()
             search = attack_example(attack, example, plan(example))
             searches.append((search, next(search)))
-        answers = _answer([request for _, request in searches], victim, encoder)
+        answers = _answer([request for _, request in searches], victim)
         going = []
         for (search, _), answer in zip(searches, answers, strict=True):
             try:
@@ -124,40 +126,77 @@ def _run(attack: Attack, victim: Victim, waiting: deque[Example], plans: Plans, 
         yield None
 
 
-def _answer(requests: Sequence[Request], victim: Victim, encoder: Any) -> list[Any]:
-    """Answer all requests, those of one kind together."""
+def _answer(requests: Sequence[Request], victim: Victim) -> list[Any]:
+    """Answer all requests, those to one model together."""
     answers: list[Any] = [None] * len(requests)
-    places: dict[type[Any], list[int]] = {Score: [], Saliency: [], Embed: []}
+    to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
+    to_gradient = [place for place, request in enumerate(requests) if isinstance(request, Saliency)]
+    to_others: dict[Any, list[int]] = {}
     for place, request in enumerate(requests):
-        places[type(request)].append(place)
-    texts = [columns for place in places[Score] for columns in requests[place].texts]  # type: ignore[union-attr]
-    scores, start = (victim.score(texts) if texts else None), 0
-    for place in places[Score]:
-        end = start + len(requests[place].texts)  # type: ignore[union-attr]
-        assert scores is not None
-        answers[place] = Scores(scores.probabilities[start:end].copy(), scores.sequences[start:end])
-        start = end
-    if places[Saliency]:
-        found = victim.saliency([requests[place].text for place in places[Saliency]])  # type: ignore[union-attr]
-        for place, saliency in zip(places[Saliency], found, strict=True):
+        if isinstance(request, Consult):
+            to_others.setdefault(request.model, []).append(place)
+    _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim))  # type: ignore[union-attr]
+    if to_gradient:
+        found = victim.saliency([requests[place].text for place in to_gradient])  # type: ignore[union-attr]
+        for place, saliency in zip(to_gradient, found, strict=True):
             answers[place] = saliency
-    sentences = [one for place in places[Embed] for one in requests[place].sentences]  # type: ignore[union-attr]
-    vectors, start = (encoder.encode(sentences) if sentences else None), 0
-    for place in places[Embed]:
-        end = start + len(requests[place].sentences)  # type: ignore[union-attr]
-        assert vectors is not None
-        answers[place] = vectors[start:end]
-        start = end
+    for model, places in to_others.items():
+        _fill(answers, places, [requests[place].inputs for place in places], _slicer(model))  # type: ignore[union-attr]
     return answers
 
 
-def _show(bar: Any, records: Sequence[AttackRecord]) -> None:
-    bar.update()
-    if not bar.disable:
-        attacked = [record for record in records if record.status != "skipped"]
-        if attacked:
-            rate = sum(record.status == "succeeded" for record in attacked) / len(attacked)
-            bar.set_postfix_str(f"ASR {100 * rate:.1f} %", refresh=False)
+Sliced = Callable[[int, int], Any]
+
+
+def _fill(
+    answers: list[Any], places: Sequence[int], inputs: Sequence[Sequence[Any]], ask: Callable[[list[Any]], Sliced]
+) -> None:
+    """Ask once for the inputs of all places, and give each its part of the answer."""
+    together = [one for own in inputs for one in own]
+    if not together:
+        return
+    part, start = ask(together), 0
+    for place, own in zip(places, inputs, strict=True):
+        answers[place] = part(start, start + len(own))
+        start += len(own)
+
+
+def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
+    def ask(texts: list[Any]) -> Sliced:
+        begun = time.perf_counter()
+        scores = victim.score(texts)
+        each = (time.perf_counter() - begun) / len(texts)
+        return lambda start, end: Scores(
+            scores.probabilities[start:end].copy(), scores.sequences[start:end], each * (end - start)
+        )
+
+    return ask
+
+
+def _slicer(model: Callable[[Sequence[Any]], Sequence[Any]]) -> Callable[[list[Any]], Sliced]:
+    def ask(inputs: list[Any]) -> Sliced:
+        found = model(inputs)
+        return lambda start, end: found[start:end]
+
+    return ask
+
+
+class _Bar:
+    """A progress bar with the running ASR and queries a second."""
+
+    def __init__(self, title: str, total: int, records: Sequence[AttackRecord], shown: bool) -> None:
+        self.bar = tqdm(total=total, initial=len(records), desc=title, disable=not shown, leave=False)
+        self.attacked = sum(record.status != "skipped" for record in records)
+        self.succeeded = sum(record.status == "succeeded" for record in records)
+
+    def add(self, record: AttackRecord) -> None:
+        self.bar.update()
+        self.attacked += record.status != "skipped"
+        self.succeeded += record.status == "succeeded"
+
+    def tell(self, queries: int, seconds: float) -> None:
+        rate = f"ASR {100 * self.succeeded / self.attacked:.1f} %, " if self.attacked else ""
+        self.bar.set_postfix_str(f"{rate}{queries / max(seconds, 1e-9):,.0f} queries/s", refresh=False)
 
 
 def _check_examples(examples: Sequence[Example], victim: Victim) -> None:

@@ -1,14 +1,16 @@
-"""Searches: greedy word swap in order of importance, and all candidates at once."""
+"""Searches: greedy in order of importance, beam, and all candidates at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_robust.attacks.attack import Attack, Example
-from hf_robust.attacks.requests import Floats, Steps
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.requests import Steps
 from hf_robust.attacks.trial import Scored, Trial
 from hf_robust.metrics import AttackRecord
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks.plans import Plan
 
 Search = Callable[[Trial], Steps[str]]
-"""Changes the trial and returns why it stopped: ``success``, ``exhausted`` or ``budget``."""
+"""Changes the trial and returns why it stopped: ``success``, ``exhausted``, ``budget`` or ``time``."""
 
 
 def attack_example(attack: Attack, example: Example, plan: Plan) -> Steps[AttackRecord]:
@@ -25,12 +27,16 @@ def attack_example(attack: Attack, example: Example, plan: Plan) -> Steps[Attack
     yield from trial.look()
     if example.label in attack.skip_labels:
         return trial.record("skipped", "skip_label")
-    if trial.clean.probabilities.argmax() != example.label:
-        return trial.record("skipped", "misclassified")
-    if not trial.positions:
+    if trial.before.probabilities.argmax() != example.label:
+        return trial.record("skipped", "misclassified") if attack.skip_misclassified else trial.record(
+            "succeeded", "success"
+        )
+    if attack.candidates.planned and not plan.swaps and attack.ranks_movable_only:
         return trial.record("failed", "no_candidates")
     stop = yield from attack.search(trial)
-    return trial.record("succeeded" if stop == "success" else "failed", stop)
+    if stop == "exhausted" and not trial.num_candidates:
+        stop = "no_candidates"
+    return trial.record("succeeded" if stop == "success" or attack.goal.maximises else "failed", stop)
 
 
 def greedy(trial: Trial) -> Steps[str]:
@@ -38,31 +44,65 @@ def greedy(trial: Trial) -> Steps[str]:
 
     ``GreedyWIR`` of Jin et al. 2020 as TextAttack has it: a word that does not help is passed over (its queries
     count), the search ends when an accepted text reaches the goal, and then, where a similarity was measured, the most
-    similar of the leading run of successes is taken. Equal scores go by the text itself.
+    similar of the leading run of successes is taken. Equal scores go by the text itself. The order is of the clean
+    text's words: where a swap made two words of one, later numbers then name other words, as they do there.
     """
     if trial.attack.ranking is None:
         raise ValueError(f"the attack {trial.attack.name!r} searches greedily and needs a ranking, got none.")
     order = yield from trial.attack.ranking(trial)
-    substitutes = dict(trial.plan.swaps)
     for index in order:
         if trial.spent:
-            return "budget"
-        found, similarity = yield from _admissible(trial, index, substitutes[index])
+            return trial.spent
+        if index >= len(trial.current.text.words):
+            continue
+        found = yield from trial.neighbours(trial.current, [index])
         if not found:
             continue
-        scored = yield from trial.ask(trial.current.text.variants(index, found))
+        scored = yield from trial.ask([draft.text for draft in found])
         trial.weigh(scored)
         best = scored.best()
         if scored.scores[best] <= trial.score:
             continue
         if scored.reached[best]:
-            place = best if similarity is None else _most_similar(scored, similarity)
-            trial.accept(index, found[place], scored, place)
+            place = _most_similar(found, scored)
+            trial.take(found[place], scored.row(place))
             return "success"
-        trial.accept(index, found[best], scored, best)
-        if trial.attack.max_changed is not None and len(trial.changed) >= trial.attack.max_changed:
+        trial.take(found[best], scored.row(best))
+        if trial.attack.max_changed is not None and len(trial.current.modified) >= trial.attack.max_changed:
             break
     return "budget" if trial.truncated else "exhausted"
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Keep the ``width`` best texts; at each step try every swap of every word of each of them.
+
+    TextAttack's beam search; a width of 1 is its plain greedy search. The best text of each step is taken even where
+    its score falls, and the search ends when it reaches the goal or no text has a swap left.
+    """
+
+    width: int = 8
+
+    def __call__(self, trial: Trial) -> Steps[str]:
+        beam = [trial.clean]
+        while True:
+            if trial.spent:
+                return trial.spent
+            found: list[Draft] = []
+            for draft in beam:
+                found += yield from trial.neighbours(draft)
+            if not found:
+                return "exhausted"
+            scored = yield from trial.ask([draft.text for draft in found])
+            best = scored.best()
+            trial.take(found[best], scored.row(best))
+            if scored.reached[best]:
+                return "success"
+            beam = [found[place] for place in (-scored.scores).argsort()[: self.width]]
+
+    @property
+    def __name__(self) -> str:
+        return f"beam {self.width}"
 
 
 def once(trial: Trial) -> Steps[str]:
@@ -70,44 +110,28 @@ def once(trial: Trial) -> Steps[str]:
 
     ``SearchOnce`` of Chen et al. 2022 (BAT A.2). Equal scores go by the text itself.
     """
-    candidates = []
-    for index, substitutes in trial.plan.swaps:
-        for new in substitutes:
-            text = trial.text.replace({index: new}) if new else trial.text.delete(index)
-            candidates.append((text.joined, index, new, text.columns))
-    candidates.sort()
+    found = yield from trial.neighbours(trial.clean)
+    if not found:
+        return "exhausted"
     if trial.spent:
-        return "budget"
-    scored = yield from trial.ask([columns for *_, columns in candidates])
+        return trial.spent
+    scored = yield from trial.ask([draft.text for draft in found])
     trial.weigh(scored)
     best = scored.best()
-    _, index, new, _ = candidates[best]
-    trial.accept(index, new, scored, best)
+    trial.take(found[best], scored.row(best))
     if scored.reached[best]:
         return "success"
     return "budget" if trial.truncated else "exhausted"
 
 
-def _admissible(trial: Trial, index: int, substitutes: Sequence[str]) -> Steps[tuple[list[str], Floats | None]]:
-    """The substitutes that the sentence similarity lets pass, sorted by the text they make, and their similarities."""
-    word = trial.current.text.words[index]
-    column = trial.current.text.columns[word.column]
-    rest = "\n".join([column[word.end :], *trial.current.text.columns[word.column + 1 :]])
-    # All texts agree up to this word, so this is the order of the whole texts.
-    found = sorted(substitutes, key=lambda new: new + rest)
-    constraint = trial.attack.similarity
-    if constraint is None:
-        return found, None
-    similarity = yield from constraint.of(trial.text, trial.current.text, index, found)
-    passes = similarity >= constraint.minimum
-    return [new for new, good in zip(found, passes, strict=True) if good], similarity[passes]
-
-
-def _most_similar(scored: Scored, similarity: Floats) -> int:
+def _most_similar(found: list[Draft], scored: Scored) -> int:
     """Of the successes that stand before the first failure by falling score, the first with the highest similarity."""
+    order = np.argsort(-scored.scores, kind="stable")
+    if found[order[0]].similarity is None:
+        return int(order[0])
     leading: list[int] = []
-    for place in np.argsort(-scored.scores, kind="stable"):
+    for place in order:
         if not scored.reached[place]:
             break
         leading.append(int(place))
-    return max(leading, key=lambda place: float(similarity[place]))
+    return max(leading, key=lambda place: found[place].similarity or 0.0)

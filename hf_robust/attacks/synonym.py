@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack, Resources
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import Constraint, NoStopWords, SamePartOfSpeech
+from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.search import greedy
@@ -26,18 +26,18 @@ def synonym(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon.
     """
     lexicon = resources.needed(resources.synonyms, "synonym", "a synonym lexicon", "pass --lexicon")
-    constraints: list[Constraint] = [NoStopWords()]
+    constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
     if resources.tagger is not None and not lexicon.keeps_part_of_speech:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))
-    encoder = resources.encoder
+    if resources.encoder is not None:
+        constraints.append(SentenceSimilarity(resources.encoder, resources.min_similarity))
     return Attack(
         name="synonym",
         goal=Misclassify(),
         candidates=FromLexicon(lexicon),
         constraints=tuple(constraints),
-        similarity=None if encoder is None else SentenceSimilarity(encoder, resources.min_similarity),
         ranking=by_deletion,
         search=greedy,
-        query_budget=resources.query_budget,
-        frozen_columns=resources.frozen_columns,
+        **resources.limits(),
+        ranks_movable_only=True,
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.candidates import Luck, Swap
+from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Columns, Floats, Score, Scores, Steps
 from hf_robust.metrics import AttackRecord
 from hf_robust.words import Text
@@ -18,14 +20,6 @@ if TYPE_CHECKING:
 
 BATCH_NOISE = 2e-6
 """Scores of the same tokens in batches of other shapes differ by about this much."""
-
-
-class Standing(NamedTuple):
-    """A text and what the model says of it: probabilities [K], and the key of its tokens."""
-
-    text: Text
-    probabilities: Floats
-    sequence: bytes
 
 
 class Scored(NamedTuple):
@@ -40,97 +34,161 @@ class Scored(NamedTuple):
         """The first of the texts with the highest score."""
         return int(self.scores.argmax())
 
+    def row(self, place: int) -> Standing:
+        """What was said of the text at ``place``."""
+        return Standing(
+            self.probabilities[place], self.sequences[place], float(self.scores[place]), bool(self.reached[place])
+        )
+
+
+class Standing(NamedTuple):
+    """What the model says of one text: probabilities [K], the key of its tokens, goal score, whether it is reached."""
+
+    probabilities: Floats
+    sequence: bytes
+    score: float
+    reached: bool
+
 
 class Trial:
     """The state of one attack on one example; searches and rankings work on it.
 
     Attributes:
-        text: the clean text, with its words.
-        plan: the open positions and their admissible substitutes.
-        clean, current: what the model says of the clean text and of the last accepted one.
+        clean: the draft before any swap; plan: what was prepared for it.
+        current: the draft that the record would hold now; standing: what the model says of it.
         score: the goal's score that the next accepted text must exceed.
         queries: texts shown to the goal so far, the clean one included.
-        spent: whether the query budget is used up; truncated: whether it cut a list of texts short.
+        seconds: this example's share of the time that its queries took.
+        luck: the random state of this example.
     """
 
     def __init__(self, attack: Attack, example: Example, plan: Plan) -> None:
         self.attack, self.example, self.plan = attack, example, plan
-        self.text = plan.text
-        self.positions = [index for index, _ in plan.swaps]
-        self.changed: list[tuple[int, str, str]] = []
+        self.clean = self.current = Draft(plan.text)
+        self.luck = Luck(attack.seed + example.idx)
         self.queries = 0
+        self.seconds = 0.0
         self.near_ties = 0
+        self.num_candidates = plan.num_candidates
         self.truncated = False
         self.remains = False
+        self._seen: dict[Columns, tuple[Floats, bytes]] = {}
+        self._by_tokens: dict[bytes, Floats] = {}
 
     @property
-    def spent(self) -> bool:
-        """Whether the query budget is used up."""
-        return self.attack.query_budget is not None and self.queries >= self.attack.query_budget
+    def text(self) -> Text:
+        """The clean text."""
+        return self.clean.text
+
+    @property
+    def positions(self) -> list[int]:
+        """The words of the clean text to be ranked, in the order that decides ties."""
+        found = list(self.attack.open_words(self.clean))
+        return [index for index in found if index in self.plan.swaps] if self.attack.ranks_movable_only else found
+
+    @property
+    def spent(self) -> str | None:
+        """Why no further query is allowed: ``budget`` or ``time``; None while some are."""
+        attack = self.attack
+        if attack.query_budget is not None and self.queries >= attack.query_budget:
+            return "budget"
+        return "time" if attack.time_limit is not None and self.seconds >= attack.time_limit else None
 
     def look(self) -> Steps[None]:
         """Ask for the clean text: query 1."""
-        answer: Scores = yield Score([self.text.columns])
-        self.queries = 1
-        self.clean = self.current = Standing(self.text, answer.probabilities[0], answer.sequences[0])
-        goal = self.attack.goal
-        self.score = goal.start(float(goal.scores(answer.probabilities, self.example.label)[0]))
+        scored = yield from self.ask([self.text])
+        self.before = self.standing = scored.row(0)
+        self.score = self.attack.goal.start(self.standing.score)
 
-    def ask(self, texts: Sequence[Columns]) -> Steps[Scored]:
-        """Score texts, as many as the budget allows, and count them; texts of equal tokens score equally."""
+    def ask(self, texts: Sequence[Text]) -> Steps[Scored]:
+        """Score texts, as many as the budget allows, and count them.
+
+        A text asked before is answered from memory, and texts of equal tokens score equally: the same tokens in
+        another batch differ by noise, which must not pass for a rise.
+        """
         budget = self.attack.query_budget
         if budget is not None and self.queries + len(texts) > budget:
             texts, self.truncated = texts[: budget - self.queries], True
         self.queries += len(texts)
-        answer: Scores = (yield Score(texts)) if texts else Scores(np.empty((0, self._classes)), [])
-        probabilities = answer.probabilities
-        for place, sequence in enumerate(answer.sequences):
-            # The same tokens in another batch differ by noise, which must not pass for a rise.
-            if sequence == self.current.sequence:
-                probabilities[place] = self.current.probabilities
+        new = [columns for columns in dict.fromkeys(text.columns for text in texts) if columns not in self._seen]
+        if new:
+            answer: Scores = yield Score(new)
+            self.seconds += answer.seconds
+            for columns, row, sequence in zip(new, answer.probabilities, answer.sequences, strict=True):
+                self._seen[columns] = self._by_tokens.setdefault(sequence, row), sequence
+        found = [self._seen[text.columns] for text in texts]
         goal, label = self.attack.goal, self.example.label
-        scores, reached = goal.scores(probabilities, label), goal.reached(probabilities, label)
-        return Scored(probabilities, scores, reached, answer.sequences)
+        width = len(next(iter(self._by_tokens.values())))
+        probabilities = np.stack([row for row, _ in found]) if found else np.empty((0, width), np.float32)
+        scores = goal.scores(probabilities, label, texts, self.text)
+        reached = goal.reached(probabilities, label, texts)
+        return Scored(probabilities, scores, reached, [sequence for _, sequence in found])
+
+    def neighbours(self, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:
+        """The admissible drafts one swap away from ``draft``, at ``indices`` or anywhere, sorted by their text.
+
+        The order decides ties between scores, so it must not depend on that of the substitutes.
+        """
+        proposed = yield from self._proposed(draft, self.attack.open_words(draft, indices))
+        drafts = [draft.swap(index, new) for index, new in proposed]
+        drafts = [one for one in drafts if one.text.columns != draft.text.columns]
+        drafts = yield from self.kept(draft, drafts)
+        if not self.attack.candidates.planned:
+            self.num_candidates += len(drafts)
+        return sorted(drafts, key=lambda one: one.text.joined)
+
+    def kept(self, draft: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        """Those of ``drafts``, made from ``draft``, that the constraints on whole texts let pass."""
+        for rule in self.attack.constraints:
+            if drafts:
+                drafts = yield from rule.keeps(self.clean, draft, drafts)
+        return drafts
+
+    def _proposed(self, draft: Draft, open_words: set[int]) -> Steps[list[Swap]]:
+        """From the plan, where a word is still the clean text's at its place; else made now."""
+        clean, words = self.text.tokens, draft.text.tokens
+        if self.attack.candidates.planned and len(clean) == len(words):
+            planned = [index for index in open_words if clean[index] == words[index]]
+        else:
+            planned = []
+        found = [(index, new) for index in planned for new in self.plan.swaps.get(index, ())]
+        others = open_words.difference(planned)
+        if others:
+            found += yield from self.attack.proposals(self.clean, draft, others, self.luck)
+        return found
 
     def weigh(self, scored: Scored) -> None:
         """Note of scored candidates whether one kept the prediction, and whether noise may have chosen among them."""
         self.remains |= bool((scored.probabilities.argmax(-1) == self.example.label).any())
         order = np.argsort(-scored.scores, kind="stable")
         top, rivals = order[0], [(scored.scores[place], scored.sequences[place]) for place in order[1:2]]
-        rivals.append((self.score, self.current.sequence))
+        rivals.append((self.score, self.standing.sequence))
         self.near_ties += any(
-            0 < abs(scored.scores[top] - score) < BATCH_NOISE and scored.sequences[top] != sequence
+            0 < abs(float(scored.scores[top]) - float(score)) < BATCH_NOISE and scored.sequences[top] != sequence
             for score, sequence in rivals
         )
 
-    def accept(self, index: int, new: str, scored: Scored, place: int) -> None:
-        """Make the scored text at ``place``, in which word ``index`` is ``new``, the current one."""
-        text = self.current.text.replace({index: new}) if new else self.current.text.delete(index)
-        self.current = Standing(text, scored.probabilities[place], scored.sequences[place])
-        self.score = float(scored.scores[place])
-        self.changed.append((index, self.text.tokens[index], new))
+    def take(self, draft: Draft, standing: Standing) -> None:
+        """Make a scored draft the current one."""
+        self.current, self.standing, self.score = draft, standing, standing.score
 
     def record(self, status: str, stop: str) -> AttackRecord:
         """The result as it is now."""
-        label, before, after = self.example.label, self.clean.probabilities, self.current.probabilities
+        label, before, after = self.example.label, self.before.probabilities, self.standing.probabilities
         return AttackRecord(
             idx=self.example.idx,
             label=label,
             status=status,
             original=list(self.text.columns),
             perturbed=list(self.current.text.columns),
-            changed=[list(change) for change in sorted(self.changed)],
+            changed=self.current.changes(self.text),
             queries=self.queries,
             original_prediction=int(before.argmax()),
             perturbed_prediction=int(after.argmax()),
             original_score=float(before[label]),
             perturbed_score=float(after[label]),
             stop=stop,
-            num_candidates=sum(len(substitutes) for _, substitutes in self.plan.swaps),
+            num_candidates=self.num_candidates,
             remains=self.remains if self.attack.goal.keeps_prediction else None,
             near_ties=self.near_ties,
         )
-
-    @property
-    def _classes(self) -> int:
-        return len(self.clean.probabilities)

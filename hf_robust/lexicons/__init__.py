@@ -1,6 +1,6 @@
 """Where substitutes of words come from: a lexicon takes a word and returns its synonyms, or its antonyms."""
 
-from hf_robust.lexicons.base import Lexicon, Relation, TableLexicon
+from hf_robust.lexicons.base import Lexicon, Relation, TableLexicon, Thesaurus
 from hf_robust.lexicons.build import build_counts, build_perturbation_sets, build_table
 from hf_robust.lexicons.builtin import opposite_groups, synonym_groups
 from hf_robust.lexicons.load import LEXICONS, load_lexicon
@@ -16,6 +16,7 @@ __all__ = [
     "PerturbationSets",
     "Relation",
     "TableLexicon",
+    "Thesaurus",
     "WordNetLexicon",
     "build_counts",
     "build_perturbation_sets",

@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 Relation = Literal["synonym", "antonym"]
 
@@ -72,6 +72,18 @@ class Lexicon(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} ({self.relation}s, {self.source})>"
+
+
+class Thesaurus(Protocol):
+    """A dictionary of lemmas, as WordNet is: what PWWS takes its substitutes from."""
+
+    def lemmas(self, word: str) -> Sequence[str]:
+        """All lemmas of all senses of ``word``, phrases (joined by ``_``), repeats and the word itself included."""
+        ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def fingerprint(self) -> str: ...
 
 
 class TableLexicon(Lexicon):

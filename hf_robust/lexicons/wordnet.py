@@ -60,6 +60,10 @@ class WordNetLexicon(Lexicon):
             self._seen[key] = Counter({other: found.count(other) for other in kept})
         return self._seen[key]
 
+    def lemmas(self, word: str) -> list[str]:
+        """All lemmas of all synsets of ``word``, in WordNet's order of senses, as they are written there."""
+        return list(self._synonyms(word.lower()))
+
     def _synsets(self, word: str) -> list[Any]:
         if self._process != os.getpid():
             # A forked loader worker shares its parent's open files, and with them the position that each read moves.

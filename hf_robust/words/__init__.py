@@ -3,7 +3,7 @@
 from hf_robust.words.alignment import word_token_positions
 from hf_robust.words.case import match_case
 from hf_robust.words.lemmatizer import Lemmatizer, WordNetVerbs
-from hf_robust.words.stopwords import STOP_WORDS
+from hf_robust.words.stopwords import STOP_WORDS, nltk_stop_words
 from hf_robust.words.tagger import NltkTagger, Tagger, coarse_tag, context_tag, nltk_tagger
 from hf_robust.words.text import Text, Word, split_words
 
@@ -18,6 +18,7 @@ __all__ = [
     "coarse_tag",
     "context_tag",
     "match_case",
+    "nltk_stop_words",
     "nltk_tagger",
     "split_words",
     "word_token_positions",

@@ -251,7 +251,7 @@ class Naive:
 
 def all_texts(which: Attack, example: Example) -> list[tuple[str, ...]]:
     """Every text the attack may make: each open word kept or swapped, at most ``max_changed`` of them."""
-    text, swaps = Text(example.texts), make_plan(which, example.texts).swaps
+    text, swaps = Text(example.texts), list(make_plan(which, example.texts).swaps.items())
     most = len(swaps) if which.max_changed is None else which.max_changed
     found = []
     for count in range(1, most + 1):

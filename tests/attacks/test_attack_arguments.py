@@ -68,7 +68,7 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
     loose.keeps_part_of_speech = False
     built = build_attacks(parse("--attacks", "synonym"), loose, None, ["0", "1"], ["sentence"])
     assert loaded == [1]
-    assert built["synonym"].describe()["constraints"][1]["tagger"] == "stand-in"
+    assert built["synonym"].describe()["constraints"][3]["tagger"] == "stand-in"
     counted = parse("--attacks", "negation", "--negation_count", "official")
     assert build_attacks(counted, None, None, ["0", "1"], ["sentence"])["negation"].candidates.official_count
     with pytest.raises(ValueError, match="--pos_tagger nltk instead of none"):

@@ -97,7 +97,7 @@ def test_queries_are_counted_as_asked_and_sequences_forwarded_once():
     )
     target.queries = 0
     records = measure(attack("synonym"), target, rows)
-    assert sum(record.queries for record in records) == target.queries
+    assert sum(record.queries for record in records) > target.queries  # what was asked before is answered from memory
     assert len(rows_seen) < target.queries  # the same tokens in one round go through once
 
 
@@ -278,10 +278,10 @@ def test_ATK_ANT_1_raises_is_the_stricter_success(target):
 
 def test_ATTACK_1_no_column_is_frozen_by_its_name(target):
     which = attack("synonym", tagger=None)
-    assert {Text(("good", "bad")).words[i].column for i, _ in make_plan(which, ("good", "bad")).swaps} == {0, 1}
+    assert {Text(("good", "bad")).words[i].column for i in make_plan(which, ("good", "bad")).swaps} == {0, 1}
     assert which.describe()["frozen_columns"] == []
     frozen = attack("synonym", tagger=None, frozen_columns=frozenset({0}))
-    assert [i for i, _ in make_plan(frozen, ("good", "bad")).swaps] == [1]
+    assert [i for i in make_plan(frozen, ("good", "bad")).swaps] == [1]
 
 
 def test_wrong_input_is_one_sentence():

@@ -4,6 +4,8 @@ import pytest
 from attack_parts import attack
 
 from hf_robust.attacks.negation_rules import CONTRACTIONS, Negations, add_not, remove_not
+from hf_robust.attacks.candidates import Luck
+from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.plans import make_plan
 from hf_robust.words import Text
 
@@ -77,12 +79,11 @@ def test_ATK_NEG_2_who_is_and_i_have_are_two_contractions():
 
 def negated(*columns, **options):
     which = Negations(Tagger(), lemma, **options)
-    text = Text(columns)
-    return {
-        (text.replace({index: new}) if new else text.delete(index)).columns
-        for index, found in which.propose(text, range(len(text.words)))
-        for new in found
-    }
+    draft = Draft(Text(columns))
+    steps = which.propose(draft, range(len(draft.text.words)), Luck(0))
+    with pytest.raises(StopIteration) as end:  # it asks nothing
+        next(steps)
+    return {draft.swap(index, new).text.columns for index, new in end.value.value}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,6 @@ def test_the_recipe_names_its_parts_and_plans_every_candidate():
     assert described["candidates"] == {
         "name": "negations", "tagger": "table", "lemmatizer": "lemma", "official_count": False
     }  # fmt: skip
-    assert make_plan(attack("negation"), ("the film was not good",)).swaps == ((3, ("",)),)
+    assert make_plan(attack("negation"), ("the film was not good",)).swaps == {3: ("",)}
     changed = attack("negation", negation_official_count=True)
     assert changed.plan_fingerprint() != attack("negation").plan_fingerprint()

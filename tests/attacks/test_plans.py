@@ -16,12 +16,12 @@ ROWS = [Example(i, one, 0) for i, one in enumerate(TEXTS)]
 
 def test_plan_of_a_text_by_hand():
     plan = make_plan(attack("synonym", tagger=None), TEXTS[0])
-    assert plan.swaps == (
-        (1, ("Fine", "Great", "Splendid", "Warm")),
-        (2, ("movie", "picture", "story")),
-        (4, ("AWFUL", "DREADFUL", "POOR")),
-        (5, ("awful", "dreadful", "poor")),
-    )  # "was" is a stop word
+    assert plan.swaps == {
+        1: ("Fine", "Great", "Splendid", "Warm"),
+        2: ("movie", "picture", "story"),
+        4: ("AWFUL", "DREADFUL", "POOR"),
+        5: ("awful", "dreadful", "poor"),
+    }  # "was" is a stop word
 
 
 def test_part_of_speech_with_and_without_the_verb_noun_swap():
@@ -32,8 +32,8 @@ def test_part_of_speech_with_and_without_the_verb_noun_swap():
             lexicon.keeps_part_of_speech = False
         return make_plan(ATTACKS[name](resources(**lexicons)), ("cold film",)).swaps
 
-    assert swaps("synonym") == ((0, ("warm",)), (1, ("was", "plot")))
-    assert swaps("antonym") == ((0, ("warm",)), (1, ("plot",)))
+    assert swaps("synonym") == {0: ("warm",), 1: ("was", "plot")}
+    assert swaps("antonym") == {0: ("warm",), 1: ("plot",)}
 
 
 def test_part_of_speech_is_not_asked_where_the_lexicon_keeps_it():
@@ -48,12 +48,12 @@ def test_part_of_speech_is_not_asked_where_the_lexicon_keeps_it():
 def test_substitutes_that_would_move_the_words_are_left_out(word):
     assert not is_one_word(word)
     which = attack("synonym", synonyms=table({"film": [word, "movie"]} if word else {"film": ["movie"]}, "synonym"))
-    assert make_plan(which, ("film",)).swaps == ((0, ("movie",)),)
+    assert make_plan(which, ("film",)).swaps == {0: ("movie",)}
 
 
 def test_a_plan_is_made_once(tmp_path):
     which, tagger = attack("synonym"), TableTagger()
-    which.constraints[1].__dict__["tagger"] = tagger
+    which.constraints[3].__dict__["tagger"] = tagger
     plans = Plans(tmp_path)
     first = [plans.get(which, row) for row in ROWS]
     calls = tagger.calls
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_made_anew_with_a_warning(damage, tmp_path, caplog):
         {
             "torn": content[: len(content) // 2],
             "edited": content.replace("Fine", "Fire"),
-            "version": content.replace('"version": 1', '"version": 0'),
+            "version": content.replace('"version": 2', '"version": 0'),
             "empty": "",
             "list": "[]",
         }[damage]

@@ -12,7 +12,8 @@ from tiny import build_tokenizer
 from transformers import BertConfig, BertModel
 
 from hf_robust.attacks import Example, SentenceEncoder, attack_dataset, load_encoder
-from hf_robust.attacks.requests import Embed
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.requests import Consult
 from hf_robust.attacks.search import _most_similar
 from hf_robust.attacks.similarity import SentenceSimilarity, window, window_parts
 from hf_robust.attacks.trial import Scored
@@ -43,10 +44,18 @@ def answered(steps, encoder):
     try:
         request = next(steps)
         while True:
-            assert isinstance(request, Embed)
-            request = steps.send(encoder.encode(request.sentences))
+            assert isinstance(request, Consult)
+            request = steps.send(request.model(request.inputs))
     except StopIteration as end:
         return end.value
+
+
+def similarities(constraint, original, current, index, substitutes, encoder):
+    """Of each text in which word ``index`` of ``current`` is one of ``substitutes``."""
+    drafts = [current.swap(index, new) for new in substitutes]
+    kept = answered(constraint.keeps(original, current, drafts), encoder)
+    assert kept == [draft for draft in drafts if draft.similarity >= constraint.minimum]
+    return np.array([draft.similarity for draft in drafts])
 
 
 WORDS = [f"w{i}" for i in range(20)]
@@ -71,18 +80,18 @@ def test_window_holds_the_word_and_at_most_its_size(count, size, data):
 
 def test_window_parts_cross_the_columns():
     text = Text(("A b, c.", "d (e) f!"))
-    assert window_parts(text, 3, None) == ("A b, c.\n", " (e) f!")
+    assert window_parts(text, 3, None) == ("A b, c.\n", " (e) f")  # to the last word, as TextAttack's
     assert window_parts(text, 3, 3) == ("c.\n", " (e")
     assert window_parts(text, 0, 3) == ("", " b, c")
 
 
 def test_the_reference_is_the_previous_or_the_original_text():
-    original = Text((" ".join(WORDS),))
-    current = original.replace({9: "zzz"})
+    original = Draft(Text((" ".join(WORDS),)))
+    current = original.swap(9, "zzz")
     encoder = Letters()
     for reference, first in [("previous", "w4 w5 w6 w7 w8 zzz"), ("original", "w4 w5 w6 w7 w8 w9")]:
         constraint = SentenceSimilarity(encoder, reference=reference, window_size=11, metric="cosine")
-        similarity = answered(constraint.of(original, current, 9, ["zzz", "w9"]), encoder)
+        similarity = similarities(constraint, original, current, 9, ["zzz", "w9"], encoder)
         assert encoder.asked[-1][0].startswith(first)
         same = 0 if reference == "previous" else 1
         assert similarity[same] == pytest.approx(1) and similarity[1 - same] < 0.999
@@ -91,27 +100,37 @@ def test_the_reference_is_the_previous_or_the_original_text():
 def test_angular_is_one_minus_the_angle_over_pi():
     class Fixed(Letters):
         def encode(self, sentences):
-            return np.array([[1, 0], [1, 0], [math.sqrt(0.5), math.sqrt(0.5)], [0, 1], [-1, 0]], dtype=np.float32)
+            angles = {"a b": 0, "w b": 0, "x b": math.pi / 4, "y b": math.pi / 2, "z b": math.pi}
+            return np.array([[math.cos(angles[one]), math.sin(angles[one])] for one in sentences], dtype=np.float32)
 
-    text, encoder = Text(("a b",)), Fixed()
+    text, encoder = Draft(Text(("a b",))), Fixed()
     constraint = SentenceSimilarity(encoder, window_size=None)
-    assert answered(constraint.of(text, text, 0, list("wxyz")), encoder) == pytest.approx([1, 0.75, 0.5, 0], abs=1e-3)
+    found = similarities(constraint, text, text, 0, list("wxyz"), encoder)
+    assert found == pytest.approx([1, 0.75, 0.5, 0], abs=1e-3)
 
 
 def test_short_texts_pass_unseen():
-    text, encoder = Text((" ".join(WORDS[:14]),)), Letters()
-    assert answered(SentenceSimilarity(encoder).of(text, text, 0, ["x", "y"]), encoder).tolist() == [1, 1]
+    text, encoder = Draft(Text((" ".join(WORDS[:14]),))), Letters()
+    assert similarities(SentenceSimilarity(encoder), text, text, 0, ["x", "y"], encoder).tolist() == [1, 1]
     assert encoder.asked == []
-    asked = SentenceSimilarity(encoder, skip_short=False).of(text, text, 0, ["x", "y"])
-    assert (answered(asked, encoder) < 1).all() and encoder.asked
+    asked = similarities(SentenceSimilarity(encoder, skip_short=False), text, text, 0, ["x", "y"], encoder)
+    assert (asked < 1).all() and encoder.asked
 
 
 def test_of_the_leading_successes_the_most_similar_is_taken():
     scores = np.array([0.9, 0.8, 0.95, 0.7, 0.6])
     reached = np.array([True, True, True, False, True])
     scored = Scored(np.zeros((5, 2)), scores, reached, [b""] * 5)
-    assert _most_similar(scored, np.array([0.5, 0.9, 0.6, 1.0, 1.0])) == 1
-    assert _most_similar(scored, np.array([0.5, 0.5, 0.5, 1.0, 1.0])) == 2  # the best of equals
+
+    def chosen(*values):
+        found = [Draft(Text(("a",))) for _ in values]
+        for draft, value in zip(found, values, strict=True):
+            draft.similarity = value
+        return _most_similar(found, scored)
+
+    assert chosen(0.5, 0.9, 0.6, 1.0, 1.0) == 1
+    assert chosen(0.5, 0.5, 0.5, 1.0, 1.0) == 2  # the best of equals
+    assert chosen(None, None, None, None, None) == 2  # none was measured
 
 
 def test_every_text_on_the_way_is_similar_enough():
@@ -127,8 +146,8 @@ def test_every_text_on_the_way_is_similar_enough():
     single = [record for record in bound if len(record.changed) == 1]
     assert single
     for record in single:
-        text, ((index, _, new),) = Text(tuple(record.original)), record.changed
-        similarity = answered(SentenceSimilarity(encoder).of(text, text, index, [new]), encoder)
+        text, ((index, _, new),) = Draft(Text(tuple(record.original))), record.changed
+        similarity = similarities(SentenceSimilarity(encoder), text, text, index, [new], encoder)
         assert similarity[0] >= 0.95
 
 

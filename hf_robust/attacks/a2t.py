@@ -1,0 +1,53 @@
+"""The a2t attack: few and near swaps, words ranked by gradient, made to be cheap enough for training."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import FromLexicon
+from hf_robust.attacks.constraints import (
+    Constraint,
+    MaxModificationRate,
+    NoRepeat,
+    NoStopWords,
+    OpenColumns,
+    SamePartOfSpeech,
+)
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.ranking import by_gradient
+from hf_robust.attacks.search import greedy
+from hf_robust.attacks.similarity import SentenceSimilarity
+
+
+def a2t(resources: Resources) -> Attack:
+    """Yoo and Qi 2021 (arXiv:2109.00544), as TextAttack 0.3.11 has it.
+
+    The 20 nearest neighbours of cosine 0.8 or more, same part of speech, at most a tenth of the words (four, if that
+    is more), the text 0.9 similar (cosine) to the original. In training its authors stop at 200 queries (ATTACK-3:
+    ``--attack_query_budget 200``).
+
+    Differs: neighbours are ``--lexicon``'s first 20; the encoder is the one given or none; see ``by_gradient``.
+
+    Raises:
+        ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
+    """
+    lexicon = resources.needed(resources.synonyms, "a2t", "a synonym lexicon", "pass --lexicon")
+    stop_words = NoStopWords(resources.common_words("a2t"))
+    constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
+    if resources.tagger is not None:
+        constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=False))
+    constraints.append(MaxModificationRate(0.1, minimum=4))
+    if resources.encoder is not None:
+        constraints.append(
+            SentenceSimilarity(
+                resources.encoder, 0.9, metric="cosine", reference="original", window_size=None, skip_short=False
+            )
+        )
+    return Attack(
+        name="a2t",
+        goal=Misclassify(),
+        candidates=FromLexicon(lexicon, k=20, distinct=False),
+        constraints=constraints,
+        ranking=by_gradient,
+        search=greedy,
+        **resources.limits(),
+    )

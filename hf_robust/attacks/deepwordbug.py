@@ -1,0 +1,35 @@
+"""The deepwordbug attack: misspell important words, one character each."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import AnyOf
+from hf_robust.attacks.characters import Misspell, delete, insert, substitute, swap_neighbours
+from hf_robust.attacks.constraints import Constraint, MaxEditDistance, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.ranking import by_unknown
+from hf_robust.attacks.search import greedy
+
+
+def deepwordbug(resources: Resources) -> Attack:
+    """Gao et al. 2018 (arXiv:1801.04354), as TextAttack 0.3.11 has it.
+
+    A word's characters are swapped, replaced, dropped or added, each at one random place; at most 30 characters of the
+    text change. Words are ranked by ``[UNK]`` (ATTACK-5), the paper's scores of its recurrent models being no choice
+    for other models.
+
+    Raises:
+        ValueError: NLTK's stop words are missing.
+    """
+    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("deepwordbug"))]
+    if resources.frozen_columns:
+        constraints.append(OpenColumns(resources.frozen_columns))
+    return Attack(
+        name="deepwordbug",
+        goal=Misclassify(),
+        candidates=AnyOf([Misspell(edit) for edit in (swap_neighbours, substitute, delete, insert)]),
+        constraints=[*constraints, MaxEditDistance(30)],
+        ranking=by_unknown,
+        search=greedy,
+        **resources.limits(),
+    )

@@ -1,0 +1,94 @@
+"""A text on its way: the clean text with some words changed, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from hf_robust.words import Text, split_words
+
+
+class Draft:
+    """A text that a search holds, made from another by swapping words.
+
+    Words are numbered in the text as it is now. A swap may make two words of one, or none; later numbers then move, as
+    in TextAttack, and so do those of the words changed before.
+
+    Attributes:
+        text: the columns and words.
+        parent: the draft it was made from; None for the clean text.
+        swaps: what became of the parent's words, by their numbers there; "" deletes.
+        similarity: to its reference, where a sentence similarity was measured.
+    """
+
+    def __init__(
+        self,
+        text: Text,
+        parent: Draft | None = None,
+        swaps: Mapping[int, str] | None = None,
+        modified: Iterable[int] | None = None,
+    ) -> None:
+        self.text, self.parent, self.swaps = text, parent, dict(swaps or {})
+        self.similarity: float | None = None
+        self._given = None if modified is None else frozenset(modified)
+
+    def swap(self, index: int, new: str) -> Draft:
+        """The draft with word ``index`` replaced by ``new``, or deleted."""
+        text = self.text.replace({index: new}) if new else self.text.delete(index)
+        return Draft(text, self, {index: new})
+
+    def swap_many(self, swaps: Mapping[int, str], modified: Iterable[int] | None = None) -> Draft:
+        """Several words replaced at once; ``modified`` is what counts as changed, if not the swaps."""
+        return Draft(self.text.replace(swaps), self, swaps, modified)
+
+    @cached_property
+    def fresh(self) -> frozenset[int]:
+        """Numbers of the words that the last swap made."""
+        return frozenset(self._moves[1])
+
+    @cached_property
+    def modified(self) -> frozenset[int]:
+        """Numbers of all words that differ from the clean text's by some swap."""
+        return self._given if self._given is not None else frozenset(self._moves[0])
+
+    @cached_property
+    def _moves(self) -> tuple[set[int], set[int]]:
+        modified = set(self.parent.modified) if self.parent is not None else set()
+        fresh: set[int] = set()
+        moved = 0
+        for index in sorted(self.swaps):
+            count = len(split_words(self.swaps[index]))
+            if count != 1:
+                # By the parent's numbers, as TextAttack does: earlier swaps of the same step are not added in.
+                modified = {old + (count - 1) * (old > index) for old in modified if old != index}
+            made = range(index + moved, index + moved + count)
+            modified.update(made)
+            fresh.update(made)
+            moved += count - 1
+        return modified, fresh
+
+    def changes(self, original: Text) -> list[list[object]]:
+        """``[index, old, new]`` for each changed word of the original.
+
+        Where swaps made words more or fewer, the swaps in their order, each numbered in the text it was made in.
+        """
+        words = self.text.tokens
+        if len(words) == len(original.tokens) and not self._resized:
+            pairs = enumerate(zip(original.tokens, words, strict=True))
+            return [[index, old, new] for index, (old, new) in pairs if old != new]
+        steps: list[list[object]] = []
+        draft: Draft | None = self
+        while draft is not None and draft.parent is not None:
+            old = draft.parent.text.tokens
+            steps[:0] = [[index, old[index], new] for index, new in sorted(draft.swaps.items())]
+            draft = draft.parent
+        return steps
+
+    @property
+    def _resized(self) -> bool:
+        draft: Draft | None = self
+        while draft is not None:
+            if any(len(split_words(new)) != 1 for new in draft.swaps.values()):
+                return True
+            draft = draft.parent
+        return False

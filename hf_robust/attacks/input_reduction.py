@@ -1,0 +1,52 @@
+"""The input_reduction attack: delete words, least important first, while the prediction stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import Candidates, Luck
+from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.goals import Shorten
+from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.search import greedy
+from hf_robust.words import Text
+
+
+@dataclass(frozen=True)
+class Deletion(Candidates):
+    """A word may go, as long as another is left."""
+
+    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+        return [""] if len(text.words) > 1 else []
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "deletion"}
+
+    def fingerprint(self) -> str:
+        return "deletion"
+
+
+def input_reduction(resources: Resources) -> Attack:
+    """Feng et al. 2018 (arXiv:1804.07781), as TextAttack 0.3.11 has it; see ``Shorten``.
+
+    The order is of the clean text's words, and a deletion moves the numbers of those behind it: the search then
+    deletes other words than it ranked, as TextAttack's does.
+
+    Raises:
+        ValueError: NLTK's stop words are missing.
+    """
+    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("input_reduction"))]
+    if resources.frozen_columns:
+        constraints.append(OpenColumns(resources.frozen_columns))
+    return Attack(
+        name="input_reduction",
+        goal=Shorten(),
+        candidates=Deletion(),
+        constraints=constraints,
+        ranking=by_deletion,
+        search=greedy,
+        **resources.limits(),
+    )

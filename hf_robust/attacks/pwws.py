@@ -1,0 +1,60 @@
+"""The pwws attack: WordNet synonyms, words weighted by their saliency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import Candidates, Luck
+from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.ranking import by_weighted_saliency
+from hf_robust.attacks.search import greedy
+from hf_robust.lexicons import Thesaurus
+from hf_robust.words import Text, split_words
+
+
+@dataclass(frozen=True)
+class Lemmas(Candidates):
+    """All lemmas of all synsets of a word, single words only; the case of the word is not restored.
+
+    So an upper-case word may become itself in lower case, which an uncased tokenizer does not see.
+    """
+
+    thesaurus: Thesaurus
+
+    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+        word = text.tokens[index]
+        found = dict.fromkeys(self.thesaurus.lemmas(word))
+        return [new for new in found if new != word and "_" not in new and len(split_words(new)) == 1]
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "lemmas", "lexicon": self.thesaurus.describe()}
+
+    def fingerprint(self) -> str:
+        return f"lemmas {self.thesaurus.fingerprint()}"
+
+
+def pwws(resources: Resources) -> Attack:
+    """Ren et al. 2019 (ACL P19-1103), as TextAttack 0.3.11 has it: WordNet synonyms, no constraint but NLTK's stop words.
+
+    Differs from the paper as TextAttack does: no named entities, and see ``by_weighted_saliency``.
+
+    Raises:
+        ValueError: WordNet or NLTK's stop words are missing.
+    """
+    thesaurus = resources.needed(resources.thesaurus, "pwws", "WordNet", "set NLTK_DATA to a folder that holds it")
+    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("pwws"))]
+    if resources.frozen_columns:
+        constraints.append(OpenColumns(resources.frozen_columns))
+    return Attack(
+        name="pwws",
+        goal=Misclassify(),
+        candidates=Lemmas(thesaurus),
+        constraints=constraints,
+        ranking=by_weighted_saliency,
+        search=greedy,
+        **resources.limits(),
+    )

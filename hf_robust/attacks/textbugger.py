@@ -1,0 +1,45 @@
+"""The textbugger attack: misspell important words, or swap them for a near neighbour."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import AnyOf, FromLexicon
+from hf_robust.attacks.characters import Misspell, delete, insert_space, look_alikes, swap_neighbours
+from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.search import greedy
+from hf_robust.attacks.similarity import SentenceSimilarity
+
+
+def textbugger(resources: Resources) -> Attack:
+    """Li et al. 2019 (arXiv:1812.05271), as TextAttack 0.3.11 has it.
+
+    A space inside the word, a character dropped, two swapped (first and last stay), look-alike characters, the five
+    nearest neighbours; the whole text stays 0.8 similar (cosine) to the original. Words are ranked by deletion.
+
+    Differs: neighbours are ``--lexicon``'s first five; the encoder is the one given, for lack of USE, or none.
+
+    Raises:
+        ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
+    """
+    lexicon = resources.needed(resources.synonyms, "textbugger", "a synonym lexicon", "pass --lexicon")
+    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("textbugger"))]
+    if resources.frozen_columns:
+        constraints.append(OpenColumns(resources.frozen_columns))
+    if resources.encoder is not None:
+        constraints.append(
+            SentenceSimilarity(
+                resources.encoder, 0.8, metric="cosine", reference="original", window_size=None, skip_short=False
+            )
+        )
+    edits = [Misspell(edit, inner=True) for edit in (insert_space, delete, swap_neighbours, look_alikes)]
+    return Attack(
+        name="textbugger",
+        goal=Misclassify(),
+        candidates=AnyOf([*edits, FromLexicon(lexicon, k=5, distinct=False)]),
+        constraints=constraints,
+        ranking=by_deletion,
+        search=greedy,
+        **resources.limits(),
+    )

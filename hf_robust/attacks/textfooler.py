@@ -1,0 +1,41 @@
+"""The textfooler attack: swap important words for their nearest neighbours until the prediction changes."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import FromLexicon
+from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.search import greedy
+from hf_robust.attacks.similarity import SentenceSimilarity
+
+
+def textfooler(resources: Resources) -> Attack:
+    """Jin et al. 2020 (arXiv:1907.11932), as TextAttack 0.3.11 has it.
+
+    Substitutes are the 50 nearest counter-fitted neighbours of cosine 0.5 or more (the paper says 0.7, its code does
+    0.5); not its own stop words, same part of speech or a noun for a verb; the 15 words around stay 0.8408 similar
+    (angular) to the text before the swap. Words are ranked by deletion.
+
+    Differs: the neighbours are ``--lexicon``'s, whose size and threshold the result names; the encoder is the one
+    given, for lack of USE, or none. No column is frozen by its name (ATTACK-1).
+
+    Raises:
+        ValueError: there is no synonym lexicon.
+    """
+    lexicon = resources.needed(resources.synonyms, "textfooler", "a synonym lexicon", "pass --lexicon")
+    constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
+    if resources.tagger is not None:
+        constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))
+    if resources.encoder is not None:
+        constraints.append(SentenceSimilarity(resources.encoder, 0.840845057))
+    return Attack(
+        name="textfooler",
+        goal=Misclassify(),
+        candidates=FromLexicon(lexicon, k=50, distinct=False),
+        constraints=constraints,
+        ranking=by_deletion,
+        search=greedy,
+        **resources.limits(),
+    )
