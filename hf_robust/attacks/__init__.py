@@ -14,7 +14,7 @@ from hf_robust.attacks.arguments import (
     resolve_frozen_columns,
     resolve_skip_labels,
 )
-from hf_robust.attacks.attack import Attack, Example, Resources
+from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.deepwordbug import deepwordbug
 from hf_robust.attacks.examples import choose_examples
 from hf_robust.attacks.input_reduction import input_reduction
@@ -22,6 +22,7 @@ from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.negation import negation
 from hf_robust.attacks.plans import Plans
 from hf_robust.attacks.pwws import pwws
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.scheduler import attack_dataset, require_candidates
 from hf_robust.attacks.synonym import synonym
 from hf_robust.attacks.textbugger import textbugger

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
 from hf_robust.attacks.constraints import (
     Constraint,
@@ -14,6 +14,7 @@ from hf_robust.attacks.constraints import (
 )
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_gradient
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
 from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
 from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.ranking import by_gradient
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 
 
@@ -30,7 +31,7 @@ def antonym(resources: Resources) -> Attack:
     """
     lexicon = resources.needed(resources.antonyms, "antonym", "an antonym lexicon", "pass --antonym_lexicon")
     constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
-    if resources.tagger is not None and not lexicon.keeps_part_of_speech:
+    if not lexicon.keeps_part_of_speech and resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=False))
     return Attack(
         name="antonym",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
+from hf_robust.attacks.resources import FlaggedResources
 
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
@@ -31,6 +32,9 @@ class AttackArguments:
     attack_seed: int = field(default=0, metadata={"help": "Chooses the examples that are attacked."})
     attack_query_budget: int | None = field(
         default=None, metadata={"help": "Queries for each example, the clean text included. Default: no limit."}
+    )
+    attack_time_limit: float | None = field(
+        default=None, metadata={"help": "Seconds of work for each example; what it cuts short depends on the machine."}
     )
     attack_backend: Literal["native", "textattack"] = field(
         default="native", metadata={"help": "The engine: this package's own, or TextAttack."}
@@ -166,8 +170,7 @@ def build_attacks(
 ) -> dict[str, Attack]:
     """The attacks that the flags name, in their order.
 
-    Only what they need is loaded: a tagger where a lexicon does not keep the part of speech by itself (or for
-    negation), an encoder for the synonym attack.
+    Only what they ask for is loaded. ``synonyms`` and ``antonyms`` are taken as they are where they are given.
 
     Raises:
         ValueError: a resource is missing, or a label or column name unknown.
@@ -175,28 +178,11 @@ def build_attacks(
     from hf_robust.attacks import ATTACKS
 
     obstinate = {"antonym", "negation"} & set(args.attacks)
-    resources = Resources(
+    resources = FlaggedResources(
+        args,
         synonyms=synonyms,
         antonyms=antonyms,
         skip_labels=resolve_skip_labels(args.skip_labels, label_names) if obstinate else frozenset(),
         frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
-        query_budget=args.attack_query_budget,
-        min_similarity=args.min_similarity,
-        antonym_success=args.antonym_success,
-        negation_official_count=args.negation_count == "official",
     )
-    if args.pos_tagger == "nltk" and _asks_for_tags(args.attacks, synonyms, antonyms):
-        from hf_robust.words import nltk_tagger
-
-        resources.tagger = nltk_tagger()
-    if args.sentence_encoder is not None and "synonym" in args.attacks:
-        from hf_robust.attacks.encoder import load_encoder
-
-        resources.encoder = load_encoder(args.sentence_encoder)
     return {name: ATTACKS[name](resources) for name in args.attacks}
-
-
-def _asks_for_tags(attacks: Sequence[str], synonyms: Lexicon | None, antonyms: Lexicon | None) -> bool:
-    lexicons = {"synonym": synonyms, "antonym": antonyms}
-    untagged = [lexicons[name] for name in attacks if name in lexicons]
-    return "negation" in attacks or any(lexicon and not lexicon.keeps_part_of_speech for lexicon in untagged)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_robust.attacks.candidates import Candidates, Luck, Swap
 from hf_robust.attacks.constraints import Constraint, OpenColumns
@@ -14,12 +14,10 @@ from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.goals import Goal
 from hf_robust.attacks.ranking import Ranking
 from hf_robust.attacks.requests import Steps
-from hf_robust.attacks.similarity import Encoder, SentenceSimilarity
-from hf_robust.words import Lemmatizer, Tagger
+from hf_robust.attacks.similarity import SentenceSimilarity
 
 if TYPE_CHECKING:
     from hf_robust.attacks.search import Search
-    from hf_robust.lexicons import Lexicon, Thesaurus
 
 
 class Example(NamedTuple):
@@ -98,8 +96,8 @@ class Attack:
             by_word: dict[int, list[str]] = {}
             for index, new in found:
                 by_word.setdefault(index, []).append(new)
-            good = {(i, new) for i, all_new in by_word.items() for new in rule.admits(clean.text, draft.text, i, all_new)}
-            found = [swap for swap in found if swap in good]
+            good = {index: set(rule.admits(clean.text, draft.text, index, new)) for index, new in by_word.items()}
+            found = [(index, new) for index, new in found if new in good[index]]
         return found
 
     def describe(self) -> dict[str, Any]:
@@ -146,51 +144,3 @@ def _name(function: Callable[..., Any]) -> str:
 
 def _digest(value: Any) -> str:
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-Part = TypeVar("Part")
-
-
-@dataclass
-class Resources:
-    """What recipes are made from; a recipe asks for what it needs.
-
-    ``encoder`` None leaves the sentence similarity out, ``tagger`` None the part of speech. ``stop_words`` are NLTK's,
-    for the recipes that use those. ``lemmatizer`` None takes WordNet's when the negation attack first needs it.
-    """
-
-    synonyms: Lexicon | None = None
-    antonyms: Lexicon | None = None
-    tagger: Tagger | None = None
-    encoder: Encoder | None = None
-    thesaurus: Thesaurus | None = None
-    stop_words: frozenset[str] | None = None
-    lemmatizer: Lemmatizer | None = None
-    skip_labels: frozenset[int] = frozenset()
-    frozen_columns: frozenset[int] = frozenset()
-    query_budget: int | None = None
-    time_limit: float | None = None
-    seed: int = 0
-    min_similarity: float = 0.840845057
-    antonym_success: str = "raises"
-    negation_official_count: bool = False
-
-    def limits(self) -> dict[str, Any]:
-        """The settings that every attack takes."""
-        return {"query_budget": self.query_budget, "time_limit": self.time_limit, "seed": self.seed}
-
-    def common_words(self, attack: str) -> frozenset[str]:
-        """The stop words, needed by ``attack``."""
-        remedy = "set NLTK_DATA to a folder that holds corpora/stopwords"
-        return self.needed(self.stop_words, attack, "NLTK's English stop words", remedy)
-
-    @staticmethod
-    def needed(part: Part | None, attack: str, what: str, remedy: str) -> Part:
-        """``part``, or one sentence that says which attack lacks what and how to give it.
-
-        Raises:
-            ValueError: ``part`` is None.
-        """
-        if part is None:
-            raise ValueError(f"the {attack} attack needs {what}, got none; {remedy}.")
-        return part

@@ -123,7 +123,7 @@ class SamePartOfSpeech(Constraint):
 
 @dataclass(frozen=True)
 class MaxEditDistance(Constraint):
-    """At most ``maximum`` characters inserted, deleted or replaced, counted against the original text (Levenshtein)."""
+    """At most ``maximum`` characters inserted, deleted or replaced, against the original text (Levenshtein)."""
 
     maximum: int
 
@@ -144,7 +144,7 @@ class MaxEditDistance(Constraint):
 
 @dataclass(frozen=True)
 class MaxChangedWords(Constraint):
-    """At most ``count`` words, or ``ceil(words * share)`` of them, differ from the original's, position by position."""
+    """At most ``count`` words, or ``ceil(words * share)`` of them, differ from the original's, place by place."""
 
     share: float | None = None
     count: int | None = None

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck
 from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
 from hf_robust.attacks.goals import Shorten
 from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.words import Text
 

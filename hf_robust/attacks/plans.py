@@ -24,7 +24,7 @@ Swaps = dict[int, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Plan:
-    """A clean text and, for each word that may change, what it may become; no swaps where the source is not planned."""
+    """A clean text and, for each word that may change, what it may become: nothing where the source is not planned."""
 
     text: Text
     swaps: Swaps

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck
 from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_weighted_saliency
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.lexicons import Thesaurus
 from hf_robust.words import Text, split_words
@@ -38,7 +39,9 @@ class Lemmas(Candidates):
 
 
 def pwws(resources: Resources) -> Attack:
-    """Ren et al. 2019 (ACL P19-1103), as TextAttack 0.3.11 has it: WordNet synonyms, no constraint but NLTK's stop words.
+    """Ren et al. 2019 (ACL P19-1103), as TextAttack 0.3.11 has it.
+
+    WordNet synonyms in the order of their weighted saliency; nothing but NLTK's stop words is left alone.
 
     Differs from the paper as TextAttack does: no named entities, and see ``by_weighted_saliency``.
 

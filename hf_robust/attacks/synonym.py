@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
 from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
 
@@ -27,7 +28,7 @@ def synonym(resources: Resources) -> Attack:
     """
     lexicon = resources.needed(resources.synonyms, "synonym", "a synonym lexicon", "pass --lexicon")
     constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
-    if resources.tagger is not None and not lexicon.keeps_part_of_speech:
+    if not lexicon.keeps_part_of_speech and resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))
     if resources.encoder is not None:
         constraints.append(SentenceSimilarity(resources.encoder, resources.min_similarity))

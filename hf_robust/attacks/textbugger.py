@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf, FromLexicon
 from hf_robust.attacks.characters import Misspell, delete, insert_space, look_alikes, swap_neighbours
 from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
 
@@ -16,7 +17,7 @@ def textbugger(resources: Resources) -> Attack:
     """Li et al. 2019 (arXiv:1812.05271), as TextAttack 0.3.11 has it.
 
     A space inside the word, a character dropped, two swapped (first and last stay), look-alike characters, the five
-    nearest neighbours; the whole text stays 0.8 similar (cosine) to the original. Words are ranked by deletion.
+    nearest neighbours; the whole text stays 0.8 similar (angular) to the original. Words are ranked by deletion.
 
     Differs: neighbours are ``--lexicon``'s first five; the encoder is the one given, for lack of USE, or none.
 
@@ -30,7 +31,7 @@ def textbugger(resources: Resources) -> Attack:
     if resources.encoder is not None:
         constraints.append(
             SentenceSimilarity(
-                resources.encoder, 0.8, metric="cosine", reference="original", window_size=None, skip_short=False
+                resources.encoder, 0.8, metric="angular", reference="original", window_size=None, skip_short=False
             )
         )
     edits = [Misspell(edit, inner=True) for edit in (insert_space, delete, swap_neighbours, look_alikes)]

@@ -1,0 +1,115 @@
+"""What recipes are made from: given as they are, or loaded as the flags name them when a recipe first asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hf_robust.attacks.similarity import Encoder
+from hf_robust.lexicons import Lexicon, Thesaurus, load_lexicon
+from hf_robust.words import Lemmatizer, Tagger, nltk_stop_words, nltk_tagger
+
+if TYPE_CHECKING:
+    from hf_robust.attacks.arguments import AttackArguments
+
+
+Part = TypeVar("Part")
+
+
+@dataclass
+class Resources:
+    """What recipes are made from; a recipe asks for what it needs.
+
+    ``encoder`` None leaves the sentence similarity out, ``tagger`` None the part of speech. ``stop_words`` are NLTK's,
+    for the recipes that use those. ``lemmatizer`` None takes WordNet's when the negation attack first needs it.
+    """
+
+    synonyms: Lexicon | None = None
+    antonyms: Lexicon | None = None
+    tagger: Tagger | None = None
+    encoder: Encoder | None = None
+    thesaurus: Thesaurus | None = None
+    stop_words: frozenset[str] | None = None
+    lemmatizer: Lemmatizer | None = None
+    skip_labels: frozenset[int] = frozenset()
+    frozen_columns: frozenset[int] = frozenset()
+    query_budget: int | None = None
+    time_limit: float | None = None
+    seed: int = 0
+    min_similarity: float = 0.840845057
+    antonym_success: str = "raises"
+    negation_official_count: bool = False
+
+    def limits(self) -> dict[str, Any]:
+        """The settings that every attack takes."""
+        return {"query_budget": self.query_budget, "time_limit": self.time_limit, "seed": self.seed}
+
+    def common_words(self, attack: str) -> frozenset[str]:
+        """The stop words, needed by ``attack``."""
+        remedy = "set NLTK_DATA to a folder that holds corpora/stopwords"
+        return self.needed(self.stop_words, attack, "NLTK's English stop words", remedy)
+
+    @staticmethod
+    def needed(part: Part | None, attack: str, what: str, remedy: str) -> Part:
+        """``part``, or one sentence that says which attack lacks what and how to give it.
+
+        Raises:
+            ValueError: ``part`` is None.
+        """
+        if part is None:
+            raise ValueError(f"the {attack} attack needs {what}, got none; {remedy}.")
+        return part
+
+
+class _Loaded:
+    """A part that is loaded when it is first asked for, and kept."""
+
+    def __init__(self, load: Callable[[AttackArguments], Any]) -> None:
+        self.load = load
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, resources: FlaggedResources, owner: type) -> Any:
+        value = self.load(resources.flags)
+        vars(resources)[self.name] = value
+        return value
+
+
+def _tagger(flags: AttackArguments) -> Tagger | None:
+    return nltk_tagger() if flags.pos_tagger == "nltk" else None
+
+
+def _encoder(flags: AttackArguments) -> Encoder | None:
+    if flags.sentence_encoder is None:
+        return None
+    from hf_robust.attacks.encoder import load_encoder
+
+    return load_encoder(flags.sentence_encoder)
+
+
+class FlaggedResources(Resources):
+    """The resources that the flags name. What no recipe asks for is not loaded."""
+
+    synonyms: Any = _Loaded(lambda flags: load_lexicon(flags.lexicon, "synonym"))
+    antonyms: Any = _Loaded(lambda flags: load_lexicon(flags.antonym_source(), "antonym"))
+    tagger: Any = _Loaded(_tagger)
+    encoder: Any = _Loaded(_encoder)
+    thesaurus: Any = _Loaded(lambda flags: load_lexicon("wordnet", "synonym"))
+    stop_words: Any = _Loaded(lambda flags: nltk_stop_words())
+
+    def __init__(self, flags: AttackArguments, **given: Any) -> None:
+        super().__init__(
+            query_budget=flags.attack_query_budget,
+            time_limit=flags.attack_time_limit,
+            seed=flags.attack_seed,
+            min_similarity=flags.min_similarity,
+            antonym_success=flags.antonym_success,
+            negation_official_count=flags.negation_count == "official",
+            **given,
+        )
+        self.flags = flags
+        for name, value in list(vars(self).items()):
+            if value is None and isinstance(vars(FlaggedResources).get(name), _Loaded):
+                del vars(self)[name]
