@@ -31,7 +31,7 @@ def a2t(resources: Resources) -> Attack:
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
-    lexicon = resources.needed(resources.synonyms, "a2t", "a synonym lexicon", "pass --lexicon")
+    lexicon = resources.neighbours("a2t", 20, 0.8)
     stop_words = NoStopWords(resources.common_words("a2t"))
     constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
     if resources.tagger is not None:

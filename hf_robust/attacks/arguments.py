@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.resources import FlaggedResources
+from hf_robust.attacks.variants import leaving_early, mended, ranked
 
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
@@ -35,6 +36,19 @@ class AttackArguments:
     )
     attack_time_limit: float | None = field(
         default=None, metadata={"help": "Seconds of work for each example; what it cuts short depends on the machine."}
+    )
+    attack_warm_start: bool = field(
+        default=False,
+        metadata={"help": "First ask the texts that succeeded in the epoch before; results say where one still did."},
+    )
+    attack_ranking: Literal["recipe", "gradient", "random"] = field(
+        default="recipe", metadata={"help": "In which order words are visited: the recipe's, by gradient, at random."}
+    )
+    attack_early_exit: bool = field(
+        default=False, metadata={"help": "Leave a word at its first success: fewer queries, another text at times."}
+    )
+    attack_mended: bool = field(
+        default=False, metadata={"help": "Mend what the recipes keep of TextAttack's defects, for identity with it."}
     )
     attack_backend: Literal["native", "textattack"] = field(
         default="native", metadata={"help": "The engine: this package's own, or TextAttack."}
@@ -185,4 +199,12 @@ def build_attacks(
         skip_labels=resolve_skip_labels(args.skip_labels, label_names) if obstinate else frozenset(),
         frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
     )
-    return {name: ATTACKS[name](resources) for name in args.attacks}
+    return {name: _varied(ATTACKS[name](resources), args) for name in args.attacks}
+
+
+def _varied(attack: Attack, args: AttackArguments) -> Attack:
+    if args.attack_mended:
+        attack = mended(attack)
+    if args.attack_ranking != "recipe":
+        attack = ranked(attack, args.attack_ranking)
+    return leaving_early(attack) if args.attack_early_exit else attack

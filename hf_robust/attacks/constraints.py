@@ -52,15 +52,17 @@ class NoRepeat(Constraint):
 
 @dataclass(frozen=True)
 class NoStopWords(Constraint):
-    """Stop words stay; compared with their case, as TextAttack does ("The" may change, "the" not)."""
+    """Stop words stay; compared with their case, as TextAttack does ("The" may change, "the" not), or without."""
 
     words: frozenset[str] = field(default=STOP_WORDS, repr=False)
+    folds_case: bool = False
 
     def opens(self, draft: Draft) -> set[int]:
-        return {index for index, word in enumerate(draft.text.tokens) if word not in self.words}
+        tokens = [word.lower() for word in draft.text.tokens] if self.folds_case else draft.text.tokens
+        return {index for index, word in enumerate(tokens) if word not in self.words}
 
     def describe(self) -> dict[str, Any]:
-        return {"name": "stop_words", "count": len(self.words)}
+        return {"name": "stop_words", "count": len(self.words), "folds_case": self.folds_case}
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,24 @@ class Draft:
         """Several words replaced at once; ``modified`` is what counts as changed, if not the swaps."""
         return Draft(self.text.replace(swaps), self, swaps, modified)
 
+    def become(self, columns: tuple[str, ...]) -> Draft:
+        """A text made elsewhere, as a draft of this one: its words that differ, place by place, count as swapped."""
+        text = Text(columns)
+        pairs = enumerate(zip(self.text.tokens, text.tokens, strict=False))
+        return Draft(text, self, {index: new for index, (old, new) in pairs if old != new})
+
+    def place_of(self, index: int) -> int | None:
+        """Where the clean text's word ``index`` stands now; None where it was deleted.
+
+        A word that became two stands at the first of them.
+        """
+        if self.parent is None:
+            return index
+        place = self.parent.place_of(index)
+        if place is None or self.swaps.get(place) == "":
+            return None
+        return place + sum(len(split_words(new)) - 1 for at, new in self.swaps.items() if at < place)
+
     @cached_property
     def fresh(self) -> frozenset[int]:
         """Numbers of the words that the last swap made."""

@@ -50,7 +50,7 @@ class Consult:
     ``model`` takes the inputs of many examples at once; its answer to one input must not depend on the others.
     """
 
-    model: Callable[[Sequence[Any]], Sequence[Any]]
+    model: Callable[[Sequence[Any]], Any]
     inputs: Sequence[Any]
 
 

@@ -45,6 +45,10 @@ class Resources:
         """The settings that every attack takes."""
         return {"query_budget": self.query_budget, "time_limit": self.time_limit, "seed": self.seed}
 
+    def neighbours(self, attack: str, k: int, min_cosine: float) -> Lexicon:
+        """The synonym lexicon, needed by ``attack``, with the neighbours it asks for where it can be made so."""
+        return self.needed(self.synonyms, attack, "a synonym lexicon", "pass --lexicon").nearest(k, min_cosine)
+
     def common_words(self, attack: str) -> frozenset[str]:
         """The stop words, needed by ``attack``."""
         remedy = "set NLTK_DATA to a folder that holds corpora/stopwords"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.journal import Journal
 from hf_robust.attacks.plans import Plans
-from hf_robust.attacks.requests import Consult, Request, Saliency, Score, Scores, Steps
+from hf_robust.attacks.requests import Columns, Consult, Request, Saliency, Score, Scores, Steps
 from hf_robust.attacks.search import attack_example
 from hf_robust.metrics import AttackRecord
 
@@ -37,6 +37,7 @@ def attack_dataset(
     seed: int = 0,
     live: int = LIVE,
     check: bool = True,
+    replayed: Mapping[int, Columns] | None = None,
 ) -> list[AttackRecord]:
     """Attack every example; the records are sorted by ``idx``.
 
@@ -51,6 +52,7 @@ def attack_dataset(
             name must depend on the weights and the attack: see ``attack_key``.
         seed: of the random state inside, for predictions that draw from it.
         live: examples attacked at the same time.
+        replayed: by ``idx``, a text to ask first: one that succeeded on an earlier model (``--attack_warm_start``).
         check: raise where the attack needs candidates and no example has any; a rank that holds a share of the
             examples passes False and asks ``require_candidates`` about all of them.
 
@@ -70,7 +72,7 @@ def attack_dataset(
     start, queries = time.perf_counter(), victim.queries
     with bar.bar, victim.measuring(seed), book:
         try:
-            for record in _run(attack, victim, waiting, plans, live):
+            for record in _run(attack, victim, waiting, plans, live, replayed or {}):
                 if record is None:
                     book.tick()
                     bar.tell(victim.queries - queries, time.perf_counter() - start)
@@ -104,7 +106,12 @@ def require_candidates(attack: Attack, plans: Plans, examples: Sequence[Example]
 
 
 def _run(
-    attack: Attack, victim: Victim, waiting: deque[Example], plans: Plans, live: int
+    attack: Attack,
+    victim: Victim,
+    waiting: deque[Example],
+    plans: Plans,
+    live: int,
+    replayed: Mapping[int, Columns],
 ) -> Iterator[AttackRecord | None]:
     """Yield records as examples finish, and None after each round of queries."""
     plan = plans.planner(attack)
@@ -113,7 +120,7 @@ def _run(
     while waiting or searches:
         while waiting and len(searches) < live:
             example = waiting.popleft()
-            search = attack_example(attack, example, plan(example))
+            search = attack_example(attack, example, plan(example), replayed.get(example.idx))
             searches.append((search, next(search)))
         answers = _answer([request for _, request in searches], victim)
         going = []
@@ -173,7 +180,7 @@ def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
     return ask
 
 
-def _slicer(model: Callable[[Sequence[Any]], Sequence[Any]]) -> Callable[[list[Any]], Sliced]:
+def _slicer(model: Callable[[Sequence[Any]], Any]) -> Callable[[list[Any]], Sliced]:
     def ask(inputs: list[Any]) -> Sliced:
         found = model(inputs)
         return lambda start, end: found[start:end]

@@ -10,7 +10,7 @@ import numpy as np
 
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.requests import Steps
+from hf_robust.attacks.requests import Columns, Steps
 from hf_robust.attacks.trial import Scored, Trial
 from hf_robust.metrics import AttackRecord
 
@@ -21,8 +21,14 @@ Search = Callable[[Trial], Steps[str]]
 """Changes the trial and returns why it stopped: ``success``, ``exhausted``, ``budget`` or ``time``."""
 
 
-def attack_example(attack: Attack, example: Example, plan: Plan) -> Steps[AttackRecord]:
-    """Score the clean text, leave out what is not to be attacked, then search."""
+def attack_example(
+    attack: Attack, example: Example, plan: Plan, replayed: Columns | None = None
+) -> Steps[AttackRecord]:
+    """Score the clean text, leave out what is not to be attacked, then search.
+
+    ``replayed`` is a text that succeeded on this example before: it is asked first, and ends the attack if it still
+    does (stop ``warm_start``).
+    """
     trial = Trial(attack, example, plan)
     yield from trial.look()
     if example.label in attack.skip_labels:
@@ -35,44 +41,77 @@ def attack_example(attack: Attack, example: Example, plan: Plan) -> Steps[Attack
         )
     if attack.candidates.planned and not plan.swaps and attack.ranks_movable_only:
         return trial.record("failed", "no_candidates")
+    if replayed is not None and (yield from trial.replay(replayed)):
+        return trial.record("succeeded", "warm_start")
     stop = yield from attack.search(trial)
     if stop == "exhausted" and not trial.num_candidates:
         stop = "no_candidates"
     return trial.record("succeeded" if stop == "success" or attack.goal.maximises else "failed", stop)
 
 
-def greedy(trial: Trial) -> Steps[str]:
+@dataclass(frozen=True)
+class Greedy:
     """Visit words by falling importance; at each take the best substitute if it strictly raises the goal's score.
 
     ``GreedyWIR`` of Jin et al. 2020 as TextAttack has it: a word that does not help is passed over (its queries
     count), the search ends when an accepted text reaches the goal, and then, where a similarity was measured, the most
-    similar of the leading run of successes is taken. Equal scores go by the text itself. The order is of the clean
-    text's words: where a swap made two words of one, later numbers then name other words, as they do there.
+    similar of the leading run of successes is taken. Equal scores go by the text itself.
+
+    Attributes:
+        early_exit: at each word ask for so many substitutes at a time, and for no more once one reaches the goal:
+            fewer queries, but not always TextAttack's text. None asks for all.
+        follows_words: visit the word that was ranked even where an earlier swap moved its number. Off, as in
+            TextAttack, the number then names another word.
     """
-    if trial.attack.ranking is None:
-        raise ValueError(f"the attack {trial.attack.name!r} searches greedily and needs a ranking, got none.")
-    order = yield from trial.attack.ranking(trial)
-    for index in order:
-        if trial.spent:
-            return trial.spent
-        if index >= len(trial.current.text.words):
-            continue
-        found = yield from trial.neighbours(trial.current, [index])
-        if not found:
-            continue
-        scored = yield from trial.ask([draft.text for draft in found])
-        trial.weigh(scored)
-        best = scored.best()
-        if scored.scores[best] <= trial.score:
-            continue
-        if scored.reached[best]:
-            place = _most_similar(found, scored)
-            trial.take(found[place], scored.row(place))
-            return "success"
-        trial.take(found[best], scored.row(best))
-        if trial.attack.max_changed is not None and len(trial.current.modified) >= trial.attack.max_changed:
-            break
-    return "budget" if trial.truncated else "exhausted"
+
+    early_exit: int | None = None
+    follows_words: bool = False
+
+    def __call__(self, trial: Trial) -> Steps[str]:
+        attack = trial.attack
+        if attack.ranking is None:
+            raise ValueError(f"the attack {attack.name!r} searches greedily and needs a ranking, got none.")
+        order = yield from attack.ranking(trial)
+        for ranked in order:
+            if trial.spent:
+                return trial.spent
+            index = trial.current.place_of(ranked) if self.follows_words else ranked
+            if index is None or index >= len(trial.current.text.words):
+                continue
+            found = yield from trial.neighbours(trial.current, [index])
+            if not found:
+                continue
+            scored = yield from self._ask(trial, found)
+            trial.weigh(scored)
+            best = scored.best()
+            if scored.scores[best] <= trial.score:
+                continue
+            if scored.reached[best]:
+                place = _most_similar(found, scored)
+                trial.take(found[place], scored.row(place))
+                return "success"
+            trial.take(found[best], scored.row(best))
+            if attack.max_changed is not None and len(trial.current.modified) >= attack.max_changed:
+                break
+        return "budget" if trial.truncated else "exhausted"
+
+    def _ask(self, trial: Trial, found: list[Draft]) -> Steps[Scored]:
+        texts = [draft.text for draft in found]
+        step = self.early_exit or len(texts)
+        scored = yield from trial.ask(texts[:step])
+        for start in range(step, len(texts), step):
+            if scored.reached.any() or trial.spent:
+                break
+            scored = scored.joined((yield from trial.ask(texts[start : start + step])))
+        return scored
+
+    @property
+    def __name__(self) -> str:
+        options = [f"early exit {self.early_exit}"] * (self.early_exit is not None)
+        return ", ".join(["greedy", *options, *["follows words"] * self.follows_words])
+
+
+greedy = Greedy()
 
 
 @dataclass(frozen=True)

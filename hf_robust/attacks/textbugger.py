@@ -24,7 +24,7 @@ def textbugger(resources: Resources) -> Attack:
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
-    lexicon = resources.needed(resources.synonyms, "textbugger", "a synonym lexicon", "pass --lexicon")
+    lexicon = resources.neighbours("textbugger", 5, -1.0)
     constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("textbugger"))]
     if resources.frozen_columns:
         constraints.append(OpenColumns(resources.frozen_columns))

@@ -25,7 +25,7 @@ def textfooler(resources: Resources) -> Attack:
     Raises:
         ValueError: there is no synonym lexicon.
     """
-    lexicon = resources.needed(resources.synonyms, "textfooler", "a synonym lexicon", "pass --lexicon")
+    lexicon = resources.neighbours("textfooler", 50, 0.5)
     constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
     if resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))

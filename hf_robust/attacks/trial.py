@@ -34,6 +34,11 @@ class Scored(NamedTuple):
         """The first of the texts with the highest score."""
         return int(self.scores.argmax())
 
+    def joined(self, other: Scored) -> Scored:
+        """These texts, then the other ones."""
+        arrays = [np.concatenate(pair) for pair in zip(self[:3], other[:3], strict=True)]
+        return Scored(arrays[0], arrays[1], arrays[2], [*self.sequences, *other.sequences])
+
     def row(self, place: int) -> Standing:
         """What was said of the text at ``place``."""
         return Standing(
@@ -167,6 +172,14 @@ class Trial:
             0 < abs(float(scored.scores[top]) - float(score)) < BATCH_NOISE and scored.sequences[top] != sequence
             for score, sequence in rivals
         )
+
+    def replay(self, columns: Columns) -> Steps[bool]:
+        """Ask for a text that was found before; whether it reaches the goal, in which case it becomes the current."""
+        scored = yield from self.ask([Text(columns)])
+        if not len(scored.scores) or not scored.reached[0] or scored.scores[0] <= self.score:
+            return False
+        self.take(self.clean.become(columns), scored.row(0))
+        return True
 
     def take(self, draft: Draft, standing: Standing) -> None:
         """Make a scored draft the current one."""

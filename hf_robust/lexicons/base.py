@@ -55,6 +55,13 @@ class Lexicon(ABC):
     def __len__(self) -> int:
         """Number of words that :meth:`words` yields."""
 
+    def nearest(self, k: int, min_cosine: float) -> Lexicon:
+        """The lexicon that holds at most ``k`` substitutes of cosine ``min_cosine`` or more, as an attack asks for.
+
+        Only one made from word vectors can be made anew for it; any other is what it is.
+        """
+        return self
+
     def describe(self) -> dict[str, Any]:
         """What the run card says about the lexicon; JSON-ready."""
         return {

@@ -8,10 +8,11 @@ import logging
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hf_robust.lexicons.base import TableLexicon
+from hf_robust.lexicons.base import Lexicon, TableLexicon
 from hf_robust.lexicons.neighbours import read_table, write_table
 from hf_robust.lexicons.vector_files import SHAPE, Vectors, read_vectors
 
@@ -20,9 +21,21 @@ logger = logging.getLogger(__name__)
 _FORMAT = 1  # part of the cache key: raise it when the table of the same vectors changes
 
 
+class VectorLexicon(TableLexicon):
+    """A table of neighbours by word vectors, which can be made anew with more of them."""
+
+    def __init__(self, table: dict[str, list[str]], path: str | Path, relation: str, settings: dict[str, Any]) -> None:
+        shown = "{k} nearest words, cosine >= {min_cosine:g}, first {max_words:,} words".format(**settings)
+        super().__init__(table, name="vectors", relation=relation, source=f"{path} ({shown})")
+        self._path, self._settings = path, settings
+
+    def nearest(self, k: int, min_cosine: float) -> Lexicon:
+        return vectors_lexicon(self._path, self.relation, **{**self._settings, "k": k, "min_cosine": min_cosine})
+
+
 def vectors_lexicon(
     path: str | Path, relation: str = "synonym", *, k: int = 8, min_cosine: float = 0.7, max_words: int = 100_000
-) -> TableLexicon:
+) -> VectorLexicon:
     """The ``k`` nearest words with a cosine of at least ``min_cosine``, for each of the first ``max_words`` words.
 
     The table is kept in :func:`cache_folder` under a key of the file's content and the settings; a torn cache file is
@@ -40,8 +53,7 @@ def vectors_lexicon(
     if table is None:
         table = nearest_words(*read_vectors(path, max_words=max_words), k=k, min_cosine=min_cosine)
         write_table(table, cached)
-    source = f"{path} ({k} nearest words, cosine >= {min_cosine:g}, first {max_words:,} words)"
-    return TableLexicon(table, name="vectors", relation=relation, source=source)
+    return VectorLexicon(table, path, relation, settings)
 
 
 def cache_folder() -> Path:

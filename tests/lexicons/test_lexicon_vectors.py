@@ -146,3 +146,13 @@ def test_a_built_table_is_the_lexicon(vector_file):
     lexicon = load_lexicon(str(vector_file))
     table = build_table(str(vector_file))
     assert {word: tuple(others) for word, others in table.items()} == {word: lexicon(word) for word in lexicon.words()}
+
+
+def test_an_attack_asks_for_as_many_neighbours_as_it_needs(vector_file):
+    few = vectors.vectors_lexicon(vector_file, k=1)
+    many = few.nearest(3, -1.0)
+    assert many.fingerprint() == vectors.vectors_lexicon(vector_file, k=3, min_cosine=-1.0).fingerprint()
+    assert any(len(many(word)) > 1 for word in many.words()) and all(len(few(word)) <= 1 for word in few.words())
+    assert "3 nearest words" in many.source
+    table = vectors.TableLexicon({"good": ["fine"]})
+    assert table.nearest(50, 0.5) is table

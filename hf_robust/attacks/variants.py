@@ -1,0 +1,59 @@
+"""Attacks that go beyond identity with TextAttack: by name, and off by default."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hf_robust.attacks.attack import Attack
+from hf_robust.attacks.candidates import AnyOf, Candidates, FromLexicon
+from hf_robust.attacks.constraints import Constraint, NoStopWords
+from hf_robust.attacks.ranking import Ranking, at_random, by_gradient
+from hf_robust.attacks.search import Greedy
+
+RANKINGS: dict[str, Ranking] = {"gradient": by_gradient, "random": at_random}
+EARLY_EXIT = 8
+"""Substitutes asked for at a time, where a word is left at its first success."""
+
+
+def mended(attack: Attack) -> Attack:
+    """The attack without TextAttack's defects (``--attack_mended``).
+
+    - Words without any substitute are not ranked: TextAttack spends a query on each.
+    - Stop words are compared without their case: there "The" may change where "the" may not.
+    - Substitutes that the word's case makes equal are asked once, and only single words: there each counts.
+    - A word is visited where it stands now: there a swap that makes two words of one, or none, shifts all words behind
+      it against the order of the search.
+    """
+    search = replace(attack.search, follows_words=True) if isinstance(attack.search, Greedy) else attack.search
+    return replace(
+        attack,
+        ranks_movable_only=attack.candidates.planned,
+        candidates=_distinct(attack.candidates),
+        constraints=[_folded(rule) for rule in attack.constraints],
+        search=search,
+    )
+
+
+def ranked(attack: Attack, ranking: str) -> Attack:
+    """The attack with words in another order (``--attack_ranking``): by gradient, or at random.
+
+    By gradient, one forward and one backward stand for a query a word. An attack that does not rank is left alone.
+    """
+    return attack if attack.ranking is None else replace(attack, ranking=RANKINGS[ranking])
+
+
+def leaving_early(attack: Attack) -> Attack:
+    """The attack that leaves a word at its first success (``--attack_early_exit``); only a greedy one changes."""
+    if not isinstance(attack.search, Greedy):
+        return attack
+    return replace(attack, search=replace(attack.search, early_exit=EARLY_EXIT))
+
+
+def _distinct(source: Candidates) -> Candidates:
+    if isinstance(source, AnyOf):
+        return AnyOf([_distinct(one) for one in source.sources])
+    return replace(source, distinct=True) if isinstance(source, FromLexicon) else source
+
+
+def _folded(rule: Constraint) -> Constraint:
+    return replace(rule, folds_case=True) if isinstance(rule, NoStopWords) else rule
