@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from hf_robust.words import Text
 
 Columns = tuple[str, ...]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 class Scores(NamedTuple):
-    """Answer to ``Score``: probabilities [n, K] in float64, and for each text a key that equals another's exactly
+    """Answer to ``Score``: probabilities [n, K] in float32, and for each text a key that equals another's exactly
     where the model is given the same tokens (equal keys have bitwise equal probabilities)."""
 
     probabilities: Floats
