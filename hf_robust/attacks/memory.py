@@ -81,9 +81,9 @@ class TokenBudget:
         if not self._lowered:
             self._lowered = True
             logger.warning(
-                "A batch of %d x %d tokens does not fit into the memory of %s: --attack_token_budget goes from %d to "
-                "%d, and lower if that is still too much.",
-                *(rows, longest, device, before, self._tokens),
+                "A batch of %d x %d tokens does not fit into the memory of %s: from here on batches have at most %d "
+                "tokens, not %d (--attack_token_budget), and fewer if that is still too much.",
+                *(rows, longest, device, self._tokens, before),
             )
 
 

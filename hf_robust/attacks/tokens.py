@@ -18,8 +18,8 @@ class Tokens:
     """Tokenises texts, truncated to ``max_length`` tokens, the longer column of a pair first.
 
     Where the tokenizer's class leaves encoding to transformers' own code, texts go straight to its backend, without
-    offsets: the same ids for three quarters of the time. Each call still takes its first text through the tokenizer,
-    which sets truncation there, and whose ids must come out equal; else the tokenizer's answer is used for all texts.
+    offsets: the same ids for about four fifths of the time. The first text of each call still goes through the
+    tokenizer, which sets truncation there, and must come out equal; else the tokenizer's answer is used for all.
 
     Texts are tokenised whole, although a search changes single words of them: ids kept by word would be 4 times
     faster, but tokenising is 0.4% of the time of a small model on a CPU.

@@ -21,7 +21,7 @@ from hf_robust.words import Text
 CHUNK = 1024
 """Texts that are tokenised and sorted together: a GPU works on one chunk while the next is tokenised."""
 _BACKWARD = 8
-"""How many times the memory of a forward the gradients take, since every layer's activations are kept."""
+"""How many times the memory of a forward the gradients take on a GPU, since every layer's activations are kept."""
 Inference = Callable[[nn.Module, dict[str, Tensor]], Any]
 
 
@@ -130,7 +130,7 @@ class Victim:
     def score(self, texts: Sequence[Columns]) -> Scores:
         """Class probabilities, and the key of each text's tokens.
 
-        Logits stay on the model's device until all batches are under way; then they are copied at once.
+        Only logits are kept: on the model's device until all batches are under way, then copied at once.
 
         Raises:
             ValueError: the output is not finite, or has one column, or one text alone does not fit into memory.
@@ -190,7 +190,8 @@ class Victim:
             with self._timed():
                 return self._embedding_gradients(moved(batch, self.device))
 
-        for places, gradients in self._budget.run(lengths, self.device, work, share=_BACKWARD):
+        share = 1 if self.device.type == "cpu" else _BACKWARD
+        for places, gradients in self._budget.run(lengths, self.device, work, share):
             for row, place in enumerate(places):
                 span = self._pad.span(lengths[place], gradients.shape[1])
                 found[place] = _by_word(gradients[row, span], encodings[place][1])

@@ -150,7 +150,7 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(columns, caplog
     assert target.forwarded == plain.forwarded and target.queries == 40
     assert target.token_budget <= 50 < 2 * target.token_budget + 50
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "--attack_token_budget goes from 400 to" in caplog.text
+    assert "tokens, not 400 (--attack_token_budget)" in caplog.text
     failures, forwards = [], target.forwards
     target.inference = lambda model, batch: failures.append(len(batch["input_ids"])) or limited(5)(model, batch)
     target.probabilities(found)
