@@ -26,7 +26,7 @@ def packed(lengths: Sequence[int], token_budget: int, overhead: int = 0) -> Iter
     """Places by falling length, cut into batches of at most ``token_budget`` padded tokens (one place at least).
 
     The cuts lie where padded tokens plus ``overhead`` for each batch are fewest, found by dynamic programming over the
-    distinct lengths. A batch of one length has no padding at all, so that transformers leaves its attention mask out.
+    distinct lengths: the variants of one text mostly have one length, and then need no padding.
 
     Args:
         overhead: what one more batch costs, in tokens.
