@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from hf_robust.attacks.batches import Encoded, Padder, packed
+from hf_robust.attacks.batches import Padder, moved
+from hf_robust.attacks.memory import TokenBudget
+from hf_robust.attacks.tokens import Tokens
 from hf_robust.attacks.weights import weights_hash
 
 REMEMBERED = 1 << 15
@@ -25,11 +27,15 @@ class SentenceEncoder:
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int = 8192
+        self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int | None = None
     ) -> None:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
-        self.max_length, self.token_budget = max_length, token_budget
-        self._pad = Padder(tokenizer)
+        self.max_length = max_length
+        self._budget, self._tokens, self._pad = (
+            TokenBudget(token_budget),
+            Tokens(tokenizer, max_length),
+            Padder(tokenizer),
+        )
         self._fingerprint: str | None = None
         self._known: dict[str, NDArray[np.float32]] = {}
 
@@ -60,25 +66,25 @@ class SentenceEncoder:
         """Embeddings in the order of ``sentences``, made in batches of falling length."""
         if not sentences:
             return iter(())
-        encoding = self.tokenizer(
-            list(sentences), truncation=True, max_length=self.max_length, return_attention_mask=False
-        )
-        types = encoding.get("token_type_ids") or [None] * len(sentences)
-        encoded = [Encoded(ids, kinds) for ids, kinds in zip(encoding["input_ids"], types, strict=True)]
+        encoded = self._tokens.encode([(sentence,) for sentence in sentences])
         device = next(self.model.parameters()).device
-        places: list[int] = []
+
+        def work(places: list[int]) -> Tensor:
+            inputs = moved(self._pad([encoded[place] for place in places]), device)
+            hidden = self.model(**inputs).last_hidden_state.float()
+            mask = inputs["attention_mask"].unsqueeze(-1)
+            means = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+            return nn.functional.normalize(means, dim=-1)
+
+        order: list[int] = []
         vectors = []
         with torch.inference_mode():
-            for batch in packed([len(one.ids) for one in encoded], self.token_budget):
-                places += batch
-                inputs = self._pad([encoded[place] for place in batch], device)
-                hidden = self.model(**inputs).last_hidden_state.float()
-                mask = inputs["attention_mask"].unsqueeze(-1)
-                means = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-                vectors.append(nn.functional.normalize(means, dim=-1))
-        found = torch.cat(vectors).cpu().numpy()
-        ordered = np.empty_like(found)
-        ordered[places] = found
+            for places, found in self._budget.run([len(one.ids) for one in encoded], device, work):
+                order += places
+                vectors.append(found)
+        stacked = torch.cat(vectors).cpu().numpy()
+        ordered = np.empty_like(stacked)
+        ordered[order] = stacked
         return (vector.copy() for vector in ordered)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -11,13 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hf_robust.attacks.batches import Encoded, Padder, packed
+from hf_robust.attacks.batches import Encoded, Padder, moved
+from hf_robust.attacks.memory import TokenBudget
 from hf_robust.attacks.requests import Columns, Floats, Scores
-from hf_robust.words import Text, word_token_positions
+from hf_robust.attacks.tokens import Tokens, usable_length
+from hf_robust.words import Text
 
 CHUNK = 1024
 """Texts that are tokenised and sorted together: a GPU works on one chunk while the next is tokenised."""
-_NO_LIMIT = 1_000_000
+_BACKWARD = 8
+"""How many times the memory of a forward the gradients take on a GPU, since every layer's activations are kept."""
 Inference = Callable[[nn.Module, dict[str, Tensor]], Any]
 
 
@@ -25,20 +29,25 @@ class Victim:
     """A classifier behind the interface that attacks need, in large batches of little padding.
 
     Every distinct token sequence of a request goes through the model once, so texts of equal tokens have bitwise
-    equal scores. Logits are taken in float32 and their softmax in float64. The model is used in eval mode whatever its
-    mode, and is left as it was.
+    equal scores. The model runs in eval mode whatever its mode, and is left as it was; scores are taken in
+    ``inference_mode`` and, like training, inside ``autocast``. Logits are cast to float32, and their softmax is taken
+    in float32 on the CPU, as TextAttack does: near 1 the scores ``1 - p`` are as coarse, and tie where they tie there.
+    A batch that does not fit into memory is halved, and the smaller size kept.
 
     Args:
         model: a sequence classifier, on its device; not wrapped for data parallelism.
         tokenizer: its tokenizer, with a padding token; gradients by word need a fast one.
         max_length: tokens to which texts are cut; None for what tokenizer and model can take.
-        token_budget: padded tokens in one batch.
+        token_budget: padded tokens in one batch; None for 1,024 on a CPU and 32,768 elsewhere.
         autocast: makes the context in which the model runs (``accelerator.autocast``); None for none.
         inference: ``inference(model, batch)`` returns logits, or outputs with ``logits``: how the method predicts
             where that is not ``model(**batch)``. Attacking without it makes every number wrong.
 
     Attributes:
-        queries: texts asked for so far. forwards: batches sent through the model so far.
+        queries: texts asked for so far. forwarded: sequences that went through the model for them, each distinct one
+            of a request once. forwards: batches that went through.
+        seconds: time in which the host ran the model, moved tensors or waited for either. On a GPU work is queued
+            without waiting, so a request's computation is counted where its answers are fetched.
     """
 
     def __init__(
@@ -47,7 +56,7 @@ class Victim:
         tokenizer: Any,
         *,
         max_length: int | None = None,
-        token_budget: int = 4096,
+        token_budget: int | None = None,
         autocast: Callable[[], AbstractContextManager[Any]] | None = None,
         inference: Inference | None = None,
     ) -> None:
@@ -57,19 +66,42 @@ class Victim:
                 "an attack needs a classifier, got a regression model (num_labels 1); its prediction has no class to "
                 "change, so leave --attacks out."
             )
-        if token_budget < 1:
-            raise ValueError(f"--attack_token_budget must be at least 1, got {token_budget}.")
-        self.model, self.tokenizer, self.token_budget = model, tokenizer, token_budget
-        self.max_length = _usable_length(tokenizer, config) if max_length is None else max_length
+        self.model, self.tokenizer = model, tokenizer
+        self.max_length = usable_length(tokenizer, config) if max_length is None else max_length
         self.autocast = autocast or nullcontext
         self.inference = inference
-        self.queries = self.forwards = 0
+        self.queries = self.forwards = self.forwarded = 0
+        self.seconds = 0.0
+        self._budget = TokenBudget(token_budget)
+        self._tokens = Tokens(tokenizer, self.max_length)
         self._pad = Padder(tokenizer)
 
     @property
     def device(self) -> torch.device:
         """Where the model's first parameter lies."""
         return next(self.model.parameters()).device
+
+    @property
+    def token_budget(self) -> int:
+        """Padded tokens in one batch, lowered where that did not fit into memory."""
+        return self._budget.tokens(self.device)
+
+    @property
+    def can_align(self) -> bool:
+        """Whether ``saliency`` can tell which tokens belong to a word."""
+        return self._tokens.can_align
+
+    def check_saliency(self) -> None:
+        """Ask before a long run whether words can be ranked by gradient.
+
+        Raises:
+            ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
+        """
+        if not self.can_align:
+            raise ValueError(
+                f"ranking words by gradient needs a fast tokenizer, got {type(self.tokenizer).__name__}; "
+                "load it with use_fast=True."
+            )
 
     @contextmanager
     def measuring(self, seed: int = 0) -> Iterator[None]:
@@ -92,40 +124,52 @@ class Victim:
             np.random.set_state(numpy_state)
 
     def probabilities(self, texts: Sequence[Columns]) -> Floats:
-        """Class probabilities [n, K] in float64; a text is a tuple of one or two columns."""
+        """Class probabilities [n, K] in float32; a text is a tuple of one or two columns."""
         return self.score(texts).probabilities
 
     def score(self, texts: Sequence[Columns]) -> Scores:
         """Class probabilities, and the key of each text's tokens.
 
+        Only logits are kept: on the model's device until all batches are under way, then copied at once.
+
         Raises:
-            ValueError: the model's output is not finite, or has one column.
+            ValueError: the output is not finite, or has one column, or one text alone does not fit into memory.
         """
         self.queries += len(texts)
-        device = self.device
         keys: list[bytes] = []
-        seen: set[bytes] = set()
         rows: dict[bytes, int] = {}
         outputs: list[Tensor] = []
         with self._eval(), torch.inference_mode(), self.autocast():
             for start in range(0, len(texts), CHUNK):
-                new: list[tuple[bytes, Encoded]] = []
-                for encoded in self._encode(texts[start : start + CHUNK]):
+                new: dict[bytes, Encoded] = {}
+                for encoded in self._tokens.encode(texts[start : start + CHUNK]):
                     key = encoded.key()
                     keys.append(key)
-                    if key not in seen:
-                        seen.add(key)
-                        new.append((key, encoded))
-                for batch in packed([len(encoded.ids) for _, encoded in new], self.token_budget):
-                    for place in batch:
-                        rows[new[place][0]] = len(rows)
-                    outputs.append(self._logits(self._pad([new[place][1] for place in batch], device)))
+                    if key not in rows:
+                        new[key] = encoded
+                for part, logits in self._batches(list(new.items())):
+                    for key in part:
+                        rows[key] = len(rows)
+                    outputs.append(logits)
         if not outputs:
-            return Scores(np.empty((0, int(getattr(self.model.config, "num_labels", 0)))), [])
-        logits = torch.cat(outputs).cpu().double()
+            return Scores(np.empty((0, int(getattr(self.model.config, "num_labels", 0))), dtype=np.float32), [])
+        with self._timed():
+            logits = torch.cat(outputs).cpu()
         if not bool(torch.isfinite(logits).all()):
             raise ValueError("the model's logits are not finite, so it cannot be attacked; its training diverged.")
         return Scores(logits.softmax(-1).numpy()[[rows[key] for key in keys]], keys)
+
+    def _batches(self, new: Sequence[tuple[bytes, Encoded]]) -> Iterator[tuple[list[bytes], Tensor]]:
+        """Batch by batch, the keys of its rows and their logits."""
+
+        def work(places: list[int]) -> Tensor:
+            batch = self._pad([new[place][1] for place in places])
+            with self._timed():
+                return self._logits(moved(batch, self.device))
+
+        for places, logits in self._budget.run([len(encoded.ids) for _, encoded in new], self.device, work):
+            self.forwarded += len(places)
+            yield [new[place][0] for place in places], logits
 
     def saliency(self, texts: Sequence[Text]) -> list[Floats]:
         r"""Importance of each word: ``|| mean over its pieces of dL/de ||_1``, e the embedding layer's output.
@@ -136,18 +180,20 @@ class Victim:
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
-        if not getattr(self.tokenizer, "is_fast", False):
-            raise ValueError(
-                f"ranking words by gradient needs a fast tokenizer, got {type(self.tokenizer).__name__}; "
-                "load it with use_fast=True."
-            )
+        self.check_saliency()
         found: list[Floats] = [np.empty(0)] * len(texts)
-        encodings = [self._encode_words(text) for text in texts]
-        for batch in packed([len(encoded.ids) for encoded, _ in encodings], self.token_budget):
-            sequences = [encodings[place][0] for place in batch]
-            gradients = self._embedding_gradients(self._pad(sequences, self.device))
-            for row, place in enumerate(batch):
-                span = self._pad.span(len(sequences[row].ids), gradients.shape[1])
+        encodings = [self._tokens.encode_words(text) for text in texts]
+        lengths = [len(encoded.ids) for encoded, _ in encodings]
+
+        def work(places: list[int]) -> np.ndarray[Any, Any]:
+            batch = self._pad([encodings[place][0] for place in places])
+            with self._timed():
+                return self._embedding_gradients(moved(batch, self.device))
+
+        share = 1 if self.device.type == "cpu" else _BACKWARD
+        for places, gradients in self._budget.run(lengths, self.device, work, share):
+            for row, place in enumerate(places):
+                span = self._pad.span(lengths[place], gradients.shape[1])
                 found[place] = _by_word(gradients[row, span], encodings[place][1])
         return found
 
@@ -182,29 +228,20 @@ class Victim:
         return torch.stack(straightened).sum(0).float().cpu().numpy()
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:
-        self.forwards += 1
         outputs = self.model(**batch) if self.inference is None else self.inference(self.model, batch)
         logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs["logits"]
         if logits.shape[-1] == 1:
             raise ValueError("an attack needs a classifier, got a model of one output; leave --attacks out.")
+        self.forwards += 1
         return logits.float()
 
-    def _encode(self, texts: Sequence[Columns]) -> list[Encoded]:
-        encoding = self._tokenize(texts, return_attention_mask=False)
-        types = encoding.get("token_type_ids") or [None] * len(texts)
-        return [Encoded(ids, kinds) for ids, kinds in zip(encoding["input_ids"], types, strict=True)]
-
-    def _encode_words(self, text: Text) -> tuple[Encoded, list[list[int]]]:
-        encoding = self._tokenize([text.columns], return_offsets_mapping=True)
-        types = encoding.get("token_type_ids")
-        positions = word_token_positions(text.words, encoding["offset_mapping"][0], encoding.sequence_ids(0))
-        return Encoded(encoding["input_ids"][0], types[0] if types else None), positions
-
-    def _tokenize(self, texts: Sequence[Columns], **options: bool) -> Any:
-        columns = [list(column) for column in zip(*texts, strict=True)]
-        if len(columns) > 2:
-            raise ValueError(f"a text has one or two columns, got {len(columns)}; join some of them.")
-        return self.tokenizer(*columns, truncation=self.max_length is not None, max_length=self.max_length, **options)
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
 
     @contextmanager
     def _eval(self) -> Iterator[None]:
@@ -225,16 +262,3 @@ def _by_word(gradients: np.ndarray[Any, Any], positions: Sequence[Sequence[int]]
     """L1 norms [words] of the mean gradient over each word's token positions; gradients are [tokens, width]."""
     sums = [np.abs(gradients[list(places)].mean(0)).sum() if places else 0.0 for places in positions]
     return np.asarray(sums, dtype=np.float64)
-
-
-def _usable_length(tokenizer: Any, config: Any) -> int | None:
-    limit = int(min(tokenizer.model_max_length, _NO_LIMIT))
-    if limit < _NO_LIMIT:
-        return limit
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None or positions < 1:
-        return None
-    if "roberta" in str(getattr(config, "model_type", "")):
-        # RoBERTa's positions start behind the padding id.
-        positions -= (getattr(config, "pad_token_id", 0) or 0) + 1
-    return int(positions)

@@ -184,6 +184,22 @@ def test_encoder_remembers_what_it_has_seen(monkeypatch):
     assert len(encoder._known) == 2
 
 
+def test_encoder_survives_memory_that_runs_out():
+    config = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    torch.manual_seed(0)
+    model = BertModel(BertConfig(vocab_size=64, **config))
+    sentences = ["good " * count for count in range(1, 12)]
+    expected = SentenceEncoder(model, build_tokenizer(), "tiny").encode(sentences)
+
+    def limit(module, arguments, named):
+        if named["input_ids"].numel() > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    model.register_forward_pre_hook(limit, with_kwargs=True)
+    found = SentenceEncoder(model, build_tokenizer(), "tiny").encode(sentences)
+    assert np.allclose(found, expected, atol=1e-5)
+
+
 def test_wrong_settings_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="angular, cosine, got 'l2'"):
         SentenceSimilarity(Letters(), metric="l2")

@@ -1,0 +1,83 @@
+"""The shortened way to token ids gives the tokenizer's own."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import FILLERS, POSITIVE, build_tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from hf_robust.attacks.tokens import Tokens
+
+CORPUS = [" ".join([*POSITIVE, *FILLERS]), "naïve café – it's “good”, isn't it?", "新しい映画 好き"]
+
+
+def byte_level():
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.BpeTrainer(vocab_size=400, special_tokens=["<s>", "</s>", "<pad>"], initial_alphabet=alphabet)
+    )
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", model_max_length=30)
+
+
+def unigram():
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<unk>", "<pad>", "</s>"]
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.UnigramTrainer(vocab_size=120, special_tokens=special, unk_token="<unk>")
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", truncation_side="left"
+    )
+
+
+def typed():
+    tokenizer = build_tokenizer()
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer.add_tokens(["good film"])
+    return tokenizer
+
+
+TOKENIZERS = [build_tokenizer(), typed(), byte_level(), unigram()]
+TEXT = st.text(st.sampled_from("good film  it's[UNK]<pad> \n\tÄéß新“–\u200b😀0."), max_size=30) | st.text(max_size=12)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=["wordpiece", "typed", "bytes", "unigram"])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), columns=st.integers(1, 2), cut=st.sampled_from([None, 5, 12]))
+def test_ids_are_the_tokenizers_own(tokenizer, data, columns, cut):
+    found = data.draw(st.lists(st.tuples(*[TEXT] * columns), min_size=1, max_size=4))
+    tokens = Tokens(tokenizer, cut)
+    assert tokens._backend is not None
+    plain = tokenizer(*map(list, zip(*found, strict=True)), truncation=cut is not None, max_length=cut)
+    encoded = tokens.encode(found)
+    assert [one.ids.tolist() for one in encoded] == plain["input_ids"]
+    types = [None if one.types is None else one.types.tolist() for one in encoded]
+    assert types == plain.get("token_type_ids", [None] * len(found))
+
+
+def test_any_doubt_takes_the_tokenizers_way():
+    class Own(PreTrainedTokenizerFast):
+        def _encode_plus(self, text, *rest, **options):
+            return super()._encode_plus([one[::-1] for one in text], *rest, **options)
+
+    plain = build_tokenizer()
+    own = Own(tokenizer_object=plain.backend_tokenizer, pad_token="[PAD]")
+    assert Tokens(own, 8)._backend is None
+    assert Tokens(lambda *columns, **options: plain(*columns, **options), 8)._backend is None
+    texts = [("good film",), ("bad film",)]
+    expected = [one.ids.tolist() for one in Tokens(plain, 8).encode(texts)]
+    other = Tokens(plain, 8)
+    other._backend = lambda pairs: typed().backend_tokenizer.encode_batch([pair[::-1] for pair in pairs])
+    assert [one.ids.tolist() for one in other.encode(texts)] == expected
+    assert other.encode([]) == []
+
+
+def test_three_columns_are_one_sentence():
+    with pytest.raises(ValueError, match="got 3; join some of them"):
+        Tokens(build_tokenizer(), 8).encode([("a", "b", "c")])
