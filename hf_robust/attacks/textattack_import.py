@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 INSTALL = "pip install --no-deps -r requirements-textattack.txt"
@@ -38,12 +38,44 @@ def import_textattack() -> Any:
         raise ValueError(f"--attack_backend textattack needs TextAttack, which is not installed: {INSTALL}.")
     put_flair_stub()
     try:
-        with _process_as_before(), _no_post_install():
-            return import_module("textattack")
-    except (ImportError, OSError) as error:
+        with _process_as_before(), _no_post_install(), _no_stop_words_needed():
+            textattack = import_module("textattack")
+    except (ImportError, OSError, LookupError) as error:
         for name in [name for name in sys.modules if name.split(".")[0] == "textattack"]:
             del sys.modules[name]
         raise ValueError(f"TextAttack cannot be imported ({error}); install it with {INSTALL}.") from error
+    _mend_look_alikes(textattack)
+    return textattack
+
+
+class _Missing(dict[str, list[str]]):
+    """In place of a table that is not there."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__()
+        self.sentence = sentence
+
+    def __contains__(self, key: object) -> bool:
+        raise ValueError(self.sentence)
+
+
+def _mend_look_alikes(textattack: Any) -> None:
+    """Let ``WordSwapHomoglyphSwap`` be built without the file that 0.3.11's wheel lacks.
+
+    TextBugger's letters stand in the code; the file's are for ``bad-characters``, where their lack is then an error.
+    """
+    swap = textattack.transformations.WordSwapHomoglyphSwap
+    original = swap.__init__
+
+    def mended(self: Any, *args: Any, **options: Any) -> None:
+        try:
+            original(self, *args, **options)
+        except FileNotFoundError:
+            self.homos_intentional = _Missing(
+                "this TextAttack recipe reads intentional_homoglyphs.txt, which its wheel lacks."
+            )
+
+    swap.__init__ = mended
 
 
 def textattack_version() -> str:
@@ -118,6 +150,29 @@ def _no_post_install() -> Iterator[None]:
         nltk.download = download
         if not was_there:
             mark.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _no_stop_words_needed() -> Iterator[None]:
+    """Let the import go on without NLTK's stop words: only TextAttack's augmenters, made at import, ask for them."""
+    import nltk
+
+    corpus = nltk.corpus.stopwords
+    try:
+        corpus.words("english")
+    except LookupError:
+        nltk.corpus.stopwords = SimpleNamespace(words=lambda language: [])
+    else:
+        yield
+        return
+    try:
+        yield
+    finally:
+        nltk.corpus.stopwords = corpus
+    recipes = sys.modules["textattack.augmentation.recipes"]
+    for constraint in recipes.DEFAULT_CONSTRAINTS:
+        if hasattr(constraint, "stopwords"):
+            constraint.stopwords = _Missing("TextAttack's augmenters need NLTK's stop words; set NLTK_DATA.")
 
 
 @contextlib.contextmanager
