@@ -31,7 +31,7 @@ _PASSING = frozenset({"goal_function", "initial_attacked_text", "ground_truth_ou
 class TextAttackRecipe:
     """One of TextAttack's attacks on a ``Victim``, one example after another, with this package's records.
 
-    Each example is attacked as ``textattack.Attack.attack`` does it, with numpy and random seeded by ``seed + idx``
+    Each example is attacked as ``textattack.Attack.attack`` does it, with all random states seeded by ``seed + idx``
     before, so that its result does not depend on the examples before it. Columns go by their names: recipes with
     TextAttack's column constraint close the first of ``premise``, ``hypothesis`` and of no other pair.
 
@@ -98,12 +98,7 @@ class TextAttackRecipe:
             names = list(self.columns or ("text_1", "text_2"))
             closed = {names[number] for number in self.frozen_columns}
             freeze = textattack.constraints.pre_transformation.InputColumnModification
-            constraint = freeze(names, closed)
-            if not constraint.check_compatibility(self.attack.transformation):
-                raise ValueError(
-                    f"the TextAttack recipe {self.name} cannot keep a column as it is; leave --frozen_columns out."
-                )
-            self.attack.pre_transformation_constraints.append(constraint)
+            self.attack.pre_transformation_constraints.append(freeze(names, closed))
 
     def describe(self) -> dict[str, Any]:
         """TextAttack's own account of the attack (ATTACK-7), for result files and the run card; JSON-ready."""
@@ -141,11 +136,10 @@ class TextAttackRecipe:
         """
         self._bind(victim)
         try:
-            for example in waiting:
+            for example in list(waiting):
                 yield self._one(example, seed)
         finally:
-            self.wrapper.victim = None
-            self.wrapper.forget()
+            self.wrapper.release()
 
     def _bind(self, victim: Victim) -> None:
         search = self.attack.search_method
@@ -160,20 +154,26 @@ class TextAttackRecipe:
     def _one(self, example: Example, seed: int) -> AttackRecord:
         from hf_robust.attacks.textattack_records import to_record
 
-        text = self._text(example)
-        np.random.seed((seed + example.idx) % 2**32)
-        random.seed(seed + example.idx)
-        self.wrapper.forget()
+        text, own_seed = self._text(example), (seed + example.idx) % 2**32
+        np.random.seed(own_seed)
+        random.seed(own_seed)
+        self.wrapper.start(own_seed)
+        # TextAttack does so after an attack, but not after an example that it skips.
+        self.attack.clear_cache()
         try:
-            result = self.attack.attack(text, example.label)
+            result = self.attack.attack(text, int(example.label))
         except Exception as error:
-            # The caches that TextAttack clears at the end of an attack would leak into the next one.
-            self.attack.clear_cache()
             raise ValueError(
                 f"TextAttack's {self.name} failed on example {example.idx} ({type(error).__name__}: {error}); "
                 "leave the example out or use another recipe."
             ) from error
-        return to_record(example, result, self.query_budget)
+        record = to_record(example, result, self.query_budget)
+        if any(record.perturbed[column] != record.original[column] for column in self.frozen_columns):
+            raise ValueError(
+                f"TextAttack's {self.name} changed a column of example {example.idx} that --frozen_columns closes: "
+                "its transformation does not ask which words are open; leave --frozen_columns out."
+            )
+        return record
 
     def _text(self, example: Example) -> OrderedDict[str, str]:
         count = len(example.texts)

@@ -26,8 +26,8 @@ def import_textattack() -> Any:
     """The module ``textattack``; the first import takes about ten seconds.
 
     A stand-in for ``flair`` is put in place first, unless flair was imported before. What TextAttack's import does to
-    the process is undone: it switches off every logger made before it, turns on the tokenizers' own threads, and
-    downloads NLTK data whether or not it is needed (a recipe that needs some says so when it is built).
+    the process is undone: it switches off every logger made before it, sets environment variables, and downloads NLTK
+    data whether or not it is needed (a recipe that needs some says so when it is built).
 
     Raises:
         ValueError: it is not installed, or something it needs is not.
@@ -119,19 +119,16 @@ def _refuse(*args: Any, **options: Any) -> Any:
 @contextlib.contextmanager
 def _process_as_before() -> Iterator[None]:
     """Put back the process-wide settings that the import changes."""
-    manager = logging.Logger.manager
-    enabled = [one for one in manager.loggerDict.values() if isinstance(one, logging.Logger) and not one.disabled]
-    variable = "TOKENIZERS_PARALLELISM"
-    before = os.environ.get(variable)
+    loggers = logging.Logger.manager.loggerDict.values()
+    enabled = [one for one in loggers if isinstance(one, logging.Logger) and not one.disabled]
+    environment = dict(os.environ)
     try:
         yield
     finally:
         for one in enabled:
             one.disabled = False
-        if before is None:
-            os.environ.pop(variable, None)
-        else:
-            os.environ[variable] = before
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 @contextlib.contextmanager

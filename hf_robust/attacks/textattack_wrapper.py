@@ -18,9 +18,9 @@ UNBOUND_LENGTH = 512
 class VictimWrapper(ModelWrapper):
     """Answers TextAttack's queries from a ``Victim``: its batches, its truncation, its padding to the longest.
 
-    ``victim`` None while no attack is run, so that a recipe can be built before there is a model. Texts with equal
-    tokens get equal scores as long as ``forget`` is not called, in whichever request they come: else the noise of
-    batching may pass for a rise. Probabilities are in float64, which TextAttack takes as they are.
+    ``victim`` None while no attack is run, so that a recipe can be built before there is a model. Texts of one
+    example with equal tokens get equal scores in whichever request they come: else the noise of batching may pass for
+    a rise. Probabilities are in float64, which TextAttack takes as they are.
 
     Args:
         gradient_dropout: take gradients with the model in train mode, as TextAttack does; False for eval mode.
@@ -45,8 +45,19 @@ class VictimWrapper(ModelWrapper):
         """Tokens to which a text is cut; recipes that are built before there is a model take BERT's."""
         return UNBOUND_LENGTH if self.victim is None else self.victim.max_length or UNBOUND_LENGTH
 
-    def forget(self) -> None:
-        """Drop the scores of the last example."""
+    def start(self, seed: int) -> None:
+        """Drop the last example's scores, and seed the random states that a gradient with dropout draws from."""
+        device = self._bound().device
+        self._known.clear()
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            # Not torch.manual_seed: that also reaches the process's other GPUs.
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+
+    def release(self) -> None:
+        """Forget the victim, so that a recipe which is kept between epochs does not keep a model alive."""
+        self.victim = None
         self._known.clear()
 
     def __call__(self, text_input_list: list[Any]) -> Tensor:
