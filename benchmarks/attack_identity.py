@@ -31,6 +31,7 @@ from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits, find_labels
 from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import AttackRecord
+from hf_robust.reports import redact
 from hf_robust.words import nltk_tagger
 
 UNCOUNTED = ("synonym",)
@@ -111,7 +112,7 @@ def compare(sides: Sides, victim: Victim, shared: Victim, examples: list[Example
         "near_ties_b": sum(record.near_ties for record in of_b),
         "seconds_a": round(middle - start, 2),
         "seconds_b": round(end - middle, 2),
-        "attack_b": sides.native.describe(),
+        "attack_b": redact(sides.native.describe()),
         "disagreements": found,
     }
 
@@ -209,14 +210,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with errors_as_sentences(parser):
         import_textattack()
         results = list(runs(args))
-    settings = {key: value for key, value in vars(args).items() if key not in ("output", "model", "pair_model")}
-    summary = {
-        "textattack": textattack_version(),
-        "settings": {
-            key: Path(value).name if key in ("data", "pairs") and value else value for key, value in settings.items()
-        },
-        "results": results,
-    }
+    # Names instead of paths: the summary is for people on other machines.
+    settings = {key: Path(value).name if isinstance(value, str) else value for key, value in vars(args).items()}
+    settings.pop("output")
+    summary = {"textattack": textattack_version(), "settings": settings, "results": results}
     if args.output:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
