@@ -51,7 +51,8 @@ class AttackArguments:
         default=False, metadata={"help": "Mend what the recipes keep of TextAttack's defects, for identity with it."}
     )
     attack_backend: Literal["native", "textattack"] = field(
-        default="native", metadata={"help": "The engine: this package's own, or TextAttack."}
+        default="native",
+        metadata={"help": "The engine: this package's own, or TextAttack, with its names for --attacks."},
     )
     attack_token_budget: int = field(default=4096, metadata={"help": "Padded tokens in one batch of queries."})
     frozen_columns: list[str] = field(
@@ -95,12 +96,12 @@ class AttackArguments:
         from hf_robust.attacks import ATTACKS
 
         unknown = [name for name in self.attacks if name not in ATTACKS]
-        if unknown:
+        if unknown and self.attack_backend == "native":
             raise ValueError(f"--attacks must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}.")
         if len(set(self.attacks)) != len(self.attacks):
             raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each once.")
-        if self.attack_backend == "textattack":
-            raise ValueError("--attack_backend textattack is not built yet; use native.")
+        if self.attack_backend == "textattack" and self.sentence_encoder is not None:
+            raise ValueError("--sentence_encoder is for --attack_backend native; leave it out with textattack.")
         if self.attack_query_budget is not None and self.attack_query_budget < 1:
             raise ValueError(
                 "--attack_query_budget must be at least 1 (the clean text is query 1), "
@@ -191,6 +192,10 @@ def build_attacks(
     """
     from hf_robust.attacks import ATTACKS
 
+    if args.attack_backend == "textattack":
+        from hf_robust.attacks.textattack_backend import textattack_attacks
+
+        return textattack_attacks(args, text_columns)
     obstinate = {"antonym", "negation"} & set(args.attacks)
     resources = FlaggedResources(
         args,

@@ -80,7 +80,10 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
     [
         (["--attacks", "textfooler"], "must be among synonym, antonym, negation, got textfooler"),
         (["--attacks", "synonym", "synonym"], "names an attack twice"),
-        (["--attack_backend", "textattack"], "not built yet; use native"),
+        (
+            ["--attack_backend", "textattack", "--sentence_encoder", "x"],
+            "--sentence_encoder is for",
+        ),
         (["--attack_query_budget", "0"], "--attack_query_budget must be at least 1"),
         (["--attack_token_budget", "0"], "--attack_token_budget must be at least 1"),
         (["--min_similarity", "1.2"], "--min_similarity must lie in"),

@@ -1,0 +1,226 @@
+"""TextAttack (A) and this package's engine (B) on the same examples, victim and resources: every disagreement.
+
+    pip install --no-deps -r requirements-textattack.txt
+    python benchmarks/attack_identity.py --model DIR --data FILE --pair_model DIR --pairs FILE \
+        --recipes textfooler pwws deepwordbug textbugger --num 200 --lexicon counterfitted.json.gz --output FILE
+
+An example agrees where status, final text and number of queries are the same. Where they are not, both sides attack
+it again with scores from one table, so that equal tokens have equal scores on both: if they then agree, float noise of
+batching made the difference and the verdict is ``noise``; else it is ``DISAGREES``. With ``--stock`` A is asked
+through TextAttack's own wrapper, padded to ``--max_length``, instead of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from hf_robust.attacks import ATTACKS, Example, Resources, Victim, attack_dataset, choose_examples, load_encoder
+from hf_robust.attacks.requests import Floats, Scores
+from hf_robust.attacks.textattack_import import import_textattack, textattack_version
+from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
+from hf_robust.data.load import load_corpus
+from hf_robust.data.splits import Splits, find_labels
+from hf_robust.lexicons import load_lexicon
+from hf_robust.metrics import AttackRecord
+from hf_robust.reports import redact
+from hf_robust.words import nltk_tagger
+
+UNCOUNTED = ("synonym",)
+"""Native recipes that rank fewer words than TextAttack, by design: their queries are not compared."""
+
+
+class SharedVictim(Victim):
+    """A victim whose scores are taken from one table by token sequence, whoever asks and in whichever batch."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._table: dict[bytes, Floats] = {}
+
+    def score(self, texts: Sequence[tuple[str, ...]]) -> Scores:
+        scores = super().score(texts)
+        if not scores.sequences:
+            return scores
+        rows = [self._table.setdefault(key, row) for key, row in zip(*reversed(scores), strict=True)]
+        return Scores(np.stack(rows), scores.sequences)
+
+
+class Sides:
+    """Both sides of one recipe on one victim and one set of columns."""
+
+    def __init__(self, name: str, args: argparse.Namespace, resources: Resources, columns: tuple[str, ...]) -> None:
+        self.name, self.args, self.resources, self.columns = name, args, resources, columns
+        self.native = ATTACKS[name](resources)
+
+    def a(self, victim: Victim, examples: Sequence[Example], stock: bool = False) -> list[AttackRecord]:
+        from benchmarks.textattack_recipes import SideA, side_a
+
+        recipe = side_a(self.name, SideA(self.resources, victim, masked_lm=self.args.masked_lm), self.columns)
+        if stock:
+            wrappers = import_textattack().models.wrappers
+            recipe.attack.goal_function.model = wrappers.HuggingFaceModelWrapper(victim.model, victim.tokenizer)
+        with victim.measuring(self.args.seed):
+            found = recipe.run(victim, examples, self.args.seed)
+            return list(tqdm(found, total=len(examples), desc=f"A {self.name}", leave=False))
+
+    def b(self, victim: Victim, examples: Sequence[Example]) -> list[AttackRecord]:
+        return attack_dataset(self.native, victim, examples, seed=self.args.seed, progress=False)
+
+
+def difference(name: str, a: AttackRecord, b: AttackRecord) -> list[str]:
+    """Which of status, final text and number of queries differ."""
+    parts = ["status", "perturbed"] + ["queries"] * (name not in UNCOUNTED)
+    return [part for part in parts if getattr(a, part) != getattr(b, part)]
+
+
+def compare(sides: Sides, victim: Victim, shared: Victim, examples: list[Example]) -> dict[str, Any]:
+    """Attack the examples from both sides and judge what differs; JSON-ready."""
+    start = time.perf_counter()
+    of_a = sides.a(victim, examples, sides.args.stock)
+    middle = time.perf_counter()
+    of_b = sides.b(victim, examples)
+    end = time.perf_counter()
+    found = []
+    for example, a, b in zip(examples, of_a, of_b, strict=True):
+        parts = difference(sides.name, a, b)
+        if parts:
+            again = difference(sides.name, *(side(shared, [example])[0] for side in (sides.a, sides.b)))
+            verdict = "DISAGREES" if again else "noise"
+            kept = {side: one.to_json() for side, one in (("a", a), ("b", b))}
+            found.append({"idx": example.idx, "verdict": verdict, "differs": parts, "still_differs": again, **kept})
+            print_one(sides.name, found[-1])
+    statuses = [record.status for record in of_b]
+    return {
+        "recipe": sides.name,
+        "examples": len(examples),
+        "attacked": len(examples) - statuses.count("skipped"),
+        "succeeded": statuses.count("succeeded"),
+        "queries_a": sum(record.queries for record in of_a),
+        "queries_b": sum(record.queries for record in of_b),
+        "queries_compared": sides.name not in UNCOUNTED,
+        "agree": len(examples) - len(found),
+        "noise": sum(one["verdict"] == "noise" for one in found),
+        "disagrees": sum(one["verdict"] == "DISAGREES" for one in found),
+        "near_ties_b": sum(record.near_ties for record in of_b),
+        "seconds_a": round(middle - start, 2),
+        "seconds_b": round(end - middle, 2),
+        "attack_b": redact(sides.native.describe()),
+        "disagreements": found,
+    }
+
+
+def print_one(name: str, found: dict[str, Any]) -> None:
+    print(f"\n{name}, example {found['idx']}: {found['verdict']} in {', '.join(found['differs'])}")
+    for side in ("a", "b"):
+        one = found[side]
+        text = " | ".join(one["perturbed"])
+        print(f"  {side.upper()} {one['status']:<9} {one['queries']:>5} queries  near ties {one['near_ties']}  {text}")
+
+
+def examples_of(model: str, data: str, args: argparse.Namespace) -> tuple[Victim, Victim, list[Example], Any]:
+    """The victim, its twin that shares scores, the examples, and the names of the text columns."""
+    options = AttackOptions(model, data, Path("."), max_seq_length=args.max_length, device=args.device)
+    classifier, tokenizer = load_classifier(model, args.device)
+    arguments = data_arguments(options)
+    corpus = load_corpus(arguments)
+    splits = Splits(corpus, find_labels(corpus, arguments, classifier.config), tokenizer, arguments)
+    examples = choose_examples(splits.labelled("validation"), args.num, args.seed)
+    if args.stock:
+        tokenizer.model_max_length = splits.max_length
+    both = (kind(classifier, tokenizer, max_length=splits.max_length) for kind in (Victim, SharedVictim))
+    return *both, examples, tuple(splits.text_columns)
+
+
+def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    resources = {"lexicon": load_lexicon(args.lexicon), "wordnet": None}
+    if "pwws" in args.recipes:
+        resources["wordnet"] = load_lexicon("wordnet")
+    tagger = nltk_tagger() if args.pos_tagger == "nltk" else None
+    encoder = load_encoder(args.sentence_encoder) if args.sentence_encoder else None
+    for model, data in ((args.model, args.data), (args.pair_model, args.pairs)):
+        if not data:
+            continue
+        victim, shared, examples, columns = examples_of(model, data, args)
+        for name in args.recipes:
+            parts = Resources(
+                synonyms=resources["wordnet" if name == "pwws" else "lexicon"],
+                tagger=tagger,
+                encoder=encoder,
+                query_budget=args.query_budget,
+            )
+            result = compare(Sides(name, args, parts, columns), victim, shared, examples)
+            print(
+                f"{Path(data).parent.name}/{Path(data).name} {name}: {result['agree']} of {result['examples']} agree, "
+                f"{result['noise']} noise, {result['disagrees']} DISAGREE; A {result['seconds_a']} s, "
+                f"B {result['seconds_b']} s"
+            )
+            yield {"model": Path(model).name, "data": f"{Path(data).parent.name}/{Path(data).name}", **result}
+
+
+@contextmanager
+def errors_as_sentences(parser: argparse.ArgumentParser) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--model", help="classifier of single texts")
+    parser.add_argument("--data", help="labelled file of single texts")
+    parser.add_argument("--pair_model", help="classifier of pairs")
+    parser.add_argument("--pairs", help="labelled file of pairs")
+    parser.add_argument("--recipes", nargs="+", required=True)
+    parser.add_argument("--num", type=int, default=200, help="examples of each file; 0: all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lexicon", default="builtin", help="synonyms of both sides; pwws takes WordNet")
+    parser.add_argument("--sentence_encoder", help="similarity of both sides; left out by default")
+    parser.add_argument("--masked_lm", help="folder of the masked language model of bae")
+    parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")
+    parser.add_argument("--query_budget", type=int)
+    parser.add_argument("--max_length", type=int, default=128)
+    parser.add_argument("--device")
+    parser.add_argument("--stock", action="store_true", help="ask A through TextAttack's own wrapper")
+    parser.add_argument("--output", type=Path, help="JSON summary")
+    args = parser.parse_args(argv)
+    if (
+        bool(args.model) != bool(args.data)
+        or bool(args.pair_model) != bool(args.pairs)
+        or not (args.data or args.pairs)
+    ):
+        parser.error("--model and --data go together, --pair_model and --pairs too, and one of them is needed.")
+    unknown = [name for name in args.recipes if name not in ATTACKS]
+    if unknown:
+        parser.error(f"--recipes {' '.join(unknown)} is no native attack; there are {', '.join(ATTACKS)}.")
+    return parser, args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where nothing disagrees but by noise."""
+    parser, args = parse(argv)
+    with errors_as_sentences(parser):
+        import_textattack()
+        results = list(runs(args))
+    # Names instead of paths: the summary is for people on other machines.
+    settings = {key: Path(value).name if isinstance(value, str) else value for key, value in vars(args).items()}
+    settings.pop("output")
+    summary = {"textattack": textattack_version(), "settings": settings, "results": results}
+    if args.output:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        args.output.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    left = sum(result["disagrees"] for result in results)
+    print(f"{left} disagreements that noise does not explain." if left else "No disagreement that is not noise.")
+    return int(bool(left))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,74 @@
+"""TextAttack's results as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hf_robust.attacks.attack import Example
+from hf_robust.metrics import AttackRecord
+
+_STATUSES = {
+    "SuccessfulAttackResult": ("succeeded", "success"),
+    # A goal that is only pushed as far as it goes (input reduction): TextAttack counts it among the successes.
+    "MaximizedAttackResult": ("succeeded", "exhausted"),
+    "FailedAttackResult": ("failed", "exhausted"),
+    "SkippedAttackResult": ("skipped", "misclassified"),
+}
+
+
+def to_record(example: Example, result: Any, query_budget: int | None) -> AttackRecord:
+    """The record of a ``textattack.attack_results.AttackResult``.
+
+    ``num_candidates`` is 0: TextAttack does not count them. ``near_ties`` is not counted either.
+    """
+    status, stop = _STATUSES[type(result).__name__]
+    if stop == "exhausted" and query_budget is not None and result.num_queries >= query_budget:
+        stop = "budget"
+    before, after = result.original_result, result.perturbed_result
+    return AttackRecord(
+        idx=example.idx,
+        label=example.label,
+        status=status,
+        original=list(example.texts),
+        perturbed=_columns(after.attacked_text),
+        changed=[list(change) for change in changed_words(before.attacked_text, after.attacked_text)],
+        queries=int(result.num_queries),
+        original_prediction=int(before.raw_output.argmax()),
+        perturbed_prediction=int(after.raw_output.argmax()),
+        original_score=float(before.raw_output[example.label]),
+        perturbed_score=float(after.raw_output[example.label]),
+        stop=stop,
+        num_candidates=0,
+    )
+
+
+def changed_words(original: Any, perturbed: Any) -> Iterator[tuple[int, str, str]]:
+    """``(index, old, new)`` for each word of the original that is another one, several, or none ("") now.
+
+    By TextAttack's own map of word indices. A word that stands between two of the map's belongs to the word behind it
+    if that one was changed, else to the word before.
+    """
+    old, new = original.words, perturbed.words
+    places = [int(place) for place in perturbed.attack_attrs["original_index_map"]]
+    kept = [(index, place) for index, place in enumerate(places) if 0 <= place < len(new)]
+    owned: dict[int, list[str]] = {index: [] for index in range(len(old))}
+    start = 0
+    for number, (index, place) in enumerate(kept):
+        between, start = new[start:place], place + 1
+        changed = new[place] != old[index]
+        if between:
+            owner = index if changed or number == 0 else kept[number - 1][0]
+            owned[owner] += between
+        owned[index].append(new[place])
+    if kept:
+        owned[kept[-1][0]] += new[start:]
+    for index, word in enumerate(old):
+        now = " ".join(owned[index])
+        if now != word:
+            yield index, word, now
+
+
+def _columns(text: Any) -> list[str]:
+    found = text.tokenizer_input
+    return [found] if isinstance(found, str) else list(found)
