@@ -14,11 +14,12 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example, Resources
-from hf_robust.attacks.examples import choose_examples
+from hf_robust.attacks.examples import balanced_shares, choose_examples
 from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.negation import negation
 from hf_robust.attacks.plans import Plans
 from hf_robust.attacks.scheduler import attack_dataset, require_candidates
+from hf_robust.attacks.static import examples_of, of_the_data
 from hf_robust.attacks.synonym import synonym
 
 if TYPE_CHECKING:
@@ -52,10 +53,13 @@ __all__ = [
     "Victim",
     "attack_dataset",
     "attack_key",
+    "balanced_shares",
     "build_attacks",
     "choose_examples",
+    "examples_of",
     "journal_seconds",
     "load_encoder",
+    "of_the_data",
     "require_candidates",
     "resolve_frozen_columns",
     "resolve_skip_labels",

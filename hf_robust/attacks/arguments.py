@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.static import FILE
 
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
@@ -22,7 +23,10 @@ class AttackArguments:
 
     attacks: list[str] = field(
         default_factory=list,
-        metadata={"help": "Attacks to measure the model with: synonym, antonym, negation. Default: none."},
+        metadata={
+            "help": "Attacks to measure the model with, by name (`hf-robust attacks` lists them); file:PATH shows the "
+            "labelled adversarial texts of a file, such as AdvGLUE's. Default: none."
+        },
     )
     attack_num_examples: int = field(default=500, metadata={"help": "Examples to attack; 0 or fewer: all."})
     attack_strategy: Literal["no", "epoch", "end"] = field(
@@ -76,9 +80,12 @@ class AttackArguments:
     def __post_init__(self) -> None:
         from hf_robust.attacks import ATTACKS
 
-        unknown = [name for name in self.attacks if name not in ATTACKS]
+        unknown = [name for name in self.recipes if name not in ATTACKS]
         if unknown:
-            raise ValueError(f"--attacks must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}.")
+            raise ValueError(
+                f"--attacks must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}; "
+                "a file of adversarial texts is file:PATH."
+            )
         if len(set(self.attacks)) != len(self.attacks):
             raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each once.")
         if self.attack_backend == "textattack":
@@ -92,6 +99,11 @@ class AttackArguments:
             raise ValueError(f"--attack_token_budget must be at least 1, got {self.attack_token_budget}.")
         if not 0 <= self.min_similarity <= 1:
             raise ValueError(f"--min_similarity must lie in [0, 1], got {self.min_similarity}.")
+
+    @property
+    def recipes(self) -> list[str]:
+        """The attacks that are named, without the files of adversarial texts."""
+        return [name for name in self.attacks if not name.startswith(FILE)]
 
     def antonym_source(self) -> str:
         """The antonym lexicon's specification.
@@ -164,7 +176,7 @@ def build_attacks(
     label_names: Sequence[str],
     text_columns: Sequence[str],
 ) -> dict[str, Attack]:
-    """The attacks that the flags name, in their order.
+    """The recipes that the flags name, in their order; files of adversarial texts are not among them.
 
     Only what they need is loaded: a tagger where a lexicon does not keep the part of speech by itself (or for
     negation), an encoder for the synonym attack.
@@ -193,7 +205,7 @@ def build_attacks(
         from hf_robust.attacks.encoder import load_encoder
 
         resources.encoder = load_encoder(args.sentence_encoder)
-    return {name: ATTACKS[name](resources) for name in args.attacks}
+    return {name: ATTACKS[name](resources) for name in args.recipes}
 
 
 def _asks_for_tags(attacks: Sequence[str], synonyms: Lexicon | None, antonyms: Lexicon | None) -> bool:

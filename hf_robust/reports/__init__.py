@@ -1,5 +1,6 @@
 """Tables and pictures from what runs left in their folders; nothing here runs a model."""
 
+from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
@@ -13,9 +14,11 @@ from hf_robust.reports.tables import (
     percent,
     results_table,
     robust_accuracy_applies,
+    union_label,
 )
 
 __all__ = [
+    "BUDGET_STEM",
     "CURVES_STEM",
     "HISTORY_FILE",
     "RUN_CARD_FILE",
@@ -25,6 +28,7 @@ __all__ = [
     "check_comparable",
     "comparison_figure",
     "comparison_table",
+    "draw_asr_by_budget",
     "draw_comparison",
     "draw_tradeoff_curves",
     "group_by_seed",
@@ -41,5 +45,6 @@ __all__ = [
     "robust_accuracy_applies",
     "save_figure",
     "tradeoff_figure",
+    "union_label",
     "write_history_line",
 ]
