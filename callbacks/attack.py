@@ -60,9 +60,9 @@ class AttackCallback(TrainerCallback):
     another set that is handed to ``evaluate``. After training the weights that were kept are measured, where their
     own step was not.
 
-    Every rank attacks a share of about the same expected queries, and all see the same numbers. Random state and train mode are as
-    before when training goes on. Finished examples are journalled under a key of the weights, the attack and the data:
-    a run that was killed does not measure them again, nor does a second evaluation of the same weights.
+    Every rank attacks a share of about the same expected queries, and all see the same numbers. Random state and train
+    mode are as before when training goes on. Finished examples are journalled under a key of the weights, the attack
+    and the data: a run that was killed does not measure them again, nor does a second evaluation of the same weights.
 
     Args:
         attacks: attack by the name its metrics carry.
@@ -284,7 +284,7 @@ class AttackCallback(TrainerCallback):
 
 def _is_measured(history: Sequence[Mapping[str, Any]], epoch: float, step: int) -> bool:
     """Whether weights seen after training have a line; step 0 is of weights that this process did not train."""
-    return any(line["step"] == step for line in history) or (not step and history[-1]["epoch"] >= epoch)
+    return any(line["step"] == step or (not step and line["epoch"] >= epoch) for line in history)
 
 
 def clear_results(output_dir: str | None) -> None:

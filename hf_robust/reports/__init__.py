@@ -4,7 +4,14 @@ from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
-from hf_robust.reports.history import HISTORY_FILE, attack_names, history_path, read_history, write_history_line
+from hf_robust.reports.history import (
+    HISTORY_FILE,
+    attack_names,
+    finite,
+    history_path,
+    read_history,
+    write_history_line,
+)
 from hf_robust.reports.redact import portable_path, redact, redact_command
 from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.tables import (
@@ -31,6 +38,7 @@ __all__ = [
     "draw_asr_by_budget",
     "draw_comparison",
     "draw_tradeoff_curves",
+    "finite",
     "group_by_seed",
     "history_path",
     "load_run",

@@ -23,7 +23,7 @@ def draw_asr_by_budget(records: Mapping[str, Sequence[AttackRecord]], folder: st
 
 
 def budget_figure(records: Mapping[str, Sequence[AttackRecord]], title: str) -> Figure:
-    """Steps of the rate at each number of queries that a success took, with 95 % Wilson bands; queries in powers of 10.
+    """Steps of the rate at each number of queries that a success took, with 95 % Wilson bands, over a log scale.
 
     Args:
         records: of each attack, by its name.

@@ -66,7 +66,7 @@ def write_history_line(path: str | Path, line: Mapping[str, Any], keep_later: bo
     later = [old for old in earlier if keep_later and old["epoch"] > new["epoch"]]
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"_{path.name}.{os.getpid()}")
-    text = "".join(json.dumps(_nan_to_null(row), allow_nan=False) + "\n" for row in [*kept, new, *later])
+    text = "".join(json.dumps(finite(row), allow_nan=False) + "\n" for row in [*kept, new, *later])
     scratch.write_text(text, encoding="utf-8")
     os.replace(scratch, path)
 
@@ -80,6 +80,15 @@ def history_path(path: str | Path) -> Path:
 def attack_names(history: list[HistoryLine]) -> list[str]:
     """Every attack that was measured in any epoch, in the order in which they first appear."""
     return list(dict.fromkeys(name for line in history for name in line["attacks"]))
+
+
+def finite(value: Any) -> Any:
+    """The same JSON value with ``null`` for every number that does not exist."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _checked(line: Any, where: str) -> HistoryLine:
@@ -119,9 +128,3 @@ def _is_number(value: Any) -> bool:
 
 def _null_to_nan(value: Any) -> Any:
     return math.nan if value is None else value
-
-
-def _nan_to_null(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _nan_to_null(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
