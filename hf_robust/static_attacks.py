@@ -58,9 +58,9 @@ def _file_attack(name: str, path: Path, splits: Splits) -> Attack:
         )
     if extension_of(path) in EXTENSIONS[:2]:
         rows = read_numbers({name: rows}, label)[name]
-    corpus = Corpus(path.name, {"validation": rows}, {"validation": path.name}, label_column=label)
+    corpus = Corpus(path.name, {"file": rows}, {"file": path.name}, label_column=label)
     args = dataclasses.replace(splits.args, text_column_names=",".join(splits.text_columns))
-    dataset = Splits(corpus, splits.labels, splits.tokenizer, args).labelled("validation")
+    dataset = Splits(corpus, splits.labels, splits.tokenizer, args).labelled("file")
     return labelled_file(name, portable_path(str(path)), choose_examples(dataset, 0, 0))
 
 

@@ -81,6 +81,6 @@ def _caption(records: Mapping[str, Sequence[AttackRecord]]) -> str:
     counts = {name: sum(record.status != "skipped" for record in found) for name, found in records.items()}
     attacked = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     return (
-        "Share of the attacked examples on which the attack succeeded within that many queries, the clean text "
-        f"included. Bands: 95% Wilson intervals.\nExamples attacked: {attacked}."
+        "ASR: share of the attacked examples on which the attack succeeded within that many queries.\n"
+        f"The clean text is query 1. Bands: 95% Wilson intervals. Examples attacked: {attacked}."
     )

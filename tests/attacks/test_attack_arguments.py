@@ -52,6 +52,12 @@ def test_flags_reach_the_attacks():
     assert built["synonym"].describe()["candidates"]["lexicon"]["fingerprint"] == SYNONYMS.fingerprint()
 
 
+def test_files_of_texts_are_no_recipes():
+    args = parse("--attacks", "file:data/sst2.jsonl.gz", "synonym")
+    assert args.attacks == ["file:data/sst2.jsonl.gz", "synonym"] and args.recipes == ["synonym"]
+    assert list(build_attacks(args, SYNONYMS, None, ["0", "1"], ["sentence"])) == ["synonym"]
+
+
 def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
     loaded = []
 
@@ -78,7 +84,7 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--attacks", "textfooler"], "must be among synonym, antonym, negation, got textfooler"),
+        (["--attacks", "textfooler"], "must be among synonym, antonym, negation, got textfooler; .* file:PATH"),
         (["--attacks", "synonym", "synonym"], "names an attack twice"),
         (["--attack_backend", "textattack"], "not built yet; use native"),
         (["--attack_query_budget", "0"], "--attack_query_budget must be at least 1"),
