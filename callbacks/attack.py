@@ -115,6 +115,7 @@ class AttackCallback(TrainerCallback):
         trainer.add_callback(self)
         # A metric that on_evaluate adds never reaches log_history or a tracker; one in the loop's output reaches all.
         evaluation_loop, get_eval_dataloader = trainer.evaluation_loop, trainer.get_eval_dataloader
+        create_model_card = trainer.create_model_card
 
         def loop_with_attacks(
             dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
@@ -131,7 +132,19 @@ class AttackCallback(TrainerCallback):
             self._main_set = eval_dataset is None or eval_dataset is trainer.eval_dataset
             return get_eval_dataloader(eval_dataset)
 
-        vars(trainer).update(evaluation_loop=loop_with_attacks, get_eval_dataloader=noted_eval_dataloader)
+        def card_of_even_lines(*args: Any, **kwargs: Any) -> None:
+            log_history = trainer.state.log_history
+            trainer.state.log_history = even_evaluations(log_history)
+            try:
+                create_model_card(*args, **kwargs)
+            finally:
+                trainer.state.log_history = log_history
+
+        vars(trainer).update(
+            evaluation_loop=loop_with_attacks,
+            get_eval_dataloader=noted_eval_dataloader,
+            create_model_card=card_of_even_lines,
+        )
         return self
 
     # ---- events ----
@@ -308,6 +321,20 @@ def summary_line(line: Mapping[str, Any], epochs: float, summaries: Mapping[str,
     if union := line.get("union"):
         parts.append(f"{union_label(union)}: under attack {100 * union['robust_accuracy']:.1f}")
     return "  ".join(parts)
+
+
+def even_evaluations(log_history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The log with the same metrics in every evaluation during training, a dash where one was not measured.
+
+    The Trainer's model card makes a table of them, and fails where a later line has a column that the first lacks.
+    """
+    ends = [index for index, entry in enumerate(log_history) if "train_runtime" in entry]
+    during = [index for index in range(ends[0] if ends else 0) if "eval_loss" in log_history[index]]
+    columns = list(dict.fromkeys(key for index in during for key in log_history[index]))
+    even = [dict(entry) for entry in log_history]
+    for index in during:
+        even[index] = {key: log_history[index].get(key, "–") for key in columns}
+    return even
 
 
 def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) -> float:

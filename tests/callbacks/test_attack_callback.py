@@ -195,6 +195,21 @@ def test_the_weights_that_are_kept_are_measured(tmp_path: Path, strategy: str) -
     assert read_history(tmp_path) == history
 
 
+def test_the_trainers_card_bears_epochs_without_an_attack(tmp_path: Path) -> None:
+    """Its table of epochs takes its columns from the first line, and fails at a later one that has more."""
+    trainer = attacked(tmp_path, callback={"strategy": "end"}, eval_strategy="epoch")
+    trainer.train()
+    logged = [dict(entry) for entry in trainer.state.log_history]
+    trainer.create_model_card()
+    assert trainer.state.log_history == logged
+    card = (tmp_path / "README.md").read_text()
+    header, _, first, second = next(block for block in card.split("\n\n") if "| Synonym Asr |" in block).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (header, first, second)]
+    place = cells[0].index("Synonym Asr")
+    assert cells[1][place] == "–"
+    assert float(cells[2][place]) == pytest.approx(evaluations(trainer)[-1]["eval_synonym_asr"], abs=1e-4)
+
+
 def test_bf16_does_not_reuse_float32(tmp_path: Path) -> None:
     attacked(tmp_path).evaluate()
     half = attacked(tmp_path, bf16=True)
