@@ -32,6 +32,7 @@ from hf_robust.hub import add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.parsing import Arguments, parse_arguments
+from hf_robust.static_attacks import file_attacks
 from hf_robust.trainers import RobustTrainer
 
 logger = logging.getLogger(__name__)
@@ -191,6 +192,7 @@ def add_attacks(
             clear_results(args.training.output_dir)
         return None
     attacks = build_attacks(args.attack, synonyms, antonyms, splits.labels.names, splits.text_columns)
+    attacks |= file_attacks(args.attack.attacks, splits)
     callback = AttackCallback(
         attacks,
         choose_examples(trainer.eval_dataset, args.attack.attack_num_examples, args.attack.attack_seed),
@@ -198,6 +200,7 @@ def add_attacks(
         max_length=splits.max_length,
         token_budget=args.attack.attack_token_budget,
         plans_folder=cache_folder() / "plans",
+        warm_start=args.attack.attack_warm_start,
     )
     return callback.attach(trainer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import shutil
@@ -25,13 +26,29 @@ from hf_robust.attacks import (
     Victim,
     attack_dataset,
     attack_key,
+    balanced_shares,
+    examples_of,
     journal_seconds,
+    of_the_data,
     require_candidates,
     weights_hash,
 )
-from hf_robust.metrics import AttackRecord, AttackSummary, write_records
+from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.journal import prediction_of, share_path
+from hf_robust.attacks.ranking import by_gradient
+from hf_robust.attacks.requests import Columns
+from hf_robust.metrics import (
+    AttackRecord,
+    AttackSummary,
+    UnionSummary,
+    read_records,
+    union_of_attacks,
+    write_records,
+)
 from hf_robust.metrics.task import logits_of
-from hf_robust.reports import HISTORY_FILE, read_history, write_history_line
+from hf_robust.reports import HISTORY_FILE, read_history, union_label, write_history_line
+
+logger = logging.getLogger(__name__)
 
 RESULTS_FOLDER = "attack_results"
 # The Hub upload leaves out names that start with an underscore.
@@ -47,12 +64,15 @@ class AttackCallback(TrainerCallback):
     ASR = succeeded / (succeeded + failed) and robust accuracy = failed / examples join the metrics of the evaluation
     itself (``eval_<attack>_asr``, ``eval_<attack>_robust_accuracy``, ``eval_<attack>_queries``,
     ``eval_<attack>_seconds``), so they are in ``log_history`` and every tracker, and best-model selection and early
-    stopping can name them whatever the order of the callbacks. Only the Trainer's own ``eval_dataset`` is followed by
-    an attack, never another set that is handed to ``evaluate``.
+    stopping can name them whatever the order of the callbacks. Of two or more attacks that want another prediction the
+    worst case for each example joins them too: ``eval_union_robust_accuracy`` with its interval and N (``_low``,
+    ``_high``, ``eval_union_num_examples``). Only the Trainer's own ``eval_dataset`` is followed by an attack, never
+    another set that is handed to ``evaluate``. After training the weights that were kept are measured, where their
+    own step was not.
 
-    Every rank attacks its share of the examples and all see the same numbers. Random state and train mode are as
-    before when training goes on. Finished examples are journalled under a key of the weights, the attack and the data:
-    a run that was killed does not measure them again, nor does a second evaluation of the same weights.
+    Every rank attacks a share of about the same expected queries, and all see the same numbers. Random state and train
+    mode are as before when training goes on. Finished examples are journalled under a key of the weights, the attack
+    and the data: a run that was killed does not measure them again, nor does a second evaluation of the same weights.
 
     Args:
         attacks: attack by the name its metrics carry.
@@ -61,8 +81,10 @@ class AttackCallback(TrainerCallback):
             ``end`` at the end of the last, ``no`` never. An evaluation outside training is always measured but for
             ``no``.
         max_length: tokens to which the victim truncates; None for the tokenizer's own.
-        token_budget: padded tokens in one batch of queries.
+        token_budget: padded tokens in one batch of queries; None for what suits the device.
         plans_folder: where plans are kept between runs; None keeps them in memory only.
+        warm_start: ask each example's last successful text first. Where it still succeeds, one query stands for a
+            search: the status is what the search would most likely find, the text and the queries are not.
 
     Attributes:
         seconds: wall-clock seconds spent on attacks so far, under the key ``attack``.
@@ -70,17 +92,18 @@ class AttackCallback(TrainerCallback):
 
     def __init__(
         self,
-        attacks: Mapping[str, Attack],
+        attacks: Mapping[str, AttackOrForeign],
         examples: Sequence[Example],
         *,
         strategy: str = "epoch",
         max_length: int | None = None,
-        token_budget: int = 4096,
+        token_budget: int | None = None,
         plans_folder: Path | None = None,
+        warm_start: bool = False,
     ) -> None:
         if strategy not in STRATEGIES:
             raise ValueError(f"The attack strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}.")
-        if attacks and not examples:
+        if any(not examples_of(attack, examples) for attack in attacks.values()):
             raise ValueError("There is no example to attack; give at least one row of evaluation data.")
         self.attacks, self.examples, self.strategy = dict(attacks), list(examples), strategy
         self.max_length, self.token_budget = max_length, token_budget
@@ -90,6 +113,9 @@ class AttackCallback(TrainerCallback):
         self._at_epoch_end = False
         self._forced = False
         self._main_set = True
+        self._warned = False
+        self._warm_start = warm_start
+        self._kept_victim: Victim | None = None
 
     def attach(self, trainer: Trainer) -> AttackCallback:
         """Join ``trainer``: its evaluations report the attacks from now on. Returns the callback."""
@@ -104,6 +130,7 @@ class AttackCallback(TrainerCallback):
         trainer.add_callback(self)
         # A metric that on_evaluate adds never reaches log_history or a tracker; one in the loop's output reaches all.
         evaluation_loop, get_eval_dataloader = trainer.evaluation_loop, trainer.get_eval_dataloader
+        create_model_card = trainer.create_model_card
 
         def loop_with_attacks(
             dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
@@ -120,7 +147,19 @@ class AttackCallback(TrainerCallback):
             self._main_set = eval_dataset is None or eval_dataset is trainer.eval_dataset
             return get_eval_dataloader(eval_dataset)
 
-        vars(trainer).update(evaluation_loop=loop_with_attacks, get_eval_dataloader=noted_eval_dataloader)
+        def card_of_even_lines(*args: Any, **kwargs: Any) -> None:
+            log_history = trainer.state.log_history
+            trainer.state.log_history = even_evaluations(log_history)
+            try:
+                create_model_card(*args, **kwargs)
+            finally:
+                trainer.state.log_history = log_history
+
+        vars(trainer).update(
+            evaluation_loop=loop_with_attacks,
+            get_eval_dataloader=noted_eval_dataloader,
+            create_model_card=card_of_even_lines,
+        )
         return self
 
     # ---- events ----
@@ -158,21 +197,26 @@ class AttackCallback(TrainerCallback):
                 "also choose by the evaluations that the attacks add at the end of an epoch, where no checkpoint may "
                 "be: use --eval_strategy epoch, or --attack_strategy no."
             )
-        self._victim()
+        victim = self._victim()
         for attack in self.attacks.values():
-            require_candidates(attack, self.plans, self.examples)
+            if isinstance(attack, Attack) and attack.ranking is by_gradient:
+                victim.check_saliency()
+            require_candidates(attack, self.plans, examples_of(attack, self.examples))
 
     def _victim(self) -> Victim:
         trainer = self.trainer
         assert trainer is not None
-        return Victim(
-            trainer.model,
-            trainer.processing_class,
-            max_length=self.max_length,
-            token_budget=self.token_budget,
-            autocast=trainer.accelerator.autocast,
-            inference=getattr(trainer, "inference", None),
-        )
+        if self._kept_victim is None or self._kept_victim.model is not trainer.model:
+            # Kept from epoch to epoch: it remembers which batches did not fit into memory.
+            self._kept_victim = Victim(
+                trainer.model,
+                trainer.processing_class,
+                max_length=self.max_length,
+                token_budget=self.token_budget,
+                autocast=trainer.accelerator.autocast,
+                inference=getattr(trainer, "inference", None),
+            )
+        return self._kept_victim
 
     def _is_due(self) -> bool:
         assert self.trainer is not None
@@ -183,29 +227,39 @@ class AttackCallback(TrainerCallback):
         trainer = self.trainer
         assert trainer is not None and output.metrics is not None
         victim, weights = self._victim(), weights_hash(trainer.model)
-        records = {name: self._attack(attack, victim, weights) for name, attack in self.attacks.items()}
-        summaries = {name: AttackSummary.from_records(found, seconds) for name, (found, seconds) in records.items()}
+        measured = {name: self._attack(name, attack, victim, weights) for name, attack in self.attacks.items()}
+        records = {name: found for name, (found, _) in measured.items()}
+        summaries = {name: AttackSummary.from_records(found, seconds) for name, (found, seconds) in measured.items()}
+        union = union_of_attacks(of_the_data(self.attacks, records))
         for name, summary in summaries.items():
             output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
+        if union is not None:
+            output.metrics.update({f"eval_{key}": value for key, value in union.metrics().items()})
         if trainer.is_world_process_zero():
-            self._write({name: found for name, (found, _) in records.items()}, summaries, output)
+            self._warn_where_nothing_chooses(output.metrics)
+            self._write(records, summaries, union, output)
 
-    def _attack(self, attack: Attack, victim: Victim, weights: str) -> tuple[list[AttackRecord], float]:
+    def _attack(
+        self, name: str, attack: AttackOrForeign, victim: Victim, weights: str
+    ) -> tuple[list[AttackRecord], float]:
         trainer = self.trainer
         assert trainer is not None
         args, start = trainer.args, time.perf_counter()
+        examples = examples_of(attack, self.examples)
         # Of all examples, so that every rank comes to the same answer.
-        require_candidates(attack, self.plans, self.examples)
-        key = attack_key(attack, weights, self.examples, self.max_length)
-        journal = Path(args.output_dir) / JOURNAL_FOLDER / f"{key}-{args.process_index}-of-{args.world_size}.jsonl"
+        require_candidates(attack, self.plans, examples)
+        replayed = self._last_successes(name) if self._warm_start else {}
+        key = attack_key(attack, weights, examples, self.max_length, prediction_of(victim), replayed)
+        journal = share_path(Path(args.output_dir) / JOURNAL_FOLDER, key, args.process_index, args.world_size)
         mine = attack_dataset(
             attack,
             victim,
-            self.examples[args.process_index :: args.world_size],
+            balanced_shares(examples, args.world_size)[args.process_index],
             plans=self.plans,
             journal=journal,
             progress=trainer.is_world_process_zero() and not args.disable_tqdm,
             check=False,
+            replayed=replayed,
         )
         self.seconds["attack"] += time.perf_counter() - start
         # The journal's own seconds: what the measurement took, not how long reading it again does.
@@ -213,29 +267,73 @@ class AttackCallback(TrainerCallback):
         records = [AttackRecord.from_json(record) for share_records, _ in shares for record in share_records]
         return sorted(records, key=lambda record: record.idx), max(seconds for _, seconds in shares)
 
+    def _last_successes(self, name: str) -> dict[int, Columns]:
+        """By ``idx``, the texts that succeeded in the last epoch measured, in this run or the one it goes on from."""
+        assert self.trainer is not None
+        epoch = float(self.trainer.state.epoch or 0.0)
+        folders = (Path(str(self.trainer.args.output_dir)) / RESULTS_FOLDER).glob("epoch-*")
+        measured = {float(folder.name.removeprefix("epoch-")): folder / f"{name}.jsonl" for folder in folders}
+        earlier = [one for one in measured if one < round(epoch, 4) and measured[one].exists()]
+        if not earlier:
+            return {}
+        records = read_records(measured[max(earlier)])
+        return {one.idx: tuple(one.perturbed) for one in records if one.status == "succeeded"}
+
+    def _warn_where_nothing_chooses(self, metrics: Mapping[str, float]) -> None:
+        """Once: a rate of nothing is no number, and no comparison with it is ever true."""
+        assert self.trainer is not None
+        name = str(self.trainer.args.metric_for_best_model or "")
+        key = name if name.startswith("eval_") else f"eval_{name}"
+        if not self._warned and math.isnan(metrics.get(key, 0.0)):
+            self._warned = True
+            logger.warning(
+                "%s is not a number, since no example was attacked (all clean texts are misclassified or left out): "
+                "--metric_for_best_model %s cannot choose these weights; a robust accuracy is always a number.",
+                key,
+                name,
+            )
+
     def _write(
         self,
         records: Mapping[str, list[AttackRecord]],
         summaries: Mapping[str, AttackSummary],
+        union: UnionSummary | None,
         output: EvalLoopOutput,
     ) -> None:
         assert self.trainer is not None
-        state, folder = self.trainer.state, Path(self.trainer.args.output_dir)
-        epoch = round(float(state.epoch or 0.0), 4)
+        folder, training = Path(self.trainer.args.output_dir), self.trainer.is_in_train
+        epoch, step = self._measured_step()
         history = folder / HISTORY_FILE
-        if not self.trainer.is_in_train and history.exists() and read_history(history)[-1]["epoch"] >= epoch:
-            # The weights after training were measured in their own epoch (or are an earlier one's: the best model's).
+        if not training and history.exists() and _is_measured(read_history(history), epoch, step):
             return
         for name, found in records.items():
             write_records(folder / RESULTS_FOLDER / f"epoch-{epoch:g}" / f"{name}.jsonl", found)
-        line = {
+        line: dict[str, Any] = {
             "epoch": epoch,
-            "step": state.global_step,
-            "accuracy": accuracy_of(output, summaries),
+            "step": step,
+            "accuracy": accuracy_of(output, of_the_data(self.attacks, summaries)),
             "attacks": {name: summary.history() for name, summary in summaries.items()},
         }
-        write_history_line(history, line)
+        if union is not None:
+            line["union"] = union.history()
+        write_history_line(history, line, keep_later=not training)
         tqdm.write(summary_line(line, self.trainer.args.num_train_epochs, summaries))
+
+    def _measured_step(self) -> tuple[float, int]:
+        """Epoch and step of the weights that the model has: after training, the best step's where those were kept."""
+        assert self.trainer is not None
+        state, step = self.trainer.state, self.trainer.state.global_step
+        epoch = float(state.epoch or 0.0)
+        best = state.best_global_step if self.trainer.args.load_best_model_at_end else None
+        if best and best != step and not self.trainer.is_in_train:
+            logged = [float(entry["epoch"]) for entry in state.log_history if entry.get("step") == best]
+            epoch, step = (logged[-1] if logged else epoch * best / step), best
+        return round(epoch, 4), step
+
+
+def _is_measured(history: Sequence[Mapping[str, Any]], epoch: float, step: int) -> bool:
+    """Whether weights seen after training have a line; step 0 is of weights that this process did not train."""
+    return any(line["step"] == step or (not step and line["epoch"] >= epoch) for line in history)
 
 
 def clear_results(output_dir: str | None) -> None:
@@ -256,7 +354,23 @@ def summary_line(line: Mapping[str, Any], epochs: float, summaries: Mapping[str,
             f"{name}: {rates} ({summary.num_examples} examples, {summary.queries:.1f} queries each, "
             f"{summary.seconds:.0f} s)"
         )
+    if union := line.get("union"):
+        parts.append(f"{union_label(union)}: under attack {100 * union['robust_accuracy']:.1f}")
     return "  ".join(parts)
+
+
+def even_evaluations(log_history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The log with the same metrics in every evaluation during training, a dash where one was not measured.
+
+    The Trainer's model card makes a table of them, and fails where a later line has a column that the first lacks.
+    """
+    ends = [index for index, entry in enumerate(log_history) if "train_runtime" in entry]
+    during = [index for index in range(ends[0] if ends else 0) if "eval_loss" in log_history[index]]
+    columns = list(dict.fromkeys(key for index in during for key in log_history[index]))
+    even = [dict(entry) for entry in log_history]
+    for index in during:
+        even[index] = {key: log_history[index].get(key, "–") for key in columns}
+    return even
 
 
 def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) -> float:
@@ -264,7 +378,7 @@ def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) 
     if output.metrics is not None and "eval_accuracy" in output.metrics:
         return float(output.metrics["eval_accuracy"])
     if output.predictions is None or output.label_ids is None:
-        return next(iter(summaries.values())).extra["accuracy"]
+        return next((summary.extra["accuracy"] for summary in summaries.values()), math.nan)
     # With --eval_do_concat_batches False both are lists of batches.
     logits = logits_of(output.predictions)
     labels = np.concatenate(output.label_ids) if isinstance(output.label_ids, list) else np.asarray(output.label_ids)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks import (
-    Attack,
     AttackArguments,
     Example,
     Plans,
@@ -18,19 +19,26 @@ from hf_robust.attacks import (
     attack_key,
     build_attacks,
     choose_examples,
+    examples_of,
     journal_seconds,
+    of_the_data,
     weights_hash,
 )
+from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.journal import prediction_of
 from hf_robust.callbacks.attack import JOURNAL_FOLDER, RESULTS_FOLDER
 from hf_robust.callbacks.run_card import versions
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.files import EXTENSIONS
+from hf_robust.data.labels import labels_of_checkpoint
 from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits, describe_data, find_labels
-from hf_robust.lexicons import load_lexicon
-from hf_robust.metrics import AttackRecord, AttackSummary, write_records
-from hf_robust.reports import RUN_CARD_FILE, read_json, redact, write_history_line
+from hf_robust.lexicons import cache_folder, load_lexicon
+from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks, write_records
+from hf_robust.metrics.budget import budgets_up_to
+from hf_robust.reports import RUN_CARD_FILE, draw_asr_by_budget, finite, read_json, redact, write_history_line
+from hf_robust.static_attacks import LABEL_NAMES, file_attacks, replay_attacks
 
 SUMMARY_FILE = "attack_summary.json"
 
@@ -40,8 +48,9 @@ class AttackOptions:
     """What `hf-robust attack` takes beside the flags of the attacks."""
 
     model: str
-    data: str
     output_dir: Path
+    data: str | None = None
+    replay: list[str] = field(default_factory=list)
     split: str | None = None
     label_column_name: str | None = None
     text_column_names: str | None = None
@@ -59,7 +68,7 @@ class Attacked:
 
 
 def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacked:
-    """Run the attacks and write ``attack_results/<attack>.jsonl`` and ``attack_summary.json``.
+    """Run the attacks and write ``attack_results/<attack>.jsonl``, ``attack_summary.json`` and ``asr_by_budget.png``.
 
     A history of one line and a run card are written too, so that `hf-robust report` can put the folder beside training
     runs. A measurement that was killed goes on where it stopped, if model, data and attack are the same.
@@ -67,10 +76,46 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
     Raises:
         ValueError: the model has no trained classification head, or model, data and attacks do not fit together.
     """
-    if not flags.attacks:
+    if not flags.attacks and not options.replay:
         raise ValueError("No attack given; name at least one after --attacks (`hf-robust attacks` lists them).")
+    if flags.attacks and options.data is None:
+        raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
     model, tokenizer = load_classifier(options.model, options.device)
-    arguments = data_arguments(options)
+    task = _task(options, flags, model, tokenizer)
+    victim = Victim(model, tokenizer, max_length=task.max_length, token_budget=flags.attack_token_budget)
+    records, summaries = _run(task, victim, options.output_dir)
+    card = {
+        "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
+        "model": options.model,
+        "data": task.data,
+        "lexicons": task.lexicons,
+        "attacks": {name: attack.describe() for name, attack in task.attacks.items()},
+        LABEL_NAMES: list(task.label_names),
+        "seed": flags.attack_seed,
+        "versions": versions(),
+    }
+    _write(options.output_dir, card, task, records, summaries)
+    return Attacked(records, summaries, task.label_names)
+
+
+@dataclass
+class _Task:
+    """What is attacked and with what: examples, names of the label ids, the cut in tokens, what a card says."""
+
+    attacks: Mapping[str, AttackOrForeign]
+    examples: list[Example]
+    label_names: tuple[str, ...]
+    max_length: int
+    data: dict[str, Any] = field(default_factory=dict)
+    lexicons: dict[str, Any] = field(default_factory=dict)
+
+
+def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any) -> _Task:
+    if options.data is None:
+        names = labels_of_checkpoint(model.config).names
+        replays = replay_attacks(options.replay, names, None)
+        return _Task(replays, [], names, min(options.max_seq_length, tokenizer.model_max_length))
+    arguments = data_arguments(options, options.data)
     corpus = load_corpus(arguments)
     labels = find_labels(corpus, arguments, model.config)
     if not labels.is_single or labels.num_labels != model.config.num_labels:
@@ -82,23 +127,15 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
     dataset = splits.labelled("validation")
     synonyms = load_lexicon(flags.lexicon) if "synonym" in flags.attacks else None
     antonyms = load_lexicon(flags.antonym_source(), "antonym") if "antonym" in flags.attacks else None
-    attacks = build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns)
-    victim = Victim(model, tokenizer, max_length=splits.max_length, token_budget=flags.attack_token_budget)
+    attacks = dict(build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns))
+    attacks.update(file_attacks(flags.attacks, splits))
+    attacks.update(replay_attacks(options.replay, labels.names, len(dataset.texts(0)), attacks))
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
-    records, summaries = _run(attacks, victim, examples, splits.max_length, options.output_dir)
-    lexicons = {"synonyms": synonyms, "antonyms": antonyms}
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
-    card = {
-        "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
-        "model": options.model,
-        "data": describe_data(corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample},
-        "lexicons": {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None},
-        "attacks": {name: attack.describe() for name, attack in attacks.items()},
-        "seed": flags.attack_seed,
-        "versions": versions(),
-    }
-    _write(options.output_dir, card, summaries)
-    return Attacked(records, summaries, labels.names)
+    data = describe_data(corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
+    lexicons = {"synonyms": synonyms, "antonyms": antonyms}
+    described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}
+    return _Task(attacks, examples, labels.names, splits.max_length, data, described)
 
 
 def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
@@ -124,13 +161,13 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
 
 
-def data_arguments(options: AttackOptions) -> DataTrainingArguments:
+def data_arguments(options: AttackOptions, data: str) -> DataTrainingArguments:
     """``--data`` as the flags of the training script: a file, a GLUE task, or a data set by folder or name."""
-    source: dict[str, Any] = {"dataset_name": options.data}
-    if options.data.lower() in GLUE_TASKS and not Path(options.data).exists():
-        source = {"task_name": options.data}
-    elif Path(options.data).is_file() or options.data.endswith(tuple(EXTENSIONS)):
-        source = {"validation_file": options.data}
+    source: dict[str, Any] = {"dataset_name": data}
+    if data.lower() in GLUE_TASKS and not Path(data).exists():
+        source = {"task_name": data}
+    elif Path(data).is_file() or data.endswith(tuple(EXTENSIONS)):
+        source = {"validation_file": data}
     return DataTrainingArguments(
         **source,
         validation_split_name=options.split,
@@ -141,25 +178,49 @@ def data_arguments(options: AttackOptions) -> DataTrainingArguments:
     )
 
 
-def _run(
-    attacks: dict[str, Attack], victim: Victim, examples: list[Example], max_length: int, folder: Path
-) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
-    records, summaries, plans = {}, {}, Plans()
-    weights = weights_hash(victim.model)
-    for name, attack in attacks.items():
-        journal = folder / JOURNAL_FOLDER / f"{attack_key(attack, weights, examples, max_length)}.jsonl"
+def _run(task: _Task, victim: Victim, folder: Path) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
+    records, summaries, plans = {}, {}, Plans(cache_folder() / "plans")
+    weights, prediction = weights_hash(victim.model), prediction_of(victim)
+    for name, attack in task.attacks.items():
+        examples = examples_of(attack, task.examples)
+        key = attack_key(attack, weights, examples, task.max_length, prediction)
+        journal = folder / JOURNAL_FOLDER / f"{key}.jsonl"
         records[name] = attack_dataset(attack, victim, examples, plans=plans, journal=journal)
         summaries[name] = AttackSummary.from_records(records[name], journal_seconds(journal))
         write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records[name])
     return records, summaries
 
 
-def _write(folder: Path, card: dict[str, Any], summaries: dict[str, AttackSummary]) -> None:
+def _write(
+    folder: Path,
+    card: dict[str, Any],
+    task: _Task,
+    records: dict[str, list[AttackRecord]],
+    summaries: dict[str, AttackSummary],
+) -> None:
     card = redact(card)
     (folder / RUN_CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    attacks = {name: summary.history() for name, summary in summaries.items()}
-    accuracy = next(iter(summaries.values())).extra["accuracy"]
-    write_history_line(folder, {"epoch": 0.0, "step": 0, "accuracy": accuracy, "attacks": attacks})
-    rates = {name: dataclasses.asdict(summary) for name, summary in summaries.items()}
-    text = json.dumps({**card, "results": rates}, indent=2)
+    # Texts that an attack brought along say nothing about clean accuracy, nor have they budgets to speak of.
+    searched = of_the_data(task.attacks, records)
+    clean = [summary.extra["accuracy"] for summary in of_the_data(task.attacks, summaries).values()]
+    line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
+    line["attacks"] = {name: summary.history() for name, summary in summaries.items()}
+    union = union_of_attacks(searched)
+    if union is not None:
+        line["union"] = union.history()
+    write_history_line(folder, line)
+    results = {
+        "results": {name: dataclasses.asdict(summary) for name, summary in summaries.items()},
+        "union": union.history() if union is not None else None,
+        "asr_by_budget": {name: _by_budget(found) for name, found in searched.items()},
+    }
+    text = json.dumps(finite({**card, **results}), indent=2, allow_nan=False)
     (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+    if searched:
+        draw_asr_by_budget(searched, folder, f"{Path(card['model']).name} on {card['data']['name']}")
+
+
+def _by_budget(records: list[AttackRecord]) -> dict[str, list[float]]:
+    """Two lists of the same length, for any plotting program."""
+    budgets = budgets_up_to(records)
+    return {"budget": list(budgets), "asr": asr_at_budget(records, budgets)}

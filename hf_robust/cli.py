@@ -92,7 +92,15 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("model", metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier or adapter.")
     parser.add_argument(
-        "--data", required=True, help="A csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id."
+        "--data",
+        help="A csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id. Needed by --attacks.",
+    )
+    parser.add_argument(
+        "--replay",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="Show this model the texts that fooled another: attack_results/<attack>.jsonl of that run.",
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="Where results are written.")
     parser.add_argument("--split", help="Split to attack. Default: validation.")
@@ -109,6 +117,7 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
 def attack(options: argparse.Namespace) -> str:
     """Attack a checkpoint; the rates as a table and some texts before and after."""
     from hf_robust.attacks import AttackArguments
+    from hf_robust.before_after import before_and_after, choose_pairs, wants_colour
     from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint
     from hf_robust.reports import load_run, results_table
 
@@ -116,29 +125,13 @@ def attack(options: argparse.Namespace) -> str:
     flags = AttackArguments(**{f.name: given[f.name] for f in dataclasses.fields(AttackArguments) if f.name in given})
     own = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions)})
     attacked = attack_checkpoint(own, flags)
+    pairs = choose_pairs(attacked.records, PAIRS)
+    colour = wants_colour(sys.stdout)
     blocks = [results_table(load_run(own.output_dir))]
-    successes = [(name, record) for name, records in attacked.records.items() for record in records if record.changed]
-    successes = [(name, record) for name, record in successes if record.status == "succeeded"]
-    # Spread over the attacks: the first success of each, then the second of each.
-    order = {name: [record for other, record in successes if other == name] for name in attacked.records}
-    spread = [(name, rank, record) for name, found in order.items() for rank, record in enumerate(found)]
-    spread.sort(key=lambda one: one[1])
-    blocks += [before_and_after(name, record, attacked.label_names) for name, _, record in spread[:PAIRS]]
-    if not spread:
-        blocks.append("No attack succeeded on any example.\n")
+    blocks += [before_and_after(name, record, attacked.label_names, colour) for name, record in pairs]
+    if not pairs:
+        blocks.append("No attack changed a prediction by changing a text.\n")
     return "\n".join([*blocks, f"Results of every example are in {own.output_dir}."])
-
-
-def before_and_after(name: str, record: Any, label_names: Sequence[str]) -> str:
-    """One success in a few lines: predictions, what was changed, both texts."""
-    before, after = (label_names[index] for index in (record.original_prediction, record.perturbed_prediction))
-    outcome = f"{before} -> {after}" if before != after else f"{before} stays"
-    swaps = ", ".join(f"{old or '(nothing)'} -> {new or '(nothing)'}" for _, old, new in record.changed)
-    return (
-        f"{name}, example {record.idx}: {outcome} ({record.queries} queries; {swaps})\n"
-        f"  before: {' | '.join(record.original)}\n"
-        f"  after:  {' | '.join(record.perturbed)}\n"
-    )
 
 
 # ---- report ----

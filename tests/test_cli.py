@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,11 +15,11 @@ from typing import Any
 import pytest
 from tiny import ANTONYMS, SYNONYMS, build_trainer, review_data, review_rows, table
 
-from hf_robust.attacks import ATTACKS, Example, Resources
+from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback
 from hf_robust.cli import main
 from hf_robust.lexicons import read_table
-from hf_robust.metrics import read_records
+from hf_robust.metrics import AttackSummary, asr_at_budget, read_records
 from hf_robust.reports import load_run, read_history, write_history_line
 from hf_robust.trainers import METHODS
 
@@ -38,10 +41,14 @@ def corpus(tmp_path: Path) -> dict[str, str]:
     return paths
 
 
-def attack(model: Path, corpus: dict[str, str], out: Path, *more: str, attacks: tuple[str, ...] = ("synonym",)) -> int:
+def flags_of(model: Path, corpus: dict[str, str], out: Path, attacks: tuple[str, ...]) -> list[str]:
     flags = ["--data", corpus["reviews.jsonl"], "--output_dir", str(out), "--pos_tagger", "none"]
     lexicons = ["--lexicon", corpus["synonyms.json"], "--antonym_lexicon", corpus["antonyms.json"]]
-    return main(["attack", str(model), *flags, *lexicons, "--attacks", *attacks, *more])
+    return ["attack", str(model), *flags, *lexicons, "--attacks", *attacks]
+
+
+def attack(model: Path, corpus: dict[str, str], out: Path, *more: str, attacks: tuple[str, ...] = ("synonym",)) -> int:
+    return main([*flags_of(model, corpus, out, attacks), *more])
 
 
 def test_methods_and_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +82,141 @@ def test_attack_writes_records_and_summary(
     assert f"  before: {changed[0].original[0]}\n  after:  {changed[0].perturbed[0]}\n" in printed
     assert printed.count("  before: ") == 3
     assert load_run(out).published["attacks"]["synonym"]["num_examples"] == 20
+
+
+def test_the_summary_has_the_rate_by_budget(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert attack(model_folder(), corpus, out, attacks=("synonym", "antonym")) == 0
+    summary = json.loads((out / "attack_summary.json").read_text())
+    for name, curve in summary["asr_by_budget"].items():
+        records = read_records(out / "attack_results" / f"{name}.jsonl")
+        attacked = [record for record in records if record.status != "skipped"]
+        for budget, asr in zip(curve["budget"], curve["asr"], strict=True):
+            won = sum(record.status == "succeeded" and record.queries <= budget for record in attacked)
+            assert asr == pytest.approx(won / len(attacked))
+        assert curve["asr"][-1] == pytest.approx(summary["results"][name]["asr"])
+    assert summary["union"] is None  # one attack that wants another prediction is no union
+    assert b"synonym" in (out / "asr_by_budget.svg").read_bytes() and (out / "asr_by_budget.png").is_file()
+
+
+@pytest.mark.parametrize("budget", [2, 4, 6])
+def test_an_attack_with_a_budget_finds_what_the_curve_says(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, budget: int
+) -> None:
+    """Every success within the budget is found again with the same text; the curve is no overestimate."""
+    assert attack(model_folder(), corpus, tmp_path / "all") == 0
+    assert attack(model_folder(), corpus, tmp_path / "few", "--attack_query_budget", str(budget)) == 0
+    whole, bounded = (read_records(tmp_path / run / "attack_results" / "synonym.jsonl") for run in ("all", "few"))
+    within = [record for record in whole if record.status == "succeeded" and record.queries <= budget]
+    again = {record.idx: record for record in bounded}
+    assert [again[one.idx].perturbed for one in within] == [one.perturbed for one in within]
+    assert all(again[one.idx].status == "succeeded" for one in within)
+    (expected,) = asr_at_budget(whole, [budget])
+    assert expected <= AttackSummary.from_records(bounded).asr
+
+
+DIES = """
+import os, signal, sys
+from hf_robust.attacks import Victim, journal
+from hf_robust.cli import main
+journal.FLUSH_SECONDS = 0
+score, left = Victim.score, [int(sys.argv[1])]
+def dying(self, texts):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return score(self, texts)
+Victim.score = dying
+main(sys.argv[2:])
+"""
+
+
+def test_a_killed_process_goes_on_where_it_stopped(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert attack(model_folder(), corpus, tmp_path / "whole", attacks=("synonym", "antonym")) == 0
+    flags = flags_of(model_folder(), corpus, tmp_path / "killed", ("synonym", "antonym"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", DIES, "5", *flags]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    journals = list((tmp_path / "killed" / "_attack_journal").glob("*.jsonl"))
+    kept = [record for path in journals for record in read_records(path)]
+    assert 0 < len(kept) < 60 and not (tmp_path / "killed" / "attack_summary.json").exists()
+    asked: list[int] = []
+    score = Victim.score
+    monkeypatch.setattr(Victim, "score", lambda self, texts: asked.append(len(texts)) or score(self, texts))
+    assert main(flags) == 0
+    whole = {
+        name: read_records(tmp_path / "whole" / "attack_results" / f"{name}.jsonl") for name in ("synonym", "antonym")
+    }
+    assert sum(asked) == sum(r.queries for found in whole.values() for r in found) - sum(r.queries for r in kept)
+    inexact = ("original_score", "perturbed_score")
+    for name, found in whole.items():
+        again = read_records(tmp_path / "killed" / "attack_results" / f"{name}.jsonl")
+        for mine, theirs in zip(again, found, strict=True):
+            for key, value in theirs.to_json().items():
+                assert getattr(mine, key) == (pytest.approx(value, abs=1e-5) if key in inexact else value), key
+
+
+def test_replay_needs_no_data_and_shows_what_transfers(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert attack(model_folder(), corpus, tmp_path / "there", "--attack_num_examples", "0") == 0
+    results = tmp_path / "there" / "attack_results" / "synonym.jsonl"
+    fooled = [record for record in read_records(results) if record.status == "succeeded"]
+    capsys.readouterr()
+    other, out = model_folder("distilbert"), tmp_path / "here"
+    assert main(["attack", str(other), "--replay", str(results), "--output_dir", str(out)]) == 0
+    assert "| replay_synonym | " in capsys.readouterr().out
+    records = read_records(out / "attack_results" / "replay_synonym.jsonl")
+    assert [record.idx for record in records] == [record.idx for record in fooled]
+    summary = json.loads((out / "attack_summary.json").read_text())
+    assert summary["results"]["replay_synonym"]["num_examples"] == len(fooled) and summary["asr_by_budget"] == {}
+    assert read_history(out)[0]["accuracy"] != read_history(out)[0]["accuracy"]  # nan: no clean text was measured
+    both = tmp_path / "both"
+    assert attack(model_folder(), corpus, both, "--replay", str(results)) == 0
+    again = read_records(both / "attack_results" / "replay_synonym.jsonl")
+    assert [record.status for record in again] == ["succeeded"] * len(fooled)  # a model is fooled by its own texts
+
+
+def test_a_file_of_texts_is_an_attack(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "advglue-sst2.csv"
+    texts.write_text("sentence,label\n" + "".join(f"{row['sentence']},{row['label']}\n" for row in review_rows(9, 4)))
+    out = tmp_path / "out"
+    assert attack(model_folder(), corpus, out, attacks=(f"file:{texts}", "synonym")) == 0
+    records = read_records(out / "attack_results" / "file_advglue_sst2.jsonl")
+    assert len(records) == 9 and {record.queries for record in records} == {1}
+    rates = read_history(out)[0]["attacks"]
+    right = sum(record.original_prediction == record.label for record in records)
+    assert rates["file_advglue_sst2"]["robust_accuracy"] == pytest.approx(right / 9)
+    assert read_history(out)[0]["accuracy"] == rates["synonym"]["accuracy"]
+    assert "| file_advglue_sst2 |" in capsys.readouterr().out
+
+
+def test_pairs_are_plain_in_a_pipe_and_coloured_on_a_terminal(
+    model_folder: Callable[..., Path],
+    corpus: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert attack(model_folder(), corpus, tmp_path / "out") == 0
+    plain = capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert attack(model_folder(), corpus, tmp_path / "out") == 0
+    coloured = capsys.readouterr().out
+    assert "\x1b[" not in plain and "\x1b[32m" in coloured
+    assert re.sub("\x1b\\[[0-9]+m", "", coloured) == plain
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert attack(model_folder(), corpus, tmp_path / "out") == 0
+    assert capsys.readouterr().out == plain
 
 
 def test_attack_gives_what_training_measured(corpus: dict[str, str], tmp_path: Path) -> None:
@@ -150,8 +292,14 @@ def _named(corpus: dict[str, str], folder: Path) -> dict[str, str]:
     return {"reviews.jsonl": str(data)}
 
 
-def test_attack_needs_attacks(model_folder: Callable[..., Path], tmp_path: Path) -> None:
-    assert main(["attack", str(model_folder()), "--data", "x.csv", "--output_dir", str(tmp_path)]) == 2
+def test_attack_needs_attacks_and_data(
+    model_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["attack", str(model_folder()), "--output_dir", str(tmp_path)]
+    assert main([*call, "--data", "x.csv"]) == 2
+    assert "No attack given; name at least one after --attacks" in capsys.readouterr().err
+    assert main([*call, "--attacks", "synonym"]) == 2
+    assert "--attacks synonym needs texts to attack; give them by --data." in capsys.readouterr().err
 
 
 def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

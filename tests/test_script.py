@@ -27,6 +27,7 @@ from transformers import (
 )
 
 import run_glue_robust
+from hf_robust.reports import load_run
 from run_glue_robust import main
 
 ROOT = Path(__file__).parents[1]
@@ -193,6 +194,18 @@ def test_an_attack_every_epoch_changes_no_weight(model_folder, tmp_path):
 
 
 # ---- the files and numbers of run_glue ----
+
+
+def test_a_file_of_texts_and_the_kept_weights_through_the_script(model_folder, tmp_path):
+    adversarial = write_rows(tmp_path / "adv.jsonl.gz", review_rows(7, seed=9))
+    flags = ["--do_train", "--do_eval", "--attacks", "synonym", f"file:{adversarial}", "--attack_strategy", "end"]
+    flags += ["--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end"]
+    found = run(model_folder(), tmp_path / "out", *flags, train=review_rows(16), validation=review_rows(12, seed=5))
+    published = load_run(tmp_path / "out")
+    assert published.measured_exactly and published.published["attacks"]["file_adv"]["num_examples"] == 7
+    assert found["eval_file_adv_robust_accuracy"] == published.published["attacks"]["file_adv"]["robust_accuracy"]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "(file_adv attack)" in card and "7 labelled adversarial texts of `adv.jsonl.gz` as they are" in card
 
 
 def test_upstreams_own_test_on_an_mrpc_shaped_csv(model_folder, tmp_path):

@@ -16,7 +16,7 @@ from hf_robust.attacks.arguments import (
 )
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.deepwordbug import deepwordbug
-from hf_robust.attacks.examples import choose_examples
+from hf_robust.attacks.examples import balanced_shares, choose_examples
 from hf_robust.attacks.input_reduction import input_reduction
 from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.negation import negation
@@ -24,6 +24,7 @@ from hf_robust.attacks.plans import Plans
 from hf_robust.attacks.pwws import pwws
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.scheduler import attack_dataset, require_candidates
+from hf_robust.attacks.static import examples_of, of_the_data
 from hf_robust.attacks.synonym import synonym
 from hf_robust.attacks.textbugger import textbugger
 from hf_robust.attacks.textfooler import textfooler
@@ -65,10 +66,13 @@ __all__ = [
     "Victim",
     "attack_dataset",
     "attack_key",
+    "balanced_shares",
     "build_attacks",
     "choose_examples",
+    "examples_of",
     "journal_seconds",
     "load_encoder",
+    "of_the_data",
     "require_candidates",
     "resolve_frozen_columns",
     "resolve_skip_labels",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hf_robust.attacks.attack import Attack
+from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.resources import FlaggedResources
+from hf_robust.attacks.static import FILE
 from hf_robust.attacks.variants import leaving_early, mended, ranked
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ class AttackArguments:
 
     attacks: list[str] = field(
         default_factory=list,
-        metadata={"help": "Attacks to measure the model with: synonym, antonym, negation. Default: none."},
+        metadata={
+            "help": "Attacks to measure the model with, by name (`hf-robust attacks` lists them); file:PATH shows the "
+            "labelled adversarial texts of a file, such as AdvGLUE's. Default: none."
+        },
     )
     attack_num_examples: int = field(default=500, metadata={"help": "Examples to attack; 0 or fewer: all."})
     attack_strategy: Literal["no", "epoch", "end"] = field(
@@ -54,7 +58,9 @@ class AttackArguments:
         default="native",
         metadata={"help": "The engine: this package's own, or TextAttack, with its names for --attacks."},
     )
-    attack_token_budget: int = field(default=4096, metadata={"help": "Padded tokens in one batch of queries."})
+    attack_token_budget: int | None = field(
+        default=None, metadata={"help": "Padded tokens in one batch of queries. Default: by the device."}
+    )
     frozen_columns: list[str] = field(
         default_factory=list, metadata={"help": "Text columns that no attack changes, by name. Default: none."}
     )
@@ -95,9 +101,12 @@ class AttackArguments:
     def __post_init__(self) -> None:
         from hf_robust.attacks import ATTACKS
 
-        unknown = [name for name in self.attacks if name not in ATTACKS]
+        unknown = [name for name in self.recipes if name not in ATTACKS]
         if unknown and self.attack_backend == "native":
-            raise ValueError(f"--attacks must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}.")
+            raise ValueError(
+                f"--attacks must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}; "
+                "a file of adversarial texts is file:PATH."
+            )
         if len(set(self.attacks)) != len(self.attacks):
             raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each once.")
         if self.attack_backend == "textattack" and self.sentence_encoder is not None:
@@ -107,10 +116,15 @@ class AttackArguments:
                 "--attack_query_budget must be at least 1 (the clean text is query 1), "
                 f"got {self.attack_query_budget}."
             )
-        if self.attack_token_budget < 1:
+        if self.attack_token_budget is not None and self.attack_token_budget < 1:
             raise ValueError(f"--attack_token_budget must be at least 1, got {self.attack_token_budget}.")
         if not 0 <= self.min_similarity <= 1:
             raise ValueError(f"--min_similarity must lie in [0, 1], got {self.min_similarity}.")
+
+    @property
+    def recipes(self) -> list[str]:
+        """The attacks that are named, without the files of adversarial texts."""
+        return [name for name in self.attacks if not name.startswith(FILE)]
 
     def antonym_source(self) -> str:
         """The antonym lexicon's specification.
@@ -182,8 +196,8 @@ def build_attacks(
     antonyms: Lexicon | None,
     label_names: Sequence[str],
     text_columns: Sequence[str],
-) -> dict[str, Attack]:
-    """The attacks that the flags name, in their order.
+) -> Mapping[str, AttackOrForeign]:
+    """The recipes that the flags name, in their order; files of adversarial texts are not among them.
 
     Only what they ask for is loaded. ``synonyms`` and ``antonyms`` are taken as they are where they are given.
 
@@ -204,7 +218,7 @@ def build_attacks(
         skip_labels=resolve_skip_labels(args.skip_labels, label_names) if obstinate else frozenset(),
         frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
     )
-    return {name: _varied(ATTACKS[name](resources), args) for name in args.attacks}
+    return {name: _varied(ATTACKS[name](resources), args) for name in args.recipes}
 
 
 def _varied(attack: Attack, args: AttackArguments) -> Attack:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hf_robust.attacks.candidates import Candidates, Luck, Swap
 from hf_robust.attacks.constraints import Constraint, OpenColumns
@@ -18,6 +18,8 @@ from hf_robust.attacks.similarity import SentenceSimilarity
 
 if TYPE_CHECKING:
     from hf_robust.attacks.search import Search
+    from hf_robust.attacks.victim import Victim
+    from hf_robust.metrics import AttackRecord
 
 
 class Example(NamedTuple):
@@ -136,6 +138,27 @@ class Attack:
         for part in (self.candidates, *self.constraints):
             if hasattr(part, "to"):
                 part.to(device)
+
+
+class ForeignAttack(Protocol):
+    """An attack that another library runs, one example after another (``--attack_backend textattack``)."""
+
+    name: str
+    seed: int
+    skip_labels: frozenset[int]
+    needs_candidates: bool
+    own_examples: tuple[Example, ...] | None
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def fingerprint(self) -> str: ...
+
+    def run(self, victim: Victim, waiting: Iterable[Example], seed: int) -> Iterator[AttackRecord]:
+        """Records in the order of ``waiting``; called inside ``victim.measuring``."""
+        ...
+
+
+AttackOrForeign = Attack | ForeignAttack
 
 
 def _name(function: Callable[..., Any]) -> str:

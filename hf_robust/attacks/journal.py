@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.attack import AttackOrForeign, Example
 from hf_robust.metrics import AttackRecord
 from hf_robust.metrics.records import read_json_lines
 
+if TYPE_CHECKING:
+    from hf_robust.attacks.victim import Victim
+
 FLUSH_SECONDS = 1.0
+_SHARE = re.compile(r"(?P<key>.+)-(?P<rank>\d+)-of-(?P<ranks>\d+)\.jsonl")
 
 
 class Journal:
@@ -21,9 +27,12 @@ class Journal:
 
     The last line may have been cut off; it is removed before more is written. ``path`` None keeps nothing.
 
+    A rank's file is named ``<key>-<rank>-of-<ranks>.jsonl`` (``share_path``). It writes to that file alone and reads
+    the files of all ranks, also those of a run with another number of ranks, whose shares were others.
+
     Attributes:
-        records: what the file held when it was opened, by ``idx``.
-        seconds: time spent so far, earlier runs included.
+        records: what the files held when it was opened, by ``idx``.
+        seconds: time spent so far, earlier runs included; of ranks that worked side by side the longest time.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -32,12 +41,14 @@ class Journal:
         self.seconds = 0.0
         self._pending: list[AttackRecord] = []
         self._flushed = time.perf_counter()
-        if path is not None and path.exists():
-            for line in read_json_lines(path):
-                if "idx" in line:
-                    self.records[line["idx"]] = AttackRecord.from_json(line)
-                else:
-                    self.seconds += float(line.get("seconds", 0.0))
+        spent: dict[str, float] = {}
+        for file, ranks in _family(path):
+            # Another rank may be writing to its file at this moment.
+            lines = read_json_lines(file, warn=file == path)
+            self.records |= {line["idx"]: AttackRecord.from_json(line) for line in lines if "idx" in line}
+            seconds = sum(float(line.get("seconds", 0.0)) for line in lines if "idx" not in line)
+            spent[ranks] = max(spent.get(ranks, 0.0), seconds)
+        self.seconds = sum(spent.values())
 
     def finished(self, examples: Sequence[Example]) -> list[AttackRecord]:
         """The records of those examples that were measured before.
@@ -110,7 +121,58 @@ def _end_at_a_line(path: Path) -> None:
             path.write_bytes(content + b"\n")
 
 
-def attack_key(attack: Attack, weights: str, examples: Sequence[Example], max_length: int | None) -> str:
-    """24 hexadecimal characters that name a measurement: attack, model weights, examples, truncation."""
-    content = json.dumps([attack.fingerprint(), weights, max_length, list(examples)])
+def attack_key(
+    attack: AttackOrForeign,
+    weights: str,
+    examples: Sequence[Example],
+    max_length: int | None,
+    prediction: str = "",
+    replayed: Mapping[int, Sequence[str]] | None = None,
+) -> str:
+    """24 hexadecimal characters that name a measurement.
+
+    Args:
+        attack, weights, examples, max_length: the attack, ``weights_hash`` of the model, the texts and their cut.
+        prediction: ``prediction_of`` the victim: the same weights in bfloat16 are another model.
+        replayed: the texts that are asked first.
+    """
+    warm = sorted(replayed.items()) if replayed else []
+    content = json.dumps([attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+
+
+def prediction_of(victim: Victim) -> str:
+    """How a victim turns texts into scores, beside its weights: autocast type, and the inference transform's name."""
+    import torch
+
+    device = victim.device.type
+    with victim.autocast():
+        on = torch.is_autocast_enabled(device)
+        autocast = str(torch.get_autocast_dtype(device)).removeprefix("torch.") if on else "none"
+    return f"autocast {autocast}, inference {_inference_name(victim.inference)}"
+
+
+def _inference_name(inference: Any) -> str:
+    if inference is None:
+        return "model"
+    # A bound method says which class made it; two methods of training may share a name.
+    name = getattr(inference, "__qualname__", type(inference).__qualname__)
+    return f"{getattr(inference, '__module__', '')}.{name}"
+
+
+def share_path(folder: Path, key: str, rank: int, ranks: int) -> Path:
+    """The journal of one rank's share of a measurement."""
+    return folder / f"{key}-{rank}-of-{ranks}.jsonl"
+
+
+def _family(path: Path | None) -> list[tuple[Path, str]]:
+    """The files to read and the number of ranks that wrote each; the journal's own comes last."""
+    if path is None:
+        return []
+    found = [(path, "")] if path.exists() else []
+    own = _SHARE.fullmatch(path.name)
+    if own is None or not path.parent.is_dir():
+        return found
+    shares = [(file, _SHARE.fullmatch(file.name)) for file in sorted(path.parent.iterdir())]
+    family = [(file, share["ranks"]) for file, share in shares if share is not None and share["key"] == own["key"]]
+    return sorted(family, key=lambda one: one[0] == path)

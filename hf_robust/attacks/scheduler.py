@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.journal import Journal
 from hf_robust.attacks.plans import Plans
 from hf_robust.attacks.requests import Columns, Consult, Request, Saliency, Score, Scores, Steps
@@ -27,7 +27,7 @@ LIVE = 256
 
 
 def attack_dataset(
-    attack: Attack,
+    attack: AttackOrForeign,
     victim: Victim,
     examples: Sequence[Example],
     *,
@@ -72,7 +72,7 @@ def attack_dataset(
     start, queries = time.perf_counter(), victim.queries
     with bar.bar, victim.measuring(seed), book:
         try:
-            for record in _run(attack, victim, waiting, plans, live, replayed or {}):
+            for record in _running(attack, victim, waiting, plans, live, replayed or {}):
                 if record is None:
                     book.tick()
                     bar.tell(victim.queries - queries, time.perf_counter() - start)
@@ -88,13 +88,13 @@ def attack_dataset(
     return sorted(records, key=lambda record: record.idx)
 
 
-def require_candidates(attack: Attack, plans: Plans, examples: Sequence[Example]) -> None:
+def require_candidates(attack: AttackOrForeign, plans: Plans, examples: Sequence[Example]) -> None:
     """Check that an attack which needs candidates has some among these examples.
 
     Raises:
         ValueError: no example whose label is not skipped has any admissible substitute.
     """
-    if not attack.needs_candidates:
+    if not isinstance(attack, Attack) or not attack.needs_candidates:
         return
     plan = plans.planner(attack)
     open_examples = [example for example in examples if example.label not in attack.skip_labels]
@@ -103,6 +103,22 @@ def require_candidates(attack: Attack, plans: Plans, examples: Sequence[Example]
             f"the {attack.name} attack found no admissible substitute in any of {len(open_examples)} examples; "
             "give a lexicon that covers these texts (--lexicon, --antonym_lexicon)."
         )
+
+
+def _running(
+    attack: AttackOrForeign,
+    victim: Victim,
+    waiting: deque[Example],
+    plans: Plans,
+    live: int,
+    replayed: Mapping[int, Columns],
+) -> Iterator[AttackRecord | None]:
+    if isinstance(attack, Attack):
+        yield from _run(attack, victim, waiting, plans, live, replayed)
+        return
+    for record in attack.run(victim, waiting, attack.seed):
+        yield record
+        yield None
 
 
 def _run(

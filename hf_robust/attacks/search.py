@@ -44,7 +44,7 @@ def attack_example(
     if replayed is not None and (yield from trial.replay(replayed)):
         return trial.record("succeeded", "warm_start")
     stop = yield from attack.search(trial)
-    if stop == "exhausted" and not trial.num_candidates:
+    if stop == "exhausted" and not trial.num_candidates and attack.own_examples is None:
         stop = "no_candidates"
     return trial.record("succeeded" if stop == "success" or attack.goal.maximises else "failed", stop)
 

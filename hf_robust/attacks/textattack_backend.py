@@ -43,6 +43,7 @@ class TextAttackRecipe:
         query_budget: queries for each example, the clean text included; None for the recipe's own limit, or none.
         frozen_columns: numbers of the columns that stay as they are.
         name: stands in results; None for the recipe's.
+        seed: plus an example's ``idx``, of what is drawn for it.
 
     Raises:
         ValueError: TextAttack or what the recipe needs is missing, there is no such recipe, or its goal is not one of
@@ -50,6 +51,7 @@ class TextAttackRecipe:
     """
 
     needs_candidates = False
+    own_examples = None
 
     def __init__(
         self,
@@ -59,8 +61,10 @@ class TextAttackRecipe:
         query_budget: int | None = None,
         frozen_columns: frozenset[int] = frozenset(),
         name: str | None = None,
+        seed: int = 0,
     ) -> None:
         self.skip_labels: frozenset[int] = frozenset()
+        self.seed = seed
         self.columns = None if columns is None else tuple(columns)
         self.query_budget, self.frozen_columns = query_budget, frozen_columns
         textattack = import_textattack()
@@ -108,6 +112,7 @@ class TextAttackRecipe:
             "version": textattack_version(),
             "recipe": re.sub(r" at 0x[0-9a-f]+", "", repr(self.attack)),
             "query_budget": self.query_budget,
+            "seed": self.seed,
             "skip_labels": sorted(self.skip_labels),
             "frozen_columns": sorted(self.frozen_columns),
             "columns": None if self.columns is None else list(self.columns),
@@ -192,8 +197,8 @@ def textattack_attacks(args: AttackArguments, text_columns: Sequence[str]) -> di
     frozen = resolve_frozen_columns(args.frozen_columns, text_columns)
     budget = args.attack_query_budget
     found = [
-        TextAttackRecipe(name, columns=text_columns, query_budget=budget, frozen_columns=frozen)
-        for name in args.attacks
+        TextAttackRecipe(name, columns=text_columns, query_budget=budget, frozen_columns=frozen, seed=args.attack_seed)
+        for name in args.recipes
     ]
     return {recipe.name: recipe for recipe in found}
 

@@ -12,7 +12,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard
 
 from hf_robust.hub.section import robustness_section
-from hf_robust.reports import Run, history_path, load_run, robust_accuracy_applies
+from hf_robust.reports import Run, history_path, load_run, robust_accuracy_applies, union_label
 
 TAGS = ("robustness", "adversarial-training", "hf_robust")
 
@@ -65,18 +65,24 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
     if math.isfinite(accuracy) and not any(result.metric_type == "accuracy" for result in clean):
         yield EvalResult(**data, metric_type="accuracy", metric_name="Accuracy", metric_value=round(accuracy, 6))
     for attack, result in run.published["attacks"].items():
-        # huggingface_hub merges results by task, data set, config and split, whatever the data set's name.
-        named = {
-            **data,
-            "dataset_name": f"{data['dataset_name']} ({attack} attack)",
-            "dataset_split": f"{data['dataset_split'] or 'evaluation'} ({attack} attack)",
-        }
+        named = _under(data, f"{attack} attack")
         for metric, name in zip(_OURS, ("Attack success rate", "Accuracy under attack"), strict=True):
             value = float(result.get(metric.replace("attack_success_rate", "asr"), math.nan))
             if math.isfinite(value) and (metric == "attack_success_rate" or robust_accuracy_applies(run, attack)):
                 yield EvalResult(
                     **named, metric_type=metric, metric_name=f"{name} ({attack})", metric_value=round(value, 6)
                 )
+    union = run.published.get("union")
+    if union and math.isfinite(union["robust_accuracy"]):
+        worst, value = union_label(union), round(float(union["robust_accuracy"]), 6)
+        name = f"Accuracy under attack ({worst})"
+        yield EvalResult(**_under(data, worst), metric_type="robust_accuracy", metric_name=name, metric_value=value)
+
+
+def _under(data: dict[str, Any], attack: str) -> dict[str, Any]:
+    """The data set under attack: huggingface_hub merges results by task, data set, config and split alone."""
+    name, split = data["dataset_name"], data["dataset_split"] or "evaluation"
+    return {**data, "dataset_name": f"{name} ({attack})", "dataset_split": f"{split} ({attack})"}
 
 
 def _dataset(run: Run, clean: list[EvalResult]) -> dict[str, Any]:

@@ -28,6 +28,17 @@ def limits(run: Run) -> list[str]:
 def _attack(name: str, described: Mapping[str, Any]) -> str:
     if not described:
         return f"The run does not say what the {name} attack was made of."
+    given = described.get("candidates") or {}
+    if given.get("name") == "file":
+        return (
+            f"The {name} attack: {given['rows']:,} labelled adversarial texts of `{given['source']}` as they are, not "
+            "made for this model; accuracy under attack is the accuracy on them."
+        )
+    if given.get("name") == "replay":
+        return (
+            f"The {name} attack: {given['rows']:,} texts that fooled another model, of `{given['source']}`; its "
+            "success rate is the share of them that fools this one, where it is right about the original."
+        )
     return f"The {name} attack: " + "; ".join(_parts(described)) + "."
 
 

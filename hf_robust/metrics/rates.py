@@ -41,7 +41,8 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
     return low, high
 
 
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """``part / whole``; nan where there is no whole."""
     return part / whole if whole else math.nan
 
 
@@ -89,13 +90,13 @@ class AttackSummary:
             num_succeeded=succeeded,
             num_failed=failed,
             num_skipped=len(records) - len(attacked),
-            asr=_ratio(succeeded, len(attacked)),
+            asr=ratio(succeeded, len(attacked)),
             asr_low=asr_low,
             asr_high=asr_high,
-            robust_accuracy=_ratio(failed, len(records)),
+            robust_accuracy=ratio(failed, len(records)),
             robust_accuracy_low=robust_low,
             robust_accuracy_high=robust_high,
-            queries=_ratio(sum(record.queries for record in attacked), len(attacked)),
+            queries=ratio(sum(record.queries for record in attacked), len(attacked)),
             seconds=seconds,
             extra=_extra(records, attacked),
         )
@@ -119,10 +120,10 @@ class AttackSummary:
 
 def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
     correct = sum(record.original_prediction == record.label for record in records)
-    extra = {"accuracy": _ratio(correct, len(records))}
+    extra = {"accuracy": ratio(correct, len(records))}
     if any(record.remains is not None for record in records):
         covered = [record for record in attacked if record.num_candidates > 0]
-        extra["remains_asr"] = _ratio(sum(bool(record.remains) for record in attacked), len(attacked))
-        extra["covered"] = _ratio(len(covered), len(attacked))
-        extra["covered_asr"] = _ratio(sum(record.status == "succeeded" for record in covered), len(covered))
+        extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))
+        extra["covered"] = ratio(len(covered), len(attacked))
+        extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
     return extra

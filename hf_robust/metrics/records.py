@@ -68,8 +68,11 @@ class AttackRecord:
         return cls(**{f.name: data[f.name] for f in fields if f.name in data})
 
 
-def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_json_lines(path: str | os.PathLike[str], warn: bool = True) -> list[dict[str, Any]]:
     """The JSON objects of a file, one a line; a last line that was cut off while being written is left out.
+
+    Args:
+        warn: log such a line; False for a file that another process may be writing.
 
     Raises:
         ValueError: another line is not a JSON object.
@@ -84,7 +87,8 @@ def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             value = json.loads(line)
         except ValueError as error:
             if number == last:
-                logger.warning("%s: the last line was cut off while being written; it is left out.", path)
+                level = logging.WARNING if warn else logging.DEBUG
+                logger.log(level, "%s: the last line was cut off while being written; it is left out.", path)
                 continue
             raise ValueError(
                 f"{path}, line {number + 1} is not JSON ({error}); delete the file to measure again."

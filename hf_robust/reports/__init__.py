@@ -1,9 +1,17 @@
 """Tables and pictures from what runs left in their folders; nothing here runs a model."""
 
+from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
-from hf_robust.reports.history import HISTORY_FILE, attack_names, history_path, read_history, write_history_line
+from hf_robust.reports.history import (
+    HISTORY_FILE,
+    attack_names,
+    finite,
+    history_path,
+    read_history,
+    write_history_line,
+)
 from hf_robust.reports.redact import portable_path, redact, redact_command
 from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.tables import (
@@ -13,9 +21,11 @@ from hf_robust.reports.tables import (
     percent,
     results_table,
     robust_accuracy_applies,
+    union_label,
 )
 
 __all__ = [
+    "BUDGET_STEM",
     "CURVES_STEM",
     "HISTORY_FILE",
     "RUN_CARD_FILE",
@@ -25,8 +35,10 @@ __all__ = [
     "check_comparable",
     "comparison_figure",
     "comparison_table",
+    "draw_asr_by_budget",
     "draw_comparison",
     "draw_tradeoff_curves",
+    "finite",
     "group_by_seed",
     "history_path",
     "load_run",
@@ -41,5 +53,6 @@ __all__ = [
     "robust_accuracy_applies",
     "save_figure",
     "tradeoff_figure",
+    "union_label",
     "write_history_line",
 ]

@@ -1,8 +1,9 @@
 """Read and write ``robustness_history.jsonl``: one JSON object per measured epoch of a run.
 
-A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym": {"asr": 0.4, ...}}}``. A rate that
-does not exist (nothing was attacked) is ``null`` in the file, so that any JSON reader can read it, and ``nan`` in
-memory.
+A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym": {"asr": 0.4, ...}}}``. Where several
+attacks were joined it also has ``"union": {"attacks": ["synonym", ...], "num_examples": 500, "robust_accuracy": 0.3,
+"robust_accuracy_low": 0.26, "robust_accuracy_high": 0.34}``. A rate that does not exist (nothing was attacked) is
+``null`` in the file, so that any JSON reader can read it, and ``nan`` in memory.
 """
 
 from __future__ import annotations
@@ -50,17 +51,22 @@ def read_history(path: str | Path) -> list[HistoryLine]:
     return sorted(history, key=lambda line: float(line["epoch"]))
 
 
-def write_history_line(path: str | Path, line: Mapping[str, Any]) -> None:
+def write_history_line(path: str | Path, line: Mapping[str, Any], keep_later: bool = False) -> None:
     """Add the line of a measured epoch; lines of the same or a later epoch (of a run that was resumed) are replaced.
 
     The file is written beside and moved into place, so that a reader never sees half of it.
+
+    Args:
+        keep_later: replace the line of the same epoch only, as for an earlier epoch's weights measured after training.
     """
     path = history_path(path)
     new = _checked(dict(line), "the line to write")
-    kept = [old for old in read_history(path) if old["epoch"] < new["epoch"]] if path.exists() else []
+    earlier = read_history(path) if path.exists() else []
+    kept = [old for old in earlier if old["epoch"] < new["epoch"]]
+    later = [old for old in earlier if keep_later and old["epoch"] > new["epoch"]]
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"_{path.name}.{os.getpid()}")
-    text = "".join(json.dumps(_nan_to_null(row), allow_nan=False) + "\n" for row in [*kept, new])
+    text = "".join(json.dumps(finite(row), allow_nan=False) + "\n" for row in [*kept, new, *later])
     scratch.write_text(text, encoding="utf-8")
     os.replace(scratch, path)
 
@@ -74,6 +80,15 @@ def history_path(path: str | Path) -> Path:
 def attack_names(history: list[HistoryLine]) -> list[str]:
     """Every attack that was measured in any epoch, in the order in which they first appear."""
     return list(dict.fromkeys(name for line in history for name in line["attacks"]))
+
+
+def finite(value: Any) -> Any:
+    """The same JSON value with ``null`` for every number that does not exist."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _checked(line: Any, where: str) -> HistoryLine:
@@ -91,7 +106,20 @@ def _checked(line: Any, where: str) -> HistoryLine:
         if "asr" not in result or wrong:
             raise ValueError(f"{where}: attack {name!r} needs numbers and an 'asr', got {result!r}.")
     checked = {name: {key: _null_to_nan(value) for key, value in result.items()} for name, result in attacks.items()}
-    return {**line, "accuracy": _null_to_nan(line.get("accuracy")), "attacks": checked}
+    return {**line, "accuracy": _null_to_nan(line.get("accuracy")), "attacks": checked, **_checked_union(line, where)}
+
+
+def _checked_union(line: HistoryLine, where: str) -> dict[str, Any]:
+    if "union" not in line:
+        return {}
+    union = line["union"]
+    if not isinstance(union, dict) or not isinstance(union.get("attacks"), list):
+        raise ValueError(f"{where}: 'union' needs the names of its 'attacks' and numbers, got {union!r}.")
+    numbers = {key: value for key, value in union.items() if key != "attacks"}
+    wrong = [key for key, value in numbers.items() if value is not None and not _is_number(value)]
+    if "robust_accuracy" not in numbers or wrong:
+        raise ValueError(f"{where}: 'union' needs numbers and a 'robust_accuracy', got {union!r}.")
+    return {"union": {"attacks": union["attacks"], **{key: _null_to_nan(value) for key, value in numbers.items()}}}
 
 
 def _is_number(value: Any) -> bool:
@@ -100,9 +128,3 @@ def _is_number(value: Any) -> bool:
 
 def _null_to_nan(value: Any) -> Any:
     return math.nan if value is None else value
-
-
-def _nan_to_null(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _nan_to_null(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,21 @@ def results_table(run: Run) -> str:
                 _decimal(result, "queries"),
             ]
         )
+    if union := line.get("union"):
+        worst = percent(union["robust_accuracy"], union_interval(union))
+        rows.append([union_label(union), _NOTHING, worst, _count(union, "num_examples"), _NOTHING, _NOTHING])
     header = ["attack", "attack success rate, %", "accuracy under attack, %", "examples", "attacked", "queries each"]
     return markdown_table(header, rows)
+
+
+def union_label(union: Mapping[str, Any]) -> str:
+    """How tables call the union of several attacks."""
+    return f"worst of {', '.join(union['attacks'])}"
+
+
+def union_interval(union: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The interval of a union's robust accuracy; None where the line has none."""
+    return attack_interval(dict(union), "robust_accuracy")
 
 
 def robust_accuracy_applies(run: Run, attack: str) -> bool:
@@ -110,6 +123,10 @@ def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     header = ["method", "model", "data", "seeds", "epoch", "accuracy"]
     for attack in attacks:
         header += [f"{attack} ASR"] + ([f"{attack} robust accuracy"] if attack in shown else [])
+    unions = [run.published["union"] for group in groups for run in group if "union" in run.published]
+    # Unions of other attacks are other quantities, so each has a column of its own.
+    labels = list(dict.fromkeys(map(union_label, unions)))
+    header += [f"{label}: robust accuracy" for label in labels]
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
         run = group[0]
@@ -119,6 +136,7 @@ def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
             row.append(_attack_over_seeds(group, attack, "asr"))
             if attack in shown:
                 row.append(_attack_over_seeds(group, attack, "robust_accuracy"))
+        row += [_union_over_seeds(group, label) for label in labels]
         rows.append(row)
     return markdown_table(header, rows)
 
@@ -159,6 +177,16 @@ def _attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
     if key == "robust_accuracy" and not all(robust_accuracy_applies(run, attack) for run in group):
         return _NOTHING
     return _over_seeds(group, value, interval)
+
+
+def _union_over_seeds(group: Sequence[Run], label: str) -> str:
+    def union(run: Run) -> dict[str, Any]:
+        found = run.published.get("union")
+        return found if found and union_label(found) == label else {}
+
+    return _over_seeds(
+        group, lambda run: float(union(run).get("robust_accuracy", math.nan)), lambda run: union_interval(union(run))
+    )
 
 
 def _over_seeds(

@@ -34,7 +34,7 @@ def test_defaults_are_the_designs():
         None,
     )
     assert (args.min_similarity, args.antonym_success, args.negation_count) == (0.840845057, "raises", "aligned")
-    assert (args.skip_labels, args.attack_token_budget) == (None, 4096)
+    assert (args.skip_labels, args.attack_token_budget) == (None, None)
 
 
 def test_flags_reach_the_attacks():
@@ -50,6 +50,12 @@ def test_flags_reach_the_attacks():
     assert built["antonym"].skip_labels == {1} and built["synonym"].skip_labels == frozenset()
     assert built["antonym"].goal.success == "remains"
     assert built["synonym"].describe()["candidates"]["lexicon"]["fingerprint"] == SYNONYMS.fingerprint()
+
+
+def test_files_of_texts_are_no_recipes():
+    args = parse("--attacks", "file:data/sst2.jsonl.gz", "synonym")
+    assert args.attacks == ["file:data/sst2.jsonl.gz", "synonym"] and args.recipes == ["synonym"]
+    assert list(build_attacks(args, SYNONYMS, None, ["0", "1"], ["sentence"])) == ["synonym"]
 
 
 def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
@@ -78,7 +84,7 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--attacks", "textfooler"], "must be among synonym, antonym, negation, got textfooler"),
+        (["--attacks", "textfooler"], "must be among synonym, antonym, negation, got textfooler; .* file:PATH"),
         (["--attacks", "synonym", "synonym"], "names an attack twice"),
         (
             ["--attack_backend", "textattack", "--sentence_encoder", "x"],

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+import torch
 from attack_parts import all_close, attack, examples, victim
 
-from hf_robust.attacks import Example, attack_dataset, attack_key, journal, journal_seconds
-from hf_robust.attacks.journal import Journal
+from hf_robust.attacks import Example, attack_dataset, attack_key, balanced_shares, journal, journal_seconds
+from hf_robust.attacks.journal import Journal, prediction_of, share_path
 from hf_robust.metrics import read_records
 
 
@@ -112,5 +113,58 @@ def test_the_key_follows_all_that_decides_a_result():
         attack_key(attack("synonym"), "weights", [Example(1, ("good",), 0)], 128),
         attack_key(attack("synonym"), "weights", [Example(0, ("good",), 1)], 128),
         attack_key(attack("synonym"), "weights", rows, None),
+        attack_key(attack("synonym"), "weights", rows, 128, "autocast bfloat16, inference model"),
     ]
-    assert len({base, *others}) == 9
+    assert len({base, *others}) == 10
+
+
+def test_precision_and_inference_are_part_of_how_a_victim_predicts():
+    class Method:
+        def inference(self, model, batch):
+            return model(**batch)
+
+    def smoothed(model, batch):
+        return model(**batch)
+
+    plain = prediction_of(victim())
+    assert plain == "autocast none, inference model"
+    half = prediction_of(victim(autocast=lambda: torch.autocast("cpu", torch.bfloat16)))
+    assert half == "autocast bfloat16, inference model"
+    off = prediction_of(victim(autocast=lambda: torch.autocast("cpu", torch.bfloat16, enabled=False)))
+    assert off == plain
+    named = [prediction_of(victim(inference=one)) for one in (Method().inference, smoothed)]
+    assert named[0].endswith("Method.inference") and named[1].endswith("smoothed") and named[0] != named[1]
+
+
+def test_any_number_of_ranks_reads_what_others_measured(tmp_path):
+    target = victim()
+    rows = examples(target, 20)
+    expected = attack_dataset(attack("synonym"), target, rows, progress=False)
+    for rank, share in enumerate(balanced_shares(rows[:15], 3)):
+        run(target, share, share_path(tmp_path, "key", rank, 3))
+    (tmp_path / "other-0-of-3.jsonl").write_text("not JSON\nat all\n")
+    target.queries, found = 0, []
+    for rank, share in enumerate(balanced_shares(rows, 2)):
+        found += run(target, share, share_path(tmp_path, "key", rank, 2))
+    assert all_close(sorted(found, key=lambda record: record.idx), expected)
+    assert target.queries == sum(record.queries for record in expected[15:])
+    written = [read_records(share_path(tmp_path, "key", rank, 2)) for rank in range(2)]
+    assert {record.idx for records in written for record in records} == {row.idx for row in rows[15:]}
+    # One process reads the same files too.
+    target.queries = 0
+    assert all_close(run(target, rows, share_path(tmp_path, "key", 0, 1)), expected) and target.queries == 0
+
+
+def test_ranks_that_worked_side_by_side_count_once(tmp_path):
+    for rank, seconds in enumerate((3.0, 5.0)):
+        share_path(tmp_path, "key", rank, 2).write_text(json.dumps({"seconds": seconds}) + "\n")
+    share_path(tmp_path, "key", 0, 1).write_text('{"seconds": 2.0}\n{"seconds": 0.5}\n')
+    for path in (share_path(tmp_path, "key", 1, 2), share_path(tmp_path, "key", 0, 4)):
+        assert journal_seconds(path) == 7.5
+    assert journal_seconds(tmp_path / "key.jsonl") == 0
+
+
+def test_another_ranks_torn_line_is_no_warning(tmp_path, caplog):
+    share_path(tmp_path, "key", 1, 2).write_text('{"seconds": 1.0}\n{"idx": 3, "la')
+    assert journal_seconds(share_path(tmp_path, "key", 0, 2)) == 1.0
+    assert caplog.text == ""

@@ -3,9 +3,9 @@
 import pytest
 from attack_parts import attack
 
-from hf_robust.attacks.negation_rules import CONTRACTIONS, Negations, add_not, remove_not
 from hf_robust.attacks.candidates import Luck
 from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.negation_rules import CONTRACTIONS, Negations, add_not, remove_not
 from hf_robust.attacks.plans import make_plan
 from hf_robust.words import Text
 

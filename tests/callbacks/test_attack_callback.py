@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,14 +16,21 @@ import numpy as np
 import pytest
 import torch
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
-from transformers import DataCollatorWithPadding, EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    EarlyStoppingCallback,
+    Trainer,
+    TrainingArguments,
+)
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import ATTACKS, Example, Resources
-from hf_robust.callbacks import AttackCallback
+from hf_robust.attacks.static import labelled_file
+from hf_robust.callbacks import AttackCallback, RunCardCallback
 from hf_robust.callbacks.attack import accuracy_of
-from hf_robust.metrics import AttackRecord, read_records
-from hf_robust.reports import read_history
+from hf_robust.metrics import AttackRecord, read_records, wilson_interval
+from hf_robust.reports import load_run, read_history
 
 HERE = Path(__file__).parent
 ROWS = 12
@@ -95,6 +104,134 @@ def test_results_hold_every_example_and_give_the_rates(tmp_path: Path) -> None:
             if tried:
                 assert rates["asr"] == pytest.approx(statuses["succeeded"] / tried)
             assert rates["robust_accuracy"] == pytest.approx(statuses["failed"] / ROWS)
+
+
+def test_the_worst_case_over_attacks_is_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipes = attacks("synonym", "antonym")
+    swapped = ATTACKS["synonym"](Resources(synonyms=table(ANTONYMS, "synonym")))
+    recipes["swapped"] = dataclasses.replace(swapped, name="swapped", max_changed=1)
+    trainer = attacked(tmp_path, callback={"attacks": recipes})
+    trainer.train()
+    (_, last), entries = read_history(tmp_path), evaluations(trainer)
+    folder = tmp_path / "attack_results" / "epoch-2"
+    found = [read_records(folder / f"{name}.jsonl") for name in ("synonym", "swapped")]
+    robust = sum(a.status == b.status == "failed" for a, b in zip(*found, strict=True))
+    assert 0 < robust < min(sum(record.status == "failed" for record in one) for one in found)
+    low, high = wilson_interval(robust, ROWS)
+    rates = {"robust_accuracy": robust / ROWS, "robust_accuracy_low": low, "robust_accuracy_high": high}
+    assert last["union"].pop("attacks") == ["synonym", "swapped"]
+    assert last["union"] == pytest.approx({"num_examples": ROWS, **rates})
+    for key in (*rates, "num_examples"):
+        assert entries[1][f"eval_union_{key}"] == pytest.approx(last["union"][key])
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch 2/"))
+    assert line.endswith(f"worst of synonym, swapped: under attack {100 * robust / ROWS:.1f}")
+
+
+def test_one_attack_of_the_kind_has_no_union(tmp_path: Path) -> None:
+    trainer = attacked(tmp_path)
+    assert not any("union" in key for key in trainer.evaluate())
+    assert "union" not in read_history(tmp_path)[0]
+
+
+def test_nothing_attacked_cannot_choose_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = attacked(
+        tmp_path,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        metric_for_best_model="synonym_asr",
+        greater_is_better=False,
+        learning_rate=0.0,
+    )
+    predicted = trainer.predict(review_data(ROWS, seed=5)).predictions.argmax(-1)
+    wrong = [example._replace(label=1 - int(label)) for example, label in zip(examples(), predicted, strict=True)]
+    trainer.attacker.examples = wrong
+    trainer.train()
+    assert [math.isnan(entry["eval_synonym_asr"]) for entry in evaluations(trainer)] == [True, True]
+    assert trainer.state.best_global_step in (None, 0)
+    said = [record.message for record in caplog.records if "is not a number" in record.message]
+    assert len(said) == 1 and said[0].startswith("eval_synonym_asr is not a number, since no example was attacked")
+
+
+@pytest.mark.parametrize("strategy", ["end", "epoch"])
+def test_the_weights_that_are_kept_are_measured(tmp_path: Path, strategy: str) -> None:
+    """With strategy end, training measures the last weights; where the best are kept, those are measured after it."""
+    trainer = attacked(
+        tmp_path,
+        callback={"strategy": strategy},
+        num_train_epochs=3,
+        learning_rate=0.3,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_chosen",
+        callbacks=[RunCardCallback({}, {}, {}, "normal")],
+    )
+    evaluation_loop, scores = trainer.evaluation_loop, iter([0.1, 0.9, 0.5, 0.5, 0.5])
+
+    def scored(*args: Any, **kwargs: Any) -> Any:
+        output = evaluation_loop(*args, **kwargs)
+        output.metrics["eval_chosen"] = next(scores)
+        return output
+
+    vars(trainer)["evaluation_loop"] = scored
+    trainer.train()
+    trainer.save_state()
+    assert trainer.state.best_global_step == 4
+    metrics = trainer.evaluate()
+    history = read_history(tmp_path)
+    assert [line["step"] for line in history] == ([4, 6] if strategy == "end" else [2, 4, 6])
+    run = load_run(tmp_path)
+    assert run.measured_exactly and run.published["epoch"] == 2.0
+    assert run.published["attacks"]["synonym"]["asr"] == pytest.approx(metrics["eval_synonym_asr"], nan_ok=True)
+    best = attacked(
+        tmp_path / "best", model=AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoint-4")
+    )
+    best.evaluate()
+    files = [tmp_path / "attack_results" / "epoch-2", tmp_path / "best" / "attack_results" / "epoch-0"]
+    assert_same_results(*(read_records(folder / "synonym.jsonl") for folder in files))
+    trainer.evaluate()
+    assert read_history(tmp_path) == history
+
+
+def test_the_trainers_card_bears_epochs_without_an_attack(tmp_path: Path) -> None:
+    """Its table of epochs takes its columns from the first line, and fails at a later one that has more."""
+    trainer = attacked(tmp_path, callback={"strategy": "end"}, eval_strategy="epoch")
+    trainer.train()
+    logged = [dict(entry) for entry in trainer.state.log_history]
+    trainer.create_model_card()
+    assert trainer.state.log_history == logged
+    card = (tmp_path / "README.md").read_text()
+    header, _, first, second = next(block for block in card.split("\n\n") if "| Synonym Asr |" in block).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (header, first, second)]
+    place = cells[0].index("Synonym Asr")
+    assert cells[1][place] == "–"
+    assert float(cells[2][place]) == pytest.approx(evaluations(trainer)[-1]["eval_synonym_asr"], abs=1e-4)
+
+
+def test_bf16_does_not_reuse_float32(tmp_path: Path) -> None:
+    attacked(tmp_path).evaluate()
+    half = attacked(tmp_path, bf16=True)
+    counter = count_forwards(half.model)
+    half.evaluate()
+    assert counter["forward"] > 2
+    again = count_forwards(half.model)
+    half.evaluate()
+    assert again["forward"] == 2
+
+
+def test_a_file_of_texts_is_attacked_in_every_epoch(tmp_path: Path) -> None:
+    rows = [Example(index, ("a film was good.",), index % 2) for index in range(5)]
+    recipes = {"file_texts": labelled_file("file_texts", "texts.jsonl", rows), **attacks("synonym")}
+    trainer = attacked(tmp_path, callback={"attacks": recipes})
+    trainer.train()
+    for line in read_history(tmp_path):
+        assert line["attacks"]["file_texts"]["num_examples"] == line["attacks"]["file_texts"]["num_attacked"] == 5
+        assert line["attacks"]["file_texts"]["robust_accuracy"] in (0.4, 0.6)  # one text under both labels
+        assert line["attacks"]["synonym"]["num_examples"] == ROWS and "union" not in line
+    alone = attacked(tmp_path / "alone", callback={"attacks": {"file_texts": recipes["file_texts"]}, "examples": []})
+    assert "eval_file_texts_robust_accuracy" in alone.evaluate()
 
 
 def test_numbers_reach_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_robust.hub import add_robustness, citation
-from hf_robust.reports import write_history_line
+from hf_robust.reports import read_history, write_history_line
 
 LEXICON = {"name": "table", "relation": "synonym", "fingerprint": "aa", "size": 7, "keeps_part_of_speech": True}
 SYNONYM = {
@@ -80,6 +80,30 @@ def test_one_result_for_each_attack(tmp_path: Path) -> None:
     splits = [one["dataset"]["split"] for one in read(tmp_path)[0]["model-index"][0]["results"]]
     assert splits == ["validation", "validation (synonym attack)", "validation (antonym attack)"]
     assert [result.metric_type for result in ModelCard.load(tmp_path / "README.md").data.eval_results]
+
+
+def test_the_worst_case_is_a_result_of_its_own(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    line = read_history(folder)[-1]
+    union = {"attacks": ["synonym", "pwws"], "num_examples": 60, "robust_accuracy": 0.1}
+    write_history_line(folder, {**line, "union": union})
+    add_robustness(folder)
+    assert results(folder)["reviews (worst of synonym, pwws)"] == {"robust_accuracy": 0.1}
+    assert "| worst of synonym, pwws | – | 10.0 [4.7, 20.1] | 60 |" in read(folder)[1]
+    add_robustness(folder)
+    assert len(results(folder)) == 4
+
+
+def test_attacks_with_given_texts_are_described_as_such(tmp_path: Path) -> None:
+    given = {"source": "sst2.jsonl.gz", "rows": 1480, "fingerprint": "ab"}
+    described = {
+        "synonym": {**SYNONYM, "candidates": {"name": "file", **given}},
+        "antonym": {**ANTONYM, "candidates": {"name": "replay", **given}},
+    }
+    add_robustness(make_folder(tmp_path, attacks=described))
+    text = read(tmp_path)[1]
+    assert "The synonym attack: 1,480 labelled adversarial texts of `sst2.jsonl.gz` as they are" in text
+    assert "The antonym attack: 1,480 texts that fooled another model, of `sst2.jsonl.gz`" in text
 
 
 def test_results_of_the_trainers_card_stay_and_name_the_data(tmp_path: Path) -> None:

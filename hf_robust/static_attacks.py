@@ -1,0 +1,129 @@
+"""From ``--attacks file:PATH`` and ``--replay FILE`` to attacks, with the columns and labels of the task."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_robust.attacks import Attack, choose_examples
+from hf_robust.attacks.static import FILE, labelled_file, read_replay, static_name, transferred
+from hf_robust.data.files import EXTENSIONS, extension_of, read_rows
+from hf_robust.data.labels import GENERIC
+from hf_robust.data.load import Corpus, read_numbers
+from hf_robust.data.splits import Splits
+from hf_robust.metrics import AttackRecord
+from hf_robust.reports import portable_path, read_json
+
+logger = logging.getLogger(__name__)
+
+LABEL_NAMES = "label_names"
+"""Where `hf-robust attack` notes what the label ids of its records mean."""
+_RUN_FILES = ("attack_summary.json", "config.json")
+
+
+def file_attacks(specs: Sequence[str], splits: Splits) -> dict[str, Attack]:
+    """An attack for each ``file:PATH`` among ``specs``, by its metric name; other names are passed over.
+
+    A file's columns are those of the data: the same text columns and label column, labels by name or id; rows with
+    label -1 are left out with a warning. All rows are used, whatever ``--attack_num_examples`` says.
+
+    Raises:
+        ValueError: a file is missing, empty, torn, or of other columns or labels than the data.
+    """
+    attacks: dict[str, Attack] = {}
+    for spec in specs:
+        if spec.startswith(FILE):
+            path = Path(spec.removeprefix(FILE))
+            name = static_name("file", path, attacks)
+            attacks[name] = _file_attack(name, path, splits)
+    return attacks
+
+
+def _file_attack(name: str, path: Path, splits: Splits) -> Attack:
+    try:
+        rows = read_rows(path)
+    except ValueError as error:
+        raise ValueError(f"--attacks {FILE}{path}: {error}") from error
+    label = splits.corpus.label_column
+    if not rows:
+        raise ValueError(f"--attacks {FILE}{path} holds no row; give a file of labelled adversarial texts.")
+    missing = [column for column in (*splits.text_columns, label) if column not in rows[0]]
+    if missing:
+        raise ValueError(
+            f"--attacks {FILE}{path} has no column {', '.join(missing)}, only {', '.join(rows[0])}; it needs those of "
+            f"the data: text in {', '.join(splits.text_columns)}, labels in {label}."
+        )
+    if extension_of(path) in EXTENSIONS[:2]:
+        rows = read_numbers({name: rows}, label)[name]
+    corpus = Corpus(path.name, {"file": rows}, {"file": path.name}, label_column=label)
+    args = dataclasses.replace(splits.args, text_column_names=",".join(splits.text_columns))
+    dataset = Splits(corpus, splits.labels, splits.tokenizer, args).labelled("file")
+    return labelled_file(name, portable_path(str(path)), choose_examples(dataset, 0, 0))
+
+
+def replay_attacks(
+    paths: Sequence[str | Path], label_names: Sequence[str], columns: int | None, taken: Collection[str] = ()
+) -> dict[str, Attack]:
+    """An attack for each results file of another run, by its metric name.
+
+    Args:
+        paths: ``attack_results/<attack>.jsonl`` files.
+        label_names: this model's labels, by id; the other run's ids are translated where its folder names them.
+        columns: how many text columns the data has; None where there is no data to compare with.
+        taken: names that are in use.
+
+    Raises:
+        ValueError: a file has nothing to replay, or its labels or columns are not this task's.
+    """
+    attacks: dict[str, Attack] = {}
+    for path in paths:
+        records = _relabelled(read_replay(path), Path(path), label_names)
+        if columns is not None and len(records[0].original) != columns:
+            raise ValueError(
+                f"--replay {path} has texts of {len(records[0].original)} columns and the data has {columns}; replay "
+                "an attack on the same task."
+            )
+        name = static_name("replay", path, [*taken, *attacks])
+        attacks[name] = transferred(name, portable_path(str(path)), records)
+    return attacks
+
+
+def _relabelled(records: list[AttackRecord], path: Path, names: Sequence[str]) -> list[AttackRecord]:
+    """The records with this model's label ids: two checkpoints of one task may number its labels differently."""
+    theirs = _label_names(path)
+    if theirs is None or _generic(theirs) or _generic(names):
+        logger.warning("%s does not say what its label ids mean; they are taken for this model's.", path)
+        theirs = list(names)
+    if sorted(map(str.casefold, theirs)) != sorted(map(str.casefold, names)):
+        raise ValueError(
+            f"--replay {path} is of a model with the labels {', '.join(theirs)}, and this one has {', '.join(names)}; "
+            "replay an attack on the same task."
+        )
+    unknown = sorted({record.label for record in records if not 0 <= record.label < len(theirs)})
+    if unknown:
+        raise ValueError(
+            f"--replay {path} has the labels {', '.join(map(str, unknown))}, which are no ids of the {len(names)} "
+            f"labels {', '.join(names)}; replay an attack on the same task."
+        )
+    folded = [name.casefold() for name in names]
+    return [dataclasses.replace(record, label=folded.index(theirs[record.label].casefold())) for record in records]
+
+
+def _generic(names: Sequence[str]) -> bool:
+    return all(GENERIC.fullmatch(name) for name in names)
+
+
+def _label_names(path: Path) -> list[str] | None:
+    """The other run's labels by id, from its summary or its model beside or above the results; None where neither."""
+    for folder in list(path.resolve().parents)[:3]:
+        for file in _RUN_FILES:
+            stated: dict[str, Any] = read_json(folder / file)
+            if stated.get(LABEL_NAMES):
+                return [str(name) for name in stated[LABEL_NAMES]]
+            if stated.get("id2label"):
+                named = {int(index): str(name) for index, name in stated["id2label"].items()}
+                return [named[index] for index in sorted(named)]
+    return None
