@@ -44,6 +44,19 @@ TAGS = {
     "and": "CC",
     "very": "RB",
 }
+THESAURUS = {
+    "good": ["good", "fine", "upper_class", "great", "fine", "GOOD"],
+    "bad": ["bad", "awful", "poor", "Bad"],
+    "film": ["movie", "picture", "moving_picture", "film"],
+    "plot": ["story", "secret plan", "ending"],
+    "warm": ["tender"],
+    "cold": ["chilly", "cold"],
+    "was": ["is", "be"],
+    "very": ["really", "rattling"],
+}
+COMMON = frozenset({"the", "and", "with", "a", "not"})
+NAIVE = ("synonym", "antonym", "negation")
+"""The attacks that ``Naive`` writes out; those of ``textattack_oracle.RECIPES`` have an oracle of their own."""
 LEMMAS = {"was": "be", "is": "be", "went": "go"}
 WORDS = ["good", "bad", "film", "plot", "warm", "cold", "music", "was", "and", "very", "with", "the", "actor", "not"]
 
@@ -59,6 +72,22 @@ class TableTagger:
         return [TAGS.get(word.lower(), "NN") for word in words]
 
 
+class FakeThesaurus:
+    """What pwws asks of WordNet, from a table."""
+
+    calls = 0
+
+    def lemmas(self, word):
+        self.calls += 1
+        return THESAURUS.get(word.lower(), [])
+
+    def describe(self):
+        return {"name": "fake", "size": len(THESAURUS)}
+
+    def fingerprint(self):
+        return "fake"
+
+
 def lemma(word: str) -> str:
     return LEMMAS.get(word, word)
 
@@ -67,6 +96,7 @@ def resources(**changes: Any) -> Resources:
     synonyms, antonyms = table(SYNONYMS, "synonym"), table(ANTONYMS, "antonym")
     synonyms.keeps_part_of_speech = antonyms.keeps_part_of_speech = False
     parts = {"synonyms": synonyms, "antonyms": antonyms, "tagger": TableTagger(), "lemmatizer": lemma}
+    parts |= {"thesaurus": FakeThesaurus(), "stop_words": COMMON}
     return Resources(**{**parts, **changes})
 
 
