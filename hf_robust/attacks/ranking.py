@@ -6,7 +6,7 @@ sets of words are iterated, then by numpy's default sort of the same precision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ def _descending(positions: Sequence[int], importance: Floats) -> list[int]:
 def by_deletion(trial: Trial) -> Steps[list[int]]:
     """Most important first: the goal's score after deleting the word (one query each)."""
     positions = trial.positions
-    scored = yield from trial.ask([trial.text.delete(index) for index in positions])
+    scored = yield from trial.ask(trial.text.delete(index) for index in positions)
     # A query budget may have cut the list short; the search then ends anyway.
     return _descending(positions, scored.scores)
 
@@ -83,8 +83,8 @@ def in_reading_order(trial: Trial) -> Steps[list[int]]:
     yield
 
 
-def _unknown(trial: Trial, positions: Sequence[int]) -> list[Text]:
-    return [trial.text.replace({index: "[UNK]"}) for index in positions]
+def _unknown(trial: Trial, positions: Sequence[int]) -> Iterator[Text]:
+    return (trial.text.replace({index: "[UNK]"}) for index in positions)
 
 
 def _softmax(values: Floats) -> Floats:

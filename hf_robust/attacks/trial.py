@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -105,15 +105,13 @@ class Trial:
         self.before = self.standing = scored.row(0)
         self.score = self.attack.goal.start(self.standing.score)
 
-    def ask(self, texts: Sequence[Text]) -> Steps[Scored]:
-        """Score texts, as many as the budget allows, and count them.
+    def ask(self, wanted: Iterable[Text]) -> Steps[Scored]:
+        """Score texts, as many as the budget allows, and count them; those beyond it are not even made.
 
         A text asked before is answered from memory, and texts of equal tokens score equally: the same tokens in
         another batch differ by noise, which must not pass for a rise.
         """
-        budget = self.attack.query_budget
-        if budget is not None and self.queries + len(texts) > budget:
-            texts, self.truncated = texts[: budget - self.queries], True
+        texts = list(self._affordable(wanted))
         self.queries += len(texts)
         new = [columns for columns in dict.fromkeys(text.columns for text in texts) if columns not in self._seen]
         if new:
@@ -128,6 +126,14 @@ class Trial:
         scores = goal.scores(probabilities, label, texts, self.text)
         reached = goal.reached(probabilities, label, texts)
         return Scored(probabilities, scores, reached, [sequence for _, sequence in found])
+
+    def _affordable(self, texts: Iterable[Text]) -> Iterator[Text]:
+        budget = self.attack.query_budget
+        for count, text in enumerate(texts, self.queries + 1):
+            if budget is not None and count > budget:
+                self.truncated = True
+                return
+            yield text
 
     def neighbours(self, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:
         """The admissible drafts one swap away from ``draft``, at ``indices`` or anywhere, sorted by their text.
