@@ -1,6 +1,7 @@
 """The engine gives what one text at a time gives, whatever the batches, and leaves no trace."""
 
 import dataclasses
+import itertools
 import random
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from attack_parts import (
     ANTONYMS,
+    COMMON,
     SYNONYMS,
     WORDS,
     NAIVE,
@@ -171,7 +173,7 @@ def test_a_second_epoch_asks_neither_lexicon_nor_tagger(name):
 THREE = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(THREE, min_size=8, max_size=8, unique=True))
 def test_three_words_against_every_text_there_is(target, found):
     labels = target.probabilities([(one,) for one in found]).argmax(-1)
@@ -181,6 +183,9 @@ def test_three_words_against_every_text_there_is(target, found):
         ("antonym", {}),
         ("antonym", {"antonym_success": "remains"}),
         ("negation", {}),
+        ("textfooler", {}),
+        ("pwws", {}),
+        ("a2t", {}),
     ]:
         which = dataclasses.replace(attack(name, **changes), needs_candidates=False)
         for record, row in zip(measure(which, target, rows), rows, strict=True):
@@ -188,15 +193,36 @@ def test_three_words_against_every_text_there_is(target, found):
             after = [probabilities_of(target, columns) for columns in reachable]
             stays = [p.argmax() == row.label for p in after]
             assert record.status == "failed" or tuple(record.perturbed) in reachable
-            if name == "synonym":
-                # Greedy search may miss a text, but never claims one that is not there.
+            if not which.goal.keeps_prediction:
+                # Greedy search may miss a text, but never claims one that is not there; with one word it misses none.
                 assert record.status == "failed" or not all(stays)
                 assert (record.perturbed_prediction != row.label) == (record.status == "succeeded")
+                if len(make_plan(which, row.texts).swaps) == 1:
+                    assert (record.status == "succeeded") != all(stays)
                 continue
             raises = [p[row.label] > record.original_score + 1e-6 for p in after]
             wins = stays if which.goal.success == "remains" else np.logical_and(stays, raises)
             assert (record.status == "succeeded") == any(wins)
             assert record.remains == any(stays)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(THREE, min_size=8, max_size=8, unique=True))
+def test_three_words_against_every_deletion(target, found):
+    labels = target.probabilities([(one,) for one in found]).argmax(-1)
+    rows = [Example(i, (one,), int(label)) for i, (one, label) in enumerate(zip(found, labels, strict=True))]
+    for record, row in zip(measure(attack("input_reduction"), target, rows), rows, strict=True):
+        words = Text(row.texts).tokens
+        closed = {index for index, word in enumerate(words) if word in COMMON}
+        reachable = {}
+        for kept in itertools.chain.from_iterable(itertools.combinations(range(len(words)), n) for n in range(1, 4)):
+            if closed <= set(kept):
+                text = " ".join(words[index] for index in kept)
+                reachable[text] = probabilities_of(target, (text,)).argmax() == row.label
+        assert reachable[record.perturbed[0].strip()] and record.status == "succeeded"
+        assert len(record.perturbed[0].split()) >= min(len(text.split()) for text, stays in reachable.items() if stays)
+        single = [len(text.split()) for text, stays in reachable.items() if stays]
+        assert len(words) - 1 not in single or len(record.perturbed[0].split()) < len(words)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
