@@ -15,6 +15,7 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.checklist import checklist
 from hf_robust.attacks.deepwordbug import deepwordbug
 from hf_robust.attacks.examples import balanced_shares, choose_examples
 from hf_robust.attacks.input_reduction import input_reduction
@@ -44,6 +45,7 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "textbugger": textbugger,
     "a2t": a2t,
     "input_reduction": input_reduction,
+    "checklist": checklist,
 }
 
 _NEED_TORCH = {"SentenceEncoder": "encoder", "load_encoder": "encoder", "Victim": "victim", "weights_hash": "weights"}

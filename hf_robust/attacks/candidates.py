@@ -50,6 +50,14 @@ class Candidates(ABC):
         return [(index, new) for index in open_words for new in self.substitutes(draft.text, index, luck)]
         yield  # makes this a generator, as every source's is
 
+    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+        """Drafts that change several of the open words at once, never planned; most sources make none.
+
+        ``Constraint.admits`` is not asked about them.
+        """
+        return []
+        yield  # makes this a generator, as every source's is
+
     @abstractmethod
     def describe(self) -> dict[str, Any]: ...
 
@@ -99,6 +107,13 @@ class AnyOf(Candidates):
         for source in self.sources:
             found += yield from source.propose(draft, indices, luck)
         return list(dict.fromkeys(found))
+
+    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+        indices, found = list(open_words), {}
+        for source in self.sources:
+            for made in (yield from source.rewrites(draft, indices, luck)):
+                found.setdefault(made.text.columns, made)
+        return list(found.values())
 
     def describe(self) -> dict[str, Any]:
         return {"name": "any_of", "sources": [source.describe() for source in self.sources]}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_robust.attacks.similarity import Encoder
-from hf_robust.lexicons import Lexicon, Thesaurus, load_lexicon
+from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, load_lexicon
 from hf_robust.words import Lemmatizer, Tagger, nltk_stop_words, nltk_tagger
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Resources:
 
     ``encoder`` None leaves the sentence similarity out, ``tagger`` None the part of speech. ``stop_words`` are NLTK's,
     for the recipes that use those. ``lemmatizer`` None takes WordNet's when the negation attack first needs it.
+    ``names`` and ``locations`` None leave these out of the checklist attack.
     """
 
     synonyms: Lexicon | None = None
@@ -32,6 +33,8 @@ class Resources:
     thesaurus: Thesaurus | None = None
     stop_words: frozenset[str] | None = None
     lemmatizer: Lemmatizer | None = None
+    names: NameLists | None = None
+    locations: NameLists | None = None
     skip_labels: frozenset[int] = frozenset()
     frozen_columns: frozenset[int] = frozenset()
     query_budget: int | None = None

@@ -136,12 +136,14 @@ class Trial:
             yield text
 
     def neighbours(self, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:
-        """The admissible drafts one swap away from ``draft``, at ``indices`` or anywhere, sorted by their text.
+        """The admissible drafts one step away from ``draft``, at ``indices`` or anywhere, sorted by their text.
 
         The order decides ties between scores, so it must not depend on that of the substitutes.
         """
-        proposed = yield from self._proposed(draft, self.attack.open_words(draft, indices))
+        open_words = self.attack.open_words(draft, indices)
+        proposed = yield from self._proposed(draft, open_words)
         drafts = [draft.swap(index, new) for index, new in proposed]
+        drafts += yield from self.attack.candidates.rewrites(draft, open_words, self.luck)
         drafts = [one for one in drafts if one.text.columns != draft.text.columns]
         drafts = yield from self.kept(draft, drafts)
         if not self.attack.candidates.planned:

@@ -4,6 +4,7 @@ from hf_robust.lexicons.base import Lexicon, Relation, TableLexicon, Thesaurus
 from hf_robust.lexicons.build import build_counts, build_perturbation_sets, build_table
 from hf_robust.lexicons.builtin import opposite_groups, synonym_groups
 from hf_robust.lexicons.load import LEXICONS, load_lexicon
+from hf_robust.lexicons.name_lists import NameLists
 from hf_robust.lexicons.neighbours import read_table, write_table
 from hf_robust.lexicons.perturbation_sets import PerturbationSets, count_words, perturbation_sets
 from hf_robust.lexicons.vector_files import read_vectors
@@ -13,6 +14,7 @@ from hf_robust.lexicons.wordnet import WordNetLexicon
 __all__ = [
     "LEXICONS",
     "Lexicon",
+    "NameLists",
     "PerturbationSets",
     "Relation",
     "TableLexicon",

@@ -13,6 +13,7 @@ from tiny import build_model, build_tokenizer, table
 
 from hf_robust.attacks import ATTACKS, Attack, Example, Resources, Victim
 from hf_robust.attacks.plans import make_plan
+from hf_robust.lexicons import NameLists
 from hf_robust.words import Text
 
 SYNONYMS = {
@@ -54,6 +55,8 @@ THESAURUS = {
     "was": ["is", "be"],
     "very": ["really", "rattling"],
 }
+NAMES = {"first": ["Ann", "Bo", "Film"], "last": ["Smith", "Good Story"]}
+PLACES = {"country": ["France", "Plot"], "city": ["New York", "Paris", "Music"]}
 COMMON = frozenset({"the", "and", "with", "a", "not"})
 NAIVE = ("synonym", "antonym", "negation")
 """The attacks that ``Naive`` writes out; those of ``textattack_oracle.RECIPES`` have an oracle of their own."""
@@ -97,6 +100,7 @@ def resources(**changes: Any) -> Resources:
     synonyms.keeps_part_of_speech = antonyms.keeps_part_of_speech = False
     parts = {"synonyms": synonyms, "antonyms": antonyms, "tagger": TableTagger(), "lemmatizer": lemma}
     parts |= {"thesaurus": FakeThesaurus(), "stop_words": COMMON}
+    parts |= {"names": NameLists(NAMES), "locations": NameLists(PLACES)}
     return Resources(**{**parts, **changes})
 
 

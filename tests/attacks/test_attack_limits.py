@@ -130,7 +130,7 @@ class Slow:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_tokenizer_without_fast_alignment(name):
     target = Victim(build_model(), Slow())
-    columns = ("good bad film was warm and cold", "the plot")
+    columns = ("good bad film was warm and I'm 12 Paris", "the plot")
     rows = [Example(0, columns, int(target.probabilities([columns]).argmax()))]
     ranking = getattr(attack(name).ranking, "__name__", None)
     if ranking == "by_gradient":
@@ -138,7 +138,7 @@ def test_a_tokenizer_without_fast_alignment(name):
             measure(attack(name), target, rows)
         return
     (record,) = measure(attack(name), target, rows)
-    assert record.queries > 1 and record.stop in ("success", "exhausted")
+    assert record.queries > 1 and record.stop in ("success", "exhausted"), name
 
 
 def test_ten_thousand_words_without_a_budget(target):

@@ -82,7 +82,9 @@ class State(NamedTuple):
         made = len(words_of(new))
         moved = {old + (made - 1) * (old > index) for old in self.modified if old != index}
         moved |= set(range(index, index + made))
-        return State(put(self.text, index, new), frozenset(moved), (*self.steps, (index, words_of(self.text)[index], new)))
+        return State(
+            put(self.text, index, new), frozenset(moved), (*self.steps, (index, words_of(self.text)[index], new))
+        )
 
 
 class Oracle:
@@ -253,7 +255,9 @@ class Oracle:
         if stop == "exhausted":
             self.neighbours(self.clean, set(range(len(words_of(self.clean.text)))))
             stop = "budget" if self.truncated else "exhausted" if self.any else "no_candidates"
-        return self.result("succeeded" if stop == "success" or self.name == "input_reduction" else "failed", stop, state)
+        return self.result(
+            "succeeded" if stop == "success" or self.name == "input_reduction" else "failed", stop, state
+        )
 
     def result(self, status: str, stop: str, state: State) -> dict[str, Any]:
         steps = state.steps if any(len(words_of(new)) != 1 for _, _, new in state.steps) else sorted(state.steps)

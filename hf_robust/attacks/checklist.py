@@ -1,0 +1,173 @@
+"""The checklist attack: contractions, numbers, names and places, none of which should change a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hf_robust.attacks.attack import Attack
+from hf_robust.attacks.candidates import AnyOf, Candidates, Luck
+from hf_robust.attacks.constraints import Constraint, NoRepeat, OpenColumns
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.requests import Steps
+from hf_robust.attacks.resources import Resources
+from hf_robust.attacks.search import Beam
+from hf_robust.lexicons import NameLists
+from hf_robust.words import Text, split_words
+
+
+def _forms(words: str, ending: str, meaning: str) -> dict[str, str]:
+    return {word + ending: f"{word} {meaning}" for word in words.split()}
+
+
+CONTRACTIONS: dict[str, str] = {
+    **_forms("are could did does do had has have is might must need ought should was were would", "n't", "not"),
+    **_forms("he how I i it she they we who you", "'ll", "will"),
+    **_forms("he I i it she that there they we you", "'d", "would"),
+    **_forms("how where", "'d", "did"),
+    **_forms("he how it she that there what when where who why", "'s", "is"),
+    **_forms("could I i might must should they we where who would you", "'ve", "have"),
+    **_forms("they we what you", "'re", "are"),
+    **_forms("I i", "'m", "am"),
+    **{"ain't": "isn't", "can't": "cannot", "can't've": "cannot have", "shan't": "shall not", "won't": "will not"},
+    **{"how'd'y": "how do you", "ma'am": "madam", "he'd've": "he would have", "you'd've": "you would have"},
+}
+"""Contracted forms and what they stand for, with their case: "Don't" is not among them."""
+
+_CONTRACTED = {whole: short for short, whole in CONTRACTIONS.items()}
+_DRAWN = 3
+_KEPT = (0, 2, 4)
+_MOST_DIGITS = 18
+"""So that twice the number still fits into 64 bits."""
+
+
+class _Unplanned(Candidates):
+    planned = False
+    name: str
+
+    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+        return []
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+    def fingerprint(self) -> str:
+        return self.name
+
+
+class Extend(_Unplanned):
+    """A contracted form in full."""
+
+    name = "extend"
+
+    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+        whole = CONTRACTIONS.get(text.tokens[index])
+        return [] if whole is None else [whole]
+
+
+class Contract(_Unplanned):
+    """Two words as their contracted form.
+
+    As in TextAttack, only among the words before the first closed one, so before the first change.
+    """
+
+    name = "contract"
+
+    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+        words, opened, found = draft.text.tokens, set(open_words), []
+        for index in range(len(words) - 1):
+            if not {index, index + 1} <= opened:
+                break
+            short = _CONTRACTED.get(f"{words[index]} {words[index + 1]}")
+            if short is not None:
+                found.append(draft.swap(index, short).swap(index + 1, ""))
+        return found
+        yield
+
+
+class ChangeNumber(_Unplanned):
+    """Three numbers drawn from 1 to twice the one that stands there; 0, 2 and 4 stay.
+
+    Differs from TextAttack: numbers in digits alone, none in words, and none of more than 18 digits.
+    """
+
+    name = "change_number"
+
+    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+        word = text.tokens[index]
+        if not word.isdecimal() or len(word) > _MOST_DIGITS or int(word) in _KEPT:
+            return []
+        return [str(number) for number in luck.numpy.randint(1, 2 * int(word) + 1, _DRAWN)]
+
+
+@dataclass(frozen=True)
+class ChangeListed(_Unplanned):
+    """A name for which three others of its list are drawn; without lists, none.
+
+    Differs from TextAttack: a name is what stands in a list, with its case and the longest first, where TextAttack
+    asks flair's tagger; so names that are other words too ("Will", "Reading") are changed as well.
+    """
+
+    name: str
+    lists: NameLists | None
+
+    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+        found: list[Draft] = []
+        if self.lists is None:
+            return found
+        words, opened, index = draft.text.tokens, set(open_words), 0
+        while index < len(words):
+            count, others = self._name_at(words, opened, index)
+            if others:
+                drawn = luck.numpy.randint(0, len(others), _DRAWN)
+                found += [_put(draft, index, count, others[place]) for place in drawn]
+            index += count
+        return found
+        yield
+
+    def _name_at(self, words: list[str], opened: set[int], index: int) -> tuple[int, tuple[str, ...]]:
+        """How many words the name at ``index`` has, and all names of its list."""
+        assert self.lists is not None
+        for count in range(min(self.lists.longest, len(words) - index), 0, -1):
+            others = self.lists.like(" ".join(words[index : index + count]))
+            if others and opened.issuperset(range(index, index + count)):
+                return count, others
+        return 1, ()
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "lists": self.lists and self.lists.describe()}
+
+    def fingerprint(self) -> str:
+        return f"{self.name} {self.lists and self.lists.fingerprint()}"
+
+
+def _put(draft: Draft, index: int, count: int, new: str) -> Draft:
+    found = draft.swap(index, new)
+    for _ in range(count - 1):
+        found = found.swap(index + len(split_words(new)), "")
+    return found
+
+
+def checklist(resources: Resources) -> Attack:
+    """Ribeiro et al. 2020 (arXiv:2005.04118), its invariance tests as TextAttack 0.3.11 makes an attack of them.
+
+    Contractions are written out or made, numbers in digits, names and places change; the best text of each step is
+    taken until the prediction changes or nothing is left. Names and places need ``Resources.names`` and
+    ``Resources.locations``; without them they stay, and the result says so.
+
+    Differs: see ``ChangeNumber`` and ``ChangeListed``.
+    """
+    constraints: list[Constraint] = [NoRepeat()]
+    if resources.frozen_columns:
+        constraints.append(OpenColumns(resources.frozen_columns))
+    changes = [ChangeListed("change_name", resources.names), ChangeNumber()]
+    return Attack(
+        name="checklist",
+        goal=Misclassify(),
+        candidates=AnyOf([Extend(), Contract(), *changes, ChangeListed("change_location", resources.locations)]),
+        constraints=constraints,
+        search=Beam(1),
+        **resources.limits(),
+    )
