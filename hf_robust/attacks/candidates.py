@@ -109,7 +109,8 @@ class AnyOf(Candidates):
         return list(dict.fromkeys(found))
 
     def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        indices, found = list(open_words), {}
+        indices = list(open_words)
+        found: dict[tuple[str, ...], Draft] = {}
         for source in self.sources:
             for made in (yield from source.rewrites(draft, indices, luck)):
                 found.setdefault(made.text.columns, made)

@@ -75,6 +75,8 @@ class Draft:
         fresh: set[int] = set()
         moved = 0
         for index in sorted(self.swaps):
+            if self.parent is not None and self.swaps[index] == self.parent.text.tokens[index]:
+                continue
             count = len(split_words(self.swaps[index]))
             if count != 1:
                 # By the parent's numbers, as TextAttack does: earlier swaps of the same step are not added in.
@@ -98,7 +100,7 @@ class Draft:
         draft: Draft | None = self
         while draft is not None and draft.parent is not None:
             old = draft.parent.text.tokens
-            steps[:0] = [[index, old[index], new] for index, new in sorted(draft.swaps.items())]
+            steps[:0] = [[index, old[index], new] for index, new in sorted(draft.swaps.items()) if old[index] != new]
             draft = draft.parent
         return steps
 

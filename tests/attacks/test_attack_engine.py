@@ -10,9 +10,9 @@ import torch
 from attack_parts import (
     ANTONYMS,
     COMMON,
+    NAIVE,
     SYNONYMS,
     WORDS,
-    NAIVE,
     Naive,
     all_close,
     all_texts,

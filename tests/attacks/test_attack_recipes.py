@@ -8,7 +8,7 @@ from tiny import build_model, table
 from hf_robust.attacks import ATTACKS, attack_dataset
 from hf_robust.words import Text, match_case
 
-# The multi-word substitute of SYNONYMS has no counterpart among TextAttack's neighbours; two that case makes equal have.
+# The substitute of two words has no counterpart among TextAttack's neighbours; two that their case makes equal have.
 SINGLE = {**SYNONYMS, "music": ["actor", "music", "Film"], "film": ["movie", "Movie", "picture", "was", "Story"]}
 
 
