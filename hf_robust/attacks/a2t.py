@@ -13,7 +13,7 @@ from hf_robust.attacks.constraints import (
     SamePartOfSpeech,
 )
 from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.ranking import by_gradient
+from hf_robust.attacks.ranking import by_gradient_of_the_start
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
@@ -26,7 +26,8 @@ def a2t(resources: Resources) -> Attack:
     is more), the text 0.9 similar (cosine) to the original. In training its authors stop at 200 queries (ATTACK-3:
     ``--attack_query_budget 200``).
 
-    Differs: neighbours are ``--lexicon``'s first 20; the encoder is the one given or none; see ``by_gradient``.
+    Differs: neighbours are ``--lexicon``'s first 20; the encoder is the one given or none; gradients
+    are taken in eval mode, so the order does not depend on dropout.
 
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
@@ -48,7 +49,7 @@ def a2t(resources: Resources) -> Attack:
         goal=Misclassify(),
         candidates=FromLexicon(lexicon, k=20, distinct=False),
         constraints=constraints,
-        ranking=by_gradient,
+        ranking=by_gradient_of_the_start,
         search=greedy,
         **resources.limits(),
     )

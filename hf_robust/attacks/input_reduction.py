@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck
-from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.constraints import Constraint, NoRepeat, OpenColumns
 from hf_robust.attacks.goals import Shorten
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
@@ -33,13 +33,10 @@ class Deletion(Candidates):
 def input_reduction(resources: Resources) -> Attack:
     """Feng et al. 2018 (arXiv:1804.07781), as TextAttack 0.3.11 has it; see ``Shorten``.
 
-    The order is of the clean text's words, and a deletion moves the numbers of those behind it: the search then
+    Stop words go like any other: there too, the list of them binds swaps alone. The order is of the clean text's words, and a deletion moves the numbers of those behind it: the search then
     deletes other words than it ranked, as TextAttack's does.
-
-    Raises:
-        ValueError: NLTK's stop words are missing.
     """
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("input_reduction"))]
+    constraints: list[Constraint] = [NoRepeat()]
     if resources.frozen_columns:
         constraints.append(OpenColumns(resources.frozen_columns))
     return Attack(

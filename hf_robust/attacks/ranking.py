@@ -69,6 +69,18 @@ def by_gradient(trial: Trial) -> Steps[list[int]]:
     return _descending(positions, np.asarray(saliency, dtype=np.float64)[positions] if positions else np.empty(0))
 
 
+def by_gradient_of_the_start(trial: Trial) -> Steps[list[int]]:
+    """``by_gradient`` on the text up to its last open word, which alone decides where a text has one column.
+
+    TextAttack cuts the text so for A2T, and what stands behind, if only a full stop, is not in the gradient.
+    """
+    positions, text = sorted(trial.positions), trial.text
+    if positions and len(text.columns) == 1:
+        text = Text((text.columns[0][: text.words[positions[-1]].end],))
+    saliency = yield Saliency(text)
+    return _descending(positions, np.asarray(saliency, dtype=np.float64)[positions] if positions else np.empty(0))
+
+
 def at_random(trial: Trial) -> Steps[list[int]]:
     """A random order, without any query: what a ranking must beat."""
     positions = trial.positions

@@ -24,7 +24,7 @@ EXPECTED = {
     "deepwordbug": [*OWN, "max_edit_distance"],
     "textbugger": OWN,
     "a2t": [*OWN, "open_columns", "part_of_speech", "max_modification_rate"],
-    "input_reduction": OWN,
+    "input_reduction": ["no_repeat"],
     "checklist": ["no_repeat"],
 }
 LETTERS = st.sampled_from(

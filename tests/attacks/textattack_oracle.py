@@ -139,6 +139,8 @@ class Oracle:
     def open_words(self, state: State, asked: set[int]) -> set[int]:
         words = words_of(state.text)
         stop = STOP_WORDS if self.name == "textfooler" else self.parts.stop_words
+        if self.name == "input_reduction":
+            stop = frozenset()  # the constraint is on swaps, and does not ask about deletions
         found = asked & (set(range(len(words))) - state.modified)
         found = found & {index for index, word in enumerate(words) if word not in stop}
         if self.parts.frozen_columns:
@@ -210,16 +212,23 @@ class Oracle:
                 if new != words[index] and self.same_tag(words_of(self.clean.text)[index], new):
                     found.append(state.swap(index, new))
         if self.name == "deepwordbug":
-            found = [one for one in found if edits(self.clean.text, one.text) <= 30]
+            # Each step is at most two edits, so only many of them can be too many.
+            found = [one for one in found if len(one.steps) <= 15 or edits(self.clean.text, one.text) <= 30]
         self.any |= bool(found)
         return sorted(found, key=lambda one: one.text)
 
     # The search.
 
+    def seen_by_gradient(self, positions: list[int]) -> str:
+        """A single text is cut behind its last open word."""
+        text = self.clean.text
+        return text if "\n" in text or not positions else text[: split(text)[max(positions)][1]]
+
     def order(self) -> list[int]:
         positions = list(self.open_words(self.clean, set(range(len(words_of(self.clean.text))))))
         if self.name == "a2t":
-            saliency = saliency_of(self.target, Text(self.example.texts))
+            saliency = saliency_of(self.target, Text(tuple(self.seen_by_gradient(positions).split("\n"))))
+            positions.sort()
             importance = np.array([saliency[index] for index in positions])
         elif self.name in ("deepwordbug", "pwws"):
             importance = self.ask([put(self.clean.text, index, "[UNK]") for index in positions])

@@ -80,7 +80,9 @@ class Table(AbstractWordEmbedding):
 
     def __init__(self, lexicon: Any) -> None:
         self.lexicon = lexicon
-        self.words = list(dict.fromkeys([*lexicon.words(), *(new for word in lexicon.words() for new in lexicon(word))]))
+        self.words = list(
+            dict.fromkeys([*lexicon.words(), *(new for word in lexicon.words() for new in lexicon(word))])
+        )
 
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError

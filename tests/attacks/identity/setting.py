@@ -14,9 +14,7 @@ from hf_robust.lexicons import TableLexicon
 
 EXPECTED = Path(__file__).with_name("expected.json")
 RECIPES = {
-    **dict.fromkeys(
-        ["textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction"], ("single", "pair")
-    ),
+    **dict.fromkeys(["textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction"], ("single", "pair")),
     "checklist": ("everyday",),
 }
 """Recipe -> the sets of examples that it attacks."""
