@@ -49,8 +49,10 @@ class SharedVictim(Victim):
         scores = super().score(texts)
         if not scores.sequences:
             return scores
-        rows = [self._table.setdefault(key, row) for key, row in zip(*reversed(scores), strict=True)]
-        return Scores(np.stack(rows), scores.sequences)
+        rows = [
+            self._table.setdefault(key, row) for key, row in zip(scores.sequences, scores.probabilities, strict=True)
+        ]
+        return Scores(np.stack(rows), scores.sequences, scores.seconds)
 
 
 class Sides:

@@ -33,8 +33,9 @@ class Deletion(Candidates):
 def input_reduction(resources: Resources) -> Attack:
     """Feng et al. 2018 (arXiv:1804.07781), as TextAttack 0.3.11 has it; see ``Shorten``.
 
-    Stop words go like any other: there too, the list of them binds swaps alone. The order is of the clean text's words, and a deletion moves the numbers of those behind it: the search then
-    deletes other words than it ranked, as TextAttack's does.
+    Stop words go like any other: there too, the list of them binds swaps alone. The order is of the clean text's
+    words, and a deletion moves the numbers of those behind it: the search then deletes other words than it ranked, as
+    TextAttack's does.
     """
     constraints: list[Constraint] = [NoRepeat()]
     if resources.frozen_columns:

@@ -101,7 +101,8 @@ class SentenceSimilarity(Constraint):
         self, original: Draft, current: Draft, draft: Draft, around: dict[tuple[int, bool], tuple[str, str]]
     ) -> tuple[str, str]:
         """The reference's window and the draft's; ``around`` keeps what stands around a word from draft to draft."""
-        index, size = next(iter(draft.fresh), 0), self.window_size
+        made = draft.fresh or {index for index, new in draft.swaps.items() if new}
+        index, size = next(iter(made), 0), self.window_size
         against = current if self.reference == "previous" else original
         where = min(index, len(against.text.words) - 1)
         before, after = _kept(around, (where, True), lambda: window_parts(against.text, where, size))

@@ -149,7 +149,8 @@ def test_any_number_of_ranks_reads_what_others_measured(tmp_path):
     for rank, share in enumerate(balanced_shares(rows, 2)):
         found += run(target, share, share_path(tmp_path, "key", rank, 2))
     assert all_close(sorted(found, key=lambda record: record.idx), expected)
-    assert target.queries == sum(record.queries for record in expected[15:])
+    # A text asked before is answered from memory.
+    assert 0 < target.queries <= sum(record.queries for record in expected[15:])
     written = [read_records(share_path(tmp_path, "key", rank, 2)) for rank in range(2)]
     assert {record.idx for records in written for record in records} == {row.idx for row in rows[15:]}
     # One process reads the same files too.

@@ -16,7 +16,7 @@ def target(stored):
     found = victim()
     for columns, logits in stored["probes"]:
         assert probe(found, columns) == pytest.approx(logits, abs=1e-4), (
-            f"the tiny model is not the one that was recorded with {stored['versions']}: its weights come from a seed; "
+            f"the tiny model is not the one recorded with {stored['versions']}: its weights come from a seed; "
             "record the expected outcomes again (tests/attacks/identity/record.py)."
         )
     return found
