@@ -18,8 +18,11 @@ from hf_robust.attacks.similarity import Encoder, SentenceSimilarity
 from hf_robust.words import Lemmatizer, Tagger
 
 if TYPE_CHECKING:
+    from hf_robust.attacks.fluency import LanguageModel
     from hf_robust.attacks.search import Search
+    from hf_robust.attacks.word_distance import WordVectors
     from hf_robust.lexicons import Lexicon, Thesaurus
+    from hf_robust.lexicons.sememes import SememeTable
 
 
 class Example(NamedTuple):
@@ -156,7 +159,8 @@ class Resources:
     """What recipes are made from; a recipe asks for what it needs.
 
     ``encoder`` None leaves the sentence similarity out, ``tagger`` None the part of speech. ``stop_words`` are NLTK's,
-    for the recipes that use those. ``lemmatizer`` None takes WordNet's when the negation attack first needs it.
+    for the recipes that use those. ``word_vectors`` and ``language_model`` None leave these constraints of the genetic
+    attacks out. ``lemmatizer`` None takes WordNet's when the negation attack first needs it.
     """
 
     synonyms: Lexicon | None = None
@@ -166,6 +170,9 @@ class Resources:
     thesaurus: Thesaurus | None = None
     stop_words: frozenset[str] | None = None
     lemmatizer: Lemmatizer | None = None
+    word_vectors: WordVectors | None = None
+    language_model: LanguageModel | None = None
+    sememes: SememeTable | None = None
     skip_labels: frozenset[int] = frozenset()
     frozen_columns: frozenset[int] = frozenset()
     query_budget: int | None = None
