@@ -82,7 +82,8 @@ class Genetic:
         everywhere = yield from shared.neighbours(trial, trial.clean)
         if not everywhere and trial.attack.candidates.planned:
             # Nothing will ever be found: every child is the clean text, asked once.
-            shared.count_repeats(trial, self.iterations * (self._size(trial) - 1))
+            rounds = 0 if self.give_up else self.iterations
+            shared.count_repeats(trial, rounds * (self._size(trial) - 1))
             return shared.finish(trial, trial.clean, trial.standing)
         highest, clean = trial.standing.score, Seedling(trial.clean, self._weights(trial, everywhere))
         population = yield from self._first(trial, Member(clean, trial.standing), everywhere)
@@ -208,7 +209,7 @@ class Genetic:
 
     def _risen(self, seedling: Seedling, standing: Standing, found: list[Draft], scored: Scored) -> Member | None:
         """The neighbour whose score rises most; None where none does."""
-        rises = scored.scores - np.float32(standing.score)
+        rises = scored.scores.astype(np.float32) - np.float32(standing.score)
         if not len(rises) or not rises.max() > 0:
             return None
         best = int(rises.argmax())
