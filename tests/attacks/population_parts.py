@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +56,7 @@ SETTINGS: list[tuple[int, bool, int | None, bool]] = [
 ]
 
 
+@cache
 def value(word: str, least: float, most: float) -> float:
     """A number of each word's own, in sixteenths, so that sums of some are exact."""
     return round(16 * random.Random(word.lower()).uniform(least, most)) / 16

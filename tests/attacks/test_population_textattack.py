@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -37,6 +38,7 @@ from population_parts import (
 )
 
 from hf_robust.attacks import Example, attack_dataset
+from hf_robust.attacks.constraints import MaxChangedWords
 
 if find_spec("textattack") is None:
     pytest.skip("TextAttack is not installed (requirements-textattack.txt)", allow_module_level=True)
@@ -122,7 +124,13 @@ def their_search(textattack: Any, name: str, checks: bool, give_up: bool = False
 
 
 def theirs(
-    textattack: Any, name: str, search: Any, examples: list[Example], frozen: bool = False, budget: int | None = None
+    textattack: Any,
+    name: str,
+    search: Any,
+    examples: list[Example],
+    frozen: bool = False,
+    budget: int | None = None,
+    parts: Any = None,
 ) -> list[list[Any]]:
     """TextAttack's outcomes, numpy and random reseeded with each example's number."""
     target = ToyVictim()
@@ -133,7 +141,7 @@ def theirs(
         def __call__(self, inputs: list[Any]) -> Any:
             return target.score([(one,) if isinstance(one, str) else tuple(one) for one in inputs]).probabilities
 
-    swap, rules = swaps_and_rules(textattack, name, frozen)
+    swap, rules = parts or swaps_and_rules(textattack, name, frozen)
     limit = float("inf") if budget is None else budget
     goal = textattack.goal_functions.UntargetedClassification(Wrapper(), query_budget=limit)
     which = textattack.Attack(goal, rules, swap, search)
@@ -171,4 +179,15 @@ def test_both_sides_give_up_alike(textattack: Any, name: str) -> None:
     examples = rows(20)
     records = attack_dataset(attack(name, small(name, give_up=True)), ToyVictim(), examples, progress=False)
     expected = theirs(textattack, name, their_search(textattack, name, False, give_up=True), examples)
+    assert [outcome(record) for record in records] == expected
+
+
+def test_turns_are_checked_alike(textattack: Any) -> None:
+    examples, name = rows(20, 2), "pso"
+    swap, rules = swaps_and_rules(textattack, name, frozen=False)
+    rules.append(textattack.constraints.overlap.MaxWordsPerturbed(max_percent=0.2))
+    which = attack(name)
+    which = dataclasses.replace(which, constraints=[*which.constraints, MaxChangedWords(share=0.2)])
+    records = attack_dataset(which, ToyVictim(), examples, progress=False)
+    expected = theirs(textattack, name, their_search(textattack, name, True), examples, parts=(swap, rules))
     assert [outcome(record) for record in records] == expected
