@@ -18,10 +18,14 @@ from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.checklist import checklist
 from hf_robust.attacks.deepwordbug import deepwordbug
 from hf_robust.attacks.examples import balanced_shares, choose_examples
+from hf_robust.attacks.faster_genetic import faster_genetic
+from hf_robust.attacks.genetic import genetic
+from hf_robust.attacks.iga import iga
 from hf_robust.attacks.input_reduction import input_reduction
 from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.negation import negation
 from hf_robust.attacks.plans import Plans
+from hf_robust.attacks.pso import pso
 from hf_robust.attacks.pwws import pwws
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.scheduler import attack_dataset, require_candidates
@@ -32,6 +36,7 @@ from hf_robust.attacks.textfooler import textfooler
 
 if TYPE_CHECKING:
     from hf_robust.attacks.encoder import SentenceEncoder, load_encoder
+    from hf_robust.attacks.language_model import CausalLanguageModel, load_language_model
     from hf_robust.attacks.victim import Victim
     from hf_robust.attacks.weights import weights_hash
 
@@ -44,11 +49,22 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "deepwordbug": deepwordbug,
     "textbugger": textbugger,
     "a2t": a2t,
+    "genetic": genetic,
+    "faster_genetic": faster_genetic,
+    "iga": iga,
+    "pso": pso,
     "input_reduction": input_reduction,
     "checklist": checklist,
 }
 
-_NEED_TORCH = {"SentenceEncoder": "encoder", "load_encoder": "encoder", "Victim": "victim", "weights_hash": "weights"}
+_NEED_TORCH = {
+    "CausalLanguageModel": "language_model",
+    "SentenceEncoder": "encoder",
+    "Victim": "victim",
+    "load_encoder": "encoder",
+    "load_language_model": "language_model",
+    "weights_hash": "weights",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -61,6 +77,7 @@ __all__ = [
     "ATTACKS",
     "Attack",
     "AttackArguments",
+    "CausalLanguageModel",
     "Example",
     "Plans",
     "Resources",
@@ -74,6 +91,7 @@ __all__ = [
     "examples_of",
     "journal_seconds",
     "load_encoder",
+    "load_language_model",
     "of_the_data",
     "require_candidates",
     "resolve_frozen_columns",

@@ -12,6 +12,10 @@ from hf_robust.words import Lemmatizer, Tagger, nltk_stop_words, nltk_tagger
 
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
+    from hf_robust.attacks.fluency import LanguageModel
+    from hf_robust.attacks.masked_lm import MaskedLM
+    from hf_robust.attacks.word_distance import WordVectors
+    from hf_robust.lexicons.sememes import SememeTable
 
 
 Part = TypeVar("Part")
@@ -23,7 +27,8 @@ class Resources:
 
     ``encoder`` None leaves the sentence similarity out, ``tagger`` None the part of speech. ``stop_words`` are NLTK's,
     for the recipes that use those. ``lemmatizer`` None takes WordNet's when the negation attack first needs it.
-    ``names`` and ``locations`` None leave these out of the checklist attack.
+    ``word_vectors`` and ``language_model`` None leave these constraints of the genetic attacks out, ``names`` and
+    ``locations`` None these parts of the checklist attack.
     """
 
     synonyms: Lexicon | None = None
@@ -33,6 +38,10 @@ class Resources:
     thesaurus: Thesaurus | None = None
     stop_words: frozenset[str] | None = None
     lemmatizer: Lemmatizer | None = None
+    masked_lm: MaskedLM | None = None
+    word_vectors: WordVectors | None = None
+    language_model: LanguageModel | None = None
+    sememes: SememeTable | None = None
     names: NameLists | None = None
     locations: NameLists | None = None
     skip_labels: frozenset[int] = frozenset()

@@ -1,0 +1,43 @@
+"""The genetic attack: a population of texts, crossed and swapped word by word."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import FromLexicon
+from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.fluency import LikeliestSwaps
+from hf_robust.attacks.genetic_search import Genetic
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.word_distance import WordDistance
+
+
+def genetic(resources: Resources) -> Attack:
+    """Alzantot et al. 2018 (arXiv:1804.07998), as TextAttack 0.3.11 has it, but for what ``LikeliestSwaps`` names.
+
+    The 8 nearest neighbours, at most a fifth of the words (texts that are crossed may change more), squared error of
+    the word vectors at most 0.5 against the word before, of each word's substitutes the 4 likeliest after the word
+    before it.
+
+    Differs: neighbours are ``--lexicon``'s first 8. Without ``--word_vectors`` there is no limit on their distance
+    but the lexicon's own; the language model is the one given, for lack of Google's, or none. What is left out is not
+    among the constraints that the result names.
+
+    Raises:
+        ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
+    """
+    lexicon = resources.needed(resources.synonyms, "genetic", "a synonym lexicon", "pass --lexicon")
+    stop_words = NoStopWords(resources.common_words("genetic"))
+    constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
+    constraints.append(MaxChangedWords(share=0.2))
+    if resources.word_vectors is not None:
+        constraints.append(WordDistance(resources.word_vectors, max_squared_error=0.5, reference="previous"))
+    if resources.language_model is not None:
+        constraints.append(LikeliestSwaps(resources.language_model, top=4))
+    return Attack(
+        name="genetic",
+        goal=Misclassify(),
+        candidates=FromLexicon(lexicon, k=8, distinct=False),
+        constraints=constraints,
+        search=Genetic(population=60, iterations=20),
+        **resources.limits(),
+    )

@@ -1,0 +1,128 @@
+"""Log probabilities by any causal language model of transformers, for the constraints in ``fluency``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from hf_robust.attacks.batches import Encoded, Padder, packed
+from hf_robust.attacks.fluency import Continuation
+from hf_robust.attacks.weights import weights_hash
+
+REMEMBERED = 1 << 16
+"""Answers that are kept: most windows and word pairs of one attack come again."""
+
+
+class CausalLanguageModel:
+    """How likely a text is after a context, summed over its tokens.
+
+    The papers' models (Google's of a billion words, that of "Learning to Write") cannot be had with transformers: a
+    threshold taken from them is not calibrated for another model, so results name it.
+
+    Each text is read from the model's start token, or its end token where it has none. Of a context too long for
+    ``max_length`` tokens the last are read.
+    """
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int = 1024
+    ) -> None:
+        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
+        self.max_length, self.token_budget = max_length, token_budget
+        starts = (tokenizer.bos_token_id, tokenizer.eos_token_id, getattr(tokenizer, "cls_token_id", None))
+        start = next((token for token in starts if token is not None), None)
+        if start is None:
+            raise ValueError(
+                f"the language model {name} has no start or end token to read texts from; give one that has, "
+                "or set tokenizer.bos_token."
+            )
+        self._start = int(start)
+        # Padding on the right is behind every token that counts, so any token will do.
+        self._pad = Padder(SimpleNamespace(pad_token_id=self._start, pad_token_type_id=0, padding_side="right"))
+        self._fingerprint: str | None = None
+        self._known: dict[Continuation, float] = {}
+
+    def to(self, device: torch.device) -> CausalLanguageModel:
+        """Move the model."""
+        self.model.to(device)
+        return self
+
+    def fingerprint(self) -> str:
+        """The hash of the weights."""
+        if self._fingerprint is None:
+            self._fingerprint = weights_hash(self.model)
+        return self._fingerprint
+
+    def log_probabilities(self, inputs: Sequence[Continuation]) -> list[float]:
+        """The natural logarithm of each text's probability after its context; 0 for a text without tokens."""
+        new = [one for one in dict.fromkeys(inputs) if one not in self._known]
+        known = {one: self._known[one] for one in inputs if one in self._known}
+        known.update(zip(new, self._score(new), strict=True))
+        self._known.update(known)
+        while len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
+        return [known[one] for one in inputs]
+
+    def _score(self, inputs: Sequence[Continuation]) -> list[float]:
+        """Scores in the order of ``inputs``, made in batches of falling length."""
+        if not inputs:
+            return []
+        encoded = self._encode(inputs)
+        device = next(self.model.parameters()).device
+        found = [0.0] * len(inputs)
+        with torch.inference_mode():
+            for batch in packed([len(ids) for ids, _ in encoded], self.token_budget):
+                padded = self._pad([Encoded(encoded[place][0], None) for place in batch], device)
+                logits = self.model(**padded, use_cache=False).logits[:, :-1].float()
+                follows = padded["input_ids"][:, 1:]
+                scores = logits.gather(-1, follows.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+                for place, row in zip(batch, scores.cpu().double(), strict=True):
+                    ids, count = encoded[place]
+                    found[place] = float(row[len(ids) - 1 - count : len(ids) - 1].sum())
+        return found
+
+    def _encode(self, inputs: Sequence[Continuation]) -> list[tuple[list[int], int]]:
+        """Token ids from the start token on, and how many of the last ones are the text's."""
+        wholes = self._ids([f"{context} {text}" if context else text for context, text in inputs])
+        contexts = dict.fromkeys(context for context, _ in inputs if context)
+        before = dict(zip(contexts, self._ids(list(contexts)), strict=True))
+        found = []
+        for ids, (context, _) in zip(wholes, inputs, strict=True):
+            # Where the text's first letters changed the context's last token, this token counts to the text.
+            shared = 0
+            for own, other in zip(ids, before.get(context, ()), strict=False):
+                if own != other:
+                    break
+                shared += 1
+            kept = ids[-(self.max_length - 1) :]
+            found.append(([self._start, *kept], min(len(ids) - shared, len(kept))))
+        return found
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        encoding = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
+        ids: list[list[int]] = encoding["input_ids"]
+        return ids
+
+
+def load_language_model(spec: str) -> CausalLanguageModel:
+    """The language model in a local folder or on the Hub, on the CPU (the scheduler moves it to the victim's device).
+
+    Raises:
+        ValueError: there is no such model, it cannot be loaded, or it has no token to start from.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        model, tokenizer = AutoModelForCausalLM.from_pretrained(spec), AutoTokenizer.from_pretrained(spec)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"--language_model {spec} cannot be loaded ({reason}); give a folder or Hub id of a causal language "
+            "model, or leave it out."
+        ) from error
+    return CausalLanguageModel(model, tokenizer, spec)

@@ -1,0 +1,76 @@
+"""The pso attack: words of the same sememes, found by a swarm of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.particle_swarm import ParticleSwarm
+from hf_robust.attacks.requests import Steps
+from hf_robust.lexicons.sememes import PARTS, SememeTable
+from hf_robust.words import Tagger, match_case, split_words
+
+_PART = {"JJ": "adj", "JJR": "adj", "JJS": "adj", "NN": "noun", "NNS": "noun"}
+_PART |= {"RB": "adv", "RBR": "adv", "RBS": "adv", "WRB": "adv"}
+_PART |= dict.fromkeys(("VB", "VBD", "VBG", "VBN", "VBP", "VBZ"), "verb")
+
+
+@dataclass(frozen=True)
+class SameSememes(Candidates):
+    """The table's substitutes of a word as the part of speech it has in the text, single words in the word's case.
+
+    Proper nouns have none. ``tagger`` None takes those of every part of speech. Differs from TextAttack: tags are
+    NLTK's, not flair's, and those of the clean text, which a swap elsewhere does not change.
+    """
+
+    table: SememeTable
+    tagger: Tagger | None
+
+    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+        words, indices = draft.text.tokens, list(open_words)
+        tags = self.tagger(words) if self.tagger is not None and indices else None
+        found: list[Swap] = []
+        for index in indices:
+            parts = PARTS if tags is None else (_PART.get(tags[index], ""),)
+            for part in parts:
+                cased = [match_case(new, words[index]) for new in self.table(words[index], part)]
+                found += [(index, new) for new in cased if new != words[index] and len(split_words(new)) == 1]
+        return found
+        yield  # makes this a generator, as every source's is
+
+    def describe(self) -> dict[str, Any]:
+        tagger = self.tagger.name if self.tagger is not None else None
+        return {"name": "same_sememes", "table": self.table.describe(), "tagger": tagger}
+
+    def fingerprint(self) -> str:
+        tagger = self.tagger.name if self.tagger is not None else None
+        return f"same_sememes {self.table.fingerprint()} {tagger}"
+
+
+def pso(resources: Resources) -> Attack:
+    """Zang et al. 2020 (ACL 2020.acl-main.540), as TextAttack 0.3.11 has it, but for what ``SameSememes`` names.
+
+    Substitutes share all sememes of a sense (HowNet) and the part of speech; they are ``--sememes``'s, since HowNet
+    does not come with this package. No word is changed twice.
+
+    Raises:
+        ValueError: there is no table of sememes (a synonym lexicon does not stand in), or NLTK's stop words are
+            missing.
+    """
+    table = resources.needed(resources.sememes, "pso", "a table of HowNet sememes", "pass --sememes PATH")
+    stop_words = NoStopWords(resources.common_words("pso"))
+    constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
+    return Attack(
+        name="pso",
+        goal=Misclassify(),
+        candidates=SameSememes(table, resources.tagger),
+        constraints=constraints,
+        search=ParticleSwarm(size=60, iterations=20),
+        **resources.limits(),
+    )
