@@ -15,6 +15,8 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example, Resources
+from hf_robust.attacks.bae import bae
+from hf_robust.attacks.clare import clare
 from hf_robust.attacks.deepwordbug import deepwordbug
 from hf_robust.attacks.examples import choose_examples
 from hf_robust.attacks.input_reduction import input_reduction
@@ -29,6 +31,7 @@ from hf_robust.attacks.textfooler import textfooler
 
 if TYPE_CHECKING:
     from hf_robust.attacks.encoder import SentenceEncoder, load_encoder
+    from hf_robust.attacks.masked_lm import MaskedLM, load_masked_lm
     from hf_robust.attacks.victim import Victim
     from hf_robust.attacks.weights import weights_hash
 
@@ -42,9 +45,18 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "textbugger": textbugger,
     "a2t": a2t,
     "input_reduction": input_reduction,
+    "bae": bae,
+    "clare": clare,
 }
 
-_NEED_TORCH = {"SentenceEncoder": "encoder", "load_encoder": "encoder", "Victim": "victim", "weights_hash": "weights"}
+_NEED_TORCH = {
+    "MaskedLM": "masked_lm",
+    "SentenceEncoder": "encoder",
+    "Victim": "victim",
+    "load_encoder": "encoder",
+    "load_masked_lm": "masked_lm",
+    "weights_hash": "weights",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -58,6 +70,7 @@ __all__ = [
     "Attack",
     "AttackArguments",
     "Example",
+    "MaskedLM",
     "Plans",
     "Resources",
     "SentenceEncoder",
@@ -68,6 +81,7 @@ __all__ = [
     "choose_examples",
     "journal_seconds",
     "load_encoder",
+    "load_masked_lm",
     "require_candidates",
     "resolve_frozen_columns",
     "resolve_skip_labels",

@@ -18,6 +18,7 @@ from hf_robust.attacks.similarity import Encoder, SentenceSimilarity
 from hf_robust.words import Lemmatizer, Tagger
 
 if TYPE_CHECKING:
+    from hf_robust.attacks.masked_lm import MaskedLM
     from hf_robust.attacks.search import Search
     from hf_robust.lexicons import Lexicon, Thesaurus
 
@@ -98,7 +99,9 @@ class Attack:
             by_word: dict[int, list[str]] = {}
             for index, new in found:
                 by_word.setdefault(index, []).append(new)
-            good = {(i, new) for i, all_new in by_word.items() for new in rule.admits(clean.text, draft.text, i, all_new)}
+            good = {
+                (i, new) for i, all_new in by_word.items() for new in rule.admits(clean.text, draft.text, i, all_new)
+            }
             found = [swap for swap in found if swap in good]
         return found
 
@@ -163,6 +166,7 @@ class Resources:
     antonyms: Lexicon | None = None
     tagger: Tagger | None = None
     encoder: Encoder | None = None
+    masked_lm: MaskedLM | None = None
     thesaurus: Thesaurus | None = None
     stop_words: frozenset[str] | None = None
     lemmatizer: Lemmatizer | None = None
