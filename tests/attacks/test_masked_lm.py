@@ -58,32 +58,37 @@ def same(filling, expected):
 def test_answers_equal_one_text_at_a_time(kind):
     model = masked_lm(kind, KINDS[kind])
     expected = [naive(model, text) for text in TEXTS]
+    shapes = []
+    model.model.get_output_embeddings().register_forward_hook(lambda m, inputs, o: shapes.append(inputs[0].shape[:2]))
     assert all(same(*pair) for pair in zip(model.fill(TEXTS), expected, strict=True))
+    assert shapes == [(len(TEXTS), 1)]  # the output layer sees the blanks only
     assert len({filling.words for filling in model.fill(TEXTS)}) > 1
 
 
 def test_neither_batches_nor_order_nor_padding_side_matter():
-    expected = masked_lm().fill(TEXTS)
-    shuffled = random.Random(0).sample(TEXTS, len(TEXTS))
-    small = masked_lm(token_budget=1)
-    left = masked_lm()
-    left.tokenizer.padding_side = "left"
-    left = MaskedLM(left.model, left.tokenizer, "left")
-    for model in (small, left, masked_lm()):
-        found = dict(zip(shuffled, model.fill(shuffled), strict=True))
-        for text, filling in zip(TEXTS, expected, strict=True):
-            if model is not left:  # this model's positions move with the padding, so only whole rows are comparable
-                assert same(found[text], list(zip(filling.words, filling.probabilities, strict=True)))
-    assert small.forwards == len(TEXTS)
-    alone = [left.fill([text])[0] for text in shuffled]
-    assert [filling.words for filling in alone] == [left.fill(shuffled)[place].words for place in range(len(TEXTS))]
+    expected = {text: naive(masked_lm("roberta", KINDS["roberta"]), text) for text in TEXTS}
+    for side, budget in [("right", 1), ("right", 40), ("left", 4096), ("left", 40)]:
+        model = masked_lm("roberta", KINDS["roberta"], token_budget=budget)
+        model.tokenizer.padding_side = side
+        model = MaskedLM(model.model, model.tokenizer, side, token_budget=budget)
+        shuffled = random.Random(budget).sample(TEXTS, len(TEXTS))
+        assert all(same(found, expected[text]) for text, found in zip(shuffled, model.fill(shuffled), strict=True))
+        assert budget > 1 or model.forwards == len(TEXTS)
 
 
-def test_the_output_layer_sees_the_blanks_only_and_equal_tokens_once(monkeypatch):
+def test_a_model_that_hides_its_output_layer(monkeypatch):
+    model = masked_lm()
+    expected = model.fill(TEXTS)
+    hidden = masked_lm()
+    monkeypatch.setattr(hidden.model, "get_output_embeddings", lambda: None)
+    assert [one.words for one in hidden.fill(TEXTS)] == [one.words for one in expected]
+
+
+def test_equal_tokens_are_asked_once_and_answers_remembered(monkeypatch):
     model, rows = masked_lm(), []
-    model.model.get_output_embeddings().register_forward_hook(lambda m, inputs, o: rows.append(inputs[0].shape[:2]))
+    model.model.register_forward_pre_hook(lambda m, a, given: rows.append(len(given["input_ids"])), with_kwargs=True)
     first = model.fill([*TEXTS, "THE [MASK] WAS GOOD.", TEXTS[0]])
-    assert rows == [(len(TEXTS), 1)]
+    assert rows == [len(TEXTS)]
     assert first[0].words == first[-1].words == first[-2].words
     assert np.array_equal(first[0].probabilities, first[-2].probabilities)
     again = model.fill(TEXTS[::-1])
