@@ -248,11 +248,23 @@ def test_constraints_hold(model, target):
             assert old not in STOP_WORDS
             tags = {coarse_tag(TAGS.get(word.strip("[]").lower(), "NN")) for word in (old, new)}
             assert len(tags) == 1 or tags == {"NOUN", "VERB"}
-    long = [Example(row.idx, (row.texts[0] * 4,), 0) for row in rows]
-    labels = target.probabilities([row.texts for row in long]).argmax(-1)
-    long = [row._replace(label=int(label)) for row, label in zip(long, labels, strict=True)]
-    loose, strict = (run(recipe("bae", model, **more), target, long) for more in ({}, {"encoder": Letters()}))
-    assert sum(one.queries for one in strict) < sum(one.queries for one in loose)
+
+
+@pytest.mark.parametrize(("name", "minimum"), [("bae", 0.936338023), ("clare", 0.7)])
+def test_texts_stay_similar_to_the_original(name, minimum, model, target):
+    encoder, rows = Letters(), [Example(row.idx, (row.texts[0] * 3,), 0) for row in examples(target, 6)]
+    labels = target.probabilities([row.texts for row in rows]).argmax(-1)
+    rows = [row._replace(label=int(label)) for row, label in zip(rows, labels, strict=True)]
+    which = recipe(name, model, encoder=encoder, query_budget=60)
+    settings = {"metric": "cosine", "reference": "original", "window_size": 15, "skip_short": True}
+    assert which.describe()["similarity"] == {
+        "name": "sentence_similarity",
+        "encoder": "letters",
+        "minimum": minimum,
+        **settings,
+    }
+    run(which, target, rows)
+    assert encoder.asked
 
 
 def test_what_is_missing_is_one_sentence(model):
