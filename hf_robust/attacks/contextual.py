@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.candidates import Candidates, Luck, Swap
@@ -87,10 +87,21 @@ class Contextual(Candidates):
 
 @dataclass(frozen=True)
 class Replace(Contextual):
-    """A word is the blank (BAE-R, Garg and Ramakrishnan 2020; CLARE's replacement)."""
+    """A word is the blank (BAE-R, Garg and Ramakrishnan 2020; CLARE's replacement); ``stop_words`` stay."""
+
+    stop_words: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def blanks(self, text: Text, open_words: Iterable[int]) -> list[int]:
+        return [index for index in open_words if text.tokens[index] not in self.stop_words]
 
     def question(self, text: Text, index: int) -> str:
         return text.replace({index: self.masked_lm.mask}).joined
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "stop_words": len(self.stop_words)}
+
+    def fingerprint(self) -> str:
+        return f"{super().fingerprint()} {sorted(self.stop_words)}"
 
 
 @dataclass(frozen=True)

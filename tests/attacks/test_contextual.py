@@ -140,6 +140,8 @@ def test_edges_and_closed_words_by_name(model):
     assert indices(Merge(model, tagger=tagger, open_only=True), {0, 1, 2, 3}) == {2}
     assert indices(Merge(model, tagger=tagger, whole_text=True)) == {0, 2, 3, 5}
     assert indices(Merge(model, tagger=tagger, whole_text=True, frozen=frozenset({0}))) == {5}
+    kept = Replace(model, stop_words=frozenset({"was", "good"}))
+    assert indices(kept) == {1, 3, 4, 6} and kept.fingerprint() != Replace(model).fingerprint()
     across = Draft(Text(("film", "plot good bad")))
     assert list(Merge(model, tagger=tagger).blanks(across.text, ())) == [0, 2]
     assert list(Merge(model, tagger=tagger, open_only=True).blanks(across.text, range(4))) == [2]
@@ -169,7 +171,9 @@ class NaiveContextual:
 
     def neighbours(self, draft, indices=None):
         everywhere = range(len(draft.text.tokens)) if indices is None else indices
-        open_words = [i for i in everywhere if i not in draft.modified and draft.text.tokens[i] not in STOP_WORDS]
+        open_words = [i for i in everywhere if i not in draft.modified]
+        if self.which.ranking:  # of clare's sources only the replacement leaves stop words alone
+            open_words = [i for i in open_words if draft.text.tokens[i] not in STOP_WORDS]
         steps = self.which.proposals(Draft(Text(self.example.texts)), draft, open_words, Luck(0))
         made = [draft.swap(index, new) for index, new in answered(steps, None)]
         made = [one for one in made if one.text.joined != draft.text.joined]
@@ -287,6 +291,9 @@ def test_the_model_is_named_and_its_weights_are_in_the_fingerprint(model):
     assert {one["masked_lm"] for one in which.describe()["candidates"]["sources"]} == {"tiny"}
     assert which.fingerprint() != recipe("clare", masked_lm("electra")).fingerprint()
     assert which.fingerprint() == recipe("clare", masked_lm()).fingerprint() != recipe("bae", model).fingerprint()
+    replace, insert, merge = which.candidates.sources
+    assert replace.stop_words == STOP_WORDS and (replace.k, insert.k, merge.k) == (50, 50, 50)
+    assert (replace.min_confidence, insert.min_confidence, merge.min_confidence) == (5e-4, 0.0, 5e-3)
     moved = []
     model.to, original = lambda device: moved.append(device), model.to
     which.to("cpu")
