@@ -15,7 +15,9 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.bae import bae
 from hf_robust.attacks.checklist import checklist
+from hf_robust.attacks.clare import clare
 from hf_robust.attacks.deepwordbug import deepwordbug
 from hf_robust.attacks.examples import balanced_shares, choose_examples
 from hf_robust.attacks.faster_genetic import faster_genetic
@@ -37,6 +39,7 @@ from hf_robust.attacks.textfooler import textfooler
 if TYPE_CHECKING:
     from hf_robust.attacks.encoder import SentenceEncoder, load_encoder
     from hf_robust.attacks.language_model import CausalLanguageModel, load_language_model
+    from hf_robust.attacks.masked_lm import MaskedLM, load_masked_lm
     from hf_robust.attacks.victim import Victim
     from hf_robust.attacks.weights import weights_hash
 
@@ -55,14 +58,18 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "pso": pso,
     "input_reduction": input_reduction,
     "checklist": checklist,
+    "bae": bae,
+    "clare": clare,
 }
 
 _NEED_TORCH = {
     "CausalLanguageModel": "language_model",
+    "MaskedLM": "masked_lm",
     "SentenceEncoder": "encoder",
     "Victim": "victim",
     "load_encoder": "encoder",
     "load_language_model": "language_model",
+    "load_masked_lm": "masked_lm",
     "weights_hash": "weights",
 }
 
@@ -79,6 +86,7 @@ __all__ = [
     "AttackArguments",
     "CausalLanguageModel",
     "Example",
+    "MaskedLM",
     "Plans",
     "Resources",
     "SentenceEncoder",
@@ -93,6 +101,7 @@ __all__ = [
     "load_encoder",
     "load_language_model",
     "of_the_data",
+    "load_masked_lm",
     "require_candidates",
     "resolve_frozen_columns",
     "resolve_skip_labels",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
 
 Swap = tuple[int, str]
-"""A word's number and what may stand for it; "" deletes the word."""
+"""A word's number and what may stand for it; "" deletes the word, a ``Merged`` one takes the next word's place too."""
 
 
 class Luck:
@@ -121,6 +121,12 @@ class AnyOf(Candidates):
 
     def fingerprint(self) -> str:
         return " | ".join(source.fingerprint() for source in self.sources)
+
+    def to(self, device: Any) -> None:
+        """Move the models that the sources consult."""
+        for source in self.sources:
+            if hasattr(source, "to"):
+                source.to(device)
 
 
 def is_one_word(substitute: str) -> bool:

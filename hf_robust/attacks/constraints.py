@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Steps
-from hf_robust.words import STOP_WORDS, Tagger, Text, context_tag
+from hf_robust.words import STOP_WORDS, Tagger, Text, context_tag, split_words
 
 
 class Constraint:
@@ -117,10 +117,16 @@ class SamePartOfSpeech(Constraint):
             return []
         own = context_tag(self.tagger, words, index, words[index])
         allowed = {"NOUN", "VERB"} if self.verb_noun_swap and own in ("NOUN", "VERB") else {own}
-        return [new for new in substitutes if context_tag(self.tagger, words, index, new) in allowed]
+        return [new for new in substitutes if context_tag(self.tagger, words, index, _as_word(new)) in allowed]
 
     def describe(self) -> dict[str, Any]:
         return {"name": "part_of_speech", "tagger": self.tagger.name, "verb_noun_swap": self.verb_noun_swap}
+
+
+def _as_word(substitute: str) -> str:
+    """The word that a text shows where ``substitute`` stands: "UNK" for "[UNK]"."""
+    words = split_words(substitute)
+    return words[0][0] if len(words) == 1 else substitute
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from tiny import build_model, build_tokenizer, table
+from transformers import AutoConfig, AutoModelForMaskedLM, set_seed
 
-from hf_robust.attacks import ATTACKS, Attack, Example, Resources, Victim
+from hf_robust.attacks import ATTACKS, Attack, Example, MaskedLM, Resources, Victim
 from hf_robust.attacks.plans import make_plan
 from hf_robust.lexicons import NameLists
 from hf_robust.words import Text
@@ -110,6 +111,23 @@ def attack(name: str, **changes: Any) -> Attack:
 
 def victim(model: Any = None, **options: Any) -> Victim:
     return Victim(build_model() if model is None else model, build_tokenizer(), **options)
+
+
+def masked_lm(kind: str = "bert", extra: dict[str, Any] | None = None, **options: Any) -> MaskedLM:
+    """A random two-layer masked language model of the tiny tokenizer's vocabulary."""
+    tokenizer = build_tokenizer()
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=80,
+        pad_token_id=0,
+        initializer_range=0.5,
+        **sizes,
+        **(extra or {}),
+    )
+    set_seed(1)
+    return MaskedLM(AutoModelForMaskedLM.from_config(config), tokenizer, "tiny", **options)
 
 
 def close(first: Any, second: Any) -> bool:

@@ -1,0 +1,45 @@
+"""The bae attack: a masked language model replaces important words until the prediction changes."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
+from hf_robust.attacks.contextual import Replace
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.search import greedy
+from hf_robust.attacks.similarity import SentenceSimilarity
+
+
+def bae(resources: Resources) -> Attack:
+    """BAE-R of Garg and Ramakrishnan 2020 (arXiv:2004.01970), as TextAttack 0.3.11 has it.
+
+    The 50 likeliest words in a word's place; not NLTK's stop words, same part of speech or a noun for a verb; the 15
+    words around stay 0.9363 similar (cosine) to the original's. Words are ranked by deletion.
+
+    Differs: the masked language model is ``--masked_lm``'s (TextAttack takes bert-base-uncased); the encoder is the
+    one given, for lack of USE, or none. Pieces from inside words and special tokens are words here, as in TextAttack
+    and unlike in the paper; a ``MaskedLM`` with ``whole_words`` leaves them out.
+
+    Raises:
+        ValueError: there is no masked language model, or NLTK's stop words are missing.
+    """
+    masked_lm = resources.needed(resources.masked_lm, "bae", "a masked language model", "pass --masked_lm")
+    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("bae"))]
+    if resources.frozen_columns:
+        constraints.append(OpenColumns(resources.frozen_columns))
+    if resources.tagger is not None:
+        constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))
+    if resources.encoder is not None:
+        constraints.append(
+            SentenceSimilarity(resources.encoder, 0.936338023, metric="cosine", reference="original", window_size=15)
+        )
+    return Attack(
+        name="bae",
+        goal=Misclassify(),
+        candidates=Replace(masked_lm, k=50, min_confidence=0.0),
+        constraints=constraints,
+        ranking=by_deletion,
+        search=greedy,
+        **resources.limits(),
+    )

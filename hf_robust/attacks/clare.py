@@ -1,0 +1,50 @@
+"""The clare attack: a masked language model replaces, inserts and merges words until the prediction changes."""
+
+from __future__ import annotations
+
+from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.candidates import AnyOf
+from hf_robust.attacks.constraints import Constraint, NoRepeat, OpenColumns
+from hf_robust.attacks.contextual import Insert, Merge, Replace
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.search import Beam
+from hf_robust.attacks.similarity import SentenceSimilarity
+
+
+def clare(resources: Resources) -> Attack:
+    """Li et al. 2021 (arXiv:2009.07502), as TextAttack 0.3.11 has it.
+
+    At each step every replacement (probability 5e-4 or more), insertion and merge (5e-3 or more), 50 for each place,
+    is tried, and the best one taken. As there, NLTK's stop words are not replaced, but may be merged and inserted
+    before, and words changed already may be merged (see ``Merge``). The 15 words around stay 0.7 similar (cosine) to
+    the original's. Costs thousands of queries for each step of a long text: give a query budget.
+
+    Differs: the masked language model is ``--masked_lm``'s (TextAttack takes distilroberta-base); merges go by the
+    tagger given, not flair's; the encoder is the one given, for lack of USE, or none. Unlike the paper, as TextAttack:
+    candidates are scored by the victim, not by the language model.
+
+    Raises:
+        ValueError: there is no masked language model or no tagger, or NLTK's stop words are missing.
+    """
+    masked_lm = resources.needed(resources.masked_lm, "clare", "a masked language model", "pass --masked_lm")
+    tagger = resources.needed(resources.tagger, "clare", "a part-of-speech tagger", "pass --pos_tagger nltk")
+    constraints: list[Constraint] = [NoRepeat()]
+    if resources.frozen_columns:
+        constraints.append(OpenColumns(resources.frozen_columns))
+    if resources.encoder is not None:
+        constraints.append(
+            SentenceSimilarity(resources.encoder, 0.7, metric="cosine", reference="original", window_size=15)
+        )
+    sources = [
+        Replace(masked_lm, k=50, min_confidence=5e-4, stop_words=resources.common_words("clare")),
+        Insert(masked_lm, k=50, min_confidence=0.0),
+        Merge(masked_lm, k=50, min_confidence=5e-3, tagger=tagger, frozen=resources.frozen_columns),
+    ]
+    return Attack(
+        name="clare",
+        goal=Misclassify(),
+        candidates=AnyOf(sources),
+        constraints=constraints,
+        search=Beam(1),
+        **resources.limits(),
+    )
