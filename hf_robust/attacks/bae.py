@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
 from hf_robust.attacks.contextual import Replace
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf
 from hf_robust.attacks.constraints import Constraint, NoRepeat, OpenColumns
 from hf_robust.attacks.contextual import Insert, Merge, Replace
 from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import Beam
 from hf_robust.attacks.similarity import SentenceSimilarity
 

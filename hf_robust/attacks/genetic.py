@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
 from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoRepeat, NoStopWords, OpenColumns
 from hf_robust.attacks.fluency import LikeliestSwaps
 from hf_robust.attacks.genetic_search import Genetic
 from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.word_distance import WordDistance
 
 

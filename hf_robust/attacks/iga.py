@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
 from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoStopWords, OpenColumns
 from hf_robust.attacks.genetic_search import ImprovedGenetic
 from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.word_distance import WordDistance
 
 

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from hf_robust.attacks.batches import Encoded, Padder, packed
+from hf_robust.attacks.auxiliary_model import AuxiliaryModel
+from hf_robust.attacks.batches import Encoded, Padder, moved
 from hf_robust.attacks.fluency import Continuation
-from hf_robust.attacks.weights import weights_hash
 
 REMEMBERED = 1 << 16
 """Answers that are kept: most windows and word pairs of one attack come again."""
 
 
-class CausalLanguageModel:
+class CausalLanguageModel(AuxiliaryModel):
     """How likely a text is after a context, summed over its tokens.
 
     The papers' models (Google's of a billion words, that of "Learning to Write") cannot be had with transformers: a
@@ -28,10 +30,10 @@ class CausalLanguageModel:
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int = 1024
+        self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int | None = None
     ) -> None:
-        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
-        self.max_length, self.token_budget = max_length, token_budget
+        super().__init__(model, tokenizer, name, token_budget, REMEMBERED)
+        self.max_length = max_length
         starts = (tokenizer.bos_token_id, tokenizer.eos_token_id, getattr(tokenizer, "cls_token_id", None))
         start = next((token for token in starts if token is not None), None)
         if start is None:
@@ -42,49 +44,32 @@ class CausalLanguageModel:
         self._start = int(start)
         # Padding on the right is behind every token that counts, so any token will do.
         self._pad = Padder(SimpleNamespace(pad_token_id=self._start, pad_token_type_id=0, padding_side="right"))
-        self._fingerprint: str | None = None
-        self._known: dict[Continuation, float] = {}
-
-    def to(self, device: torch.device) -> CausalLanguageModel:
-        """Move the model."""
-        self.model.to(device)
-        return self
-
-    def fingerprint(self) -> str:
-        """The hash of the weights."""
-        if self._fingerprint is None:
-            self._fingerprint = weights_hash(self.model)
-        return self._fingerprint
 
     def log_probabilities(self, inputs: Sequence[Continuation]) -> list[float]:
         """The natural logarithm of each text's probability after its context; 0 for a text without tokens."""
-        new = [one for one in dict.fromkeys(inputs) if one not in self._known]
-        known = {one: self._known[one] for one in inputs if one in self._known}
-        known.update(zip(new, self._score(new), strict=True))
-        self._known.update(known)
-        while len(self._known) > REMEMBERED:
-            del self._known[next(iter(self._known))]
-        return [known[one] for one in inputs]
+        return self._recall(inputs, self._score)
 
     def _score(self, inputs: Sequence[Continuation]) -> list[float]:
         """Scores in the order of ``inputs``, made in batches of falling length."""
-        if not inputs:
-            return []
         encoded = self._encode(inputs)
-        device = next(self.model.parameters()).device
+
+        def work(places: list[int]) -> list[float]:
+            padded = moved(self._pad([Encoded(encoded[place][0], None) for place in places]), self.device)
+            logits = self.model(**padded, use_cache=False).logits[:, :-1].float()
+            follows = padded["input_ids"][:, 1:]
+            scores = logits.gather(-1, follows.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+            lengths = [(len(encoded[place][0]) - 1, encoded[place][1]) for place in places]
+            rows = zip(lengths, scores.cpu().double(), strict=True)
+            return [float(row[end - count : end].sum()) for (end, count), row in rows]
+
         found = [0.0] * len(inputs)
         with torch.inference_mode():
-            for batch in packed([len(ids) for ids, _ in encoded], self.token_budget):
-                padded = self._pad([Encoded(encoded[place][0], None) for place in batch], device)
-                logits = self.model(**padded, use_cache=False).logits[:, :-1].float()
-                follows = padded["input_ids"][:, 1:]
-                scores = logits.gather(-1, follows.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-                for place, row in zip(batch, scores.cpu().double(), strict=True):
-                    ids, count = encoded[place]
-                    found[place] = float(row[len(ids) - 1 - count : len(ids) - 1].sum())
+            for places, scores in self._budget.run([len(ids) for ids, _ in encoded], self.device, work):
+                for place, score in zip(places, scores, strict=True):
+                    found[place] = score
         return found
 
-    def _encode(self, inputs: Sequence[Continuation]) -> list[tuple[list[int], int]]:
+    def _encode(self, inputs: Sequence[Continuation]) -> list[tuple[NDArray[np.int32], int]]:
         """Token ids from the start token on, and how many of the last ones are the text's."""
         wholes = self._ids([f"{context} {text}" if context else text for context, text in inputs])
         contexts = dict.fromkeys(context for context, _ in inputs if context)
@@ -98,7 +83,7 @@ class CausalLanguageModel:
                     break
                 shared += 1
             kept = ids[-(self.max_length - 1) :]
-            found.append(([self._start, *kept], min(len(ids) - shared, len(kept))))
+            found.append((np.array([self._start, *kept], dtype=np.int32), min(len(ids) - shared, len(kept))))
         return found
 
     def _ids(self, texts: list[str]) -> list[list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hf_robust.attacks.batches import Encoded, Padder, packed
-from hf_robust.attacks.victim import _usable_length
-from hf_robust.attacks.weights import weights_hash
+from hf_robust.attacks.auxiliary_model import AuxiliaryModel
+from hf_robust.attacks.batches import Encoded, Padder, moved
+from hf_robust.attacks.tokens import Tokens, usable_length
 from hf_robust.words import split_words
 
 REMEMBERED = 1 << 15
@@ -36,7 +36,7 @@ class Filling(NamedTuple):
         return self.words[: int((self.probabilities[:k] >= np.float32(minimum)).sum())]
 
 
-class MaskedLM:
+class MaskedLM(AuxiliaryModel):
     """Answers fill-mask questions: texts with one ``mask`` each.
 
     The answers are those of TextAttack 0.3.11's masked-LM transformations: the probability is a softmax over the whole
@@ -57,7 +57,7 @@ class MaskedLM:
         name: for result files.
         whole_words: leave special tokens and pieces from inside words out.
         max_length: tokens to which texts are cut; None for 512, or less where the model takes less.
-        token_budget: padded tokens in one batch.
+        token_budget: padded tokens in one batch; None for what suits the device.
 
     Attributes:
         forwards: batches sent through the model so far.
@@ -74,62 +74,49 @@ class MaskedLM:
         *,
         whole_words: bool = False,
         max_length: int | None = None,
-        token_budget: int = 4096,
+        token_budget: int | None = None,
     ) -> None:
         if tokenizer.mask_token is None:
             raise ValueError(
                 f"filling blanks needs a tokenizer with a mask token, got none in {name}; pass --masked_lm the folder "
                 "or Hub id of a masked language model."
             )
-        self.model, self.tokenizer, self.name, self.whole_words = model.eval(), tokenizer, name, whole_words
+        super().__init__(model, tokenizer, name, token_budget, REMEMBERED)
+        self.whole_words = whole_words
         self.mask = str(tokenizer.mask_token)
-        usable = _usable_length(tokenizer, getattr(model, "config", None)) or MAX_LENGTH
+        usable = usable_length(tokenizer, getattr(model, "config", None)) or MAX_LENGTH
         self.max_length = min(MAX_LENGTH, usable) if max_length is None else max_length
-        self.token_budget, self.forwards = token_budget, 0
-        self._pad = Padder(tokenizer)
+        self.forwards = 0
+        self._tokens, self._pad = Tokens(tokenizer, self.max_length), Padder(tokenizer)
         self._words = _readable(tokenizer.get_vocab(), set(tokenizer.all_special_ids), whole_words)
         self._closed: Tensor | None = None
-        self._fingerprint: str | None = None
-        self._known: dict[str, Filling] = {}
-
-    def to(self, device: torch.device) -> MaskedLM:
-        """Move the model."""
-        self.model.to(device)
-        return self
 
     def fingerprint(self) -> str:
         """The hash of the weights, and the settings that change an answer."""
-        if self._fingerprint is None:
-            self._fingerprint = f"{weights_hash(self.model)} {self.max_length} {self.whole_words}"
-        return self._fingerprint
+        return f"{super().fingerprint()} {self.max_length} {self.whole_words}"
 
     def fill(self, texts: Sequence[str]) -> list[Filling]:
         """The answer to each text; texts asked lately are remembered, and equal tokens are asked once."""
-        new = [one for one in dict.fromkeys(texts) if one not in self._known]
-        known = {one: self._known[one] for one in texts if one in self._known}
-        known.update(zip(new, self._answer(new), strict=True))
-        self._known.update(known)
-        while len(self._known) > REMEMBERED:
-            del self._known[next(iter(self._known))]
-        return [known[one] for one in texts]
+        return self._recall(texts, self._answer)
 
-    def _answer(self, texts: Sequence[str]) -> Iterator[Filling]:
+    def _answer(self, texts: Sequence[str]) -> list[Filling]:
         """Answers in the order of ``texts``, made in batches of falling length."""
-        if not texts:
-            return iter(())
         mask_id = self.tokenizer.mask_token_id
-        encoded = self._encode(texts)
+        encoded = self._tokens.encode([(text,) for text in texts])
         keys = [one.key() for one in encoded]
         open_blanks = {key: one for key, one in zip(keys, encoded, strict=True) if mask_id in one.ids}
         asked = list(open_blanks.values())
         order: list[int] = []
         ids, probabilities = [], []
+
+        def work(places: list[int]) -> tuple[Tensor, Tensor]:
+            return self._likeliest([asked[place] for place in places], mask_id)
+
         with torch.inference_mode():
-            for batch in packed([len(one.ids) for one in asked], self.token_budget):
-                order += batch
-                found = self._likeliest([asked[place] for place in batch], mask_id)
-                probabilities.append(found[0])
-                ids.append(found[1])
+            for places, (likely, numbers) in self._budget.run([len(one.ids) for one in asked], self.device, work):
+                order += places
+                probabilities.append(likely)
+                ids.append(numbers)
         answers = dict.fromkeys(keys, Filling((), np.empty(0, dtype=np.float32)))
         if asked:
             by_place, rows = list(open_blanks), zip(torch.cat(ids).tolist(), torch.cat(probabilities), strict=True)
@@ -137,16 +124,16 @@ class MaskedLM:
                 count = int((likely >= 0).sum())
                 words = tuple(self._words[number] for number in numbers[:count])
                 answers[by_place[place]] = Filling(words, likely[:count].numpy().copy())
-        return (answers[key] for key in keys)
+        return [answers[key] for key in keys]
 
     def _likeliest(self, sequences: Sequence[Encoded], mask_id: int) -> tuple[Tensor, Tensor]:
         """Probabilities and ids of the likeliest words at each sequence's first mask, each [n, at most MOST].
 
         What does not count as a word has a probability of -1.
         """
-        inputs = self._pad(sequences, next(self.model.parameters()).device)
+        inputs = moved(self._pad(sequences), self.device)
         longest = inputs["input_ids"].shape[1]
-        masks = [self._pad.span(len(one.ids), longest).start + list(one.ids).index(mask_id) for one in sequences]
+        masks = [self._pad.span(len(one.ids), longest).start + one.ids.tolist().index(mask_id) for one in sequences]
         logits = self._logits_at(inputs, torch.tensor(masks, device=inputs["input_ids"].device))
         if self._closed is None or self._closed.device != logits.device:
             closed = [number not in self._words for number in range(logits.shape[-1])]
@@ -175,13 +162,6 @@ class MaskedLM:
             if hook is not None:
                 hook.remove()
         return logits[:, 0] if logits.shape[1] == 1 else logits[rows, masks]
-
-    def _encode(self, texts: Sequence[str]) -> list[Encoded]:
-        encoding = self.tokenizer(
-            list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
-        )
-        types = encoding.get("token_type_ids") or [None] * len(texts)
-        return [Encoded(ids, kinds) for ids, kinds in zip(encoding["input_ids"], types, strict=True)]
 
 
 def load_masked_lm(spec: str, *, whole_words: bool = False) -> MaskedLM:

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.attacks.attack import Attack, Resources
+from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck, Swap
 from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.particle_swarm import ParticleSwarm
 from hf_robust.attacks.requests import Steps
+from hf_robust.attacks.resources import Resources
 from hf_robust.lexicons.sememes import PARTS, SememeTable
 from hf_robust.words import Tagger, match_case, split_words
 
