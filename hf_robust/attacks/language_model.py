@@ -26,7 +26,8 @@ class CausalLanguageModel(AuxiliaryModel):
     threshold taken from them is not calibrated for another model, so results name it.
 
     Each text is read from the model's start token, or its end token where it has none. Of a context too long for
-    ``max_length`` tokens the last are read.
+    ``max_length`` tokens the last are read. Answers differ from batch to batch by the noise of single precision, which
+    near ties do not count.
     """
 
     def __init__(

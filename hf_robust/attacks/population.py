@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_robust.attacks.candidates import is_one_word
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Floats, Steps
 from hf_robust.attacks.trial import Scored, Standing, Trial
@@ -20,7 +21,8 @@ def neighbours(trial: Trial, draft: Draft, indices: Iterable[int] | None = None)
     """
     found = yield from trial.neighbours(draft, indices)
     count = len(draft.text.words)
-    return [one for one in found if len(one.text.words) == count]
+    # Splitting every text into words again would cost more than all else here.
+    return [one for one in found if is_one_word(one.swaps[place_of(one)]) or len(one.text.words) == count]
 
 
 def place_of(neighbour: Draft) -> int:

@@ -32,6 +32,7 @@ class SememeTable:
         for word, parts in table.items():
             self._table.setdefault(word.lower(), {part: tuple(words) for part, words in parts.items()})
         self.source = source
+        self._fingerprint: str | None = None
 
     def __call__(self, word: str, part: str) -> tuple[str, ...]:
         """What may stand for ``word`` as this part of speech; () for unknown ones."""
@@ -46,8 +47,10 @@ class SememeTable:
 
     def fingerprint(self) -> str:
         """16 hexadecimal characters that change with the content."""
-        rows = {f"{word} {part}": words for word, parts in self._table.items() for part, words in parts.items()}
-        return fingerprint_table(rows)
+        if self._fingerprint is None:
+            rows = {f"{word} {part}": words for word, parts in self._table.items() for part, words in parts.items()}
+            self._fingerprint = fingerprint_table(rows)
+        return self._fingerprint
 
     def describe(self) -> dict[str, Any]:
         """What the run card says about the table; JSON-ready."""
