@@ -99,9 +99,7 @@ class Attack:
             by_word: dict[int, list[str]] = {}
             for index, new in found:
                 by_word.setdefault(index, []).append(new)
-            good = {
-                (i, new) for i, all_new in by_word.items() for new in rule.admits(clean.text, draft.text, i, all_new)
-            }
+            good = {(i, new) for i, all_new in by_word.items() for new in rule.admits(clean.text, draft.text, i, all_new)}
             found = [swap for swap in found if swap in good]
         return found
 

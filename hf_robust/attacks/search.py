@@ -28,10 +28,8 @@ def attack_example(attack: Attack, example: Example, plan: Plan) -> Steps[Attack
     if example.label in attack.skip_labels:
         return trial.record("skipped", "skip_label")
     if trial.before.probabilities.argmax() != example.label:
-        return (
-            trial.record("skipped", "misclassified")
-            if attack.skip_misclassified
-            else trial.record("succeeded", "success")
+        return trial.record("skipped", "misclassified") if attack.skip_misclassified else trial.record(
+            "succeeded", "success"
         )
     if attack.candidates.planned and not plan.swaps and attack.ranks_movable_only:
         return trial.record("failed", "no_candidates")
