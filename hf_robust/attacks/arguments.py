@@ -82,6 +82,24 @@ class AttackArguments:
     min_similarity: float = field(
         default=0.840845057, metadata={"help": "Least angular similarity to the text before a swap, with an encoder."}
     )
+    masked_lm: str | None = field(
+        default=None, metadata={"help": "Folder or Hub id of the masked language model that bae and clare ask."}
+    )
+    language_model: str | None = field(
+        default=None,
+        metadata={"help": "Folder or Hub id of the causal model that the genetic attacks ask. Default: left out."},
+    )
+    word_vectors: str | None = field(
+        default=None,
+        metadata={"help": "Vectors whose distances bound the genetic attacks and iga. Default: left out."},
+    )
+    sememes: str | None = field(default=None, metadata={"help": "JSON table of HowNet sememes, for pso."})
+    name_lists: str | None = field(
+        default=None, metadata={"help": "JSON lists of people's names, for checklist. Default: left out."}
+    )
+    location_lists: str | None = field(
+        default=None, metadata={"help": "JSON lists of places, for checklist. Default: left out."}
+    )
     antonym_success: Literal["raises", "remains"] = field(
         default="raises",
         metadata={"help": "An antonym counts where it raises the confidence (as published), or keeps the prediction."},

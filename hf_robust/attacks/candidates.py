@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Steps
-from hf_robust.words import Text, match_case, split_words
+from hf_robust.words import Text, is_one_word, match_case
 
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
@@ -127,12 +127,3 @@ class AnyOf(Candidates):
         for source in self.sources:
             if hasattr(source, "to"):
                 source.to(device)
-
-
-def is_one_word(substitute: str) -> bool:
-    """Whether a text's words stay as many when one of them becomes ``substitute``.
-
-    >>> is_one_word("well-made"), is_one_word("New York"), is_one_word("'tis"), is_one_word("")
-    (True, False, False, False)
-    """
-    return [word for word, _, _ in split_words(substitute)] == [substitute]

@@ -158,7 +158,7 @@ class MaxChangedWords(Constraint):
     count: int | None = None
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        return [draft for draft in drafts if self._allows(original.text.tokens, draft.text.tokens)]
+        return [draft for draft in drafts if self._allows(original.words, draft.words)]
         yield
 
     def _allows(self, old: list[str], new: list[str]) -> bool:

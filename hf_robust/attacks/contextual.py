@@ -56,7 +56,8 @@ class Contextual(Candidates):
 
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
         text = draft.text
-        places = list(self.blanks(text, open_words))
+        # A blank behind so many words is cut off: asking would take long and have no answer.
+        places = [index for index in self.blanks(text, open_words) if index < self.masked_lm.max_length]
         if not places:
             return []
         fillings: list[Filling] = yield Consult(self.masked_lm.fill, [self.question(text, index) for index in places])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from hf_robust.words import Text, split_words
+from hf_robust.words import Text, is_one_word, split_words
 
 
 class Merged(str):
@@ -76,6 +76,16 @@ class Draft:
         if place is None or self.swaps.get(place) == "":
             return None
         return place + sum(len(split_words(new)) - 1 for at, new in self.swaps.items() if at < place)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """``text.tokens``, taken from the parent's where swaps left their number alone: splitting again is slow."""
+        if self.parent is None or not all(is_one_word(new) for new in self.swaps.values()):
+            return self.text.tokens
+        found = list(self.parent.words)
+        for index, new in self.swaps.items():
+            found[index] = new
+        return found
 
     @cached_property
     def fresh(self) -> frozenset[int]:

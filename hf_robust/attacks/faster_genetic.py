@@ -25,7 +25,7 @@ def faster_genetic(resources: Resources) -> Attack:
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
-    lexicon = resources.needed(resources.synonyms, "faster_genetic", "a synonym lexicon", "pass --lexicon")
+    lexicon = resources.neighbours("faster_genetic", 8, -1.0)
     stop_words = NoStopWords(resources.common_words("faster_genetic"))
     constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
     constraints.append(MaxChangedWords(share=0.2))

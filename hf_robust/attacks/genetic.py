@@ -26,7 +26,7 @@ def genetic(resources: Resources) -> Attack:
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
-    lexicon = resources.needed(resources.synonyms, "genetic", "a synonym lexicon", "pass --lexicon")
+    lexicon = resources.neighbours("genetic", 8, -1.0)
     stop_words = NoStopWords(resources.common_words("genetic"))
     constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
     constraints.append(MaxChangedWords(share=0.2))

@@ -74,9 +74,8 @@ class Remain:
             raise ValueError(f"--antonym_success must be one of {', '.join(ANTONYM_SUCCESSES)}, got {self.success!r}.")
 
     def scores(self, probabilities: Floats, label: int, texts: Sequence[Text], clean: Text) -> Floats:
-        return np.where(
-            self.reached(probabilities, label, texts), probabilities[:, label], probabilities.dtype.type(0)
-        )
+        stays = self.reached(probabilities, label, texts)
+        return np.where(stays, probabilities[:, label], probabilities.dtype.type(0))
 
     def reached(self, probabilities: Floats, label: int, texts: Sequence[Text]) -> NDArray[np.bool_]:
         return np.asarray(probabilities.argmax(-1) == label)

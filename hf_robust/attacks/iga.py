@@ -24,7 +24,7 @@ def iga(resources: Resources) -> Attack:
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
-    lexicon = resources.needed(resources.synonyms, "iga", "a synonym lexicon", "pass --lexicon")
+    lexicon = resources.neighbours("iga", 50, -1.0)
     constraints: list[Constraint] = [NoStopWords(resources.common_words("iga"))]
     if resources.frozen_columns:
         constraints.append(OpenColumns(resources.frozen_columns))

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_robust.attacks.candidates import is_one_word
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Floats, Steps
 from hf_robust.attacks.trial import Scored, Standing, Trial
+from hf_robust.words import is_one_word
 
 
 def neighbours(trial: Trial, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:

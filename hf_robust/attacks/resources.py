@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_robust.attacks.similarity import Encoder
 from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, load_lexicon
+from hf_robust.lexicons.sememes import SememeTable, load_sememes
 from hf_robust.words import Lemmatizer, Tagger, nltk_stop_words, nltk_tagger
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from hf_robust.attacks.fluency import LanguageModel
     from hf_robust.attacks.masked_lm import MaskedLM
     from hf_robust.attacks.word_distance import WordVectors
-    from hf_robust.lexicons.sememes import SememeTable
 
 
 Part = TypeVar("Part")
@@ -105,6 +105,30 @@ def _encoder(flags: AttackArguments) -> Encoder | None:
     return load_encoder(flags.sentence_encoder)
 
 
+def _masked_lm(flags: AttackArguments) -> MaskedLM | None:
+    if flags.masked_lm is None:
+        return None
+    from hf_robust.attacks.masked_lm import load_masked_lm
+
+    return load_masked_lm(flags.masked_lm)
+
+
+def _language_model(flags: AttackArguments) -> LanguageModel | None:
+    if flags.language_model is None:
+        return None
+    from hf_robust.attacks.language_model import load_language_model
+
+    return load_language_model(flags.language_model)
+
+
+def _word_vectors(flags: AttackArguments) -> WordVectors | None:
+    if flags.word_vectors is None:
+        return None
+    from hf_robust.attacks.word_distance import load_word_vectors
+
+    return load_word_vectors(flags.word_vectors)
+
+
 class FlaggedResources(Resources):
     """The resources that the flags name. What no recipe asks for is not loaded."""
 
@@ -114,6 +138,12 @@ class FlaggedResources(Resources):
     encoder: Any = _Loaded(_encoder)
     thesaurus: Any = _Loaded(lambda flags: load_lexicon("wordnet", "synonym"))
     stop_words: Any = _Loaded(lambda flags: nltk_stop_words())
+    masked_lm: Any = _Loaded(_masked_lm)
+    language_model: Any = _Loaded(_language_model)
+    word_vectors: Any = _Loaded(_word_vectors)
+    sememes: Any = _Loaded(lambda flags: flags.sememes and load_sememes(flags.sememes))
+    names: Any = _Loaded(lambda flags: flags.name_lists and NameLists.load(flags.name_lists))
+    locations: Any = _Loaded(lambda flags: flags.location_lists and NameLists.load(flags.location_lists))
 
     def __init__(self, flags: AttackArguments, **given: Any) -> None:
         super().__init__(

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_robust.attacks.candidates import is_one_word
 from hf_robust.attacks.constraints import Constraint
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Consult, Steps
-from hf_robust.words import Text
+from hf_robust.words import Text, is_one_word
 
 METRICS = ("angular", "cosine")
 REFERENCES = ("previous", "original")

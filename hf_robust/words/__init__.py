@@ -5,7 +5,7 @@ from hf_robust.words.case import match_case
 from hf_robust.words.lemmatizer import Lemmatizer, WordNetVerbs
 from hf_robust.words.stopwords import STOP_WORDS, nltk_stop_words
 from hf_robust.words.tagger import NltkTagger, Tagger, coarse_tag, context_tag, nltk_tagger
-from hf_robust.words.text import Text, Word, split_words
+from hf_robust.words.text import Text, Word, is_one_word, split_words
 
 __all__ = [
     "STOP_WORDS",
@@ -17,6 +17,7 @@ __all__ = [
     "WordNetVerbs",
     "coarse_tag",
     "context_tag",
+    "is_one_word",
     "match_case",
     "nltk_stop_words",
     "nltk_tagger",

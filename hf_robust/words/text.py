@@ -44,6 +44,15 @@ def split_words(text: str) -> list[tuple[str, int, int]]:
     return words
 
 
+def is_one_word(substitute: str) -> bool:
+    """Whether a text's words stay as many when one of them becomes ``substitute``.
+
+    >>> is_one_word("well-made"), is_one_word("New York"), is_one_word("'tis"), is_one_word("")
+    (True, False, False, False)
+    """
+    return [word for word, _, _ in split_words(substitute)] == [substitute]
+
+
 @dataclass(frozen=True)
 class Text:
     """One example's text columns, and their words in column order, then reading order.

@@ -271,6 +271,22 @@ def test_texts_stay_similar_to_the_original(name, minimum, model, target):
     assert encoder.asked
 
 
+@pytest.mark.parametrize("name", ["bae", "clare"])
+def test_odd_and_very_long_texts(name, model, target):
+    odd = ["", " ", "...", "'-_*@", "good", "🎬🎬 good", "a\x00b\x07 good\r\n", "good" * 500]
+    odd.append(" ".join(["good bad very"] * 100))
+    labels = target.probabilities([(one,) for one in odd]).argmax(-1)
+    rows = [Example(i, (one,), int(label)) for i, (one, label) in enumerate(zip(odd, labels, strict=True))]
+    records = run(recipe(name, model, query_budget=50), target, rows)
+    for record in records[:4]:
+        assert (record.status, record.stop, record.queries) == ("failed", "no_candidates", 1)
+    assert all(record.queries <= 50 for record in records)
+    words = Draft(Text((odd[-1],)))
+    for source in sources(model):
+        swaps = answered(source.propose(words, range(300), Luck(0)), None)
+        assert 0 < max(index for index, _ in swaps) < model.max_length
+
+
 def test_what_is_missing_is_one_sentence(model):
     for name in ("bae", "clare"):
         with pytest.raises(ValueError, match=f"the {name} attack needs a masked language model.*--masked_lm"):

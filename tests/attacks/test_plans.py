@@ -7,8 +7,8 @@ from attack_parts import TableTagger, attack, resources
 from tiny import table
 
 from hf_robust.attacks import ATTACKS, Example, Plans
-from hf_robust.attacks.candidates import is_one_word
 from hf_robust.attacks.plans import make_plan
+from hf_robust.words import is_one_word
 
 TEXTS = [("The Good film was BAD, bad.",), ("a good, good plot",), ("music",), ("",)]
 ROWS = [Example(i, one, 0) for i, one in enumerate(TEXTS)]
