@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
 
 Swap = tuple[int, str]
-"""A word's number and what may stand for it; "" deletes the word, a ``Merged`` one takes the next word's place too."""
+"""A word's number and what may stand for it; "" deletes the word."""
 
 
 class Luck:
@@ -51,9 +51,9 @@ class Candidates(ABC):
         yield  # makes this a generator, as every source's is
 
     def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        """Drafts that change several of the open words at once, never planned; most sources make none.
+        """Drafts that change several words at once, never planned; most sources make none.
 
-        ``Constraint.admits`` is not asked about them.
+        ``Constraint.admits`` is not asked about them, and which words they may change is the source's own rule.
         """
         return []
         yield  # makes this a generator, as every source's is

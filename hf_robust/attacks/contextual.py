@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.candidates import Candidates, Luck, Swap
-from hf_robust.attacks.draft import Draft, Merged
+from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Consult, Steps
 from hf_robust.words import Tagger, Text, coarse_tag
 
@@ -55,7 +55,10 @@ class Contextual(Candidates):
         return word
 
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
-        text = draft.text
+        return (yield from self._answers(draft.text, open_words))
+
+    def _answers(self, text: Text, open_words: Iterable[int]) -> Steps[list[Swap]]:
+        """Each blank's word and what it becomes."""
         # A blank behind so many words is cut off: asking would take long and have no answer.
         places = [index for index in self.blanks(text, open_words) if index < self.masked_lm.max_length]
         if not places:
@@ -161,8 +164,13 @@ class Merge(Contextual):
         masked = text.delete(index + 1).replace({index: self.masked_lm.mask})
         return masked.joined if self.whole_text else _first_word_to_last(masked)
 
-    def filled(self, text: Text, index: int, word: str) -> str:
-        return Merged(word)
+    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+        return []
+        yield
+
+    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+        found = yield from self._answers(draft.text, open_words)
+        return [draft.swap(index + 1, "").swap(index, word) for index, word in found]
 
     def describe(self) -> dict[str, Any]:
         assert self.tagger is not None

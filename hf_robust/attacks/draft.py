@@ -8,19 +8,6 @@ from functools import cached_property
 from hf_robust.words import Text, is_one_word, split_words
 
 
-class Merged(str):
-    """A substitute for two words, the one it is proposed for and the one behind it; never equal to a plain string."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Merged) and str(self) == str(other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash((Merged, str(self)))
-
-
 class Draft:
     """A text that a search holds, made from another by swapping words.
 
@@ -46,12 +33,7 @@ class Draft:
         self._given = None if modified is None else frozenset(modified)
 
     def swap(self, index: int, new: str) -> Draft:
-        """The draft with word ``index`` replaced by ``new``, or deleted.
-
-        Where ``new`` is ``Merged``, the word behind is deleted first, in a draft of its own that lies in between.
-        """
-        if isinstance(new, Merged):
-            return self.swap(index + 1, "").swap(index, str(new))
+        """The draft with word ``index`` replaced by ``new``, or deleted."""
         text = self.text.replace({index: new}) if new else self.text.delete(index)
         return Draft(text, self, {index: new})
 

@@ -166,8 +166,7 @@ class Trial:
             planned = []
         found = [(index, new) for index in planned for new in self.plan.swaps.get(index, ())]
         others = open_words.difference(planned)
-        # Merges may be proposed where no word is open.
-        if others or not self.attack.candidates.planned:
+        if others:
             found += yield from self.attack.proposals(self.clean, draft, others, self.luck)
         return found
 

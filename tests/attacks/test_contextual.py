@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaske
 from hf_robust.attacks import Example, MaskedLM, attack_dataset
 from hf_robust.attacks.candidates import Luck
 from hf_robust.attacks.contextual import Insert, Merge, Replace
-from hf_robust.attacks.draft import Draft, Merged
+from hf_robust.attacks.draft import Draft
 from hf_robust.words import Text, coarse_tag
 
 STOP_WORDS = frozenset({"the", "and", "was", "with", "very", "not"})
@@ -95,6 +95,7 @@ def test_proposals_equal_one_question_at_a_time(place, model):
         open_words = [index for index, word in enumerate(draft.text.tokens) if word.lower() not in STOP_WORDS]
         proposed = answered(source.propose(draft, open_words, Luck(0)), None)
         made = [draft.swap(index, new) for index, new in proposed]
+        made += answered(source.rewrites(draft, open_words, Luck(0)), None)
         assert [one.text.joined for one in made] == naive_swaps(source, draft, open_words)
         count += len(made)
     assert count > 100
@@ -103,7 +104,8 @@ def test_proposals_equal_one_question_at_a_time(place, model):
 def test_blanks_of_one_text_are_one_request(model):
     draft = Draft(Text(("the good film was cold",)))
     for source in sources(model):
-        (steps := source.propose(draft, range(5), Luck(0))).send(None)
+        steps = (source.rewrites if isinstance(source, Merge) else source.propose)(draft, range(5), Luck(0))
+        steps.send(None)
         with pytest.raises(StopIteration):
             steps.send(model.fill(["[MASK]"] * len(list(source.blanks(draft.text, range(5))))))
         assert not source.planned
@@ -112,7 +114,7 @@ def test_blanks_of_one_text_are_one_request(model):
 
 def test_merging_deletes_the_next_word_and_moves_what_was_changed():
     draft = Draft(Text(("the good film, was very cold.",))).swap(4, "not").swap(1, "bad")
-    merged = draft.swap(2, Merged("plot"))
+    merged = draft.swap(3, "").swap(2, "plot")
     assert merged.text.columns == ("the bad plot, not cold.",)
     assert merged.modified == {1, 2, 3} and merged.fresh == {2}
     assert merged.changes(Text(("the good film, was very cold.",))) == [
@@ -121,7 +123,6 @@ def test_merging_deletes_the_next_word_and_moves_what_was_changed():
         [3, "was", ""],
         [2, "film", "plot"],
     ]
-    assert Merged("a") == Merged("a") != "a" and len({Merged("a"), Merged("a"), "a"}) == 2
     inserted = draft.swap(0, "so the")
     assert inserted.modified == {0, 1, 2, 5} and inserted.text.tokens[5] == "not"
 
