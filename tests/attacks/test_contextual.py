@@ -131,7 +131,9 @@ def test_edges_and_closed_words_by_name(model):
     draft, tagger = Draft(Text(("good film was warm plot", "good film"))), TableTagger()
 
     def indices(source, open_words=range(7)):
-        return {index for index, _ in answered(source.propose(draft, open_words, Luck(0)), None)}
+        made = answered(source.rewrites(draft, open_words, Luck(0)), None)
+        proposed = answered(source.propose(draft, open_words, Luck(0)), None)
+        return {index for index, _ in proposed} | {index for one in made for index in one.swaps}
 
     assert indices(Insert(model)) == set(range(1, 7))
     assert indices(Insert(model, whole_text=True)) == set(range(7))
@@ -177,6 +179,7 @@ class NaiveContextual:
             open_words = [i for i in open_words if draft.text.tokens[i] not in STOP_WORDS]
         steps = self.which.proposals(Draft(Text(self.example.texts)), draft, open_words, Luck(0))
         made = [draft.swap(index, new) for index, new in answered(steps, None)]
+        made += answered(self.which.candidates.rewrites(draft, open_words, Luck(0)), None)
         made = [one for one in made if one.text.joined != draft.text.joined]
         return sorted(made, key=lambda one: one.text.joined)
 
@@ -285,7 +288,9 @@ def test_odd_and_very_long_texts(name, model, target):
     words = Draft(Text((odd[-1],)))
     for source in sources(model):
         swaps = answered(source.propose(words, range(300), Luck(0)), None)
-        assert 0 < max(index for index, _ in swaps) < model.max_length
+        made = answered(source.rewrites(words, range(300), Luck(0)), None)
+        places = [index for index, _ in swaps] + [index for one in made for index in one.swaps]
+        assert 0 < max(places) < model.max_length
 
 
 def test_what_is_missing_is_one_sentence(model):
@@ -293,7 +298,7 @@ def test_what_is_missing_is_one_sentence(model):
         with pytest.raises(ValueError, match=f"the {name} attack needs a masked language model.*--masked_lm"):
             attack(name, stop_words=STOP_WORDS)
         with pytest.raises(ValueError, match=f"the {name} attack needs NLTK's English stop words"):
-            attack(name, masked_lm=model)
+            attack(name, masked_lm=model, stop_words=None)
     with pytest.raises(ValueError, match="the clare attack needs a part-of-speech tagger"):
         recipe("clare", model, tagger=None)
     with pytest.raises(ValueError, match="merging words needs a part-of-speech tagger"):

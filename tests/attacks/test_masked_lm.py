@@ -61,7 +61,9 @@ def test_answers_equal_one_text_at_a_time(kind):
     shapes = []
     model.model.get_output_embeddings().register_forward_hook(lambda m, inputs, o: shapes.append(inputs[0].shape[:2]))
     assert all(same(*pair) for pair in zip(model.fill(TEXTS), expected, strict=True))
-    assert shapes == [(len(TEXTS), 1)]  # the output layer sees the blanks only
+    assert sum(rows for rows, _ in shapes) == len(TEXTS) and {width for _, width in shapes} == {
+        1
+    }  # the output layer sees the blanks only
     assert len({filling.words for filling in model.fill(TEXTS)}) > 1
 
 
@@ -88,12 +90,13 @@ def test_equal_tokens_are_asked_once_and_answers_remembered(monkeypatch):
     model, rows = masked_lm(), []
     model.model.register_forward_pre_hook(lambda m, a, given: rows.append(len(given["input_ids"])), with_kwargs=True)
     first = model.fill([*TEXTS, "THE [MASK] WAS GOOD.", TEXTS[0]])
-    assert rows == [len(TEXTS)]
+    assert sum(rows) == len(TEXTS)
     assert first[0].words == first[-1].words == first[-2].words
     assert np.array_equal(first[0].probabilities, first[-2].probabilities)
+    asked = model.forwards
     again = model.fill(TEXTS[::-1])
-    assert model.forwards == 1 and again[0] is first[len(TEXTS) - 1]
-    monkeypatch.setattr("hf_robust.attacks.masked_lm.REMEMBERED", 2)
+    assert model.forwards == asked and again[0] is first[len(TEXTS) - 1]
+    model.remembered = 2
     model.fill([f"{word} [MASK]" for word in ("good", "bad", "cold")])
     assert len(model._known) == 2
 

@@ -179,7 +179,7 @@ def test_encoder_remembers_what_it_has_seen(monkeypatch):
     first = encoder.encode(["good", "bad"])
     assert np.array_equal(encoder.encode(["bad", "film", "good"])[[2, 0]], first)
     assert batches == [2, 1]
-    monkeypatch.setattr("hf_robust.attacks.encoder.REMEMBERED", 2)
+    encoder.remembered = 2
     encoder.encode(["cold", "warm", "plot"])
     assert len(encoder._known) == 2
 
