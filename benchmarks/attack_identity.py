@@ -23,7 +23,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hf_robust.attacks import ATTACKS, Example, Resources, Victim, attack_dataset, choose_examples, load_encoder
+from hf_robust.attacks import (
+    ATTACKS,
+    Example,
+    Resources,
+    Victim,
+    attack_dataset,
+    choose_examples,
+    load_encoder,
+    load_masked_lm,
+)
 from hf_robust.attacks.requests import Floats, Scores
 from hf_robust.attacks.textattack_import import import_textattack, textattack_version
 from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
@@ -32,7 +41,7 @@ from hf_robust.data.splits import Splits, find_labels
 from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import AttackRecord
 from hf_robust.reports import redact
-from hf_robust.words import nltk_tagger
+from hf_robust.words import nltk_stop_words, nltk_tagger
 
 UNCOUNTED = ("synonym",)
 """Native recipes that rank fewer words than TextAttack, by design: their queries are not compared."""
@@ -131,7 +140,7 @@ def examples_of(model: str, data: str, args: argparse.Namespace) -> tuple[Victim
     """The victim, its twin that shares scores, the examples, and the names of the text columns."""
     options = AttackOptions(model, data, Path("."), max_seq_length=args.max_length, device=args.device)
     classifier, tokenizer = load_classifier(model, args.device)
-    arguments = data_arguments(options)
+    arguments = data_arguments(options, data)
     corpus = load_corpus(arguments)
     splits = Splits(corpus, find_labels(corpus, arguments, classifier.config), tokenizer, arguments)
     examples = choose_examples(splits.labelled("validation"), args.num, args.seed)
@@ -142,9 +151,9 @@ def examples_of(model: str, data: str, args: argparse.Namespace) -> tuple[Victim
 
 
 def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    resources = {"lexicon": load_lexicon(args.lexicon), "wordnet": None}
-    if "pwws" in args.recipes:
-        resources["wordnet"] = load_lexicon("wordnet")
+    lexicon = load_lexicon(args.lexicon)
+    wordnet: Any = load_lexicon("wordnet") if "pwws" in args.recipes else None
+    masked_lm = load_masked_lm(args.masked_lm) if args.masked_lm else None
     tagger = nltk_tagger() if args.pos_tagger == "nltk" else None
     encoder = load_encoder(args.sentence_encoder) if args.sentence_encoder else None
     for model, data in ((args.model, args.data), (args.pair_model, args.pairs)):
@@ -153,10 +162,14 @@ def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         victim, shared, examples, columns = examples_of(model, data, args)
         for name in args.recipes:
             parts = Resources(
-                synonyms=resources["wordnet" if name == "pwws" else "lexicon"],
+                synonyms=lexicon,
+                thesaurus=wordnet,
+                stop_words=nltk_stop_words(),
                 tagger=tagger,
                 encoder=encoder,
+                masked_lm=masked_lm,
                 query_budget=args.query_budget,
+                seed=args.seed,
             )
             result = compare(Sides(name, args, parts, columns), victim, shared, examples)
             print(

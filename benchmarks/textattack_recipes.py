@@ -36,7 +36,7 @@ from hf_robust.attacks import Resources, Victim
 from hf_robust.attacks.textattack_backend import TextAttackRecipe
 from hf_robust.attacks.textattack_import import quiet_building
 from hf_robust.attacks.textattack_wrapper import VictimWrapper
-from hf_robust.lexicons import Lexicon, WordNetLexicon
+from hf_robust.lexicons import Lexicon, Thesaurus, WordNetLexicon
 from hf_robust.words import STOP_WORDS, NltkTagger, Tagger, coarse_tag
 
 
@@ -73,19 +73,33 @@ class SideA:
 
 
 class FromLexicon(swaps.WordSwap):
-    """The first ``max_candidates`` substitutes of a lexicon in its order, in the case of the word they replace."""
+    """The first ``max_candidates`` substitutes of a lexicon in its order, in the case of the word they replace.
 
-    def __init__(self, lexicon: Lexicon, max_candidates: int | None = None, recover_case: bool = True) -> None:
+    As ``WordSwapEmbedding`` gives them; ``distinct`` is for the synonym attack, which asks single words once.
+    """
+
+    def __init__(self, lexicon: Lexicon, max_candidates: int | None = None, distinct: bool = False) -> None:
         super().__init__()
-        self.lexicon, self.max_candidates, self.recover_case = lexicon, max_candidates, recover_case
+        self.lexicon, self.max_candidates, self.distinct = lexicon, max_candidates, distinct
 
     def _get_replacement_words(self, word: str) -> list[str]:
-        found = self.lexicon(word)[: self.max_candidates]
-        cased = (recover_word_case(new, word) if self.recover_case else new for new in found)
-        return [new for new in dict.fromkeys(cased) if words_from_text(new) == [new]]
+        cased = [recover_word_case(new, word) for new in self.lexicon(word)[: self.max_candidates]]
+        return [new for new in dict.fromkeys(cased) if words_from_text(new) == [new]] if self.distinct else cased
 
     def extra_repr_keys(self) -> list[str]:
-        return ["max_candidates", "recover_case"]
+        return ["max_candidates", "distinct"]
+
+
+class LemmaSwap(swaps.WordSwap):
+    """``WordSwapWordNet`` over another dictionary of lemmas."""
+
+    def __init__(self, thesaurus: Thesaurus) -> None:
+        super().__init__()
+        self.thesaurus = thesaurus
+
+    def _get_replacement_words(self, word: str) -> list[str]:
+        found = dict.fromkeys(self.thesaurus.lemmas(word))
+        return [new for new in found if new != word and "_" not in new and len(words_from_text(new)) == 1]
 
 
 class WordNetSwap(swaps.WordSwapWordNet):
@@ -132,7 +146,9 @@ def synonym(parts: SideA) -> Any:
     tags = [] if parts.lexicon.keeps_part_of_speech else parts.part_of_speech(True)
     options = {"window_size": 15, "skip_text_shorter_than_window": True, "compare_against_original": False}
     similar = parts.similar(parts.resources.min_similarity, "angular", **options)
-    return _greedy(parts, [*parts.closed(STOP_WORDS), *tags, *similar], FromLexicon(parts.lexicon), "delete")
+    return _greedy(
+        parts, [*parts.closed(STOP_WORDS), *tags, *similar], FromLexicon(parts.lexicon, distinct=True), "delete"
+    )
 
 
 def textfooler(parts: SideA) -> Any:
@@ -143,9 +159,9 @@ def textfooler(parts: SideA) -> Any:
 
 
 def pwws(parts: SideA) -> Any:
-    lexicon = parts.resources.synonyms
-    wordnet = lexicon is None or isinstance(lexicon, WordNetLexicon)
-    transformation = WordNetSwap() if wordnet else FromLexicon(parts.lexicon, recover_case=False)
+    thesaurus = parts.resources.thesaurus
+    known = thesaurus is None or isinstance(thesaurus, WordNetLexicon)
+    transformation = WordNetSwap() if known else LemmaSwap(thesaurus)
     return _greedy(parts, parts.closed(), transformation, "weighted-saliency")
 
 

@@ -20,7 +20,7 @@ class VictimWrapper(ModelWrapper):
 
     ``victim`` None while no attack is run, so that a recipe can be built before there is a model. Texts of one
     example with equal tokens get equal scores in whichever request they come: else the noise of batching may pass for
-    a rise. Probabilities are in float64, which TextAttack takes as they are.
+    a rise. Probabilities are in float32, as its own wrapper gives them.
 
     Args:
         gradient_dropout: take gradients with the model in train mode, as TextAttack does; False for eval mode.
@@ -61,7 +61,7 @@ class VictimWrapper(ModelWrapper):
         self._known.clear()
 
     def __call__(self, text_input_list: list[Any]) -> Tensor:
-        """Class probabilities [n, K] in float64 of strings, or of tuples of two strings."""
+        """Class probabilities [n, K] in float32 of strings, or of tuples of two strings."""
         scores = self._bound().score([(one,) if isinstance(one, str) else tuple(one) for one in text_input_list])
         rows = [
             self._known.setdefault(key, row) for key, row in zip(scores.sequences, scores.probabilities, strict=True)
