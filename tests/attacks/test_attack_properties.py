@@ -22,6 +22,7 @@ from tiny import build_model
 
 from hf_robust.attacks import ATTACKS, Example, Plans, attack_dataset, constraints
 from hf_robust.attacks.trial import Trial
+from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.words import STOP_WORDS, Text, coarse_tag, split_words
 
 OWN = ["no_repeat", "stop_words"]
@@ -37,6 +38,7 @@ EXPECTED = {
     "input_reduction": ["no_repeat"],
     "checklist": ["no_repeat"],
 }
+SEMEMES = {"good": {"adj": ["fine", "great"]}, "film": {"noun": ["movie", "plot"]}, "was": {"verb": ["is"]}}
 LETTERS = st.sampled_from(
     ["good", "bad", "film", "plot", "warm", "was", "the", "not", "The", "Good", "FILM", "'tis", "well-made", "GOOD"]
     + [
@@ -73,7 +75,7 @@ PAIRS = st.one_of(st.tuples(TEXTS), st.tuples(TEXTS, TEXTS))
 def build(name, **changes):
     """The recipe, or a skip where it needs more than the small resources."""
     try:
-        which = ATTACKS[name](resources(masked_lm=masked_lm(), **changes))
+        which = ATTACKS[name](resources(masked_lm=masked_lm(), sememes=SememeTable(SEMEMES), **changes))
     except ValueError as error:
         pytest.skip(str(error))
     return dataclasses.replace(which, needs_candidates=False)
