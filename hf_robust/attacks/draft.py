@@ -100,7 +100,7 @@ class Draft:
     def changes(self, original: Text) -> list[list[object]]:
         """``[index, old, new]`` for each changed word of the original.
 
-        Where swaps made words more or fewer, the swaps in their order, each numbered in the text it was made in.
+        Where a swap was not by just one word, the swaps in their order, each numbered in the text it was made in.
         """
         words = self.text.tokens
         if len(words) == len(original.tokens) and not self._resized:
@@ -118,7 +118,8 @@ class Draft:
     def _resized(self) -> bool:
         draft: Draft | None = self
         while draft is not None:
-            if any(len(split_words(new)) != 1 for new in draft.swaps.values()):
+            # "_y" is one word as well, but not the one it was swapped for.
+            if any([word for word, _, _ in split_words(new)] != [new] for new in draft.swaps.values()):
                 return True
             draft = draft.parent
         return False

@@ -61,6 +61,12 @@ PLACES = {"country": ["France", "Plot"], "city": ["New York", "Paris", "Music"]}
 COMMON = frozenset({"the", "and", "with", "a", "not"})
 NAIVE = ("synonym", "antonym", "negation")
 """The attacks that ``Naive`` writes out; those of ``textattack_oracle.RECIPES`` have an oracle of their own."""
+SEARCHED = (
+    *NAIVE,
+    *("textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction", "checklist"),
+)
+"""The recipes that the tests of the engine run whole; those of populations and language models take longer, and run
+with a few queries in ``test_attack_properties``."""
 LEMMAS = {"was": "be", "is": "be", "went": "go"}
 WORDS = ["good", "bad", "film", "plot", "warm", "cold", "music", "was", "and", "very", "with", "the", "actor", "not"]
 

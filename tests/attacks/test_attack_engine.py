@@ -10,6 +10,7 @@ import torch
 from attack_parts import (
     ANTONYMS,
     NAIVE,
+    SEARCHED,
     SYNONYMS,
     WORDS,
     Naive,
@@ -78,7 +79,7 @@ def test_a_query_budget_truncates_and_ends_the_search(name, budget, target):
         assert record.queries <= budget
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", SEARCHED)
 def test_batches_live_examples_and_order_change_nothing(name, target):
     rows, which = examples(target, 30, 2, seed=2), attack(name)
     expected = measure(which, target, rows)
@@ -126,7 +127,7 @@ def test_the_attack_leaves_no_trace():
     target = victim(model)
     rows = examples(target, 10)
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
-    for name in ATTACKS:
+    for name in SEARCHED:
         measure(attack(name), target, rows)
     assert {name: module.training for name, module in model.named_modules()} == modes
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
@@ -222,7 +223,7 @@ def test_three_words_against_every_deletion(target, found):
         assert len(words) - 1 not in single or len(record.perturbed[0].split()) < len(words)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", SEARCHED)
 def test_weird_texts(name):
     target = victim()
     odd = ["", " ", "...", "good", "🎬🎬 good", "שלום good עולם", "a\x00b\x07 good\r\n", "'-_*@", "good" * 500]

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from attack_parts import all_close, attack, examples, probabilities_of, victim
+from attack_parts import SEARCHED, all_close, attack, examples, probabilities_of, victim
 from tiny import build_model
 
-from hf_robust.attacks import ATTACKS, Example, Plans, Victim, attack_dataset, scheduler
+from hf_robust.attacks import Example, Plans, Victim, attack_dataset, scheduler
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def measure(which, target, rows, **options):
     return attack_dataset(dataclasses.replace(which, needs_candidates=False), target, rows, progress=False, **options)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", SEARCHED)
 @pytest.mark.parametrize("seconds", [0.5, 2.5, 4.5])
 def test_a_time_limit_ends_the_search_with_the_best_so_far(name, seconds, target, clock):
     rows = examples(target, 14, seed=6)
@@ -58,7 +58,7 @@ def test_a_time_limit_stops_after_as_many_requests(target, clock):
     assert "time" not in {record.stop for record in again}
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", SEARCHED)
 def test_a_text_without_any_admissible_word_fails(name, target):
     which = attack(name, frozen_columns=frozenset({0}))
     # Stop words bind swaps, not deletions.
@@ -71,7 +71,7 @@ def test_a_text_without_any_admissible_word_fails(name, target):
         assert record.status == ("succeeded" if which.goal.maximises else "failed")
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", SEARCHED)
 def test_plans_kept_in_memory_or_on_disk_change_nothing(name, target, tmp_path):
     rows, which = examples(target, 15, 2, seed=8), attack(name)
     expected = measure(which, target, rows)
@@ -83,7 +83,7 @@ def test_plans_kept_in_memory_or_on_disk_change_nothing(name, target, tmp_path):
     assert all_close(measure(which, target, rows, plans=Plans(tmp_path)), expected)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", SEARCHED)
 def test_a_model_that_answers_nan_is_refused(name):
     model = build_model()
     target = victim(model)
@@ -110,7 +110,7 @@ def test_a_single_class_and_regression_are_refused():
         victim(build_model(num_labels=1))
     # One output that the configuration does not tell of.
     target = victim(inference=lambda model, batch: model(**batch).logits[:, :1])
-    for name in ATTACKS:
+    for name in SEARCHED:
         with pytest.raises(ValueError, match="got a model of one output; leave --attacks out"):
             measure(attack(name), target, [Example(0, ("good film",), 0)])
 
@@ -127,7 +127,7 @@ class Slow:
         return {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", SEARCHED)
 def test_a_tokenizer_without_fast_alignment(name):
     target = Victim(build_model(), Slow())
     columns = ("good bad film was warm and I'm 12 Paris", "the plot")

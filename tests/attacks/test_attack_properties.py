@@ -4,14 +4,25 @@ import dataclasses
 import math
 
 import pytest
-from attack_parts import COMMON, TAGS, probabilities_of, resources, victim
+from attack_parts import (
+    COMMON,
+    SEARCHED,
+    TAGS,
+    all_close,
+    examples,
+    masked_lm,
+    probabilities_of,
+    resources,
+    victim,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textattack_oracle import edits
 from tiny import build_model
 
-from hf_robust.attacks import ATTACKS, Example, attack_dataset, constraints
+from hf_robust.attacks import ATTACKS, Example, Plans, attack_dataset, constraints
 from hf_robust.attacks.trial import Trial
+from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.words import STOP_WORDS, Text, coarse_tag, split_words
 
 OWN = ["no_repeat", "stop_words"]
@@ -27,6 +38,7 @@ EXPECTED = {
     "input_reduction": ["no_repeat"],
     "checklist": ["no_repeat"],
 }
+SEMEMES = {"good": {"adj": ["fine", "great"]}, "film": {"noun": ["movie", "plot"]}, "was": {"verb": ["is"]}}
 LETTERS = st.sampled_from(
     ["good", "bad", "film", "plot", "warm", "was", "the", "not", "The", "Good", "FILM", "'tis", "well-made", "GOOD"]
     + [
@@ -63,7 +75,7 @@ PAIRS = st.one_of(st.tuples(TEXTS), st.tuples(TEXTS, TEXTS))
 def build(name, **changes):
     """The recipe, or a skip where it needs more than the small resources."""
     try:
-        which = ATTACKS[name](resources(**changes))
+        which = ATTACKS[name](resources(masked_lm=masked_lm(), sememes=SememeTable(SEMEMES), **changes))
     except ValueError as error:
         pytest.skip(str(error))
     return dataclasses.replace(which, needs_candidates=False)
@@ -173,6 +185,7 @@ def check_record(which, record, target):
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(columns=PAIRS, frozen=st.booleans(), budget=st.sampled_from([None, None, 4, 15]), seed=st.integers(0, 3))
 def test_no_constraint_is_ever_violated(target, seen, name, columns, frozen, budget, seed):
+    budget = 40 if budget is None and name not in SEARCHED else budget
     closed = frozenset({0}) if frozen and len(columns) == 2 else frozenset()
     which = build(name, frozen_columns=closed, query_budget=budget, seed=seed)
     label = int(target.probabilities([columns]).argmax())
@@ -185,6 +198,16 @@ def test_no_constraint_is_ever_violated(target, seen, name, columns, frozen, bud
             check_bytes(before, after)
     check_record(which, record, target)
     assert all(record.perturbed[column] == record.original[column] for column in closed)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name not in SEARCHED])
+def test_batches_order_and_plans_change_nothing(name, target, tmp_path):
+    which, rows = build(name, query_budget=60, seed=2), examples(target, 8, seed=9)
+    expected = attack_dataset(which, target, rows, progress=False)
+    for budget, live, order, plans in [(1, 3, 1, None), (40, 256, -1, Plans(tmp_path)), (4096, 1, 1, Plans(tmp_path))]:
+        other = victim(target.model, token_budget=budget)
+        again = attack_dataset(which, other, rows[::order], live=live, plans=plans, progress=False)
+        assert all_close(again, expected)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
