@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.attacks.a2t import a2t
-from hf_robust.attacks.antonym import antonym
 from hf_robust.attacks.arguments import (
     AttackArguments,
     build_attacks,
@@ -15,26 +12,13 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example
-from hf_robust.attacks.bae import bae
-from hf_robust.attacks.checklist import checklist
-from hf_robust.attacks.clare import clare
-from hf_robust.attacks.deepwordbug import deepwordbug
 from hf_robust.attacks.examples import balanced_shares, choose_examples
-from hf_robust.attacks.faster_genetic import faster_genetic
-from hf_robust.attacks.genetic import genetic
-from hf_robust.attacks.iga import iga
-from hf_robust.attacks.input_reduction import input_reduction
 from hf_robust.attacks.journal import attack_key, journal_seconds
-from hf_robust.attacks.negation import negation
 from hf_robust.attacks.plans import Plans
-from hf_robust.attacks.pso import pso
-from hf_robust.attacks.pwws import pwws
+from hf_robust.attacks.recipes import ATTACKS
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.scheduler import attack_dataset, require_candidates
 from hf_robust.attacks.static import examples_of, of_the_data
-from hf_robust.attacks.synonym import synonym
-from hf_robust.attacks.textbugger import textbugger
-from hf_robust.attacks.textfooler import textfooler
 
 if TYPE_CHECKING:
     from hf_robust.attacks.encoder import SentenceEncoder, load_encoder
@@ -42,25 +26,6 @@ if TYPE_CHECKING:
     from hf_robust.attacks.masked_lm import MaskedLM, load_masked_lm
     from hf_robust.attacks.victim import Victim
     from hf_robust.attacks.weights import weights_hash
-
-ATTACKS: dict[str, Callable[[Resources], Attack]] = {
-    "synonym": synonym,
-    "antonym": antonym,
-    "negation": negation,
-    "textfooler": textfooler,
-    "pwws": pwws,
-    "deepwordbug": deepwordbug,
-    "textbugger": textbugger,
-    "a2t": a2t,
-    "genetic": genetic,
-    "faster_genetic": faster_genetic,
-    "iga": iga,
-    "pso": pso,
-    "input_reduction": input_reduction,
-    "checklist": checklist,
-    "bae": bae,
-    "clare": clare,
-}
 
 _NEED_TORCH = {
     "CausalLanguageModel": "language_model",

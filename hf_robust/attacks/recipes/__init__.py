@@ -1,0 +1,43 @@
+"""The attacks by name: each recipe is a function of one file that lists an attack's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hf_robust.attacks.attack import Attack
+from hf_robust.attacks.recipes.a2t import a2t
+from hf_robust.attacks.recipes.antonym import antonym
+from hf_robust.attacks.recipes.bae import bae
+from hf_robust.attacks.recipes.checklist import checklist
+from hf_robust.attacks.recipes.clare import clare
+from hf_robust.attacks.recipes.deepwordbug import deepwordbug
+from hf_robust.attacks.recipes.faster_genetic import faster_genetic
+from hf_robust.attacks.recipes.genetic import genetic
+from hf_robust.attacks.recipes.iga import iga
+from hf_robust.attacks.recipes.input_reduction import input_reduction
+from hf_robust.attacks.recipes.negation import negation
+from hf_robust.attacks.recipes.pso import pso
+from hf_robust.attacks.recipes.pwws import pwws
+from hf_robust.attacks.recipes.synonym import synonym
+from hf_robust.attacks.recipes.textbugger import textbugger
+from hf_robust.attacks.recipes.textfooler import textfooler
+from hf_robust.attacks.resources import Resources
+
+ATTACKS: dict[str, Callable[[Resources], Attack]] = {
+    "synonym": synonym,
+    "antonym": antonym,
+    "negation": negation,
+    "textfooler": textfooler,
+    "pwws": pwws,
+    "deepwordbug": deepwordbug,
+    "textbugger": textbugger,
+    "a2t": a2t,
+    "genetic": genetic,
+    "faster_genetic": faster_genetic,
+    "iga": iga,
+    "pso": pso,
+    "input_reduction": input_reduction,
+    "checklist": checklist,
+    "bae": bae,
+    "clare": clare,
+}
