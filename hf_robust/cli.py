@@ -110,7 +110,7 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
     flags = HfArgumentParser(AttackArguments, add_help=False)
     for action in flags._actions:
-        if action.dest not in ("attack_strategy", "attack_backend"):  # a checkpoint has no epochs
+        if action.dest not in ("attack_strategy", "attack_warm_start"):  # a checkpoint has no epochs
             parser._add_action(action)
 
 
