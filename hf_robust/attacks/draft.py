@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import SequenceMatcher
 from functools import cached_property
 
 from hf_robust.words import Text, is_one_word, split_words
@@ -42,10 +43,9 @@ class Draft:
         return Draft(self.text.replace(swaps), self, swaps, modified)
 
     def become(self, columns: tuple[str, ...]) -> Draft:
-        """A text made elsewhere, as a draft of this one: its words that differ, place by place, count as swapped."""
+        """A text made elsewhere, as a draft of this one: the swaps are found by aligning the words."""
         text = Text(columns)
-        pairs = enumerate(zip(self.text.tokens, text.tokens, strict=False))
-        return Draft(text, self, {index: new for index, (old, new) in pairs if old != new})
+        return Draft(text, self, _aligned(self.text.tokens, text.tokens))
 
     def place_of(self, index: int) -> int | None:
         """Where the clean text's word ``index`` stands now; None where it was deleted.
@@ -123,3 +123,20 @@ class Draft:
                 return True
             draft = draft.parent
         return False
+
+
+def _aligned(old: list[str], new: list[str]) -> dict[int, str]:
+    """What became of the words of ``old``: place by place where there are as many, else by the longest equal runs."""
+    if len(old) == len(new):
+        return {index: after for index, (before, after) in enumerate(zip(old, new, strict=True)) if before != after}
+    swaps: dict[int, str] = {}
+    for kind, start, end, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal" or not old:
+            continue
+        # An insertion belongs to the word behind it, or to the last one.
+        where = min(start, len(old) - 1)
+        kept = [old[where]] if start == end else []
+        words = [*kept, *new[first:last]] if start == len(old) else [*new[first:last], *kept]
+        swaps.update({index: "" for index in range(start, end)})
+        swaps[where] = " ".join(words)
+    return swaps

@@ -102,3 +102,21 @@ def test_textattack_numbers_them_alike():
             assert other.text == draft.text.joined
             assert other.attack_attrs["modified_indices"] == draft.modified
             assert other.attack_attrs["newly_modified_indices"] == draft.fresh
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "swaps"),
+    [
+        ("a good film", "a fine film", {1: "fine"}),
+        ("a good film", "a go od film", {1: "go od"}),
+        ("a good film", "good film", {0: ""}),
+        ("a good film", "a very good film", {1: "very good"}),
+        ("a good film", "a good film indeed", {2: "film indeed"}),
+        ("a good old film", "a fine film", {1: "fine", 2: ""}),
+        ("a good film", "a good film", {}),
+        ("", "new words", {}),
+    ],
+)
+def test_a_text_made_elsewhere_is_aligned(old, new, swaps):
+    draft = Draft(Text((old,))).become((new,))
+    assert draft.swaps == swaps and draft.text.columns == (new,)

@@ -482,3 +482,15 @@ def test_errors_are_one_sentence(tmp_path: Path) -> None:
     nothing.processing_class = None
     with pytest.raises(ValueError, match="processing_class=tokenizer"):
         AttackCallback(attacks(), examples()).attach(nothing)
+
+
+def test_a_warm_start_asks_the_last_epochs_texts_first(tmp_path: Path) -> None:
+    # Nothing is learnt, so that every text which succeeded succeeds again.
+    trainer = attacked(tmp_path, callback={"warm_start": True, "attacks": attacks("synonym")}, learning_rate=0.0)
+    trainer.train()
+    first, second = (read_records(tmp_path / f"attack_results/epoch-{epoch}/synonym.jsonl") for epoch in (1, 2))
+    succeeded = [(one, two) for one, two in zip(first, second, strict=True) if one.status == "succeeded"]
+    assert succeeded
+    for one, two in succeeded:
+        assert (two.status, two.stop, two.queries, two.perturbed) == ("succeeded", "warm_start", 2, one.perturbed)
+    assert [one.status for one in first] == [two.status for two in second]

@@ -1,0 +1,132 @@
+"""Attacks beyond identity with TextAttack: what each option changes, and what it leaves alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from attack_parts import SYNONYMS, attack, examples, probabilities_of, victim
+from tiny import build_model, table
+
+from hf_robust.attacks import ATTACKS, AttackArguments, Example, Resources, attack_dataset, build_attacks
+from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.ranking import at_random, by_gradient
+from hf_robust.attacks.search import Beam, Greedy
+from hf_robust.attacks.variants import leaving_early, mended, ranked
+from hf_robust.words import Text
+
+WORDS = frozenset({"the", "and", "with"})
+
+
+@pytest.fixture(scope="module")
+def target():
+    return victim(build_model(num_labels=3))
+
+
+def run(which, target, rows, **options):
+    return attack_dataset(which, target, rows, progress=False, **options)
+
+
+def test_a_mended_attack_asks_only_words_that_can_move(target):
+    # In lower case, as stop words are: their case is the next test's.
+    rows = [row._replace(texts=tuple(map(str.lower, row.texts))) for row in examples(target, 30)]
+    single = table({word: [new for new in found if " " not in new] for word, found in SYNONYMS.items()}, "synonym")
+    plain = attack("textfooler", synonyms=single)
+    better = mended(plain)
+    first, second = run(plain, target, rows), run(better, target, rows)
+    for one, other, row in zip(first, second, rows, strict=True):
+        assert (one.status, one.perturbed) == (other.status, other.perturbed)
+        if one.status != "skipped":
+            text = Text(row.texts)
+            open_words = len(plain.open_words(Draft(text)))
+            movable = len(better.open_words(Draft(text)) & set(_swaps(better, row)))
+            assert one.queries - other.queries == open_words - movable
+    assert sum(one.queries for one in second) < sum(one.queries for one in first)
+
+
+def _swaps(which, row):
+    from hf_robust.attacks.plans import make_plan
+
+    return make_plan(which, row.texts).swaps
+
+
+def test_a_mended_attack_compares_stop_words_without_case_and_asks_equal_substitutes_once():
+    lexicon = table({"good": ["fine", "FINE", "two words"], "the": ["a"]}, "synonym")
+    plain = ATTACKS["textfooler"](Resources(synonyms=lexicon))
+    text = Draft(Text(("The good film",)))
+    assert plain.open_words(text) == {0, 1, 2} and mended(plain).open_words(text) == {1, 2}
+    row = Example(0, ("The good film",), 0)
+    assert _swaps(plain, row)[1] == ("fine", "fine", "two words") and _swaps(mended(plain), row)[1] == ("fine",)
+
+
+def test_a_mended_search_follows_the_words_it_ranked():
+    draft = Draft(Text(("a good old film",))).swap(1, "go od")
+    assert [draft.place_of(index) for index in range(4)] == [0, 1, 3, 4]
+    shorter = draft.swap(0, "")
+    assert [shorter.place_of(index) for index in range(4)] == [None, 0, 2, 3]
+    assert mended(attack("textbugger", stop_words=WORDS)).search == Greedy(follows_words=True)
+
+
+def test_input_reduction_mended_deletes_the_word_that_was_ranked(target):
+    rows = examples(target, 20)
+    for record in run(mended(attack("input_reduction", stop_words=WORDS)), target, rows):
+        assert record.status == "skipped" or record.perturbed_prediction == record.label
+        assert len(Text(tuple(record.perturbed)).words) <= len(Text(tuple(record.original)).words)
+
+
+@pytest.mark.parametrize(("name", "ranking"), [("gradient", by_gradient), ("random", at_random)])
+def test_another_ranking_spends_no_query_on_it(name, ranking, target):
+    rows = examples(target, 30)
+    which = ranked(attack("textfooler"), name)
+    assert which.ranking is ranking and which.describe()["ranking"] == ranking.__name__
+    for record, plain in zip(run(which, target, rows), run(attack("textfooler"), target, rows), strict=True):
+        if plain.stop == "exhausted" and not plain.changed and record.stop == "exhausted" and not record.changed:
+            text = Draft(Text(tuple(plain.original)))
+            assert plain.queries - record.queries == len(which.open_words(text))
+    assert run(which, target, rows[::-1]) == run(which, target, rows) or name == "gradient"
+    no_ranking = dataclasses.replace(attack("textfooler"), ranking=None, search=Beam(1))
+    assert ranked(no_ranking, name) is no_ranking
+
+
+def test_leaving_a_word_early_never_asks_more_and_its_successes_are_real(target):
+    lexicon = table({"good": [f"w{i}" for i in range(20)] + ["bad"], "film": [f"v{i}" for i in range(20)]}, "synonym")
+    plain = ATTACKS["textfooler"](Resources(synonyms=lexicon))
+    early = leaving_early(plain)
+    assert early.search == Greedy(early_exit=8) and early.describe()["search"] == "greedy, early exit 8"
+    rows = examples(target, 40)
+    for one, other in zip(run(plain, target, rows), run(early, target, rows), strict=True):
+        if len(other.changed) <= 1:  # later words may be visited from another text
+            assert other.queries <= one.queries and one.status == other.status
+        if other.status == "succeeded":
+            assert probabilities_of(target, tuple(other.perturbed)).argmax() != other.label
+    assert leaving_early(attack("negation")).search is attack("negation").search
+
+
+def test_warm_start_replays_what_succeeded_and_says_so(target):
+    rows, which = examples(target, 40), attack("textfooler")
+    first = run(which, target, rows)
+    found = {one.idx: tuple(one.perturbed) for one in first if one.status == "succeeded"}
+    warm = run(which, target, rows, replayed=found)
+    for before, after in zip(first, warm, strict=True):
+        if before.status == "succeeded":
+            assert (after.status, after.stop, after.queries) == ("succeeded", "warm_start", 2)
+            assert after.perturbed == before.perturbed and after.changed == before.changed
+        else:
+            assert after == before
+    stale = {idx: rows[0].texts for idx in found}  # texts that fool nobody: one query more, then the search
+    again = run(which, target, rows, replayed=stale)
+    for before, after in zip(first, again, strict=True):
+        assert (before.status, before.stop, before.perturbed) == (after.status, after.stop, after.perturbed) or (
+            after.stop == "warm_start"
+        )
+
+
+def test_flags_reach_the_variants():
+    flags = {"attack_ranking": "random", "attack_early_exit": True, "attack_mended": True, "attack_time_limit": 2.5}
+    args = AttackArguments(attacks=["synonym"], pos_tagger="none", **flags)
+    (which,) = build_attacks(args, table({"good": ["fine"]}, "synonym"), None, ["0", "1"], ["sentence"]).values()
+    assert which.ranking is at_random and which.search == Greedy(early_exit=8, follows_words=True)
+    assert which.time_limit == 2.5 and which.constraints[1].folds_case
+    plain = AttackArguments(attacks=["synonym"], pos_tagger="none")
+    (other,) = build_attacks(plain, table({"good": ["fine"]}, "synonym"), None, ["0", "1"], ["sentence"]).values()
+    assert other.search == Greedy() and len({which.fingerprint(), other.fingerprint()}) == 2
+    assert np.isclose(which.time_limit, 2.5)
