@@ -49,14 +49,16 @@ def whole_words(tokenizer: Any) -> Vocabulary:
     shown = [text.strip() for text in tokenizer.batch_decode([[number] for number in entries])]
     likely = [pair for pair in zip(shown, entries, strict=True) if is_one_word(pair[0]) and _LETTER.search(pair[0])]
     found: dict[str, int] = {}
+    length = len(tokenizer("a a")["input_ids"]) + 1
     for start in range(0, len(likely), _CHUNK):
         part = likely[start : start + _CHUNK]
         texts = [Text((f"a {word} a",)) for word, _ in part]
         encoding = tokenizer([text.joined for text in texts], return_offsets_mapping=True)
         for row, (word, number) in enumerate(part):
             offsets, columns = encoding["offset_mapping"][row], encoding.sequence_ids(row)
-            places = word_token_positions(texts[row].words, offsets, columns)[1]
-            if [encoding["input_ids"][row][place] for place in places] == [number]:
+            ids, places = encoding["input_ids"][row], word_token_positions(texts[row].words, offsets, columns)[1]
+            # The length tells of a space that is a token of its own.
+            if len(ids) == length and [ids[place] for place in places] == [number]:
                 found[word] = number
     if not found:
         raise ValueError(
