@@ -91,7 +91,7 @@ class AttackArguments:
     )
     word_vectors: str | None = field(
         default=None,
-        metadata={"help": "Vectors whose distances bound the genetic attacks and iga. Default: left out."},
+        metadata={"help": "Vectors whose distances bound the genetic attacks, iga and hotflip. Default: left out."},
     )
     sememes: str | None = field(default=None, metadata={"help": "JSON table of HowNet sememes, for pso."})
     name_lists: str | None = field(

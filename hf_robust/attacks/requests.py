@@ -43,6 +43,23 @@ class Saliency:
     text: Text
 
 
+class Flip(NamedTuple):
+    """The number of a word, what would stand in its place, and the rise of the loss that the gradient promises."""
+
+    place: int
+    word: str
+    estimate: float
+
+
+@dataclass(frozen=True)
+class Flips:
+    """The ``k`` best flips of each of these ``words`` of a text; the answer is a list of ``Flip``, word by word."""
+
+    text: Text
+    words: tuple[int, ...]
+    k: int
+
+
 @dataclass(frozen=True)
 class Consult:
     """Inputs for a model other than the victim (encoder, masked or causal language model); the answer has a row each.
@@ -54,7 +71,7 @@ class Consult:
     inputs: Sequence[Any]
 
 
-Request = Score | Saliency | Consult
+Request = Score | Saliency | Flips | Consult
 Answer = TypeVar("Answer")
 Steps = Generator[Request, Any, Answer]
 """A generator that yields requests and returns an ``Answer`` in the end."""

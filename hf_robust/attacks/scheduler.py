@@ -14,7 +14,7 @@ from tqdm import tqdm
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.journal import Journal
 from hf_robust.attacks.plans import Plans
-from hf_robust.attacks.requests import Columns, Consult, Request, Saliency, Score, Scores, Steps
+from hf_robust.attacks.requests import Columns, Consult, Flips, Request, Saliency, Score, Scores, Steps
 from hf_robust.attacks.search import attack_example
 from hf_robust.metrics import AttackRecord
 
@@ -154,6 +154,7 @@ def _answer(requests: Sequence[Request], victim: Victim) -> list[Any]:
     answers: list[Any] = [None] * len(requests)
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
     to_gradient = [place for place, request in enumerate(requests) if isinstance(request, Saliency)]
+    to_flip = [place for place, request in enumerate(requests) if isinstance(request, Flips)]
     to_others: dict[Any, list[int]] = {}
     for place, request in enumerate(requests):
         if isinstance(request, Consult):
@@ -163,6 +164,10 @@ def _answer(requests: Sequence[Request], victim: Victim) -> list[Any]:
         found = victim.saliency([requests[place].text for place in to_gradient])  # type: ignore[union-attr]
         for place, saliency in zip(to_gradient, found, strict=True):
             answers[place] = saliency
+    if to_flip:
+        flips = victim.flips([requests[place] for place in to_flip])  # type: ignore[misc]
+        for place, own in zip(to_flip, flips, strict=True):
+            answers[place] = own
     for model, places in to_others.items():
         _fill(answers, places, [requests[place].inputs for place in places], _slicer(model))  # type: ignore[union-attr]
     return answers

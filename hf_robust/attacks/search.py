@@ -125,7 +125,7 @@ class Beam:
     width: int = 8
 
     def __call__(self, trial: Trial) -> Steps[str]:
-        beam = [trial.clean]
+        attack, beam = trial.attack, [trial.clean]
         while True:
             if trial.spent:
                 return trial.spent
@@ -140,6 +140,8 @@ class Beam:
             if scored.reached[best]:
                 return "success"
             beam = [found[place] for place in (-scored.scores).argsort()[: self.width]]
+            if attack.max_changed is not None:
+                beam = [draft for draft in beam if len(draft.modified) < attack.max_changed]
 
     @property
     def __name__(self) -> str:

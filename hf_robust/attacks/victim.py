@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from hf_robust.attacks.batches import Encoded, Padder, moved
 from hf_robust.attacks.memory import TokenBudget
-from hf_robust.attacks.requests import Columns, Floats, Scores
+from hf_robust.attacks.requests import Columns, Flip, Flips, Floats, Scores
 from hf_robust.attacks.tokens import Tokens, usable_length
+from hf_robust.attacks.vocabulary import Vocabulary, best_flips, whole_words
 from hf_robust.words import Text
 
 CHUNK = 1024
@@ -88,19 +90,18 @@ class Victim:
 
     @property
     def can_align(self) -> bool:
-        """Whether ``saliency`` can tell which tokens belong to a word."""
+        """Whether ``saliency`` and ``flips`` can tell which tokens belong to a word."""
         return self._tokens.can_align
 
-    def check_saliency(self) -> None:
-        """Ask before a long run whether words can be ranked by gradient.
+    def check_saliency(self, doing: str = "ranking words by gradient") -> None:
+        """Ask before a long run whether words can be ranked, or flipped, by gradient.
 
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
         if not self.can_align:
             raise ValueError(
-                f"ranking words by gradient needs a fast tokenizer, got {type(self.tokenizer).__name__}; "
-                "load it with use_fast=True."
+                f"{doing} needs a fast tokenizer, got {type(self.tokenizer).__name__}; load it with use_fast=True."
             )
 
     @contextmanager
@@ -188,7 +189,7 @@ class Victim:
         def work(places: list[int]) -> np.ndarray[Any, Any]:
             batch = self._pad([encodings[place][0] for place in places])
             with self._timed():
-                return self._embedding_gradients(moved(batch, self.device))
+                return self._embedding_gradients(moved(batch, self.device)).cpu().numpy()
 
         share = 1 if self.device.type == "cpu" else _BACKWARD
         for places, gradients in self._budget.run(lengths, self.device, work, share):
@@ -197,7 +198,50 @@ class Victim:
                 found[place] = _by_word(gradients[row, span], encodings[place][1])
         return found
 
-    def _embedding_gradients(self, batch: dict[str, Tensor]) -> np.ndarray[Any, Any]:
+    def flips(self, asked: Sequence[Flips]) -> list[list[Flip]]:
+        r"""For each request the flips of its words that promise the highest loss (``best_flips``); no queries.
+
+        L is the cross-entropy of the predicted label, as in TextAttack; that is the true one until an attack succeeds.
+        The new word is any that is one token inside a text (``vocabulary``). A word of several pieces has the mean of
+        its pieces' estimates, each as if this piece alone became the new word; the change of length is not estimated.
+        A word that truncation cut off has no flip. Takes one forward and one backward for each batch.
+
+        Raises:
+            ValueError: the tokenizer is not a fast one, or has no whole words.
+        """
+        self.check_saliency("flipping words by gradient")
+        encodings = [self._tokens.encode_words(one.text) for one in asked]
+        embed = self.model.get_input_embeddings()  # type: ignore[operator]
+        with torch.no_grad():
+            table = embed(torch.tensor(self.vocabulary.ids, device=self.device)).float()
+
+        def work(places: list[int]) -> list[list[Flip]]:
+            batch = moved(self._pad([encodings[place][0] for place in places]), self.device)
+            with self._timed(), torch.no_grad():
+                gradients, embedded = self._embedding_gradients(batch), embed(batch["input_ids"]).float()
+                answers = []
+                for row, place in enumerate(places):
+                    (encoded, positions), one = encodings[place], asked[place]
+                    span = self._pad.span(len(encoded.ids), gradients.shape[1])
+                    tokens, pieces = gradients[row, span], {i: positions[i] for i in one.words if positions[i]}
+                    ids, own = encoded.ids.tolist(), embedded[row, span]
+                    answers.append(best_flips(self.vocabulary, table, tokens, own, ids, pieces, one.k))
+            return answers
+
+        found: list[list[Flip]] = [[]] * len(asked)
+        lengths = [len(encoded.ids) for encoded, _ in encodings]
+        share = 1 if self.device.type == "cpu" else _BACKWARD
+        for places, answers in self._budget.run(lengths, self.device, work, share):
+            for place, answer in zip(places, answers, strict=True):
+                found[place] = answer
+        return found
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words that ``flips`` may put into a text; found at the first use."""
+        return whole_words(self.tokenizer)
+
+    def _embedding_gradients(self, batch: dict[str, Tensor]) -> Tensor:
         """dL/de [n, longest, width], summed over the calls of the embedding layer that embed this very batch."""
         ids = batch["input_ids"]
         leaves: list[tuple[Tensor, bool]] = []
@@ -218,14 +262,14 @@ class Victim:
                 with self.autocast():
                     logits = self._logits(batch)
                 if not leaves:
-                    raise ValueError("ranking words by gradient needs a model that embeds its input_ids; none did.")
+                    raise ValueError("gradients of words need a model that embeds its input_ids; none did.")
                 # The sum keeps each row's gradient free of the other rows.
                 loss = nn.functional.cross_entropy(logits, logits.detach().argmax(-1), reduction="sum")
                 found = torch.autograd.grad(loss, [leaf for leaf, _ in leaves])
         finally:
             hook.remove()
         straightened = [one if kept else one.transpose(0, 1) for one, (_, kept) in zip(found, leaves, strict=True)]
-        return torch.stack(straightened).sum(0).float().cpu().numpy()
+        return torch.stack(straightened).sum(0).float()
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:
         outputs = self.model(**batch) if self.inference is None else self.inference(self.model, batch)

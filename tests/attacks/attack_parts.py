@@ -63,7 +63,7 @@ NAIVE = ("synonym", "antonym", "negation")
 """The attacks that ``Naive`` writes out; those of ``textattack_oracle.RECIPES`` have an oracle of their own."""
 SEARCHED = (
     *NAIVE,
-    *("textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction", "checklist"),
+    *("textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction", "checklist", "hotflip"),
 )
 """The recipes that the tests of the engine run whole; those of populations and language models take longer, and run
 with a few queries in ``test_attack_properties``."""

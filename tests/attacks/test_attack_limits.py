@@ -133,8 +133,8 @@ def test_a_tokenizer_without_fast_alignment(name):
     columns = ("good bad film was warm and I'm 12 Paris", "the plot")
     rows = [Example(0, columns, int(target.probabilities([columns]).argmax()))]
     ranking = getattr(attack(name).ranking, "__name__", None)
-    if ranking and ranking.startswith("by_gradient"):
-        with pytest.raises(ValueError, match="ranking words by gradient needs a fast tokenizer, got Slow"):
+    if name == "hotflip" or (ranking and ranking.startswith("by_gradient")):
+        with pytest.raises(ValueError, match="ing words by gradient needs a fast tokenizer, got Slow"):
             measure(attack(name), target, rows)
         return
     (record,) = measure(attack(name), target, rows)

@@ -37,6 +37,7 @@ EXPECTED = {
     "a2t": [*OWN, "open_columns", "part_of_speech", "max_modification_rate"],
     "input_reduction": ["no_repeat"],
     "checklist": ["no_repeat"],
+    "hotflip": [*OWN, "max_changed_words", "part_of_speech"],
 }
 SEMEMES = {"good": {"adj": ["fine", "great"]}, "film": {"noun": ["movie", "plot"]}, "was": {"verb": ["is"]}}
 LETTERS = st.sampled_from(
