@@ -8,6 +8,7 @@ from tiny import table
 
 from hf_robust.attacks import AttackArguments, Example, attack_dataset, build_attacks
 from hf_robust.attacks.constraints import NoStopWords
+from hf_robust.attacks.ranking import BY_GRADIENT
 from hf_robust.attacks.variants import leaving_early, mended, ranked
 
 ROWS = [Example(i, (" ".join(WORDS[i:] + WORDS[:i]),), 0) for i in range(8)]
@@ -72,3 +73,9 @@ def test_flags_reach_the_variants():
     described = built.describe()
     assert described["ranking"] == "at_random" and described["search"] == "greedy, early exit 8, follows words"
     assert built.fingerprint() != attack("synonym", tagger=None).fingerprint()
+
+
+def test_rankings_by_gradient_are_known_as_such():
+    for which in (attack("antonym"), attack("a2t"), ranked(attack("pwws"), "gradient")):
+        assert which.ranking in BY_GRADIENT
+    assert attack("textfooler").ranking not in BY_GRADIENT
