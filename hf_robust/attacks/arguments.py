@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign
@@ -17,6 +17,25 @@ if TYPE_CHECKING:
 NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
 """Labels of pairs without a relation: an antonym or a "not" does not change them."""
 _WITH_ANTONYMS = ("builtin", "wordnet")
+# Not --lexicon, --antonym_lexicon and --skip_labels: training methods read these too.
+_NATIVE_ONLY = (
+    "attack_time_limit",
+    "attack_warm_start",
+    "attack_ranking",
+    "attack_early_exit",
+    "attack_mended",
+    "pos_tagger",
+    "sentence_encoder",
+    "min_similarity",
+    "masked_lm",
+    "language_model",
+    "word_vectors",
+    "sememes",
+    "name_lists",
+    "location_lists",
+    "antonym_success",
+    "negation_count",
+)
 
 
 @dataclass
@@ -127,17 +146,29 @@ class AttackArguments:
             )
         if len(set(self.attacks)) != len(self.attacks):
             raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each once.")
-        if self.attack_backend == "textattack" and self.sentence_encoder is not None:
-            raise ValueError("--sentence_encoder is for --attack_backend native; leave it out with textattack.")
+        if self.attack_backend == "textattack":
+            self._refuse_native_flags()
         if self.attack_query_budget is not None and self.attack_query_budget < 1:
             raise ValueError(
                 "--attack_query_budget must be at least 1 (the clean text is query 1), "
                 f"got {self.attack_query_budget}."
             )
+        if self.attack_time_limit is not None and self.attack_time_limit <= 0:
+            raise ValueError(f"--attack_time_limit must be above 0 seconds, got {self.attack_time_limit}.")
         if self.attack_token_budget is not None and self.attack_token_budget < 1:
             raise ValueError(f"--attack_token_budget must be at least 1, got {self.attack_token_budget}.")
         if not 0 <= self.min_similarity <= 1:
             raise ValueError(f"--min_similarity must lie in [0, 1], got {self.min_similarity}.")
+
+    def _refuse_native_flags(self) -> None:
+        defaults = {one.name: one.default for one in fields(self)}
+        given = [f"--{name}" for name in _NATIVE_ONLY if getattr(self, name) != defaults[name]]
+        if given:
+            verb = "is" if len(given) == 1 else "are"
+            raise ValueError(
+                f"{', '.join(given)} {verb} for --attack_backend native, and TextAttack's recipes bring their own "
+                "parts; leave out what is named, or take the native backend."
+            )
 
     @property
     def recipes(self) -> list[str]:

@@ -125,14 +125,14 @@ class Attack:
     def plan_fingerprint(self) -> str:
         """16 hexadecimal characters of the parts that do not depend on the model; names and paths do not count."""
         asked = (Constraint.opens, Constraint.admits)
-        lexical = [rule.describe() for rule in self.constraints if (type(rule).opens, type(rule).admits) != asked]
-        return _digest([self.candidates.fingerprint(), lexical])
+        lexical = [rule for rule in self.constraints if (type(rule).opens, type(rule).admits) != asked]
+        described = [rule.describe() for rule in lexical]
+        return _digest([self.candidates.fingerprint(), described, _fingerprints(lexical)])
 
     def fingerprint(self) -> str:
         """16 hexadecimal characters that change whenever a result could."""
         parts = {key: value for key, value in self.describe().items() if key not in ("name", "candidates")}
-        models = [rule.fingerprint() for rule in self.constraints if hasattr(rule, "fingerprint")]
-        return _digest([self.plan_fingerprint(), parts, models])
+        return _digest([self.plan_fingerprint(), parts, _fingerprints(self.constraints)])
 
     def to(self, device: Any) -> None:
         """Move the models that the parts consult to the victim's device."""
@@ -164,6 +164,10 @@ AttackOrForeign = Attack | ForeignAttack
 
 def _name(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _fingerprints(rules: Iterable[Constraint]) -> list[str]:
+    return [rule.fingerprint() for rule in rules if hasattr(rule, "fingerprint")]
 
 
 def _digest(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,8 +19,12 @@ class Encoded(NamedTuple):
     types: NDArray[np.int32] | None
 
     def key(self) -> bytes:
-        """Equal for two texts of one tokenizer exactly where the model sees the same tokens."""
-        return self.ids.tobytes() if self.types is None else self.ids.tobytes() + self.types.tobytes()
+        """16 bytes, equal for two texts of one tokenizer where the model sees the same tokens, else different.
+
+        A digest, since a search keeps the key of every text that it asks.
+        """
+        tokens = self.ids.tobytes() if self.types is None else self.ids.tobytes() + self.types.tobytes()
+        return hashlib.blake2b(tokens, digest_size=16).digest()
 
 
 def packed(lengths: Sequence[int], token_budget: int, overhead: int = 0) -> Iterator[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ class Constraint:
     """Admits everything; subclasses narrow one of three questions.
 
     ``opens`` may look at the words changed so far. ``admits`` may not: its answers are planned once and kept.
-    ``keeps`` sees whole texts, at every step, and may consult a model.
+    ``keeps`` sees whole texts, at every step, and may consult a model. A constraint whose description does not hold
+    all that its answers depend on has a ``fingerprint`` too.
     """
 
     def opens(self, draft: Draft) -> set[int] | None:
@@ -60,6 +62,10 @@ class NoStopWords(Constraint):
     def opens(self, draft: Draft) -> set[int]:
         tokens = [word.lower() for word in draft.text.tokens] if self.folds_case else draft.text.tokens
         return {index for index, word in enumerate(tokens) if word not in self.words}
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal characters of the words: two lists may be equally long."""
+        return hashlib.blake2b("\n".join(sorted(self.words)).encode(), digest_size=8).hexdigest()
 
     def describe(self) -> dict[str, Any]:
         return {"name": "stop_words", "count": len(self.words), "folds_case": self.folds_case}

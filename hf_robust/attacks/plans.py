@@ -58,14 +58,15 @@ def _run(steps: Steps[list[Swap]]) -> list[Swap]:
 class Plans:
     """Plans by attack and text: in memory, and with a folder also on disk.
 
-    On disk there is one JSON file for each attack, named by its fingerprint, written whole or not at all. A file of
-    another version, cut off or edited (its checksum tells) is made anew, with a warning.
+    In memory an example is the digest of its text and one string, so that ten thousand take little room; its plan is
+    made of them whenever it is asked for. On disk there is one JSON file for each attack, named by its fingerprint,
+    written whole or not at all. A file of another version, cut off or edited (its checksum tells) is made anew, with a
+    warning.
     """
 
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = None if folder is None else Path(folder)
-        self._plans: dict[tuple[str, tuple[str, ...]], Plan] = {}
-        self._stored: dict[str, dict[str, Swaps]] = {}
+        self._stored: dict[str, dict[str, str]] = {}
         self._changed: set[str] = set()
 
     def get(self, attack: Attack, example: Example) -> Plan:
@@ -78,18 +79,13 @@ class Plans:
         return lambda example: self._one(attack, fingerprint, example.texts)
 
     def _one(self, attack: Attack, fingerprint: str, texts: tuple[str, ...]) -> Plan:
-        plan = self._plans.get((fingerprint, texts))
-        if plan is not None:
-            return plan
-        stored = self._load(fingerprint)
-        key = content_key(texts)
+        stored, key = self._load(fingerprint), content_key(texts)
         if key in stored:
-            plan = Plan(Text(texts), stored[key])
-        else:
-            plan = make_plan(attack, texts)
-            stored[key] = plan.swaps
-            self._changed.add(fingerprint)
-        self._plans[fingerprint, texts] = plan
+            found: dict[str, list[str]] = json.loads(stored[key])
+            return Plan(Text(texts), {int(index): tuple(new) for index, new in found.items()})
+        plan = make_plan(attack, texts)
+        stored[key] = json.dumps(plan.swaps)
+        self._changed.add(fingerprint)
         return plan
 
     def save(self) -> None:
@@ -101,7 +97,7 @@ class Plans:
                 _write(self._path(fingerprint), swaps)
         self._changed.clear()
 
-    def _load(self, fingerprint: str) -> dict[str, Swaps]:
+    def _load(self, fingerprint: str) -> dict[str, str]:
         if fingerprint not in self._stored:
             self._stored[fingerprint] = {} if self.folder is None else _read(self._path(fingerprint))
         return self._stored[fingerprint]
@@ -116,8 +112,8 @@ def content_key(texts: tuple[str, ...]) -> str:
     return hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).hexdigest()
 
 
-def _write(path: Path, swaps: dict[str, Swaps]) -> None:
-    body = json.dumps(swaps, sort_keys=True)
+def _write(path: Path, swaps: dict[str, str]) -> None:
+    body = "{" + ", ".join(f'"{key}": {swaps[key]}' for key in sorted(swaps)) + "}"
     text = json.dumps({"version": VERSION, "checksum": _checksum(body), "plans": body})
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -125,15 +121,15 @@ def _write(path: Path, swaps: dict[str, Swaps]) -> None:
     partial.replace(path)
 
 
-def _read(path: Path) -> dict[str, Swaps]:
+def _read(path: Path) -> dict[str, str]:
+    """The swaps of each example by the key of its text, as JSON."""
     if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION or content["checksum"] != _checksum(content["plans"]):
             raise ValueError("its version or checksum is another")
-        plans = json.loads(content["plans"])
-        return {key: {int(index): tuple(new) for index, new in swaps.items()} for key, swaps in plans.items()}
+        return {key: json.dumps(swaps) for key, swaps in json.loads(content["plans"]).items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         logger.warning("the attack plans in %s cannot be used (%s); they are made anew.", path, error)
         return {}

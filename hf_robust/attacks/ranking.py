@@ -81,6 +81,10 @@ def by_gradient_of_the_start(trial: Trial) -> Steps[list[int]]:
     return _descending(positions, np.asarray(saliency, dtype=np.float64)[positions] if positions else np.empty(0))
 
 
+BY_GRADIENT: tuple[Ranking, ...] = (by_gradient, by_gradient_of_the_start)
+"""The rankings that need a tokenizer which tells offsets (``Victim.check_saliency``)."""
+
+
 def at_random(trial: Trial) -> Steps[list[int]]:
     """A random order, without any query: what a ranking must beat."""
     positions = trial.positions

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hf_robust.attacks.constraints import Constraint, OpenColumns
 from hf_robust.attacks.similarity import Encoder
 from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, load_lexicon
 from hf_robust.lexicons.sememes import SememeTable, load_sememes
@@ -56,6 +57,14 @@ class Resources:
     def limits(self) -> dict[str, Any]:
         """The settings that every attack takes."""
         return {"query_budget": self.query_budget, "time_limit": self.time_limit, "seed": self.seed}
+
+    def with_columns(self, *rules: Constraint, always: bool = False) -> list[Constraint]:
+        """``rules``, then the one that leaves the frozen columns as they are, where there are any.
+
+        With ``always`` it is there in any case, as where TextAttack's recipe has one: it closes nothing then, but
+        intersecting once more can change the order of a set of words, and this order decides ties.
+        """
+        return [*rules, OpenColumns(self.frozen_columns)] if always or self.frozen_columns else list(rules)
 
     def neighbours(self, attack: str, k: int, min_cosine: float) -> Lexicon:
         """The synonym lexicon, needed by ``attack``, with the neighbours it asks for where it can be made so."""

@@ -82,10 +82,14 @@ def attack_dataset(
                 bar.add(record)
         finally:
             plans.save()
+    _tell_of_ties(attack, records)
+    return sorted(records, key=lambda record: record.idx)
+
+
+def _tell_of_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> None:
     ties = sum(record.near_ties for record in records)
     if ties:
         logger.info("%s attack: %d decisions were nearer than the noise of batching.", attack.name, ties)
-    return sorted(records, key=lambda record: record.idx)
 
 
 def require_candidates(attack: AttackOrForeign, plans: Plans, examples: Sequence[Example]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ from hf_robust.words import Text
 if TYPE_CHECKING:
     from hf_robust.attacks.plans import Plan
 
+_ITEM = np.dtype(np.float32).itemsize
 BATCH_NOISE = 2e-6
 """Scores of the same tokens in batches of other shapes differ by about this much."""
 
@@ -77,8 +79,9 @@ class Trial:
         self.num_candidates = plan.num_candidates
         self.truncated = False
         self.remains = False
-        self._seen: dict[Columns, tuple[Floats, bytes]] = {}
-        self._by_tokens: dict[bytes, Floats] = {}
+        # A population asks thousands of texts, and hundreds of trials live at once: kept are digests, not texts.
+        self._seen: dict[bytes, bytes] = {}
+        self._by_tokens: dict[bytes, bytes] = {}
 
     @property
     def text(self) -> Text:
@@ -113,19 +116,21 @@ class Trial:
         """
         texts = list(self._affordable(wanted))
         self.queries += len(texts)
-        new = [columns for columns in dict.fromkeys(text.columns for text in texts) if columns not in self._seen]
+        keys = [_digest(text.columns) for text in texts]
+        new = {key: text.columns for key, text in zip(keys, texts, strict=True) if key not in self._seen}
         if new:
-            answer: Scores = yield Score(new)
+            answer: Scores = yield Score(list(new.values()))
             self.seconds += answer.seconds
-            for columns, row, sequence in zip(new, answer.probabilities, answer.sequences, strict=True):
-                self._seen[columns] = self._by_tokens.setdefault(sequence, row), sequence
-        found = [self._seen[text.columns] for text in texts]
+            for key, row, sequence in zip(new, answer.probabilities, answer.sequences, strict=True):
+                self._by_tokens.setdefault(sequence, row.astype(np.float32).tobytes())
+                self._seen[key] = sequence
+        sequences = [self._seen[key] for key in keys]
+        rows = b"".join(self._by_tokens[sequence] for sequence in sequences)
+        width = len(next(iter(self._by_tokens.values()))) // _ITEM
+        probabilities = np.frombuffer(rows, np.float32).reshape(len(texts), width)
         goal, label = self.attack.goal, self.example.label
-        width = len(next(iter(self._by_tokens.values())))
-        probabilities = np.stack([row for row, _ in found]) if found else np.empty((0, width), np.float32)
         scores = goal.scores(probabilities, label, texts, self.text)
-        reached = goal.reached(probabilities, label, texts)
-        return Scored(probabilities, scores, reached, [sequence for _, sequence in found])
+        return Scored(probabilities, scores, goal.reached(probabilities, label, texts), sequences)
 
     def _affordable(self, texts: Iterable[Text]) -> Iterator[Text]:
         budget = self.attack.query_budget
@@ -213,3 +218,7 @@ class Trial:
             remains=self.remains if self.attack.goal.keeps_prediction else None,
             near_ties=self.near_ties,
         )
+
+
+def _digest(columns: Columns) -> bytes:
+    return hashlib.blake2b(repr(columns).encode(), digest_size=16).digest()

@@ -7,6 +7,8 @@ from dataclasses import replace
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf, Candidates, FromLexicon
 from hf_robust.attacks.constraints import Constraint, NoStopWords
+from hf_robust.attacks.genetic_search import Genetic
+from hf_robust.attacks.particle_swarm import ParticleSwarm
 from hf_robust.attacks.ranking import Ranking, at_random, by_gradient
 from hf_robust.attacks.search import Greedy
 
@@ -23,8 +25,13 @@ def mended(attack: Attack) -> Attack:
     - Substitutes that the word's case makes equal are asked once, and only single words: there each counts.
     - A word is visited where it stands now: there a swap that makes two words of one, or none, shifts all words behind
       it against the order of the search.
+    - The population searches' own defects (see ``Genetic``, ``ImprovedGenetic``, ``ParticleSwarm``).
     """
-    search = replace(attack.search, follows_words=True) if isinstance(attack.search, Greedy) else attack.search
+    search = attack.search
+    if isinstance(search, Greedy):
+        search = replace(search, follows_words=True)
+    elif isinstance(search, (Genetic, ParticleSwarm)):
+        search = replace(search, mended=True)
     return replace(
         attack,
         ranks_movable_only=attack.candidates.planned,

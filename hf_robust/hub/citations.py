@@ -7,11 +7,26 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
-# Papers of the attacks: the search of the synonym attack is TextFooler's, its goals and recipes are BAT's.
+_TEXTATTACK = "morris2020textattack"
+# Papers of the attacks: the search of the synonym attack is TextFooler's, its goals and recipes are BAT's; those from
+# other papers behave as TextAttack has them.
 ATTACK_CITATIONS = {
     "synonym": ("chen2022balanced", "jin2020textfooler"),
     "antonym": ("chen2022balanced",),
     "negation": ("chen2022balanced",),
+    "textfooler": ("jin2020textfooler", _TEXTATTACK),
+    "pwws": ("ren2019pwws", _TEXTATTACK),
+    "deepwordbug": ("gao2018deepwordbug", _TEXTATTACK),
+    "textbugger": ("li2019textbugger", _TEXTATTACK),
+    "a2t": ("yoo2021a2t", _TEXTATTACK),
+    "genetic": ("alzantot2018genetic", _TEXTATTACK),
+    "faster_genetic": ("jia2019certified", _TEXTATTACK),
+    "iga": ("wang2019iga", _TEXTATTACK),
+    "pso": ("zang2020pso", _TEXTATTACK),
+    "input_reduction": ("feng2018pathologies", _TEXTATTACK),
+    "checklist": ("ribeiro2020checklist", _TEXTATTACK),
+    "bae": ("garg2020bae", _TEXTATTACK),
+    "clare": ("li2021clare", _TEXTATTACK),
 }
 
 

@@ -39,14 +39,20 @@ def _attack(name: str, described: Mapping[str, Any]) -> str:
             f"The {name} attack: {given['rows']:,} texts that fooled another model, of `{given['source']}`; its "
             "success rate is the share of them that fools this one, where it is right about the original."
         )
+    if described.get("backend") == "textattack":
+        budget = described.get("query_budget")
+        return (
+            f"The {name} attack: a recipe of TextAttack {described.get('version', '')} with the parts that it brings; "
+            + (f"at most {budget:,} queries for each example." if budget else "no query budget.")
+        )
     return f"The {name} attack: " + "; ".join(_parts(described)) + "."
 
 
 def _parts(described: Mapping[str, Any]) -> Iterator[str]:
     candidates = described.get("candidates") or {}
-    lexicon = candidates.get("lexicon")
+    lexicon = _drawn_from(described)
     yield f"goal {_words(described.get('goal'))}"
-    yield f"candidates {_words({key: value for key, value in candidates.items() if key != 'lexicon'})}" + (
+    yield f"candidates {_words(_without_lexicon(candidates))}" + (
         f" from the lexicon {_lexicon(lexicon)}" if lexicon else ""
     )
     ranking = described.get("ranking")
@@ -73,16 +79,23 @@ def _meaning(described: Mapping[str, Any]) -> str:
             f"sentence encoder `{similarity.get('encoder')}`, {similarity.get('metric', '')} similarity at least "
             f"{similarity.get('minimum', 0):.3f}"
         )
-    if (described.get("candidates") or {}).get("lexicon"):
+    if _drawn_from(described):
         return "no sentence encoder, so only the lexicon vouches for the meaning of a changed text"
     return "no sentence encoder"
+
+
+def _drawn_from(described: Mapping[str, Any]) -> Any:
+    """The lexicon behind an attack's candidates, also where it is one source of several; None where there is none."""
+    candidates = described.get("candidates") or {}
+    sources = (candidates, *candidates.get("sources", ()))
+    return next((source["lexicon"] for source in sources if source.get("lexicon")), None)
 
 
 def _same_table(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
     """A defence that trains on the attacker's own table is measured in-distribution (ATK-SYN-2)."""
     trained_on = run.card.get("trained_on")
     for role, lexicon in (run.card.get("lexicons") or {}).items():
-        drawn = {name: (attack.get("candidates") or {}).get("lexicon") for name, attack in attacks.items()}
+        drawn = {name: _drawn_from(attack) for name, attack in attacks.items()}
         users = [name for name, other in drawn.items() if other and _fingerprint(other) == _fingerprint(lexicon)]
         if not users or (trained_on is not None and role not in trained_on):
             continue
@@ -94,7 +107,15 @@ def _same_table(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _label_changing(run: Run) -> Iterator[str]:
-    names = [name for name in run.published["attacks"] if not robust_accuracy_applies(run, name)]
+    described = run.card.get("attacks") or {}
+    kept = [name for name in run.published["attacks"] if not robust_accuracy_applies(run, name)]
+    names = [name for name in kept if "shorten" not in _words((described.get(name) or {}).get("goal"))]
+    for name in kept:
+        if name not in names:
+            yield (
+                f"The {name} attack deletes words while the prediction stays, and every example that was right counts "
+                "as a success: its rate says nothing, the number of words left does."
+            )
     if names:
         yield (
             f"The {' and '.join(names)} attack{'s' * (len(names) > 1)} succeed{'s' * (len(names) == 1)} where the "
@@ -139,6 +160,13 @@ def _lexicon(lexicon: Mapping[str, Any]) -> str:
     size = f", {lexicon['size']:,} words" if isinstance(lexicon.get("size"), int) else ""
     mark = f", fingerprint {lexicon['fingerprint']}" if lexicon.get("fingerprint") else ""
     return f"`{lexicon.get('name', 'unnamed')}`{size}{mark}"
+
+
+def _without_lexicon(candidates: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in candidates.items() if key != "lexicon"}
+    if "sources" in found:
+        found["sources"] = [_without_lexicon(source) for source in found["sources"]]
+    return found
 
 
 def _words(value: Any) -> str:

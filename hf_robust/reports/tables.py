@@ -76,10 +76,14 @@ def union_interval(union: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def robust_accuracy_applies(run: Run, attack: str) -> bool:
-    """Accuracy under attack means nothing where the attack changes the label's truth: keeping it is the error."""
+    """Whether accuracy under attack says anything.
+
+    Not where keeping the prediction is the error (antonym, negation), nor where every example that was right ends as
+    a success (input reduction).
+    """
     described = (run.card.get("attacks") or {}).get(attack) or {}
     goal = json.dumps(described.get("goal", "")).lower()
-    return attack not in ("antonym", "negation") and "remain" not in goal
+    return attack not in ("antonym", "negation") and "remain" not in goal and "shorten" not in goal
 
 
 def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:

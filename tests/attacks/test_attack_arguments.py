@@ -12,6 +12,7 @@ from hf_robust import attacks
 from hf_robust.attacks import (
     ATTACKS,
     AttackArguments,
+    arguments,
     build_attacks,
     resolve_frozen_columns,
     resolve_skip_labels,
@@ -89,8 +90,13 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
         (["--attacks", "synonym", "synonym"], "names an attack twice"),
         (
             ["--attack_backend", "textattack", "--sentence_encoder", "x"],
-            "--sentence_encoder is for",
+            "--sentence_encoder is for --attack_backend native",
         ),
+        (
+            ["--attack_backend", "textattack", "--masked_lm", "x", "--attack_mended", "True"],
+            "--attack_mended, --masked_lm are for --attack_backend native",
+        ),
+        (["--attack_time_limit", "0"], "--attack_time_limit must be above 0 seconds"),
         (["--attack_query_budget", "0"], "--attack_query_budget must be at least 1"),
         (["--attack_token_budget", "0"], "--attack_token_budget must be at least 1"),
         (["--min_similarity", "1.2"], "--min_similarity must lie in"),
@@ -99,6 +105,18 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
 def test_wrong_flags_are_one_sentence(flags, message):
     with pytest.raises(ValueError, match=message):
         parse(*flags)
+
+
+def test_flags_that_training_reads_too_go_with_any_backend():
+    flags = ("--lexicon", "wordnet", "--antonym_lexicon", "builtin", "--skip_labels", "neutral")
+    assert parse("--attack_backend", "textattack", "--attacks", "textfooler", *flags).lexicon == "wordnet"
+
+
+def test_every_flag_of_the_native_engine_alone_is_a_flag_with_a_default():
+    defaults = vars(AttackArguments())
+    for name in arguments._NATIVE_ONLY:
+        with pytest.raises(ValueError, match=f"--{name} is for --attack_backend native"):
+            AttackArguments(**{"attack_backend": "textattack", name: 0.5 if defaults[name] != 0.5 else 1})
 
 
 def test_where_antonyms_come_from():

@@ -111,3 +111,12 @@ def test_the_fingerprint_follows_the_lexical_parts_alone():
     assert plain.fingerprint() != same[0].fingerprint()
     assert len({plain.plan_fingerprint(), *(one.plan_fingerprint() for one in other)}) == 5
     assert json.loads(json.dumps(plain.describe())) == plain.describe()
+
+
+def test_another_list_of_stop_words_is_another_plan():
+    one, other, same = (
+        attack("pwws", stop_words=frozenset(words)) for words in (["the", "film"], ["the", "plot"], ["film", "the"])
+    )
+    assert one.plan_fingerprint() == same.plan_fingerprint() != other.plan_fingerprint()
+    assert one.fingerprint() == same.fingerprint() != other.fingerprint()
+    assert [list(make_plan(which, ("film plot",)).swaps) for which in (one, other)] == [[1], [0]]

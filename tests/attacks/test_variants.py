@@ -8,8 +8,9 @@ from attack_parts import SYNONYMS, attack, examples, probabilities_of, victim
 from tiny import build_model, table
 
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Resources, attack_dataset, build_attacks
+from hf_robust.attacks.constraints import NoStopWords
 from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.ranking import at_random, by_gradient
+from hf_robust.attacks.ranking import BY_GRADIENT, at_random, by_gradient
 from hf_robust.attacks.search import Beam, Greedy
 from hf_robust.attacks.variants import leaving_early, mended, ranked
 from hf_robust.words import Text
@@ -130,3 +131,18 @@ def test_flags_reach_the_variants():
     (other,) = build_attacks(plain, table({"good": ["fine"]}, "synonym"), None, ["0", "1"], ["sentence"]).values()
     assert other.search == Greedy() and len({which.fingerprint(), other.fingerprint()}) == 2
     assert np.isclose(which.time_limit, 2.5)
+
+
+def test_mended_reaches_every_part():
+    stop_words = [rule for rule in mended(attack("pwws")).constraints if isinstance(rule, NoStopWords)]
+    assert [rule.folds_case for rule in stop_words] == [True]
+    assert mended(attack("textbugger")).candidates.sources[-1].distinct
+    for name in ("genetic", "faster_genetic", "iga"):
+        assert mended(attack(name)).search.mended and not attack(name).search.mended
+    assert mended(attack("checklist")).search == attack("checklist").search
+
+
+def test_rankings_by_gradient_are_known_as_such():
+    for which in (attack("antonym"), attack("a2t"), ranked(attack("pwws"), "gradient")):
+        assert which.ranking in BY_GRADIENT
+    assert attack("textfooler").ranking not in BY_GRADIENT

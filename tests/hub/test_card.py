@@ -223,6 +223,30 @@ def test_ATK_SYN_2_same_table_in_training_and_attack_is_said(tmp_path: Path) -> 
     assert said == {"same": True, "untrained": False, "other": False}
 
 
+def test_a_lexicon_among_several_sources_is_the_attacks_lexicon(tmp_path: Path) -> None:
+    nested = {"name": "any_of", "sources": [{"name": "delete"}, {"name": "synonyms", "lexicon": LEXICON}]}
+    add_robustness(make_folder(tmp_path, attacks={"synonym": {**SYNONYM, "candidates": nested}, "antonym": ANTONYM}))
+    text = read(tmp_path)[1]
+    assert "candidates any of (sources delete, synonyms) from the lexicon `table`, 7 words" in text
+    assert "Training and the synonym and antonym attack drew on the same table" in text
+
+
+def test_no_accuracy_under_attack_where_every_example_succeeds(tmp_path: Path) -> None:
+    shorter = {**SYNONYM, "goal": {"name": "shorten"}}
+    add_robustness(make_folder(tmp_path, attacks={"synonym": shorter, "antonym": ANTONYM}))
+    assert "robust_accuracy" not in results(tmp_path)["reviews (synonym attack)"]
+    text = read(tmp_path)[1]
+    assert "The synonym attack deletes words while the prediction stays" in text
+    assert "The antonym attack succeeds where the prediction stays" in text
+
+
+def test_a_recipe_of_textattack_is_not_said_to_lack_parts(tmp_path: Path) -> None:
+    theirs = {"name": "textfooler", "backend": "textattack", "version": "0.3.11", "query_budget": None}
+    add_robustness(make_folder(tmp_path, attacks={"synonym": theirs, "antonym": ANTONYM}))
+    text = read(tmp_path)[1]
+    assert "The synonym attack: a recipe of TextAttack 0.3.11 with the parts that it brings; no query budget." in text
+
+
 def test_encoder_and_tagger_are_named(tmp_path: Path) -> None:
     similarity = {"name": "sentence_similarity", "encoder": "mini", "minimum": 0.84, "metric": "angular"}
     constraints = [{"name": "part_of_speech", "tagger": "perceptron", "verb_noun_swap": True}]

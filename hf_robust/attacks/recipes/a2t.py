@@ -5,11 +5,9 @@ from __future__ import annotations
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
 from hf_robust.attacks.constraints import (
-    Constraint,
     MaxModificationRate,
     NoRepeat,
     NoStopWords,
-    OpenColumns,
     SamePartOfSpeech,
 )
 from hf_robust.attacks.goals import Misclassify
@@ -34,7 +32,7 @@ def a2t(resources: Resources) -> Attack:
     """
     lexicon = resources.neighbours("a2t", 20, 0.8)
     stop_words = NoStopWords(resources.common_words("a2t"))
-    constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
+    constraints = resources.with_columns(NoRepeat(), stop_words, always=True)
     if resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=False))
     constraints.append(MaxModificationRate(0.1, minimum=4))

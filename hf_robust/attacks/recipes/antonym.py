@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
+from hf_robust.attacks.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
 from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.ranking import by_gradient
 from hf_robust.attacks.resources import Resources
@@ -30,14 +30,14 @@ def antonym(resources: Resources) -> Attack:
         ValueError: there is no antonym lexicon.
     """
     lexicon = resources.needed(resources.antonyms, "antonym", "an antonym lexicon", "pass --antonym_lexicon")
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
+    constraints = resources.with_columns(NoRepeat(), NoStopWords(), always=True)
     if not lexicon.keeps_part_of_speech and resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=False))
     return Attack(
         name="antonym",
         goal=Remain(resources.antonym_success),
         candidates=FromLexicon(lexicon),
-        constraints=tuple(constraints),
+        constraints=constraints,
         ranking=by_gradient,
         search=greedy,
         max_changed=1,

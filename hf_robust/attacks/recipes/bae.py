@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
+from hf_robust.attacks.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
 from hf_robust.attacks.contextual import Replace
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
@@ -26,9 +26,7 @@ def bae(resources: Resources) -> Attack:
         ValueError: there is no masked language model, or NLTK's stop words are missing.
     """
     masked_lm = resources.needed(resources.masked_lm, "bae", "a masked language model", "pass --masked_lm")
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("bae"))]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    constraints = resources.with_columns(NoRepeat(), NoStopWords(resources.common_words("bae")))
     if resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))
     if resources.encoder is not None:

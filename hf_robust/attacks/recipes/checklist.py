@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf, Candidates, Luck
-from hf_robust.attacks.constraints import Constraint, NoRepeat, OpenColumns
+from hf_robust.attacks.constraints import NoRepeat
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.requests import Steps
@@ -159,9 +159,7 @@ def checklist(resources: Resources) -> Attack:
 
     Differs: see ``ChangeNumber`` and ``ChangeListed``.
     """
-    constraints: list[Constraint] = [NoRepeat()]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    constraints = resources.with_columns(NoRepeat())
     changes = [ChangeListed("change_name", resources.names), ChangeNumber()]
     return Attack(
         name="checklist",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf
-from hf_robust.attacks.constraints import Constraint, NoRepeat, OpenColumns
+from hf_robust.attacks.constraints import NoRepeat
 from hf_robust.attacks.contextual import Insert, Merge, Replace
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.resources import Resources
@@ -29,9 +29,7 @@ def clare(resources: Resources) -> Attack:
     """
     masked_lm = resources.needed(resources.masked_lm, "clare", "a masked language model", "pass --masked_lm")
     tagger = resources.needed(resources.tagger, "clare", "a part-of-speech tagger", "pass --pos_tagger nltk")
-    constraints: list[Constraint] = [NoRepeat()]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    constraints = resources.with_columns(NoRepeat())
     if resources.encoder is not None:
         constraints.append(
             SentenceSimilarity(resources.encoder, 0.7, metric="cosine", reference="original", window_size=15)

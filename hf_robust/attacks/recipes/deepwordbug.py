@@ -5,7 +5,7 @@ from __future__ import annotations
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf
 from hf_robust.attacks.characters import Misspell, delete, insert, substitute, swap_neighbours
-from hf_robust.attacks.constraints import Constraint, MaxEditDistance, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.constraints import MaxEditDistance, NoRepeat, NoStopWords
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_unknown
 from hf_robust.attacks.resources import Resources
@@ -22,9 +22,7 @@ def deepwordbug(resources: Resources) -> Attack:
     Raises:
         ValueError: NLTK's stop words are missing.
     """
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("deepwordbug"))]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    constraints = resources.with_columns(NoRepeat(), NoStopWords(resources.common_words("deepwordbug")))
     return Attack(
         name="deepwordbug",
         goal=Misclassify(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.constraints import MaxChangedWords, NoRepeat, NoStopWords
 from hf_robust.attacks.fluency import LikeliestSwaps
 from hf_robust.attacks.genetic_search import Genetic
 from hf_robust.attacks.goals import Misclassify
@@ -28,7 +28,7 @@ def genetic(resources: Resources) -> Attack:
     """
     lexicon = resources.neighbours("genetic", 8, -1.0)
     stop_words = NoStopWords(resources.common_words("genetic"))
-    constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
+    constraints = resources.with_columns(NoRepeat(), stop_words, always=True)
     constraints.append(MaxChangedWords(share=0.2))
     if resources.word_vectors is not None:
         constraints.append(WordDistance(resources.word_vectors, max_squared_error=0.5, reference="previous"))

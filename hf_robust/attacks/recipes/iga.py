@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoStopWords, OpenColumns
+from hf_robust.attacks.constraints import MaxChangedWords, NoStopWords
 from hf_robust.attacks.genetic_search import ImprovedGenetic
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.resources import Resources
@@ -25,9 +25,7 @@ def iga(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
     lexicon = resources.neighbours("iga", 50, -1.0)
-    constraints: list[Constraint] = [NoStopWords(resources.common_words("iga"))]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    constraints = resources.with_columns(NoStopWords(resources.common_words("iga")))
     constraints.append(MaxChangedWords(share=0.2))
     if resources.word_vectors is not None:
         constraints.append(WordDistance(resources.word_vectors, max_squared_error=0.5, reference="previous"))

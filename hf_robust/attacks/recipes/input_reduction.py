@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck
-from hf_robust.attacks.constraints import Constraint, NoRepeat, OpenColumns
+from hf_robust.attacks.constraints import NoRepeat
 from hf_robust.attacks.goals import Shorten
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
@@ -37,9 +37,7 @@ def input_reduction(resources: Resources) -> Attack:
     words, and a deletion moves the numbers of those behind it: the search then deletes other words than it ranked, as
     TextAttack's does.
     """
-    constraints: list[Constraint] = [NoRepeat()]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    constraints = resources.with_columns(NoRepeat())
     return Attack(
         name="input_reduction",
         goal=Shorten(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.constraints import OpenColumns
 from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.negation_rules import Negations
 from hf_robust.attacks.resources import Resources
@@ -32,5 +31,5 @@ def negation(resources: Resources) -> Attack:
         max_changed=1,
         skip_labels=resources.skip_labels,
         **resources.limits(),
-        constraints=(OpenColumns(resources.frozen_columns),),
+        constraints=resources.with_columns(always=True),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck, Swap
-from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.constraints import NoRepeat, NoStopWords
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.particle_swarm import ParticleSwarm
@@ -66,7 +66,7 @@ def pso(resources: Resources) -> Attack:
     """
     table = resources.needed(resources.sememes, "pso", "a table of HowNet sememes", "pass --sememes PATH")
     stop_words = NoStopWords(resources.common_words("pso"))
-    constraints: list[Constraint] = [NoRepeat(), stop_words, OpenColumns(resources.frozen_columns)]
+    constraints = resources.with_columns(NoRepeat(), stop_words, always=True)
     return Attack(
         name="pso",
         goal=Misclassify(),

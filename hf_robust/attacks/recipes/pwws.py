@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck
-from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.constraints import NoRepeat, NoStopWords
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_weighted_saliency
 from hf_robust.attacks.resources import Resources
@@ -49,9 +49,7 @@ def pwws(resources: Resources) -> Attack:
         ValueError: WordNet or NLTK's stop words are missing.
     """
     thesaurus = resources.needed(resources.thesaurus, "pwws", "WordNet", "set NLTK_DATA to a folder that holds it")
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("pwws"))]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    constraints = resources.with_columns(NoRepeat(), NoStopWords(resources.common_words("pwws")))
     return Attack(
         name="pwws",
         goal=Misclassify(),

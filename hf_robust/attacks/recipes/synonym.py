@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
+from hf_robust.attacks.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
@@ -27,7 +27,7 @@ def synonym(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon.
     """
     lexicon = resources.needed(resources.synonyms, "synonym", "a synonym lexicon", "pass --lexicon")
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
+    constraints = resources.with_columns(NoRepeat(), NoStopWords(), always=True)
     if not lexicon.keeps_part_of_speech and resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))
     if resources.encoder is not None:
@@ -36,7 +36,7 @@ def synonym(resources: Resources) -> Attack:
         name="synonym",
         goal=Misclassify(),
         candidates=FromLexicon(lexicon),
-        constraints=tuple(constraints),
+        constraints=constraints,
         ranking=by_deletion,
         search=greedy,
         **resources.limits(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf, FromLexicon
 from hf_robust.attacks.characters import Misspell, delete, insert_space, look_alikes, swap_neighbours
-from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns
+from hf_robust.attacks.constraints import NoRepeat, NoStopWords
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
@@ -25,9 +25,7 @@ def textbugger(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
     lexicon = resources.neighbours("textbugger", 5, -1.0)
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("textbugger"))]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    constraints = resources.with_columns(NoRepeat(), NoStopWords(resources.common_words("textbugger")))
     if resources.encoder is not None:
         constraints.append(
             SentenceSimilarity(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import Constraint, NoRepeat, NoStopWords, OpenColumns, SamePartOfSpeech
+from hf_robust.attacks.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
@@ -26,7 +26,7 @@ def textfooler(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon.
     """
     lexicon = resources.neighbours("textfooler", 50, 0.5)
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(), OpenColumns(resources.frozen_columns)]
+    constraints = resources.with_columns(NoRepeat(), NoStopWords(), always=True)
     if resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))
     if resources.encoder is not None:
