@@ -35,7 +35,6 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.journal import prediction_of, share_path
-from hf_robust.attacks.ranking import BY_GRADIENT
 from hf_robust.attacks.requests import Columns
 from hf_robust.metrics import (
     AttackRecord,
@@ -199,7 +198,7 @@ class AttackCallback(TrainerCallback):
             )
         victim = self._victim()
         for attack in self.attacks.values():
-            if isinstance(attack, Attack) and attack.ranking in BY_GRADIENT:
+            if isinstance(attack, Attack) and attack.needs_gradient:
                 victim.check_saliency()
             require_candidates(attack, self.plans, examples_of(attack, self.examples))
 

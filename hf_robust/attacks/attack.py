@@ -12,7 +12,7 @@ from hf_robust.attacks.candidates import Candidates, Luck, Swap
 from hf_robust.attacks.constraints import Constraint, OpenColumns
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.goals import Goal
-from hf_robust.attacks.ranking import Ranking
+from hf_robust.attacks.ranking import BY_GRADIENT, Ranking
 from hf_robust.attacks.requests import Steps
 from hf_robust.attacks.similarity import SentenceSimilarity
 
@@ -78,6 +78,11 @@ class Attack:
     def similarity(self) -> SentenceSimilarity | None:
         """The constraint on sentence similarity, where there is one."""
         return next((rule for rule in self.constraints if isinstance(rule, SentenceSimilarity)), None)
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether some part asks for gradients by word, for which the tokenizer must align."""
+        return self.ranking in BY_GRADIENT or self.candidates.needs_gradient
 
     def open_words(self, draft: Draft, indices: Iterable[int] | None = None) -> set[int]:
         """The words of ``draft``, all or those at ``indices``, that every constraint leaves open."""

@@ -52,7 +52,8 @@ class AuxiliaryModel:
     def _recall(self, inputs: Sequence[Input], answer: Callable[[list[Input]], Sequence[Any]]) -> list[Any]:
         """The answer to each input; ``answer`` is asked only for those not remembered, each once."""
         new = [one for one in dict.fromkeys(inputs) if one not in self._known]
-        found = {one: self._known[one] for one in inputs if one in self._known}
+        # Taken out and put in again behind the others, so that what was not asked for longest is forgotten first.
+        found = {one: self._known.pop(one) for one in dict.fromkeys(inputs) if one in self._known}
         if new:
             found.update(zip(new, answer(new), strict=True))
         self._known.update(found)

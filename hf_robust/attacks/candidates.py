@@ -40,6 +40,7 @@ class Candidates(ABC):
     """
 
     planned = True
+    needs_gradient = False
 
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         """What may stand for word ``index``; the default of sources that look at one word at a time."""

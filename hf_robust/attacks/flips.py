@@ -25,6 +25,7 @@ class GradientFlips(Candidates):
     """
 
     planned = False
+    needs_gradient = True
     k: int = 1
     per_word: bool = True
 

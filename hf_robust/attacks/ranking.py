@@ -93,12 +93,6 @@ def at_random(trial: Trial) -> Steps[list[int]]:
     yield  # makes this a generator, as every ranking is
 
 
-def in_reading_order(trial: Trial) -> Steps[list[int]]:
-    """From the first word to the last, without any query."""
-    return sorted(trial.positions)
-    yield
-
-
 def _unknown(trial: Trial, positions: Sequence[int]) -> Iterator[Text]:
     return (trial.text.replace({index: "[UNK]"}) for index in positions)
 

@@ -162,7 +162,7 @@ def replay(texts: Mapping[int, Columns]) -> Search:
 
 def examples_of(attack: AttackOrForeign, examples: Sequence[Example]) -> list[Example]:
     """What an attack is run on: its own examples where it brings some, else those of the data."""
-    return list(attack.own_examples or examples)
+    return list(examples if attack.own_examples is None else attack.own_examples)
 
 
 def of_the_data(attacks: Mapping[str, AttackOrForeign], results: Mapping[str, Any]) -> dict[str, Any]:

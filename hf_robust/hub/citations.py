@@ -27,6 +27,7 @@ ATTACK_CITATIONS = {
     "checklist": ("ribeiro2020checklist", _TEXTATTACK),
     "bae": ("garg2020bae", _TEXTATTACK),
     "clare": ("li2021clare", _TEXTATTACK),
+    "hotflip": ("ebrahimi2018hotflip", _TEXTATTACK),
 }
 
 

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.constraints import (
-    Constraint,
-    MaxChangedWords,
-    NoRepeat,
-    NoStopWords,
-    OpenColumns,
-    SamePartOfSpeech,
-)
+from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoRepeat, NoStopWords, SamePartOfSpeech
 from hf_robust.attacks.flips import GradientFlips
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.resources import Resources
@@ -33,9 +26,8 @@ def hotflip(resources: Resources) -> Attack:
     Raises:
         ValueError: NLTK's stop words are missing.
     """
-    constraints: list[Constraint] = [NoRepeat(), NoStopWords(resources.common_words("hotflip"))]
-    if resources.frozen_columns:
-        constraints.append(OpenColumns(resources.frozen_columns))
+    stop_words = NoStopWords(resources.common_words("hotflip"))
+    constraints: list[Constraint] = resources.with_columns(NoRepeat(), stop_words)
     constraints.append(MaxChangedWords(count=2))
     if resources.word_vectors is not None:
         constraints.append(WordDistance(resources.word_vectors, min_cosine=0.8))
