@@ -28,7 +28,8 @@ from hf_robust.reports import read_json
 
 KEPT = ("attack_summary.json", "run_card.json", "asr_by_budget.png", "asr_by_budget.svg")
 TRAINING_FILE = "training.json"
-OF_TRAINING = ("method", "model", "data", "training", "seed", "final_step", "hardware", "versions")
+TRAINED_WITH = ("num_train_epochs", "learning_rate", "warmup_steps", "per_device_train_batch_size")
+OF_TRAINING = ("method", "model", "data", "seed", "final_step", "hardware", "versions")
 
 
 class BenchmarkError(Exception):
@@ -75,20 +76,24 @@ def check_training(folder: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BenchmarkError: there is no card, or the model was trained otherwise than the experiment says.
     """
+    from transformers import TrainingArguments
+
     card: dict[str, Any] = read_json(folder / "run_card.json")
     if not card:
         raise BenchmarkError(f"{folder.name} has no run card, so nobody can say how it was trained; train it again.")
-    stated = {"robust_method": card["method"], "seed": card["seed"], **card["training"]}
+    # A card leaves out what is as transformers has it.
+    training = {name: card["training"].get(name, getattr(TrainingArguments, name)) for name in TRAINED_WITH}
+    stated = {"robust_method": card["method"], "seed": card["seed"], **training}
     differing = [key for key in stated if key in wanted and _value(stated[key]) != _value(wanted[key])]
     if differing:
         key = differing[0]
         raise BenchmarkError(
-            f"{folder.name} was trained with {key} {stated[key]} and the experiment says {wanted[key]}; train it again "
-            "or change the experiment."
+            f"{folder.name} was trained with {key} {stated[key]} and the experiment says {wanted[key]}; train it "
+            "again or change the experiment."
         )
     results: dict[str, Any] = read_json(folder / "all_results.json")
     accuracy = {key: results[key] for key in ("eval_accuracy",) if key in results}
-    return {key: card[key] for key in OF_TRAINING if key in card} | accuracy
+    return {key: card[key] for key in OF_TRAINING if key in card} | {"training": training} | accuracy
 
 
 def _value(value: Any) -> Any:

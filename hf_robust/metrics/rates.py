@@ -59,8 +59,8 @@ class AttackSummary:
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
     not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some
     admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the
-    others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered). Where a success changed
-    a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`).
+    others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered). Where a success
+    changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`).
     """
 
     num_examples: int
