@@ -128,6 +128,16 @@ def compare(sides: Sides, victim: Victim, shared: Victim, examples: list[Example
     }
 
 
+def without_texts(result: dict[str, Any]) -> dict[str, Any]:
+    """The result with numbers alone in its disagreements: data sets may not be published again."""
+    kept = ("status", "queries", "original_score", "perturbed_score", "stop", "near_ties")
+    found = [
+        {**one, **{side: {key: one[side][key] for key in kept} for side in ("a", "b")}}
+        for one in result["disagreements"]
+    ]
+    return {**result, "disagreements": found}
+
+
 def print_one(name: str, found: dict[str, Any]) -> None:
     print(f"\n{name}, example {found['idx']}: {found['verdict']} in {', '.join(found['differs'])}")
     for side in ("a", "b"):
@@ -206,6 +216,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, a
     parser.add_argument("--device")
     parser.add_argument("--stock", action="store_true", help="ask A through TextAttack's own wrapper")
     parser.add_argument("--output", type=Path, help="JSON summary")
+    parser.add_argument("--without_texts", action="store_true", help="write no text of the data into --output")
     args = parser.parse_args(argv)
     if (
         bool(args.model) != bool(args.data)
@@ -228,6 +239,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Names instead of paths: the summary is for people on other machines.
     settings = {key: Path(value).name if isinstance(value, str) else value for key, value in vars(args).items()}
     settings.pop("output")
+    settings.pop("without_texts")
+    if args.without_texts:
+        results = [without_texts(result) for result in results]
     summary = {"textattack": textattack_version(), "settings": settings, "results": results}
     if args.output:
         args.output.parent.mkdir(parents=True, exist_ok=True)

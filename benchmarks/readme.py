@@ -1,9 +1,9 @@
-"""Write the generated parts of README.md from committed results: the demo's output, tables, pictures, claims.
+"""Write README.md's generated parts and benchmarks/attacks.md from committed results: tables, pictures, claims.
 
     python benchmarks/readme.py [--check]
 
 Each part stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails where
-README is not what the results say.
+either file is not what the results say.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# As a script this file's own folder is on the path, not the checkout.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import attack_tables
 from hf_robust.reports import comparison_table, load_run, markdown_table, percent, save_figure, tradeoff_figure
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +125,14 @@ def claims_table(entries: list[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
+def attacks() -> str:
+    return attack_tables.compact(RESULTS)
+
+
+def attacks_page() -> str:
+    return attack_tables.full(RESULTS)
+
+
 def draw() -> None:
     """One picture for each experiment: the first seed of every method."""
     for name in TITLES:
@@ -133,7 +145,7 @@ def draw() -> None:
 
 
 def filled(text: str) -> str:
-    for name, part in {"demo": demo, "results": results}.items():
+    for name, part in {"demo": demo, "results": results, "attacks": attacks}.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda match, part=part: match[1] + part() + match[2], text, flags=re.DOTALL)
     return text
@@ -141,12 +153,19 @@ def filled(text: str) -> str:
 
 def main() -> None:
     readme = ROOT / "README.md"
-    old = readme.read_text(encoding="utf-8")
-    new = filled(old)
+    page = ROOT / attack_tables.PAGE
+    wanted = {readme: filled(readme.read_text(encoding="utf-8")), page: attacks_page()}
     if "--check" in sys.argv:
-        sys.exit("README.md is not what the results say; run python benchmarks/readme.py" if new != old else 0)
+        differ = [path.name for path, text in wanted.items() if text != written(path)]
+        sys.exit(f"{', '.join(differ)}: not what the results say; run python benchmarks/readme.py" if differ else 0)
     draw()
-    readme.write_text(new, encoding="utf-8")
+    for path, text in wanted.items():
+        if text or path.is_file():
+            path.write_text(text, encoding="utf-8")
+
+
+def written(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 if __name__ == "__main__":

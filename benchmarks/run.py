@@ -89,9 +89,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "output" / "benchmarks", help="scratch folder of the runs")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     options = parser.parse_args()
+    attacks = [path for path in options.experiments if "attack" in json.loads(path.read_text(encoding="utf-8"))]
+    for path in attacks:
+        print(f"{path.name} is for benchmarks/attacks.py; it is left out")
     todo = [
         job
         for path in options.experiments
+        if path not in attacks
         for job in jobs_of(path, options.data.resolve())
         if not (job[0] / "distances.json").exists()
     ]

@@ -15,7 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "words": set(),
     "lexicons": {"words"},
     "losses": set(),
-    "metrics": set(),
+    "metrics": {"words"},
     "data": FLOOR_0,
     "attacks": FLOOR_0,
     "views": FLOOR_0 | {"attacks"},

@@ -28,6 +28,17 @@ def test_generated_parts_are_those_of_the_committed_results() -> None:
     assert readme.filled(TEXT) == TEXT, "run python benchmarks/readme.py"
 
 
+def test_the_page_of_attacks_is_that_of_the_committed_results() -> None:
+    assert readme.attacks_page() == readme.written(README.parent / "benchmarks/attacks.md"), (
+        "run python benchmarks/readme.py"
+    )
+
+
+def test_every_generated_part_has_its_place() -> None:
+    assert re.findall(r"<!-- begin (\w+) -->", TEXT) == re.findall(r"<!-- end (\w+) -->", TEXT)
+    assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == {"demo", "results", "attacks"}
+
+
 def test_every_method_and_attack_has_a_row() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", TEXT, flags=re.MULTILINE)
     assert rows == [*METHODS, *ATTACKS]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 
 from hf_robust.metrics.records import AttackRecord
+from hf_robust.words import split_words
 
 
 def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -58,7 +59,8 @@ class AttackSummary:
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
     not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some
     admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the
-    others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered).
+    others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered). Where a success
+    changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`).
     """
 
     num_examples: int
@@ -120,10 +122,34 @@ class AttackSummary:
 
 def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
     correct = sum(record.original_prediction == record.label for record in records)
-    extra = {"accuracy": ratio(correct, len(records))}
+    extra = {"accuracy": ratio(correct, len(records)), **changed_words(records)}
     if any(record.remains is not None for record in records):
         covered = [record for record in attacked if record.num_candidates > 0]
         extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))
         extra["covered"] = ratio(len(covered), len(attacked))
         extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
     return extra
+
+
+def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:
+    """How much a success had to change: means over the successes that changed a word; empty where none did.
+
+    ``changed_words`` is the mean number of changed words, ``changed_share`` the mean of that number over the words of
+    the original text, all columns together. The share is TextAttack's "average perturbed word %" over 100, but that a
+    word which becomes two ("go od") is one changed word here: TextAttack compares word by word from the left, so all
+    that follow count there.
+
+    >>> record = AttackRecord(0, 0, "succeeded", ["a good film"], ["a fine film"], [[1, "good", "fine"]], 7, 0, 1,
+    ...                       0.9, 0.2, "success", 3)
+    >>> {key: round(value, 3) for key, value in changed_words([record]).items()}
+    {'changed_words': 1.0, 'changed_share': 0.333}
+    """
+    changed = [record for record in records if record.status == "succeeded" and record.changed]
+    if not changed:
+        return {}
+    words = [sum(len(split_words(column)) for column in record.original) for record in changed]
+    shares = [ratio(len(record.changed), count) for record, count in zip(changed, words, strict=True)]
+    return {
+        "changed_words": sum(len(record.changed) for record in changed) / len(changed),
+        "changed_share": sum(shares) / len(changed),
+    }

@@ -62,6 +62,11 @@ def results_table(run: Run) -> str:
         worst = percent(union["robust_accuracy"], union_interval(union))
         rows.append([union_label(union), _NOTHING, worst, _count(union, "num_examples"), _NOTHING, _NOTHING])
     header = ["attack", "attack success rate, %", "accuracy under attack, %", "examples", "attacked", "queries each"]
+    shares = [float(result.get("changed_share", math.nan)) for result in line["attacks"].values()]
+    if any(map(math.isfinite, shares)):
+        header.append("changed words, %")
+        cells = [_NOTHING, *map(percent, shares), _NOTHING]
+        rows = [[*row, cell] for row, cell in zip(rows, cells, strict=False)]
     return markdown_table(header, rows)
 
 

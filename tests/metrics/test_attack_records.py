@@ -80,7 +80,24 @@ def test_METRIC_2_rates_of_a_hand_made_list():
         "synonym_queries": summary.queries,
         "synonym_seconds": 4.0,
         "synonym_accuracy": accuracy,
+        "synonym_changed_words": 1.0,
+        "synonym_changed_share": pytest.approx(1 / 3),
     }
+
+
+def test_changed_words_are_means_over_the_successes_that_changed_one():
+    pair = record(
+        1, original=["It's a well-made film .", "Fine !"], changed=[[0, "It's", "Its"], [4, "Fine", "Fi ne"]]
+    )
+    others = [
+        record(2, "failed", changed=[[0, "a", "b"]] * 3),
+        record(3, "skipped", changed=[]),
+        record(4, changed=[]),  # a labelled adversarial text: nothing is known of what was changed
+    ]
+    found = AttackSummary.from_records([record(0), pair, *others]).extra
+    assert found["changed_words"] == pytest.approx((1 + 2) / 2)
+    assert found["changed_share"] == pytest.approx((1 / 3 + 2 / 5) / 2)
+    assert not {"changed_words", "changed_share"} & set(AttackSummary.from_records(others).extra)
 
 
 def test_METRIC_2_no_attacked_example_gives_nan():

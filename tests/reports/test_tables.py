@@ -39,6 +39,17 @@ def test_METRIC_1_no_robust_accuracy_where_keeping_the_prediction_is_the_error(t
     assert antonym[2] == "–"
 
 
+def test_changed_words_have_a_column_where_an_attack_counted_them(tmp_path: Path) -> None:
+    run = make_run(tmp_path, [(40, 40)], [(20, 60)])
+    assert rows(results_table(load_run(run)))[0][-1] == "queries each"
+    history = tmp_path / "robustness_history.jsonl"
+    line = json.loads(history.read_text())
+    line["attacks"]["synonym"]["changed_share"] = 0.125
+    history.write_text(json.dumps(line) + "\n")
+    shown = [row[-1] for row in rows(results_table(load_run(run)))]
+    assert shown == ["changed words, %", "–", "12.5", "–"]
+
+
 def test_seeds_become_mean_and_sample_deviation(tmp_path: Path) -> None:
     counts = [(40, 40), (44, 36), (36, 44)]
     runs = [make_run(tmp_path / str(seed), [pair], seed=seed) for seed, pair in enumerate(counts)]
