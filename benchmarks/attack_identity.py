@@ -166,10 +166,10 @@ def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     masked_lm = load_masked_lm(args.masked_lm) if args.masked_lm else None
     tagger = nltk_tagger() if args.pos_tagger == "nltk" else None
     encoder = load_encoder(args.sentence_encoder) if args.sentence_encoder else None
-    for model, data in ((args.model, args.data), (args.pair_model, args.pairs)):
-        if not data:
-            continue
-        victim, shared, examples, columns = examples_of(model, data, args)
+    given = [pair for pair in ((args.model, args.data), (args.pair_model, args.pairs)) if pair[1]]
+    # All are loaded before the first is attacked: a missing model must not end a long run.
+    for (model, data), loaded in [(pair, examples_of(*pair, args)) for pair in given]:
+        victim, shared, examples, columns = loaded
         for name in args.recipes:
             parts = Resources(
                 synonyms=lexicon,
@@ -231,24 +231,28 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, a
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where nothing disagrees but by noise."""
+    """0 where nothing disagrees but by noise. What is done is written after each recipe."""
     parser, args = parse(argv)
+    results: list[dict[str, Any]] = []
     with errors_as_sentences(parser):
         import_textattack()
-        results = list(runs(args))
-    # Names instead of paths: the summary is for people on other machines.
-    settings = {key: Path(value).name if isinstance(value, str) else value for key, value in vars(args).items()}
-    settings.pop("output")
-    settings.pop("without_texts")
-    if args.without_texts:
-        results = [without_texts(result) for result in results]
-    summary = {"textattack": textattack_version(), "settings": settings, "results": results}
-    if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for result in runs(args):
+            results.append(without_texts(result) if args.without_texts else result)
+            write(args, results)
     left = sum(result["disagrees"] for result in results)
     print(f"{left} disagreements that noise does not explain." if left else "No disagreement that is not noise.")
     return int(bool(left))
+
+
+def write(args: argparse.Namespace, results: list[dict[str, Any]]) -> None:
+    """The JSON summary: names instead of paths, since it is for people on other machines."""
+    if args.output is None:
+        return
+    settings = {key: Path(value).name if isinstance(value, str) else value for key, value in vars(args).items()}
+    kept = {key: value for key, value in settings.items() if key not in ("output", "without_texts")}
+    summary = {"textattack": textattack_version(), "settings": kept, "results": results}
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
