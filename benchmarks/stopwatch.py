@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import statistics
 import threading
@@ -43,7 +42,6 @@ class Spent:
 @contextmanager
 def stopwatch(device: torch.device) -> Iterator[Spent]:
     """Time the block. What a GPU was given before it is waited for first, what the block gave it at its end."""
-    gc.collect()
     spent = Spent(rss_mb_before=_rss_mb(), rss_mb_peak=_rss_mb())
     over = threading.Event()
     watcher = threading.Thread(target=_watch, args=(spent, over, device), daemon=True)
