@@ -103,6 +103,7 @@ class Measurement:
     def _add(self, label: str, run: tuple[Row, list[AttackRecord]]) -> None:
         self.runs.setdefault(label, []).append(run[0])
         self.records[label] = run[1]
+        print(f"{self.name}: {label}, {run[0]['queries']} queries, {run[0]['seconds']:.1f} s", flush=True)
 
     def _bound_result(self, means: dict[str, Row]) -> Row:
         best = {way: fastest(rounds) for way, rounds in self.bounds.items()}
