@@ -148,7 +148,7 @@ def print_one(name: str, found: dict[str, Any]) -> None:
 
 def examples_of(model: str, data: str, args: argparse.Namespace) -> tuple[Victim, Victim, list[Example], Any]:
     """The victim, its twin that shares scores, the examples, and the names of the text columns."""
-    options = AttackOptions(model, data, Path("."), max_seq_length=args.max_length, device=args.device)
+    options = AttackOptions(model, Path("."), data, max_seq_length=args.max_length, device=args.device)
     classifier, tokenizer = load_classifier(model, args.device)
     arguments = data_arguments(options, data)
     corpus = load_corpus(arguments)
