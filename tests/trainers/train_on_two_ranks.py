@@ -18,3 +18,5 @@ if __name__ == "__main__":
         trainer = build_trainer(name, folder / f"_{name}", **options)
         trainer.train()
         torch.save(trainer.model.state_dict(), folder / f"{name}-{rank}.pt")
+    # A rank that leaves without ending the process group can abort the other at exit.
+    trainer.accelerator.end_training()
