@@ -16,6 +16,7 @@ from hf_robust.attacks.journal import Journal
 from hf_robust.attacks.plans import Plans
 from hf_robust.attacks.requests import Columns, Consult, Flips, Request, Saliency, Score, Scores, Steps
 from hf_robust.attacks.search import attack_example
+from hf_robust.attacks.trial import Trial
 from hf_robust.metrics import AttackRecord
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LIVE = 256
+REMEMBERED = 1_000_000
+"""No example begins while those under way keep the answers to so many texts: about 200 MB."""
 
 
 def attack_dataset(
@@ -136,17 +139,19 @@ def _run(
     """Yield records as examples finish, and None after each round of queries."""
     plan = plans.planner(attack)
     attack.to(victim.device)
-    searches: list[tuple[Steps[AttackRecord], Request]] = []
+    searches: list[tuple[Trial, Steps[AttackRecord], Request]] = []
     while waiting or searches:
-        while waiting and len(searches) < live:
+        remembered = sum(trial.remembered for trial, *_ in searches)
+        while waiting and len(searches) < live and (remembered < REMEMBERED or not searches):
             example = waiting.popleft()
-            search = attack_example(attack, example, plan(example), replayed.get(example.idx))
-            searches.append((search, next(search)))
-        answers = _answer([request for _, request in searches], victim)
+            trial = Trial(attack, example, plan(example))
+            search = attack_example(trial, replayed.get(example.idx))
+            searches.append((trial, search, next(search)))
+        answers = _answer([request for *_, request in searches], victim)
         going = []
-        for (search, _), answer in zip(searches, answers, strict=True):
+        for (trial, search, _), answer in zip(searches, answers, strict=True):
             try:
-                going.append((search, search.send(answer)))
+                going.append((trial, search, search.send(answer)))
             except StopIteration as end:
                 yield end.value
         searches = going

@@ -8,28 +8,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Columns, Steps
 from hf_robust.attacks.trial import Scored, Trial
 from hf_robust.metrics import AttackRecord
 
 if TYPE_CHECKING:
-    from hf_robust.attacks.plans import Plan
+    pass
 
 Search = Callable[[Trial], Steps[str]]
 """Changes the trial and returns why it stopped: ``success``, ``exhausted``, ``budget`` or ``time``."""
 
 
-def attack_example(
-    attack: Attack, example: Example, plan: Plan, replayed: Columns | None = None
-) -> Steps[AttackRecord]:
+def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[AttackRecord]:
     """Score the clean text, leave out what is not to be attacked, then search.
 
     ``replayed`` is a text that succeeded on this example before: it is asked first, and ends the attack if it still
     does (stop ``warm_start``).
     """
-    trial = Trial(attack, example, plan)
+    attack, example, plan = trial.attack, trial.example, trial.plan
     yield from trial.look()
     if example.label in attack.skip_labels:
         return trial.record("skipped", "skip_label")
@@ -135,6 +132,7 @@ class Beam:
             if not found:
                 return "exhausted"
             scored = yield from trial.ask([draft.text for draft in found])
+            trial.weigh(scored)
             best = scored.best()
             trial.take(found[best], scored.row(best))
             if scored.reached[best]:

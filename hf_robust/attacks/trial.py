@@ -84,6 +84,11 @@ class Trial:
         self._by_tokens: dict[bytes, bytes] = {}
 
     @property
+    def remembered(self) -> int:
+        """Texts whose answers are kept until this example is done."""
+        return len(self._seen)
+
+    @property
     def text(self) -> Text:
         """The clean text."""
         return self.clean.text

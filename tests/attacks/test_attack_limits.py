@@ -150,3 +150,19 @@ def test_ten_thousand_words_without_a_budget(target):
         # The tokenizer sees 62 words, so nothing that is done to the last one shows.
         assert record.status == "failed" and record.stop == "exhausted" and record.changed == []
         assert record.queries > 1
+
+
+def test_examples_wait_while_others_remember_much(monkeypatch, target):
+    rows, which = examples(target, 20), attack("textfooler")
+    expected = attack_dataset(which, target, rows, progress=False)
+    live: list[int] = []
+    score = type(target).score
+    monkeypatch.setattr("hf_robust.attacks.scheduler.REMEMBERED", 1)
+    monkeypatch.setattr(type(target), "score", lambda self, texts: live.append(len(texts)) or score(self, texts))
+    target.queries = 0
+    assert all_close(attack_dataset(which, target, rows, progress=False), expected)
+    assert live[0] == len(rows)  # none remembers anything yet
+    monkeypatch.setattr("hf_robust.attacks.scheduler.LIVE", 4)
+    live.clear()
+    assert all_close(attack_dataset(which, target, rows, progress=False, live=4), expected)
+    assert live[0] == 4 and live[1] <= max(record.queries for record in expected) * 4
