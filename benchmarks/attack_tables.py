@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.throughput_tables import tables
 from hf_robust.attacks.static import static_name
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports import markdown_table, percent
@@ -277,22 +278,6 @@ def resources(settings: Mapping[str, Any]) -> str:
 
 
 def throughput(results: Path) -> str:
-    """`attack_throughput.json`, each of its ``results`` a row: every key whose values are plain."""
+    """The tables of `benchmarks/attack_throughput.py`; nothing where its file is not there."""
     path = results / "attack_throughput.json"
-    if not path.is_file():
-        return ""
-    found = read(path).get("results", [])
-    keys = [key for key in dict.fromkeys(k for one in found for k in one) if all(plain(one.get(key)) for one in found)]
-    return markdown_table(
-        [key.replace("_", " ") for key in keys], [[shown(one.get(key)) for key in keys] for one in found]
-    )
-
-
-def plain(value: Any) -> bool:
-    return value is None or isinstance(value, (str, int, float))
-
-
-def shown(value: Any) -> str:
-    if value is None:
-        return NOTHING
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+    return tables(read(path)) if path.is_file() else ""

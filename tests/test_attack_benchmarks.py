@@ -248,14 +248,6 @@ def test_disagreements_without_texts_keep_their_numbers() -> None:
     assert one["verdict"] == "noise" and (one["a"]["status"], one["b"]["status"]) == ("succeeded", "failed")
 
 
-def test_throughput_shows_what_is_plain(tmp_path: Path) -> None:
-    found = [{"recipe": "pwws", "seconds": 1.25, "queries": 12, "parts": {"a": 1}}, {"recipe": "a2t", "seconds": None}]
-    (tmp_path / "attack_throughput.json").write_text(json.dumps({"results": found}))
-    rows = table_rows(attack_tables.full(tmp_path))
-    assert rows["recipe"] == ["seconds", "queries"]
-    assert rows["pwws"] == ["1.25", "12"] and rows["a2t"] == ["–", "–"]
-
-
 # ---- what is committed ----
 
 
