@@ -18,5 +18,7 @@ if __name__ == "__main__":
         trainer = build_trainer(name, folder / f"_{name}", **options)
         trainer.train()
         torch.save(trainer.model.state_dict(), folder / f"{name}-{rank}.pt")
-    # A rank that leaves without ending the process group can abort the other at exit.
+    # Threads of the process group may still run when the interpreter takes itself apart, which aborts now and then.
+    trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
+    os._exit(0)
