@@ -53,7 +53,9 @@ class AttackArguments:
     attack_strategy: Literal["no", "epoch", "end"] = field(
         default="epoch", metadata={"help": "Attack at the end of every epoch, at the end of training, or not at all."}
     )
-    attack_seed: int = field(default=0, metadata={"help": "Chooses the examples that are attacked."})
+    attack_seed: int = field(
+        default=0, metadata={"help": "Chooses the examples that are attacked, and seeds what attacks draw for each."}
+    )
     attack_query_budget: int | None = field(
         default=None, metadata={"help": "Queries for each example, the clean text included. Default: no limit."}
     )

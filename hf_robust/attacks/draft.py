@@ -119,7 +119,7 @@ class Draft:
         draft: Draft | None = self
         while draft is not None:
             # "_y" is one word as well, but not the one it was swapped for.
-            if any([word for word, _, _ in split_words(new)] != [new] for new in draft.swaps.values()):
+            if not all(is_one_word(new) for new in draft.swaps.values()):
                 return True
             draft = draft.parent
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -80,8 +80,7 @@ class ParticleSwarm:
 
     @property
     def __name__(self) -> str:
-        settings = (f"{field.name} {getattr(self, field.name)}" for field in fields(self))
-        return f"{type(self).__name__}: {', '.join(settings)}"
+        return shared.title(self)
 
     def __call__(self, trial: Trial) -> Steps[str]:
         if not trial.text.words:

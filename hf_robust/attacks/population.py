@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,12 @@ from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Floats, Steps
 from hf_robust.attacks.trial import Scored, Standing, Trial
 from hf_robust.words import is_one_word
+
+
+def title(search: Any) -> str:
+    """A search by its kind and all its settings, for result files."""
+    settings = (f"{field.name} {getattr(search, field.name)}" for field in fields(search))
+    return f"{type(search).__name__}: {', '.join(settings)}"
 
 
 def neighbours(trial: Trial, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:

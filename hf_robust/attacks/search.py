@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,6 @@ from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Columns, Steps
 from hf_robust.attacks.trial import Scored, Trial
 from hf_robust.metrics import AttackRecord
-
-if TYPE_CHECKING:
-    pass
 
 Search = Callable[[Trial], Steps[str]]
 """Changes the trial and returns why it stopped: ``success``, ``exhausted``, ``budget`` or ``time``."""
