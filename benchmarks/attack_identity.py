@@ -14,11 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# As a script this file's own folder is on the path, not the checkout.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from tqdm import tqdm

@@ -16,11 +16,15 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+# As a script this file's own folder is on the path, not the checkout.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +260,12 @@ def test_committed_results_hold_no_texts_and_no_paths_of_a_machine() -> None:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r'"(original|perturbed|sentence\d?)":', text), f"{path.name} holds texts of the data"
         assert not re.search(r'"/|(?:/home|/root|/tmp|/work)/', text), f"{path.name} names a folder of one machine"
+
+
+@pytest.mark.parametrize("name", ["attack_identity", "attack_throughput", "attacks"])
+def test_a_script_runs_from_its_file_alone(name: str, tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, str(run.ROOT / "benchmarks" / f"{name}.py"), "--help"]
+    finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert finished.returncode == 0, finished.stderr
+    assert "--data" in finished.stdout
