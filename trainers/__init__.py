@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from hf_robust.trainers.adaptive_freelb import AdaptiveFreelbTrainer
+from hf_robust.trainers.adaptive_pgd import AdaptivePgdTrainer
+from hf_robust.trainers.adaptive_tavat import AdaptiveTavatTrainer
 from hf_robust.trainers.base import RobustTrainer
 from hf_robust.trainers.bat_pairwise import BatPairwiseTrainer
 from hf_robust.trainers.bat_triplet import BatTripletTrainer
+from hf_robust.trainers.fgm import FgmTrainer
+from hf_robust.trainers.fgsm import FgsmTrainer
+from hf_robust.trainers.freelb import FreelbTrainer
+from hf_robust.trainers.freelb_pp import FreelbPpTrainer
 from hf_robust.trainers.normal import NormalTrainer
+from hf_robust.trainers.pgd import PgdTrainer
 from hf_robust.trainers.safer import SaferTrainer
+from hf_robust.trainers.tavat import TavatTrainer
 
 METHODS: dict[str, type[RobustTrainer]] = {
     "normal": NormalTrainer,
     "safer": SaferTrainer,
     "bat_pairwise": BatPairwiseTrainer,
     "bat_triplet": BatTripletTrainer,
+    "fgm": FgmTrainer,
+    "fgsm": FgsmTrainer,
+    "pgd": PgdTrainer,
+    "freelb": FreelbTrainer,
+    "freelb_pp": FreelbPpTrainer,
+    "tavat": TavatTrainer,
+    "adaptive_pgd": AdaptivePgdTrainer,
+    "adaptive_freelb": AdaptiveFreelbTrainer,
+    "adaptive_tavat": AdaptiveTavatTrainer,
 }
 
 __all__ = ["METHODS", "RobustTrainer"]

@@ -7,13 +7,15 @@ loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 ATTRIBUTE = "robust_aux"
 STATE_FILE = "robust_state.safetensors"
@@ -25,12 +27,27 @@ class Auxiliary:
 
     ``maximize`` makes its optimizer group ascend the loss; ``learning_rate`` None means the classifier's. It has no
     weight decay. Its gradient is clipped together with the classifier's, since the Trainer clips all of
-    ``model.parameters()`` by one norm.
+    ``model.parameters()`` by one norm. ``after_step`` is called after each optimizer step and before anything is
+    saved: for what is not learnt by gradient, as a moving average, or must stay in a set.
     """
 
     module: nn.Module
     learning_rate: float | None = None
     maximize: bool = False
+    after_step: Callable[[], None] | None = None
+
+
+class AfterStep(TrainerCallback):
+    """Calls an auxiliary part's ``after_step``."""
+
+    def __init__(self, auxiliary: Auxiliary) -> None:
+        self._auxiliary = auxiliary
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._auxiliary.after_step is not None:
+            self._auxiliary.after_step()
 
 
 def owner(model: nn.Module) -> nn.Module:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from hf_robust.adversary import Adversary, Perturbation, perturbed, sample_norm
 from hf_robust.data import VIEW_COLUMNS, PairedCollator
 from hf_robust.lexicons import Lexicon
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.arguments import RobustTrainingArguments
-from hf_robust.trainers.auxiliary import Auxiliary
+from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
+from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,8 @@ class RobustTrainer(Trainer):
 
     train_dataset: Any
     data_collator: Any
+    embedding_space: EmbeddingSpace
+    """Where a method with an adversary finds it; the others have none."""
 
     # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps (X1).
     loss_is_scaled_for_ga = False
@@ -93,6 +98,10 @@ class RobustTrainer(Trainer):
             if self.args.ddp_find_unused_parameters is None:
                 # Used outside the wrapped forward, an auxiliary parameter is "marked ready twice" under the default.
                 self.args.ddp_find_unused_parameters = False
+            self.add_callback(AfterStep(self._auxiliary))
+        adversary = self.adversary()
+        if adversary is not None:
+            self.embedding_space = EmbeddingSpace(self, adversary)
 
     # ---- what a method may declare ----
 
@@ -104,14 +113,37 @@ class RobustTrainer(Trainer):
         """The module that trains beside the classifier; none by default."""
         return None
 
+    def adversary(self) -> Adversary | None:
+        """What perturbs the word embeddings; none by default."""
+        return None
+
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
         return model(**batch)
 
     # ---- losses ----
 
-    def task_loss(self, model: nn.Module, batch: Batch, **forward: Any) -> tuple[Tensor, Any]:
-        """Mean task loss of a batch with ``labels``: the model's own, or the smoothed or weighted cross-entropy."""
+    def task_loss(
+        self, model: nn.Module, batch: Batch, at: Perturbation | None = None, **forward: Any
+    ) -> tuple[Tensor, Any]:
+        """Mean task loss of a batch with ``labels``: the model's own, or the smoothed or weighted cross-entropy.
+
+        ``at`` is a point in embedding space; None is the clean text.
+        """
+        with perturbed(self.model, None if at is None else partial(self._perturb, at)):
+            return self._task_loss(model, batch, **forward)
+
+    def _perturb(self, at: Perturbation, embeddings: Tensor) -> Tensor:
+        moved = at(embeddings)
+        with torch.no_grad():
+            # A size means nothing without the embeddings' own, which a model can grow to escape (FGM-3, X19).
+            self.log_values(
+                embedding_norm=sample_norm(embeddings * at.mask).mean(),
+                perturbation_norm=sample_norm((moved - embeddings) * at.mask).mean(),
+            )
+        return moved
+
+    def _task_loss(self, model: nn.Module, batch: Batch, **forward: Any) -> tuple[Tensor, Any]:
         own_loss = self.label_smoother is None and self.args.class_weights is None
         inputs = batch if own_loss else {key: value for key, value in batch.items() if key != "labels"}
         outputs = model(**inputs, **forward) if model.training else self.inference(model, {**inputs, **forward})
@@ -136,9 +168,24 @@ class RobustTrainer(Trainer):
             label_smoothing=self.args.label_smoothing_factor,
         )
 
+    def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(B,) the task loss of each row, smoothed and weighted as the mean is: what adversaries of the label raise."""
+        weights = self.args.class_weights
+        return nn.functional.cross_entropy(
+            logits.float(),
+            labels,
+            weight=None if weights is None else torch.tensor(weights, device=logits.device),
+            label_smoothing=self.args.label_smoothing_factor,
+            reduction="none",
+        )
+
     def log_parts(self, **parts: Tensor) -> None:
         """Name parts of the loss; their means since the last log entry are logged as ``loss_<name>`` (R16)."""
-        for name, part in parts.items():
+        self.log_values(**{f"loss_{name}": part for name, part in parts.items()})
+
+    def log_values(self, **values: Tensor) -> None:
+        """Name other scalars of a step; their means since the last log entry are logged as they are named."""
+        for name, part in values.items():
             total, count = self._parts.get(name, (torch.zeros((), device=part.device), 0))
             # Under DataParallel a part has one value for each device, as the loss itself does.
             self._parts[name] = (total + part.detach().float().mean(), count + 1)
@@ -147,7 +194,7 @@ class RobustTrainer(Trainer):
         if "loss" in logs and self._parts:
             means = torch.stack([total / count for total, count in self._parts.values()])
             means = self.accelerator.reduce(means, reduction="mean")
-            logs.update({f"loss_{name}": value.item() for name, value in zip(self._parts, means, strict=True)})
+            logs.update({name: value.item() for name, value in zip(self._parts, means, strict=True)})
             self._parts = {}
         super().log(logs, start_time)
 
@@ -207,10 +254,13 @@ class RobustTrainer(Trainer):
             return super().create_optimizer(model)
         with auxiliary.detached(self.model):
             optimizer = super().create_optimizer(model)
+        parameters = list(self._auxiliary.module.parameters())
+        if not parameters:
+            return optimizer
         rate = self._auxiliary.learning_rate
         optimizer.add_param_group(
             {
-                "params": list(self._auxiliary.module.parameters()),
+                "params": parameters,
                 "lr": self.args.learning_rate if rate is None else rate,
                 "weight_decay": 0.0,
                 "maximize": self._auxiliary.maximize,

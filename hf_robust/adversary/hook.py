@@ -1,0 +1,78 @@
+"""Perturb word embeddings inside a model's own forward pass.
+
+A forward hook on the embedding look-up, while ``input_ids`` are still passed, is exact where ``inputs_embeds`` is not:
+RoBERTa builds its positions from the ids, GPT-2 and Llama find the last real token by them, T5 and BART have no such
+argument (R2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+# Models whose embedding layer sees and returns (L, B, ...).
+_SEQUENCE_FIRST = ("xlnet",)
+
+
+def word_embeddings(model: nn.Module) -> list[nn.Module]:
+    """Every look-up of the model's word vectors: T5 and BART have several layers around one weight.
+
+    Raises:
+        ValueError: the model names no embedding layer.
+    """
+    try:
+        layer: Any = model.get_input_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError):
+        layer = None
+    if layer is None or not hasattr(layer, "weight"):
+        raise ValueError(
+            f"{type(model).__name__} has no word embeddings to perturb (get_input_embeddings() gives no layer with a "
+            "weight); use a model that looks tokens up, or a method without adv_* flags."
+        )
+    others = [m for m in model.modules() if isinstance(m, nn.Embedding) and m.weight is layer.weight]
+    return others if any(other is layer for other in others) else [layer, *others]
+
+
+def embedding_width(model: nn.Module) -> int:
+    """E, the width of a word vector: not the hidden width for ALBERT and ELECTRA-small (X3)."""
+    return int(word_embeddings(model)[0].weight.shape[1])  # type: ignore[index, union-attr]
+
+
+@contextmanager
+def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> Iterator[None]:
+    """One forward pass of ``model`` inside the block sees ``change`` of its word embeddings, (B, L, E) to the same.
+
+    Only the first look-up of the pass changes, which in T5 and BART is the encoder's: the decoder reads the same tokens
+    shifted by one, where the same change would meet other words. ``model`` is the bare model, whatever wraps it in
+    the pass itself. None changes nothing.
+
+    Raises:
+        ValueError: the model has no embedding layer, or the pass did not go through it.
+    """
+    if change is None:
+        yield
+        return
+    sequence_first = getattr(getattr(model, "config", None), "model_type", "") in _SEQUENCE_FIRST
+    changed = False
+
+    def replace(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
+        nonlocal changed
+        if changed:
+            return None
+        changed = True
+        return change(output.transpose(0, 1)).transpose(0, 1) if sequence_first else change(output)
+
+    handles = [layer.register_forward_hook(replace) for layer in word_embeddings(model)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not changed:
+        raise ValueError(
+            f"{type(model).__name__}'s forward pass did not use its own word embeddings, so nothing was perturbed; "
+            "pass input_ids, not inputs_embeds, and torchrun instead of DataParallel."
+        )

@@ -1,0 +1,96 @@
+"""How far one ascent step goes, and how far the accumulated perturbation may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Norm = Literal["l2", "linf", "sign", "token_l2", "none"]
+NORMS: tuple[Norm, ...] = ("l2", "linf", "sign", "token_l2", "none")
+_SMALLEST = 1e-8
+
+
+def sample_norm(values: Tensor) -> Tensor:
+    """(B, 1, 1) float32 Frobenius norm of each sample of (B, L, E)."""
+    return torch.linalg.vector_norm(values.float(), dim=(1, 2), keepdim=True)
+
+
+def token_norm(values: Tensor) -> Tensor:
+    """(B, L, 1) float32 norm of each token's vector."""
+    return torch.linalg.vector_norm(values.float(), dim=-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class StepRule:
+    r"""One normalised ascent step and the projection of what has accumulated (R5).
+
+    ``delta <- project(delta + step_size * direction(g))``, for g (B, L, E) the gradient of the SUM of per-sample losses:
+
+    ==========  ==========================  ======================================
+    norm        direction(g)                projection, where ``max_norm`` > 0
+    ==========  ==========================  ======================================
+    l2          g / ||g_b||_F               rescale where ||delta_b||_F is above
+    linf        g / max |g_b|               clamp each entry
+    sign        sign(g)                     clamp each entry
+    token_l2    g / ||g_bl||_2              rescale where ||delta_bl||_2 is above
+    none        g                           as l2
+    ==========  ==========================  ======================================
+
+    ``linf`` is what the official code calls so; it is not the sign. A sample whose gradient is not finite keeps its
+    delta (R12).
+    """
+
+    step_size: float
+    max_norm: float = 0.0
+    norm: Norm = "l2"
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """The step of length one, (B, L, E) float32."""
+        gradient = gradient.float()
+        if self.norm == "none":
+            return gradient
+        if self.norm == "sign":
+            return gradient.sign()
+        if self.norm == "linf":
+            size = gradient.abs().amax(dim=(1, 2), keepdim=True)
+        else:
+            size = token_norm(gradient) if self.norm == "token_l2" else sample_norm(gradient)
+        return gradient / size.clamp(min=_SMALLEST)
+
+    def project(self, delta: Tensor) -> Tensor:
+        """The nearest perturbation inside the radius; ``max_norm`` 0 means no radius."""
+        if self.max_norm <= 0:
+            return delta
+        if self.norm in ("linf", "sign"):
+            return delta.clamp(-self.max_norm, self.max_norm)
+        return delta * self.shrink(token_norm(delta) if self.norm == "token_l2" else sample_norm(delta))
+
+    def shrink(self, size: Tensor) -> Tensor:
+        """The factor that brings a perturbation of ``size`` into the radius, 1 where it is inside."""
+        return (self.max_norm / size.clamp(min=_SMALLEST)).clamp(max=1.0) if self.max_norm > 0 else size.new_ones(())
+
+    def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:
+        """The next accumulated perturbation, (B, L, E) float32."""
+        return keep_finite(self.project(delta + self.step_size * self.direction(gradient)), delta, gradient)
+
+    def start_scale(self, counts: Tensor, width: int, magnitude: float) -> Tensor:
+        """Factor of U(-1, 1) noise at the start (R7), (B, 1, 1); ``counts`` (B,) perturbed tokens of each sample.
+
+        For l2 the expected norm of a sample is magnitude / sqrt(3), whatever its length.
+        """
+        if self.norm in ("linf", "sign"):
+            scale = torch.ones_like(counts, dtype=torch.float32)
+        elif self.norm == "token_l2":
+            scale = torch.full_like(counts, width, dtype=torch.float32).rsqrt()
+        else:
+            scale = (counts.clamp(min=1) * width).float().rsqrt()
+        return (magnitude * scale).view(-1, 1, 1)
+
+
+def keep_finite(moved: Tensor, before: Tensor, gradient: Tensor) -> Tensor:
+    """``moved``, but ``before`` for each sample whose gradient holds a value that is not finite."""
+    finite = gradient.isfinite().flatten(1).all(1).view(-1, *[1] * (gradient.dim() - 1))
+    return torch.where(finite, moved, before)

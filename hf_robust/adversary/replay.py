@@ -1,0 +1,44 @@
+"""The same dropout masks in several passes, and passes without dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+class DropoutReplay:
+    """Passes run inside :meth:`again` all start from the random state that the first one found (R8).
+
+    The CPU's and the device's generators both. Only for passes over the same batch: in another shape the same state
+    gives other masks.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._state: tuple[torch.Tensor, torch.Tensor | None] | None = None
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        cuda = self._device.type == "cuda"
+        if self._state is None:
+            self._state = torch.get_rng_state(), torch.cuda.get_rng_state(self._device) if cuda else None
+        else:
+            torch.set_rng_state(self._state[0])
+            if self._state[1] is not None:
+                torch.cuda.set_rng_state(self._state[1], self._device)
+        yield
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """``model`` in evaluation mode; afterwards each module has the mode that it had (R13e)."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

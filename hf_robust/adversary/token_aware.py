@@ -1,0 +1,60 @@
+"""TA-VAT's variable: a perturbation of the text plus one of its words, which larger words move more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from hf_robust.adversary.norms import StepRule, keep_finite, sample_norm, token_norm
+from hf_robust.adversary.perturbation import OffsetVariable
+
+_SMALLEST = 1e-8
+
+
+@dataclass(frozen=True)
+class TokenAware(OffsetVariable):
+    r"""``delta`` + ``eta``, each (B, L, E) float32 and zero where ``mask`` is (Li and Qiu 2021, Algorithm 1).
+
+    .. math::
+        \delta &\leftarrow \delta + \alpha\, g / \|g_b\|_F \\
+        \eta_l &\leftarrow s_l\,(\eta_l + \alpha_\eta\, g_l / \|g_l\|_2),\qquad s_l = \|\eta_l\| / \max_j\|\eta_j\|
+
+    and both shrink by one factor where \|delta_b + eta_b\|_F is above the radius. As they are added, one gradient
+    serves both. ``token_step`` is alpha_eta.
+    """
+
+    delta: Tensor
+    eta: Tensor
+    mask: Tensor
+    rule: StepRule
+    token_step: float
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        return (self.delta,)
+
+    def with_leaves(self, leaves: tuple[Tensor, ...]) -> TokenAware:
+        return replace(self, delta=leaves[0])
+
+    @property
+    def offset(self) -> Tensor:
+        return self.delta + self.eta
+
+    def moved(self, gradients: tuple[Tensor, ...]) -> TokenAware:
+        gradient = gradients[0].float() * self.mask
+        delta = self.delta + self.rule.step_size * self.rule.direction(gradient)
+        eta = self.eta + self.token_step * gradient / token_norm(gradient).clamp(min=_SMALLEST)
+        eta = eta * token_scale(eta)
+        shrink = self.rule.shrink(sample_norm(delta + eta))
+        return replace(
+            self,
+            delta=keep_finite(delta * shrink, self.delta, gradient),
+            eta=keep_finite(eta * shrink, self.eta, gradient),
+        )
+
+
+def token_scale(eta: Tensor) -> Tensor:
+    """(B, L, 1) in [0, 1]: each token's norm relative to the largest of its text."""
+    sizes = token_norm(eta)
+    return sizes / sizes.amax(dim=1, keepdim=True).clamp(min=_SMALLEST)

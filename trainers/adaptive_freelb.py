@@ -1,0 +1,43 @@
+"""adaptive_freelb: learnt weights over FreeLB's increments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from hf_robust.trainers.adaptive import AdaptiveArguments, AdaptiveTrainer
+from hf_robust.trainers.base import Batch
+
+
+@dataclass
+class AdaptiveFreelbConfig(AdaptiveArguments):
+    """FreeLB's steps and the weights over them; beta is (k+1)/2."""
+
+    same_dropout: bool = field(default=True, metadata={"help": "The ascent passes share their dropout masks."})
+
+
+class AdaptiveFreelbTrainer(AdaptiveTrainer):
+    r"""Zhu et al., Adaptive Adversarial Training, Eqs. 9-14, over ``freelb`` (arXiv:1909.11764).
+
+    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\Bigl(f\bigl(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i\bigr),y\Bigr)
+
+    Shapes and w as in ``adaptive_pgd``; beta = (k+1)/2. With w_i = 2(k-i+1)/(k(k+1)) (``--adaptive_init method``)
+    the weighted point is the mean of the k points 1..k that the paper's Eq. 9 averages, so that the loss is FreeLB's
+    to first order, not the mean of losses (ADAPT-5); with 1/k, the paper's start, it is not. k+1 forwards and
+    backwards a step, one more than FreeLB.
+
+    Differs from ``freelb`` in the points, 1..k for 0..k-1 (ADAPT-7), and as ``adaptive_pgd`` does from the paper.
+    """
+
+    name = "adaptive_freelb"
+    citation = "zhu2023adaptive"
+    config = AdaptiveFreelbConfig
+    wraps_average = True
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = self.weighted_loss(model, inputs)
+        return (loss, outputs) if return_outputs else loss

@@ -1,0 +1,43 @@
+"""adaptive_pgd: learnt weights over PGD's increments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from hf_robust.trainers.adaptive import AdaptiveArguments, AdaptiveTrainer
+from hf_robust.trainers.base import Batch
+
+
+@dataclass
+class AdaptivePgdConfig(AdaptiveArguments):
+    """PGD's steps and the weights over them; beta is k."""
+
+
+class AdaptivePgdTrainer(AdaptiveTrainer):
+    r"""Zhu et al., Adaptive Adversarial Training, Eqs. 12-14 and Algorithm 1, over ``pgd`` (arXiv:1706.06083).
+
+    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\Bigl(f\bigl(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i\bigr),y\Bigr)
+
+    ``e`` and the increments delta_i of the ascent are (B, L, E), w is (k,), shared by the whole training set, 1/k at
+    first (ADAPT-1); beta = k, where uniform w is PGD. k+1 forwards and backwards a step, none more than PGD: the
+    ascent's own gradients of the parameters are not used. w ascends (ADAPT-2, ``--w_mode``) in the model's optimizer,
+    so by AdamW without decay and with the run's schedule, where the paper says gradient ascent and no rate; its
+    gradient counts in the clipped norm. w, its entropy and the norm of the perturbation are logged (ADAPT-6).
+
+    Differs from the paper: "J = Jhat" holds to first order only (ADAPT-4); ``--adaptive_objective direct`` is Eq. 11,
+    with <g_i, delta_i> for ||delta_i||^2 / alpha, which is the same for raw steps and still depends on the model for
+    normalised ones (ADAPT-3). Its claims and their blemishes (ADAPT-8 to ADAPT-11) are in benchmarks/README.md.
+    """
+
+    name = "adaptive_pgd"
+    citation = "zhu2023adaptive"
+    config = AdaptivePgdConfig
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = self.weighted_loss(model, inputs)
+        return (loss, outputs) if return_outputs else loss

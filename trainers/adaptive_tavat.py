@@ -1,0 +1,54 @@
+"""adaptive_tavat: learnt weights over TA-VAT's increments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from hf_robust.adversary import OffsetVariable, TokenAware, Variable
+from hf_robust.trainers.adaptive import AdaptiveArguments, AdaptiveTrainer
+from hf_robust.trainers.adversary_arguments import TokenAwareArguments
+from hf_robust.trainers.auxiliary import Auxiliary
+from hf_robust.trainers.base import Batch
+from hf_robust.trainers.token_table import TokenTable
+
+
+@dataclass
+class AdaptiveTavatConfig(AdaptiveArguments, TokenAwareArguments):
+    """TA-VAT's steps and table and the weights over the steps; beta is k."""
+
+
+class AdaptiveTavatTrainer(AdaptiveTrainer):
+    r"""Zhu et al., Adaptive Adversarial Training, Eqs. 12-14, over ``tavat`` (arXiv:2004.14543).
+
+    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\Bigl(f\bigl(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i\bigr),y\Bigr)
+
+    Shapes and w as in ``adaptive_pgd``; delta_i is the increment of delta + eta after scaling and clipping, beta = k.
+    The table of words is kept as in ``tavat``. k+1 forwards and backwards a step, one more than TA-VAT.
+
+    Differs from the paper as ``adaptive_pgd`` and ``tavat`` do; the weighted point may leave the radius that the
+    wrapped ascent keeps.
+    """
+
+    name = "adaptive_tavat"
+    citation = "zhu2023adaptive"
+    config = AdaptiveTavatConfig
+
+    def wrapped_auxiliary(self) -> Auxiliary:
+        self.table = TokenTable(self)
+        return Auxiliary(self.table, after_step=self.table.write)
+
+    def first_point(self, inputs: Batch) -> OffsetVariable:
+        return self.table.start(self, inputs)
+
+    def after_climb(self, inputs: Batch, last: Variable) -> None:
+        assert isinstance(last, TokenAware)
+        self.table.remember(inputs, last)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = self.weighted_loss(model, inputs)
+        return (loss, outputs) if return_outputs else loss

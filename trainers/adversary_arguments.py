@@ -1,0 +1,126 @@
+"""Flags of the embedding-space adversary, spelt the same for every method that has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_robust.adversary import NORMS, Adversary, StepRule
+from hf_robust.trainers.arguments import RobustTrainingArguments, check_range
+
+
+@dataclass
+class SpecialTokensArguments(RobustTrainingArguments):
+    """Where the adversary may perturb."""
+
+    adv_special_tokens: bool = field(
+        default=True, metadata={"help": "Perturb [CLS], [SEP] and the like too, as the official code does."}
+    )
+
+
+@dataclass
+class AdversaryArguments(SpecialTokensArguments):
+    """A stepwise adversary; defaults are TextDefender's."""
+
+    adv_steps: int = field(default=5, metadata={"help": "[k] number of steps."})
+    adv_lr: float = field(default=0.03, metadata={"help": "[alpha] size of one ascent step."})
+    adv_init_mag: float = field(default=0.05, metadata={"help": "Magnitude of the noise that the ascent starts from."})
+    adv_max_norm: float = field(
+        default=0.0, metadata={"help": "[eps] radius of the accumulated perturbation; 0: no limit."}
+    )
+    adv_norm_type: str = field(
+        default="l2",
+        metadata={"help": "Norm of steps and radius; linf divides by the largest entry.", "choices": list(NORMS)},
+    )
+    same_dropout: bool = field(default=False, metadata={"help": "All passes over a batch share their dropout masks."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("adv_steps", self.adv_steps, 1, None, "use --robust_method normal for training without steps")
+        check_range("adv_lr", self.adv_lr, 0.0, None, "the ascent goes up the loss")
+        check_range("adv_init_mag", self.adv_init_mag, 0.0, None, "0 starts at the clean text")
+        check_range("adv_max_norm", self.adv_max_norm, 0.0, None, "0 means no limit")
+        if self.adv_norm_type not in NORMS:
+            raise ValueError(f"--adv_norm_type must be one of {', '.join(NORMS)}, got {self.adv_norm_type!r}.")
+
+    def adversary(self, **changes: Any) -> Adversary:
+        """The adversary that the flags describe, but for ``changes``."""
+        settings: dict[str, Any] = {
+            "steps": self.adv_steps,
+            "rule": StepRule(self.adv_lr, self.adv_max_norm, self.adv_norm_type),  # type: ignore[arg-type]
+            "init_mag": self.adv_init_mag,
+            "same_dropout": self.same_dropout,
+            "special_tokens": self.adv_special_tokens,
+        }
+        return Adversary(**{**settings, **changes})
+
+
+@dataclass
+class ClimbArguments(AdversaryArguments):
+    """An adversary whose ascent passes are its own, beside the training pass."""
+
+    ascent_eval_mode: bool = field(default=False, metadata={"help": "Run the ascent passes without dropout."})
+
+    def adversary(self, **changes: Any) -> Adversary:
+        return super().adversary(**{"passes": "climb", "eval_mode": self.ascent_eval_mode, **changes})
+
+
+PASSES = ("stream", "sum")
+
+
+@dataclass
+class StreamArguments(AdversaryArguments):
+    """An adversary whose every pass also trains."""
+
+    multi_backward: str = field(
+        default="stream",
+        metadata={
+            "help": "stream: backpropagate each pass at once, one graph in memory; sum: keep all graphs to the end.",
+            "choices": list(PASSES),
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.multi_backward not in PASSES:
+            raise ValueError(f"--multi_backward must be one of {', '.join(PASSES)}, got {self.multi_backward!r}.")
+
+    def adversary(self, **changes: Any) -> Adversary:
+        return super().adversary(**{"passes": self.multi_backward, **changes})
+
+
+TABLE_NORMS = ("sample", "batch", "none")
+TABLE_UPDATES = ("mean", "last", "accumulate")
+
+
+@dataclass
+class TokenAwareArguments(AdversaryArguments):
+    """TA-VAT's table and word perturbation; the step, noise and radius are TextDefender's."""
+
+    adv_lr: float = field(default=0.05, metadata={"help": "[alpha] size of one ascent step."})
+    adv_init_mag: float = field(
+        default=0.2, metadata={"help": "Magnitude of the noise at the start and in the table."}
+    )
+    adv_max_norm: float = field(default=0.5, metadata={"help": "[eps] radius of delta + eta; 0: no limit."})
+    tavat_token_lr: float | None = field(
+        default=None, metadata={"help": "Step size of the word perturbation; by default adv_lr."}
+    )
+    use_global_embedding: bool = field(
+        default=True, metadata={"help": "Start a word's perturbation where it last ended, else at 0."}
+    )
+    tavat_norm: str = field(
+        default="sample",
+        metadata={"help": "What of the remembered perturbation is brought to norm 1.", "choices": list(TABLE_NORMS)},
+    )
+    table_update: str = field(
+        default="mean",
+        metadata={"help": "How a word's occurrences in a step enter the table.", "choices": list(TABLE_UPDATES)},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tavat_token_lr is not None:
+            check_range("tavat_token_lr", self.tavat_token_lr, 0.0, None, "0 keeps the words' perturbation in place")
+        for flag, choices in {"tavat_norm": TABLE_NORMS, "table_update": TABLE_UPDATES}.items():
+            if getattr(self, flag) not in choices:
+                raise ValueError(f"--{flag} must be one of {', '.join(choices)}, got {getattr(self, flag)!r}.")

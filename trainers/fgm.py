@@ -1,0 +1,59 @@
+"""fgm: train on the clean text and on one normalised gradient step away from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from hf_robust.adversary import Adversary, StepRule
+from hf_robust.trainers.adversary_arguments import SpecialTokensArguments
+from hf_robust.trainers.arguments import check_range
+from hf_robust.trainers.base import Batch, RobustTrainer
+
+
+@dataclass
+class FgmConfig(SpecialTokensArguments):
+    """Length of the one step; 1.0 is our choice for word vectors of BERT's size."""
+
+    adv_eps: float = field(default=1.0, metadata={"help": "[eps] l2 length of a text's perturbation."})
+    mean_losses: bool = field(default=False, metadata={"help": "Take the mean of the two losses, not their sum."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("adv_eps", self.adv_eps, 0.0, None, "0 trains twice on the clean text")
+
+
+class FgmTrainer(RobustTrainer):
+    r"""Miyato, Dai and Goodfellow 2017, arXiv:1605.07725, Section 3, with labels; the loss of AdaptAT's Table 6.
+
+    .. math:: \mathrm{CE}(f(e),y) + \mathrm{CE}(f(e+\delta),y),\qquad
+              \delta_b = \epsilon\, g_b/\|g_b\|_F,\quad g_b = \nabla_{e_b}\mathrm{CE}(f(e_b),y_b)
+
+    ``e`` is (B, L, E), the output of the embedding look-up. The clean pass's own backward pass also gives g, so that a
+    step costs two forwards and two backwards, with one graph in memory at a time.
+
+    Differs from the paper: word vectors are not normalised first, so that a model can grow them to escape; their mean
+    norm is logged beside the perturbation's (FGM-3). Differs from the widespread snippet: outputs are perturbed, each
+    text by its own gradient, not the embedding matrix (FGM-1). AdaptAT's Eq. 2 is ``fgsm`` (FGM-2).
+    """
+
+    name = "fgm"
+    citation = "miyato2017adversarial"
+    config = FgmConfig
+
+    def adversary(self) -> Adversary:
+        return Adversary(
+            steps=2,
+            rule=StepRule(self.args.adv_eps),
+            passes="stream",
+            special_tokens=self.args.adv_special_tokens,
+        )
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        weight = 0.5 if self.args.mean_losses else 1.0
+        loss, outputs = self.embedding_space.streamed(model, inputs, (weight, weight))
+        return (loss, outputs) if return_outputs else loss

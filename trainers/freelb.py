@@ -1,0 +1,57 @@
+"""freelb: every point of the ascent trains, averaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from hf_robust.adversary import Adversary
+from hf_robust.trainers.adversary_arguments import StreamArguments
+from hf_robust.trainers.base import Batch, RobustTrainer
+
+
+@dataclass
+class FreelbConfig(StreamArguments):
+    """The steps are TextDefender's: the official parser's own defaults are plain training, its scripts differ by task."""
+
+    same_dropout: bool = field(default=True, metadata={"help": "All k passes over a batch share their dropout masks."})
+    include_initial: bool = field(
+        default=True, metadata={"help": "Average over the points 0..k-1, as the code; else over 1..k (one pass more)."}
+    )
+
+
+class FreelbTrainer(RobustTrainer):
+    r"""Zhu et al. 2020, arXiv:1909.11764, Algorithm 1.
+
+    .. math:: \frac1k\sum_{t=0}^{k-1}\mathrm{CE}(f(e+\delta_t),y),\qquad
+              \delta_{t+1} = \Pi_\epsilon\bigl(\delta_t + \alpha\, g_t/\|g_t\|_F\bigr)
+
+    ``e`` and ``delta`` are (B, L, E); delta_t is a constant in the loss. k forwards and k backwards a step: each
+    pass's backward gives the parameters' gradient and g_t, and its graph is freed before the next
+    (``--multi_backward sum`` keeps all k). The last delta is not computed (FREELB-3); the radius is on what has
+    accumulated, whatever the code's names say (FREELB-4); embeddings are looked up anew at each pass (FREELB-5).
+
+    One set of dropout masks for the k passes, as in the paper; TextDefender draws new ones (FREELB-2,
+    ``--same_dropout False``). Differs from AdaptAT's Eq. 9, which averages t = 1..k: ``--include_initial False``
+    (FREELB-1).
+    """
+
+    name = "freelb"
+    citation = "zhu2020freelb"
+    config = FreelbConfig
+
+    def adversary(self) -> Adversary:
+        return self.args.adversary()
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        space, steps = self.embedding_space, self.args.adv_steps
+        start = None
+        if not self.args.include_initial:
+            start = space.worst(inputs, partial(self.sample_losses, labels=inputs["labels"]), steps=1)
+        loss, outputs = space.streamed(model, inputs, (1 / steps,) * steps, start=start)
+        return (loss, outputs) if return_outputs else loss

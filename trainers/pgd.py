@@ -1,0 +1,61 @@
+"""pgd: several ascent steps, training on the last point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from hf_robust.adversary import Adversary
+from hf_robust.trainers.adversary_arguments import ClimbArguments
+from hf_robust.trainers.arguments import check_range
+from hf_robust.trainers.base import Batch, RobustTrainer
+
+
+@dataclass
+class PgdConfig(ClimbArguments):
+    """The steps are TextDefender's; AdaptAT takes 0.04 with 5 or 10 of them (PGD-3)."""
+
+    clean_weight: float = field(
+        default=0.0, metadata={"help": "Weight of the loss on the clean text (one pass more)."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("clean_weight", self.clean_weight, 0.0, None, "0 leaves the clean text out")
+
+
+class PgdTrainer(RobustTrainer):
+    r"""Madry et al. 2018, arXiv:1706.06083, Eq. 2.1, in embedding space (AdaptAT Eqs. 3-7).
+
+    .. math:: \mathrm{CE}(f(e+\delta_k),y),\qquad
+              \delta_t = \Pi_\epsilon\bigl(\delta_{t-1} + \alpha\, g_{t-1}/\|g_{t-1}\|\bigr)
+
+    ``e`` and ``delta`` are (B, L, E), g the gradient of each text's own loss. k+1 forwards and backwards a step, the
+    first k of which differentiate by delta alone and leave accumulated gradients as they are (PGD-5). Dropout draws a
+    new mask at every pass.
+
+    Differs from AdaptAT's text: delta_k is the sum of the increments, not the last one (PGD-1); steps are normalised
+    and, by default, not projected, as in its Eq. 5 and in the code, not in Eq. 3 (PGD-2). Clean text is not trained
+    on (PGD-4); ``clean_weight`` adds it.
+    """
+
+    name = "pgd"
+    citation = "madry2018towards"
+    config = PgdConfig
+
+    def adversary(self) -> Adversary:
+        return self.args.adversary()
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        worst = self.embedding_space.worst(inputs, partial(self.sample_losses, labels=inputs["labels"]))
+        loss, outputs = self.task_loss(model, inputs, at=worst)
+        if self.args.clean_weight:
+            clean, outputs = self.task_loss(model, inputs)
+            self.log_parts(adversarial=loss, clean=clean)
+            loss = loss + self.args.clean_weight * clean
+        return (loss, outputs) if return_outputs else loss

@@ -1,0 +1,91 @@
+"""TA-VAT's memory: one perturbation for each entry of the vocabulary, kept across batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.adversary import TokenAware, word_embeddings
+
+if TYPE_CHECKING:
+    from hf_robust.trainers.base import Batch, RobustTrainer
+
+
+class TokenTable(nn.Module):
+    """``table`` [vocabulary, E], drawn from U(-1, 1) * magnitude / sqrt(E); a buffer, since it has no gradient.
+
+    E is the embeddings' width, not the hidden one (TAVAT-5). What a step's batches found is written when the step
+    ends, over all its micro-batches and ranks, so that neither changes what a word remembers.
+
+    Args:
+        trainer: whose model's words are remembered; its ``args`` are ``TokenAwareArguments``.
+    """
+
+    table: Tensor
+
+    def __init__(self, trainer: RobustTrainer) -> None:
+        super().__init__()
+        self._args, self._accelerator = trainer.args, trainer.accelerator
+        weight: Any = word_embeddings(trainer.model)[0].weight
+        generator = torch.Generator().manual_seed(trainer.args.seed)
+        noise = torch.rand(tuple(weight.shape), generator=generator) * 2 - 1
+        self.register_buffer("table", noise * self._args.adv_init_mag / weight.shape[1] ** 0.5)
+        self._found: list[tuple[Tensor, Tensor]] = []
+
+    def start(self, trainer: RobustTrainer, batch: Batch) -> TokenAware:
+        """The first point of a batch: noise for the text, what is remembered for its words."""
+        args = self._args
+        delta = trainer.embedding_space.start(batch)
+        eta = torch.zeros_like(delta.value)
+        if args.use_global_embedding:
+            eta = self.look_up(batch["input_ids"], delta.mask, args.tavat_norm)
+        step = args.adv_lr if args.tavat_token_lr is None else args.tavat_token_lr
+        return TokenAware(delta.value, eta, delta.mask, delta.rule, step)
+
+    def look_up(self, ids: Tensor, mask: Tensor, norm: str) -> Tensor:
+        """(B, L, E) what is remembered of the words, zero where ``mask`` (B, L, 1) is, brought to norm 1.
+
+        ``norm``: of each text (``sample``), or of the whole batch as in the code, where it depends on the batch's size
+        and padding and stands at padding too (``batch``: TAVAT-2, TAVAT-3); ``none`` leaves it as it is.
+        """
+        found = self.table[ids]
+        if norm == "batch":
+            return found / found.norm().clamp(min=1e-8)
+        found = found * mask
+        if norm == "sample":
+            found = found / torch.linalg.vector_norm(found, dim=(1, 2), keepdim=True).clamp(min=1e-8)
+        return found
+
+    def remember(self, batch: Batch, point: TokenAware) -> None:
+        """Note the word perturbations of a batch's last point."""
+        real = point.mask.squeeze(-1).bool()
+        self._found.append((batch["input_ids"][real], point.eta[real].detach()))
+
+    def write(self) -> None:
+        """Put what was noted since the last call into the table, the same on every rank.
+
+        ``--table_update mean`` takes the mean over a word's occurrences, ``last`` the last of them; ``accumulate`` adds
+        their sum, as the code does, where the table then grows with a word's frequency (TAVAT-4).
+        """
+        if not self._found:
+            return
+        ids, eta = (torch.cat(parts) for parts in zip(*self._found, strict=True))
+        self._found = []
+        ids = self._accelerator.gather(self._accelerator.pad_across_processes(ids, pad_index=-1))
+        eta = self._accelerator.gather(self._accelerator.pad_across_processes(eta))
+        ids, eta = ids[ids >= 0], eta[ids >= 0].to(self.table)
+        update = self._args.table_update
+        if update == "accumulate":
+            self.table.index_add_(0, ids, eta)
+            return
+        words, places, counts = ids.unique(return_inverse=True, return_counts=True)
+        if update == "last":
+            last = torch.zeros_like(words).scatter_reduce_(
+                0, places, torch.arange(len(ids), device=ids.device), "amax"
+            )
+            self.table[words] = eta[last]
+        else:
+            sums = eta.new_zeros(len(words), eta.shape[1]).index_add_(0, places, eta)
+            self.table[words] = sums / counts.unsqueeze(-1)
