@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+# As a script this file's own folder is on the path, not the checkout.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.run import STATUSES
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports import read_history
 
@@ -37,7 +42,7 @@ class Difference(NamedTuple):
 
 
 def runs_of(experiment: Path, method: str) -> list[Path]:
-    return sorted(path for path in experiment.glob(f"{method}-seed*") if (path / "distances.json").exists())
+    return sorted(path for path in experiment.glob(f"{method}-seed*") if (path / STATUSES).exists())
 
 
 def read(path: Path) -> Any:

@@ -4,8 +4,7 @@
 
 Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of the [CLS] embedding from
 500 validation texts to a fickle and to an obstinate view of each, and the share of texts whose obstinate view is
-further away than the fickle one by the margin) and ``statuses.json`` (one letter an example and attack of the last
-epoch: s succeeded, f failed, - skipped), which the paired intervals are computed from.
+further away than the fickle one by the margin).
 """
 
 from __future__ import annotations
@@ -71,16 +70,6 @@ def distances(folder: Path) -> dict[str, float]:
     }
 
 
-def statuses(folder: Path) -> dict[str, dict[str, str]]:
-    letters = {"succeeded": "s", "failed": "f", "skipped": "-"}
-    last = max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
-    return {
-        path.stem: {str(record.idx): letters[record.status] for record in read_records(path)}
-        for path in sorted(last.glob("*.jsonl"))
-    }
-
-
 if __name__ == "__main__":
     run_folder = Path(sys.argv[1])
-    (run_folder / "statuses.json").write_text(json.dumps(statuses(run_folder)), encoding="utf-8")
     (run_folder / "distances.json").write_text(json.dumps(distances(run_folder), indent=2), encoding="utf-8")

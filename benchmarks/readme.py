@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import attack_tables
+from benchmarks.run import STATUSES
 from hf_robust.reports import comparison_table, load_run, markdown_table, percent, save_figure, tradeoff_figure
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +40,7 @@ ABLATIONS = {
 
 
 def runs_of(experiment: Path) -> list[Path]:
-    found = [path for path in experiment.glob("*-seed*") if (path / "distances.json").exists()]
+    found = [path for path in experiment.glob("*-seed*") if (path / STATUSES).exists()]
     return sorted(found, key=lambda path: (METHODS.index(path.name.split("-seed")[0]), path.name))
 
 

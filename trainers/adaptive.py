@@ -89,7 +89,10 @@ class IncrementWeights(nn.Module):
 
     def forward(self) -> Tensor:
         """w, differentiable."""
-        return self.values.softmax(0) if self._parametrisation == "softmax" else self.values
+        weights: Tensor = self.values
+        if self._parametrisation == "softmax":
+            weights = weights.softmax(0)
+        return weights
 
     @torch.no_grad()
     def project(self) -> None:
@@ -117,7 +120,8 @@ class AdaptiveTrainer(RobustTrainer):
     # ---- what is wrapped ----
 
     def adversary(self) -> Adversary:
-        return self.args.adversary()
+        adversary: Adversary = self.args.adversary()
+        return adversary
 
     def wrapped_auxiliary(self) -> Auxiliary | None:
         """The wrapped method's auxiliary part; none by default."""
@@ -142,12 +146,13 @@ class AdaptiveTrainer(RobustTrainer):
         """(k,) 1/k each, not 1 (ADAPT-1), or what the wrapped mean gives: 2(k-i+1)/(k(k+1)) (ADAPT-5)."""
         steps = self.args.adv_steps
         if self.args.adaptive_init == "method" and self.wraps_average:
-            return torch.arange(steps, 0, -1).float() * 2 / (steps * (steps + 1))
+            falling: Tensor = torch.arange(steps, 0, -1).float() * 2 / (steps * (steps + 1))
+            return falling
         return torch.full((steps,), 1 / steps)
 
     def auxiliary(self) -> Auxiliary:
         wrapped = self.wrapped_auxiliary()
-        self.weights = IncrementWeights(self.first_weights(), self.args.w_param, wrapped and wrapped.module)
+        self.weights = IncrementWeights(self.first_weights(), self.args.w_param, wrapped.module if wrapped else None)
 
         def after_step() -> None:
             self.weights.project()
@@ -211,8 +216,8 @@ def check_direct(trainer: RobustTrainer) -> None:
     attention = getattr(trainer.model.config, "_attn_implementation", "eager")
     if attention != "eager":
         raise ValueError(
-            f"--adaptive_objective direct needs second derivatives, which {attention} attention has not; load the model "
-            "with attn_implementation='eager', or use --adaptive_objective surrogate."
+            f"--adaptive_objective direct needs second derivatives, which {attention} attention has not; load the "
+            "model with attn_implementation='eager', or use --adaptive_objective surrogate."
         )
     if trainer.args.world_size > 1:
         raise ValueError(

@@ -21,18 +21,18 @@ class AdaptiveFreelbConfig(AdaptiveArguments):
 class AdaptiveFreelbTrainer(AdaptiveTrainer):
     r"""Zhu et al., Adaptive Adversarial Training, Eqs. 9-14, over ``freelb`` (arXiv:1909.11764).
 
-    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\Bigl(f\bigl(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i\bigr),y\Bigr)
+    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\bigl(f(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i),y\bigr)
 
-    Shapes and w as in ``adaptive_pgd``; beta = (k+1)/2. With w_i = 2(k-i+1)/(k(k+1)) (``--adaptive_init method``)
-    the weighted point is the mean of the k points 1..k that the paper's Eq. 9 averages, so that the loss is FreeLB's
-    to first order, not the mean of losses (ADAPT-5); with 1/k, the paper's start, it is not. k+1 forwards and
-    backwards a step, one more than FreeLB.
+    ``e`` and delta_i are (B, L, E), w is (k,) as in ``adaptive_pgd``; beta = (k+1)/2. With w_i = 2(k-i+1)/(k(k+1))
+    (``--adaptive_init method``) the weighted point is the mean of the k points 1..k that the paper's Eq. 9 averages,
+    so that the loss is FreeLB's to first order, not the mean of losses (ADAPT-5); with 1/k, the paper's start, it is
+    not. k+1 forwards and backwards a step, one more than FreeLB.
 
     Differs from ``freelb`` in the points, 1..k for 0..k-1 (ADAPT-7), and as ``adaptive_pgd`` does from the paper.
     """
 
     name = "adaptive_freelb"
-    citation = "zhu2023adaptive"
+    citation = "zhu2025adaptive"
     config = AdaptiveFreelbConfig
     wraps_average = True
 

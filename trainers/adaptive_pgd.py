@@ -19,7 +19,7 @@ class AdaptivePgdConfig(AdaptiveArguments):
 class AdaptivePgdTrainer(AdaptiveTrainer):
     r"""Zhu et al., Adaptive Adversarial Training, Eqs. 12-14 and Algorithm 1, over ``pgd`` (arXiv:1706.06083).
 
-    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\Bigl(f\bigl(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i\bigr),y\Bigr)
+    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\bigl(f(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i),y\bigr)
 
     ``e`` and the increments delta_i of the ascent are (B, L, E), w is (k,), shared by the whole training set, 1/k at
     first (ADAPT-1); beta = k, where uniform w is PGD. k+1 forwards and backwards a step, none more than PGD: the
@@ -33,7 +33,7 @@ class AdaptivePgdTrainer(AdaptiveTrainer):
     """
 
     name = "adaptive_pgd"
-    citation = "zhu2023adaptive"
+    citation = "zhu2025adaptive"
     config = AdaptivePgdConfig
 
     def compute_loss(

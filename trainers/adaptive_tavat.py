@@ -23,9 +23,10 @@ class AdaptiveTavatConfig(AdaptiveArguments, TokenAwareArguments):
 class AdaptiveTavatTrainer(AdaptiveTrainer):
     r"""Zhu et al., Adaptive Adversarial Training, Eqs. 12-14, over ``tavat`` (arXiv:2004.14543).
 
-    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\Bigl(f\bigl(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i\bigr),y\Bigr)
+    .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\bigl(f(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i),y\bigr)
 
-    Shapes and w as in ``adaptive_pgd``; delta_i is the increment of delta + eta after scaling and clipping, beta = k.
+    ``e`` and delta_i are (B, L, E), w is (k,) as in ``adaptive_pgd``; delta_i is the increment of delta + eta after
+    scaling and clipping, beta = k.
     The table of words is kept as in ``tavat``. k+1 forwards and backwards a step, one more than TA-VAT.
 
     Differs from the paper as ``adaptive_pgd`` and ``tavat`` do; the weighted point may leave the radius that the
@@ -33,7 +34,7 @@ class AdaptiveTavatTrainer(AdaptiveTrainer):
     """
 
     name = "adaptive_tavat"
-    citation = "zhu2023adaptive"
+    citation = "zhu2025adaptive"
     config = AdaptiveTavatConfig
 
     def wrapped_auxiliary(self) -> Auxiliary:

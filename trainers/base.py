@@ -169,7 +169,7 @@ class RobustTrainer(Trainer):
         )
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(B,) the task loss of each row, smoothed and weighted as the mean is: what adversaries of the label raise."""
+        """(B,) task loss of each row, smoothed and weighted as the mean is: what adversaries of the label raise."""
         weights = self.args.class_weights
         return nn.functional.cross_entropy(
             logits.float(),

@@ -1,4 +1,4 @@
-"""Runs a method's adversary inside its trainer: the batch's first perturbation, the ascent passes, the streamed loss."""
+"""Runs a method's adversary in its trainer: a batch's first perturbation, the ascent passes, the streamed loss."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class FgsmConfig(SpecialTokensArguments):
 class FgsmTrainer(RobustTrainer):
     r"""Goodfellow, Shlens and Szegedy 2015, arXiv:1412.6572, Section 4; AdaptAT Eq. 2.
 
-    .. math:: \mathrm{CE}\bigl(f(e+\epsilon\,\mathrm{sign}\,\nabla_e\mathrm{CE}(f(e),y)),y\bigr) + c\,\mathrm{CE}(f(e),y)
+    .. math:: \mathrm{CE}\bigl(f(e+\epsilon\,\mathrm{sign}\nabla_e\mathrm{CE}(f(e),y)),y\bigr) + c\,\mathrm{CE}(f(e),y)
 
     ``e`` is (B, L, E). Two forwards and two backwards a step, with c > 0 too: the clean pass then also trains.
 

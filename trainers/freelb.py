@@ -15,7 +15,7 @@ from hf_robust.trainers.base import Batch, RobustTrainer
 
 @dataclass
 class FreelbConfig(StreamArguments):
-    """The steps are TextDefender's: the official parser's own defaults are plain training, its scripts differ by task."""
+    """Steps as TextDefender's: the official parser's own defaults are plain training, its scripts differ by task."""
 
     same_dropout: bool = field(default=True, metadata={"help": "All k passes over a batch share their dropout masks."})
     include_initial: bool = field(
@@ -44,7 +44,8 @@ class FreelbTrainer(RobustTrainer):
     config = FreelbConfig
 
     def adversary(self) -> Adversary:
-        return self.args.adversary()
+        adversary: Adversary = self.args.adversary()
+        return adversary
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

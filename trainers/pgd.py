@@ -47,7 +47,8 @@ class PgdTrainer(RobustTrainer):
     config = PgdConfig
 
     def adversary(self) -> Adversary:
-        return self.args.adversary()
+        adversary: Adversary = self.args.adversary()
+        return adversary
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

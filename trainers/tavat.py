@@ -44,7 +44,8 @@ class TavatTrainer(RobustTrainer):
     config = TavatConfig
 
     def adversary(self) -> Adversary:
-        return self.args.adversary()
+        adversary: Adversary = self.args.adversary()
+        return adversary
 
     def auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self)

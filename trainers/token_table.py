@@ -50,9 +50,10 @@ class TokenTable(nn.Module):
         ``norm``: of each text (``sample``), or of the whole batch as in the code, where it depends on the batch's size
         and padding and stands at padding too (``batch``: TAVAT-2, TAVAT-3); ``none`` leaves it as it is.
         """
-        found = self.table[ids]
+        found: Tensor = self.table[ids]
         if norm == "batch":
-            return found / found.norm().clamp(min=1e-8)
+            found = found / found.norm().clamp(min=1e-8)
+            return found
         found = found * mask
         if norm == "sample":
             found = found / torch.linalg.vector_norm(found, dim=(1, 2), keepdim=True).clamp(min=1e-8)
@@ -66,8 +67,8 @@ class TokenTable(nn.Module):
     def write(self) -> None:
         """Put what was noted since the last call into the table, the same on every rank.
 
-        ``--table_update mean`` takes the mean over a word's occurrences, ``last`` the last of them; ``accumulate`` adds
-        their sum, as the code does, where the table then grows with a word's frequency (TAVAT-4).
+        ``--table_update mean`` takes the mean over a word's occurrences, ``last`` the last of them; ``accumulate``
+        adds their sum, as the code does, where the table then grows with a word's frequency (TAVAT-4).
         """
         if not self._found:
             return

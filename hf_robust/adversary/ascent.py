@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 def climb(
-    start: Perturbation,
+    start: Variable,
     steps: int,
     losses_at: Callable[[Variable], Tensor],
     scale: float = 1.0,

@@ -32,22 +32,22 @@ def word_embeddings(model: nn.Module) -> list[nn.Module]:
             f"{type(model).__name__} has no word embeddings to perturb (get_input_embeddings() gives no layer with a "
             "weight); use a model that looks tokens up, or a method without adv_* flags."
         )
-    others = [m for m in model.modules() if isinstance(m, nn.Embedding) and m.weight is layer.weight]
+    others: list[nn.Module] = [m for m in model.modules() if isinstance(m, nn.Embedding) and m.weight is layer.weight]
     return others if any(other is layer for other in others) else [layer, *others]
 
 
 def embedding_width(model: nn.Module) -> int:
     """E, the width of a word vector: not the hidden width for ALBERT and ELECTRA-small (X3)."""
-    return int(word_embeddings(model)[0].weight.shape[1])  # type: ignore[index, union-attr]
+    return int(word_embeddings(model)[0].weight.shape[1])  # type: ignore[index]
 
 
 @contextmanager
 def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> Iterator[None]:
-    """One forward pass of ``model`` inside the block sees ``change`` of its word embeddings, (B, L, E) to the same.
+    """One forward pass of ``model`` in the block sees ``change`` of its word embeddings.
 
-    Only the first look-up of the pass changes, which in T5 and BART is the encoder's: the decoder reads the same tokens
-    shifted by one, where the same change would meet other words. ``model`` is the bare model, whatever wraps it in
-    the pass itself. None changes nothing.
+    ``change`` maps (B, L, E) to (B, L, E); None changes nothing. Only the first look-up of the pass changes, which in
+    T5 and BART is the encoder's: the decoder reads the same tokens shifted by one, where it would meet other words.
+    ``model`` is the bare model, whatever wraps it in the pass itself.
 
     Raises:
         ValueError: the model has no embedding layer, or the pass did not go through it.

@@ -15,19 +15,21 @@ _SMALLEST = 1e-8
 
 def sample_norm(values: Tensor) -> Tensor:
     """(B, 1, 1) float32 Frobenius norm of each sample of (B, L, E)."""
-    return torch.linalg.vector_norm(values.float(), dim=(1, 2), keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(values.float(), dim=(1, 2), keepdim=True)
+    return norm
 
 
 def token_norm(values: Tensor) -> Tensor:
     """(B, L, 1) float32 norm of each token's vector."""
-    return torch.linalg.vector_norm(values.float(), dim=-1, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(values.float(), dim=-1, keepdim=True)
+    return norm
 
 
 @dataclass(frozen=True)
 class StepRule:
     r"""One normalised ascent step and the projection of what has accumulated (R5).
 
-    ``delta <- project(delta + step_size * direction(g))``, for g (B, L, E) the gradient of the SUM of per-sample losses:
+    ``delta <- project(delta + step_size * direction(g))``, for g (B, L, E) of the SUM of per-sample losses:
 
     ==========  ==========================  ======================================
     norm        direction(g)                projection, where ``max_norm`` > 0
