@@ -59,6 +59,9 @@ class AdversaryArguments(SpecialTokensArguments):
 class ClimbArguments(AdversaryArguments):
     """An adversary whose ascent passes are its own, beside the training pass."""
 
+    same_dropout: bool = field(
+        default=False, metadata={"help": "The ascent passes over a batch share their dropout masks."}
+    )
     ascent_eval_mode: bool = field(default=False, metadata={"help": "Run the ascent passes without dropout."})
 
     def adversary(self, **changes: Any) -> Adversary:
