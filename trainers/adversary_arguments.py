@@ -59,6 +59,9 @@ class AdversaryArguments(SpecialTokensArguments):
 class ClimbArguments(AdversaryArguments):
     """An adversary whose ascent passes are its own, beside the training pass."""
 
+    same_dropout: bool = field(
+        default=False, metadata={"help": "The ascent passes over a batch share their dropout masks."}
+    )
     ascent_eval_mode: bool = field(default=False, metadata={"help": "Run the ascent passes without dropout."})
 
     def adversary(self, **changes: Any) -> Adversary:
@@ -89,6 +92,7 @@ class StreamArguments(AdversaryArguments):
         return super().adversary(**{"passes": self.multi_backward, **changes})
 
 
+TOKEN_AWARE_NORMS = ("l2", "none")
 TABLE_NORMS = ("sample", "batch", "none")
 TABLE_UPDATES = ("mean", "last", "accumulate")
 
@@ -121,6 +125,11 @@ class TokenAwareArguments(AdversaryArguments):
         super().__post_init__()
         if self.tavat_token_lr is not None:
             check_range("tavat_token_lr", self.tavat_token_lr, 0.0, None, "0 keeps the words' perturbation in place")
+        if self.adv_norm_type not in TOKEN_AWARE_NORMS:
+            raise ValueError(
+                f"--adv_norm_type must be l2 or none for {self.robust_method}, whose radius holds two perturbations "
+                f"together, got {self.adv_norm_type!r}; use --adv_norm_type l2."
+            )
         for flag, choices in {"tavat_norm": TABLE_NORMS, "table_update": TABLE_UPDATES}.items():
             if getattr(self, flag) not in choices:
                 raise ValueError(f"--{flag} must be one of {', '.join(choices)}, got {getattr(self, flag)!r}.")

@@ -74,6 +74,10 @@ class EmbeddingSpace:
         """The first perturbation of a batch (R7)."""
         return self.adversary.start(batch["input_ids"], self.mask(batch), self._width, self.noise())
 
+    def replay(self, batch: Batch) -> DropoutReplay:
+        """Shared dropout masks for passes over this batch, of which none has run yet."""
+        return DropoutReplay(batch["input_ids"].device)
+
     # ---- ascent passes of their own ----
 
     def climb(
@@ -83,10 +87,12 @@ class EmbeddingSpace:
         start: Variable | None = None,
         steps: int | None = None,
         create_graph: bool = False,
+        replay: DropoutReplay | None = None,
     ) -> Iterator[Step]:
         """The steps of an ascent on ``objective``, on the bare model, so that ranks need not wait for each other.
 
-        ``start`` is :meth:`start` by default, ``steps`` the adversary's.
+        ``start`` is :meth:`start` by default, ``steps`` the adversary's. Where the adversary shares dropout masks,
+        passes with one ``replay`` have the same; by default these steps have one of their own.
 
         Raises:
             ValueError: a loss on the way is not finite.
@@ -94,7 +100,7 @@ class EmbeddingSpace:
         trainer, adversary = self._trainer, self.adversary
         model: Any = trainer.model
         inputs = {key: value for key, value in batch.items() if key != "labels"}
-        replay = DropoutReplay(batch["input_ids"].device)
+        replay = self.replay(batch) if replay is None else replay
 
         def losses_at(point: Variable) -> Tensor:
             with (
@@ -113,10 +119,15 @@ class EmbeddingSpace:
         self._check_finite(seen)
 
     def worst(
-        self, batch: Batch, objective: Objective, start: Variable | None = None, steps: int | None = None
+        self,
+        batch: Batch,
+        objective: Objective,
+        start: Variable | None = None,
+        steps: int | None = None,
+        replay: DropoutReplay | None = None,
     ) -> Variable:
         """The point that the ascent of :meth:`climb` ends at."""
-        *_, last = self.climb(batch, objective, start, steps)
+        *_, last = self.climb(batch, objective, start, steps, replay=replay)
         return last.after
 
     # ---- training passes that ascend ----
@@ -128,6 +139,7 @@ class EmbeddingSpace:
         weights: Sequence[float],
         loss_at: Callable[[Variable], PassLoss] | None = None,
         start: Variable | None = None,
+        replay: DropoutReplay | None = None,
     ) -> tuple[Tensor, Any]:
         """``sum_t weights[t] * L(delta_t)`` over as many passes as weights, with the outputs of the first (R11).
 
@@ -139,9 +151,10 @@ class EmbeddingSpace:
             weights: of each pass, 1/k for a mean.
             loss_at: a training pass at a point; by default the task loss there.
             start: the first point; by default :meth:`start`.
+            replay: as in :meth:`climb`.
         """
         steps = len(weights)
-        replay = DropoutReplay(batch["input_ids"].device)
+        replay = self.replay(batch) if replay is None else replay
         points = ascend(self.start(batch) if start is None else start, steps - 1)
         point: Variable = next(points)
         total: Any = 0.0

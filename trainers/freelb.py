@@ -51,8 +51,9 @@ class FreelbTrainer(RobustTrainer):
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         space, steps = self.embedding_space, self.args.adv_steps
-        start = None
+        start, replay = None, space.replay(inputs)
         if not self.args.include_initial:
-            start = space.worst(inputs, partial(self.sample_losses, labels=inputs["labels"]), steps=1)
-        loss, outputs = space.streamed(model, inputs, (1 / steps,) * steps, start=start)
+            objective = partial(self.sample_losses, labels=inputs["labels"])
+            start = space.worst(inputs, objective, steps=1, replay=replay)
+        loss, outputs = space.streamed(model, inputs, (1 / steps,) * steps, start=start, replay=replay)
         return (loss, outputs) if return_outputs else loss

@@ -24,7 +24,8 @@ def ascend(start: V, steps: int) -> Generator[V, tuple[Tensor, ...], None]:
     for _ in range(steps):
         point = point.attached()
         gradients = yield point
-        point = point.moved(gradients)
+        # A move from an attached point would carry its graph into what is no leaf, as TA-VAT's eta.
+        point = point.detached().moved(gradients)
     yield point.detached()
 
 

@@ -32,8 +32,10 @@ def word_embeddings(model: nn.Module) -> list[nn.Module]:
             f"{type(model).__name__} has no word embeddings to perturb (get_input_embeddings() gives no layer with a "
             "weight); use a model that looks tokens up, or a method without adv_* flags."
         )
-    others: list[nn.Module] = [m for m in model.modules() if isinstance(m, nn.Embedding) and m.weight is layer.weight]
-    return others if any(other is layer for other in others) else [layer, *others]
+    # An adapter on the look-up holds the look-up that it adapts: what is perturbed is what the adapter returns.
+    inside = set(layer.modules())
+    sharing = (m for m in model.modules() if isinstance(m, nn.Embedding) and m.weight is layer.weight)
+    return [layer, *(m for m in sharing if m not in inside)]
 
 
 def embedding_width(model: nn.Module) -> int:

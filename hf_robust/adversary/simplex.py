@@ -13,6 +13,8 @@ def project_simplex(values: Tensor) -> Tensor:
     >>> project_simplex(torch.tensor([2.0, 0.0])).tolist()
     [1.0, 0.0]
     """
+    # The projection does not see a shift of all values; without this one the 1.0 below is lost beside large ones.
+    values = values - values.max()
     descending = values.sort(descending=True).values
     counts = torch.arange(1, len(values) + 1, device=values.device)
     thresholds = (descending.cumsum(0) - 1.0) / counts
