@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -73,6 +73,14 @@ class EmbeddingSpace:
     def start(self, batch: Batch) -> Delta:
         """The first perturbation of a batch (R7)."""
         return self.adversary.start(batch["input_ids"], self.mask(batch), self._width, self.noise())
+
+    def passes(self, batch: Batch) -> Callable[[], AbstractContextManager[None]]:
+        """Blocks for a batch's training passes and its climb where they are compared with each other.
+
+        Under ``same_dropout`` each block starts from the random state that the first one found, so that two passes at
+        one point give one prediction (X18); otherwise a block does nothing.
+        """
+        return DropoutReplay(batch["input_ids"].device).again if self.adversary.same_dropout else nullcontext
 
     # ---- ascent passes of their own ----
 
