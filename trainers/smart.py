@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hf_robust.adversary import Adversary, TokenSphere
@@ -124,7 +125,7 @@ class SmartTrainer(RobustTrainer):
             teacher = self.teacher.logits(self.model, inputs)
             parts["bregman"] = self.args.smart_mu * self._distance(outputs, teacher)
         self.log_parts(**parts)
-        loss = sum(parts.values())
+        loss = torch.stack(list(parts.values())).sum()
         return (loss, outputs) if return_outputs else loss
 
     def _distance(self, outputs: Any, logits: Tensor) -> Tensor:

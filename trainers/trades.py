@@ -60,7 +60,8 @@ class TradesTrainer(RobustTrainer):
     config = TradesConfig
 
     def adversary(self) -> Adversary:
-        return self.args.adversary(init="gauss")
+        adversary: Adversary = self.args.adversary(init="gauss")
+        return adversary
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
