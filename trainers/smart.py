@@ -75,6 +75,10 @@ class SmartTrainer(RobustTrainer):
     released codes epsilon only guards a division and the perturbation's largest entry is about 1; ``--smart_radius
     1.0`` is that, and the setting that changes results. N is exact here (0.91 to 0.96 of the radius there).
 
+    The ascent at these constants: the gradient at noise of 1e-5 is itself that small, so that a step of eta g moves
+    nothing and N gives the noise back, unless the two passes' own dropout makes a larger one. Where dropout is shared
+    or absent, ``--adv_lr 1e3`` climbs.
+
     Differs from the code: the ascent climbs the exact symKL, not mt-dnn's ``stable_kl`` (SMART-2), each text's own,
     and the loss takes the mean over texts (SMART-4). As there, targets are constants in the loss (SMART-3,
     ``--detach_targets``) and each pass draws its dropout, which alone makes symKL positive (SMART-5,
