@@ -15,7 +15,9 @@ from hf_robust.trainers.freelb_pp import FreelbPpTrainer
 from hf_robust.trainers.normal import NormalTrainer
 from hf_robust.trainers.pgd import PgdTrainer
 from hf_robust.trainers.safer import SaferTrainer
+from hf_robust.trainers.smart import SmartTrainer
 from hf_robust.trainers.tavat import TavatTrainer
+from hf_robust.trainers.trades import TradesTrainer
 
 METHODS: dict[str, type[RobustTrainer]] = {
     "normal": NormalTrainer,
@@ -28,6 +30,8 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "freelb": FreelbTrainer,
     "freelb_pp": FreelbPpTrainer,
     "tavat": TavatTrainer,
+    "smart": SmartTrainer,
+    "trades": TradesTrainer,
     "adaptive_pgd": AdaptivePgdTrainer,
     "adaptive_freelb": AdaptiveFreelbTrainer,
     "adaptive_tavat": AdaptiveTavatTrainer,

@@ -19,19 +19,12 @@ class SpecialTokensArguments(RobustTrainingArguments):
 
 
 @dataclass
-class AdversaryArguments(SpecialTokensArguments):
-    """A stepwise adversary; defaults are TextDefender's."""
+class StepArguments(SpecialTokensArguments):
+    """How often and how far an adversary steps, and from where; defaults are TextDefender's."""
 
     adv_steps: int = field(default=5, metadata={"help": "[k] number of steps."})
     adv_lr: float = field(default=0.03, metadata={"help": "[alpha] size of one ascent step."})
     adv_init_mag: float = field(default=0.05, metadata={"help": "Magnitude of the noise that the ascent starts from."})
-    adv_max_norm: float = field(
-        default=0.0, metadata={"help": "[eps] radius of the accumulated perturbation; 0: no limit."}
-    )
-    adv_norm_type: str = field(
-        default="l2",
-        metadata={"help": "Norm of steps and radius; linf divides by the largest entry.", "choices": list(NORMS)},
-    )
     same_dropout: bool = field(default=False, metadata={"help": "All passes over a batch share their dropout masks."})
 
     def __post_init__(self) -> None:
@@ -39,6 +32,22 @@ class AdversaryArguments(SpecialTokensArguments):
         check_range("adv_steps", self.adv_steps, 1, None, "use --robust_method normal for training without steps")
         check_range("adv_lr", self.adv_lr, 0.0, None, "the ascent goes up the loss")
         check_range("adv_init_mag", self.adv_init_mag, 0.0, None, "0 starts at the clean text")
+
+
+@dataclass
+class AdversaryArguments(StepArguments):
+    """A stepwise adversary whose steps are normalised and may have a radius."""
+
+    adv_max_norm: float = field(
+        default=0.0, metadata={"help": "[eps] radius of the accumulated perturbation; 0: no limit."}
+    )
+    adv_norm_type: str = field(
+        default="l2",
+        metadata={"help": "Norm of steps and radius; linf divides by the largest entry.", "choices": list(NORMS)},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_range("adv_max_norm", self.adv_max_norm, 0.0, None, "0 means no limit")
         if self.adv_norm_type not in NORMS:
             raise ValueError(f"--adv_norm_type must be one of {', '.join(NORMS)}, got {self.adv_norm_type!r}.")
@@ -66,6 +75,15 @@ class ClimbArguments(AdversaryArguments):
 
     def adversary(self, **changes: Any) -> Adversary:
         return super().adversary(**{"passes": "climb", "eval_mode": self.ascent_eval_mode, **changes})
+
+
+def require_noise(magnitude: float) -> None:
+    """Refuse to climb a divergence from the clean prediction at the clean text, where its gradient is 0 (R15)."""
+    if magnitude == 0:
+        raise ValueError(
+            "--adv_init_mag must be above 0 where the adversary raises a KL divergence, got 0: at the clean text its "
+            "gradient is 0; leave the flag at its default."
+        )
 
 
 PASSES = ("stream", "sum")

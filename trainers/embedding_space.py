@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -77,6 +77,14 @@ class EmbeddingSpace:
     def replay(self, batch: Batch) -> DropoutReplay:
         """Shared dropout masks for passes over this batch, of which none has run yet."""
         return DropoutReplay(batch["input_ids"].device)
+
+    def passes(self, batch: Batch) -> Callable[[], AbstractContextManager[None]]:
+        """Blocks for a batch's training passes and its climb where they are compared with each other.
+
+        Under ``same_dropout`` each block starts from the random state that the first one found, so that two passes at
+        one point give one prediction (X18); otherwise a block does nothing.
+        """
+        return DropoutReplay(batch["input_ids"].device).again if self.adversary.same_dropout else nullcontext
 
     # ---- ascent passes of their own ----
 

@@ -4,7 +4,7 @@ from hf_robust.adversary.adversary import Adversary
 from hf_robust.adversary.ascent import Step, ascend, climb
 from hf_robust.adversary.hook import embedding_width, perturbed, word_embeddings
 from hf_robust.adversary.noise import Noise
-from hf_robust.adversary.norms import NORMS, StepRule, sample_norm, token_norm
+from hf_robust.adversary.norms import NORMS, StepRule, TokenSphere, sample_norm, token_norm
 from hf_robust.adversary.perturbation import Delta, OffsetVariable, Perturbation, Shift, Variable
 from hf_robust.adversary.replay import DropoutReplay, evaluating
 from hf_robust.adversary.simplex import project_simplex
@@ -12,6 +12,6 @@ from hf_robust.adversary.token_aware import TokenAware
 
 __all__ = [
     "NORMS", "Adversary", "Delta", "DropoutReplay", "Noise", "OffsetVariable", "Perturbation", "Shift", "Step",
-    "StepRule", "TokenAware", "Variable", "ascend", "climb", "embedding_width", "evaluating", "perturbed",
-    "project_simplex", "sample_norm", "token_norm", "word_embeddings",
+    "StepRule", "TokenAware", "TokenSphere", "Variable", "ascend", "climb", "embedding_width", "evaluating",
+    "perturbed", "project_simplex", "sample_norm", "token_norm", "word_embeddings",
 ]  # fmt: skip

@@ -11,6 +11,8 @@ from torch import Tensor
 Norm = Literal["l2", "linf", "sign", "token_l2", "none"]
 NORMS: tuple[Norm, ...] = ("l2", "linf", "sign", "token_l2", "none")
 _SMALLEST = 1e-8
+# Smaller than any noise that an ascent starts from.
+_TINY = 1e-20
 
 
 def sample_norm(values: Tensor) -> Tensor:
@@ -90,6 +92,21 @@ class StepRule:
         else:
             scale = (counts.clamp(min=1) * width).float().rsqrt()
         return (magnitude * scale).view(-1, 1, 1)
+
+
+@dataclass(frozen=True)
+class TokenSphere(StepRule):
+    r"""A raw step, after which each token's vector has its largest entry at ``max_norm``, however small it was before.
+
+    ``delta_l <- max_norm * v_l / max |v_l|`` with ``v = delta + step_size * g``: SMART's projection, which is onto the
+    sphere and not into the ball (Jiang et al. 2020, Algorithm 1). What is zero stays zero.
+    """
+
+    norm: Norm = "none"
+
+    def project(self, delta: Tensor) -> Tensor:
+        """The point of the sphere in the direction of each token's vector."""
+        return delta * (self.max_norm / delta.abs().amax(dim=-1, keepdim=True).clamp(min=_TINY))
 
 
 def keep_finite(moved: Tensor, before: Tensor, gradient: Tensor) -> Tensor:

@@ -43,6 +43,8 @@ FORWARDS = {
     "adaptive_pgd": 5 + 1,
     "adaptive_freelb": 5 + 1,
     "adaptive_tavat": 5 + 1,
+    "smart": 1 + 1 + 1,
+    "trades": 5 + 2,
 }
 
 # What makes a method equal to `normal`.
@@ -60,6 +62,8 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "adaptive_pgd": {"adaptive_beta": 0.0, "adv_init_mag": 0.0},
     "adaptive_freelb": {"adaptive_beta": 0.0, "adv_init_mag": 0.0},
     "adaptive_tavat": {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "use_global_embedding": False},
+    "smart": {"smart_lambda": 0.0},
+    "trades": {"trades_lambda": 0.0},
 }
 
 # Losses whose terms depend on which rows share a micro-batch: what makes splitting a batch change nothing.

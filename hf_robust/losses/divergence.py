@@ -1,0 +1,46 @@
+"""How far apart two predictions are, from their logits."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+
+def sample_kl(p_logits: Tensor, q_logits: Tensor) -> Tensor:
+    r"""``KL(P || Q) = sum_k P_k (log P_k - log Q_k)`` of each row, differentiable in both arguments.
+
+    The order counts (X9): ``torch.nn.functional.kl_div(log Q, P)`` is this, with its arguments the other way round.
+
+    Args:
+        p_logits, q_logits: (B, K) logits of any float type.
+
+    Returns:
+        (B,) float32, whatever the precision of the model (R12). Rounding can make a value near 0 negative.
+
+    >>> import torch
+    >>> round(sample_kl(torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]])).item(), 4)
+    0.4338
+    """
+    p, q = log_softmax(p_logits.float(), dim=-1), log_softmax(q_logits.float(), dim=-1)
+    return (p.exp() * (p - q)).sum(dim=-1)
+
+
+def kl(p_logits: Tensor, q_logits: Tensor) -> Tensor:
+    """Mean over the rows of :func:`sample_kl`, a scalar."""
+    return sample_kl(p_logits, q_logits).mean()
+
+
+def sample_symmetric_kl(first: Tensor, second: Tensor, detach_targets: bool = False) -> Tensor:
+    """``KL(P || Q) + KL(Q || P)`` of each row, (B,) float32; arguments as in :func:`sample_kl`.
+
+    ``detach_targets`` makes the first argument of each of the two a constant, as SMART's official code does: the value
+    is the same, the gradient of each prediction is then its difference from the other one (SMART-3).
+    """
+    if detach_targets:
+        return sample_kl(first.detach(), second) + sample_kl(second.detach(), first)
+    return sample_kl(first, second) + sample_kl(second, first)
+
+
+def symmetric_kl(first: Tensor, second: Tensor, detach_targets: bool = False) -> Tensor:
+    """Mean over the rows of :func:`sample_symmetric_kl`, a scalar; a sum would grow with the batch (SMART-4)."""
+    return sample_symmetric_kl(first, second, detach_targets).mean()

@@ -1,0 +1,91 @@
+"""Divergences against closed forms, a loop, finite differences and each other."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import kl_div, log_softmax, softmax
+
+from hf_robust.losses import kl, sample_kl, sample_symmetric_kl, symmetric_kl
+
+P, Q = torch.tensor([[1.0, -0.5, 0.2], [0.0, 2.0, 0.3]]), torch.tensor([[0.1, 0.7, -1.0], [1.0, 0.4, 0.0]])
+
+
+@pytest.mark.parametrize("a", [-3.0, 0.0, 0.5, 2.0, 40.0])
+def test_two_classes_have_a_closed_form(a: float) -> None:
+    even, tilted = torch.tensor([[0.0, 0.0]]), torch.tensor([[a, 0.0]])
+    share = 1 / (1 + math.exp(-a))
+    assert sample_kl(even, tilted).item() == pytest.approx(-math.log(2) - a / 2 + math.log1p(math.exp(a)), abs=1e-5)
+    assert symmetric_kl(even, tilted).item() == pytest.approx((share - 0.5) * a, rel=1e-5, abs=1e-7)
+
+
+def test_X9_TRADES_1_the_first_argument_is_the_one_that_weighs() -> None:
+    p, q = softmax(P, -1).tolist(), softmax(Q, -1).tolist()
+    expected = [
+        sum(a * (math.log(a) - math.log(b)) for a, b in zip(*rows, strict=True)) for rows in zip(p, q, strict=True)
+    ]
+    assert sample_kl(P, Q).tolist() == pytest.approx(expected, rel=1e-5)
+    assert kl(P, Q).item() == pytest.approx(kl_div(log_softmax(Q, -1), softmax(P, -1), reduction="batchmean").item())
+    assert abs(kl(P, Q).item() - kl(Q, P).item()) > 0.01
+
+
+logits = st.lists(st.floats(-30, 30), min_size=3, max_size=3)
+
+
+@settings(max_examples=50, deadline=None)
+@given(logits, logits)
+def test_never_negative_and_symmetric(first: list[float], second: list[float]) -> None:
+    one, two = torch.tensor([first]), torch.tensor([second])
+    assert sample_kl(one, two).item() >= -1e-5
+    assert symmetric_kl(one, two).item() == pytest.approx(symmetric_kl(two, one).item(), rel=1e-5, abs=1e-5)
+    assert symmetric_kl(one, two).item() == pytest.approx((kl(one, two) + kl(two, one)).item())
+
+
+@pytest.mark.parametrize("divergence", [kl, symmetric_kl, lambda p, q: symmetric_kl(p, q, detach_targets=True)])
+def test_equal_logits_have_value_and_gradient_0(divergence: object) -> None:
+    first, second = P.clone().requires_grad_(), P.clone().requires_grad_()
+    value = divergence(first, second)  # type: ignore[operator]
+    assert value.item() == 0.0
+    for gradient in torch.autograd.grad(value, (first, second)):
+        assert gradient.abs().max() < 1e-7
+
+
+def test_SMART_3_detached_targets_keep_the_value_and_give_the_difference_of_the_predictions() -> None:
+    first, second = P.clone().requires_grad_(), Q.clone().requires_grad_()
+    value = sample_symmetric_kl(first, second, detach_targets=True)
+    assert torch.equal(value, sample_symmetric_kl(P, Q))
+    gradients = torch.autograd.grad(value.sum(), (first, second))
+    difference = softmax(P, -1) - softmax(Q, -1)
+    assert torch.allclose(gradients[0], difference, atol=1e-6) and torch.allclose(gradients[1], -difference, atol=1e-6)
+    whole = torch.autograd.grad(sample_symmetric_kl(first, second).sum(), (first, second))
+    assert (whole[0] - gradients[0]).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("argument", [0, 1])
+def test_finite_differences_of_both_arguments(argument: int) -> None:
+    pair = [P.clone(), Q.clone()]
+    pair[argument].requires_grad_()
+    (gradient,) = torch.autograd.grad(kl(*pair), pair[argument])
+    assert gradient.abs().max() > 0.01
+    for row, column in [(0, 0), (0, 2), (1, 1)]:
+        values = []
+        for sign in (1, -1):
+            moved = [P.clone(), Q.clone()]
+            moved[argument][row, column] += sign * 1e-2
+            values.append(kl(*moved).item())
+        assert gradient[row, column].item() == pytest.approx((values[0] - values[1]) / 2e-2, abs=2e-4)
+
+
+def test_SMART_4_the_mean_does_not_grow_with_the_batch() -> None:
+    assert symmetric_kl(P.repeat(4, 1), Q.repeat(4, 1)).item() == pytest.approx(symmetric_kl(P, Q).item())
+    assert sample_kl(P, Q).mean() == kl(P, Q) and sample_kl(P, Q).shape == (2,)
+
+
+def test_R12_computed_in_float32() -> None:
+    half = sample_kl(P.to(torch.bfloat16), Q.to(torch.bfloat16))
+    assert half.dtype == torch.float32
+    assert torch.equal(half, sample_kl(P.to(torch.bfloat16).float(), Q.to(torch.bfloat16).float()))
