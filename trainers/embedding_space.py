@@ -194,12 +194,8 @@ class EmbeddingSpace:
 def check_set_up(trainer: Any, adversary: Adversary) -> None:
     """Refuse what the adversary's passes cannot run under."""
     args = trainer.args
-    reentrant = args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False)
-    if reentrant and adversary.passes != "stream":
-        raise ValueError(
-            f"{trainer.name} differentiates by the perturbation alone, which re-entrant gradient checkpointing "
-            "cannot; pass --gradient_checkpointing_kwargs '{\"use_reentrant\": false}'."
-        )
+    if adversary.passes != "stream":
+        check_reentrant(trainer)
     if args.n_gpu > 1:
         raise ValueError(
             f"{trainer.name} perturbs a whole batch, and DataParallel over {args.n_gpu} GPUs would split it unseen; "
@@ -209,4 +205,14 @@ def check_set_up(trainer: Any, adversary: Adversary) -> None:
         raise ValueError(
             f"{trainer.name} backpropagates several times in a step, and DeepSpeed takes one backward pass; "
             "use --multi_backward sum, or DDP."
+        )
+
+
+def check_reentrant(trainer: Any) -> None:
+    """Refuse the checkpointing under which gradients of the perturbation alone cannot be had (R13a)."""
+    args = trainer.args
+    if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False):
+        raise ValueError(
+            f"{trainer.name} differentiates by the perturbation alone, which re-entrant gradient checkpointing "
+            "cannot; pass --gradient_checkpointing_kwargs '{\"use_reentrant\": false}'."
         )

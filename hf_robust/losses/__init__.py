@@ -1,6 +1,11 @@
 """Losses: pure functions on tensors that know neither Trainer nor tokenizer."""
 
 from hf_robust.losses.balanced import balanced_pairwise, balanced_triplet, cosine_distance
+from hf_robust.losses.flooding import flood, flooded
+from hf_robust.losses.information import NEGATIVES, club, info_nce, middle_ranks
 from hf_robust.losses.pooling import POOLINGS, sentence_embedding
 
-__all__ = ["POOLINGS", "balanced_pairwise", "balanced_triplet", "cosine_distance", "sentence_embedding"]
+__all__ = [
+    "NEGATIVES", "POOLINGS", "balanced_pairwise", "balanced_triplet", "club", "cosine_distance", "flood", "flooded",
+    "info_nce", "middle_ranks", "sentence_embedding",
+]  # fmt: skip
