@@ -10,8 +10,11 @@ from hf_robust.trainers.bat_pairwise import BatPairwiseTrainer
 from hf_robust.trainers.bat_triplet import BatTripletTrainer
 from hf_robust.trainers.fgm import FgmTrainer
 from hf_robust.trainers.fgsm import FgsmTrainer
+from hf_robust.trainers.flooding import FloodingTrainer
+from hf_robust.trainers.flooding_x import FloodingXTrainer
 from hf_robust.trainers.freelb import FreelbTrainer
 from hf_robust.trainers.freelb_pp import FreelbPpTrainer
+from hf_robust.trainers.infobert import InfobertTrainer
 from hf_robust.trainers.normal import NormalTrainer
 from hf_robust.trainers.pgd import PgdTrainer
 from hf_robust.trainers.safer import SaferTrainer
@@ -32,6 +35,9 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "tavat": TavatTrainer,
     "smart": SmartTrainer,
     "trades": TradesTrainer,
+    "infobert": InfobertTrainer,
+    "flooding": FloodingTrainer,
+    "flooding_x": FloodingXTrainer,
     "adaptive_pgd": AdaptivePgdTrainer,
     "adaptive_freelb": AdaptiveFreelbTrainer,
     "adaptive_tavat": AdaptiveTavatTrainer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -75,16 +75,8 @@ class EmbeddingSpace:
         return self.adversary.start(batch["input_ids"], self.mask(batch), self._width, self.noise())
 
     def replay(self, batch: Batch) -> DropoutReplay:
-        """Shared dropout masks for passes over this batch, of which none has run yet."""
-        return DropoutReplay(batch["input_ids"].device)
-
-    def passes(self, batch: Batch) -> Callable[[], AbstractContextManager[None]]:
-        """Blocks for a batch's training passes and its climb where they are compared with each other.
-
-        Under ``same_dropout`` each block starts from the random state that the first one found, so that two passes at
-        one point give one prediction (X18); otherwise a block does nothing.
-        """
-        return DropoutReplay(batch["input_ids"].device).again if self.adversary.same_dropout else nullcontext
+        """Dropout masks for passes over this batch, of which none has run yet; shared where the adversary says so."""
+        return DropoutReplay(batch["input_ids"].device, self.adversary.same_dropout)
 
     # ---- ascent passes of their own ----
 
@@ -97,10 +89,10 @@ class EmbeddingSpace:
         create_graph: bool = False,
         replay: DropoutReplay | None = None,
     ) -> Iterator[Step]:
-        """The steps of an ascent on ``objective``, on the bare model, so that ranks need not wait for each other.
+        """The steps of an ascent on ``objective``, on the bare model, so that no rank waits for another.
 
-        ``start`` is :meth:`start` by default, ``steps`` the adversary's. Where the adversary shares dropout masks,
-        passes with one ``replay`` have the same; by default these steps have one of their own.
+        ``start`` is :meth:`start` by default, ``steps`` the adversary's. Passes with one ``replay`` share their dropout
+        masks, where the adversary does at all (X18); by default these steps have one of their own.
 
         Raises:
             ValueError: a loss on the way is not finite.
@@ -113,7 +105,7 @@ class EmbeddingSpace:
         def losses_at(point: Variable) -> Tensor:
             with (
                 evaluating(model) if adversary.eval_mode else nullcontext(),
-                replay.again() if adversary.same_dropout else nullcontext(),
+                replay.again(),
                 perturbed(model, point),
             ):
                 return objective(model(**inputs)["logits"].float())
@@ -170,7 +162,7 @@ class EmbeddingSpace:
         for number, weight in enumerate(weights, start=1):
             # Ranks exchange their gradients once, in the last backward pass, which is the Trainer's.
             with nullcontext() if number == steps else self._trainer.accelerator.no_sync(model):
-                with replay.again() if self.adversary.same_dropout else nullcontext():
+                with replay.again():
                     if loss_at is None:
                         this = PassLoss(*self._trainer.task_loss(model, batch, at=point))
                     else:
@@ -215,12 +207,8 @@ class EmbeddingSpace:
 def check_set_up(trainer: Any, adversary: Adversary) -> None:
     """Refuse what the adversary's passes cannot run under."""
     args = trainer.args
-    reentrant = args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False)
-    if reentrant and adversary.passes != "stream":
-        raise ValueError(
-            f"{trainer.name} differentiates by the perturbation alone, which re-entrant gradient checkpointing "
-            "cannot; pass --gradient_checkpointing_kwargs '{\"use_reentrant\": false}'."
-        )
+    if adversary.passes != "stream":
+        check_reentrant(trainer)
     if args.n_gpu > 1:
         raise ValueError(
             f"{trainer.name} perturbs a whole batch, and DataParallel over {args.n_gpu} GPUs would split it unseen; "
@@ -230,4 +218,14 @@ def check_set_up(trainer: Any, adversary: Adversary) -> None:
         raise ValueError(
             f"{trainer.name} backpropagates several times in a step, and DeepSpeed takes one backward pass; "
             "use --multi_backward sum, or DDP."
+        )
+
+
+def check_reentrant(trainer: Any) -> None:
+    """Refuse the checkpointing under which gradients of the perturbation alone cannot be had (R13a)."""
+    args = trainer.args
+    if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False):
+        raise ValueError(
+            f"{trainer.name} differentiates by the perturbation alone, which re-entrant gradient checkpointing "
+            "cannot; pass --gradient_checkpointing_kwargs '{\"use_reentrant\": false}'."
         )

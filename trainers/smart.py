@@ -115,14 +115,15 @@ class SmartTrainer(RobustTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        block = self.embedding_space.passes(inputs)
-        with block():
+        replay = self.embedding_space.replay(inputs)
+        with replay.again():
             loss, outputs = self.task_loss(model, inputs)
         parts = {"ce": loss}
         if self.args.smart_lambda:
-            with block():
-                worst = self.embedding_space.worst(inputs, partial(sample_symmetric_kl, outputs["logits"].detach()))
-            with block():
+            worst = self.embedding_space.worst(
+                inputs, partial(sample_symmetric_kl, outputs["logits"].detach()), replay=replay
+            )
+            with replay.again():
                 _, adversarial = self.task_loss(model, inputs, at=worst)
             parts["smoothness"] = self.args.smart_lambda * self._distance(outputs, adversarial["logits"])
         if self.args.use_bregman:

@@ -66,15 +66,14 @@ class TradesTrainer(RobustTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        block = self.embedding_space.passes(inputs)
-        with block():
+        replay = self.embedding_space.replay(inputs)
+        with replay.again():
             loss, outputs = self.task_loss(model, inputs)
         self.log_parts(ce=loss)
         if self.args.trades_lambda:
             clean = outputs["logits"]
-            with block():
-                worst = self.embedding_space.worst(inputs, partial(sample_kl, clean.detach()))
-            with block():
+            worst = self.embedding_space.worst(inputs, partial(sample_kl, clean.detach()), replay=replay)
+            with replay.again():
                 _, adversarial = self.task_loss(model, inputs, at=worst)
             divergence = self.args.trades_lambda * kl(clean, adversarial["logits"])
             self.log_parts(kl=divergence)

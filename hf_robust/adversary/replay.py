@@ -12,16 +12,19 @@ from torch import nn
 class DropoutReplay:
     """Passes run inside :meth:`again` all start from the random state that the first one found (R8).
 
-    The CPU's and the device's generators both. Only for passes over the same batch: in another shape the same state
-    gives other masks.
+    The CPU's and the device's generators both; with ``shared`` False each pass draws its own masks. Only for passes
+    over the same batch: in another shape the same state gives other masks.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, shared: bool = True) -> None:
+        self._device, self._shared = device, shared
         self._state: tuple[torch.Tensor, torch.Tensor | None] | None = None
 
     @contextmanager
     def again(self) -> Iterator[None]:
+        if not self._shared:
+            yield
+            return
         cuda = self._device.type == "cuda"
         if self._state is None:
             self._state = torch.get_rng_state(), torch.cuda.get_rng_state(self._device) if cuda else None

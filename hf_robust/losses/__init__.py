@@ -2,9 +2,11 @@
 
 from hf_robust.losses.balanced import balanced_pairwise, balanced_triplet, cosine_distance
 from hf_robust.losses.divergence import kl, sample_kl, sample_symmetric_kl, symmetric_kl
+from hf_robust.losses.flooding import flood, flooded
+from hf_robust.losses.information import NEGATIVES, club, info_nce, middle_ranks
 from hf_robust.losses.pooling import POOLINGS, sentence_embedding
 
 __all__ = [
-    "POOLINGS", "balanced_pairwise", "balanced_triplet", "cosine_distance", "kl", "sample_kl", "sample_symmetric_kl",
-    "sentence_embedding", "symmetric_kl",
+    "NEGATIVES", "POOLINGS", "balanced_pairwise", "balanced_triplet", "club", "cosine_distance", "flood", "flooded",
+    "info_nce", "kl", "middle_ranks", "sample_kl", "sample_symmetric_kl", "sentence_embedding", "symmetric_kl",
 ]  # fmt: skip

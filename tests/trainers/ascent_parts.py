@@ -146,4 +146,3 @@ def assert_same(first: Gradients, second: Gradients, tolerance: float = 1e-6) ->
 
 def mean(losses: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(losses)).mean()
-

@@ -81,5 +81,7 @@ def test_FGM_3_the_norm_of_the_embeddings_is_logged_beside_the_perturbation(tmp_
 
 
 def test_a_negative_eps_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--adv_eps must be at least 0.0, got -1.0; 0 trains twice on the clean text."):
+    with pytest.raises(
+        ValueError, match="--adv_eps must be at least 0.0, got -1.0; 0 trains twice on the clean text."
+    ):
         build_trainer("fgm", tmp_path, adv_eps=-1.0)
