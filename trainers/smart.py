@@ -67,9 +67,10 @@ class SmartTrainer(RobustTrainer):
 
     ``e`` and ``delta`` are (B, L, E); g is the gradient of each text's own symKL; N divides each token's vector by its
     largest entry, so that all tokens end at the radius. The clean prediction is the training pass's. k+2 forwards,
-    k+1 backwards a step, one forward more with ``use_bregman``; with ``smart_lambda`` 0 the clean pass alone, since
-    nothing else would be used. The averaged model (:class:`AverageWeights`) predicts without dropout, as a model does
-    when it is used; the term is then above 0 even between equal weights where the student has dropout.
+    k+1 backwards a step, one forward more with ``use_bregman``; with ``smart_lambda`` 0 neither the ascent nor the
+    pass at its end, since nothing would use them. The averaged model (:class:`AverageWeights`) predicts without
+    dropout, as a model does when it is used; the term is then above 0 even between equal weights where the student has
+    dropout.
 
     The radius (SMART-1): 1e-5 is the paper's, at which the term is numerically 0, above all in 16 bits. In both
     released codes epsilon only guards a division and the perturbation's largest entry is about 1; ``--smart_radius
