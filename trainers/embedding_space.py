@@ -89,7 +89,7 @@ class EmbeddingSpace:
         create_graph: bool = False,
         replay: DropoutReplay | None = None,
     ) -> Iterator[Step]:
-        """The steps of an ascent on ``objective``, on the bare model, so that no rank waits for another.
+        """The steps of an ascent on ``objective``, on the bare model: ranks need not wait here.
 
         ``start`` is :meth:`start` by default, ``steps`` the adversary's. Passes with one ``replay`` share their dropout
         masks, where the adversary does at all (X18); by default these steps have one of their own.
