@@ -114,6 +114,9 @@ class PlainRun(NormalTrainer):
         self.losses.append(loss.detach().mean())
         return (loss, outputs) if return_outputs else loss
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Nothing: the log is the run's that follows."""
+
     def end_epoch(self, batches: int) -> Epoch:
         """Mean loss and accordance of the epoch that ends; equal on all ranks."""
         with kept_random_state(), evaluating(self.model):
