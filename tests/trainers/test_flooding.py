@@ -122,8 +122,15 @@ def test_without_layers_all_trainable_parameters_are_compared() -> None:
     assert last_layer_and_head(model) == list(model[1].parameters())
 
 
-def test_a_measured_level_gives_the_run_that_the_same_number_gives(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"max_steps": 4, "optim": "adamw_torch", "learning_rate": 1e-2}
+@pytest.mark.parametrize("splits", [1, 2])
+def test_a_measured_level_gives_the_run_that_the_same_number_gives(splits: int, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "max_steps": 4,
+        "optim": "adamw_torch",
+        "learning_rate": 1e-2,
+        "per_device_train_batch_size": 8 // splits,
+        "gradient_accumulation_steps": splits,
+    }
     auto = trained("flooding_x", tmp_path / "auto", model=build_model(dropout=0.1), **settings)
     report = json.loads((tmp_path / "auto" / "flood_level.json").read_text())
     assert report["level"] == auto.flood_level and report["epochs"][0]["epoch"] == 1
