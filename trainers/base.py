@@ -98,6 +98,9 @@ class RobustTrainer(Trainer):
             if self.args.ddp_find_unused_parameters is None:
                 # Used outside the wrapped forward, an auxiliary parameter is "marked ready twice" under the default.
                 self.args.ddp_find_unused_parameters = False
+                # transformers 5.23 gave the default to accelerate before this line, 5.17 gives it later.
+                if self.accelerator.ddp_handler is not None:
+                    self.accelerator.ddp_handler.find_unused_parameters = False
             self.add_callback(AfterStep(self._auxiliary))
         adversary = self.adversary()
         if adversary is not None:

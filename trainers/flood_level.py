@@ -114,6 +114,9 @@ class PlainRun(NormalTrainer):
         self.losses.append(loss.detach().mean())
         return (loss, outputs) if return_outputs else loss
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Nothing: the log is the run's that follows."""
+
     def end_epoch(self, batches: int) -> Epoch:
         """Mean loss and accordance of the epoch that ends; equal on all ranks."""
         with kept_random_state(), evaluating(self.model):
@@ -150,8 +153,9 @@ class MeasureFloodLevel(TrainerCallback):
     """Finds the level before a trainer's first step: in its checkpoint, in ``flood_level.json``, or by a plain run.
 
     The plain run trains a copy of the model with the trainer's arguments, data and collator, on as many ranks, and
-    leaves the random state as it was, so that the run itself is the one that a fixed level gives. It stops after the
-    epoch that decides. ``flood_level.json`` serves a run that starts anew with the same settings and weights.
+    leaves the random state as it was, so that the run itself is the one that a fixed level gives. Its optimizer is the
+    arguments' even where the trainer was handed another. It stops after the epoch that decides. ``flood_level.json``
+    serves a run that starts anew with the same settings and weights.
     """
 
     def __init__(self, trainer: RobustTrainer, level: FloodLevel) -> None:
@@ -235,6 +239,7 @@ def quiet(args: Any) -> Any:
     changed.save_strategy, changed.eval_strategy = SaveStrategy.NO, IntervalStrategy.NO
     changed.logging_strategy, changed.report_to = IntervalStrategy.NO, []
     changed.push_to_hub = changed.load_best_model_at_end = changed.eval_on_start = False
+    changed.enable_jit_checkpoint = False
     return changed
 
 

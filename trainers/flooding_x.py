@@ -76,7 +76,8 @@ class FloodingXTrainer(RobustTrainer):
     ) -> Any:
         if self.flood_level is None:
             raise ValueError(
-                "flooding_x measures its level when training starts; call train(), or pass --flood_level."
+                "flooding_x has no level yet, since it measures one when training starts; "
+                "call train(), or pass a number, such as --flood_level 0.1."
             )
         loss, outputs = self.task_loss(model, inputs)
         self.log_values(flood_below=(loss.detach() < self.flood_level).float())

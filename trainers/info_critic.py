@@ -29,8 +29,8 @@ class Critic(nn.Module):
             torch.default_generator.manual_seed(seed)
             joint = nn.Linear(token_width + sentence_width, HIDDEN)
             self.score = nn.Linear(HIDDEN, 1)
-        self.token = nn.Linear(token_width, HIDDEN, bias=False)
-        self.sentence = nn.Linear(sentence_width, HIDDEN)
+            self.token = nn.Linear(token_width, HIDDEN, bias=False)
+            self.sentence = nn.Linear(sentence_width, HIDDEN)
         with torch.no_grad():
             self.token.weight.copy_(joint.weight[:, :token_width])
             self.sentence.weight.copy_(joint.weight[:, token_width:])
@@ -49,9 +49,10 @@ def feature_widths(model: Any) -> tuple[int, int]:
     Raises:
         ValueError: the model returns no hidden states.
     """
-    inputs = {name: value[:1].to(model.device) for name, value in model.dummy_inputs.items()}
+    ids = model.dummy_inputs["input_ids"][:1].to(model.device)
     with torch.no_grad(), evaluating(model):
-        hidden = model(**inputs, output_hidden_states=True).get("hidden_states")
+        outputs = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
+    hidden = outputs.get("hidden_states")
     if not hidden:
         raise ValueError(
             f"infobert needs the model's hidden states, and {type(model).__name__} returns none; "

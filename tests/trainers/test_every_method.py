@@ -13,6 +13,7 @@ import pytest
 import torch
 from tiny import (
     KINDS,
+    SPLITTABLE,
     build_model,
     build_tokenizer,
     build_trainer,
@@ -40,6 +41,9 @@ FORWARDS = {
     "freelb": 5,
     "freelb_pp": 30,
     "tavat": 2,
+    "infobert": 3,
+    "flooding": 1,
+    "flooding_x": 1,
     "adaptive_pgd": 5 + 1,
     "adaptive_freelb": 5 + 1,
     "adaptive_tavat": 5 + 1,
@@ -59,6 +63,9 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "freelb": {"adv_steps": 1, "adv_init_mag": 0.0},
     "freelb_pp": {"adv_steps": 1, "adv_init_mag": 0.0},
     "tavat": {"adv_steps": 1, "adv_init_mag": 0.0},
+    "infobert": {"adv_steps": 1, "adv_init_mag": 0.0, "info_alpha": 0.0, "info_beta": 0.0},
+    "flooding": {"flood_level": 0.0},
+    "flooding_x": {"flood_level": "0"},
     "adaptive_pgd": {"adaptive_beta": 0.0, "adv_init_mag": 0.0},
     "adaptive_freelb": {"adaptive_beta": 0.0, "adv_init_mag": 0.0},
     "adaptive_tavat": {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "use_global_embedding": False},
@@ -66,11 +73,8 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "trades": {"trades_lambda": 0.0},
 }
 
-# Losses whose terms depend on which rows share a micro-batch: what makes splitting a batch change nothing.
-SPLITTABLE: dict[str, dict[str, Any]] = {}
-
 # Where a run does more than its steps (a calibration, say): what leaves the steps alone.
-STEPS_ALONE: dict[str, dict[str, Any]] = {}
+STEPS_ALONE: dict[str, dict[str, Any]] = {"flooding_x": {"flood_level": "0.1"}}
 
 
 def weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -115,7 +119,7 @@ class TestEveryMethod:
     def test_X11_every_parameter_and_every_part_receives_gradient(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        trainer = build_trainer(name, tmp_path)
+        trainer = build_trainer(name, tmp_path, **STEPS_ALONE.get(name, {}))
         parts: dict[str, torch.Tensor] = {}
         monkeypatch.setattr(trainer, "log_parts", parts.update)
         trainer.model.train()

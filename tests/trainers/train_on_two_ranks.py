@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import torch
-from tiny import build_trainer, dense_synonyms
+from tiny import SPLITTABLE, build_trainer, dense_synonyms
 
 from hf_robust.trainers import METHODS
 
@@ -15,7 +15,7 @@ if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), os.environ["RANK"]
     for name in METHODS:
         options = {"max_steps": 2, "per_device_train_batch_size": 4, "synonyms": dense_synonyms()}
-        trainer = build_trainer(name, folder / f"_{name}", **options)
+        trainer = build_trainer(name, folder / f"_{name}", **options, **SPLITTABLE.get(name, {}))
         trainer.train()
         torch.save(trainer.model.state_dict(), folder / f"{name}-{rank}.pt")
     # Threads of the process group may still run when the interpreter takes itself apart, which aborts now and then.
