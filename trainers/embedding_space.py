@@ -103,9 +103,10 @@ class EmbeddingSpace:
         passes with one ``replay`` have the same; by default these steps have one of their own.
 
         Raises:
-            ValueError: a loss on the way is not finite.
+            ValueError: a loss on the way is not finite, or checkpointing is re-entrant.
         """
         trainer, adversary = self._trainer, self.adversary
+        check_checkpointing(trainer)
         model: Any = trainer.model
         inputs = {key: value for key, value in batch.items() if key != "labels"}
         replay = self.replay(batch) if replay is None else replay
@@ -215,12 +216,8 @@ class EmbeddingSpace:
 def check_set_up(trainer: Any, adversary: Adversary) -> None:
     """Refuse what the adversary's passes cannot run under."""
     args = trainer.args
-    reentrant = args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False)
-    if reentrant and adversary.passes != "stream":
-        raise ValueError(
-            f"{trainer.name} differentiates by the perturbation alone, which re-entrant gradient checkpointing "
-            "cannot; pass --gradient_checkpointing_kwargs '{\"use_reentrant\": false}'."
-        )
+    if adversary.passes != "stream":
+        check_checkpointing(trainer)
     if args.n_gpu > 1:
         raise ValueError(
             f"{trainer.name} perturbs a whole batch, and DataParallel over {args.n_gpu} GPUs would split it unseen; "
@@ -229,5 +226,20 @@ def check_set_up(trainer: Any, adversary: Adversary) -> None:
     if trainer.is_deepspeed_enabled and adversary.passes == "stream":
         raise ValueError(
             f"{trainer.name} backpropagates several times in a step, and DeepSpeed takes one backward pass; "
-            "use --multi_backward sum, or DDP."
+            "use DDP, or --multi_backward sum where the method has it."
+        )
+    if not adversary.special_tokens and trainer.processing_class is None:
+        raise ValueError(
+            f"{trainer.name} got --adv_special_tokens False and no tokenizer, which knows the special tokens; "
+            "pass processing_class=tokenizer to the trainer."
+        )
+
+
+def check_checkpointing(trainer: Any) -> None:
+    """Refuse re-entrant checkpointing, whose backward pass cannot differentiate by the perturbation alone."""
+    args = trainer.args
+    if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False):
+        raise ValueError(
+            f"{trainer.name} differentiates by the perturbation alone, which re-entrant gradient checkpointing "
+            "cannot; pass --gradient_checkpointing_kwargs '{\"use_reentrant\": false}'."
         )
