@@ -177,7 +177,7 @@ class EmbeddingSpace:
                     else:
                         this = loss_at(point)
                 outputs = this.outputs if outputs is None else outputs
-                gradients = None if number == steps else self._gradients(this, point, weight, len(batch["input_ids"]))
+                gradients = None if number == steps else self._gradients(this, point, weight, self._trainer.mean_divisor(batch))
             keep = number == steps or self.adversary.passes == "sum"
             total = total + weight * (this.loss if keep else this.loss.detach())
             if gradients is not None:
@@ -186,14 +186,19 @@ class EmbeddingSpace:
             self._check_finite([total.detach()])
         return total, outputs
 
-    def _gradients(self, this: PassLoss, point: Variable, weight: float, rows: int) -> tuple[Tensor, ...]:
-        """Gradients of the summed per-sample losses; backpropagates the pass where it is streamed."""
+    def _gradients(
+        self, this: PassLoss, point: Variable, weight: float, divisor: float | Tensor
+    ) -> tuple[Tensor, ...]:
+        """Gradients of the summed per-sample losses; backpropagates the pass where it is streamed.
+
+        ``divisor`` is what made a mean of the sum.
+        """
         if self.adversary.passes == "sum":
             scale = FP16_SCALE if self._trainer.args.fp16 else 1.0
             if this.gradients is not None:
                 return this.gradients
             found = torch.autograd.grad(this.loss * scale, point.leaves, retain_graph=True)
-            return tuple(gradient.float() * (rows / scale) for gradient in found)
+            return tuple(gradient.float() * (divisor / scale) for gradient in found)
         trainer = self._trainer
         share = weight / getattr(trainer, "current_gradient_accumulation_steps", 1)
         trainer.accelerator.backward(this.loss * share)
@@ -202,7 +207,7 @@ class EmbeddingSpace:
         scaler = trainer.accelerator.scaler
         factor = share * (1.0 if scaler is None else scaler.get_scale())
         found = tuple(leaf.grad for leaf in point.leaves if leaf.grad is not None)
-        return tuple(gradient.float() * (rows / factor) for gradient in found)
+        return tuple(gradient.float() * (divisor / factor) for gradient in found)
 
     def _check_finite(self, losses: list[Tensor]) -> None:
         if losses and not bool(torch.stack(losses).isfinite().all()):
