@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -16,8 +16,10 @@ from hf_robust.trainers.token_table import TokenTable
 
 
 @dataclass
-class AdaptiveTavatConfig(AdaptiveArguments, TokenAwareArguments):
-    """TA-VAT's steps and table and the weights over the steps; beta is k."""
+class AdaptiveTavatConfig(TokenAwareArguments, AdaptiveArguments):
+    """TA-VAT's table, noise and radius, the paper's step size and the weights over the steps; beta is k."""
+
+    adv_lr: float = field(default=0.04, metadata={"help": "[alpha] size of one ascent step."})
 
 
 class AdaptiveTavatTrainer(AdaptiveTrainer):

@@ -182,6 +182,12 @@ class RobustTrainer(Trainer):
             reduction="none",
         )
 
+    def mean_divisor(self, batch: Batch) -> float | Tensor:
+        """What :meth:`task_loss` divides the sum of :meth:`sample_losses` by: the rows, or their classes' weights."""
+        weights = self.args.class_weights
+        labels: Tensor = batch["labels"]
+        return float(len(labels)) if weights is None else torch.tensor(weights, device=labels.device)[labels].sum()
+
     def log_parts(self, **parts: Tensor) -> None:
         """Name parts of the loss; their means since the last log entry are logged as ``loss_<name>`` (R16)."""
         self.log_values(**{f"loss_{name}": part for name, part in parts.items()})

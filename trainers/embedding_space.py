@@ -95,9 +95,10 @@ class EmbeddingSpace:
         masks, where the adversary does at all (X18); by default these steps have one of their own.
 
         Raises:
-            ValueError: a loss on the way is not finite.
+            ValueError: a loss on the way is not finite, or checkpointing is re-entrant.
         """
         trainer, adversary = self._trainer, self.adversary
+        check_reentrant(trainer)
         model: Any = trainer.model
         inputs = {key: value for key, value in batch.items() if key != "labels"}
         replay = self.replay(batch) if replay is None else replay
@@ -168,7 +169,11 @@ class EmbeddingSpace:
                     else:
                         this = loss_at(point)
                 outputs = this.outputs if outputs is None else outputs
-                gradients = None if number == steps else self._gradients(this, point, weight, len(batch["input_ids"]))
+                gradients = (
+                    None
+                    if number == steps
+                    else self._gradients(this, point, weight, self._trainer.mean_divisor(batch))
+                )
             keep = number == steps or self.adversary.passes == "sum"
             total = total + weight * (this.loss if keep else this.loss.detach())
             if gradients is not None:
@@ -177,14 +182,19 @@ class EmbeddingSpace:
             self._check_finite([total.detach()])
         return total, outputs
 
-    def _gradients(self, this: PassLoss, point: Variable, weight: float, rows: int) -> tuple[Tensor, ...]:
-        """Gradients of the summed per-sample losses; backpropagates the pass where it is streamed."""
+    def _gradients(
+        self, this: PassLoss, point: Variable, weight: float, divisor: float | Tensor
+    ) -> tuple[Tensor, ...]:
+        """Gradients of the summed per-sample losses; backpropagates the pass where it is streamed.
+
+        ``divisor`` is what made a mean of the sum.
+        """
         if self.adversary.passes == "sum":
             scale = FP16_SCALE if self._trainer.args.fp16 else 1.0
             if this.gradients is not None:
                 return this.gradients
             found = torch.autograd.grad(this.loss * scale, point.leaves, retain_graph=True)
-            return tuple(gradient.float() * (rows / scale) for gradient in found)
+            return tuple(gradient.float() * (divisor / scale) for gradient in found)
         trainer = self._trainer
         share = weight / getattr(trainer, "current_gradient_accumulation_steps", 1)
         trainer.accelerator.backward(this.loss * share)
@@ -193,7 +203,7 @@ class EmbeddingSpace:
         scaler = trainer.accelerator.scaler
         factor = share * (1.0 if scaler is None else scaler.get_scale())
         found = tuple(leaf.grad for leaf in point.leaves if leaf.grad is not None)
-        return tuple(gradient.float() * (rows / factor) for gradient in found)
+        return tuple(gradient.float() * (divisor / factor) for gradient in found)
 
     def _check_finite(self, losses: list[Tensor]) -> None:
         if losses and not bool(torch.stack(losses).isfinite().all()):
@@ -217,7 +227,12 @@ def check_set_up(trainer: Any, adversary: Adversary) -> None:
     if trainer.is_deepspeed_enabled and adversary.passes == "stream":
         raise ValueError(
             f"{trainer.name} backpropagates several times in a step, and DeepSpeed takes one backward pass; "
-            "use --multi_backward sum, or DDP."
+            "use DDP, or --multi_backward sum where the method has it."
+        )
+    if not adversary.special_tokens and trainer.processing_class is None:
+        raise ValueError(
+            f"{trainer.name} got --adv_special_tokens False and no tokenizer, which knows the special tokens; "
+            "pass processing_class=tokenizer to the trainer."
         )
 
 
