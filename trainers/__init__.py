@@ -5,9 +5,11 @@ from __future__ import annotations
 from hf_robust.trainers.adaptive_freelb import AdaptiveFreelbTrainer
 from hf_robust.trainers.adaptive_pgd import AdaptivePgdTrainer
 from hf_robust.trainers.adaptive_tavat import AdaptiveTavatTrainer
+from hf_robust.trainers.ascc import AsccTrainer
 from hf_robust.trainers.base import RobustTrainer
 from hf_robust.trainers.bat_pairwise import BatPairwiseTrainer
 from hf_robust.trainers.bat_triplet import BatTripletTrainer
+from hf_robust.trainers.dne import DneTrainer
 from hf_robust.trainers.fgm import FgmTrainer
 from hf_robust.trainers.fgsm import FgsmTrainer
 from hf_robust.trainers.flooding import FloodingTrainer
@@ -38,6 +40,8 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "infobert": InfobertTrainer,
     "flooding": FloodingTrainer,
     "flooding_x": FloodingXTrainer,
+    "ascc": AsccTrainer,
+    "dne": DneTrainer,
     "adaptive_pgd": AdaptivePgdTrainer,
     "adaptive_freelb": AdaptiveFreelbTrainer,
     "adaptive_tavat": AdaptiveTavatTrainer,

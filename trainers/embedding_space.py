@@ -91,8 +91,8 @@ class EmbeddingSpace:
     ) -> Iterator[Step]:
         """The steps of an ascent on ``objective``, on the bare model: ranks need not wait here.
 
-        ``start`` is :meth:`start` by default, ``steps`` the adversary's. Passes with one ``replay`` share their dropout
-        masks, where the adversary does at all (X18); by default these steps have one of their own.
+        ``start`` is :meth:`start` by default, ``steps`` the adversary's. Passes with one ``replay`` share their
+        dropout masks, where the adversary does at all (X18); by default these steps have one of their own.
 
         Raises:
             ValueError: a loss on the way is not finite, or checkpointing is re-entrant.

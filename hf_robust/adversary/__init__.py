@@ -2,6 +2,8 @@
 
 from hf_robust.adversary.adversary import Adversary
 from hf_robust.adversary.ascent import Step, ascend, climb
+from hf_robust.adversary.convex import AdamRule, ConvexWeights, Hull, SparseWeights, SteppedWeights
+from hf_robust.adversary.dirichlet import DIRICHLET_DRAWS, dirichlet
 from hf_robust.adversary.hook import embedding_width, perturbed, word_embeddings
 from hf_robust.adversary.noise import Noise
 from hf_robust.adversary.norms import NORMS, StepRule, TokenSphere, sample_norm, token_norm
@@ -11,7 +13,8 @@ from hf_robust.adversary.simplex import project_simplex
 from hf_robust.adversary.token_aware import TokenAware
 
 __all__ = [
-    "NORMS", "Adversary", "Delta", "DropoutReplay", "Noise", "OffsetVariable", "Perturbation", "Shift", "Step",
-    "StepRule", "TokenAware", "TokenSphere", "Variable", "ascend", "climb", "embedding_width", "evaluating",
-    "perturbed", "project_simplex", "sample_norm", "token_norm", "word_embeddings",
+    "DIRICHLET_DRAWS", "NORMS", "AdamRule", "Adversary", "ConvexWeights", "Delta", "DropoutReplay", "Hull", "Noise",
+    "OffsetVariable", "Perturbation", "Shift", "SparseWeights", "Step", "StepRule", "SteppedWeights", "TokenAware",
+    "TokenSphere", "Variable", "ascend", "climb", "dirichlet", "embedding_width", "evaluating", "perturbed",
+    "project_simplex", "sample_norm", "token_norm", "word_embeddings",
 ]  # fmt: skip

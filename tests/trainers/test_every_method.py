@@ -49,6 +49,8 @@ FORWARDS = {
     "adaptive_tavat": 5 + 1,
     "smart": 1 + 1 + 1,
     "trades": 5 + 2,
+    "ascc": 5 + 2,
+    "dne": 1 + 3,
 }
 
 # What makes a method equal to `normal`.
@@ -71,10 +73,15 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "adaptive_tavat": {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "use_global_embedding": False},
     "smart": {"smart_lambda": 0.0},
     "trades": {"trades_lambda": 0.0},
+    "ascc": {"ascc_beta": 0.0},
+    "dne": {"synonyms": table({}, "synonym"), "adv_steps": 0},
 }
 
 # Where a run does more than its steps (a calibration, say): what leaves the steps alone.
 STEPS_ALONE: dict[str, dict[str, Any]] = {"flooding_x": {"flood_level": "0.1"}}
+
+# What makes a method predict as the plain network does, where its inference is its own.
+PLAIN_INFERENCE: dict[str, dict[str, Any]] = {"dne": {"dne_votes": 0}}
 
 
 def weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -193,10 +200,11 @@ class TestEveryMethod:
         assert_same(weights(normal), {key: value for key, value in zero.items() if ATTRIBUTE not in key})
 
     def test_R9_evaluation_calls_the_model_once_per_batch(self, name: str, tmp_path: Path) -> None:
-        trainer = build_trainer(name, tmp_path, eval_data=review_data(20))
-        counter = count_forwards(trainer.model)
-        metrics = trainer.evaluate()
-        assert counter["forward"] == 3  # 20 rows in batches of 8
+        for options in ({}, PLAIN_INFERENCE.get(name, {})):
+            trainer = build_trainer(name, tmp_path, eval_data=review_data(20), **options)
+            counter = count_forwards(trainer.model)
+            metrics = trainer.evaluate()
+            assert counter["forward"] == 3  # 20 rows in batches of 8
         plain = build_trainer("normal", tmp_path, eval_data=review_data(20)).evaluate()
         assert metrics["eval_loss"] == plain["eval_loss"]
 

@@ -94,15 +94,16 @@ def test_small_steps_raise_the_loss_of_every_text(tmp_path: Path) -> None:
     assert (sample_losses_at(trainer, batch, last) > before).all()
 
 
-def test_the_ascent_runs_without_dropout_where_asked_and_the_training_pass_with_it(tmp_path: Path) -> None:
-    for asked in (True, False):
-        trainer, batch = prepared("pgd", tmp_path, model=build_model(dropout=0.1), ascent_eval_mode=asked)
-        modes: list[bool] = []
-        handle = trainer.model.register_forward_pre_hook(lambda module, *_: modes.append(module.training))
-        gradients_of(trainer, batch)
-        handle.remove()
-        assert modes == [not asked] * 5 + [True]
-        assert all(module.training for module in trainer.model.modules())
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_ascent_runs_without_dropout_where_asked_and_the_training_pass_with_it(
+    asked: bool, tmp_path: Path
+) -> None:
+    trainer, batch = prepared("pgd", tmp_path, model=build_model(dropout=0.1), ascent_eval_mode=asked)
+    modes: list[bool] = []
+    trainer.model.register_forward_pre_hook(lambda module, *_: modes.append(module.training))
+    gradients_of(trainer, batch)
+    assert modes == [not asked] * 5 + [True]
+    assert all(module.training for module in trainer.model.modules())
 
 
 def test_label_smoothing_and_class_weights_are_what_the_ascent_raises(tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""ascc: agree with the clean prediction at the worst mixture of each word's neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from hf_robust.adversary import AdamRule, Adversary, SparseWeights, StepRule
+from hf_robust.losses import kl, sample_kl
+from hf_robust.trainers.arguments import check_range
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.neighbour_table import NeighbourArguments, NeighbourTable
+
+WEIGHT_DECAY = 2e-5
+
+
+@dataclass
+class AsccConfig(NeighbourArguments):
+    """TextDefender's numbers; the official code takes 10 steps of 1 (BERT) and an alpha of 15."""
+
+    adv_steps: int = field(default=5, metadata={"help": "[k] number of Adam steps on the weights."})
+    adv_lr: float = field(default=1.0, metadata={"help": "Learning rate of the weights."})
+    adv_init_mag: float = field(default=1.0, metadata={"help": "Standard deviation of the weights' start."})
+    same_dropout: bool = field(
+        default=False,
+        metadata={"help": "The clean pass, the ascent and the pass at its end share their dropout masks."},
+    )
+    ascent_eval_mode: bool = field(default=False, metadata={"help": "Run the ascent passes without dropout."})
+    ascc_alpha: float = field(default=10.0, metadata={"help": "[alpha] weight of the entropy that the ascent avoids."})
+    ascc_beta: float = field(default=4.0, metadata={"help": "[beta] weight of the KL divergence."})
+    adv_weight: float = field(
+        default=0.0, metadata={"help": "Weight of the cross-entropy at the worst mixture, as the official code has."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("adv_steps", self.adv_steps, 1, None, "use --robust_method normal for training without steps")
+        check_range("adv_lr", self.adv_lr, 0.0, None, "the ascent goes up the divergence")
+        check_range("ascc_alpha", self.ascc_alpha, 0.0, None, "0 lets the weights spread out")
+        check_range("ascc_beta", self.ascc_beta, 0.0, None, "0 leaves the divergence out")
+        check_range("adv_weight", self.adv_weight, 0.0, None, "0 leaves the term out")
+        if self.adv_init_mag <= 0:
+            raise ValueError(
+                f"--adv_init_mag must be above 0, got {self.adv_init_mag}; the ascent on the entropy has no slope at "
+                "equal weights, so start from noise."
+            )
+
+
+class AsccTrainer(RobustTrainer):
+    r"""Dong et al. 2021, arXiv:2107.13541 (Adversarial Sparse Convex Combination), as in TextDefender.
+
+    .. math:: \mathrm{CE}(f(e),y) + \beta\,\mathrm{KL}\bigl(p(e)\,\|\,p(e^{adv})\bigr),\qquad
+              e^{adv}_{bl} = \sum_j \mathrm{softmax}(w_{bl})_j\,\mathrm{Emb}(\mathrm{nbr}_j)
+
+    ``e`` is (B, L, E), the weights w are (B, L, N) over a word and its neighbours (:class:`NeighbourTable`, ASCC-2).
+    w starts from noise and takes k Adam steps up :math:`\mathrm{KL} - \alpha\,\bar H(\mathrm{softmax}(w))`, p(e) held
+    fixed: low entropy is wanted, a mixture near one word (ASCC-1). Empty places of the N have weight 0 (ASCC-3). The
+    gradient flows into both predictions and, through the mixture, into every neighbour's embedding. k+2 forwards a
+    step, one where both weights are 0; the ascent differentiates by w alone and leaves the parameters' gradients as
+    they are (ASCC-5).
+
+    Differs from the codes: the entropy is a mean over each text's real tokens and the divergence one text's, where
+    they take a mean over the batch and its padding beside a sum over the batch, which lowers alpha as a batch grows.
+    w starts at ``--adv_init_mag`` times N(0, 1); theirs, by Kaiming's rule, shrinks with length and padding. The
+    ascent draws new dropout masks at each pass, as TextDefender's does (``--same_dropout``); the official one is
+    ``--ascent_eval_mode True``. TextDefender drops CE at e_adv; ``--adv_weight`` adds the official code's (ASCC-4),
+    whose ramps over epochs are left out.
+    """
+
+    name = "ascc"
+    citation = "dong2021ascc"
+    config = AsccConfig
+    needs = ("synonyms",)
+
+    def adversary(self) -> Adversary:
+        args = self.args
+        self.neighbours = NeighbourTable(self, args.max_neighbours)
+        return Adversary(
+            args.adv_steps,
+            StepRule(args.adv_lr),
+            "climb",
+            same_dropout=args.same_dropout,
+            eval_mode=args.ascent_eval_mode,
+        )
+
+    def _start(self, batch: Batch) -> SparseWeights:
+        hull = self.neighbours(batch).hull
+        real = self.embedding_space.mask(batch)
+        noise = self.embedding_space.noise().normal(batch["input_ids"], real, hull.ids.shape[-1])
+        return SparseWeights(
+            logits=noise * self.args.adv_init_mag * hull.valid,
+            mask=hull.mask,
+            hull=hull,
+            rule=AdamRule(self.args.adv_lr, WEIGHT_DECAY),
+            entropy_weight=self.args.ascc_alpha,
+            counts=real.sum(1).clamp(min=1).view(-1, 1, 1),
+            first=noise.new_zeros(noise.shape),
+            second=noise.new_zeros(noise.shape),
+        )
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        args, block = self.args, self.embedding_space.passes(inputs)
+        with block():
+            loss, outputs = self.task_loss(model, inputs)
+        self.log_parts(ce=loss)
+        if args.ascc_beta or args.adv_weight:
+            clean = outputs["logits"]
+            with block():
+                worst = self.embedding_space.worst(inputs, partial(sample_kl, clean.detach()), self._start(inputs))
+            with block():
+                adversarial, moved = self.task_loss(model, inputs, at=worst)
+            assert isinstance(worst, SparseWeights)
+            self.log_values(weight_entropy=worst.entropy.mean())
+            terms = {"kl": (args.ascc_beta, kl(clean, moved["logits"])), "adversarial": (args.adv_weight, adversarial)}
+            parts = {name: weight * term for name, (weight, term) in terms.items() if weight}
+            self.log_parts(**parts)
+            loss = loss + sum(parts.values())
+        return (loss, outputs) if return_outputs else loss

@@ -1,0 +1,134 @@
+"""dne: train and predict on random and adversarial mixtures of each word's neighbours."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from hf_robust.adversary import DIRICHLET_DRAWS, Adversary, Hull, Noise, SteppedWeights, StepRule, dirichlet, perturbed
+from hf_robust.trainers.adversary_arguments import PASSES
+from hf_robust.trainers.arguments import check_range
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.neighbour_table import NeighbourArguments, Neighbours, NeighbourTable
+
+# Keeps every vertex within the reach of the steps, however little weight it was drawn.
+_FLOOR = 1e-6
+# No training step has this number, so that no vote repeats a training point.
+_INFERENCE_STEP = -1
+
+
+@dataclass
+class DneConfig(NeighbourArguments):
+    """TextDefender's numbers for AG News; for IMDB it takes 0.1 for both ``dir_alpha`` and ``dir_decay``.
+
+    Its ``adv_steps`` is the length of a step, here ``adv_lr``, and its ``adv_iteration`` the count, here ``adv_steps``
+    as everywhere (DNE-1).
+    """
+
+    adv_steps: int = field(default=3, metadata={"help": "Number of adversarial points beside the random one."})
+    adv_lr: float = field(default=10.0, metadata={"help": "Length of one step of a token's log-weights."})
+    dir_alpha: float = field(
+        default=1.0, metadata={"help": "Concentration of the Dirichlet weights; 0 draws one neighbour."}
+    )
+    dir_decay: float = field(
+        default=0.5,
+        metadata={"help": "What dir_alpha is multiplied by for neighbours' neighbours; 0 leaves them out."},
+    )
+    dne_votes: int = field(
+        default=12, metadata={"help": "Mixtures that a prediction averages over; 0 predicts from the clean text."}
+    )
+    multi_backward: str = field(
+        default="stream",
+        metadata={
+            "help": "stream: backpropagate each pass at once, one graph in memory; sum: keep all graphs to the end.",
+            "choices": list(PASSES),
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("adv_steps", self.adv_steps, 0, None, "0 trains on the random point alone")
+        check_range("adv_lr", self.adv_lr, 0.0, None, "the steps go up the loss")
+        check_range("dir_alpha", self.dir_alpha, 0.0, None, "0 draws one neighbour")
+        check_range("dir_decay", self.dir_decay, 0.0, 1.0, "a neighbour's neighbour weighs no more than a neighbour")
+        check_range("dne_votes", self.dne_votes, 0, None, "0 predicts from the clean text")
+        if self.multi_backward not in PASSES:
+            raise ValueError(f"--multi_backward must be one of {', '.join(PASSES)}, got {self.multi_backward!r}.")
+
+
+class DneTrainer(RobustTrainer):
+    r"""Zhou et al. 2021, arXiv:2006.11627 (Dirichlet Neighbourhood Ensemble), as in TextDefender.
+
+    .. math:: \sum_{t=0}^{k}\mathrm{CE}\Bigl(f\bigl(\textstyle\sum_j \mathrm{softmax}(w^t)_j\,
+              \mathrm{Emb}(\mathrm{nbr}_j)\bigr),y\Bigr),\qquad
+              w^{t+1}_{bl} = w^t_{bl} + \eta\, g_{bl}/\|g_{bl}\|_2
+
+    w is (B, L, N), the logarithms of weights over a word, its neighbours and theirs (:class:`NeighbourTable`). w^0 is
+    drawn from Dirichlet(alpha), alpha * decay for second-order neighbours; g is the gradient of each text's own loss
+    and eta the length ``adv_lr`` (DNE-1). The losses are summed, so that a step is k+1 times one of ``normal``; k+1
+    forwards and backwards, one graph in memory at a time. Draws are a function of seed, step and text (DNE-2: the code
+    draws 10,000 rows once, under keys that collide). ``dir_alpha`` 0 is SAFER in embedding space: one neighbour for
+    each word (DNE-3), drawn in proportion to the decay as in the limit, where the code draws evenly.
+
+    Evaluation and attacks see the vote: the mean of the probabilities at ``dne_votes`` mixtures, as logits, in one
+    forward pass of so many times the rows. A text is always voted on at the same mixtures, whatever else is in the
+    batch. An exported model that plain transformers loads has no vote: it predicts from the clean text.
+
+    Differs from the code: neighbours come before their neighbours, so that the decay meets the latter alone; empty
+    places weigh exactly 0, where it mixes in some of the padding's embedding; its vote averages the normalised
+    logits of 12 augmented texts.
+    """
+
+    name = "dne"
+    citation = "zhou2021dne"
+    config = DneConfig
+    needs = ("synonyms",)
+
+    def adversary(self) -> Adversary:
+        args = self.args
+        self.neighbours = NeighbourTable(self, args.max_neighbours, second_order=args.dir_decay > 0)
+        self._rule = StepRule(args.adv_lr, norm="token_l2")
+        return Adversary(args.adv_steps, self._rule, args.multi_backward)
+
+    def _weights(self, batch: Batch, found: Neighbours, noise: Noise) -> Tensor:
+        """(B, L, N) log-weights of a random point."""
+        shares = found.hull.valid * torch.where(found.second, self.args.dir_decay, 1.0)
+        mask = self.embedding_space.mask(batch)
+        return (dirichlet(shares, self.args.dir_alpha, noise, batch["input_ids"], mask) + _FLOOR).log()
+
+    def inference(self, model: nn.Module, batch: Batch) -> Any:
+        votes = self.args.dne_votes
+        if not votes:
+            return model(**batch)
+        found, labels = self.neighbours(batch), batch.get("labels")
+        noises = (Noise(self.args.seed, _INFERENCE_STEP, vote * DIRICHLET_DRAWS) for vote in range(votes))
+        logits = torch.cat([self._weights(batch, found, noise) for noise in noises])
+        rows, hull = len(batch["input_ids"]), found.hull
+        copies = Hull(hull.ids.repeat(votes, 1, 1), hull.valid.repeat(votes, 1, 1), hull.look_up)
+        inputs = {key: tile(value, rows, votes) for key, value in batch.items() if key != "labels"}
+        with perturbed(self.model, SteppedWeights(logits, copies.mask, copies, self._rule)):
+            given = model(**inputs)["logits"].float()
+        voted = given.log_softmax(-1).view(votes, rows, -1).logsumexp(0) - math.log(votes)
+        loss = None if labels is None else nn.functional.cross_entropy(voted, labels)
+        return SequenceClassifierOutput(loss=loss, logits=voted)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        space, found = self.embedding_space, self.neighbours(inputs)
+        logits = self._weights(inputs, found, space.noise())
+        start = SteppedWeights(logits, found.hull.mask, found.hull, self._rule)
+        loss, outputs = space.streamed(model, inputs, (1.0,) * (self.args.adv_steps + 1), start=start)
+        return (loss, outputs) if return_outputs else loss
+
+
+def tile(value: Any, rows: int, copies: int) -> Any:
+    """A batch's tensor of ``rows`` rows, ``copies`` times one after the other; anything else as it is."""
+    if not isinstance(value, Tensor) or not value.dim() or len(value) != rows:
+        return value
+    return value.repeat(copies, *[1] * (value.dim() - 1))
