@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -116,7 +117,7 @@ class EmbeddingSpace:
         self, batch: Batch, objective: Objective, start: Variable | None = None, steps: int | None = None
     ) -> Variable:
         """The point that the ascent of :meth:`climb` ends at."""
-        *_, last = self.climb(batch, objective, start, steps)
+        (last,) = deque(self.climb(batch, objective, start, steps), maxlen=1)
         return last.after
 
     # ---- training passes that ascend ----

@@ -24,7 +24,8 @@ def ascend(start: V, steps: int) -> Generator[V, tuple[Tensor, ...], None]:
     for _ in range(steps):
         point = point.attached()
         gradients = yield point
-        point = point.moved(gradients)
+        with torch.no_grad():  # else a point's graph holds every earlier one's, and memory grows with the steps
+            point = point.moved(gradients)
     yield point.detached()
 
 
