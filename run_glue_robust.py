@@ -20,7 +20,13 @@ import transformers
 from transformers import DataCollatorWithPadding, default_data_collator, set_seed
 
 from hf_robust.attacks import build_attacks, choose_examples, resolve_skip_labels
-from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, clear_results
+from hf_robust.callbacks import (
+    AdversaryWeightsCallback,
+    AttackCallback,
+    CurvesCallback,
+    RunCardCallback,
+    clear_results,
+)
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer
 from hf_robust.checks import check_task, check_writable
 from hf_robust.data import TextDataset
@@ -34,6 +40,7 @@ from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.parsing import Arguments, parse_arguments
 from hf_robust.static_attacks import file_attacks
 from hf_robust.trainers import RobustTrainer
+from hf_robust.trainers.adaptive import AdaptiveTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -225,6 +232,8 @@ def add_reports(
         )
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
+    if isinstance(trainer, AdaptiveTrainer):
+        trainer.add_callback(AdversaryWeightsCallback())
     trainer.card_writers.append(add_robustness)
 
 

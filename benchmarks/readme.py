@@ -17,7 +17,7 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import attack_tables
+from benchmarks import attack_tables, method_tables
 from benchmarks.run import STATUSES
 from hf_robust.reports import comparison_table, load_run, markdown_table, percent, save_figure, tradeoff_figure
 
@@ -126,6 +126,10 @@ def claims_table(entries: list[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
+def methods() -> str:
+    return method_tables.table(RESULTS)
+
+
 def attacks() -> str:
     return attack_tables.compact(RESULTS)
 
@@ -146,7 +150,7 @@ def draw() -> None:
 
 
 def filled(text: str) -> str:
-    for name, part in {"demo": demo, "results": results, "attacks": attacks}.items():
+    for name, part in {"demo": demo, "methods": methods, "results": results, "attacks": attacks}.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda match, part=part: match[1] + part() + match[2], text, flags=re.DOTALL)
     return text

@@ -36,7 +36,7 @@ def test_the_page_of_attacks_is_that_of_the_committed_results() -> None:
 
 def test_every_generated_part_has_its_place() -> None:
     assert re.findall(r"<!-- begin (\w+) -->", TEXT) == re.findall(r"<!-- end (\w+) -->", TEXT)
-    assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == {"demo", "results", "attacks"}
+    assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == {"demo", "methods", "results", "attacks"}
 
 
 def test_every_method_and_attack_has_a_row() -> None:

@@ -104,15 +104,15 @@ class AsccTrainer(RobustTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        args, block = self.args, self.embedding_space.passes(inputs)
-        with block():
+        args, replay = self.args, self.embedding_space.replay(inputs)
+        with replay.again():
             loss, outputs = self.task_loss(model, inputs)
         self.log_parts(ce=loss)
         if args.ascc_beta or args.adv_weight:
             clean = outputs["logits"]
-            with block():
-                worst = self.embedding_space.worst(inputs, partial(sample_kl, clean.detach()), self._start(inputs))
-            with block():
+            objective = partial(sample_kl, clean.detach())
+            worst = self.embedding_space.worst(inputs, objective, self._start(inputs), replay=replay)
+            with replay.again():
                 adversarial, moved = self.task_loss(model, inputs, at=worst)
             assert isinstance(worst, SparseWeights)
             self.log_values(weight_entropy=worst.entropy.mean())

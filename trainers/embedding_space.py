@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -128,7 +129,7 @@ class EmbeddingSpace:
         replay: DropoutReplay | None = None,
     ) -> Variable:
         """The point that the ascent of :meth:`climb` ends at."""
-        *_, last = self.climb(batch, objective, start, steps, replay=replay)
+        (last,) = deque(self.climb(batch, objective, start, steps, replay=replay), maxlen=1)
         return last.after
 
     # ---- training passes that ascend ----

@@ -1,0 +1,93 @@
+"""README's table of methods: idea and paper from docstrings, flags from configs, costs from a committed result."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from hf_robust.reports import markdown_table
+from hf_robust.trainers import METHODS, RobustTrainer
+
+COST = "cost_minilm"
+"""The result whose numbers the table shows; others lie beside it."""
+NEED_FLAGS = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
+NOTHING = "–"
+ABSENT = "-"
+_OPENING = re.compile(
+    r"(?P<label>.+?)(?:, arXiv:(?P<arxiv>\d{4}\.\d{4,5})|, (?:Eq|Section|Algorithm|Alg)|(?<!al)\.(?:\s|$))"
+)
+
+
+def table(results: Path) -> str:
+    """The block between the markers: one row for each method, and what the costs were measured on."""
+    path = results / f"{COST}.json"
+    cost: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    header = ["method", "idea", "paper", "flags of its own", "forwards / backwards a step", "cost of a step"]
+    rows = [
+        [f"`{name}`", idea(method), paper(method), flags(method), *_costs(name, cost)]
+        for name, method in METHODS.items()
+    ]
+    return markdown_table(header, rows) + (f"\n{_measured_on(cost)}\n" if cost else "")
+
+
+def idea(method: type[RobustTrainer]) -> str:
+    """What the first line of the method's file says after its name.
+
+    Raises:
+        ValueError: the file does not begin with ``name: idea.``
+    """
+    first = (inspect.getdoc(inspect.getmodule(method)) or "").split("\n")[0]
+    name, colon, text = first.partition(": ")
+    if name != method.name or not colon:
+        raise ValueError(f"{method.__module__} must begin with a docstring '{method.name}: its idea.', got {first!r}.")
+    return text.rstrip(".")
+
+
+def paper(method: type[RobustTrainer]) -> str:
+    """Authors and year, as the docstring's first line begins, with a link where an arXiv number follows."""
+    if not method.citation:
+        return NOTHING
+    found = _OPENING.match(inspect.getdoc(method) or "")
+    if found is None:
+        raise ValueError(f"{method.__name__}'s docstring must begin with its paper, as 'Doe et al. 2020, arXiv:...'.")
+    label, arxiv = found["label"], found["arxiv"]
+    return f"[{label}](https://arxiv.org/abs/{arxiv})" if arxiv else label
+
+
+def flags(method: type[RobustTrainer]) -> str:
+    """The tables that the method needs, and the fields that its config has beyond those of `normal`."""
+    shared = METHODS["normal"].config.__dataclass_fields__
+    own = [NEED_FLAGS[need] for need in method.needs]
+    own += [f"--{name}" for name in method.config.__dataclass_fields__ if name not in shared]
+    return f"`{' '.join(own)}`" if own else NOTHING
+
+
+def _costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
+    row = cost.get("methods", {}).get(name)
+    if row is None:
+        return ABSENT, ABSENT
+    counts = row["counts"]
+    forwards = counts["forward"] + counts["forward_no_grad"]
+    backwards = counts["backward"] + counts["backward_more"] + counts["backward_partial"]
+    passes = f"{forwards:g} / {backwards:g}"
+    steps = row["options"].get("adv_steps", cost["setting"]["adv_steps"])
+    if steps != cost["setting"]["adv_steps"]:
+        passes += f" (k = {steps})"
+    relative = row["relative"]
+    return passes, f"{relative['median']:.2f} [{relative['low']:.2f}, {relative['high']:.2f}]"
+
+
+def _measured_on(cost: dict[str, Any]) -> str:
+    model, setting, machine = cost["model"], cost["setting"], cost["machine"]
+    threads = machine["threads"]
+    where = machine.get("gpu") or f"{threads} CPU thread{'s' * (threads != 1)}"
+    clock = "processor" if cost["clock"] == "cpu_seconds" else "wall-clock"
+    return (
+        f"Passes are counted for k = {setting['adv_steps']} ascent steps; a backward is one forward's graph, whether "
+        f"it reaches the parameters or the word embeddings alone. Cost: {clock} seconds relative to `normal`, median "
+        f"and range of {setting['rounds']} rounds, {model['name']} ({model['layers']} layers of {model['width']}), "
+        f"batches of {setting['batch_size']} texts of {setting['tokens_in_a_text']:.0f} tokens, {where}."
+    )

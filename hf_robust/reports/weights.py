@@ -1,0 +1,173 @@
+"""The learnt weights of an adaptive adversary over the steps of a run, and how good its linearisation was.
+
+``adversary_weights.jsonl`` holds one object for each logged step: ``step``, ``epoch``, ``w`` (the weights of the k
+increments, means since the step before), ``entropy``, and where the run logged them ``loss``, ``linearised_loss`` and
+``linearisation_error``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.reports.curves import COLOURS, STYLE, save_figure
+from hf_robust.reports.history import finite
+from hf_robust.reports.run import RUN_CARD_FILE, read_json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WEIGHTS_FILE = "adversary_weights.jsonl"
+WEIGHTS_STEM = "adversary_weights"
+LINEARISATION_STEM = "linearisation"
+_LINEARISATION = ("loss", "linearised_loss", "linearisation_error")
+_FEW = 40
+
+WeightLine = dict[str, Any]
+
+
+def weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[WeightLine]:
+    """The entries of a Trainer's log that hold ``w_1``, ``w_2``, ... as lines of the file, by step."""
+    lines = {}
+    for entry in log_history:
+        if "w_1" not in entry:
+            continue
+        weights: list[float] = []
+        while f"w_{len(weights) + 1}" in entry:
+            weights.append(entry[f"w_{len(weights) + 1}"])
+        line: WeightLine = {"step": entry["step"], "epoch": entry.get("epoch"), "w": weights}
+        line["entropy"] = entry.get("w_entropy")
+        if "linearised_loss" in entry:
+            line |= {key: entry[key] for key in _LINEARISATION if key in entry}
+        lines[entry["step"]] = line
+    return [lines[step] for step in sorted(lines)]
+
+
+def write_weights(folder: str | Path, lines: Sequence[WeightLine]) -> Path:
+    """Put the lines in place of what the folder's file held; a reader never sees half of it."""
+    path = Path(folder) / WEIGHTS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"_{path.name}.{os.getpid()}")
+    text = "".join(json.dumps(finite(line), allow_nan=False) + "\n" for line in lines)
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+    return path
+
+
+def read_weights(folder: str | Path) -> list[WeightLine]:
+    """The lines of a run folder's file, by step.
+
+    Raises:
+        ValueError: there is no such file, or a line of it is not one.
+    """
+    path = Path(folder) / WEIGHTS_FILE
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; give the folder of a run with --robust_method adaptive_*.")
+    lines = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            lines.append({**line, "step": int(line["step"]), "w": [_number(weight) for weight in line["w"]]})
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path}, line {number}: needs a step and weights w, got {text[:80]!r}.") from None
+    if len({len(line["w"]) for line in lines}) != 1:
+        raise ValueError(f"{path} needs lines of one number of weights; delete the file and train again.")
+    return sorted(lines, key=lambda line: line["step"])
+
+
+def clear_weights(folder: str | Path) -> None:
+    """Remove the file and its pictures, which an earlier run left in the folder."""
+    stems = (WEIGHTS_STEM, LINEARISATION_STEM)
+    for name in (WEIGHTS_FILE, *(f"{stem}{ending}" for stem in stems for ending in (".png", ".svg"))):
+        (Path(folder) / name).unlink(missing_ok=True)
+
+
+def draw_adversary_weights(run_dir: str | Path) -> list[Path]:
+    """Draw ``adversary_weights.png`` and ``.svg`` into a run folder, and ``linearisation.png`` and ``.svg`` where the
+    run logged it; return their paths.
+
+    Raises:
+        ValueError: the folder has no readable ``adversary_weights.jsonl``.
+    """
+    folder, lines = Path(run_dir), read_weights(run_dir)
+    title = _title(folder)
+    paths = save_figure(weights_figure(lines, title), folder, WEIGHTS_STEM)
+    linear = [line for line in lines if "linearised_loss" in line]
+    if linear:
+        paths += save_figure(linearisation_figure(linear, title), folder, LINEARISATION_STEM)
+    return paths
+
+
+def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
+    """Each weight over the steps, above their entropy; colours run with the number of the increment."""
+    from matplotlib import colormaps, rc_context
+    from matplotlib.figure import Figure
+
+    steps = [line["step"] for line in lines]
+    count = len(lines[0]["w"])
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.8, 4.6), dpi=200, layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+        for index in range(count):
+            colour = colormaps["viridis"](0.92 * index / max(count - 1, 1))
+            _plot(above, steps, [line["w"][index] for line in lines], colour, f"w{index + 1}")
+        above.axhline(1 / count, color="#999999", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1, label="1/k")
+        above.set_ylabel("weight of an increment")
+        _plot(below, steps, [_number(line.get("entropy")) for line in lines], "#000000", "entropy")
+        most = below.axhline(math.log(count), color="#999999", linewidth=0.9, linestyle=(0, (5, 2)), zorder=1)
+        most.set_label("log k")
+        below.set_ylabel("entropy")
+        _finish(figure, below, title)
+    return figure
+
+
+def linearisation_figure(lines: Sequence[WeightLine], title: str) -> Figure:
+    """The loss at the weighted point and its first-order approximation (AdaptAT, Figure 4), over the steps."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    steps = [line["step"] for line in lines]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
+        axes = figure.add_subplot()
+        for key, label, colour in (
+            ("loss", "loss", COLOURS[1]),
+            ("linearised_loss", "linearised loss", COLOURS[0]),
+            ("linearisation_error", "mean |difference|", COLOURS[6]),
+        ):
+            _plot(axes, steps, [_number(line.get(key)) for line in lines], colour, label)
+        axes.set_ylabel("loss")
+        _finish(figure, axes, title)
+    return figure
+
+
+def _plot(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: Any, label: str) -> None:
+    marker = "o" if len(steps) <= _FEW else None
+    axes.plot(steps, values, color=colour, linewidth=1.5, marker=marker, markersize=3, zorder=4, label=label)
+
+
+def _finish(figure: Figure, lowest: Axes, title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    lowest.set_xlabel("step")
+    lowest.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside right center", frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10.5)
+    caption = "Means over the steps since the point before."
+    figure.supxlabel(caption, fontsize=7, color="#555555")
+
+
+def _title(folder: Path) -> str:
+    card = read_json(folder / RUN_CARD_FILE)
+    name = (card.get("data") or {}).get("name")
+    method = card.get("method", "adversary")
+    return f"{method} on {name}" if name else str(method)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)

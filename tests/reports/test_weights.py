@@ -1,0 +1,126 @@
+"""The adversary's weights: lines from a log, the file, and what the pictures hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_robust.reports import (
+    clear_weights,
+    draw_adversary_weights,
+    linearisation_figure,
+    read_weights,
+    weight_lines,
+    weights_figure,
+    write_weights,
+)
+
+
+def entry(step: int, *weights: float, **extra: float) -> dict[str, Any]:
+    named = {f"w_{index}": weight for index, weight in enumerate(weights, start=1)}
+    return {"step": step, "epoch": step / 10, "loss": 0.5, **named, "w_entropy": 0.7, **extra}
+
+
+def test_lines_are_the_entries_with_weights_in_the_order_of_steps() -> None:
+    log = [
+        entry(20, 0.4, 0.6),
+        {"step": 10, "eval_loss": 1.0},
+        entry(10, 0.5, 0.5),
+        {"step": 20, "train_runtime": 3.0},
+    ]
+    assert weight_lines(log) == [
+        {"step": 10, "epoch": 1.0, "w": [0.5, 0.5], "entropy": 0.7},
+        {"step": 20, "epoch": 2.0, "w": [0.4, 0.6], "entropy": 0.7},
+    ]
+
+
+def test_a_step_that_a_resumed_run_logged_again_is_one_line() -> None:
+    assert [line["w"] for line in weight_lines([entry(10, 1.0, 0.0), entry(10, 0.0, 1.0)])] == [[0.0, 1.0]]
+
+
+def test_ten_weights_keep_their_numbers() -> None:
+    weights = [index / 55 for index in range(1, 11)]
+    assert weight_lines([entry(1, *weights)])[0]["w"] == weights
+
+
+def test_linearisation_is_in_the_lines_where_it_was_logged() -> None:
+    plain, linear = weight_lines([entry(1, 1.0), entry(2, 1.0, linearised_loss=0.4, linearisation_error=0.1)])
+    assert "loss" not in plain
+    assert (linear["loss"], linear["linearised_loss"], linear["linearisation_error"]) == (0.5, 0.4, 0.1)
+
+
+@given(st.lists(st.lists(st.floats(-1, 2), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_file_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, rows: list[list[float]]) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    lines = weight_lines([entry(index, *row) for index, row in enumerate(rows)])
+    write_weights(folder, lines)
+    assert read_weights(folder) == lines
+    assert [path.name for path in folder.iterdir()] == ["adversary_weights.jsonl"]
+
+
+def test_a_weight_that_is_not_a_number_is_null_in_the_file(tmp_path: Path) -> None:
+    write_weights(tmp_path, weight_lines([entry(1, math.nan, 0.5)]))
+    assert json.loads((tmp_path / "adversary_weights.jsonl").read_text())["w"] == [None, 0.5]
+    assert math.isnan(read_weights(tmp_path)[0]["w"][0])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "does not exist; give the folder of a run with --robust_method adaptive"),
+        ("[]\n", "line 1: needs a step and weights w"),
+        ('{"step": 1}\n', "line 1: needs a step and weights w"),
+        ('{"step": 1, "w": [1]}\n{"step"', "line 2: needs a step and weights w"),
+        ("", "needs lines of one number of weights"),
+        ('{"step": 1, "w": [1]}\n{"step": 2, "w": [0.5, 0.5]}\n', "needs lines of one number of weights"),
+    ],
+)
+def test_what_is_not_such_a_file_is_one_sentence(text: str | None, says: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "adversary_weights.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=says):
+        draw_adversary_weights(tmp_path)
+
+
+def test_one_curve_for_each_weight_and_the_entropy() -> None:
+    lines = weight_lines([entry(10, 0.5, 0.3, 0.2), entry(20, 0.6, 0.3, 0.1)])
+    above, below = weights_figure(lines, "adaptive_pgd on reviews").axes
+    curves = {line.get_label(): line.get_ydata() for line in above.lines}
+    assert list(curves) == ["w1", "w2", "w3", "1/k"]
+    assert np.allclose(curves["w1"], [0.5, 0.6]) and np.allclose(curves["w3"], [0.2, 0.1])
+    assert len({str(line.get_color()) for line in above.lines[:3]}) == 3
+    entropy, most = below.lines
+    assert np.allclose(entropy.get_ydata(), [0.7, 0.7]) and np.allclose(most.get_ydata(), math.log(3))
+    assert list(entropy.get_xdata()) == [10, 20]
+
+
+def test_linearisation_shows_both_losses() -> None:
+    lines = weight_lines([entry(step, 1.0, linearised_loss=step / 10, linearisation_error=0.1) for step in (1, 2)])
+    (axes,) = linearisation_figure(lines, "title").axes
+    curves = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    assert curves["loss"] == [0.5, 0.5] and curves["linearised loss"] == [0.1, 0.2]
+
+
+def test_pictures_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "run_card.json").write_text(json.dumps({"method": "adaptive_tavat", "data": {"name": "reviews"}}))
+    write_weights(tmp_path, weight_lines([entry(1, 0.5, 0.5)]))
+    assert [path.name for path in draw_adversary_weights(tmp_path)] == [
+        "adversary_weights.png",
+        "adversary_weights.svg",
+    ]
+    svg = (tmp_path / "adversary_weights.svg").read_text()
+    assert all(label in svg for label in ("adaptive_tavat on reviews", "w1", "w2", "entropy", "step"))
+    write_weights(tmp_path, weight_lines([entry(1, 0.5, 0.5, linearised_loss=0.4)]))
+    assert len(draw_adversary_weights(tmp_path)) == 4
+    first = (tmp_path / "linearisation.svg").read_bytes()
+    draw_adversary_weights(tmp_path)
+    assert (tmp_path / "linearisation.svg").read_bytes() == first  # same file, same picture
+    clear_weights(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run_card.json"]
