@@ -1,4 +1,4 @@
-"""README's table of methods: idea and paper from docstrings, flags from configs, costs from a committed result."""
+"""README's table of methods: ideas from docstrings, papers from citations, flags from configs, costs from a result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hf_robust.hub import citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
 
@@ -16,9 +17,6 @@ COST = "cost_minilm"
 NEED_FLAGS = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
 NOTHING = "–"
 ABSENT = "-"
-_OPENING = re.compile(
-    r"(?P<label>.+?)(?:, arXiv:(?P<arxiv>\d{4}\.\d{4,5})|, (?:Eq|Section|Algorithm|Alg)|(?<!al)\.(?:\s|$))"
-)
 
 
 def table(results: Path) -> str:
@@ -47,14 +45,14 @@ def idea(method: type[RobustTrainer]) -> str:
 
 
 def paper(method: type[RobustTrainer]) -> str:
-    """Authors and year, as the docstring's first line begins, with a link where an arXiv number follows."""
+    """Authors and year of the method's citation, linked to its page."""
     if not method.citation:
         return NOTHING
-    found = _OPENING.match(inspect.getdoc(method) or "")
-    if found is None:
-        raise ValueError(f"{method.__name__}'s docstring must begin with its paper, as 'Doe et al. 2020, arXiv:...'.")
-    label, arxiv = found["label"], found["arxiv"]
-    return f"[{label}](https://arxiv.org/abs/{arxiv})" if arxiv else label
+    entry = citation(method.citation)
+    fields = dict(re.findall(r"^\s*(author|year|url) = \{(.*)\},$", entry, flags=re.MULTILINE))
+    names = [author.split(",")[0] for author in fields["author"].split(" and ")]
+    known = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
+    return f"[{known.replace(' and others', ' et al.')} {fields['year']}]({fields['url']})"
 
 
 def flags(method: type[RobustTrainer]) -> str:

@@ -22,11 +22,14 @@ def test_experiments_name_methods_and_flags_that_exist(path: Path, monkeypatch: 
     monkeypatch.setattr(run, "packaged_model", lambda name: f"models/{name}")
     jobs = list(run.jobs_of(path, Path("data")))
     experiment = json.loads(path.read_text())
-    assert len(jobs) == len(experiment["seeds"]) * len(experiment["methods"])
-    assert {arguments["robust_method"] for _, arguments in jobs} == set(experiment["methods"]) <= set(METHODS)
+    settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
+    assert len(jobs) == len(experiment["seeds"]) * len(settings)
+    named = {setting["robust_method"] for setting in settings.values()}
+    assert {arguments["robust_method"] for _, arguments in jobs} == named <= set(METHODS)
     for _, arguments in jobs:
         assert not any("{" in str(value) for value in arguments.values())
-        assert parse_arguments(["--output_dir", "out", *_tokens(arguments)]).method.name == arguments["robust_method"]
+        parsed = parse_arguments(["--output_dir", "out", *_tokens(arguments)])
+        assert parsed.method.name == arguments["robust_method"]
 
 
 def _tokens(arguments: dict[str, Any]) -> list[str]:
