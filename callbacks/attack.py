@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accelerate.utils import gather_object
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
+from hf_robust.adversary import kept_random_state
 from hf_robust.attacks import (
     Attack,
     Example,
@@ -383,17 +382,3 @@ def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) 
     labels = np.concatenate(output.label_ids) if isinstance(output.label_ids, list) else np.asarray(output.label_ids)
     # A stock Trainer's preprocess_logits_for_metrics may have taken the argmax already.
     return float(((logits if logits.ndim == 1 else logits.argmax(-1)) == labels).mean())
-
-
-@contextmanager
-def kept_random_state() -> Iterator[None]:
-    """Every generator that training draws from is as before when the block ends."""
-    python, numpy = random.getstate(), np.random.get_state()
-    # Only this process's own GPU: the default touches, and so takes memory on, every GPU of the machine in every rank.
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

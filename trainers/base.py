@@ -124,6 +124,14 @@ class RobustTrainer(Trainer):
         """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
         return model(**batch)
 
+    @property
+    def inference_settings(self) -> str:
+        """The method's own arguments, since predictions may depend on them beside the weights: what was measured under
+        others is measured again."""
+        shared = RobustTrainingArguments.__dataclass_fields__
+        own = (field for field in type(self.args).__dataclass_fields__ if field not in shared)
+        return f"({', '.join(f'{field}={getattr(self.args, field)!r}' for field in own)})"
+
     # ---- losses ----
 
     def task_loss(

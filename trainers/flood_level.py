@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import random
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,14 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from hf_robust.adversary import evaluating
+from hf_robust.adversary import evaluating, kept_random_state
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.embedding_space import FP16_SCALE
 from hf_robust.trainers.normal import NormalTrainer
@@ -272,16 +270,3 @@ def check_measurable(trainer: Any) -> None:
             "--flood_level auto measures at the end of an epoch, which a data set without a length has not; "
             "pass a number, such as --flood_level 0.1."
         )
-
-
-@contextmanager
-def kept_random_state() -> Iterator[None]:
-    """Every generator that training draws from is as before when the block ends."""
-    python, numpy = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

@@ -8,13 +8,13 @@ from hf_robust.adversary.hook import embedding_width, perturbed, word_embeddings
 from hf_robust.adversary.noise import Noise
 from hf_robust.adversary.norms import NORMS, StepRule, TokenSphere, sample_norm, token_norm
 from hf_robust.adversary.perturbation import Delta, OffsetVariable, Perturbation, Shift, Variable
-from hf_robust.adversary.replay import DropoutReplay, evaluating
+from hf_robust.adversary.replay import DropoutReplay, evaluating, kept_random_state
 from hf_robust.adversary.simplex import project_simplex
 from hf_robust.adversary.token_aware import TokenAware
 
 __all__ = [
     "DIRICHLET_DRAWS", "NORMS", "AdamRule", "Adversary", "ConvexWeights", "Delta", "DropoutReplay", "Hull", "Noise",
     "OffsetVariable", "Perturbation", "Shift", "SparseWeights", "Step", "StepRule", "SteppedWeights", "TokenAware",
-    "TokenSphere", "Variable", "ascend", "climb", "dirichlet", "embedding_width", "evaluating", "perturbed",
-    "project_simplex", "sample_norm", "token_norm", "word_embeddings",
+    "TokenSphere", "Variable", "ascend", "climb", "dirichlet", "embedding_width", "evaluating", "kept_random_state",
+    "perturbed", "project_simplex", "sample_norm", "token_norm", "word_embeddings",
 ]  # fmt: skip

@@ -1,10 +1,12 @@
-"""The same dropout masks in several passes, and passes without dropout."""
+"""Random state around forward passes: the same dropout masks in several, none at all, or all as it was before."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -45,3 +47,17 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Every generator that training draws from is as before when the block ends."""
+    python, numpy = random.getstate(), np.random.get_state()
+    # Only this process's own GPU: the default touches, and so takes memory on, every GPU of the machine in every rank.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

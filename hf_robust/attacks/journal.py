@@ -142,7 +142,7 @@ def attack_key(
 
 
 def prediction_of(victim: Victim) -> str:
-    """How a victim turns texts into scores, beside its weights: autocast type, and the inference transform's name."""
+    """How a victim turns texts into scores, beside its weights: autocast type, inference transform and settings."""
     import torch
 
     device = victim.device.type
@@ -157,7 +157,8 @@ def _inference_name(inference: Any) -> str:
         return "model"
     # A bound method says which class made it; two methods of training may share a name.
     name = getattr(inference, "__qualname__", type(inference).__qualname__)
-    return f"{getattr(inference, '__module__', '')}.{name}"
+    settings = getattr(getattr(inference, "__self__", None), "inference_settings", "")
+    return f"{getattr(inference, '__module__', '')}.{name}{settings}"
 
 
 def share_path(folder: Path, key: str, rank: int, ranks: int) -> Path:

@@ -136,6 +136,9 @@ def test_precision_and_inference_are_part_of_how_a_victim_predicts():
     assert off == plain
     named = [prediction_of(victim(inference=one)) for one in (Method().inference, smoothed)]
     assert named[0].endswith("Method.inference") and named[1].endswith("smoothed") and named[0] != named[1]
+    voting = Method()
+    voting.inference_settings = "(votes=12)"
+    assert prediction_of(victim(inference=voting.inference)).endswith("Method.inference(votes=12)")
 
 
 def test_any_number_of_ranks_reads_what_others_measured(tmp_path):
