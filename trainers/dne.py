@@ -77,7 +77,8 @@ class DneTrainer(RobustTrainer):
 
     Evaluation and attacks see the vote: the mean of the probabilities at ``dne_votes`` mixtures, as logits, in one
     forward pass of so many times the rows. A text is always voted on at the same mixtures, whatever else is in the
-    batch. An exported model that plain transformers loads has no vote: it predicts from the clean text.
+    batch. An exported model that plain transformers loads has no vote: it predicts from the clean text. Attacks that
+    ask for gradients of words are refused by a vote, which mixes them away; ``--dne_votes 0`` takes them.
 
     Differs from the code: neighbours come before their neighbours, so that the decay meets the latter alone; empty
     places weigh exactly 0, where it mixes in some of the padding's embedding; its vote averages the normalised

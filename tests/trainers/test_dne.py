@@ -11,7 +11,9 @@ from tiny import build_model, build_tokenizer, build_trainer, review_data, table
 from torch.nn.functional import cross_entropy, pad
 
 from hf_robust.adversary import DIRICHLET_DRAWS, Noise, dirichlet
+from hf_robust.attacks import Victim
 from hf_robust.trainers import METHODS
+from hf_robust.words import Text
 
 CHAIN = {"good": ["fine"], "fine": ["great", "good"], "bad": ["awful", "poor"], "film": ["movie"]}
 
@@ -147,6 +149,18 @@ def test_R14_evaluation_and_prediction_see_the_vote(tmp_path: Path) -> None:
     assert predicted.metrics["test_loss"] == pytest.approx(expected, abs=1e-5)
     plain = build_trainer("dne", tmp_path, eval_data=data)
     assert plain.evaluate()["eval_loss"] == pytest.approx(cross_entropy(voted, labels).item(), abs=1e-5)
+
+
+def test_gradients_of_words_are_refused_by_a_vote_and_not_without_one(tmp_path: Path) -> None:
+    texts = [Text(("a good film.",))]
+    for votes in (2, 0):
+        trainer = build_trainer("dne", tmp_path, dne_votes=votes)
+        victim = Victim(trainer.model, trainer.processing_class, inference=trainer.inference)
+        if votes:
+            with pytest.raises(ValueError, match="gradients of words need a model that embeds its input_ids"):
+                victim.saliency(texts)
+        else:
+            assert (victim.saliency(texts)[0] > 0).all()
 
 
 def test_evaluation_logs_nothing_into_training(tmp_path: Path) -> None:
