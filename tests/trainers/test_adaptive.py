@@ -19,6 +19,7 @@ from ascent_parts import (
     naive_gradients,
     points_of,
     prepared,
+    rows_of,
     sample_losses_at,
     start_of,
     weights_after,
@@ -173,11 +174,15 @@ def test_ADAPT_1_weights_start_at_one_over_k_and_sum_to_one(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("w_param", ["simplex", "softmax"])
 def test_the_weights_are_on_the_simplex_after_100_steps(w_param: str, tmp_path: Path) -> None:
-    options = {"max_steps": 100, "per_device_train_batch_size": 2, "w_lr": 0.3, "w_param": w_param, "adv_steps": 2, "logging_steps": 100}
-    trainer = build_trainer("adaptive_pgd", tmp_path, learning_rate=0.01, **options)
-    trainer.train()
-    weights = trainer.weights().detach()
-    assert weights.min() >= 0 and weights.sum().item() == pytest.approx(1.0, abs=1e-5)
+    trainer, batch = prepared("adaptive_pgd", tmp_path, w_lr=0.3, w_param=w_param, adv_steps=2, learning_rate=0.01)
+    optimizer, batch = trainer.create_optimizer(), rows_of(batch, 0)
+    for _ in range(100):
+        optimizer.zero_grad()
+        trainer.compute_loss(trainer.model, batch).backward()
+        optimizer.step()
+        trainer._auxiliary.after_step()
+        weights = trainer.weights().detach()
+        assert weights.min() >= 0 and weights.sum().item() == pytest.approx(1.0, abs=1e-5)
     assert not torch.allclose(weights, torch.full((2,), 1 / 2), atol=1e-3)
 
 
