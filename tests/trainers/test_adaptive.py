@@ -19,7 +19,6 @@ from ascent_parts import (
     naive_gradients,
     points_of,
     prepared,
-    rows_of,
     sample_losses_at,
     start_of,
     weights_after,
@@ -173,17 +172,26 @@ def test_ADAPT_1_weights_start_at_one_over_k_and_sum_to_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("w_param", ["simplex", "softmax"])
-def test_the_weights_are_on_the_simplex_after_100_steps(w_param: str, tmp_path: Path) -> None:
-    trainer, batch = prepared("adaptive_pgd", tmp_path, w_lr=0.3, w_param=w_param, adv_steps=2, learning_rate=0.01)
-    optimizer, batch = trainer.create_optimizer(), rows_of(batch, 0)
+def test_the_weights_are_on_the_simplex_after_100_steps(w_param: str) -> None:
+    weights = IncrementWeights(torch.full((5,), 0.2), w_param)
+    optimizer = torch.optim.AdamW(weights.parameters(), lr=0.1, maximize=True)
+    generator = torch.Generator().manual_seed(0)
     for _ in range(100):
         optimizer.zero_grad()
-        trainer.compute_loss(trainer.model, batch).backward()
+        torch.dot(weights(), torch.randn(5, generator=generator) * 10).backward()
         optimizer.step()
-        trainer._auxiliary.after_step()
-        weights = trainer.weights().detach()
-        assert weights.min() >= 0 and weights.sum().item() == pytest.approx(1.0, abs=1e-5)
-    assert not torch.allclose(weights, torch.full((2,), 1 / 2), atol=1e-3)
+        weights.project()
+        assert weights().min() >= 0 and weights().sum().item() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("w_param", ["simplex", "softmax"])
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_the_weights_move_and_stay_on_the_simplex_in_a_run(name: str, w_param: str, tmp_path: Path) -> None:
+    trainer = build_trainer(name, tmp_path, w_lr=5.0, w_param=w_param, max_steps=2, **STRONG)
+    trainer.train()
+    weights = trainer.weights().detach()
+    assert weights.min() >= 0 and weights.sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert not torch.allclose(weights, torch.full((3,), 1 / 3), atol=1e-3)
 
 
 def test_raw_weights_leave_the_simplex(tmp_path: Path) -> None:
