@@ -274,6 +274,11 @@ class RobustTrainer(Trainer):
         parameters = list(self._auxiliary.module.parameters())
         if not parameters:
             return optimizer
+        if self._auxiliary.maximize and "maximize" not in optimizer.defaults:
+            raise ValueError(
+                f"{self.name} ascends the loss by a part of its own, and {type(optimizer).__name__} only descends; "
+                "use --optim adamw_torch."
+            )
         rate = self._auxiliary.learning_rate
         optimizer.add_param_group(
             {

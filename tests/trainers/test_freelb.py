@@ -142,8 +142,9 @@ def test_FREELB_4_the_radius_is_on_what_has_accumulated_and_the_start_may_be_out
     assert all((size <= 0.5 + 1e-5).all() for size in sizes) and torch.allclose(sizes[-1], torch.tensor(0.5))
 
 
-def test_FREELB_5_every_pass_has_its_own_look_up(tmp_path: Path) -> None:
-    trainer, batch = prepared("freelb", tmp_path, adv_steps=3)
+@pytest.mark.parametrize("name", ["freelb", "tavat"])
+def test_FREELB_5_TAVAT_7_every_pass_has_its_own_look_up(name: str, tmp_path: Path) -> None:
+    trainer, batch = prepared(name, tmp_path, adv_steps=3)
     calls: list[int] = []
     trainer.model.get_input_embeddings().register_forward_hook(lambda *_: calls.append(1))
     gradients_of(trainer, batch)

@@ -1,0 +1,361 @@
+"""The adaptive methods: weights over increments, their reductions, gradients and traps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ascent_parts import (
+    Gradients,
+    assert_close,
+    assert_same,
+    forwards_of,
+    gradients_of,
+    l2_points,
+    loss_at,
+    mean,
+    naive_gradients,
+    points_of,
+    prepared,
+    sample_losses_at,
+    start_of,
+    weights_after,
+    zeros_of,
+)
+from tiny import build_model, build_trainer
+from torch import Tensor
+
+from hf_robust.adversary import project_simplex
+from hf_robust.trainers.adaptive import IncrementWeights
+
+ADAPTIVE = ("adaptive_pgd", "adaptive_freelb", "adaptive_tavat")
+STRONG: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.3, "adv_init_mag": 0.5}
+DIRECT: dict[str, Any] = {"adaptive_objective": "direct", "adv_norm_type": "none", "adv_init_mag": 0.0}
+
+
+def increments_of(trainer: Any, batch: dict[str, Tensor]) -> list[Tensor]:
+    """Of an l2 ascent by hand."""
+    args = trainer.args
+    points = l2_points(trainer, batch, start_of(trainer, batch), args.adv_steps, args.adv_lr, args.adv_max_norm)
+    return [after - before for before, after in zip(points, points[1:], strict=False)]
+
+
+def weight_gradient(gradients: Gradients) -> Tensor:
+    (found,) = (value for name, value in gradients.items() if name.endswith("robust_aux.values"))
+    return found
+
+
+def set_weights(trainer: Any, values: list[float]) -> None:
+    with torch.no_grad():
+        trainer.weights.values.copy_(torch.tensor(values))
+
+
+# ---- reductions ----
+
+
+@pytest.mark.parametrize("radius", [0.0, 0.6])
+def test_reduction_uniform_weights_and_beta_k_are_pgd(radius: float, tmp_path: Path) -> None:
+    adaptive, batch = prepared("adaptive_pgd", tmp_path, **STRONG, adv_max_norm=radius)
+    pgd, _ = prepared("pgd", tmp_path, **STRONG, adv_max_norm=radius)
+    assert adaptive.beta() == 3.0 and adaptive.weights().tolist() == pytest.approx([1 / 3] * 3)
+    assert_close(gradients_of(adaptive, batch), gradients_of(pgd, batch))
+    assert forwards_of(adaptive, batch) == forwards_of(pgd, batch) == 4
+
+
+def test_reduction_frozen_weights_train_as_pgd_does(tmp_path: Path) -> None:
+    options = {**STRONG, "max_grad_norm": 0.0}
+    first = weights_after("adaptive_pgd", tmp_path / "adaptive", w_lr=0.0, **options)
+    assert_same(first, weights_after("pgd", tmp_path / "pgd", **options), tolerance=1e-5)
+
+
+def test_reduction_ADAPT_5_the_methods_own_weights_give_the_mean_point_of_freelb(tmp_path: Path) -> None:
+    trainer, batch = prepared("adaptive_freelb", tmp_path, **STRONG, adaptive_init="method")
+    assert trainer.weights().tolist() == pytest.approx([3 / 6, 2 / 6, 1 / 6]) and trainer.beta() == 2.0
+    points = l2_points(trainer, batch, start_of(trainer, batch), 3, 0.3)
+    middle = torch.stack(points[1:]).mean(0)
+    (found,) = points_of(trainer, batch)
+    assert torch.allclose(found, middle, atol=1e-5)
+    assert_close(gradients_of(trainer, batch), naive_gradients(trainer, loss_at(trainer, batch, middle)))
+    # The loss at the mean point is not the mean of the losses (Jensen), but to first order.
+    uniform, _ = prepared("adaptive_freelb", tmp_path, **STRONG)
+    assert not torch.allclose(points_of(uniform, batch)[0], middle, atol=1e-2)
+
+
+def test_ADAPT_5_the_jensen_gap_vanishes_with_the_step(tmp_path: Path) -> None:
+    gaps = []
+    for alpha in (0.2, 0.02):
+        options = {"adv_steps": 3, "adv_lr": alpha, "adv_init_mag": 0.0, "adaptive_init": "method"}
+        trainer, batch = prepared("adaptive_freelb", tmp_path, **options)
+        points = l2_points(trainer, batch, zeros_of(trainer, batch), 3, alpha)
+        average = mean([loss_at(trainer, batch, point) for point in points[1:]]).item()
+        gaps.append(abs(gradients_of(trainer, batch)[0] - average))
+    assert gaps[1] < gaps[0] / 20  # quadratic in the step
+
+
+def test_ADAPT_7_the_average_is_over_the_points_1_to_k(tmp_path: Path) -> None:
+    trainer, batch = prepared("adaptive_freelb", tmp_path, **STRONG)
+    freelb, _ = prepared("freelb", tmp_path, **STRONG, include_initial=False)
+    assert forwards_of(trainer, batch) == forwards_of(freelb, batch) == 4
+    steps = list(trainer.embedding_space.climb(batch, lambda z: trainer.sample_losses(z, batch["labels"])))
+    for step, point in zip(steps, points_of(freelb, batch), strict=True):
+        assert torch.allclose(step.after.leaves[0], point, atol=1e-5)
+
+
+def test_reduction_tavat_increments_are_of_delta_and_eta_together(tmp_path: Path) -> None:
+    trainer, batch = prepared("adaptive_tavat", tmp_path, **STRONG)
+    first = trainer.table.start(trainer, batch)
+    objective = lambda z: trainer.sample_losses(z, batch["labels"])  # noqa: E731
+    last = trainer.embedding_space.worst(batch, objective, first)
+    (found,) = points_of(trainer, batch)
+    assert torch.allclose(found, last.offset, atol=1e-5) and trainer.beta() == 3.0
+    assert trainer.table._found and torch.allclose(
+        trainer.table._found[-1][1], last.eta[batch["attention_mask"].bool()], atol=1e-6
+    )
+
+
+def test_the_wrapped_method_keeps_its_noise_and_radius(tmp_path: Path) -> None:
+    for name, wrapped in {"adaptive_pgd": "pgd", "adaptive_freelb": "freelb", "adaptive_tavat": "tavat"}.items():
+        own, theirs = build_trainer(name, tmp_path).args, build_trainer(wrapped, tmp_path).args
+        for flag in ("adv_init_mag", "adv_max_norm", "same_dropout", "adv_norm_type"):
+            assert getattr(own, flag) == getattr(theirs, flag), (name, flag)
+        assert own.adv_lr == 0.04
+
+
+# ---- the loss and the gradient of w ----
+
+
+@pytest.mark.parametrize("name", ["adaptive_pgd", "adaptive_freelb"])
+def test_loss_and_gradients_equal_the_naive_ones(name: str, tmp_path: Path) -> None:
+    trainer, batch = prepared(name, tmp_path, **STRONG, adaptive_beta=1.7)
+    set_weights(trainer, [0.2, 0.7, 0.1])
+    moved = sum(w * step for w, step in zip([0.2, 0.7, 0.1], increments_of(trainer, batch), strict=True))
+    loss = loss_at(trainer, batch, start_of(trainer, batch) + 1.7 * moved)
+    assert_close(gradients_of(trainer, batch), naive_gradients(trainer, loss))
+
+
+@pytest.mark.parametrize("w_param", ["simplex", "softmax", "raw"])
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_the_gradient_of_w_equals_finite_differences(name: str, w_param: str, tmp_path: Path) -> None:
+    trainer, batch = prepared(name, tmp_path, **STRONG, w_param=w_param)
+    values = [0.2, 0.7, 0.1]
+    set_weights(trainer, values)
+    found = weight_gradient(gradients_of(trainer, batch)[1])
+    for i in range(3):
+        losses = []
+        for shift in (1e-2, -1e-2):
+            set_weights(trainer, [value + shift * (i == j) for j, value in enumerate(values)])
+            losses.append(gradients_of(trainer, batch)[0])
+        assert found[i].item() == pytest.approx((losses[0] - losses[1]) / 2e-2, rel=0.02, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_beta_0_is_the_loss_at_the_start(name: str, tmp_path: Path) -> None:
+    trainer, batch = prepared(name, tmp_path, **STRONG, adaptive_beta=0.0)
+    loss = gradients_of(trainer, batch)[0]
+    start = trainer.first_point(batch).offset
+    assert loss == pytest.approx(loss_at(trainer, batch, start).item(), abs=1e-6)
+    if name != "adaptive_tavat":
+        options = {"adaptive_beta": 0.0, "adv_init_mag": 0.0}
+        normal = weights_after("normal", tmp_path / "normal")
+        assert_same(normal, weights_after(name, tmp_path / "adaptive", **options), 0.0)
+
+
+# ---- w over a run ----
+
+
+def test_ADAPT_1_weights_start_at_one_over_k_and_sum_to_one(tmp_path: Path) -> None:
+    for w_param in ("simplex", "softmax", "raw"):
+        weights = build_trainer("adaptive_pgd", tmp_path, w_param=w_param).weights()
+        assert torch.allclose(weights, torch.full((5,), 0.2))
+
+
+@pytest.mark.parametrize("w_param", ["simplex", "softmax"])
+def test_the_weights_are_on_the_simplex_after_100_steps(w_param: str) -> None:
+    weights = IncrementWeights(torch.full((5,), 0.2), w_param)
+    optimizer = torch.optim.AdamW(weights.parameters(), lr=0.1, maximize=True)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        optimizer.zero_grad()
+        torch.dot(weights(), torch.randn(5, generator=generator) * 10).backward()
+        optimizer.step()
+        weights.project()
+        assert weights().min() >= 0 and weights().sum().item() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("w_param", ["simplex", "softmax"])
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_the_weights_move_and_stay_on_the_simplex_in_a_run(name: str, w_param: str, tmp_path: Path) -> None:
+    trainer = build_trainer(name, tmp_path, w_lr=5.0, w_param=w_param, max_steps=2, **STRONG)
+    trainer.train()
+    weights = trainer.weights().detach()
+    assert weights.min() >= 0 and weights.sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert not torch.allclose(weights, torch.full((3,), 1 / 3), atol=1e-3)
+
+
+def test_raw_weights_leave_the_simplex(tmp_path: Path) -> None:
+    trainer = build_trainer("adaptive_pgd", tmp_path, max_steps=5, w_lr=1.0, w_param="raw", adv_lr=0.3)
+    trainer.train()
+    assert trainer.weights().sum().item() != pytest.approx(1.0, abs=1e-3)
+
+
+def test_ADAPT_2_w_ascends_by_default_and_descends_where_asked(tmp_path: Path) -> None:
+    moves = {}
+    for mode in ("max", "min"):
+        options = {**STRONG, "max_steps": 1, "w_param": "raw", "w_lr": 0.5, "max_grad_norm": 0.0, "w_mode": mode}
+        trainer = build_trainer("adaptive_pgd", tmp_path, **options)
+        trainer.train()
+        moves[mode] = trainer.weights().detach() - 1 / 3
+    trainer, batch = prepared("adaptive_pgd", tmp_path, **STRONG, w_param="raw")
+    gradient = weight_gradient(gradients_of(trainer, batch)[1])
+    assert torch.allclose(moves["max"], 0.5 * gradient, atol=1e-5)
+    assert torch.allclose(moves["min"], -moves["max"], atol=1e-6)
+
+
+def test_an_optimizer_that_cannot_ascend_is_one_sentence(tmp_path: Path) -> None:
+    trainer = build_trainer("adaptive_pgd", tmp_path, optim="adafactor")
+    with pytest.raises(ValueError, match="adaptive_pgd ascends.*Adafactor.*; use --optim adamw_torch"):
+        trainer.create_optimizer()
+    build_trainer("adaptive_pgd", tmp_path, optim="adafactor", w_mode="min").create_optimizer()
+
+
+def test_w_has_no_decay_and_its_own_rate(tmp_path: Path) -> None:
+    trainer = build_trainer("adaptive_pgd", tmp_path, weight_decay=0.1, w_lr=0.02)
+    group = trainer.create_optimizer().param_groups[-1]
+    assert group["params"] == [trainer.weights.values]
+    assert (group["lr"], group["weight_decay"], group["maximize"]) == (0.02, 0.0, True)
+
+
+def test_on_a_linear_model_w_moves_to_the_increment_that_goes_further() -> None:
+    """J(w) = <g, w_1 (1, 0) + w_2 (2, 0)>: the second increment has all the weight in the end (ADAPT-6)."""
+    weights = IncrementWeights(torch.tensor([0.5, 0.5]), "simplex")
+    optimizer = torch.optim.SGD(weights.parameters(), lr=0.05, maximize=True)
+    increments = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
+    for _ in range(30):
+        optimizer.zero_grad()
+        ((weights() @ increments) @ torch.tensor([1.0, 0.3])).backward()
+        optimizer.step()
+        weights.project()
+    assert torch.equal(weights().detach(), torch.tensor([0.0, 1.0]))
+
+
+def test_ADAPT_6_weights_entropy_and_size_are_logged(tmp_path: Path) -> None:
+    trainer = build_trainer("adaptive_pgd", tmp_path, adv_steps=4, max_steps=1)
+    trainer.train()
+    entry = trainer.state.log_history[0]
+    assert [entry[f"w_{i}"] for i in range(1, 5)] == pytest.approx([0.25] * 4)
+    assert entry["w_entropy"] == pytest.approx(1.3863, abs=1e-3) and entry["perturbation_norm"] > 0
+
+
+def test_ADAPT_6_the_perturbation_stays_below_k_alpha_whatever_w(tmp_path: Path) -> None:
+    trainer, batch = prepared("adaptive_pgd", tmp_path, adv_steps=4, adv_lr=0.1, adv_init_mag=0.0)
+    for weights in ([0.0, 0.0, 0.0, 1.0], [0.25] * 4, project_simplex(torch.randn(4)).tolist()):
+        set_weights(trainer, weights)
+        assert (points_of(trainer, batch)[0].flatten(1).norm(dim=1) <= 0.4 + 1e-5).all()
+
+
+@pytest.mark.parametrize("w_param", ["simplex", "softmax"])
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_resume_restores_w(name: str, w_param: str, tmp_path: Path) -> None:
+    options = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1, "w_lr": 0.5, "w_param": w_param, **STRONG}
+    first = build_trainer(name, tmp_path / "first", **options)
+    first.train()
+    second = build_trainer(name, tmp_path / "second", **options)
+    second.train(resume_from_checkpoint=str(tmp_path / "first" / "checkpoint-1"))
+    assert torch.equal(first.weights.values, second.weights.values)
+    assert not torch.allclose(first.weights(), torch.full((3,), 1 / 3), atol=1e-4)
+    if name == "adaptive_tavat":
+        assert torch.equal(first.table.table, second.table.table)
+
+
+# ---- the direct objective ----
+
+
+def eager(**options: Any) -> Any:
+    return build_model(attn_implementation="eager", **options)
+
+
+def naive_direct(trainer: Any, batch: dict[str, Tensor], weights: list[float], beta: float, alpha: float) -> Tensor:
+    """CE(f(e), y) + (beta / alpha) sum_i w_i ||delta_i||^2, the mean over rows, with delta_i = alpha g_i."""
+    point = zeros_of(trainer, batch)
+    loss = loss_at(trainer, batch, point)
+    mask = batch["attention_mask"].unsqueeze(-1)
+    for weight in weights:
+        leaf = point.clone().requires_grad_()
+        total = sample_losses_at(trainer, batch, leaf).sum()
+        (gradient,) = torch.autograd.grad(total, leaf, create_graph=True)
+        delta = alpha * gradient * mask
+        loss = loss + beta / alpha * weight * delta.square().flatten(1).sum(1).mean()
+        point = point + delta.detach()
+    return loss
+
+
+def test_ADAPT_3_direct_equals_its_definition_with_raw_steps(tmp_path: Path) -> None:
+    trainer, batch = prepared("adaptive_pgd", tmp_path, model=eager(), adv_steps=3, adv_lr=0.2, **DIRECT)
+    set_weights(trainer, [0.2, 0.7, 0.1])
+    loss = naive_direct(trainer, batch, [0.2, 0.7, 0.1], 3.0, 0.2)
+    assert_close(gradients_of(trainer, batch), naive_gradients(trainer, loss), tolerance=1e-5)
+
+
+def test_ADAPT_3_with_normalised_steps_the_term_is_alpha_times_the_norm(tmp_path: Path) -> None:
+    options = {**DIRECT, "adv_norm_type": "l2", "adv_steps": 1, "adv_lr": 0.2}
+    trainer, batch = prepared("adaptive_pgd", tmp_path, model=eager(), **options)
+    leaf = zeros_of(trainer, batch).requires_grad_()
+    losses = sample_losses_at(trainer, batch, leaf)
+    (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+    expected = losses.mean() + 0.2 * gradient.flatten(1).norm(dim=1).mean()
+    assert gradients_of(trainer, batch)[0] == pytest.approx(expected.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_direct_trains_and_its_gradient_of_w_is_the_first_order_term(name: str, tmp_path: Path) -> None:
+    options = {"adaptive_objective": "direct", "adv_steps": 3}
+    trainer, batch = prepared(name, tmp_path, model=eager(), **options)
+    gradient = weight_gradient(gradients_of(trainer, batch)[1])
+    assert gradient.isfinite().all() and gradient.abs().sum() > 0
+    trainer = build_trainer(name, tmp_path, model=eager(), **options)
+    trainer.train()
+    assert all(torch.isfinite(torch.tensor(e["loss"])) for e in trainer.state.log_history if "loss" in e)
+
+
+def test_R13_direct_refuses_attention_without_second_derivatives(tmp_path: Path) -> None:
+    model = build_model(attn_implementation="sdpa")
+    message = "--adaptive_objective direct needs second derivatives, which sdpa attention has not; load the model with"
+    with pytest.raises(ValueError, match=message):
+        build_trainer("adaptive_pgd", tmp_path, model=model, adaptive_objective="direct")
+    build_trainer("adaptive_pgd", tmp_path, model=model)
+
+
+# ---- the linearisation (ADAPT-4, Figure 4) ----
+
+
+def test_ADAPT_4_the_linearisation_error_is_logged_and_vanishes_with_the_step(tmp_path: Path) -> None:
+    errors = []
+    for alpha in (0.2, 0.02):
+        options = {"adv_norm_type": "none", "adv_init_mag": 0.0, "adv_lr": alpha, "adv_steps": 3}
+        trainer, batch = prepared("adaptive_pgd", tmp_path, log_linearisation_error=True, **options)
+        loss = gradients_of(trainer, batch)[0]
+        parts = {name: (total / count).item() for name, (total, count) in trainer._parts.items()}
+        assert parts["linearisation_error"] == pytest.approx(abs(loss - parts["linearised_loss"]), abs=1e-5)
+        errors.append(parts["linearisation_error"] / alpha)
+    assert errors[1] < errors[0] / 4 and errors[1] < 0.2  # quadratic in the step
+    plain, batch = prepared("adaptive_pgd", tmp_path)
+    gradients_of(plain, batch)
+    assert "linearisation_error" not in plain._parts
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("w_param", "box", "--w_param must be one of simplex, softmax, raw, got 'box'"),
+        ("w_mode", "up", "--w_mode must be one of max, min, got 'up'"),
+        ("adaptive_init", "ones", "--adaptive_init must be one of uniform, method, got 'ones'"),
+        ("adaptive_objective", "both", "--adaptive_objective must be one of surrogate, direct, got 'both'"),
+        ("adaptive_beta", -1.0, "--adaptive_beta must be at least 0.0, got -1.0; 0 leaves the increments out"),
+        ("w_lr", -1.0, "--w_lr must be at least 0.0, got -1.0; --w_mode min descends"),
+    ],
+)
+def test_bad_flags_are_one_sentence(flag: str, value: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_trainer("adaptive_pgd", tmp_path, **{flag: value})
