@@ -187,14 +187,19 @@ def main(argv: Sequence[str] | None = None) -> Path:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    lines = [f"{'method':16} {'F':>5} {'B':>5} {'relative':>9} {'expected':>9} {'overhead':>9} {'memory':>7}"]
+    """What is printed: ``data`` is the time between steps, in steps of `normal` as the ratios are."""
+    normal = result["methods"]["normal"][result["clock"]]["median"]
+    lines = [
+        f"{'method':16} {'F':>5} {'B':>5} {'relative':>9} {'expected':>9} {'overhead':>9} {'data':>6} {'memory':>7}"
+    ]
     for name, row in result["methods"].items():
         counts = row["counts"]
         backwards = sum(value for kind, value in counts.items() if kind.startswith("backward"))
         lines.append(
             f"{name:16} {counts['forward'] + counts['forward_no_grad']:5g} {backwards:5g} "
             f"{row['relative']['median']:9.2f} {row['expected']['median']:9.2f} "
-            f"{100 * row['overhead']['median']:8.1f}% {row['memory']['relative']:7.2f}"
+            f"{100 * row['overhead']['median']:8.1f}% {row['between_steps']['median'] / normal:6.2f} "
+            f"{row['memory']['relative']:7.2f}"
         )
     for name, row in result["pairs"].items():
         beyond = 100 * row["beyond_passes"]["median"]
