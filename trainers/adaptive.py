@@ -88,10 +88,15 @@ class IncrementWeights(nn.Module):
         self.wrapped = wrapped
 
     def forward(self) -> Tensor:
-        """w, differentiable."""
+        """w (k,), differentiable."""
         weights: Tensor = self.values
         if self._parametrisation == "softmax":
             weights = weights.softmax(0)
+        if self._parametrisation == "simplex":
+            # The same value, with the gradient along the simplex. What all weights share would be projected away after
+            # a plain step; under Adam, which brings every gradient to one size, it would be all that is left.
+            mean = weights.mean()
+            weights = weights + (mean.detach() - mean)
         return weights
 
     @torch.no_grad()
