@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from transformers import (
 
 import run_glue_robust
 from hf_robust.reports import load_run
+from hf_robust.trainers import METHODS
 from run_glue_robust import main
 
 ROOT = Path(__file__).parents[1]
@@ -385,20 +387,16 @@ def test_a_robust_method_through_the_script(model_folder, tmp_path):
     assert card["method"] == "bat_triplet" and set(card["lexicons"]) == {"synonyms", "antonyms"}
 
 
-def test_the_demo_needs_no_files(tmp_path):
-    pytest.importorskip("hf_robust.data.demo")
-    flags = [
-        "--dataset_name",
-        "demo",
-        "--max_train_samples",
-        "16",
-        "--max_eval_samples",
-        "8",
-        "--num_train_epochs",
-        "1",
-    ]
-    found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags)
-    assert found["train_samples"] == 16 and found["eval_samples"] == 8
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(method, tmp_path):
+    sizes = ["--max_train_samples", "16", "--max_eval_samples", "8", "--attack_num_examples", "4"]
+    lexicons = ["--lexicon", "builtin", "--antonym_lexicon", "builtin"]
+    flags = ["--dataset_name", "demo", "--num_train_epochs", "1", "--robust_method", method, "--attacks", "synonym"]
+    found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes, *lexicons)
+    assert found["train_samples"] == 16 and found["eval_samples"] == 8 and math.isfinite(found["train_loss"])
+    assert "eval_synonym_asr" in found
+    card = json.loads((tmp_path / "out" / "run_card.json").read_text())
+    assert card["method"] == method
 
 
 # ---- odd data that must work, and wrong input that must not ----
@@ -417,7 +415,7 @@ def test_one_and_two_rows_train(count, model_folder, tmp_path):
     assert [line["attacks"]["synonym"]["num_examples"] for line in history] == [1, 1]
 
 
-@pytest.mark.parametrize("method", ["normal", "bat_triplet"])
+@pytest.mark.parametrize("method", ["normal", "bat_triplet", "freelb", "infobert", "dne", "adaptive_tavat"])
 def test_odd_texts_train_evaluate_and_are_attacked(method, model_folder, tmp_path):
     texts = [
         "",
