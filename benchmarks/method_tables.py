@@ -11,10 +11,31 @@ from typing import Any
 from hf_robust.hub import citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.trainers.adaptive import AdaptiveArguments
+from hf_robust.trainers.adversary_arguments import (
+    AdversaryArguments,
+    ClimbArguments,
+    SpecialTokensArguments,
+    StepArguments,
+    StreamArguments,
+    TokenAwareArguments,
+)
+from hf_robust.trainers.arguments import RobustTrainingArguments
+from hf_robust.trainers.neighbour_table import NeighbourArguments
 
 COST = "cost_minilm"
 """The result whose numbers the table shows; others lie beside it."""
 NEED_FLAGS = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
+GROUPS: dict[type[RobustTrainingArguments], str] = {
+    SpecialTokensArguments: "tokens",
+    StepArguments: "steps",
+    AdversaryArguments: "radius",
+    ClimbArguments: "climb",
+    StreamArguments: "stream",
+    TokenAwareArguments: "word table",
+    AdaptiveArguments: "weights",
+    NeighbourArguments: "neighbours",
+}
 NOTHING = "–"
 ABSENT = "-"
 
@@ -23,12 +44,13 @@ def table(results: Path) -> str:
     """The block between the markers: one row for each method, and what the costs were measured on."""
     path = results / f"{COST}.json"
     cost: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    header = ["method", "idea", "paper", "flags of its own", "forwards / backwards a step", "cost of a step"]
+    header = ["method", "idea", "paper", "flags", "forwards / backwards a step", "cost of a step"]
     rows = [
         [f"`{name}`", idea(method), paper(method), flags(method), *_costs(name, cost)]
         for name, method in METHODS.items()
     ]
-    return markdown_table(header, rows) + (f"\n{_measured_on(cost)}\n" if cost else "")
+    notes = [legend(), *([_measured_on(cost)] if cost else [])]
+    return markdown_table(header, rows) + "".join(f"\n{note}\n" for note in notes)
 
 
 def idea(method: type[RobustTrainer]) -> str:
@@ -56,11 +78,27 @@ def paper(method: type[RobustTrainer]) -> str:
 
 
 def flags(method: type[RobustTrainer]) -> str:
-    """The tables that the method needs, and the fields that its config has beyond those of `normal`."""
-    shared = METHODS["normal"].config.__dataclass_fields__
+    """The tables that the method needs, the groups of flags that it shares with others, and those of its own."""
+    shared = set(METHODS["normal"].config.__dataclass_fields__)
+    groups = [cls for cls in GROUPS if issubclass(method.config, cls)]
+    for cls in groups:
+        shared |= set(group_flags(cls))
     own = [NEED_FLAGS[need] for need in method.needs]
     own += [f"--{name}" for name in method.config.__dataclass_fields__ if name not in shared]
-    return f"`{' '.join(own)}`" if own else NOTHING
+    parts = [*(f"*{GROUPS[cls]}*" for cls in groups), *([f"`{' '.join(own)}`"] if own else [])]
+    return ", ".join(parts) or NOTHING
+
+
+def group_flags(group: type[RobustTrainingArguments]) -> list[str]:
+    """The fields that a class of arguments adds to those that it extends."""
+    inherited = {name for base in group.__bases__ for name in getattr(base, "__dataclass_fields__", ())}
+    return [name for name in group.__dataclass_fields__ if name not in inherited]
+
+
+def legend() -> str:
+    """What the names of groups in the table stand for."""
+    named = (f"*{name}*: `{' '.join(f'--{flag}' for flag in group_flags(cls))}`" for cls, name in GROUPS.items())
+    return f"Flags that several methods share: {'; '.join(named)}."
 
 
 def _costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
