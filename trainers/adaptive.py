@@ -176,13 +176,13 @@ class AdaptiveTrainer(RobustTrainer):
         steps = list(self.embedding_space.climb(inputs, objective, start, create_graph=direct))
         self.after_climb(inputs, steps[-1].after)
         weights = self.weights()
-        self._log_weights(weights.detach())
+        increments = torch.stack([_increment(step) for step in steps])
+        self._log_ascent(weights.detach(), increments)
         if direct:
             loss, outputs = self.task_loss(model, inputs, at=Shift(start.offset.detach(), start.mask))
             return loss + self.beta() * torch.dot(
                 weights, torch.stack([_first_order(step) for step in steps])
             ), outputs
-        increments = torch.stack([_increment(step) for step in steps])
         offset = start.offset.detach() + self.beta() * torch.tensordot(weights, increments, dims=1)
         loss, outputs = self.task_loss(model, inputs, at=Shift(offset, start.mask))
         if self.args.log_linearisation_error:
@@ -192,9 +192,16 @@ class AdaptiveTrainer(RobustTrainer):
             self.log_values(linearised_loss=linear, linearisation_error=(loss.detach() - linear).abs())
         return loss, outputs
 
-    def _log_weights(self, weights: Tensor) -> None:
-        entropy = -torch.special.xlogy(weights, weights.clamp(min=1e-12)).sum()
-        self.log_values(**{f"w_{i}": weight for i, weight in enumerate(weights, start=1)}, w_entropy=entropy)
+    def _log_ascent(self, weights: Tensor, increments: Tensor) -> None:
+        """``increment_alignment`` is 1 where all increments point one way: then no weights change the point much."""
+        sizes = torch.linalg.vector_norm(increments, dim=(2, 3)).mean(0)
+        aligned = torch.linalg.vector_norm(increments.mean(0), dim=(1, 2)) / sizes.clamp(min=1e-12)
+        self.log_values(
+            **{f"w_{i}": weight for i, weight in enumerate(weights, start=1)},
+            w_entropy=-torch.special.xlogy(weights, weights.clamp(min=1e-12)).sum(),
+            increment_norm=sizes.mean(),
+            increment_alignment=aligned.mean(),
+        )
 
 
 def _increment(step: Step) -> Tensor:

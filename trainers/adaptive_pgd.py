@@ -26,7 +26,7 @@ class AdaptivePgdTrainer(AdaptiveTrainer):
     ascent's own gradients of the parameters are not used. w ascends (ADAPT-2, ``--w_mode``) in the model's optimizer,
     so by AdamW without decay and with the run's schedule, where the paper says gradient ascent and no rate, and along
     the simplex, since Adam would else see only what all increments have in common. Its gradient counts in the clipped
-    norm. w, its entropy and the norm of the perturbation are logged (ADAPT-6).
+    norm. w, its entropy, the increments' norm and how far they point one way are logged (ADAPT-6).
 
     Differs from the paper: "J = Jhat" holds to first order only (ADAPT-4); ``--adaptive_objective direct`` is Eq. 11,
     with <g_i, delta_i> for ||delta_i||^2 / alpha, which is the same for raw steps and still depends on the model for

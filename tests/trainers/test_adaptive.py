@@ -373,3 +373,14 @@ def test_ADAPT_4_the_linearisation_error_is_logged_and_vanishes_with_the_step(tm
 def test_bad_flags_are_one_sentence(flag: str, value: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         build_trainer("adaptive_pgd", tmp_path, **{flag: value})
+
+
+def test_increments_that_point_one_way_are_logged_as_aligned(tmp_path: Path) -> None:
+    trainer, _ = prepared("adaptive_pgd", tmp_path)
+    logged: dict[str, Tensor] = {}
+    trainer.log_values = logged.update  # type: ignore[method-assign]
+    step = torch.randn(1, 2, 3, 4)
+    for others, expected in {(1.0, 1.0): 1.0, (1.0, -2.0): 0.0}.items():
+        trainer._log_ascent(torch.ones(3) / 3, torch.cat([step, others[0] * step, others[1] * step]))
+        assert logged["increment_alignment"].item() == pytest.approx(expected, abs=1e-6)
+    assert logged["increment_norm"].item() == pytest.approx(step.flatten(2).norm(dim=2).mean().item() * 4 / 3)
