@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import claims, run
+from benchmarks import claims, paired, run
 from hf_robust.trainers import METHODS
 
 EXPERIMENTS = sorted((Path(run.ROOT) / "benchmarks" / "experiments").glob("*.json"))
@@ -22,8 +22,10 @@ def test_experiments_name_methods_and_flags_that_exist(path: Path, monkeypatch: 
     monkeypatch.setattr(run, "packaged_model", lambda name: f"models/{name}")
     jobs = list(run.jobs_of(path, Path("data")))
     experiment = json.loads(path.read_text())
-    assert len(jobs) == len(experiment["seeds"]) * len(experiment["methods"])
-    assert {arguments["robust_method"] for _, arguments in jobs} == set(experiment["methods"]) <= set(METHODS)
+    settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
+    assert len(jobs) == len(experiment["seeds"]) * len(settings)
+    named = {setting["robust_method"] for setting in settings.values()}
+    assert {arguments["robust_method"] for _, arguments in jobs} == named <= set(METHODS)
     for _, arguments in jobs:
         assert not any("{" in str(value) for value in arguments.values())
         assert parse_arguments(["--output_dir", "out", *_tokens(arguments)]).method.name == arguments["robust_method"]
@@ -83,7 +85,7 @@ def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:
 def test_differences_are_paired_by_example_and_leave_skipped_ones_out(tmp_path: Path) -> None:
     write_run(tmp_path / "normal-seed1", "ss--ff", "ssssss", 0.5, 0.5)
     write_run(tmp_path / "safer-seed1", "sf--ff", "ffffff", 0.5, 0.5)
-    found = claims.asr_difference(tmp_path, "normal", "safer", "synonym")
+    found = paired.asr_difference(tmp_path, "normal", "safer", "synonym")
     assert found.value == pytest.approx(-25.0) and found.by_seed == pytest.approx([-25.0])
     assert found.low <= found.value <= found.high <= 0.0
-    assert np.isnan(claims.outcomes(tmp_path, "normal", "synonym")[0, 2])
+    assert np.isnan(paired.outcomes(tmp_path, "normal", "synonym")[0, 2])
