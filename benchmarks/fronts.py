@@ -71,8 +71,9 @@ def _draw_panel(
 
 
 def _draw_line(axes: Axes, line: Sequence[Point], name: str, colour: str, marker: str) -> None:
-    accuracy, robust = [one.accuracy for one in line], [one.robust_accuracy for one in line]
-    axes.plot(accuracy, robust, color=colour, linewidth=1.3, zorder=3)
+    for points, style in ((line, ":"), ([one for one in line if not one.collapsed], "-")):
+        accuracy, robust = [one.accuracy for one in points], [one.robust_accuracy for one in points]
+        axes.plot(accuracy, robust, color=colour, linewidth=1.3 if style == "-" else 0.7, linestyle=style, zorder=3)
     # A point drawn for the legend, since those of the line are filled one by one.
     axes.plot([], [], color=colour, marker=marker, markersize=4, label=name)
     for one in line:
@@ -92,7 +93,7 @@ def _label_axes(every: Sequence[Axes]) -> None:
     for axes in every:
         axes.set_xlabel("clean accuracy ↑")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+            axis.set_major_formatter(PercentFormatter(xmax=1))
             axis.set_major_locator(MaxNLocator(6))
         axes.set_ylim(bottom=0)
     every[0].set_ylabel(f"{ATTACK} robust accuracy ↑")

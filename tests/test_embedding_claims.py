@@ -217,7 +217,7 @@ def test_the_fronts_have_a_line_for_each_method_and_hollow_collapses(results: Pa
     figure = fronts.fronts_figure(points)
     alpha, k = figure.axes
     lines = [line for line in alpha.get_lines() if line.get_linestyle() == "-" and line.get_marker() == "None"]
-    assert [list(line.get_xdata()) for line in lines] == [[0.85, 0.80, 0.50], [0.85, 0.84, 0.78]]
+    assert [list(line.get_xdata()) for line in lines] == [[0.85, 0.80], [0.85, 0.84, 0.78]]
     hollow = [line.get_xdata()[0] for line in alpha.get_lines() if line.get_markerfacecolor() == "white"]
     assert hollow == [0.50]
     assert sorted({text.get_text() for text in k.texts}) == ["1", "3", "5"]
