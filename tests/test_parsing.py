@@ -113,6 +113,11 @@ def test_args_file_values_are_read_and_later_flags_override_them(args_file):
     assert args.data.max_train_samples is None
 
 
+def test_keys_of_args_files_that_begin_with_an_underscore_are_remarks(args_file):
+    path = args_file(_sources={"learning_rate": "a paper"}, _learning_rate=3, learning_rate=1e-5)
+    assert parse_arguments([path]).training.learning_rate == 1e-5
+
+
 def test_the_method_may_be_overridden_too(args_file):
     assert parse_arguments([args_file(robust_method="safer"), "--robust_method", "normal"]).method.name == "normal"
 

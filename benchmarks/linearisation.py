@@ -1,0 +1,77 @@
+"""C20 of AdaptAT (Figure 4): the linearised loss tracks the true one, from what a run logged of its adversary.
+
+A line of ``adversary_weights.jsonl`` then holds ``loss``, the loss at the weighted point, ``linearised_loss``, its
+first-order approximation along the ascent, and ``linearisation_error``, the mean distance of the two. Both passes draw
+their own dropout, which is in the error too. Intervals are bootstrap intervals over the lines of all seeds, which are
+not independent within a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.paired import DRAWS, POINTS, Difference, entry, read, runs_of
+from benchmarks.run import WEIGHTS
+
+Values = np.ndarray[Any, Any]
+KEYS = ("loss", "linearised_loss", "linearisation_error")
+LEAST_CORRELATION, LARGEST_ERROR = 90.0, 10.0
+"""Where *tracks* begins, in points: our choice, since the paper shows two curves and no number."""
+
+
+def c20(file: Path, folder: Path) -> list[dict[str, Any]]:
+    """Two rows for each setting that was run: how the losses correlate, and how far they are apart."""
+    if not file.is_file():
+        return []
+    return [row for name, setting in read(file)["settings"].items() for row in _rows(folder, name, setting)]
+
+
+def logged(run: Path) -> Values:
+    """(entries, 3): the three numbers of each line that has them."""
+    path = run / WEIGHTS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    entries = [found for found in map(json.loads, lines) if all(key in found for key in KEYS)]
+    return np.array([[found[key] for key in KEYS] for found in entries]).reshape(-1, len(KEYS))
+
+
+def correlation(values: Values) -> float:
+    """Pearson's, in points."""
+    return float(POINTS * np.corrcoef(values[:, 0], values[:, 1])[0, 1])
+
+
+def relative_error(values: Values) -> float:
+    """Mean error over mean loss, in points."""
+    return float(POINTS * values[:, 2].mean() / values[:, 0].mean())
+
+
+def _rows(folder: Path, name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
+    by_seed = [found for found in map(logged, runs_of(folder, name)) if len(found) > 2]
+    if not by_seed:
+        return []
+    steps = "raw" if setting.get("adv_norm_type") == "none" else "normalised"
+    where = f"{setting['robust_method']}, {steps} steps, alpha {setting['adv_lr']:g}"
+    shared = {
+        "method": setting["robust_method"], "unit": "points", "examples": sum(map(len, by_seed)), "paper": None,
+    }  # fmt: skip
+    tracks = entry(
+        "C20", f"{where}: the linearised loss correlates with the true one above {LEAST_CORRELATION / POINTS:g}",
+        bootstrapped(by_seed, correlation), above=LEAST_CORRELATION,
+    )  # fmt: skip
+    near = entry(
+        "C20", f"{where}: the linearised loss is off by less than {LARGEST_ERROR:g} % of the true one",
+        bootstrapped(by_seed, relative_error), below=LARGEST_ERROR,
+    )  # fmt: skip
+    return [{**tracks, **shared, "quantity": "correlation"}, {**near, **shared, "quantity": "relative error"}]
+
+
+def bootstrapped(by_seed: list[Values], measure: Callable[[Values], float]) -> Difference:
+    """A measure over all lines, with its bootstrap interval over them."""
+    values = np.concatenate(by_seed)
+    draws = np.random.default_rng(0).integers(0, len(values), size=(DRAWS, len(values)))
+    low, high = np.percentile([measure(values[draw]) for draw in draws], [2.5, 97.5])
+    return Difference(measure(values), float(low), float(high), [measure(one) for one in by_seed])

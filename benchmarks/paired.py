@@ -1,0 +1,146 @@
+"""Differences between methods that attack the same examples, their 95 % intervals, and verdicts on claims.
+
+A difference of two rates carries a 95 % bootstrap interval over examples: all methods and seeds attack the same
+examples, so an example is drawn with its outcomes under every seed of both methods. Seeds are averaged, and their
+values are given beside it. Only seeds that both methods were run with count.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.run import STATUSES
+from hf_robust.reports import read_history
+
+Outcomes = np.ndarray[Any, Any]
+"""(..., examples): 1 where the attack succeeded, 0 where it failed, nan where the text was wrong before (skipped)."""
+
+DRAWS, POINTS = 2000, 100.0
+VOID = "void: near chance"
+LEAST_LEARNT = 0.2
+"""Share of the way from guessing the larger class to no error below which a model has learnt next to nothing."""
+OUTCOMES = {"s": 1.0, "f": 0.0, "-": np.nan}
+
+
+class Difference(NamedTuple):
+    """Second minus first method, in points."""
+
+    value: float
+    low: float
+    high: float
+    by_seed: list[float]
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def runs_by_seed(experiment: Path, method: str) -> dict[int, Path]:
+    """Finished runs of a method (or of a sweep's setting), in the order of their seeds."""
+    found = {int(path.name.rpartition("-seed")[2]): path for path in experiment.glob(f"{method}-seed*")}
+    return {seed: found[seed] for seed in sorted(found) if (found[seed] / STATUSES).exists()}
+
+
+def runs_of(experiment: Path, method: str) -> list[Path]:
+    return list(runs_by_seed(experiment, method).values())
+
+
+def shared_runs(experiment: Path, first: str, second: str) -> list[tuple[Path, Path]]:
+    """The runs of both methods, seed by seed; seeds that one of them lacks are left out."""
+    base, other = runs_by_seed(experiment, first), runs_by_seed(experiment, second)
+    return [(base[seed], other[seed]) for seed in base if seed in other]
+
+
+def statuses_of(run: Path, attack: str) -> dict[int, float]:
+    """Outcome of each example by its index, in the order of the indices; empty where the attack was not run."""
+    found = read(run / STATUSES).get(attack, {})
+    return {index: OUTCOMES[found[str(index)]] for index in sorted(map(int, found))}
+
+
+def outcomes(experiment: Path, method: str, attack: str) -> Outcomes:
+    """(seeds, examples) of one method."""
+    return np.array([list(statuses_of(run, attack).values()) for run in runs_of(experiment, method)])
+
+
+def paired_outcomes(experiment: Path, first: str, second: str, attack: str) -> tuple[Outcomes, Outcomes]:
+    """(seeds, examples) of two methods on the same seeds and examples.
+
+    Raises:
+        ValueError: the runs did not attack the same examples.
+    """
+    rows = [[statuses_of(run, attack) for run in pair] for pair in shared_runs(experiment, first, second)]
+    if len({tuple(row) for pair in rows for row in pair}) > 1:
+        raise ValueError(
+            f"{experiment.name}: runs of {first} and {second} were attacked by {attack} on different examples and do "
+            "not pair; run them again with one --attack_num_examples and --attack_seed."
+        )
+    base, other = (np.array([list(pair[side].values()) for pair in rows]) for side in (0, 1))
+    return base, other
+
+
+def rates(seen: Outcomes) -> Outcomes:
+    """(...,) success rate among the examples that were attacked; nan where there are none."""
+    attacked = (~np.isnan(seen)).sum(axis=-1)
+    return np.divide(np.nansum(seen, axis=-1), attacked, out=np.full(seen.shape[:-1], np.nan), where=attacked > 0)
+
+
+def robust(seen: Outcomes) -> Outcomes:
+    """(...,) robust accuracy: the share of all examples that were right and withstood the attack."""
+    shares: Outcomes = (seen == 0.0).mean(axis=-1)
+    return shares
+
+
+def paired_difference(base: Outcomes, other: Outcomes, measure: Callable[[Outcomes], Outcomes]) -> Difference:
+    """Difference of a rate over (seeds, examples) with its bootstrap interval over examples."""
+    by_seed = POINTS * (measure(other) - measure(base))
+    draws = np.random.default_rng(0).integers(0, base.shape[1], size=(DRAWS, base.shape[1]))
+    means = (measure(other[:, draws]) - measure(base[:, draws])).mean(axis=0)
+    # A draw in which a method attacked nothing has no rate.
+    low, high = POINTS * np.nanpercentile(means, [2.5, 97.5])
+    return Difference(float(by_seed.mean()), float(low), float(high), by_seed.tolist())
+
+
+def asr_difference(experiment: Path, first: str, second: str, attack: str) -> Difference:
+    return paired_difference(*paired_outcomes(experiment, first, second, attack), rates)
+
+
+def robust_difference(experiment: Path, first: str, second: str, attack: str) -> Difference:
+    return paired_difference(*paired_outcomes(experiment, first, second, attack), robust)
+
+
+def accuracy_of(run: Path) -> float:
+    """Clean accuracy on the whole evaluation set after the last epoch."""
+    return float(read_history(run)[-1]["accuracy"])
+
+
+def least_accuracy(larger_class: float) -> float:
+    """Accuracy below which a model's other rates say nothing: ten points above guessing where the classes are even."""
+    return larger_class + LEAST_LEARNT * (1 - larger_class)
+
+
+def accuracy_difference(experiment: Path, first: str, second: str) -> Difference:
+    """Clean accuracy; the interval is the normal one of two independent rates over one evaluation set."""
+    pairs = shared_runs(experiment, first, second)
+    rates = [[accuracy_of(run) for run in runs] for runs in zip(*pairs, strict=True)]
+    samples = read(pairs[0][0] / "run_card.json")["data"]["eval_samples"]
+    by_seed = [POINTS * (b - a) for a, b in zip(*rates, strict=True)]
+    centre = statistics.mean(by_seed)
+    spread = POINTS * 1.96 * sum(r * (1 - r) / samples for r in map(statistics.mean, rates)) ** 0.5
+    return Difference(centre, centre - spread, centre + spread, by_seed)
+
+
+def verdict(difference: Difference, above: float = -np.inf, below: float = np.inf) -> str:
+    """Whether the difference lies in (above, below)."""
+    if above < difference.low and difference.high < below:
+        return "holds"
+    return "does not hold" if difference.high < above or difference.low > below else "undecided"
+
+
+def entry(claim: str, text: str, difference: Difference, **side: float) -> dict[str, Any]:
+    return {"claim": claim, "text": text, **difference._asdict(), "verdict": verdict(difference, **side)}

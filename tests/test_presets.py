@@ -1,0 +1,64 @@
+"""Args files of examples/ parse, belong to their method, and name the source of every number."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_robust.parsing import parse_arguments
+from hf_robust.trainers import METHODS
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.startswith("demo"))
+VARIANTS = {"smart_code": "smart"}
+FAMILY = {
+    "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
+    "adaptive_pgd", "adaptive_freelb", "adaptive_tavat",
+}  # fmt: skip
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def test_every_method_of_the_embedding_space_has_a_preset() -> None:
+    assert FAMILY <= {path.stem for path in PRESETS} <= set(METHODS) | set(VARIANTS)
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_parses_for_its_method(path: Path) -> None:
+    given = json.loads(path.read_text(encoding="utf-8"))
+    found = parse_arguments([str(path), "--use_cpu"])
+    assert found.method.name == VARIANTS.get(path.stem, path.stem)
+    assert found.data.task_name == "sst2" and found.attack.attacks == ["textfooler", "synonym"]
+    for name, value in given.items():
+        if hasattr(found.training, name):
+            assert getattr(found.training, name) == value, name
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_number_of_a_preset_has_a_source(path: Path) -> None:
+    given = json.loads(path.read_text(encoding="utf-8"))
+    sources = given.pop("_sources")
+    assert {name for name, value in given.items() if is_number(value)} <= set(sources) <= set(given)
+    assert all(isinstance(source, str) and source for source in sources.values())
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_leaves_no_number_of_its_method_unsaid(path: Path) -> None:
+    given = json.loads(path.read_text(encoding="utf-8"))
+    shared = METHODS["normal"].config.__dataclass_fields__
+    own = [field for field in dataclasses.fields(METHODS[given["robust_method"]].config) if field.name not in shared]
+    assert {field.name for field in own if is_number(field.default)} <= set(given)
+
+
+def test_the_two_radii_of_smart() -> None:
+    radius = {
+        name: parse_arguments([str(EXAMPLES / f"{name}.json"), "--use_cpu"]).training.smart_radius  # type: ignore[attr-defined]
+        for name in ("smart", "smart_code")
+    }
+    assert radius == {"smart": 1e-5, "smart_code": 1.0}
