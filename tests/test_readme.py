@@ -42,11 +42,8 @@ def test_the_page_of_embedding_space_methods_is_that_of_the_committed_results() 
 
 def test_every_generated_part_has_its_place() -> None:
     assert re.findall(r"<!-- begin (\w+) -->", TEXT) == re.findall(r"<!-- end (\w+) -->", TEXT)
-<<<<<<< HEAD
-    assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == {"demo", "methods", "results", "attacks"}
-=======
-    assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == {"demo", "results", "attacks", "embedding"}
->>>>>>> wip-claims
+    parts = {"demo", "methods", "results", "attacks", "embedding"}
+    assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == parts
 
 
 def test_every_method_and_attack_has_a_row() -> None:
