@@ -17,7 +17,7 @@ PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.start
 VARIANTS = {"smart_code": "smart"}
 FAMILY = {
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
-    "adaptive_pgd", "adaptive_freelb", "adaptive_tavat",
+    "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat",
 }  # fmt: skip
 
 
