@@ -1,5 +1,6 @@
 """Perturb word embeddings inside a model's own forward pass.
 
+What is perturbed is the look-up's output, before positions, layer norm and dropout, as in every official code (R1).
 A forward hook on the embedding look-up, while ``input_ids`` are still passed, is exact where ``inputs_embeds`` is not:
 RoBERTa builds its positions from the ids, GPT-2 and Llama find the last real token by them, T5 and BART have no such
 argument (R2).
