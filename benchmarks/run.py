@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("experiments", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds snli/, mrpc/, resources/, ...")
     parser.add_argument("--work", type=Path, default=ROOT / "output" / "benchmarks", help="scratch folder of the runs")
+    parser.add_argument("--seeds", nargs="+", type=int, help="run only these of the experiments' seeds")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     options = parser.parse_args()
     attacks = [path for path in options.experiments if "attack" in json.loads(path.read_text(encoding="utf-8"))]
@@ -119,7 +120,7 @@ def main() -> None:
         for path in options.experiments
         if path not in attacks
         for job in jobs_of(path, options.data.resolve())
-        if not (job[0] / STATUSES).exists()
+        if not (job[0] / STATUSES).exists() and (not options.seeds or job[1]["seed"] in options.seeds)
     ]
     print(f"{len(todo)} runs to do")
     with ThreadPoolExecutor(options.jobs) as pool:
