@@ -18,7 +18,7 @@ from hf_robust.data import TextDataset
 from hf_robust.lexicons import load_lexicon
 from hf_robust.trainers import METHODS, RobustTrainer
 
-METHOD_OPTIONS: dict[str, dict[str, Any]] = {"flooding": {"flood_level": 0.1}, "flooding_x": {"flood_level": 0.1}}
+METHOD_OPTIONS: dict[str, dict[str, Any]] = {"flooding": {"flood_level": 0.1}, "flooding_x": {"flood_level": "0.1"}}
 """Settings under which a step does what a step in the middle of a real run does."""
 
 

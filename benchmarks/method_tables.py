@@ -15,9 +15,9 @@ from hf_robust.trainers.adaptive import AdaptiveArguments
 from hf_robust.trainers.adversary_arguments import (
     AdversaryArguments,
     ClimbArguments,
+    MultiBackwardArguments,
     SpecialTokensArguments,
     StepArguments,
-    StreamArguments,
     TokenAwareArguments,
 )
 from hf_robust.trainers.arguments import RobustTrainingArguments
@@ -31,7 +31,7 @@ GROUPS: dict[type[RobustTrainingArguments], str] = {
     StepArguments: "steps",
     AdversaryArguments: "radius",
     ClimbArguments: "climb",
-    StreamArguments: "stream",
+    MultiBackwardArguments: "stream",
     TokenAwareArguments: "word table",
     AdaptiveArguments: "weights",
     NeighbourArguments: "neighbours",

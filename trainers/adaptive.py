@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from hf_robust.adversary import Adversary, OffsetVariable, Shift, Step, Variable, project_simplex
+from hf_robust.adversary import OffsetVariable, Shift, Step, Variable, project_simplex
 from hf_robust.trainers.adversary_arguments import ClimbArguments
-from hf_robust.trainers.arguments import check_range
+from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
 
@@ -69,8 +69,7 @@ class AdaptiveArguments(ClimbArguments):
             check_range("adaptive_beta", self.adaptive_beta, 0.0, None, "0 leaves the increments out")
         check_range("w_lr", self.w_lr, 0.0, None, "--w_mode min descends")
         for flag, choices in _CHOICES.items():
-            if getattr(self, flag) not in choices:
-                raise ValueError(f"--{flag} must be one of {', '.join(choices)}, got {getattr(self, flag)!r}.")
+            check_choice(flag, getattr(self, flag), choices)
 
 
 class IncrementWeights(nn.Module):
@@ -103,7 +102,8 @@ class IncrementWeights(nn.Module):
     def project(self) -> None:
         """Put w back on the simplex."""
         if self._parametrisation == "simplex":
-            self.values.copy_(project_simplex(self.values))
+            # A handful of numbers, whose cumulative sum has no deterministic form on a GPU.
+            self.values.copy_(project_simplex(self.values.cpu()))
 
 
 class AdaptiveTrainer(RobustTrainer):
@@ -123,10 +123,6 @@ class AdaptiveTrainer(RobustTrainer):
             check_direct(self)
 
     # ---- what is wrapped ----
-
-    def adversary(self) -> Adversary:
-        adversary: Adversary = self.args.adversary()
-        return adversary
 
     def wrapped_auxiliary(self) -> Auxiliary | None:
         """The wrapped method's auxiliary part; none by default."""
@@ -175,19 +171,19 @@ class AdaptiveTrainer(RobustTrainer):
         objective = partial(self.sample_losses, labels=inputs["labels"])
         steps = list(self.embedding_space.climb(inputs, objective, start, create_graph=direct))
         self.after_climb(inputs, steps[-1].after)
-        weights = self.weights()
+        weights, divisor = self.weights(), self.mean_divisor(inputs)
         increments = torch.stack([_increment(step) for step in steps])
         self._log_ascent(weights.detach(), increments)
         if direct:
             loss, outputs = self.task_loss(model, inputs, at=Shift(start.offset.detach(), start.mask))
             return loss + self.beta() * torch.dot(
-                weights, torch.stack([_first_order(step) for step in steps])
+                weights, torch.stack([_first_order(step, divisor) for step in steps])
             ), outputs
         offset = start.offset.detach() + self.beta() * torch.tensordot(weights, increments, dims=1)
         loss, outputs = self.task_loss(model, inputs, at=Shift(offset, start.mask))
         if self.args.log_linearisation_error:
-            linear = steps[0].losses.mean() + self.beta() * sum(
-                weight * _first_order(step) for weight, step in zip(weights.detach(), steps, strict=True)
+            linear = steps[0].losses.sum() / divisor + self.beta() * sum(
+                weight * _first_order(step, divisor) for weight, step in zip(weights.detach(), steps, strict=True)
             )
             self.log_values(linearised_loss=linear, linearisation_error=(loss.detach() - linear).abs())
         return loss, outputs
@@ -210,8 +206,8 @@ def _increment(step: Step) -> Tensor:
     return after.offset.detach() - before.offset.detach()
 
 
-def _first_order(step: Step) -> Tensor:
-    """<g_i, delta_i>, the mean over the batch: ||delta_i||^2 / alpha for un-normalised steps (Eq. 8, ADAPT-3).
+def _first_order(step: Step, divisor: float | Tensor) -> Tensor:
+    """<g_i, delta_i>, the batch's sum by ``divisor``: ||delta_i||^2 / alpha for un-normalised steps (Eq. 8, ADAPT-3).
 
     With the climb's graph kept, delta_i too is a function of the parameters, as Eq. 11 differentiates it.
     """
@@ -220,7 +216,7 @@ def _first_order(step: Step) -> Tensor:
     moved = before.moved(step.gradients)
     assert isinstance(moved, OffsetVariable)
     product = step.gradients[0].float() * (moved.offset - before.offset.detach())
-    return product.flatten(1).sum(1).mean()
+    return product.sum() / divisor
 
 
 def check_direct(trainer: RobustTrainer) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_robust.adversary import NORMS, Adversary, StepRule
-from hf_robust.trainers.arguments import RobustTrainingArguments, check_range
+from hf_robust.trainers.arguments import RobustTrainingArguments, check_choice, check_range
 
 
 @dataclass
@@ -49,8 +49,7 @@ class AdversaryArguments(StepArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("adv_max_norm", self.adv_max_norm, 0.0, None, "0 means no limit")
-        if self.adv_norm_type not in NORMS:
-            raise ValueError(f"--adv_norm_type must be one of {', '.join(NORMS)}, got {self.adv_norm_type!r}.")
+        check_choice("adv_norm_type", self.adv_norm_type, NORMS)
 
     def adversary(self, **changes: Any) -> Adversary:
         """The adversary that the flags describe, but for ``changes``."""
@@ -90,8 +89,8 @@ PASSES = ("stream", "sum")
 
 
 @dataclass
-class StreamArguments(AdversaryArguments):
-    """An adversary whose every pass also trains."""
+class MultiBackwardArguments(RobustTrainingArguments):
+    """How several training passes of one step are backpropagated."""
 
     multi_backward: str = field(
         default="stream",
@@ -103,8 +102,12 @@ class StreamArguments(AdversaryArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.multi_backward not in PASSES:
-            raise ValueError(f"--multi_backward must be one of {', '.join(PASSES)}, got {self.multi_backward!r}.")
+        check_choice("multi_backward", self.multi_backward, PASSES)
+
+
+@dataclass
+class StreamArguments(AdversaryArguments, MultiBackwardArguments):
+    """An adversary whose every pass also trains."""
 
     def adversary(self, **changes: Any) -> Adversary:
         return super().adversary(**{"passes": self.multi_backward, **changes})
@@ -149,5 +152,4 @@ class TokenAwareArguments(AdversaryArguments):
                 f"together, got {self.adv_norm_type!r}; use --adv_norm_type l2."
             )
         for flag, choices in {"tavat_norm": TABLE_NORMS, "table_update": TABLE_UPDATES}.items():
-            if getattr(self, flag) not in choices:
-                raise ValueError(f"--{flag} must be one of {', '.join(choices)}, got {getattr(self, flag)!r}.")
+            check_choice(flag, getattr(self, flag), choices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
@@ -23,6 +24,12 @@ class RobustTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.class_weights is not None and not all(weight > 0 for weight in self.class_weights):
             raise ValueError(f"--class_weights must all be above 0, got {self.class_weights}.")
+
+
+def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a ``value`` of ``--flag`` that is none of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"--{flag} must be one of {', '.join(choices)}, got {value!r}.")
 
 
 def check_range(flag: str, value: float, low: float, high: float | None, remedy: str) -> None:

@@ -6,7 +6,7 @@ A method subclasses :class:`RobustTrainer`, declares its config and needs, and o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -93,9 +93,14 @@ class RobustTrainer(Trainer):
         self._parts: dict[str, tuple[Tensor, int]] = {}
         self._set_up_views(self.view_sources())
         self._auxiliary = self.auxiliary()
+        if self.model_init is not None and (self._auxiliary is not None or self.adversary() is not None):
+            raise ValueError(
+                f"{self.name} keeps parts beside its model, which model_init would replace when training starts; "
+                "pass model=... in place of model_init."
+            )
         if self._auxiliary is not None:
             auxiliary.attach(self.model, self._auxiliary.module)
-            if self.args.ddp_find_unused_parameters is None:
+            if any(True for _ in self._auxiliary.module.parameters()) and self.args.ddp_find_unused_parameters is None:
                 # Used outside the wrapped forward, an auxiliary parameter is "marked ready twice" under the default.
                 self.args.ddp_find_unused_parameters = False
                 # transformers 5.23 gave the default to accelerate before this line, 5.17 gives it later.
@@ -117,8 +122,9 @@ class RobustTrainer(Trainer):
         return None
 
     def adversary(self) -> Adversary | None:
-        """What perturbs the word embeddings; none by default."""
-        return None
+        """What perturbs the word embeddings; by default what the arguments describe, or none."""
+        describe = getattr(self.args, "adversary", None)
+        return describe() if describe is not None else None
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
@@ -147,7 +153,8 @@ class RobustTrainer(Trainer):
     def _perturb(self, at: Perturbation, embeddings: Tensor) -> Tensor:
         moved = at(embeddings)
         with torch.no_grad():
-            # A size means nothing without the embeddings' own, which a model can grow to escape (FGM-3, X19).
+            # A size means nothing without the embeddings' own, which a model can grow to escape (FGM-3, X19). Both are
+            # of the tokens that may be perturbed, and means over all passes that have a point, a point of zeros too.
             self.log_values(
                 embedding_norm=sample_norm(embeddings * at.mask).mean(),
                 perturbation_norm=sample_norm((moved - embeddings) * at.mask).mean(),
@@ -182,6 +189,10 @@ class RobustTrainer(Trainer):
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(B,) task loss of each row, smoothed and weighted as the mean is: what adversaries of the label raise."""
         weights = self.args.class_weights
+        if labels.is_floating_point():
+            raise ValueError(
+                f"{self.name} needs one class for each row, and this task has not; use --robust_method normal."
+            )
         return nn.functional.cross_entropy(
             logits.float(),
             labels,
@@ -267,11 +278,12 @@ class RobustTrainer(Trainer):
     # ---- auxiliary parts: optimizer, save, resume, best model ----
 
     def create_optimizer(self, model: nn.Module | None = None) -> Any:
+        parameters = [] if self._auxiliary is None else list(self._auxiliary.module.parameters())
         if self._auxiliary is None or self.optimizer is not None:
+            check_holds(self.optimizer, parameters, self.name)
             return super().create_optimizer(model)
         with auxiliary.detached(self.model):
             optimizer = super().create_optimizer(model)
-        parameters = list(self._auxiliary.module.parameters())
         if not parameters:
             return optimizer
         if self._auxiliary.maximize and "maximize" not in optimizer.defaults:
@@ -325,3 +337,15 @@ class RobustTrainer(Trainer):
             card.save(readme)
         for write in self.card_writers:
             write(Path(self.args.output_dir))
+
+
+def check_holds(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:
+    """Refuse an optimizer of the user's that would leave a method's own parameters as they are."""
+    if optimizer is None:
+        return
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not held >= {id(parameter) for parameter in parameters}:
+        raise ValueError(
+            f"{name} trains a part beside the model (model.robust_aux), which the given optimizer does not hold; "
+            "leave optimizers out, or pass optimizer_cls_and_kwargs."
+        )

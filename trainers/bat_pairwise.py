@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hf_robust.data import split_views
 from hf_robust.losses import POOLINGS, balanced_pairwise, cosine_distance, sentence_embedding
-from hf_robust.trainers.arguments import RobustTrainingArguments, check_range
+from hf_robust.trainers.arguments import RobustTrainingArguments, check_choice, check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.views import OneAntonym, RandomSynonyms, ViewSource
 
@@ -34,10 +34,7 @@ class BatConfig(RobustTrainingArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("bat_margin", self.bat_margin, 0.0, 2.0, "a cosine distance reaches from 0 (same) to 2 (opposite)")
-        if self.sentence_embed_type not in POOLINGS:
-            raise ValueError(
-                f"--sentence_embed_type must be one of {', '.join(POOLINGS)}, got {self.sentence_embed_type!r}."
-            )
+        check_choice("sentence_embed_type", self.sentence_embed_type, POOLINGS)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_robust.adversary import DIRICHLET_DRAWS, Adversary, Hull, Noise, SteppedWeights, StepRule, dirichlet, perturbed
-from hf_robust.trainers.adversary_arguments import PASSES
+from hf_robust.trainers.adversary_arguments import MultiBackwardArguments
 from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.neighbour_table import NeighbourArguments, Neighbours, NeighbourTable
@@ -23,7 +23,7 @@ _INFERENCE_STEP = -1
 
 
 @dataclass
-class DneConfig(NeighbourArguments):
+class DneConfig(NeighbourArguments, MultiBackwardArguments):
     """TextDefender's numbers for AG News; for IMDB it takes 0.1 for both ``dir_alpha`` and ``dir_decay``.
 
     Its ``adv_steps`` is the length of a step, here ``adv_lr``, and its ``adv_iteration`` the count, here ``adv_steps``
@@ -42,13 +42,6 @@ class DneConfig(NeighbourArguments):
     dne_votes: int = field(
         default=12, metadata={"help": "Mixtures that a prediction averages over; 0 predicts from the clean text."}
     )
-    multi_backward: str = field(
-        default="stream",
-        metadata={
-            "help": "stream: backpropagate each pass at once, one graph in memory; sum: keep all graphs to the end.",
-            "choices": list(PASSES),
-        },
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,8 +50,6 @@ class DneConfig(NeighbourArguments):
         check_range("dir_alpha", self.dir_alpha, 0.0, None, "0 draws one neighbour")
         check_range("dir_decay", self.dir_decay, 0.0, 1.0, "a neighbour's neighbour weighs no more than a neighbour")
         check_range("dne_votes", self.dne_votes, 0, None, "0 predicts from the clean text")
-        if self.multi_backward not in PASSES:
-            raise ValueError(f"--multi_backward must be one of {', '.join(PASSES)}, got {self.multi_backward!r}.")
 
 
 class DneTrainer(RobustTrainer):
@@ -72,8 +63,8 @@ class DneTrainer(RobustTrainer):
     drawn from Dirichlet(alpha), alpha * decay for second-order neighbours; g is the gradient of each text's own loss
     and eta the length ``adv_lr`` (DNE-1). The losses are summed, so that a step is k+1 times one of ``normal``; k+1
     forwards and backwards, one graph in memory at a time. Draws are a function of seed, step and text (DNE-2: the code
-    draws 10,000 rows once, under keys that collide). ``dir_alpha`` 0 is SAFER in embedding space: one neighbour for
-    each word (DNE-3), drawn in proportion to the decay as in the limit, where the code draws evenly.
+    draws 10,000 rows once, under keys that collide). ``dir_alpha`` 0 makes the random point SAFER in embedding space:
+    one neighbour for each word (DNE-3), drawn in proportion to the decay as in the limit, where the code draws evenly.
 
     Evaluation and attacks see the vote: the mean of the probabilities at ``dne_votes`` mixtures, as logits, in one
     forward pass of so many times the rows. A text is always voted on at the same mixtures, whatever else is in the

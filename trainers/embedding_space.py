@@ -225,6 +225,11 @@ def check_set_up(trainer: Any, adversary: Adversary) -> None:
             f"{trainer.name} perturbs a whole batch, and DataParallel over {args.n_gpu} GPUs would split it unseen; "
             "start the script with torchrun, or show it one GPU (CUDA_VISIBLE_DEVICES=0)."
         )
+    if args.torch_compile:
+        raise ValueError(
+            f"{trainer.name} perturbs embeddings by a hook that changes from pass to pass, which a compiled model "
+            "does not see; leave --torch_compile out."
+        )
     if trainer.is_deepspeed_enabled and adversary.passes == "stream":
         raise ValueError(
             f"{trainer.name} backpropagates several times in a step, and DeepSpeed takes one backward pass; "

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.adversary import Adversary
 from hf_robust.trainers.adversary_arguments import StreamArguments
 from hf_robust.trainers.base import Batch, RobustTrainer
 
@@ -42,10 +41,6 @@ class FreelbTrainer(RobustTrainer):
     name = "freelb"
     citation = "zhu2020freelb"
     config = FreelbConfig
-
-    def adversary(self) -> Adversary:
-        adversary: Adversary = self.args.adversary()
-        return adversary
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hf_robust.adversary import Adversary, Variable, token_norm
 from hf_robust.losses import NEGATIVES, club, info_nce, middle_ranks, sentence_embedding
 from hf_robust.trainers.adversary_arguments import StreamArguments
-from hf_robust.trainers.arguments import check_range
+from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.embedding_space import FP16_SCALE, PassLoss, check_reentrant
@@ -55,8 +55,7 @@ class InfobertConfig(StreamArguments):
         check_range("info_cl", self.info_cl, 0.0, 1.0, "it is a share of a text's tokens")
         check_range("info_ch", self.info_ch, self.info_cl, 1.0, "it is a share of a text's tokens, at least --info_cl")
         for flag, choices in _CHOICES.items():
-            if getattr(self, flag) not in choices:
-                raise ValueError(f"--{flag} must be one of {', '.join(choices)}, got {getattr(self, flag)!r}.")
+            check_choice(flag, getattr(self, flag), choices)
 
 
 class InfobertTrainer(RobustTrainer):
@@ -112,7 +111,8 @@ class InfobertTrainer(RobustTrainer):
         climbed = task + args.info_beta * upper if args.info_grad_from == "ce_club" else task
         scale = FP16_SCALE if args.fp16 else 1.0
         found = torch.autograd.grad(climbed * scale, point.leaves, retain_graph=True)
-        gradients = tuple(gradient.float() * (len(mask) / scale) for gradient in found)
+        divisor = self.mean_divisor(inputs)
+        gradients = tuple(gradient.float() * (divisor / scale) for gradient in found)
         local = middle_ranks(token_norm(gradients[0]).squeeze(-1), mask, args.info_cl, args.info_ch)
         scores = self.critic(words[local], sentence_embedding(last, mask, "cls"))
         lower = info_nce(scores, local.nonzero()[:, 0], args.info_negatives)

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.adversary import Adversary
 from hf_robust.trainers.adversary_arguments import ClimbArguments
 from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
@@ -34,8 +33,8 @@ class PgdTrainer(RobustTrainer):
               \delta_t = \Pi_\epsilon\bigl(\delta_{t-1} + \alpha\, g_{t-1}/\|g_{t-1}\|\bigr)
 
     ``e`` and ``delta`` are (B, L, E), g the gradient of each text's own loss. k+1 forwards and backwards a step, the
-    first k of which differentiate by delta alone and leave accumulated gradients as they are (PGD-5). Dropout draws a
-    new mask at every pass.
+    first k of which differentiate by delta alone and leave accumulated gradients as they are (PGD-5). By
+    default dropout draws a new mask at every pass.
 
     Differs from AdaptAT's text: delta_k is the sum of the increments, not the last one (PGD-1); steps are normalised
     and, by default, not projected, as in its Eq. 5 and in the code, not in Eq. 3 (PGD-2). Clean text is not trained
@@ -45,10 +44,6 @@ class PgdTrainer(RobustTrainer):
     name = "pgd"
     citation = "madry2018towards"
     config = PgdConfig
-
-    def adversary(self) -> Adversary:
-        adversary: Adversary = self.args.adversary()
-        return adversary
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

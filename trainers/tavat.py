@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.adversary import Adversary, Variable
+from hf_robust.adversary import Variable
 from hf_robust.trainers.adversary_arguments import StreamArguments, TokenAwareArguments
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
@@ -42,10 +42,6 @@ class TavatTrainer(RobustTrainer):
     name = "tavat"
     citation = "li2021tavat"
     config = TavatConfig
-
-    def adversary(self) -> Adversary:
-        adversary: Adversary = self.args.adversary()
-        return adversary
 
     def auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self)

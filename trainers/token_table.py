@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from hf_robust.adversary import TokenAware, word_embeddings
+from hf_robust.adversary import TokenAware, sample_norm, word_embeddings
 
 if TYPE_CHECKING:
     from hf_robust.trainers.base import Batch, RobustTrainer
@@ -17,7 +17,8 @@ class TokenTable(nn.Module):
     """``table`` [vocabulary, E], drawn from U(-1, 1) * magnitude / sqrt(E); a buffer, since it has no gradient.
 
     E is the embeddings' width, not the hidden one (TAVAT-5). What a step's batches found is written when the step
-    ends, over all its micro-batches and ranks, so that neither changes what a word remembers.
+    ends, over all its micro-batches and ranks, so that neither changes the mean that a word remembers. Ranks hold the
+    same table; DistributedDataParallel also sends it with each pass, which ``--ddp_broadcast_buffers False`` saves.
 
     Args:
         trainer: whose model's words are remembered; its ``args`` are ``TokenAwareArguments``.
@@ -35,14 +36,15 @@ class TokenTable(nn.Module):
         self._found: list[tuple[Tensor, Tensor]] = []
 
     def start(self, trainer: RobustTrainer, batch: Batch) -> TokenAware:
-        """The first point of a batch: noise for the text, what is remembered for its words."""
+        """The first point of a batch, inside the radius: noise for the text, what is remembered for its words."""
         args = self._args
         delta = trainer.embedding_space.start(batch)
         eta = torch.zeros_like(delta.value)
         if args.use_global_embedding:
             eta = self.look_up(batch["input_ids"], delta.mask, args.tavat_norm)
         step = args.adv_lr if args.tavat_token_lr is None else args.tavat_token_lr
-        return TokenAware(delta.value, eta, delta.mask, delta.rule, step)
+        shrink = delta.rule.shrink(sample_norm(delta.value + eta))
+        return TokenAware(delta.value * shrink, eta * shrink, delta.mask, delta.rule, step)
 
     def look_up(self, ids: Tensor, mask: Tensor, norm: str) -> Tensor:
         """(B, L, E) what is remembered of the words, zero where ``mask`` (B, L, 1) is, brought to norm 1.

@@ -25,6 +25,10 @@ class TradesConfig(ClimbArguments):
     adv_init_mag: float = field(
         default=0.001, metadata={"help": "Standard deviation of the noise that the ascent starts from."}
     )
+    same_dropout: bool = field(
+        default=False,
+        metadata={"help": "The clean pass, the ascent and the pass at its end share their dropout masks."},
+    )
     ascent_eval_mode: bool = field(default=True, metadata={"help": "Run the ascent passes without dropout."})
 
     def __post_init__(self) -> None:

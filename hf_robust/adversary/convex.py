@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -85,9 +84,6 @@ class ConvexWeights(Variable):
 
     def __call__(self, embeddings: Tensor) -> Tensor:
         return self.hull.mix(embeddings, self.weights)
-
-    @abstractmethod
-    def moved(self, gradients: tuple[Tensor, ...]) -> Self: ...
 
 
 @dataclass(frozen=True)

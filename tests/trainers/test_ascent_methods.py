@@ -121,6 +121,12 @@ class TestEveryAdversary:
         with pytest.raises(ValueError, match=message):
             _checked(trainer)
 
+    def test_a_compiled_model_is_one_sentence(self, name: str, tmp_path: Path) -> None:
+        trainer = build_trainer(name, tmp_path)
+        trainer.args.torch_compile = True
+        with pytest.raises(ValueError, match=f"{name} perturbs embeddings by a hook.*; leave --torch_compile out"):
+            _checked(trainer)
+
     def test_deepspeed_takes_no_streamed_passes(self, name: str, tmp_path: Path) -> None:
         trainer = build_trainer(name, tmp_path)
         trainer.is_deepspeed_enabled = True

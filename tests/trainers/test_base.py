@@ -12,7 +12,7 @@ from tiny import build_model, build_trainer, review_data
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-from hf_robust.trainers import RobustTrainer
+from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.trainers.auxiliary import STATE_FILE, Auxiliary
 
 
@@ -126,6 +126,26 @@ def test_a_checkpoint_of_another_method_is_one_sentence(tmp_path: Path) -> None:
     build_trainer("normal", tmp_path, save_strategy="steps", save_steps=3).train()
     with pytest.raises(ValueError, match="holds no robust_state.safetensors.*--robust_method that wrote it"):
         scaled(tmp_path / "again").train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+
+
+def test_parts_beside_a_model_that_is_made_anew_are_refused(tmp_path: Path) -> None:
+    def made(name: str) -> RobustTrainer:
+        args = METHODS[name].config(output_dir=str(tmp_path), use_cpu=True, report_to="none")
+        return METHODS[name](model_init=lambda: build_model(), args=args)
+
+    with pytest.raises(ValueError, match="pgd keeps parts beside its model.*; pass model=... in place of model_init"):
+        made("pgd")
+    made("normal")
+
+
+def test_an_optimizer_that_lacks_the_auxiliary_part_is_refused(tmp_path: Path) -> None:
+    trainer = scaled(tmp_path)
+    trainer.optimizer = torch.optim.SGD([trainer.model.classifier.weight], lr=0.1)
+    with pytest.raises(ValueError, match="scaled trains a part beside the model.*; leave optimizers out"):
+        trainer.train()
+    again = scaled(tmp_path / "again")
+    again.optimizer = torch.optim.SGD(again.model.parameters(), lr=0.1)
+    again.train()
 
 
 def test_views_need_texts(tmp_path: Path) -> None:

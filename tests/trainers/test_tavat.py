@@ -227,3 +227,11 @@ def test_other_norms_have_no_joint_radius_and_are_refused(name: str, norm: str, 
 def test_bad_flags_are_one_sentence(flag: str, value: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         build_trainer("tavat", tmp_path, **{flag: value})
+
+
+@pytest.mark.parametrize("name", ["tavat", "adaptive_tavat"])
+def test_the_start_is_inside_the_radius(name: str, tmp_path: Path) -> None:
+    trainer, batch = prepared(name, tmp_path, adv_max_norm=0.5)
+    table = trainer.table
+    sizes = table.start(trainer, batch).offset.flatten(1).norm(dim=1)
+    assert sizes.max() <= 0.5 + 1e-6 and sizes.min() > 0.4  # the remembered part alone has norm 1
