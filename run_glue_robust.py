@@ -9,6 +9,7 @@ Flags, steps and output files are those of Hugging Face's run_glue.py; what is n
 --robust_method normal (the default) and no --attacks, weights and metrics are run_glue's.
 """
 
+import atexit
 import logging
 import os
 import sys
@@ -313,6 +314,16 @@ def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
         trainer.create_model_card(**kwargs)
 
 
+def leave() -> None:
+    # A thread of the process group may outlive it, and then aborts a rank whose interpreter takes itself apart; so a
+    # rank that has ended in an orderly way runs what was registered for its exit and leaves at once.
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
 def _mp_fn(index: int) -> None:
     # For xla_spawn (TPUs)
     main()
@@ -320,3 +331,4 @@ def _mp_fn(index: int) -> None:
 
 if __name__ == "__main__":
     main()
+    leave()

@@ -55,7 +55,8 @@ def test_methods_and_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["methods"]) == 0
     listed = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in listed[1:]] == list(METHODS)
-    assert "chen2022balanced: Balanced Adversarial Training" in listed[-1]
+    triplet = next(row for row in listed if row.startswith("bat_triplet"))
+    assert "chen2022balanced: Balanced Adversarial Training" in triplet
     assert main(["attacks"]) == 0
     assert [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]] == list(ATTACKS)
 
