@@ -196,19 +196,28 @@ def settings_table(one: Experiment) -> str:
     return "Settings beside the defaults:\n\n" + markdown_table(["method", "flags"], rows).strip() if rows else ""
 
 
+ALIGNMENT = (
+    "Learnt weights over the increments. Alignment is the norm of the increments' mean by the mean of their norms, "
+    "over the run: at 1 all point one way, and no weights on the simplex move the point."
+)
+
+
 def weights_table(one: Experiment) -> str:
     """The weights that the adaptive methods ended with; empty where no run kept them."""
     rows = []
     for method in one.methods:
         for path in runs_of(one.folder, method):
             file = path / WEIGHTS
-            lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-            if lines:
-                last = json.loads(lines[-1])
+            text = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+            if text:
+                lines = [json.loads(line) for line in text]
+                last = lines[-1]
                 weights = ", ".join(f"{weight:.3f}" for weight in last["w"])
-                rows.append([path.name, weights, f"{last['entropy']:.3f}", f"{math.log(len(last['w'])):.3f}"])
-    header = ["run", "w at the end", "entropy", "entropy of equal weights"]
-    return "Learnt weights over the increments:\n\n" + markdown_table(header, rows).strip() if rows else ""
+                aligned = [line["increment_alignment"] for line in lines if "increment_alignment" in line]
+                mean = f"{statistics.mean(aligned):.3f}" if aligned else "–"
+                rows.append([path.name, weights, f"{last['entropy']:.3f}", f"{math.log(len(last['w'])):.3f}", mean])
+    header = ["run", "w at the end", "entropy", "entropy of equal weights", "alignment of the increments"]
+    return f"{ALIGNMENT}\n\n{markdown_table(header, rows).strip()}" if rows else ""
 
 
 # ---- claims ----

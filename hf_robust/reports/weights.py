@@ -1,7 +1,8 @@
 """The learnt weights of an adaptive adversary over the steps of a run, and how good its linearisation was.
 
 ``adversary_weights.jsonl`` holds one object for each logged step: ``step``, ``epoch``, ``w`` (the weights of the k
-increments, means since the step before), ``entropy``, and where the run logged them ``loss``, ``linearised_loss`` and
+increments, means since the step before), ``entropy``, and where the run logged them ``increment_norm`` and
+``increment_alignment`` (1 where all increments point one way), ``loss``, ``linearised_loss`` and
 ``linearisation_error``.
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "adversary_weights.jsonl"
 WEIGHTS_STEM = "adversary_weights"
 LINEARISATION_STEM = "linearisation"
+_INCREMENTS = ("increment_norm", "increment_alignment")
 _LINEARISATION = ("loss", "linearised_loss", "linearisation_error")
 _FEW = 40
 
@@ -42,6 +44,7 @@ def weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[WeightLine]:
             weights.append(entry[f"w_{len(weights) + 1}"])
         line: WeightLine = {"step": entry["step"], "epoch": entry.get("epoch"), "w": weights}
         line["entropy"] = entry.get("w_entropy")
+        line |= {key: entry[key] for key in _INCREMENTS if key in entry}
         if "linearised_loss" in entry:
             line |= {key: entry[key] for key in _LINEARISATION if key in entry}
         lines[entry["step"]] = line
