@@ -34,9 +34,10 @@ class TavatTrainer(RobustTrainer):
     word's last one (:class:`TokenTable`); how they move is :class:`hf_robust.adversary.TokenAware`. k forwards and k
     backwards a step. V is no parameter; it is saved with checkpoints, so that a run resumes exactly (TAVAT-6).
 
-    Differs from the code: losses are averaged (TAVAT-1, ``--divide_by_k False`` sums); eta starts at norm 1 for each
-    text over its real tokens, not for the batch (TAVAT-2, TAVAT-3); V takes the mean over a word's occurrences, not
-    the old value plus their sum (TAVAT-4); each pass has its own look-up and is freed (TAVAT-7).
+    Differs from the code: losses are averaged (TAVAT-1, ``--divide_by_k False`` sums); eta is brought to norm 1 for
+    each text over its real tokens, not for the batch (TAVAT-2, TAVAT-3), and the start into the radius, which the
+    code's smaller start needs not; V takes the mean over a word's occurrences, not the old value plus their sum
+    (TAVAT-4); each pass has its own look-up and is freed (TAVAT-7).
     """
 
     name = "tavat"
