@@ -10,10 +10,11 @@ Flags, steps and output files are those of Hugging Face's run_glue.py; what is n
 """
 
 import atexit
+import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import transformers
 from transformers import DataCollatorWithPadding, default_data_collator, set_seed
 
 from hf_robust.attacks import build_attacks, choose_examples, resolve_skip_labels
+from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.callbacks import (
     AdversaryWeightsCallback,
     AttackCallback,
@@ -170,6 +172,8 @@ def build_trainer(
         data_collator=data_collator,
         synonyms=synonyms,
         antonyms=antonyms,
+        attacks=view_attacks(args, splits),
+        view_dataset=view_dataset(args, splits),
         skip_labels=resolve_skip_labels(args.attack.skip_labels, labels.names),
     )
     attacker = add_attacks(trainer, args, splits, synonyms, antonyms)
@@ -187,6 +191,21 @@ def load_lexicons(args: Arguments) -> tuple[Lexicon | None, Lexicon | None]:
     if "antonyms" in needs or "antonym" in attacks:
         antonyms = load_lexicon(args.attack.antonym_source(), "antonym")
     return synonyms, antonyms
+
+
+def view_attacks(args: Arguments, splits: Splits) -> Mapping[str, AttackOrForeign]:
+    # [hf_robust] Attacks that make texts to train on
+    if "attacks" not in args.method.needs or args.training.view_file or not args.training.do_train:
+        return {}
+    flags = dataclasses.replace(
+        args.attack, attacks=args.training.view_attacks, attack_query_budget=args.training.view_query_budget
+    )
+    return build_attacks(flags, None, None, splits.labels.names, splits.text_columns)
+
+
+def view_dataset(args: Arguments, splits: Splits) -> TextDataset | None:
+    split = getattr(args.training, "view_split", "train")
+    return None if split == "train" else splits.labelled(split)
 
 
 def add_attacks(
@@ -230,6 +249,7 @@ def add_reports(
             citation=args.method.citation,
             trained_on=args.method.needs,
             seconds=attacker.seconds if attacker else None,
+            generation=trainer.generation,
         )
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))

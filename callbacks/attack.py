@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate.utils import gather_object
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
@@ -23,17 +22,13 @@ from hf_robust.attacks import (
     Example,
     Plans,
     Victim,
-    attack_dataset,
-    attack_key,
-    balanced_shares,
+    attack_on_ranks,
     examples_of,
-    journal_seconds,
     of_the_data,
     require_candidates,
     weights_hash,
 )
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.attacks.journal import prediction_of, share_path
 from hf_robust.attacks.requests import Columns
 from hf_robust.metrics import (
     AttackRecord,
@@ -244,26 +239,20 @@ class AttackCallback(TrainerCallback):
         assert trainer is not None
         args, start = trainer.args, time.perf_counter()
         examples = examples_of(attack, self.examples)
-        # Of all examples, so that every rank comes to the same answer.
-        require_candidates(attack, self.plans, examples)
-        replayed = self._last_successes(name) if self._warm_start else {}
-        key = attack_key(attack, weights, examples, self.max_length, prediction_of(victim), replayed)
-        journal = share_path(Path(args.output_dir) / JOURNAL_FOLDER, key, args.process_index, args.world_size)
-        mine = attack_dataset(
+        records, seconds = attack_on_ranks(
             attack,
             victim,
-            balanced_shares(examples, args.world_size)[args.process_index],
+            examples,
+            weights,
+            journals=Path(args.output_dir) / JOURNAL_FOLDER,
+            rank=args.process_index,
+            ranks=args.world_size,
             plans=self.plans,
-            journal=journal,
             progress=trainer.is_world_process_zero() and not args.disable_tqdm,
-            check=False,
-            replayed=replayed,
+            replayed=self._last_successes(name) if self._warm_start else {},
         )
         self.seconds["attack"] += time.perf_counter() - start
-        # The journal's own seconds: what the measurement took, not how long reading it again does.
-        shares = gather_object([([record.to_json() for record in mine], journal_seconds(journal))])
-        records = [AttackRecord.from_json(record) for share_records, _ in shares for record in share_records]
-        return sorted(records, key=lambda record: record.idx), max(seconds for _, seconds in shares)
+        return records, seconds
 
     def _last_successes(self, name: str) -> dict[int, Columns]:
         """By ``idx``, the texts that succeeded in the last epoch measured, in this run or the one it goes on from."""

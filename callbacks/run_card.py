@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils.hooks import RemovableHandle
@@ -25,6 +25,13 @@ _NOT_TRAINING = (
     "do_train", "do_eval", "do_predict", "resume_from_checkpoint",
 )  # fmt: skip
 _NOT_TRAINING_PREFIXES = ("hub_", "push_to_", "log_", "logging_", "save_", "eval_", "dataloader_", "accelerator_", "_")
+
+
+class Generation(Protocol):
+    """What the card is told about views that were generated; ``hf_robust.trainers.generation`` has one."""
+
+    seconds: dict[str, float]
+    rounds: list[dict[str, Any]]
 
 
 class RunCardCallback(TrainerCallback):
@@ -43,6 +50,7 @@ class RunCardCallback(TrainerCallback):
         citation: key of the method's paper in ``hf_robust/hub/citations.bib``.
         trained_on: roles of the lexicons that training draws on (``needs`` of the method), not only an attack.
         seconds: a dict whose ``"attack"`` the caller goes on updating (``AttackCallback.seconds``).
+        generation: the phase that makes views, where the method has one: its ``seconds`` and ``rounds``.
     """
 
     def __init__(
@@ -55,6 +63,7 @@ class RunCardCallback(TrainerCallback):
         citation: str = "",
         trained_on: Sequence[str] = (),
         seconds: dict[str, float] | None = None,
+        generation: Generation | None = None,
     ) -> None:
         self.stated = {
             "method": method,
@@ -65,6 +74,7 @@ class RunCardCallback(TrainerCallback):
             "attacks": {name: dict(described) for name, described in attacks.items()},
         }
         self.told = {} if seconds is None else seconds
+        self.generation = generation
         self._told_before = 0.0
         self._measured = {"evaluate": 0.0, "attack": 0.0}
         self._forwards = 0
@@ -120,6 +130,7 @@ class RunCardCallback(TrainerCallback):
         steps = state.global_step - self._first_step
         card = self.stated | {
             "config": method_config(args),
+            "views": [] if self.generation is None else list(self.generation.rounds),
             "training": changed_arguments(args),
             "model": str(getattr(model.config, "_name_or_path", "") or f"{type(model).__name__}, from scratch"),
             "seed": args.seed,
@@ -140,7 +151,8 @@ class RunCardCallback(TrainerCallback):
 
     def _seconds(self) -> dict[str, float]:
         total = time.perf_counter() - self._began
-        parts = {"train": max(total - sum(self._measured.values()), 0.0), **self._measured, "total": total}
+        spent = {**self._measured, **({} if self.generation is None else self.generation.seconds)}
+        parts = {"train": max(total - sum(spent.values()), 0.0), **spent, "total": total}
         return {name: round(value, 3) for name, value in parts.items()}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
+from hf_robust.attacks import ATTACKS, Attack, Resources
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import TableLexicon
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -50,6 +51,12 @@ SPLITTABLE: dict[str, dict[str, Any]] = {
     "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
     "flooding": {"flood_level": 0.0},
     "flooding_x": {"flood_level": "0"},
+}
+
+# What lets a method do all it does in a run of less than an epoch.
+BRIEF: dict[str, dict[str, Any]] = {
+    "a2t": {"clean_epochs": 0, "num_train_adv_examples": 1.0},
+    "adv_iter": {"clean_epochs": 0},
 }
 
 
@@ -139,6 +146,11 @@ def table(words: dict[str, list[str]], relation: str) -> TableLexicon:
     return TableLexicon(words, name="test", relation=relation, keeps_part_of_speech=True)
 
 
+def synonym_attack() -> Attack:
+    """A cheap attack on the review rows that finds something against almost any weights."""
+    return ATTACKS["synonym"](Resources(synonyms=dense_synonyms()))
+
+
 def dense_synonyms() -> TableLexicon:
     """So many synonyms that no view stays as it is: batch-relative means are then the same in any split."""
     words = [*POSITIVE, *NEGATIVE, *FILLERS]
@@ -156,12 +168,15 @@ def build_trainer(
     parts = {
         "synonyms": options.pop("synonyms", table(SYNONYMS, "synonym")),
         "antonyms": options.pop("antonyms", table(ANTONYMS, "antonym")),
+        "attacks": options.pop("attacks", {"synonym": synonym_attack()}),
+        "view_dataset": options.pop("view_dataset", None),
         "skip_labels": options.pop("skip_labels", frozenset()),
         "callbacks": options.pop("callbacks", None),
         "compute_metrics": options.pop("compute_metrics", None),
         "eval_dataset": options.pop("eval_data", None),
     }
     settings = {
+        **BRIEF.get(method.name, {}),
         "output_dir": str(folder),
         "robust_method": method.name,
         "per_device_train_batch_size": 8,
@@ -178,6 +193,8 @@ def build_trainer(
         "disable_tqdm": True,
         **options,
     }
+    if "view_cache" in method.config.__dataclass_fields__:
+        settings.setdefault("view_cache", str(Path(folder) / "cache"))
     tokenizer = build_tokenizer()
     return method(
         model=build_model() if model is None else model,

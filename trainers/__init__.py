@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hf_robust.trainers.a2t import A2tTrainer
+from hf_robust.trainers.ada import AdaTrainer
 from hf_robust.trainers.adaptive_freelb import AdaptiveFreelbTrainer
 from hf_robust.trainers.adaptive_pgd import AdaptivePgdTrainer
 from hf_robust.trainers.adaptive_tavat import AdaptiveTavatTrainer
+from hf_robust.trainers.adv_iter import AdvIterTrainer
 from hf_robust.trainers.ascc import AsccTrainer
 from hf_robust.trainers.base import RobustTrainer
 from hf_robust.trainers.bat_pairwise import BatPairwiseTrainer
@@ -29,6 +32,9 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "safer": SaferTrainer,
     "bat_pairwise": BatPairwiseTrainer,
     "bat_triplet": BatTripletTrainer,
+    "a2t": A2tTrainer,
+    "ada": AdaTrainer,
+    "adv_iter": AdvIterTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,

@@ -7,7 +7,7 @@ loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,3 +92,15 @@ def load_state(module: nn.Module, folder: str | Path) -> None:
             "resume with the --robust_method that wrote it."
         )
     module.load_state_dict(safetensors.torch.load_file(str(path), device="cpu"))
+
+
+def check_holds(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:
+    """Refuse an optimizer of the user's that would leave a method's own parameters as they are."""
+    if optimizer is None:
+        return
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not held >= {id(parameter) for parameter in parameters}:
+        raise ValueError(
+            f"{name} trains a part beside the model (model.robust_aux), which the given optimizer does not hold; "
+            "leave optimizers out, or pass optimizer_cls_and_kwargs."
+        )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -18,12 +19,14 @@ from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_robust.adversary import Adversary, Perturbation, perturbed, sample_norm
-from hf_robust.data import VIEW_COLUMNS, PairedCollator
+from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
 from hf_robust.lexicons import Lexicon
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.arguments import RobustTrainingArguments
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
 from hf_robust.trainers.embedding_space import EmbeddingSpace
+from hf_robust.trainers.generation import GenerateViews, generated_behind
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
 
 logger = logging.getLogger(__name__)
@@ -39,6 +42,8 @@ class RobustTrainer(Trainer):
     Args:
         synonyms: lexicon of substitutes that keep the label; needed where ``"synonyms" in needs``.
         antonyms: lexicon of substitutes that change the label; needed where ``"antonyms" in needs``.
+        attacks: attacks by name that make the views; needed where ``"attacks" in needs``.
+        view_dataset: another split whose texts views are made of, in place of the training set's (a leak).
         skip_labels: label ids whose meaning an antonym does not change (neutral, not duplicate).
 
     ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an
@@ -69,16 +74,16 @@ class RobustTrainer(Trainer):
         *args: Any,
         synonyms: Lexicon | None = None,
         antonyms: Lexicon | None = None,
+        attacks: Mapping[str, AttackOrForeign] | None = None,
+        view_dataset: TextDataset | None = None,
         skip_labels: frozenset[int] = frozenset(),
         **kwargs: Any,
     ) -> None:
-        lexicons = {"synonyms": synonyms, "antonyms": antonyms}
-        for need in self.needs:
-            if lexicons[need] is None:
-                flag = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}[need]
-                raise ValueError(f"{self.name} needs a lexicon of {need}, got none; pass {need}=... ({flag}).")
+        check_lexicons(self.name, self.needs, {"synonyms": synonyms, "antonyms": antonyms})
         # Given wherever `needs` asks for them, and used nowhere else.
         self.synonyms, self.antonyms = cast(Lexicon, synonyms), cast(Lexicon, antonyms)
+        self.attacks = dict(attacks or {})
+        self.view_dataset = view_dataset
         self.skip_labels = skip_labels
         super().__init__(*args, **kwargs)
         # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead (R10).
@@ -129,6 +134,11 @@ class RobustTrainer(Trainer):
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
         return model(**batch)
+
+    def exported(self, folder: Path) -> AbstractContextManager[Any]:
+        """The model with the weights to be saved to ``folder`` for the length of the block: how a method folds its
+        inference into what plain ``from_pretrained`` loads; by default they are the weights in training."""
+        return nullcontext()
 
     @property
     def inference_settings(self) -> str:
@@ -256,7 +266,8 @@ class RobustTrainer(Trainer):
     # ---- views ----
 
     def _set_up_views(self, sources: Mapping[str, ViewSource]) -> None:
-        self._views = tuple(sources)
+        self.view_names = tuple(sources)
+        self.generation: GenerateViews | None = None
         if not sources or self.train_dataset is None:
             return
         if not hasattr(self.train_dataset, "texts"):
@@ -264,23 +275,39 @@ class RobustTrainer(Trainer):
                 f"{self.name} trains on other texts of an example, and a {type(self.train_dataset).__name__} holds "
                 "none; wrap the rows in hf_robust.data.TextDataset."
             )
-        self.train_dataset = ViewedDataset(self.train_dataset, sources, seed=self.args.seed)
-        self.data_collator = PairedCollator(self.data_collator, self._views)
-        self.add_callback(RefreshViews(self.train_dataset))
+        viewed = ViewedDataset(
+            self.train_dataset,
+            sources,
+            seed=self.args.seed,
+            mask_token_id=getattr(self.processing_class, "mask_token_id", None),
+            num_labels=self.model.config.num_labels,
+        )
+        generated = generated_behind(sources)
+        if generated:
+            self.generation = GenerateViews(self, generated, self.train_dataset, self.data_collator)
+            self.add_callback(self.generation)
+        self.train_dataset = viewed
+        self.data_collator = PairedCollator(self.data_collator, self.view_names)
+        self.add_callback(RefreshViews(viewed))
+
+    @property
+    def view_share(self) -> float:
+        """M / N: generated views that may be trained on now, for each example of the training set."""
+        return sum(source.share for source in self.generation.sources.values()) if self.generation else 0.0
 
     def _set_signature_columns_if_needed(self) -> None:
         # Private in transformers: without it remove_unused_columns drops every view (a test pins it).
         known = self._signature_columns is not None
         super()._set_signature_columns_if_needed()
         if not known:
-            self._signature_columns += [f"{view}_{column}" for view in self._views for column in VIEW_COLUMNS]
+            self._signature_columns += [f"{view}_{column}" for view in self.view_names for column in VIEW_COLUMNS]
 
     # ---- auxiliary parts: optimizer, save, resume, best model ----
 
     def create_optimizer(self, model: nn.Module | None = None) -> Any:
         parameters = [] if self._auxiliary is None else list(self._auxiliary.module.parameters())
         if self._auxiliary is None or self.optimizer is not None:
-            check_holds(self.optimizer, parameters, self.name)
+            auxiliary.check_holds(self.optimizer, parameters, self.name)
             return super().create_optimizer(model)
         with auxiliary.detached(self.model):
             optimizer = super().create_optimizer(model)
@@ -303,7 +330,8 @@ class RobustTrainer(Trainer):
         return optimizer
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        with auxiliary.detached(self.model) as module:
+        folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
+        with auxiliary.detached(self.model) as module, self.exported(folder):
             super()._save(output_dir, state_dict)
         is_checkpoint = output_dir is not None and Path(output_dir).name.startswith(PREFIX_CHECKPOINT_DIR)
         if module is not None and is_checkpoint and self.args.should_save:
@@ -314,6 +342,8 @@ class RobustTrainer(Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         if module is not None:
             auxiliary.load_state(module, resume_from_checkpoint)
+        if self.generation is not None:
+            self.generation.resumed_from = Path(resume_from_checkpoint).parent
 
     def _load_best_model(self) -> None:
         with auxiliary.detached(self.model) as module:
@@ -339,13 +369,9 @@ class RobustTrainer(Trainer):
             write(Path(self.args.output_dir))
 
 
-def check_holds(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:
-    """Refuse an optimizer of the user's that would leave a method's own parameters as they are."""
-    if optimizer is None:
-        return
-    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    if not held >= {id(parameter) for parameter in parameters}:
-        raise ValueError(
-            f"{name} trains a part beside the model (model.robust_aux), which the given optimizer does not hold; "
-            "leave optimizers out, or pass optimizer_cls_and_kwargs."
-        )
+def check_lexicons(name: str, needs: Sequence[str], lexicons: Mapping[str, Lexicon | None]) -> None:
+    """Refuse a method without the lexicons that it draws views from."""
+    flags = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
+    for need, flag in flags.items():
+        if need in needs and lexicons[need] is None:
+            raise ValueError(f"{name} needs a lexicon of {need}, got none; pass {need}=... ({flag}).")

@@ -94,7 +94,7 @@ class BatPairwiseTrainer(RobustTrainer):
 
     def view_distances(self, model: nn.Module, inputs: Batch) -> ViewDistances:
         """Three forwards: the anchor with its label, the two views without, all in train mode and with gradient."""
-        anchor, views = split_views(inputs, self._views)
+        anchor, views = split_views(inputs, self.view_names)
         loss, outputs = self.task_loss(model, anchor, output_hidden_states=True)
         centre = self._embed(outputs, anchor)
         distances: dict[str, Tensor] = {}

@@ -44,7 +44,7 @@ class SaferTrainer(RobustTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        clean, views = split_views(inputs, self._views)
+        clean, views = split_views(inputs, self.view_names)
         substituted = {key: value for key, value in views["substituted"].items() if key != "ok"}
         loss, outputs = self.task_loss(model, {**substituted, "labels": clean["labels"]})
         return (loss, outputs) if return_outputs else loss

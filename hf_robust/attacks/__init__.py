@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks.encoder import SentenceEncoder, load_encoder
     from hf_robust.attacks.language_model import CausalLanguageModel, load_language_model
     from hf_robust.attacks.masked_lm import MaskedLM, load_masked_lm
+    from hf_robust.attacks.ranks import attack_on_ranks
     from hf_robust.attacks.victim import Victim
     from hf_robust.attacks.weights import weights_hash
 
@@ -32,6 +33,7 @@ _NEED_TORCH = {
     "MaskedLM": "masked_lm",
     "SentenceEncoder": "encoder",
     "Victim": "victim",
+    "attack_on_ranks": "ranks",
     "load_encoder": "encoder",
     "load_language_model": "language_model",
     "load_masked_lm": "masked_lm",
@@ -58,6 +60,7 @@ __all__ = [
     "Victim",
     "attack_dataset",
     "attack_key",
+    "attack_on_ranks",
     "balanced_shares",
     "build_attacks",
     "choose_examples",

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from hf_robust.words import Text, word_token_positions
+
 logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
@@ -133,6 +135,26 @@ class TextDataset(Dataset[dict[str, Any]]):
     def encode(self, texts: tuple[str, ...]) -> dict[str, list[int]]:
         """Tokenise other texts (one per column) exactly as the rows were: same truncation, same padding."""
         return self._call_tokenizer(*texts)
+
+    def word_positions(self, text: Text) -> list[list[int]]:
+        """For each word of a text the positions of its tokens in ``encode``; none where it was cut off.
+
+        Raises:
+            ValueError: the tokenizer is not a fast one, so that words cannot be found among the tokens.
+        """
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise ValueError(
+                f"aligning words with tokens needs a fast tokenizer, got {type(self.tokenizer).__name__}; "
+                "load it with use_fast=True."
+            )
+        encoding = self.tokenizer(
+            *text.columns,
+            padding=self.padding,
+            max_length=self.max_length,
+            truncation=True,
+            return_offsets_mapping=True,
+        )
+        return word_token_positions(text.words, encoding["offset_mapping"], encoding.sequence_ids(0))
 
     def fingerprint(self) -> str:
         """16 hex characters over texts and labels, in order; the tokenizer is no part of it."""

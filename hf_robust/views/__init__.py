@@ -1,8 +1,32 @@
 """Other texts of an example for training, and the data set that carries them."""
 
 from hf_robust.views.antonym import OneAntonym
+from hf_robust.views.attacked import AttackedViews
 from hf_robust.views.dataset import RefreshViews, ViewedDataset
+from hf_robust.views.generated import DrawnFrom, GeneratedViews, Made, ViewMaker, spread
+from hf_robust.views.refresh import Refresh
 from hf_robust.views.synonym import RandomSynonyms
 from hf_robust.views.view import View, ViewSource
+from hf_robust.views.view_file import FromFile, read_views, tokenizer_hash, write_views
+from hf_robust.views.workplace import Workplace
 
-__all__ = ["OneAntonym", "RandomSynonyms", "RefreshViews", "View", "ViewSource", "ViewedDataset"]
+__all__ = [
+    "AttackedViews",
+    "DrawnFrom",
+    "FromFile",
+    "GeneratedViews",
+    "Made",
+    "OneAntonym",
+    "RandomSynonyms",
+    "Refresh",
+    "RefreshViews",
+    "View",
+    "ViewMaker",
+    "ViewSource",
+    "ViewedDataset",
+    "Workplace",
+    "read_views",
+    "spread",
+    "tokenizer_hash",
+    "write_views",
+]

@@ -1,4 +1,4 @@
-"""A data set that carries views of each example, drawn anew at every fetch."""
+"""A data set that carries views of each example: drawn at every fetch, or generated beforehand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.views.view import ViewSource
+from hf_robust.views.view import View, ViewSource
 from hf_robust.words import Text
 
 
@@ -22,17 +22,31 @@ class Texts(Protocol):
     def texts(self, index: int) -> tuple[str, ...]: ...
     def label(self, index: int) -> int | float | None: ...
     def encode(self, texts: tuple[str, ...]) -> dict[str, Any]: ...
+    def word_positions(self, text: Text) -> list[list[int]]: ...
 
 
 class ViewedDataset(Dataset[dict[str, Any]]):
     """Rows of ``dataset`` plus ``<view>_input_ids``, ... and ``<view>_ok`` for each source.
 
+    A source with ``extras`` adds ``<view>_labels`` and ``<view>_soft`` (``num_labels`` probabilities: the view's own,
+    else one for the label), or ``<view>_words`` and ``<view>_main_words``: for each token of the view and of the
+    example the number, from 1, of the changed word it belongs to, 0 for the others (X16).
+
     A view depends on (seed, epoch, row, view name) alone (R17): not on the order of fetching, the rank, the number of
     workers or the global random state, so a resumed run sees the texts of an uninterrupted one.
     """
 
-    def __init__(self, dataset: Texts, sources: Mapping[str, ViewSource], seed: int) -> None:
+    def __init__(
+        self,
+        dataset: Texts,
+        sources: Mapping[str, ViewSource],
+        seed: int,
+        *,
+        mask_token_id: int | None = None,
+        num_labels: int = 0,
+    ) -> None:
         self.dataset, self.sources, self.seed = dataset, dict(sources), seed
+        self.mask_token_id, self.num_labels = mask_token_id, num_labels
         # In shared memory, so that persistent loader workers see the epoch too.
         self._epoch = torch.zeros(1, dtype=torch.long).share_memory_()  # type: ignore[no-untyped-call]
 
@@ -49,10 +63,45 @@ class ViewedDataset(Dataset[dict[str, Any]]):
         label = self.dataset.label(index)
         for name, source in self.sources.items():
             rng = random.Random(f"{self.seed}:{self._epoch.item()}:{index}:{name}")
-            view = source(text, None if label is None else int(label), rng)
-            row.update({f"{name}_{key}": value for key, value in self.dataset.encode(view.text.columns).items()})
+            own = None if label is None else int(label)
+            view = source(text, own, rng)
+            row.update({f"{name}_{key}": value for key, value in self._encoded(view).items()})
             row[f"{name}_ok"] = float(view.ok)
+            for extra in getattr(source, "extras", ()):
+                added = getattr(self, f"_{extra}")(view, text, own)
+                row.update({f"{name}_{key}": value for key, value in added.items()})
         return row
+
+    def _encoded(self, view: View) -> dict[str, Any]:
+        encoded = dict(self.dataset.encode(view.text.columns))
+        if view.masked:
+            ids = list(encoded["input_ids"])
+            for position in view.masked:
+                ids[position] = self.mask_token_id
+            encoded["input_ids"] = ids
+        return encoded
+
+    def _labels(self, view: View, text: Text, label: int) -> dict[str, Any]:
+        return {"labels": label if view.label is None else view.label}
+
+    def _soft(self, view: View, text: Text, label: int) -> dict[str, Any]:
+        if view.soft is not None:
+            return {"soft": list(view.soft)}
+        hard = label if view.label is None else view.label
+        return {"soft": [float(number == hard) for number in range(self.num_labels)]}
+
+    def _words(self, view: View, text: Text, label: int) -> dict[str, Any]:
+        main = [0] * len(self.dataset.encode(text.columns)["input_ids"])
+        own = [0] * len(self.dataset.encode(view.text.columns)["input_ids"])
+        if view.pairs:
+            main_words, own_words = self.dataset.word_positions(text), self.dataset.word_positions(view.text)
+            kept = [(a, b) for a, b in view.pairs if main_words[a] and own_words[b]]  # not cut off on either side
+            for number, (first, second) in enumerate(kept, start=1):
+                for position in main_words[first]:
+                    main[position] = number
+                for position in own_words[second]:
+                    own[position] = number
+        return {"main_words": main, "words": own}
 
 
 class RefreshViews(TrainerCallback):

@@ -9,11 +9,22 @@ from hf_robust.words import Text
 
 
 class View(NamedTuple):
-    """Another text of an example: ``ok`` says whether it may be trained on, ``changed`` which words differ."""
+    """Another text of an example: ``ok`` says whether it may be trained on, ``changed`` which words differ.
+
+    Attributes:
+        pairs: ``(index in the example, index in the view)`` of each word that one other word stands for (X16).
+        label: class id of the view where it is not the example's.
+        soft: class probabilities to learn in place of the label.
+        masked: positions of tokens that become the tokenizer's mask token.
+    """
 
     text: Text
     ok: bool
     changed: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...] = ()
+    label: int | None = None
+    soft: tuple[float, ...] | None = None
+    masked: tuple[int, ...] = ()
 
 
 class ViewSource(Protocol):

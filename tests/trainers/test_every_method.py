@@ -35,6 +35,9 @@ FORWARDS = {
     "safer": 1,
     "bat_pairwise": 3,
     "bat_triplet": 3,
+    "a2t": 1,
+    "ada": 1,
+    "adv_iter": 1,
     "fgm": 2,
     "fgsm": 2,
     "pgd": 5 + 1,
@@ -59,6 +62,9 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "safer": {"synonyms": table({}, "synonym")},
     "bat_pairwise": {"bat_alpha": 0.0, "bat_beta": 0.0},
     "bat_triplet": {"bat_lambda": 0.0},
+    "a2t": {"view_fraction": 0.0},
+    "ada": {"view_fraction": 0.0},
+    "adv_iter": {"view_fraction": 0.0},
     "fgm": {"adv_eps": 0.0, "mean_losses": True},
     "fgsm": {"adv_eps": 0.0},
     "pgd": {"adv_lr": 0.0, "adv_init_mag": 0.0},
@@ -105,7 +111,9 @@ def train(name: str, folder: Path, **options: Any) -> Any:
 
 def count_forwards(model: torch.nn.Module) -> Counter[str]:
     counter: Counter[str] = Counter()
-    model.register_forward_pre_hook(lambda *_: counter.update(["forward"]))
+    model.register_forward_pre_hook(
+        lambda module, _: counter.update(["forward", "train" if module.training else "eval"])
+    )
     return counter
 
 
@@ -129,6 +137,7 @@ class TestEveryMethod:
         trainer = build_trainer(name, tmp_path, **STEPS_ALONE.get(name, {}))
         parts: dict[str, torch.Tensor] = {}
         monkeypatch.setattr(trainer, "log_parts", parts.update)
+        trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)  # generates views
         trainer.model.train()
         batch = next(iter(trainer.get_train_dataloader()))
         loss = trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch))
@@ -212,7 +221,7 @@ class TestEveryMethod:
         trainer = build_trainer(name, tmp_path, **STEPS_ALONE.get(name, {}))
         counter = count_forwards(trainer.model)
         trainer.train()
-        assert counter["forward"] == 3 * FORWARDS[name]
+        assert counter["train"] == 3 * FORWARDS[name]
 
     def test_peft_lora_trains_only_the_adapter_and_reloads(self, name: str, tmp_path: Path) -> None:
         peft = pytest.importorskip("peft")

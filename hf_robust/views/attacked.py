@@ -1,0 +1,138 @@
+"""Views that an attack found: the texts that changed a victim's prediction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.attacks import Example
+from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.metrics import AttackRecord
+from hf_robust.views.generated import Made
+from hf_robust.views.view import View
+from hf_robust.views.workplace import Workplace
+from hf_robust.words import Text, split_words
+
+if TYPE_CHECKING:
+    from hf_robust.attacks import Victim
+
+LEAST_CHUNK = 64
+"""Examples attacked together where an attack stops at a number of successes: fewer would be slow to batch."""
+
+
+@dataclass(frozen=True)
+class AttackedViews:
+    """Attack the examples; each success is a view with the example's own label (A2T-5).
+
+    Failures and skipped examples are no adversarial examples (X15, ADA-2): they have no view. The victim's class
+    probabilities at the view are kept as its soft label.
+
+    Args:
+        attack: what searches.
+        wanted: stop after so many successes, in an order drawn by ``seed`` and the victim's weights; None attacks every
+            example.
+        attempts: attack at most so many examples in that order (A2T-1); None for no limit.
+    """
+
+    attack: AttackOrForeign
+    wanted: int | None = None
+    attempts: int | None = None
+    seed: int = 0
+
+    def describe(self) -> dict[str, Any]:
+        """The attack's parts, and how many examples are attacked."""
+        return {**self.attack.describe(), "wanted": self.wanted, "attempts": self.attempts}
+
+    def key(self, victim: Victim, examples: Sequence[Example]) -> str:
+        """Of the victim's weights and way of predicting, the attack, the texts and the order they are attacked in."""
+        from hf_robust.attacks import attack_key, weights_hash
+        from hf_robust.attacks.journal import prediction_of
+
+        weights, prediction = weights_hash(victim.model), prediction_of(victim)
+        whole = attack_key(self.attack, weights, examples, victim.max_length, prediction)
+        content = json.dumps([whole, self.wanted, self.attempts, None if self._all else self.seed])
+        return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+
+    @property
+    def _all(self) -> bool:
+        return self.wanted is None and self.attempts is None
+
+    def __call__(self, victim: Victim, examples: Sequence[Example], place: Workplace) -> Made:
+        """The successes, on every rank.
+
+        Raises:
+            ValueError: the attack has no candidates for any example.
+        """
+        from hf_robust.attacks import weights_hash
+
+        order = list(examples)
+        if not self._all:
+            # By the weights too: another round attacks in another order.
+            random.Random(f"attacked:{self.seed}:{weights_hash(victim.model)}").shuffle(order)
+            order = order[: self.attempts]
+        records: list[AttackRecord] = []
+        attempts, wanted = 0, len(order) if self.wanted is None else self.wanted
+        while attempts < len(order) and len(records) < wanted:
+            size = len(order) if self.wanted is None else max(wanted - len(records), LEAST_CHUNK)
+            chunk = order[attempts : attempts + size]
+            attempts += len(chunk)
+            found = {one.idx: one for one in self._attacked(victim, chunk, place) if one.status == "succeeded"}
+            records += [found[example.idx] for example in chunk if example.idx in found]
+        views = _views(records[:wanted], victim)
+        made = Made(zip([record.idx for record in records[:wanted]], views, strict=True))
+        made.attempts = attempts
+        return made
+
+    def _attacked(self, victim: Victim, examples: Sequence[Example], place: Workplace) -> list[AttackRecord]:
+        from hf_robust.attacks import attack_on_ranks, weights_hash
+
+        records, _ = attack_on_ranks(
+            self.attack,
+            victim,
+            examples,
+            weights_hash(victim.model),
+            journals=place.journals,
+            rank=place.rank,
+            ranks=place.ranks,
+            plans=place.plans,
+            progress=place.progress,
+        )
+        return records
+
+
+def _views(records: Sequence[AttackRecord], victim: Victim) -> list[View]:
+    if not records:
+        return []
+    with victim.measuring():
+        probabilities = victim.probabilities([tuple(record.perturbed) for record in records])
+    return [
+        View(
+            Text(tuple(record.perturbed)),
+            ok=True,
+            changed=tuple(index for index, _, _ in record.changed),
+            pairs=word_pairs(record.changed),
+            soft=tuple(round(float(value), 6) for value in row),
+        )
+        for record, row in zip(records, probabilities, strict=True)
+    ]
+
+
+def word_pairs(changed: Sequence[Sequence[Any]]) -> tuple[tuple[int, int], ...]:
+    """``(index in the original, index in the view)`` of the words that became one other word.
+
+    ``changed`` is an attack record's; a deleted word and one that became several move the later indices (FLAT-4).
+
+    >>> word_pairs([[1, "good", "fine"], [2, "old", ""], [4, "film", "moving picture"], [6, "plot", "story"]])
+    ((1, 1), (6, 6))
+    """
+    pairs, moved = [], 0
+    for index, _, new in sorted(changed, key=lambda one: one[0]):
+        words = len(split_words(new))
+        if words == 1:
+            pairs.append((index, index + moved))
+        moved += words - 1
+    return tuple(pairs)

@@ -1,0 +1,112 @@
+"""Generated views on disk: a header that says what they were made from, then one JSON object a view."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hf_robust.views.generated import Made
+from hf_robust.views.view import View
+from hf_robust.words import Text
+
+FORMAT = 1
+_BOUND = {"data": "data set", "tokenizer": "tokenizer"}
+
+
+class FromFile:
+    """Stands where a view maker would: the views of a round of an earlier run, by the name they had there.
+
+    Raises:
+        ValueError: the file is not one of generated views.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.header, _ = read_views(self.path, {})
+        self.name = str(self.header["name"])
+
+    def describe(self) -> dict[str, Any]:
+        return dict(self.header)
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """16 hexadecimal characters of a tokenizer's class, vocabulary and special tokens."""
+    content = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items()), list(tokenizer.all_special_tokens)]
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
+
+
+def write_views(path: Path, header: Mapping[str, Any], made: Made) -> None:
+    """Write a round, all or nothing.
+
+    ``header`` says what the views are of (``data``, ``tokenizer``, ``split``, ``victim``, ``how``, ...); the number of
+    views, of attempts and the digest are added.
+    """
+    lines = [json.dumps(_to_json(idx, view), ensure_ascii=False) for idx, view in made]
+    first = {**header, "format": FORMAT, "attempts": made.attempts, "views": len(lines), "digest": _digest(lines)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text("".join(f"{line}\n" for line in [json.dumps(first), *lines]), encoding="utf-8")
+    partial.replace(path)
+
+
+def read_views(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, Any], Made]:
+    """The header and the views of a file.
+
+    Args:
+        expected: what the header must say about ``data`` and ``tokenizer``.
+
+    Raises:
+        ValueError: the file is no view file, was cut short or edited, or is of another data set or tokenizer.
+    """
+    try:
+        first, *lines = path.read_text(encoding="utf-8").splitlines()
+        header = json.loads(first)
+        digest = header["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not a file of generated views ({type(error).__name__}); delete it, or give one that "
+            "training has written into the folder _views."
+        ) from error
+    if header.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} has format {header.get('format')}, this version reads {FORMAT}; delete it to make it anew."
+        )
+    if _digest(lines) != digest:
+        raise ValueError(
+            f"{path} was cut short or edited: it has {len(lines)} views and its header says {header.get('views')} "
+            "with another digest; delete it to make it anew."
+        )
+    for key, what in _BOUND.items():
+        if key in expected and header.get(key) != expected[key]:
+            raise ValueError(
+                f"{path} holds views of another {what} (its hash is {header.get(key)}, this run's {expected[key]}); "
+                "give the file that belongs to this run, or none."
+            )
+    made = Made(_from_json(json.loads(line)) for line in lines)
+    made.attempts = int(header.get("attempts", 0))
+    return header, made
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
+
+
+def _to_json(idx: int, view: View) -> dict[str, Any]:
+    return {"idx": idx, **view._asdict(), "text": list(view.text.columns)}
+
+
+def _from_json(row: dict[str, Any]) -> tuple[int, View]:
+    soft = row["soft"]
+    return row["idx"], View(
+        Text(tuple(row["text"])),
+        ok=row["ok"],
+        changed=tuple(row["changed"]),
+        pairs=tuple((first, second) for first, second in row["pairs"]),
+        label=row["label"],
+        soft=None if soft is None else tuple(soft),
+        masked=tuple(row["masked"]),
+    )

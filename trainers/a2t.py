@@ -1,0 +1,94 @@
+"""a2t: before each epoch a cheap attack finds adversarial texts for a fifth of the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from hf_robust.trainers.arguments import check_range
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
+from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.views import Refresh, ViewSource
+
+
+@dataclass
+class A2tConfig(AttackedViewArguments):
+    """Defaults are the paper's (Section 5) and its code's."""
+
+    view_attacks: list[str] = field(
+        default_factory=lambda: ["a2t"],
+        metadata={"help": "Attacks that make the views, by name (`hf-robust attacks` lists them)."},
+    )
+    view_query_budget: int | None = field(
+        default=200, metadata={"help": "Queries for each text while views are made."}
+    )
+    a2t_alpha: float = field(default=1.0, metadata={"help": "[alpha] weight of an adversarial row."})
+    clean_epochs: int = field(default=1, metadata={"help": "Epochs on clean texts before the first attack."})
+    attack_epoch_interval: int = field(default=1, metadata={"help": "Epochs between attacks."})
+    num_train_adv_examples: float = field(
+        default=0.2,
+        metadata={"help": "Successes to look for, at most: a share of the training set, or above 1 a number."},
+    )
+    max_attempts: float = field(
+        default=1.0, metadata={"help": "Texts to attack for them, at most: a share, or above 1 a number (A2T-1)."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("a2t_alpha", self.a2t_alpha, 0.0, None, "0 trains on clean texts alone")
+        check_range("clean_epochs", self.clean_epochs, 0, None, "0 attacks before the first epoch")
+        check_range("attack_epoch_interval", self.attack_epoch_interval, 1, None, "1 attacks before each epoch")
+        check_range("num_train_adv_examples", self.num_train_adv_examples, 0.0, None, "0.2 is a fifth of the texts")
+        check_range("max_attempts", self.max_attempts, 0.0, None, "1 is all of the texts")
+        if self.view_victim is not None:
+            raise ValueError(
+                f"--view_victim {self.view_victim} has no effect: a2t attacks the model in training; leave it out."
+            )
+
+
+class A2tTrainer(RobustTrainer):
+    r"""Yoo and Qi 2021, arXiv:2109.00544, Algorithm 1.
+
+    .. math:: L = \frac{1}{|D\cup D'_t|}\Big[\sum_{D}\mathrm{CE}(f_\theta(x), y)
+              + \alpha\sum_{D'_t}\mathrm{CE}(f_\theta(x'), y)\Big]
+
+    ``x`` is (B, L) token ids and ``y`` (B,) class ids, which adversarial rows keep (A2T-5). After the clean epochs,
+    D'_t holds what the ``a2t`` attack (a gradient for the order of words, at most 200 queries) found against the
+    weights at the begin of epoch t, in a fresh order, until there are enough. The mean divides by the number of rows
+    whatever alpha is. One forward and one backward a step.
+
+    Differs from the code: the number of attempts is bounded (A2T-1: by the training set), all ranks attack (A2T-2),
+    and both texts of a pair are open but for ``--frozen_columns`` (A2T-3). The paper's counter-fitted vectors and
+    sentence encoder are what ``--lexicon`` and ``--sentence_encoder`` name.
+    """
+
+    name = "a2t"
+    citation = "yoo2021a2t"
+    config = A2tConfig
+    needs = ("attacks",)
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        refresh = Refresh(self.args.clean_epochs, self.args.attack_epoch_interval)
+        if refresh.first >= planned_epochs(self):
+            raise ValueError(
+                f"a2t begins to attack after {refresh.first} clean epochs and the run has {planned_epochs(self)}; "
+                "raise --num_train_epochs or lower --clean_epochs."
+            )
+        rows = 0 if self.train_dataset is None else len(self.train_dataset)
+        wanted, attempts = (
+            round(size * rows if size <= 1 else size)
+            for size in (self.args.num_train_adv_examples, self.args.max_attempts)
+        )
+        return attacked_views(
+            self, refresh=refresh, victim="model", wanted=wanted, attempts=attempts, seed=self.args.seed
+        )
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = union_loss(self, model, inputs, weight=self.args.a2t_alpha)
+        return (loss, outputs) if return_outputs else loss

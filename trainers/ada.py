@@ -1,0 +1,48 @@
+"""ada: train on the clean texts and on those that fooled a plainly trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.text_views import attacked_views, union_loss
+from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.views import ViewSource
+
+
+@dataclass
+class AdaConfig(AttackedViewArguments):
+    """Adversarial data augmentation has no strength of its own: the attacks and ``--view_fraction`` are."""
+
+
+class AdaTrainer(RobustTrainer):
+    r"""Si et al. 2021, arXiv:2012.15699, Section 3.1, the static augmentation that TaiChi and others compare with.
+
+    .. math:: \min_\theta \frac{1}{|D\cup D'|}\sum_{(x,y)\in D\cup D'}\mathrm{CE}(f_\theta(x), y)
+
+    ``x`` is (B, L) token ids and ``y`` (B,) class ids. D' holds, with their true labels, the texts by which the
+    attacks fooled a model that was fine-tuned on D; it is made once, and training starts from the pre-trained
+    weights. One forward and one backward a step, of up to twice the rows.
+
+    Differs from the paper: a view travels with its example, so an epoch has as many updates as a plain one; failed
+    attacks leave no view (ADA-2). With several attacks D' is the union of what all found (ADA-1: what one attack
+    trains is best measured by another).
+    """
+
+    name = "ada"
+    citation = "si2021better"
+    config = AdaConfig
+    needs = ("attacks",)
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        return attacked_views(self)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = union_loss(self, model, inputs)
+        return (loss, outputs) if return_outputs else loss

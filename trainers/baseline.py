@@ -1,0 +1,88 @@
+"""The plainly trained model whose weaknesses views show: trained on the spot, or loaded."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from transformers import AutoModelForSequenceClassification
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
+
+from hf_robust.data import TextDataset
+from hf_robust.trainers import auxiliary
+
+if TYPE_CHECKING:
+    from hf_robust.trainers.base import RobustTrainer
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "_baseline"
+
+
+def train_baseline(trainer: RobustTrainer, dataset: TextDataset, collator: Any) -> nn.Module:
+    """A copy of the model, which must still be as it was before training, trained as ``normal`` trains it.
+
+    Same arguments, same seed, same rows: the weights are those of a run of ``normal``. Nothing is evaluated, saved or
+    reported.
+    """
+    from hf_robust.trainers.normal import NormalTrainer
+
+    logger.info("Training a plain model first, whose weaknesses the views show (--view_victim gives one instead).")
+    args = copy.copy(trainer.args)
+    args.output_dir = f"{trainer.args.output_dir}/{FOLDER}"
+    args.eval_strategy, args.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
+    args.load_best_model_at_end = args.push_to_hub = False
+    args.metric_for_best_model = args.resume_from_checkpoint = None
+    args.report_to = []
+    plain = NormalTrainer(
+        model=copied(trainer.model),
+        args=args,
+        train_dataset=dataset,
+        data_collator=collator,
+        processing_class=trainer.processing_class,
+    )
+    plain.train()
+    model: nn.Module = plain.model
+    return model
+
+
+def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
+    """The fine-tuned model that ``--view_victim`` names, on the device of training.
+
+    Raises:
+        ValueError: there is none, its head was not trained, or its classes or vocabulary are not this run's.
+    """
+    try:
+        model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
+    except OSError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"--view_victim {name} cannot be loaded ({reason}); give a fine-tuned checkpoint.") from error
+    if loading["missing_keys"] and not getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(f"--view_victim {name} has no trained classification head; give a fine-tuned checkpoint.")
+    own, other = trainer.model.config, model.config
+    if other.num_labels != own.num_labels:
+        raise ValueError(
+            f"--view_victim {name} has {other.num_labels} classes and this task {own.num_labels}; "
+            "give a model that was fine-tuned on this task."
+        )
+    if other.vocab_size != own.vocab_size:
+        raise ValueError(
+            f"--view_victim {name} has a vocabulary of {other.vocab_size} and this model one of {own.vocab_size}; "
+            "give a model with the same tokenizer, or its views by --view_file."
+        )
+    placed: nn.Module = model.to(trainer.args.device)
+    return placed
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A deep copy without auxiliary parts and without the hooks on the model's call, which belong to the original."""
+    hooks = model._forward_pre_hooks, model._forward_hooks
+    model._forward_pre_hooks, model._forward_hooks = OrderedDict(), OrderedDict()
+    try:
+        with auxiliary.detached(model):
+            return copy.deepcopy(model)
+    finally:
+        model._forward_pre_hooks, model._forward_hooks = hooks

@@ -1,0 +1,231 @@
+"""The phase that generates views before an epoch: resumable, shared by the ranks, cached by content."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_robust.adversary import kept_random_state
+from hf_robust.attacks import Example, Plans, Victim, choose_examples, weights_hash
+from hf_robust.data import TextDataset
+from hf_robust.lexicons import cache_folder
+from hf_robust.trainers.baseline import load_baseline, train_baseline
+from hf_robust.views import (
+    DrawnFrom,
+    FromFile,
+    GeneratedViews,
+    Made,
+    ViewMaker,
+    ViewSource,
+    Workplace,
+    read_views,
+    spread,
+    tokenizer_hash,
+    write_views,
+)
+
+if TYPE_CHECKING:
+    from hf_robust.trainers.base import RobustTrainer
+
+logger = logging.getLogger(__name__)
+
+# The Hub upload leaves out names that start with an underscore.
+VIEWS_FOLDER = "_views"
+
+
+class GenerateViews(TrainerCallback):
+    """Generate what a method's view sources declare, before the epochs that their policies name.
+
+    Each round ends as ``_views/<view>-round<r>.jsonl`` in the output folder, from which a resumed run reads it, and
+    under its content's key in the cache. Training's random state is left alone.
+
+    Attributes:
+        seconds: wall-clock seconds of the phases, under ``baseline`` and ``generate``.
+        rounds: what was generated, for the run card.
+        resumed_from: the output folder of the run that is gone on with.
+    """
+
+    def __init__(
+        self, trainer: RobustTrainer, sources: Mapping[str, GeneratedViews], dataset: TextDataset, collator: Any
+    ) -> None:
+        self.trainer, self.sources, self.dataset, self._collator = trainer, dict(sources), dataset, collator
+        self.seconds = {"baseline": 0.0, "generate": 0.0}
+        self.rounds: list[dict[str, Any]] = []
+        self.resumed_from: Path | None = None
+        self._resumed = False
+        self._victim_model: nn.Module | None = None
+        self._plans = Plans(cache_folder() / "plans")
+        if trainer.args.dataloader_persistent_workers:
+            raise ValueError(
+                f"{trainer.name} makes texts while training, which persistent loader workers would never see; leave "
+                "--dataloader_persistent_workers out."
+            )
+
+    # ---- events ----
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._resumed = state.global_step > 0
+        if not self._resumed:
+            self.resumed_from = None
+        if not self._resumed and self.trainer.is_world_process_zero():
+            # They are of another run, and this one must not be resumed from them.
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        exact = float(state.epoch or 0.0)
+        epoch = int(exact)
+        due = {
+            name: source
+            for name, source in self.sources.items()
+            if source.refresh.due(epoch) or self._is_first(source)
+        }
+        with kept_random_state():
+            for name, source in due.items():
+                number = source.refresh.newest(epoch)
+                if number is not None:
+                    self._fill(name, source, number, epoch, inside=self._resumed and exact > epoch)
+        self._resumed, self._victim_model = False, None
+        if due:
+            self._check_found(epoch)
+
+    def _is_first(self, source: GeneratedViews) -> bool:
+        return self._resumed and source.refresh.newest(10**9) is not None
+
+    def _check_found(self, epoch: int) -> None:
+        made = [one for one in self.rounds if one["epoch"] == epoch]
+        if self.trainer.view_share > 0 or not sum(one["attempts"] for one in made):
+            return
+        names = ", ".join(one["view"] for one in made)
+        if any(one["round"] == 0 for one in made):
+            raise ValueError(
+                f"{names} found no adversarial example among {made[0]['attempts']} texts, so {self.trainer.name} "
+                "would be plain training; use other --view_attacks, another --lexicon, or --robust_method normal."
+            )
+        logger.warning("%s found no adversarial example this time: the epoch trains on clean texts alone.", names)
+
+    # ---- one round ----
+
+    @property
+    def _folder(self) -> Path:
+        return Path(str(self.trainer.args.output_dir)) / VIEWS_FOLDER
+
+    def _fill(self, name: str, source: GeneratedViews, number: int, epoch: int, inside: bool) -> None:
+        start = time.perf_counter()
+        baseline = self.seconds["baseline"]
+        train = choose_examples(self.dataset, 0, 0)
+        path = self._folder / f"{name}-round{number}.jsonl"
+        before = path if self.resumed_from is None else self.resumed_from / VIEWS_FOLDER / path.name
+        if isinstance(source.make, FromFile):
+            header, made = read_views(source.make.path, self._expected())
+        elif self._resumed and before.exists():
+            header, made = read_views(before, self._expected())
+        elif inside:
+            raise ValueError(
+                f"this run was in the middle of an epoch on the views of {before}, which is gone; resume from a "
+                "checkpoint at the end of an epoch, or start anew."
+            )
+        else:
+            header, made = self._generate(name, source, source.make)
+        if self.trainer.is_world_process_zero():
+            write_views(path, header, made)
+        source.fill(self._carried(made, train), train)
+        # The baseline's training has a line of its own.
+        spent = time.perf_counter() - start - (self.seconds["baseline"] - baseline)
+        self.seconds["generate"] += spent
+        kept = {key: header.get(key) for key in ("split", "victim", "how")}
+        self.rounds.append(
+            {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": len(made)}
+            | {"seconds": round(spent, 3), **kept}
+        )
+        logger.info("%s, round %d: %d views of %d texts, %.0f s", name, number, len(made), made.attempts, spent)
+
+    def _expected(self) -> dict[str, str]:
+        return {
+            "data": self._source_dataset.fingerprint(),
+            "tokenizer": tokenizer_hash(self.trainer.processing_class),
+        }
+
+    @property
+    def _source_dataset(self) -> TextDataset:
+        """Whose rows views are made of: the training set's, but for a reproduced leak."""
+        given = self.trainer.view_dataset
+        return self.dataset if given is None else given
+
+    def _generate(self, name: str, source: GeneratedViews, make: ViewMaker) -> tuple[dict[str, Any], Made]:
+        trainer = self.trainer
+        examples = self._examples()
+        header = {**self._expected(), "name": name, "split": trainer.args.view_split, "how": make.describe()}
+        if not examples:
+            return {**header, "victim": None}, Made()
+        victim = self._victim(source)
+        header["victim"] = weights_hash(victim.model)
+        key = make.key(victim, examples)
+        cache = Path(trainer.args.view_cache or cache_folder() / "views")
+        kept = cache / f"{key}.jsonl"
+        if kept.exists():
+            return read_views(kept, self._expected())
+        args = trainer.args
+        place = Workplace(
+            cache / "_journals" / key,
+            rank=args.process_index,
+            ranks=args.world_size,
+            plans=self._plans,
+            progress=trainer.is_world_process_zero() and not args.disable_tqdm,
+        )
+        made = make(victim, examples, place)
+        trainer.accelerator.wait_for_everyone()
+        if trainer.is_world_process_zero():
+            write_views(kept, header, made)
+            shutil.rmtree(place.journals, ignore_errors=True)
+        return header, made
+
+    def _examples(self) -> list[Example]:
+        dataset = self._source_dataset
+        count = round(self.trainer.args.view_fraction * len(dataset))
+        return choose_examples(dataset, count, self.trainer.args.seed) if count else []
+
+    def _carried(self, made: Made, train: list[Example]) -> dict[int, Any]:
+        if self.trainer.view_dataset is None:
+            return dict(made)
+        source = choose_examples(self.trainer.view_dataset, 0, 0)
+        return spread(made, source, train, self.trainer.args.seed)
+
+    def _victim(self, source: GeneratedViews) -> Victim:
+        trainer = self.trainer
+        model = trainer.model if source.victim == "model" else self._baseline()
+        return Victim(
+            model,
+            trainer.processing_class,
+            max_length=self.dataset.max_length,
+            autocast=trainer.accelerator.autocast,
+            inference=trainer.inference if source.victim == "model" else None,
+        )
+
+    def _baseline(self) -> nn.Module:
+        if self._victim_model is None:
+            start = time.perf_counter()
+            name = self.trainer.args.view_victim
+            self._victim_model = (
+                train_baseline(self.trainer, self.dataset, self._collator)
+                if name is None
+                else load_baseline(self.trainer, name)
+            )
+            self.seconds["baseline"] += time.perf_counter() - start
+        return self._victim_model
+
+
+def generated_behind(sources: Mapping[str, ViewSource]) -> dict[str, GeneratedViews]:
+    """The generated views among the sources, and those that a source draws from."""
+    found = {name: source.views if isinstance(source, DrawnFrom) else source for name, source in sources.items()}
+    return {name: source for name, source in found.items() if isinstance(source, GeneratedViews)}

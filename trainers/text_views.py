@@ -1,0 +1,105 @@
+"""What methods that train on attacked texts share: where the views come from, and the loss on clean and views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.attacks import Attack
+from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.data import split_views, stack_rows
+from hf_robust.views import AttackedViews, FromFile, GeneratedViews, Refresh, ViewMaker
+from hf_robust.views.generated import Extra
+
+if TYPE_CHECKING:
+    from hf_robust.trainers.base import Batch, RobustTrainer
+
+
+ONCE = Refresh()
+
+
+def attacked_views(
+    trainer: RobustTrainer,
+    *,
+    refresh: Refresh = ONCE,
+    victim: Literal["baseline", "model"] = "baseline",
+    extras: tuple[Extra, ...] = ("labels",),
+    **limits: Any,
+) -> dict[str, GeneratedViews]:
+    """A view source for each of ``--view_attacks`` by the attack's name, or for each of ``--view_file``.
+
+    ``limits`` are those of :class:`AttackedViews`.
+
+    Raises:
+        ValueError: there is neither attack nor file, or an attack's texts have another label than their examples.
+    """
+    makers: dict[str, ViewMaker | FromFile]
+    if trainer.args.view_file:
+        files = [FromFile(path) for path in trainer.args.view_file]
+        makers = {file.name: file for file in files}
+    else:
+        check_attacks(trainer.name, trainer.attacks)
+        makers = {name: AttackedViews(attack, **limits) for name, attack in trainer.attacks.items()}
+    return {name: GeneratedViews(make, refresh=refresh, victim=victim, extras=extras) for name, make in makers.items()}
+
+
+def check_attacks(name: str, attacks: Mapping[str, AttackOrForeign]) -> None:
+    """Refuse to make views with no attack, or with one whose texts mean something else than their examples."""
+    if not attacks:
+        raise ValueError(f"{name} needs attacks to make its views, got none; pass attacks=... (--view_attacks).")
+    for attack, own in attacks.items():
+        if isinstance(own, Attack) and not isinstance(own.goal, Misclassify):
+            raise ValueError(
+                f"--view_attacks {attack} makes texts with another label than the text they come from, and {name} "
+                "keeps labels; choose attacks that keep the meaning, such as textfooler."
+            )
+
+
+def planned_epochs(trainer: RobustTrainer) -> int:
+    """Epochs that the arguments ask for, a last part of one counted as one."""
+    if trainer.args.max_steps <= 0 or trainer.train_dataset is None:
+        epochs: float = trainer.args.num_train_epochs
+        return max(1, math.ceil(epochs))
+    rows: int = trainer.args.train_batch_size * trainer.args.gradient_accumulation_steps * trainer.args.world_size
+    steps: int = trainer.args.max_steps
+    return math.ceil(steps / math.ceil(len(trainer.train_dataset) / rows))
+
+
+def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: float = 1.0) -> tuple[Tensor, Any]:
+    r"""Mean task loss over the training set and the views of it, by one forward of a batch and its views.
+
+    .. math:: L = \frac{1}{B(1+\rho)}\sum_b\Big[\mathrm{CE}(f(x_b),y_b)
+              + w\sum_v ok_{bv}\,\mathrm{CE}(f(x'_{bv}),y'_{bv})\Big]
+
+    with ``rho`` = M / N, views for each example of the training set (``trainer.view_share``), so that L is an unbiased
+    estimate of the mean over all N + M rows however batches are split, and equal to the task loss where M = 0. Views
+    travel with their examples: an epoch has as many updates as a plain one, of B (1 + rho) rows on average. The two
+    sums are logged as ``loss_clean`` and ``loss_views``.
+    """
+    main, views = split_views(inputs, trainer.view_names)
+    shown = [_shown(view) for view in views.values()]
+    shown = [view for view in shown if len(view["labels"])]
+    scale = 1.0 + trainer.view_share
+    if not shown:
+        loss, outputs = trainer.task_loss(model, main)
+        trainer.log_parts(clean=loss / scale, views=torch.zeros_like(loss))
+        return loss / scale, outputs
+    rows = stack_rows([main, *shown], trainer.processing_class)
+    labels = rows.pop("labels")
+    outputs = model(**rows)
+    losses = trainer.sample_losses(outputs["logits"], labels)
+    divisor, count = trainer.mean_divisor(main) * scale, len(main["labels"])
+    clean, found = losses[:count].sum() / divisor, weight * losses[count:].sum() / divisor
+    trainer.log_parts(clean=clean, views=found)
+    return clean + found, outputs
+
+
+def _shown(view: Batch) -> Batch:
+    """The rows of a view that may be trained on."""
+    kept = view["ok"].bool()
+    return {key: value[kept] for key, value in view.items() if key != "ok" and isinstance(value, torch.Tensor)}
