@@ -11,12 +11,18 @@ from hf_robust.metrics.records import AttackRecord, read_records
 
 
 def read_pairs(
-    path: str | os.PathLike[str], statuses: Sequence[str] = ("succeeded",), limit: int = 0, seed: int = 0
+    path: str | os.PathLike[str],
+    statuses: Sequence[str] = ("succeeded",),
+    *,
+    changed_only: bool = True,
+    limit: int = 0,
+    seed: int = 0,
 ) -> list[AttackRecord]:
-    """Records of an ``attack_results/<attack>.jsonl`` whose text was changed, in file order.
+    """Records of an ``attack_results/<attack>.jsonl`` as pairs of texts, in file order.
 
     Args:
         statuses: of them those that ended so. A failed attack's last text keeps its prediction.
+        changed_only: leave out texts that the attack left as they are.
         limit: draw this many by ``seed`` where there are more; 0 for all.
 
     Raises:
@@ -25,11 +31,13 @@ def read_pairs(
     if not Path(path).is_file():
         raise ValueError(f"{path} is no file; give an attack_results/<attack>.jsonl of a run.")
     found = read_records(path)
-    kept = [record for record in found if record.status in statuses and record.original != record.perturbed]
+    kept = [record for record in found if record.status in statuses]
+    if changed_only:
+        kept = [record for record in kept if record.original != record.perturbed]
     if not kept:
         raise ValueError(
-            f"{path} holds no pair to measure: of its {len(found)} examples none {' or '.join(statuses)} with a "
-            "changed text; give the results of an attack with some."
+            f"{path} holds no pair of texts: of its {len(found)} examples none {' or '.join(statuses)}"
+            f"{' with a changed text' if changed_only else ''}; give the results of an attack that changed some."
         )
     if len({record.idx for record in kept}) < len(kept):
         raise ValueError(f"{path} holds an example twice; give the results of one attack on one data set.")

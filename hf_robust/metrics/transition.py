@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,6 +118,14 @@ class SliceReport:
     def doubtful(self) -> bool:
         """Whether the baseline is right on fewer than 60 % of the rows, of which there are some (GRADMASK-5)."""
         return self.transition.baseline_accuracy < MIN_BASELINE_ACCURACY
+
+    def to_json(self) -> dict[str, Any]:
+        """Every count, rate and score by name."""
+        scores = {
+            model: {str(label): dataclasses.asdict(one) for label, one in by_class.items()}
+            for model, by_class in (("baseline", self.baseline), ("new", self.new))
+        }
+        return {**self.transition.to_json(), "doubtful": self.doubtful, "classes": scores}
 
 
 def class_scores(predictions: Sequence[int], labels: Sequence[int], classes: Sequence[int]) -> dict[int, ClassScores]:

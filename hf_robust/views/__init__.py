@@ -2,7 +2,17 @@
 
 from hf_robust.views.antonym import OneAntonym
 from hf_robust.views.dataset import RefreshViews, ViewedDataset
+from hf_robust.views.draw import DrawnViews, draw_views
 from hf_robust.views.synonym import RandomSynonyms
 from hf_robust.views.view import View, ViewSource
 
-__all__ = ["OneAntonym", "RandomSynonyms", "RefreshViews", "View", "ViewSource", "ViewedDataset"]
+__all__ = [
+    "DrawnViews",
+    "OneAntonym",
+    "RandomSynonyms",
+    "RefreshViews",
+    "View",
+    "ViewSource",
+    "ViewedDataset",
+    "draw_views",
+]
