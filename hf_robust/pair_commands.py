@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hf_robust.metrics import AttackRecord
-    from hf_robust.views import DrawnViews
 
 TEXTS, PAIRS, DRAWS = 500, 1000, 10
 
@@ -70,15 +69,15 @@ def pairs(options: argparse.Namespace) -> str:
 
     found = read_pairs(options.pairs, options.status, limit=options.num_pairs, seed=options.seed)
     _refuse_remaining(found, options.pairs)
-    numbers = []
+    numbers: list[dict[str, Any]] = []
     for name, source in zip(model_names(options.model), options.model, strict=True):
         model, tokenizer = load_classifier(source, options.device)
         records = relabelled(found, options.pairs, labels_of_checkpoint(model.config).names, "--pairs")
         length = min(options.max_seq_length, tokenizer.model_max_length)
         texts = [[record.original for record in records], [record.perturbed for record in records]]
-        states = [sentence_states(model, tokenizer, one, "mean_pool", length) for one in texts]
+        clean, changed = (sentence_states(model, tokenizer, one, "mean_pool", length) for one in texts)
         labels = [record.label for record in records]
-        measured = pair_statistics(*states, labels, tau=options.tau, draws=options.draws, seed=options.seed)
+        measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
         numbers.append({"model": name, **measured.to_json()})
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
@@ -133,17 +132,19 @@ def space(options: argparse.Namespace) -> str:
     from hf_robust.interpret.space import joint_plane, view_distances
     from hf_robust.interpret.states import sentence_states
     from hf_robust.reports import SpacePanel, space_figure
+    from hf_robust.space_views import chosen_views
 
-    views = _views(options)
+    views = chosen_views(options)
     groups = {name: texts for name, texts in views._asdict().items() if texts}
-    numbers, panels, perplexity = [], [], None
+    numbers: list[dict[str, Any]] = []
+    panels, perplexity = [], None
     for name, source in zip(model_names(options.model), options.model, strict=True):
         model, tokenizer = load_classifier(source, options.device)
         length = min(options.max_seq_length, tokenizer.model_max_length)
         states = [
             sentence_states(model, tokenizer, texts, options.pooling, length).embeddings for texts in groups.values()
         ]
-        measured = view_distances(*states, margin=options.margin)
+        measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
         numbers.append({"model": name, **measured})
         if options.output is not None:
             points, perplexity = joint_plane(states, options.seed)
@@ -178,75 +179,6 @@ def _distance_table(numbers: Sequence[dict[str, Any]]) -> str:
     return markdown_table(["model", "texts", *(named[key] for key in keys)], rows)
 
 
-def _views(options: argparse.Namespace) -> DrawnViews:
-    if (options.data is None) == (options.fickle is None):
-        raise ValueError("views come either from lexicons, with --data, or from --fickle FILE; give one of the two.")
-    if options.obstinate is not None and options.fickle is None:
-        raise ValueError("--obstinate needs --fickle: with --data views are drawn from --antonym_lexicon.")
-    if options.num_texts < 2:
-        raise ValueError(f"--num_texts must be at least 2, got {options.num_texts}.")
-    return _views_of_files(options) if options.data is None else _views_of_data(options)
-
-
-def _views_of_data(options: argparse.Namespace) -> DrawnViews:
-    """Random synonyms and one antonym for each text, as BAT trains on; the texts in an order drawn by the seed."""
-    import random
-
-    from hf_robust.attacks import AttackArguments, choose_examples, resolve_skip_labels
-    from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
-    from hf_robust.data.load import load_corpus
-    from hf_robust.data.splits import Splits, find_labels
-    from hf_robust.lexicons import load_lexicon
-    from hf_robust.views import OneAntonym, RandomSynonyms, draw_views
-    from hf_robust.words import Text
-
-    columns = {name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names")}
-    arguments = data_arguments(AttackOptions(model="", output_dir=Path(), **columns), options.data)
-    model, tokenizer = load_classifier(options.model[0], "cpu")
-    corpus = load_corpus(arguments)
-    labels = find_labels(corpus, arguments, model.config)
-    dataset = Splits(corpus, labels, tokenizer, arguments).labelled("validation")
-    antonyms = AttackArguments(lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon).antonym_source()
-    fickle = RandomSynonyms(load_lexicon(options.lexicon))
-    skipped = resolve_skip_labels(options.skip_labels, labels.names)
-    obstinate = OneAntonym(load_lexicon(antonyms, "antonym"), skipped)
-    examples = choose_examples(dataset, 0, options.seed)
-    random.Random(options.seed).shuffle(examples)
-    texts = ((Text(example.texts), example.label) for example in examples)
-    drawn = draw_views(texts, fickle, obstinate, options.num_texts, options.seed)
-    if len(drawn.originals) < 2:
-        raise ValueError(
-            f"of {len(examples)} texts of --data {options.data} {len(drawn.originals)} have a synonym and an antonym; "
-            "give a larger --lexicon, or more texts."
-        )
-    return drawn
-
-
-def _views_of_files(options: argparse.Namespace) -> DrawnViews:
-    """The successes of one attack, or those that two attacks have in common."""
-    import random
-
-    from hf_robust.metrics import read_pairs
-    from hf_robust.views import DrawnViews
-
-    found = {record.idx: record for record in read_pairs(options.fickle)}
-    others = {} if options.obstinate is None else {record.idx: record for record in read_pairs(options.obstinate)}
-    rows = [idx for idx in found if options.obstinate is None or idx in others]
-    if any(others[idx].original != found[idx].original for idx in rows if others):
-        raise ValueError(
-            f"{options.fickle} and {options.obstinate} hold other texts under one number; give results on one data set."
-        )
-    if len(rows) < 2:
-        raise ValueError(
-            f"--fickle {options.fickle} and --obstinate {options.obstinate} have {len(rows)} successes on the same "
-            "text; give results with more."
-        )
-    if len(rows) > options.num_texts:
-        rows = sorted(random.Random(options.seed).sample(rows, options.num_texts))
-    columns = [[tuple(found[idx].original) for idx in rows], [tuple(found[idx].perturbed) for idx in rows]]
-    return DrawnViews(*columns, [tuple(others[idx].perturbed) for idx in rows] if others else [])
-
-
 # ---- errors ----
 
 
@@ -259,7 +191,7 @@ def add_errors_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--printed_words",
         action="store_true",
-        help="Slices by the words that the paper prints alone, not by ours too.",
+        help="Slices by the words that the paper prints, without ours.",
     )
     _add_output_flag(parser)
 
@@ -274,9 +206,9 @@ def errors(options: argparse.Namespace) -> str:
     for flag, path in paths.items():
         if not path.is_file():
             raise ValueError(f"--{flag} {path} is no file; give an attack_results/<attack>.jsonl of a run.")
-    records = [read_records(path) for path in paths.values()]
+    baseline, new = (read_records(path) for path in paths.values())
     try:
-        reports = error_transition(*records, slices(options.printed_words))
+        reports = error_transition(baseline, new, slices(options.printed_words))
     except ValueError as error:
         raise ValueError(f"--baseline {options.baseline} and --new {options.new}: {error}") from error
     names = label_names_beside(options.baseline) or ()
@@ -311,7 +243,7 @@ def conflict(options: argparse.Namespace) -> str:
 
 
 def model_names(models: Sequence[str]) -> list[str]:
-    """The method of each checkpoint's run card, else its folder; the folder beside the method where several share it."""
+    """The method of each checkpoint's run card, else its folder; both where several are of one method."""
     from hf_robust.reports import RUN_CARD_FILE, read_json
 
     folders = [Path(model).resolve().name for model in models]
