@@ -148,7 +148,7 @@ def space(options: argparse.Namespace) -> str:
         numbers.append({"model": name, **measured})
         if options.output is not None:
             points, perplexity = joint_plane(states, options.seed)
-            far = [f"d(text, {key}) {measured[key]:.2f}" for key in ("fickle", "obstinate") if key in measured]
+            far = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]
             panels.append(SpacePanel(name, dict(zip(groups, points, strict=True)), ", ".join(far)))
     settings = {"pooling": options.pooling, "margin": options.margin, "seed": options.seed, "perplexity": perplexity}
     legend = f"Mean cosine distances of {options.pooling} embeddings; margin {options.margin:g}.\n"

@@ -40,7 +40,8 @@ def space_figure(panels: Sequence[SpacePanel], caption: str) -> Figure:
                     points[:, 0], points[:, 1], s=9, alpha=0.6, linewidths=0, color=_COLOURS[index],
                     marker=("o", *MARKERS[:2])[index], label=name,
                 )  # fmt: skip
-            axes.set(xticks=[], yticks=[], aspect="equal")
+            axes.set(xticks=[], yticks=[])
+            axes.set_aspect("equal", adjustable="datalim")
             axes.set_title(panel.name, fontsize=9.5)
             axes.set_xlabel(panel.note, fontsize=7, color="#555555", linespacing=1.35)
         handles, labels = axes.get_legend_handles_labels()
