@@ -1,6 +1,6 @@
 """Sub-tasks of `hf-robust interpret` about pairs of texts: statistics, pictures of the space, errors, label conflict.
 
-Each prints a table in Markdown; ``--output`` also writes it, its numbers as JSON, and the picture where there is one.
+Each prints a table in Markdown; ``--output_dir`` also writes it, its numbers as JSON, and the picture where there is one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hf_robust.metrics import AttackRecord
 
 TEXTS, PAIRS, DRAWS = 500, 1000, 10
+POOLINGS = ("cls", "mean_pool", "max_pool")
+"""Those of `hf_robust.losses`, whose import would make `--help` slow."""
 
 
 def _add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_output_flag(parser: argparse.ArgumentParser, what: str = "table, numbers and picture") -> None:
-    parser.add_argument("--output", type=Path, help=f"Folder for {what}. Default: print only.")
+    parser.add_argument("--output_dir", type=Path, help=f"Folder for {what}. Default: print only.")
 
 
 # ---- pairs ----
@@ -87,7 +89,7 @@ def pairs(options: argparse.Namespace) -> str:
         f"draws. Mean pooled last hidden states. CTR: contrastive loss over all pairs, temperature {options.tau:g}.\n"
     )
     card = {"status": options.status, "tau": options.tau, "seed": options.seed, "models": numbers}
-    return _write(options.output, "pairs", f"{markdown_table(header, rows)}\n{legend}", card)
+    return _write(options.output_dir, "pairs", f"{markdown_table(header, rows)}\n{legend}", card)
 
 
 def _refuse_remaining(records: Sequence[AttackRecord], path: Path) -> None:
@@ -102,8 +104,6 @@ def _refuse_remaining(records: Sequence[AttackRecord], path: Path) -> None:
 
 
 def add_space_flags(parser: argparse.ArgumentParser) -> None:
-    from hf_robust.losses import POOLINGS
-
     _add_model_flags(parser)
     _add_output_flag(parser)
     parser.add_argument("--data", help="Draw views of its texts: a file, a GLUE task, a folder, or a Hub id.")
@@ -127,7 +127,7 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def space(options: argparse.Namespace) -> str:
-    """How far views lie from their texts in each model's space, and with ``--output`` its t-SNE (BAT, Figure 5)."""
+    """How far views lie from their texts in each model's space, and with ``--output_dir`` its t-SNE (BAT, Figure 5)."""
     from hf_robust.checkpoint_attack import load_classifier
     from hf_robust.interpret.space import joint_plane, view_distances
     from hf_robust.interpret.states import sentence_states
@@ -146,7 +146,7 @@ def space(options: argparse.Namespace) -> str:
         ]
         measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
         numbers.append({"model": name, **measured})
-        if options.output is not None:
+        if options.output_dir is not None:
             points, perplexity = joint_plane(states, options.seed)
             far = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]
             panels.append(SpacePanel(name, dict(zip(groups, points, strict=True)), ", ".join(far)))
@@ -157,7 +157,7 @@ def space(options: argparse.Namespace) -> str:
     fit = f"one joint t-SNE for each model, perplexity {perplexity:.3g}, seed {options.seed}"
     caption = f"{len(views.originals):,} texts, {options.pooling} embeddings; {fit}. d: mean cosine distance."
     text = f"{_distance_table(numbers)}\n{legend}Picture: {fit}.\n"
-    return _write(options.output, "space", text, {**settings, "models": numbers}, space_figure(panels, caption))
+    return _write(options.output_dir, "space", text, {**settings, "models": numbers}, space_figure(panels, caption))
 
 
 def _distance_table(numbers: Sequence[dict[str, Any]]) -> str:
@@ -218,7 +218,7 @@ def errors(options: argparse.Namespace) -> str:
     text = transition_tables(reports, names)
     if figure is None:
         text += "\nNeither model makes an error, so there is no picture.\n"
-    return _write(options.output, "errors", text, {**card, "slices": numbers}, figure)
+    return _write(options.output_dir, "errors", text, {**card, "slices": numbers}, figure)
 
 
 # ---- conflict ----
@@ -236,7 +236,7 @@ def conflict(options: argparse.Namespace) -> str:
 
     rows, reasons = clean_accuracies(options.runs, options.force)
     card = {"not_comparable": reasons, "runs": [row.to_json() for row in rows]}
-    return _write(options.output, "conflict", conflict_table(rows, reasons), card, conflict_figure(rows))
+    return _write(options.output_dir, "conflict", conflict_table(rows, reasons), card, conflict_figure(rows))
 
 
 # ---- what all of them do ----
@@ -256,7 +256,7 @@ def model_names(models: Sequence[str]) -> list[str]:
 
 
 def _write(folder: Path | None, stem: str, text: str, numbers: dict[str, Any], figure: Figure | None = None) -> str:
-    """Put table, numbers and picture into ``--output``, if it is given; the text to print."""
+    """Put table, numbers and picture into ``--output_dir``, if it is given; the text to print."""
     from hf_robust.reports import finite, save_figure
 
     if folder is None:

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows
 
+from hf_robust import pair_commands
 from hf_robust.cli import Command
+from hf_robust.losses import POOLINGS
 from hf_robust.metrics import AttackRecord, write_records
 from hf_robust.pair_commands import TASKS, model_names
 
@@ -67,16 +69,19 @@ def test_tasks_are_commands_with_help() -> None:
     assert all(isinstance(task, Command) and task.help.endswith(".") for task in TASKS.values())
 
 
-def test_the_module_is_imported_without_torch() -> None:
-    code = "import sys, hf_robust.pair_commands; assert 'torch' not in sys.modules"
+def test_flags_are_made_without_torch() -> None:
+    code = "import sys, argparse, hf_robust.pair_commands as p\n"
+    code += "for task in p.TASKS.values(): task.add_flags(argparse.ArgumentParser())\n"
+    code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    assert pair_commands.POOLINGS == POOLINGS
 
 
 def test_METRIC_9_pairs_shows_every_model_the_same_texts(
     model_folder: Callable[..., Path], files: dict[str, Path], tmp_path: Path
 ) -> None:
     models = [model_folder(), model_folder("distilbert")]
-    printed = call("pairs", "--model", *models, "--pairs", files["synonym"], "--output", tmp_path / "out")
+    printed = call("pairs", "--model", *models, "--pairs", files["synonym"], "--output_dir", tmp_path / "out")
     written = json.loads((tmp_path / "out" / "pairs.json").read_text())
     assert [row["num_pairs"] for row in written["models"]] == [24, 24]
     assert [row["model"] for row in written["models"]] == [models[0].name, models[1].name]
@@ -126,7 +131,7 @@ def test_space_draws_views_from_lexicons(model_folder: Callable[..., Path], tmp_
         flags += [flag, path]
     models = [model_folder(), model_folder("distilbert")]
     out = tmp_path / "out"
-    printed = call("space", "--model", *models, *flags, "--num_texts", 12, "--output", out)
+    printed = call("space", "--model", *models, *flags, "--num_texts", 12, "--output_dir", out)
     written = json.loads((out / "space.json").read_text())
     assert written["perplexity"] == pytest.approx(35 / 3)
     assert [row["texts"] for row in written["models"]] == [12, 12]
@@ -146,7 +151,7 @@ def test_space_takes_the_texts_of_attacks(
     flags = ["--model", model_folder(), "--fickle", files["synonym"]]
     both = call("space", *flags, "--obstinate", files["antonym"], "--pooling", "mean_pool")
     assert "| 24 |" in both and "obstinate further, %" in both
-    alone = call("space", *flags, "--num_texts", 7, "--output", tmp_path / "out")
+    alone = call("space", *flags, "--num_texts", 7, "--output_dir", tmp_path / "out")
     assert "| 7 |" in alone and "obstinate" not in alone
     assert "obstinate" not in (tmp_path / "out" / "space.svg").read_text()
 
@@ -178,7 +183,7 @@ def test_errors_compares_predictions_on_clean_texts(files: dict[str, Path], tmp_
     write_records(new, better)
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"0": "negative", "1": "positive"}}))
     out = tmp_path / "out"
-    printed = call("errors", "--baseline", files["synonym"], "--new", new, "--output", out)
+    printed = call("errors", "--baseline", files["synonym"], "--new", new, "--output_dir", out)
     written = json.loads((out / "errors.json").read_text())
     counted = written["slices"]["all"]
     assert [counted[key] for key in ("fixed", "introduced", "remaining", "kept")] == [8, 1, 0, 15]
@@ -188,7 +193,7 @@ def test_errors_compares_predictions_on_clean_texts(files: dict[str, Path], tmp_
     assert str(tmp_path) not in (out / "errors.json").read_text()
     right = tmp_path / "right.jsonl"
     write_records(right, [dataclasses.replace(one, original_prediction=one.label) for one in better])
-    nothing = call("errors", "--baseline", right, "--new", right, "--output", tmp_path / "none")
+    nothing = call("errors", "--baseline", right, "--new", right, "--output_dir", tmp_path / "none")
     assert "Neither model makes an error" in nothing and not (tmp_path / "none" / "errors.png").exists()
 
 
@@ -206,7 +211,7 @@ def test_conflict_prints_and_writes(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "all_results.json").write_text(json.dumps({"eval_accuracy": accuracy, "eval_samples": 50}))
     out = tmp_path / "out"
-    printed = call("conflict", tmp_path / "clean", tmp_path / "adv", "--output", out)
+    printed = call("conflict", tmp_path / "clean", tmp_path / "adv", "--output_dir", out)
     assert "| adv | 80.0 [67.0, 88.8] | 50 | -10.0 |" in printed
     assert json.loads((out / "conflict.json").read_text())["runs"][1]["samples"] == 50
     assert sorted(path.name for path in out.iterdir()) == [f"conflict.{end}" for end in ("json", "md", "png", "svg")]
