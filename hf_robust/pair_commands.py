@@ -1,6 +1,6 @@
 """Sub-tasks of `hf-robust interpret` about pairs of texts: statistics, pictures of the space, errors, label conflict.
 
-Each prints a table in Markdown; ``--output_dir`` also writes it, its numbers as JSON, and the picture where there is one.
+Each prints a table in Markdown; ``--output_dir`` also writes it, its numbers as JSON, and its picture if it has one.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def space(options: argparse.Namespace) -> str:
-    """How far views lie from their texts in each model's space, and with ``--output_dir`` its t-SNE (BAT, Figure 5)."""
+    """How far views lie from their texts for each model, and with ``--output_dir`` its t-SNE (BAT, Figure 5)."""
     from hf_robust.checkpoint_attack import load_classifier
     from hf_robust.interpret.space import joint_plane, view_distances
     from hf_robust.interpret.states import sentence_states
