@@ -80,7 +80,7 @@ def replay_attacks(
     """
     attacks: dict[str, Attack] = {}
     for path in paths:
-        records = _relabelled(read_replay(path), Path(path), label_names)
+        records = relabelled(read_replay(path), Path(path), label_names)
         if columns is not None and len(records[0].original) != columns:
             raise ValueError(
                 f"--replay {path} has texts of {len(records[0].original)} columns and the data has {columns}; replay "
@@ -91,22 +91,34 @@ def replay_attacks(
     return attacks
 
 
-def _relabelled(records: list[AttackRecord], path: Path, names: Sequence[str]) -> list[AttackRecord]:
-    """The records with this model's label ids: two checkpoints of one task may number its labels differently."""
-    theirs = _label_names(path)
+def relabelled(
+    records: list[AttackRecord], path: Path, names: Sequence[str], flag: str = "--replay"
+) -> list[AttackRecord]:
+    """The records with this model's label ids: two checkpoints of one task may number its labels differently.
+
+    Args:
+        records: of another model.
+        path: their file, which lies in that model's folder or in that of its attack.
+        names: this model's labels, by id.
+        flag: what the file was given by, for errors.
+
+    Raises:
+        ValueError: the labels are not those of this model.
+    """
+    theirs = label_names_beside(path)
     if theirs is None or _generic(theirs) or _generic(names):
         logger.warning("%s does not say what its label ids mean; they are taken for this model's.", path)
         theirs = list(names)
     if sorted(map(str.casefold, theirs)) != sorted(map(str.casefold, names)):
         raise ValueError(
-            f"--replay {path} is of a model with the labels {', '.join(theirs)}, and this one has {', '.join(names)}; "
-            "replay an attack on the same task."
+            f"{flag} {path} is of a model with the labels {', '.join(theirs)}, and this one has {', '.join(names)}; "
+            "give the results of an attack on the same task."
         )
     unknown = sorted({record.label for record in records if not 0 <= record.label < len(theirs)})
     if unknown:
         raise ValueError(
-            f"--replay {path} has the labels {', '.join(map(str, unknown))}, which are no ids of the {len(names)} "
-            f"labels {', '.join(names)}; replay an attack on the same task."
+            f"{flag} {path} has the labels {', '.join(map(str, unknown))}, which are no ids of the {len(names)} "
+            f"labels {', '.join(names)}; give the results of an attack on the same task."
         )
     folded = [name.casefold() for name in names]
     return [dataclasses.replace(record, label=folded.index(theirs[record.label].casefold())) for record in records]
@@ -116,7 +128,7 @@ def _generic(names: Sequence[str]) -> bool:
     return all(GENERIC.fullmatch(name) for name in names)
 
 
-def _label_names(path: Path) -> list[str] | None:
+def label_names_beside(path: Path) -> list[str] | None:
     """The other run's labels by id, from its summary or its model beside or above the results; None where neither."""
     for folder in list(path.resolve().parents)[:3]:
         for file in _RUN_FILES:

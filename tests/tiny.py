@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,8 @@ def table(words: dict[str, list[str]], relation: str) -> TableLexicon:
 
 
 def synonym_attack() -> Attack:
-    """A cheap attack on the review rows that finds something against almost any weights."""
-    return ATTACKS["synonym"](Resources(synonyms=dense_synonyms()))
+    """A cheap attack on the review rows that finds something against any weights: what is misclassified counts too."""
+    return replace(ATTACKS["synonym"](Resources(synonyms=dense_synonyms())), skip_misclassified=False)
 
 
 def dense_synonyms() -> TableLexicon:

@@ -15,7 +15,7 @@ from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.candidates import Candidates, Luck
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.requests import Columns, Steps
-from hf_robust.metrics import AttackRecord, read_records
+from hf_robust.metrics import AttackRecord, read_pairs, read_records
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
@@ -83,25 +83,15 @@ def read_replay(path: str | os.PathLike[str], succeeded_only: bool = True) -> li
         ValueError: there is no such file or record, an ``idx`` occurs twice, texts have different numbers of columns,
             or the attack wanted the prediction to stay (antonym, negation), so that its texts fool nobody by a change.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"--replay {path} is no file; give an attack_results/<attack>.jsonl of another run.")
-    found = read_records(path)
-    if any(record.remains is not None for record in found):
+    if Path(path).is_file() and any(record.remains is not None for record in read_records(path)):
         raise ValueError(
             f"--replay {path} is of an attack that wants the prediction to stay; give the records of one that wants "
             "another prediction."
         )
-    wanted = ("succeeded",) if succeeded_only else ("succeeded", "failed")
-    kept = [record for record in found if record.status in wanted]
-    if not kept:
-        raise ValueError(
-            f"--replay {path} holds no text to replay: of its {len(found)} examples none was attacked with success."
-        )
-    if len({record.idx for record in kept}) < len(kept):
-        raise ValueError(f"--replay {path} holds an example twice; give the records of one attack on one data set.")
-    if len({len(texts) for record in kept for texts in (record.original, record.perturbed)}) > 1:
-        raise ValueError(f"--replay {path} mixes single texts and pairs; give the records of one attack.")
-    return kept
+    try:
+        return read_pairs(path, ("succeeded",) if succeeded_only else ("succeeded", "failed"), changed_only=False)
+    except ValueError as error:
+        raise ValueError(f"--replay {error}") from error
 
 
 def static_name(kind: str, path: str | os.PathLike[str], taken: Collection[str] = ()) -> str:

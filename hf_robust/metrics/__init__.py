@@ -1,16 +1,26 @@
 """Rates, intervals and result records. Importing it is cheap: no torch, no scikit-learn."""
 
 from hf_robust.metrics.budget import asr_at_budget
+from hf_robust.metrics.pairs import read_pairs
 from hf_robust.metrics.rates import AttackSummary, wilson_interval
 from hf_robust.metrics.records import AttackRecord, read_records, write_records
+from hf_robust.metrics.slices import Slice, slices
+from hf_robust.metrics.transition import ClassScores, SliceReport, Transition, error_transition
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
 __all__ = [
     "AttackRecord",
     "AttackSummary",
+    "ClassScores",
+    "Slice",
+    "SliceReport",
+    "Transition",
     "UnionSummary",
     "asr_at_budget",
+    "error_transition",
+    "read_pairs",
     "read_records",
+    "slices",
     "union_of_attacks",
     "wilson_interval",
     "write_records",

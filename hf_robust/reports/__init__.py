@@ -3,6 +3,7 @@
 from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
+from hf_robust.reports.conflict import CleanAccuracy, clean_accuracies, conflict_figure, conflict_table
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
 from hf_robust.reports.history import (
     HISTORY_FILE,
@@ -14,6 +15,7 @@ from hf_robust.reports.history import (
 )
 from hf_robust.reports.redact import portable_path, redact, redact_command
 from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
+from hf_robust.reports.space import SpacePanel, space_figure
 from hf_robust.reports.tables import (
     comparison_table,
     group_by_seed,
@@ -23,6 +25,7 @@ from hf_robust.reports.tables import (
     robust_accuracy_applies,
     union_label,
 )
+from hf_robust.reports.transition import transition_figure, transition_tables
 from hf_robust.reports.weights import (
     LINEARISATION_STEM,
     WEIGHTS_FILE,
@@ -44,13 +47,18 @@ __all__ = [
     "RUN_CARD_FILE",
     "WEIGHTS_FILE",
     "WEIGHTS_STEM",
+    "CleanAccuracy",
     "IncomparableRunsError",
+    "SpacePanel",
     "Run",
     "attack_names",
     "check_comparable",
+    "clean_accuracies",
     "clear_weights",
     "comparison_figure",
     "comparison_table",
+    "conflict_figure",
+    "conflict_table",
     "draw_adversary_weights",
     "draw_asr_by_budget",
     "draw_comparison",
@@ -71,7 +79,10 @@ __all__ = [
     "results_table",
     "robust_accuracy_applies",
     "save_figure",
+    "space_figure",
     "tradeoff_figure",
+    "transition_figure",
+    "transition_tables",
     "union_label",
     "weight_lines",
     "weights_figure",

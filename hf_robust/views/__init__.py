@@ -3,6 +3,7 @@
 from hf_robust.views.antonym import OneAntonym
 from hf_robust.views.attacked import AttackedViews
 from hf_robust.views.dataset import RefreshViews, ViewedDataset
+from hf_robust.views.draw import DrawnViews, draw_views
 from hf_robust.views.generated import DrawnFrom, GeneratedViews, Made, ViewMaker, spread
 from hf_robust.views.refresh import Refresh
 from hf_robust.views.synonym import RandomSynonyms
@@ -13,6 +14,7 @@ from hf_robust.views.workplace import Workplace
 __all__ = [
     "AttackedViews",
     "DrawnFrom",
+    "DrawnViews",
     "FromFile",
     "GeneratedViews",
     "Made",
@@ -25,6 +27,7 @@ __all__ = [
     "ViewSource",
     "ViewedDataset",
     "Workplace",
+    "draw_views",
     "read_views",
     "spread",
     "tokenizer_hash",

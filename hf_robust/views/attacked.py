@@ -33,8 +33,8 @@ class AttackedViews:
 
     Args:
         attack: what searches.
-        wanted: stop after so many successes, in an order drawn by ``seed`` and the victim's weights; None attacks every
-            example.
+        wanted: stop after so many successes, in an order drawn by ``seed`` and the victim's weights; None attacks all
+            examples.
         attempts: attack at most so many examples in that order (A2T-1); None for no limit.
     """
 

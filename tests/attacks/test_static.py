@@ -120,7 +120,7 @@ def test_what_cannot_be_replayed_is_one_sentence(tmp_path):
             read_replay(path)
 
     won = next(record for record in records if record.status == "succeeded")
-    refused([dataclasses.replace(won, status="failed")], "of its 1 examples none was attacked with success")
+    refused([dataclasses.replace(won, status="failed")], "of its 1 examples none succeeded")
     refused([], "of its 0 examples none")
     refused([won, won], "holds an example twice")
     refused([won, dataclasses.replace(won, idx=777, perturbed=["a", "b"])], "mixes single texts and pairs")

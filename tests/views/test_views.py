@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import ANTONYMS, SYNONYMS, review_data, table
 
-from hf_robust.views import OneAntonym, RandomSynonyms, ViewedDataset
+from hf_robust.views import OneAntonym, RandomSynonyms, ViewedDataset, draw_views
 from hf_robust.words import Text
 
 EMPTY = table({}, "synonym")
@@ -113,3 +113,12 @@ def test_rows_keep_their_own_columns() -> None:
         assert {key: row[key] for key in plain[index]} == plain[index]
         assert row["fickle_ok"] in (0.0, 1.0) and len(row["fickle_input_ids"]) == len(row["fickle_attention_mask"])
     assert sum(data[index]["fickle_ok"] for index in range(12)) > 6
+
+
+def test_draw_views_takes_texts_with_both_views_until_the_limit() -> None:
+    synonyms, antonyms = table({"good": ["fine"]}, "synonym"), table({"good": ["bad"], "cold": ["warm"]}, "antonym")
+    texts = [(Text((text,)), label) for text, label in (("a good film", 0), ("a cold film", 1), ("good", 2))] * 30
+    drawn = draw_views(texts, RandomSynonyms(synonyms), OneAntonym(antonyms, frozenset({2})), limit=8, seed=0)
+    assert drawn.originals == [("a good film",)] * 8  # "cold" has no synonym, label 2 is left out
+    assert drawn.fickle == [("a fine film",)] * 8 and drawn.obstinate == [("a bad film",)] * 8
+    assert len(draw_views(texts, RandomSynonyms(synonyms), OneAntonym(antonyms), limit=1000).originals) < 60

@@ -1,0 +1,106 @@
+"""How far apart clean and adversarial texts are for a model, beside texts of other labels (TaiChi, Table 7)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hf_robust.interpret.states import States
+from hf_robust.losses import contrastive, kl
+
+
+@dataclass(frozen=True)
+class PairStatistics:
+    """Means over ``num_pairs`` pairs; ``*_std`` is the standard deviation over the draws of the other texts.
+
+    Lower is better for ``mse_pos``, ``kl_pos`` and ``ctr``, higher for ``mse_neg`` and ``kl_neg``.
+    """
+
+    num_pairs: int
+    num_draws: int
+    mse_pos: float
+    mse_neg: float
+    mse_neg_std: float
+    kl_pos: float
+    kl_neg: float
+    kl_neg_std: float
+    ctr: float
+
+    def to_json(self) -> dict[str, float]:
+        """Every number by name."""
+        return dataclasses.asdict(self)
+
+
+def pair_statistics(
+    clean: States, adversarial: States, labels: Sequence[int], *, tau: float = 1.0, draws: int = 10, seed: int = 0
+) -> PairStatistics:
+    r"""Distances of pairs (x, x') and of x from a fixed text of another label.
+
+    .. math:: \text{MSE}=\operatorname{mean}\,(z_i - z'_i)^2,\qquad \text{KL}=\operatorname{mean}\,KL(p(x_i)\|p(x'_i))
+
+    CTR is TaiChi's contrastive loss over all pairs as one batch. For the negatives every clean text is compared with
+    one clean text of another label, the same for all texts of a label. The paper does not say which: they are drawn
+    by the seed, ``draws`` times, and averaged (METRIC-8).
+
+    Args:
+        clean, adversarial: states of the two texts of each pair, in one order.
+        labels: true label of each pair.
+        tau: temperature of CTR.
+        draws: how often the fixed texts are drawn.
+        seed: of the draws; equal seeds give equal texts for every model.
+
+    Raises:
+        ValueError: there are fewer than two labels, or the three do not have one row for each pair.
+    """
+    if not len(clean.logits) == len(adversarial.logits) == len(labels):
+        raise ValueError(
+            f"each pair needs two texts and a label, got {len(clean.logits)} clean texts, "
+            f"{len(adversarial.logits)} adversarial ones and {len(labels)} labels."
+        )
+    if len(set(labels)) < 2:
+        raise ValueError(
+            f"pairs with a text of another label need two labels, and all {len(labels)} pairs have one; give pairs of "
+            "several labels."
+        )
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, got {draws}.")
+    chosen = [others_of(labels, random.Random(f"{seed}:{draw}")) for draw in range(draws)]
+    squares = [_mse(clean.embeddings, clean.embeddings[rows]) for rows in chosen]
+    divergences = [kl(clean.logits, clean.logits[rows]).item() for rows in chosen]
+    return PairStatistics(
+        num_pairs=len(labels),
+        num_draws=draws,
+        mse_pos=_mse(clean.embeddings, adversarial.embeddings),
+        mse_neg=statistics.fmean(squares),
+        mse_neg_std=_spread(squares),
+        kl_pos=kl(clean.logits, adversarial.logits).item(),
+        kl_neg=statistics.fmean(divergences),
+        kl_neg_std=_spread(divergences),
+        ctr=contrastive(clean.embeddings, adversarial.embeddings, tau=tau).item(),
+    )
+
+
+def others_of(labels: Sequence[int], rng: random.Random) -> list[int]:
+    """For each row the number of a row of another label: one is drawn for each label, so all its rows share it.
+
+    >>> others_of([0, 0, 1], random.Random(0))[:2]
+    [2, 2]
+    """
+    fixed = {}
+    for label in sorted(set(labels)):
+        fixed[label] = rng.choice([row for row, other in enumerate(labels) if other != label])
+    return [fixed[label] for label in labels]
+
+
+def _mse(first: Tensor, second: Tensor) -> float:
+    return (first - second).square().mean().item()
+
+
+def _spread(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else math.nan

@@ -1,0 +1,61 @@
+"""How a classifier represents and predicts texts: sentence embeddings and logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hf_robust.losses import sentence_embedding
+
+BATCH = 64
+
+
+class States(NamedTuple):
+    """Embeddings [n, H] and logits [n, K] of n texts, float32 on the CPU, in the order of the texts."""
+
+    embeddings: Tensor
+    logits: Tensor
+
+
+def sentence_states(
+    model: Any, tokenizer: Any, texts: Sequence[Sequence[str]], pooling: str, max_length: int | None = None
+) -> States:
+    """Last hidden states, pooled over the real tokens, and logits, in eval mode (METRIC-9); the mode is put back.
+
+    Args:
+        model: a sequence classifier of transformers, on its device.
+        tokenizer: its tokenizer, with a padding token.
+        texts: each one or two columns.
+        pooling: one of `hf_robust.losses.POOLINGS`; ``mean_pool`` takes [CLS] and [SEP] in (TAICHI-14).
+        max_length: tokens to which texts are cut; None for the tokenizer's own limit.
+
+    Raises:
+        ValueError: there is no text, or the model gives no hidden states of its tokens.
+    """
+    if not texts:
+        raise ValueError("there is no text to represent; give at least one.")
+    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
+    parts = []
+    model.eval()
+    try:
+        for start in range(0, len(texts), BATCH):
+            columns = [list(column) for column in zip(*texts[start : start + BATCH], strict=True)]
+            batch = tokenizer(*columns, padding=True, truncation=True, max_length=max_length, return_tensors="pt")
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            with torch.inference_mode():
+                outputs = model(**batch, output_hidden_states=True)
+            hidden = getattr(outputs, "hidden_states", None)
+            if not hidden or hidden[-1].shape[:2] != batch["input_ids"].shape:
+                raise ValueError(
+                    f"{type(model).__name__} gives no last hidden state for each token; use an encoder of "
+                    "transformers."
+                )
+            pooled = sentence_embedding(hidden[-1].float(), batch["attention_mask"], pooling)
+            parts.append((pooled.cpu(), outputs.logits.float().cpu()))
+    finally:
+        for module, training in modes:
+            module.training = training
+    return States(*(torch.cat(column) for column in zip(*parts, strict=True)))

@@ -1,0 +1,72 @@
+"""TaiChi's contrastive loss over pairs of a clean and an adversarial text."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+CTR_SIMILARITIES = ("cosine", "neg_l2")
+
+
+def pair_similarities(first: Tensor, second: Tensor, similarity: str = "cosine") -> Tensor:
+    """``s(u_i, v_j)`` of every row of the first with every row of the second.
+
+    Args:
+        first, second: (B, H) and (C, H) of any float type.
+        similarity: one of :data:`CTR_SIMILARITIES`; ``neg_l2`` is ``-||u_i - v_j||_2``.
+
+    Returns:
+        (B, C) float32, also under autocast (R12).
+    """
+    if similarity not in CTR_SIMILARITIES:
+        raise ValueError(f"ctr_sim must be one of {', '.join(CTR_SIMILARITIES)}, got {similarity!r}.")
+    with torch.autocast(first.device.type, enabled=False):
+        if similarity == "neg_l2":
+            return -torch.cdist(first.float(), second.float(), compute_mode="donot_use_mm_for_euclid_dist")
+        return normalize(first.float(), dim=-1) @ normalize(second.float(), dim=-1).T
+
+
+def contrastive(
+    first: Tensor,
+    second: Tensor,
+    positive_ok: Tensor | None = None,
+    *,
+    tau: float = 1.0,
+    similarity: str = "cosine",
+    include_positive: bool = False,
+) -> Tensor:
+    r"""Pull each text to its own pair, push it from the pairs of all others (TaiChi, Section 3.2).
+
+    .. math:: \operatorname{mean}_i\Bigl[-s(u_i,v_i)/\tau + \log\sum_{j\ne i} e^{s(u_i,v_j)/\tau}\Bigr]
+
+    Differs from the paper: the similarity grows as texts get closer, where the printed ``exp(+||u - v||)`` pushes
+    positives apart (TAICHI-1), and the mean is taken over i instead of the sum, as the official code does (TAICHI-3).
+    The denominator leaves j = i out, as paper and code do, so the loss can be negative (TAICHI-2).
+
+    Args:
+        first, second: (B, H) embeddings of the two texts of each pair, any float type.
+        positive_ok: (B,) 1 where the pair is valid. The other rows have no term, but stay negatives (TAICHI-11).
+            Default: all valid.
+        tau: temperature, above 0.
+        similarity: one of :data:`CTR_SIMILARITIES`.
+        include_positive: take j = i into the sum, which makes it InfoNCE.
+
+    Returns:
+        A float32 scalar; 0, with a gradient of zeros, for a batch of one row or without a valid pair.
+
+    >>> round(contrastive(torch.eye(2), torch.eye(2)).item(), 3)
+    -1.0
+    """
+    if not tau > 0:
+        raise ValueError(f"tau must be above 0, got {tau}; TaiChi uses 1.")
+    scores = pair_similarities(first, second, similarity) / tau
+    if len(scores) < 2:
+        return 0.0 * scores.sum()
+    own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    others = scores if include_positive else scores.masked_fill(own, -torch.inf)
+    terms = others.logsumexp(dim=1) - scores.diagonal()
+    if positive_ok is None:
+        return terms.mean()
+    valid = positive_ok.to(terms)
+    return (valid * terms).sum() / valid.sum().clamp(min=1.0)

@@ -1,0 +1,53 @@
+"""Parts of a data set by what its texts say: GradMask's linguistic slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from hf_robust.words import split_words
+
+Slice = Callable[[Sequence[str]], bool]
+
+PRINTED_WORDS: dict[str, frozenset[str]] = {
+    "negation": frozenset({"not", "no", "never"}),
+    "ambiguity": frozenset({"maybe", "possibly"}),
+}
+"""The words that the paper prints."""
+
+MORE_WORDS: dict[str, frozenset[str]] = {
+    "negation": frozenset({"n't", "nobody", "nothing", "none", "nor", "without"}),
+    "ambiguity": frozenset({"perhaps", "might", "may", "could"}),
+}
+"""Ours beside them; ``n't`` stands for every word that ends so."""
+
+LONG = 20
+"""A text column of more words than this is long."""
+
+
+def slices(printed_only: bool = False) -> Mapping[str, Slice]:
+    """The slices by name, each a question about the text columns of one example: negation, ambiguity, long.
+
+    The paper's lists are short; ours are longer by default, so that "nobody" is a negation too. Words are whole ones
+    ("nothing" holds no "not"), in any case; a month called May is taken for the verb.
+
+    >>> [name for name, holds in slices().items() if holds(("Nobody may see it.", "A film."))]
+    ['negation', 'ambiguity']
+    >>> [name for name, holds in slices(printed_only=True).items() if holds(("Nobody may see it.", "A film."))]
+    []
+    """
+    found: dict[str, Slice] = {}
+    for name, printed in PRINTED_WORDS.items():
+        found[name] = partial(_has_word, printed if printed_only else printed | MORE_WORDS[name])
+    found["long"] = _is_long
+    return found
+
+
+def _has_word(wanted: frozenset[str], columns: Sequence[str]) -> bool:
+    # Typographic apostrophes split words: "don’t" must be one word as "don't" is.
+    words = (word.lower() for column in columns for word, _, _ in split_words(column.replace("\u2019", "'")))
+    return any(word in wanted or ("n't" in wanted and word.endswith("n't")) for word in words)
+
+
+def _is_long(columns: Sequence[str]) -> bool:
+    return any(len(split_words(column)) > LONG for column in columns)

@@ -1,0 +1,281 @@
+"""Sub-tasks of `hf-robust interpret` about pairs of texts: statistics, pictures of the space, errors, label conflict.
+
+Each prints a table in Markdown; ``--output_dir`` also writes it, its numbers as JSON, and its picture if it has one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.cli import Command
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hf_robust.metrics import AttackRecord
+
+TEXTS, PAIRS, DRAWS = 500, 1000, 10
+POOLINGS = ("cls", "mean_pool", "max_pool")
+"""Those of `hf_robust.losses`, whose import would make `--help` slow."""
+
+
+def _add_model_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", nargs="+", required=True, metavar="MODEL", help="Folders or Hub ids of fine-tuned classifiers."
+    )
+    parser.add_argument("--max_seq_length", type=int, default=128, help="Longest input in tokens. Default: 128.")
+    parser.add_argument("--device", help="Where the models run. Default: a GPU where there is one.")
+    parser.add_argument("--seed", type=int, default=0, help="Of every draw. Default: 0.")
+
+
+def _add_output_flag(parser: argparse.ArgumentParser, what: str = "table, numbers and picture") -> None:
+    parser.add_argument("--output_dir", type=Path, help=f"Folder for {what}. Default: print only.")
+
+
+# ---- pairs ----
+
+
+def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
+    _add_model_flags(parser)
+    _add_output_flag(parser, "table and numbers")
+    parser.add_argument(
+        "--pairs", type=Path, required=True, metavar="FILE",
+        help="attack_results/<attack>.jsonl of any run: every model is shown its texts.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--status", nargs="+", choices=("succeeded", "failed"), default=["succeeded"],
+        help="Which examples are pairs, by how the attack ended. Default: succeeded.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--num_pairs", type=int, default=PAIRS, help=f"At most so many, drawn by the seed; 0: all. Default: {PAIRS}."
+    )
+    parser.add_argument(
+        "--draws", type=int, default=DRAWS, help=f"Draws of the texts of another label. Default: {DRAWS}."
+    )
+    parser.add_argument("--tau", type=float, default=1.0, help="Temperature of CTR. Default: 1.")
+
+
+def pairs(options: argparse.Namespace) -> str:
+    """How far apart each model sees the texts of a pair, and texts of other labels (TaiChi, Table 7)."""
+    from hf_robust.checkpoint_attack import load_classifier
+    from hf_robust.data.labels import labels_of_checkpoint
+    from hf_robust.interpret.pair_statistics import pair_statistics
+    from hf_robust.interpret.states import sentence_states
+    from hf_robust.metrics import read_pairs
+    from hf_robust.reports import markdown_table
+    from hf_robust.static_attacks import relabelled
+
+    found = read_pairs(options.pairs, options.status, limit=options.num_pairs, seed=options.seed)
+    _refuse_remaining(found, options.pairs)
+    numbers: list[dict[str, Any]] = []
+    for name, source in zip(model_names(options.model), options.model, strict=True):
+        model, tokenizer = load_classifier(source, options.device)
+        records = relabelled(found, options.pairs, labels_of_checkpoint(model.config).names, "--pairs")
+        length = min(options.max_seq_length, tokenizer.model_max_length)
+        texts = [[record.original for record in records], [record.perturbed for record in records]]
+        clean, changed = (sentence_states(model, tokenizer, one, "mean_pool", length) for one in texts)
+        labels = [record.label for record in records]
+        measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
+        numbers.append({"model": name, **measured.to_json()})
+    keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
+    header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
+    rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]
+    legend = (
+        f"pos: a text and its adversarial form; neg: a text and one of another label, mean over {options.draws} "
+        f"draws. Mean pooled last hidden states. CTR: contrastive loss over all pairs, temperature {options.tau:g}.\n"
+    )
+    card = {"status": options.status, "tau": options.tau, "seed": options.seed, "models": numbers}
+    return _write(options.output_dir, "pairs", f"{markdown_table(header, rows)}\n{legend}", card)
+
+
+def _refuse_remaining(records: Sequence[AttackRecord], path: Path) -> None:
+    if any(record.remains is not None for record in records):
+        raise ValueError(
+            f"--pairs {path} is of an attack that changes the true label (antonym, negation), so its texts are no "
+            "pairs of one label; give the results of an attack that keeps it."
+        )
+
+
+# ---- space ----
+
+
+def add_space_flags(parser: argparse.ArgumentParser) -> None:
+    _add_model_flags(parser)
+    _add_output_flag(parser)
+    parser.add_argument("--data", help="Draw views of its texts: a file, a GLUE task, a folder, or a Hub id.")
+    parser.add_argument("--split", help="Split of --data. Default: validation.")
+    parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
+    parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
+    parser.add_argument("--lexicon", default="builtin", help="Synonyms of the fickle views. Default: builtin.")
+    parser.add_argument("--antonym_lexicon", help="Antonyms of the obstinate views. Default: --lexicon's.")
+    parser.add_argument(
+        "--skip_labels", nargs="+", help="Names of labels to leave out. Default: neutral and its like."
+    )
+    parser.add_argument(
+        "--fickle", type=Path, metavar="FILE", help="In place of --data: successes of an attack as fickle views."
+    )
+    parser.add_argument(
+        "--obstinate", type=Path, metavar="FILE", help="With --fickle: successes of an antonym or negation attack."
+    )
+    parser.add_argument("--num_texts", type=int, default=TEXTS, help=f"At most so many. Default: {TEXTS}.")
+    parser.add_argument("--margin", type=float, default=1.0, help="By which obstinate views are further. Default: 1.")
+    parser.add_argument("--pooling", choices=POOLINGS, default="cls", help="What represents a text. Default: cls.")
+
+
+def space(options: argparse.Namespace) -> str:
+    """How far views lie from their texts for each model, and with ``--output_dir`` its t-SNE (BAT, Figure 5)."""
+    from hf_robust.checkpoint_attack import load_classifier
+    from hf_robust.interpret.space import joint_plane, view_distances
+    from hf_robust.interpret.states import sentence_states
+    from hf_robust.reports import SpacePanel, space_figure
+    from hf_robust.space_views import chosen_views
+
+    views = chosen_views(options)
+    groups = {name: texts for name, texts in views._asdict().items() if texts}
+    numbers: list[dict[str, Any]] = []
+    panels, perplexity = [], None
+    for name, source in zip(model_names(options.model), options.model, strict=True):
+        model, tokenizer = load_classifier(source, options.device)
+        length = min(options.max_seq_length, tokenizer.model_max_length)
+        states = [
+            sentence_states(model, tokenizer, texts, options.pooling, length).embeddings for texts in groups.values()
+        ]
+        measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
+        numbers.append({"model": name, **measured})
+        if options.output_dir is not None:
+            points, perplexity = joint_plane(states, options.seed)
+            far = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]
+            panels.append(SpacePanel(name, dict(zip(groups, points, strict=True)), ", ".join(far)))
+    settings = {"pooling": options.pooling, "margin": options.margin, "seed": options.seed, "perplexity": perplexity}
+    legend = f"Mean cosine distances of {options.pooling} embeddings; margin {options.margin:g}.\n"
+    if not panels:
+        return f"{_distance_table(numbers)}\n{legend}"
+    fit = f"one joint t-SNE for each model, perplexity {perplexity:.3g}, seed {options.seed}"
+    caption = f"{len(views.originals):,} texts, {options.pooling} embeddings; {fit}. d: mean cosine distance."
+    text = f"{_distance_table(numbers)}\n{legend}Picture: {fit}.\n"
+    return _write(options.output_dir, "space", text, {**settings, "models": numbers}, space_figure(panels, caption))
+
+
+def _distance_table(numbers: Sequence[dict[str, Any]]) -> str:
+    from hf_robust.reports import markdown_table, percent
+
+    named = {
+        "fickle": "d(text, fickle)",
+        "obstinate": "d(text, obstinate)",
+        "between_originals": "d(text, other text)",
+        "between_obstinate": "d(obstinate, other's)",
+        "obstinate_further": "obstinate further, %",
+        "obstinate_further_by_margin": "further by the margin, %",
+    }
+    keys = [key for key in named if key in numbers[0]]
+    rows = [
+        [row["model"], str(row["texts"]), *(percent(row[k]) if "%" in named[k] else f"{row[k]:.3f}" for k in keys)]
+        for row in numbers
+    ]
+    return markdown_table(["model", "texts", *(named[key] for key in keys)], rows)
+
+
+# ---- errors ----
+
+
+def add_errors_flags(parser: argparse.ArgumentParser) -> None:
+    for flag, what in (("--baseline", "of the baseline"), ("--new", "of the new model")):
+        parser.add_argument(
+            flag, type=Path, required=True, metavar="FILE",
+            help=f"attack_results/<attack>.jsonl {what}; its predictions on the clean texts are compared.",
+        )  # fmt: skip
+    parser.add_argument(
+        "--printed_words",
+        action="store_true",
+        help="Slices by the words that the paper prints, without ours.",
+    )
+    _add_output_flag(parser)
+
+
+def errors(options: argparse.Namespace) -> str:
+    """Which errors a new model fixed, introduced and left, by linguistic slice (GradMask, Section 5)."""
+    from hf_robust.metrics import error_transition, read_records, slices
+    from hf_robust.reports import portable_path, transition_figure, transition_tables
+    from hf_robust.static_attacks import label_names_beside
+
+    paths = {"baseline": options.baseline, "new": options.new}
+    for flag, path in paths.items():
+        if not path.is_file():
+            raise ValueError(f"--{flag} {path} is no file; give an attack_results/<attack>.jsonl of a run.")
+    baseline, new = (read_records(path) for path in paths.values())
+    try:
+        reports = error_transition(baseline, new, slices(options.printed_words))
+    except ValueError as error:
+        raise ValueError(f"--baseline {options.baseline} and --new {options.new}: {error}") from error
+    names = label_names_beside(options.baseline) or ()
+    numbers = {name: report.to_json() for name, report in reports.items()}
+    card = {**{flag: portable_path(str(path)) for flag, path in paths.items()}, "printed_words": options.printed_words}
+    figure = transition_figure(reports, "errors of either model") if reports["all"].transition.union else None
+    text = transition_tables(reports, names)
+    if figure is None:
+        text += "\nNeither model makes an error, so there is no picture.\n"
+    return _write(options.output_dir, "errors", text, {**card, "slices": numbers}, figure)
+
+
+# ---- conflict ----
+
+
+def add_conflict_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="Output folders; the first is what others differ from.")
+    parser.add_argument("--force", action="store_true", help="Show runs of different texts all the same.")
+    _add_output_flag(parser)
+
+
+def conflict(options: argparse.Namespace) -> str:
+    """What training on adversarial texts does to accuracy on clean ones (TaiChi, Table 4)."""
+    from hf_robust.reports import clean_accuracies, conflict_figure, conflict_table
+
+    rows, reasons = clean_accuracies(options.runs, options.force)
+    card = {"not_comparable": reasons, "runs": [row.to_json() for row in rows]}
+    return _write(options.output_dir, "conflict", conflict_table(rows, reasons), card, conflict_figure(rows))
+
+
+# ---- what all of them do ----
+
+
+def model_names(models: Sequence[str]) -> list[str]:
+    """The method of each checkpoint's run card, else its folder; both where several are of one method."""
+    from hf_robust.reports import RUN_CARD_FILE, read_json
+
+    folders = [Path(model).resolve().name for model in models]
+    cards = [read_json(Path(model) / RUN_CARD_FILE) for model in models]
+    methods = [str(card.get("method", folder)) for card, folder in zip(cards, folders, strict=True)]
+    return [
+        f"{method} ({folder})" if methods.count(method) > 1 and method != folder else method
+        for method, folder in zip(methods, folders, strict=True)
+    ]
+
+
+def _write(folder: Path | None, stem: str, text: str, numbers: dict[str, Any], figure: Figure | None = None) -> str:
+    """Put table, numbers and picture into ``--output_dir``, if it is given; the text to print."""
+    from hf_robust.reports import finite, save_figure
+
+    if folder is None:
+        return text
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = ""
+    if figure is not None:
+        save_figure(figure, folder, stem)
+        shown = f"\n![{stem}]({stem}.png)\n"
+    (folder / f"{stem}.md").write_text(text + shown, encoding="utf-8")
+    encoded = json.dumps(finite(numbers), indent=2, allow_nan=False)
+    (folder / f"{stem}.json").write_text(encoded + "\n", encoding="utf-8")
+    return text
+
+
+TASKS: dict[str, Command] = {
+    "pairs": Command("Distances of texts from their adversarial forms and from other labels.", add_pairs_flags, pairs),
+    "space": Command("Where each model places texts and their views: distances and t-SNE.", add_space_flags, space),
+    "errors": Command("Which errors a new model fixed, introduced and left, by slice.", add_errors_flags, errors),
+    "conflict": Command("Accuracy of several runs on the same clean texts.", add_conflict_flags, conflict),
+}
+"""Name of each sub-task of `hf-robust interpret` -> its help, flags and function."""
