@@ -30,14 +30,15 @@ from hf_robust.callbacks import (
     RunCardCallback,
     clear_results,
 )
-from hf_robust.checkpoints import load_config, load_model, load_tokenizer
+from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.checks import check_task, check_writable
 from hf_robust.data import TextDataset
+from hf_robust.data.arguments import NEW_MODELS
 from hf_robust.data.labels import Labels
 from hf_robust.data.load import load_corpus
 from hf_robust.data.sources import HubAccess
 from hf_robust.data.splits import Splits, describe_data, find_labels, log_samples
-from hf_robust.hub import add_robustness
+from hf_robust.hub import add_loading, add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.parsing import Arguments, parse_arguments
@@ -74,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_task(labels, args.method, args.attack.attacks)  # [hf_robust]
 
     # Load pretrained model and tokenizer
-    tokenizer = load_tokenizer(model_args, config)
-    model = load_model(model_args, config, labels)
+    words = load_words(model_args, data_args, args.attack.word_vectors, corpus)  # [hf_robust] for a new lstm or cnn
+    tokenizer = load_tokenizer(model_args, config, words)
+    model = load_model(model_args, config, labels, tokenizer, words)
 
     # Preprocessing the datasets: only the rows that are used are tokenized.
     splits = Splits(corpus, labels, tokenizer, data_args)
@@ -255,7 +257,7 @@ def add_reports(
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
     if isinstance(trainer, AdaptiveTrainer):
         trainer.add_callback(AdversaryWeightsCallback())
-    trainer.card_writers.append(add_robustness)
+    trainer.card_writers += [add_loading, add_robustness]
 
 
 def train(trainer: RobustTrainer, checkpoint: str | bool | None) -> None:
@@ -320,7 +322,7 @@ def prediction_lines(logits: Any, labels: Labels, id2label: dict[int, str]) -> s
 
 def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
     kwargs: dict[str, Any] = {"tasks": "text-classification"}
-    if not (os.path.isdir(model_name) or model_name == "demo"):
+    if not (os.path.isdir(model_name) or model_name in NEW_MODELS):
         kwargs["finetuned_from"] = model_name
     if task is not None:
         kwargs["language"] = "en"

@@ -147,6 +147,8 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    import hf_robust.models  # noqa: F401, the Auto classes then know its checkpoints
+
     try:
         model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(name)

@@ -7,8 +7,11 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from hf_robust.data.arguments import ModelArguments
+from hf_robust.data.arguments import DataTrainingArguments, ModelArguments
 from hf_robust.data.labels import Labels
+from hf_robust.data.load import Corpus
+from hf_robust.data.splits import train_texts
+from hf_robust.models import WORD_MODELS, WordSource, fill_embeddings, read_source, word_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +32,37 @@ def load_config(args: ModelArguments) -> Any:
     """The checkpoint's configuration, with its own label names still in it."""
     if args.model_name_or_path == DEMO:
         return _demo()[0].config
-    return AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
+    kind = WORD_MODELS.get(args.model_name_or_path)
+    if kind is not None and args.config_name is None:
+        return kind()
+    config = AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
+    if kind is not None and not isinstance(config, kind):
+        raise ValueError(
+            f"--model_name_or_path {args.model_name_or_path} needs a configuration of type {kind.model_type}, and "
+            f"--config_name {args.config_name} is one of {config.model_type}: give another, or leave it out."
+        )
+    return config
 
 
-def load_tokenizer(args: ModelArguments, config: Any) -> Any:
-    """The tokenizer; one without a padding token (GPT-2) pads with its end-of-text token."""
+def load_words(
+    args: ModelArguments, data: DataTrainingArguments, word_vectors: str | None, corpus: Corpus
+) -> WordSource | None:
+    """What a new LSTM or CNN takes its words from; None for other models, which have their vocabulary."""
+    if not args.is_new_word_model:
+        return None
+    size = {} if args.vocabulary_size is None else {"size": args.vocabulary_size}
+    return read_source(train_texts(corpus, data), word_vectors, **size)
+
+
+def load_tokenizer(args: ModelArguments, config: Any, words: WordSource | None = None) -> Any:
+    """The tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
+
+    ``words`` are those of a new LSTM or CNN, whose vocabulary they become.
+    """
     if args.model_name_or_path == DEMO and args.tokenizer_name is None:
         return _demo()[1]
+    if words is not None and args.tokenizer_name is None:
+        return word_tokenizer(words.vocabulary())
     tokenizer = AutoTokenizer.from_pretrained(
         args.tokenizer_name or args.model_name_or_path, use_fast=args.use_fast_tokenizer, **hub_options(args)
     )
@@ -48,14 +75,20 @@ def load_tokenizer(args: ModelArguments, config: Any) -> Any:
     return tokenizer
 
 
-def load_model(args: ModelArguments, config: Any, labels: Labels) -> Any:
+def load_model(
+    args: ModelArguments, config: Any, labels: Labels, tokenizer: Any = None, words: WordSource | None = None
+) -> Any:
     """The classifier with a head for ``labels``, whose names are written to its configuration.
 
+    A new LSTM or CNN needs its tokenizer and ``words``; where these have vectors its word embeddings start from them.
+
     Raises:
-        ValueError: ``--lora_rank`` without peft.
+        ValueError: ``--lora_rank`` without peft, or vectors that do not fit.
     """
     labels.write_to(config)
-    if args.model_name_or_path == DEMO:
+    if words is not None:
+        model = _new_word_model(args, config, tokenizer, words)
+    elif args.model_name_or_path == DEMO:
         model = AutoModelForSequenceClassification.from_config(config)
     else:
         model = AutoModelForSequenceClassification.from_pretrained(
@@ -64,7 +97,19 @@ def load_model(args: ModelArguments, config: Any, labels: Labels) -> Any:
             ignore_mismatched_sizes=args.ignore_mismatched_sizes,
             **hub_options(args),
         )
+    if args.freeze_embeddings:
+        model.get_input_embeddings().requires_grad_(False)
     return with_adapters(model, args) if args.lora_rank else model
+
+
+def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: WordSource) -> Any:
+    config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
+    if words.vectors is not None and args.config_name is None:
+        config.embedding_size = int(words.vectors.shape[1])
+    model = AutoModelForSequenceClassification.from_config(config)
+    if words.vectors is not None:
+        fill_embeddings(model.get_input_embeddings(), tokenizer.get_vocab(), words)
+    return model
 
 
 def _demo() -> tuple[Any, Any]:

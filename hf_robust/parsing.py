@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from transformers import HfArgumentParser
 
-from hf_robust.attacks.arguments import AttackArguments
-from hf_robust.data.arguments import DataTrainingArguments, ModelArguments
+from hf_robust.attacks.arguments import READ_WORD_VECTORS, AttackArguments
+from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.legacy_flags import translate
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.trainers.arguments import RobustTrainingArguments
@@ -82,6 +82,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     arguments = Arguments._make([*parsed, method])
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     check_best_metric(arguments.training, arguments.attack)
+    check_word_vectors(arguments.model, arguments.attack)
     return arguments
 
 
@@ -225,3 +226,19 @@ def check_best_metric(training: RobustTrainingArguments, attack: AttackArguments
             f"--eval_strategy epoch (got {training.eval_strategy.value}) and "
             f"--attack_strategy epoch (got {attack.attack_strategy})."
         )
+
+
+def check_word_vectors(model: ModelArguments, attack: AttackArguments) -> None:
+    """Refuse vectors that nothing reads, and say so where the model does not."""
+    if attack.word_vectors is None or model.is_new_word_model:
+        return
+    readers = [name for name in attack.attacks if name in READ_WORD_VECTORS]
+    if not readers or attack.attack_backend != "native":
+        raise ValueError(
+            f"nothing in this run reads --word_vectors {attack.word_vectors}: {model.model_name_or_path} has its own "
+            f"embeddings, and only the attacks {', '.join(READ_WORD_VECTORS)} ask for them; leave it out, or start "
+            f"a new model by --model_name_or_path {' or '.join(NEW_WORD_MODELS)}."
+        )
+    logger.info(
+        f"--word_vectors bounds the attacks {', '.join(readers)}; {model.model_name_or_path} keeps its own embeddings."
+    )

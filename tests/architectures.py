@@ -1,4 +1,4 @@
-"""Fifteen architectures as tiny random classifiers, and a padded batch for each."""
+"""Fifteen architectures and our own two as tiny random classifiers, and a padded batch for each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
+
+import hf_robust.models  # noqa: F401, the Auto classes then know its architectures
 
 VOCABULARY, PAD, CLS, EOS = 64, 0, 2, 3
 
@@ -56,6 +58,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "gpt2": Architecture({"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}),
     "llama": Architecture(_DECODER),
     "qwen2": Architecture(_DECODER),
+    "hf_robust_lstm": Architecture({"embedding_size": 16, "hidden_size": 32}),
+    "hf_robust_cnn": Architecture({"embedding_size": 16, "num_filters": 16}),
 }  # fmt: skip
 
 

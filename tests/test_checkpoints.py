@@ -58,3 +58,10 @@ def test_lora_trains_adapters_and_head_only(model_folder):
     model = load_model(args, load_config(args), named_labels(("no", "yes")))
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained and all("lora_" in name or "classifier" in name for name in trained)
+
+
+def test_frozen_word_embeddings_are_all_that_stands_still(model_folder):
+    args = arguments(model_folder(), freeze_embeddings=True)
+    model = load_model(args, load_config(args), named_labels(("no", "yes")))
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    assert frozen == ["bert.embeddings.word_embeddings.weight"]

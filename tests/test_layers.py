@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FLOOR_0 = {"adversary", "words", "lexicons", "losses", "metrics"}
+FLOOR_0 = {"adversary", "words", "lexicons", "losses", "metrics", "models"}
 FLOOR_1 = {"data", "attacks", "views", "interpret"}
 MAY_IMPORT: dict[str, set[str]] = {
     "adversary": set(),
@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lexicons": {"words"},
     "losses": set(),
     "metrics": {"words"},
+    "models": {"lexicons"},
     "data": FLOOR_0,
     "attacks": FLOOR_0,
     "views": FLOOR_0 | {"attacks"},

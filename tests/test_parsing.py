@@ -1,6 +1,7 @@
 """Two-stage parsing: the method first, then that method's flags and no others."""
 
 import json
+import logging
 
 import pytest
 
@@ -69,12 +70,31 @@ def test_every_flag_of_run_glue_is_taken():
         (["--attacks", "sinonym"], "--attacks must be among"),
         (["--task_name", "sst3"], "is not a GLUE task"),
         (["--lora_rank", "-1"], "--lora_rank must be at least 0"),
+        (
+            ["--vocabulary_size", "9"],
+            "--vocabulary_size is for a new lstm or cnn, and m has a vocabulary: leave it out",
+        ),
+        (["--word_vectors", "v.txt"], "nothing in this run reads --word_vectors v.txt: m has its own embeddings, and"),
+        (["--word_vectors", "v.txt", "--attacks", "textfooler"], "nothing in this run reads --word_vectors v.txt"),
+        (
+            ["--word_vectors", "v.txt", "--attacks", "iga", "--attack_backend", "textattack"],
+            "nothing in this run reads --word_vectors v.txt",
+        ),
     ],
 )
 def test_wrong_flags_are_one_sentence(tokens, sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
         parse(*tokens)
     assert "\n" not in str(caught.value)
+
+
+def test_one_flag_gives_vectors_to_a_new_model_and_to_attacks(caplog):
+    for model in ("lstm", "cnn"):
+        assert parse("--model_name_or_path", model, "--word_vectors", "v.txt").attack.word_vectors == "v.txt"
+    assert not caplog.records
+    with caplog.at_level(logging.INFO, "hf_robust"):
+        parse("--word_vectors", "v.txt", "--attacks", "synonym", "iga", "hotflip")
+    assert "--word_vectors bounds the attacks iga, hotflip; m keeps its own embeddings" in caplog.text
 
 
 def test_abbreviations_are_not_guessed():

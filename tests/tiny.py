@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
 from hf_robust.attacks import ATTACKS, Attack, Resources
+import hf_robust.models  # noqa: F401, the Auto classes then know its architectures
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import TableLexicon
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -45,6 +46,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "deberta-v2": {"pos_att_type": ["c2p", "p2c"], "relative_attention": True, "max_relative_positions": 16},
     "albert": {"embedding_size": 8, "num_hidden_groups": 1},
     "distilbert": {"dim": 16, "hidden_dim": 32, "n_layers": 2, "n_heads": 2},
+    "hf_robust_lstm": {"embedding_size": 8},
+    "hf_robust_cnn": {"embedding_size": 8, "num_filters": 8},
 }
 
 # Losses whose terms depend on which rows share a micro-batch: what makes splitting a batch change nothing.
@@ -127,6 +130,7 @@ def build_model(kind: str = "bert", num_labels: int = 2, dropout: float = 0.0, s
         "classifier_dropout",
         "classifier_dropout_prob",
         "dropout",
+        "embedding_dropout",
         "attention_dropout",
         "seq_classif_dropout",
         "pooler_dropout",

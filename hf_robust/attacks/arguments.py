@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
 """Labels of pairs without a relation: an antonym or a "not" does not change them."""
 _WITH_ANTONYMS = ("builtin", "wordnet")
-# Not --lexicon, --antonym_lexicon and --skip_labels: training methods read these too.
+READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
+"""The attacks that --word_vectors means anything to."""
+# Not --lexicon, --antonym_lexicon, --skip_labels and --word_vectors: training methods and new models read these too.
 _NATIVE_ONLY = (
     "attack_time_limit",
     "attack_warm_start",
@@ -29,7 +31,6 @@ _NATIVE_ONLY = (
     "min_similarity",
     "masked_lm",
     "language_model",
-    "word_vectors",
     "sememes",
     "name_lists",
     "location_lists",
@@ -112,7 +113,10 @@ class AttackArguments:
     )
     word_vectors: str | None = field(
         default=None,
-        metadata={"help": "Vectors whose distances bound the genetic attacks, iga and hotflip. Default: left out."},
+        metadata={
+            "help": "Word vectors: a new lstm or cnn starts from them, and their distances bound the genetic attacks, "
+            "iga and hotflip. Default: left out."
+        },
     )
     sememes: str | None = field(default=None, metadata={"help": "JSON table of HowNet sememes, for pso."})
     name_lists: str | None = field(

@@ -4,6 +4,11 @@ from dataclasses import dataclass, field
 
 from hf_robust.data.tasks import GLUE_TASKS
 
+NEW_WORD_MODELS = ("lstm", "cnn")
+"""Models over words that start without a checkpoint; they learn their vocabulary from the data."""
+NEW_MODELS = ("demo", *NEW_WORD_MODELS)
+"""All names that --model_name_or_path takes beside checkpoints."""
+
 
 @dataclass
 class DataTrainingArguments:
@@ -109,7 +114,10 @@ class ModelArguments:
     """Which model, configuration and tokenizer to fine-tune from, and whether to train LoRA adapters only."""
 
     model_name_or_path: str = field(
-        metadata={"help": "Checkpoint to start from: an id on the hub, a folder, or `demo` for a small new model."}
+        metadata={
+            "help": "Checkpoint to start from: an id on the hub, a folder, or a small new model: `demo` (a BERT), "
+            "`lstm` or `cnn` (over words of the training texts and of --word_vectors, from which they start)."
+        }
     )
     config_name: str | None = field(default=None, metadata={"help": "Configuration, if not the model's."})
     tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, if not the model's."})
@@ -125,6 +133,10 @@ class ModelArguments:
     ignore_mismatched_sizes: bool = field(
         default=False, metadata={"help": "Start a new head where the checkpoint's has another number of classes."}
     )
+    vocabulary_size: int | None = field(
+        default=None, metadata={"help": "Most words that a new lstm or cnn knows. Default: 100,000."}
+    )
+    freeze_embeddings: bool = field(default=False, metadata={"help": "Leave the word embeddings as they start."})
     lora_rank: int = field(default=0, metadata={"help": "Train LoRA adapters of this rank only; 0: all weights."})
     lora_alpha: float = field(default=16.0, metadata={"help": "LoRA scale: adapters weigh lora_alpha / lora_rank."})
     lora_dropout: float = field(default=0.1, metadata={"help": "Dropout before each LoRA adapter."})
@@ -135,3 +147,13 @@ class ModelArguments:
     def __post_init__(self) -> None:
         if self.lora_rank < 0:
             raise ValueError(f"--lora_rank must be at least 0, got {self.lora_rank}; 0 trains all weights.")
+        if self.vocabulary_size is not None and not self.is_new_word_model:
+            raise ValueError(
+                f"--vocabulary_size is for a new {' or '.join(NEW_WORD_MODELS)}, and {self.model_name_or_path} has a "
+                "vocabulary: leave it out."
+            )
+
+    @property
+    def is_new_word_model(self) -> bool:
+        """Whether the vocabulary is still to be found."""
+        return self.model_name_or_path in NEW_WORD_MODELS

@@ -63,7 +63,6 @@ PEOPLE = ("sister", "colleague", "friend", "neighbor", "boss")
 DEGREES = ("", "", "really ", "quite ")
 OPENINGS = {"agree": ("Indeed", "Likewise", "Similarly"), "disagree": ("However", "Instead", "Actually")}
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PUNCTUATION = (".", ",", "'", "!", "?")
 
 
@@ -119,6 +118,8 @@ def draw_by_zipf(rng: random.Random, words: Sequence[str]) -> str:
 
 def demo_vocabulary() -> list[str]:
     """Every token of the corpus and of the built-in lexicon, in alphabetical order after the special ones."""
+    from hf_robust.models.tokenizer import SPECIAL_TOKENS
+
     frames = [*REMARKS, *REPLIES, *PEOPLE, *DEGREES]
     frames += [word for group in (*SUBJECTS.values(), *OPENINGS.values(), *synonym_groups()) for word in group]
     words = {word.lower() for frame in frames for word, _, _ in split_words(frame)} - {"0", "1"}
@@ -127,24 +128,17 @@ def demo_vocabulary() -> list[str]:
 
 def demo_tokenizer() -> PreTrainedTokenizerFast:
     """A word-level tokenizer, lower-casing, one token for each word or mark; unknown words are [UNK]."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import normalizers, pre_tokenizers
 
-    vocabulary = {token: index for index, token in enumerate(demo_vocabulary())}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
-    )
-    names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL_TOKENS}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+    from hf_robust.models import word_level_tokenizer
+
+    return word_level_tokenizer(
+        demo_vocabulary(),
+        normalizers.BertNormalizer(lowercase=True),
+        pre_tokenizers.BertPreTokenizer(),
+        "[CLS] $A [SEP] $B:1 [SEP]:1",
+        ["input_ids", "token_type_ids", "attention_mask"],
         model_max_length=64,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        **names,
     )
 
 

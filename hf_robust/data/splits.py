@@ -144,6 +144,18 @@ class Splits:
         logger.info("Class distribution in %s: %s", role, shares)
 
 
+def train_texts(corpus: Corpus, args: DataTrainingArguments) -> list[str]:
+    """Every text of the training split, from which a new model learns its words.
+
+    Raises:
+        ValueError: there is no training split, or no such column.
+    """
+    rows = corpus.rows("train")
+    columns = choose_text_columns(list(rows[0]), args, corpus.label_column)
+    # What is not text is left for the data set to refuse, which says where it stands.
+    return [row[column] for row in rows for column in columns if isinstance(row.get(column), str)]
+
+
 def _is_unlabelled(raw: Any, labels: Labels) -> bool:
     return type(raw) is not str and raw == UNLABELLED and not labels.knows(raw)
 

@@ -1,4 +1,4 @@
-"""The hook on fifteen architectures: exact, differentiable, removed, and loud where it cannot work."""
+"""The hook on seventeen architectures: exact, differentiable, removed, and loud where it cannot work."""
 
 from __future__ import annotations
 

@@ -4,7 +4,10 @@ import re
 import subprocess
 import sys
 
+import attack_parts
+import population_parts
 import pytest
+from attack_parts import masked_lm
 from tiny import table
 from transformers import HfArgumentParser
 
@@ -108,7 +111,7 @@ def test_wrong_flags_are_one_sentence(flags, message):
 
 
 def test_flags_that_training_reads_too_go_with_any_backend():
-    flags = ("--lexicon", "wordnet", "--antonym_lexicon", "builtin", "--skip_labels", "neutral")
+    flags = ("--lexicon", "wordnet", "--antonym_lexicon", "builtin", "--skip_labels", "neutral", "--word_vectors", "v")
     assert parse("--attack_backend", "textattack", "--attacks", "textfooler", *flags).lexicon == "wordnet"
 
 
@@ -117,6 +120,30 @@ def test_every_flag_of_the_native_engine_alone_is_a_flag_with_a_default():
     for name in arguments._NATIVE_ONLY:
         with pytest.raises(ValueError, match=f"--{name} is for --attack_backend native"):
             AttackArguments(**{"attack_backend": "textattack", name: 0.5 if defaults[name] != 0.5 else 1})
+
+
+def test_the_attacks_that_read_word_vectors_are_named():
+    class Asked:
+        """Resources that note whether the vectors were asked for."""
+
+        def __init__(self, name):
+            tools = {"masked_lm": masked_lm()} if name in ("bae", "clare") else {}
+            self._parts, self.was = (
+                attack_parts.resources(**vars(population_parts.resources(name)) | own | tools),
+                False,
+            )
+
+        def __getattr__(self, part):
+            self.was |= part == "word_vectors"
+            return getattr(self._parts, part)
+
+    own = {name: vars(attack_parts.resources())[name] for name in ("antonyms", "lemmatizer", "thesaurus")}
+    found = []
+    for name, recipe in ATTACKS.items():
+        asked = Asked(name)
+        recipe(asked)
+        found += [name] * asked.was
+    assert set(found) == set(arguments.READ_WORD_VECTORS)
 
 
 def test_where_antonyms_come_from():

@@ -40,7 +40,7 @@ def test_left_padding_follows_the_tokenizer():
         assert saliency == pytest.approx(target.saliency([text])[0], rel=1e-3) and (saliency > 0).all()
 
 
-@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert"])
+@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert", "hf_robust_lstm", "hf_robust_cnn"])
 def test_saliency_is_the_gradient_of_single_texts(kind):
     target = victim(build_model(kind), token_budget=40)
     found = [Text(one) for one in texts(8, 2)] + [Text(("splendid dreadful picture", ""))]

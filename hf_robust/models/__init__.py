@@ -1,0 +1,35 @@
+"""FLAT's LSTM and CNN as Hugging Face models; importing this makes the Auto classes load their checkpoints."""
+
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from hf_robust.models.base import WordConfig, WordModel
+from hf_robust.models.cnn import CnnConfig, CnnForSequenceClassification
+from hf_robust.models.lstm import LstmConfig, LstmForSequenceClassification
+from hf_robust.models.tokenizer import word_level_tokenizer, word_tokenizer
+from hf_robust.models.vectors import fill_embeddings
+from hf_robust.models.vocabulary import WordSource, read_source
+
+WORD_MODELS: dict[str, type[WordConfig]] = {"lstm": LstmConfig, "cnn": CnnConfig}
+"""Configurations of the models that start without a checkpoint, by the name that a user gives."""
+
+for _config, _model in (
+    (LstmConfig, LstmForSequenceClassification),
+    (CnnConfig, CnnForSequenceClassification),
+):
+    AutoConfig.register(_config.model_type, _config, exist_ok=True)
+    AutoModelForSequenceClassification.register(_config, _model, exist_ok=True)
+
+__all__ = [
+    "WORD_MODELS",
+    "CnnConfig",
+    "CnnForSequenceClassification",
+    "LstmConfig",
+    "LstmForSequenceClassification",
+    "WordConfig",
+    "WordModel",
+    "WordSource",
+    "fill_embeddings",
+    "read_source",
+    "word_level_tokenizer",
+    "word_tokenizer",
+]

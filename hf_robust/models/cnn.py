@@ -1,0 +1,52 @@
+"""FLAT's CNN: filters over three to five words, the highest value of each, a linear classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.models.base import WordConfig, WordModel
+
+
+class CnnConfig(WordConfig):
+    """``filter_widths`` in words, with ``num_filters`` filters of each width."""
+
+    model_type = "hf_robust_cnn"
+
+    def __init__(self, filter_widths: Sequence[int] = (3, 4, 5), num_filters: int = 100, **kwargs: Any) -> None:
+        if not filter_widths or min(filter_widths) < 1:
+            raise ValueError(f"filter_widths must be numbers of words, 1 or more, got {list(filter_widths)}.")
+        self.filter_widths, self.num_filters = list(filter_widths), num_filters
+        super().__init__(**kwargs)
+
+
+class CnnForSequenceClassification(WordModel):
+    r"""Kim 2014, arXiv:1408.5882, as FLAT uses it.
+
+    .. math:: c_t = \mathrm{relu}(w \cdot e_{t-a} .. e_{t+b} + b_w),\quad \mathrm{logits} = W [\max_t c_t]_w + b
+
+    A window of k words stands around each word: a = (k - 1) // 2 before it and k // 2 after it. Beyond a text are
+    zero vectors. A masked token is a zero vector in its neighbours' windows and has no window of its own.
+
+    Differs from Kim: windows that lie around a place outside the text are left out, so that every state belongs to a
+    token and no padding counts; [CLS] and [SEP] stand at both ends instead. No limit on the classifier's norm.
+    """
+
+    config_class = CnnConfig
+
+    def __init__(self, config: CnnConfig) -> None:
+        super().__init__(config)
+        self.filters = nn.ModuleList(
+            nn.Conv1d(config.embedding_size, config.num_filters, width) for width in config.filter_widths
+        )
+        self.finish(config.num_filters * len(config.filter_widths))
+
+    def states(self, words: Tensor, keep: Tensor) -> Tensor:
+        found = []
+        for width, layer in zip(self.config.filter_widths, self.filters, strict=True):
+            padded = nn.functional.pad(words.transpose(1, 2), ((width - 1) // 2, width // 2))
+            found.append(layer(padded).relu())
+        return torch.cat(found, dim=1).transpose(1, 2)

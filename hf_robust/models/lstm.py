@@ -1,0 +1,58 @@
+"""FLAT's LSTM: one layer over the words, its highest states, a linear classifier."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.models.base import WordConfig, WordModel
+
+
+class LstmConfig(WordConfig):
+    """``hidden_size``: width H of the LSTM's states. The word vectors have dropout too, as in FLAT's code."""
+
+    model_type = "hf_robust_lstm"
+
+    def __init__(self, hidden_size: int = 300, embedding_dropout: float = 0.5, **kwargs: Any) -> None:
+        self.hidden_size = hidden_size
+        super().__init__(embedding_dropout=embedding_dropout, **kwargs)
+
+
+class LstmForSequenceClassification(WordModel):
+    r"""Chen and Ji 2022, arXiv:2203.12709, section 4.1: a single-layer LSTM, read from left to right.
+
+    .. math:: h_t = \mathrm{LSTM}(e_t, h_{t-1}),\quad \mathrm{logits} = W \max_t h_t + b
+
+    A masked token is skipped: state and cell pass it by, so masking a token inside a text is deleting it. To put a
+    zero vector in its place instead (FLAT's own mask), change the embeddings and leave the mask.
+
+    Differs from FLAT's code: no tanh before and after the maximum, which states in (-1, 1) do not need; the maximum
+    is over real tokens only, where the code's includes padding.
+    """
+
+    config_class = LstmConfig
+
+    def __init__(self, config: LstmConfig) -> None:
+        super().__init__(config)
+        self.lstm = nn.LSTM(config.embedding_size, config.hidden_size, batch_first=True)
+        self.finish(config.hidden_size)
+
+    def states(self, words: Tensor, keep: Tensor) -> Tensor:
+        # Real tokens to the front: what follows them cannot reach them, so that no packing is needed.
+        length = keep.shape[1]
+        order = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
+        longest = max(int(keep.sum(1).max()), 1)
+        front = words.gather(1, order[:, :longest, None].expand(-1, -1, words.shape[2]))
+        with self._with_backward():
+            found: Tensor = self.lstm(front)[0]
+        found = nn.functional.pad(found, (0, 0, 0, length - longest))
+        return found.gather(1, order.argsort(dim=1)[:, :, None].expand(-1, -1, found.shape[2]))
+
+    def _with_backward(self) -> AbstractContextManager[Any]:
+        """cuDNN has no backward in eval mode, where adversaries may look for one."""
+        if self.training or not torch.is_grad_enabled():
+            return nullcontext()
+        return torch.backends.cudnn.flags(enabled=False)
