@@ -80,7 +80,7 @@ def replay_attacks(
     """
     attacks: dict[str, Attack] = {}
     for path in paths:
-        records = _relabelled(read_replay(path), Path(path), label_names)
+        records = relabelled(read_replay(path), Path(path), label_names)
         if columns is not None and len(records[0].original) != columns:
             raise ValueError(
                 f"--replay {path} has texts of {len(records[0].original)} columns and the data has {columns}; replay "
@@ -91,22 +91,28 @@ def replay_attacks(
     return attacks
 
 
-def _relabelled(records: list[AttackRecord], path: Path, names: Sequence[str]) -> list[AttackRecord]:
-    """The records with this model's label ids: two checkpoints of one task may number its labels differently."""
+def relabelled(
+    records: list[AttackRecord], path: Path, names: Sequence[str], flag: str = "--replay"
+) -> list[AttackRecord]:
+    """The records with this model's label ids: two checkpoints of one task may number its labels differently.
+
+    Raises:
+        ValueError: the labels of the file's model, or of its records, are not ``names``.
+    """
     theirs = _label_names(path)
     if theirs is None or _generic(theirs) or _generic(names):
         logger.warning("%s does not say what its label ids mean; they are taken for this model's.", path)
         theirs = list(names)
     if sorted(map(str.casefold, theirs)) != sorted(map(str.casefold, names)):
         raise ValueError(
-            f"--replay {path} is of a model with the labels {', '.join(theirs)}, and this one has {', '.join(names)}; "
-            "replay an attack on the same task."
+            f"{flag} {path} is of a model with the labels {', '.join(theirs)}, and this one has {', '.join(names)}; "
+            "give the results of an attack on the same task."
         )
     unknown = sorted({record.label for record in records if not 0 <= record.label < len(theirs)})
     if unknown:
         raise ValueError(
-            f"--replay {path} has the labels {', '.join(map(str, unknown))}, which are no ids of the {len(names)} "
-            f"labels {', '.join(names)}; replay an attack on the same task."
+            f"{flag} {path} has the labels {', '.join(map(str, unknown))}, which are no ids of the {len(names)} "
+            f"labels {', '.join(names)}; give the results of an attack on the same task."
         )
     folded = [name.casefold() for name in names]
     return [dataclasses.replace(record, label=folded.index(theirs[record.label].casefold())) for record in records]

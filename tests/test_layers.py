@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOOR_0 = {"adversary", "words", "lexicons", "losses", "metrics"}
-FLOOR_1 = {"data", "attacks", "views"}
+FLOOR_1 = {"data", "attacks", "views", "interpret"}
 MAY_IMPORT: dict[str, set[str]] = {
     "adversary": set(),
     "words": set(),
@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": FLOOR_0,
     "attacks": FLOOR_0,
     "views": FLOOR_0 | {"attacks"},
+    "interpret": FLOOR_0,
     "trainers": FLOOR_0 | FLOOR_1,
     "callbacks": FLOOR_0 | FLOOR_1 | {"reports"},
     "reports": {"metrics"},
