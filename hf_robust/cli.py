@@ -1,24 +1,18 @@
-"""The console command `hf-robust`: what there is, attack a checkpoint, compare runs, make lexicons."""
+"""The console command `hf-robust`: what there is, attack or interpret a checkpoint, compare runs, make lexicons."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from hf_robust.command import Command
 
 PAIRS = 3
 """How many texts `hf-robust attack` shows before and after."""
-
-
-class Command(NamedTuple):
-    """A subcommand: its one-line help, what adds its flags, and what runs it and returns the text to print."""
-
-    help: str
-    add_flags: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -201,10 +195,29 @@ def lexicon(options: argparse.Namespace) -> str:
     return f"{options.output}: {len(table):,} words, {mean:.1f} {options.relation}s each"
 
 
+# ---- interpret ----
+
+
+def add_interpret_flags(parser: argparse.ArgumentParser) -> None:
+    from hf_robust.interpret_commands import TASKS
+
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
+    for name, task in TASKS.items():
+        task.add_flags(tasks.add_parser(name, help=task.help, description=task.help, allow_abbrev=False))
+
+
+def interpret(options: argparse.Namespace) -> str:
+    """Run one of its tasks."""
+    from hf_robust.interpret_commands import TASKS
+
+    return TASKS[options.task].run(options)
+
+
 COMMANDS: dict[str, Command] = {
     "methods": Command("List the training methods.", _no_flags, list_methods),
     "attacks": Command("List the attacks.", _no_flags, list_attacks),
     "attack": Command("Attack a checkpoint, without training.", add_attack_flags, attack),
+    "interpret": Command("What a model looks at, and how steadily.", add_interpret_flags, interpret),
     "report": Command("Compare runs: a table, and pictures.", add_report_flags, report),
     "lexicon": Command("Build a table of substitutes, or look words up.", add_lexicon_flags, lexicon),
 }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.cli import Command
+from hf_robust.command import Command
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

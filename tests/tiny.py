@@ -10,8 +10,8 @@ from typing import Any
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
-from hf_robust.attacks import ATTACKS, Attack, Resources
 import hf_robust.models  # noqa: F401, the Auto classes then know its architectures
+from hf_robust.attacks import ATTACKS, Attack, Resources
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import TableLexicon
 from hf_robust.trainers import METHODS, RobustTrainer

@@ -1,1 +1,44 @@
-"""What a classifier looks at, and how it represents a text and its perturbed forms."""
+"""What a classifier looks at: attributions by word, and how they hold when words are swapped.
+
+Chen and Ji, AAAI 2022 (FLAT), measure a model's robustness by its prediction and by its interpretation.
+"""
+
+from hf_robust.interpret.agreement import kendall_tau, top_k_intersection
+from hf_robust.interpret.attribution import Attribution
+from hf_robust.interpret.consistency import Consistency, Estimate, consistency, mean_with_interval
+from hf_robust.interpret.gradients import BASELINES, integrated_gradients
+from hf_robust.interpret.importance import (
+    Correlation,
+    SynonymSpread,
+    frequency_correlation,
+    read_importances,
+    substitution_frequency,
+    synonym_spread,
+    word_frequency,
+)
+from hf_robust.interpret.pairs import Pair, substitution_pairs
+from hf_robust.interpret.perturbation import lime
+from hf_robust.interpret.reader import predicted_labels
+
+__all__ = [
+    "BASELINES",
+    "Attribution",
+    "Consistency",
+    "Correlation",
+    "Estimate",
+    "Pair",
+    "SynonymSpread",
+    "consistency",
+    "frequency_correlation",
+    "integrated_gradients",
+    "kendall_tau",
+    "lime",
+    "mean_with_interval",
+    "predicted_labels",
+    "read_importances",
+    "substitution_frequency",
+    "substitution_pairs",
+    "synonym_spread",
+    "top_k_intersection",
+    "word_frequency",
+]

@@ -13,6 +13,8 @@ from hf_robust.reports.history import (
     read_history,
     write_history_line,
 )
+from hf_robust.reports.importance import draw_importance
+from hf_robust.reports.interpretation import draw_interpretation, interpretation_table
 from hf_robust.reports.redact import portable_path, redact, redact_command
 from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.space import SpacePanel, space_figure
@@ -38,6 +40,7 @@ from hf_robust.reports.weights import (
     weights_figure,
     write_weights,
 )
+from hf_robust.reports.word_colours import ColouredText, draw_words
 
 __all__ = [
     "BUDGET_STEM",
@@ -48,6 +51,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "WEIGHTS_STEM",
     "CleanAccuracy",
+    "ColouredText",
     "IncomparableRunsError",
     "SpacePanel",
     "Run",
@@ -62,10 +66,14 @@ __all__ = [
     "draw_adversary_weights",
     "draw_asr_by_budget",
     "draw_comparison",
+    "draw_importance",
+    "draw_interpretation",
     "draw_tradeoff_curves",
+    "draw_words",
     "finite",
     "group_by_seed",
     "history_path",
+    "interpretation_table",
     "linearisation_figure",
     "load_run",
     "markdown_table",

@@ -1,0 +1,122 @@
+"""Interpretation consistency: does a model look at the same words after some were swapped?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hf_robust.interpret.agreement import kendall_tau, top_k_intersection
+from hf_robust.interpret.attribution import Attribution, Floats
+
+TOP_K = tuple(range(1, 11))
+RESAMPLES = 2000
+WITHIN = 0.01
+"""The completeness error below which integrated gradients are taken as exact."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % bootstrap interval; nan where it is not known."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Means over pairs of texts.
+
+    Attributes:
+        num_pairs: pairs that count.
+        num_undefined: pairs left out: one word, or equal attributions of all words, have no ranking, and where
+            truncation cut off every word that differs the model saw one text twice.
+        tau: Kendall's tau-b.
+        top_k: top-k intersection for k = 1, 2, ... 10.
+        changed_share: mean share of the words that differ. Tau is high by itself where it is small (METRIC-6).
+        words: mean number of words.
+        complete_share: share of all pairs given whose completeness error is below 1 % for both texts and every class;
+            nan for methods without that check.
+        worst_completeness: the largest such error.
+    """
+
+    num_pairs: int
+    num_undefined: int
+    tau: Estimate
+    top_k: tuple[Estimate, ...]
+    changed_share: float
+    words: float
+    complete_share: float
+    worst_completeness: float
+
+
+def consistency(pairs: Sequence[tuple[Attribution, Attribution]], absolute: bool = False) -> Consistency:
+    """Chen and Ji, AAAI 2022 (FLAT): Kendall's tau and top-k intersection of two attributions.
+
+    Each is taken of every class's attributions, averaged over the classes, then over the pairs. Words that truncation
+    cut off from either text are left out. Tau and top-k are over the same pairs.
+
+    Args:
+        pairs: attributions of the text and of the perturbed text, whose words stand at the same positions.
+        absolute: rank by size, not by sign (METRIC-3).
+
+    Raises:
+        ValueError: the texts of a pair differ in their number of words or classes.
+    """
+    taus, tops, shares, lengths = [], [], [], []
+    for first, second in pairs:
+        a, b, differ = _shared(first, second)
+        tau = float(np.mean([kendall_tau(*rows, absolute) for rows in zip(a, b, strict=True)]))
+        if math.isnan(tau) or (not differ and first.words != second.words):
+            continue
+        taus.append(tau)
+        per_class = [[top_k_intersection(*rows, k, absolute) for k in TOP_K] for rows in zip(a, b, strict=True)]
+        tops.append(np.mean(per_class, axis=0))
+        shares.append(differ / a.shape[1])
+        lengths.append(a.shape[1])
+    errors = [max(one.completeness_error for one in pair) for pair in pairs]
+    return Consistency(
+        num_pairs=len(taus),
+        num_undefined=len(pairs) - len(taus),
+        tau=mean_with_interval(taus),
+        top_k=tuple(mean_with_interval([float(row[place]) for row in tops]) for place in range(len(TOP_K))),
+        changed_share=_mean(shares),
+        words=_mean(lengths),
+        complete_share=_mean([math.nan if math.isnan(error) else float(error < WITHIN) for error in errors]),
+        worst_completeness=max(errors, default=math.nan),
+    )
+
+
+def mean_with_interval(values: Sequence[float]) -> Estimate:
+    """The mean, and the 95 % interval of 2,000 bootstrap samples, which stays within the range of the values.
+
+    The draws are the same at every call. One value has no interval, none has no mean.
+
+    >>> mean_with_interval([1.0, 1.0])
+    Estimate(mean=1.0, low=1.0, high=1.0)
+    """
+    mean = _mean(values)
+    if len(values) < 2:
+        return Estimate(mean, math.nan, math.nan)
+    drawn = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.quantile(np.asarray(values)[drawn].mean(axis=1), [0.025, 0.975])
+    return Estimate(mean, float(low), float(high))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def _shared(first: Attribution, second: Attribution) -> tuple[Floats, Floats, int]:
+    """Both attributions [K, n] of the words that both texts have, and how many of these words differ."""
+    if first.values.shape != second.values.shape:
+        raise ValueError(
+            f"the texts of a pair need the same words and classes, got {first.values.shape} and "
+            f"{second.values.shape} (classes, words); leave out pairs with inserted or deleted words."
+        )
+    both = first.covered & second.covered
+    differ = [a != b for a, b, kept in zip(first.words, second.words, both, strict=True) if kept]
+    return first.values[:, both], second.values[:, both], sum(differ)

@@ -1,0 +1,146 @@
+"""Integrated gradients over the word embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.adversary import word_embeddings
+from hf_robust.interpret.attribution import Attribution
+from hf_robust.interpret.reader import Columns, Predict, Reader, Tokens
+
+BASELINES = ("pad", "zero")
+
+
+def integrated_gradients(
+    model: nn.Module,
+    tokenizer: Any,
+    texts: Sequence[Columns],
+    *,
+    baseline: str = "pad",
+    steps: int = 50,
+    max_length: int | None = None,
+    predict: Predict | None = None,
+    batch_size: int = 64,
+) -> list[Attribution]:
+    r"""Sundararajan et al. 2017, arXiv:1703.01365, by captum, for every class.
+
+    .. math:: a_l = \sum_E (e - e_0)_l \odot \frac1S\sum_{s<S} \nabla_{e_l} z_c\big(e_0 + t_s(e - e_0)\big),
+        \quad t_s = \tfrac{s + 1/2}{S}
+
+    ``e`` [L, E] is the look-up's output and ``z_c`` the logit of class c; a word has the sum over its pieces. Special
+    tokens are the same in ``e0``, so that the whole difference goes to the text. Punctuation, which is no word, has
+    its share of it too. The steps of one text are batched, never texts with each other: no text depends on another.
+
+    Args:
+        texts: tuples of one or two columns.
+        baseline: ``e0``: the vector of the padding token, or zeros.
+        steps: S, midpoints of equal parts of the path.
+        predict: how the method predicts, where that is not ``model(**batch)``.
+        batch_size: points of the path in one forward and backward, at least one for each class.
+
+    Raises:
+        ValueError: captum is missing, a number is out of range, or the model has no word embeddings or no classes.
+    """
+    if baseline not in BASELINES:
+        raise ValueError(f"--baseline must be one of {', '.join(BASELINES)}, got {baseline!r}.")
+    if steps < 1 or batch_size < 1:
+        raise ValueError(f"--steps and the batch size must be at least 1, got {steps} and {batch_size}.")
+    _captum()
+    reader = Reader(model, tokenizer, max_length, predict)
+    with reader.measuring():
+        return [_one(reader, reader.tokens(text), baseline, steps, batch_size) for text in texts]
+
+
+def _captum() -> Any:
+    try:
+        from captum.attr import IntegratedGradients
+    except ImportError as error:
+        raise ValueError(
+            'integrated gradients need captum: pip install "hf_robust[interpret]" or pip install captum.'
+        ) from error
+    return IntegratedGradients
+
+
+def _one(reader: Reader, tokens: Tokens, baseline: str, steps: int, batch_size: int) -> Attribution:
+    batch = reader.batch([tokens.inputs])
+
+    def at(points: Tensor) -> Tensor:
+        rows = {name: tensor.expand(len(points), -1) for name, tensor in batch.items()}
+        with _embedded_as(reader.model, rows["input_ids"], points):
+            return reader.logits(rows)
+
+    start, end = _ends(reader, tokens, batch["input_ids"], baseline)
+    with torch.no_grad():
+        before, after = at(start)[0].double(), at(end)[0].double()
+    classes = torch.arange(len(after), device=end.device)
+    # cuDNN's recurrent layers have no backward in eval mode.
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        found = _captum()(at).attribute(
+            end.expand(len(classes), -1, -1),
+            start.expand(len(classes), -1, -1),
+            target=classes,
+            n_steps=steps,
+            # captum's midpoint rule needs two points; the Gauss-Legendre rule of one point is the midpoint.
+            method="riemann_middle" if steps > 1 else "gausslegendre",
+            internal_batch_size=max(batch_size, len(classes)),
+        )
+    by_token = found.detach().double().sum(-1)
+    by_word = [by_token[:, positions].sum(-1) for positions in tokens.words]
+    values = torch.stack(by_word, -1) if by_word else by_token[:, :0]
+    return Attribution(
+        words=tuple(tokens.text.tokens),
+        values=values.cpu().numpy(),
+        covered=torch.tensor([bool(positions) for positions in tokens.words], dtype=torch.bool).numpy(),
+        outputs=after.cpu().numpy(),
+        difference=(after - before).cpu().numpy(),
+        gap=(by_token.sum(-1) - (after - before)).cpu().numpy(),
+    )
+
+
+def _ends(reader: Reader, tokens: Tokens, ids: Tensor, baseline: str) -> tuple[Tensor, Tensor]:
+    """Both ends of the path [1, L, E] in float32: the baseline and the text."""
+    look_up = word_embeddings(reader.model)[0]
+    special = torch.tensor([tokens.special], device=ids.device)
+    with torch.no_grad():
+        end = look_up(ids)
+        start = look_up(torch.where(special, ids, reader.tokenizer.pad_token_id)) if baseline == "pad" else end * 0
+    return torch.where(special[..., None], end, start).float(), end.float()
+
+
+@contextmanager
+def _embedded_as(model: nn.Module, ids: Tensor, points: Tensor) -> Iterator[None]:
+    """Inside, every look-up of ``ids`` [B, L] gives ``points`` [B, L, E].
+
+    All of them, unlike ``adversary.perturbed``: a method's inference may look a text up more than once (a mask
+    network, a vote of several passes). A decoder, which reads shifted ids, is left alone.
+
+    Raises:
+        ValueError: no forward pass in the block looked these ids up.
+    """
+    replaced = False
+
+    def replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        nonlocal replaced
+        # XLNet embeds the transposed ids.
+        straight = torch.equal(inputs[0], ids)
+        if not straight and not torch.equal(inputs[0], ids.t()):
+            return None
+        replaced = True
+        return (points if straight else points.transpose(0, 1)).to(output.dtype)
+
+    handles = [layer.register_forward_hook(replace) for layer in word_embeddings(model)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not replaced:
+        raise ValueError(
+            f"integrated gradients need a model that looks its input_ids up, and {type(model).__name__} did not; "
+            "use --attribution lime."
+        )

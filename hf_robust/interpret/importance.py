@@ -1,0 +1,130 @@
+"""Global word importance: does a model weigh words by what they mean, or by how often they occur?
+
+Chen and Ji, AAAI 2022 (FLAT), compare the importance phi of each word type with its frequency in the
+training texts and with how often attacks replaced it, and across synonyms.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import pearsonr
+
+from hf_robust.lexicons import Lexicon
+from hf_robust.metrics import AttackRecord
+from hf_robust.words import Text
+
+
+def read_importances(path: str | Path) -> dict[str, float]:
+    """``{"word": phi, ...}`` from a JSON file, words in lower case.
+
+    Raises:
+        ValueError: no such file, another shape, a number that is not finite, or two words that differ by case alone.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f'--importances {path} is no file; give a JSON file of {{"word": importance}}.')
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f'--importances {path} is not JSON ({error}); give {{"word": importance}}.') from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f'--importances {path} must be a JSON object {{"word": importance}} with at least one word.')
+    for word, value in content.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(
+                f"--importances {path}: the importance of {word!r} must be a finite number, got {value!r}."
+            )
+    found = {word.lower(): float(value) for word, value in content.items()}
+    if len(found) < len(content):
+        raise ValueError(f"--importances {path} holds words that differ by case alone; give one number for each word.")
+    return found
+
+
+def word_frequency(texts: Iterable[Iterable[str]]) -> Counter[str]:
+    """How often each word, in lower case, occurs in texts of one or two columns.
+
+    >>> word_frequency([("A good, good film",)])
+    Counter({'good': 2, 'a': 1, 'film': 1})
+    """
+    return Counter(word.lower() for columns in texts for word in Text(tuple(columns)).tokens)
+
+
+def substitution_frequency(records: Iterable[AttackRecord]) -> Counter[str]:
+    """How often each word, in lower case, stands on either side of a replacement in a successful attack.
+
+    A deletion counts the old word alone and an insertion the new one: a word that stays is not replaced.
+    """
+    counts: Counter[str] = Counter()
+    for record in records:
+        if record.status == "succeeded":
+            for _, *sides in record.changed:
+                old, new = (word_frequency([(side,)]) for side in sides)
+                counts += (old - new) + (new - old)
+    return counts
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Pearson's r over ``words`` word types; nan for fewer than two, or where one side is constant."""
+
+    r: float
+    words: int
+
+
+def frequency_correlation(importances: Mapping[str, float], counts: Mapping[str, int]) -> Correlation:
+    """Pearson correlation of importance and count over the words that have both; a count of 0 is none."""
+    shared = sorted(word for word in importances if counts.get(word, 0) > 0)
+    first, second = [importances[word] for word in shared], [float(counts[word]) for word in shared]
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return Correlation(math.nan, len(shared))
+    return Correlation(float(pearsonr(first, second).statistic), len(shared))
+
+
+@dataclass(frozen=True)
+class SynonymSpread:
+    """``|phi(word) - phi(synonym)|`` over ``pairs`` of a word and a synonym: its mean and variance.
+
+    The variance is that of the population; both are nan where no word has a synonym of known importance.
+    """
+
+    mean: float
+    variance: float
+    words: int
+    pairs: int
+
+
+def synonym_spread(
+    importances: Mapping[str, float], synonyms: Lexicon, num_words: int = 1000, num_synonyms: int = 10, seed: int = 0
+) -> SynonymSpread:
+    """How differently a model weighs words of one meaning.
+
+    Args:
+        importances: phi by word type, in lower case.
+        synonyms: its first ``num_synonyms`` substitutes of known importance count for each word.
+        num_words: drawn at random from the words that have such a substitute; all where there are fewer.
+
+    Raises:
+        ValueError: a number is below 1.
+    """
+    if num_words < 1 or num_synonyms < 1:
+        raise ValueError(f"a spread needs words and synonyms, got num_words {num_words}, num_synonyms {num_synonyms}.")
+    known = {
+        word: [other.lower() for other in synonyms(word) if other.lower() in importances][:num_synonyms]
+        for word in sorted(importances)
+    }
+    candidates = [word for word, others in known.items() if others]
+    chosen = candidates
+    if len(candidates) > num_words:
+        chosen = sorted(random.Random(seed).sample(candidates, num_words))
+    gaps = [abs(importances[word] - importances[other]) for word in chosen for other in known[word]]
+    if not gaps:
+        return SynonymSpread(math.nan, math.nan, 0, 0)
+    return SynonymSpread(float(np.mean(gaps)), float(np.var(gaps)), len(chosen), len(gaps))

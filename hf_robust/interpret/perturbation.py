@@ -1,0 +1,119 @@
+"""LIME: a linear model of what deleting words does to the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
+from torch import nn
+
+from hf_robust.interpret.attribution import Attribution, Floats
+from hf_robust.interpret.reader import Columns, Predict, Reader, Tokens
+
+
+def lime(
+    model: nn.Module,
+    tokenizer: Any,
+    texts: Sequence[Columns],
+    *,
+    samples: int = 500,
+    kernel_width: float = 0.25,
+    ridge: float = 1.0,
+    seed: int = 0,
+    max_length: int | None = None,
+    predict: Predict | None = None,
+    batch_size: int = 64,
+) -> list[Attribution]:
+    r"""Ribeiro et al. 2016, arXiv:1602.04938, for every class.
+
+    .. math:: \min_{w, w_0} \sum_i e^{-d_i^2/\sigma^2} \big(p_c(x_i) - w_0 - w^\top m_i\big)^2 + \lambda\|w\|^2,
+        \quad d_i = 1 - \sqrt{|m_i| / n}
+
+    ``m_i`` in {0, 1}^n says which words a sample keeps, ``p_c`` is the probability of class c and ``w`` the
+    attribution. The number of words to delete is drawn first, from 1 to n, then which. ``m_0`` keeps all.
+
+    Differs from the paper: the deletions depend on the seed and the number of words alone, so the texts of a pair
+    lose the same words and what differs between them is the model's answer, not the draw. Deleted are a word's tokens,
+    which gives the ids of the shorter text without cutting it anew. Equal deletions go through the model once.
+    captum's Lime is not used: it would ask the model anew for each class.
+
+    Args:
+        texts: tuples of one or two columns.
+        samples: how many shortened texts, the whole one included; 500 to 1,000.
+        kernel_width: sigma, the width of the exponential kernel over the cosine distance.
+        ridge: lambda.
+        predict: how the method predicts, where that is not ``model(**batch)``.
+
+    Raises:
+        ValueError: a number is out of range, or the model has no classes.
+    """
+    if samples < 2 or batch_size < 1:
+        raise ValueError(f"--samples must be at least 2 and the batch size 1, got {samples} and {batch_size}.")
+    if kernel_width <= 0 or ridge < 0:
+        raise ValueError(f"kernel_width must be above 0 and ridge not below it, got {kernel_width} and {ridge}.")
+    reader = Reader(model, tokenizer, max_length, predict)
+    found = []
+    with reader.measuring():
+        for text in texts:
+            tokens = reader.tokens(text)
+            masks = deletions(len(tokens.covered), samples, seed, _spare(tokens))
+            probabilities = _probabilities(reader, tokens, masks, batch_size)
+            found.append(_fitted(tokens, masks, probabilities, kernel_width, ridge))
+    return found
+
+
+def deletions(words: int, samples: int, seed: int, spare: bool = True) -> NDArray[np.bool_]:
+    """Which words each sample keeps, [samples, words]; the first keeps all.
+
+    Args:
+        spare: whether a text without any word still has a token; else each sample keeps a word.
+    """
+    most = words if spare else words - 1
+    masks = np.ones((samples, words), dtype=np.bool_)
+    if most < 1:
+        return masks
+    luck = np.random.default_rng([seed, words])
+    counts = luck.integers(1, most + 1, samples - 1)
+    order = luck.random((samples - 1, words)).argsort(axis=1).argsort(axis=1)
+    masks[1:] = order >= counts[:, None]
+    return masks
+
+
+def _spare(tokens: Tokens) -> bool:
+    """Whether some token belongs to no word: [CLS], or punctuation."""
+    return len({place for places in tokens.words for place in places}) < len(tokens.special)
+
+
+def _probabilities(reader: Reader, tokens: Tokens, masks: NDArray[np.bool_], batch_size: int) -> Floats:
+    """Class probabilities [samples, K] of the text with the words deleted that a mask leaves out."""
+    distinct, which = np.unique(masks, axis=0, return_inverse=True)
+    variants = []
+    for mask in distinct:
+        gone = {
+            place for word, kept in zip(tokens.covered, mask, strict=True) if not kept for place in tokens.words[word]
+        }
+        variants.append(
+            {
+                name: [value for place, value in enumerate(values) if place not in gone]
+                for name, values in tokens.inputs.items()
+            }
+        )
+    logits = reader.all_logits(variants, batch_size)
+    probabilities: Floats = logits.double().softmax(-1).numpy()
+    return probabilities[which.reshape(-1)]
+
+
+def _fitted(
+    tokens: Tokens, masks: NDArray[np.bool_], probabilities: Floats, kernel_width: float, ridge: float
+) -> Attribution:
+    covered = np.array([bool(positions) for positions in tokens.words], dtype=np.bool_)
+    values = np.zeros((probabilities.shape[1], len(covered)))
+    if covered.any():
+        distance = 1 - np.sqrt(masks.mean(axis=1))
+        weights = np.exp(-((distance / kernel_width) ** 2))
+        fit = Ridge(alpha=ridge).fit(masks.astype(np.float64), probabilities, sample_weight=weights)
+        values[:, covered] = fit.coef_
+    return Attribution(tuple(tokens.text.tokens), values, covered, probabilities[0])

@@ -1,0 +1,160 @@
+"""The classifier that is explained: texts to tokens with their words, batches to logits, and nothing left behind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import DataCollatorWithPadding
+
+from hf_robust.words import Text, word_token_positions
+
+Columns = Sequence[str]
+Predict = Callable[[nn.Module, dict[str, Tensor]], Any]
+_NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text as the model reads it.
+
+    Attributes:
+        inputs: ``input_ids`` and, where the tokenizer gives them, ``token_type_ids``; all of one length.
+        special: whether each token is a special one.
+        words: for each word of the text the positions of its tokens; none where truncation cut it off.
+    """
+
+    inputs: dict[str, list[int]]
+    special: list[bool]
+    words: list[list[int]]
+    text: Text
+
+    @property
+    def covered(self) -> list[int]:
+        """Indices of the words that have a token."""
+        return [index for index, positions in enumerate(self.words) if positions]
+
+
+class Reader:
+    """A classifier behind what attributions need of it.
+
+    Args:
+        model: a sequence classifier on its device, not wrapped for data parallelism.
+        tokenizer: its fast tokenizer, with a padding token.
+        max_length: tokens to which texts are cut; None for the tokenizer's own limit.
+        predict: ``predict(model, batch)`` returns logits, or outputs with ``logits``: how the method predicts where
+            that is not ``model(**batch)`` (a trainer's ``inference``).
+
+    Raises:
+        ValueError: the tokenizer is not a fast one, or has no padding token.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, max_length: int | None, predict: Predict | None) -> None:
+        if not getattr(tokenizer, "is_fast", False):
+            raise ValueError(
+                f"attributions by word need a fast tokenizer, got {type(tokenizer).__name__}; load it with "
+                "use_fast=True."
+            )
+        if tokenizer.pad_token_id is None:
+            raise ValueError(
+                "attributions need a tokenizer with a padding token, this one has none; set tokenizer.pad_token and "
+                "model.config.pad_token_id."
+            )
+        limit = int(min(tokenizer.model_max_length, _NO_LIMIT))
+        self.model, self.tokenizer, self.predict = model, tokenizer, predict
+        self.max_length = max_length or (limit if limit < _NO_LIMIT else None)
+
+    @cached_property
+    def _collate(self) -> DataCollatorWithPadding:
+        return DataCollatorWithPadding(self.tokenizer)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's first parameter lies."""
+        return next(self.model.parameters()).device
+
+    def tokens(self, columns: Columns) -> Tokens:
+        """One text, or pair of texts, with the place of its words.
+
+        Raises:
+            ValueError: the text has no column, or more than two.
+        """
+        if isinstance(columns, str) or not 1 <= len(columns) <= 2:
+            raise ValueError(f"a text is a sequence of one or two columns, got {columns!r:.80}.")
+        text = Text(tuple(columns))
+        options = {"truncation": self.max_length is not None, "max_length": self.max_length}
+        encoding = self.tokenizer(*([column] for column in columns), return_offsets_mapping=True, **options)
+        inputs = {name: encoding[name][0] for name in ("input_ids", "token_type_ids") if name in encoding}
+        sequences = encoding.sequence_ids(0)
+        words = word_token_positions(text.words, encoding["offset_mapping"][0], sequences)
+        return Tokens(inputs, [column is None for column in sequences], words, text)
+
+    def batch(self, inputs: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
+        """Token sequences padded to the longest, on the model's device."""
+        rows = [{**one, "attention_mask": [1] * len(one["input_ids"])} for one in inputs]
+        return {name: tensor.to(self.device) for name, tensor in self._collate(rows).items()}
+
+    def logits(self, batch: dict[str, Tensor]) -> Tensor:
+        """Logits [n, K] in float32.
+
+        Raises:
+            ValueError: the model has one output, so that there are no classes to explain.
+        """
+        outputs = self.model(**batch) if self.predict is None else self.predict(self.model, batch)
+        logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs["logits"]
+        if logits.shape[-1] == 1:
+            raise ValueError("attributions are by class, and this model has one output; use a classifier.")
+        return logits.float()
+
+    def all_logits(self, inputs: Sequence[dict[str, list[int]]], batch_size: int) -> Tensor:
+        """Logits [n, K] on the CPU in the order of ``inputs``; batches are of like length, so that few are padded."""
+        order = sorted(range(len(inputs)), key=lambda place: len(inputs[place]["input_ids"]))
+        found: list[Tensor] = [torch.empty(0)] * len(inputs)
+        with torch.no_grad():
+            for start in range(0, len(order), batch_size):
+                places = order[start : start + batch_size]
+                for place, row in zip(places, self.logits(self.batch([inputs[i] for i in places])).cpu(), strict=True):
+                    found[place] = row
+        return torch.stack(found)
+
+    @contextmanager
+    def measuring(self, seed: int = 0) -> Iterator[None]:
+        """Eval mode and seeded random state inside; every module's mode and every generator as before after it."""
+        modes = [(module, module.training) for module in self.model.modules()]
+        python, numpy_state = random.getstate(), np.random.get_state()
+        devices = [self.device] if self.device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(devices=devices):
+                torch.manual_seed(seed)
+                self.model.eval()
+                yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            random.setstate(python)
+            np.random.set_state(numpy_state)
+
+
+def predicted_labels(
+    model: nn.Module,
+    tokenizer: Any,
+    texts: Sequence[Columns],
+    *,
+    max_length: int | None = None,
+    predict: Predict | None = None,
+    batch_size: int = 64,
+) -> list[int]:
+    """The class id that the model gives each text, a tuple of one or two columns."""
+    reader = Reader(model, tokenizer, max_length, predict)
+    if not texts:
+        return []
+    with reader.measuring():
+        logits = reader.all_logits([reader.tokens(text).inputs for text in texts], batch_size)
+    return [int(label) for label in logits.argmax(-1)]

@@ -1,0 +1,94 @@
+"""How consistent interpretations are: the table and the curve over k, from what `interpretation.json` holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.reports.curves import COLOURS, MARKERS, STYLE, save_figure
+from hf_robust.reports.tables import markdown_table, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INTERPRETATION_STEM = "interpretation"
+_NOTHING = "–"
+_HEADLINE = 5
+
+
+def interpretation_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row for each attribution: tau, top-k intersections, counts, completeness; intervals of tau and top-5.
+
+    Args:
+        results: of each attribution, by its name, as under ``attributions`` in the file.
+    """
+    ks = [one["k"] for found in list(results.values())[:1] for one in found["top_k"]]
+    header = ["attribution", "tau", *(f"top-{k}" for k in ks), "n", "undefined", "words", "changed"]
+    header += ["complete within 1%", "largest error", "seconds each"]
+    rows = []
+    for name, found in results.items():
+        complete, worst = (found[key] for key in ("complete_share", "worst_completeness"))
+        row = [
+            name,
+            _estimate(found["kendall_tau"]),
+            *(_estimate(one, one["k"] == _HEADLINE) for one in found["top_k"]),
+        ]
+        row += [f"{found['num_pairs']:,}", f"{found['num_undefined']:,}", _number(found["words"], 1)]
+        row += [_percent(found["changed_share"]), _percent(complete), _percent(worst)]
+        rows.append([*row, _number(found["seconds_per_pair"], 2)])
+    return markdown_table(header, rows)
+
+
+def draw_interpretation(results: Mapping[str, Mapping[str, Any]], folder: str | Path, title: str) -> list[Path]:
+    """Draw ``interpretation.png`` and ``.svg`` into a folder, which is made, and return their paths."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return save_figure(interpretation_figure(results, title), Path(folder), INTERPRETATION_STEM)
+
+
+def interpretation_figure(results: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
+    """Top-k intersection over k, one curve for each attribution, with 95 % bootstrap bands."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
+        axes = figure.add_subplot()
+        for index, (name, found) in enumerate(results.items()):
+            ks = [one["k"] for one in found["top_k"]]
+            mean, low, high = ([_known(one[key]) for one in found["top_k"]] for key in ("mean", "low", "high"))
+            colour = COLOURS[index % len(COLOURS)]
+            label = f"{name}: tau {_estimate(found['kendall_tau'])}, n = {found['num_pairs']:,}"
+            axes.plot(ks, mean, color=colour, marker=MARKERS[index % len(MARKERS)], markersize=5, label=label)
+            axes.fill_between(ks, low, high, color=colour, alpha=0.13, linewidth=0)
+        axes.set_ylim(0, 1.02)
+        axes.set_xticks(sorted({one["k"] for found in results.values() for one in found["top_k"]}))
+        axes.set_xlabel("k")
+        axes.set_ylabel("top-k intersection ↑")
+        axes.legend(loc="lower right", frameon=False, fontsize=8)
+        figure.suptitle(title, fontsize=10.5)
+        caption = (
+            "Share of the k weightiest words that a text and its perturbed form share. Bands: 95% bootstrap intervals."
+        )
+        figure.supxlabel(caption, fontsize=7, color="#555555")
+    return figure
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _estimate(found: Mapping[str, float | None], interval: bool = True) -> str:
+    mean, low, high = (_known(found[key]) for key in ("mean", "low", "high"))
+    if math.isnan(mean):
+        return _NOTHING
+    return f"{mean:.2f}" if math.isnan(low) or not interval else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _percent(value: float | None) -> str:
+    return percent(_known(value)) + ("" if value is None or math.isnan(value) else " %")
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return _NOTHING if math.isnan(_known(value)) else f"{value:.{decimals}f}"
