@@ -12,6 +12,7 @@ from hf_robust.hub import citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.trainers.adaptive import AdaptiveArguments
+from hf_robust.trainers.adv_iter import RoundArguments
 from hf_robust.trainers.adversary_arguments import (
     AdversaryArguments,
     ClimbArguments,
@@ -22,6 +23,7 @@ from hf_robust.trainers.adversary_arguments import (
 )
 from hf_robust.trainers.arguments import RobustTrainingArguments
 from hf_robust.trainers.neighbour_table import NeighbourArguments
+from hf_robust.trainers.view_arguments import AttackedViewArguments, GenerationArguments
 
 COST = "cost_minilm"
 """The result whose numbers the table shows; others lie beside it."""
@@ -35,6 +37,9 @@ GROUPS: dict[type[RobustTrainingArguments], str] = {
     TokenAwareArguments: "word table",
     AdaptiveArguments: "weights",
     NeighbourArguments: "neighbours",
+    GenerationArguments: "views",
+    AttackedViewArguments: "attacks",
+    RoundArguments: "rounds",
 }
 NOTHING = "–"
 ABSENT = "-"
@@ -83,7 +88,7 @@ def flags(method: type[RobustTrainer]) -> str:
     groups = [cls for cls in GROUPS if issubclass(method.config, cls)]
     for cls in groups:
         shared |= set(group_flags(cls))
-    own = [NEED_FLAGS[need] for need in method.needs]
+    own = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
     own += [f"--{name}" for name in method.config.__dataclass_fields__ if name not in shared]
     parts = [*(f"*{GROUPS[cls]}*" for cls in groups), *([f"`{' '.join(own)}`"] if own else [])]
     return ", ".join(parts) or NOTHING
