@@ -85,11 +85,7 @@ class GenerateViews(TrainerCallback):
     ) -> None:
         exact = float(state.epoch or 0.0)
         epoch = int(exact)
-        due = {
-            name: source
-            for name, source in self.sources.items()
-            if source.refresh.due(epoch) or self._is_first(source)
-        }
+        due = {name: source for name, source in self.sources.items() if self._resumed or source.refresh.due(epoch)}
         with kept_random_state():
             for name, source in due.items():
                 number = source.refresh.newest(epoch)
@@ -98,9 +94,6 @@ class GenerateViews(TrainerCallback):
         self._resumed, self._victim_model = False, None
         if due:
             self._check_found(epoch)
-
-    def _is_first(self, source: GeneratedViews) -> bool:
-        return self._resumed and source.refresh.newest(10**9) is not None
 
     def _check_found(self, epoch: int) -> None:
         made = [one for one in self.rounds if one["epoch"] == epoch]
