@@ -218,7 +218,10 @@ class RobustTrainer(Trainer):
         return float(len(labels)) if weights is None else torch.tensor(weights, device=labels.device)[labels].sum()
 
     def log_parts(self, **parts: Tensor) -> None:
-        """Name parts of the loss; their means since the last log entry are logged as ``loss_<name>`` (R16)."""
+        """Name parts of the loss; their means since the last log entry are logged as ``loss_<name>`` (R16).
+
+        The same names in every step: ranks reduce them together, and wait for each other where theirs differ.
+        """
         self.log_values(**{f"loss_{name}": part for name, part in parts.items()})
 
     def log_values(self, **values: Tensor) -> None:
