@@ -21,7 +21,7 @@ from typing import Any
 import transformers
 from transformers import DataCollatorWithPadding, default_data_collator, set_seed
 
-from hf_robust.attacks import build_attacks, choose_examples, resolve_skip_labels
+from hf_robust.attacks import build_attacks, check_recipes, choose_examples, resolve_skip_labels
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.callbacks import (
     AdversaryWeightsCallback,
@@ -199,6 +199,8 @@ def view_attacks(args: Arguments, splits: Splits) -> Mapping[str, AttackOrForeig
     # [hf_robust] Attacks that make texts to train on
     if "attacks" not in args.method.needs or args.training.view_file or not args.training.do_train:
         return {}
+    if args.attack.attack_backend == "native":
+        check_recipes(args.training.view_attacks, "--view_attacks", "texts made before are given by --view_file")
     flags = dataclasses.replace(
         args.attack, attacks=args.training.view_attacks, attack_query_budget=args.training.view_query_budget
     )
@@ -207,7 +209,7 @@ def view_attacks(args: Arguments, splits: Splits) -> Mapping[str, AttackOrForeig
 
 def view_dataset(args: Arguments, splits: Splits) -> TextDataset | None:
     split = getattr(args.training, "view_split", "train")
-    return None if split == "train" else splits.labelled(split)
+    return splits.labelled(split) if split != "train" and args.training.do_train else None
 
 
 def add_attacks(

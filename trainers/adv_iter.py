@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -54,6 +57,9 @@ class RoundArguments(AttackedViewArguments):
                 f"{self.robust_method} begins to attack after {first} clean epochs and the run has {epochs}; raise "
                 "--num_train_epochs or lower --clean_epochs."
             )
+        done = sum(first + number * each < epochs for number in range(self.n_rounds))
+        if done < self.n_rounds:
+            logger.warning("%d of --n_rounds %d come before epoch %d ends the run.", done, self.n_rounds, epochs)
         return Refresh(first, each, self.n_rounds)
 
 

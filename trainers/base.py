@@ -96,7 +96,7 @@ class RobustTrainer(Trainer):
             logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", self.name)
         self.card_writers: list[Callable[[Path], None]] = []
         self._parts: dict[str, tuple[Tensor, int]] = {}
-        self._set_up_views(self.view_sources())
+        self._set_up_views()
         self._auxiliary = self.auxiliary()
         if self.model_init is not None and (self._auxiliary is not None or self.adversary() is not None):
             raise ValueError(
@@ -268,10 +268,12 @@ class RobustTrainer(Trainer):
 
     # ---- views ----
 
-    def _set_up_views(self, sources: Mapping[str, ViewSource]) -> None:
+    def _set_up_views(self) -> None:
+        # Evaluation needs neither views nor what they are made with.
+        sources: Mapping[str, ViewSource] = {} if self.train_dataset is None else self.view_sources()
         self.view_names = tuple(sources)
         self.generation: GenerateViews | None = None
-        if not sources or self.train_dataset is None:
+        if not sources:
             return
         if not hasattr(self.train_dataset, "texts"):
             raise ValueError(

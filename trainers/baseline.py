@@ -57,7 +57,7 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
     """
     try:
         model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"--view_victim {name} cannot be loaded ({reason}); give a fine-tuned checkpoint.") from error
     if loading["missing_keys"] and not getattr(model, "_hf_peft_config_loaded", False):
@@ -67,6 +67,12 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
         raise ValueError(
             f"--view_victim {name} has {other.num_labels} classes and this task {own.num_labels}; "
             "give a model that was fine-tuned on this task."
+        )
+    names, other_names = ([str(config.id2label[i]).casefold() for i in range(own.num_labels)] for config in (own, other))
+    if names != other_names and sorted(names) == sorted(other_names):
+        raise ValueError(
+            f"--view_victim {name} has the classes {', '.join(other_names)} in this order and this run "
+            f"{', '.join(names)}; give a model whose classes have the same numbers."
         )
     if other.vocab_size != own.vocab_size:
         raise ValueError(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -17,6 +18,7 @@ from hf_robust.attacks import Example, Plans, Victim, choose_examples, weights_h
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import cache_folder
 from hf_robust.trainers.baseline import load_baseline, train_baseline
+from hf_robust.trainers.view_arguments import TRAIN
 from hf_robust.views import (
     DrawnFrom,
     FromFile,
@@ -67,12 +69,20 @@ class GenerateViews(TrainerCallback):
                 f"{trainer.name} makes texts while training, which persistent loader workers would never see; leave "
                 "--dataloader_persistent_workers out."
             )
+        split = trainer.args.view_split
+        if (trainer.view_dataset is None) != (split == TRAIN):
+            given = "none" if trainer.view_dataset is None else trainer.view_dataset.name
+            raise ValueError(
+                f"--view_split {split} and view_dataset do not go together (got {given}); pass the rows of that split "
+                "as view_dataset, and none where views are made of the training set."
+            )
 
     # ---- events ----
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self.seconds, self.rounds = {"baseline": 0.0, "generate": 0.0}, []
         self._resumed = state.global_step > 0
         if not self._resumed:
             self.resumed_from = None
@@ -123,10 +133,10 @@ class GenerateViews(TrainerCallback):
             header, made = read_views(source.make.path, self._expected())
         elif self._resumed and before.exists():
             header, made = read_views(before, self._expected())
-        elif inside:
+        elif self._resumed and not self._can_make_again(source, epoch, inside):
             raise ValueError(
-                f"this run was in the middle of an epoch on the views of {before}, which is gone; resume from a "
-                "checkpoint at the end of an epoch, or start anew."
+                f"this run was trained on the views of {before}, which is gone, and the weights they were made with "
+                "are no longer at hand; resume from another checkpoint, or start anew."
             )
         else:
             header, made = self._generate(name, source, source.make)
@@ -142,6 +152,13 @@ class GenerateViews(TrainerCallback):
             | {"seconds": round(spent, 3), **kept}
         )
         logger.info("%s, round %d: %d views of %d texts, %.0f s", name, number, len(made), made.attempts, spent)
+
+    def _can_make_again(self, source: GeneratedViews, epoch: int, inside: bool) -> bool:
+        """Whether a resumed run still has the weights that this source attacks."""
+        if source.victim == "model":
+            return source.refresh.due(epoch) and not inside
+        # A baseline starts from the weights that the run itself started from.
+        return self.trainer.args.view_victim is not None
 
     def _expected(self) -> dict[str, str]:
         return {
@@ -166,8 +183,10 @@ class GenerateViews(TrainerCallback):
         key = make.key(victim, examples)
         cache = Path(trainer.args.view_cache or cache_folder() / "views")
         kept = cache / f"{key}.jsonl"
-        if kept.exists():
-            return read_views(kept, self._expected())
+        # One rank looks: another run may be writing there, and the ranks must do the same.
+        if broadcast_object_list([kept.exists()])[0]:
+            # What these views are called and taken for is this run's own affair.
+            return header, read_views(kept, self._expected())[1]
         args = trainer.args
         place = Workplace(
             cache / "_journals" / key,

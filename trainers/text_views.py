@@ -65,9 +65,10 @@ def planned_epochs(trainer: RobustTrainer) -> int:
     if trainer.args.max_steps <= 0 or trainer.train_dataset is None:
         epochs: float = trainer.args.num_train_epochs
         return max(1, math.ceil(epochs))
-    rows: int = trainer.args.train_batch_size * trainer.args.gradient_accumulation_steps * trainer.args.world_size
-    steps: int = trainer.args.max_steps
-    return math.ceil(steps / math.ceil(len(trainer.train_dataset) / rows))
+    rows, rounded = len(trainer.train_dataset), math.floor if trainer.args.dataloader_drop_last else math.ceil
+    batches = rounded(rows / (trainer.args.train_batch_size * trainer.args.world_size))
+    updates = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
+    return math.ceil(trainer.args.max_steps / updates)
 
 
 def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: float = 1.0) -> tuple[Tensor, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_robust.attacks.arguments import (
     AttackArguments,
     build_attacks,
+    check_recipes,
     resolve_frozen_columns,
     resolve_skip_labels,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "attack_on_ranks",
     "balanced_shares",
     "build_attacks",
+    "check_recipes",
     "choose_examples",
     "examples_of",
     "journal_seconds",

@@ -142,14 +142,8 @@ class AttackArguments:
     )
 
     def __post_init__(self) -> None:
-        from hf_robust.attacks import ATTACKS
-
-        unknown = [name for name in self.recipes if name not in ATTACKS]
-        if unknown and self.attack_backend == "native":
-            raise ValueError(
-                f"--attacks must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}; "
-                "a file of adversarial texts is file:PATH."
-            )
+        if self.attack_backend == "native":
+            check_recipes(self.recipes, "--attacks", "a file of adversarial texts is file:PATH")
         if len(set(self.attacks)) != len(self.attacks):
             raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each once.")
         if self.attack_backend == "textattack":
@@ -243,6 +237,19 @@ def resolve_frozen_columns(names: Sequence[str], text_columns: Sequence[str]) ->
     if len(frozen) == len(text_columns):
         raise ValueError(f"--frozen_columns {' '.join(names)} closes every text column; leave one open to attack.")
     return frozen
+
+
+def check_recipes(names: Sequence[str], flag: str, otherwise: str) -> None:
+    """Refuse names that ``flag`` holds and that are none of our attacks; ``otherwise`` is the way out.
+
+    Raises:
+        ValueError: there is such a name.
+    """
+    from hf_robust.attacks import ATTACKS
+
+    unknown = [name for name in names if name not in ATTACKS]
+    if unknown:
+        raise ValueError(f"{flag} must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}; {otherwise}.")
 
 
 def build_attacks(

@@ -28,6 +28,7 @@ def attack_on_ranks(
     ranks: int,
     plans: Plans,
     progress: bool,
+    check: bool = True,
     replayed: Mapping[int, Columns] | None = None,
 ) -> tuple[list[AttackRecord], float]:
     """The records of all examples by ``idx`` and the seconds of the slowest rank, the same on every rank.
@@ -38,10 +39,12 @@ def attack_on_ranks(
     Args:
         weights: ``weights_hash`` of the victim's model.
         journals: folder of the journals.
+        check: raise where no example has a candidate; False for a part of the examples that have some.
         replayed: by ``idx``, texts to ask first.
     """
-    # Of all examples, so that every rank comes to the same answer.
-    require_candidates(attack, plans, examples)
+    if check:
+        # Of all examples, so that every rank comes to the same answer.
+        require_candidates(attack, plans, examples)
     key = attack_key(attack, weights, examples, victim.max_length, prediction_of(victim), replayed)
     journal = share_path(journals, key, rank, ranks)
     mine = attack_dataset(

@@ -67,7 +67,7 @@ class AttackedViews:
         Raises:
             ValueError: the attack has no candidates for any example.
         """
-        from hf_robust.attacks import weights_hash
+        from hf_robust.attacks import require_candidates, weights_hash
 
         order = list(examples)
         if not self._all:
@@ -76,6 +76,9 @@ class AttackedViews:
             order = order[: self.attempts]
         records: list[AttackRecord] = []
         attempts, wanted = 0, len(order) if self.wanted is None else self.wanted
+        if wanted:
+            # Of all examples: a chunk of a few may have none.
+            require_candidates(self.attack, place.plans, examples)
         while attempts < len(order) and len(records) < wanted:
             size = len(order) if self.wanted is None else max(wanted - len(records), LEAST_CHUNK)
             chunk = order[attempts : attempts + size]
@@ -100,6 +103,7 @@ class AttackedViews:
             ranks=place.ranks,
             plans=place.plans,
             progress=place.progress,
+            check=False,
         )
         return records
 

@@ -63,9 +63,10 @@ def read_views(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, Any],
         ValueError: the file is no view file, was cut short or edited, or is of another data set or tokenizer.
     """
     try:
-        first, *lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a text may hold the line separators that JSON leaves as they are (U+2028, U+0085).
+        first, *lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         header = json.loads(first)
-        digest = header["digest"]
+        digest, _ = header["digest"], str(header["name"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is not a file of generated views ({type(error).__name__}); delete it, or give one that "
