@@ -8,6 +8,7 @@ from hf_robust.trainers.adaptive_freelb import AdaptiveFreelbTrainer
 from hf_robust.trainers.adaptive_pgd import AdaptivePgdTrainer
 from hf_robust.trainers.adaptive_tavat import AdaptiveTavatTrainer
 from hf_robust.trainers.adv_iter import AdvIterTrainer
+from hf_robust.trainers.amda import AmdaTrainer
 from hf_robust.trainers.ascc import AsccTrainer
 from hf_robust.trainers.base import RobustTrainer
 from hf_robust.trainers.bat_pairwise import BatPairwiseTrainer
@@ -23,6 +24,7 @@ from hf_robust.trainers.infobert import InfobertTrainer
 from hf_robust.trainers.normal import NormalTrainer
 from hf_robust.trainers.pgd import PgdTrainer
 from hf_robust.trainers.safer import SaferTrainer
+from hf_robust.trainers.semrode import SemrodeTrainer
 from hf_robust.trainers.smart import SmartTrainer
 from hf_robust.trainers.tavat import TavatTrainer
 from hf_robust.trainers.trades import TradesTrainer
@@ -35,6 +37,8 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "a2t": A2tTrainer,
     "ada": AdaTrainer,
     "adv_iter": AdvIterTrainer,
+    "amda": AmdaTrainer,
+    "semrode": SemrodeTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,

@@ -71,6 +71,14 @@ def planned_epochs(trainer: RobustTrainer) -> int:
     return math.ceil(trainer.args.max_steps / updates)
 
 
+def union_rows(trainer: RobustTrainer, inputs: Batch) -> tuple[Batch, Batch]:
+    """A batch without its views, and the same with the rows of its views that may be trained on below its own."""
+    main, views = split_views(inputs, trainer.view_names)
+    shown = [shown_rows(view) for view in views.values()]
+    shown = [view for view in shown if len(view["labels"])]
+    return main, stack_rows([main, *shown], trainer.processing_class) if shown else main
+
+
 def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: float = 1.0) -> tuple[Tensor, Any]:
     r"""Mean task loss over the training set and the views of it, by one forward of a batch and its views.
 
@@ -82,15 +90,12 @@ def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: 
     travel with their examples: an epoch has as many updates as a plain one, of B (1 + rho) rows on average. The two
     sums are logged as ``loss_clean`` and ``loss_views``.
     """
-    main, views = split_views(inputs, trainer.view_names)
-    shown = [_shown(view) for view in views.values()]
-    shown = [view for view in shown if len(view["labels"])]
+    main, rows = union_rows(trainer, inputs)
     scale = 1.0 + trainer.view_share
-    if not shown:
+    if rows is main:
         loss, outputs = trainer.task_loss(model, main)
         trainer.log_parts(clean=loss / scale, views=torch.zeros_like(loss))
         return loss / scale, outputs
-    rows = stack_rows([main, *shown], trainer.processing_class)
     labels = rows.pop("labels")
     outputs = model(**rows)
     losses = trainer.sample_losses(outputs["logits"], labels)
@@ -100,7 +105,7 @@ def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: 
     return clean + found, outputs
 
 
-def _shown(view: Batch) -> Batch:
+def shown_rows(view: Batch) -> Batch:
     """The rows of a view that may be trained on."""
     kept = view["ok"].bool()
     return {key: value[kept] for key, value in view.items() if key != "ok" and isinstance(value, torch.Tensor)}

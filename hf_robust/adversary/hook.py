@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 # Models whose embedding layer sees and returns (L, B, ...).
-_SEQUENCE_FIRST = ("xlnet",)
+SEQUENCE_FIRST = ("xlnet",)
 
 
 def word_embeddings(model: nn.Module) -> list[nn.Module]:
@@ -58,7 +58,7 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
     if change is None:
         yield
         return
-    sequence_first = getattr(getattr(model, "config", None), "model_type", "") in _SEQUENCE_FIRST
+    sequence_first = getattr(getattr(model, "config", None), "model_type", "") in SEQUENCE_FIRST
     changed = False
 
     def replace(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
@@ -23,6 +24,24 @@ def sample_kl(p_logits: Tensor, q_logits: Tensor) -> Tensor:
     """
     p, q = log_softmax(p_logits.float(), dim=-1), log_softmax(q_logits.float(), dim=-1)
     return (p.exp() * (p - q)).sum(dim=-1)
+
+
+def soft_label_kl(targets: Tensor, logits: Tensor) -> Tensor:
+    r"""``KL(t || softmax(logits))`` of each row: the soft cross-entropy minus the entropy of ``targets``.
+
+    Args:
+        targets: (B, K) probabilities, 0 allowed.
+        logits: (B, K) of any float type.
+
+    Returns:
+        (B,) float32, by log-softmax, so that it is finite where a probability is 0 in floating point (AMDA-5).
+
+    >>> soft_label_kl(torch.tensor([[1.0, 0.0]]), torch.tensor([[-200.0, 0.0]])).item()
+    200.0
+    """
+    targets = targets.float()
+    entropies: Tensor = torch.special.xlogy(targets, targets)
+    return (entropies - targets * log_softmax(logits.float(), dim=-1)).sum(dim=-1)
 
 
 def kl(p_logits: Tensor, q_logits: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class GeneratedViews:
 
     Attributes:
         share: views that may be trained on for each example of the training set, M / N; set by ``fill``.
-        pool: these views.
+        pool: these views, each with its label, since it may stand beside another example.
     """
 
     make: ViewMaker | FromFile
@@ -77,7 +77,11 @@ class GeneratedViews:
         self._views = {(own.texts, own.label): views[own.idx] for own in own if own.idx in views}
         held = [self._views.get((one.texts, one.label)) for one in own]
         self.share = sum(view is not None and view.ok for view in held) / max(len(own), 1)
-        self.pool = [view for view in self._views.values() if view.ok]
+        self.pool = [
+            view if view.label is not None else view._replace(label=label)
+            for (_, label), view in self._views.items()
+            if view.ok
+        ]
 
     def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
         return self._views.get((text.columns, label)) or View(text, False, ())
@@ -85,9 +89,13 @@ class GeneratedViews:
 
 @dataclass(frozen=True)
 class DrawnFrom:
-    """A view of any example, drawn uniformly from those of ``views`` at every fetch: a sample of the other domain."""
+    """A view of any example, drawn uniformly from those of ``views`` at every fetch: a sample of the other domain.
+
+    ``extras`` as in :class:`GeneratedViews`; labels are those of the drawn view.
+    """
 
     views: GeneratedViews
+    extras: tuple[Extra, ...] = ()
 
     def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
         return rng.choice(self.views.pool) if self.views.pool else View(text, False, ())

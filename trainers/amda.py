@@ -1,0 +1,214 @@
+"""amda: ada, and interpolations of random pairs of texts inside the encoder."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.adversary import changed_states, encoder_layers
+from hf_robust.losses import soft_label_kl
+from hf_robust.trainers.arguments import check_choice, check_range
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss, union_rows
+from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.views import Refresh, ViewSource
+
+VARIANTS = ("tmix", "smix")
+TWELFTHS = (7, 9, 12)
+NUM_ADV = 500
+
+
+@dataclass
+class AmdaConfig(AttackedViewArguments):
+    """Defaults are those of MixADA's code."""
+
+    amda_weight: float = field(default=1.0, metadata={"help": "[w_mix] weight of the loss on mixed texts."})
+    amda_alpha: float = field(
+        default=0.2,
+        metadata={"help": "[alpha] of Beta(alpha, alpha), from which a step's share of each text is drawn."},
+    )
+    amda_variant: str = field(
+        default="tmix",
+        metadata={
+            "help": "tmix: mix after one of --amda_layers; smix: mix what the last layer hands to the classifier.",
+            "choices": list(VARIANTS),
+        },
+    )
+    amda_layers: list[int] | None = field(
+        default=None,
+        metadata={
+            "help": "Layers after which tmix may mix, counted from 1; 0 mixes word embeddings. Default: 7, 9 and 12 "
+            "twelfths of the model's layers, rounded."
+        },
+    )
+    amda_iterative: bool = field(
+        default=False,
+        metadata={"help": "Attack the model in training before every epoch but the first, instead of once."},
+    )
+    amda_num_adv: int | None = field(
+        default=None, metadata={"help": f"Texts attacked each time with --amda_iterative. Default: {NUM_ADV}."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("amda_weight", self.amda_weight, 0.0, None, "0 is ada")
+        check_range("amda_alpha", self.amda_alpha, 1e-3, None, "small values mix little, 1 mixes evenly")
+        check_choice("amda_variant", self.amda_variant, VARIANTS)
+        if self.amda_layers is not None and (not self.amda_layers or self.amda_variant == "smix"):
+            raise ValueError(
+                f"--amda_layers needs one layer or more and --amda_variant tmix, got {self.amda_layers or 'none'} and "
+                f"{self.amda_variant}; leave it out for the default."
+            )
+        if self.amda_num_adv is not None:
+            check_range("amda_num_adv", self.amda_num_adv, 1, None, f"MixADA attacks {NUM_ADV} texts an epoch")
+            if not self.amda_iterative:
+                raise ValueError(
+                    f"--amda_num_adv {self.amda_num_adv} belongs to --amda_iterative; add that flag, or use "
+                    "--view_fraction to attack fewer texts once."
+                )
+        if self.amda_iterative and self.view_victim is not None:
+            raise ValueError(
+                f"--view_victim {self.view_victim} has no effect: --amda_iterative attacks the model in training; "
+                "leave one of them out."
+            )
+
+
+class Mixing(NamedTuple):
+    """How the rows of a step are mixed: after which layer, the share of the row itself, and (B,) its partner's row."""
+
+    layer: int
+    share: float
+    partners: Tensor
+
+    def mixed(self, rows: Tensor) -> Tensor:
+        """(B, ...) to (B, ...): each row's interpolation with its partner."""
+        return self.share * rows + (1.0 - self.share) * rows[self.partners]
+
+    def joined(self, rows: Batch) -> Batch:
+        """The columns of both texts of each pair without labels, on the union of their real positions (AMDA-3).
+
+        Where a text has no token its partner's stands, from which some models count positions and lengths.
+        """
+        mask: Tensor = rows.get("attention_mask", torch.ones_like(rows["input_ids"]))
+        own = mask.bool()
+        both = {key: value for key, value in rows.items() if key != "labels"}
+        both |= {
+            key: torch.where(own, value, value[self.partners])
+            for key, value in both.items()
+            if isinstance(value, Tensor) and value.shape == mask.shape
+        }
+        return {**both, "attention_mask": (own | own[self.partners]).to(mask.dtype)}
+
+
+class AmdaTrainer(RobustTrainer):
+    r"""Si et al. 2021, arXiv:2012.15699, Section 3.2 (AMDA-TMix and AMDA-SMix).
+
+    .. math:: \min_\theta \mathbb{E}_{D\cup D'}\Big[\mathrm{CE}(f(x_i), y_i)
+              + w\,\mathrm{KL}\big(\lambda y_i + (1-\lambda)y_j \,\|\,
+              f_{>s}(\lambda h^s_i + (1-\lambda)h^s_j)\big)\Big],\qquad \lambda\sim\mathrm{Beta}(\alpha,\alpha)
+
+    D' is ada's; i is any row of a batch (B, L) and its views, j a random other, ``h^s`` (B, L, H) the states after
+    layer s, y one-hot. Layer, lambda and pairs of a step are drawn from (seed, step). The mixed pass goes on from the
+    states of the clean one, so a step has two forwards and one backward where the code has three; layers above s
+    attend to the union of both texts (AMDA-3). ``smix`` mixes after the last layer, of which a classifier on [CLS]
+    sees [CLS] alone; layer 12 of 12 is the same there (AMDA-4). Word embeddings (layer 0) are mixed before positions.
+
+    Differs from the code: it hides the union (AMDA-3) and takes log of softmax (AMDA-5); TextDefender's never mixes
+    (AMDA-1) and weighs the term 0 (AMDA-2). ``--amda_iterative`` replaces the views of the epoch before, the code
+    keeps them. The pairs are of a micro-batch.
+    """
+
+    name = "amda"
+    citation = "si2021better"
+    config = AmdaConfig
+    needs = ("attacks",)
+    batch_relative = True
+
+    if TYPE_CHECKING:
+        args: AmdaConfig
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.mixing_layers = mixing_layers(self)
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        if not self.args.amda_iterative:
+            return attacked_views(self)
+        if planned_epochs(self) < 2:
+            raise ValueError(
+                "--amda_iterative attacks before every epoch but the first and the run has 1; raise "
+                "--num_train_epochs or leave the flag out."
+            )
+        attempts = self.args.amda_num_adv or NUM_ADV
+        return attacked_views(self, refresh=Refresh(1, 1), victim="model", attempts=attempts, seed=self.args.seed)
+
+    def mixing(self, count: int) -> Mixing:
+        """The draw of this step for ``count`` rows, from a generator of its own (R17)."""
+        rng = random.Random(f"amda:{self.args.seed}:{self.state.global_step}")
+        layer, share = rng.choice(self.mixing_layers), rng.betavariate(self.args.amda_alpha, self.args.amda_alpha)
+        return Mixing(layer, share, torch.tensor(rng.sample(range(count), count), device=self.args.device))
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if self.args.amda_weight == 0:
+            loss, outputs = union_loss(self, model, inputs)
+            return (loss, outputs) if return_outputs else loss
+        main, rows = union_rows(self, inputs)
+        mixing = self.mixing(len(rows["labels"]))
+        seen: list[Tensor] = []
+
+        def keep(states: Tensor) -> Tensor:
+            seen.append(states)
+            return states
+
+        with changed_states(self.model, mixing.layer, keep):
+            loss, outputs = union_loss(self, model, inputs)
+        with changed_states(self.model, mixing.layer, lambda _: mixing.mixed(seen[0])):
+            logits = model(**mixing.joined(rows))["logits"]
+        targets = mixing.mixed(nn.functional.one_hot(rows["labels"], logits.shape[-1]).float())
+        mix = soft_label_kl(targets, logits).sum() / (len(main["labels"]) * (1.0 + self.view_share))
+        self.log_parts(mix=mix)
+        loss = loss + self.args.amda_weight * mix
+        return (loss, outputs) if return_outputs else loss
+
+
+def mixing_layers(trainer: RobustTrainer) -> list[int]:
+    """The layers after which a trainer may mix, one for each draw; 0 are the word embeddings.
+
+    Raises:
+        ValueError: the model has no such layers, or runs where they cannot be changed.
+    """
+    model, chosen = trainer.model, trainer.args.amda_layers
+    check_model(trainer)
+    _, depth = encoder_layers(model)
+    if depth == 0 and chosen != [0]:
+        raise ValueError(
+            f"amda mixes the states after encoder layers, and {type(model).__name__} has none; pass --amda_layers 0 "
+            "to mix word embeddings."
+        )
+    if trainer.args.amda_variant == "smix":
+        return [depth]
+    layers = [(2 * share * depth + 12) // 24 for share in TWELFTHS] if chosen is None else list(chosen)
+    if not all(0 <= layer <= depth for layer in layers):
+        raise ValueError(f"--amda_layers must lie between 0 and the model's {depth} layers, got {layers}.")
+    return layers
+
+
+def check_model(trainer: RobustTrainer) -> None:
+    """Refuse models and set-ups in which the states of two texts cannot be mixed."""
+    if getattr(trainer.model.config, "is_encoder_decoder", False):
+        raise ValueError(
+            f"amda mixes two texts in one stack of layers, and {type(trainer.model).__name__} has an encoder and a "
+            "decoder; use a model such as BERT, RoBERTa or DeBERTa."
+        )
+    if trainer.args.n_gpu > 1 or trainer.args.torch_compile:
+        raise ValueError(
+            f"{trainer.name} mixes states by a hook, which neither DataParallel nor a compiled model carries; start "
+            "the script with torchrun, or show it one GPU, and leave --torch_compile out."
+        )
