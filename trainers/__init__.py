@@ -19,6 +19,7 @@ from hf_robust.trainers.flooding import FloodingTrainer
 from hf_robust.trainers.flooding_x import FloodingXTrainer
 from hf_robust.trainers.freelb import FreelbTrainer
 from hf_robust.trainers.freelb_pp import FreelbPpTrainer
+from hf_robust.trainers.gradient_mask import GradientMaskTrainer
 from hf_robust.trainers.infobert import InfobertTrainer
 from hf_robust.trainers.normal import NormalTrainer
 from hf_robust.trainers.pgd import PgdTrainer
@@ -35,6 +36,7 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "a2t": A2tTrainer,
     "ada": AdaTrainer,
     "adv_iter": AdvIterTrainer,
+    "gradient_mask": GradientMaskTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,

@@ -17,6 +17,7 @@ from hf_robust.attacks import Example, Plans, Victim, choose_examples, weights_h
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import cache_folder
 from hf_robust.trainers.baseline import load_baseline, train_baseline
+from hf_robust.trainers.view_arguments import TRAIN
 from hf_robust.views import (
     DrawnFrom,
     FromFile,
@@ -143,7 +144,9 @@ class GenerateViews(TrainerCallback):
         # The baseline's training has a line of its own.
         spent = time.perf_counter() - start - (self.seconds["baseline"] - baseline)
         self.seconds["generate"] += spent
-        kept = {key: header.get(key) for key in ("split", "victim", "how")}
+        kept = {key: header.get(key) for key in ("split", "victim", "how")} | made.notes
+        if kept["split"] not in (None, TRAIN):
+            kept["leaked"] = True
         self.rounds.append(
             {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": len(made)}
             | {"seconds": round(spent, 3), **kept}
