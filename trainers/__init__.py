@@ -20,6 +20,7 @@ from hf_robust.trainers.flooding import FloodingTrainer
 from hf_robust.trainers.flooding_x import FloodingXTrainer
 from hf_robust.trainers.freelb import FreelbTrainer
 from hf_robust.trainers.freelb_pp import FreelbPpTrainer
+from hf_robust.trainers.gradient_mask import GradientMaskTrainer
 from hf_robust.trainers.infobert import InfobertTrainer
 from hf_robust.trainers.normal import NormalTrainer
 from hf_robust.trainers.pgd import PgdTrainer
@@ -39,6 +40,7 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "adv_iter": AdvIterTrainer,
     "amda": AmdaTrainer,
     "semrode": SemrodeTrainer,
+    "gradient_mask": GradientMaskTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,

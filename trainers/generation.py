@@ -146,7 +146,9 @@ class GenerateViews(TrainerCallback):
         # The baseline's training has a line of its own.
         spent = time.perf_counter() - start - (self.seconds["baseline"] - baseline)
         self.seconds["generate"] += spent
-        kept = {key: header.get(key) for key in ("split", "victim", "how")}
+        kept = {key: header.get(key) for key in ("split", "victim", "how")} | made.notes
+        if kept["split"] not in (None, TRAIN):
+            kept["leaked"] = True
         self.rounds.append(
             {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": len(made)}
             | {"seconds": round(spent, 3), **kept}

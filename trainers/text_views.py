@@ -38,14 +38,24 @@ def attacked_views(
     Raises:
         ValueError: there is neither attack nor file, or an attack's texts have another label than their examples.
     """
-    makers: dict[str, ViewMaker | FromFile]
-    if trainer.args.view_file:
-        files = [FromFile(path) for path in trainer.args.view_file]
-        makers = {file.name: file for file in files}
-    else:
+    if not trainer.args.view_file:
         check_attacks(trainer.name, trainer.attacks)
-        makers = {name: AttackedViews(attack, **limits) for name, attack in trainer.attacks.items()}
-    return {name: GeneratedViews(make, refresh=refresh, victim=victim, extras=extras) for name, make in makers.items()}
+    makers = {name: AttackedViews(attack, **limits) for name, attack in trainer.attacks.items()}
+    return made_views(trainer, makers, refresh=refresh, victim=victim, extras=extras)
+
+
+def made_views(
+    trainer: RobustTrainer,
+    makers: Mapping[str, ViewMaker],
+    *,
+    refresh: Refresh = ONCE,
+    victim: Literal["baseline", "model"] = "baseline",
+    extras: tuple[Extra, ...] = ("labels",),
+) -> dict[str, GeneratedViews]:
+    """A view source for each of ``makers`` by its name, or for each of ``--view_file`` in their place."""
+    files = [FromFile(path) for path in trainer.args.view_file or ()]
+    wanted: Mapping[str, ViewMaker | FromFile] = {file.name: file for file in files} or makers
+    return {name: GeneratedViews(make, refresh=refresh, victim=victim, extras=extras) for name, make in wanted.items()}
 
 
 def check_attacks(name: str, attacks: Mapping[str, AttackOrForeign]) -> None:

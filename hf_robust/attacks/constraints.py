@@ -92,6 +92,20 @@ class OpenColumns(Constraint):
 
 
 @dataclass(frozen=True)
+class LastColumn(Constraint):
+    """Only the last text column that is not frozen is open: the hypothesis of a pair, or the one text."""
+
+    frozen: frozenset[int] = frozenset()
+
+    def opens(self, draft: Draft) -> set[int]:
+        last = max(set(range(len(draft.text.columns))) - self.frozen, default=None)
+        return {index for index, word in enumerate(draft.text.words) if word.column == last}
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "last_column"}
+
+
+@dataclass(frozen=True)
 class MaxModificationRate(Constraint):
     """Words are open until ``max(ceil(words * rate), minimum)`` of them are changed (A2T)."""
 

@@ -61,6 +61,11 @@ class Flips:
 
 
 @dataclass(frozen=True)
+class MaskToken:
+    """The text of the victim's mask token; the answer is a string."""
+
+
+@dataclass(frozen=True)
 class Consult:
     """Inputs for a model other than the victim (encoder, masked or causal language model); the answer has a row each.
 
@@ -71,7 +76,7 @@ class Consult:
     inputs: Sequence[Any]
 
 
-Request = Score | Saliency | Flips | Consult
+Request = Score | Saliency | Flips | MaskToken | Consult
 Answer = TypeVar("Answer")
 Steps = Generator[Request, Any, Answer]
 """A generator that yields requests and returns an ``Answer`` in the end."""

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.journal import Journal
 from hf_robust.attacks.plans import Plans
-from hf_robust.attacks.requests import Columns, Consult, Flips, Request, Saliency, Score, Scores, Steps
+from hf_robust.attacks.requests import Columns, Consult, Flips, MaskToken, Request, Saliency, Score, Scores, Steps
 from hf_robust.attacks.search import attack_example
 from hf_robust.attacks.trial import Trial
 from hf_robust.metrics import AttackRecord
@@ -168,6 +168,8 @@ def _answer(requests: Sequence[Request], victim: Victim) -> list[Any]:
     for place, request in enumerate(requests):
         if isinstance(request, Consult):
             to_others.setdefault(request.model, []).append(place)
+        elif isinstance(request, MaskToken):
+            answers[place] = victim.mask_token
     _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim))  # type: ignore[union-attr]
     if to_gradient:
         found = victim.saliency([requests[place].text for place in to_gradient])  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""Searches: greedy in order of importance, beam, and all candidates at once."""
+"""Searches: greedy in order of importance, beam, the first word alone, and all candidates at once."""
 
 from __future__ import annotations
 
@@ -140,6 +140,25 @@ class Beam:
     @property
     def __name__(self) -> str:
         return f"beam {self.width}"
+
+
+def top(trial: Trial) -> Steps[str]:
+    """Change the word that ranks first, once: the best of its candidates is taken, whether or not it helps."""
+    if trial.attack.ranking is None:
+        raise ValueError(f"the attack {trial.attack.name!r} changes the word that ranks first and needs a ranking.")
+    order = yield from trial.attack.ranking(trial)
+    found = (yield from trial.neighbours(trial.clean, order[:1])) if order else []
+    if not found:
+        return "exhausted"
+    if trial.spent:
+        return trial.spent
+    scored = yield from trial.ask([draft.text for draft in found])
+    trial.weigh(scored)
+    best = scored.best()
+    trial.take(found[best], scored.row(best))
+    if scored.reached[best]:
+        return "success"
+    return "budget" if trial.truncated else "exhausted"
 
 
 def once(trial: Trial) -> Steps[str]:

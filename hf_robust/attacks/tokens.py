@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,15 @@ from hf_robust.attacks.requests import Columns
 from hf_robust.words import Text, word_token_positions
 
 _NO_LIMIT = 1_000_000
+
+
+class Aligned(NamedTuple):
+    """One text's tokens; for each of its words the positions of its tokens (none where it was cut off); for each
+    token the number of its column, None for special tokens."""
+
+    encoded: Encoded
+    positions: list[list[int]]
+    columns: list[int | None]
 
 
 class Tokens:
@@ -53,11 +62,12 @@ class Tokens:
         ]
         return found if found[0].key() == first.key() else self._slowly(texts)
 
-    def encode_words(self, text: Text) -> tuple[Encoded, list[list[int]]]:
-        """One text's tokens, and for each of its words the positions of its tokens (none where it was cut off)."""
+    def align(self, text: Text) -> Aligned:
+        """One text's tokens, and which words and columns they belong to."""
         encoding = self._call([text.columns], return_offsets_mapping=True)
         (encoded,) = _sequences(encoding)
-        return encoded, word_token_positions(text.words, encoding["offset_mapping"][0], encoding.sequence_ids(0))
+        columns = list(encoding.sequence_ids(0))
+        return Aligned(encoded, word_token_positions(text.words, encoding["offset_mapping"][0], columns), columns)
 
     def _slowly(self, texts: Sequence[Columns]) -> list[Encoded]:
         return _sequences(self._call(texts, return_attention_mask=False))
@@ -67,6 +77,19 @@ class Tokens:
         if len(columns) > 2:
             raise ValueError(f"a text has one or two columns, got {len(columns)}; join some of them.")
         return self.tokenizer(*columns, truncation=self.max_length is not None, max_length=self.max_length, **options)
+
+
+def check_mask_token(tokenizer: Any) -> None:
+    """Refuse to mask where nothing stands for a masked token.
+
+    Raises:
+        ValueError: the tokenizer has no mask token.
+    """
+    if getattr(tokenizer, "mask_token_id", None) is None:
+        raise ValueError(
+            f"masking tokens needs a tokenizer with a mask token, and this {type(tokenizer).__name__} has none; take "
+            "a model that was pre-trained with one, such as BERT, RoBERTa or ELECTRA."
+        )
 
 
 def usable_length(tokenizer: Any, config: Any) -> int | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hf_robust.attacks.batches import Encoded, Padder, moved
 from hf_robust.attacks.memory import TokenBudget
 from hf_robust.attacks.requests import Columns, Flip, Flips, Floats, Scores
-from hf_robust.attacks.tokens import Tokens, usable_length
+from hf_robust.attacks.tokens import Aligned, Tokens, check_mask_token, usable_length
 from hf_robust.attacks.vocabulary import Vocabulary, best_flips, whole_words
 from hf_robust.words import Text
 
@@ -25,6 +25,14 @@ CHUNK = 1024
 _BACKWARD = 8
 """How many times the memory of a forward the gradients take on a GPU, since every layer's activations are kept."""
 Inference = Callable[[nn.Module, dict[str, Tensor]], Any]
+
+
+class Salience(NamedTuple):
+    """A text's tokens, the L1 norm of each token's gradient [tokens] and of each word's mean gradient [words]."""
+
+    aligned: Aligned
+    tokens: Floats
+    words: Floats
 
 
 class Victim:
@@ -137,13 +145,21 @@ class Victim:
             ValueError: the output is not finite, or has one column, or one text alone does not fit into memory.
         """
         self.queries += len(texts)
+        return self._score(self._tokens.encode(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
+
+    def score_tokens(self, sequences: Sequence[Encoded]) -> Scores:
+        """As ``score``, for token sequences that no text may give; ``queries`` counts them too."""
+        self.queries += len(sequences)
+        return self._score(sequences[start : start + CHUNK] for start in range(0, len(sequences), CHUNK))
+
+    def _score(self, chunks: Iterable[Sequence[Encoded]]) -> Scores:
         keys: list[bytes] = []
         rows: dict[bytes, int] = {}
         outputs: list[Tensor] = []
         with self._eval(), torch.inference_mode(), self.autocast():
-            for start in range(0, len(texts), CHUNK):
+            for chunk in chunks:
                 new: dict[bytes, Encoded] = {}
-                for encoded in self._tokens.encode(texts[start : start + CHUNK]):
+                for encoded in chunk:
                     key = encoded.key()
                     keys.append(key)
                     if key not in rows:
@@ -181,22 +197,45 @@ class Victim:
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
+        return [salience.words for salience in self.salience(texts)]
+
+    def salience(self, texts: Sequence[Text], labels: Sequence[int] | None = None) -> list[Salience]:
+        """The gradients behind ``saliency`` by token and by word, with the tokens they belong to.
+
+        Args:
+            labels: class ids whose cross-entropy is L; None for the predicted ones.
+
+        Raises:
+            ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
+        """
         self.check_saliency()
-        found: list[Floats] = [np.empty(0)] * len(texts)
-        encodings = [self._tokens.encode_words(text) for text in texts]
-        lengths = [len(encoded.ids) for encoded, _ in encodings]
+        found: dict[int, Salience] = {}
+        aligned = [self._tokens.align(text) for text in texts]
+        lengths = [len(one.encoded.ids) for one in aligned]
 
         def work(places: list[int]) -> np.ndarray[Any, Any]:
-            batch = self._pad([encodings[place][0] for place in places])
+            batch = self._pad([aligned[place].encoded for place in places])
+            wanted = None if labels is None else torch.tensor([labels[place] for place in places], device=self.device)
             with self._timed():
-                return self._embedding_gradients(moved(batch, self.device)).cpu().numpy()
+                return self._embedding_gradients(moved(batch, self.device), wanted).cpu().numpy()
 
         share = 1 if self.device.type == "cpu" else _BACKWARD
         for places, gradients in self._budget.run(lengths, self.device, work, share):
             for row, place in enumerate(places):
-                span = self._pad.span(lengths[place], gradients.shape[1])
-                found[place] = _by_word(gradients[row, span], encodings[place][1])
-        return found
+                own = gradients[row, self._pad.span(lengths[place], gradients.shape[1])]
+                by_token = np.abs(own).sum(-1).astype(np.float64)
+                found[place] = Salience(aligned[place], by_token, _by_word(own, aligned[place].positions))
+        return [found[place] for place in range(len(texts))]
+
+    @property
+    def mask_token(self) -> str:
+        """The tokenizer's mask token.
+
+        Raises:
+            ValueError: it has none.
+        """
+        check_mask_token(self.tokenizer)
+        return str(self.tokenizer.mask_token)
 
     def flips(self, asked: Sequence[Flips]) -> list[list[Flip]]:
         r"""For each request the flips of its words that promise the highest loss (``best_flips``); no queries.
@@ -210,18 +249,18 @@ class Victim:
             ValueError: the tokenizer is not a fast one, or has no whole words.
         """
         self.check_saliency("flipping words by gradient")
-        encodings = [self._tokens.encode_words(one.text) for one in asked]
+        encodings = [self._tokens.align(one.text) for one in asked]
         embed = self.model.get_input_embeddings()  # type: ignore[operator]
         with torch.no_grad():
             table = embed(torch.tensor(self.vocabulary.ids, device=self.device)).float()
 
         def work(places: list[int]) -> list[list[Flip]]:
-            batch = moved(self._pad([encodings[place][0] for place in places]), self.device)
+            batch = moved(self._pad([encodings[place].encoded for place in places]), self.device)
             with self._timed(), torch.no_grad():
                 gradients, embedded = self._embedding_gradients(batch), embed(batch["input_ids"]).float()
                 answers = []
                 for row, place in enumerate(places):
-                    (encoded, positions), one = encodings[place], asked[place]
+                    (encoded, positions, _), one = encodings[place], asked[place]
                     span = self._pad.span(len(encoded.ids), gradients.shape[1])
                     tokens, pieces = gradients[row, span], {i: positions[i] for i in one.words if positions[i]}
                     ids, own = encoded.ids.tolist(), embedded[row, span]
@@ -229,7 +268,7 @@ class Victim:
             return answers
 
         found: list[list[Flip]] = [[]] * len(asked)
-        lengths = [len(encoded.ids) for encoded, _ in encodings]
+        lengths = [len(one.encoded.ids) for one in encodings]
         share = 1 if self.device.type == "cpu" else _BACKWARD
         for places, answers in self._budget.run(lengths, self.device, work, share):
             for place, answer in zip(places, answers, strict=True):
@@ -241,8 +280,9 @@ class Victim:
         """The words that ``flips`` may put into a text; found at the first use."""
         return whole_words(self.tokenizer)
 
-    def _embedding_gradients(self, batch: dict[str, Tensor]) -> Tensor:
-        """dL/de [n, longest, width], summed over the calls of the embedding layer that embed this very batch."""
+    def _embedding_gradients(self, batch: dict[str, Tensor], labels: Tensor | None = None) -> Tensor:
+        """dL/de [n, longest, width], summed over the calls of the embedding layer that embed this very batch; L is
+        the cross-entropy of ``labels`` [n], or of the predictions."""
         ids = batch["input_ids"]
         leaves: list[tuple[Tensor, bool]] = []
 
@@ -264,7 +304,8 @@ class Victim:
                 if not leaves:
                     raise ValueError("gradients of words need a model that embeds its input_ids; none did.")
                 # The sum keeps each row's gradient free of the other rows.
-                loss = nn.functional.cross_entropy(logits, logits.detach().argmax(-1), reduction="sum")
+                wanted = logits.detach().argmax(-1) if labels is None else labels
+                loss = nn.functional.cross_entropy(logits, wanted, reduction="sum")
                 found = torch.autograd.grad(loss, [leaf for leaf, _ in leaves])
         finally:
             hook.remove()

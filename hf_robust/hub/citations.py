@@ -28,6 +28,7 @@ ATTACK_CITATIONS = {
     "bae": ("garg2020bae", _TEXTATTACK),
     "clare": ("li2021clare", _TEXTATTACK),
     "hotflip": ("ebrahimi2018hotflip", _TEXTATTACK),
+    "gradient_mask": ("khan2025gradmask",),
 }
 
 

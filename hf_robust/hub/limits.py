@@ -13,6 +13,7 @@ def limits(run: Run) -> list[str]:
     """One sentence or two for each limit that holds for this run."""
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
+    sentences += _leaked(run)
     sentences += _same_table(run, described)
     sentences += _label_changing(run)
     sentences.append(
@@ -23,6 +24,16 @@ def limits(run: Run) -> list[str]:
     if not run.measured_exactly:
         sentences.append(f"The published weights (step {run.kept_step}) were not attacked themselves.")
     return sentences
+
+
+def _leaked(run: Run) -> Iterator[str]:
+    """Views of an evaluation split were trained on (GRADMASK-1, X13)."""
+    splits = sorted({str(view["split"]) for view in run.card.get("views") or () if view.get("leaked")})
+    if splits:
+        yield (
+            f"These results are leaked: texts of the {' and '.join(splits)} split were trained on, so that its "
+            "accuracy and attack success rates say nothing about unseen texts."
+        )
 
 
 def _attack(name: str, described: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from hf_robust.views.attacked import AttackedViews
 from hf_robust.views.dataset import RefreshViews, ViewedDataset
 from hf_robust.views.draw import DrawnViews, draw_views
 from hf_robust.views.generated import DrawnFrom, GeneratedViews, Made, ViewMaker, spread
+from hf_robust.views.masked import MaskedViews
 from hf_robust.views.refresh import Refresh
 from hf_robust.views.synonym import RandomSynonyms
 from hf_robust.views.view import View, ViewSource
@@ -18,6 +19,7 @@ __all__ = [
     "FromFile",
     "GeneratedViews",
     "Made",
+    "MaskedViews",
     "OneAntonym",
     "RandomSynonyms",
     "Refresh",

@@ -75,11 +75,20 @@ class ViewedDataset(Dataset[dict[str, Any]]):
     def _encoded(self, view: View) -> dict[str, Any]:
         encoded = dict(self.dataset.encode(view.text.columns))
         if view.masked:
-            ids = list(encoded["input_ids"])
-            for position in view.masked:
-                ids[position] = self.mask_token_id
-            encoded["input_ids"] = ids
+            encoded["input_ids"] = self._masked(encoded["input_ids"], encoded.get("attention_mask"), view)
         return encoded
+
+    def _masked(self, given: list[int], mask: list[int] | None, view: View) -> list[int]:
+        ids: list[Any] = list(given)
+        start = mask.index(1) if mask else 0  # positions count from the first token, wherever the padding is
+        if start + max(view.masked) >= len(ids):
+            raise ValueError(
+                f"a view masks token {max(view.masked)} of a text that is cut to {len(ids)} tokens here; give the "
+                "--max_seq_length that its views were made with."
+            )
+        for position in view.masked:
+            ids[start + position] = self.mask_token_id
+        return ids
 
     def _labels(self, view: View, text: Text, label: int) -> dict[str, Any]:
         return {"labels": label if view.label is None else view.label}

@@ -21,9 +21,14 @@ Extra = Literal["labels", "soft", "words"]
 
 
 class Made(list[tuple[int, View]]):
-    """The views of a round by ``idx`` of their example, and how many examples were tried for them."""
+    """The views of a round by ``idx`` of their example, how many examples were tried for them, and what was measured
+    on the way (JSON-ready)."""
 
     attempts: int = 0
+
+    def __init__(self, views: Iterable[tuple[int, View]] = ()) -> None:
+        super().__init__(views)
+        self.notes: dict[str, Any] = {}
 
 
 class ViewMaker(Protocol):

@@ -46,7 +46,8 @@ def write_views(path: Path, header: Mapping[str, Any], made: Made) -> None:
     views, of attempts and the digest are added.
     """
     lines = [json.dumps(_to_json(idx, view), ensure_ascii=False) for idx, view in made]
-    first = {**header, "format": FORMAT, "attempts": made.attempts, "views": len(lines), "digest": _digest(lines)}
+    first = {**header, "format": FORMAT, "attempts": made.attempts, "notes": made.notes}
+    first |= {"views": len(lines), "digest": _digest(lines)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_text("".join(f"{line}\n" for line in [json.dumps(first), *lines]), encoding="utf-8")
@@ -88,7 +89,7 @@ def read_views(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, Any],
                 "give the file that belongs to this run, or none."
             )
     made = Made(_from_json(json.loads(line)) for line in lines)
-    made.attempts = int(header.get("attempts", 0))
+    made.attempts, made.notes = int(header.get("attempts", 0)), dict(header.get("notes") or {})
     return header, made
 
 

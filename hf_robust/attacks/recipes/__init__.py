@@ -13,6 +13,7 @@ from hf_robust.attacks.recipes.clare import clare
 from hf_robust.attacks.recipes.deepwordbug import deepwordbug
 from hf_robust.attacks.recipes.faster_genetic import faster_genetic
 from hf_robust.attacks.recipes.genetic import genetic
+from hf_robust.attacks.recipes.gradient_mask import gradient_mask
 from hf_robust.attacks.recipes.hotflip import hotflip
 from hf_robust.attacks.recipes.iga import iga
 from hf_robust.attacks.recipes.input_reduction import input_reduction
@@ -42,4 +43,5 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "bae": bae,
     "clare": clare,
     "hotflip": hotflip,
+    "gradient_mask": gradient_mask,
 }
