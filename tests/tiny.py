@@ -52,6 +52,7 @@ SPLITTABLE: dict[str, dict[str, Any]] = {
     "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
     "flooding": {"flood_level": 0.0},
     "flooding_x": {"flood_level": "0"},
+    "taichi": {"taichi_ctr": 0.0},
 }
 
 # What lets a method do all it does in a run of less than an epoch.

@@ -24,6 +24,7 @@ from hf_robust.trainers.normal import NormalTrainer
 from hf_robust.trainers.pgd import PgdTrainer
 from hf_robust.trainers.safer import SaferTrainer
 from hf_robust.trainers.smart import SmartTrainer
+from hf_robust.trainers.taichi import TaichiTrainer
 from hf_robust.trainers.tavat import TavatTrainer
 from hf_robust.trainers.trades import TradesTrainer
 
@@ -35,6 +36,7 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "a2t": A2tTrainer,
     "ada": AdaTrainer,
     "adv_iter": AdvIterTrainer,
+    "taichi": TaichiTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,
