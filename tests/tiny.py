@@ -57,6 +57,7 @@ SPLITTABLE: dict[str, dict[str, Any]] = {
     "flooding_x": {"flood_level": "0"},
     "amda": {"amda_weight": 0.0},
     "semrode": {"semrode_lambda": 0.0},
+    "taichi": {"taichi_ctr": 0.0},
 }
 
 # What lets a method do all it does in a run of less than an epoch.

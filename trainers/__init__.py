@@ -27,6 +27,7 @@ from hf_robust.trainers.pgd import PgdTrainer
 from hf_robust.trainers.safer import SaferTrainer
 from hf_robust.trainers.semrode import SemrodeTrainer
 from hf_robust.trainers.smart import SmartTrainer
+from hf_robust.trainers.taichi import TaichiTrainer
 from hf_robust.trainers.tavat import TavatTrainer
 from hf_robust.trainers.trades import TradesTrainer
 
@@ -41,6 +42,7 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "amda": AmdaTrainer,
     "semrode": SemrodeTrainer,
     "gradient_mask": GradientMaskTrainer,
+    "taichi": TaichiTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,

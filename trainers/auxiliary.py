@@ -29,12 +29,22 @@ class Auxiliary:
     weight decay. Its gradient is clipped together with the classifier's, since the Trainer clips all of
     ``model.parameters()`` by one norm. ``after_step`` is called after each optimizer step and before anything is
     saved: for what is not learnt by gradient, as a moving average, or must stay in a set.
+
+    ``peer`` is for a second classifier: it shares the first one's optimizer settings, is clipped by its own norm
+    (TAICHI-15), keeps what is frozen in it frozen, and is saved with the model as a checkpoint of its own in the
+    sub-folder of that name.
     """
 
     module: nn.Module
     learning_rate: float | None = None
     maximize: bool = False
     after_step: Callable[[], None] | None = None
+    peer: str | None = None
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What the optimizer moves."""
+        return [parameter for parameter in self.module.parameters() if parameter.requires_grad]
 
 
 class AfterStep(TrainerCallback):
@@ -56,10 +66,12 @@ def owner(model: nn.Module) -> nn.Module:
     return get_base_model() if get_base_model is not None else model
 
 
-def attach(model: nn.Module, module: nn.Module) -> None:
-    """Make ``module`` the model's auxiliary part, trainable even where PEFT froze the rest."""
+def attach(model: nn.Module, part: Auxiliary) -> None:
+    """Make ``part`` the model's auxiliary part, trainable even where PEFT froze the rest."""
     device = next(model.parameters()).device
-    setattr(owner(model), ATTRIBUTE, module.to(device).requires_grad_())
+    if part.peer is None:
+        part.module.requires_grad_()
+    setattr(owner(model), ATTRIBUTE, part.module.to(device))
 
 
 @contextmanager
@@ -77,10 +89,18 @@ def detached(model: nn.Module) -> Iterator[nn.Module | None]:
 
 
 def save_state(module: nn.Module, folder: str | Path) -> None:
-    """Write the auxiliary part beside a checkpoint's weights."""
-    safetensors.torch.save_file(
-        {name: value.contiguous() for name, value in module.state_dict().items()}, str(Path(folder) / STATE_FILE)
-    )
+    """Write the auxiliary part beside a checkpoint's weights; tied weights once."""
+    safetensors.torch.save_model(module, str(Path(folder) / STATE_FILE))
+
+
+def save_peer(part: Auxiliary, folder: str | Path, tokenizer: Any) -> None:
+    """Write a second classifier where plain ``from_pretrained`` loads it, if the part is one."""
+    if part.peer is None:
+        return
+    peer: Any = part.module
+    peer.save_pretrained(Path(folder) / part.peer)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(Path(folder) / part.peer)
 
 
 def load_state(module: nn.Module, folder: str | Path) -> None:
@@ -91,7 +111,7 @@ def load_state(module: nn.Module, folder: str | Path) -> None:
             f"{folder} holds no {STATE_FILE}, so it was not written by this method; "
             "resume with the --robust_method that wrote it."
         )
-    module.load_state_dict(safetensors.torch.load_file(str(path), device="cpu"))
+    safetensors.torch.load_model(module, str(path), device="cpu")
 
 
 def check_holds(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:

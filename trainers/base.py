@@ -104,8 +104,8 @@ class RobustTrainer(Trainer):
                 "pass model=... in place of model_init."
             )
         if self._auxiliary is not None:
-            auxiliary.attach(self.model, self._auxiliary.module)
-            if any(True for _ in self._auxiliary.module.parameters()) and self.args.ddp_find_unused_parameters is None:
+            auxiliary.attach(self.model, self._auxiliary)
+            if self._auxiliary.parameters and self.args.ddp_find_unused_parameters is None:
                 # Used outside the wrapped forward, an auxiliary parameter is "marked ready twice" under the default.
                 self.args.ddp_find_unused_parameters = False
                 # transformers 5.23 gave the default to accelerate before this line, 5.17 gives it later.
@@ -310,8 +310,8 @@ class RobustTrainer(Trainer):
     # ---- auxiliary parts: optimizer, save, resume, best model ----
 
     def create_optimizer(self, model: nn.Module | None = None) -> Any:
-        parameters = [] if self._auxiliary is None else list(self._auxiliary.module.parameters())
-        if self._auxiliary is None or self.optimizer is not None:
+        parameters = [] if self._auxiliary is None else self._auxiliary.parameters
+        if self._auxiliary is None or self._auxiliary.peer or self.optimizer is not None:
             auxiliary.check_holds(self.optimizer, parameters, self.name)
             return super().create_optimizer(model)
         with auxiliary.detached(self.model):
@@ -334,13 +334,27 @@ class RobustTrainer(Trainer):
         )
         return optimizer
 
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        # Private in transformers: the only place between the backward pass and the step (a test pins it).
+        if self._auxiliary is None or self._auxiliary.peer is None:
+            return super()._clip_grad_norm(model)
+        with auxiliary.detached(self.model):
+            norm = super()._clip_grad_norm(model)
+        # By torch itself: a second call of accelerate's would unscale fp16 gradients twice.
+        nn.utils.clip_grad_norm_(self._auxiliary.parameters, self.args.max_grad_norm)
+        return norm
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
         with auxiliary.detached(self.model) as module, self.exported(folder):
             super()._save(output_dir, state_dict)
         is_checkpoint = output_dir is not None and Path(output_dir).name.startswith(PREFIX_CHECKPOINT_DIR)
-        if module is not None and is_checkpoint and self.args.should_save:
+        if self._auxiliary is None or module is None or not self.args.should_save:
+            return
+        if is_checkpoint:
             auxiliary.save_state(module, str(output_dir))
+        else:
+            auxiliary.save_peer(self._auxiliary, folder, self.processing_class)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         with auxiliary.detached(self.model) as module:

@@ -1,0 +1,234 @@
+"""taichi: one model for clean and a twin for adversarial texts learn alike representations and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from hf_robust.data import split_views, stack_rows
+from hf_robust.losses import contrastive, sample_kl, sample_symmetric_kl, sentence_embedding
+from hf_robust.trainers.auxiliary import Auxiliary, owner
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.taichi_arguments import TaichiConfig
+from hf_robust.trainers.text_views import attacked_views
+from hf_robust.trainers.twin import averaged, holding, twin_of
+from hf_robust.views import ViewSource
+
+TWIN_FOLDER = "_twin"
+"""Beside a saved model; the Hub upload leaves out names that start with an underscore."""
+
+
+class Seen(NamedTuple):
+    """What a model makes of B clean texts and their adversarial ones: outputs, logits (B, K), embeddings (B, H)."""
+
+    outputs: Any
+    clean: Tensor
+    adv: Tensor
+    clean_state: Tensor
+    adv_state: Tensor
+
+
+class TaichiTrainer(RobustTrainer):
+    r"""Chen et al. 2024, LREC-COLING (ACL Anthology 2024.lrec-main.1351; we know of no arXiv id), Section 3.
+
+    .. math:: L = \mathrm{CE}(p^c(x),y) + \mathrm{CE}(p^a(x'),y) + \beta\,[\mathrm{CTR}_c(z,z') +
+              \mathrm{CTR}_a(z',z)] + \gamma\,[\mathrm{KL}(p^c(x)\|p^a(x)) + \mathrm{KL}(p^a(x')\|p^c(x'))]
+
+    ``x`` and ``x'`` are (B, L): a text and its adversarial form, found once against a plainly trained model. f_c is
+    the model itself and f_a a copy of its weights with another head; z (B, H) is the mean of a model's last hidden
+    states over real tokens, [CLS] and [SEP] too (TAICHI-14). Nothing is detached: both models learn from each KL.
+    Inference, evaluation and the choice of a checkpoint know f_c and clean texts alone (TAICHI-9); f_a is saved in
+    ``_twin``. Four passes a step as two of twice the rows, one of each model, and twice the memory.
+
+    Where the attack failed there is no x': such a row has neither CE, KL nor positive pair there, and stays a negative
+    (TAICHI-11). Means over x' are sums divided by B M / N, with M views of N texts, so that they do not depend on how
+    batches are split; CTR does, by nature. Train and test attacks should differ (TAICHI-13).
+
+    Variants: ``no_kl`` is f_c with CE and CTR; ``no_adv`` adds KL(p(x) || p(x')) in that one model, as the paper must
+    mean (TAICHI-4); ``no_ctr`` has both models; ``adversarial`` is f_a with CE and CTR, ``base_adv`` with CE alone,
+    ``base_adv_soft`` with the attacked model's probabilities at x' as targets; ``linear_average`` trains both apart
+    and saves ``lambda * theta_c + (1 - lambda) * theta_a`` (``hf-robust average`` for a sweep of lambda).
+
+    Differs from the paper: CTR as the code has it (TAICHI-1, -2, -3), both models on x' in the second KL (TAICHI-5).
+    Differs from the code: the model's own head, which plain ``from_pretrained`` loads, in place of a linear one on z;
+    each gradient is counted once (TAICHI-6, ``--taichi_code_weights``); pairs are shuffled (TAICHI-7); token types
+    are passed (TAICHI-8); each model's gradient is clipped by its own norm, which ``--max_grad_norm 0`` turns off as
+    there (TAICHI-15).
+    """
+
+    name = "taichi"
+    citation = "chen2024taichi"
+    config = TaichiConfig
+    needs = ("attacks",)
+    batch_relative = True
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        variant = self.args.variant
+        sources = attacked_views(self, extras=("labels", "soft") if variant.soft else ("labels",))
+        if len(sources) != 1:
+            raise ValueError(
+                f"taichi pairs each text with one adversarial text, and {', '.join(sources)} make "
+                f"{len(sources)}; name one of --view_attacks (or one --view_file)."
+            )
+        if self.view_dataset is not None and variant.clean and (variant.ctr or variant.kl):
+            raise ValueError(
+                f"--taichi_variant {self.args.taichi_variant} trains on pairs, and views of --view_split "
+                f"{self.args.view_split} are of other texts; use --view_split train."
+            )
+        return sources
+
+    def auxiliary(self) -> Auxiliary | None:
+        if not self.args.variant.twin:
+            return None
+        if self.args.taichi_variant == "linear_average" and owner(self.model) is not self.model:
+            raise ValueError(
+                "--taichi_variant linear_average averages weights, and an average of LoRA's factors is not the "
+                "average of the adapters; train without --lora_rank."
+            )
+        self.twin = twin_of(self.model, self.args.seed)
+        return Auxiliary(self.twin, peer=TWIN_FOLDER)
+
+    # ---- linear_average ----
+
+    def _averages(self) -> dict[str, Tensor] | None:
+        # Without training there is no twin: the model that was loaded is the average already.
+        if self.args.taichi_lambda == 1 or self.train_dataset is None:
+            return None
+        return averaged(self.model, self.twin, self.args.taichi_lambda)
+
+    def inference(self, model: nn.Module, batch: Batch) -> Any:
+        averages = self._averages()
+        return model(**batch) if averages is None else functional_call(self.model, averages, kwargs=batch)
+
+    def exported(self, folder: Path) -> AbstractContextManager[Any]:
+        averages = None if folder.name.startswith(PREFIX_CHECKPOINT_DIR) else self._averages()
+        return nullcontext() if averages is None else holding(self.model, averages)
+
+    # ---- losses ----
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        args, variant = self.args, self.args.variant
+        main, views = split_views(inputs, self.view_names)
+        (view,) = views.values()
+        if not variant.ctr and not variant.kl:
+            parts, outputs = self._apart(model, main, view)
+        elif variant.clean and not view["ok"].any():
+            parts, outputs = self._unpaired(model, main)
+        else:
+            parts, outputs = self._paired(model, main, view)
+        twice = 2.0 if args.taichi_code_weights else 1.0
+        weights = {"clean": twice, "adv": twice, "ctr": twice * args.taichi_ctr, "kl": args.taichi_kl}
+        parts = {name: weights[name] * part for name, part in parts.items()}
+        self.log_parts(**parts)
+        loss = torch.stack(list(parts.values())).sum()
+        return (loss, outputs) if return_outputs else loss
+
+    def _apart(self, model: nn.Module, main: Batch, view: Batch) -> tuple[dict[str, Tensor], Any]:
+        """Nothing joins the texts of a pair: each is seen by the model that classifies it."""
+        rows = {key: value for key, value in view.items() if key in main and key != "labels"}
+        if not self.args.variant.twin:
+            outputs = model(**rows)
+            return {"adv": self._view_loss(outputs["logits"], view)}, outputs
+        loss, outputs = self.task_loss(model, main)
+        return {"clean": loss, "adv": self._view_loss(self.twin(**rows)["logits"], view)}, outputs
+
+    def _unpaired(self, model: nn.Module, main: Batch) -> tuple[dict[str, Tensor], Any]:
+        """No attack succeeded in this batch: the clean texts alone."""
+        variant = self.args.variant
+        loss, outputs = self.task_loss(model, main)
+        nothing = 0.0 * outputs["logits"].float().sum()
+        parts = {"clean": loss}
+        if variant.twin:
+            # Ranks wait for the gradients of all parameters.
+            parts["adv"] = 0.0 * torch.stack([one.sum() for one in self.twin.parameters()]).sum()
+        if variant.ctr:
+            parts["ctr"] = nothing
+        if variant.kl and variant.twin and self.args.taichi_kl:
+            rows = {key: value for key, value in main.items() if key != "labels"}
+            parts["kl"] = self._kl(outputs["logits"], self.twin(**rows)["logits"]).mean()
+        elif variant.kl:
+            parts["kl"] = nothing
+        return parts, outputs
+
+    def _paired(self, model: nn.Module, main: Batch, view: Batch) -> tuple[dict[str, Tensor], Any]:
+        variant, ok = self.args.variant, view["ok"]
+        own = self._seen(model, main, view)
+        other = self._seen(self.twin, main, view) if variant.twin else own
+        parts = {}
+        if variant.clean:
+            parts["clean"] = self.sample_losses(own.clean, main["labels"]).sum() / self.mean_divisor(main)
+        if variant.twin or not variant.clean:
+            parts["adv"] = self._view_loss(other.adv, view)
+        if variant.ctr:
+            parts["ctr"] = self._ctr(own, other, ok)
+        if variant.kl and variant.twin:
+            clean, adv = self._kl(own.clean, other.clean), self._kl(other.adv, own.adv)
+            parts["kl"] = clean.mean() + self._view_mean(adv, ok, len(ok))
+        elif variant.kl:
+            parts["kl"] = self._view_mean(self._kl(own.clean, own.adv), ok, len(ok))
+        return parts, own.outputs
+
+    def _seen(self, model: nn.Module, main: Batch, view: Batch) -> Seen:
+        rows = stack_rows([main, view], self.processing_class)
+        rows.pop("labels")
+        count = len(main["labels"])
+        outputs = model(**rows, output_hidden_states=self.args.variant.ctr)
+        logits = outputs["logits"]
+        states = logits
+        if self.args.variant.ctr:
+            hidden = outputs.get("hidden_states")
+            if not hidden or hidden[-1].shape[:2] != rows["input_ids"].shape:
+                raise ValueError(
+                    f"--taichi_variant {self.args.taichi_variant} compares representations, and "
+                    f"{type(self.model).__name__} gives no last hidden state for each token; use an encoder such as "
+                    "BERT or RoBERTa, or --taichi_variant no_ctr."
+                )
+            states = sentence_embedding(hidden[-1], rows["attention_mask"], "mean_pool")
+        return Seen(outputs, logits[:count], logits[count:], states[:count], states[count:])
+
+    def _ctr(self, own: Seen, other: Seen, ok: Tensor) -> Tensor:
+        args, variant = self.args, self.args.variant
+        ctr = partial(
+            contrastive,
+            positive_ok=ok,
+            tau=args.ctr_tau,
+            similarity=args.ctr_sim,
+            include_positive=args.ctr_include_pos,
+        )
+        found = []
+        if variant.clean:
+            found.append(ctr(own.clean_state, own.adv_state))
+        if variant.twin or not variant.clean:
+            found.append(ctr(other.adv_state, other.clean_state))
+        return torch.stack(found).sum()
+
+    def _kl(self, first: Tensor, second: Tensor) -> Tensor:
+        return (sample_symmetric_kl if self.args.taichi_symmetric_kl else sample_kl)(first, second)
+
+    def _view_loss(self, logits: Tensor, view: Batch) -> Tensor:
+        if not self.args.variant.soft:
+            losses = self.sample_losses(logits, view["labels"])
+        else:
+            weights = self.args.class_weights
+            losses = nn.functional.cross_entropy(
+                logits.float(),
+                view["soft"],
+                weight=None if weights is None else torch.tensor(weights, device=logits.device),
+                label_smoothing=self.args.label_smoothing_factor,
+                reduction="none",
+            )
+        return self._view_mean(losses, view["ok"], self.mean_divisor(view))
+
+    def _view_mean(self, values: Tensor, ok: Tensor, divisor: float | Tensor) -> Tensor:
+        """Unbiased for the mean over all views of the training set; 0, with a gradient of zeros, without one."""
+        return (values * ok).sum() / (divisor * (self.view_share or 1.0))
