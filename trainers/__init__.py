@@ -15,6 +15,7 @@ from hf_robust.trainers.bat_triplet import BatTripletTrainer
 from hf_robust.trainers.dne import DneTrainer
 from hf_robust.trainers.fgm import FgmTrainer
 from hf_robust.trainers.fgsm import FgsmTrainer
+from hf_robust.trainers.flat import FlatTrainer
 from hf_robust.trainers.flooding import FloodingTrainer
 from hf_robust.trainers.flooding_x import FloodingXTrainer
 from hf_robust.trainers.freelb import FreelbTrainer
@@ -35,6 +36,7 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "a2t": A2tTrainer,
     "ada": AdaTrainer,
     "adv_iter": AdvIterTrainer,
+    "flat": FlatTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,

@@ -38,6 +38,7 @@ FORWARDS = {
     "a2t": 1,
     "ada": 1,
     "adv_iter": 1,
+    "flat": 1,
     "fgm": 2,
     "fgsm": 2,
     "pgd": 5 + 1,
@@ -65,6 +66,7 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "a2t": {"view_fraction": 0.0},
     "ada": {"view_fraction": 0.0},
     "adv_iter": {"view_fraction": 0.0},
+    "flat": {"view_fraction": 0.0, "mask_bias": 50.0, "flat_beta": 0.0},
     "fgm": {"adv_eps": 0.0, "mean_losses": True},
     "fgsm": {"adv_eps": 0.0},
     "pgd": {"adv_lr": 0.0, "adv_init_mag": 0.0},
@@ -87,7 +89,10 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
 STEPS_ALONE: dict[str, dict[str, Any]] = {"flooding_x": {"flood_level": "0.1"}}
 
 # What makes a method predict as the plain network does, where its inference is its own.
-PLAIN_INFERENCE: dict[str, dict[str, Any]] = {"dne": {"dne_votes": 0}}
+PLAIN_INFERENCE: dict[str, dict[str, Any]] = {"dne": {"dne_votes": 0}, "flat": {"mask_bias": 50.0}}
+
+# Methods whose way of predicting is part of the weights that they save.
+FOLDED = ("flat",)
 
 
 def weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -201,7 +206,8 @@ class TestEveryMethod:
         assert not info["missing_keys"] and not info["unexpected_keys"]
         batch = build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt")
         trainer.model.eval()
-        assert torch.equal(model.eval()(**batch).logits, trainer.model(**batch).logits)
+        expected = trainer.inference(trainer.model, batch) if name in FOLDED else trainer.model(**batch)
+        assert torch.equal(model.eval()(**batch).logits, expected["logits"])
 
     def test_zero_strength_equals_normal(self, name: str, tmp_path: Path) -> None:
         normal = train("normal", tmp_path / "normal")
