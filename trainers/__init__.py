@@ -16,6 +16,7 @@ from hf_robust.trainers.bat_triplet import BatTripletTrainer
 from hf_robust.trainers.dne import DneTrainer
 from hf_robust.trainers.fgm import FgmTrainer
 from hf_robust.trainers.fgsm import FgsmTrainer
+from hf_robust.trainers.flat import FlatTrainer
 from hf_robust.trainers.flooding import FloodingTrainer
 from hf_robust.trainers.flooding_x import FloodingXTrainer
 from hf_robust.trainers.freelb import FreelbTrainer
@@ -43,6 +44,7 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "semrode": SemrodeTrainer,
     "gradient_mask": GradientMaskTrainer,
     "taichi": TaichiTrainer,
+    "flat": FlatTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,

@@ -44,6 +44,11 @@ def embedding_width(model: nn.Module) -> int:
     return int(word_embeddings(model)[0].weight.shape[1])  # type: ignore[index]
 
 
+def sequence_first(model: nn.Module) -> bool:
+    """Whether the embedding layer sees and returns (L, B, ...)."""
+    return getattr(getattr(model, "config", None), "model_type", "") in _SEQUENCE_FIRST
+
+
 @contextmanager
 def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> Iterator[None]:
     """One forward pass of ``model`` in the block sees ``change`` of its word embeddings.
@@ -59,6 +64,7 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
         yield
         return
     sequence_first = getattr(getattr(model, "config", None), "model_type", "") in SEQUENCE_FIRST
+    turned = sequence_first(model)
     changed = False
 
     def replace(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
@@ -66,7 +72,7 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
         if changed:
             return None
         changed = True
-        return change(output.transpose(0, 1)).transpose(0, 1) if sequence_first else change(output)
+        return change(output.transpose(0, 1)).transpose(0, 1) if turned else change(output)
 
     handles = [layer.register_forward_hook(replace) for layer in word_embeddings(model)]
     try:

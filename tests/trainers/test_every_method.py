@@ -42,6 +42,7 @@ FORWARDS = {
     "semrode": 2,
     "gradient_mask": 1,
     "taichi": 1,
+    "flat": 1,
     "fgm": 2,
     "fgsm": 2,
     "pgd": 5 + 1,
@@ -73,6 +74,7 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "semrode": {"semrode_lambda": 0.0},
     "gradient_mask": {"view_fraction": 0.0},
     "taichi": {"view_fraction": 0.0, "taichi_kl": 0.0},
+    "flat": {"view_fraction": 0.0, "mask_bias": 50.0, "flat_beta": 0.0},
     "fgm": {"adv_eps": 0.0, "mean_losses": True},
     "fgsm": {"adv_eps": 0.0},
     "pgd": {"adv_lr": 0.0, "adv_init_mag": 0.0},
@@ -95,7 +97,10 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
 STEPS_ALONE: dict[str, dict[str, Any]] = {"flooding_x": {"flood_level": "0.1"}}
 
 # What makes a method predict as the plain network does, where its inference is its own.
-PLAIN_INFERENCE: dict[str, dict[str, Any]] = {"dne": {"dne_votes": 0}}
+PLAIN_INFERENCE: dict[str, dict[str, Any]] = {"dne": {"dne_votes": 0}, "flat": {"mask_bias": 50.0}}
+
+# Methods whose way of predicting is part of the weights that they save.
+FOLDED = ("flat",)
 
 
 def weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -209,7 +214,8 @@ class TestEveryMethod:
         assert not info["missing_keys"] and not info["unexpected_keys"]
         batch = build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt")
         trainer.model.eval()
-        assert torch.equal(model.eval()(**batch).logits, trainer.model(**batch).logits)
+        expected = trainer.inference(trainer.model, batch) if name in FOLDED else trainer.model(**batch)
+        assert torch.equal(model.eval()(**batch).logits, expected["logits"])
 
     def test_zero_strength_equals_normal(self, name: str, tmp_path: Path) -> None:
         normal = train("normal", tmp_path / "normal")

@@ -1,0 +1,218 @@
+"""flat: adv_iter through a learnt word mask that finds a word and its substitute equally important."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.adversary import Noise, embedding_width, evaluating
+from hf_robust.data import split_views
+from hf_robust.trainers.adv_iter import RoundArguments
+from hf_robust.trainers.arguments import check_choice, check_range
+from hf_robust.trainers.auxiliary import Auxiliary
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.flat_export import (
+    check_set_up,
+    note_missing_mask,
+    special_ids,
+    why_not_folded,
+    write_importances,
+)
+from hf_robust.trainers.masking import Masked, Masking, embedding_block
+from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
+from hf_robust.trainers.word_mask import WordMask, entropy, importance_distance, masked_mean
+from hf_robust.views import ViewSource
+
+logger = logging.getLogger(__name__)
+
+INPUTS = ("word", "block")
+
+
+@dataclass
+class FlatConfig(RoundArguments):
+    """Defaults are the example of the paper's repository and the best of its Table 5; the code's own are 1 and 1."""
+
+    flat_beta: float = field(
+        default=0.1, metadata={"help": "Weight of the mask's entropy, which is raised: it spreads importances."}
+    )
+    flat_gamma: float = field(
+        default=0.001, metadata={"help": "Weight of how far the importances of replaced words are apart."}
+    )
+    flat_imp_grad: bool = field(
+        default=True, metadata={"help": "False: that distance has no gradient, as in the paper's code for BERT."}
+    )
+    mask_hidden_dim: int = field(default=400, metadata={"help": "Width of the mask network's hidden layer."})
+    mask_input: str = field(
+        default="word",
+        metadata={
+            "help": "What the mask reads and scales: the word embeddings (a saved model then predicts alike in plain "
+            "transformers), or the output of the embedding block, as in the paper's code.",
+            "choices": list(INPUTS),
+        },
+    )
+    mask_bias: float = field(
+        default=0.0, metadata={"help": "Added to the score of keeping a word when training starts; 50 keeps all."}
+    )
+    mask_learning_rate: float | None = field(
+        default=None, metadata={"help": "Learning rate of the mask network. Default: the classifier's."}
+    )
+    mask_attention: bool = field(
+        default=True, metadata={"help": "In training, take masked words out of the attention mask too."}
+    )
+    protect_special: bool = field(
+        default=True, metadata={"help": "Never mask special tokens; False masks them as words, as the paper's code."}
+    )
+    gumbel_temperature: float = field(default=1.0, metadata={"help": "Temperature of the Gumbel-softmax."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("flat_beta", self.flat_beta, 0.0, None, "0 leaves the entropy out")
+        check_range("flat_gamma", self.flat_gamma, 0.0, None, "0 leaves the distance out")
+        check_range("mask_hidden_dim", self.mask_hidden_dim, 1, None, "the paper has 400")
+        check_range("gumbel_temperature", self.gumbel_temperature, 1e-3, None, "the paper has 1")
+        check_choice("mask_input", self.mask_input, INPUTS)
+
+
+class FlatTrainer(RobustTrainer):
+    r"""Chen and Ji 2022 (FLAT), arXiv:2203.12709, Eqs. 1 to 4, with the mask of VMASK (Chen and Ji 2020).
+
+    .. math:: \frac{1}{|D\cup D'_t|}\sum_{(x,y)\in D\cup D'_t}\big[\mathrm{CE}(f(r\odot e),y) - \beta\bar H(\phi)\big]
+              + \frac{\gamma}{|D'_t|}\sum_{(x,x')}\sum_{w\to w'}|\phi(w)-\phi(w')|
+
+    e is (B, L, E) the word embeddings, phi (B, L) their importances by a small network (:class:`WordMask`), r (B, L)
+    in {0, 1} drawn with probability phi (straight-through Gumbel-softmax). The last sum is over the words that the
+    attack replaced; a word is as important as its most important piece. Rounds and budget are ``adv_iter``'s
+    (ADV-3), and the attacked model is the masked one. One forward and one backward a step.
+
+    Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
+    under plain transformers; ``word_importances.json`` holds phi by token. With ``--mask_input block``, and under
+    PEFT, a saved model has no mask: a warning and the model card say so.
+
+    Draws are a function of seed, step and text. Means are over texts, so that splitting a batch changes nothing.
+
+    Differs from the paper: phi reads the bare word embedding, so that a word has one importance (FLAT-3, FLAT-11;
+    ``mask_input="block"`` is the code's). Differs from the code: the distance has a gradient (FLAT-1:
+    ``flat_imp_grad=False``) and takes the attack's word pairs instead of equal positions (FLAT-4, FLAT-5); the
+    entropy is a mean over a text's words, then over texts, without padding and special tokens (FLAT-6), which stay
+    unmasked (FLAT-7: ``protect_special=False``); no text loses all its tokens (FLAT-8); gradients of the mask come by
+    way of the embeddings alone, not of the attention mask.
+    """
+
+    name = "flat"
+    citation = "chen2022flat"
+    config = FlatConfig
+    needs = ("attacks",)
+
+    masking: Masking
+
+    if TYPE_CHECKING:
+        args: FlatConfig
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        rounds = self.args.rounds(planned_epochs(self))
+        return attacked_views(self, refresh=rounds, victim="model", extras=("labels", "words"))
+
+    def auxiliary(self) -> Auxiliary:
+        args, model = self.args, self.model
+        check_set_up(self)
+        self._unfolded = why_not_folded(self)
+        block = embedding_block(model) if args.mask_input == "block" else None
+        width = embedding_width(model) if block is None else self._block_width(block)
+        table: Any = None if self._unfolded else model.get_input_embeddings().weight
+        network = WordMask(width, args.mask_hidden_dim, args.mask_bias, args.seed, table)
+        self.masking = Masking(
+            model,
+            network,
+            block=block,
+            special=special_ids(self.processing_class),
+            protect=args.protect_special,
+            attention=args.mask_attention,
+            temperature=args.gumbel_temperature,
+        )
+        if self._unfolded:
+            logger.warning("%s", self._unfolded)
+            self.card_writers.append(partial(note_missing_mask, reason=self._unfolded))
+        return Auxiliary(network, learning_rate=args.mask_learning_rate, after_step=self.masking.forget)
+
+    def _block_width(self, block: nn.Module) -> int:
+        ids = torch.zeros(1, 2, dtype=torch.long, device=self.args.device)
+        with torch.no_grad(), evaluating(block):
+            return int(block(input_ids=ids).shape[-1])
+
+    def inference(self, model: nn.Module, batch: Batch) -> Any:
+        with self.masking.expected():
+            return model(**batch)
+
+    def exported(self, folder: Path) -> AbstractContextManager[Any]:
+        return self._exported(folder)
+
+    @contextmanager
+    def _exported(self, folder: Path) -> Iterator[None]:
+        write_importances(self, folder)
+        if self._unfolded:
+            yield
+            return
+        with self.masking.folded():
+            yield
+
+    def word_importances(self, words: Iterable[str]) -> dict[str, float]:
+        """phi of each word as it stands inside a text: that of its most important piece.
+
+        Raises:
+            ValueError: with ``--mask_input block`` a word's importance depends on its text.
+        """
+        if self.masking.block is not None:
+            raise ValueError(
+                "a word alone has no importance under --mask_input block, which reads it in its text; train with "
+                "--mask_input word."
+            )
+        importances, tokenizer = self.masking.importances(), self.processing_class
+        # The space makes it a word inside a text for tokenizers that tell these apart.
+        pieces = {word: tokenizer(f" {word}", add_special_tokens=False)["input_ids"] for word in words}
+        return {word: float(importances[ids].max()) for word, ids in pieces.items() if ids}
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        with self.masking.sampled(Noise(self.args.seed, self.state.global_step)) as seen:
+            loss, outputs = union_loss(self, model, inputs)
+        spread, apart = self.regularisers(inputs, seen[-1])
+        self.log_parts(entropy=spread, importance=apart)
+        if not self.args.flat_imp_grad:
+            apart = apart.detach()
+        loss = loss - self.args.flat_beta * spread + self.args.flat_gamma * apart
+        return (loss, outputs) if return_outputs else loss
+
+    def regularisers(self, inputs: Batch, seen: Masked) -> tuple[Tensor, Tensor]:
+        """The two scalars H and Limp of a batch whose rows, and then those of its views, a pass has seen.
+
+        Both are unbiased estimates of their means over all N + M texts and all M pairs, as :func:`union_loss` is.
+        """
+        main, views = split_views(inputs, self.view_names)
+        rows, share = len(main["labels"]), self.view_share
+        spread = masked_mean(entropy(seen.logits), seen.words).sum() / (rows * (1.0 + share))
+        importances = seen.logits.sigmoid()
+        apart, start = spread.new_zeros(()), rows
+        for view in views.values():
+            kept = view["ok"].bool()
+            end = start + int(kept.sum())
+            if end > start:
+                own, other = view["main_words"][kept], view["words"][kept]
+                first = self._beside(importances[:rows][kept], own)
+                second = self._beside(importances[start:end], other)
+                apart = apart + importance_distance(first, own, second, other).sum() / (rows * share)
+            start = end
+        return spread, apart
+
+    def _beside(self, values: Tensor, words: Tensor) -> Tensor:
+        """The values of the places that ``words`` has, without the padding that stacking rows added."""
+        extra, width = values.shape[1] - words.shape[1], words.shape[1]
+        return values[:, extra:] if self.processing_class.padding_side == "left" else values[:, :width]
