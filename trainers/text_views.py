@@ -75,10 +75,11 @@ def planned_epochs(trainer: RobustTrainer) -> int:
     if trainer.args.max_steps <= 0 or trainer.train_dataset is None:
         epochs: float = trainer.args.num_train_epochs
         return max(1, math.ceil(epochs))
-    rows, rounded = len(trainer.train_dataset), math.floor if trainer.args.dataloader_drop_last else math.ceil
-    batches = rounded(rows / (trainer.args.train_batch_size * trainer.args.world_size))
+    steps: int = trainer.args.max_steps
+    rounded = math.floor if trainer.args.dataloader_drop_last else math.ceil
+    batches = rounded(len(trainer.train_dataset) / (trainer.args.train_batch_size * trainer.args.world_size))
     updates = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
-    return math.ceil(trainer.args.max_steps / updates)
+    return math.ceil(steps / updates)
 
 
 def union_rows(trainer: RobustTrainer, inputs: Batch) -> tuple[Batch, Batch]:

@@ -4,9 +4,8 @@ from hf_robust.adversary.adversary import Adversary
 from hf_robust.adversary.ascent import Step, ascend, climb
 from hf_robust.adversary.convex import AdamRule, ConvexWeights, Hull, SparseWeights, SteppedWeights
 from hf_robust.adversary.dirichlet import DIRICHLET_DRAWS, dirichlet
-from hf_robust.adversary.hook import embedding_width, perturbed, word_embeddings
-from hf_robust.adversary.layers import changed_states, encoder_layers
 from hf_robust.adversary.hook import embedding_width, perturbed, sequence_first, word_embeddings
+from hf_robust.adversary.layers import changed_states, encoder_layers
 from hf_robust.adversary.noise import Noise
 from hf_robust.adversary.norms import NORMS, StepRule, TokenSphere, sample_norm, token_norm
 from hf_robust.adversary.perturbation import Delta, OffsetVariable, Perturbation, Shift, Variable
@@ -18,7 +17,6 @@ __all__ = [
     "DIRICHLET_DRAWS", "NORMS", "AdamRule", "Adversary", "ConvexWeights", "Delta", "DropoutReplay", "Hull", "Noise",
     "OffsetVariable", "Perturbation", "Shift", "SparseWeights", "Step", "StepRule", "SteppedWeights", "TokenAware",
     "TokenSphere", "Variable", "ascend", "changed_states", "climb", "dirichlet", "embedding_width", "encoder_layers",
-    "evaluating", "kept_random_state", "perturbed", "project_simplex", "sample_norm", "token_norm", "word_embeddings",
-    "TokenSphere", "Variable", "ascend", "climb", "dirichlet", "embedding_width", "evaluating", "kept_random_state",
-    "perturbed", "project_simplex", "sample_norm", "sequence_first", "token_norm", "word_embeddings",
+    "evaluating", "kept_random_state", "perturbed", "project_simplex", "sample_norm", "sequence_first", "token_norm",
+    "word_embeddings",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 # Models whose embedding layer sees and returns (L, B, ...).
-SEQUENCE_FIRST = ("xlnet",)
+_SEQUENCE_FIRST = ("xlnet",)
 
 
 def word_embeddings(model: nn.Module) -> list[nn.Module]:
@@ -63,7 +63,6 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
     if change is None:
         yield
         return
-    sequence_first = getattr(getattr(model, "config", None), "model_type", "") in SEQUENCE_FIRST
     turned = sequence_first(model)
     changed = False
 

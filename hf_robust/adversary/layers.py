@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hf_robust.adversary.hook import SEQUENCE_FIRST, perturbed
+from hf_robust.adversary.hook import perturbed, sequence_first
 
 
 def encoder_layers(model: Any) -> tuple[nn.ModuleList | None, int]:
@@ -39,7 +39,7 @@ def changed_states(model: nn.Module, layer: int, change: Callable[[Tensor], Tens
             yield
         return
     stack, _ = encoder_layers(model)
-    sequence_first = getattr(getattr(model, "config", None), "model_type", "") in SEQUENCE_FIRST
+    turned = sequence_first(model)
     calls = 0
 
     def replace(module: nn.Module, inputs: Any, output: Any) -> Any:
@@ -48,7 +48,7 @@ def changed_states(model: nn.Module, layer: int, change: Callable[[Tensor], Tens
         if calls != layer:
             return None
         states = output if isinstance(output, Tensor) else output[0]
-        new = change(states.transpose(0, 1)).transpose(0, 1) if sequence_first else change(states)
+        new = change(states.transpose(0, 1)).transpose(0, 1) if turned else change(states)
         return new if isinstance(output, Tensor) else (new, *output[1:])
 
     handles = [module.register_forward_hook(replace) for module in stack or ()]
