@@ -76,8 +76,8 @@ def planned_epochs(trainer: RobustTrainer) -> int:
         epochs: float = trainer.args.num_train_epochs
         return max(1, math.ceil(epochs))
     steps: int = trainer.args.max_steps
-    rounded = math.floor if trainer.args.dataloader_drop_last else math.ceil
-    batches = rounded(len(trainer.train_dataset) / (trainer.args.train_batch_size * trainer.args.world_size))
+    batches: float = len(trainer.train_dataset) / (trainer.args.train_batch_size * trainer.args.world_size)
+    batches = math.floor(batches) if trainer.args.dataloader_drop_last else math.ceil(batches)
     updates = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
     return math.ceil(steps / updates)
 
