@@ -75,10 +75,10 @@ def planned_epochs(trainer: RobustTrainer) -> int:
     if trainer.args.max_steps <= 0 or trainer.train_dataset is None:
         epochs: float = trainer.args.num_train_epochs
         return max(1, math.ceil(epochs))
-    steps: int = trainer.args.max_steps
-    batches: float = len(trainer.train_dataset) / (trainer.args.train_batch_size * trainer.args.world_size)
-    batches = math.floor(batches) if trainer.args.dataloader_drop_last else math.ceil(batches)
-    updates = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
+    steps, rows = int(trainer.args.max_steps), int(trainer.args.train_batch_size * trainer.args.world_size)
+    batches = len(trainer.train_dataset) / rows
+    whole = math.floor(batches) if trainer.args.dataloader_drop_last else math.ceil(batches)
+    updates = max(1, math.ceil(whole / int(trainer.args.gradient_accumulation_steps)))
     return math.ceil(steps / updates)
 
 

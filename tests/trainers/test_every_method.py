@@ -99,6 +99,9 @@ STEPS_ALONE: dict[str, dict[str, Any]] = {"flooding_x": {"flood_level": "0.1"}}
 # What makes a method predict as the plain network does, where its inference is its own.
 PLAIN_INFERENCE: dict[str, dict[str, Any]] = {"dne": {"dne_votes": 0}, "flat": {"mask_bias": 50.0}}
 
+# What a model without a stack of encoder layers needs.
+WITHOUT_LAYERS: dict[str, dict[str, Any]] = {"amda": {"amda_layers": [0]}}
+
 # Methods whose way of predicting is part of the weights that they save.
 FOLDED = ("flat",)
 
@@ -259,7 +262,8 @@ class TestEveryMethod:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_X3_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
-        trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01)
+        own = WITHOUT_LAYERS.get(name, {}) if kind.startswith("hf_robust_") else {}
+        trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01, **own)
         assert all(math.isfinite(e["loss"]) for e in trainer.state.log_history if "loss" in e)
 
     def test_label_smoothing_and_class_weights_reach_the_task_loss(self, name: str, tmp_path: Path) -> None:
