@@ -14,7 +14,7 @@ from architectures import ARCHITECTURES, CLS, EOS, PAD, VOCABULARY, build_archit
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import build_model, build_tokenizer, build_trainer, review_data
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForSequenceClassification
 
 from hf_robust.adversary import Noise, embedding_width
@@ -304,22 +304,19 @@ def naive_loss(trainer: Any, batch: dict[str, torch.Tensor], beta: float, gamma:
         keep = draw(logits, ids, torch.ones_like(ids), Noise(trainer.args.seed, trainer.state.global_step))
         framing = torch.tensor([[int(number) in special for number in ids[0]]])
         keep = torch.where(framing, 1.0, keep)
-        # BERT counts positions from the first place of the padded row.
-        moved = longest - ids.shape[1] if trainer.processing_class.padding_side == "left" else 0
-        outputs = model(
-            inputs_embeds=embed(ids) * keep.unsqueeze(-1),
-            attention_mask=keep.long(),
-            position_ids=moved + torch.arange(ids.shape[1]).unsqueeze(0),
-        )["logits"]
+        missing = longest - ids.shape[1]  # BERT's positions and its pooled token are the padded row's
+        sides = (missing, 0) if trainer.processing_class.padding_side == "left" else (0, missing)
+        masked = embed(pad(ids, sides)) * pad(keep, sides, value=1.0).unsqueeze(-1)
+        outputs = model(inputs_embeds=masked, attention_mask=pad(keep.long(), sides))["logits"]
         phi = logits.sigmoid()[~framing]
         own = -(phi * phi.log() + (1 - phi) * (1 - phi).log()).mean()
         total = total + (cross_entropy(outputs, source["labels"][row : row + 1]) - beta * own) / divisor
     for row in pairs:
         for number in range(1, int(view["words"][row].max()) + 1):
-            sides = [(view, "words"), (main, "main_words")]
+            texts_of = [(view, "words"), (main, "main_words")]
             phis = [
                 network(embed(source["input_ids"][row][view[column][row] == number])).sigmoid().max()
-                for source, column in sides
+                for source, column in texts_of
             ]
             total = total + gamma * (phis[0] - phis[1]).abs() / (len(main["labels"]) * share)
     return total
