@@ -167,7 +167,7 @@ class Masking:
         """(V,) float32 importance phi of each token of the vocabulary, from its word embedding alone.
 
         Computed once for the same weights: a look-up at inference costs nothing, and has the very numbers that are
-        folded into a saved model.
+        folded into a saved model. A fused optimizer changes weights unseen, so each step must be told by ``forget``.
         """
         layer = self._layers[0]
         parameters = [*layer.parameters(), *self.network.parameters()]
