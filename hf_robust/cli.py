@@ -128,6 +128,22 @@ def attack(options: argparse.Namespace) -> str:
     return "\n".join([*blocks, f"Results of every example are in {own.output_dir}."])
 
 
+# ---- average ----
+
+
+def add_average_flags(parser: argparse.ArgumentParser) -> None:
+    from hf_robust.average_command import add_flags
+
+    add_flags(parser)
+
+
+def average(options: argparse.Namespace) -> str:
+    """Average a model and its twin at several shares, and attack each average."""
+    from hf_robust.average_command import run
+
+    return run(options)
+
+
 # ---- report ----
 
 
@@ -218,6 +234,7 @@ COMMANDS: dict[str, Command] = {
     "attacks": Command("List the attacks.", _no_flags, list_attacks),
     "attack": Command("Attack a checkpoint, without training.", add_attack_flags, attack),
     "interpret": Command("What a model looks at, and how steadily.", add_interpret_flags, interpret),
+    "average": Command("Average a model with its taichi twin, and attack each average.", add_average_flags, average),
     "report": Command("Compare runs: a table, and pictures.", add_report_flags, report),
     "lexicon": Command("Build a table of substitutes, or look words up.", add_lexicon_flags, lexicon),
 }

@@ -1,5 +1,6 @@
 """Tables and pictures from what runs left in their folders; nothing here runs a model."""
 
+from hf_robust.reports.average import average_figure
 from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
@@ -56,6 +57,7 @@ __all__ = [
     "SpacePanel",
     "Run",
     "attack_names",
+    "average_figure",
     "check_comparable",
     "clean_accuracies",
     "clear_weights",

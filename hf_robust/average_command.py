@@ -1,0 +1,118 @@
+"""`hf-robust average`: models between a clean one and its adversarial twin, each attacked (TaiChi, Figure 5)."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.cli import add_attack_flags
+
+if TYPE_CHECKING:
+    from hf_robust.metrics import AttackSummary
+
+STEM = "linear_average"
+LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Those of `hf-robust attack`; its MODEL is the clean one."""
+    add_attack_flags(parser)
+    parser.add_argument("--twin", help="The other model. Default: the folder _twin of MODEL, where taichi left it.")
+    parser.add_argument(
+        "--lambdas",
+        nargs="+",
+        type=float,
+        default=list(LAMBDAS),
+        metavar="LAMBDA",
+        help=f"Shares of MODEL in the averages. Default: {' '.join(f'{one:g}' for one in LAMBDAS)}.",
+    )
+
+
+def run(options: argparse.Namespace) -> str:
+    """Write ``lambda-<share>`` folders with a loadable average and its attack's results in each, and a summary.
+
+    Raises:
+        ValueError: a share is no share, or the two models cannot be averaged.
+    """
+    from hf_robust.attacks import AttackArguments
+    from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint
+    from hf_robust.reports import average_figure, finite, portable_path, save_figure
+    from hf_robust.trainers.taichi import TWIN_FOLDER
+
+    given = vars(options)
+    flags = AttackArguments(**{f.name: given[f.name] for f in dataclasses.fields(AttackArguments) if f.name in given})
+    attack = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions)})
+    twin = options.twin or str(Path(options.model) / TWIN_FOLDER)
+    if options.twin is None and not Path(twin).is_dir():
+        raise ValueError(
+            f"{options.model} has no folder {TWIN_FOLDER}; train it with --robust_method taichi --taichi_variant "
+            "linear_average, or name the other model by --twin."
+        )
+    folders = write_averages(options.model, twin, options.lambdas, options.output_dir)
+    points = []
+    for lam, folder in folders.items():
+        found = attack_checkpoint(dataclasses.replace(attack, model=str(folder), output_dir=folder), flags)
+        points.append(_point(lam, folder, found.summaries))
+    models = {"clean": portable_path(options.model), "twin": portable_path(twin)}
+    text = json.dumps(finite({**models, "points": points}), indent=2, allow_nan=False)
+    (options.output_dir / f"{STEM}.json").write_text(text + "\n", encoding="utf-8")
+    save_figure(average_figure(points), options.output_dir, STEM)
+    return f"{_table(points)}\nModels, results and picture are in {options.output_dir}."
+
+
+def write_averages(clean: str, twin: str, lambdas: Sequence[float], output: Path) -> dict[float, Path]:
+    """A folder for each share of the clean model, in rising order, each a checkpoint of its own."""
+    from hf_robust.checkpoint_attack import load_classifier
+    from hf_robust.reports import RUN_CARD_FILE, read_json
+    from hf_robust.trainers.twin import linear_average
+
+    wrong = [one for one in lambdas if not 0 <= one <= 1]
+    if wrong:
+        raise ValueError(f"--lambdas are shares between 0 and 1, got {wrong[0]:g}; 1 is MODEL itself, 0 its twin.")
+    share = (read_json(Path(clean) / RUN_CARD_FILE).get("config") or {}).get("taichi_lambda", 1)
+    if share != 1:
+        raise ValueError(
+            f"{clean} was saved with --taichi_lambda {share}, so it is an average already; train with "
+            "--taichi_lambda 1 to average afterwards."
+        )
+    model, tokenizer = load_classifier(clean, "cpu")
+    other, _ = load_classifier(twin, "cpu")
+    for name, one in ((clean, model), (twin, other)):
+        if getattr(one, "_hf_peft_config_loaded", False):
+            raise ValueError(f"{name} is an adapter, whose factors do not average; merge it into its model first.")
+    first, second = ({key: value.clone() for key, value in one.state_dict().items()} for one in (model, other))
+    folders = {}
+    for lam in sorted(set(lambdas)):
+        folders[lam] = output / f"lambda-{lam:g}"
+        model.load_state_dict(linear_average(first, second, lam))
+        model.save_pretrained(folders[lam])
+        tokenizer.save_pretrained(folders[lam])
+    return folders
+
+
+def _point(lam: float, folder: Path, summaries: dict[str, AttackSummary]) -> dict[str, Any]:
+    keys = ("robust_accuracy", "robust_accuracy_low", "robust_accuracy_high", "asr", "num_examples")
+    return {
+        "lambda": lam,
+        "folder": folder.name,
+        "accuracy": next(iter(summaries.values())).extra["accuracy"],
+        "attacks": {name: {key: getattr(one, key) for key in keys} for name, one in summaries.items()},
+    }
+
+
+def _table(points: Sequence[dict[str, Any]]) -> str:
+    from hf_robust.reports import markdown_table, percent
+
+    names = list(points[0]["attacks"])
+    rows = []
+    for point in points:
+        found = [point["attacks"][name] for name in names]
+        robust = [
+            percent(one["robust_accuracy"], (one["robust_accuracy_low"], one["robust_accuracy_high"])) for one in found
+        ]
+        rows.append([f"{point['lambda']:g}", percent(point["accuracy"]), *robust, str(found[0]["num_examples"])])
+    return markdown_table(["lambda", "accuracy, %", *(f"{name} robust accuracy, %" for name in names), "N"], rows)
