@@ -17,7 +17,7 @@ PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.start
 VARIANTS = {"smart_code": "smart"}
 FAMILY = {
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
-    "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat",
+    "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat", "amda", "semrode",
 }  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def test_every_method_of_the_embedding_space_has_a_preset() -> None:
+def test_every_method_of_the_family_has_a_preset() -> None:
     assert FAMILY <= {path.stem for path in PRESETS} <= set(METHODS) | set(VARIANTS)
 
 

@@ -119,14 +119,13 @@ def build_model(kind: str = "bert", num_labels: int = 2, dropout: float = 0.0, s
         kind,
         vocab_size=64,
         hidden_size=16,
-        num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=80,
         pad_token_id=0,
         num_labels=num_labels,
         initializer_range=0.3,
-        **{**KINDS[kind], **extra},
+        **{"num_hidden_layers": 2, **KINDS[kind], **extra},
     )
     for name in (
         "hidden_dropout_prob",

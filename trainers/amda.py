@@ -43,7 +43,7 @@ class AmdaConfig(AttackedViewArguments):
         default=None,
         metadata={
             "help": "Layers after which tmix may mix, counted from 1; 0 mixes word embeddings. Default: 7, 9 and 12 "
-            "twelfths of the model's layers, rounded."
+            "twelfths of the model's layers, rounded; 0 for a model without layers (LSTM, CNN)."
         },
     )
     amda_iterative: bool = field(
@@ -187,17 +187,21 @@ def mixing_layers(trainer: RobustTrainer) -> list[int]:
     model, chosen = trainer.model, trainer.args.amda_layers
     check_model(trainer)
     _, depth = encoder_layers(model)
-    if depth == 0 and chosen != [0]:
-        raise ValueError(
-            f"amda mixes the states after encoder layers, and {type(model).__name__} has none; pass --amda_layers 0 "
-            "to mix word embeddings."
-        )
     if trainer.args.amda_variant == "smix":
+        if depth == 0:
+            raise ValueError(
+                f"--amda_variant smix mixes the states after the last encoder layer, and {type(model).__name__} has "
+                "none; use tmix, which then mixes word embeddings."
+            )
         return [depth]
-    layers = [(2 * share * depth + 12) // 24 for share in TWELFTHS] if chosen is None else list(chosen)
-    if not all(0 <= layer <= depth for layer in layers):
-        raise ValueError(f"--amda_layers must lie between 0 and the model's {depth} layers, got {layers}.")
-    return layers
+    if chosen is None:
+        return [(twelfths * depth + 6) // 12 for twelfths in TWELFTHS] if depth else [0]
+    if not all(0 <= layer <= depth for layer in chosen):
+        raise ValueError(
+            f"--amda_layers must lie between 0 and the {depth} encoder layers of {type(model).__name__}, got "
+            f"{chosen}; 0 mixes word embeddings."
+        )
+    return list(chosen)
 
 
 def check_model(trainer: RobustTrainer) -> None:

@@ -82,9 +82,9 @@ class SemrodeTrainer(RobustTrainer):
                 distance = DISTANCES[self.args.semrode_distance](*features)
         zero = torch.zeros_like(loss)
         self.log_parts(task=loss, distance=zero if distance is None else distance)
-        if distance is not None:
+        if self.args.semrode_adv_ce:
+            self.log_parts(adversarial=zero if adversarial is None else adversarial)
+        if distance is not None and adversarial is not None:
             loss = loss + self.args.semrode_lambda * distance
-        if adversarial is not None and self.args.semrode_adv_ce:
-            self.log_parts(adversarial=adversarial)
-            loss = loss + adversarial
+            loss = loss + adversarial if self.args.semrode_adv_ce else loss
         return (loss, outputs) if return_outputs else loss

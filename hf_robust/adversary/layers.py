@@ -18,9 +18,11 @@ def encoder_layers(model: Any) -> tuple[nn.ModuleList | None, int]:
     """
     depth = getattr(model.config, "num_hidden_layers", None) or 0
     sizes = {depth, getattr(model.config, "num_hidden_groups", depth)} - {0}
-    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) in sizes)
-    stack = next(stacks, None)
-    return stack, depth if stack is not None else 0
+    for module in model.modules():
+        # A layer has parts, unlike a filter of a CNN.
+        if isinstance(module, nn.ModuleList) and len(module) in sizes and all(any(one.children()) for one in module):
+            return module, depth
+    return None, 0
 
 
 @contextmanager
