@@ -47,11 +47,13 @@ KINDS: dict[str, dict[str, Any]] = {
     "distilbert": {"dim": 16, "hidden_dim": 32, "n_layers": 2, "n_heads": 2},
 }
 
-# Losses whose terms depend on which rows share a micro-batch: what makes splitting a batch change nothing.
+# Losses whose terms depend on which rows share a micro-batch, or that draw for each: what makes splitting a batch
+# change nothing.
 SPLITTABLE: dict[str, dict[str, Any]] = {
     "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
     "flooding": {"flood_level": 0.0},
     "flooding_x": {"flood_level": "0"},
+    "adpmixup": {"adapter_dropout": 0.0},
 }
 
 # What lets a method do all it does in a run of less than an epoch.

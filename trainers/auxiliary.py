@@ -28,13 +28,15 @@ class Auxiliary:
     ``maximize`` makes its optimizer group ascend the loss; ``learning_rate`` None means the classifier's. It has no
     weight decay. Its gradient is clipped together with the classifier's, since the Trainer clips all of
     ``model.parameters()`` by one norm. ``after_step`` is called after each optimizer step and before anything is
-    saved: for what is not learnt by gradient, as a moving average, or must stay in a set.
+    saved: for what is not learnt by gradient, as a moving average, or must stay in a set. ``frozen`` names parameters
+    of the classifier that the method froze; they train in the plain model whose weaknesses views show.
     """
 
     module: nn.Module
     learning_rate: float | None = None
     maximize: bool = False
     after_step: Callable[[], None] | None = None
+    frozen: tuple[str, ...] = ()
 
 
 class AfterStep(TrainerCallback):

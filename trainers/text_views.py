@@ -92,14 +92,14 @@ def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: 
     sums are logged as ``loss_clean`` and ``loss_views``.
     """
     main, views = split_views(inputs, trainer.view_names)
-    shown = [_shown(view) for view in views.values()]
-    shown = [view for view in shown if len(view["labels"])]
+    kept = [shown(view) for view in views.values()]
+    kept = [view for view in kept if len(view["labels"])]
     scale = 1.0 + trainer.view_share
-    if not shown:
+    if not kept:
         loss, outputs = trainer.task_loss(model, main)
         trainer.log_parts(clean=loss / scale, views=torch.zeros_like(loss))
         return loss / scale, outputs
-    rows = stack_rows([main, *shown], trainer.processing_class)
+    rows = stack_rows([main, *kept], trainer.processing_class)
     labels = rows.pop("labels")
     outputs = model(**rows)
     losses = trainer.sample_losses(outputs["logits"], labels)
@@ -109,7 +109,7 @@ def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: 
     return clean + found, outputs
 
 
-def _shown(view: Batch) -> Batch:
+def shown(view: Batch) -> Batch:
     """The rows of a view that may be trained on."""
     kept = view["ok"].bool()
     return {key: value[kept] for key, value in view.items() if key != "ok" and isinstance(value, torch.Tensor)}
