@@ -212,6 +212,7 @@ def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
             if place == 0:
                 for name, value in tensors.items():
                     model.get_parameter(name.removeprefix(_PREFIX)).copy_(value)
+    adapters.train(model.training)
     auxiliary.attach(model, adapters)
     return adapters
 
