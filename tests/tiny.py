@@ -50,7 +50,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "hf_robust_cnn": {"embedding_size": 8, "num_filters": 8},
 }
 
-# Losses whose terms depend on which rows share a micro-batch: what makes splitting a batch change nothing.
+# Losses whose terms depend on which rows share a micro-batch, or that draw for each: what makes splitting a batch
+# change nothing.
 SPLITTABLE: dict[str, dict[str, Any]] = {
     "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
     "flooding": {"flood_level": 0.0},
@@ -58,6 +59,7 @@ SPLITTABLE: dict[str, dict[str, Any]] = {
     "amda": {"amda_weight": 0.0},
     "semrode": {"semrode_lambda": 0.0},
     "taichi": {"taichi_ctr": 0.0},
+    "adpmixup": {"adapter_dropout": 0.0},
 }
 
 # What lets a method do all it does in a run of less than an epoch.

@@ -7,6 +7,7 @@ from hf_robust.trainers.ada import AdaTrainer
 from hf_robust.trainers.adaptive_freelb import AdaptiveFreelbTrainer
 from hf_robust.trainers.adaptive_pgd import AdaptivePgdTrainer
 from hf_robust.trainers.adaptive_tavat import AdaptiveTavatTrainer
+from hf_robust.trainers.adpmixup import AdpmixupTrainer
 from hf_robust.trainers.adv_iter import AdvIterTrainer
 from hf_robust.trainers.amda import AmdaTrainer
 from hf_robust.trainers.ascc import AsccTrainer
@@ -45,6 +46,7 @@ METHODS: dict[str, type[RobustTrainer]] = {
     "gradient_mask": GradientMaskTrainer,
     "taichi": TaichiTrainer,
     "flat": FlatTrainer,
+    "adpmixup": AdpmixupTrainer,
     "fgm": FgmTrainer,
     "fgsm": FgsmTrainer,
     "pgd": PgdTrainer,

@@ -37,8 +37,11 @@ def train_baseline(trainer: RobustTrainer, dataset: TextDataset, collator: Any) 
     args.load_best_model_at_end = args.push_to_hub = False
     args.metric_for_best_model = args.resume_from_checkpoint = None
     args.report_to = []
+    copy_of_it = copied(trainer.model)
+    for frozen in () if trainer._auxiliary is None else trainer._auxiliary.frozen:
+        copy_of_it.get_parameter(frozen).requires_grad_()
     plain = NormalTrainer(
-        model=copied(trainer.model),
+        model=copy_of_it,
         args=args,
         train_dataset=dataset,
         data_collator=collator,

@@ -38,6 +38,7 @@ EXPECTED = {
     "input_reduction": ["no_repeat"],
     "checklist": ["no_repeat"],
     "hotflip": [*OWN, "max_changed_words", "part_of_speech"],
+    "gradient_mask": ["last_column"],
 }
 SEMEMES = {"good": {"adj": ["fine", "great"]}, "film": {"noun": ["movie", "plot"]}, "was": {"verb": ["is"]}}
 LETTERS = st.sampled_from(

@@ -38,7 +38,7 @@ class Masking(Candidates):
 
 
 def gradient_mask(resources: Resources) -> Attack:
-    """Khan, "Enhancing NLI Model Robustness via Gradient-Based Adversarial Training" (GradMask): its challenge set.
+    """Khan 2025 ("GradMask", viXra:2505.0041), Section 4: the [MASK] challenge set.
 
     One text for each example: the word with the largest gradient of the loss becomes the mask token, in the hypothesis
     alone (the last column that ``--frozen_columns`` leaves open). There is nothing to search: query 1 is the clean

@@ -1,0 +1,215 @@
+"""adpmixup: one LoRA adapter for clean texts and one for each attack, mixed for each text by their entropies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from hf_robust.data import split_views, stack_rows
+from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but
+from hf_robust.trainers.arguments import check_choice, check_range
+from hf_robust.trainers.auxiliary import Auxiliary
+from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.text_views import attacked_views, shown
+from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.views import ViewSource
+
+logger = logging.getLogger(__name__)
+
+MIXINGS = ("weights", "outputs", "clean")
+FOLDER = "adapters"
+
+
+@dataclass
+class AdpmixupConfig(AttackedViewArguments):
+    """LoRA's settings are those of its paper; the mixing is the paper's idea in our formula (ADPMIX-1)."""
+
+    adapter_rank: int = field(default=8, metadata={"help": "Rank of each adapter."})
+    adapter_alpha: float = field(default=16.0, metadata={"help": "An adapter weighs adapter_alpha / adapter_rank."})
+    adapter_dropout: float = field(default=0.1, metadata={"help": "Dropout before each adapter."})
+    adapter_target_modules: list[str] | None = field(
+        default=None, metadata={"help": "Last names of the layers to adapt. Default: attention's query and value."}
+    )
+    adapter_learning_rate: float | None = field(
+        default=None, metadata={"help": "Learning rate of the adapters. Default: --learning_rate, as the head's."}
+    )
+    adpmixup_mixing: str = field(
+        default="weights",
+        metadata={
+            "help": "What is mixed for each text: the adapters' weights, their outputs (one forward fewer), or "
+            "nothing (clean: that adapter alone).",
+            "choices": list(MIXINGS),
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("adapter_rank", self.adapter_rank, 1, None, "8 is LoRA's usual rank")
+        check_range("adapter_alpha", self.adapter_alpha, 0.0, None, "twice the rank is usual")
+        check_range("adapter_dropout", self.adapter_dropout, 0.0, 1.0, "0 is none")
+        check_choice("adpmixup_mixing", self.adpmixup_mixing, MIXINGS)
+
+
+class AdpmixupTrainer(RobustTrainer):
+    r"""Nguyen and Le 2024, arXiv:2401.10111; the mixing formula is ours, after the paper's idea (ADPMIX-1).
+
+    .. math:: L = \frac{1}{|D|}\sum_{(x,y)\in D}\mathrm{CE}(f_{\theta_c}(x),y)
+              + \sum_a\frac{1}{|D_a|}\sum_{(x,y)\in D_a}\mathrm{CE}(f_{\theta_a}(x),y)
+
+    ``x`` is (B, L) token ids and ``y`` (B,) class ids. The encoder is frozen; theta_c and theta_a are LoRA adapters,
+    the head is shared and learns from all rows. D_a holds what attack a found against a plainly (and wholly)
+    fine-tuned model. One forward and one backward a step, of a batch and its views, each row by its own adapter.
+
+    A text is predicted with the weights that :func:`mixing_shares` gives it (ADPMIX-2: products B A are mixed). Each
+    row has its own mix in one batched forward, exactly (ADPMIX-3); with K attacks a prediction takes K + 2 forwards.
+    ``--adpmixup_mixing outputs`` mixes the K + 1 probabilities instead.
+
+    What ``from_pretrained`` loads is the clean adapter merged into the encoder: a plain model has one weight for all
+    texts. ``adapters/<name>`` holds each adapter in PEFT's form, for the checkpoint that training started from;
+    ``load_adapters`` mixes them again. Folders ``checkpoint-*`` hold the encoder as it was, for resuming.
+
+    Differs from the paper: LoRA in place of Houlsby's adapters; the head is shared, so that a mix of adapters is a
+    model; several attacks' pairwise mixes are averaged.
+    """
+
+    name = "adpmixup"
+    citation = "nguyen2024adpmixup"
+    config = AdpmixupConfig
+    needs = ("attacks",)
+
+    if TYPE_CHECKING:
+        args: AdpmixupConfig
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        return attacked_views(self)
+
+    def auxiliary(self) -> Auxiliary:
+        model, args = self.model, self.args
+        if hasattr(model, "peft_config"):
+            raise ValueError(
+                "adpmixup makes adapters of its own, and this model has some already; leave --lora_rank out "
+                "(--adapter_rank is the one that counts here), or merge them first."
+            )
+        if model.config.model_type == "xlnet":
+            raise ValueError("adpmixup needs a model whose layers keep the rows first, which XLNet's do not.")
+        self.heads = find_heads(model)
+        self.adapters = Adapters(
+            model,
+            [CLEAN, *self.view_names],
+            find_targets(model, args.adapter_target_modules),
+            rank=args.adapter_rank,
+            alpha=args.adapter_alpha,
+            dropout=args.adapter_dropout,
+            seed=args.seed,
+        )
+        return Auxiliary(self.adapters, args.adapter_learning_rate, frozen=freeze_all_but(model, self.heads))
+
+    def inference(self, model: nn.Module, batch: Batch) -> Any:
+        return mixed_outputs(self.adapters, model, batch, self.args.adpmixup_mixing)
+
+    def exported(self, folder: Path) -> AbstractContextManager[Any]:
+        return self._exported(Path(folder))
+
+    @contextmanager
+    def _exported(self, folder: Path) -> Iterator[None]:
+        if folder.name.startswith(PREFIX_CHECKPOINT_DIR):
+            yield
+            return
+        if self.args.should_save:
+            self.adapters.save(folder / FOLDER, self.model, self.heads)
+            logger.warning(
+                "%s holds the clean adapter merged, since a plain model cannot mix by text; all adapters are in %s.",
+                folder,
+                folder / FOLDER,
+            )
+        with self.adapters.merged(self.model, CLEAN):
+            yield
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        main, views = split_views(inputs, self.view_names)
+        batches = {name: shown(view) for name, view in views.items()}
+        batches = {name: view for name, view in batches.items() if len(view["labels"])}
+        count = len(main["labels"])
+        rows = [self.adapters.alone(CLEAN, count)]
+        rows += [self.adapters.alone(name, len(view["labels"])) for name, view in batches.items()]
+        self.adapters.train_with(torch.cat(rows))
+        if not batches:
+            loss, outputs = self.task_loss(model, main)
+            self.log_parts(clean=loss, views=torch.zeros_like(loss))
+            return (loss, outputs) if return_outputs else loss
+        stacked = stack_rows([main, *batches.values()], self.processing_class)
+        labels = stacked.pop("labels")
+        outputs = model(**stacked)
+        losses = self.sample_losses(outputs["logits"], labels)
+        divisor = self.mean_divisor(main)
+        clean, views_loss = losses[:count].sum() / divisor, losses.new_zeros(())
+        for name, view in batches.items():
+            here = losses[count : count + len(view["labels"])]
+            # By the share of all rows that have a view, not of this batch's: the same however batches are split.
+            views_loss = views_loss + here.sum() / (divisor * self._share(name))
+            count += len(here)
+        self.log_parts(clean=clean, views=views_loss)
+        loss = clean + views_loss
+        return (loss, outputs) if return_outputs else loss
+
+    def _share(self, name: str) -> float:
+        return 0.0 if self.generation is None else self.generation.sources[name].share
+
+
+def mixing_shares(clean: Tensor, attacked: Tensor) -> Tensor:
+    r"""(B, 1 + m) what the clean adapter and those of m attacks weigh for each row (ADPMIX-1).
+
+    .. math:: \beta_a = \frac{H_a}{H_c + H_a},\qquad
+              \theta = \frac1m\sum_a \beta_a\theta_c + (1 - \beta_a)\theta_a
+
+    with H the entropies of the predictions: the surer adapter weighs more. Rows where both are certain have beta 1/2.
+
+    Args:
+        clean: (B, K) logits of the clean adapter.
+        attacked: (m, B, K) logits of the others.
+    """
+    sure, others = _entropy(clean), _entropy(attacked)
+    both = sure + others
+    beta = torch.where(both > 0, others / both.clamp_min(torch.finfo(both.dtype).tiny), torch.full_like(both, 0.5))
+    return torch.cat([beta.mean(0, keepdim=True), (1.0 - beta) / len(beta)]).t()
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    logs = logits.float().log_softmax(-1)
+    found: Tensor = -(logs.exp() * logs).sum(-1)
+    return found.clamp_min(0.0)
+
+
+def mixed_outputs(adapters: Adapters, model: nn.Module, batch: Batch, mixing: str = "weights") -> Any:
+    """The model's outputs for a batch (rows B) with each row's own mix of adapters, in eval mode.
+
+    ``weights`` is exact; ``outputs`` mixes probabilities; ``clean`` does not mix.
+    """
+    rows = len(batch["input_ids"])
+    if mixing == "clean" or len(adapters.names) == 1:
+        return model(**batch)
+    plain = {key: value for key, value in batch.items() if key != "labels"}
+    logits = []
+    for name in adapters.names:
+        with adapters.sharing(adapters.alone(name, rows)):
+            logits.append(model(**plain)["logits"])
+    shares = mixing_shares(logits[0], torch.stack(logits[1:]))
+    if mixing == "weights":
+        with adapters.sharing(shares):
+            return model(**batch)
+    probabilities = torch.stack(logits, dim=1).float().softmax(-1)
+    mixed = (probabilities * shares.unsqueeze(-1)).sum(1).clamp_min(torch.finfo(torch.float32).tiny).log()
+    outputs = {"logits": mixed}
+    if "labels" in batch:
+        outputs = {"loss": nn.functional.cross_entropy(mixed, batch["labels"]), "logits": mixed}
+    return outputs
