@@ -213,7 +213,7 @@ def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
                 for name, value in tensors.items():
                     model.get_parameter(name.removeprefix(_PREFIX)).copy_(value)
     adapters.train(model.training)
-    auxiliary.attach(model, adapters)
+    auxiliary.attach(model, auxiliary.Auxiliary(adapters))
     return adapters
 
 

@@ -18,7 +18,7 @@ from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_target
 from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.text_views import attacked_views, shown
+from hf_robust.trainers.text_views import attacked_views, shown_rows
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
 
@@ -137,7 +137,7 @@ class AdpmixupTrainer(RobustTrainer):
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         main, views = split_views(inputs, self.view_names)
-        batches = {name: shown(view) for name, view in views.items()}
+        batches = {name: shown_rows(view) for name, view in views.items()}
         batches = {name: view for name, view in batches.items() if len(view["labels"])}
         count = len(main["labels"])
         rows = [self.adapters.alone(CLEAN, count)]

@@ -32,9 +32,8 @@ class Auxiliary:
 
     ``peer`` is for a second classifier: it shares the first one's optimizer settings, is clipped by its own norm
     (TAICHI-15), keeps what is frozen in it frozen, and is saved with the model as a checkpoint of its own in the
-    sub-folder of that name.
-    saved: for what is not learnt by gradient, as a moving average, or must stay in a set. ``frozen`` names parameters
-    of the classifier that the method froze; they train in the plain model whose weaknesses views show.
+    sub-folder of that name. ``frozen`` names parameters of the classifier that the method froze; they train in the
+    plain model whose weaknesses views show.
     """
 
     module: nn.Module
@@ -42,12 +41,12 @@ class Auxiliary:
     maximize: bool = False
     after_step: Callable[[], None] | None = None
     peer: str | None = None
+    frozen: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """What the optimizer moves."""
         return [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-    frozen: tuple[str, ...] = ()
 
 
 class AfterStep(TrainerCallback):

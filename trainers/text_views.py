@@ -107,15 +107,6 @@ def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: 
         loss, outputs = trainer.task_loss(model, main)
         trainer.log_parts(clean=loss / scale, views=torch.zeros_like(loss))
         return loss / scale, outputs
-    main, views = split_views(inputs, trainer.view_names)
-    kept = [shown(view) for view in views.values()]
-    kept = [view for view in kept if len(view["labels"])]
-    scale = 1.0 + trainer.view_share
-    if not kept:
-        loss, outputs = trainer.task_loss(model, main)
-        trainer.log_parts(clean=loss / scale, views=torch.zeros_like(loss))
-        return loss / scale, outputs
-    rows = stack_rows([main, *kept], trainer.processing_class)
     labels = rows.pop("labels")
     outputs = model(**rows)
     losses = trainer.sample_losses(outputs["logits"], labels)
@@ -126,7 +117,6 @@ def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: 
 
 
 def shown_rows(view: Batch) -> Batch:
-def shown(view: Batch) -> Batch:
     """The rows of a view that may be trained on."""
     kept = view["ok"].bool()
     return {key: value[kept] for key, value in view.items() if key != "ok" and isinstance(value, torch.Tensor)}

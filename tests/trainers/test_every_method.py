@@ -105,14 +105,14 @@ EXPORT_TOLERANCE = {"adpmixup": 1e-5}
 STEPS_ALONE: dict[str, dict[str, Any]] = {"flooding_x": {"flood_level": "0.1"}}
 
 # What makes a method predict as the plain network does, where its inference is its own.
-PLAIN_INFERENCE: dict[str, dict[str, Any]] = {"dne": {"dne_votes": 0}, "flat": {"mask_bias": 50.0}}
-
-# What a model without a stack of encoder layers needs.
-WITHOUT_LAYERS: dict[str, dict[str, Any]] = {"amda": {"amda_layers": [0]}}
+PLAIN_INFERENCE: dict[str, dict[str, Any]] = {
+    "dne": {"dne_votes": 0},
+    "flat": {"mask_bias": 50.0},
+    "adpmixup": {"adpmixup_mixing": "clean"},
+}
 
 # Methods whose way of predicting is part of the weights that they save.
 FOLDED = ("flat",)
-PLAIN_INFERENCE: dict[str, dict[str, Any]] = {"dne": {"dne_votes": 0}, "adpmixup": {"adpmixup_mixing": "clean"}}
 
 
 def weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -227,9 +227,8 @@ class TestEveryMethod:
         batch = build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt")
         trainer.model.eval()
         expected = trainer.inference(trainer.model, batch) if name in FOLDED else trainer.model(**batch)
-        assert torch.equal(model.eval()(**batch).logits, expected["logits"])
         tolerance = EXPORT_TOLERANCE.get(name, 0.0)
-        assert torch.allclose(model.eval()(**batch).logits, trainer.model(**batch).logits, rtol=0.0, atol=tolerance)
+        assert torch.allclose(model.eval()(**batch).logits, expected["logits"], rtol=0.0, atol=tolerance)
 
     def test_zero_strength_equals_normal(self, name: str, tmp_path: Path) -> None:
         if name in OTHER_WEIGHTS:
@@ -280,8 +279,7 @@ class TestEveryMethod:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_X3_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
-        own = WITHOUT_LAYERS.get(name, {}) if kind.startswith("hf_robust_") else {}
-        trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01, **own)
+        trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01)
         assert all(math.isfinite(e["loss"]) for e in trainer.state.log_history if "loss" in e)
 
     def test_label_smoothing_and_class_weights_reach_the_task_loss(self, name: str, tmp_path: Path) -> None:
