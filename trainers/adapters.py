@@ -229,6 +229,11 @@ def find_targets(model: Any, asked: Sequence[str] | None) -> list[str]:
     found = [name for name, _ in named if name.rsplit(".", 1)[-1] in wanted and not _inside(name, heads)]
     if not found:
         known = sorted({name.rsplit(".", 1)[-1] for name, _ in named if not _inside(name, heads)})
+        if not known:
+            raise ValueError(
+                f"adapters go beside an encoder's linear layers, and {type(model).__name__} has none; use a "
+                "transformer, or another method."
+            )
         raise ValueError(
             f"--adapter_target_modules {' '.join(wanted)} names no linear layer of this model; its layers are "
             f"{', '.join(known)}."
