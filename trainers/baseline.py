@@ -68,7 +68,9 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
             f"--view_victim {name} has {other.num_labels} classes and this task {own.num_labels}; "
             "give a model that was fine-tuned on this task."
         )
-    names, other_names = ([str(config.id2label[i]).casefold() for i in range(own.num_labels)] for config in (own, other))
+    names, other_names = (
+        [str(config.id2label[i]).casefold() for i in range(own.num_labels)] for config in (own, other)
+    )
     if names != other_names and sorted(names) == sorted(other_names):
         raise ValueError(
             f"--view_victim {name} has the classes {', '.join(other_names)} in this order and this run "

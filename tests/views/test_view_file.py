@@ -101,7 +101,18 @@ def test_a_file_that_is_not_whole_is_refused_in_one_sentence(harm: Any, path: Pa
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"text\n", b"[1]\n", b"3\n", b'"x"\n', b"{}\n", b'{"digest": "x"}\n', b"\xff\xfe\x00", b'{"idx": 0}\n'],
+    [
+        b"",
+        b"\n",
+        b"text\n",
+        b"[1]\n",
+        b"3\n",
+        b'"x"\n',
+        b"{}\n",
+        b'{"digest": "x"}\n',
+        b"\xff\xfe\x00",
+        b'{"idx": 0}\n',
+    ],
 )
 def test_what_is_no_view_file_is_refused_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
