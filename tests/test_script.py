@@ -392,6 +392,9 @@ def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(me
     sizes = ["--max_train_samples", "16", "--max_eval_samples", "8", "--attack_num_examples", "4"]
     lexicons = ["--lexicon", "builtin", "--antonym_lexicon", "builtin"]
     flags = ["--dataset_name", "demo", "--num_train_epochs", "1", "--robust_method", method, "--attacks", "synonym"]
+    if "attacks" in METHODS[method].needs:
+        flags += ["--view_attacks", "deepwordbug", "--view_cache", str(tmp_path / "cache")]
+        flags += [] if method == "ada" else ["--clean_epochs", "0"]
     found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes, *lexicons)
     assert found["train_samples"] == 16 and found["eval_samples"] == 8 and math.isfinite(found["train_loss"])
     assert "eval_synonym_asr" in found
