@@ -68,7 +68,8 @@ def planned_epochs(trainer: RobustTrainer) -> int:
     rows, rounded = len(trainer.train_dataset), math.floor if trainer.args.dataloader_drop_last else math.ceil
     batches = rounded(rows / (trainer.args.train_batch_size * trainer.args.world_size))
     updates = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
-    return math.ceil(trainer.args.max_steps / updates)
+    steps: int = trainer.args.max_steps
+    return math.ceil(steps / updates)
 
 
 def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: float = 1.0) -> tuple[Tensor, Any]:

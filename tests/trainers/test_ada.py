@@ -84,7 +84,6 @@ def test_X7_a_batch_without_a_view_is_the_task_loss_up_to_the_rows(trainer: Any)
     assert torch.equal(loss, trainer.task_loss(trainer.model, main)[0] / (1 + trainer.view_share))
 
 
-@torch.no_grad()
 def test_the_batches_of_an_epoch_have_the_mean_of_all_rows(tmp_path: Path) -> None:
     trainer = generated(tmp_path, attacks=TWO)
     losses = [float(union_loss(trainer, trainer.model, batch)[0]) for batch in trainer.get_train_dataloader()]
