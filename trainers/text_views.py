@@ -67,7 +67,7 @@ def planned_epochs(trainer: RobustTrainer) -> int:
         return max(1, math.ceil(epochs))
     rows, rounded = len(trainer.train_dataset), math.floor if trainer.args.dataloader_drop_last else math.ceil
     batches = rounded(rows / (trainer.args.train_batch_size * trainer.args.world_size))
-    updates = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
+    updates: int = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
     steps: int = trainer.args.max_steps
     return math.ceil(steps / updates)
 

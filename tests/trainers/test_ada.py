@@ -86,7 +86,7 @@ def test_X7_a_batch_without_a_view_is_the_task_loss_up_to_the_rows(trainer: Any)
 
 def test_the_batches_of_an_epoch_have_the_mean_of_all_rows(tmp_path: Path) -> None:
     trainer = generated(tmp_path, attacks=TWO)
-    losses = [float(union_loss(trainer, trainer.model, batch)[0]) for batch in trainer.get_train_dataloader()]
+    losses = [union_loss(trainer, trainer.model, batch)[0].item() for batch in trainer.get_train_dataloader()]
     rows = [trainer.train_dataset[number] for number in range(16)]
     all_rows = [(row["input_ids"], row["label"]) for row in rows]
     for view in trainer.view_names:
