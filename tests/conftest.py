@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -22,6 +23,12 @@ from hf_robust.lexicons import TableLexicon
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_collections() -> None:
+    """Each training collects garbage in full; what the imports made is none and need not be looked through."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -392,6 +392,10 @@ def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(me
     sizes = ["--max_train_samples", "16", "--max_eval_samples", "8", "--attack_num_examples", "4"]
     lexicons = ["--lexicon", "builtin", "--antonym_lexicon", "builtin"]
     flags = ["--dataset_name", "demo", "--num_train_epochs", "1", "--robust_method", method, "--attacks", "synonym"]
+    if "attacks" in METHODS[method].needs:
+        # No text to attack: none of so few fools a model that has not learnt, and this needs no NLTK data.
+        flags += ["--view_attacks", "synonym", "--view_fraction", "0", "--pos_tagger", "none"]
+        flags += [] if method == "ada" else ["--clean_epochs", "0"]
     found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes, *lexicons)
     assert found["train_samples"] == 16 and found["eval_samples"] == 8 and math.isfinite(found["train_loss"])
     assert "eval_synonym_asr" in found
@@ -473,6 +477,16 @@ WRONG = {
         "--metric_name f1 is about one of two classes, and there are 3: use f1_macro",
     ),
     "lexicon": (["--do_train", "--robust_method", "safer", "--lexicon", "x"], {"train": GOOD}, "exicon 'x'"),
+    "view attack": (
+        ["--do_train", "--robust_method", "ada", "--view_attacks", "synonym", "file:x"],
+        {"train": GOOD},
+        "--view_attacks must be among .*, got file:x; texts made before are given by --view_file",
+    ),
+    "leak": (
+        ["--do_train", "--robust_method", "ada", "--view_split", "validation"],
+        {"train": GOOD, "validation": GOOD},
+        "--view_split validation would train on what the model is measured with; .*--allow_eval_views",
+    ),
 }
 
 
@@ -493,6 +507,23 @@ def test_missing_wordnet_and_network_end_the_run_before_training(model_folder, t
     flags = ["--do_train", "--do_eval", "--attacks", "antonym", "--antonym_lexicon", "wordnet"]
     with pytest.raises(ValueError, match="WordNet is not in NLTK's paths and could not be downloaded"):
         run(model_folder(), tmp_path / "out", *flags, train=GOOD, validation=GOOD)
+
+
+def test_missing_nltk_data_of_a_view_attack_end_the_run_before_training(model_folder, tmp_path, monkeypatch):
+    nltk = pytest.importorskip("nltk")
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    monkeypatch.setattr(nltk, "download", lambda *_, **__: False)
+    monkeypatch.setattr(Trainer, "train", lambda *args, **kwargs: pytest.fail("training began"))
+    with pytest.raises(
+        ValueError, match="set NLTK_DATA to a folder that holds it, or pass --pos_tagger none"
+    ) as caught:
+        run(model_folder(), tmp_path / "out", "--do_train", "--robust_method", "ada", train=GOOD)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_method_with_views_is_evaluated_without_what_views_are_made_of(model_folder, tmp_path):
+    flags = ["--do_eval", "--robust_method", "ada", "--view_split", "validation", "--allow_eval_views"]
+    assert "eval_loss" in run(model_folder(), tmp_path / "out", *flags, validation=GOOD, train=GOOD)
 
 
 def test_results_of_an_earlier_run_are_not_claimed_by_a_new_one(model_folder, tmp_path):

@@ -95,8 +95,10 @@ def test_X13_spread_gives_each_view_a_row_of_its_own_and_its_own_label(made: int
     assert len(carried) == min(usable, rows) and set(carried) <= {one.idx for one in train}
     numbers = [int(one.text.columns[0].split()[1]) for one in carried.values()]
     assert len(set(numbers)) == len(numbers)
-    pairs = zip(carried.values(), numbers, strict=True)
-    assert all(one.ok and one.label == number % 3 and not one.pairs for one, number in pairs)
+    assert all(
+        one.ok and one.label == number % 3 and not one.pairs
+        for one, number in zip(carried.values(), numbers, strict=True)
+    )
     assert spread(views, source, train, seed) == carried
 
 

@@ -1,0 +1,125 @@
+"""adv_iter: when the model in training is attacked, and that each round replaces the one before."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import Scripted
+from tiny import build_trainer, review_data
+from transformers import TrainerCallback
+
+from hf_robust.trainers.adv_iter import RoundArguments
+from hf_robust.trainers.text_views import planned_epochs
+from hf_robust.views import Refresh
+
+
+def rounds(folder: Path, epochs: int, **options: Any) -> list[int]:
+    """The epochs before which views are made."""
+    args = RoundArguments(output_dir=str(folder), report_to="none", use_cpu=True, robust_method="adv_iter", **options)
+    policy: Refresh = args.rounds(epochs)
+    return [epoch for epoch in range(epochs) if policy.due(epoch)]
+
+
+def test_ADV_1_the_rounds_of_the_readme_of_flat(tmp_path: Path) -> None:
+    assert rounds(tmp_path, 30) == [10, 20]
+    assert rounds(tmp_path, 30, n_rounds=3, clean_epochs=9, epochs_per_round=10) == [9, 19, 29]
+    assert rounds(tmp_path, 30, n_rounds=5) == [5, 10, 15, 20, 25]
+    assert rounds(tmp_path, 3, clean_epochs=0, n_rounds=1) == [0]
+    assert rounds(tmp_path, 3, n_rounds=0) == []
+
+
+def test_a_first_round_after_the_last_epoch_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="begins to attack after 3 clean epochs and the run has 3; raise --num_train"):
+        rounds(tmp_path, 3, clean_epochs=3)
+    with pytest.raises(ValueError, match="after 1 clean epochs and the run has 1"):
+        build_trainer("adv_iter", tmp_path, max_steps=2, clean_epochs=1)
+
+
+def test_rounds_that_do_not_fit_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert rounds(tmp_path, 30) and not caplog.text
+        assert rounds(tmp_path, 4, clean_epochs=2, epochs_per_round=1, n_rounds=5) == [2, 3]
+    assert "2 of --n_rounds 5 come before epoch 4 ends the run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [({"n_rounds": -1}, "n_rounds"), ({"clean_epochs": -1}, "clean_epochs"), ({"epochs_per_round": 0}, "epochs_per")],
+)
+def test_wrong_flags_are_one_sentence(options: dict[str, int], flag: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"--{flag}"):
+        build_trainer("adv_iter", tmp_path, **options)
+
+
+def test_a_victim_has_no_effect(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--view_victim some/model has no effect here: adv_iter attacks the model in"):
+        build_trainer("adv_iter", tmp_path, view_victim="some/model")
+
+
+class Epochs(TrainerCallback):
+    """The number of views at the begin of each epoch, and whose they are."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+        self.trainer: Any = None
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step % 2 == 0:
+            self.shares.append(self.trainer.view_share)
+
+
+def test_refresh_happens_at_the_configured_epochs_and_replaces(tmp_path: Path) -> None:
+    class Fewer(Scripted):
+        def run(self, *args: Any) -> Any:
+            done = len(self.attacked) // 16
+            self.statuses = {number: "failed" for number in range(16) if number >= 8 >> done}
+            yield from super().run(*args)
+
+    watch = Epochs()
+    options: dict[str, Any] = {"clean_epochs": 1, "n_rounds": 2, "epochs_per_round": 2}
+    # The statuses change from round to round, the attack's description must not.
+    attack = Fewer()
+    attack.describe = lambda: {"name": "fewer"}  # type: ignore[method-assign]
+    trainer = build_trainer(
+        "adv_iter", tmp_path, attacks={"fewer": attack}, max_steps=14, callbacks=[watch], **options
+    )
+    watch.trainer = trainer
+    trainer.train()
+    assert watch.shares == [0, 8 / 16, 8 / 16, 4 / 16, 4 / 16, 4 / 16, 4 / 16]
+    assert [(one["round"], one["epoch"], one["found"]) for one in trainer.generation.rounds] == [(0, 1, 8), (1, 3, 4)]
+    assert len({one["victim"] for one in trainer.generation.rounds}) == 2  # the model as it was then
+
+
+@given(
+    st.integers(1, 40), st.integers(1, 8), st.integers(1, 3), st.booleans(), st.integers(0, 30), st.floats(0.1, 4.0)
+)
+@settings(max_examples=100, deadline=None)
+def test_planned_epochs_are_those_of_the_trainer(
+    rows: int, batch: int, accumulation: int, drop_last: bool, steps: int, epochs: float
+) -> None:
+    """A walk over batches, as the loader and the Trainer make them."""
+
+    class Args:
+        max_steps, num_train_epochs, dataloader_drop_last = steps, epochs, drop_last
+        train_batch_size, gradient_accumulation_steps, world_size = batch, accumulation, 1
+
+    class Given:
+        args, train_dataset = Args, review_data(4).labels * 10
+
+    Given.train_dataset = Given.train_dataset[:rows]
+    sizes = [len(range(start, min(start + batch, rows))) for start in range(0, rows, batch)]
+    sizes = [size for size in sizes if size == batch or not drop_last]
+    updates = max(1, math.ceil(len(sizes) / accumulation))
+    if steps == 0:
+        expected = math.ceil(epochs)
+    else:
+        expected, done = 0, 0
+        while done < steps:
+            done, expected = done + updates, expected + 1
+    assert planned_epochs(Given) == expected  # type: ignore[arg-type]
