@@ -113,7 +113,8 @@ def logged(step: list[str], folder: Path, environment: dict[str, str]) -> int:
 
 def keeps_model(experiment: Path) -> bool:
     """Whether other runs or measurements of the experiment need its models."""
-    return BASELINE in experiment.read_text(encoding="utf-8")
+    text = experiment.read_text(encoding="utf-8")
+    return BASELINE in text or "measures" in json.loads(text)
 
 
 def last_attacks(folder: Path) -> Path:

@@ -49,6 +49,8 @@ FILE = "text_claims.json"
 NOT_RUN = "not run"
 UNCHANGED = 5.0
 """Points of antonym ASR that count as about unchanged."""
+DROP = 5.0
+"""Points of accuracy beyond which masked texts count as hard: a text that is wrong before cannot become right here."""
 SLICES = ("all", "negation", "ambiguity", "long")
 NEEDS = {
     "C3": "a2t and normal under the attacks synonym and antonym",
@@ -94,8 +96,8 @@ def c21(one: TextExperiment) -> list[Row]:
         "quantity": MASKING,
         "paper": round(paper.GRADMASK["masked"] - paper.GRADMASK["clean"], 1),
     }
-    text = "normal loses accuracy where one word is masked"
-    rows = claim(one, "C21", text, masked_drop(one), (NORMAL,), **given, below=0.0)
+    text = f"normal loses more than {DROP:g} points where one word is masked (it cannot gain)"
+    rows = claim(one, "C21", text, masked_drop(one), (NORMAL,), **given, below=-DROP)
     found = compared(one, NORMAL, MASKING, MASKING)
     given = {"method": MASKING, "quantity": MASKING, "above": 0.0}
     rows += claim(one, "C21", f"{MASKING} above {NORMAL}: masked texts", found, (NORMAL, MASKING), **given)
@@ -148,6 +150,8 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, d
         if one.methods:
             rows = [row for check in CLAIMS.values() for row in check(one)]
             found[one.name] = {"claims": rows, "against_normal": against_normal(one)}
+    if not found:
+        return found
     made = {row["claim"] for rows in found.values() for row in rows["claims"]}
     found[NOT_RUN] = {"claims": [not_run(number) for number in CLAIMS if number not in made]}
     return found

@@ -82,9 +82,9 @@ class Finished:
             return "" if method == MASKING else f"it is of {MASKING} alone"
         if method in OF_SEVERAL:
             return f"{method} predicts by several passes"
+        if not (self.folder / "model.safetensors").is_file():
+            return f"{self.folder} holds no model"
         for folder in (self.folder, self.baseline):
-            if not (folder / "model.safetensors").is_file():
-                return f"{folder} holds no model"
             if not (last_attacks(folder) / f"{ATTACK}.jsonl").is_file():
                 return f"{folder} was not attacked by {ATTACK}"
         return ""
@@ -176,16 +176,24 @@ MEASURES: dict[str, Callable[[Finished], dict[str, Any]]] = {
 
 
 def measure(run: Finished, result: Path, kinds: Sequence[str]) -> list[str]:
-    """Write what is missing into the results folder; a line for each measure that was taken."""
-    done = []
+    """Write what is missing into the results folder; a line for each measure that was taken or could not be."""
+    lines = []
     for kind in kinds:
-        path = result / f"{kind}.json"
-        if path.exists() or run.missing(kind):
+        path, name = result / f"{kind}.json", f"{kind} of {result.parent.name}/{result.name}"
+        if path.exists():
             continue
-        text = json.dumps(finite(MEASURES[kind](run)), allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
-        done.append(f"{kind} of {result.parent.name}/{result.name}")
-    return done
+        missing = run.missing(kind)
+        if missing:
+            lines.append(f"no {name}: {missing}")
+            continue
+        try:
+            found = MEASURES[kind](run)
+        except ValueError as error:
+            lines.append(f"no {name}: {error}")
+            continue
+        path.write_text(json.dumps(finite(found), allow_nan=False) + "\n", encoding="utf-8")
+        lines.append(name)
+    return lines
 
 
 def kinds_of(experiment: dict[str, Any]) -> list[str]:
