@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -167,11 +168,11 @@ def accuracy_contrast(one: TextExperiment, weights: dict[str, float]) -> Compare
     seeds = sorted(set.intersection(*(set(found) for found in runs.values())))
     by_seed = [POINTS * sum(w * accuracy_of(runs[name][s]) for name, w in weights.items()) for s in seeds]
     samples = eval_samples(runs[next(iter(weights))][seeds[0]])
-    means = {name: np.mean([accuracy_of(runs[name][seed]) for seed in seeds]) for name in weights}
+    means = {name: statistics.mean([accuracy_of(runs[name][seed]) for seed in seeds]) for name in weights}
     spread = (
         POINTS * 1.96 * sum(w**2 * means[name] * (1 - means[name]) / samples for name, w in weights.items()) ** 0.5
     )
-    centre = float(np.mean(by_seed))
+    centre = statistics.mean(by_seed)
     return Compared(Difference(centre, centre - spread, centre + spread, by_seed), samples, tuple(seeds))
 
 

@@ -48,7 +48,7 @@ def test_the_page_of_methods_on_texts_is_that_of_the_committed_results() -> None
 
 def test_every_generated_part_has_its_place() -> None:
     assert re.findall(r"<!-- begin (\w+) -->", TEXT) == re.findall(r"<!-- end (\w+) -->", TEXT)
-    parts = {"demo", "methods", "results", "attacks", "embedding"}
+    parts = {"demo", "methods", "results", "attacks", "embedding", "texts"}
     assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == parts
 
 
