@@ -2,9 +2,10 @@
 
     python benchmarks/text_measures.py EXPERIMENT.json... [--work DIR] [--seeds 1 2] [--only NAME-seed1 ...]
 
-`benchmarks/run.py` calls it after each run of an experiment file with the key ``measures`` (any of ``interpretation``,
-``pairs``, ``transition``; a file without the key gets all here). What there is in the results folder is not measured
-again. All of it rests on the runs' own attack records, so that no model is attacked anew:
+`benchmarks/run.py` calls it after each run of an experiment file with the key ``measures``: any of ``interpretation``,
+``pairs``, ``transition``, or of each the settings that get it; a file without the key gets all here. What there is in
+the results folder is not measured again. All of it rests on the runs' own attack records, so that no model is attacked
+anew:
 
 - ``interpretation.json``: Kendall's tau and top-k intersection of integrated gradients on the pairs that the attack
   made of this model (``own``), and on those that it made of ``normal`` with the same seed (``fixed``): the first is
@@ -196,17 +197,17 @@ def measure(run: Finished, result: Path, kinds: Sequence[str]) -> list[str]:
     return lines
 
 
-def kinds_of(experiment: dict[str, Any]) -> list[str]:
-    """The measures that an experiment file asks for, or all.
+def kinds_of(experiment: dict[str, Any], setting: str) -> list[str]:
+    """The measures that an experiment file asks for of a setting, or all.
 
     Raises:
         SystemExit: it names one that there is not.
     """
-    named: list[str] = experiment.get("measures", list(MEASURES))
+    named: list[str] | dict[str, list[str]] = experiment.get("measures", list(MEASURES))
     unknown = sorted(set(named) - set(MEASURES))
     if unknown:
         raise SystemExit(f"measures names {', '.join(unknown)}; there are {', '.join(MEASURES)}.")
-    return named
+    return [kind for kind in named if not isinstance(named, dict) or setting in named[kind]]
 
 
 def main() -> None:
@@ -218,9 +219,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="measure only these runs, by the name of their folder")
     options = parser.parse_args()
     for path in options.experiments:
-        kinds = kinds_of(json.loads(path.read_text(encoding="utf-8")))
+        experiment = json.loads(path.read_text(encoding="utf-8"))
         for result in sorted((options.results / path.stem).glob("*-seed*")):
-            seed = result.name.rpartition("-seed")[2]
+            setting, _, seed = result.name.rpartition("-seed")
             left_out = options.only and result.name not in options.only
             if not (result / STATUSES).exists() or left_out or (options.seeds and int(seed) not in options.seeds):
                 continue
@@ -234,7 +235,7 @@ def main() -> None:
             if absent:
                 print(f"{result.name} is not measured: {absent[0]} is not there")
                 continue
-            for line in measure(run, result, kinds):
+            for line in measure(run, result, kinds_of(experiment, setting)):
                 print(line, flush=True)
 
 

@@ -142,9 +142,20 @@ def test_the_sample_of_pairs_is_the_same_for_every_model() -> None:
 
 
 def test_an_experiment_names_its_measures() -> None:
-    assert text_measures.kinds_of({}) == ["interpretation", "pairs", "transition"]
-    assert text_measures.kinds_of({"measures": ["pairs"]}) == ["pairs"]
+    assert text_measures.kinds_of({}, "flat") == ["interpretation", "pairs", "transition"]
+    assert text_measures.kinds_of({"measures": ["pairs"]}, "flat") == ["pairs"]
+    chosen = {"measures": {"interpretation": ["flat"], "pairs": ["normal", "flat"]}}
+    assert text_measures.kinds_of(chosen, "flat") == ["interpretation", "pairs"]
+    assert text_measures.kinds_of(chosen, "normal") == ["pairs"] and text_measures.kinds_of(chosen, "ada") == []
     with pytest.raises(SystemExit, match="measures names speed; there are interpretation, pairs, transition"):
-        text_measures.kinds_of({"measures": ["speed"]})
+        text_measures.kinds_of({"measures": ["speed"]}, "flat")
+
+
+def test_committed_experiments_measure_settings_that_they_have() -> None:
     for path in (run.ROOT / "benchmarks" / "experiments").glob("text_*.json"):
-        assert text_measures.kinds_of(json.loads(path.read_text()))
+        experiment = json.loads(path.read_text())
+        asked = experiment.get("measures", {})
+        assert not isinstance(asked, dict) or {name for names in asked.values() for name in names} <= set(
+            experiment["settings"]
+        )
+        assert any(text_measures.kinds_of(experiment, name) for name in experiment["settings"])
