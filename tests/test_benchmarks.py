@@ -90,3 +90,27 @@ def test_differences_are_paired_by_example_and_leave_skipped_ones_out(tmp_path: 
     assert found.value == pytest.approx(-25.0) and found.by_seed == pytest.approx([-25.0])
     assert found.low <= found.value <= found.high <= 0.0
     assert np.isnan(paired.outcomes(tmp_path, "normal", "synonym")[0, 2])
+
+
+@pytest.mark.parametrize(("asked", "kept"), [({"measures": ["pairs"]}, True), ({}, False)])
+def test_measures_are_taken_before_a_model_is_dropped(
+    asked: dict[str, Any], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[list[str]] = []
+
+    def logged(step: list[str], folder: Path, environment: dict[str, str]) -> int:
+        steps.append(step)
+        (folder / "model.safetensors").touch()
+        (folder / "attack_results" / "epoch-3").mkdir(parents=True, exist_ok=True)
+        return 0
+
+    monkeypatch.setattr(run, "logged", logged)
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    (tmp_path / "benchmarks" / "experiments").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "experiments" / "text_x.json").write_text(json.dumps(asked))
+    said = run.run(tmp_path / "results" / "text_x" / "flat-seed2", {"seed": 2}, tmp_path / "work")
+    assert said == "done text_x/flat-seed2"
+    assert [step[0] for step in steps] == ["run_glue_robust.py", *["benchmarks/text_measures.py"] * kept]
+    if kept:
+        assert steps[1][-3:] == [str(tmp_path / "work"), "--only", "flat-seed2"]
+    assert (tmp_path / "work" / "text_x" / "flat-seed2" / "model.safetensors").exists() == kept

@@ -40,9 +40,15 @@ def test_the_page_of_embedding_space_methods_is_that_of_the_committed_results() 
     )
 
 
+def test_the_page_of_methods_on_texts_is_that_of_the_committed_results() -> None:
+    assert readme.texts_page() == readme.written(README.parent / "benchmarks/texts.md"), (
+        "run python benchmarks/readme.py"
+    )
+
+
 def test_every_generated_part_has_its_place() -> None:
     assert re.findall(r"<!-- begin (\w+) -->", TEXT) == re.findall(r"<!-- end (\w+) -->", TEXT)
-    parts = {"demo", "methods", "results", "attacks", "embedding"}
+    parts = {"demo", "methods", "results", "attacks", "embedding", "texts"}
     assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == parts
 
 

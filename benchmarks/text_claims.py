@@ -1,0 +1,181 @@
+"""Claims C3, C8 to C15 and C21 (A2T, TaiChi, FLAT, GradMask) on the committed results of `text_*` experiments.
+
+    python benchmarks/text_claims.py          writes benchmarks/results/text_claims.json
+
+Intervals are those of `benchmarks.paired`: 95 % bootstrap intervals over the same examples, of clean accuracies those
+of independent rates, of error transitions McNemar's. A claim *holds* where the whole interval lies on its side, does
+*not* hold where it lies on the other side, and is *undecided* otherwise; it is *void* where a model is near chance,
+and *not run* where the runs that it needs are not there. Each verdict has its reason, made of the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# As a script this file's own folder is on the path, not the checkout.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import text_paper as paper
+from benchmarks.embedding_claims import ACCURACY, column, side
+from benchmarks.paired import (
+    VOID,
+    asr_difference,
+    paired_difference,
+    robust,
+    runs_by_seed,
+    runs_of,
+    statuses_of,
+)
+from benchmarks.text_flat import c13, c14, c15
+from benchmarks.text_measures import MASKING
+from benchmarks.text_runs import (
+    EXPERIMENTS,
+    RESULTS,
+    Compared,
+    TextExperiment,
+    compared,
+    experiments,
+    mcnemar_difference,
+)
+from benchmarks.text_taichi import c8, c9, c10, c11, c12
+from benchmarks.text_verdicts import NORMAL, Row, claim
+
+FILE = "text_claims.json"
+NOT_RUN = "not run"
+UNCHANGED = 5.0
+"""Points of antonym ASR that count as about unchanged."""
+DROP = 5.0
+"""Points of accuracy beyond which masked texts count as hard: a text that is wrong before cannot become right here."""
+SLICES = ("all", "negation", "ambiguity", "long")
+NEEDS = {
+    "C3": "a2t and normal under the attacks synonym and antonym",
+    "C8": "base_adv, base_adv_soft and normal",
+    "C9": "taichi and another method",
+    "C10": "taichi, its ablations and normal",
+    "C11": "pairs.json of taichi, its ablations and normal",
+    "C12": "taichi and linear_average_*",
+    "C13": "flat, adv_iter and normal, and their interpretation.json",
+    "C14": "flat and normal under attacks that are not trained on",
+    "C15": "flat, flat_beta0 and flat_gamma0",
+    "C21": "gradient_mask and normal under the attack gradient_mask, and transition.json",
+}
+
+
+# ---- A2T ----
+
+
+def c3(one: TextExperiment) -> list[Row]:
+    models = (NORMAL, "a2t")
+    rows = []
+    for attack, text, limits in (
+        ("synonym", "a2t lowers synonym ASR", {"below": 0.0}),
+        ("antonym", f"a2t leaves antonym ASR within {UNCHANGED:g}", {"above": -UNCHANGED, "below": UNCHANGED}),
+    ):
+        rows += claim(one, "C3", text, asr(one, *models, attack), models, method="a2t", quantity=attack, **limits)
+    return rows
+
+
+def asr(one: TextExperiment, first: str, second: str, attack: str) -> Compared | None:
+    robust_side = compared(one, first, second, attack)
+    if robust_side is None:
+        return None
+    return Compared(asr_difference(one.folder, first, second, attack), robust_side.examples, robust_side.seeds)
+
+
+# ---- GradMask ----
+
+
+def c21(one: TextExperiment) -> list[Row]:
+    given = {
+        "method": NORMAL,
+        "quantity": MASKING,
+        "paper": round(paper.GRADMASK["masked"] - paper.GRADMASK["clean"], 1),
+    }
+    text = f"normal loses more than {DROP:g} points where one word is masked (it cannot gain)"
+    rows = claim(one, "C21", text, masked_drop(one), (NORMAL,), **given, below=-DROP)
+    found = compared(one, NORMAL, MASKING, MASKING)
+    given = {"method": MASKING, "quantity": MASKING, "above": 0.0}
+    rows += claim(one, "C21", f"{MASKING} above {NORMAL}: masked texts", found, (NORMAL, MASKING), **given)
+    runs = runs_of(one.folder, MASKING)
+    for name in SLICES:
+        there = paper.GRADMASK_SLICES.get(name)
+        text = f"{MASKING} fixes more errors than it introduces: {name}"
+        given = {"method": MASKING, "quantity": "transition", "above": 0.0}
+        # The paper's shares are of errors, not of texts: they stand in the table of slices.
+        rows += claim(one, "C21", text, mcnemar_difference(runs, name), (NORMAL, MASKING), **given, slice=there)
+    return rows
+
+
+def masked_drop(one: TextExperiment) -> Compared | None:
+    """Accuracy of `normal` on its own masked texts minus that on the texts; one that is wrong before stays wrong."""
+    found = {seed: statuses_of(run, MASKING) for seed, run in runs_by_seed(one.folder, NORMAL).items()}
+    found = {seed: values for seed, values in found.items() if values}
+    if not found:
+        return None
+    masked = np.array([list(values.values()) for values in found.values()])
+    clean = np.where(np.isnan(masked), np.nan, 0.0)
+    return Compared(paired_difference(clean, masked, robust), masked.shape[1], tuple(found))
+
+
+# ---- all of them ----
+
+CLAIMS = {"C3": c3, "C8": c8, "C9": c9, "C10": c10, "C11": c11, "C12": c12, "C13": c13, "C14": c14, "C15": c15,
+          "C21": c21}  # fmt: skip
+
+
+def against_normal(one: TextExperiment) -> list[Row]:
+    """Every setting minus `normal`: clean accuracy, and robust accuracy under each attack."""
+    rows = []
+    for method in one.methods:
+        for quantity in (ACCURACY, *one.attacks):
+            found = compared(one, NORMAL, method, quantity) if method != NORMAL else None
+            if found is None:
+                continue
+            void = quantity != ACCURACY and (one.near_guessing(method) or one.near_guessing(NORMAL))
+            text = f"{method} minus {NORMAL}: {column(quantity)}"
+            row = {"text": text, **found.found._asdict(), "verdict": VOID if void else side(found.found)}
+            rows.append({**row, "method": method, "quantity": quantity, "examples": found.examples})
+    return rows
+
+
+def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, dict[str, list[Row]]]:
+    """Claims and differences by experiment; under `not run` the claims that no experiment says anything about."""
+    found: dict[str, dict[str, list[Row]]] = {}
+    for one in experiments(results, files):
+        if one.methods:
+            rows = [row for check in CLAIMS.values() for row in check(one)]
+            found[one.name] = {"claims": rows, "against_normal": against_normal(one)}
+    if not found:
+        return found
+    made = {row["claim"] for rows in found.values() for row in rows["claims"]}
+    found[NOT_RUN] = {"claims": [not_run(number) for number in CLAIMS if number not in made]}
+    return found
+
+
+def not_run(number: str) -> Row:
+    row = {"claim": number, "text": NEEDS[number], "value": None, "low": None, "high": None, "by_seed": []}
+    row |= {"verdict": NOT_RUN, "unit": "points", "examples": None, "seeds": [], "paper": None}
+    return {**row, "why": "there is no run of it", "method": None, "quantity": None}
+
+
+def rounded(value: Any) -> Any:
+    """Four digits: the last ones differ between machines."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def main(results: Path = RESULTS, files: Path = EXPERIMENTS) -> None:
+    text = json.dumps(rounded(check_all(results, files)), indent=1) + "\n"
+    (results / FILE).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
