@@ -522,7 +522,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=300,
         check=False,
     )
     assert (folder / "1.json").is_file(), finished.stderr[-4000:]
