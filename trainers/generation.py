@@ -131,6 +131,11 @@ class GenerateViews(TrainerCallback):
         before = path if self.resumed_from is None else self.resumed_from / VIEWS_FOLDER / path.name
         if isinstance(source.make, FromFile):
             header, made = read_views(source.make.path, self._expected())
+            if "soft" in source.extras and any(view.ok and view.soft is None for _, view in made):
+                raise ValueError(
+                    f"{self.trainer.name} learns the class probabilities of views here, and those of "
+                    f"{source.make.path} have none; give views that an attack made, or leave --view_file out."
+                )
         elif self._resumed and before.exists():
             header, made = read_views(before, self._expected())
         elif self._resumed and not self._can_make_again(source, epoch, inside):

@@ -96,11 +96,6 @@ class ViewedDataset(Dataset[dict[str, Any]]):
     def _soft(self, view: View, text: Text, label: int) -> dict[str, Any]:
         if view.soft is not None:
             return {"soft": list(view.soft)}
-        if view.ok:
-            raise ValueError(
-                "a view that is to be learnt by its soft label has no class probabilities; views that an attack made "
-                "have them, so generate them here in place of --view_file."
-            )
         hard = label if view.label is None else view.label
         return {"soft": [float(number == hard) for number in range(self.num_labels)]}
 
