@@ -29,7 +29,9 @@ def claim(
         guessing = [name for name in models if one.near_guessing(name)]
         if guessing:
             row["verdict"] = VOID
-            row["why"] = f"{', '.join(guessing)} near chance (accuracy below {POINTS * one.least_accuracy:.0f} %)"
+            row["why"] = (
+                f"{', '.join(guessing)} at or below chance (accuracy below {POINTS * one.least_accuracy:.0f} %)"
+            )
     return [row]
 
 
@@ -38,8 +40,8 @@ def reason(found: Compared, decided: str, limits: dict[str, float]) -> str:
     wanted = " and ".join(f"{key} {limit:g}" for key, limit in limits.items())
     said = {
         "holds": f"the whole interval is {wanted}",
-        "does not hold": f"the whole interval is on the other side of {wanted}",
-        "undecided": f"the interval (half width {found.width:.2g}) is not whole {wanted}, nor on the other side",
+        "does not hold": f"no part of the interval is {wanted}",
+        "undecided": f"the interval (half width {found.width:.2g}) is not wholly {wanted}",
     }[decided]
     values = found.found.by_seed
     seeds = f"{len(values)} seeds, sd {statistics.stdev(values):.2g}" if len(values) > 1 else "one seed"

@@ -149,8 +149,9 @@ def test_C9_is_void_at_chance(results: Path, files: Path) -> None:
     run(results, "taichi-seed1", {"textfooler": "f" * 300}, 0.52)
     rows = found(results, files)
     void = row_of(rows, "taichi above normal")
-    assert void["verdict"] == paired.VOID and void["why"] == "taichi near chance (accuracy below 60 %)"
-    assert row_of(rows, "loses at most 1.5")["verdict"] == "does not hold"
+    assert void["verdict"] == paired.VOID and void["why"] == "taichi at or below chance (accuracy below 60 %)"
+    lost = row_of(rows, "loses at most 1.5")
+    assert lost["verdict"] == "does not hold" and lost["why"] == "no part of the interval is above -1.5; one seed"
 
 
 def test_C10_and_C11_the_ablations(results: Path, files: Path) -> None:
