@@ -61,7 +61,7 @@ def test_a_row_has_the_view_of_its_own_text_and_label() -> None:
     source.fill({3: view("fine film"), 5: view("poor plot", ok=False)}, EXAMPLES)
     assert source(Text(("good film",)), 1, rng) == view("fine film")
     assert source(Text(("good film",)), 0, rng) == View(Text(("good film",)), False, ())  # idx 8 has none
-    assert source.share == 1 / 3 and source.pool == [view("fine film")]
+    assert source.share == 1 / 3 and source.pool == [view("fine film")._replace(label=1)]
     source.fill({8: view("great film")}, EXAMPLES)
     assert source(Text(("good film",)), 1, rng).ok is False  # what was held before is gone
     assert source.share == 1 / 3
@@ -72,7 +72,7 @@ def test_rows_that_are_alike_share_a_view_and_each_counts() -> None:
     source = GeneratedViews(make=None)  # type: ignore[arg-type]
     source.fill({0: view("one"), 2: view("two")}, twins)
     assert source(Text(("good film",)), 1, random.Random(0)) == view("two")
-    assert source.share == 3 / 4 and source.pool == [view("two")]
+    assert source.share == 3 / 4 and source.pool == [view("two")._replace(label=1)]
 
 
 def test_drawn_from_is_uniform_over_the_pool_and_the_row_itself_where_there_is_none() -> None:
