@@ -188,7 +188,7 @@ def test_errors_are_one_line(
 
 
 def test_a_task_is_needed_and_help_is_fast(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(TASKS) == ["consistency", "words", "importance"]
+    assert list(TASKS) == ["consistency", "words", "importance", "pairs", "space", "errors", "conflict"]
     with pytest.raises(SystemExit):
         main(["interpret"])
     code = "import sys, hf_robust.cli as c; c.build_parser(['interpret']); assert 'torch' not in sys.modules"

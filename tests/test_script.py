@@ -387,20 +387,37 @@ def test_a_robust_method_through_the_script(model_folder, tmp_path):
     assert card["method"] == "bat_triplet" and set(card["lexicons"]) == {"synonyms", "antonyms"}
 
 
+@pytest.fixture(scope="module")
+def demo_victim(tmp_path_factory):
+    """A plain model that has learnt enough of the demo corpus for an attack to find something."""
+    folder = tmp_path_factory.mktemp("demo") / "victim"
+    sizes = ["--max_train_samples", "600", "--num_train_epochs", "4", "--learning_rate", "2e-3"]
+    run("demo", folder, "--do_train", "--dataset_name", "demo", *sizes)
+    return folder
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(method, tmp_path):
-    sizes = ["--max_train_samples", "16", "--max_eval_samples", "8", "--attack_num_examples", "4"]
+def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(method, demo_victim, tmp_path):
+    sizes = ["--max_train_samples", "32", "--max_eval_samples", "8", "--attack_num_examples", "4"]
     lexicons = ["--lexicon", "builtin", "--antonym_lexicon", "builtin"]
     flags = ["--dataset_name", "demo", "--num_train_epochs", "1", "--robust_method", method, "--attacks", "synonym"]
-    if "attacks" in METHODS[method].needs:
-        # No text to attack: none of so few fools a model that has not learnt, and this needs no NLTK data.
-        flags += ["--view_attacks", "synonym", "--view_fraction", "0", "--pos_tagger", "none"]
-        flags += [] if method == "ada" else ["--clean_epochs", "0"]
-    found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes, *lexicons)
-    assert found["train_samples"] == 16 and found["eval_samples"] == 8 and math.isfinite(found["train_loss"])
+    known = METHODS[method].config.__dataclass_fields__
+    model = "demo"
+    if "view_attacks" in known:
+        # This needs no NLTK data.
+        flags += ["--view_attacks", "synonym", "--pos_tagger", "none"]
+    if "view_cache" in known:
+        flags += ["--view_cache", str(tmp_path / "cache")]
+    if "clean_epochs" in known:
+        model, flags = demo_victim, [*flags, "--clean_epochs", "0"]  # the model in training is attacked
+    elif "view_victim" in known:
+        flags += ["--view_victim", str(demo_victim), "--view_fraction", "1"]
+    found = run(model, tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes, *lexicons)
+    assert found["train_samples"] == 32 and found["eval_samples"] == 8 and math.isfinite(found["train_loss"])
     assert "eval_synonym_asr" in found
     card = json.loads((tmp_path / "out" / "run_card.json").read_text())
     assert card["method"] == method
+    assert [one["found"] > 0 for one in card["views"]] == ([True] if "view_cache" in known else [])
 
 
 # ---- odd data that must work, and wrong input that must not ----

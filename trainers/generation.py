@@ -103,19 +103,20 @@ class GenerateViews(TrainerCallback):
                     self._fill(name, source, number, epoch, inside=self._resumed and exact > epoch)
         self._resumed, self._victim_model = False, None
         if due:
-            self._check_found(epoch)
+            self._check_found(epoch, untrained=state.global_step == 0)
 
-    def _check_found(self, epoch: int) -> None:
+    def _check_found(self, epoch: int, untrained: bool) -> None:
         made = [one for one in self.rounds if one["epoch"] == epoch]
         if self.trainer.view_share > 0 or not sum(one["attempts"] for one in made):
             return
         names = ", ".join(one["view"] for one in made)
-        if any(one["round"] == 0 for one in made):
+        if untrained:
             raise ValueError(
                 f"{names} found no adversarial example among {made[0]['attempts']} texts, so {self.trainer.name} "
                 "would be plain training; use other --view_attacks, another --lexicon, or --robust_method normal."
             )
-        logger.warning("%s found no adversarial example this time: the epoch trains on clean texts alone.", names)
+        # Later an error would lose what was trained.
+        logger.warning("%s found no adversarial example this time: training goes on with clean texts alone.", names)
 
     # ---- one round ----
 

@@ -21,7 +21,7 @@ from tiny import (
     review_data,
     table,
 )
-from transformers import AutoModelForSequenceClassification, HfArgumentParser
+from transformers import AutoModelForSequenceClassification, HfArgumentParser, TrainerCallback
 
 from hf_robust.hub import citation
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -134,10 +134,26 @@ def train(name: str, folder: Path, **options: Any) -> Any:
     return trainer
 
 
-def count_forwards(model: torch.nn.Module) -> Counter[str]:
+class InsideSteps(TrainerCallback):
+    """Says whether a training step is under way, and no phase between steps."""
+
+    def __init__(self) -> None:
+        self.inside = False
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.inside = True
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.inside = False
+
+
+def count_forwards(trainer: RobustTrainer) -> Counter[str]:
+    """Calls of the trainer's model: ``forward`` all of them, ``step`` those of training steps."""
     counter: Counter[str] = Counter()
-    model.register_forward_pre_hook(
-        lambda module, _: counter.update(["forward", "train" if module.training else "eval"])
+    steps = InsideSteps()
+    trainer.add_callback(steps)
+    trainer.model.register_forward_pre_hook(
+        lambda *_: counter.update(["forward", *(["step"] if steps.inside else [])])
     )
     return counter
 
@@ -240,7 +256,7 @@ class TestEveryMethod:
     def test_R9_evaluation_calls_the_model_once_per_batch(self, name: str, tmp_path: Path) -> None:
         for options in ({}, PLAIN_INFERENCE.get(name, {})):
             trainer = build_trainer(name, tmp_path, eval_data=review_data(20), **options)
-            counter = count_forwards(trainer.model)
+            counter = count_forwards(trainer)
             metrics = trainer.evaluate()
             passes = 1 if options else EVALUATION_FORWARDS.get(name, 1)
             assert counter["forward"] == 3 * passes  # 20 rows in batches of 8
@@ -249,9 +265,9 @@ class TestEveryMethod:
 
     def test_X10_forwards_of_a_training_step(self, name: str, tmp_path: Path) -> None:
         trainer = build_trainer(name, tmp_path, **STEPS_ALONE.get(name, {}))
-        counter = count_forwards(trainer.model)
+        counter = count_forwards(trainer)
         trainer.train()
-        assert counter["train"] == 3 * FORWARDS[name]
+        assert counter["step"] == 3 * FORWARDS[name]
 
     def test_peft_lora_trains_only_the_adapter_and_reloads(self, name: str, tmp_path: Path) -> None:
         peft = pytest.importorskip("peft")
