@@ -18,6 +18,7 @@ VARIANTS = {"smart_code": "smart"}
 FAMILY = {
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
     "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat", "amda", "semrode",
+    "a2t", "ada", "adv_iter", "taichi", "flat", "gradient_mask", "adpmixup",
 }  # fmt: skip
 
 
