@@ -3,8 +3,10 @@
     python benchmarks/cost.py [--model minilm] [--batch_size 16 --length 64 --rounds 5] [--data DIR] [--methods ...]
 
 One trainer for each method over a copy of one model. In every round each trains ``--steps`` steps, in an order that
-turns from round to round, and single passes are timed too; ratios are taken within a round. Passes are counted and
-memory is measured in runs of their own. Writes ``benchmarks/results/cost_<name>.json``.
+turns from round to round, and single passes are timed too; ratios are taken within a round. Passes are counted, in
+batches' worth of rows, and memory is measured in runs of their own. Methods that train on texts made beforehand read
+them from a file in which each text has one: what making them costs is not in a step. Writes
+``benchmarks/results/cost_<name>.json``.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ MEMORY_STEPS = (2, 5, 10)
 
 def count_passes(trainer: RobustTrainer) -> dict[str, float]:
     """Passes of one step by kind, the mean over a few steps."""
-    with counting(trainer.model) as counter:
+    twin = getattr(trainer, "twin", None)
+    models = [trainer.model] if twin is None else [trainer.model, twin]
+    with counting(*models, rows=trainer.args.train_batch_size) as counter:
         steps = StepCounts(counter)
         trainer.add_callback(steps)
         trainer.train()
@@ -143,6 +147,7 @@ def describe(setting: Setting, load: Any) -> dict[str, Any]:
         | {
             "data": Path(flags.data).name if flags.data else "synthetic",
             "tokens_in_a_text": sum(lengths) / len(lengths),
+            "view_share": setting.view_share,
         },
     }
 

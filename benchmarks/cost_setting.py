@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import copy
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
@@ -17,8 +18,16 @@ from benchmarks.stopwatch import CLOCKS, wait_for
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import load_lexicon
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.views import Made, RandomSynonyms, tokenizer_hash, write_views
+from hf_robust.words import Text
 
-METHOD_OPTIONS: dict[str, dict[str, Any]] = {"flooding": {"flood_level": 0.1}, "flooding_x": {"flood_level": "0.1"}}
+METHOD_OPTIONS: dict[str, dict[str, Any]] = {
+    "flooding": {"flood_level": 0.1},
+    "flooding_x": {"flood_level": "0.1"},
+    "a2t": {"clean_epochs": 0},
+    "adv_iter": {"clean_epochs": 0, "n_rounds": 1},
+    "flat": {"clean_epochs": 0, "n_rounds": 1},
+}
 """Settings under which a step does what a step in the middle of a real run does."""
 
 
@@ -31,6 +40,16 @@ class Setting:
     rows: list[dict[str, Any]]
     flags: argparse.Namespace
     folder: str
+    view_share: float = field(init=False)
+    """Share of the texts that have a view in ``view_file``."""
+
+    def __post_init__(self) -> None:
+        self.view_share = _write_synonyms(self.view_file, self.dataset(), self.flags.seed) / len(self.rows)
+
+    @property
+    def view_file(self) -> Path:
+        """A text with synonyms for each row, in place of what an attack finds: of the same length, and no search."""
+        return Path(self.folder) / "views.jsonl"
 
     def dataset(self) -> TextDataset:
         columns = [column for column, value in self.rows[0].items() if isinstance(value, str)]
@@ -39,6 +58,21 @@ class Setting:
     @property
     def device(self) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() and not self.flags.cpu else "cpu")
+
+
+def _write_synonyms(path: Path, dataset: TextDataset, seed: int) -> int:
+    """How many were written: a text without a synonym has no view."""
+    draw, rng, made = RandomSynonyms(load_lexicon("builtin", "synonym")), random.Random(seed), Made()
+    for index in range(len(dataset)):
+        text = Text(dataset.texts(index))
+        view = draw(text, None, rng)
+        aligned = len(view.text.words) == len(text.words)
+        pairs = tuple((word, word) for word in view.changed) if aligned else ()
+        if view.ok:
+            made.append((index, view._replace(pairs=pairs)))
+    header = {"data": dataset.fingerprint(), "tokenizer": tokenizer_hash(dataset.tokenizer)}
+    write_views(path, {**header, "name": "synonym", "split": "train", "victim": None, "how": {"name": "random"}}, made)
+    return len(made)
 
 
 class StepClock(TrainerCallback):
@@ -82,7 +116,7 @@ class StepCounts(TrainerCallback):
 
     def __init__(self, counter: PassCounter) -> None:
         self._counter = counter
-        self.steps: list[dict[str, int]] = []
+        self.steps: list[dict[str, float]] = []
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._counter.begin_step()
@@ -107,6 +141,8 @@ def build(name: str, setting: Setting, steps: int, **options: Any) -> RobustTrai
         "logging_strategy": "no", "report_to": "none", "disable_tqdm": True, "seed": flags.seed, "bf16": flags.bf16,
         "use_cpu": setting.device.type == "cpu",
     }  # fmt: skip
+    if "view_file" in method.config.__dataclass_fields__:
+        settings["view_file"] = [str(setting.view_file)]
     trainer = method(
         model=copy.deepcopy(setting.model),
         args=method.config(**settings, **{**own_options(name, flags), **options}),

@@ -126,9 +126,15 @@ def _measured_on(cost: dict[str, Any]) -> str:
     threads = machine["threads"]
     where = machine.get("gpu") or f"{threads} CPU thread{'s' * (threads != 1)}"
     clock = "processor" if cost["clock"] == "cpu_seconds" else "wall-clock"
+    views = (
+        f" Of methods that train on texts made beforehand, a step of a batch of which {setting['view_share']:.0%} has "
+        "such a text, whose passes count too; what making them costs is not in it."
+        if "view_share" in setting
+        else ""
+    )
     return (
         f"Passes are counted for k = {setting['adv_steps']} ascent steps; a backward is one forward's graph, whether "
         f"it reaches the parameters or the word embeddings alone. Cost: {clock} seconds relative to `normal`, median "
         f"and range of {setting['rounds']} rounds, {model['name']} ({model['layers']} layers of {model['width']}), "
-        f"batches of {setting['batch_size']} texts of {setting['tokens_in_a_text']:.0f} tokens, {where}."
+        f"batches of {setting['batch_size']} texts of {setting['tokens_in_a_text']:.0f} tokens, {where}.{views}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -20,32 +20,36 @@ FORWARDS = ("forward", "forward_no_grad")
 BACKWARDS = ("backward", "backward_more", "backward_partial")
 KINDS = (*FORWARDS, *BACKWARDS)
 """``backward`` gives the parameters their gradients, ``backward_more`` adds to gradients that are there already,
-``backward_partial`` gives the word embeddings' alone. A call that goes back through several forwards is as many."""
+``backward_partial`` gives the word embeddings' alone. A call that goes back through several forwards is as many, and
+a forward of a batch and its views together is as many as it has rows for."""
 
 Seconds = dict[str, float]
 
 
 class PassCounter:
-    """Counts the passes of ``model`` while the block of :func:`counting` runs.
+    """Counts the passes of ``models`` while the block of :func:`counting` runs.
 
-    A forward is a call of the model. A backward is one forward's graph that one call of the engine goes through, seen
-    by hooks on the tensors that the forward returned.
+    A forward is a call of a model on ``rows`` rows, and a call on twice as many is two; with None each call is one. A
+    backward is one forward's graph that one call of the engine goes through, seen by hooks on the tensors that the
+    forward returned.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.counts: Counter[str] = Counter()
-        self._parameters = {id(parameter) for parameter in model.parameters()}
-        self._forward = 0
+    def __init__(self, *models: nn.Module, rows: int | None = None) -> None:
+        self.counts: dict[str, float] = defaultdict(float)
+        self._parameters = {id(parameter) for model in models for parameter in model.parameters()}
+        self._rows = rows
+        self._sizes: list[float] = []
         self._reached: set[int] | None = None
 
-    def begin_forward(self, module: nn.Module, inputs: Any) -> None:
-        self._forward += 1
-        self.counts["forward" if torch.is_grad_enabled() else "forward_no_grad"] += 1
+    def begin_forward(self, module: nn.Module, args: Any, given: Mapping[str, Any]) -> None:
+        size = 1.0 if self._rows is None else len(next(_tensors((args, given)))) / self._rows
+        self._sizes.append(size)
+        self.counts["forward" if torch.is_grad_enabled() else "forward_no_grad"] += size
 
     def end_forward(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
         for tensor in _tensors(outputs):
             if tensor.requires_grad:
-                tensor.register_hook(partial(self._reach, self._forward))
+                tensor.register_hook(partial(self._reach, len(self._sizes) - 1))
 
     def _reach(self, forward: int, gradient: Tensor) -> None:
         if self._reached is not None:
@@ -67,32 +71,34 @@ class PassCounter:
         if any(id(tensor) in self._parameters for tensor in _tensors(inputs)):
             self._add_full(reached)
         else:
-            self.counts["backward_partial"] += reached
+            self.counts["backward_partial"] += sum(reached)
         return found
 
-    def _add_full(self, reached: int) -> None:
-        first = 1 if reached and not self.counts["backward"] else 0
+    def _add_full(self, reached: list[float]) -> None:
+        first = sum(reached[:1]) if not self.counts["backward"] else 0.0
         self.counts["backward"] += first
-        self.counts["backward_more"] += reached - first
+        self.counts["backward_more"] += sum(reached) - first
 
-    def _run(self, engine: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, int]:
+    def _run(self, engine: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, list[float]]:
         outer, self._reached = self._reached, set()
         try:
-            return engine(*args, **kwargs), len(self._reached)
+            return engine(*args, **kwargs), [self._sizes[forward] for forward in sorted(self._reached)]
         finally:
             self._reached = outer
 
 
 @contextmanager
-def counting(model: nn.Module) -> Iterator[PassCounter]:
-    """Count the passes of ``model`` in the block."""
-    counter = PassCounter(model)
-    handles = [model.register_forward_pre_hook(counter.begin_forward)]
-    handles.append(model.register_forward_hook(counter.end_forward))
-    # A method may build its loss on hidden states alone, which the outer model need not return.
-    base = getattr(model, "base_model", model)
-    if base is not model:
-        handles.append(base.register_forward_hook(counter.end_forward))
+def counting(*models: nn.Module, rows: int | None = None) -> Iterator[PassCounter]:
+    """Count the passes of ``models`` in the block, of ``rows`` rows each."""
+    counter = PassCounter(*models, rows=rows)
+    handles = []
+    for model in models:
+        handles.append(model.register_forward_pre_hook(counter.begin_forward, with_kwargs=True))
+        handles.append(model.register_forward_hook(counter.end_forward))
+        # A method may build its loss on hidden states alone, which the outer model need not return.
+        base = getattr(model, "base_model", model)
+        if base is not model:
+            handles.append(base.register_forward_hook(counter.end_forward))
     engines = torch.autograd.backward, torch.autograd.grad
     torch.autograd.backward = partial(counter.backward, engines[0])  # type: ignore[assignment]
     torch.autograd.grad = partial(counter.grad, engines[1])  # type: ignore[assignment]

@@ -95,11 +95,14 @@ def write_averages(clean: str, twin: str, lambdas: Sequence[float], output: Path
 
 
 def _point(lam: float, folder: Path, summaries: dict[str, AttackSummary]) -> dict[str, Any]:
+    from hf_robust.reports import load_run
+
     keys = ("robust_accuracy", "robust_accuracy_low", "robust_accuracy_high", "asr", "num_examples")
     return {
         "lambda": lam,
         "folder": folder.name,
-        "accuracy": next(iter(summaries.values())).extra["accuracy"],
+        # Of the clean texts, which attacks that bring their own texts do not see.
+        "accuracy": load_run(folder).published["accuracy"],
         "attacks": {name: {key: getattr(one, key) for key in keys} for name, one in summaries.items()},
     }
 

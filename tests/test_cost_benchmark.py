@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import torch
 from tiny import build_trainer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from benchmarks import cost, cost_setting, method_tables, step_memory
 from benchmarks.cost_summary import expected_seconds, pairs, summary
 from benchmarks.passes import KINDS, counting
 from hf_robust.trainers import METHODS
+from hf_robust.trainers.generation import GenerateViews
+from hf_robust.trainers.view_arguments import GenerationArguments
 
 ONE_SECOND = {clock: 1.0 for clock in ("seconds", "cpu_seconds")}
 
@@ -115,6 +118,35 @@ def test_graphs_that_are_kept_do_grow(tmp_path: Path) -> None:
         step_memory.step_memory(build_trainer("freelb", tmp_path, adv_steps=k, **options))["step"] for k in (2, 5)
     )
     assert five > 1.5 * two
+
+
+TWICE = {"forward": 2, "backward": 2}
+OWN_PASSES = {
+    "amda": {"forward": 4, "backward": 2, "backward_more": 2},
+    "semrode": {"forward": 2, "backward": 1, "backward_more": 1},
+    "taichi": {"forward": 4, "backward": 2, "backward_more": 2},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if issubclass(METHODS[name].config, GenerationArguments)])
+def test_texts_made_beforehand_are_there_for_each_row_and_cost_no_search(
+    name: str, model_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched(*args: Any) -> None:
+        raise AssertionError("a search is no part of a step")
+
+    monkeypatch.setattr(GenerateViews, "_generate", searched)
+    folder = model_folder()
+    flags = cost.parse(["--batch_size", "4", "--length", "12", "--cpu"])
+    model, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(folder),
+        AutoTokenizer.from_pretrained(folder),
+    )
+    setting = cost_setting.Setting(model, tokenizer, cost_setting.synthetic_rows(8, 12, 0), flags, str(tmp_path))
+    trainer = cost_setting.build(name, setting, 2)
+    counts = {kind: count for kind, count in cost.count_passes(trainer).items() if count}
+    assert setting.view_share == trainer.view_share == 1.0
+    assert counts == OWN_PASSES.get(name, TWICE)
 
 
 def test_result_file(model_folder: Callable[..., Path], tmp_path: Path) -> None:

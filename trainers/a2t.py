@@ -83,6 +83,12 @@ class A2tTrainer(RobustTrainer):
             round(size * rows if size <= 1 else size)
             for size in (self.args.num_train_adv_examples, self.args.max_attempts)
         )
+        if rows and self.args.num_train_adv_examples > 0 and not (wanted and attempts):
+            raise ValueError(
+                f"of {rows} texts --num_train_adv_examples {self.args.num_train_adv_examples:g} looks for {wanted} "
+                f"and --max_attempts {self.args.max_attempts:g} attacks {attempts}, so a2t would be plain training; "
+                "raise them, or give --num_train_adv_examples 0 where that is meant."
+            )
         return attacked_views(
             self, refresh=refresh, victim="model", wanted=wanted, attempts=attempts, seed=self.args.seed
         )

@@ -58,6 +58,8 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
     Raises:
         ValueError: there is none, its head was not trained, or its classes or vocabulary are not this run's.
     """
+    import hf_robust.models  # noqa: F401, the Auto classes then know its checkpoints
+
     try:
         model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
     except (OSError, ValueError) as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import shutil
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +87,23 @@ class GenerateViews(TrainerCallback):
     ) -> None:
         self.seconds, self.rounds = {"baseline": 0.0, "generate": 0.0}, []
         self._resumed = state.global_step > 0
+        for source in self.sources.values():
+            # Nothing of an earlier training: epochs before the first round have no views.
+            source.fill({}, ())
         if not self._resumed:
             self.resumed_from = None
+            self._check_files_stay()
         if not self._resumed and self.trainer.is_world_process_zero():
             # They are of another run, and this one must not be resumed from them.
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _check_files_stay(self) -> None:
+        for source in self.sources.values():
+            if isinstance(source.make, FromFile) and source.make.path.resolve().parent == self._folder.resolve():
+                raise ValueError(
+                    f"--view_file {source.make.path} lies in the folder that a new run in "
+                    f"{self.trainer.args.output_dir} clears; copy the file elsewhere, or give another --output_dir."
+                )
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -131,14 +146,14 @@ class GenerateViews(TrainerCallback):
         path = self._folder / f"{name}-round{number}.jsonl"
         before = path if self.resumed_from is None else self.resumed_from / VIEWS_FOLDER / path.name
         if isinstance(source.make, FromFile):
-            header, made = read_views(source.make.path, self._expected())
+            header, made = read_views(source.make.path, self._expected)
             if "soft" in source.extras and any(view.ok and view.soft is None for _, view in made):
                 raise ValueError(
                     f"{self.trainer.name} learns the class probabilities of views here, and those of "
                     f"{source.make.path} have none; give views that an attack made, or leave --view_file out."
                 )
         elif self._resumed and before.exists():
-            header, made = read_views(before, self._expected())
+            header, made = read_views(before, self._expected)
         elif self._resumed and not self._can_make_again(source, epoch, inside):
             raise ValueError(
                 f"this run was trained on the views of {before}, which is gone, and the weights they were made with "
@@ -168,6 +183,7 @@ class GenerateViews(TrainerCallback):
         # A baseline starts from the weights that the run itself started from.
         return self.trainer.args.view_victim is not None
 
+    @cached_property
     def _expected(self) -> dict[str, str]:
         return {
             "data": self._source_dataset.fingerprint(),
@@ -183,18 +199,18 @@ class GenerateViews(TrainerCallback):
     def _generate(self, name: str, source: GeneratedViews, make: ViewMaker) -> tuple[dict[str, Any], Made]:
         trainer = self.trainer
         examples = self._examples()
-        header = {**self._expected(), "name": name, "split": trainer.args.view_split, "how": make.describe()}
+        header = {**self._expected, "name": name, "split": trainer.args.view_split, "how": make.describe()}
         if not examples:
             return {**header, "victim": None}, Made()
         victim = self._victim(source)
         header["victim"] = weights_hash(victim.model)
-        key = make.key(victim, examples)
+        key = self._key(make.key(victim, examples))
         cache = Path(trainer.args.view_cache or cache_folder() / "views")
         kept = cache / f"{key}.jsonl"
         # One rank looks: another run may be writing there, and the ranks must do the same.
         if broadcast_object_list([kept.exists()])[0]:
             # What these views are called and taken for is this run's own affair.
-            return header, read_views(kept, self._expected())[1]
+            return header, read_views(kept, self._expected)[1]
         args = trainer.args
         place = Workplace(
             cache / "_journals" / key,
@@ -210,9 +226,18 @@ class GenerateViews(TrainerCallback):
             shutil.rmtree(place.journals, ignore_errors=True)
         return header, made
 
+    def _key(self, made: str) -> str:
+        """Of what the header must say too: data may differ in what is not attacked."""
+        return hashlib.blake2b(json.dumps([made, self._expected]).encode(), digest_size=12).hexdigest()
+
     def _examples(self) -> list[Example]:
-        dataset = self._source_dataset
-        count = round(self.trainer.args.view_fraction * len(dataset))
+        dataset, fraction = self._source_dataset, self.trainer.args.view_fraction
+        count = round(fraction * len(dataset))
+        if fraction > 0 and not count:
+            raise ValueError(
+                f"--view_fraction {fraction:g} of {len(dataset)} texts is none, so {self.trainer.name} would be plain "
+                "training; raise it, or give 0 where that is meant."
+            )
         return choose_examples(dataset, count, self.trainer.args.seed) if count else []
 
     def _carried(self, made: Made, train: list[Example]) -> dict[int, Any]:

@@ -14,6 +14,7 @@ def limits(run: Run) -> list[str]:
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
     sentences += _leaked(run)
+    sentences += _same_attack(run)
     sentences += _same_table(run, described)
     sentences += _label_changing(run)
     sentences.append(
@@ -33,6 +34,18 @@ def _leaked(run: Run) -> Iterator[str]:
         yield (
             f"These results are leaked: texts of the {' and '.join(splits)} split were trained on, so that its "
             "accuracy and attack success rates say nothing about unseen texts."
+        )
+
+
+def _same_attack(run: Run) -> Iterator[str]:
+    """An attack found texts to train on and measured the model too (ADA-1, TAICHI-13, X13)."""
+    trained_on = {str(view["view"]) for view in run.card.get("views") or () if view.get("found")}
+    names = [name for name in run.published["attacks"] if name in trained_on]
+    if names:
+        several = len(names) > 1
+        yield (
+            f"The model was trained on texts of the {' and '.join(names)} attack{'s' * several}, which also measured "
+            "it; rates under other attacks say more."
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hf_robust.adversary import evaluating
 from hf_robust.losses import sentence_embedding
 
 BATCH = 64
@@ -37,10 +38,8 @@ def sentence_states(
     """
     if not texts:
         raise ValueError("there is no text to represent; give at least one.")
-    device, modes = next(model.parameters()).device, [(module, module.training) for module in model.modules()]
-    parts = []
-    model.eval()
-    try:
+    device, parts = next(model.parameters()).device, []
+    with evaluating(model):
         for start in range(0, len(texts), BATCH):
             columns = [list(column) for column in zip(*texts[start : start + BATCH], strict=True)]
             batch = tokenizer(*columns, padding=True, truncation=True, max_length=max_length, return_tensors="pt")
@@ -55,7 +54,4 @@ def sentence_states(
                 )
             pooled = sentence_embedding(hidden[-1].float(), batch["attention_mask"], pooling)
             parts.append((pooled.cpu(), outputs.logits.float().cpu()))
-    finally:
-        for module, training in modes:
-            module.training = training
     return States(*(torch.cat(column) for column in zip(*parts, strict=True)))

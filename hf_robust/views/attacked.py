@@ -69,10 +69,10 @@ class AttackedViews:
         """
         from hf_robust.attacks import require_candidates, weights_hash
 
-        order = list(examples)
+        order, weights = list(examples), weights_hash(victim.model)
         if not self._all:
             # By the weights too: another round attacks in another order.
-            random.Random(f"attacked:{self.seed}:{weights_hash(victim.model)}").shuffle(order)
+            random.Random(f"attacked:{self.seed}:{weights}").shuffle(order)
             order = order[: self.attempts]
         records: list[AttackRecord] = []
         attempts, wanted = 0, len(order) if self.wanted is None else self.wanted
@@ -83,21 +83,25 @@ class AttackedViews:
             size = len(order) if self.wanted is None else max(wanted - len(records), LEAST_CHUNK)
             chunk = order[attempts : attempts + size]
             attempts += len(chunk)
-            found = {one.idx: one for one in self._attacked(victim, chunk, place) if one.status == "succeeded"}
+            found = {
+                one.idx: one for one in self._attacked(victim, weights, chunk, place) if one.status == "succeeded"
+            }
             records += [found[example.idx] for example in chunk if example.idx in found]
         views = _views(records[:wanted], victim)
         made = Made(zip([record.idx for record in records[:wanted]], views, strict=True))
         made.attempts = attempts
         return made
 
-    def _attacked(self, victim: Victim, examples: Sequence[Example], place: Workplace) -> list[AttackRecord]:
-        from hf_robust.attacks import attack_on_ranks, weights_hash
+    def _attacked(
+        self, victim: Victim, weights: str, examples: Sequence[Example], place: Workplace
+    ) -> list[AttackRecord]:
+        from hf_robust.attacks import attack_on_ranks
 
         records, _ = attack_on_ranks(
             self.attack,
             victim,
             examples,
-            weights_hash(victim.model),
+            weights,
             journals=place.journals,
             rank=place.rank,
             ranks=place.ranks,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from hf_robust.attacks import Example
 from hf_robust.attacks.examples import balanced_shares
@@ -182,11 +183,13 @@ def _journalled(maker: MaskedViews, victim: Victim, mine: Sequence[Example], pla
     open_rows = [one for one in mine if one.idx not in done]
     # A file of its own for every start: a line that was cut off stays the last one of its file.
     own = place.journals / f"masked-{place.rank}-of-{place.ranks}-{_unused(place.journals, place)}.jsonl"
-    for start in range(0, len(open_rows), CHUNK):
-        rows = maker.mask(victim, open_rows[start : start + CHUNK])
-        with own.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row._asdict()) + "\n" for row in rows)
-        done.update({row.idx: row for row in rows})
+    with tqdm(total=len(mine), initial=len(done), desc="masking", disable=not place.progress, leave=False) as bar:
+        for start in range(0, len(open_rows), CHUNK):
+            rows = maker.mask(victim, open_rows[start : start + CHUNK])
+            with own.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row._asdict()) + "\n" for row in rows)
+            done.update({row.idx: row for row in rows})
+            bar.update(len(rows))
     return list(done.values())
 
 

@@ -82,6 +82,16 @@ def test_one_result_for_each_attack(tmp_path: Path) -> None:
     assert [result.metric_type for result in ModelCard.load(tmp_path / "README.md").data.eval_results]
 
 
+def test_X13_ADA_1_an_attack_that_training_has_seen_is_told_of(tmp_path: Path) -> None:
+    views = [{"view": "synonym", "found": 5}, {"view": "antonym", "found": 0}, {"view": "pwws", "found": 3}]
+    cards = {"same": {"views": views}, "none": {"views": views[1:2]}, "other": {"views": views[2:]}, "old": {}}
+    for name, card in cards.items():
+        add_robustness(make_folder(tmp_path / name, **card))
+    said = "trained on texts of the synonym attack, which also measured it; rates under other attacks say more."
+    assert said in " ".join(read(tmp_path / "same")[1].split())
+    assert not any("also measured it" in read(tmp_path / name)[1] for name in ("none", "other", "old"))
+
+
 def test_the_worst_case_is_a_result_of_its_own(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     line = read_history(folder)[-1]

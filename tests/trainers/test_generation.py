@@ -28,6 +28,7 @@ from tiny import (
     synonym_attack,
     table,
 )
+from transformers import TrainerCallback
 
 from hf_robust.attacks import ATTACKS, Resources, Victim, journal
 from hf_robust.callbacks import RunCardCallback
@@ -258,7 +259,64 @@ def test_a_cache_file_that_is_not_whole_is_one_sentence(harm: Any, victim_folder
     train("ada", tmp_path / "second", attacks={"scripted": Scripted()}, **options)
 
 
+@pytest.mark.parametrize("what", ["columns", "other rows"])
+def test_data_that_share_the_attacked_texts_are_no_views_of_another_data_set(
+    what: str, victim_folder: str, tmp_path: Path
+) -> None:
+    cache = {"view_cache": str(tmp_path / "cache"), "view_victim": victim_folder, "max_steps": 1}
+    rows, fraction = review_rows(16), 1.0 if what == "columns" else 0.5
+    first = train("ada", tmp_path / "first", attacks={"scripted": Scripted()}, view_fraction=fraction, **cache)
+    chosen = {one.idx for one in first.generation._examples()}
+    if what == "columns":
+        renamed = [{"text": row["sentence"], "label": row["label"]} for row in rows]
+        data = TextDataset(renamed, ("text",), build_tokenizer(), max_length=32)
+    else:
+        other = next(index for index in range(16) if index not in chosen)
+        data = review_data(rows=[*rows[:other], {**rows[other], "sentence": "a good film."}, *rows[other + 1 :]])
+    options = {"attacks": {"scripted": Scripted()}, "view_fraction": fraction, "data": data}
+    second = train("ada", tmp_path / "second", **options, **cache)
+    assert second.generation.rounds[0]["found"] == first.generation.rounds[0]["found"] > 0
+
+
 # ---- training is left alone ----
+
+
+def test_a_second_training_begins_without_the_views_of_the_first(tmp_path: Path) -> None:
+    trainer = build_trainer("adv_iter", tmp_path, attacks={"scripted": Scripted()}, **ROUNDS, max_steps=4)
+    trainer.train()
+    assert trainer.view_share > 0
+    shares: list[float] = []
+
+    class Shares(TrainerCallback):
+        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+            shares.append(trainer.view_share)
+
+    trainer.add_callback(Shares())
+    trainer.train()
+    assert shares[:2] == [0.0, 0.0] and min(shares[2:]) > 0  # two steps an epoch, the first of clean texts
+
+
+def test_a_view_file_in_the_folder_that_the_run_clears_is_refused_and_stays(tmp_path: Path) -> None:
+    train("ada", tmp_path, attacks={"scripted": Scripted()}, max_steps=1)
+    file = tmp_path / "_views" / "scripted-round0.jsonl"
+    with pytest.raises(ValueError, match=r"lies in the folder that a new run in .* clears; copy the file elsewhere"):
+        train("ada", tmp_path, view_file=[str(file)], max_steps=1)
+    assert file.is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("ada", {"view_fraction": 0.01}, "--view_fraction 0.01 of 16 texts is none, so ada would be plain training"),
+        ("a2t", {"num_train_adv_examples": 0.01}, "of 16 texts --num_train_adv_examples 0.01 looks for 0"),
+        ("a2t", {"max_attempts": 0.0}, "--max_attempts 0 attacks 0, so a2t would be plain training"),
+    ],
+)
+def test_a_share_that_is_no_text_is_one_sentence(
+    name: str, options: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        train(name, tmp_path, **options)
 
 
 def test_generating_equals_reading_the_file_and_none_equals_normal(tmp_path: Path) -> None:

@@ -186,6 +186,13 @@ def test_batches_and_a_restart_change_nothing(tmp_path: Path, monkeypatch: pytes
     assert again.notes["confidence_drop"] == pytest.approx(whole.notes["confidence_drop"], abs=1e-6)
 
 
+def test_masking_shows_how_far_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    MaskedViews()(victim(), examples(6), place(tmp_path / "quiet"))
+    assert "masking: " not in capfd.readouterr().err
+    MaskedViews()(victim(), examples(6), Workplace(tmp_path / "shown", progress=True))
+    assert "masking: " in capfd.readouterr().err
+
+
 def test_each_rank_masks_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(MaskedViews()(victim(), examples(), place(tmp_path / "whole")))
     gathered: list[Any] = []
