@@ -138,8 +138,8 @@ class AdpmixupTrainer(RobustTrainer):
         empty = [name for name in self.view_names if not self._share(name)]
         if empty and self.view_share:
             raise ValueError(
-                f"{', '.join(empty)} found no adversarial example, so that its adapter would be mixed into predictions "
-                "untrained; leave it out of --view_attacks (or --view_file)."
+                f"{', '.join(empty)} found no adversarial example, so its adapter would be mixed in untrained; leave "
+                "it out of --view_attacks (or --view_file)."
             )
 
     def compute_loss(

@@ -176,8 +176,8 @@ class FlatTrainer(RobustTrainer):
         """
         if self._auxiliary is None:
             raise ValueError(
-                "a model that was loaded has its importances in its word embeddings; read word_importances.json beside "
-                "it, or ask the trainer that trained it."
+                "a model that was loaded has its importances in its word embeddings; read word_importances.json, or "
+                "ask the trainer that trained it."
             )
         if self.masking.block is not None:
             raise ValueError(
