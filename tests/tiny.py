@@ -62,6 +62,9 @@ SPLITTABLE: dict[str, dict[str, Any]] = {
     "adpmixup": {"adapter_dropout": 0.0},
 }
 
+NO_DATA = object()
+"""Given as ``data``: the trainer gets none, as one that only evaluates."""
+
 # What lets a method do all it does in a run of less than an epoch.
 BRIEF: dict[str, dict[str, Any]] = {
     "a2t": {"clean_epochs": 0, "num_train_adv_examples": 1.0},
@@ -209,7 +212,7 @@ def build_trainer(
     return method(
         model=build_model() if model is None else model,
         args=method.config(**settings),
-        train_dataset=review_data() if data is None else data,
+        train_dataset=None if data is NO_DATA else review_data() if data is None else data,
         processing_class=tokenizer,
         **parts,
     )

@@ -94,7 +94,8 @@ class Adapters(nn.Module):
                 "process one GPU (torchrun), and a model whose layers keep the rows first."
             )
         total: Any = 0.0
-        dropped = self.drop(x)
+        # A model may be loaded in half precision; adapters are float32, as PEFT's.
+        dropped = self.drop(x).to(self.down[_key(self.names[0], target)].dtype)
         for place, name in enumerate(self.names):
             key = _key(name, target)
             low = nn.functional.linear(nn.functional.linear(dropped, self.down[key]), self.up[key])

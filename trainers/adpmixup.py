@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_robust.data import split_views, stack_rows
 from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but
 from hf_robust.trainers.arguments import check_choice, check_range
-from hf_robust.trainers.auxiliary import Auxiliary
+from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.text_views import attacked_views, shown_rows
 from hf_robust.trainers.view_arguments import AttackedViewArguments
@@ -113,6 +112,8 @@ class AdpmixupTrainer(RobustTrainer):
         return Auxiliary(self.adapters, args.adapter_learning_rate, frozen=freeze_all_but(model, self.heads))
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
+        if not self.view_share:  # an adapter that no view has trained would only dilute the clean one
+            return model(**batch)
         return mixed_outputs(self.adapters, model, batch, self.args.adpmixup_mixing)
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
@@ -120,7 +121,7 @@ class AdpmixupTrainer(RobustTrainer):
 
     @contextmanager
     def _exported(self, folder: Path) -> Iterator[None]:
-        if folder.name.startswith(PREFIX_CHECKPOINT_DIR):
+        if self._auxiliary is None or is_checkpoint(folder):
             yield
             return
         if self.args.should_save:
@@ -133,9 +134,18 @@ class AdpmixupTrainer(RobustTrainer):
         with self.adapters.merged(self.model, CLEAN):
             yield
 
+    def _check_found(self) -> None:
+        empty = [name for name in self.view_names if not self._share(name)]
+        if empty and self.view_share:
+            raise ValueError(
+                f"{', '.join(empty)} found no adversarial example, so its adapter would be mixed in untrained; leave "
+                "it out of --view_attacks (or --view_file)."
+            )
+
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        self._check_found()
         main, views = split_views(inputs, self.view_names)
         batches = {name: shown_rows(view) for name, view in views.items()}
         batches = {name: view for name, view in batches.items() if len(view["labels"])}

@@ -7,6 +7,7 @@ loaded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import safetensors.torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 ATTRIBUTE = "robust_aux"
 STATE_FILE = "robust_state.safetensors"
@@ -88,6 +90,11 @@ def detached(model: nn.Module) -> Iterator[nn.Module | None]:
     finally:
         if module is not None:
             setattr(carrier, ATTRIBUTE, module)
+
+
+def is_checkpoint(folder: str | Path) -> bool:
+    """Whether the Trainer resumes from what is saved there; a folder of the user's may be called ``checkpoints``."""
+    return re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-\d+", Path(folder).name) is not None
 
 
 def save_state(module: nn.Module, folder: str | Path) -> None:

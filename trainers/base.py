@@ -16,7 +16,6 @@ import torch
 from huggingface_hub import ModelCard
 from torch import Tensor, nn
 from transformers import Trainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_robust.adversary import Adversary, Perturbation, perturbed, sample_norm
 from hf_robust.attacks.attack import AttackOrForeign
@@ -97,7 +96,8 @@ class RobustTrainer(Trainer):
         self.card_writers: list[Callable[[Path], None]] = []
         self._parts: dict[str, tuple[Tensor, int]] = {}
         self._set_up_views()
-        self._auxiliary = self.auxiliary()
+        # Without training there is nothing beside the model: what was loaded is the result already.
+        self._auxiliary = None if self.train_dataset is None else self.auxiliary()
         if self.model_init is not None and (self._auxiliary is not None or self.adversary() is not None):
             raise ValueError(
                 f"{self.name} keeps parts beside its model, which model_init would replace when training starts; "
@@ -123,7 +123,7 @@ class RobustTrainer(Trainer):
         return {}
 
     def auxiliary(self) -> Auxiliary | None:
-        """The module that trains beside the classifier; none by default."""
+        """The module that trains beside the classifier; none by default. Not asked for where nothing is trained."""
         return None
 
     def adversary(self) -> Adversary | None:
@@ -348,11 +348,10 @@ class RobustTrainer(Trainer):
         folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
         with auxiliary.detached(self.model) as module, self.exported(folder):
             super()._save(output_dir, state_dict)
-        is_checkpoint = output_dir is not None and Path(output_dir).name.startswith(PREFIX_CHECKPOINT_DIR)
         if self._auxiliary is None or module is None or not self.args.should_save:
             return
-        if is_checkpoint:
-            auxiliary.save_state(module, str(output_dir))
+        if auxiliary.is_checkpoint(folder):
+            auxiliary.save_state(module, folder)
         else:
             auxiliary.save_peer(self._auxiliary, folder, self.processing_class)
 

@@ -148,6 +148,8 @@ class FlatTrainer(RobustTrainer):
             return int(block(input_ids=ids).shape[-1])
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
+        if self._auxiliary is None:  # a model that was loaded has its mask in its word embeddings
+            return model(**batch)
         with self.masking.expected():
             return model(**batch)
 
@@ -156,6 +158,9 @@ class FlatTrainer(RobustTrainer):
 
     @contextmanager
     def _exported(self, folder: Path) -> Iterator[None]:
+        if self._auxiliary is None:
+            yield
+            return
         write_importances(self, folder)
         if self._unfolded:
             yield
@@ -167,8 +172,13 @@ class FlatTrainer(RobustTrainer):
         """phi of each word as it stands inside a text: that of its most important piece.
 
         Raises:
-            ValueError: with ``--mask_input block`` a word's importance depends on its text.
+            ValueError: with ``--mask_input block`` a word's importance depends on its text; nothing is trained here.
         """
+        if self._auxiliary is None:
+            raise ValueError(
+                "a model that was loaded has its importances in its word embeddings; read word_importances.json, or "
+                "ask the trainer that trained it."
+            )
         if self.masking.block is not None:
             raise ValueError(
                 "a word alone has no importance under --mask_input block, which reads it in its text; train with "

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from accelerate.utils import convert_to_fp32
 from torch import Tensor, nn
 from torch.func import functional_call
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_robust.data import split_views, stack_rows
 from hf_robust.losses import contrastive, sample_kl, sample_symmetric_kl, sentence_embedding
-from hf_robust.trainers.auxiliary import Auxiliary, owner
+from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint, owner
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.taichi_arguments import TaichiConfig
 from hf_robust.trainers.text_views import attacked_views
@@ -100,7 +100,7 @@ class TaichiTrainer(RobustTrainer):
 
     def _averages(self) -> dict[str, Tensor] | None:
         # Without training there is no twin: the model that was loaded is the average already.
-        if self.args.taichi_lambda == 1 or self.train_dataset is None:
+        if self.args.taichi_lambda == 1 or self._auxiliary is None:
             return None
         return averaged(self.model, self.twin, self.args.taichi_lambda)
 
@@ -109,7 +109,7 @@ class TaichiTrainer(RobustTrainer):
         return model(**batch) if averages is None else functional_call(self.model, averages, kwargs=batch)
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
-        averages = None if folder.name.startswith(PREFIX_CHECKPOINT_DIR) else self._averages()
+        averages = None if is_checkpoint(folder) else self._averages()
         return nullcontext() if averages is None else holding(self.model, averages)
 
     # ---- losses ----
@@ -140,7 +140,7 @@ class TaichiTrainer(RobustTrainer):
             outputs = model(**rows)
             return {"adv": self._view_loss(outputs["logits"], view)}, outputs
         loss, outputs = self.task_loss(model, main)
-        return {"clean": loss, "adv": self._view_loss(self.twin(**rows)["logits"], view)}, outputs
+        return {"clean": loss, "adv": self._view_loss(self._twin(**rows)["logits"], view)}, outputs
 
     def _unpaired(self, model: nn.Module, main: Batch) -> tuple[dict[str, Tensor], Any]:
         """No attack succeeded in this batch: the clean texts alone."""
@@ -155,7 +155,7 @@ class TaichiTrainer(RobustTrainer):
             parts["ctr"] = nothing
         if variant.kl and variant.twin and self.args.taichi_kl:
             rows = {key: value for key, value in main.items() if key != "labels"}
-            parts["kl"] = self._kl(outputs["logits"], self.twin(**rows)["logits"]).mean()
+            parts["kl"] = self._kl(outputs["logits"], self._twin(**rows)["logits"]).mean()
         elif variant.kl:
             parts["kl"] = nothing
         return parts, outputs
@@ -163,7 +163,7 @@ class TaichiTrainer(RobustTrainer):
     def _paired(self, model: nn.Module, main: Batch, view: Batch) -> tuple[dict[str, Tensor], Any]:
         variant, ok = self.args.variant, view["ok"]
         own = self._seen(model, main, view)
-        other = self._seen(self.twin, main, view) if variant.twin else own
+        other = self._seen(self._twin, main, view) if variant.twin else own
         parts = {}
         if variant.clean:
             parts["clean"] = self.sample_losses(own.clean, main["labels"]).sum() / self.mean_divisor(main)
@@ -178,7 +178,13 @@ class TaichiTrainer(RobustTrainer):
             parts["kl"] = self._view_mean(self._kl(own.clean, own.adv), ok, len(ok))
         return parts, own.outputs
 
-    def _seen(self, model: nn.Module, main: Batch, view: Batch) -> Seen:
+    def _twin(self, **batch: Any) -> Any:
+        # accelerate has put the first model's forward into autocast, with outputs in float32, but not its twin's.
+        with self.accelerator.autocast():
+            outputs = self.twin(**batch)
+        return convert_to_fp32(outputs)
+
+    def _seen(self, model: Callable[..., Any], main: Batch, view: Batch) -> Seen:
         rows = stack_rows([main, view], self.processing_class)
         rows.pop("labels")
         count = len(main["labels"])

@@ -38,7 +38,7 @@ class WordMask(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(..., ``width``) to (...) float32 keep logits."""
         with torch.autocast(features.device.type, enabled=False):
-            scores: Tensor = self.score(self.hidden(features.float()).tanh())
+            scores = _linear(self.score, _linear(self.hidden, features.float()).tanh())
         return scores[..., 1] - scores[..., 0]
 
     def get_extra_state(self) -> Tensor:
@@ -48,6 +48,11 @@ class WordMask(nn.Module):
         if self._table and state.numel():
             with torch.no_grad():
                 self._table[0].copy_(state)
+
+
+def _linear(layer: nn.Linear, rows: Tensor) -> Tensor:
+    # --bf16_full_eval casts the weights too.
+    return nn.functional.linear(rows, layer.weight.float(), layer.bias.float())
 
 
 def draw(logits: Tensor, ids: Tensor, mask: Tensor, noise: Noise, temperature: float = 1.0) -> Tensor:

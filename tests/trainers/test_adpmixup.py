@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import build_model, build_tokenizer, build_trainer, review_data, synonym_attack, table
+from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows, synonym_attack, table
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
@@ -325,3 +325,38 @@ def test_evaluation_and_prediction_go_through_the_mix(tmp_path: Path) -> None:
     with torch.no_grad():
         assert torch.allclose(logits, trainer.inference(trainer.model, batch)["logits"], atol=1e-5)
         assert not torch.equal(logits, trainer.model(**batch).logits)
+
+
+def test_a_model_in_half_precision_is_adapted(tmp_path: Path) -> None:
+    trainer = build_trainer("adpmixup", tmp_path, model=build_model().bfloat16(), eval_data=review_data(8))
+    trainer.train()
+    assert all(value.dtype == torch.float32 for value in trainer.adapters.parameters())
+    assert math.isfinite(trainer.evaluate()["eval_loss"])
+
+
+def test_a_folder_called_checkpoints_is_an_export(tmp_path: Path) -> None:
+    trainer = build_trainer("adpmixup", tmp_path)
+    trainer.train()
+    trainer.save_model(str(tmp_path / "checkpoints"))
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "checkpoints").eval()
+    with torch.no_grad():
+        assert torch.allclose(loaded(**BATCH).logits, trainer.model.eval()(**BATCH).logits, atol=1e-5)
+    assert (tmp_path / "checkpoints" / "adapters" / "clean").is_dir()
+
+
+def test_adapters_without_views_are_not_mixed_in(tmp_path: Path) -> None:
+    trainer = build_trainer("adpmixup", tmp_path, view_fraction=0.0)
+    trainer.train()
+    trainer.model.eval()
+    with torch.no_grad():
+        assert torch.equal(trainer.inference(trainer.model, BATCH)["logits"], trainer.model(**BATCH).logits)
+
+
+def test_one_attack_of_two_without_a_view_is_one_sentence(tmp_path: Path) -> None:
+    rare = ATTACKS["synonym"](Resources(synonyms=table({"dreadful": ["poor"]}, "synonym")))
+    rows = [*review_rows(14), {"sentence": "a dreadful film.", "label": 0}, {"sentence": "the plot.", "label": 1}]
+    trainer = build_trainer(
+        "adpmixup", tmp_path, data=review_data(rows=rows), attacks={"often": synonym_attack(), "rare": rare}
+    )
+    with pytest.raises(ValueError, match="rare found no adversarial example.*leave it out of"):
+        trainer.train()

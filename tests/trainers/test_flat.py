@@ -529,3 +529,10 @@ def test_rows_of_views_come_after_the_main_rows() -> None:
     first, second = tokenised("a good film."), tokenised("a very splendid film.")
     rows = stack_rows([first, second], build_tokenizer())["input_ids"]
     assert torch.equal(rows[1], second["input_ids"][0]) and rows[0, 0] == first["input_ids"][0, 0]
+
+
+def test_bf16_full_eval_casts_the_mask_too(tmp_path: Path) -> None:
+    trainer = build_trainer("flat", tmp_path, eval_data=review_data(8))
+    exact = trainer.evaluate()["eval_loss"]
+    trainer.args.bf16_full_eval = True
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(exact, rel=0.05)

@@ -340,6 +340,17 @@ class TestTwoModels:
         trainer.train()
         assert len(calls) == 3
 
+    def test_R12_mixed_precision_reaches_the_twin(self, tmp_path: Path) -> None:
+        trainer, batch = ready(tmp_path, bf16=True)
+        precisions: dict[str, set[torch.dtype]] = {"own": set(), "twin": set()}
+        for name, model in {"own": trainer.model, "twin": trainer.twin}.items():
+            layer = model.bert.encoder.layer[0].intermediate.dense
+            layer.register_forward_hook(lambda _, __, output, name=name: precisions[name].add(output.dtype))
+        prepared = trainer.accelerator.prepare_model(trainer.model)
+        trainer.compute_loss(prepared, batch)
+        assert precisions == {"own": {torch.bfloat16}, "twin": {torch.bfloat16}}
+        assert trainer._twin(**rows_of(batch)).logits.dtype == torch.float32
+
     def test_both_have_the_same_optimizer_settings(self, tmp_path: Path) -> None:
         trainer = build_trainer("taichi", tmp_path, weight_decay=0.1)
         decay = {
