@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.trainers.auxiliary import ATTRIBUTE
+from hf_robust.trainers.card_note import write_card_note
 
 if TYPE_CHECKING:
     from hf_robust.trainers.flat import FlatTrainer
@@ -20,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 IMPORTANCES = "word_importances.json"
 MASK_FILE = "word_mask.safetensors"
-_MARK = "<!-- word mask note written by hf_robust -->"
 
 
 def special_ids(tokenizer: Any) -> Tensor:
@@ -121,8 +121,4 @@ def write_importances(trainer: FlatTrainer, folder: Path) -> None:
 
 def note_missing_mask(output_dir: Path, reason: str) -> None:
     """Say in the model card that the published model predicts without its mask."""
-    readme = output_dir / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    if _MARK not in text:
-        note = f"{_MARK}\n## Word mask\n\n{reason} The mask's network is in `{MASK_FILE}`.\n"
-        readme.write_text(f"{text.rstrip()}\n\n{note}", encoding="utf-8")
+    write_card_note(output_dir, "Word mask", f"{reason} The mask's network is in `{MASK_FILE}`.")
