@@ -497,7 +497,7 @@ def test_bad_settings_are_one_sentence(options: dict[str, Any], message: str, tm
 def test_a_tokenizer_is_needed(tmp_path: Path) -> None:
     args = METHODS["flat"].config(output_dir=str(tmp_path), use_cpu=True, report_to="none")
     with pytest.raises(ValueError, match="flat got no tokenizer.*processing_class"):
-        METHODS["flat"](model=build_model(), args=args, attacks={"none": None})  # type: ignore[dict-item]
+        METHODS["flat"](model=build_model(), args=args, train_dataset=review_data(), attacks={"none": None})  # type: ignore[dict-item]
 
 
 def test_tied_word_embeddings_are_refused(tmp_path: Path) -> None:
