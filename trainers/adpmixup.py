@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hf_robust.data import split_views, stack_rows
 from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but
-from hf_robust.trainers.arguments import check_choice, check_range
+from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.card_note import write_card_note
@@ -59,6 +59,7 @@ class AdpmixupConfig(AttackedViewArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_hub_strategy(self, "adpmixup")
         check_range("adapter_rank", self.adapter_rank, 1, None, "8 is LoRA's usual rank")
         check_range("adapter_alpha", self.adapter_alpha, 0.0, None, "twice the rank is usual")
         check_range("adapter_dropout", self.adapter_dropout, 0.0, 1.0, "0 is none")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
+from transformers.trainer_utils import HubStrategy
 
 
 @dataclass
@@ -37,3 +38,12 @@ def check_range(flag: str, value: float, low: float, high: float | None, remedy:
     if not low <= value <= (float("inf") if high is None else high):
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
         raise ValueError(f"--{flag} must be {bounds}, got {value}; {remedy}.")
+
+
+def check_hub_strategy(args: TrainingArguments, name: str) -> None:
+    """Refuse to publish checkpoints of a method whose final export alone predicts as it was measured."""
+    if args.push_to_hub and HubStrategy(args.hub_strategy) is not HubStrategy.END:
+        raise ValueError(
+            f"--hub_strategy {HubStrategy(args.hub_strategy).value} would publish checkpoints of {name}, which hold "
+            "its parts apart and predict otherwise than it was measured; use --hub_strategy end."
+        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hf_robust.losses import CTR_SIMILARITIES
-from hf_robust.trainers.arguments import check_choice, check_range
+from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 
 
@@ -78,6 +78,8 @@ class TaichiConfig(AttackedViewArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.taichi_variant == "linear_average":
+            check_hub_strategy(self, "linear_average")
         check_choice("taichi_variant", self.taichi_variant, list(VARIANTS))
         check_choice("ctr_sim", self.ctr_sim, CTR_SIMILARITIES)
         check_range("taichi_ctr", self.taichi_ctr, 0.0, None, "0 leaves the contrastive term out")

@@ -18,6 +18,7 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.data import split_views
+from hf_robust.trainers import METHODS
 from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, load_adapters
 from hf_robust.trainers.adpmixup import mixed_outputs, mixing_shares
 from hf_robust.trainers.baseline import copied
@@ -360,3 +361,11 @@ def test_one_attack_of_two_without_a_view_is_one_sentence(tmp_path: Path) -> Non
     )
     with pytest.raises(ValueError, match="rare found no adversarial example.*leave it out of"):
         trainer.train()
+
+
+@pytest.mark.parametrize("options", [{"robust_method": "taichi", "taichi_variant": "linear_average"}, {}])
+def test_checkpoints_that_predict_otherwise_are_not_published(options: dict[str, Any], tmp_path: Path) -> None:
+    config = METHODS[options.get("robust_method", "adpmixup")].config
+    with pytest.raises(ValueError, match="--hub_strategy every_save would publish checkpoints.*--hub_strategy end"):
+        config(output_dir=str(tmp_path), use_cpu=True, push_to_hub=True, **options)
+    config(output_dir=str(tmp_path), use_cpu=True, push_to_hub=True, hub_strategy="end", **options)
