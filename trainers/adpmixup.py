@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_target
 from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.card_note import write_card_note
 from hf_robust.trainers.text_views import attacked_views, shown_rows
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
@@ -27,12 +25,6 @@ logger = logging.getLogger(__name__)
 
 MIXINGS = ("weights", "outputs", "clean")
 FOLDER = "adapters"
-
-
-_NOTE = (
-    "The rates were measured with the adapters mixed for each text. What `from_pretrained` loads here has the clean "
-    "adapter merged, since a plain model cannot mix; `adapters/` holds all of them."
-)
 
 
 @dataclass
@@ -118,13 +110,18 @@ class AdpmixupTrainer(RobustTrainer):
             dropout=args.adapter_dropout,
             seed=args.seed,
         )
-        self.card_writers.append(partial(write_card_note, heading="Adapters", text=_NOTE))
         return Auxiliary(self.adapters, args.adapter_learning_rate, frozen=freeze_all_but(model, self.heads))
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         if not self.view_share:  # an adapter that no view has trained would only dilute the clean one
             return model(**batch)
         return mixed_outputs(self.adapters, model, batch, self.args.adpmixup_mixing)
+
+    def published_note(self) -> str:
+        return (
+            "The rates were measured with the adapters mixed for each text. What `from_pretrained` loads here has the "
+            "clean adapter merged, since a plain model cannot mix; `adapters/` holds all of them."
+        )
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
         return self._exported(Path(folder))

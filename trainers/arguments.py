@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
+
+from hf_robust.lexicons import Lexicon
 
 
 @dataclass
@@ -47,3 +49,11 @@ def check_hub_strategy(args: TrainingArguments, name: str) -> None:
             f"--hub_strategy {HubStrategy(args.hub_strategy).value} would publish checkpoints of {name}, which hold "
             "its parts apart and predict otherwise than it was measured; use --hub_strategy end."
         )
+
+
+def check_lexicons(name: str, needs: Sequence[str], lexicons: Mapping[str, Lexicon | None]) -> None:
+    """Refuse a method without the lexicons that it draws views from."""
+    flags = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
+    for need, flag in flags.items():
+        if need in needs and lexicons[need] is None:
+            raise ValueError(f"{name} needs a lexicon of {need}, got none; pass {need}=... ({flag}).")

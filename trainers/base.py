@@ -6,7 +6,7 @@ A method subclasses :class:`RobustTrainer`, declares its config and needs, and o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,9 @@ from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
 from hf_robust.lexicons import Lexicon
 from hf_robust.trainers import auxiliary
-from hf_robust.trainers.arguments import RobustTrainingArguments
+from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
+from hf_robust.trainers.card_note import write_card_note
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
@@ -134,6 +135,11 @@ class RobustTrainer(Trainer):
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
         return model(**batch)
+
+    def published_note(self) -> str:
+        """What the model card has to say where plain ``from_pretrained`` of what is published predicts otherwise than
+        the run was measured; by default it does not."""
+        return ""
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
         """The model with the weights to be saved to ``folder`` for the length of the block: how a method folds its
@@ -383,13 +389,7 @@ class RobustTrainer(Trainer):
             # PEFT's update of the card drops the tags that the Trainer was given.
             card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *tags]))
             card.save(readme)
+        if self.published_note():
+            write_card_note(Path(self.args.output_dir), self.published_note())
         for write in self.card_writers:
             write(Path(self.args.output_dir))
-
-
-def check_lexicons(name: str, needs: Sequence[str], lexicons: Mapping[str, Lexicon | None]) -> None:
-    """Refuse a method without the lexicons that it draws views from."""
-    flags = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
-    for need, flag in flags.items():
-        if need in needs and lexicons[need] is None:
-            raise ValueError(f"{name} needs a lexicon of {need}, got none; pass {need}=... ({flag}).")

@@ -93,6 +93,14 @@ class DneTrainer(RobustTrainer):
         mask = self.embedding_space.mask(batch)
         return (dirichlet(shares, self.args.dir_alpha, noise, batch["input_ids"], mask) + _FLOOR).log()
 
+    def published_note(self) -> str:
+        votes = self.args.dne_votes
+        return (
+            f"The rates were measured with a vote of {votes}. `from_pretrained` loads the plain model."
+            if votes
+            else ""
+        )
+
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         votes = self.args.dne_votes
         if not votes:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,8 @@ from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.flat_export import (
+    MASK_FILE,
     check_set_up,
-    note_missing_mask,
     special_ids,
     why_not_folded,
     write_importances,
@@ -139,7 +138,6 @@ class FlatTrainer(RobustTrainer):
         )
         if self._unfolded:
             logger.warning("%s", self._unfolded)
-            self.card_writers.append(partial(note_missing_mask, reason=self._unfolded))
         return Auxiliary(network, learning_rate=args.mask_learning_rate, after_step=self.masking.forget)
 
     def _block_width(self, block: nn.Module) -> int:
@@ -152,6 +150,10 @@ class FlatTrainer(RobustTrainer):
             return model(**batch)
         with self.masking.expected():
             return model(**batch)
+
+    def published_note(self) -> str:
+        unfolded = self._auxiliary is not None and self._unfolded
+        return f"{unfolded} The mask's network is in `{MASK_FILE}`." if unfolded else ""
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
         return self._exported(folder)

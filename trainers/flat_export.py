@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.trainers.auxiliary import ATTRIBUTE
-from hf_robust.trainers.card_note import write_card_note
 
 if TYPE_CHECKING:
     from hf_robust.trainers.flat import FlatTrainer
@@ -117,8 +116,3 @@ def write_importances(trainer: FlatTrainer, folder: Path) -> None:
     if why_not_folded(trainer):
         state = {f"{ATTRIBUTE}.{name}": value.contiguous() for name, value in masking.network.named_parameters()}
         safetensors.torch.save_file(state, str(folder / MASK_FILE))
-
-
-def note_missing_mask(output_dir: Path, reason: str) -> None:
-    """Say in the model card that the published model predicts without its mask."""
-    write_card_note(output_dir, "Word mask", f"{reason} The mask's network is in `{MASK_FILE}`.")

@@ -191,3 +191,12 @@ def test_token_types_and_flags_are_tiled_with_the_rows(tmp_path: Path) -> None:
 def test_bad_values_are_one_sentence(flag: str, value: Any, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"--{flag} {reason}"):
         METHODS["dne"].config(output_dir=str(tmp_path), **{flag: value})
+
+
+@pytest.mark.parametrize(("votes", "said"), [(3, True), (0, False)])
+def test_the_card_says_that_what_is_published_does_not_vote(votes: int, said: bool, tmp_path: Path) -> None:
+    trainer = build_trainer("dne", tmp_path, dne_votes=votes)
+    trainer.create_model_card()
+    trainer.create_model_card()
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert card.count("measured with a vote of 3") == card.count("## The published model") == int(said)

@@ -469,7 +469,7 @@ def test_a_block_mask_is_saved_beside_the_model_and_said_so(tmp_path: Path, capl
     assert (tmp_path / MASK_FILE).is_file() and not (tmp_path / IMPORTANCES).exists()
     for _ in range(2):
         trainer.create_model_card()
-        assert (tmp_path / "README.md").read_text(encoding="utf-8").count("## Word mask") == 1
+        assert (tmp_path / "README.md").read_text(encoding="utf-8").count("## The published model") == 1
     with pytest.raises(ValueError, match="--mask_input block.*--mask_input word"):
         trainer.word_importances(["good"])
 
