@@ -148,17 +148,7 @@ def top(trial: Trial) -> Steps[str]:
         raise ValueError(f"the attack {trial.attack.name!r} changes the word that ranks first and needs a ranking.")
     order = yield from trial.attack.ranking(trial)
     found = (yield from trial.neighbours(trial.clean, order[:1])) if order else []
-    if not found:
-        return "exhausted"
-    if trial.spent:
-        return trial.spent
-    scored = yield from trial.ask([draft.text for draft in found])
-    trial.weigh(scored)
-    best = scored.best()
-    trial.take(found[best], scored.row(best))
-    if scored.reached[best]:
-        return "success"
-    return "budget" if trial.truncated else "exhausted"
+    return (yield from _best_of(trial, found))
 
 
 def once(trial: Trial) -> Steps[str]:
@@ -167,6 +157,11 @@ def once(trial: Trial) -> Steps[str]:
     ``SearchOnce`` of Chen et al. 2022 (BAT A.2). Equal scores go by the text itself.
     """
     found = yield from trial.neighbours(trial.clean)
+    return (yield from _best_of(trial, found))
+
+
+def _best_of(trial: Trial, found: list[Draft]) -> Steps[str]:
+    """Take the best of these candidates, whether or not it raises the score; why the search ends there."""
     if not found:
         return "exhausted"
     if trial.spent:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding
 
+from hf_robust.adversary import evaluating, kept_random_state
 from hf_robust.words import Text, word_token_positions
 
 Columns = Sequence[str]
@@ -127,19 +126,9 @@ class Reader:
     @contextmanager
     def measuring(self, seed: int = 0) -> Iterator[None]:
         """Eval mode and seeded random state inside; every module's mode and every generator as before after it."""
-        modes = [(module, module.training) for module in self.model.modules()]
-        python, numpy_state = random.getstate(), np.random.get_state()
-        devices = [self.device] if self.device.type == "cuda" else []
-        try:
-            with torch.random.fork_rng(devices=devices):
-                torch.manual_seed(seed)
-                self.model.eval()
-                yield
-        finally:
-            for module, training in modes:
-                module.training = training
-            random.setstate(python)
-            np.random.set_state(numpy_state)
+        with kept_random_state(), evaluating(self.model):
+            torch.manual_seed(seed)
+            yield
 
 
 def predicted_labels(
