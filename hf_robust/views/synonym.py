@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from hf_robust.lexicons import Lexicon
+from hf_robust.lexicons import Lexicon, random_substitutes
 from hf_robust.views.view import View
-from hf_robust.words import Text, match_case
+from hf_robust.words import Text
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,5 @@ class RandomSynonyms:
     lexicon: Lexicon
 
     def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
-        swaps: dict[int, str] = {}
-        for index, word in enumerate(text.words):
-            substitutes = self.lexicon(word.text)
-            if not substitutes:
-                continue
-            draw = rng.randrange(len(substitutes) + 1)
-            if draw:
-                swaps[index] = match_case(substitutes[draw - 1], word.text)
+        swaps = random_substitutes(self.lexicon, text, rng)
         return View(text.replace(swaps), bool(swaps), tuple(swaps))

@@ -1,0 +1,26 @@
+"""SAFER's perturbation: random substitutes in a text, as training draws them, votes count them and certificates bound."""
+
+from __future__ import annotations
+
+import random
+
+from hf_robust.lexicons.base import Lexicon
+from hf_robust.words import Text, match_case
+
+
+def random_substitutes(lexicon: Lexicon, text: Text, rng: random.Random) -> dict[int, str]:
+    """New words by index: every word of ``text`` is replaced by a uniform draw from its substitutes and itself.
+
+    Ye et al. 2020, arXiv:2005.14424, Section 3.1: all words independently, a word that stays has no entry. A
+    substitute takes the case of the word that it replaces. Training, voting and certifying draw by this function alone,
+    so that they share one table and one tokenisation (SAFER-4).
+    """
+    swaps: dict[int, str] = {}
+    for index, word in enumerate(text.words):
+        substitutes = lexicon(word.text)
+        if not substitutes:
+            continue
+        draw = rng.randrange(len(substitutes) + 1)
+        if draw:
+            swaps[index] = match_case(substitutes[draw - 1], word.text)
+    return swaps
