@@ -1,4 +1,4 @@
-"""SAFER's perturbation: random substitutes in a text, as training draws them, votes count them and certificates bound."""
+"""SAFER's perturbation: random substitutes in a text, which training draws, votes count and certificates bound."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def random_substitutes(lexicon: Lexicon, text: Text, rng: random.Random) -> dict
     """New words by index: every word of ``text`` is replaced by a uniform draw from its substitutes and itself.
 
     Ye et al. 2020, arXiv:2005.14424, Section 3.1: all words independently, a word that stays has no entry. A
-    substitute takes the case of the word that it replaces. Training, voting and certifying draw by this function alone,
-    so that they share one table and one tokenisation (SAFER-4).
+    substitute takes the case of the word that it replaces. Training, voting and certifying draw by this function
+    alone, so that they share one table and one tokenisation (SAFER-4).
     """
     swaps: dict[int, str] = {}
     for index, word in enumerate(text.words):
