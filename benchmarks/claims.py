@@ -1,10 +1,8 @@
-"""Claims C1, C4 and C6 of the BAT paper on the committed results: what was measured, its interval, and a verdict.
+"""Claims C1, C2 and C4 to C7 of the BAT paper on the committed results: what was measured, its interval, a verdict.
 
     python benchmarks/claims.py          writes benchmarks/results/claims.json
 
-Intervals of differences are those of `benchmarks.paired`. A claim *holds* where the whole interval lies on its side,
-does *not* hold where it lies on the other side, and is *undecided* otherwise; it is *void* where a model has not left
-chance.
+Intervals of differences are those of `benchmarks.paired`, verdicts those of `benchmarks.text_verdicts`.
 """
 
 from __future__ import annotations
@@ -12,94 +10,87 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.paired import (
-    POINTS,
-    VOID,
-    Difference,
-    accuracy_difference,
-    accuracy_of,
-    asr_difference,
-    entry,
-    read,
-    runs_of,
-)
+from benchmarks.bat_sweep import c2, c5, c7
+from benchmarks.embedding_claims import ACCURACY
+from benchmarks.paired import POINTS, Difference, read, runs_of
+from benchmarks.text_runs import Compared, TextExperiment, compared, compared_asr, seed_of
+from benchmarks.text_verdicts import NORMAL, Row, claim
 from hf_robust.metrics import wilson_interval
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"
 METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
+SWEEP = "bat_snli_sweep"
+ACCURACY_LOSS = 1.6
 
 
-def check(experiment: Path, chance: float) -> list[dict[str, Any]]:
-    """Every claim about the methods that were run in one experiment; ``chance`` is the accuracy of guessing.
-
-    A success rate or a distance of a model that has not left chance by ten points decides nothing.
-    """
-    run = [name for name in METHODS if runs_of(experiment, name)]
-    guessing = [name for name in run if mean_accuracy(experiment, name) < chance + 0.1]
-    found = [row for name in run for row in claims_about(experiment, name, run)]
-    for row in found:
-        if row["method"] in guessing and "accuracy" not in row["text"]:
-            row["verdict"] = VOID
-    return sorted(found, key=lambda row: row["claim"])
+def check(one: TextExperiment) -> list[Row]:
+    """Every claim about the methods that were run in one experiment."""
+    run = [name for name in METHODS if runs_of(one.folder, name)]
+    return sorted((row for name in run for row in claims_about(one, name)), key=lambda row: row["claim"])
 
 
-def mean_accuracy(experiment: Path, method: str) -> float:
-    return statistics.mean(map(accuracy_of, runs_of(experiment, method)))
-
-
-def claims_about(experiment: Path, method: str, run: list[str]) -> list[dict[str, Any]]:
+def claims_about(one: TextExperiment, method: str) -> list[Row]:
     """What the paper claims of one method."""
-    found: list[dict[str, Any]] = []
-    if method == "safer":
-        falls, rises = (asr_difference(experiment, "normal", "safer", attack) for attack in ("synonym", "antonym"))
-        found.append(entry("C1", "safer lowers synonym ASR", falls, below=0.0))
-        found.append(entry("C1", "safer raises antonym ASR", rises, above=0.0))
-    elif method != "normal":
-        for attack in ("synonym", "antonym"):
-            difference = asr_difference(experiment, "normal", method, attack)
-            found.append(entry("C4", f"{method} lowers {attack} ASR", difference, below=0.0))
-        if "safer" in run:
-            difference = asr_difference(experiment, "safer", method, "synonym")
-            found.append(entry("C4", f"{method}'s synonym ASR stays above safer's", difference, above=0.0))
-    if method != "normal":
-        # For BAT this is in the paper's tables, not in its claim: both rates mean little where the task is unlearnt.
-        difference = accuracy_difference(experiment, "normal", method)
-        claim = "C1" if method == "safer" else "C4"
-        found.append(entry(claim, f"{method} keeps accuracy within 1.6", difference, above=-1.6))
-    return [{**row, "method": method} for row in [*found, distance_entry(experiment, method)]]
+    if method == NORMAL:
+        return distance(one, method)
+    number, models = ("C1" if method == "safer" else "C4"), (NORMAL, method)
+    rows = []
+    for attack in ("synonym", "antonym"):
+        rises = method == "safer" and attack == "antonym"
+        text = f"{method} {'raises' if rises else 'lowers'} {attack} ASR"
+        side = {"above": 0.0} if rises else {"below": 0.0}
+        found = compared_asr(one, *models, attack)
+        rows += claim(one, number, text, found, models, method=method, quantity=attack, **side)
+    if method != "safer":
+        pair = ("safer", method)
+        text = f"{method}'s synonym ASR stays above safer's"
+        found = compared_asr(one, *pair, "synonym")
+        rows += claim(one, number, text, found, pair, method=method, quantity="synonym", above=0.0)
+    # For BAT this is in the paper's tables, not in its claim: both rates mean little where the task is unlearnt.
+    text = f"{method} keeps accuracy within {ACCURACY_LOSS}"
+    found = compared(one, *models, ACCURACY)
+    rows += claim(one, number, text, found, models, method=method, quantity=ACCURACY, above=-ACCURACY_LOSS)
+    return rows + distance(one, method)
 
 
-def distance_entry(experiment: Path, method: str) -> dict[str, Any]:
+def distance(one: TextExperiment, method: str) -> list[Row]:
     """C6: the obstinate view lies further away than the fickle one in most texts after BAT, and only there."""
-    measured = [read(run / "distances.json") for run in runs_of(experiment, method)]
+    runs = [run for run in runs_of(one.folder, method) if (run / "distances.json").is_file()]
+    if not runs:
+        return []
+    measured = [read(run / "distances.json") for run in runs]
     shares = [row["obstinate_further"] for row in measured]
     texts = measured[0]["texts"]
     low, high = wilson_interval(round(statistics.mean(shares) * texts), texts)
+    found = Difference(POINTS * statistics.mean(shares), POINTS * low, POINTS * high, [POINTS * s for s in shares])
     bat = method.startswith("bat")
-    side: dict[str, float] = {"above": 50.0} if bat else {"below": 50.0}
-    share = Difference(POINTS * statistics.mean(shares), POINTS * low, POINTS * high, [POINTS * s for s in shares])
-    mean: Callable[[str], float] = lambda key: statistics.mean(row[key] for row in measured)  # noqa: E731
+    side = {"above": 50.0} if bat else {"below": 50.0}
     text = f"{method}: antonym view further than synonym view in {'most' if bat else 'less than half of the'} texts"
-    return {**entry("C6", text, share, **side), "fickle": mean("fickle"), "obstinate": mean("obstinate")}
+    means = {key: statistics.mean(row[key] for row in measured) for key in ("fickle", "obstinate")}
+    share = Compared(found, texts, tuple(map(seed_of, runs)), "%")
+    return claim(one, "C6", text, share, (method,), method=method, quantity="distance", **side, **means)
 
 
-def check_all() -> dict[str, list[dict[str, Any]]]:
-    """The experiments that compare methods; ablations have no claims of their own."""
+def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, list[Row]]:
+    """The experiments that compare methods, and the sweep; ablations have no claims of their own."""
     found = {}
-    for path in sorted(EXPERIMENTS.glob("*.json")):
-        experiment = read(path)
-        if set(experiment.get("methods", ())) == set(METHODS) and runs_of(RESULTS / path.stem, "normal"):
-            found[path.stem] = check(RESULTS / path.stem, chance=1 / len(experiment["args"]["class_names"]))
-    return found
+    for path in sorted(files.glob("*.json")):
+        if set(read(path).get("methods", ())) == set(METHODS) and runs_of(results / path.stem, NORMAL):
+            found[path.stem] = check(TextExperiment(path, results / path.stem))
+    sweep = TextExperiment(files / f"{SWEEP}.json", results / SWEEP)
+    rows = [*c2(sweep), *c5(sweep), *c7(sweep)]
+    return {**found, **({SWEEP: rows} if rows else {})}
+
+
+def main(results: Path = RESULTS, files: Path = EXPERIMENTS) -> None:
+    (results / "claims.json").write_text(json.dumps(check_all(results, files), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    (RESULTS / "claims.json").write_text(json.dumps(check_all(), indent=2) + "\n", encoding="utf-8")
+    main()

@@ -45,11 +45,19 @@ RECIPES = ("textfooler", "textbugger", "synonym")
 ACCURACY = "accuracy"
 KEPT_WITHIN = 1.0
 PAPER = {
-    "adaptive_pgd": {"textfooler": 3.1, "textbugger": 3.5, ACCURACY: -0.1},
-    "adaptive_freelb": {"textfooler": 5.7, "textbugger": 4.7, ACCURACY: -0.6},
-    "adaptive_tavat": {"textfooler": 6.5, "textbugger": 3.7, ACCURACY: 0.1},
+    "sst2": {
+        "adaptive_pgd": {"textfooler": 3.1, "textbugger": 3.5, ACCURACY: -0.1},
+        "adaptive_freelb": {"textfooler": 5.7, "textbugger": 4.7, ACCURACY: -0.6},
+        "adaptive_tavat": {"textfooler": 6.5, "textbugger": 3.7, ACCURACY: 0.1},
+    },
+    "qnli": {
+        "adaptive_pgd": {"textfooler": 5.5, "textbugger": 0.4, ACCURACY: 0.9},
+        "adaptive_freelb": {"textfooler": 2.2, "textbugger": 3.6, ACCURACY: 0.1},
+        "adaptive_tavat": {"textbugger": 6.0},
+    },
 }
-"""Adaptive minus wrapped method in AdaptAT's Table 2 (BERT-base on SST-2). Its AdvGLUE column is left out: the rates
+"""Adaptive minus wrapped method by data set in AdaptAT's Table 2 (BERT-base). TA-VAT's other cells on QNLI repeat
+those of SST-2 and are left out. Its AdvGLUE column is left out: the rates
 are no multiples of 1/148, the size of the public part, so that they are of other texts (ADAPT-9)."""
 
 
@@ -137,7 +145,7 @@ def c17(one: Experiment) -> list[dict[str, Any]]:
                 row = entry("C17", f"{adaptive} keeps {wrapped}'s clean accuracy within 1", found, above=-KEPT_WITHIN)
             else:
                 row = entry("C17", f"{adaptive} raises {wrapped}'s {named(quantity)}", found, above=0.0)
-            paper = PAPER[adaptive].get(quantity) if "sst2" in one.name else None
+            paper = PAPER.get(one.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
             rows.append({**measured(one, row, wrapped, adaptive, quantity), "paper": paper})
     return rows
 

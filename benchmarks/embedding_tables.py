@@ -27,11 +27,12 @@ SWEEP = "embedding_sst2_sweep"
 TITLES = {
     "embedding_sst2_bert_tiny": "BERT-tiny on SST-2",
     "embedding_qqp_bert_tiny": "BERT-tiny on QQP",
+    "embedding_qnli_bert_tiny": "BERT-tiny on QNLI",
     "embedding_sst2_minilm": "MiniLM on SST-2",
     SWEEP: "Step size and number of steps, BERT-tiny on SST-2",
     LINEARISATION: "The linearised loss, BERT-tiny on SST-2",
 }
-HEADING = "Embedding-space methods on SST-2 and QQP"
+HEADING = "Embedding-space methods"
 NOTHING = "–"
 NOT_RUN = "Nothing was run yet: `benchmarks/experiments/embedding_*.json` say what is, `benchmarks/run.py` runs it."
 

@@ -1,4 +1,4 @@
-"""Write README.md's generated parts and the pages attacks.md, embedding.md and texts.md from committed results.
+"""Write README.md's generated parts and the pages beside this file from committed results.
 
     python benchmarks/readme.py [--check]
 
@@ -17,8 +17,9 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import attack_tables, embedding_tables, method_tables, text_tables
+from benchmarks import attack_tables, embedding_tables, method_tables, study_page, text_tables
 from benchmarks.fronts import draw_fronts
+from benchmarks.paired import read
 from benchmarks.run import STATUSES
 from benchmarks.sweep import read_sweep
 from hf_robust.reports import comparison_table, load_run, markdown_table, percent, save_figure, tradeoff_figure
@@ -27,11 +28,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DEMO = ROOT / "examples" / "demo_runs"
 METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
-TITLES = {
-    "snli_bert_tiny": "BERT-tiny on SNLI",
-    "snli_minilm": "MiniLM on SNLI",
-    "qqp_minilm": "MiniLM on QQP",
-}
+TITLES = study_page.BAT_TITLES
 ABLATIONS = {
     "snli_bert_tiny": (TITLES["snli_bert_tiny"], "–"),
     "snli_bert_tiny_lambda": (TITLES["snli_bert_tiny"], "lambda 0.1"),
@@ -178,22 +175,30 @@ def filled(text: str) -> str:
     return text
 
 
-def main() -> None:
+def wanted() -> dict[Path, str]:
+    """Every generated file and what the results say it holds."""
     readme = ROOT / "README.md"
-    if "--check" not in sys.argv:
-        draw()
-    wanted = {
+    return {
         readme: filled(readme.read_text(encoding="utf-8")),
         ROOT / attack_tables.PAGE: attacks_page(),
         ROOT / embedding_tables.PAGE: embedding_page(),
         ROOT / text_tables.PAGE: texts_page(),
+        ROOT / "benchmarks" / "STUDY.md": study_page.page(read(RESULTS / "study.json"), RESULTS),
     }
-    if "--check" in sys.argv:
-        differ = [path.name for path, text in wanted.items() if text != written(path)]
-        sys.exit(f"{', '.join(differ)}: not what the results say; run python benchmarks/readme.py" if differ else 0)
-    for path, text in wanted.items():
+
+
+def write_all() -> None:
+    draw()
+    for path, text in wanted().items():
         if text or path.is_file():
             path.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    if "--check" not in sys.argv:
+        return write_all()
+    differ = [path.name for path, text in wanted().items() if text != written(path)]
+    return sys.exit(f"{', '.join(differ)}: not what the results say; run python benchmarks/study.py" if differ else 0)
 
 
 def written(path: Path) -> str:

@@ -24,7 +24,6 @@ from benchmarks import text_paper as paper
 from benchmarks.embedding_claims import ACCURACY, column, side
 from benchmarks.paired import (
     VOID,
-    asr_difference,
     paired_difference,
     robust,
     runs_by_seed,
@@ -39,6 +38,7 @@ from benchmarks.text_runs import (
     Compared,
     TextExperiment,
     compared,
+    compared_asr,
     experiments,
     mcnemar_difference,
 )
@@ -76,15 +76,10 @@ def c3(one: TextExperiment) -> list[Row]:
         ("synonym", "a2t lowers synonym ASR", {"below": 0.0}),
         ("antonym", f"a2t leaves antonym ASR within {UNCHANGED:g}", {"above": -UNCHANGED, "below": UNCHANGED}),
     ):
-        rows += claim(one, "C3", text, asr(one, *models, attack), models, method="a2t", quantity=attack, **limits)
+        rows += claim(
+            one, "C3", text, compared_asr(one, *models, attack), models, method="a2t", quantity=attack, **limits
+        )
     return rows
-
-
-def asr(one: TextExperiment, first: str, second: str, attack: str) -> Compared | None:
-    robust_side = compared(one, first, second, attack)
-    if robust_side is None:
-        return None
-    return Compared(asr_difference(one.folder, first, second, attack), robust_side.examples, robust_side.seeds)
 
 
 # ---- GradMask ----

@@ -19,6 +19,7 @@ from benchmarks.paired import (
     Outcomes,
     accuracy_difference,
     accuracy_of,
+    asr_difference,
     paired_difference,
     rates,
     read,
@@ -37,6 +38,7 @@ TITLES = {
     "text_sst2_minilm": "MiniLM on SST-2",
     "text_sst2_lstm": "LSTM on SST-2",
     "text_sst2_cnn": "CNN on SST-2",
+    "text_agnews_bert_tiny": "BERT-tiny on AG News",
     "text_snli_bert_tiny": "BERT-tiny on SNLI",
 }
 ORDER = ("deepwordbug", "pwws", ATTACK, "textbugger", "synonym", "antonym", "gradient_mask")
@@ -158,6 +160,14 @@ def compared(one: TextExperiment, first: str, second: str, quantity: str) -> Com
         return Compared(accuracy_difference(one.folder, first, second), eval_samples(shared[0]), seeds)
     found = robust_difference(one.folder, first, second, quantity)
     return Compared(found, len(read(shared[0] / STATUSES)[quantity]), seeds)
+
+
+def compared_asr(one: TextExperiment, first: str, second: str, attack: str) -> Compared | None:
+    """Second minus first attack success rate; None where runs lack it."""
+    found = compared(one, first, second, attack)
+    if found is None:
+        return None
+    return Compared(asr_difference(one.folder, first, second, attack), found.examples, found.seeds)
 
 
 def accuracy_contrast(one: TextExperiment, weights: dict[str, float]) -> Compared | None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import claims, paired, run
+from benchmarks import bat_sweep, claims, paired, run
+from benchmarks.text_runs import TextExperiment
 from hf_robust.trainers import METHODS
 
 EXPERIMENTS = sorted((Path(run.ROOT) / "benchmarks" / "experiments").glob("*.json"))
@@ -53,6 +54,12 @@ def write_run(folder: Path, synonym: str, antonym: str, accuracy: float, further
     (folder / "robustness_history.jsonl").write_text(json.dumps(line) + "\n")
 
 
+def experiment(folder: Path, larger_class: float) -> TextExperiment:
+    file = folder / "experiment.json"
+    file.write_text(json.dumps({"methods": list(claims.METHODS), "larger_class": larger_class}))
+    return TextExperiment(file, folder)
+
+
 def test_verdicts(tmp_path: Path) -> None:
     half, most, few = "sf" * 200, "sssf" * 100, "fffs" * 100
     for method, (synonym, antonym, accuracy, further) in {
@@ -63,7 +70,7 @@ def test_verdicts(tmp_path: Path) -> None:
     }.items():
         for seed in (1, 2):
             write_run(tmp_path / f"{method}-seed{seed}", synonym, antonym, accuracy, further)
-    verdicts = {row["text"]: row["verdict"] for row in claims.check(tmp_path, chance=0.5)}
+    verdicts = {row["text"]: row["verdict"] for row in claims.check(experiment(tmp_path, larger_class=0.5))}
     assert verdicts["safer lowers synonym ASR"] == verdicts["safer raises antonym ASR"] == "holds"
     assert verdicts["safer keeps accuracy within 1.6"] == "undecided"
     assert verdicts["bat_pairwise lowers synonym ASR"] == verdicts["bat_pairwise lowers antonym ASR"] == "holds"
@@ -76,7 +83,7 @@ def test_verdicts(tmp_path: Path) -> None:
 def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:
     write_run(tmp_path / "normal-seed1", "s" * 90 + "f" * 10, "s" * 100, 0.80, 0.4)
     write_run(tmp_path / "bat_triplet-seed1", "f" * 100, "f" * 100, 0.41, 0.9)
-    verdicts = {row["text"]: row["verdict"] for row in claims.check(tmp_path, chance=1 / 3)}
+    verdicts = {row["text"]: row["verdict"] for row in claims.check(experiment(tmp_path, larger_class=1 / 3))}
     assert (
         verdicts["bat_triplet lowers synonym ASR"] == verdicts["bat_triplet lowers antonym ASR"] == "void: near chance"
     )
@@ -114,3 +121,18 @@ def test_measures_are_taken_before_a_model_is_dropped(
     if kept:
         assert steps[1][-3:] == [str(tmp_path / "work"), "--only", "flat-seed2"]
     assert (tmp_path / "work" / "text_x" / "flat-seed2" / "model.safetensors").exists() == kept
+
+
+def test_a_change_of_a_difference_is_paired_over_four_settings(tmp_path: Path) -> None:
+    outcomes = {"normal-batch8": "ssff", "safer-batch8": "ffff", "normal-batch32": "ssff", "safer-batch32": "sfff"}
+    for name, row in outcomes.items():
+        write_run(tmp_path / f"{name}-seed1", row * 50, row * 50, 0.8, 0.5)
+    one = experiment(tmp_path, larger_class=0.5)
+    found = bat_sweep.difference_of_differences(one, tuple(outcomes), "synonym")
+    assert found is not None and found.examples == 200
+    # Safer takes 50 points off at batch 8 and 25 at batch 32.
+    assert found.found.value == pytest.approx(-25.0)
+    assert found.found.low < -25.0 < found.found.high < 0
+    verdicts = {row["quantity"]: row["verdict"] for row in bat_sweep.c2(one)}
+    assert verdicts == {"synonym": "holds", "antonym": "does not hold"}
+    assert bat_sweep.c5(one) == bat_sweep.c7(one) == []

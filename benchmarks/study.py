@@ -1,0 +1,138 @@
+"""The papers' claims C1 to C21 on small models: run what is missing, measure, decide, and write STUDY.md.
+
+    python benchmarks/study.py --data DIR [--jobs 2] [--seeds 1 2 3]     runs, then the page
+    python benchmarks/study.py                                           the page alone, from committed results
+
+The first form goes on wherever it was stopped: `benchmarks/run.py` leaves out what ``results/`` holds. Every claim has
+several *checks*, one for each comparison behind it and each experiment; `claims.py`, `embedding_claims.py` and
+`text_claims.py` make them. What a claim comes to is counted from its checks by `overall`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# As a script this file's own folder is on the path, not the checkout.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import claims, embedding_claims, readme, study_page, text_claims
+from benchmarks.paired import VOID, read
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+EXPERIMENTS = ROOT / "benchmarks" / "experiments"
+PAPER = ROOT / "benchmarks" / "paper_claims.json"
+PAGE = ROOT / "benchmarks" / "STUDY.md"
+FILE = "study.json"
+
+HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
+Check = dict[str, Any]
+NAMED = 3
+"""How many failing checks the reason of a verdict names."""
+
+
+class Verdict(NamedTuple):
+    """What a claim comes to, and why in one sentence made of the counts."""
+
+    verdict: str
+    why: str
+
+
+def checks(results: Path = RESULTS) -> Iterator[Check]:
+    """Every check of every claim, with the experiment that it is from."""
+    for experiment, rows in read(results / "claims.json").items():
+        yield from ({**row, "experiment": experiment} for row in rows)
+    for file in (embedding_claims.FILE, text_claims.FILE):
+        for experiment, found in read(results / file).items():
+            yield from ({**row, "experiment": experiment} for row in found["claims"] if row["verdict"] != NOT_RUN)
+
+
+def overall(found: Sequence[Check]) -> Verdict:
+    """One verdict from a claim's checks.
+
+    *holds*: no check fails, and as many hold as are undecided, or more. *does not hold*: more checks fail than hold.
+    *undecided*: anything between. Checks of models near chance are void and count for nothing.
+    """
+    counts = Counter(row["verdict"] for row in found)
+    holds, fails, open_ = (counts[name] for name in (HOLDS, FAILS, UNDECIDED))
+    if not found:
+        return Verdict(NOT_RUN, "nothing was run for it")
+    why = counted(counts)
+    if fails > holds:
+        return Verdict(FAILS, f"{why}: {failing(found)}")
+    if not fails and holds and holds >= open_:
+        return Verdict(HOLDS, why)
+    if fails:
+        return Verdict(UNDECIDED, f"{why}: {failing(found)}")
+    if not holds and not open_:
+        return Verdict(UNDECIDED, f"{why}: every model of it stays near chance")
+    return Verdict(UNDECIDED, f"{why}: most intervals hold both signs")
+
+
+def counted(counts: Counter[str]) -> str:
+    """How many checks there are of each verdict, in words."""
+    words = ((HOLDS, "holds", "hold"), (FAILS, "fails", "fail"), (UNDECIDED, UNDECIDED, UNDECIDED))
+    said = [f"{counts[name]} {one if counts[name] == 1 else many}" for name, one, many in words if counts[name]]
+    said += [f"{counts[VOID]} void"] * bool(counts[VOID])
+    total = counts.total()
+    return f"of {total} check{'s' * (total != 1)} {', '.join(said)}"
+
+
+def failing(found: Sequence[Check]) -> str:
+    """Which checks fail, the first few by name and where."""
+    names = [f"{row['text']} ({study_page.title(row['experiment'])})" for row in found if row["verdict"] == FAILS]
+    rest = len(names) - NAMED
+    return f"not so: {'; '.join(names[:NAMED])}" + (f"; and {rest} more" if rest > 0 else "")
+
+
+def study(results: Path = RESULTS, paper: Path = PAPER) -> dict[str, Any]:
+    """For each claim what the paper says, every check, and the verdict."""
+    by_claim: dict[str, list[Check]] = {number: [] for number in read(paper)}
+    for row in checks(results):
+        by_claim[row["claim"]].append(row)
+    return {
+        number: {**read(paper)[number], **overall(rows)._asdict(), "checks": rows} for number, rows in by_claim.items()
+    }
+
+
+def run_experiments(data: Path, more: Sequence[str]) -> None:
+    """Whatever of the experiments is not in the results yet; what fails is in its log, and the study goes on."""
+    files = [
+        str(path) for path in sorted(EXPERIMENTS.glob("*.json")) if {"methods", "settings"} & {*read(path)}
+        and "attack" not in read(path)
+    ]  # fmt: skip
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), *files, "--data", str(data), *more]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def write(results: Path = RESULTS, page: Path = PAGE) -> None:
+    """Decide every claim anew, and write the results and all pages."""
+    claims.main(results)
+    embedding_claims.main(results)
+    text_claims.main(results)
+    found = study(results)
+    (results / FILE).write_text(json.dumps(text_claims.rounded(found), indent=1) + "\n", encoding="utf-8")
+    page.write_text(study_page.page(found, results), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder that holds sst2/, snli/, resources/, ...; none: no run")
+    options, more = parser.parse_known_args()
+    if options.data is None and more:
+        parser.error(f"{' '.join(more)} is for the runs, which need --data DIR.")
+    if options.data is not None:
+        run_experiments(options.data, more)
+    write()
+    readme.write_all()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""STUDY.md: for each claim what the paper says, what was measured here, and what it comes to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.embedding_tables import TITLES as EMBEDDING_TITLES
+from benchmarks.paired import read
+from benchmarks.text_runs import TITLES as TEXT_TITLES
+from hf_robust.reports import load_run, markdown_table
+
+BAT_TITLES = {
+    "snli_bert_tiny": "BERT-tiny on SNLI",
+    "snli_minilm": "MiniLM on SNLI",
+    "qqp_minilm": "MiniLM on QQP",
+    "mrpc_minilm": "MiniLM on MRPC",
+}
+SWEEP_TITLES = {"bat_snli_sweep": "BERT-tiny on SNLI, sweep", "text_snli_a2t_bert_tiny": "BERT-tiny on SNLI, a2t"}
+TITLES = {**BAT_TITLES, **SWEEP_TITLES, **EMBEDDING_TITLES, **TEXT_TITLES, "cost_minilm": "Cost, MiniLM"}
+REMARKS = Path(__file__).parent / "study_remarks.json"
+"""What a person adds to the counted reasons; no number stands in it."""
+NOTHING = "–"
+HEADER = ["where", "check", "here", "paper", "N", "seeds", "verdict"]
+
+
+def page(found: dict[str, Any], results: Path) -> str:
+    """The whole page from what `benchmarks.study.study` returns."""
+    rows = [row for claim in found.values() for row in claim["checks"]]
+    parts = [
+        "# The papers' claims on small models",
+        "Written by `python benchmarks/study.py` from `results/`; no measured number is typed by hand. What the "
+        "papers say and their figures are in `paper_claims.json`, what a claim comes to is counted from its checks: it "
+        "*holds* where no check fails and as many hold as are undecided, or more; it *does not hold* where more fail "
+        "than hold; else it is *undecided*. A check holds where its whole 95 % interval lies on the claim's side, "
+        "fails where it lies on the other, and is void where a model is near chance.",
+        summary(found),
+        chance(rows),
+        "## What was run",
+        runs_table(results, [row["experiment"] for row in rows]),
+        "## What it does not show",
+        "".join(f"- {limit}\n" for limit in limits(rows)),
+    ]
+    remarks = read(REMARKS) if REMARKS.is_file() else {}
+    for number, claim in found.items():
+        parts += section(number, claim, remarks.get(number))
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def title(experiment: str) -> str:
+    return TITLES.get(experiment, experiment)
+
+
+def summary(found: dict[str, Any]) -> str:
+    rows = [
+        [f"[{number}](#{number.lower()})", claim["says"], f"**{claim['verdict']}**", claim["why"]]
+        for number, claim in found.items()
+    ]
+    return markdown_table(["claim", "what the paper says", "verdict here", "why"], rows)
+
+
+def chance(rows: Sequence[dict[str, Any]]) -> str:
+    counts = Counter(row["verdict"] for row in rows)
+    decided = counts["holds"] + counts["does not hold"]
+    return (
+        f"{len(rows)} checks, {decided} of them decided. Intervals are not corrected for their number: were there no "
+        f"difference anywhere, about one in twenty would be decided all the same, {len(rows) / 20:.0f} of these."
+    )
+
+
+def section(number: str, claim: dict[str, Any], remark: str | None) -> list[str]:
+    said = f"**The paper.** {claim['says']} ({claim['source']}: {claim['figures']}.)"
+    parts = [f"## {number}", said, f"**Here: {claim['verdict']}**, {claim['why']}."]
+    parts += [f"**Remark, by hand.** {remark}"] * (remark is not None)
+    return [*parts, markdown_table(HEADER, [check(row) for row in claim["checks"]])] if claim["checks"] else parts
+
+
+def check(row: dict[str, Any]) -> list[str]:
+    """One line: where, what, the value with its interval, the paper's, on how many examples and seeds."""
+    unit = {"points": "", "%": " %"}.get(row.get("unit") or "points", f" {row['unit']}")
+    paper, examples, seeds = row.get("paper"), row.get("examples"), len(row["by_seed"])
+    return [
+        title(row["experiment"]),
+        row["text"],
+        f"{interval(row)}{unit}",
+        NOTHING if not isinstance(paper, (int, float)) else f"{paper:g}",
+        f"{examples:,}" if examples else NOTHING,
+        str(seeds or NOTHING),
+        row["verdict"],
+    ]
+
+
+def interval(row: dict[str, Any]) -> str:
+    digits = 2 if row.get("unit") == "nats" else 1
+    value, low, high = (NOTHING if row[key] is None else f"{row[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return value if NOTHING in (low, high) else f"{value} [{low}, {high}]"
+
+
+def runs_table(results: Path, experiments: Iterable[str]) -> str:
+    """Rows, epochs and seeds of each experiment that a check is from, and the seconds that its runs took."""
+    rows = []
+    for name in dict.fromkeys(experiments):
+        runs = [load_run(path) for path in sorted((results / name).glob("*-seed*")) if path.is_dir()]
+        if not runs:
+            continue
+        data, first = runs[0].data, runs[0].history[-1]
+        attacked = {int(rates["num_examples"]) for rates in first["attacks"].values()}
+        seeds = Counter(int(run.card["seed"]) for run in runs)
+        rows.append(
+            [
+                title(name),
+                f"{data['train_samples']:,}",
+                f"{data['eval_samples']:,}",
+                " to ".join(f"{count:,}" for count in sorted({min(attacked), max(attacked)})),
+                f"{first['epoch']:g}",
+                ", ".join(f"{seed}: {count}" for seed, count in sorted(seeds.items())),
+                f"{sum(run.card['seconds']['total'] for run in runs) / 3600:.1f}",
+            ]
+        )
+    header = ["experiment", "training rows", "evaluation rows", "attacked", "epochs", "runs by seed", "hours"]
+    return markdown_table(header, rows)
+
+
+def limits(rows: Sequence[dict[str, Any]]) -> list[str]:
+    one_seed = sum(len(row["by_seed"]) == 1 for row in rows)
+    return [
+        "The papers train BERT-base and larger models; these are BERT-tiny (2 layers of 128), MiniLM (6 layers of "
+        "384), an LSTM and a CNN on a part of the data, for few epochs. A claim that fails here may hold there.",
+        f"Bootstrap intervals are over examples, not over seeds: {one_seed} of {len(rows)} checks rest on one seed.",
+        "No sentence encoder holds the attacks back, and their tables are those that could be had: rates under attack "
+        "are lower than the papers', and attacks that share a table find much the same.",
+        "Safer, BAT and a2t are attacked with the table that they train on, as in the papers (ATK-SYN-2).",
+        "Settings are the papers' where these learn on small models, else found by a few trial runs; the experiment "
+        "files say which. No baseline was tuned as a paper's authors tune their own method.",
+        "Hours were taken on shared cores and say what a rerun costs, not what a method costs.",
+    ]
