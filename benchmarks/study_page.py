@@ -32,7 +32,7 @@ def page(found: dict[str, Any], results: Path) -> str:
     parts = [
         "# The papers' claims on small models",
         "Written by `python benchmarks/study.py` from `results/`; no measured number is typed by hand. What the "
-        "papers say and their figures are in `paper_claims.json`, what a claim comes to is counted from its checks: it "
+        "papers say is in `paper_claims.json`, what a claim comes to is counted from its checks: it "
         "*holds* where no check fails and as many hold as are undecided, or more; it *does not hold* where more fail "
         "than hold; else it is *undecided*. A check holds where its whole 95 % interval lies on the claim's side, "
         "fails where it lies on the other, and is void where a model is near chance.",
