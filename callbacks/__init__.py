@@ -1,7 +1,8 @@
 """Callbacks: one file for each thing that is measured or written while a model trains."""
 
-from hf_robust.callbacks.attack import AttackCallback, clear_results
+from hf_robust.callbacks.attack import AttackCallback
 from hf_robust.callbacks.curves import CurvesCallback
+from hf_robust.callbacks.measurement import clear_results
 from hf_robust.callbacks.run_card import RunCardCallback
 from hf_robust.callbacks.weights import AdversaryWeightsCallback
 

@@ -26,7 +26,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.journal import prediction_of
-from hf_robust.callbacks.attack import JOURNAL_FOLDER, RESULTS_FOLDER
+from hf_robust.callbacks.measurement import JOURNAL_FOLDER, RESULTS_FOLDER
 from hf_robust.callbacks.run_card import versions
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
