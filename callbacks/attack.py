@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -15,6 +16,8 @@ from hf_robust.attacks import (
     Example,
     Plans,
     Victim,
+    Vote,
+    VotingVictim,
     attack_on_ranks,
     examples_of,
     of_the_data,
@@ -23,6 +26,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.requests import Columns
+from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks.measurement import JOURNAL_FOLDER, RESULTS_FOLDER, Measurement, Part, accuracy_of
 from hf_robust.metrics import (
     AttackRecord,
@@ -47,6 +51,10 @@ class AttackCallback(Measurement):
     Of two or more attacks that want another prediction the worst case for each example joins them too:
     ``eval_union_robust_accuracy`` with its interval and N (``_low``, ``_high``, ``eval_union_num_examples``).
 
+    With a ``vote`` the attacks meet the vote over random substitutions instead of the plain network. The evaluation
+    rows are then put to it too, as ``eval_vote_accuracy``, and the history's ``accuracy`` is this one: clean accuracy
+    and rates are of one classifier. ``eval_accuracy`` stays the plain network's.
+
     Every rank attacks a share of about the same expected queries, and all see the same numbers. Finished examples are
     journalled under a key of the weights, the attack and the data: a run that was killed does not measure them again,
     nor does a second evaluation of the same weights.
@@ -58,6 +66,8 @@ class AttackCallback(Measurement):
         plans_folder: where plans are kept between runs; None keeps them in memory only.
         warm_start: ask each example's last successful text first. Where it still succeeds, one query stands for a
             search: the status is what the search would most likely find, the text and the queries are not.
+        vote: what the attacks meet; None for the plain network.
+        rows: the evaluation rows, for the clean accuracy of the vote; needed with one.
 
     Attributes:
         seconds: wall-clock seconds spent on attacks so far, under the key ``attack``.
@@ -75,11 +85,18 @@ class AttackCallback(Measurement):
         token_budget: int | None = None,
         plans_folder: Path | None = None,
         warm_start: bool = False,
+        vote: Vote | None = None,
+        rows: Sequence[Example] = (),
     ) -> None:
         super().__init__(strategy, max_length, token_budget)
         if any(not examples_of(attack, examples) for attack in attacks.values()):
             raise ValueError("There is no example to attack; give at least one row of evaluation data.")
-        self.attacks, self.examples = dict(attacks), list(examples)
+        if vote is not None and not rows:
+            raise ValueError(
+                "A vote needs the evaluation rows for its clean accuracy, got none; pass rows=choose_examples(data, 0, 0)."
+            )
+        self.attacks, self.examples, self.vote = dict(attacks), list(examples), vote
+        self._clean = labelled_file("vote", "the evaluation rows", rows)
         self.plans = Plans(plans_folder)
         self.seconds = {"attack": 0.0}
         self._warned = False
@@ -88,8 +105,16 @@ class AttackCallback(Measurement):
     def _has_work(self) -> bool:
         return bool(self.attacks)
 
+    def _new_victim(self, *given: Any, **options: Any) -> Victim:
+        if self.vote is None:
+            return super()._new_victim(*given, **options)
+        return VotingVictim(*given, vote=self.vote, **options)
+
     def _check(self) -> None:
         victim = self._victim()
+        if self.vote is not None:
+            asked = [example for attack in self.attacks.values() for example in examples_of(attack, self.examples)]
+            self.vote.require_substitutes([example.texts for example in asked])
         for attack in self.attacks.values():
             if isinstance(attack, Attack) and attack.needs_gradient:
                 victim.check_saliency()
@@ -107,10 +132,15 @@ class AttackCallback(Measurement):
             output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
         if union is not None:
             output.metrics.update({f"eval_{key}": value for key, value in union.metrics().items()})
+        accuracy = accuracy_of(output, of_the_data(self.attacks, summaries))
+        if self.vote is not None:
+            rows, seconds = self._attack("vote", self._clean, victim, weights)
+            accuracy = AttackSummary.from_records(rows).extra["accuracy"]
+            output.metrics.update(eval_vote_accuracy=accuracy, eval_vote_seconds=seconds)
         if not trainer.is_world_process_zero():
             return None
         self._warn_where_nothing_chooses(output.metrics)
-        return self._part(records, summaries, union, accuracy_of(output, of_the_data(self.attacks, summaries)))
+        return self._part(records, summaries, union, accuracy)
 
     def _attack(
         self, name: str, attack: AttackOrForeign, victim: Victim, weights: str
@@ -174,6 +204,8 @@ class AttackCallback(Measurement):
         if union is not None:
             line["union"] = union.history()
             said.append(f"{union_label(union.history())}: under attack {100 * union.robust_accuracy:.1f}")
+        if self.vote is not None:
+            said.insert(0, f"(vote of {self.vote.votes})")
 
         def write(epoch: str) -> None:
             for name, found in records.items():
