@@ -122,16 +122,8 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
         names = labels_of_checkpoint(model.config).names
         replays = replay_attacks(options.replay, names, None)
         return _Task(replays, [], names, min(options.max_seq_length, tokenizer.model_max_length), vote=_vote(flags))
-    arguments = data_arguments(options, options.data)
-    corpus = load_corpus(arguments)
-    labels = find_labels(corpus, arguments, model.config)
-    if not labels.is_single or labels.num_labels != model.config.num_labels:
-        raise ValueError(
-            f"{options.model} has {model.config.num_labels} classes and {options.data} has {labels.num_labels} "
-            f"({labels.problem_type.replace('_', ' ')}); attack with the data that the model was made for."
-        )
-    splits = Splits(corpus, labels, tokenizer, arguments)
-    dataset = splits.labelled("validation")
+    splits = splits_of(options, options.data, model, tokenizer)
+    labels, dataset = splits.labels, splits.labelled("validation")
     synonyms = load_lexicon(flags.lexicon) if "synonym" in flags.attacks else None
     antonyms = load_lexicon(flags.antonym_source(), "antonym") if "antonym" in flags.attacks else None
     attacks = dict(build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns))
@@ -139,7 +131,7 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     attacks.update(replay_attacks(options.replay, labels.names, len(dataset.texts(0)), attacks))
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
-    data = describe_data(corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
+    data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
     lexicons = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}
     return _Task(attacks, examples, labels.names, splits.max_length, data, described, _vote(flags, synonyms))
@@ -164,6 +156,23 @@ def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any) -> 
         if isinstance(attack, Attack) and attack.needs_gradient:
             victim.check_saliency()
     return victim
+
+
+def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> Splits:
+    """The splits of ``data`` as the model reads them.
+
+    Raises:
+        ValueError: the data cannot be read, or is not of the model's classes.
+    """
+    arguments = data_arguments(options, data)
+    corpus = load_corpus(arguments)
+    labels = find_labels(corpus, arguments, model.config)
+    if not labels.is_single or labels.num_labels != model.config.num_labels:
+        raise ValueError(
+            f"{options.model} has {model.config.num_labels} classes and {data} has {labels.num_labels} "
+            f"({labels.problem_type.replace('_', ' ')}); give the data that the model was made for."
+        )
+    return Splits(corpus, labels, tokenizer, arguments)
 
 
 def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
