@@ -93,9 +93,13 @@ class AttackCallback(Measurement):
             raise ValueError("There is no example to attack; give at least one row of evaluation data.")
         if vote is not None and not rows:
             raise ValueError(
-                "A vote needs the evaluation rows for its clean accuracy, got none; pass rows=choose_examples(data, 0, 0)."
+                "A vote needs the evaluation rows for its clean accuracy, got none; pass "
+                "rows=choose_examples(dataset, 0, 0)."
             )
         self.attacks, self.examples, self.vote = dict(attacks), list(examples), vote
+        if vote is not None:
+            asked = [example for attack in attacks.values() for example in examples_of(attack, examples)]
+            vote.require_substitutes([example.texts for example in asked])
         self._clean = labelled_file("vote", "the evaluation rows", rows)
         self.plans = Plans(plans_folder)
         self.seconds = {"attack": 0.0}
@@ -112,9 +116,6 @@ class AttackCallback(Measurement):
 
     def _check(self) -> None:
         victim = self._victim()
-        if self.vote is not None:
-            asked = [example for attack in self.attacks.values() for example in examples_of(attack, self.examples)]
-            self.vote.require_substitutes([example.texts for example in asked])
         for attack in self.attacks.values():
             if isinstance(attack, Attack) and attack.needs_gradient:
                 victim.check_saliency()

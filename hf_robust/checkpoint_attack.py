@@ -31,17 +31,17 @@ from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.journal import prediction_of
 from hf_robust.callbacks.measurement import JOURNAL_FOLDER, RESULTS_FOLDER
 from hf_robust.callbacks.run_card import versions
-from hf_robust.certify import Smoothing
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.files import EXTENSIONS
 from hf_robust.data.labels import labels_of_checkpoint
 from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits, describe_data, find_labels
-from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
+from hf_robust.lexicons import cache_folder, load_lexicon
 from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks, write_records
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.reports import RUN_CARD_FILE, draw_asr_by_budget, finite, read_json, redact, write_history_line
+from hf_robust.smoothed import attacked_vote
 from hf_robust.static_attacks import LABEL_NAMES, file_attacks, replay_attacks
 
 SUMMARY_FILE = "attack_summary.json"
@@ -121,7 +121,9 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     if options.data is None:
         names = labels_of_checkpoint(model.config).names
         replays = replay_attacks(options.replay, names, None)
-        return _Task(replays, [], names, min(options.max_seq_length, tokenizer.model_max_length), vote=_vote(flags))
+        return _Task(
+            replays, [], names, min(options.max_seq_length, tokenizer.model_max_length), vote=attacked_vote(flags)
+        )
     splits = splits_of(options, options.data, model, tokenizer)
     labels, dataset = splits.labels, splits.labelled("validation")
     synonyms = load_lexicon(flags.lexicon) if "synonym" in flags.attacks else None
@@ -134,14 +136,7 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
     lexicons = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}
-    return _Task(attacks, examples, labels.names, splits.max_length, data, described, _vote(flags, synonyms))
-
-
-def _vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vote | None:
-    """What the attacks meet instead of the plain network, where the flags ask for votes."""
-    if not flags.attack_votes:
-        return None
-    return Vote(Smoothing(synonyms or load_lexicon(flags.lexicon), flags.attack_seed), flags.attack_votes)
+    return _Task(attacks, examples, labels.names, splits.max_length, data, described, attacked_vote(flags, synonyms))
 
 
 def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any) -> Victim:
