@@ -84,11 +84,7 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
 
     from hf_robust.attacks import AttackArguments
 
-    parser.add_argument("model", metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier or adapter.")
-    parser.add_argument(
-        "--data",
-        help="A csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id. Needed by --attacks.",
-    )
+    add_checkpoint_flags(parser)
     parser.add_argument(
         "--replay",
         nargs="+",
@@ -96,16 +92,23 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="Show this model the texts that fooled another: attack_results/<attack>.jsonl of that run.",
     )
-    parser.add_argument("--output_dir", type=Path, required=True, help="Where results are written.")
-    parser.add_argument("--split", help="Split to attack. Default: validation.")
-    parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
-    parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
-    parser.add_argument("--max_seq_length", type=int, default=128, help="Longest input in tokens. Default: 128.")
-    parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
     flags = HfArgumentParser(AttackArguments, add_help=False)
     for action in flags._actions:
         if action.dest not in ("attack_strategy", "attack_warm_start"):  # a checkpoint has no epochs
             parser._add_action(action)
+
+
+def add_checkpoint_flags(parser: argparse.ArgumentParser, data_needed: bool = False) -> None:
+    """A fine-tuned model, and the texts to show it."""
+    parser.add_argument("model", metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier or adapter.")
+    source = "A csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id."
+    parser.add_argument("--data", required=data_needed, help=source + ("" if data_needed else " Needed by --attacks."))
+    parser.add_argument("--output_dir", type=Path, required=True, help="Where results are written.")
+    parser.add_argument("--split", help="Split to take the texts from. Default: validation.")
+    parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
+    parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
+    parser.add_argument("--max_seq_length", type=int, default=128, help="Longest input in tokens. Default: 128.")
+    parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
 
 
 def attack(options: argparse.Namespace) -> str:
@@ -126,6 +129,22 @@ def attack(options: argparse.Namespace) -> str:
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")
     return "\n".join([*blocks, f"Results of every example are in {own.output_dir}."])
+
+
+# ---- certify ----
+
+
+def add_certify_flags(parser: argparse.ArgumentParser) -> None:
+    from hf_robust.certify_command import add_flags
+
+    add_flags(parser)
+
+
+def certify(options: argparse.Namespace) -> str:
+    """Certify a checkpoint's vote over random substitutions."""
+    from hf_robust.certify_command import run
+
+    return run(options)
 
 
 # ---- average ----
@@ -233,6 +252,7 @@ COMMANDS: dict[str, Command] = {
     "methods": Command("List the training methods.", _no_flags, list_methods),
     "attacks": Command("List the attacks.", _no_flags, list_attacks),
     "attack": Command("Attack a checkpoint, without training.", add_attack_flags, attack),
+    "certify": Command("Certify a checkpoint's vote over random substitutions.", add_certify_flags, certify),
     "interpret": Command("What a model looks at, and how steadily.", add_interpret_flags, interpret),
     "average": Command("Average a model with its taichi twin, and attack each average.", add_average_flags, average),
     "report": Command("Compare runs: a table, and pictures.", add_report_flags, report),

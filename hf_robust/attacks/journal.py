@@ -4,51 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.attack import AttackOrForeign, Example
 from hf_robust.metrics import AttackRecord
-from hf_robust.metrics.records import read_json_lines
+from hf_robust.metrics.journal import LineJournal, journal_seconds, share_path
 
 if TYPE_CHECKING:
     from hf_robust.attacks.victim import Victim
 
-FLUSH_SECONDS = 1.0
-_SHARE = re.compile(r"(?P<key>.+)-(?P<rank>\d+)-of-(?P<ranks>\d+)\.jsonl")
+__all__ = ["Journal", "attack_key", "journal_seconds", "prediction_of", "share_path"]
 
 
-class Journal:
-    """JSON lines: a record for each finished example, and ``{"seconds": x}`` for the time between two flushes.
-
-    The last line may have been cut off; it is removed before more is written. ``path`` None keeps nothing.
-
-    A rank's file is named ``<key>-<rank>-of-<ranks>.jsonl`` (``share_path``). It writes to that file alone and reads
-    the files of all ranks, also those of a run with another number of ranks, whose shares were others.
-
-    Attributes:
-        records: what the files held when it was opened, by ``idx``.
-        seconds: time spent so far, earlier runs included; of ranks that worked side by side the longest time.
-    """
+class Journal(LineJournal[AttackRecord]):
+    """The journal of an attack: a record for each finished example, of which ``records`` holds the earlier ones."""
 
     def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.records: dict[int, AttackRecord] = {}
-        self.seconds = 0.0
-        self._pending: list[AttackRecord] = []
-        self._flushed = time.perf_counter()
-        spent: dict[str, float] = {}
-        for file, ranks in _family(path):
-            # Another rank may be writing to its file at this moment.
-            lines = read_json_lines(file, warn=file == path)
-            self.records |= {line["idx"]: AttackRecord.from_json(line) for line in lines if "idx" in line}
-            seconds = sum(float(line.get("seconds", 0.0)) for line in lines if "idx" not in line)
-            spent[ranks] = max(spent.get(ranks, 0.0), seconds)
-        self.seconds = sum(spent.values())
+        super().__init__(path, AttackRecord.from_json)
 
     def finished(self, examples: Sequence[Example]) -> list[AttackRecord]:
         """The records of those examples that were measured before.
@@ -68,57 +42,6 @@ class Journal:
                 )
             found.append(record)
         return found
-
-    def __enter__(self) -> Journal:
-        self._flushed = time.perf_counter()
-        if self.path is not None and self.path.exists():
-            _end_at_a_line(self.path)
-        return self
-
-    def add(self, record: AttackRecord) -> None:
-        """Take a finished example; it is written within a second or so, if ``tick`` is called as often."""
-        self._pending.append(record)
-        self.tick()
-
-    def tick(self) -> None:
-        """Write what has waited for a second: the next example may take minutes, and the process may be killed."""
-        if self._pending and time.perf_counter() - self._flushed > FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is pending, and the time since the last flush."""
-        now = time.perf_counter()
-        spent, self._flushed = now - self._flushed, now
-        self.seconds += spent
-        pending, self._pending = self._pending, []
-        if self.path is None or not pending:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [*(record.to_json() for record in pending), {"seconds": round(spent, 3)}]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.flush()
-
-
-def journal_seconds(path: Path) -> float:
-    """Seconds that measuring what a journal holds has taken, over all runs; 0 where there is none."""
-    return Journal(path).seconds
-
-
-def _end_at_a_line(path: Path) -> None:
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        kept = content[: content.rfind(b"\n") + 1]
-        try:
-            json.loads(content[len(kept) :])
-        except ValueError:
-            path.write_bytes(kept)
-        else:
-            path.write_bytes(content + b"\n")
 
 
 def attack_key(
@@ -142,14 +65,15 @@ def attack_key(
 
 
 def prediction_of(victim: Victim) -> str:
-    """How a victim turns texts into scores, beside its weights: autocast type, inference transform and settings."""
+    """How a victim turns texts into scores, beside its weights: autocast type, inference transform, settings, vote."""
     import torch
 
     device = victim.device.type
     with victim.autocast():
         on = torch.is_autocast_enabled(device)
         autocast = str(torch.get_autocast_dtype(device)).removeprefix("torch.") if on else "none"
-    return f"autocast {autocast}, inference {_inference_name(victim.inference)}"
+    vote = f", {victim.transform}" if victim.transform else ""
+    return f"autocast {autocast}, inference {_inference_name(victim.inference)}{vote}"
 
 
 def _inference_name(inference: Any) -> str:
@@ -159,21 +83,3 @@ def _inference_name(inference: Any) -> str:
     name = getattr(inference, "__qualname__", type(inference).__qualname__)
     settings = getattr(getattr(inference, "__self__", None), "inference_settings", "")
     return f"{getattr(inference, '__module__', '')}.{name}{settings}"
-
-
-def share_path(folder: Path, key: str, rank: int, ranks: int) -> Path:
-    """The journal of one rank's share of a measurement."""
-    return folder / f"{key}-{rank}-of-{ranks}.jsonl"
-
-
-def _family(path: Path | None) -> list[tuple[Path, str]]:
-    """The files to read and the number of ranks that wrote each; the journal's own comes last."""
-    if path is None:
-        return []
-    found = [(path, "")] if path.exists() else []
-    own = _SHARE.fullmatch(path.name)
-    if own is None or not path.parent.is_dir():
-        return found
-    shares = [(file, _SHARE.fullmatch(file.name)) for file in sorted(path.parent.iterdir())]
-    family = [(file, share["ranks"]) for file, share in shares if share is not None and share["key"] == own["key"]]
-    return sorted(family, key=lambda one: one[0] == path)

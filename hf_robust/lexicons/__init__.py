@@ -7,7 +7,7 @@ from hf_robust.lexicons.load import LEXICONS, load_lexicon
 from hf_robust.lexicons.name_lists import NameLists
 from hf_robust.lexicons.neighbours import read_table, write_table
 from hf_robust.lexicons.perturbation_sets import PerturbationSets, count_words, perturbation_sets
-from hf_robust.lexicons.substitution import random_substitutes
+from hf_robust.lexicons.substitution import equal_draws, random_substitutes
 from hf_robust.lexicons.vector_files import read_vectors
 from hf_robust.lexicons.vectors import cache_folder, nearest_words
 from hf_robust.lexicons.wordnet import WordNetLexicon
@@ -26,6 +26,7 @@ __all__ = [
     "build_table",
     "cache_folder",
     "count_words",
+    "equal_draws",
     "load_lexicon",
     "nearest_words",
     "opposite_groups",

@@ -24,3 +24,12 @@ def random_substitutes(lexicon: Lexicon, text: Text, rng: random.Random) -> dict
         if draw:
             swaps[index] = match_case(substitutes[draw - 1], word.text)
     return swaps
+
+
+def equal_draws(lexicon: Lexicon, word: str) -> list[str]:
+    """What :func:`random_substitutes` may leave in the place of ``word``, each draw as likely as the others.
+
+    The word itself comes first. Two substitutes that differ in case alone may give the same string twice, which is
+    then drawn twice as often.
+    """
+    return [word, *(match_case(other, word) for other in lexicon(word))]

@@ -1,6 +1,12 @@
 """Rates, intervals and result records. Importing it is cheap: no torch, no scikit-learn."""
 
 from hf_robust.metrics.budget import asr_at_budget
+from hf_robust.metrics.certificates import (
+    Certificate,
+    CertificateSummary,
+    read_certificates,
+    write_certificates,
+)
 from hf_robust.metrics.pairs import read_pairs
 from hf_robust.metrics.rates import AttackSummary, wilson_interval
 from hf_robust.metrics.records import AttackRecord, read_records, write_records
@@ -11,6 +17,8 @@ from hf_robust.metrics.union import UnionSummary, union_of_attacks
 __all__ = [
     "AttackRecord",
     "AttackSummary",
+    "Certificate",
+    "CertificateSummary",
     "ClassScores",
     "Slice",
     "SliceReport",
@@ -18,10 +26,12 @@ __all__ = [
     "UnionSummary",
     "asr_at_budget",
     "error_transition",
+    "read_certificates",
     "read_pairs",
     "read_records",
     "slices",
     "union_of_attacks",
     "wilson_interval",
+    "write_certificates",
     "write_records",
 ]

@@ -110,9 +110,14 @@ def read_records(path: str | os.PathLike[str]) -> list[AttackRecord]:
 
 def write_records(path: str | os.PathLike[str], records: Iterable[AttackRecord]) -> None:
     """Write records as JSON lines, all or nothing: the file appears only when it is complete."""
+    write_json_lines(path, (record.to_json() for record in records))
+
+
+def write_json_lines(path: str | os.PathLike[str], lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write objects, one a line; the file appears only when it is complete."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     with partial.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record.to_json(), ensure_ascii=False) + "\n" for record in records)
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     partial.replace(target)

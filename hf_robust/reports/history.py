@@ -2,8 +2,10 @@
 
 A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym": {"asr": 0.4, ...}}}``. Where several
 attacks were joined it also has ``"union": {"attacks": ["synonym", ...], "num_examples": 500, "robust_accuracy": 0.3,
-"robust_accuracy_low": 0.26, "robust_accuracy_high": 0.34}``. A rate that does not exist (nothing was attacked) is
-``null`` in the file, so that any JSON reader can read it, and ``nan`` in memory.
+"robust_accuracy_low": 0.26, "robust_accuracy_high": 0.34}``. Where a vote was certified it has
+``"certified": {"certified_accuracy": 0.3, "smoothed_accuracy": 0.8, ...}``, the numbers of
+``hf_robust.metrics.CertificateSummary``. A rate that does not exist (nothing was attacked) is ``null`` in the file, so
+that any JSON reader can read it, and ``nan`` in memory.
 """
 
 from __future__ import annotations
@@ -102,11 +104,12 @@ def _checked(line: Any, where: str) -> HistoryLine:
     if not isinstance(attacks, dict) or not all(isinstance(result, dict) for result in attacks.values()):
         raise ValueError(f"{where}: 'attacks' must map each attack's name to its numbers, got {attacks!r}.")
     for name, result in attacks.items():
-        wrong = [key for key, value in result.items() if value is not None and not _is_number(value)]
+        wrong = [key for key, value in result.items() if not _is_rate(value)]
         if "asr" not in result or wrong:
             raise ValueError(f"{where}: attack {name!r} needs numbers and an 'asr', got {result!r}.")
     checked = {name: {key: _null_to_nan(value) for key, value in result.items()} for name, result in attacks.items()}
-    return {**line, "accuracy": _null_to_nan(line.get("accuracy")), "attacks": checked, **_checked_union(line, where)}
+    read = {"accuracy": _null_to_nan(line.get("accuracy")), "attacks": checked}
+    return {**line, **read, **_checked_union(line, where), **_checked_certified(line, where)}
 
 
 def _checked_union(line: HistoryLine, where: str) -> dict[str, Any]:
@@ -116,10 +119,27 @@ def _checked_union(line: HistoryLine, where: str) -> dict[str, Any]:
     if not isinstance(union, dict) or not isinstance(union.get("attacks"), list):
         raise ValueError(f"{where}: 'union' needs the names of its 'attacks' and numbers, got {union!r}.")
     numbers = {key: value for key, value in union.items() if key != "attacks"}
-    wrong = [key for key, value in numbers.items() if value is not None and not _is_number(value)]
+    wrong = [key for key, value in numbers.items() if not _is_rate(value)]
     if "robust_accuracy" not in numbers or wrong:
         raise ValueError(f"{where}: 'union' needs numbers and a 'robust_accuracy', got {union!r}.")
     return {"union": {"attacks": union["attacks"], **{key: _null_to_nan(value) for key, value in numbers.items()}}}
+
+
+def _checked_certified(line: HistoryLine, where: str) -> dict[str, Any]:
+    if "certified" not in line:
+        return {}
+    numbers = line["certified"]
+    if (
+        not isinstance(numbers, dict)
+        or "certified_accuracy" not in numbers
+        or not all(map(_is_rate, numbers.values()))
+    ):
+        raise ValueError(f"{where}: 'certified' needs numbers and a 'certified_accuracy', got {numbers!r}.")
+    return {"certified": {key: _null_to_nan(value) for key, value in numbers.items()}}
+
+
+def _is_rate(value: Any) -> bool:
+    return value is None or _is_number(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,0 +1,27 @@
+"""Certificates of a vote over random substitutions: no attacker with the same table can change it (SAFER)."""
+
+from hf_robust.certify.bounds import (
+    BOUNDS,
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+    hoeffding_lower,
+    hoeffding_upper,
+)
+from hf_robust.certify.rules import RULES, CertifySettings, certify_votes
+from hf_robust.certify.smoothing import Smoothing, require_substitutes
+from hf_robust.certify.texts import certify_key, certify_texts
+
+__all__ = [
+    "BOUNDS",
+    "RULES",
+    "CertifySettings",
+    "Smoothing",
+    "certify_key",
+    "certify_texts",
+    "certify_votes",
+    "clopper_pearson_lower",
+    "clopper_pearson_upper",
+    "hoeffding_lower",
+    "hoeffding_upper",
+    "require_substitutes",
+]

@@ -1,0 +1,112 @@
+"""SAFER's smoothing: what a vote draws, and how far two texts' draws can differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from hf_robust.lexicons import Lexicon, equal_draws, random_substitutes
+from hf_robust.words import Text, is_one_word, match_case
+
+
+class Smoothing:
+    r"""One table both as the sampler of a vote and as the attacker whom its certificates are about.
+
+    Ye, Gong and Liu 2020, arXiv:2005.14424, Section 3. Let P_w be the word w and its substitutes in ``lexicon``, and
+    N_w what an attacker may put in place of w. A vote on text X draws every word from its P_w, uniformly and
+    independently; on an attacked text X' it draws from the sets of the new words. The two draws can be coupled so that
+    they are the same text with probability :math:`\prod_i q_{x_i}` at least, with
+
+    .. math:: q_w = \min_{w' \in N_w} \sum_s \min(D_w(s), D_{w'}(s))
+              = \min_{w' \in N_w} \frac{|P_w \cap P_{w'}|}{\max(|P_w|, |P_{w'}|)}
+
+    where D_w is the uniform distribution on P_w. So no class's share of the draws changes by more than
+    :math:`1 - \prod_i q_{x_i}`. The overlap is taken over the strings as they are drawn, in the case of the word that
+    they replace: "I" and "iPhone" have no pattern of case that a substitute could take and give back.
+
+    A certificate is relative to this table and this way of cutting words (SAFER-4): an attacker who swaps words that
+    the table does not have, or who adds and removes words, is another one (SAFER-5).
+
+    Differs from the paper: it divides by \|P_w\| alone. That is right where all sets are as large as their attacker's,
+    as SAFER's are; where P_w' is the larger one it certifies too much, since each word of P_w' is then drawn less
+    often than the paper counts. Substitutes that are not one word (phrases) make q_w = 0: the attacked text then has
+    other words.
+
+    Args:
+        lexicon: w -> the others of P_w.
+        seed: of the draws.
+        neighbours: w -> N_w, where the attacker has fewer words than the vote: SAFER certifies against the words of
+            similarity 0.8 and draws from whole components (``PerturbationSets.neighbours``). None: the same table. A
+            word whose neighbours all have its own set has q_w = 1 (the official flag ``isdivide`` 0).
+    """
+
+    def __init__(self, lexicon: Lexicon, seed: int = 0, neighbours: Lexicon | None = None) -> None:
+        self.lexicon, self.seed = lexicon, seed
+        self.neighbours = lexicon if neighbours is None else neighbours
+        self._overlaps: dict[str, float] = {}
+
+    def sample(self, text: Text, number: int) -> Text:
+        """Draw ``number`` for this text; it depends on nothing but the seed, the text's columns and the number."""
+        key = json.dumps([self.seed, number, *text.columns]).encode()
+        rng = random.Random(hashlib.blake2b(key, digest_size=16).digest())
+        return text.replace(random_substitutes(self.lexicon, text, rng))
+
+    def varies(self, text: Text) -> bool:
+        """Whether a draw may be another text; else one forward is the whole vote."""
+        return any(self.lexicon(word) for word in text.tokens)
+
+    def changeable(self, text: Text) -> list[int]:
+        """The indices of the words that the attacker can swap."""
+        return [index for index, word in enumerate(text.tokens) if self.neighbours(word)]
+
+    def slacks(self, text: Text) -> list[float]:
+        """1 - q_w of every word of ``text``: 0 where the attacker can put nothing in its place."""
+        return [1 - self.overlap(word) for word in text.tokens]
+
+    def overlap(self, word: str) -> float:
+        """q_w, in [0, 1]."""
+        if word not in self._overlaps:
+            own = equal_draws(self.lexicon, word)
+            placed = dict.fromkeys(match_case(other, word) for other in self.neighbours(word))
+            self._overlaps[word] = min((self._shared(own, new) for new in placed), default=1.0)
+        return self._overlaps[word]
+
+    def _shared(self, own: Sequence[str], new: str) -> float:
+        if not is_one_word(new):
+            return 0.0
+        first, second = Counter(own), Counter(equal_draws(self.lexicon, new))
+        sizes = len(own), second.total()
+        return sum(min(first[s] * sizes[1], second[s] * sizes[0]) for s in first) / (sizes[0] * sizes[1])
+
+    def describe(self) -> dict[str, Any]:
+        """What the run card says about it; JSON-ready."""
+        own: dict[str, Any] = {"lexicon": self.lexicon.describe(), "seed": self.seed}
+        if self.neighbours is not self.lexicon:
+            own["neighbours"] = self.neighbours.describe()
+        return own
+
+    def fingerprint(self) -> list[Any]:
+        """What decides the draws and the slacks, for the name of a journal."""
+        return [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint()]
+
+
+def require_substitutes(smoothing: Smoothing, texts: Sequence[Text]) -> None:
+    """Check that a certificate can say something about these texts.
+
+    Raises:
+        ValueError: the table is empty, or the attacker can swap no word of any text.
+    """
+    if len(smoothing.lexicon) == 0:
+        raise ValueError(
+            f"the lexicon {smoothing.lexicon.source} is empty, so a certificate against it says no more than the "
+            "plain prediction; give a table of substitutes."
+        )
+    if texts and not any(smoothing.changeable(text) for text in texts):
+        raise ValueError(
+            f"the lexicon {smoothing.neighbours.source} has no word of the {len(texts)} texts, so there is nothing to "
+            "certify; give a table that covers them."
+        )

@@ -1,0 +1,157 @@
+"""Draws the votes on many texts, asks the model for them in large batches, and certifies each text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from hf_robust.certify.rules import CertifySettings, certify_votes
+from hf_robust.certify.smoothing import Smoothing
+from hf_robust.metrics import Certificate
+from hf_robust.metrics.journal import LineJournal
+from hf_robust.words import Text
+
+Columns = tuple[str, ...]
+Predict = Callable[[Sequence[Columns]], npt.NDArray[Any]]
+BATCH = 4096
+"""Draws that are asked together: with short texts those of several, so that the model sees full batches."""
+
+
+def certify_texts(
+    predict: Predict,
+    texts: Sequence[Columns],
+    labels: Sequence[int],
+    smoothing: Smoothing,
+    settings: CertifySettings,
+    *,
+    num_labels: int,
+    ids: Sequence[int] | None = None,
+    journal: Path | None = None,
+    progress: bool = True,
+    batch: int = BATCH,
+) -> list[Certificate]:
+    """Certify every text for its label; the certificates are in the order of the texts.
+
+    A text drawn twice is asked once and counted as often as it was drawn; a text without a word in the table is asked
+    once. What is kept in memory are the draws of one batch, or of one text where it has more votes than that.
+
+    Args:
+        predict: class ids [n] of n texts, each a tuple of one or two columns.
+        labels: the true class ids.
+        num_labels: classes of the model [K].
+        ids: ``idx`` of each certificate, each once; None for 0, 1, ...
+        journal: a file to which certificates are added as texts are finished; those already in it are not voted on
+            again, so that a run that was killed goes on and ends the same. Its name must depend on all that decides
+            the votes: see ``certify_key``.
+        batch: draws to ask together; it changes no result.
+
+    Raises:
+        ValueError: the settings can certify nothing for so many classes, a label is no class, the predictions are no
+            class ids, or the journal is of other texts.
+    """
+    settings.check_classes(num_labels)
+    ids = range(len(texts)) if ids is None else ids
+    _check(texts, labels, ids, num_labels)
+    book = LineJournal(journal, Certificate.from_json)
+    done = {idx: book.records[idx] for idx in ids if idx in book.records}
+    waiting = [place for place, idx in enumerate(ids) if idx not in done]
+    for place, idx in enumerate(ids):
+        if idx in done:
+            _check_earlier(done[idx], labels[place], settings.votes, num_labels, journal)
+    bar = tqdm(total=len(texts), initial=len(done), desc="certifying", disable=not progress, leave=False)
+    with bar, book:
+        left = [Text(tuple(texts[place])) for place in waiting]
+        for place, text, votes in zip(
+            waiting, left, _count_votes(predict, left, smoothing, settings.votes, num_labels, batch), strict=True
+        ):
+            overlaps = [smoothing.overlap(text.tokens[index]) for index in smoothing.changeable(text)]
+            found = certify_votes(ids[place], labels[place], votes, overlaps, settings)
+            done[ids[place]] = found
+            book.add(found)
+            bar.update()
+            share = sum(one.certified for one in done.values()) / len(done)
+            bar.set_postfix_str(f"certified {100 * share:.1f} %", refresh=False)
+    return [done[idx] for idx in ids]
+
+
+def certify_key(
+    model: str, texts: Sequence[Columns], labels: Sequence[int], smoothing: Smoothing, settings: CertifySettings
+) -> str:
+    """24 hexadecimal characters that name a measurement, for its journal.
+
+    Args:
+        model: what decides a prediction: hash of the weights, cut in tokens, precision.
+    """
+    rows = [[*text, label] for text, label in zip(texts, labels, strict=True)]
+    content = json.dumps([model, rows, smoothing.fingerprint(), settings.describe()])
+    return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+
+
+def _count_votes(
+    predict: Predict, texts: Sequence[Text], smoothing: Smoothing, votes: int, num_labels: int, batch: int
+) -> Iterator[list[int]]:
+    """For each text in turn the number of votes of each class."""
+    group: list[Counter[Columns]] = []
+    for place, text in enumerate(texts):
+        group.append(_draws(text, smoothing, votes))
+        if place + 1 == len(texts) or sum(map(len, group)) >= batch:
+            yield from _ask(predict, group, num_labels, batch)
+            group = []
+
+
+def _draws(text: Text, smoothing: Smoothing, votes: int) -> Counter[Columns]:
+    if not smoothing.varies(text):
+        return Counter({text.columns: votes})
+    return Counter(smoothing.sample(text, number).columns for number in range(votes))
+
+
+def _ask(predict: Predict, group: Sequence[Counter[Columns]], num_labels: int, batch: int) -> Iterator[list[int]]:
+    asked = list(dict.fromkeys(columns for drawn in group for columns in drawn))
+    answers: dict[Columns, int] = {}
+    for start in range(0, len(asked), batch):
+        part = asked[start : start + batch]
+        answers.update(zip(part, _class_ids(predict(part), len(part), num_labels), strict=True))
+    for drawn in group:
+        counts = [0] * num_labels
+        for columns, times in drawn.items():
+            counts[answers[columns]] += times
+        yield counts
+
+
+def _class_ids(predicted: Any, count: int, num_labels: int) -> list[int]:
+    found = np.asarray(predicted)
+    if found.shape != (count,) or found.dtype.kind not in "iu" or not ((found >= 0) & (found < num_labels)).all():
+        raise ValueError(
+            f"a vote needs one class id below {num_labels} for each of {count} texts, got {found.dtype} of shape "
+            f"{found.shape}; a regression or multi-label model has no such prediction and cannot be certified."
+        )
+    return [int(one) for one in found]
+
+
+def _check(texts: Sequence[Columns], labels: Sequence[int], ids: Sequence[int], num_labels: int) -> None:
+    if not len(texts) == len(labels) == len(ids):
+        raise ValueError(f"each text needs a label and an idx, got {len(texts)}, {len(labels)} and {len(ids)}.")
+    if len(set(ids)) < len(ids):
+        raise ValueError("each text needs an idx of its own, got one twice.")
+    for idx, label in zip(ids, labels, strict=True):
+        if not 0 <= label < num_labels:
+            raise ValueError(
+                f"example {idx} has label {label}, which is none of the model's {num_labels} classes; certify a split "
+                "that has labels."
+            )
+
+
+def _check_earlier(earlier: Certificate, label: int, votes: int, num_labels: int, journal: Path | None) -> None:
+    if (earlier.label, sum(earlier.votes), len(earlier.votes)) != (label, votes, num_labels):
+        raise ValueError(
+            f"{journal} holds another label or other votes for example {earlier.idx}; give each measurement a journal "
+            "of its own (certify_key names one)."
+        )

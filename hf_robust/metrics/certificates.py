@@ -1,0 +1,133 @@
+"""What a certificate says about one example, its form on disk, and the rates over many."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_robust.metrics.rates import ratio, wilson_interval
+from hf_robust.metrics.records import read_json_lines, write_json_lines
+
+_LOGGED = (
+    "certified_accuracy",
+    "certified_accuracy_low",
+    "certified_accuracy_high",
+    "smoothed_accuracy",
+    "abstained",
+)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The vote over random substitutions of one example, and how many words an attacker may swap in vain.
+
+    ``votes`` counts the votes of each class; ``prediction`` is the most voted one, None where the vote is too close to
+    call. ``lower`` is the lower confidence bound of the true label's share of all substitutions, ``slack`` what that
+    share can lose at most when every word is swapped. ``radius`` is the largest number of swapped words for which the
+    vote keeps the true label whichever words they are, None where not even the vote on the text itself is sure of it.
+    ``certified``: the radius is the number of words that can be swapped.
+    """
+
+    idx: int
+    label: int
+    prediction: int | None
+    votes: list[int]
+    lower: float
+    slack: float
+    radius: int | None
+    certified: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as a dict that ``json.dumps`` takes."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Certificate:
+        """The inverse of ``to_json``; unknown keys are ignored, so that newer files can be read.
+
+        Raises:
+            ValueError: a key is missing.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in data]
+        if missing:
+            raise ValueError(f"a certificate needs the keys {', '.join(missing)}, which {dict(data)!r:.200} lacks.")
+        return cls(**{name: data[name] for name in names})
+
+
+def read_certificates(path: str | os.PathLike[str]) -> list[Certificate]:
+    """The certificates of a JSON lines file, in file order; lines of a journal that hold none are passed over.
+
+    Raises:
+        ValueError: a line other than a torn last one is not a certificate.
+    """
+    return [Certificate.from_json(line) for line in read_json_lines(path) if "idx" in line]
+
+
+def write_certificates(path: str | os.PathLike[str], certificates: Iterable[Certificate]) -> None:
+    """Write certificates as JSON lines, all or nothing: the file appears only when it is complete."""
+    write_json_lines(path, (certificate.to_json() for certificate in certificates))
+
+
+@dataclass(frozen=True)
+class CertificateSummary:
+    """Rates of the vote over N examples, with 95 % Wilson intervals over the examples.
+
+    ``certified_accuracy`` is the share certified for their true label, ``smoothed_accuracy`` the share that the vote
+    predicts right, which is never smaller; an abstention is not right. ``abstained`` is the share of abstentions and
+    ``radius`` the median radius of the certified examples, in words, nan where there is none. ``votes`` and ``alpha``
+    are those of each certificate. The rates are nan without examples.
+    """
+
+    certified_accuracy: float
+    certified_accuracy_low: float
+    certified_accuracy_high: float
+    smoothed_accuracy: float
+    smoothed_accuracy_low: float
+    smoothed_accuracy_high: float
+    abstained: float
+    radius: float
+    num_examples: int
+    votes: int
+    alpha: float
+    seconds: float
+
+    @classmethod
+    def from_certificates(
+        cls, certificates: Sequence[Certificate], votes: int, alpha: float, seconds: float = 0.0
+    ) -> CertificateSummary:
+        """Summarise; ``seconds`` is what measuring them took."""
+        certified = [certificate for certificate in certificates if certificate.certified]
+        right = [certificate for certificate in certificates if certificate.prediction == certificate.label]
+        abstained = sum(certificate.prediction is None for certificate in certificates)
+        total = len(certificates)
+        radii = [certificate.radius for certificate in certified if certificate.radius is not None]
+        certified_low, certified_high = wilson_interval(len(certified), total)
+        smoothed_low, smoothed_high = wilson_interval(len(right), total)
+        return cls(
+            certified_accuracy=ratio(len(certified), total),
+            certified_accuracy_low=certified_low,
+            certified_accuracy_high=certified_high,
+            smoothed_accuracy=ratio(len(right), total),
+            smoothed_accuracy_low=smoothed_low,
+            smoothed_accuracy_high=smoothed_high,
+            abstained=ratio(abstained, total),
+            radius=float(statistics.median(radii)) if radii else math.nan,
+            num_examples=total,
+            votes=votes,
+            alpha=alpha,
+            seconds=seconds,
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """``{"certified_accuracy": ...}`` and so on, the keys that reach the Trainer's log (which adds ``eval_``)."""
+        return {**{key: getattr(self, key) for key in _LOGGED}, "certify_seconds": self.seconds}
+
+    def history(self) -> dict[str, float]:
+        """What a line of ``robustness_history.jsonl`` holds under ``certified``."""
+        return dataclasses.asdict(self)
