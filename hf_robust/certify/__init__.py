@@ -7,7 +7,7 @@ from hf_robust.certify.bounds import (
     hoeffding_lower,
     hoeffding_upper,
 )
-from hf_robust.certify.rules import RULES, CertifySettings, certify_votes
+from hf_robust.certify.rules import RULES, CertifySettings, certified_radius, certify_votes
 from hf_robust.certify.smoothing import Smoothing, require_substitutes
 from hf_robust.certify.texts import certify_key, certify_texts
 
@@ -16,6 +16,7 @@ __all__ = [
     "RULES",
     "CertifySettings",
     "Smoothing",
+    "certified_radius",
     "certify_key",
     "certify_texts",
     "certify_votes",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from scipy.stats import binomtest
@@ -95,25 +97,42 @@ def certify_votes(
     counts = [int(count) for count in votes]
     lower, rival = _bounds(label, counts, settings)
     predicted = _prediction(counts, settings.alpha)
-    # One pass over the products, so that `slack` and the last step of the radius are the same number.
-    slack, radius = 0.0, None
-    kept, holding = 1.0, predicted == label
-    for swapped, overlap in enumerate([1.0, *sorted(overlaps)]):
-        kept *= overlap
-        slack = 1 - kept
-        holding = holding and _holds(lower, rival, slack, settings.rule)
-        if holding:
-            radius = swapped
+    radius = certified_radius(lower, rival, overlaps, settings.rule) if predicted == label else None
     return Certificate(
         idx=idx,
         label=label,
         prediction=predicted,
         votes=counts,
         lower=lower,
-        slack=slack,
+        slack=_slacks(overlaps)[-1],
         radius=radius,
         certified=radius == len(overlaps),
     )
+
+
+def certified_radius(lower: float, rival: float, overlaps: Sequence[float], rule: str) -> int | None:
+    """The largest number of words that may be swapped, whichever they are; None where not even 0 is certified.
+
+    Swapping R words costs the label at most one minus the product of the R smallest overlaps.
+
+    Args:
+        lower, rival: what the label's share is at least, and any other class's at most (``half`` does not ask).
+        overlaps: q_w of each word that can be swapped.
+
+    >>> certified_radius(0.9, 0.1, [0.9, 0.6, 1.0], "half")
+    1
+    """
+    radius = None
+    for swapped, slack in enumerate(_slacks(overlaps)):
+        if not (lower - slack >= 0.5 if rule == "half" else lower - slack > rival + slack):
+            break
+        radius = swapped
+    return radius
+
+
+def _slacks(overlaps: Sequence[float]) -> list[float]:
+    """What 0, 1, ... swapped words can cost, the words of least overlap first."""
+    return [1 - kept for kept in accumulate(sorted(overlaps), operator.mul, initial=1.0)]
 
 
 def _bounds(label: int, counts: Sequence[int], settings: CertifySettings) -> tuple[float, float]:
@@ -124,10 +143,6 @@ def _bounds(label: int, counts: Sequence[int], settings: CertifySettings) -> tup
     alpha = settings.alpha / len(counts)
     others = max(count for one, count in enumerate(counts) if one != label)
     return bound.lower(counts[label], total, alpha), bound.upper(others, total, alpha)
-
-
-def _holds(lower: float, rival: float, slack: float, rule: str) -> bool:
-    return lower - slack >= 0.5 if rule == "half" else lower - slack > rival + slack
 
 
 def _prediction(counts: Sequence[int], alpha: float) -> int | None:

@@ -1,0 +1,138 @@
+"""From votes to certificates: the worked examples, the radius, abstention, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_robust.certify import (
+    RULES,
+    CertifySettings,
+    certified_radius,
+    certify_votes,
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+)
+
+
+@pytest.mark.parametrize(
+    ("share", "overlaps", "radius"),
+    [
+        (1.0, [1.0], 1),
+        (1.0, [], 0),
+        (0.9, [0.55], 0),  # 0.9 - 0.45 = 0.45
+        (0.9, [0.7], 1),  # 0.9 - 0.3 = 0.6
+        (0.9, [0.7, 1.0, 0.9], 3),  # 0.9 - 0.37
+        (0.9, [0.9, 0.7, 0.9], 2),  # 0.9 - 0.433 after three
+        (0.5, [1.0, 1.0], 2),
+        (0.49, [1.0], None),
+        (1.0, [0.0, 1.0], 0),
+    ],
+)
+def test_half_by_exact_shares(share: float, overlaps: list[float], radius: int | None) -> None:
+    assert certified_radius(share, 0.0, overlaps, "half") == radius
+
+
+@pytest.mark.parametrize(
+    ("share", "rival", "overlaps", "radius"),
+    [
+        (0.4, 0.1, [0.9], 1),  # 0.3 > 0.2: below one half, yet no other class can pass it
+        (0.4, 0.1, [0.9, 0.9], 1),  # 0.21 < 0.29
+        (0.4, 0.4, [], None),
+        (0.6, 0.4, [0.95], 1),
+        (0.6, 0.4, [0.875], 0),
+    ],
+)
+def test_margin_by_exact_shares(share: float, rival: float, overlaps: list[float], radius: int | None) -> None:
+    assert certified_radius(share, rival, overlaps, "margin") == radius
+
+
+def test_a_certificate_holds_what_it_was_made_of() -> None:
+    found = certify_votes(7, 1, [20, 970, 10], [0.9, 1.0, 0.8], CertifySettings())
+    assert (found.idx, found.label, found.prediction, found.votes) == (7, 1, 1, [20, 970, 10])
+    assert found.lower == clopper_pearson_lower(970, 1000, 0.01)
+    assert found.slack == pytest.approx(1 - 0.9 * 0.8)
+    assert (found.radius, found.certified) == (3, True)
+    wrong = certify_votes(7, 0, [20, 970, 10], [0.9, 1.0, 0.8], CertifySettings())
+    assert (wrong.prediction, wrong.radius, wrong.certified) == (1, None, False)
+
+
+def test_the_margin_rule_bounds_every_class_at_a_share_of_alpha() -> None:
+    votes, overlaps = [450, 140, 140, 140, 130], [0.95]
+    half, margin = (certify_votes(0, 0, votes, overlaps, CertifySettings(rule=rule)) for rule in RULES)
+    assert not half.certified and margin.certified
+    assert margin.lower == clopper_pearson_lower(450, 1000, 0.01 / 5) < half.lower
+    room = (margin.lower - clopper_pearson_upper(140, 1000, 0.01 / 5)) / 2
+    for slack, radius in ((room - 1e-6, 1), (room + 1e-6, 0)):
+        assert certify_votes(0, 0, votes, [1 - slack], CertifySettings(rule="margin")).radius == radius
+
+
+def test_the_prediction_abstains_where_the_two_top_classes_cannot_be_told_apart() -> None:
+    # Two-sided binomial test at 0.01: 58 of 100 has p = 0.13, 64 of 100 has p = 0.007.
+    loose = CertifySettings(votes=100)
+    assert certify_votes(0, 0, [58, 42], [], loose).prediction is None
+    assert certify_votes(0, 0, [64, 36], [], loose).prediction == 0
+    assert certify_votes(0, 0, [40, 40, 20], [], loose).prediction is None
+    # Below one half, but well apart.
+    assert certify_votes(0, 2, [20, 30, 450], [], CertifySettings(votes=500)).prediction == 2
+    assert certify_votes(0, 0, [200, 90, 90, 90], [], CertifySettings(votes=470)).prediction == 0
+
+
+votes_of_a_text = st.integers(2, 5).flatmap(lambda k: st.lists(st.integers(0, 300), min_size=k, max_size=k))
+
+
+@given(votes_of_a_text, st.data(), st.lists(st.floats(0, 1), max_size=5), st.sampled_from(RULES))
+@settings(max_examples=60, deadline=None)
+def test_a_certified_text_is_predicted_right_and_the_radius_only_falls_with_the_slack(
+    votes: list[int], data: st.DataObject, overlaps: list[float], rule: str
+) -> None:
+    votes[0] += 20
+    label = data.draw(st.integers(0, len(votes) - 1))
+    chosen = CertifySettings(votes=20, alpha=0.02, rule=rule)
+    found = certify_votes(0, label, votes, overlaps, chosen)
+    assert not found.certified or found.prediction == label
+    assert found.certified == (found.radius == len(overlaps))
+    assert found.slack == pytest.approx(1 - math.prod(overlaps))
+    tighter = certify_votes(0, label, votes, [min(1.0, one + 0.1) for one in overlaps], chosen)
+    assert (-1 if found.radius is None else found.radius) <= (-1 if tighter.radius is None else tighter.radius)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"votes": 0}, "votes must be at least 1, got 0"),
+        ({"alpha": 0.0}, "alpha must lie between 0 and 1, got 0"),
+        ({"alpha": 1.0}, "alpha must lie between 0 and 1, got 1"),
+        ({"rule": "most"}, "rule must be one of half, margin, got 'most'"),
+        ({"votes": 7}, "7 votes cannot certify any text at alpha 0.01 with 2 classes.*; 8 can, or a larger alpha"),
+        ({"votes": 9, "bound": "hoeffding"}, "not even if all agree; 10 can"),
+    ],
+)
+def test_settings_that_certify_nothing_are_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CertifySettings(**given)  # type: ignore[arg-type]
+
+
+def test_the_margin_rule_needs_more_votes_for_more_classes() -> None:
+    few = CertifySettings(votes=10, rule="margin")
+    with pytest.raises(
+        ValueError, match=r"10 votes cannot certify any text at alpha 0.01 with 50 classes, rule margin"
+    ):
+        few.check_classes(50)
+    CertifySettings(votes=10).check_classes(50)
+    with pytest.raises(ValueError, match="at least 2 classes, got 1; a regression model"):
+        few.check_classes(1)
+    enough = next(votes for votes in range(10, 99) if not _refused(votes))
+    assert certify_votes(0, 0, [enough, *[0] * 49], [], CertifySettings(votes=enough, rule="margin")).certified
+    assert not certify_votes(0, 0, [enough - 1, *[0] * 49], [], CertifySettings(votes=10, rule="margin")).certified
+
+
+def _refused(votes: int) -> bool:
+    try:
+        CertifySettings(votes=votes, rule="margin").check_classes(50)
+    except ValueError:
+        return True
+    return False
