@@ -19,18 +19,9 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.paired import (
-    POINTS,
-    VOID,
-    Difference,
-    accuracy_difference,
-    accuracy_of,
-    asr_difference,
-    entry,
-    read,
-    runs_of,
-)
-from hf_robust.metrics import wilson_interval
+from benchmarks.paired import VOID, accuracy_difference, accuracy_of, asr_difference, entry, read, runs_of
+from hf_robust.metrics import Difference, wilson_interval
+from hf_robust.metrics.paired import POINTS
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"
