@@ -1,6 +1,7 @@
 """Rates, intervals and result records. Importing it is cheap: no torch, no scikit-learn."""
 
 from hf_robust.metrics.budget import asr_at_budget
+from hf_robust.metrics.front import pareto_front
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.pairs import read_pairs
 from hf_robust.metrics.rates import AttackSummary, wilson_interval
@@ -25,6 +26,7 @@ __all__ = [
     "holm",
     "mcnemar_exact",
     "paired_difference",
+    "pareto_front",
     "read_pairs",
     "read_records",
     "read_statuses",

@@ -27,7 +27,9 @@ class Difference(NamedTuple):
 def rates(seen: Outcomes) -> Outcomes:
     """(...,) success rate among the examples that were attacked; nan where there are none."""
     attacked = (~np.isnan(seen)).sum(axis=-1)
-    return np.divide(np.nansum(seen, axis=-1), attacked, out=np.full(seen.shape[:-1], np.nan), where=attacked > 0)
+    empty: Outcomes = np.full(seen.shape[:-1], np.nan)
+    shares: Outcomes = np.divide(np.nansum(seen, axis=-1), attacked, out=empty, where=attacked > 0)
+    return shares
 
 
 def robust(seen: Outcomes) -> Outcomes:
