@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.embedding_claims import ACCURACY
-from benchmarks.paired import Difference, Outcomes, paired_difference, rates, runs_by_seed, statuses_of
+from benchmarks.paired import runs_by_seed, statuses_of
 from benchmarks.text_runs import Compared, TextExperiment, compared, compared_asr
 from benchmarks.text_verdicts import NORMAL, Row, claim
+from hf_robust.metrics import Difference, paired_difference
+from hf_robust.metrics.paired import Outcomes, rates
 
 SMALL, LARGE = "batch8", "batch32"
 UNCHANGED = 5.0

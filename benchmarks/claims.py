@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.bat_sweep import c2, c5, c7
 from benchmarks.embedding_claims import ACCURACY
-from benchmarks.paired import POINTS, Difference, read, runs_of
+from benchmarks.paired import read, runs_of
 from benchmarks.text_runs import Compared, TextExperiment, compared, compared_asr, seed_of
 from benchmarks.text_verdicts import NORMAL, Row, claim
-from hf_robust.metrics import wilson_interval
+from hf_robust.metrics import Difference, wilson_interval
+from hf_robust.metrics.paired import POINTS
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"

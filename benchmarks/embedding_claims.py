@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.linearisation import c20
 from benchmarks.paired import (
     VOID,
-    Difference,
     accuracy_difference,
     accuracy_of,
     entry,
@@ -34,6 +33,7 @@ from benchmarks.paired import (
     shared_runs,
 )
 from benchmarks.sweep import c16, c18, read_sweep
+from hf_robust.metrics import Difference
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"

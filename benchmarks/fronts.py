@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from benchmarks.sweep import ATTACK, Point, alpha_line, by_method, k_line
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports import save_figure
-from hf_robust.reports.curves import COLOURS, MARKERS, STYLE
+from hf_robust.reports.curves import STYLE, look
+from hf_robust.reports.fronts import draw_point, label_front
+from hf_robust.reports.points import Rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +43,7 @@ def fronts_figure(points: Sequence[Point]) -> Figure:
         for axes, (line, label, title) in zip(every, drawn, strict=True):
             shown = _draw_panel(axes, methods, line, label)
             axes.set_title(title.format(shown[0]), fontsize=9.5)
-        _label_axes(every)
+        label_front(every, ATTACK)
         handles, names = every[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right center", frameon=False, fontsize=8, handlelength=2.6)
         figure.supxlabel(_caption(points), fontsize=7, color="#555555", linespacing=1.35)
@@ -58,7 +60,7 @@ def _draw_panel(
     shown = []
     for index, (name, points) in enumerate(methods.items()):
         line = line_of(points)
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        colour, marker = look(index)
         _draw_line(axes, line, name, colour, marker)
         for one in line:
             text = f"{one.alpha:g}" if label == "alpha" else f"{one.steps}"
@@ -77,26 +79,12 @@ def _draw_line(axes: Axes, line: Sequence[Point], name: str, colour: str, marker
     # A point drawn for the legend, since those of the line are filled one by one.
     axes.plot([], [], color=colour, marker=marker, markersize=4, label=name)
     for one in line:
-        low, high = wilson_interval(round(one.robust_accuracy * one.examples), one.examples)
-        axes.vlines(one.accuracy, low, high, color=colour, alpha=0.3, linewidth=1.0, zorder=2)
-        low, high = wilson_interval(round(one.accuracy * one.eval_samples), one.eval_samples)
-        axes.hlines(one.robust_accuracy, low, high, color=colour, alpha=0.3, linewidth=1.0, zorder=2)
-        axes.plot(
-            one.accuracy, one.robust_accuracy, color=colour, marker=marker, markersize=4.5,
-            markerfacecolor="white" if one.collapsed else colour, markeredgewidth=0.9, zorder=4,
-        )  # fmt: skip
+        robust = _rate(one.robust_accuracy, one.examples)
+        draw_point(axes, _rate(one.accuracy, one.eval_samples), robust, colour, marker, hollow=one.collapsed)
 
 
-def _label_axes(every: Sequence[Axes]) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    for axes in every:
-        axes.set_xlabel("clean accuracy ↑")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(xmax=1))
-            axis.set_major_locator(MaxNLocator(6))
-        axes.set_ylim(bottom=0)
-    every[0].set_ylabel(f"{ATTACK} robust accuracy ↑")
+def _rate(value: float, examples: int) -> Rate:
+    return Rate(value, *wilson_interval(round(value * examples), examples))
 
 
 def _caption(points: Sequence[Point]) -> str:

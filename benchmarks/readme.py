@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import attack_tables, embedding_tables, method_tables, study_page, text_tables
 from benchmarks.fronts import draw_fronts
 from benchmarks.paired import read
-from benchmarks.run import STATUSES
 from benchmarks.sweep import read_sweep
+from hf_robust.metrics import STATUSES_FILE
 from hf_robust.reports import comparison_table, load_run, markdown_table, percent, save_figure, tradeoff_figure
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ ABLATIONS = {
 
 
 def runs_of(experiment: Path) -> list[Path]:
-    found = [path for path in experiment.glob("*-seed*") if (path / STATUSES).exists()]
+    found = [path for path in experiment.glob("*-seed*") if (path / STATUSES_FILE).exists()]
     return sorted(found, key=lambda path: (METHODS.index(path.name.split("-seed")[0]), path.name))
 
 

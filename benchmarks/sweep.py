@@ -18,18 +18,18 @@ from scipy.stats import spearmanr
 
 from benchmarks.paired import (
     VOID,
-    Difference,
     accuracy_difference,
     accuracy_of,
     entry,
     least_accuracy,
     outcomes,
     read,
-    robust,
     robust_difference,
     runs_of,
     shared_runs,
 )
+from hf_robust.metrics import Difference
+from hf_robust.metrics.paired import robust
 
 ATTACK = "textfooler"
 BEST_STEPS = 5

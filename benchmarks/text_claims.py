@@ -22,14 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import text_paper as paper
 from benchmarks.embedding_claims import ACCURACY, column, side
-from benchmarks.paired import (
-    VOID,
-    paired_difference,
-    robust,
-    runs_by_seed,
-    runs_of,
-    statuses_of,
-)
+from benchmarks.paired import VOID, runs_by_seed, runs_of, statuses_of
 from benchmarks.text_flat import c13, c14, c15
 from benchmarks.text_measures import MASKING
 from benchmarks.text_runs import (
@@ -44,6 +37,8 @@ from benchmarks.text_runs import (
 )
 from benchmarks.text_taichi import c8, c9, c10, c11, c12
 from benchmarks.text_verdicts import NORMAL, Row, claim
+from hf_robust.metrics import paired_difference
+from hf_robust.metrics.paired import robust
 
 FILE = "text_claims.json"
 NOT_RUN = "not run"

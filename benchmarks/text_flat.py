@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from benchmarks import text_paper as paper
-from benchmarks.paired import POINTS
 from benchmarks.text_measures import ATTACK
 from benchmarks.text_runs import FIXED, OWN, TAU, TOP5, TextExperiment, by_values, compared, of_pairs
 from benchmarks.text_verdicts import NORMAL, Row, claim
+from hf_robust.metrics.paired import POINTS
 
 
 def c13(one: TextExperiment) -> list[Row]:

@@ -31,14 +31,14 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.run import RESULTS, STATUSES, WORK, last_attacks
+from benchmarks.run import RESULTS, WORK, last_attacks
 from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.interpret import Pair, consistency, integrated_gradients, substitution_pairs
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.interpret.pair_statistics import pair_statistics
 from hf_robust.interpret.states import sentence_states
 from hf_robust.losses import sample_kl
-from hf_robust.metrics import AttackRecord, error_transition, read_pairs, read_records, slices
+from hf_robust.metrics import STATUSES_FILE, AttackRecord, error_transition, read_pairs, read_records, slices
 from hf_robust.reports import finite
 
 BASELINE = "normal"
@@ -223,12 +223,12 @@ def main() -> None:
         for result in sorted((options.results / path.stem).glob("*-seed*")):
             setting, _, seed = result.name.rpartition("-seed")
             left_out = options.only and result.name not in options.only
-            if not (result / STATUSES).exists() or left_out or (options.seeds and int(seed) not in options.seeds):
+            if not (result / STATUSES_FILE).exists() or left_out or (options.seeds and int(seed) not in options.seeds):
                 continue
             work = options.work.resolve() / path.stem
             baseline = f"{BASELINE}-seed{seed}"
             run = Finished(work / result.name, work / baseline)
-            if not (result.parent / baseline / STATUSES).exists():
+            if not (result.parent / baseline / STATUSES_FILE).exists():
                 print(f"{result.name} waits for {baseline}, which it is compared with")
                 continue
             absent = [folder for folder in (run.folder, run.baseline) if not folder.is_dir()]

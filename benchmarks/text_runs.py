@@ -14,21 +14,17 @@ import numpy as np
 
 from benchmarks.embedding_claims import ACCURACY, Experiment
 from benchmarks.paired import (
-    POINTS,
-    Difference,
-    Outcomes,
     accuracy_difference,
     accuracy_of,
     asr_difference,
-    paired_difference,
-    rates,
     read,
     robust_difference,
     runs_of,
     shared_runs,
 )
-from benchmarks.run import STATUSES
 from benchmarks.text_measures import ATTACK, INTERPRETATION, PAIRS, TRANSITION
+from hf_robust.metrics import STATUSES_FILE, Difference, paired_difference
+from hf_robust.metrics.paired import POINTS, Outcomes, rates
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"
@@ -58,7 +54,10 @@ class TextExperiment(Experiment):
     @property
     def attacks(self) -> list[str]:
         seen = {
-            name for method in self.methods for run in runs_of(self.folder, method) for name in read(run / STATUSES)
+            name
+            for method in self.methods
+            for run in runs_of(self.folder, method)
+            for name in read(run / STATUSES_FILE)
         }
         return [*(name for name in ORDER if name in seen), *sorted(seen - set(ORDER))]
 
@@ -80,7 +79,7 @@ class TextExperiment(Experiment):
     def pairs_on(self, attack: str, first: str, second: str) -> bool:
         """Whether both were attacked so, with a seed in common."""
         shared = shared_runs(self.folder, first, second)
-        return bool(shared) and all(attack in read(run / STATUSES) for pair in shared for run in pair)
+        return bool(shared) and all(attack in read(run / STATUSES_FILE) for pair in shared for run in pair)
 
 
 def experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[TextExperiment]:
@@ -159,7 +158,7 @@ def compared(one: TextExperiment, first: str, second: str, quantity: str) -> Com
     if quantity == ACCURACY:
         return Compared(accuracy_difference(one.folder, first, second), eval_samples(shared[0]), seeds)
     found = robust_difference(one.folder, first, second, quantity)
-    return Compared(found, len(read(shared[0] / STATUSES)[quantity]), seeds)
+    return Compared(found, len(read(shared[0] / STATUSES_FILE)[quantity]), seeds)
 
 
 def compared_asr(one: TextExperiment, first: str, second: str, attack: str) -> Compared | None:

@@ -11,10 +11,11 @@ from scipy.stats import spearmanr
 
 from benchmarks import text_paper as paper
 from benchmarks.embedding_claims import ACCURACY
-from benchmarks.paired import accuracy_of, robust, runs_of, statuses_of
+from benchmarks.paired import accuracy_of, runs_of, statuses_of
 from benchmarks.text_measures import ATTACK, PAIRS
 from benchmarks.text_runs import TextExperiment, accuracy_contrast, by_values, compared, kl_of_pairs, measured
 from benchmarks.text_verdicts import CLEAN_LOSS, NORMAL, Row, claim, trained_on
+from hf_robust.metrics.paired import robust
 
 NEAR_FULL = 3.0
 """Points of robust accuracy that count as the same."""

@@ -6,9 +6,10 @@ import statistics
 from typing import Any
 
 from benchmarks.embedding_claims import ACCURACY
-from benchmarks.paired import POINTS, VOID, verdict
+from benchmarks.paired import VOID, verdict
 from benchmarks.text_measures import ATTACK
 from benchmarks.text_runs import Compared, TextExperiment
+from hf_robust.metrics.paired import POINTS
 
 Row = dict[str, Any]
 NORMAL = "normal"

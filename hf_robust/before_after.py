@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
 from typing import TextIO
 
 from hf_robust.metrics import AttackRecord
+from hf_robust.reports.marked import Pieces, differing
 
 OLD, NEW, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
-# A word with what may stand inside it, a run of spaces, or any other character.
-_PIECE = re.compile(r"\w+(?:['’\-_*@]\w+)*|\s+|[^\w\s]")
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -57,13 +54,9 @@ def coloured(before: str, after: str) -> tuple[str, str]:
     >>> coloured("a good film", "a fine film")
     ('a \\x1b[31mgood\\x1b[0m film', 'a \\x1b[32mfine\\x1b[0m film')
     """
-    old, new = _PIECE.findall(before), _PIECE.findall(after)
-    marked: tuple[list[str], list[str]] = ([], [])
-    for kind, start, end, from_, to in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        for side, pieces, code in zip(marked, (old[start:end], new[from_:to]), (OLD, NEW), strict=True):
-            side += [_mark(piece, code) if kind != "equal" else piece for piece in pieces]
-    return "".join(marked[0]), "".join(marked[1])
+    before_pieces, after_pieces = differing(before, after)
+    return _with_codes(before_pieces, OLD), _with_codes(after_pieces, NEW)
 
 
-def _mark(piece: str, code: str) -> str:
-    return piece if piece.isspace() else f"{code}{piece}{PLAIN}"
+def _with_codes(pieces: Pieces, code: str) -> str:
+    return "".join(f"{code}{piece}{PLAIN}" if marked else piece for piece, marked in pieces)

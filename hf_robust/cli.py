@@ -167,23 +167,16 @@ def average(options: argparse.Namespace) -> str:
 
 
 def add_report_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="Output folders of runs; their order is the table's.")
-    parser.add_argument("--output", type=Path, help="Folder for report.md and the pictures. Default: print only.")
-    parser.add_argument("--force", action="store_true", help="Compare runs of different data or attacks all the same.")
+    from hf_robust.report_command import add_flags
+
+    add_flags(parser)
 
 
 def report(options: argparse.Namespace) -> str:
-    """Compare runs: the Markdown table, and with ``--output`` the pictures too."""
-    from hf_robust.reports import comparison_table, draw_comparison, load_run, save_figure, tradeoff_figure
+    """Compare runs: a table, and with ``--output`` a report."""
+    from hf_robust.report_command import run
 
-    table = comparison_table(options.runs, force=options.force)
-    if options.output is not None:
-        pictures = draw_comparison(options.runs, options.output, force=options.force)
-        first, *others = [load_run(run) for run in options.runs]
-        pictures += save_figure(tradeoff_figure(first, others), options.output)
-        shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in pictures if path.suffix == ".png")
-        (options.output / "report.md").write_text(table + shown, encoding="utf-8")
-    return table
+    return run(options)
 
 
 # ---- lexicon ----
@@ -255,7 +248,7 @@ COMMANDS: dict[str, Command] = {
     "certify": Command("Certify a checkpoint's vote over random substitutions.", add_certify_flags, certify),
     "interpret": Command("What a model looks at, and how steadily.", add_interpret_flags, interpret),
     "average": Command("Average a model with its taichi twin, and attack each average.", add_average_flags, average),
-    "report": Command("Compare runs: a table, and pictures.", add_report_flags, report),
+    "report": Command("Compare runs: a table, and a report as one HTML page.", add_report_flags, report),
     "lexicon": Command("Build a table of substitutes, or look words up.", add_lexicon_flags, lexicon),
 }
 

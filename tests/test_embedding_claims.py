@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks import embedding_claims, embedding_tables, fronts, linearisation, paired, sweep
-from benchmarks.run import STATUSES, WEIGHTS
+from benchmarks.run import WEIGHTS
+from hf_robust.metrics import STATUSES_FILE
 
 SST2 = "embedding_sst2_bert_tiny"
 SWEEP = embedding_tables.SWEEP
@@ -20,7 +21,7 @@ def write_run(folder: Path, letters: dict[str, str], accuracy: float, samples: i
     """A run folder; a letter for each example and attack, as `benchmarks.run.statuses` leaves them."""
     folder.mkdir(parents=True)
     statuses = {name: {str(index): letter for index, letter in enumerate(row)} for name, row in letters.items()}
-    (folder / STATUSES).write_text(json.dumps(statuses))
+    (folder / STATUSES_FILE).write_text(json.dumps(statuses))
     attacks = {
         name: {"asr": 0.5, "robust_accuracy": row.count("f") / len(row), "num_examples": len(row)}
         for name, row in letters.items()

@@ -16,7 +16,7 @@ from interpret.interpret_parts import review_records
 from benchmarks import run, text_measures
 from benchmarks.text_measures import Finished
 from hf_robust.interpret import Pair
-from hf_robust.metrics import AttackRecord, write_records
+from hf_robust.metrics import STATUSES_FILE, AttackRecord, write_records
 
 EXPERIMENT = "text_tiny"
 
@@ -49,7 +49,7 @@ def finish(tmp_path: Path, name: str, model: Path, method: str, records: list[At
         write_records(folder / "attack_results" / epoch / "textfooler.jsonl", kept)
     result = tmp_path / "results" / EXPERIMENT / f"{name}-seed1"
     result.mkdir(parents=True)
-    (result / run.STATUSES).write_text("{}")
+    (result / STATUSES_FILE).write_text("{}")
 
 
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
@@ -119,7 +119,7 @@ def test_what_cannot_be_measured_is_said(
     shutil.rmtree(work / "other-seed1")
     ask(tmp_path, monkeypatch)
     assert "other-seed1 is not there" in capsys.readouterr().out
-    (tmp_path / "results" / EXPERIMENT / "normal-seed1" / run.STATUSES).unlink()
+    (tmp_path / "results" / EXPERIMENT / "normal-seed1" / STATUSES_FILE).unlink()
     ask(tmp_path, monkeypatch)
     assert "other-seed1 waits for normal-seed1" in capsys.readouterr().out
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 
 from hf_robust.hub.citations import citation, citations_of, title
-from hf_robust.hub.limits import limits
 from hf_robust.reports import CURVES_STEM, Run, attack_names, results_table
+from hf_robust.reports.limits import limits
 
 
 def robustness_section(run: Run) -> str:

@@ -7,19 +7,24 @@ from hf_robust.metrics.certificates import (
     read_certificates,
     write_certificates,
 )
+from hf_robust.metrics.front import pareto_front
+from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.pairs import read_pairs
 from hf_robust.metrics.rates import AttackSummary, wilson_interval
 from hf_robust.metrics.records import AttackRecord, read_records, write_records
 from hf_robust.metrics.slices import Slice, slices
+from hf_robust.metrics.statuses import STATUSES_FILE, read_statuses
 from hf_robust.metrics.transition import ClassScores, SliceReport, Transition, error_transition
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
 __all__ = [
+    "STATUSES_FILE",
     "AttackRecord",
     "AttackSummary",
     "Certificate",
     "CertificateSummary",
     "ClassScores",
+    "Difference",
     "Slice",
     "SliceReport",
     "Transition",
@@ -27,8 +32,13 @@ __all__ = [
     "asr_at_budget",
     "error_transition",
     "read_certificates",
+    "holm",
+    "mcnemar_exact",
+    "paired_difference",
+    "pareto_front",
     "read_pairs",
     "read_records",
+    "read_statuses",
     "slices",
     "union_of_attacks",
     "wilson_interval",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hf_robust.metrics.paired import mcnemar_exact
 from hf_robust.metrics.rates import ratio
 from hf_robust.metrics.records import AttackRecord
 from hf_robust.metrics.slices import Slice
@@ -89,10 +90,7 @@ class Transition:
     @property
     def mcnemar_p(self) -> float:
         """McNemar's exact two-sided p: that ``fixed`` and ``introduced`` are equally likely; 1 where both are 0."""
-        from scipy.stats import binomtest
-
-        changed = self.fixed + self.introduced
-        return float(binomtest(self.fixed, changed, 0.5).pvalue) if changed else 1.0
+        return mcnemar_exact(self.fixed, self.introduced)
 
     def shares(self) -> dict[str, float]:
         """``fixed``, ``introduced`` and ``remaining`` as shares of their union, as the paper's pies show them."""

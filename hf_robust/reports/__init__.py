@@ -17,6 +17,7 @@ from hf_robust.reports.history import (
 from hf_robust.reports.importance import draw_importance
 from hf_robust.reports.interpretation import draw_interpretation, interpretation_table
 from hf_robust.reports.redact import portable_path, redact, redact_command
+from hf_robust.reports.report import load_runs, write_report
 from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.space import SpacePanel, space_figure
 from hf_robust.reports.tables import (
@@ -78,6 +79,7 @@ __all__ = [
     "interpretation_table",
     "linearisation_figure",
     "load_run",
+    "load_runs",
     "markdown_table",
     "percent",
     "portable_path",
@@ -97,5 +99,6 @@ __all__ = [
     "weight_lines",
     "weights_figure",
     "write_history_line",
+    "write_report",
     "write_weights",
 ]

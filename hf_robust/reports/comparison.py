@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_robust.reports.compare import check_comparable
-from hf_robust.reports.curves import COLOURS, MARKERS, STYLE, save_figure
+from hf_robust.reports.curves import STYLE, look, plain, save_figure
 from hf_robust.reports.history import attack_names
+from hf_robust.reports.points import accuracy_rate, attack_rate, over_runs
 from hf_robust.reports.run import Run, load_run
-from hf_robust.reports.tables import accuracy_interval, attack_interval, group_by_seed, group_names
+from hf_robust.reports.tables import group_by_seed, group_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,43 +57,23 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
 
 
 def _draw_group(axes: Axes, group: Sequence[Run], attacks: Sequence[str], label: str, index: int, count: int) -> None:
-    points = [_point([_accuracy(run) for run in group])]
-    points += [_point([_rate(run, attack) for run in group]) for attack in attacks]
+    points = [over_runs(map(accuracy_rate, group))]
+    points += [over_runs(attack_rate(run, attack) for run in group) for attack in attacks]
     offset = (index - (count - 1) / 2) * min(0.16, 0.7 / count)
-    known = [(place + offset, *point) for place, point in enumerate(points) if math.isfinite(point[0])]
+    known = [(place + offset, *point) for place, point in enumerate(points) if point.known]
+    colour, marker = look(index)
     axes.errorbar(
         [place for place, *_ in known],
         [value for _, value, _, _ in known],
         yerr=[[value - low for _, value, low, _ in known], [high - value for _, value, _, high in known]],
-        fmt=MARKERS[index % len(MARKERS)],
-        color=COLOURS[index % len(COLOURS)],
+        fmt=marker,
+        color=colour,
         markersize=5,
         elinewidth=1.3,
         capsize=2.5,
-        label=label,
+        label=plain(label),
         clip_on=False,
     )
-
-
-def _point(measured: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
-    """Value, lower and upper end: of one run its interval, of several their mean and standard deviation."""
-    known = [one for one in measured if math.isfinite(one[0])]
-    if len(known) < 2:
-        return known[0] if known else (math.nan, math.nan, math.nan)
-    values = [value for value, _, _ in known]
-    mean, spread = statistics.mean(values), statistics.stdev(values)
-    return mean, mean - spread, mean + spread
-
-
-def _accuracy(run: Run) -> tuple[float, float, float]:
-    value = float(run.published["accuracy"])
-    return (value, *(accuracy_interval(run) or (value, value)))
-
-
-def _rate(run: Run, attack: str) -> tuple[float, float, float]:
-    result = run.published["attacks"].get(attack, {})
-    value = float(result.get("asr", math.nan))
-    return (value, *(attack_interval(result, "asr") or (value, value)))
 
 
 def _label_axes(axes: Axes, attacks: Sequence[str]) -> None:

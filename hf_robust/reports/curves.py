@@ -91,22 +91,22 @@ def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[P
 def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bool, offset: float) -> None:
     epochs = [float(line["epoch"]) + offset for line in run.history]
     accuracy = [float(line["accuracy"]) for line in run.history]
-    bounds = [_accuracy_interval(value, run.eval_samples) for value in accuracy]
-    _draw_series(axes, epochs, accuracy, bounds, _ACCURACY_COLOUR, "o", dash, faint)
+    bounds = [accuracy_bounds(value, run.eval_samples) for value in accuracy]
+    draw_series(axes, epochs, accuracy, bounds, _ACCURACY_COLOUR, "o", dash, faint)
     for index, attack in enumerate(attacks):
         rates = [_number(line, attack, "asr") for line in run.history]
         bounds = [(_number(line, attack, "asr_low"), _number(line, attack, "asr_high")) for line in run.history]
-        _draw_series(axes, epochs, rates, bounds, *_look(index), dash, faint)
+        draw_series(axes, epochs, rates, bounds, *look(index), dash, faint)
     if _is_certified(run):
         rates = [_certified(line, "certified_accuracy") for line in run.history]
         bounds = [
             (_certified(line, "certified_accuracy_low"), _certified(line, "certified_accuracy_high"))
             for line in run.history
         ]
-        _draw_series(axes, epochs, rates, bounds, *_CERTIFIED, dash, faint)
+        draw_series(axes, epochs, rates, bounds, *_CERTIFIED, dash, faint)
 
 
-def _draw_series(
+def draw_series(
     axes: Axes,
     epochs: Sequence[float],
     values: Sequence[float],
@@ -116,6 +116,7 @@ def _draw_series(
     dash: Any,
     faint: bool,
 ) -> None:
+    """One line of rates over the epochs with a band between its bounds; a faint one for runs beside the main one."""
     low, high = [bound[0] for bound in bounds], [bound[1] for bound in bounds]
     fill = "white" if faint else colour
     axes.plot(
@@ -150,7 +151,7 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
 
     quantities = [Line2D([], [], color=_ACCURACY_COLOUR, marker="o", markersize=4, label="clean accuracy ↑")]
     for index, attack in enumerate(attacks):
-        colour, marker = _look(index)
+        colour, marker = look(index)
         quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=_label(run, attack)))
     if any(map(_is_certified, [run, *baselines])):
         colour, marker = _CERTIFIED
@@ -223,11 +224,19 @@ def _offset(run: Run, index: int) -> float:
     return 0.0 if len(run.history) > 1 else 0.06 * index
 
 
-def _look(index: int) -> tuple[str, str]:
+def look(index: int) -> tuple[str, str]:
+    """Colour and marker of the index-th of several: 70 of them differ."""
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
-def _accuracy_interval(accuracy: float, samples: int | None) -> tuple[float, float]:
+def plain(name: str) -> str:
+    """A name that matplotlib shows as it is: no mathematics between dollars, not hidden for a leading underscore."""
+    safe = name.replace("$", r"\$")
+    return f" {safe}" if safe.startswith("_") else safe
+
+
+def accuracy_bounds(accuracy: float, samples: int | None) -> tuple[float, float]:
+    """Wilson interval of an accuracy over so many rows; nan where their number is not known."""
     if samples is None or not math.isfinite(accuracy):
         return (math.nan, math.nan)
     return wilson_interval(round(accuracy * samples), samples)

@@ -14,7 +14,7 @@ from hf_robust.reports.compare import check_comparable, differences, without_sou
 from hf_robust.reports.history import attack_names
 from hf_robust.reports.run import Run, load_run
 
-_NOTHING = "–"
+NOTHING = "–"
 
 
 def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str:
@@ -39,20 +39,20 @@ def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str
     attacks = list(dict.fromkeys(name for run in runs for name in attack_names(run.history)))
     groups = group_by_seed(runs)
     warning = "".join(f"> **Not comparable:** {reason}.\n" for reason in differences(runs))
-    return "\n".join(filter(None, [warning, _results(groups, attacks), _legend(groups), _cost(groups, attacks)]))
+    return "\n".join(filter(None, [warning, _results(groups, attacks), legend(groups), _cost(groups, attacks)]))
 
 
 def results_table(run: Run) -> str:
     """Clean accuracy and every attack on one run's kept weights, a row for each, as in the model card."""
     line = run.published
     clean = percent(float(line["accuracy"]), accuracy_interval(run))
-    rows = [["none (clean text)", _NOTHING, clean, str(run.eval_samples or _NOTHING), _NOTHING, _NOTHING]]
+    rows = [["none (clean text)", NOTHING, clean, str(run.eval_samples or NOTHING), NOTHING, NOTHING]]
     for attack, result in line["attacks"].items():
         rows.append(
             [
                 attack,
                 _rate(result, "asr"),
-                _rate(result, "robust_accuracy") if robust_accuracy_applies(run, attack) else _NOTHING,
+                _rate(result, "robust_accuracy") if robust_accuracy_applies(run, attack) else NOTHING,
                 _count(result, "num_examples"),
                 _count(result, "num_attacked"),
                 _decimal(result, "queries"),
@@ -60,12 +60,12 @@ def results_table(run: Run) -> str:
         )
     if union := line.get("union"):
         worst = percent(union["robust_accuracy"], union_interval(union))
-        rows.append([union_label(union), _NOTHING, worst, _count(union, "num_examples"), _NOTHING, _NOTHING])
+        rows.append([union_label(union), NOTHING, worst, _count(union, "num_examples"), NOTHING, NOTHING])
     header = ["attack", "attack success rate, %", "accuracy under attack, %", "examples", "attacked", "queries each"]
     shares = [float(result.get("changed_share", math.nan)) for result in line["attacks"].values()]
     if any(map(math.isfinite, shares)):
         header.append("changed words, %")
-        cells = [_NOTHING, *map(percent, shares), _NOTHING]
+        cells = [NOTHING, *map(percent, shares), NOTHING]
         rows = [[*row, cell] for row, cell in zip(rows, cells, strict=False)]
     return markdown_table(header, rows)
 
@@ -106,16 +106,27 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
 def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
     """The method of each group, with a run's folder where several groups are of one method."""
     methods = [group[0].method for group in groups]
+    folders = [group[0].path.resolve() for group in groups]
+    names = [path.name for path in folders]
+    places = [f"{path.parent.name}/{path.name}" if names.count(path.name) > 1 else path.name for path in folders]
     return [
-        f"{method} ({group[0].path.resolve().name})" if methods.count(method) > 1 else method
-        for method, group in zip(methods, groups, strict=True)
+        f"{method} ({place})" if methods.count(method) > 1 else method
+        for method, place in zip(methods, places, strict=True)
+    ]
+
+
+def run_names(groups: Sequence[Sequence[Run]]) -> list[list[str]]:
+    """The name of each run of each group: the group's, with the seed where it has several."""
+    return [
+        [f"{name}, seed {run.card.get('seed')}" if len(group) > 1 else name for run in group]
+        for name, group in zip(group_names(groups), groups, strict=True)
     ]
 
 
 def percent(rate: float, interval: tuple[float, float] | None = None) -> str:
     """``0.41`` as ``41.0``, with ``[36.7, 45.4]`` where an interval is known; a dash where there is no rate."""
     if not math.isfinite(rate):
-        return _NOTHING
+        return NOTHING
     if interval is None or not all(map(math.isfinite, interval)):
         return f"{100 * rate:.1f}"
     return f"{100 * rate:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
@@ -139,18 +150,19 @@ def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
         run = group[0]
-        row = [name, str(run.card.get("model", _NOTHING)), _data(run), str(len(group)), _epochs(group)]
-        row.append(_over_seeds(group, lambda run: float(run.published["accuracy"]), accuracy_interval))
+        row = [name, str(run.card.get("model", NOTHING)), data_name(run), str(len(group)), kept_epochs(group)]
+        row.append(over_seeds(group, lambda run: float(run.published["accuracy"]), accuracy_interval))
         for attack in attacks:
-            row.append(_attack_over_seeds(group, attack, "asr"))
+            row.append(attack_over_seeds(group, attack, "asr"))
             if attack in shown:
-                row.append(_attack_over_seeds(group, attack, "robust_accuracy"))
-        row += [_union_over_seeds(group, label) for label in labels]
+                row.append(attack_over_seeds(group, attack, "robust_accuracy"))
+        row += [union_over_seeds(group, label) for label in labels]
         rows.append(row)
     return markdown_table(header, rows)
 
 
-def _legend(groups: Sequence[Sequence[Run]]) -> str:
+def legend(groups: Sequence[Sequence[Run]]) -> str:
+    """What the numbers of the tables mean."""
     text = "Rates in percent. ASR: attack success rate among the examples that were right before the attack. "
     if any(len(group) == 1 for group in groups):
         text += "In brackets: 95 % Wilson interval. "
@@ -168,15 +180,17 @@ def _cost(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
             results = [run.published["attacks"][attack] for run in group if attack in run.published["attacks"]]
             if results:
                 keys = ("num_examples", "num_attacked", "queries", "seconds")
-                values = [_mean_of(results, key) for key in keys]
-                counts = [_NOTHING if math.isnan(value) else f"{value:.0f}" for value in values[:2]]
-                decimals = [_NOTHING if math.isnan(value) else f"{value:.1f}" for value in values[2:]]
+                values = [mean_of(results, key) for key in keys]
+                counts = [NOTHING if math.isnan(value) else f"{value:.0f}" for value in values[:2]]
+                decimals = [NOTHING if math.isnan(value) else f"{value:.1f}" for value in values[2:]]
                 rows.append([name, attack, *counts, *decimals, _train_seconds(group)])
     header = ["method", "attack", "N", "attacked", "queries each", "attack seconds", "training seconds"]
     return markdown_table(header, rows) if rows else ""
 
 
-def _attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
+def attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
+    """A rate of an attack over a group's seeds; a dash where it says nothing (`robust_accuracy_applies`)."""
+
     def value(run: Run) -> float:
         return float(run.published["attacks"].get(attack, {}).get(key, math.nan))
 
@@ -184,29 +198,32 @@ def _attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
         return attack_interval(run.published["attacks"].get(attack, {}), key)
 
     if key == "robust_accuracy" and not all(robust_accuracy_applies(run, attack) for run in group):
-        return _NOTHING
-    return _over_seeds(group, value, interval)
+        return NOTHING
+    return over_seeds(group, value, interval)
 
 
-def _union_over_seeds(group: Sequence[Run], label: str) -> str:
+def union_over_seeds(group: Sequence[Run], label: str) -> str:
+    """Robust accuracy under one union of attacks over a group's seeds."""
+
     def union(run: Run) -> dict[str, Any]:
         found = run.published.get("union")
         return found if found and union_label(found) == label else {}
 
-    return _over_seeds(
+    return over_seeds(
         group, lambda run: float(union(run).get("robust_accuracy", math.nan)), lambda run: union_interval(union(run))
     )
 
 
-def _over_seeds(
+def over_seeds(
     group: Sequence[Run], value: Callable[[Run], float], interval: Callable[[Run], tuple[float, float] | None]
 ) -> str:
+    """A rate in percent: a single run's with its interval, of several seeds the mean and standard deviation."""
     values = [value(run) for run in group]
     if len(group) == 1:
         return percent(values[0], interval(group[0]))
     known = [number for number in values if math.isfinite(number)]
     if len(known) < 2:
-        return percent(known[0]) + f" (1 of {len(group)} seeds)" if known else _NOTHING
+        return percent(known[0]) + f" (1 of {len(group)} seeds)" if known else NOTHING
     text = f"{100 * statistics.mean(known):.1f} ± {100 * statistics.stdev(known):.1f}"
     return text if len(known) == len(group) else f"{text} ({len(known)} of {len(group)} seeds)"
 
@@ -235,24 +252,26 @@ def _rate(result: dict[str, Any], key: str) -> str:
 
 
 def _count(result: dict[str, Any], key: str) -> str:
-    return _NOTHING if math.isnan(result.get(key, math.nan)) else f"{result[key]:.0f}"
+    return NOTHING if math.isnan(result.get(key, math.nan)) else f"{result[key]:.0f}"
 
 
 def _decimal(result: dict[str, Any], key: str) -> str:
-    return _NOTHING if math.isnan(result.get(key, math.nan)) else f"{result[key]:.1f}"
+    return NOTHING if math.isnan(result.get(key, math.nan)) else f"{result[key]:.1f}"
 
 
-def _mean_of(results: Sequence[dict[str, Any]], key: str) -> float:
+def mean_of(results: Sequence[Mapping[str, Any]], key: str) -> float:
+    """Mean of a number over those that have it; nan where none does."""
     known = [float(result[key]) for result in results if math.isfinite(result.get(key, math.nan))]
     return statistics.mean(known) if known else math.nan
 
 
 def _train_seconds(group: Sequence[Run]) -> str:
     known = [float(seconds) for run in group if (seconds := (run.card.get("seconds") or {}).get("train")) is not None]
-    return f"{statistics.mean(known):.1f}" if known else _NOTHING
+    return f"{statistics.mean(known):.1f}" if known else NOTHING
 
 
-def _epochs(group: Sequence[Run]) -> str:
+def kept_epochs(group: Sequence[Run]) -> str:
+    """The epochs whose weights were kept, and why; a star where that very checkpoint was not attacked."""
     texts = []
     for run in group:
         which = "last" if run.best_step is None else "best"
@@ -260,5 +279,6 @@ def _epochs(group: Sequence[Run]) -> str:
     return ", ".join(dict.fromkeys(texts))
 
 
-def _data(run: Run) -> str:
-    return str(run.data.get("name") or run.data.get("variant") or _NOTHING)
+def data_name(run: Run) -> str:
+    """Name of the data, or its variant."""
+    return str(run.data.get("name") or run.data.get("variant") or NOTHING)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.reports import Run, percent, robust_accuracy_applies
+from hf_robust.reports.run import Run
+from hf_robust.reports.tables import percent, robust_accuracy_applies
 
 
 def limits(run: Run) -> list[str]:

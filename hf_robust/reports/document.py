@@ -1,0 +1,107 @@
+"""The parts of a report, the same for its page and its Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hf_robust.reports.marked import Pieces
+from hf_robust.reports.tables import NOTHING
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell shows, and the number that a sort goes by; a cell without one is sorted by its text."""
+
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table under a caption; ``long`` ones are scrolled on the page."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    @property
+    def long(self) -> bool:
+        return len(self.rows) > 30
+
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers."""
+        return any(row[column].value is not None for row in self.rows)
+
+    def without_empty_columns(self) -> Table:
+        """The same without the columns in which no cell says anything."""
+        kept = [place for place in range(len(self.header)) if any(row[place].text != NOTHING for row in self.rows)]
+        rows = [[row[place] for place in kept] for row in self.rows]
+        return Table(self.caption, [self.header[place] for place in kept], rows)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture's files beside the report (``<stem>.png``), its SVG for the page, and what it shows."""
+
+    stem: str
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """What became of an example in one run: ``outcome`` is fell, withstood or was wrong."""
+
+    name: str
+    outcome: str
+    detail: str
+    pieces: Pieces
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text with the changed words marked, and its perturbed form in each run."""
+
+    title: str
+    pieces: Pieces
+    versions: Sequence[Version]
+
+
+@dataclass
+class Section:
+    """A part of the report under a heading."""
+
+    title: str
+    paragraphs: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+
+    @property
+    def anchor(self) -> str:
+        return self.title.lower().replace(" ", "-")
+
+
+@dataclass
+class Document:
+    """A whole report."""
+
+    title: str
+    introduction: str
+    warnings: list[str]
+    sections: list[Section]
+
+
+def text_cell(text: object) -> Cell:
+    """A cell of words; a dash for None and nothing."""
+    return Cell(NOTHING if text is None or text == "" else str(text))
+
+
+def number_cell(value: float, form: str = ".1f", text: str | None = None) -> Cell:
+    """A cell of a number, shown by a format or as the text given; a dash where there is none."""
+    if not math.isfinite(value):
+        return Cell(NOTHING if text is None else text)
+    return Cell(format(value, form) if text is None else text, value)

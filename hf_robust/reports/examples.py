@@ -1,0 +1,81 @@
+"""Attacked texts side by side: the original, and what each run's attack made of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from hf_robust.metrics import AttackRecord
+from hf_robust.reports.document import Example, Version
+from hf_robust.reports.marked import differing, joined, marked_in_any
+from hf_robust.reports.outcomes import Named
+from hf_robust.reports.run import read_json
+
+SEED = 0
+FEW = 3
+LONGEST = 1500
+OUTCOME = {"succeeded": "fell", "failed": "withstood", "skipped": "not attacked"}
+
+
+def examples_of(attack: str, runs: Sequence[Named], count: int = FEW, seed: int = SEED) -> list[Example]:
+    """A few examples under one attack, drawn by a seed: those that some runs fell for and others withstood come first.
+
+    Then those that every run fell for, then the others. Only examples that all runs with records were given with the
+    same text and label are drawn from; where there is none of them, there is no example.
+    """
+    kept = [(named, ended.records) for named in runs if (ended := named.outcomes.get(attack)) and ended.records]
+    rows = list(_common([records for _, records in kept]))
+    random.Random(f"{seed} {attack}").shuffle(rows)
+    rows.sort(key=_interest)
+    return [_example(attack, [named for named, _ in kept], row) for row in rows[:count]]
+
+
+def _common(every: Sequence[Mapping[int, AttackRecord]]) -> Iterator[list[AttackRecord]]:
+    """The records of each example that every run has, in the order of idx."""
+    if not every:
+        return
+    for idx in sorted(set(every[0]).intersection(*every[1:])):
+        found = [records[idx] for records in every]
+        if all((one.original, one.label) == (found[0].original, found[0].label) for one in found):
+            yield found
+
+
+def _interest(row: Sequence[AttackRecord]) -> int:
+    fell, withstood = (any(record.status == status for record in row) for status in ("succeeded", "failed"))
+    return 0 if fell and withstood else 1 if fell else 2
+
+
+def _example(attack: str, runs: Sequence[Named], row: Sequence[AttackRecord]) -> Example:
+    original = " | ".join(row[0].original)
+    compared = [differing(original, " | ".join(record.perturbed)) for record in row]
+    versions = [
+        Version(named.name, _outcome(record), _detail(named, record), joined(after, LONGEST))
+        for named, record, (_, after) in zip(runs, row, compared, strict=True)
+    ]
+    before = marked_in_any([pieces for pieces, _ in compared])
+    title = f"{attack}, example {row[0].idx}, label {_label(runs[0], row[0].label)}"
+    return Example(title, joined(before, LONGEST), versions)
+
+
+def _outcome(record: AttackRecord) -> str:
+    if record.status == "skipped" and record.original_prediction != record.label:
+        return "was wrong before"
+    return OUTCOME[record.status]
+
+
+def _detail(named: Named, record: AttackRecord) -> str:
+    before, after = (_label(named, one) for one in (record.original_prediction, record.perturbed_prediction))
+    answer = f"{before} → {after}" if before != after else f"{before} stays"
+    if record.status == "skipped":
+        return f"predicts {before}"
+    words = f", {len(record.changed)} words changed" if len(record.changed) != 1 else ", 1 word changed"
+    return f"{answer}{words}, {record.queries} queries"
+
+
+def _label(named: Named, label: int) -> str:
+    """A label's name where the run's folder tells it, else its id."""
+    names = named.run.card.get("label_names")
+    if isinstance(names, list) and 0 <= label < len(names):
+        return str(names[label])
+    told = read_json(named.run.path / "config.json").get("id2label")
+    return str(told.get(str(label), label)) if isinstance(told, dict) else str(label)

@@ -1,0 +1,125 @@
+"""Clean accuracy against robust accuracy: where each method stands, and which of them no other beats in both.
+
+The front (Pareto) is drawn as a step line: left of and below it every point is beaten by some method of the report.
+Differences smaller than the bars may be chance, also between a point on the front and one beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.metrics import pareto_front
+from hf_robust.reports.curves import STYLE, look, plain
+from hf_robust.reports.history import attack_names
+from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs
+from hf_robust.reports.run import Run
+from hf_robust.reports.tables import group_by_seed, group_names, robust_accuracy_applies
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FRONTS_STEM = "fronts"
+_COLUMNS = 3
+
+
+def front_attacks(runs: Sequence[Run]) -> list[str]:
+    """The attacks that have a robust accuracy in every run that was measured by them."""
+    names = dict.fromkeys(name for run in runs for name in attack_names(run.history))
+    return [name for name in names if all(robust_accuracy_applies(run, name) for run in runs)]
+
+
+def robustness_fronts(runs: Sequence[Run]) -> Figure:
+    """A panel for each attack, a point for each group of runs that differ in their seed only.
+
+    Bars, in both directions: 95 % Wilson intervals of a single run, a sample standard deviation over seeds.
+    """
+    from matplotlib import rc_context
+
+    groups = group_by_seed(runs)
+    names, attacks = group_names(groups), front_attacks(runs)
+    with rc_context(STYLE):
+        figure, panels = panelled(len(attacks), len(names))
+        for attack, axes in zip(attacks, panels, strict=True):
+            points = [
+                (
+                    over_runs(map(accuracy_rate, group)),
+                    over_runs(attack_rate(run, attack, "robust_accuracy") for run in group),
+                )
+                for group in groups
+            ]
+            for index, (accuracy, robust) in enumerate(points):
+                draw_point(axes, accuracy, robust, *look(index))
+            draw_front(axes, points)
+            axes.set_title(attack, fontsize=9.5)
+        label_front(panels)
+        add_legend(figure, names)
+    return figure
+
+
+def panelled(count: int, names: int) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, at most three beside each other, with room for a legend of so many names below."""
+    from matplotlib.figure import Figure
+
+    columns = min(_COLUMNS, count)
+    rows = -(-count // columns)
+    width = max(3.2 * columns, 5.0)
+    lines = -(-names // legend_columns(width))
+    figure = Figure(figsize=(width, 2.9 * rows + 0.2 * lines + 0.2), dpi=200, layout="constrained")
+    every = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in every[count:]:
+        spare.remove()
+    return figure, every[:count]
+
+
+def legend_columns(width: float) -> int:
+    """How many names fit beside each other below a figure of a width in inches."""
+    return max(1, int(width // 2.4))
+
+
+def add_legend(figure: Figure, names: Sequence[str]) -> None:
+    """Colour and marker of every method, below the panels."""
+    from matplotlib.lines import Line2D
+
+    handles = []
+    for index, name in enumerate(names):
+        colour, marker = look(index)
+        handles.append(Line2D([], [], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=plain(name)))
+    columns = legend_columns(float(figure.get_figwidth()))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+
+
+def draw_point(axes: Axes, accuracy: Rate, robust: Rate, colour: str, marker: str, hollow: bool = False) -> None:
+    """One method with its bars; nothing where one of its rates is not known."""
+    if not (accuracy.known and robust.known):
+        return
+    bars: Any = {"color": colour, "alpha": 0.35, "linewidth": 1.0, "zorder": 2}
+    axes.vlines(accuracy.value, robust.low, robust.high, **bars)
+    axes.hlines(robust.value, accuracy.low, accuracy.high, **bars)
+    axes.plot(
+        accuracy.value, robust.value, color=colour, marker=marker, markersize=4.5,
+        markerfacecolor="white" if hollow else colour, markeredgewidth=0.9, zorder=4,
+    )  # fmt: skip
+
+
+def draw_front(axes: Axes, points: Sequence[tuple[Rate, Rate]]) -> None:
+    """The points that none beats in both rates, ringed and joined by a step line."""
+    found = pareto_front([(accuracy.value, robust.value) for accuracy, robust in points], maximize=(True, True))
+    places = sorted((points[index][0].value, points[index][1].value) for index in found)
+    x, y = [place for place, _ in places], [height for _, height in places]
+    axes.plot(x, y, drawstyle="steps-pre", color="#777777", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    axes.plot(x, y, linestyle="none", marker="o", markersize=9, markerfacecolor="none", color="#777777", zorder=1)
+
+
+def label_front(every: Sequence[Axes], attack: str = "") -> None:
+    """Both axes in percent; robust accuracy from 0."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    for axes in every:
+        axes.set_xlabel("clean accuracy ↑")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(xmax=1))
+            axis.set_major_locator(MaxNLocator(6))
+        axes.set_ylim(bottom=0)
+    every[0].set_ylabel(f"{attack} robust accuracy ↑".strip())

@@ -1,0 +1,64 @@
+"""How each example of each attack ended on a run's kept weights, from what the run left on disk.
+
+Records (``attack_results/epoch-<e>/<attack>.jsonl`` of a training run, ``attack_results/<attack>.jsonl`` of `hf-robust
+attack`) hold the texts too. Of kept runs there may be ``statuses.json`` alone (`hf_robust.metrics.statuses`), which is
+of the last measured epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
+from hf_robust.reports.run import Run
+
+RESULTS_FOLDER = "attack_results"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One attack on one run: the status of each example by idx, and the records behind them where they were kept."""
+
+    statuses: Mapping[int, str]
+    records: Mapping[int, AttackRecord] | None = None
+
+
+@dataclass(frozen=True)
+class Named:
+    """A run with the name that the report gives it, and how its examples ended."""
+
+    name: str
+    run: Run
+    outcomes: Mapping[str, Ended]
+
+
+def outcomes_of(run: Run) -> dict[str, Ended]:
+    """The outcomes of each attack of the published epoch; attacks of which nothing was kept are left out.
+
+    Raises:
+        ValueError: a file is there but holds something else.
+    """
+    attacks = run.published["attacks"]
+    files = {name: path for name in attacks if (path := _records_file(run, name)) is not None}
+    found = {name: _from_records(path) for name, path in files.items()}
+    last = run.published is run.history[-1]
+    if last and len(found) < len(attacks) and (run.path / STATUSES_FILE).is_file():
+        kept = read_statuses(run.path)
+        found |= {name: Ended(kept[name]) for name in attacks if name in kept and name not in found}
+    return {name: found[name] for name in attacks if name in found}
+
+
+def _records_file(run: Run, attack: str) -> Path | None:
+    """The attack's file of the published epoch; a checkpoint that was only attacked has no epochs."""
+    folder = run.path / RESULTS_FOLDER
+    for place in (folder / f"epoch-{run.published['epoch']:g}", folder):
+        if (place / f"{attack}.jsonl").is_file():
+            return place / f"{attack}.jsonl"
+    return None
+
+
+def _from_records(path: Path) -> Ended:
+    records = {record.idx: record for record in read_records(path)}
+    return Ended({idx: records[idx].status for idx in sorted(records)}, records)

@@ -1,0 +1,110 @@
+"""Do two runs differ on the very same examples? McNemar's exact test for each attack and pair, corrected over all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import numpy as np
+
+from hf_robust.metrics import Difference, Transition, holm, paired_difference
+from hf_robust.metrics.paired import OUTCOMES, robust
+from hf_robust.reports.outcomes import Ended, Named
+from hf_robust.reports.tables import robust_accuracy_applies
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two runs under one attack: n examples, of which ``first_only`` are robustly right in the first run alone.
+
+    Robustly right: right on the clean text and not changed by the attack (status ``failed``). ``difference`` is second
+    minus first, in points; ``corrected`` is Holm's p over all tests of the report.
+    """
+
+    attack: str
+    first: str
+    second: str
+    n: int
+    first_only: int
+    second_only: int
+    difference: Difference
+    p: float
+    corrected: float = 1.0
+
+
+def paired_tests(groups: Sequence[Sequence[Named]]) -> tuple[list[PairedTest], list[str]]:
+    """Every test between runs of different groups, and a sentence for each thing that could not be tested.
+
+    Of two groups those runs are paired that share a seed; where none does, each with each.
+    """
+    tests: list[PairedTest] = []
+    notes: dict[str, None] = {}
+    for attack in _attacks(groups, notes):
+        for first, second in _pairs(groups):
+            mine, theirs = first.outcomes.get(attack), second.outcomes.get(attack)
+            if mine is None or theirs is None:
+                continue
+            same, reason = _same_examples(first, second, mine, theirs)
+            if reason:
+                notes[f"{attack}, {first.name} and {second.name}: {reason}."] = None
+            if same:
+                tests.append(
+                    _test(attack, first.name, second.name, [(mine.statuses[i], theirs.statuses[i]) for i in same])
+                )
+    corrected = holm([test.p for test in tests])
+    return [replace(test, corrected=p) for test, p in zip(tests, corrected, strict=True)], list(notes)
+
+
+def _attacks(groups: Sequence[Sequence[Named]], notes: dict[str, None]) -> Iterator[str]:
+    """The attacks whose robust accuracy means something; what is missing is noted."""
+    every = [named for group in groups for named in group]
+    for attack in dict.fromkeys(name for named in every for name in named.run.published["attacks"]):
+        measured = [named for named in every if attack in named.run.published["attacks"]]
+        if not all(robust_accuracy_applies(named.run, attack) for named in measured):
+            notes[f"{attack} is not tested: robust accuracy does not apply to its goal."] = None
+            continue
+        without = [named.name for named in measured if attack not in named.outcomes]
+        if without:
+            notes[
+                f"{attack}: {', '.join(without)} kept neither attack_results nor statuses.json of the published epoch "
+                "and cannot be paired."
+            ] = None
+        yield attack
+
+
+def _pairs(groups: Sequence[Sequence[Named]]) -> Iterator[tuple[Named, Named]]:
+    for some, others in combinations(groups, 2):
+        every = list(product(some, others))
+        shared = [(a, b) for a, b in every if "seed" in a.run.card and a.run.card["seed"] == b.run.card.get("seed")]
+        yield from shared or every
+
+
+def _same_examples(first: Named, second: Named, mine: Ended, theirs: Ended) -> tuple[list[int], str]:
+    """The idx of the examples that both runs were given, and why others are left out."""
+    common = [idx for idx in mine.statuses if idx in theirs.statuses]
+    single = len(mine.statuses) + len(theirs.statuses) - 2 * len(common)
+    reasons = [f"{single} examples that one of them alone was given are left out"] if single else []
+    if mine.records is None or theirs.records is None:
+        prints = [str(named.run.data.get("fingerprint") or "") for named in (first, second)]
+        # "train-evaluation": a checkpoint that was only attacked has the fingerprint of its evaluation rows alone.
+        if not all(prints) or prints[0].split("-")[-1] != prints[1].split("-")[-1]:
+            return [], "kept without texts, and their run cards do not show that the data are the same; not tested"
+    else:
+        same = [idx for idx in common if mine.records[idx].original == theirs.records[idx].original]
+        if len(same) < len(common):
+            reasons.append(f"{len(common) - len(same)} examples with different texts are left out")
+        common = same
+    if not common:
+        reasons.append("no example is left to test")
+    return common, "; ".join(reasons)
+
+
+def _test(attack: str, first: str, second: str, statuses: Sequence[tuple[str, str]]) -> PairedTest:
+    right = [[status == "failed" for status in side] for side in zip(*statuses, strict=True)]
+    counted = Transition.of(*right)
+    base, other = (np.array([[OUTCOMES[status] for status in side]]) for side in zip(*statuses, strict=True))
+    return PairedTest(
+        attack, first, second, len(statuses), counted.introduced, counted.fixed,
+        paired_difference(base, other, robust), counted.mcnemar_p,
+    )  # fmt: skip

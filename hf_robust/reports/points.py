@@ -1,0 +1,53 @@
+"""Rates as points of a picture: a value and the two ends of its bar."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from hf_robust.reports.run import Run
+from hf_robust.reports.tables import accuracy_interval, attack_interval
+
+
+class Rate(NamedTuple):
+    """A value in [0, 1] and the ends of its bar, which are the value itself where no interval is known."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        return math.isfinite(self.value)
+
+
+UNKNOWN = Rate(math.nan, math.nan, math.nan)
+
+
+def accuracy_rate(run: Run) -> Rate:
+    """Clean accuracy of the kept weights."""
+    value = float(run.published["accuracy"])
+    return Rate(value, *(accuracy_interval(run) or (value, value)))
+
+
+def attack_rate(run: Run, attack: str, key: str = "asr") -> Rate:
+    """A rate of an attack on the kept weights; nan where it was not measured."""
+    return rate_of(run.published["attacks"].get(attack, {}), key)
+
+
+def rate_of(result: Mapping[str, Any], key: str) -> Rate:
+    """A rate among the numbers of an attack, with the interval noted beside it."""
+    value = float(result.get(key, math.nan))
+    return Rate(value, *(attack_interval(dict(result), key) or (value, value)))
+
+
+def over_runs(rates: Iterable[Rate]) -> Rate:
+    """Of one run its interval, of several their mean and a sample standard deviation to both sides."""
+    known = [rate for rate in rates if rate.known]
+    if len(known) < 2:
+        return known[0] if known else UNKNOWN
+    values = [rate.value for rate in known]
+    mean, spread = statistics.mean(values), statistics.stdev(values)
+    return Rate(mean, mean - spread, mean + spread)

@@ -1,0 +1,93 @@
+"""Where the runs of a report come from: versions, seeds, commands, data, lexicons, and which runs share each."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from hf_robust.reports.document import Table, text_cell
+from hf_robust.reports.limits import limits
+from hf_robust.reports.redact import redact
+from hf_robust.reports.run import Run
+
+NamedRun = tuple[str, Run]
+EVERY = "all"
+
+
+def provenance_table(runs: Sequence[NamedRun]) -> Table:
+    """A row for each thing stated and each value of it, with the runs that state it."""
+    shared = _shared(runs, lambda run: list(_stated(run)))
+    header = ["what", "value", "runs"]
+    # Values of one thing stand together, in the order in which the first run states things.
+    order = list(dict.fromkeys(what for what, _ in shared))
+    rows = [
+        [text_cell(what), text_cell(value), text_cell(names)]
+        for wanted in order
+        for (what, value), names in shared.items()
+        if what == wanted
+    ]
+    return Table("Versions, data, lexicons, seeds and commands", header, rows)
+
+
+def limits_of(runs: Sequence[NamedRun]) -> list[str]:
+    """What the numbers of each run do not show, once each, with the runs that it holds for."""
+    shared = _shared(runs, lambda run: [("", sentence) for sentence in limits(run)])
+    return [sentence if names == EVERY else f"{names}: {sentence}" for (_, sentence), names in shared.items()]
+
+
+def marks_of(runs: Sequence[NamedRun]) -> list[str]:
+    """What must be read before any number: leaked results, and attacks that made the training texts too."""
+    marks = ("These results are leaked", "The model was trained on texts of")
+    shared = _shared(runs, lambda run: [("", one) for one in limits(run) if one.startswith(marks)])
+    return [f"{names}: {sentence}" for (_, sentence), names in shared.items()]
+
+
+def _shared(runs: Sequence[NamedRun], told: Callable[[Run], list[tuple[str, str]]]) -> dict[tuple[str, str], str]:
+    """Each thing told with the names of the runs that tell it, ``all`` where each of several does."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, run in runs:
+        for one in dict.fromkeys(told(run)):
+            found.setdefault(one, []).append(name)
+    return {one: EVERY if len(names) == len(runs) > 1 else ", ".join(names) for one, names in found.items()}
+
+
+def _stated(run: Run) -> Iterator[tuple[str, str]]:
+    card: dict[str, Any] = redact(run.card)
+    if not card:
+        yield "run card", "none, so settings and versions are not known"
+    if "seed" in card:
+        yield "seed", str(card["seed"])
+    for key, said in (
+        ("name", "data"), ("variant", "data variant"), ("fingerprint", "data fingerprint"),
+        ("attack_split", "attacked split"), ("attack_sample", "attacked sample"),
+        ("seen_in_training", "attacked texts seen in training"),
+    ):  # fmt: skip
+        if (value := (card.get("data") or {}).get(key)) is not None:
+            yield said, str(value)
+    for role, lexicon in (card.get("lexicons") or {}).items():
+        yield f"lexicon: {role}", _described(lexicon)
+    for name, given in (("certificate", card.get("certify")), ("vote", card.get("vote"))):
+        if given:
+            yield name, _described(given)
+    for key in ("config", "training"):
+        if card.get(key):
+            yield {"config": "method settings", "training": "training settings"}[key], _described(card[key])
+    for package, version in (card.get("versions") or {}).items():
+        yield f"version: {package}", str(version)
+    if card.get("hardware"):
+        yield "hardware", _described(card["hardware"])
+    if card.get("command"):
+        yield "command", shlex.join(map(str, card["command"]))
+
+
+def _described(value: Any) -> str:
+    """Settings in a line; those that are not set are left out."""
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(
+        f"{key} {inner if isinstance(inner, (str, int, float)) else json.dumps(inner)}"
+        for key, inner in value.items()
+        if inner not in (None, [], {}, "")
+    )
