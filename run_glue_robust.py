@@ -14,6 +14,7 @@ import dataclasses
 import logging
 import os
 import sys
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.callbacks import (
     AdversaryWeightsCallback,
     AttackCallback,
+    CertifyCallback,
     CurvesCallback,
     RunCardCallback,
     clear_results,
@@ -42,6 +44,7 @@ from hf_robust.hub import add_loading, add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.parsing import Arguments, parse_arguments
+from hf_robust.smoothed import attacked_vote, certifier
 from hf_robust.static_attacks import file_attacks
 from hf_robust.trainers import RobustTrainer
 from hf_robust.trainers.adaptive import AdaptiveTrainer
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Labels: their names, in the checkpoint's order where it has the same names.
     config = load_config(model_args)
     labels = find_labels(corpus, data_args, config)
-    check_task(labels, args.method, args.attack.attacks)  # [hf_robust]
+    check_task(labels, args.method, args.attack.attacks, args.certify.certify)  # [hf_robust]
 
     # Load pretrained model and tokenizer
     words = load_words(model_args, data_args, args.attack.word_vectors, corpus)  # [hf_robust] for a new lstm or cnn
@@ -179,16 +182,17 @@ def build_trainer(
         skip_labels=resolve_skip_labels(args.attack.skip_labels, labels.names),
     )
     attacker = add_attacks(trainer, args, splits, synonyms, antonyms)
+    certificates = add_certificates(trainer, args, splits, synonyms)
     data = describe_data(splits.corpus, train_dataset, eval_dataset)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
-    add_reports(trainer, args, data, {"synonyms": synonyms, "antonyms": antonyms}, attacker)
+    add_reports(trainer, args, data, {"synonyms": synonyms, "antonyms": antonyms}, attacker, certificates)
     return trainer
 
 
 def load_lexicons(args: Arguments) -> tuple[Lexicon | None, Lexicon | None]:
     needs, attacks = args.method.needs, args.attack.attacks
     synonyms = antonyms = None
-    if "synonyms" in needs or "synonym" in attacks:
+    if "synonyms" in needs or "synonym" in attacks or args.attack.attack_votes or args.certify.certify != "no":
         synonyms = load_lexicon(args.attack.lexicon, "synonym")
     if "antonyms" in needs or "antonym" in attacks:
         antonyms = load_lexicon(args.attack.antonym_source(), "antonym")
@@ -222,6 +226,7 @@ def add_attacks(
             # Else the card of this run would claim what an earlier run in this folder measured.
             clear_results(args.training.output_dir)
         return None
+    vote = attacked_vote(args.attack, synonyms)
     attacks = build_attacks(args.attack, synonyms, antonyms, splits.labels.names, splits.text_columns)
     attacks |= file_attacks(args.attack.attacks, splits)
     callback = AttackCallback(
@@ -232,8 +237,19 @@ def add_attacks(
         token_budget=args.attack.attack_token_budget,
         plans_folder=cache_folder() / "plans",
         warm_start=args.attack.attack_warm_start,
+        vote=vote,
+        rows=choose_examples(trainer.eval_dataset, 0, 0) if vote else (),
     )
     return callback.attach(trainer)
+
+
+def add_certificates(
+    trainer: RobustTrainer, args: Arguments, splits: Splits, synonyms: Lexicon | None
+) -> CertifyCallback | None:
+    # [hf_robust] Certify the vote over random substitutions
+    budget = args.attack.attack_token_budget
+    callback = certifier(args.certify, synonyms, trainer.eval_dataset, splits.max_length, budget)
+    return callback and callback.attach(trainer)
 
 
 def add_reports(
@@ -242,8 +258,14 @@ def add_reports(
     data: dict[str, Any],
     lexicons: dict[str, Lexicon | None],
     attacker: AttackCallback | None,
+    certificates: CertifyCallback | None,
 ) -> None:
     # [hf_robust] Run card, curves and model card
+    measured = {"vote": attacker.vote.describe()} if attacker and attacker.vote else {}
+    if certificates:
+        measured["certify"] = certificates.describe()
+        data["certify_sample"] = f"{args.certify.certify_num_examples} rows, seed {args.certify.certify_seed}"
+    spent = [callback.seconds for callback in (attacker, certificates) if callback]
     trainer.add_callback(
         RunCardCallback(
             data,
@@ -252,7 +274,8 @@ def add_reports(
             args.method.name,
             citation=args.method.citation,
             trained_on=args.method.needs,
-            seconds=attacker.seconds if attacker else None,
+            seconds=ChainMap(*spent) if spent else None,
+            measured=measured,
             generation=trainer.generation,
         )
     )

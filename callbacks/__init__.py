@@ -1,8 +1,17 @@
 """Callbacks: one file for each thing that is measured or written while a model trains."""
 
-from hf_robust.callbacks.attack import AttackCallback, clear_results
+from hf_robust.callbacks.attack import AttackCallback
+from hf_robust.callbacks.certify import CertifyCallback
 from hf_robust.callbacks.curves import CurvesCallback
+from hf_robust.callbacks.measurement import clear_results
 from hf_robust.callbacks.run_card import RunCardCallback
 from hf_robust.callbacks.weights import AdversaryWeightsCallback
 
-__all__ = ["AdversaryWeightsCallback", "AttackCallback", "CurvesCallback", "RunCardCallback", "clear_results"]
+__all__ = [
+    "AdversaryWeightsCallback",
+    "AttackCallback",
+    "CertifyCallback",
+    "CurvesCallback",
+    "RunCardCallback",
+    "clear_results",
+]

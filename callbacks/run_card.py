@@ -49,7 +49,8 @@ class RunCardCallback(TrainerCallback):
         method: key of METHODS.
         citation: key of the method's paper in ``hf_robust/hub/citations.bib``.
         trained_on: roles of the lexicons that training draws on (``needs`` of the method), not only an attack.
-        seconds: a dict whose ``"attack"`` the caller goes on updating (``AttackCallback.seconds``).
+        seconds: by phase (``attack``, ``certify``) what the caller goes on updating (``AttackCallback.seconds``).
+        measured: what else the card says of how the model was measured: ``vote``, ``certify``.
         generation: the phase that makes views, where the method has one: its ``seconds`` and ``rounds``.
     """
 
@@ -62,7 +63,8 @@ class RunCardCallback(TrainerCallback):
         *,
         citation: str = "",
         trained_on: Sequence[str] = (),
-        seconds: dict[str, float] | None = None,
+        seconds: Mapping[str, float] | None = None,
+        measured: Mapping[str, Any] | None = None,
         generation: Generation | None = None,
     ) -> None:
         self.stated = {
@@ -72,11 +74,12 @@ class RunCardCallback(TrainerCallback):
             "lexicons": dict(lexicons),
             "trained_on": list(trained_on),
             "attacks": {name: dict(described) for name, described in attacks.items()},
+            **(measured or {}),
         }
         self.told = {} if seconds is None else seconds
         self.generation = generation
-        self._told_before = 0.0
-        self._measured = {"evaluate": 0.0, "attack": 0.0}
+        self._told_before: dict[str, float] = {}
+        self._measured = self._nothing_yet()
         self._forwards = 0
         self._began = 0.0
         self._first_step = 0
@@ -86,8 +89,8 @@ class RunCardCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         self._remove_hook()
-        self._measured = {"evaluate": 0.0, "attack": 0.0}
-        self._told_before = self.told.get("attack", 0.0)
+        self._measured = self._nothing_yet()
+        self._told_before = dict(self.told)
         self._forwards, self._first_step, self._began = 0, state.global_step, time.perf_counter()
         self._hook = model.register_forward_pre_hook(self._count)
         self._write(args, state, model)
@@ -102,19 +105,25 @@ class RunCardCallback(TrainerCallback):
     ) -> None:
         metrics = metrics or {}
         runtime = sum(value for key, value in metrics.items() if key.endswith("_runtime"))
-        # The runtime is the attacks' too.
-        if "attack" in self.told:
-            attack = self.told["attack"] - self._told_before - self._measured["attack"]
-        else:
-            attack = min(sum(value for key, value in metrics.items() if key.endswith("_seconds")), runtime)
-        self._measured["attack"] += attack
-        self._measured["evaluate"] += runtime - attack
+        # The runtime is that of attacks and certificates too.
+        spent = {
+            phase: told - self._told_before.get(phase, 0.0) - self._measured[phase]
+            for phase, told in self.told.items()
+        }
+        if not self.told:
+            spent["attack"] = min(sum(value for key, value in metrics.items() if key.endswith("_seconds")), runtime)
+        for phase, seconds in spent.items():
+            self._measured[phase] += seconds
+        self._measured["evaluate"] += runtime - sum(spent.values())
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         self._remove_hook()
         self._write(args, state, model, final_step=state.global_step)
+
+    def _nothing_yet(self) -> dict[str, float]:
+        return {"evaluate": 0.0, "attack": 0.0, **dict.fromkeys(self.told, 0.0)}
 
     def _count(self, module: torch.nn.Module, inputs: Any) -> None:
         self._forwards += module.training

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks import (
+    Attack,
     AttackArguments,
     Example,
     Plans,
     Victim,
+    Vote,
+    VotingVictim,
     attack_dataset,
     attack_key,
     build_attacks,
@@ -26,7 +29,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.journal import prediction_of
-from hf_robust.callbacks.attack import JOURNAL_FOLDER, RESULTS_FOLDER
+from hf_robust.callbacks.measurement import JOURNAL_FOLDER, RESULTS_FOLDER
 from hf_robust.callbacks.run_card import versions
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -38,6 +41,7 @@ from hf_robust.lexicons import cache_folder, load_lexicon
 from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks, write_records
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.reports import RUN_CARD_FILE, draw_asr_by_budget, finite, read_json, redact, write_history_line
+from hf_robust.smoothed import attacked_vote
 from hf_robust.static_attacks import LABEL_NAMES, file_attacks, replay_attacks
 
 SUMMARY_FILE = "attack_summary.json"
@@ -82,7 +86,7 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer)
-    victim = Victim(model, tokenizer, max_length=task.max_length, token_budget=flags.attack_token_budget)
+    victim = _victim(task, flags, model, tokenizer)
     records, summaries = _run(task, victim, options.output_dir)
     card = {
         "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
@@ -94,6 +98,8 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
         "seed": flags.attack_seed,
         "versions": versions(),
     }
+    if task.vote is not None:
+        card["vote"] = task.vote.describe()
     _write(options.output_dir, card, task, records, summaries)
     return Attacked(records, summaries, task.label_names)
 
@@ -108,13 +114,16 @@ class _Task:
     max_length: int
     data: dict[str, Any] = field(default_factory=dict)
     lexicons: dict[str, Any] = field(default_factory=dict)
+    vote: Vote | None = None
 
 
 def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any) -> _Task:
     if options.data is None:
         names = labels_of_checkpoint(model.config).names
         replays = replay_attacks(options.replay, names, None)
-        return _Task(replays, [], names, min(options.max_seq_length, tokenizer.model_max_length))
+        return _Task(
+            replays, [], names, min(options.max_seq_length, tokenizer.model_max_length), vote=attacked_vote(flags)
+        )
     splits = splits_of(options, options.data, model, tokenizer)
     labels, dataset = splits.labels, splits.labelled("validation")
     synonyms = load_lexicon(flags.lexicon) if "synonym" in flags.attacks else None
@@ -127,7 +136,21 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
     lexicons = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}
-    return _Task(attacks, examples, labels.names, splits.max_length, data, described)
+    return _Task(attacks, examples, labels.names, splits.max_length, data, described, attacked_vote(flags, synonyms))
+
+
+def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any) -> Victim:
+    """Asked before anything is measured whether it can give what the attacks want."""
+    limits: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
+    victim = Victim(model, tokenizer, **limits)
+    if task.vote is not None:
+        victim = VotingVictim(model, tokenizer, vote=task.vote, **limits)
+        asked = [one for attack in task.attacks.values() for one in examples_of(attack, task.examples)]
+        task.vote.require_substitutes([example.texts for example in asked])
+    for attack in task.attacks.values():
+        if isinstance(attack, Attack) and attack.needs_gradient:
+            victim.check_saliency()
+    return victim
 
 
 def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> Splits:

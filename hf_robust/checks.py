@@ -21,8 +21,8 @@ def check_writable(output_dir: str) -> None:
         ) from error
 
 
-def check_task(labels: Labels, method: type[RobustTrainer], attacks: list[str] | None) -> None:
-    """Refuse robust methods and attacks where rows do not have one class each (NORMAL-1)."""
+def check_task(labels: Labels, method: type[RobustTrainer], attacks: list[str] | None, certify: str = "no") -> None:
+    """Refuse robust methods, attacks and certificates where rows do not have one class each (NORMAL-1)."""
     if labels.is_single:
         return
     task = "a regression" if labels.is_regression else "a task with several labels for each row"
@@ -34,3 +34,5 @@ def check_task(labels: Labels, method: type[RobustTrainer], attacks: list[str] |
         raise ValueError(
             f"--attacks {' '.join(attacks)} needs one class for each row, and this is {task}: leave it out."
         )
+    if certify != "no":
+        raise ValueError(f"--certify {certify} needs one class for each row, and this is {task}: leave it out.")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 from transformers import HfArgumentParser
 
 from hf_robust.attacks.arguments import READ_WORD_VECTORS, AttackArguments
+from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.legacy_flags import translate
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -43,6 +44,7 @@ class Arguments(NamedTuple):
     model: ModelArguments
     data: DataTrainingArguments
     attack: AttackArguments
+    certify: CertifyArguments
     report: ReportArguments
     training: RobustTrainingArguments
     method: type[RobustTrainer]
@@ -60,7 +62,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         file_flags = read_args_file(tokens.pop(0))
     given = flags_of(tokens)
     method = find_method({**file_flags, **given})
-    groups = (ModelArguments, DataTrainingArguments, AttackArguments, ReportArguments, method.config)
+    groups = (ModelArguments, DataTrainingArguments, AttackArguments, CertifyArguments, ReportArguments, method.config)
     names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
     file_flags = translate(file_flags, names.__contains__)
     tokens = translate_tokens(tokens, names)
@@ -82,6 +84,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     arguments = Arguments._make([*parsed, method])
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     check_best_metric(arguments.training, arguments.attack)
+    check_best_certificate(arguments.training, arguments.certify)
+    check_votes(arguments.attack)
     check_word_vectors(arguments.model, arguments.attack)
     return arguments
 
@@ -214,7 +218,9 @@ def check_best_metric(training: RobustTrainingArguments, attack: AttackArguments
     """Refuse to choose the best model by an attack that is not measured at every evaluation."""
     metric = str(training.metric_for_best_model or "").removeprefix("eval_")
     measured = [name for name in attack.attacks or [] if metric.startswith(f"{name}_")]
-    if not measured:
+    if metric == "vote_accuracy" and not attack.attack_votes:
+        raise ValueError(f"--metric_for_best_model {metric} needs the vote that is attacked: add --attack_votes.")
+    if not measured and metric != "vote_accuracy":
         if metric.endswith(("_asr", "_robust_accuracy")):
             raise ValueError(
                 f"--metric_for_best_model {metric} needs its attack: add --attacks {metric.split('_')[0]}."
@@ -225,6 +231,27 @@ def check_best_metric(training: RobustTrainingArguments, attack: AttackArguments
             f"--metric_for_best_model {metric} is measured at the end of each epoch only: it needs "
             f"--eval_strategy epoch (got {training.eval_strategy.value}) and "
             f"--attack_strategy epoch (got {attack.attack_strategy})."
+        )
+
+
+def check_best_certificate(training: RobustTrainingArguments, certify: CertifyArguments) -> None:
+    """Refuse to choose the best model by certificates that are not measured at every evaluation."""
+    metric = str(training.metric_for_best_model or "").removeprefix("eval_")
+    if not metric.startswith(("certified_accuracy", "smoothed_accuracy", "abstained")):
+        return
+    if training.eval_strategy != "epoch" or certify.certify != "epoch":
+        raise ValueError(
+            f"--metric_for_best_model {metric} is measured at the end of each epoch only: it needs "
+            f"--eval_strategy epoch (got {training.eval_strategy.value}) and --certify epoch (got {certify.certify})."
+        )
+
+
+def check_votes(attack: AttackArguments) -> None:
+    """Refuse votes that no attack meets."""
+    if attack.attack_votes and (not attack.attacks or attack.attack_strategy == "no"):
+        raise ValueError(
+            f"--attack_votes {attack.attack_votes} is what attacks meet, and nothing is attacked; add --attacks, or "
+            "leave it out (--certify measures the vote without an attack)."
         )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks.masked_lm import MaskedLM, load_masked_lm
     from hf_robust.attacks.ranks import attack_on_ranks
     from hf_robust.attacks.victim import Victim
+    from hf_robust.attacks.voting import Vote, VotingVictim
     from hf_robust.attacks.weights import weights_hash
 
 _NEED_TORCH = {
@@ -34,6 +35,8 @@ _NEED_TORCH = {
     "MaskedLM": "masked_lm",
     "SentenceEncoder": "encoder",
     "Victim": "victim",
+    "Vote": "voting",
+    "VotingVictim": "voting",
     "attack_on_ranks": "ranks",
     "load_encoder": "encoder",
     "load_language_model": "language_model",
@@ -59,6 +62,8 @@ __all__ = [
     "Resources",
     "SentenceEncoder",
     "Victim",
+    "Vote",
+    "VotingVictim",
     "attack_dataset",
     "attack_key",
     "attack_on_ranks",

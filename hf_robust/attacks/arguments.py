@@ -23,6 +23,7 @@ READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
 _NATIVE_ONLY = (
     "attack_time_limit",
     "attack_warm_start",
+    "attack_votes",
     "attack_ranking",
     "attack_early_exit",
     "attack_mended",
@@ -75,6 +76,13 @@ class AttackArguments:
     )
     attack_mended: bool = field(
         default=False, metadata={"help": "Mend what the recipes keep of TextAttack's defects, for identity with it."}
+    )
+    attack_votes: int = field(
+        default=0,
+        metadata={
+            "help": "Attack a vote over so many random substitutions of each text by --lexicon, as SAFER predicts; an "
+            "odd number does not tie. Default: 0, the plain network."
+        },
     )
     attack_backend: Literal["native", "textattack"] = field(
         default="native",
@@ -152,6 +160,10 @@ class AttackArguments:
             raise ValueError(
                 "--attack_query_budget must be at least 1 (the clean text is query 1), "
                 f"got {self.attack_query_budget}."
+            )
+        if self.attack_votes < 0:
+            raise ValueError(
+                f"--attack_votes must be at least 1, or 0 for the plain network, got {self.attack_votes}."
             )
         if self.attack_time_limit is not None and self.attack_time_limit <= 0:
             raise ValueError(f"--attack_time_limit must be above 0 seconds, got {self.attack_time_limit}.")

@@ -65,14 +65,15 @@ def attack_key(
 
 
 def prediction_of(victim: Victim) -> str:
-    """How a victim turns texts into scores, beside its weights: autocast type, inference transform and settings."""
+    """How a victim turns texts into scores, beside its weights: autocast type, inference transform, settings, vote."""
     import torch
 
     device = victim.device.type
     with victim.autocast():
         on = torch.is_autocast_enabled(device)
         autocast = str(torch.get_autocast_dtype(device)).removeprefix("torch.") if on else "none"
-    return f"autocast {autocast}, inference {_inference_name(victim.inference)}"
+    vote = f", {victim.transform}" if victim.transform else ""
+    return f"autocast {autocast}, inference {_inference_name(victim.inference)}{vote}"
 
 
 def _inference_name(inference: Any) -> str:

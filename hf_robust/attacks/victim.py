@@ -97,6 +97,11 @@ class Victim:
         return self._budget.tokens(self.device)
 
     @property
+    def transform(self) -> str:
+        """What turns texts into scores beside weights, precision and ``inference``; journals are named by it too."""
+        return ""
+
+    @property
     def can_align(self) -> bool:
         """Whether ``saliency`` and ``flips`` can tell which tokens belong to a word."""
         return self._tokens.can_align
@@ -145,12 +150,15 @@ class Victim:
             ValueError: the output is not finite, or has one column, or one text alone does not fit into memory.
         """
         self.queries += len(texts)
-        return self._score(self._tokens.encode(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
+        return self._score_texts(texts)
 
     def score_tokens(self, sequences: Sequence[Encoded]) -> Scores:
         """As ``score``, for token sequences that no text may give; ``queries`` counts them too."""
         self.queries += len(sequences)
         return self._score(sequences[start : start + CHUNK] for start in range(0, len(sequences), CHUNK))
+
+    def _score_texts(self, texts: Sequence[Columns]) -> Scores:
+        return self._score(self._tokens.encode(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
 
     def _score(self, chunks: Iterable[Sequence[Encoded]]) -> Scores:
         keys: list[bytes] = []

@@ -62,7 +62,9 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
         return
     data = _dataset(run, clean)
     accuracy = float(run.published["accuracy"])
-    if math.isfinite(accuracy) and not any(result.metric_type == "accuracy" for result in clean):
+    # That of a vote is not the published network's.
+    plain = math.isfinite(accuracy) and not run.card.get("vote")
+    if plain and not any(result.metric_type == "accuracy" for result in clean):
         yield EvalResult(**data, metric_type="accuracy", metric_name="Accuracy", metric_value=round(accuracy, 6))
     for attack, result in run.published["attacks"].items():
         named = _under(data, f"{attack} attack")

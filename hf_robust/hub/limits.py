@@ -13,6 +13,7 @@ def limits(run: Run) -> list[str]:
     """One sentence or two for each limit that holds for this run."""
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
+    sentences += _vote(run)
     sentences += _leaked(run)
     sentences += _same_attack(run)
     sentences += _same_table(run, described)
@@ -25,6 +26,17 @@ def limits(run: Run) -> list[str]:
     if not run.measured_exactly:
         sentences.append(f"The published weights (step {run.kept_step}) were not attacked themselves.")
     return sentences
+
+
+def _vote(run: Run) -> Iterator[str]:
+    """What was attacked is not what `from_pretrained` loads (SAFER's vote at test time)."""
+    vote = run.card.get("vote")
+    if vote and run.published["attacks"]:
+        yield (
+            f"The attacked classifier was a vote of {vote['votes']:,} over random substitutions from the lexicon "
+            f"{_lexicon(vote['lexicon'])}, and the accuracy beside its rates is the vote's; the network that "
+            "`from_pretrained` loads has no vote and was not attacked."
+        )
 
 
 def _leaked(run: Run) -> Iterator[str]:

@@ -34,6 +34,7 @@ def differences(runs: Sequence[Run]) -> list[str]:
             if mine is not None and theirs is not None and mine != theirs:
                 reasons.append(f"data {key} differs, {mine!r} and {theirs!r} {pair}")
         reasons += [f"{reason} {pair}" for reason in _attack_differences(_attacks(first), _attacks(other))]
+        reasons += [f"{reason} {pair}" for reason in _vote_differences(first, other)]
     return reasons
 
 
@@ -48,6 +49,19 @@ def _attack_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> l
         values = (json.dumps(attack.get(key), sort_keys=True) for attack in (mine[name], theirs[name]))
         reasons.append(f"attack {name!r} differs in {key}, {' and '.join(values)}")
     return reasons
+
+
+def _vote_differences(first: Run, other: Run) -> list[str]:
+    """Attacks on a vote over random substitutions and on the plain network are on two classifiers."""
+    if not (first.card.get("attacks") and other.card.get("attacks")):
+        return []
+    mine, theirs = (without_sources(run.card.get("vote") or {}) for run in (first, other))
+    if mine == theirs:
+        return []
+    names = [f"a vote of {vote.get('votes')}" if vote else "the plain network" for vote in (mine, theirs)]
+    if names[0] == names[1]:
+        return [f"{names[0]} was attacked in both, over other lexicons or with other seeds"]
+    return [f"attacks met {' and '.join(names)}"]
 
 
 def _data_keys(first: Run, other: Run) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CURVES_STEM = "tradeoff_curves"
 
 _ACCURACY_COLOUR = "#000000"
+_CERTIFIED: tuple[str, str] = ("#44337A", "h")
+"""Colour and marker of the certified accuracy, which no attack has."""
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 _DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 3)))
@@ -95,6 +97,13 @@ def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bo
         rates = [_number(line, attack, "asr") for line in run.history]
         bounds = [(_number(line, attack, "asr_low"), _number(line, attack, "asr_high")) for line in run.history]
         _draw_series(axes, epochs, rates, bounds, *_look(index), dash, faint)
+    if _is_certified(run):
+        rates = [_certified(line, "certified_accuracy") for line in run.history]
+        bounds = [
+            (_certified(line, "certified_accuracy_low"), _certified(line, "certified_accuracy_high"))
+            for line in run.history
+        ]
+        _draw_series(axes, epochs, rates, bounds, *_CERTIFIED, dash, faint)
 
 
 def _draw_series(
@@ -143,6 +152,9 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
     for index, attack in enumerate(attacks):
         colour, marker = _look(index)
         quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=_label(run, attack)))
+    if any(map(_is_certified, [run, *baselines])):
+        colour, marker = _CERTIFIED
+        quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label="certified accuracy ↑"))
     handles = quantities
     if baselines:
         handles = [*quantities, Line2D([], [], linestyle="none", label=" ")]
@@ -186,12 +198,18 @@ def _caption(run: Run, attacks: Sequence[str]) -> str:
     elif known:
         attacked = "attacks: " + ", ".join(f"{name} N = {int(n):,}" for name, n in counts.items() if math.isfinite(n))
     else:
-        attacked = "number of attacked examples unknown"
-    text = f"accuracy on N = {run.eval_samples:,}; {attacked}" if run.eval_samples else attacked
+        attacked = "number of attacked examples unknown" if attacks else ""
+    certified = max((_certified(line, "num_examples") for line in run.history if line.get("certified")), default=0)
+    parts = [
+        f"accuracy on N = {run.eval_samples:,}" if run.eval_samples else "",
+        attacked,
+        f"certified: share of N = {int(certified):,} whose label no swaps can vote out" if certified else "",
+    ]
+    text = "; ".join(filter(None, parts))
     marks = "Bands" if len(run.history) > 1 else "Bars"
-    return (
-        "ASR: attack success rate among the examples that were classified correctly before the attack. "
-        f"{marks}: 95% Wilson intervals.\n{text[0].upper()}{text[1:]}."
+    asr = "ASR: attack success rate among the examples that were classified correctly before the attack. "
+    return f"{asr if attacks else ''}{marks}: 95% Wilson intervals." + (
+        f"\n{text[0].upper()}{text[1:]}." if text else ""
     )
 
 
@@ -217,3 +235,11 @@ def _accuracy_interval(accuracy: float, samples: int | None) -> tuple[float, flo
 
 def _number(line: HistoryLine, attack: str, key: str) -> float:
     return float(line["attacks"].get(attack, {}).get(key, math.nan))
+
+
+def _is_certified(run: Run) -> bool:
+    return any(line.get("certified") for line in run.history)
+
+
+def _certified(line: HistoryLine, key: str) -> float:
+    return float((line.get("certified") or {}).get(key, math.nan))

@@ -1,0 +1,131 @@
+"""Certify the vote over random substitutions at the end of training or of each epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import gather_object
+from transformers.trainer_utils import EvalLoopOutput
+
+from hf_robust.attacks import Example, Victim, balanced_shares, weights_hash
+from hf_robust.attacks.journal import prediction_of
+from hf_robust.callbacks.measurement import CERTIFICATES_FOLDER, JOURNAL_FOLDER, Measurement, Part
+from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts, require_substitutes
+from hf_robust.metrics import Certificate, CertificateSummary, write_certificates
+from hf_robust.metrics.journal import journal_seconds, share_path
+from hf_robust.words import Text
+
+
+class CertifyCallback(Measurement):
+    r"""Certify held-out examples against every swap of words by a table (``Measurement`` says when and how it joins).
+
+    >>> callback = CertifyCallback(Smoothing(lexicon), CertifySettings(), examples).attach(trainer)  # doctest: +SKIP
+
+    Ye, Gong and Liu 2020, arXiv:2005.14424, Section 3. ``eval_certified_accuracy`` is the share of examples whose
+    label no swaps can vote out, ``eval_smoothed_accuracy`` the share that the vote predicts right, and
+    ``eval_abstained`` the share where it is too close to call; the first has its interval (``_low``, ``_high``), and
+    ``eval_certify_seconds`` says what it took. What is certified is a vote over many draws: the plain network, which
+    ``eval_accuracy`` and the attacks measure, has no certificate.
+
+    Every rank certifies a share, and all see the same numbers. Finished examples are journalled under a key of the
+    weights, the table, the settings and the data, so that they are voted on once. The history line holds the rates
+    under ``certified``, ``certificates/epoch-<e>.jsonl`` the certificate of each example.
+
+    Args:
+        smoothing: the table, and the seed of the draws.
+        settings: how many draws, and how they are counted.
+        examples: what is certified, the same in every epoch; ``idx`` must be distinct.
+        strategy, max_length, token_budget: as in ``Measurement``.
+
+    Attributes:
+        seconds: wall-clock seconds spent on certificates so far, under the key ``certify``.
+
+    Raises:
+        ValueError: there is no example, or the table has no word of them.
+    """
+
+    one, many, flag = "A certificate", "the certificates", "--certify"
+
+    def __init__(
+        self,
+        smoothing: Smoothing,
+        settings: CertifySettings,
+        examples: Sequence[Example],
+        *,
+        strategy: str = "end",
+        max_length: int | None = None,
+        token_budget: int | None = None,
+    ) -> None:
+        super().__init__(strategy, max_length, token_budget)
+        if not examples:
+            raise ValueError("There is no example to certify; give at least one row of evaluation data.")
+        require_substitutes(smoothing, [Text(example.texts) for example in examples])
+        self.smoothing, self.settings, self.examples = smoothing, settings, list(examples)
+        self.seconds = {"certify": 0.0}
+
+    def describe(self) -> dict[str, Any]:
+        """What the run card says about it; JSON-ready."""
+        return {**self.settings.describe(), **self.smoothing.describe(), "num_examples": len(self.examples)}
+
+    def _has_work(self) -> bool:
+        return True
+
+    def _check(self) -> None:
+        self.settings.check_classes(self._num_labels())
+
+    def _num_labels(self) -> int:
+        config: Any = self._victim().model.config
+        return int(config.num_labels)
+
+    def _measure(self, output: EvalLoopOutput) -> Part | None:
+        trainer, start = self.trainer, time.perf_counter()
+        assert trainer is not None and output.metrics is not None
+        certificates, seconds = self._certify(self._victim())
+        summary = CertificateSummary.from_certificates(certificates, self.settings.votes, self.settings.alpha, seconds)
+        output.metrics.update({f"eval_{key}": value for key, value in summary.metrics().items()})
+        self.seconds["certify"] += time.perf_counter() - start
+        folder = Path(str(trainer.args.output_dir)) / CERTIFICATES_FOLDER
+
+        def write(epoch: str) -> None:
+            write_certificates(folder / f"{epoch}.jsonl", certificates)
+
+        return Part("certified", {"certified": summary.history()}, in_words(summary), write)
+
+    def _certify(self, victim: Victim) -> tuple[list[Certificate], float]:
+        """The certificates of all examples by ``idx`` and the seconds of the slowest rank, the same on every rank."""
+        trainer = self.trainer
+        assert trainer is not None
+        args, model = (
+            trainer.args,
+            f"{weights_hash(victim.model)}, {victim.max_length} tokens, {prediction_of(victim)}",
+        )
+        texts, labels = [one.texts for one in self.examples], [one.label for one in self.examples]
+        key = certify_key(model, texts, labels, self.smoothing, self.settings)
+        journal = share_path(Path(str(args.output_dir)) / JOURNAL_FOLDER, key, args.process_index, args.world_size)
+        share = balanced_shares(self.examples, args.world_size)[args.process_index]
+        with victim.measuring(self.smoothing.seed):
+            mine = certify_texts(
+                lambda asked: victim.probabilities(asked).argmax(-1),
+                [one.texts for one in share],
+                [one.label for one in share],
+                self.smoothing,
+                self.settings,
+                num_labels=self._num_labels(),
+                ids=[one.idx for one in share],
+                journal=journal,
+                progress=trainer.is_world_process_zero() and not args.disable_tqdm,
+            )
+        # The journal's own seconds: what the measurement took, not how long reading it again does.
+        shares = gather_object([([certificate.to_json() for certificate in mine], journal_seconds(journal))])
+        found = [Certificate.from_json(one) for certificates, _ in shares for one in certificates]
+        return sorted(found, key=lambda one: one.idx), max(seconds for _, seconds in shares)
+
+
+def in_words(summary: CertificateSummary) -> str:
+    """The certificates' part of the line that is printed for an epoch, rates in percent."""
+    cost = f"{summary.num_examples} examples, {summary.votes} votes each, {summary.seconds:.0f} s"
+    rates = f"{100 * summary.certified_accuracy:.1f}, of the vote {100 * summary.smoothed_accuracy:.1f}"
+    return f"certified accuracy {rates} ({cost})"

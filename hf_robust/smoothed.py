@@ -1,0 +1,44 @@
+"""From flags to the vote over random substitutions: the one that attacks meet, and the one that is certified."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hf_robust.attacks import AttackArguments, Vote, choose_examples
+from hf_robust.callbacks import CertifyCallback
+from hf_robust.certify import Smoothing
+from hf_robust.certify.arguments import CertifyArguments
+from hf_robust.lexicons import Lexicon, load_lexicon
+
+
+def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vote | None:
+    """What the attacks meet instead of the plain network; None without ``--attack_votes``.
+
+    Args:
+        synonyms: ``--lexicon``, where it is loaded already.
+    """
+    if not flags.attack_votes:
+        return None
+    return Vote(Smoothing(synonyms or load_lexicon(flags.lexicon), flags.attack_seed), flags.attack_votes)
+
+
+def certifier(
+    flags: CertifyArguments, synonyms: Lexicon | None, dataset: Any, max_length: int, token_budget: int | None
+) -> CertifyCallback | None:
+    """What certifies the evaluation rows of ``dataset``; None without ``--certify``.
+
+    Raises:
+        ValueError: there are no rows, or the table has no word of them.
+    """
+    if flags.certify == "no" or synonyms is None:
+        return None
+    if dataset is None:
+        raise ValueError(f"--certify {flags.certify} needs rows to certify: add --do_eval.")
+    return CertifyCallback(
+        Smoothing(synonyms, flags.certify_seed),
+        flags.settings(),
+        choose_examples(dataset, flags.certify_num_examples, flags.certify_seed),
+        strategy=flags.certify,
+        max_length=max_length,
+        token_budget=token_budget,
+    )
