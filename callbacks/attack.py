@@ -53,7 +53,8 @@ class AttackCallback(Measurement):
 
     With a ``vote`` the attacks meet the vote over random substitutions instead of the plain network. The evaluation
     rows are then put to it too, as ``eval_vote_accuracy``, and the history's ``accuracy`` is this one: clean accuracy
-    and rates are of one classifier. ``eval_accuracy`` stays the plain network's.
+    and rates are of one classifier. ``eval_accuracy`` stays the plain network's, as does the ``accuracy`` of a line
+    without an attack.
 
     Every rank attacks a share of about the same expected queries, and all see the same numbers. Finished examples are
     journalled under a key of the weights, the attack and the data: a run that was killed does not measure them again,

@@ -30,7 +30,8 @@ class SaferTrainer(RobustTrainer):
 
     Differs from the official code: texts are drawn anew at every fetch instead of once an epoch on disk (the same
     distribution), cased words are looked up in lower case and keep their case (SAFER-4), and punctuation never reaches
-    the table (SAFER-6). Evaluation and attacks see the plain network, as in BAT's comparison.
+    the table (SAFER-6). Evaluation and attacks see the plain network, as in BAT's comparison; the vote of SAFER's
+    test time is measured by ``--attack_votes`` and ``--certify``.
     """
 
     name = "safer"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CURVES_STEM = "tradeoff_curves"
 
 _ACCURACY_COLOUR = "#000000"
-_CERTIFIED: tuple[str, str] = ("#44337A", "h")
+CERTIFIED: tuple[str, str] = ("#44337A", "h")
 """Colour and marker of the certified accuracy, which no attack has."""
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
@@ -103,7 +103,7 @@ def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bo
             (_certified(line, "certified_accuracy_low"), _certified(line, "certified_accuracy_high"))
             for line in run.history
         ]
-        _draw_series(axes, epochs, rates, bounds, *_CERTIFIED, dash, faint)
+        _draw_series(axes, epochs, rates, bounds, *CERTIFIED, dash, faint)
 
 
 def _draw_series(
@@ -153,7 +153,7 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
         colour, marker = _look(index)
         quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=_label(run, attack)))
     if any(map(_is_certified, [run, *baselines])):
-        colour, marker = _CERTIFIED
+        colour, marker = CERTIFIED
         quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label="certified accuracy ↑"))
     handles = quantities
     if baselines:
@@ -199,13 +199,16 @@ def _caption(run: Run, attacks: Sequence[str]) -> str:
         attacked = "attacks: " + ", ".join(f"{name} N = {int(n):,}" for name, n in counts.items() if math.isfinite(n))
     else:
         attacked = "number of attacked examples unknown" if attacks else ""
-    certified = max((_certified(line, "num_examples") for line in run.history if line.get("certified")), default=0)
+    measured = [_certified(line, "num_examples") for line in run.history]
+    certified = max((count for count in measured if math.isfinite(count)), default=0)
     parts = [
         f"accuracy on N = {run.eval_samples:,}" if run.eval_samples else "",
         attacked,
         f"certified: share of N = {int(certified):,} whose label no swaps can vote out" if certified else "",
     ]
     text = "; ".join(filter(None, parts))
+    if run.card.get("vote"):
+        text = f"Accuracy and ASR of a vote of {run.card['vote']['votes']}. {text[:1].upper()}{text[1:]}"
     marks = "Bands" if len(run.history) > 1 else "Bars"
     asr = "ASR: attack success rate among the examples that were classified correctly before the attack. "
     return f"{asr if attacks else ''}{marks}: 95% Wilson intervals." + (

@@ -224,6 +224,20 @@ def test_limits_are_said_in_words(tmp_path: Path) -> None:
         assert said in text, said
 
 
+def test_an_attacked_vote_is_said_not_to_be_the_published_network(tmp_path: Path) -> None:
+    add_robustness(make_folder(tmp_path / "plain"))
+    add_robustness(make_folder(tmp_path / "vote", vote={"votes": 1001, "lexicon": LEXICON}))
+    sentence = (
+        "The attacked classifier was a vote of 1,001 over random substitutions from the lexicon `table`, 7 words, "
+        "fingerprint aa, and the accuracy beside its rates is the vote's; the network that `from_pretrained` loads"
+    )
+    assert sentence in read(tmp_path / "vote")[1] and "a vote of" not in read(tmp_path / "plain")[1]
+    # The accuracy of the vote is not published as the network's.
+    assert results(tmp_path / "plain")["reviews"] == {"accuracy": 0.875} and "reviews" not in results(
+        tmp_path / "vote"
+    )
+
+
 def test_ATK_SYN_2_same_table_in_training_and_attack_is_said(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path / "same"))
     add_robustness(make_folder(tmp_path / "untrained", trained_on=[]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from run_folders import attack_line, make_run
 
 from hf_robust.reports import IncomparableRunsError, comparison_figure, draw_comparison, load_run
+from hf_robust.reports.compare import differences
 
 
 def test_points_and_bars(tmp_path: Path) -> None:
@@ -34,6 +36,23 @@ def test_runs_that_do_not_compare_are_refused(tmp_path: Path) -> None:
         "comparison.png",
         "comparison.svg",
     ]
+
+
+def test_attacks_on_a_vote_and_on_the_plain_network_do_not_compare(tmp_path: Path) -> None:
+    def vote(votes: int, fingerprint: str = "aa", source: str = "here") -> dict[str, Any]:
+        return {"votes": votes, "lexicon": {"name": "table", "fingerprint": fingerprint, "source": source}}
+
+    cards = {"plain": {}, "eight": {"vote": vote(8)}, "nine": {"vote": vote(9)}, "other": {"vote": vote(8, "bb")}}
+    cards |= {"moved": {"vote": vote(8, source="there")}, "unattacked": {"attacks": {}}}
+    runs = {name: load_run(make_run(tmp_path / name, [(1, 3)], **card)) for name, card in cards.items()}
+    for pair, reason in {
+        ("plain", "eight"): "attacks met the plain network and a vote of 8 (plain, eight)",
+        ("eight", "nine"): "attacks met a vote of 8 and a vote of 9 (eight, nine)",
+        ("eight", "other"): "a vote of 8 was attacked in both, over other lexicons or with other seeds (eight, other)",
+    }.items():
+        assert differences([runs[name] for name in pair]) == [reason]
+    for same in (["eight", "moved"], ["eight", "unattacked"], ["plain", "plain"]):
+        assert differences([runs[name] for name in same]) == []
 
 
 def test_groups_of_one_method_are_told_apart(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from run_folders import attack_line, make_run
 
-from hf_robust.reports import draw_tradeoff_curves, load_run, tradeoff_figure, write_history_line
-from hf_robust.reports.curves import COLOURS
+from hf_robust.reports import draw_tradeoff_curves, load_run, read_history, tradeoff_figure, write_history_line
+from hf_robust.reports.curves import CERTIFIED, COLOURS
 
 ORANGE, BLUE = COLOURS[:2]
 
@@ -97,6 +97,29 @@ def test_many_attacks_keep_different_looks(tmp_path: Path) -> None:
     figure.canvas.draw()
     box = figure.legends[0].get_window_extent()
     assert box.y0 >= 0 and box.y1 <= figure.bbox.height and box.x1 <= figure.bbox.width
+
+
+def test_the_certified_accuracy_is_a_line_where_it_was_measured(tmp_path: Path) -> None:
+    base = make_run(tmp_path / "base", [(40, 40), (30, 51)])
+    run = make_run(tmp_path / "run", [(40, 40), (30, 51)], method="safer", vote={"votes": 8})
+    rates = {"certified_accuracy": 0.3, "certified_accuracy_low": 0.2, "certified_accuracy_high": 0.4}
+    last = read_history(run)[-1]
+    write_history_line(run, {**last, "certified": {**rates, "num_examples": 70}})
+    figure = tradeoff_figure(load_run(run), [load_run(base)])
+    drawn = [list(line.get_ydata()) for line in figure.axes[0].lines if line.get_color() == CERTIFIED[0]]
+    assert len(drawn) == 1 and math.isnan(drawn[0][0]) and drawn[0][1] == 0.3
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[:3] == ["clean accuracy ↑", "synonym ASR ↓", "certified accuracy ↑"]
+    text = draw_tradeoff_curves(run)[1].read_text()
+    assert "certified: share of N = 70" in text and "Accuracy and ASR of a vote of 8" in text
+    assert "certified" not in draw_tradeoff_curves(base)[1].read_text()
+
+
+def test_certificates_without_an_attack_can_be_drawn(tmp_path: Path) -> None:
+    rates = {"certified_accuracy": 0.3, "certified_accuracy_low": 0.2, "certified_accuracy_high": 0.4}
+    write_history_line(tmp_path, {"epoch": 1.0, "step": 1, "accuracy": 0.8, "attacks": {}, "certified": rates})
+    text = draw_tradeoff_curves(tmp_path)[1].read_text()
+    assert "certified accuracy" in text and "ASR" not in text
 
 
 def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""Votes and certificates through run_glue_robust.py: what it writes, and wrong flags before training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_script import run, same_weights, weights
+from tiny import SYNONYMS, review_rows
+from transformers import Trainer
+
+from hf_robust.metrics import read_certificates
+from hf_robust.reports import load_run
+
+
+def card_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "run_card.json").read_text())
+
+
+def test_safer_is_attacked_as_a_vote_and_certified_on_the_demo_corpus(tmp_path: Path) -> None:
+    sizes = ["--max_train_samples", "64", "--max_eval_samples", "16", "--attack_num_examples", "4"]
+    flags = ["--dataset_name", "demo", "--robust_method", "safer", "--attacks", "synonym", "--attack_votes", "8"]
+    flags += [
+        "--attack_query_budget",
+        "20",
+        "--certify",
+        "end",
+        "--certify_votes",
+        "20",
+        "--certify_num_examples",
+        "6",
+    ]
+    found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes)
+    published = load_run(tmp_path / "out")
+    first, last = published.history
+    assert "certified" not in first and last["certified"]["num_examples"] == 6 and last["certified"]["votes"] == 20
+    assert found["eval_certified_accuracy"] == last["certified"]["certified_accuracy"]
+    assert found["eval_vote_accuracy"] == last["accuracy"]
+    assert len(read_certificates(tmp_path / "out" / "certificates" / "epoch-2.jsonl")) == 6
+    card = card_of(tmp_path / "out")
+    assert card["vote"]["votes"] == 8 and card["certify"]["votes"] == 20 and card["certify"]["rule"] == "half"
+    assert card["vote"]["lexicon"] == card["certify"]["lexicon"] == card["lexicons"]["synonyms"]
+    assert card["data"]["certify_sample"] == "6 rows, seed 0" and card["seconds"]["certify"] > 0
+    said = (tmp_path / "out" / "README.md").read_text()
+    assert "The attacked classifier was a vote of 8 over random substitutions from the lexicon `builtin`" in said
+    assert "certified accuracy" in (tmp_path / "out" / "tradeoff_curves.svg").read_text()
+
+
+def test_certificates_alone_change_no_weight_and_no_metric(model_folder: Callable[..., Path], tmp_path: Path) -> None:
+    data = {"train": review_rows(12), "validation": review_rows(8, 1)}
+    (tmp_path / "table.json").write_text(json.dumps(SYNONYMS))
+    flags = ["--certify", "epoch", "--certify_votes", "30", "--certify_num_examples", "0"]
+    flags += ["--lexicon", str(tmp_path / "table.json"), "--metric_for_best_model", "certified_accuracy"]
+    model = model_folder(dropout=0.1)
+    both = ["--do_train", "--do_eval", "--eval_strategy", "epoch"]
+    plain = run(model, tmp_path / "plain", *both, **data)
+    found = run(model, tmp_path / "certified", *both, *flags, **data)
+    assert same_weights(weights(tmp_path / "plain"), weights(tmp_path / "certified"))
+    assert found["eval_accuracy"] == plain["eval_accuracy"] and found["eval_certified_accuracy"] <= 1
+    history = load_run(tmp_path / "certified").history
+    assert [(line["attacks"], line["certified"]["num_examples"]) for line in history] == [({}, 8), ({}, 8)]
+    assert not (tmp_path / "certified" / "attack_results").exists() and "vote" not in card_of(tmp_path / "certified")
+    # A run that measures nothing does not claim what this one found.
+    run(model, tmp_path / "certified", "--do_train", **data)
+    assert not (tmp_path / "certified" / "certificates").exists()
+    assert not (tmp_path / "certified" / "robustness_history.jsonl").exists()
+
+
+GOOD = review_rows(4)
+BOTH = {"train": GOOD, "validation": GOOD}
+RUN = ["--do_train", "--do_eval"]
+WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
+    "certified regression": (
+        ["--do_train", "--certify", "end"],
+        {"train": [{"sentence": "good", "label": 0.5}]},
+        "--certify end needs one class for each row, and this is a regression: leave it out",
+    ),
+    "empty table": (
+        [*RUN, "--certify", "end", "--lexicon", "{table}"],
+        BOTH,
+        "lexicon table.json is empty, so a certificate against it says no more|table.json.*no ",
+    ),
+    "a table of other words": (
+        [*RUN, "--attacks", "antonym", "--attack_votes", "3", "--lexicon", "{other}", "--antonym_lexicon", "builtin"],
+        BOTH,
+        "has no word of the 4 texts, so that every one of the 3 votes is the plain prediction; give a --lexicon",
+    ),
+    "no rows": (["--do_train", "--certify", "end"], BOTH, "--certify end needs rows to certify: add --do_eval"),
+    "no votes": ([*RUN, "--certify", "end", "--certify_votes", "0"], BOTH, "--certify end: votes must be at least 1"),
+    "few votes": (
+        [*RUN, "--certify", "end", "--certify_votes", "3"],
+        BOTH,
+        "--certify end: 3 votes cannot certify any text at alpha 0.01 .*; 8 can, or a larger alpha",
+    ),
+    "votes of nothing": (
+        [*RUN, "--certify_votes", "100", "--certify_rule", "margin"],
+        BOTH,
+        "--certify_votes, --certify_rule say how to certify, and nothing is certified; add --certify end or epoch",
+    ),
+    "attacked votes of nothing": (
+        [*RUN, "--attack_votes", "5"],
+        BOTH,
+        "--attack_votes 5 is what attacks meet, and nothing is attacked; add --attacks",
+    ),
+    "fewer than none": (
+        [*RUN, "--attacks", "synonym", "--attack_votes", "-1"],
+        BOTH,
+        "--attack_votes must be at least 1, or 0 for the plain network, got -1",
+    ),
+    "votes of another library": (
+        [*RUN, "--attacks", "pwws", "--attack_votes", "5", "--attack_backend", "textattack"],
+        BOTH,
+        "--attack_votes is for --attack_backend native, and TextAttack's recipes bring their own parts",
+    ),
+    "chosen by certificates at the end": (
+        [*RUN, "--certify", "end", "--eval_strategy", "epoch", "--metric_for_best_model", "eval_certified_accuracy"],
+        BOTH,
+        "certified_accuracy is measured at the end of each epoch only: .* --certify epoch .got end",
+    ),
+    "chosen by a vote that is not": (
+        [*RUN, "--attacks", "synonym", "--eval_strategy", "epoch", "--metric_for_best_model", "vote_accuracy"],
+        BOTH,
+        "--metric_for_best_model vote_accuracy needs the vote that is attacked: add --attack_votes",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_one_sentence_before_training(
+    case: str, model_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags, data, sentence = WRONG[case]
+    paths = {"{table}": tmp_path / "table.json", "{other}": tmp_path / "other.json"}
+    paths["{table}"].write_text("{}")
+    paths["{other}"].write_text('{"unheard": ["of"]}')
+    monkeypatch.setattr(Trainer, "train", lambda *args, **kwargs: pytest.fail("training began"))
+    with pytest.raises(ValueError, match=sentence) as caught:
+        run(model_folder(), tmp_path / "out", *[str(paths.get(flag, flag)) for flag in flags], **data)
+    assert "\n" not in str(caught.value)
