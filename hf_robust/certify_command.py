@@ -1,4 +1,4 @@
-"""`hf-robust certify`: how often a vote over random substitutions is right, and cannot be made wrong (SAFER)."""
+"""`hf-robust certify`: how often a vote over random substitutions is right, and no swap can make it wrong (SAFER)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_robust.cli import add_checkpoint_flags
 
@@ -16,15 +16,20 @@ if TYPE_CHECKING:
     from hf_robust.attacks import Example, Victim
     from hf_robust.certify import CertifySettings, Smoothing
     from hf_robust.data.splits import Splits
-    from hf_robust.metrics import Certificate, CertificateSummary
+    from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary
 
 CERTIFICATES_FILE = "certificates.jsonl"
 SUMMARY_FILE = "certificate_summary.json"
-_JOURNAL_FOLDER = "_certify_journal"
+ATTACK_VOTES = 25
+_OWN = ("lexicon", "attack_num_examples", "attack_seed", "attack_votes", "attack_strategy", "attack_warm_start")
+"""Flags of the attacks that this command has under a name of its own, or that ask for epochs."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The model and its data, the table, and how votes are counted."""
+    """The model and its data, the table, how votes are counted, and attacks to compare the certificates with."""
+    from transformers import HfArgumentParser
+
+    from hf_robust.attacks import AttackArguments
     from hf_robust.certify import BOUNDS, RULES, CertifySettings
 
     add_checkpoint_flags(parser, data_needed=True)
@@ -61,46 +66,68 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--num_examples", type=int, default=500, help="Texts to certify; 0: all. Default: 500.")
     parser.add_argument("--seed", type=int, default=0, help="Chooses the texts and draws the votes. Default: 0.")
-    parser.add_argument("--token_budget", type=int, help="Padded tokens in one batch. Default: by the device.")
+    parser.add_argument(
+        "--attack_votes",
+        type=int,
+        default=ATTACK_VOTES,
+        help="Votes of the classifier that --attacks meet, each query costing as many forwards; 0: the plain network. "
+        f"Default: {ATTACK_VOTES}.",
+    )
+    for action in HfArgumentParser(AttackArguments, add_help=False)._actions:
+        if action.dest not in _OWN:
+            parser._add_action(action)
 
 
 def run(options: argparse.Namespace) -> str:
     """Write ``certificates.jsonl``, ``certificate_summary.json``, a run card and a history line; return the table.
 
-    A run that was killed goes on where it stopped, if model, texts, table and settings are the same.
+    A run that was killed goes on where it stopped, if model, texts, table and settings are the same. ``--attacks``
+    write what `hf-robust attack` does, on the same texts and on a smaller vote of the same table.
 
     Raises:
-        ValueError: settings under which nothing can be certified, a model or data without classes, or a table that has
-            no word of these texts.
+        ValueError: settings under which nothing can be certified, a model or data without classes, a table that has
+            no word of these texts, or attacks that the vote cannot answer.
     """
-    from hf_robust.attacks import Victim, choose_examples
+    from hf_robust.attacks import AttackArguments, Victim, choose_examples
     from hf_robust.certify import CertifySettings, Smoothing, require_substitutes
-    from hf_robust.checkpoint_attack import AttackOptions, load_classifier, splits_of
+    from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint, load_classifier, splits_of
     from hf_robust.lexicons import load_lexicon
     from hf_robust.words import Text
 
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
+    sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
+    flags = AttackArguments(**_given(options, AttackArguments), **sample)
     refuse_run_folder(options.output_dir)
     neighbours = None if options.neighbours is None else load_lexicon(options.neighbours)
     smoothing = Smoothing(load_lexicon(options.lexicon), options.seed, neighbours)
-    given = vars(options)
-    own = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions) if f.name in given})
+    own = AttackOptions(**_given(options, AttackOptions))
     model, tokenizer = load_classifier(options.model, options.device)
     refuse_without_classes(options.model, model.config)
     settings.check_classes(model.config.num_labels)
     splits = splits_of(own, options.data, model, tokenizer)
     examples = choose_examples(splits.labelled("validation"), options.num_examples, options.seed)
     require_substitutes(smoothing, [Text(example.texts) for example in examples])
-    victim = Victim(model, tokenizer, max_length=splits.max_length, token_budget=options.token_budget)
-    classes = splits.labels.num_labels
-    certificates, summary, accuracy = _measure(victim, classes, examples, smoothing, settings, options.output_dir)
-    card = _card(options, splits, examples, smoothing, settings)
-    _write(options.output_dir, card, certificates, summary, accuracy)
+    # Their files are written: a card and a history line, which the certificates add to.
+    attacked = attack_checkpoint(own, flags).summaries if flags.attacks else {}
+    victim = Victim(model, tokenizer, max_length=splits.max_length, token_budget=options.attack_token_budget)
+    measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, options.output_dir)
+    card = _card(options, splits, examples) | {"certify": {**settings.describe(), **smoothing.describe()}}
+    _write(options.output_dir, card, measured, attacked)
     legend = (
-        f"Against any swaps of words by {smoothing.neighbours.source}; each certificate holds with probability "
-        f"{1 - settings.alpha:g}. In brackets: 95 % Wilson interval over the examples.\n"
+        f"Against any swaps of words by {options.neighbours or options.lexicon}; each certificate holds with "
+        f"probability {1 - settings.alpha:g}. In brackets: 95 % Wilson interval over the examples.\n"
     )
-    return f"{_table(summary, accuracy)}\n{legend}\nThe certificate of every example is in {options.output_dir}."
+    if attacked:
+        legend += (
+            f"Attacks meet {f'a vote of {options.attack_votes}' if options.attack_votes else 'the plain model'}.\n"
+        )
+    table = _table(options.output_dir, measured, attacked)
+    return f"{table}\n{legend}\nThe certificate of every example is in {options.output_dir}."
+
+
+def _given(options: argparse.Namespace, kind: Any) -> dict[str, Any]:
+    """Those of the options that a dataclass has fields for."""
+    return {one.name: getattr(options, one.name) for one in dataclasses.fields(kind) if hasattr(options, one.name)}
 
 
 def refuse_run_folder(folder: Path) -> None:
@@ -131,6 +158,13 @@ def refuse_without_classes(name: str, config: Any) -> None:
         )
 
 
+class _Measured(NamedTuple):
+    certificates: list[Certificate]
+    summary: CertificateSummary
+    accuracy: float
+    """Of the plain model on the same examples."""
+
+
 def _measure(
     victim: Victim,
     num_labels: int,
@@ -138,19 +172,20 @@ def _measure(
     smoothing: Smoothing,
     settings: CertifySettings,
     folder: Path,
-) -> tuple[list[Certificate], CertificateSummary, float]:
-    """Certificates and their rates, and the accuracy of the plain model on the same examples."""
+) -> _Measured:
     from hf_robust.attacks import weights_hash
-    from hf_robust.attacks.journal import journal_seconds, prediction_of
+    from hf_robust.attacks.journal import prediction_of
+    from hf_robust.callbacks.measurement import JOURNAL_FOLDER
     from hf_robust.certify import certify_key, certify_texts
     from hf_robust.metrics import CertificateSummary
+    from hf_robust.metrics.journal import journal_seconds
 
     texts, labels = [example.texts for example in examples], [example.label for example in examples]
     model = f"{weights_hash(victim.model)}, {victim.max_length} tokens, {prediction_of(victim)}"
-    journal = folder / _JOURNAL_FOLDER / f"{certify_key(model, texts, labels, smoothing, settings)}.jsonl"
+    journal = folder / JOURNAL_FOLDER / f"{certify_key(model, texts, labels, smoothing, settings)}.jsonl"
     with victim.measuring(smoothing.seed):
         plain = victim.probabilities(texts).argmax(-1)
-        certificates = certify_texts(
+        found = certify_texts(
             lambda asked: victim.probabilities(asked).argmax(-1),
             texts,
             labels,
@@ -160,71 +195,71 @@ def _measure(
             ids=[example.idx for example in examples],
             journal=journal,
         )
-    summary = CertificateSummary.from_certificates(
-        certificates, settings.votes, settings.alpha, journal_seconds(journal)
-    )
-    return certificates, summary, float((plain == labels).mean())
+    seconds = journal_seconds(journal)
+    summary = CertificateSummary.from_certificates(found, settings.votes, settings.alpha, seconds)
+    return _Measured(found, summary, float((plain == labels).mean()))
 
 
-def _card(
-    options: argparse.Namespace,
-    splits: Splits,
-    examples: Sequence[Example],
-    smoothing: Smoothing,
-    settings: CertifySettings,
-) -> dict[str, Any]:
+def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Example]) -> dict[str, Any]:
+    """What is known of the run beside the settings of the certificates."""
     from hf_robust.callbacks.run_card import versions
     from hf_robust.data.splits import describe_data
-    from hf_robust.reports import RUN_CARD_FILE, read_json, redact
+    from hf_robust.reports import RUN_CARD_FILE, read_json
+    from hf_robust.static_attacks import LABEL_NAMES
 
-    sample = {
-        "eval_samples": len(examples),
-        "certify_sample": f"{options.num_examples} rows, seed {options.seed}",
-    }
-    card = {
+    sample = {"eval_samples": len(examples), "certify_sample": f"{options.num_examples} rows, seed {options.seed}"}
+    return {
         "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
         "model": options.model,
         "data": describe_data(splits.corpus, None, splits.labelled("validation")) | sample,
-        "certify": {**settings.describe(), **smoothing.describe()},
-        "label_names": list(splits.labels.names),
+        LABEL_NAMES: list(splits.labels.names),
         "seed": options.seed,
         "versions": versions(),
     }
-    redacted: dict[str, Any] = redact(card)
-    return redacted
 
 
-def _write(
-    folder: Path,
-    card: dict[str, Any],
-    certificates: Sequence[Certificate],
-    summary: CertificateSummary,
-    accuracy: float,
-) -> None:
+def _write(folder: Path, card: dict[str, Any], measured: _Measured, attacked: Mapping[str, AttackSummary]) -> None:
+    """The certificates and what is said about them; the card and the line of the attacks are added to."""
     from hf_robust.metrics import write_certificates
-    from hf_robust.reports import RUN_CARD_FILE, finite, write_history_line
+    from hf_robust.reports import RUN_CARD_FILE, finite, read_history, read_json, redact, write_history_line
 
-    write_certificates(folder / CERTIFICATES_FILE, certificates)
+    line = {"epoch": 0.0, "step": 0, "accuracy": measured.accuracy, "attacks": {}}
+    card = redact(card)
+    if attacked:
+        before = read_json(folder / RUN_CARD_FILE)
+        line = read_history(folder)[-1]
+        card = {**before, **card, "data": {**before["data"], **card["data"]}}
+    write_certificates(folder / CERTIFICATES_FILE, measured.certificates)
     (folder / RUN_CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    line = {"epoch": 0.0, "step": 0, "accuracy": accuracy, "attacks": {}, "certified": summary.history()}
-    write_history_line(folder, line)
-    results = finite({**card, "accuracy": accuracy, "certified": summary.history()})
+    write_history_line(folder, {**line, "certified": measured.summary.history()})
+    results = finite({**card, "accuracy": measured.accuracy, "certified": measured.summary.history()})
     text = json.dumps(results, indent=2, allow_nan=False)
     (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def _table(summary: CertificateSummary, accuracy: float) -> str:
+def _table(folder: Path, measured: _Measured, attacked: Mapping[str, AttackSummary]) -> str:
+    """One row; where attacks were run, what each left of the accuracy beside what no attack can take."""
     from hf_robust.metrics import wilson_interval
-    from hf_robust.reports import markdown_table, percent
+    from hf_robust.reports import load_run, markdown_table, percent, robust_accuracy_applies
 
-    count = summary.num_examples
-    header = ["accuracy, %", "of the vote, %", "certified, %", "abstained, %", "median radius, words", "examples"]
-    row = [
-        percent(accuracy, wilson_interval(round(accuracy * count), count)),
-        percent(summary.smoothed_accuracy, (summary.smoothed_accuracy_low, summary.smoothed_accuracy_high)),
-        percent(summary.certified_accuracy, (summary.certified_accuracy_low, summary.certified_accuracy_high)),
-        percent(summary.abstained),
-        "–" if math.isnan(summary.radius) else f"{summary.radius:g}",
-        str(count),
-    ]
-    return markdown_table(header, [row])
+    found, count = measured.summary, measured.summary.num_examples
+    clean = percent(measured.accuracy, wilson_interval(round(measured.accuracy * count), count))
+    cells = {
+        "accuracy, %": clean,
+        "of the vote, %": percent(
+            found.smoothed_accuracy, (found.smoothed_accuracy_low, found.smoothed_accuracy_high)
+        ),
+        "certified, %": percent(
+            found.certified_accuracy, (found.certified_accuracy_low, found.certified_accuracy_high)
+        ),
+    }
+    run = load_run(folder)
+    for name, one in attacked.items():
+        if not robust_accuracy_applies(run, name):
+            continue
+        interval = (one.robust_accuracy_low, one.robust_accuracy_high)
+        cells[f"under {name}, %"] = percent(one.robust_accuracy, interval)
+    cells["abstained, %"] = percent(found.abstained)
+    cells["median radius, words"] = "–" if math.isnan(found.radius) else f"{found.radius:g}"
+    cells["examples"] = str(count)
+    return markdown_table(list(cells), [list(cells.values())])

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, table
 from transformers import PreTrainedTokenizerFast
 
@@ -35,6 +37,16 @@ def short_collections() -> None:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is cached between runs stays out of the user's cache, for this process and those it starts."""
     os.environ["HF_ROBUST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """For tests that run the training script, which sets how much is logged."""
+    ours, verbosity = logging.getLogger("hf_robust"), transformers.utils.logging.get_verbosity()
+    level = ours.level
+    yield
+    ours.setLevel(level)
+    transformers.utils.logging.set_verbosity(verbosity)
 
 
 @pytest.fixture(scope="session")

@@ -120,8 +120,9 @@ def test_an_attack_with_a_budget_finds_what_the_curve_says(
 
 DIES = """
 import os, signal, sys
-from hf_robust.attacks import Victim, journal
+from hf_robust.attacks import Victim
 from hf_robust.cli import main
+from hf_robust.metrics import journal
 journal.FLUSH_SECONDS = 0
 score, left = Victim.score, [int(sys.argv[1])]
 def dying(self, texts):

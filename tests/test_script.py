@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import logging
 import math
 import os
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file
 from scipy.stats import pearsonr
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, pair_rows, review_rows
@@ -46,13 +44,7 @@ SETTINGS = {
 FLAGS = [f"--{name}={value}" for name, value in SETTINGS.items()]
 
 
-@pytest.fixture(autouse=True)
-def restored_logging():
-    ours, verbosity = logging.getLogger("hf_robust"), transformers.utils.logging.get_verbosity()
-    level = ours.level
-    yield
-    ours.setLevel(level)
-    transformers.utils.logging.set_verbosity(verbosity)
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 @pytest.fixture(scope="module")

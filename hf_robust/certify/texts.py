@@ -68,17 +68,17 @@ def certify_texts(
             _check_earlier(done[idx], labels[place], settings.votes, num_labels, journal)
     bar = tqdm(total=len(texts), initial=len(done), desc="certifying", disable=not progress, leave=False)
     with bar, book:
-        left = [Text(tuple(texts[place])) for place in waiting]
-        for place, text, votes in zip(
-            waiting, left, _count_votes(predict, left, smoothing, settings.votes, num_labels, batch), strict=True
-        ):
-            overlaps = [smoothing.overlap(text.tokens[index]) for index in smoothing.changeable(text)]
-            found = certify_votes(ids[place], labels[place], votes, overlaps, settings)
-            done[ids[place]] = found
-            book.add(found)
-            bar.update()
+        left = [(place, Text(tuple(texts[place]))) for place in waiting]
+        for counted in _count_votes(predict, left, smoothing, settings.votes, num_labels, batch):
+            for place, text, votes in counted:
+                overlaps = [smoothing.overlap(text.tokens[index]) for index in smoothing.changeable(text)]
+                done[ids[place]] = certify_votes(ids[place], labels[place], votes, overlaps, settings)
+                book.add(done[ids[place]])
+            # The next texts may take minutes, and the process may be killed.
+            book.flush()
             share = sum(one.certified for one in done.values()) / len(done)
             bar.set_postfix_str(f"certified {100 * share:.1f} %", refresh=False)
+            bar.update(len(counted))
     return [done[idx] for idx in ids]
 
 
@@ -96,15 +96,22 @@ def certify_key(
 
 
 def _count_votes(
-    predict: Predict, texts: Sequence[Text], smoothing: Smoothing, votes: int, num_labels: int, batch: int
-) -> Iterator[list[int]]:
-    """For each text in turn the number of votes of each class."""
+    predict: Predict,
+    texts: Sequence[tuple[int, Text]],
+    smoothing: Smoothing,
+    votes: int,
+    num_labels: int,
+    batch: int,
+) -> Iterator[list[tuple[int, Text, list[int]]]]:
+    """The texts with their places and the number of votes of each class, as many together as fill a batch."""
     group: list[Counter[Columns]] = []
-    for place, text in enumerate(texts):
+    start = 0
+    for end, (_, text) in enumerate(texts, start=1):
         group.append(_draws(text, smoothing, votes))
-        if place + 1 == len(texts) or sum(map(len, group)) >= batch:
-            yield from _ask(predict, group, num_labels, batch)
-            group = []
+        if end == len(texts) or sum(map(len, group)) >= batch:
+            counts = _ask(predict, group, num_labels, batch)
+            yield [(*one, found) for one, found in zip(texts[start:end], counts, strict=True)]
+            group, start = [], end
 
 
 def _draws(text: Text, smoothing: Smoothing, votes: int) -> Counter[Columns]:
@@ -114,6 +121,7 @@ def _draws(text: Text, smoothing: Smoothing, votes: int) -> Counter[Columns]:
 
 
 def _ask(predict: Predict, group: Sequence[Counter[Columns]], num_labels: int, batch: int) -> Iterator[list[int]]:
+    """For each text's draws in turn the number of votes of each class."""
     asked = list(dict.fromkeys(columns for drawn in group for columns in drawn))
     answers: dict[Columns, int] = {}
     for start in range(0, len(asked), batch):

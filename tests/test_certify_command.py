@@ -1,0 +1,193 @@
+"""`hf-robust certify`: what it writes, beside attacks on the same vote, and its errors of one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny import SYNONYMS, build_model, build_tokenizer, review_rows
+
+import run_glue_robust
+from hf_robust.attacks import Victim
+from hf_robust.cli import main
+from hf_robust.metrics import CertificateSummary, read_certificates, read_records
+from hf_robust.reports import comparison_table, load_run, read_history
+
+CLOSED = {word: [other for other in group if other != word] for group in (["good", "fine", "great"], ["film", "movie"])
+          for word in group}  # fmt: skip
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> dict[str, Path]:
+    paths = {name: tmp_path / name for name in ("reviews.jsonl", "open.json", "closed.json")}
+    paths["reviews.jsonl"].write_text("".join(json.dumps(row) + "\n" for row in review_rows(24)))
+    paths["open.json"].write_text(json.dumps(SYNONYMS))
+    paths["closed.json"].write_text(json.dumps(CLOSED))
+    return paths
+
+
+def certify(model: Path, corpus: dict[str, Path], out: Path, *more: str, table: str = "closed.json") -> int:
+    flags = ["--data", str(corpus["reviews.jsonl"]), "--lexicon", str(corpus[table]), "--output_dir", str(out)]
+    return main(["certify", str(model), *flags, "--votes", "40", *more])
+
+
+def test_it_writes_certificates_card_history_and_table(
+    model_folder: Callable[..., Path], corpus: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert certify(model_folder(), corpus, out, "--num_examples", "20") == 0
+    printed = capsys.readouterr().out
+    found = read_certificates(out / "certificates.jsonl")
+    assert len(found) == 20 and all(sum(one.votes) == 40 for one in found)
+    assert any(one.certified for one in found) and all(one.slack == 0 for one in found)
+    (line,) = read_history(out)
+    seconds = line["certified"]["seconds"]
+    assert line["certified"] == CertificateSummary.from_certificates(found, 40, 0.01, seconds).history()
+    summary = json.loads((out / "certificate_summary.json").read_text())
+    assert summary["certified"] == line["certified"] and summary["accuracy"] == line["accuracy"]
+    card = json.loads((out / "run_card.json").read_text())
+    assert {key: card["certify"][key] for key in ("votes", "alpha", "bound", "rule", "seed")} == {
+        "votes": 40, "alpha": 0.01, "bound": "clopper_pearson", "rule": "half", "seed": 0,
+    }  # fmt: skip
+    assert card["certify"]["lexicon"]["size"] == len(CLOSED) and card["data"]["eval_samples"] == 20
+    assert str(tmp_path) not in (out / "run_card.json").read_text() + (out / "certificate_summary.json").read_text()
+    assert f"| {100 * line['certified']['certified_accuracy']:.1f} [" in printed and "median radius" in printed
+    assert f"| {100 * line['accuracy']:.1f} " in comparison_table([out])
+
+
+def test_it_goes_on_where_it_stopped_and_the_batch_changes_nothing(
+    model_folder: Callable[..., Path], corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert certify(model_folder(), corpus, tmp_path / "out") == 0
+    whole = (tmp_path / "out" / "certificates.jsonl").read_text()
+    (journal,) = (tmp_path / "out" / "_attack_journal").glob("*.jsonl")
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join(lines[:9]) + "\n" + lines[9][:20])
+    asked: list[int] = []
+    score = Victim.score
+    monkeypatch.setattr(Victim, "score", lambda self, texts: asked.append(len(texts)) or score(self, texts))
+    assert certify(model_folder(), corpus, tmp_path / "out", "--attack_token_budget", "64") == 0
+    assert (tmp_path / "out" / "certificates.jsonl").read_text() == whole
+    assert sum(asked) > 24  # the clean texts, and the draws of those that were missing
+    asked.clear()
+    assert certify(model_folder(), corpus, tmp_path / "out") == 0
+    assert asked == [24]
+
+
+def test_attacks_on_the_same_vote_never_beat_a_certificate(
+    model_folder: Callable[..., Path], corpus: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    attack = ["--attacks", "synonym", "deepwordbug", "--pos_tagger", "none"]
+    assert certify(model_folder(), corpus, out, *attack, "--attack_votes", "41") == 0
+    printed = capsys.readouterr().out
+    (line,) = read_history(out)
+    assert set(line["attacks"]) == {"synonym", "deepwordbug"} and "certified" in line
+    assert "under synonym, % | under deepwordbug, % | abstained" in printed and "Attacks meet a vote of 41." in printed
+    card = json.loads((out / "run_card.json").read_text())
+    assert (
+        card["vote"]["votes"] == 41 and card["certify"]["votes"] == 40 and set(card["attacks"]) == set(line["attacks"])
+    )
+    certified = {one.idx for one in read_certificates(out / "certificates.jsonl") if one.certified}
+    records = read_records(out / "attack_results" / "synonym.jsonl")
+    # Each certificate may be wrong with probability 0.01, and so may the smaller vote be: none is here.
+    assert certified and not [one.idx for one in records if one.status == "succeeded" and one.idx in certified]
+    assert load_run(out).card["data"]["attack_sample"] == "500 rows, seed 0"
+
+
+def test_an_attacker_of_fewer_words_is_certified_against_for_more_texts(
+    model_folder: Callable[..., Path], corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    near = tmp_path / "near.json"
+    near.write_text(json.dumps({"film": ["movie"]}))
+    assert certify(model_folder(), corpus, tmp_path / "wide", table="open.json") == 0
+    assert certify(model_folder(), corpus, tmp_path / "near", "--neighbours", str(near), table="open.json") == 0
+    wide, narrow = (read_certificates(tmp_path / name / "certificates.jsonl") for name in ("wide", "near"))
+    assert [one.votes for one in wide] == [one.votes for one in narrow]
+    assert all(mine.slack <= theirs.slack for mine, theirs in zip(narrow, wide, strict=True))
+    assert sum(one.certified for one in narrow) > sum(one.certified for one in wide)
+    card = json.loads((tmp_path / "near" / "run_card.json").read_text())
+    assert card["certify"]["neighbours"]["size"] == 1
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_SAFER_7_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "certified"
+    flags = [
+        "--model_name_or_path",
+        "demo",
+        "--dataset_name",
+        "demo",
+        "--robust_method",
+        "safer",
+        "--lexicon",
+        "builtin",
+    ]
+    sizes = ["--max_train_samples", "64", "--num_train_epochs", "1", "--save_strategy", "no", "--disable_tqdm", "True"]
+    run_glue_robust.main([*flags, *sizes, "--do_train", "--report_to", "none", "--use_cpu", "--output_dir", str(run)])
+    given = ["--data", "demo", "--lexicon", "builtin", "--votes", "30", "--num_examples", "12"]
+    assert main(["certify", str(run), *given, "--output_dir", str(out)]) == 0
+    (line,) = read_history(out)
+    assert (
+        line["certified"]["num_examples"] == 12
+        and json.loads((out / "run_card.json").read_text())["method"] == "safer"
+    )
+    with pytest.raises(SystemExit):
+        main(["certify", str(run), *given])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--votes", "5"], "5 votes cannot certify any text at alpha 0.01 with 2 classes"),
+        (["--alpha", "2"], "alpha must lie between 0 and 1, got 2"),
+        (["--lexicon", "EMPTY"], "is empty, so a certificate against it says no more than the plain prediction"),
+        (["--lexicon", "OTHER"], "has no word of the 24 texts"),
+        (["--lexicon", "table.pkl"], "not opened because unpickling runs code"),
+        (["--neighbours", "nowhere.json"], "There is no lexicon file at nowhere.json"),
+        (["--attacks", "synonyms"], "synonyms"),
+        (["--attacks", "synonym", "--attack_votes", "-1"], "--attack_votes must be at least 1"),
+        (["--output_dir", "RUN"], "is the folder of a training run"),
+    ],
+)
+def test_bad_values_are_one_line(
+    model_folder: Callable[..., Path],
+    corpus: dict[str, Path],
+    tmp_path: Path,
+    more: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "EMPTY.json").write_text("{}")
+    (tmp_path / "OTHER.json").write_text('{"unheard": ["of"]}')
+    (tmp_path / "RUN").mkdir()
+    (tmp_path / "RUN" / "trainer_state.json").write_text("{}")
+    places = {"EMPTY": "EMPTY.json", "OTHER": "OTHER.json", "RUN": "RUN"}
+    given = [str(tmp_path / places[one]) if one in places else one for one in more]
+    assert certify(model_folder(), corpus, tmp_path / "out", *given) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("hf-robust certify: ") and message in said
+    assert not (tmp_path / "out" / "certificates.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "problem_type", "message"),
+    [
+        (1, "regression", "is a regression model, and only the vote of a classifier of one label can be certified"),
+        (3, "multi_label_classification", "is a multi-label model"),
+    ],
+)
+def test_models_without_one_class_are_refused(
+    corpus: dict[str, Path],
+    tmp_path: Path,
+    num_labels: int,
+    problem_type: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    build_model(num_labels=num_labels, problem_type=problem_type).save_pretrained(tmp_path / "model")
+    build_tokenizer().save_pretrained(tmp_path / "model")
+    assert certify(tmp_path / "model", corpus, tmp_path / "out") == 2
+    assert message in capsys.readouterr().err
