@@ -28,6 +28,7 @@ from hf_robust.callbacks import (
     AttackCallback,
     CurvesCallback,
     RunCardCallback,
+    TrackersCallback,
     clear_results,
 )
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
@@ -243,7 +244,7 @@ def add_reports(
     lexicons: dict[str, Lexicon | None],
     attacker: AttackCallback | None,
 ) -> None:
-    # [hf_robust] Run card, curves and model card
+    # [hf_robust] Run card, curves, both in the trackers, and model card
     trainer.add_callback(
         RunCardCallback(
             data,
@@ -259,6 +260,7 @@ def add_reports(
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
     if isinstance(trainer, AdaptiveTrainer):
         trainer.add_callback(AdversaryWeightsCallback())
+    TrackersCallback().attach(trainer)
     trainer.card_writers += [add_loading, add_robustness]
 
 

@@ -3,6 +3,14 @@
 from hf_robust.callbacks.attack import AttackCallback, clear_results
 from hf_robust.callbacks.curves import CurvesCallback
 from hf_robust.callbacks.run_card import RunCardCallback
+from hf_robust.callbacks.trackers import TrackersCallback
 from hf_robust.callbacks.weights import AdversaryWeightsCallback
 
-__all__ = ["AdversaryWeightsCallback", "AttackCallback", "CurvesCallback", "RunCardCallback", "clear_results"]
+__all__ = [
+    "AdversaryWeightsCallback",
+    "AttackCallback",
+    "CurvesCallback",
+    "RunCardCallback",
+    "TrackersCallback",
+    "clear_results",
+]
