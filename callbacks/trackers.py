@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
 
-from hf_robust.reports import CURVES_STEM, RUN_CARD_FILE, read_json
+from hf_robust.reports import CURVES_STEM, RUN_CARD_FILE, read_json, redact
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Tracker(Protocol):
 
 
 class TrackersCallback(TrainerCallback):
-    """Send ``tradeoff_curves.png`` after each measured epoch, and ``run_card.json``, to TensorBoard, Trackio and wandb.
+    """Send ``tradeoff_curves.png`` of each measured epoch and ``run_card.json`` to TensorBoard, Trackio and wandb.
 
     >>> TrackersCallback().attach(trainer)   # doctest: +SKIP
 
@@ -141,9 +141,8 @@ class _TensorBoard:
             return
         writer.add_text(CARD_NAME, _markdown(card), step)
         if complete:
-            from torch.utils.tensorboard.summary import hparams
-
             # SummaryWriter.add_hparams would open a second run in a folder of its own.
+            hparams = importlib.import_module("torch.utils.tensorboard.summary").hparams
             metrics = ["eval/accuracy", *(f"eval/{attack}_asr" for attack in card.get("attacks") or {})]
             for summary in hparams(settings(card), dict.fromkeys(metrics, 0.0)):
                 writer.file_writer.add_summary(summary)
@@ -182,7 +181,11 @@ class _Trackio:
             self._setup(args, state, model, **kwargs)
         finally:
             args.run_name = given
-        if self.run_name and self._run() is not None:
+        if self._run() is None:
+            return
+        # A push publishes what Trackio has, and the model's config names the folder it was loaded from.
+        self.trackio.config.update(redact(dict(self.trackio.config)))
+        if self.run_name:
             # The config of the run taken up replaces what it had.
             self.trackio.config.update({CARD_NAME: self._card})
 
