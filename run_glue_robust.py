@@ -30,6 +30,7 @@ from hf_robust.callbacks import (
     CertifyCallback,
     CurvesCallback,
     RunCardCallback,
+    TrackersCallback,
     clear_results,
 )
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
@@ -260,7 +261,7 @@ def add_reports(
     attacker: AttackCallback | None,
     certificates: CertifyCallback | None,
 ) -> None:
-    # [hf_robust] Run card, curves and model card
+    # [hf_robust] Run card, curves, both in the trackers, and model card
     measured = {"vote": attacker.vote.describe()} if attacker and attacker.vote else {}
     if certificates:
         measured["certify"] = certificates.describe()
@@ -282,6 +283,7 @@ def add_reports(
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
     if isinstance(trainer, AdaptiveTrainer):
         trainer.add_callback(AdversaryWeightsCallback())
+    TrackersCallback().attach(trainer)
     trainer.card_writers += [add_loading, add_robustness]
 
 

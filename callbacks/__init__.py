@@ -5,6 +5,7 @@ from hf_robust.callbacks.certify import CertifyCallback
 from hf_robust.callbacks.curves import CurvesCallback
 from hf_robust.callbacks.measurement import clear_results
 from hf_robust.callbacks.run_card import RunCardCallback
+from hf_robust.callbacks.trackers import TrackersCallback
 from hf_robust.callbacks.weights import AdversaryWeightsCallback
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "CertifyCallback",
     "CurvesCallback",
     "RunCardCallback",
+    "TrackersCallback",
     "clear_results",
 ]

@@ -70,6 +70,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     check_names(merged, names, method)
     parser = HfArgumentParser(groups, allow_abbrev=False, description=f"Flags of --robust_method {method.name}.")
     vars(parser)["error"] = _raise
+    take_several_trackers(parser)
     if is_rate_to_lower(merged):
         logger.warning(
             "--metric_for_best_model is a success rate of an attack: lower is better (--greater_is_better False)."
@@ -83,11 +84,19 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         raise ValueError(f"{' '.join(stray)} belongs to no flag: flags begin with --, texts with blanks need quotes.")
     arguments = Arguments._make([*parsed, method])
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
+    keep_trackio_local(arguments.training)
     check_best_metric(arguments.training, arguments.attack)
     check_best_certificate(arguments.training, arguments.certify)
     check_votes(arguments.attack)
     check_word_vectors(arguments.model, arguments.attack)
     return arguments
+
+
+def take_several_trackers(parser: Any) -> None:
+    """``--report_to tensorboard trackio``: an args file can name several, and transformers' flag takes one."""
+    for action in parser._actions:
+        if action.dest == "report_to":
+            action.nargs = "+"
 
 
 def _raise(message: str) -> NoReturn:
@@ -212,6 +221,12 @@ def as_resume(value: str | bool | None) -> str | bool | None:
     """``true`` resumes from the newest checkpoint and ``false`` does not; anything else is a folder."""
     known: dict[str, str | bool | None] = {"true": True, "false": None}
     return known.get(str(value).lower(), value)
+
+
+def keep_trackio_local(training: RobustTrainingArguments) -> None:
+    """``--trackio_static_space_id false``: transformers means the value, which a command line cannot say to it."""
+    if str(getattr(training, "trackio_static_space_id", None)).lower() == "false":
+        training.trackio_static_space_id = False
 
 
 def check_best_metric(training: RobustTrainingArguments, attack: AttackArguments) -> None:

@@ -37,6 +37,7 @@ def short_collections() -> None:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is cached between runs stays out of the user's cache, for this process and those it starts."""
     os.environ["HF_ROBUST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["TRACKIO_DIR"] = str(tmp_path_factory.mktemp("trackio"))
 
 
 @pytest.fixture

@@ -210,3 +210,17 @@ def test_flags_of_a_command_line():
         "d": "2",
         "e": ["-1", "f"],
     }
+
+
+@pytest.mark.parametrize(
+    "trackers", [["tensorboard"], ["tensorboard", "trackio"], ["tensorboard", "trackio", "wandb"]]
+)
+def test_several_trackers_can_be_named(trackers):
+    args = parse_arguments([*NEEDED, "--report_to", *trackers])
+    assert args.training.report_to == trackers
+
+
+@pytest.mark.parametrize(("given", "meant"), [("false", False), ("False", False), ("me/space", "me/space")])
+def test_trackio_can_be_kept_off_the_hub(given, meant):
+    flags = [*NEEDED, "--trackio_static_space_id", given]
+    assert parse_arguments(flags).training.trackio_static_space_id == meant

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from hf_robust.lexicons import Lexicon
+from hf_robust.metrics.redact import portable_path, redact
 
 
 @dataclass
 class RobustTrainingArguments(TrainingArguments):
-    """``TrainingArguments`` plus what every robust method has; a method's config extends it by its own fields only."""
+    """``TrainingArguments`` plus what every robust method has; a method's config extends it by its own fields only.
+
+    Where we differ: what is written of them (``training_args.bin``, which a push publishes, and the text and config of
+    trackers) has no access token and no absolute path of this machine. The Trainer's own pickle has both.
+    """
 
     robust_method: str = field(
         default="normal", metadata={"help": "Training method, a key of METHODS (`hf-robust methods` lists them)."}
@@ -27,6 +34,32 @@ class RobustTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.class_weights is not None and not all(weight > 0 for weight in self.class_weights):
             raise ValueError(f"--class_weights must all be above 0, got {self.class_weights}.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        tokens = {name: None for name in self.__dict__ if name.endswith("_token")}
+        return {name: _portable(value) for name, value in self.__dict__.items()} | tokens
+
+    def __copy__(self) -> RobustTrainingArguments:
+        return self._with(dict(self.__dict__))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RobustTrainingArguments:
+        return self._with(copy.deepcopy(self.__dict__, memo))
+
+    def _with(self, attributes: dict[str, Any]) -> RobustTrainingArguments:
+        """A copy in memory, which lacks nothing; by default ``copy`` would go by what is pickled."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(attributes)
+        return copied
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(redact(super().to_dict()))
+
+
+def _portable(value: Any) -> Any:
+    """Absolute paths shortened in plain strings and lists of them; members of a str-enum stay members."""
+    if type(value) is list:
+        return [_portable(inner) for inner in value]
+    return portable_path(value) if type(value) is str else value
 
 
 def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:

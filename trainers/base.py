@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
-from huggingface_hub import ModelCard
 from torch import Tensor, nn
 from transformers import Trainer
 
@@ -21,10 +20,11 @@ from hf_robust.adversary import Adversary, Perturbation, perturbed, sample_norm
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
 from hf_robust.lexicons import Lexicon
+from hf_robust.metrics.redact import portable_path
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
-from hf_robust.trainers.card_note import write_card_note
+from hf_robust.trainers.card_note import keep_tags, write_card_note
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
@@ -375,6 +375,15 @@ class RobustTrainer(Trainer):
         if module is not None:
             auxiliary.load_state(module, self.state.best_model_checkpoint)
 
+    def save_state(self) -> None:
+        # Published with the model, and never resumed from: only the copies in checkpoints need the folder as it is.
+        folder = self.state.best_model_checkpoint
+        self.state.best_model_checkpoint = folder and portable_path(folder)
+        try:
+            super().save_state()
+        finally:
+            self.state.best_model_checkpoint = folder
+
     # ---- model card ----
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
@@ -383,12 +392,7 @@ class RobustTrainer(Trainer):
         super().create_model_card(*args, **kwargs)
         if not self.is_world_process_zero():
             return
-        readme = Path(self.args.output_dir) / "README.md"
-        card = ModelCard.load(readme)
-        if not set(tags) <= set(card.data.tags or []):
-            # PEFT's update of the card drops the tags that the Trainer was given.
-            card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *tags]))
-            card.save(readme)
+        keep_tags(Path(self.args.output_dir), tags)
         if self.published_note():
             write_card_note(Path(self.args.output_dir), self.published_note())
         for write in self.card_writers:

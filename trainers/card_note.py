@@ -1,8 +1,12 @@
-"""A note in the model card where the published model predicts otherwise than the run was measured."""
+"""What the trainer itself adds to its model card: the tags asked for, and a note where the published model predicts
+otherwise than the run was measured."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from huggingface_hub import ModelCard
 
 _MARK = "<!-- note on the published model written by hf_robust -->"
 
@@ -13,3 +17,11 @@ def write_card_note(output_dir: Path, text: str) -> None:
     card = readme.read_text(encoding="utf-8")
     if _MARK not in card:
         readme.write_text(f"{card.rstrip()}\n\n{_MARK}\n## The published model\n\n{text}\n", encoding="utf-8")
+
+
+def keep_tags(output_dir: Path, tags: Sequence[str]) -> None:
+    """Give the card the tags that it was asked to have: PEFT's update of it drops them."""
+    card = ModelCard.load(output_dir / "README.md")
+    if not set(tags) <= set(card.data.tags or []):
+        card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *tags]))
+        card.save(output_dir / "README.md")

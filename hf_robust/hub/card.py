@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard
 
 from hf_robust.hub.section import robustness_section
 from hf_robust.reports import Run, history_path, load_run, robust_accuracy_applies, union_label
+from hf_robust.reports.tables import accuracy_interval, attack_interval
 
 TAGS = ("robustness", "adversarial-training", "hf_robust")
 
@@ -22,7 +23,11 @@ _SECTION = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}\n*", flags=r
 # What the Trainer writes of a model that was made from a configuration, and what it means.
 _FROM_NOTHING = "This model is a fine-tuned version of [](https://huggingface.co/) on "
 _FROM_SCRATCH = "This model was trained from scratch on "
-_OURS = ("attack_success_rate", "robust_accuracy")
+_OF_AN_ATTACK = {"attack_success_rate": "Attack success rate", "robust_accuracy": "Accuracy under attack"}
+_OF_A_VOTE = {"certified_accuracy": "Certified accuracy", "smoothed_accuracy": "Accuracy of the vote"}
+_OURS = {**_OF_AN_ATTACK, **_OF_A_VOTE}
+CONFIDENCE = 0.95
+"""Of the intervals in a result's ``args``, Wilson's, as everywhere in a run's files."""
 
 
 def add_robustness(output_dir: Path) -> None:
@@ -57,7 +62,10 @@ def add_robustness(output_dir: Path) -> None:
 
 
 def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
-    """Results of the published weights; none where those very weights were not attacked, or nothing could be."""
+    """Results of the published weights; none where those very weights were not attacked, or nothing could be.
+
+    Each carries its number of examples and its interval as ``args``, which huggingface_hub keeps with the metric.
+    """
     if not run.measured_exactly:
         return
     data = _dataset(run, clean)
@@ -65,20 +73,51 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
     # That of a vote is not the published network's.
     plain = math.isfinite(accuracy) and not run.card.get("vote")
     if plain and not any(result.metric_type == "accuracy" for result in clean):
-        yield EvalResult(**data, metric_type="accuracy", metric_name="Accuracy", metric_value=round(accuracy, 6))
+        counted = _counted({"num_examples": run.eval_samples}, accuracy_interval(run))
+        yield _result(data, "accuracy", "Accuracy", accuracy, counted)
     for attack, result in run.published["attacks"].items():
         named = _under(data, f"{attack} attack")
-        for metric, name in zip(_OURS, ("Attack success rate", "Accuracy under attack"), strict=True):
-            value = float(result.get(metric.replace("attack_success_rate", "asr"), math.nan))
-            if math.isfinite(value) and (metric == "attack_success_rate" or robust_accuracy_applies(run, attack)):
-                yield EvalResult(
-                    **named, metric_type=metric, metric_name=f"{name} ({attack})", metric_value=round(value, 6)
-                )
+        for metric, name in _OF_AN_ATTACK.items():
+            key = metric.replace("attack_success_rate", "asr")
+            value = _number(result, key)
+            if math.isfinite(value) and (key == "asr" or robust_accuracy_applies(run, attack)):
+                counted = _counted(result, attack_interval(result, key), "num_attacked" if key == "asr" else "")
+                yield _result(named, metric, f"{name} ({attack})", value, counted)
     union = run.published.get("union")
     if union and math.isfinite(union["robust_accuracy"]):
-        worst, value = union_label(union), round(float(union["robust_accuracy"]), 6)
+        worst, counted = union_label(union), _counted(union, attack_interval(union, "robust_accuracy"))
         name = f"Accuracy under attack ({worst})"
-        yield EvalResult(**_under(data, worst), metric_type="robust_accuracy", metric_name=name, metric_value=value)
+        yield _result(_under(data, worst), "robust_accuracy", name, float(union["robust_accuracy"]), counted)
+    yield from _of_a_vote(run.published.get("certified") or {}, _under(data, "vote over random substitutions"))
+
+
+def _of_a_vote(certified: dict[str, Any], data: dict[str, Any]) -> Iterator[EvalResult]:
+    for metric, name in _OF_A_VOTE.items():
+        value = _number(certified, metric)
+        if math.isfinite(value):
+            interval = (_number(certified, f"{metric}_low"), _number(certified, f"{metric}_high"))
+            yield _result(data, metric, name, value, _counted(certified, interval, "votes", "alpha"))
+
+
+def _result(data: dict[str, Any], metric: str, name: str, value: float, counted: dict[str, Any]) -> EvalResult:
+    return EvalResult(
+        **data, metric_type=metric, metric_name=name, metric_value=round(value, 6), metric_args=counted or None
+    )
+
+
+def _counted(numbers: Mapping[str, Any], interval: tuple[float, float] | None, *more: str) -> dict[str, Any]:
+    """How many examples a rate is over, its interval, and ``more`` of the numbers beside it, as far as known."""
+    counts = {key: _number(numbers, key) for key in ("num_examples", *filter(None, more))}
+    known = {key: round(value, 6) for key, value in counts.items() if math.isfinite(value)}
+    whole = {key: int(value) if value == int(value) else value for key, value in known.items()}
+    if interval is None or not all(map(math.isfinite, interval)):
+        return whole
+    return {**whole, "low": round(interval[0], 6), "high": round(interval[1], 6), "confidence": CONFIDENCE}
+
+
+def _number(numbers: Mapping[str, Any], key: str) -> float:
+    value = numbers.get(key)
+    return math.nan if value is None else float(value)
 
 
 def _under(data: dict[str, Any], attack: str) -> dict[str, Any]:

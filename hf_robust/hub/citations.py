@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from typing import Any
 
 _TEXTATTACK = "morris2020textattack"
 # Papers of the attacks: the search of the synonym attack is TextFooler's, its goals and recipes are BAT's; those from
@@ -30,6 +31,9 @@ ATTACK_CITATIONS = {
     "hotflip": ("ebrahimi2018hotflip", _TEXTATTACK),
     "gradient_mask": ("khan2025gradmask",),
 }
+# The vote over random substitutions, and the certificates of randomised smoothing that it takes after.
+VOTE_CITATIONS = ("ye2020safer",)
+CERTIFICATE_CITATIONS = (*VOTE_CITATIONS, "cohen2019certified")
 
 
 def citation(key: str) -> str:
@@ -49,10 +53,25 @@ def title(key: str) -> str:
     return re.sub(r"[{}]", "", found.group(1)) if found else key
 
 
-def citations_of(method_key: str, attacks: Sequence[str]) -> list[str]:
-    """Keys of a method's paper (``""`` for none) and of its attacks' papers, each once."""
-    keys = [method_key] if method_key else []
-    return list(dict.fromkeys([*keys, *(key for attack in attacks for key in ATTACK_CITATIONS.get(attack, ()))]))
+def citations_of(card: Mapping[str, Any], attacks: Sequence[str], certified: bool = False) -> list[str]:
+    """Keys of the papers behind a run, each once: its method's, its attacks', the vote's and the certificates'.
+
+    Args:
+        card: the run card; one that says nothing gives the attacks' papers by their names alone.
+        attacks: the attacks that measured the run.
+        certified: whether the run has certificates.
+    """
+    described, method = card.get("attacks") or {}, card.get("citation")
+    keys = [method] if method else []
+    for attack in attacks:
+        keys += ATTACK_CITATIONS.get(attack, ())
+        # Any recipe of TextAttack can be named, ours or not.
+        keys += [_TEXTATTACK] if (described.get(attack) or {}).get("backend") == "textattack" else []
+    keys += VOTE_CITATIONS if card.get("vote") else ()
+    keys += CERTIFICATE_CITATIONS if certified else ()
+    for view in card.get("views") or ():  # attacks that made texts to train on
+        keys += ATTACK_CITATIONS.get(str(view.get("view")), ())
+    return list(dict.fromkeys(keys))
 
 
 @cache

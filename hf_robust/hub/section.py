@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 
 from hf_robust.hub.citations import citation, citations_of, title
-from hf_robust.reports import CURVES_STEM, Run, attack_names, results_table
+from hf_robust.reports import CURVES_STEM, Run, attack_names, markdown_table, percent, results_table
 from hf_robust.reports.limits import limits
 
 
@@ -14,6 +15,7 @@ def robustness_section(run: Run) -> str:
     blocks = ["## Robustness", _introduction(run), results_table(run).strip()]
     if (run.path / f"{CURVES_STEM}.png").is_file():
         blocks.append(f"![Clean accuracy and attack success rates per epoch]({CURVES_STEM}.png)")
+    blocks += _certificates(run)
     blocks += ["### What these numbers do not show", "".join(f"- {limit}\n" for limit in limits(run)).strip()]
     blocks += _reproduction(run)
     blocks += _citations(run)
@@ -45,6 +47,29 @@ def _introduction(run: Run) -> str:
     )
 
 
+def _certificates(run: Run) -> list[str]:
+    certified = run.published.get("certified")
+    if not certified:
+        return []
+    numbers = {key: math.nan if value is None else float(value) for key, value in certified.items()}
+    rows = []
+    for metric, name in (("certified_accuracy", "certified accuracy"), ("smoothed_accuracy", "accuracy of the vote")):
+        interval = (numbers.get(f"{metric}_low", math.nan), numbers.get(f"{metric}_high", math.nan))
+        rows.append([name, percent(numbers.get(metric, math.nan), interval)])
+    rows.append(["abstained", percent(numbers.get("abstained", math.nan))])
+    for key, name in (("radius", "median certified words"), ("num_examples", "examples"), ("votes", "votes each")):
+        value = numbers.get(key, math.nan)
+        rows.append([name, f"{value:,g}" if math.isfinite(value) else "–"])
+    settings = run.card.get("certify") or {}
+    chosen = [f"{key} {str(settings[key]).replace('_', ' ')}" for key in ("alpha", "bound", "rule") if key in settings]
+    by = f" ({', '.join(chosen)})" if chosen else ""
+    said = (
+        "Share of examples whose label a vote over random substitutions keeps whatever words are swapped for their "
+        f"substitutes{by}. Rates in percent; brackets as above."
+    )
+    return ["### Certified accuracy", said, markdown_table(["of the vote", ""], rows).strip()]
+
+
 def _reproduction(run: Run) -> list[str]:
     command = [str(part) for part in run.card.get("command") or []]
     if not command:
@@ -57,5 +82,6 @@ def _reproduction(run: Run) -> list[str]:
 
 
 def _citations(run: Run) -> list[str]:
-    keys = citations_of(str(run.card.get("citation") or ""), attack_names(run.history))
+    certified = any("certified" in line for line in run.history)
+    keys = citations_of(run.card, attack_names(run.history), certified)
     return ["### Citation", "```bibtex\n" + "\n\n".join(map(citation, keys)) + "\n```"] if keys else []

@@ -1,5 +1,6 @@
 """Tables and pictures from what runs left in their folders; nothing here runs a model."""
 
+from hf_robust.metrics.redact import portable_path, redact, redact_command
 from hf_robust.reports.average import average_figure
 from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
@@ -16,7 +17,6 @@ from hf_robust.reports.history import (
 )
 from hf_robust.reports.importance import draw_importance
 from hf_robust.reports.interpretation import draw_interpretation, interpretation_table
-from hf_robust.reports.redact import portable_path, redact, redact_command
 from hf_robust.reports.report import load_runs, write_report
 from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.space import SpacePanel, space_figure

@@ -18,6 +18,9 @@ def limits(run: Run) -> list[str]:
     sentences += _leaked(run)
     sentences += _same_attack(run)
     sentences += _same_table(run, described)
+    sentences += _held_out_table(run)
+    sentences += _seen_texts(run)
+    sentences += _certificate(run)
     sentences += _label_changing(run)
     sentences.append(
         "An attack success rate is a lower bound: a larger lexicon, a bigger query budget or another attack may find "
@@ -140,6 +143,49 @@ def _same_table(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
             f"Training and the {' and '.join(users)} attack drew on the same table of {role} ({_lexicon(lexicon)}): "
             "the attack tries substitutes that the method may have trained on, so its success rate says nothing about "
             "substitutes from elsewhere."
+        )
+
+
+def _held_out_table(run: Run) -> Iterator[str]:
+    """The attack had a table of its own (``--attack_lexicon``), which is the other way to measure ATK-SYN-2."""
+    lexicons, trained_on = run.card.get("lexicons") or {}, run.card.get("trained_on") or ()
+    attacked, trained = lexicons.get("attack_synonyms"), lexicons.get("synonyms")
+    if attacked and trained and "synonyms" in trained_on:
+        yield (
+            f"Training drew on the synonyms of {_lexicon(trained)}, the synonym attack on a table of its own, "
+            f"{_lexicon(attacked)}: its success rate is about substitutes that the method did not train on, as far as "
+            "the two tables differ."
+        )
+
+
+def _seen_texts(run: Run) -> Iterator[str]:
+    """Rows of the evaluation split that training had as well (X13)."""
+    seen = run.data.get("seen_in_training")
+    if isinstance(seen, int) and seen > 0:
+        of = f" of {run.eval_samples:,}" if run.eval_samples else ""
+        yield (
+            f"{seen:,}{of} evaluation texts are training texts too, so that accuracy and rates on them say nothing "
+            "about unseen texts."
+        )
+
+
+def _certificate(run: Run) -> Iterator[str]:
+    """A certificate is relative to the table, to its words and to the vote (SAFER-5)."""
+    if "certified" not in run.published:
+        return
+    numbers, settings = run.published["certified"], run.card.get("certify") or {}
+    table = f"the lexicon {_lexicon(settings['lexicon'])}" if settings.get("lexicon") else "its lexicon"
+    votes, alpha = numbers.get("votes"), numbers.get("alpha")
+    how = f" of {votes:,.0f} random substitutions" if votes else " over random substitutions"
+    yield (
+        f"A certificate holds for the vote{how}, not for the network that `from_pretrained` loads, and only against "
+        f"swaps of words for their substitutes in {table}: words that are not in it, other substitutes, inserted, "
+        "deleted and misspelt words are not covered."
+    )
+    if alpha:
+        yield (
+            f"Each certificate is wrong with a probability of at most {alpha:g}; the bracket beside the certified "
+            "accuracy is about the choice of examples alone."
         )
 
 

@@ -6,12 +6,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import yaml
 
 
 @dataclass
@@ -65,6 +68,27 @@ class HubServer:
         return next((one for one in commits if one.oid == revision), commits[-1]) if commits else None
 
 
+def card_errors(content: str) -> list[str]:
+    """What the Hub would say of a card's metadata: its documented demands on ``model-index``, tags and base model."""
+    front = yaml.safe_load(content.split("---\n")[1]) if content.startswith("---\n") else {}
+    errors = [f"{key} must be a list" for key in ("tags", "model-index") if not isinstance(front.get(key, []), list)]
+    for model in front.get("model-index", []) if not errors else []:
+        if not (isinstance(model.get("name"), str) and isinstance(model.get("results"), list)):
+            return [*errors, "model-index needs a name and a list of results"]
+        for result in model["results"]:
+            named = [
+                result.get("task", {}).get("type"),
+                *(result.get("dataset", {}).get(key) for key in ("type", "name")),
+            ]
+            named += [metric.get("type") for metric in result.get("metrics", [])]
+            values = [metric.get("value") for metric in result.get("metrics", [])]
+            if not all(isinstance(name, str) and name for name in named):
+                errors.append(f"model-index: a task, data set or metric without its type or name in {result}")
+            if not values or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in values):
+                errors.append(f"model-index: a result without a number in {result}")
+    return errors
+
+
 class _Handler(BaseHTTPRequestHandler):
     hub: HubServer
     protocol_version = "HTTP/1.1"
@@ -77,7 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/repos/create":
             return self._create(json.loads(body))
         if path == "/api/validate-yaml":
-            return self._json({"errors": [], "warnings": []})
+            errors = [{"message": error} for error in card_errors(json.loads(body)["content"])]
+            return self._json({"errors": errors, "warnings": []}, 400 if errors else 200)
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/preupload/(.+)", path):
             files = json.loads(body)["files"]
             plain = {"uploadMode": "regular", "shouldIgnore": False}

@@ -16,8 +16,9 @@ from tiny import SYNONYMS, build_model, build_tokenizer, build_trainer, review_d
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_robust.attacks import ATTACKS, Example, Resources
-from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback
+from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, TrackersCallback
 from hf_robust.hub import add_robustness
+from hf_robust.trainers import METHODS
 
 STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
 
@@ -28,17 +29,20 @@ def logits(model: Any, tokenizer: Any) -> torch.Tensor:
         return model.eval()(**batch).logits
 
 
-def push(work: Path, name: str, strategy: str, model: Any = None) -> Any:
+def push(work: Path, name: str, strategy: str, method: str = "safer", model: Any = None, **options: Any) -> Any:
+    """Train from a local folder, as the script does it, with a token by flag (and another in the environment)."""
     data = review_data(24, seed=1)
+    base = AutoModelForSequenceClassification.from_pretrained(work / "_base") if model is None else model
     trainer = build_trainer(
-        "safer",
+        method,
         work / name,
-        model=model,
+        model=base,
         eval_data=data,
-        num_train_epochs=2,
-        max_steps=-1,
+        **{"num_train_epochs": 2, "max_steps": -1, "load_best_model_at_end": False, **options},
         eval_strategy="epoch",
         save_strategy="epoch",
+        report_to="tensorboard",
+        hub_token=sys.argv[sys.argv.index("--hub_token") + 1],
         push_to_hub=True,
         hub_model_id=f"me/{name}",
         hub_strategy=strategy,
@@ -54,22 +58,25 @@ def push(work: Path, name: str, strategy: str, model: Any = None) -> Any:
             card,
             {"synonyms": {**synonyms.describe(), "source": str(work / "table.json")}},
             {"synonym": attack.describe()},
-            "safer",
-            citation="ye2020safer",
+            method,
+            citation=METHODS[method].citation,
             trained_on=("synonyms",),
         )
     )
     trainer.add_callback(CurvesCallback())
+    TrackersCallback().attach(trainer)
     trainer.card_writers.append(add_robustness)
     trainer.train()
+    trainer.save_state()
     trainer.push_to_hub(dataset="Reviews", dataset_tags="reviews", tags=["mine"])
     return trainer
 
 
 def main(work: Path) -> None:
     tokenizer, report = build_tokenizer(), {}
+    build_model().save_pretrained(work / "_base")
     for strategy in STRATEGIES:
-        trainer = push(work, strategy, strategy)
+        trainer = push(work, strategy, strategy, method="safer" if strategy == "end" else "normal")
         back = AutoModelForSequenceClassification.from_pretrained(f"me/{strategy}")
         theirs = AutoTokenizer.from_pretrained(f"me/{strategy}")
         report[strategy] = torch.equal(logits(back, theirs), logits(trainer.model, tokenizer))
@@ -80,6 +87,9 @@ def main(work: Path) -> None:
     report["last-checkpoint"] = torch.equal(logits(last, tokenizer), logits(back, tokenizer))
     report["checkpoint-2"] = torch.equal(logits(first, tokenizer), logits(local, tokenizer))
     report["checkpoint-2 is not the end"] = not torch.equal(logits(first, tokenizer), logits(back, tokenizer))
+
+    for method in ("flat", "taichi"):
+        push(work, method, "end", method, num_train_epochs=1, load_best_model_at_end=True, view_cache=str(work / "_v"))
 
     build_model().push_to_hub("me/base")
     base = AutoModelForSequenceClassification.from_pretrained("me/base")

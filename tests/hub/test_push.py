@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 import yaml
 from hub_server import HubServer
 
 TESTS = Path(__file__).parents[1]
 TOKEN = "hf_" + "x" * 34
+FLAG_TOKEN = "hf_" + "y" * 34
 STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
 
 
@@ -40,7 +43,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
         }
-        script = [sys.executable, str(TESTS / "hub" / "push_and_load.py"), str(work), "--hub_token", TOKEN]
+        script = [sys.executable, str(TESTS / "hub" / "push_and_load.py"), str(work), "--hub_token", FLAG_TOKEN]
         outcome = subprocess.run(script, env={**os.environ, **settings}, capture_output=True, text=True, timeout=300)
         assert outcome.returncode == 0, outcome.stderr[-4000:]
         yield Pushed(hub, json.loads((work / "report.json").read_text()), work)
@@ -107,13 +110,61 @@ def test_card_keeps_tags_of_the_trainer_and_of_peft(pushed: Pushed) -> None:
     assert adapter["library_name"] == "peft" and adapter["base_model"] == "me/base"
 
 
-@pytest.mark.parametrize("name", [*STRATEGIES, "adapter"])
-def test_no_token_and_no_folder_of_this_machine_is_published(pushed: Pushed, name: str) -> None:
-    for path, content in pushed.hub.files(f"me/{name}").items():
-        if path.endswith((".md", ".json", ".jsonl", ".svg", ".txt")):
-            text = content.decode()
-            assert TOKEN not in text, path
-            assert str(pushed.work) not in text and str(TESTS.parent) not in text, path
+ALL = [*STRATEGIES, "flat", "taichi", "adapter"]
+# The Trainer resumes from these, and pickles them.
+OF_A_CHECKPOINT = {"optimizer.pt", "scheduler.pt", "rng_state.pth"}
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".npy", ".npz", ".ckpt")
+
+
+def published(pushed: Pushed, name: str) -> Iterator[tuple[str, bytes]]:
+    """Every file of every commit: what a later commit deletes can still be read."""
+    for commit in pushed.hub.repos[f"me/{name}"]:
+        yield from commit.files.items()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_pickle_is_published_but_the_trainers_own(pushed: Pushed, name: str) -> None:
+    files = [Path(path) for path, _ in published(pushed, name)]
+    pickles = {path for path in files if path.suffix in PICKLES}
+    inside = {path for path in pickles if "checkpoint" in path.parts[0]}
+    assert pickles - inside == {Path("training_args.bin")}
+    saved = name in ("checkpoint", "all_checkpoints")
+    assert {path.name for path in inside} == ({"training_args.bin"} | OF_A_CHECKPOINT if saved else set())
+    known = {".md", ".json", ".jsonl", ".safetensors", ".png", ".svg"}
+    assert {path.suffix for path in {*files} - pickles if "tfevents" not in path.name} <= known
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_token_is_published(pushed: Pushed, name: str) -> None:
+    for path, content in published(pushed, name):
+        assert TOKEN.encode() not in content and FLAG_TOKEN.encode() not in content, path
+        if path.endswith("training_args.bin"):
+            args = torch.load(io.BytesIO(content), weights_only=False)
+            assert args.hub_token is None and args.push_to_hub
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_folder_of_this_machine_is_published(pushed: Pushed, name: str) -> None:
+    folders = {str(pushed.work), str(TESTS.parent), f"{Path.home()}/"}
+    for path, content in published(pushed, name):
+        if "checkpoint" in path and path.endswith("trainer_state.json"):
+            content = content.replace(b'"best_model_checkpoint": "' + str(pushed.work).encode(), b"")  # to resume
+        for folder in folders:
+            assert folder.encode() not in content, (path, folder)
+
+
+@pytest.mark.parametrize("name", ["flat", "taichi"])
+def test_the_best_checkpoint_is_named_without_its_folder(pushed: Pushed, name: str) -> None:
+    state = json.loads(pushed.hub.files(f"me/{name}")["trainer_state.json"])
+    assert state["best_model_checkpoint"] == f"checkpoint-{state['best_global_step']}"
+    kept = [json.loads(path.read_text()) for path in (pushed.work / name).glob("checkpoint-*/trainer_state.json")]
+    assert [Path(one["best_model_checkpoint"]).is_absolute() for one in kept] == [True]  # resuming looks there
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_events_of_tensorboard_are_published_with_the_curves_in_them(pushed: Pushed, name: str) -> None:
+    events = [content for path, content in published(pushed, name) if path.startswith("runs/")]
+    assert events and any(b"tradeoff_curves" in content and b"run_card" in content for content in events)
 
 
 def test_hub_server_knows_every_request(pushed: Pushed) -> None:

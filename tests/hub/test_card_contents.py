@@ -1,0 +1,168 @@
+"""What a card must hold beside its rates: counts and intervals, certificates, further limits, every paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hub_server import HubServer, card_errors
+from huggingface_hub import ModelCard, ModelCardData
+from test_card import ANTONYM, LEXICON, SYNONYM, make_folder, rates, read, results
+
+from hf_robust.attacks import ATTACKS
+from hf_robust.hub import add_robustness
+from hf_robust.hub.citations import ATTACK_CITATIONS
+from hf_robust.reports import read_history, write_history_line
+
+CERTIFIED = {
+    "certified_accuracy": 0.5,
+    "certified_accuracy_low": 0.4,
+    "certified_accuracy_high": 0.6,
+    "smoothed_accuracy": 0.75,
+    "smoothed_accuracy_low": 0.65,
+    "smoothed_accuracy_high": 0.85,
+    "abstained": 0.125,
+    "radius": 2.5,
+    "num_examples": 200,
+    "votes": 5000,
+    "alpha": 0.01,
+    "seconds": 9.0,
+}
+CERTIFY = {"votes": 5000, "alpha": 0.01, "bound": "clopper_pearson", "rule": "half", "lexicon": LEXICON}
+
+
+def certified_folder(folder: Path, certified: dict[str, Any] = CERTIFIED, **card: Any) -> Path:
+    make_folder(folder, **{"certify": CERTIFY, **card})
+    write_history_line(folder, {**read_history(folder)[-1], "certified": certified})
+    add_robustness(folder)
+    return folder
+
+
+def arguments(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    found = read(folder)[0]["model-index"][0]["results"]
+    return {(one["dataset"]["name"], metric["type"]): metric.get("args") for one in found for metric in one["metrics"]}
+
+
+def test_every_result_has_its_count_and_interval_and_keeps_them(tmp_path: Path) -> None:
+    folder = certified_folder(tmp_path)
+    union = {"attacks": ["synonym", "pwws"], "num_examples": 60, "robust_accuracy": 0.1}
+    write_history_line(folder, {**read_history(folder)[-1], "union": union})
+    add_robustness(folder)
+    found = arguments(folder)
+    assert found["reviews (synonym attack)", "attack_success_rate"] == {
+        "num_examples": 60, "num_attacked": 50, "low": 0.4625, "high": 0.6625, "confidence": 0.95
+    }  # fmt: skip
+    assert found["reviews (vote over random substitutions)", "certified_accuracy"] == {
+        "num_examples": 200, "votes": 5000, "alpha": 0.01, "low": 0.4, "high": 0.6, "confidence": 0.95
+    }  # fmt: skip
+    assert found["reviews", "accuracy"]["num_examples"] == 64
+    assert all({"num_examples", "low", "high", "confidence"} <= set(one) for one in found.values())
+    assert all(one["low"] < one["high"] for one in found.values()) and len(found) == 7
+    loaded = ModelCard.load(folder / "README.md").data.eval_results
+    assert sorted(str(one.metric_args) for one in loaded) == sorted(map(str, found.values()))
+
+
+def test_front_matter_round_trips_and_is_what_the_hub_takes(tmp_path: Path) -> None:
+    text = (certified_folder(tmp_path) / "README.md").read_text()
+    front = text.split("---\n")[1]
+    again = ModelCardData(**yaml.safe_load(front)).to_yaml()
+    assert yaml.safe_load(again) == yaml.safe_load(front)
+    assert card_errors(text) == []
+    assert card_errors(text.replace("type: attack_success_rate", "kind: attack_success_rate", 1)) != []
+
+
+def test_the_hub_says_that_the_card_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = certified_folder(tmp_path)
+    with HubServer() as hub:
+        monkeypatch.setattr("huggingface_hub.repocard.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: False)
+        card = ModelCard.load(folder / "README.md")
+        card.validate()
+        card.data.tags = "lora"
+        with pytest.raises(ValueError, match="tags must be a list"):
+            card.validate()
+    assert hub.requests == ["POST /api/validate-yaml"] * 2
+
+
+def test_certified_accuracy_is_a_result_and_a_table(tmp_path: Path) -> None:
+    folder = certified_folder(tmp_path)
+    vote = {"certified_accuracy": 0.5, "smoothed_accuracy": 0.75}
+    assert results(folder)["reviews (vote over random substitutions)"] == vote
+    text = read(folder)[1]
+    assert "| certified accuracy | 50.0 [40.0, 60.0] |" in text and "| abstained | 12.5 |" in text
+    assert "| median certified words | 2.5 |" in text and "| votes each | 5,000 |" in text
+    assert "(alpha 0.01, bound clopper pearson, rule half)" in text
+    add_robustness(folder)
+    assert read(folder)[1] == text  # a second call replaces what the first wrote
+
+
+def test_SAFER_5_a_certificate_is_said_to_be_of_the_table_and_the_vote(tmp_path: Path) -> None:
+    text = read(certified_folder(tmp_path))[1]
+    assert "A certificate holds for the vote of 5,000 random substitutions, not for the network" in text
+    assert "in the lexicon `table`, 7 words, fingerprint aa: words that are not in it" in text
+    assert "wrong with a probability of at most 0.01" in text
+
+
+def test_a_certificate_of_nothing_and_one_without_settings(tmp_path: Path) -> None:
+    nothing = {key: None if "accuracy" in key or key == "radius" else value for key, value in CERTIFIED.items()}
+    folder = certified_folder(tmp_path / "nothing", {**nothing, "num_examples": 0}, certify={})
+    assert not any("vote" in name for name in results(folder))
+    text = read(folder)[1]
+    assert "| certified accuracy | – |" in text and "their substitutes in its lexicon" in text
+
+
+def test_without_certificates_there_is_no_word_of_them(tmp_path: Path) -> None:
+    add_robustness(make_folder(tmp_path / "plain"))
+    text = read(tmp_path / "plain")[1]
+    assert "ertificate" not in text and "Certified accuracy" not in text and "cohen2019" not in text
+
+
+def test_X13_evaluation_texts_that_were_trained_on_are_counted(tmp_path: Path) -> None:
+    data = {"name": "reviews", "eval_samples": 64, "train_samples": 1234}
+    for name, seen in (("some", 3), ("none", 0)):
+        add_robustness(make_folder(tmp_path / name, data={**data, "seen_in_training": seen}))
+    assert "3 of 64 evaluation texts are training texts too" in read(tmp_path / "some")[1]
+    assert "training texts too" not in read(tmp_path / "none")[1]
+
+
+def test_ATK_SYN_2_a_table_held_out_from_training_is_said(tmp_path: Path) -> None:
+    held_out = {"synonyms": {**LEXICON, "fingerprint": "bb"}, "attack_synonyms": LEXICON}
+    add_robustness(make_folder(tmp_path / "held out", lexicons=held_out))
+    add_robustness(make_folder(tmp_path / "untrained", lexicons=held_out, trained_on=[]))
+    text = read(tmp_path / "held out")[1]
+    assert "fingerprint bb, the synonym attack on a table of its own, `table`, 7 words, fingerprint aa" in text
+    assert "drew on the same table" not in text
+    assert "a table of its own" not in read(tmp_path / "untrained")[1]
+
+
+def test_one_seed_is_said_to_be_one(tmp_path: Path) -> None:
+    add_robustness(make_folder(tmp_path))
+    assert "One training run, seed 5" in read(tmp_path)[1]
+
+
+@pytest.mark.parametrize("attack", sorted(ATTACKS))
+def test_every_attack_used_is_cited(tmp_path: Path, attack: str) -> None:
+    make_folder(tmp_path)
+    write_history_line(tmp_path, {"epoch": 3, "step": 30, "accuracy": 0.5, "attacks": {attack: rates(0.5)}})
+    add_robustness(tmp_path)
+    text = read(tmp_path)[1]
+    assert all(text.count(f"{{{key},") == 1 for key in (*ATTACK_CITATIONS[attack], "ye2020safer"))
+
+
+def test_the_vote_certificates_textattack_and_attacks_in_training_are_cited(tmp_path: Path) -> None:
+    theirs = {"backend": "textattack", "version": "0.3.11", "query_budget": None}
+    views = [{"view": "pwws", "found": 3}]
+    card: dict[str, Any] = {"citation": "", "views": views, "attacks": {"synonym": theirs, "antonym": ANTONYM}}
+    text = read(certified_folder(tmp_path / "certified", **card))[1]
+    keys = ("cohen2019certified", "ye2020safer", "morris2020textattack", "ren2019pwws")
+    assert [text.count(f"{{{key},") for key in keys] == [1] * 4
+    add_robustness(make_folder(tmp_path / "voted", citation="", vote={"votes": 5, "lexicon": LEXICON}))
+    text = read(tmp_path / "voted")[1]
+    assert "{ye2020safer," in text and "{cohen2019certified," not in text
+    assert "accuracy" not in results(tmp_path / "voted").get("reviews", {})  # the vote's, not the network's
+
+
+def test_the_synonym_attack_is_still_described(tmp_path: Path) -> None:
+    assert SYNONYM["candidates"]["lexicon"]["fingerprint"] in read(certified_folder(tmp_path))[1]
