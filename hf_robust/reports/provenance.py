@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from hf_robust.metrics.redact import redact
 from hf_robust.reports.document import Table, text_cell
 from hf_robust.reports.limits import limits
-from hf_robust.reports.redact import redact
 from hf_robust.reports.run import Run
 
 NamedRun = tuple[str, Run]
