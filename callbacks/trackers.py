@@ -198,8 +198,12 @@ class _Trackio:
             return
         self._card = card
         self.trackio.config.update({CARD_NAME: card})
-        # Private in trackio: the config goes with the first thing logged and then no more (a test pins it).
-        run._config_logged = False
+        # Private in trackio: the config goes with the first thing logged and then no more, and of several that wait to
+        # be written together the first counts (a test pins it).
+        with run._queue_lock:
+            for waiting in run._queued_logs:
+                waiting["config"] = None
+            run._config_logged = False
         if complete:
             self.run_name = run.name
             self.trackio.log({CARD_NAME: self.trackio.Markdown(_markdown(card)), _STEP: step})
