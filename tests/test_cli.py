@@ -311,11 +311,9 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["report", *runs, "--output", str(tmp_path / "report")]) == 0
     printed = capsys.readouterr().out
     assert "| one |" in printed and "| two |" in printed and "| 50.0" in printed
-    written = sorted(path.name for path in (tmp_path / "report").iterdir())
-    pictures = ["comparison.png", "comparison.svg", "tradeoff_curves.png", "tradeoff_curves.svg"]
-    assert written == sorted([*pictures, "report.md"])
     text = (tmp_path / "report" / "report.md").read_text()
-    assert text.startswith(printed.rstrip()) and "![comparison](comparison.png)" in text
+    assert "![Clean accuracy and attack success rates of the kept weights](comparison.png)" in text
+    assert (tmp_path / "report" / "report.html").is_file() and (tmp_path / "report" / "comparison.png").is_file()
 
 
 def test_report_refuses_runs_on_different_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

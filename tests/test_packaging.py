@@ -48,5 +48,5 @@ def test_trainers_and_callbacks_are_links_to_the_top_level() -> None:
 
 def test_extras_hold_what_is_not_required() -> None:
     required = setup_cfg()["options"]["install_requires"]
-    for heavy in ("peft", "evaluate", "tensorboard", "captum", "optuna", "textattack"):
+    for heavy in ("peft", "evaluate", "tensorboard", "captum", "optuna", "playwright", "textattack"):
         assert heavy not in required

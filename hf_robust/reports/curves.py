@@ -28,6 +28,7 @@ CERTIFIED: tuple[str, str] = ("#44337A", "h")
 """Colour and marker of the certified accuracy, which no attack has."""
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
+_LONGEST = 48
 _DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 3)))
 STYLE: Any = {
     "font.size": 9,
@@ -233,8 +234,11 @@ def look(index: int) -> tuple[str, str]:
 
 
 def plain(name: str) -> str:
-    """A name that matplotlib shows as it is: no mathematics between dollars, not hidden for a leading underscore."""
-    safe = name.replace("$", r"\$")
+    """A name that matplotlib shows as it is: no mathematics between dollars, not hidden for a leading underscore.
+
+    A very long one is cut, since a legend may not take the whole picture.
+    """
+    safe = (name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…").replace("$", r"\$")
     return f" {safe}" if safe.startswith("_") else safe
 
 

@@ -46,14 +46,15 @@ def _interest(row: Sequence[AttackRecord]) -> int:
 
 
 def _example(attack: str, runs: Sequence[Named], row: Sequence[AttackRecord]) -> Example:
+    names = _label_names(runs)
     original = " | ".join(row[0].original)
     compared = [differing(original, " | ".join(record.perturbed)) for record in row]
     versions = [
-        Version(named.name, _outcome(record), _detail(named, record), joined(after, LONGEST))
+        Version(named.name, _outcome(record), _detail(names, record), joined(after, LONGEST))
         for named, record, (_, after) in zip(runs, row, compared, strict=True)
     ]
     before = marked_in_any([pieces for pieces, _ in compared])
-    title = f"{attack}, example {row[0].idx}, label {_label(runs[0], row[0].label)}"
+    title = f"{attack}, example {row[0].idx}, label {names.get(row[0].label, row[0].label)}"
     return Example(title, joined(before, LONGEST), versions)
 
 
@@ -63,8 +64,8 @@ def _outcome(record: AttackRecord) -> str:
     return OUTCOME[record.status]
 
 
-def _detail(named: Named, record: AttackRecord) -> str:
-    before, after = (_label(named, one) for one in (record.original_prediction, record.perturbed_prediction))
+def _detail(names: Mapping[int, str], record: AttackRecord) -> str:
+    before, after = (names.get(one, str(one)) for one in (record.original_prediction, record.perturbed_prediction))
     answer = f"{before} → {after}" if before != after else f"{before} stays"
     if record.status == "skipped":
         return f"predicts {before}"
@@ -72,10 +73,13 @@ def _detail(named: Named, record: AttackRecord) -> str:
     return f"{answer}{words}, {record.queries} queries"
 
 
-def _label(named: Named, label: int) -> str:
-    """A label's name where the run's folder tells it, else its id."""
-    names = named.run.card.get("label_names")
-    if isinstance(names, list) and 0 <= label < len(names):
-        return str(names[label])
-    told = read_json(named.run.path / "config.json").get("id2label")
-    return str(told.get(str(label), label)) if isinstance(told, dict) else str(label)
+def _label_names(runs: Sequence[Named]) -> dict[int, str]:
+    """Names of the label ids from the first run whose folder tells them; none where no folder does."""
+    for named in runs:
+        told = named.run.card.get("label_names")
+        if isinstance(told, list):
+            return {label: str(name) for label, name in enumerate(told)}
+        told = read_json(named.run.path / "config.json").get("id2label")
+        if isinstance(told, dict):
+            return {int(label): str(name) for label, name in told.items()}
+    return {}

@@ -62,7 +62,7 @@ def panelled(count: int, names: int) -> tuple[Figure, list[Axes]]:
     """A figure of panels, at most three beside each other, with room for a legend of so many names below."""
     from matplotlib.figure import Figure
 
-    columns = min(_COLUMNS, count)
+    columns = 2 if count == 4 else min(_COLUMNS, count)
     rows = -(-count // columns)
     width = max(3.2 * columns, 5.0)
     lines = -(-names // legend_columns(width))

@@ -15,8 +15,8 @@ def limits(run: Run) -> list[str]:
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
     sentences += _vote(run)
-    sentences += _leaked(run)
-    sentences += _same_attack(run)
+    sentences += leaked(run)
+    sentences += same_attack(run)
     sentences += _same_table(run, described)
     sentences += _held_out_table(run)
     sentences += _seen_texts(run)
@@ -43,7 +43,7 @@ def _vote(run: Run) -> Iterator[str]:
         )
 
 
-def _leaked(run: Run) -> Iterator[str]:
+def leaked(run: Run) -> Iterator[str]:
     """Views of an evaluation split were trained on (GRADMASK-1, X13)."""
     splits = sorted({str(view["split"]) for view in run.card.get("views") or () if view.get("leaked")})
     if splits:
@@ -53,7 +53,7 @@ def _leaked(run: Run) -> Iterator[str]:
         )
 
 
-def _same_attack(run: Run) -> Iterator[str]:
+def same_attack(run: Run) -> Iterator[str]:
     """An attack found texts to train on and measured the model too (ADA-1, TAICHI-13, X13)."""
     trained_on = {str(view["view"]) for view in run.card.get("views") or () if view.get("found")}
     names = [name for name in run.published["attacks"] if name in trained_on]

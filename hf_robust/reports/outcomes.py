@@ -60,5 +60,8 @@ def _records_file(run: Run, attack: str) -> Path | None:
 
 
 def _from_records(path: Path) -> Ended:
-    records = {record.idx: record for record in read_records(path)}
+    try:
+        records = {record.idx: record for record in read_records(path)}
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
     return Ended({idx: records[idx].status for idx in sorted(records)}, records)

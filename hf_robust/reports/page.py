@@ -59,6 +59,8 @@ def inline_svg(path: str | Path, stem: str, title: str) -> Markup:
                 element.set(name, f"#{stem}-{value[1:]}" if value.startswith("#") and "href" in name else value)
     root.set("role", "img")
     root.set("aria-label", title)
-    for name in ("width", "height"):
-        root.attrib.pop(name, None)
+    width = float(root.attrib.pop("width").removesuffix("pt"))
+    root.attrib.pop("height")
+    # On a wide screen not much above its own size; on a narrow one it is scrolled, so that its labels can be read.
+    root.set("style", f"max-width:{1.6 * width:.0f}px;min-width:min(34rem,{width:.0f}px)")
     return Markup(ElementTree.tostring(root, encoding="unicode"))

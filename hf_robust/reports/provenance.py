@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_robust.metrics.redact import redact
 from hf_robust.reports.document import Table, text_cell
-from hf_robust.reports.limits import limits
+from hf_robust.reports.limits import leaked, limits, same_attack
 from hf_robust.reports.run import Run
 
 NamedRun = tuple[str, Run]
@@ -33,15 +33,21 @@ def provenance_table(runs: Sequence[NamedRun]) -> Table:
 
 def limits_of(runs: Sequence[NamedRun]) -> list[str]:
     """What the numbers of each run do not show, once each, with the runs that it holds for."""
-    shared = _shared(runs, lambda run: [("", sentence) for sentence in limits(run)])
+    shared = _shared(runs, lambda run: [("", sentence.replace("`", "")) for sentence in limits(run)])
     return [sentence if names == EVERY else f"{names}: {sentence}" for (_, sentence), names in shared.items()]
 
 
 def marks_of(runs: Sequence[NamedRun]) -> list[str]:
-    """What must be read before any number: leaked results, and attacks that made the training texts too."""
-    marks = ("These results are leaked", "The model was trained on texts of")
-    shared = _shared(runs, lambda run: [("", one) for one in limits(run) if one.startswith(marks)])
+    """What must be read before any number: leaked results, attacks that made training texts too, unfinished runs."""
+    shared = _shared(runs, lambda run: [("", mark) for mark in _marks(run)])
     return [f"{names}: {sentence}" for (_, sentence), names in shared.items()]
+
+
+def _marks(run: Run) -> Iterator[str]:
+    yield from leaked(run)
+    yield from same_attack(run)
+    if not run.ended:
+        yield "The run has not ended; its numbers are those of the last epoch measured so far."
 
 
 def _shared(runs: Sequence[NamedRun], told: Callable[[Run], list[tuple[str, str]]]) -> dict[tuple[str, str], str]:

@@ -181,6 +181,6 @@ def _examples(attacks: Sequence[str], groups: Sequence[Sequence[Named]]) -> Sect
 def _cost(groups: Sequence[Sequence[Run]]) -> Section:
     text = (
         "Wall-clock seconds on the machine of each run, means over seeds; training without evaluation and attacks. "
-        "Attacks: all epochs together."
+        "Views that an earlier run had cached cost their reading alone. Attacks: all epochs together."
     )
     return Section("Cost", [text], tables=[cost_table(groups)])

@@ -60,8 +60,18 @@ def runs_table(groups: Groups) -> Table:
                 text_cell(folders),
             ]
         )
-    header = ["method", "model", "data", "seeds", "trained on", "N", "kept epoch", "clean accuracy, %", "folders"]
-    return Table("Runs", header, rows)
+    header = [
+        "method",
+        "model",
+        "data",
+        "seeds",
+        "trained on",
+        "evaluated on",
+        "kept epoch",
+        "clean accuracy, %",
+        "folders",
+    ]
+    return Table("Methods and data", header, rows)
 
 
 def attack_table(attack: str, groups: Groups) -> Table:
@@ -174,7 +184,7 @@ def cost_table(groups: Groups) -> Table:
     times = "× normal"
     header = ["method", "training, s", "making views, s", *([f"both, {times}"] if base is not None else [])]
     header += ["forwards a step", *([f"forwards, {times}"] if base is not None else []), "attacks, s"]
-    return Table("Cost", header, rows).without_empty_columns()
+    return Table("Seconds and forward passes", header, rows).without_empty_columns()
 
 
 def _made(spent: Mapping[str, float]) -> float:
@@ -188,14 +198,14 @@ def _ratio(part: float, whole: float) -> float:
 def _spent(group: Sequence[Run], phase: str) -> float:
     """Mean seconds of a phase; of a run that was only attacked, what its attacks noted."""
     found = _over_cards(group, "seconds", phase)
-    if phase != "attack" or math.isfinite(found):
+    if phase != "attack" or any("seconds" in run.card for run in group):
         return found
     every = [result for run in group for result in run.published["attacks"].values()]
     return len(every) / len(group) * mean_of(every, "seconds")
 
 
 def _over_cards(group: Sequence[Run], part: str, key: str) -> float:
-    values = [(run.card.get(part) or {}).get(key) for run in group]
+    values = [(run.card.get(part) or {}).get(key) for run in group if run.ended]
     known = [float(value) for value in values if isinstance(value, (int, float))]
     return statistics.mean(known) if known else math.nan
 

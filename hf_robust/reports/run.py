@@ -47,6 +47,11 @@ class Run:
         return int(self.published["step"]) == self.kept_step
 
     @property
+    def ended(self) -> bool:
+        """Whether training came to its end; a run card is written at its begin too, with seconds that mean nothing."""
+        return self.card.get("final_step", 0) is not None
+
+    @property
     def eval_samples(self) -> int | None:
         """Rows that the clean accuracy is a mean over."""
         samples = self.data.get("eval_samples")

@@ -118,7 +118,7 @@ def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
 def run_names(groups: Sequence[Sequence[Run]]) -> list[list[str]]:
     """The name of each run of each group: the group's, with the seed where it has several."""
     return [
-        [f"{name}, seed {run.card.get('seed')}" if len(group) > 1 else name for run in group]
+        [f"{name} seed {run.card.get('seed')}" if len(group) > 1 else name for run in group]
         for name, group in zip(group_names(groups), groups, strict=True)
     ]
 

@@ -1,0 +1,103 @@
+"""Which runs are paired on which examples, and what is left out with which reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from report_folders import record, run_with_records, run_with_statuses
+from run_folders import make_run
+
+from hf_robust.metrics import holm, mcnemar_exact
+from hf_robust.reports import load_run
+from hf_robust.reports.outcomes import Named, outcomes_of
+from hf_robust.reports.paired_tests import paired_tests
+from hf_robust.reports.tables import group_by_seed, run_names
+
+
+def groups_of(*folders: Path) -> list[list[Named]]:
+    grouped = group_by_seed([load_run(folder) for folder in folders])
+    return [
+        [Named(name, run, outcomes_of(run)) for name, run in zip(names, group, strict=True)]
+        for names, group in zip(run_names(grouped), grouped, strict=True)
+    ]
+
+
+def test_counts_and_p_are_those_of_the_records(tmp_path: Path) -> None:
+    first = run_with_records(tmp_path / "a", "ffffss--ff", epochs=2)
+    second = run_with_records(tmp_path / "b", "ssffff-fss", epochs=2, method="safer")
+    (test,), notes = paired_tests(groups_of(first, second))
+    assert (test.first, test.second, test.n, notes) == ("normal", "safer", 10, [])
+    assert (test.first_only, test.second_only) == (4, 3)
+    assert test.p == test.corrected == pytest.approx(mcnemar_exact(4, 3))
+    assert test.difference.value == pytest.approx(-10.0) and test.difference.low <= -10 <= test.difference.high
+
+
+def test_holm_runs_over_all_pairs(tmp_path: Path) -> None:
+    letters = {"normal": "ssssssssff", "safer": "ffffffffff", "pgd": "ssffffffff"}
+    folders = [run_with_records(tmp_path / name, row, method=name) for name, row in letters.items()]
+    tests, _ = paired_tests(groups_of(*folders))
+    assert [(test.first, test.second) for test in tests] == [("normal", "safer"), ("normal", "pgd"), ("safer", "pgd")]
+    assert [test.corrected for test in tests] == holm([test.p for test in tests])
+
+
+def test_seeds_are_paired_with_their_own_and_never_within_a_method(tmp_path: Path) -> None:
+    folders = [
+        run_with_records(tmp_path / f"{name}{seed}", "sf", method=name, seed=seed)
+        for name in ("normal", "safer")
+        for seed in (0, 1)
+    ]
+    tests, _ = paired_tests(groups_of(*folders))
+    names = [(test.first, test.second) for test in tests]
+    assert names == [("normal seed 0", "safer seed 0"), ("normal seed 1", "safer seed 1")]
+    other = run_with_records(tmp_path / "pgd7", "ff", method="pgd", seed=7)
+    tests, _ = paired_tests(groups_of(*folders[:2], other))
+    assert [test.first for test in tests] == ["normal seed 0", "normal seed 1"]
+
+
+def test_examples_of_other_texts_and_of_one_run_alone_are_left_out(tmp_path: Path) -> None:
+    first = run_with_records(tmp_path / "a", "", records=[record(0, "f"), record(1, "f"), record(2, "s")])
+    others = [record(0, "s"), record(1, "s", text="another film"), record(5, "s")]
+    second = run_with_records(tmp_path / "b", "", records=others, method="safer")
+    (test,), notes = paired_tests(groups_of(first, second))
+    assert (test.n, test.first_only, test.second_only) == (1, 1, 0)
+    assert notes == [
+        "synonym, normal and safer: 2 examples that one of them alone was given are left out; 1 examples with "
+        "different texts are left out."
+    ]
+
+
+def test_kept_statuses_pair_with_each_other_and_with_records(tmp_path: Path) -> None:
+    kept = run_with_statuses(tmp_path / "a", "ffs-")
+    other = run_with_statuses(tmp_path / "b", "sfs-", method="safer")
+    full = run_with_records(tmp_path / "c", "sff-", method="pgd")
+    tests, notes = paired_tests(groups_of(kept, other, full))
+    assert [(test.n, test.first_only, test.second_only) for test in tests] == [(4, 1, 0), (4, 1, 1), (4, 0, 1)]
+    assert notes == []
+
+
+@pytest.mark.parametrize("data", [{"fingerprint": "f2"}, {}])
+def test_statuses_without_the_same_data_are_not_paired(tmp_path: Path, data: dict[str, str]) -> None:
+    folders = [run_with_statuses(tmp_path / "a", "fs"), run_with_statuses(tmp_path / "b", "sf", method="s", data=data)]
+    tests, (note,) = paired_tests(groups_of(*folders))
+    assert tests == [] and "their run cards do not show that the data are the same; not tested" in note
+
+
+def test_statuses_are_of_the_last_epoch_and_not_of_a_better_one(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "a", [(1, 1), (2, 0)], best_step=100)
+    (folder / "statuses.json").write_text('{"synonym": {"0": "s", "1": "s"}}')
+    assert load_run(folder).published["epoch"] == 1.0 and outcomes_of(load_run(folder)) == {}
+
+
+def test_records_of_an_attacked_checkpoint_have_no_epoch(tmp_path: Path) -> None:
+    folder = run_with_records(tmp_path / "a", "sf-")
+    (folder / "attack_results" / "epoch-1" / "synonym.jsonl").rename(folder / "attack_results" / "synonym.jsonl")
+    assert outcomes_of(load_run(folder))["synonym"].statuses == {0: "succeeded", 1: "failed", 2: "skipped"}
+
+
+def test_a_run_without_records_has_no_pairs_and_says_so(tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / "a", [(1, 1)], [(1, 1)]), run_with_records(tmp_path / "b", "sf", method="safer")]
+    tests, notes = paired_tests(groups_of(*folders))
+    assert tests == []
+    assert notes[0].startswith("synonym: normal kept neither attack_results nor statuses.json")
+    assert notes[1] == "antonym is not tested: robust accuracy does not apply to its goal."
