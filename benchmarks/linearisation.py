@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.paired import DRAWS, POINTS, Difference, entry, read, runs_of
+from benchmarks.paired import entry, read, runs_of
 from benchmarks.run import WEIGHTS
+from hf_robust.metrics.paired import DRAWS, POINTS, Difference
 
 Values = np.ndarray[Any, Any]
 KEYS = ("loss", "linearised_loss", "linearisation_error")

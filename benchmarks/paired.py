@@ -9,32 +9,26 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from benchmarks.run import STATUSES
+from hf_robust.metrics.paired import (
+    LETTERS,
+    OUTCOMES,
+    POINTS,
+    Difference,
+    Outcomes,
+    paired_difference,
+    rates,
+    robust,
+)
 from hf_robust.reports import read_history
 
-Outcomes = np.ndarray[Any, Any]
-"""(..., examples): 1 where the attack succeeded, 0 where it failed, nan where the text was wrong before (skipped)."""
-
-DRAWS, POINTS = 2000, 100.0
 VOID = "void: near chance"
-LEAST_LEARNT = 0.2
-"""Share of the way from guessing the larger class to no error below which a model has learnt next to nothing."""
-OUTCOMES = {"s": 1.0, "f": 0.0, "-": np.nan}
-
-
-class Difference(NamedTuple):
-    """Second minus first method, in points."""
-
-    value: float
-    low: float
-    high: float
-    by_seed: list[float]
+BY_LETTER = {letter: OUTCOMES[status] for status, letter in LETTERS.items()}
 
 
 def read(path: Path) -> Any:
@@ -60,7 +54,7 @@ def shared_runs(experiment: Path, first: str, second: str) -> list[tuple[Path, P
 def statuses_of(run: Path, attack: str) -> dict[int, float]:
     """Outcome of each example by its index, in the order of the indices; empty where the attack was not run."""
     found = read(run / STATUSES).get(attack, {})
-    return {index: OUTCOMES[found[str(index)]] for index in sorted(map(int, found))}
+    return {index: BY_LETTER[found[str(index)]] for index in sorted(map(int, found))}
 
 
 def outcomes(experiment: Path, method: str, attack: str) -> Outcomes:
@@ -84,28 +78,6 @@ def paired_outcomes(experiment: Path, first: str, second: str, attack: str) -> t
     return base, other
 
 
-def rates(seen: Outcomes) -> Outcomes:
-    """(...,) success rate among the examples that were attacked; nan where there are none."""
-    attacked = (~np.isnan(seen)).sum(axis=-1)
-    return np.divide(np.nansum(seen, axis=-1), attacked, out=np.full(seen.shape[:-1], np.nan), where=attacked > 0)
-
-
-def robust(seen: Outcomes) -> Outcomes:
-    """(...,) robust accuracy: the share of all examples that were right and withstood the attack."""
-    shares: Outcomes = (seen == 0.0).mean(axis=-1)
-    return shares
-
-
-def paired_difference(base: Outcomes, other: Outcomes, measure: Callable[[Outcomes], Outcomes]) -> Difference:
-    """Difference of a rate over (seeds, examples) with its bootstrap interval over examples."""
-    by_seed = POINTS * (measure(other) - measure(base))
-    draws = np.random.default_rng(0).integers(0, base.shape[1], size=(DRAWS, base.shape[1]))
-    means = (measure(other[:, draws]) - measure(base[:, draws])).mean(axis=0)
-    # A draw in which a method attacked nothing has no rate.
-    low, high = POINTS * np.nanpercentile(means, [2.5, 97.5])
-    return Difference(float(by_seed.mean()), float(low), float(high), by_seed.tolist())
-
-
 def asr_difference(experiment: Path, first: str, second: str, attack: str) -> Difference:
     return paired_difference(*paired_outcomes(experiment, first, second, attack), rates)
 
@@ -117,11 +89,6 @@ def robust_difference(experiment: Path, first: str, second: str, attack: str) ->
 def accuracy_of(run: Path) -> float:
     """Clean accuracy on the whole evaluation set after the last epoch."""
     return float(read_history(run)[-1]["accuracy"])
-
-
-def least_accuracy(larger_class: float) -> float:
-    """Accuracy below which a model's other rates say nothing: ten points above guessing where the classes are even."""
-    return larger_class + LEAST_LEARNT * (1 - larger_class)
 
 
 def accuracy_difference(experiment: Path, first: str, second: str) -> Difference:

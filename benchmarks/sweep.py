@@ -22,7 +22,6 @@ from benchmarks.paired import (
     accuracy_difference,
     accuracy_of,
     entry,
-    least_accuracy,
     outcomes,
     read,
     robust,
@@ -30,6 +29,7 @@ from benchmarks.paired import (
     runs_of,
     shared_runs,
 )
+from hf_robust.metrics.paired import least_accuracy
 
 ATTACK = "textfooler"
 BEST_STEPS = 5
