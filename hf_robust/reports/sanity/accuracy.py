@@ -19,7 +19,7 @@ def clean_accuracy(evidence: Evidence) -> Finding:
     ``least_accuracy``: ten points above guessing where two classes are even, and as far on the way to no error
     elsewhere.
     """
-    finding = Finding("clean_accuracy", "clean accuracy is well above guessing the larger class")
+    finding = Finding("clean_accuracy", "clean accuracy against guessing")
     records = _of_the_data(evidence)
     accuracy = float(evidence.run.published["accuracy"])
     if not records:

@@ -46,6 +46,15 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
     return shlex.join(words)
 
 
+def train_command(folder: Folder, to: str, **changed: Any) -> str:
+    """The folder's training again, with other flags, into a folder beside it; empty where no command was noted."""
+    words = [str(word) for word in folder.run.card.get("command") or ()]
+    if not folder.trained or not words:
+        return ""
+    flags = {**changed, "output_dir": f"{folder.run.path.as_posix()}-{to}"}
+    return shlex.join(["python", *words, *(word for name, value in flags.items() for word in (f"--{name}", value))])
+
+
 def model_of(folder: Folder) -> str:
     """The checkpoint behind the numbers: a training's own folder, or what was attacked."""
     return folder.run.path.as_posix() if folder.trained else str(folder.run.card.get("model", "MODEL"))
@@ -53,13 +62,12 @@ def model_of(folder: Folder) -> str:
 
 def given_flags(card: Mapping[str, Any]) -> dict[str, Any]:
     """The flags of the command that a card notes; those in an argument file where that is still there."""
-    words = [str(word) for word in card.get("command") or ()]
-    if len(words) == 2 and words[1].endswith(".json"):
-        path = Path(words[1])
-        return read_json(path) if path.is_file() else {}
+    words = [str(word) for word in card.get("command") or ()][1:]
     found: dict[str, Any] = {}
+    if words and words[0].endswith(".json"):
+        found = read_json(Path(words.pop(0)))
     name = ""
-    for word in words[1:]:
+    for word in words:
         if word.startswith("--"):
             name, equals, value = word.removeprefix("--").partition("=")
             found[name] = [value] if equals else []

@@ -19,7 +19,7 @@ _NOT_RATES = ("seconds",)
 
 def complete_run(evidence: Evidence) -> Finding:
     """Files cut short, a training that did not end, and rates that are not those of the records beside them."""
-    finding = Finding("complete_run", "the run is whole and its rates are those of its records")
+    finding = Finding("complete_run", "whole files, and rates that follow from the records")
     _files(finding, evidence)
     for folder in (evidence.main, *evidence.others):
         _history(finding, folder)

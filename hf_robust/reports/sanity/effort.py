@@ -32,7 +32,7 @@ def query_budget(evidence: Evidence) -> Finding:
     masked, or nothing can be found at all), and where a budget still cuts many examples short while its second half
     brings successes, or cuts short most of what failed (the rate is one of the budget, not of the model).
     """
-    finding = Finding("query_budget", "success rises with the query budget and levels off before it ends")
+    finding = Finding("query_budget", "success against the query budget")
     for measured in evidence.measured:
         if not measured.searches:
             continue

@@ -14,7 +14,7 @@ class Finding:
 
     Attributes:
         check: the question's short name.
-        title: what is so where the check is ok.
+        title: what was looked at.
         flags: what should not be believed, a sentence with numbers and N each.
         seen: what else was seen, sentence by sentence.
         missing: why something could not be looked at.

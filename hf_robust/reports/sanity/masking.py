@@ -26,7 +26,7 @@ def gradient_masking(evidence: Evidence) -> Finding:
     and, of the orders that cost no query (random, gradient), within half of the queries that the better informed one
     takes, since a whole greedy search ends at much the same place in any order.
     """
-    finding = Finding("gradient_masking", "random search does not beat the model's own gradients and scores")
+    finding = Finding("gradient_masking", "random order against gradients and scores")
     ranked = [one for one in evidence.measured if one.searches and one.described.get("ranking")]
     for first, second in combinations(ranked, 2):
         if _recipe(first) != _recipe(second) or _kind(first) == _kind(second):

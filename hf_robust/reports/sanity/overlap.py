@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hf_robust.reports.provenance import (
     SharedTable,
@@ -13,7 +15,7 @@ from hf_robust.reports.provenance import (
     tables_of_training,
     trained_attacks,
 )
-from hf_robust.reports.sanity.commands import attack_command, source_of
+from hf_robust.reports.sanity.commands import attack_command, source_of, train_command
 from hf_robust.reports.sanity.evidence import Evidence, Measured
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.tables import percent
@@ -27,33 +29,48 @@ def held_out_table(evidence: Evidence) -> Finding:
     Flagged where an attack draws on a table of training and no attack on a table of substitutes of another content
     was measured beside it.
     """
-    finding = Finding("held_out_table", "some attack draws on a table that training did not see")
+    finding = Finding("held_out_table", "a table that training did not see")
     card = evidence.main.training
     if not card:
         finding.missing.append(f"{_NO_CARD}, so that nobody knows what training drew on.")
         return finding
     trained = [fingerprint_of(lexicon) for _, lexicon in tables_of_training(card)]
-    lexicons = [(one, drawn_from(one.described)) for one in evidence.measured if one.searches]
-    others = [one for one, lexicon in lexicons if lexicon and fingerprint_of(lexicon) not in trained]
-    shared = shared_tables(card, {one.label: one.described for one in evidence.measured if one.searches})
+    drawing = [one for one in evidence.measured if drawn_from(one.described)]
+    shared = shared_tables(card, {one.label: one.described for one in drawing})
     if not shared:
         finding.seen.append("no attack draws on a table that training drew on.")
-        return finding
-    for one in shared:
-        said = _shared(one)
+    for table in shared:
+        others = [one for one in drawing if _is_another(drawn_from(one.described), table.lexicon, trained)]
+        said = _shared(table)
         if others:
             finding.seen.append(f"{said}; other tables: {', '.join(map(_rate, others))}.")
-            continue
-        finding.flags.append(f"{said}; no attack on another table was measured.")
-        users = [found for found in evidence.main.attacks if found.name in one.attacks]
-        table = source_of(one.lexicon)
-        if users:
-            finding.suggest(attack_command(evidence.main, users, "other-table", lexicon="OTHER_TABLE"))
-        finding.suggest(f"hf-robust lexicon split {table} --output_dir halves")
-        finding.advice.append(
-            "the protocol: train with --lexicon halves/train.json --attack_lexicon halves/held_out.json."
-        )
+        else:
+            finding.flags.append(f"{said}; no attack on another table of {table.role} was measured.")
+            _suggest(finding, evidence, table)
     return finding
+
+
+def _is_another(lexicon: Mapping[str, Any], table: Mapping[str, Any], trained: Sequence[str | None]) -> bool:
+    return lexicon.get("relation") == table.get("relation") and fingerprint_of(lexicon) not in trained
+
+
+def _suggest(finding: Finding, evidence: Evidence, table: SharedTable) -> None:
+    """Another table for this model; or the protocol: train with one half of the table, attack with the other."""
+    relation = str(table.lexicon.get("relation", "synonym"))
+    flag = "antonym_lexicon" if relation == "antonym" else "lexicon"
+    users = [one for one in evidence.main.attacks if one.name in table.attacks]
+    if users:
+        finding.suggest(attack_command(evidence.main, users, f"other-{relation}s", **{flag: "OTHER_TABLE"}))
+    folder = f"halves-{relation}s"
+    halves = [f"{folder}/{name}.json" for name in ("train", "held_out")]
+    relates = " --relation antonym" if relation == "antonym" else ""
+    finding.suggest(f"hf-robust lexicon split {source_of(table.lexicon)}{relates} --output_dir {folder}")
+    attack = {} if relation == "antonym" else {"attack_lexicon": halves[1]}
+    again = train_command(evidence.main, f"held-out-{relation}s", **{flag: halves[0], **attack})
+    if again:
+        finding.suggest(again)
+    if relation == "antonym":
+        finding.advice.append(f"attack the model trained so with --antonym_lexicon {halves[1]}.")
 
 
 def _shared(one: SharedTable) -> str:
@@ -70,7 +87,7 @@ def _rate(one: Measured) -> str:
 
 def evaluation_unseen(evidence: Evidence) -> Finding:
     """Texts that were trained on, and attacks that made training texts, measure memory (X13, ADA-1)."""
-    finding = Finding("evaluation_unseen", "training saw neither the evaluation texts nor the attacks")
+    finding = Finding("evaluation_unseen", "evaluation texts and attacks that training saw")
     card = evidence.main.training
     if not card:
         finding.missing.append(f"{_NO_CARD}, so that nobody knows what training saw.")

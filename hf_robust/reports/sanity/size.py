@@ -23,7 +23,7 @@ def sample_size(evidence: Evidence) -> Finding:
     With a baseline the difference of the two runs, on the same examples where those were kept; accuracy under attack
     where it applies, else the success rate. Without one the width of each rate's own interval.
     """
-    finding = Finding("sample_size", "there are enough examples")
+    finding = Finding("sample_size", "number of examples")
     for measured in evidence.main.attacks:
         if evidence.baseline is None:
             _width(finding, measured, _key(evidence.main, measured))

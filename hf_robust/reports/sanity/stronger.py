@@ -20,7 +20,7 @@ def stronger_attacks(evidence: Evidence) -> Finding:
     Which of two is stronger is read from their descriptions (`strength`). Flagged only where the paired interval
     excludes chance: a greedy search with more to choose from may by bad luck end in a worse place.
     """
-    finding = Finding("stronger_attacks", "stronger attacks find at least as much")
+    finding = Finding("stronger_attacks", "stronger attacks against weaker ones")
     ordered = [
         pair for pair in permutations(evidence.measured, 2) if is_stronger(pair[0].described, pair[1].described)
     ]
@@ -31,7 +31,7 @@ def stronger_attacks(evidence: Evidence) -> Finding:
     for names, compared in _unions(evidence):
         _judge(finding, *names, compared)
     _union_of_the_history(finding, evidence)
-    if not finding.seen and not finding.flags:
+    if not finding.numbers:
         reason = "their examples were not kept" if ordered else "no two of its attacks are one stronger than the other"
         finding.missing.append(f"{reason}; measure one with a smaller budget.")
         searching = [one for one in evidence.main.attacks if one.searches]
@@ -97,6 +97,5 @@ def _union_of_the_history(finding: Finding, evidence: Evidence) -> None:
     if not math.isfinite(least) or not math.isfinite(worst):
         return
     said = f"{union_label(union)}: accuracy {percent(worst)} %, the least of its parts {percent(least)} %"
-    where = f"N = {union.get('num_examples', 0):,.0f}"
-    wrong = worst > least + 1e-9
-    (finding.flags if wrong else finding.seen).append(f"{said}, {where}{'; it cannot be above them' * wrong}.")
+    if worst > least + 1e-9:
+        finding.flags.append(f"{said}, N = {union.get('num_examples', 0):,.0f}; it cannot be above them.")

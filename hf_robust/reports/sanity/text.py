@@ -19,7 +19,7 @@ def findings_text(evidence: Evidence, findings: Sequence[Finding]) -> str:
         "",
     ]
     for finding in findings:
-        lines.append(f"- **{finding.status}**: {finding.title}")
+        lines.append(f"- **{finding.status}** {finding.title}")
         lines += [f"  - flagged: {said}" for said in finding.flags]
         lines += [f"  - {said}" for said in finding.seen]
         lines += [f"  - not seen: {said}" for said in finding.missing]
