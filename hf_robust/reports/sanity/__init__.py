@@ -1,7 +1,7 @@
 """Which numbers of a run should not be believed, from its files alone.
 
-What Carlini et al. 2019 (arXiv:1902.06705), Athalye et al. 2018 (arXiv:1802.00420) and Croce et al. 2020
-(arXiv:2010.09670) ask of evaluations on images, for attacks on text: one file for each question.
+What Carlini et al. 2019 (arXiv:1902.06705), Athalye et al. 2018 (arXiv:1802.00420) and Croce and Hein 2020
+(arXiv:2003.01690) ask of evaluations on images, for attacks on text: one file for each question.
 """
 
 from hf_robust.reports.sanity.checks import CHECKS, check_run

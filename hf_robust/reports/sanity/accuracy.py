@@ -13,7 +13,7 @@ from hf_robust.reports.tables import accuracy_interval, percent
 
 
 def clean_accuracy(evidence: Evidence) -> Finding:
-    """A model that guesses is robust to everything: its rates say nothing (Carlini et al. 2019, section 5).
+    """A model that guesses is robust to everything: its rates say nothing (Carlini et al. 2019).
 
     Flagged where the larger class's share lies in the accuracy's Wilson interval, or the accuracy is below
     ``least_accuracy``: ten points above guessing where two classes are even, and as far on the way to no error

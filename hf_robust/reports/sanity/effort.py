@@ -26,7 +26,7 @@ _STOPPED = ("budget", "time")
 
 
 def query_budget(evidence: Evidence) -> Finding:
-    """Carlini et al. 2019, section 5.7: success must rise with the work an attack may do, and then level off.
+    """Carlini et al. 2019: success must rise with the work an attack may do, and then level off.
 
     Flagged where the whole search adds nothing to its first few queries (the search is blind, as where gradients are
     masked, or nothing can be found at all), and where a budget still cuts many examples short while its second half

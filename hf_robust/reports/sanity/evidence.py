@@ -149,7 +149,7 @@ def read_folder(path: str | Path, main: bool = True) -> Folder:
         run = _run_of_summary(path, summary)
     else:
         run = load_run(path)
-    training = run.card if is_training(run.card) else read_json(Path(str(run.card.get("model", ""))) / RUN_CARD_FILE)
+    training = run.card if is_training(run.card) else _card_of_the_model(run.card)
     statuses = _statuses(path) if run.published is run.history[-1] else {}
     described, vote = run.card.get("attacks") or {}, run.card.get("vote")
     curves = summary.get("asr_by_budget") or {}
@@ -161,6 +161,12 @@ def read_folder(path: str | Path, main: bool = True) -> Folder:
         curve = (list((curves.get(name) or {}).get("budget", ())), list((curves.get(name) or {}).get("asr", ())))
         attacks.append(Measured(name, path, parts, result, records, statuses.get(name, {}), curve, main))
     return Folder(run, attacks, training)
+
+
+def _card_of_the_model(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The run card in the folder of the model that was attacked; empty where that is no folder of a training."""
+    found = read_json(Path(str(card["model"])) / RUN_CARD_FILE) if card.get("model") else {}
+    return found if is_training(found) else {}
 
 
 def results_folder(run: Run, line: Mapping[str, Any]) -> Path:

@@ -20,7 +20,7 @@ _NOT_THE_RECIPE = ("name", "ranking", "seed", "ranks_movable_only")
 
 
 def gradient_masking(evidence: Evidence) -> Finding:
-    """Athalye et al. 2018, section 3.1: where random search beats the gradient, the gradient is masked.
+    """Athalye et al. 2018: where random search beats the gradient, the gradient is masked.
 
     The same attack in different orders of the words (``--attack_ranking``) is compared on the same examples: whole,
     and, of the orders that cost no query (random, gradient), within half of the queries that the better informed one

@@ -18,7 +18,7 @@ AIM = 0.1
 
 
 def sample_size(evidence: Evidence) -> Finding:
-    """Carlini et al. 2019, section 5: a difference within the interval of its sample is no difference.
+    """Carlini et al. 2019: a difference within the interval of its sample is no difference.
 
     With a baseline the difference of the two runs, on the same examples where those were kept; accuracy under attack
     where it applies, else the success rate. Without one the width of each rate's own interval.

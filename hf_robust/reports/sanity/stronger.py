@@ -15,7 +15,7 @@ from hf_robust.reports.tables import percent, union_label
 
 
 def stronger_attacks(evidence: Evidence) -> Finding:
-    """Carlini et al. 2019, section 4: a stronger attack that finds less is an attack that does not work.
+    """Carlini et al. 2019: a stronger attack that finds less is an attack that does not work.
 
     Which of two is stronger is read from their descriptions (`strength`). Flagged only where the paired interval
     excludes chance: a greedy search with more to choose from may by bad luck end in a worse place.
@@ -25,8 +25,7 @@ def stronger_attacks(evidence: Evidence) -> Finding:
         pair for pair in permutations(evidence.measured, 2) if is_stronger(pair[0].described, pair[1].described)
     ]
     for strong, weak in ordered:
-        _judge(finding, strong.label, weak.label, compare(weak, strong))
-        if finding.flags:
+        if _judge(finding, strong.label, weak.label, compare(weak, strong)):
             finding.suggest(_with_more_effort(evidence.main, strong))
     for names, compared in _unions(evidence):
         _judge(finding, *names, compared)
@@ -43,15 +42,17 @@ def stronger_attacks(evidence: Evidence) -> Finding:
     return finding
 
 
-def _judge(finding: Finding, strong: str, weak: str, compared: Compared | None) -> None:
+def _judge(finding: Finding, strong: str, weak: str, compared: Compared | None) -> bool:
+    """Note the comparison; whether it is flagged."""
     if compared is None:
-        return
+        return False
     said = (
         f"{strong} may do all that {weak} may, and more: ASR {percent(compared.second)} % against "
         f"{percent(compared.first)} %, {compared.in_words()}"
     )
     (finding.flags if compared.is_fall else finding.seen).append(f"{said}.")
     finding.numbers.append({"stronger": strong, "weaker": weak, **compared.numbers()})
+    return compared.is_fall
 
 
 def _with_more_effort(folder: Folder, strong: Measured) -> str:
