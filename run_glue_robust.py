@@ -167,7 +167,7 @@ def build_trainer(
         data_collator = None
 
     # [hf_robust] Substitutes for the texts that the method trains on and for the attacks
-    synonyms, antonyms = load_lexicons(args)
+    lexicons = load_lexicons(args)
     trainer = args.method(
         model=model,
         args=args.training,
@@ -176,28 +176,32 @@ def build_trainer(
         compute_metrics=compute_metrics,
         processing_class=splits.tokenizer,
         data_collator=data_collator,
-        synonyms=synonyms,
-        antonyms=antonyms,
+        synonyms=lexicons["synonyms"],
+        antonyms=lexicons["antonyms"],
         attacks=view_attacks(args, splits),
         view_dataset=view_dataset(args, splits),
         skip_labels=resolve_skip_labels(args.attack.skip_labels, labels.names),
     )
-    attacker = add_attacks(trainer, args, splits, synonyms, antonyms)
-    certificates = add_certificates(trainer, args, splits, synonyms)
+    attacker = add_attacks(trainer, args, splits, lexicons)
+    certificates = add_certificates(trainer, args, splits, lexicons["synonyms"])
     data = describe_data(splits.corpus, train_dataset, eval_dataset)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
-    add_reports(trainer, args, data, {"synonyms": synonyms, "antonyms": antonyms}, attacker, certificates)
+    add_reports(trainer, args, data, lexicons, attacker, certificates)
     return trainer
 
 
-def load_lexicons(args: Arguments) -> tuple[Lexicon | None, Lexicon | None]:
+def load_lexicons(args: Arguments) -> dict[str, Lexicon | None]:
     needs, attacks = args.method.needs, args.attack.attacks
-    synonyms = antonyms = None
-    if "synonyms" in needs or "synonym" in attacks or args.attack.attack_votes or args.certify.certify != "no":
-        synonyms = load_lexicon(args.attack.lexicon, "synonym")
+    lexicons: dict[str, Lexicon | None] = dict.fromkeys(("synonyms", "antonyms", "attack_synonyms"))
+    held_out = args.attack.synonym_source() != args.attack.lexicon
+    voted = bool(args.attack.attack_votes) or args.certify.certify != "no"
+    if "synonyms" in needs or voted or ("synonym" in attacks and not held_out):
+        lexicons["synonyms"] = load_lexicon(args.attack.lexicon, "synonym")
     if "antonyms" in needs or "antonym" in attacks:
-        antonyms = load_lexicon(args.attack.antonym_source(), "antonym")
-    return synonyms, antonyms
+        lexicons["antonyms"] = load_lexicon(args.attack.antonym_source(), "antonym")
+    if held_out:
+        lexicons["attack_synonyms"] = load_lexicon(args.attack.synonym_source(), "synonym")
+    return lexicons
 
 
 def view_attacks(args: Arguments, splits: Splits) -> Mapping[str, AttackOrForeign]:
@@ -206,9 +210,8 @@ def view_attacks(args: Arguments, splits: Splits) -> Mapping[str, AttackOrForeig
         return {}
     if args.attack.attack_backend == "native":
         check_recipes(args.training.view_attacks, "--view_attacks", "texts made before are given by --view_file")
-    flags = dataclasses.replace(
-        args.attack, attacks=args.training.view_attacks, attack_query_budget=args.training.view_query_budget
-    )
+    own = {"attacks": args.training.view_attacks, "attack_query_budget": args.training.view_query_budget}
+    flags = dataclasses.replace(args.attack, attack_lexicon=None, **own)
     return build_attacks(flags, None, None, splits.labels.names, splits.text_columns)
 
 
@@ -218,7 +221,7 @@ def view_dataset(args: Arguments, splits: Splits) -> TextDataset | None:
 
 
 def add_attacks(
-    trainer: RobustTrainer, args: Arguments, splits: Splits, synonyms: Lexicon | None, antonyms: Lexicon | None
+    trainer: RobustTrainer, args: Arguments, splits: Splits, lexicons: Mapping[str, Lexicon | None]
 ) -> AttackCallback | None:
     # [hf_robust] Attack the model at the end of each epoch
     if not args.attack.attacks or args.attack.attack_strategy == "no":
@@ -227,8 +230,9 @@ def add_attacks(
             # Else the card of this run would claim what an earlier run in this folder measured.
             clear_results(args.training.output_dir)
         return None
-    vote = attacked_vote(args.attack, synonyms)
-    attacks = build_attacks(args.attack, synonyms, antonyms, splits.labels.names, splits.text_columns)
+    vote = attacked_vote(args.attack, lexicons["synonyms"])
+    synonyms = lexicons["attack_synonyms"] or lexicons["synonyms"]
+    attacks = build_attacks(args.attack, synonyms, lexicons["antonyms"], splits.labels.names, splits.text_columns)
     attacks |= file_attacks(args.attack.attacks, splits)
     callback = AttackCallback(
         attacks,
@@ -257,7 +261,7 @@ def add_reports(
     trainer: RobustTrainer,
     args: Arguments,
     data: dict[str, Any],
-    lexicons: dict[str, Lexicon | None],
+    lexicons: Mapping[str, Lexicon | None],
     attacker: AttackCallback | None,
     certificates: CertifyCallback | None,
 ) -> None:

@@ -25,7 +25,6 @@ from benchmarks.paired import (
     accuracy_difference,
     accuracy_of,
     entry,
-    least_accuracy,
     paired_outcomes,
     read,
     robust_difference,
@@ -34,6 +33,7 @@ from benchmarks.paired import (
 )
 from benchmarks.sweep import c16, c18, read_sweep
 from hf_robust.metrics import Difference
+from hf_robust.metrics.paired import least_accuracy
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"

@@ -19,8 +19,6 @@ from hf_robust.metrics.paired import OUTCOMES, POINTS, Outcomes, rates, robust
 from hf_robust.reports import read_history
 
 VOID = "void: near chance"
-LEAST_LEARNT = 0.2
-"""Share of the way from guessing the larger class to no error below which a model has learnt next to nothing."""
 
 
 def read(path: Path) -> Any:
@@ -80,11 +78,6 @@ def robust_difference(experiment: Path, first: str, second: str, attack: str) ->
 def accuracy_of(run: Path) -> float:
     """Clean accuracy on the whole evaluation set after the last epoch."""
     return float(read_history(run)[-1]["accuracy"])
-
-
-def least_accuracy(larger_class: float) -> float:
-    """Accuracy below which a model's other rates say nothing: ten points above guessing where the classes are even."""
-    return larger_class + LEAST_LEARNT * (1 - larger_class)
 
 
 def accuracy_difference(experiment: Path, first: str, second: str) -> Difference:

@@ -21,7 +21,6 @@ from benchmarks.paired import (
     accuracy_difference,
     accuracy_of,
     entry,
-    least_accuracy,
     outcomes,
     read,
     robust_difference,
@@ -29,7 +28,7 @@ from benchmarks.paired import (
     shared_runs,
 )
 from hf_robust.metrics import Difference
-from hf_robust.metrics.paired import robust
+from hf_robust.metrics.paired import least_accuracy, robust
 
 ATTACK = "textfooler"
 BEST_STEPS = 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,15 @@ from hf_robust.data.splits import Splits, describe_data, find_labels
 from hf_robust.lexicons import cache_folder, load_lexicon
 from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks, write_records
 from hf_robust.metrics.budget import budgets_up_to
-from hf_robust.reports import RUN_CARD_FILE, draw_asr_by_budget, finite, read_json, redact, write_history_line
+from hf_robust.reports import (
+    RUN_CARD_FILE,
+    draw_asr_by_budget,
+    finite,
+    read_json,
+    redact,
+    redact_command,
+    write_history_line,
+)
 from hf_robust.smoothed import attacked_vote
 from hf_robust.static_attacks import LABEL_NAMES, file_attacks, replay_attacks
 
@@ -97,6 +106,7 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
         LABEL_NAMES: list(task.label_names),
         "seed": flags.attack_seed,
         "versions": versions(),
+        "command": redact_command(sys.argv),
     }
     if task.vote is not None:
         card["vote"] = task.vote.describe()
@@ -126,7 +136,7 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
         )
     splits = splits_of(options, options.data, model, tokenizer)
     labels, dataset = splits.labels, splits.labelled("validation")
-    synonyms = load_lexicon(flags.lexicon) if "synonym" in flags.attacks else None
+    synonyms = load_lexicon(flags.synonym_source()) if "synonym" in flags.attacks else None
     antonyms = load_lexicon(flags.antonym_source(), "antonym") if "antonym" in flags.attacks else None
     attacks = dict(build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns))
     attacks.update(file_attacks(flags.attacks, splits))

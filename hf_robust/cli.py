@@ -9,23 +9,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.command import Command
+from hf_robust.command import Answer, Command
 
 PAIRS = 3
 """How many texts `hf-robust attack` shows before and after."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit code is 2 after an error, which is one line on stderr."""
+    """Run one subcommand; the exit code is 2 after an error, which is one line on stderr, else what it answers."""
     given = list(sys.argv[1:] if argv is None else argv)
     options = build_parser(given).parse_args(given)
     try:
-        text = COMMANDS[options.command].run(options)
+        found = COMMANDS[options.command].run(options)
     except ValueError as error:
         sys.stderr.write(f"hf-robust {options.command}: {' '.join(str(error).split())}\n")
         return 2
+    text, code = found if isinstance(found, Answer) else Answer(found)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
-    return 0
+    return code
 
 
 def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
@@ -94,7 +95,8 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
     )
     flags = HfArgumentParser(AttackArguments, add_help=False)
     for action in flags._actions:
-        if action.dest not in ("attack_strategy", "attack_warm_start"):  # a checkpoint has no epochs
+        # A checkpoint has no epochs, and --lexicon is the attack's where nothing is trained.
+        if action.dest not in ("attack_strategy", "attack_warm_start", "attack_lexicon"):
             parser._add_action(action)
 
 
@@ -163,6 +165,22 @@ def average(options: argparse.Namespace) -> str:
     return run(options)
 
 
+# ---- check ----
+
+
+def add_check_flags(parser: argparse.ArgumentParser) -> None:
+    from hf_robust.check_command import add_flags
+
+    add_flags(parser)
+
+
+def check(options: argparse.Namespace) -> Answer:
+    """Flag the numbers of a run that should not be believed; code 1 where there are some."""
+    from hf_robust.check_command import run
+
+    return run(options)
+
+
 # ---- report ----
 
 
@@ -193,15 +211,29 @@ def add_lexicon_flags(parser: argparse.ArgumentParser) -> None:
     look = tasks.add_parser("lookup", help="Show the substitutes of words.")
     look.add_argument("words", nargs="+", metavar="WORD")
     look.add_argument("--lexicon", default="builtin", help="As in training. Default: builtin.")
-    for task in (build, look):
+    split = tasks.add_parser("split", help="Divide a table: one to train with, one held out to attack with.")
+    split.add_argument("source", metavar="SOURCE", help="As for build.")
+    split.add_argument("--output_dir", type=Path, required=True, help="Where train.json and held_out.json go.")
+    split.add_argument("--share", type=float, default=0.5, help="What train.json gets. Default: 0.5.")
+    split.add_argument("--seed", type=int, default=0, help="Draws the halves. Default: 0.")
+    split.add_argument(
+        "--by",
+        choices=("substitutes", "words"),
+        default="substitutes",
+        help="No pair (word, substitute) in both, or no word at all; the latter leaves pairs out. Default: "
+        "substitutes.",
+    )
+    for task in (build, look, split):
         task.add_argument("--relation", choices=("synonym", "antonym"), default="synonym")
 
 
 def lexicon(options: argparse.Namespace) -> str:
-    """Build a table, or look words up."""
+    """Build a table, divide one, or look words up."""
     from hf_robust.lexicons import build_table, load_lexicon, write_table
     from hf_robust.words import Text
 
+    if options.task == "split":
+        return _split_lexicon(options)
     if options.task == "lookup":
         source = load_lexicon(options.lexicon, options.relation)
         rows = [f"{word}: {', '.join(source(word)) or f'(no {options.relation} known)'}" for word in options.words]
@@ -223,6 +255,24 @@ def lexicon(options: argparse.Namespace) -> str:
     return f"{options.output}: {len(table):,} words, {mean:.1f} {options.relation}s each"
 
 
+def _split_lexicon(options: argparse.Namespace) -> str:
+    from hf_robust.lexicons import build_table, split_table, write_table
+
+    table = build_table(options.source, options.relation)
+    try:
+        halves = split_table(table, options.share, options.seed, options.by)
+    except ValueError as error:
+        raise ValueError(f"{options.source}: {error}") from error
+    lines = []
+    for name, half in (("train", halves.train), ("held_out", halves.held_out)):
+        path = options.output_dir / f"{name}.json"
+        write_table(half, path)
+        lines.append(f"{path}: {len(half):,} words, {sum(map(len, half.values())):,} pairs")
+    if halves.left_out:
+        lines.append(f"{halves.left_out:,} pairs of a word here and a word there are in neither.")
+    return "\n".join(lines)
+
+
 # ---- interpret ----
 
 
@@ -234,7 +284,7 @@ def add_interpret_flags(parser: argparse.ArgumentParser) -> None:
         task.add_flags(tasks.add_parser(name, help=task.help, description=task.help, allow_abbrev=False))
 
 
-def interpret(options: argparse.Namespace) -> str:
+def interpret(options: argparse.Namespace) -> str | Answer:
     """Run one of its tasks."""
     from hf_robust.interpret_commands import TASKS
 
@@ -248,8 +298,9 @@ COMMANDS: dict[str, Command] = {
     "certify": Command("Certify a checkpoint's vote over random substitutions.", add_certify_flags, certify),
     "interpret": Command("What a model looks at, and how steadily.", add_interpret_flags, interpret),
     "average": Command("Average a model with its taichi twin, and attack each average.", add_average_flags, average),
+    "check": Command("Flag the numbers of a run that should not be believed.", add_check_flags, check),
     "report": Command("Compare runs: a table, and a report as one HTML page.", add_report_flags, report),
-    "lexicon": Command("Build a table of substitutes, or look words up.", add_lexicon_flags, lexicon),
+    "lexicon": Command("Build or divide a table of substitutes, or look words up.", add_lexicon_flags, lexicon),
 }
 
 

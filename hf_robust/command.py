@@ -7,9 +7,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
+class Answer(NamedTuple):
+    """What a subcommand prints, and its exit code: 1 where what it was asked to look at is not as it should be."""
+
+    text: str
+    code: int = 0
+
+
 class Command(NamedTuple):
     """A subcommand: its one-line help, what adds its flags, and what runs it and returns the text to print."""
 
     help: str
     add_flags: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], str]
+    run: Callable[[argparse.Namespace], str | Answer]

@@ -27,6 +27,7 @@ _NATIVE_ONLY = (
     "attack_ranking",
     "attack_early_exit",
     "attack_mended",
+    "attack_lexicon",
     "pos_tagger",
     "sentence_encoder",
     "min_similarity",
@@ -97,6 +98,10 @@ class AttackArguments:
     lexicon: str = field(
         default="builtin",
         metadata={"help": "Where synonyms come from: builtin, wordnet, a JSON table or a file of word vectors."},
+    )
+    attack_lexicon: str | None = field(
+        default=None,
+        metadata={"help": "Where the synonyms of the attacks that measure come from. Default: --lexicon."},
     )
     antonym_lexicon: str | None = field(
         default=None,
@@ -186,6 +191,10 @@ class AttackArguments:
     def recipes(self) -> list[str]:
         """The attacks that are named, without the files of adversarial texts."""
         return [name for name in self.attacks if not name.startswith(FILE)]
+
+    def synonym_source(self) -> str:
+        """The specification of the lexicon that the attacks draw synonyms from."""
+        return self.lexicon if self.attack_lexicon is None else self.attack_lexicon
 
     def antonym_source(self) -> str:
         """The antonym lexicon's specification.

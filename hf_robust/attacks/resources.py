@@ -141,7 +141,7 @@ def _word_vectors(flags: AttackArguments) -> WordVectors | None:
 class FlaggedResources(Resources):
     """The resources that the flags name. What no recipe asks for is not loaded."""
 
-    synonyms: Any = _Loaded(lambda flags: load_lexicon(flags.lexicon, "synonym"))
+    synonyms: Any = _Loaded(lambda flags: load_lexicon(flags.synonym_source(), "synonym"))
     antonyms: Any = _Loaded(lambda flags: load_lexicon(flags.antonym_source(), "antonym"))
     tagger: Any = _Loaded(_tagger)
     encoder: Any = _Loaded(_encoder)

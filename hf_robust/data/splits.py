@@ -170,10 +170,12 @@ def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDat
     """What the run card says about the data, so that variants of a data set are not compared with each other (X21) and
     nobody need guess which split was trained on and which was attacked (X13).
 
-    ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels.
+    ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels. Where both
+    splits are at hand, ``seen_in_training`` counts the evaluation rows whose text was trained on too.
     """
     sizes = {role: f"{corpus.where[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
     prints = [dataset.fingerprint() for dataset in (train, evaluation) if dataset is not None]
+    both = {} if train is None or evaluation is None else {"seen_in_training": seen_in_training(train, evaluation)}
     return {
         "name": corpus.name,
         "variant": "; ".join(f"{role}: {size}" for role, size in sizes.items()),
@@ -181,4 +183,18 @@ def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDat
         "eval_samples": 0 if evaluation is None else len(evaluation),
         "fingerprint": "-".join(prints),
         "attack_split": corpus.called.get("validation", "validation"),
+        **both,
     }
+
+
+def seen_in_training(train: TextDataset, evaluation: TextDataset) -> int:
+    """Rows of ``evaluation`` whose text, all columns together, is a training row's but for case and white space.
+
+    Labels do not count: a text that was trained on with another label was seen as well.
+    """
+    known = {_folded(train.texts(index)) for index in range(len(train))}
+    return sum(_folded(evaluation.texts(index)) in known for index in range(len(evaluation)))
+
+
+def _folded(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(" ".join(text.casefold().split()) for text in texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ Outcomes = np.ndarray[Any, Any]
 
 OUTCOMES = {"succeeded": 1.0, "failed": 0.0, "skipped": np.nan}
 DRAWS, POINTS = 2000, 100.0
+LEAST_LEARNT = 0.2
+"""Share of the way from guessing the larger class to no error below which a model has learnt next to nothing."""
 
 
 class Difference(NamedTuple):
@@ -86,3 +89,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
         worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = worst
     return corrected
+
+
+def examples_needed(difference: Difference, examples: int) -> int | None:
+    """How many examples would make the interval exclude 0, if the difference stayed as it is.
+
+    A half-width h over N examples is about ``h * sqrt(N / M)`` over M, so that M = N (h / difference)^2. None where
+    the difference is 0: no number of examples shows one.
+
+    >>> examples_needed(Difference(2.0, -2.0, 6.0, [2.0]), 100)
+    400
+    """
+    if not difference.value:
+        return None
+    half = (difference.high - difference.low) / 2
+    return math.ceil(examples * (half / difference.value) ** 2)
+
+
+def least_accuracy(larger_class: float) -> float:
+    """Accuracy below which a model's other rates say nothing: ten points above guessing where the classes are even."""
+    return larger_class + LEAST_LEARNT * (1 - larger_class)

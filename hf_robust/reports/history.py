@@ -53,6 +53,16 @@ def read_history(path: str | Path) -> list[HistoryLine]:
     return sorted(history, key=lambda line: float(line["epoch"]))
 
 
+def is_torn(path: str | Path) -> bool:
+    """Whether the last line of a JSON lines file, or of a run folder's history, was cut off while it was written."""
+    last = history_path(path).read_text(encoding="utf-8").rpartition("\n")[2]
+    try:
+        json.loads(last or "{}")
+    except json.JSONDecodeError:
+        return bool(last.strip())
+    return False
+
+
 def write_history_line(path: str | Path, line: Mapping[str, Any], keep_later: bool = False) -> None:
     """Add the line of a measured epoch; lines of the same or a later epoch (of a run that was resumed) are replaced.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hf_robust.reports.run import Run
 from hf_robust.reports.tables import percent, robust_accuracy_applies
+from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
 
 
 def limits(run: Run) -> list[str]:
@@ -45,7 +46,7 @@ def _vote(run: Run) -> Iterator[str]:
 
 def leaked(run: Run) -> Iterator[str]:
     """Views of an evaluation split were trained on (GRADMASK-1, X13)."""
-    splits = sorted({str(view["split"]) for view in run.card.get("views") or () if view.get("leaked")})
+    splits = leaked_splits(run.card)
     if splits:
         yield (
             f"These results are leaked: texts of the {' and '.join(splits)} split were trained on, so that its "
@@ -55,8 +56,7 @@ def leaked(run: Run) -> Iterator[str]:
 
 def same_attack(run: Run) -> Iterator[str]:
     """An attack found texts to train on and measured the model too (ADA-1, TAICHI-13, X13)."""
-    trained_on = {str(view["view"]) for view in run.card.get("views") or () if view.get("found")}
-    names = [name for name in run.published["attacks"] if name in trained_on]
+    names = trained_attacks(run.card, run.published["attacks"])
     if names:
         several = len(names) > 1
         yield (
@@ -90,7 +90,7 @@ def _attack(name: str, described: Mapping[str, Any]) -> str:
 
 def _parts(described: Mapping[str, Any]) -> Iterator[str]:
     candidates = described.get("candidates") or {}
-    lexicon = _drawn_from(described)
+    lexicon = drawn_from(described)
     yield f"goal {_words(described.get('goal'))}"
     yield f"candidates {_words(_without_lexicon(candidates))}" + (
         f" from the lexicon {_lexicon(lexicon)}" if lexicon else ""
@@ -119,26 +119,14 @@ def _meaning(described: Mapping[str, Any]) -> str:
             f"sentence encoder `{similarity.get('encoder')}`, {similarity.get('metric', '')} similarity at least "
             f"{similarity.get('minimum', 0):.3f}"
         )
-    if _drawn_from(described):
+    if drawn_from(described):
         return "no sentence encoder, so only the lexicon vouches for the meaning of a changed text"
     return "no sentence encoder"
 
 
-def _drawn_from(described: Mapping[str, Any]) -> Any:
-    """The lexicon behind an attack's candidates, also where it is one source of several; None where there is none."""
-    candidates = described.get("candidates") or {}
-    sources = (candidates, *candidates.get("sources", ()))
-    return next((source["lexicon"] for source in sources if source.get("lexicon")), None)
-
-
 def _same_table(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
     """A defence that trains on the attacker's own table is measured in-distribution (ATK-SYN-2)."""
-    trained_on = run.card.get("trained_on")
-    for role, lexicon in (run.card.get("lexicons") or {}).items():
-        drawn = {name: _drawn_from(attack) for name, attack in attacks.items()}
-        users = [name for name, other in drawn.items() if other and _fingerprint(other) == _fingerprint(lexicon)]
-        if not users or (trained_on is not None and role not in trained_on):
-            continue
+    for role, lexicon, users in shared_tables(run.card, attacks):
         yield (
             f"Training and the {' and '.join(users)} attack drew on the same table of {role} ({_lexicon(lexicon)}): "
             "the attack tries substitutes that the method may have trained on, so its success rate says nothing about "
@@ -233,10 +221,6 @@ def _sample(run: Run) -> str:
     )
     seed = f", seed {run.card['seed']}" if "seed" in run.card else ""
     return f"One training run{seed}; examples attacked: {drawn}. Differences within the intervals may be chance."
-
-
-def _fingerprint(lexicon: Any) -> str | None:
-    return lexicon.get("fingerprint") if isinstance(lexicon, Mapping) else None
 
 
 def _lexicon(lexicon: Mapping[str, Any]) -> str:

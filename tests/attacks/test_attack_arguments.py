@@ -1,5 +1,7 @@
 """The flags of the attacks, and what they build."""
 
+import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -194,3 +196,16 @@ def test_the_list_of_attacks_is_cheap_to_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_attacks_may_draw_on_a_table_of_their_own(tmp_path):
+    for name, word in (("train", "fine"), ("held_out", "nice")):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"good": [word]}))
+    flags = parse("--attacks", "synonym", "--lexicon", str(tmp_path / "train.json"), "--pos_tagger", "none")
+    held_out = dataclasses.replace(flags, attack_lexicon=str(tmp_path / "held_out.json"))
+    for given, word in ((flags, "fine"), (held_out, "nice")):
+        built = build_attacks(given, None, None, ["0", "1"], ["sentence"])["synonym"]
+        assert built.candidates.lexicon("good") == (word,)
+    assert flags.synonym_source() == flags.lexicon
+    with pytest.raises(ValueError, match="--attack_lexicon is for --attack_backend native"):
+        parse("--attack_backend", "textattack", "--attack_lexicon", "x.json")

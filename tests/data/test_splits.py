@@ -135,3 +135,24 @@ def test_X21_the_variant_names_sources_and_rows(word_tokenizer):
     assert (described["train_samples"], described["eval_samples"]) == (1, 1)
     assert described["fingerprint"] == f"{train.fingerprint()}-{validation.fingerprint()}"
     assert describe_data(corpus, None, None)["fingerprint"] == ""
+
+
+def test_X13_evaluation_texts_that_were_trained_on_are_counted(word_tokenizer):
+    train = [{"sentence": text, "label": 1} for text in ("A good  film", "bad", "only here", "bad")]
+    evaluation = [{"sentence": text, "label": 1} for text in ("a GOOD film ", "Bad", "bad", "bad film", "new")]
+    splits = splits_of(corpus_of(train, evaluation), word_tokenizer)
+    both = [splits.labelled(role) for role in ("train", "validation")]
+    assert describe_data(splits.corpus, *both)["seen_in_training"] == 3
+    first = [splits.labelled("train", 1), both[1]]  # only rows that were trained on count
+    assert describe_data(splits.corpus, *first)["seen_in_training"] == 1
+    assert "seen_in_training" not in describe_data(splits.corpus, None, both[1])
+
+
+def test_X13_a_pair_was_seen_only_where_both_columns_were(word_tokenizer):
+    train = [{"sentence": "one", "sentence2": "two", "label": 0}]
+    evaluation = [
+        {"sentence": a, "sentence2": b, "label": 0} for a, b in (("one", "two"), ("one", "three"), ("two", "one"))
+    ]
+    splits = splits_of(corpus_of(train, evaluation), word_tokenizer, text_column_names="sentence,sentence2")
+    datasets = [splits.labelled(role) for role in ("train", "validation")]
+    assert describe_data(splits.corpus, *datasets)["seen_in_training"] == 1

@@ -1,0 +1,31 @@
+"""The questions, in the order in which they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hf_robust.reports.sanity.accuracy import clean_accuracy
+from hf_robust.reports.sanity.completeness import complete_run
+from hf_robust.reports.sanity.effort import query_budget
+from hf_robust.reports.sanity.evidence import Evidence
+from hf_robust.reports.sanity.finding import Finding
+from hf_robust.reports.sanity.masking import gradient_masking
+from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
+from hf_robust.reports.sanity.size import sample_size
+from hf_robust.reports.sanity.stronger import stronger_attacks
+
+CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
+    stronger_attacks,
+    query_budget,
+    gradient_masking,
+    sample_size,
+    clean_accuracy,
+    held_out_table,
+    evaluation_unseen,
+    complete_run,
+)
+
+
+def check_run(evidence: Evidence) -> list[Finding]:
+    """The answer to each question."""
+    return [check(evidence) for check in CHECKS]

@@ -1,0 +1,118 @@
+"""The command line that measures what a check misses, as far as the run card says how the run was measured.
+
+Folders outside the working folder stand in a run card by their last part alone, so that such a path must be completed.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_robust.reports.run import read_json
+from hf_robust.reports.sanity.evidence import CHECKS_FOLDER, Folder, Measured
+from hf_robust.reports.training_overlap import drawn_from
+
+SOURCES = ("task_name", "validation_file", "dataset_name", "data")
+CARRIED = ("max_seq_length", "label_column_name", "text_column_names", "frozen_columns", "split")
+"""Flags of the run itself that its attacks depend on and that no description holds."""
+_SAMPLE = re.compile(r"(-?\d+) rows, seed (\d+)")
+_FILE = re.compile(r"validation: (\S+\.(?:csv|tsv|jsonl?|parquet)(?:\.gz)?) \(")
+_BY_NAME = ("builtin", "wordnet")
+
+
+def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **changed: Any) -> str:
+    """`hf-robust attack` on the folder's weights as they were attacked, but for the flags in ``changed``.
+
+    Args:
+        to: name of the folder under ``checks`` of the run; ``--output_dir`` in ``changed`` is not needed.
+        changed: flags by name; None leaves one out.
+    """
+    flags: dict[str, Any] = {"data": _data(folder), "attacks": [one.name for one in attacks]}
+    sample = _SAMPLE.fullmatch(str(folder.run.data.get("attack_sample", "")))
+    if sample:
+        flags |= {"attack_num_examples": sample[1], "attack_seed": sample[2]}
+    given = given_flags(folder.run.card)
+    flags |= {name: given[name] for name in CARRIED if name in given}
+    for one in attacks:
+        flags |= dict(_parts(one.described))
+    flags |= {**changed, "output_dir": (folder.run.path / CHECKS_FOLDER / to).as_posix()}
+    words = ["hf-robust", "attack", model_of(folder)]
+    for name, value in flags.items():
+        if value is not None:
+            words += [f"--{name}", *(map(str, value) if isinstance(value, list) else [str(value)])]
+    return shlex.join(words)
+
+
+def train_command(folder: Folder, to: str, **changed: Any) -> str:
+    """The folder's training again, with other flags, into a folder beside it; empty where no command was noted."""
+    words = [str(word) for word in folder.run.card.get("command") or ()]
+    if not folder.trained or not words:
+        return ""
+    flags = {**changed, "output_dir": f"{folder.run.path.as_posix()}-{to}"}
+    return shlex.join(["python", *words, *(word for name, value in flags.items() for word in (f"--{name}", value))])
+
+
+def model_of(folder: Folder) -> str:
+    """The checkpoint behind the numbers: a training's own folder, or what was attacked."""
+    return folder.run.path.as_posix() if folder.trained else str(folder.run.card.get("model", "MODEL"))
+
+
+def given_flags(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of the command that a card notes; those in an argument file where that is still there."""
+    words = [str(word) for word in card.get("command") or ()][1:]
+    found: dict[str, Any] = {}
+    if words and words[0].endswith(".json"):
+        found = read_json(Path(words.pop(0)))
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word.removeprefix("--").partition("=")
+            found[name] = [value] if equals else []
+        elif name:
+            found[name].append(word)
+    return found
+
+
+def _data(folder: Folder) -> str:
+    given = given_flags(folder.run.card)
+    for name in SOURCES:
+        if given.get(name):
+            return str(given[name][0] if isinstance(given[name], list) else given[name])
+    data = folder.run.data
+    file = _FILE.search(str(data.get("variant", "")))
+    return file[1] if file else str(data.get("name", "DATA")).removeprefix("glue/")
+
+
+def _parts(described: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The flags behind a description."""
+    candidates = described.get("candidates") or {}
+    if described.get("backend"):
+        yield "attack_backend", described["backend"]
+    if described.get("query_budget"):
+        yield "attack_query_budget", described["query_budget"]
+    lexicon = drawn_from(described)
+    if lexicon and candidates.get("name") != "lemmas":  # PWWS asks WordNet whatever --lexicon is
+        yield ("antonym_lexicon" if lexicon.get("relation") == "antonym" else "lexicon"), source_of(lexicon)
+    constraints = {one.get("name"): one for one in described.get("constraints") or ()}
+    if lexicon and not lexicon.get("keeps_part_of_speech") and "part_of_speech" not in constraints:
+        yield "pos_tagger", "none"
+    if described.get("similarity"):
+        yield "sentence_encoder", described["similarity"].get("encoder")
+        if described.get("name") == "synonym":
+            yield "min_similarity", described["similarity"].get("minimum")
+    models = {"masked_lm": [candidates, *candidates.get("sources", ())], "language_model": constraints.values()}
+    for name, parts in models.items():
+        found = [part[name] for part in parts if part.get(name)]
+        if found:
+            yield name, found[0]
+    if "word_distance" in constraints:
+        yield "word_vectors", constraints["word_distance"].get("vectors")
+
+
+def source_of(lexicon: Mapping[str, Any]) -> str:
+    """What ``--lexicon`` takes for a described lexicon."""
+    name = str(lexicon.get("name", ""))
+    return name if name in _BY_NAME else str(lexicon.get("source", name))

@@ -1,0 +1,214 @@
+"""What lies in the folders that a check reads: a run, further attacks on the same weights, a baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
+from hf_robust.metrics.paired import OUTCOMES
+from hf_robust.reports.compare import check_comparable
+from hf_robust.reports.history import history_path
+from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
+
+RESULTS_FOLDER, CHECKS_FOLDER = "attack_results", "checks"
+SUMMARY_FILE = "attack_summary.json"
+STATIC = ("file", "replay")
+"""Attacks that bring their texts along and search for nothing."""
+SAME_SCORE = 0.05
+"""Scores of one text under the same weights differ by rounding and batching, and under half precision by a little."""
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One attack, as one folder measured it.
+
+    ``described`` is empty where the run card does not say what the attack is made of; ``records`` where only
+    ``statuses`` by row number, or only ``result``, the history's numbers, were kept. ``curve`` is (budgets, rates).
+    """
+
+    name: str
+    folder: Path
+    described: Mapping[str, Any]
+    result: Mapping[str, float]
+    records: Sequence[AttackRecord] = ()
+    statuses: Mapping[int, str] = field(default_factory=dict)
+    curve: tuple[list[int], list[float]] = ((), ())  # type: ignore[assignment]
+    main: bool = True
+
+    @property
+    def label(self) -> str:
+        """How sentences call it."""
+        return self.name if self.main else f"{self.name} ({self.folder.name})"
+
+    @property
+    def searches(self) -> bool:
+        """Whether it looks for texts by itself and wants another prediction."""
+        static = (self.described.get("candidates") or {}).get("name") in STATIC
+        return bool(self.described) and not static and (self.described.get("goal") or {}).get("name") == "misclassify"
+
+    @cached_property
+    def outcomes(self) -> dict[Key, float]:
+        """1 succeeded, 0 failed, nan skipped, by example: row, text and label, or the row alone without records."""
+        if self.records:
+            return {(one.idx, tuple(one.original), one.label): OUTCOMES[one.status] for one in self.records}
+        return {(idx,): OUTCOMES[status] for idx, status in self.statuses.items()}
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A run folder and what each attack found on the weights that its numbers are of."""
+
+    run: Run
+    attacks: list[Measured]
+    training: dict[str, Any]
+    """The card of the training behind the weights; empty where it is not at hand."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the folder is that of a training, not of `hf-robust attack`."""
+        return is_training(self.run.card)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a check may look at. ``stale`` says of folders under ``checks`` why they were left out."""
+
+    main: Folder
+    others: list[Folder] = field(default_factory=list)
+    baseline: Folder | None = None
+    stale: list[str] = field(default_factory=list)
+
+    @property
+    def run(self) -> Run:
+        return self.main.run
+
+    @property
+    def measured(self) -> list[Measured]:
+        """Every attack of every folder on these weights, the run's own first."""
+        return [one for folder in (self.main, *self.others) for one in folder.attacks]
+
+
+def is_training(card: Mapping[str, Any]) -> bool:
+    """Whether a run card is of a training run; `hf-robust attack` notes no training arguments."""
+    return "training" in card or "final_step" in card
+
+
+def gather(
+    run: str | Path, others: Sequence[str | Path] = (), baseline: str | Path | None = None, force: bool = False
+) -> Evidence:
+    """Read the run, ``others`` and the folders under its ``checks``, and the baseline.
+
+    Raises:
+        ValueError: a folder cannot be read, one of ``others`` is of other weights or other examples, or the baseline
+            was not measured on the same data by the same attacks and ``force`` is not given.
+    """
+    main = read_folder(run)
+    further = [read_folder(one, main=False) for one in others]
+    for one in further:
+        reason = strangeness(main, one)
+        if reason:
+            raise ValueError(f"--with {one.run.path} {reason}.")
+    stale = []
+    known = {Path(one).resolve() for one in others}
+    for path in sorted((Path(run) / CHECKS_FOLDER).glob("*")):
+        if path.resolve() in known or not path.is_dir():
+            continue
+        try:
+            one = read_folder(path, main=False)
+            reason = strangeness(main, one)
+        except ValueError as error:
+            reason = f"cannot be read ({error})"
+        if reason:
+            stale.append(f"{path} {reason}")
+        else:
+            further.append(one)
+    against = None if baseline is None else read_folder(baseline, main=False)
+    if against is not None and not force:
+        check_comparable([main.run, against.run])
+    return Evidence(main, further, against, stale)
+
+
+def read_folder(path: str | Path, main: bool = True) -> Folder:
+    """A training run, a folder of `hf-robust attack`, or what is kept of one under ``benchmarks/results``.
+
+    Raises:
+        ValueError: there is no such folder, nothing was measured in it yet, or a file in it cannot be read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ValueError(f"{path} is no folder; give the output folder of a training or of `hf-robust attack`.")
+    summary = read_json(path / SUMMARY_FILE)
+    if not history_path(path).is_file() and summary.get("results"):
+        run = _run_of_summary(path, summary)
+    else:
+        run = load_run(path)
+    training = run.card if is_training(run.card) else _card_of_the_model(run.card)
+    kept = (path / STATUSES_FILE).is_file() and run.published is run.history[-1]
+    statuses = read_statuses(path) if kept else {}
+    described, vote = run.card.get("attacks") or {}, run.card.get("vote")
+    curves = summary.get("asr_by_budget") or {}
+    attacks = []
+    for name, result in run.published["attacks"].items():
+        parts = {**(described.get(name) or {}), **({"vote": vote} if vote else {})}
+        file = results_folder(run, run.published) / f"{name}.jsonl"
+        records = read_records(file) if file.is_file() else []
+        curve = (list((curves.get(name) or {}).get("budget", ())), list((curves.get(name) or {}).get("asr", ())))
+        attacks.append(Measured(name, path, parts, result, records, statuses.get(name, {}), curve, main))
+    return Folder(run, attacks, training)
+
+
+def _card_of_the_model(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The run card in the folder of the model that was attacked; empty where that is no folder of a training."""
+    found = read_json(Path(str(card["model"])) / RUN_CARD_FILE) if card.get("model") else {}
+    return found if is_training(found) else {}
+
+
+def results_folder(run: Run, line: Mapping[str, Any]) -> Path:
+    """Where the records of a history line lie: by epoch for a training, in one place for `hf-robust attack`."""
+    folder = run.path / RESULTS_FOLDER
+    return folder / f"epoch-{line['epoch']:g}" if is_training(run.card) or not any(folder.glob("*.jsonl")) else folder
+
+
+def strangeness(main: Folder, other: Folder) -> str:
+    """Why another folder's attacks say nothing about the run's weights; empty where they do, or nothing tells."""
+    mine = {key: one for found in main.attacks for key, one in _clean(found).items()}
+    theirs = {key: one for found in other.attacks for key, one in _clean(found).items()}
+    shared = mine.keys() & theirs.keys()
+    if mine and theirs and not shared:
+        return (
+            f"attacked none of the examples of {main.run.path}; give one of the same --data, --attack_num_examples "
+            "and --attack_seed"
+        )
+    apart = sum(abs(mine[key] - theirs[key]) > SAME_SCORE for key in shared)
+    if apart:
+        return (
+            f"was measured on other weights than {main.run.path}: {apart} of {len(shared)} clean texts score "
+            "otherwise; attack this run's model again"
+        )
+    return ""
+
+
+def _clean(found: Measured) -> dict[Key, float]:
+    static = (found.described.get("candidates") or {}).get("name") in STATIC
+    return {} if static else {(one.idx, tuple(one.original), one.label): one.original_score for one in found.records}
+
+
+def _run_of_summary(path: Path, summary: Mapping[str, Any]) -> Run:
+    """The line that the history would hold, where only the summary of `hf-robust attack` was kept."""
+    attacks = {}
+    for name, result in summary["results"].items():
+        flat = {key: value for key, value in result.items() if key != "extra"} | dict(result.get("extra") or {})
+        attacks[name] = {key: math.nan if value is None else value for key, value in flat.items()}
+    accuracy = next((one["accuracy"] for one in attacks.values() if "accuracy" in one), math.nan)
+    line = {"epoch": 0.0, "step": 0, "accuracy": accuracy, "attacks": attacks}
+    if summary.get("union"):
+        line["union"] = summary["union"]
+    card = read_json(path / RUN_CARD_FILE) or dict(summary)
+    return Run(path=path, history=[line], card=card, best_step=None)

@@ -1,0 +1,115 @@
+"""Are there enough examples for what the numbers are held to show?"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+from hf_robust.metrics import wilson_interval
+from hf_robust.metrics.paired import POINTS, Difference, examples_needed, rates, robust
+from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
+from hf_robust.reports.sanity.finding import Finding
+from hf_robust.reports.sanity.pairing import Compared, compare
+from hf_robust.reports.tables import attack_interval, percent, robust_accuracy_applies
+
+WIDEST = 0.2
+"""An interval wider than this is too wide to tell most published methods apart."""
+AIM = 0.1
+
+
+def sample_size(evidence: Evidence) -> Finding:
+    """Carlini et al. 2019: a difference within the interval of its sample is no difference.
+
+    With a baseline the difference of the two runs, on the same examples where those were kept; accuracy under attack
+    where it applies, else the success rate. Without one the width of each rate's own interval.
+    """
+    finding = Finding("sample_size", "number of examples")
+    for measured in evidence.main.attacks:
+        if evidence.baseline is None:
+            _width(finding, measured, _key(evidence.main, measured))
+        else:
+            _difference(finding, evidence.main, evidence.baseline, measured)
+    if evidence.baseline is not None and not (finding.flags or finding.seen):
+        finding.missing.append(f"{evidence.baseline.run.path} was not measured by any of the run's attacks.")
+    return finding
+
+
+def _key(folder: Folder, measured: Measured) -> str:
+    return "robust_accuracy" if robust_accuracy_applies(folder.run, measured.name) else "asr"
+
+
+def _width(finding: Finding, measured: Measured, key: str) -> None:
+    rate, count = float(measured.result.get(key, math.nan)), _count(measured, key)
+    interval = attack_interval(dict(measured.result), key)
+    if interval is None or not math.isfinite(rate) or not count:
+        finding.missing.append(f"{measured.label}: no example was attacked, or their number is not known.")
+        return
+    width = interval[1] - interval[0]
+    said = (
+        f"{measured.label}: {_words(key)} {percent(rate, interval)} %, {POINTS * width:.1f} points wide, N = {count:,}"
+    )
+    finding.numbers.append({"attack": measured.label, "rate": rate, "width": width, "num_examples": count})
+    if width > WIDEST:
+        finding.flags.append(f"{said}; about {_examples_for(rate, AIM):,} make it {POINTS * AIM:.0f} points.")
+    else:
+        finding.seen.append(f"{said}.")
+
+
+def _examples_for(rate: float, width: float) -> int:
+    """About how many examples give a Wilson interval of this width."""
+    z = NormalDist().inv_cdf(0.975)
+    guess = math.ceil(4 * z * z * rate * (1 - rate) / width**2) or 1
+    while True:
+        low, high = wilson_interval(round(rate * guess), guess)
+        if high - low <= width:
+            return guess
+        guess += max(1, guess // 50)
+
+
+def _difference(finding: Finding, main: Folder, baseline: Folder, measured: Measured) -> None:
+    other = next((one for one in baseline.attacks if one.name == measured.name), None)
+    if other is None:
+        return
+    key = _key(main, measured)
+    compared = compare(other, measured, robust if key == "robust_accuracy" else rates)
+    how = "on the same examples"
+    if compared is None:
+        compared, how = _unpaired(measured, other, key), "as if on other examples, since theirs were not kept"
+    if compared is None:
+        finding.missing.append(f"{measured.label}: no example was attacked, or their number is not known.")
+        return
+    difference = compared.difference
+    said = f"{measured.label}: {_words(key)} {percent(compared.second)} % against {percent(compared.first)} % of "
+    said += f"{baseline.run.path.name}, {compared.in_words()}, {how}"
+    finding.numbers.append({"attack": measured.label, "rate": key, **compared.numbers()})
+    if not difference.low <= 0 <= difference.high:
+        finding.seen.append(f"{said}.")
+        return
+    needed = examples_needed(difference, compared.examples)
+    more = f"about {needed:,} examples would be needed" if needed else "no number of examples shows a difference of 0"
+    available = main.run.eval_samples
+    if needed and available and needed > available:
+        more += f", and the split has {available:,}: train with other seeds, or claim no difference"
+    finding.flags.append(f"{said}; the interval includes 0, and {more}.")
+
+
+def _unpaired(measured: Measured, other: Measured, key: str) -> Compared | None:
+    """From the rates alone: the normal interval of two independent samples."""
+    sides = [(float(one.result.get(key, math.nan)), _count(one, key)) for one in (other, measured)]
+    if any(not math.isfinite(rate) or not count for rate, count in sides):
+        return None
+    value = POINTS * (sides[1][0] - sides[0][0])
+    error = math.sqrt(sum(rate * (1 - rate) / count for rate, count in sides))
+    spread = POINTS * NormalDist().inv_cdf(0.975) * error
+    p = 2 * NormalDist().cdf(-abs(value) / POINTS / error) if error else float(not value)
+    difference = Difference(value, value - spread, value + spread, [value])
+    return Compared(sides[0][0], sides[1][0], difference, min(count for _, count in sides), p)
+
+
+def _count(measured: Measured, key: str) -> int:
+    count = measured.result.get("num_examples" if key == "robust_accuracy" else "num_attacked", math.nan)
+    return int(count) if math.isfinite(count) else 0
+
+
+def _words(key: str) -> str:
+    return "accuracy under attack" if key == "robust_accuracy" else "ASR"
