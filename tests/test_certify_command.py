@@ -80,15 +80,12 @@ def test_attacks_on_the_same_vote_stand_beside_the_certificates(
     model_folder: Callable[..., Path], corpus: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    attack = ["--attacks", "synonym", "deepwordbug", "--pos_tagger", "none"]
+    attack = ["--attacks", "synonym", "input_reduction", "--pos_tagger", "none"]
     assert certify(model_folder(), corpus, out, *attack, "--attack_votes", "41") == 0
     printed = capsys.readouterr().out
     (line,) = read_history(out)
-    assert set(line["attacks"]) == {"synonym", "deepwordbug"} and "certified" in line
-    assert (
-        "under synonym, % | under deepwordbug, % | abstained" in printed
-        and "Attacks meet a vote of 41, drawn anew" in printed
-    )
+    assert set(line["attacks"]) == {"synonym", "input_reduction"} and "certified" in line
+    assert "under synonym, % | abstained" in printed and "Attacks meet a vote of 41, drawn anew" in printed
     card = json.loads((out / "run_card.json").read_text())
     assert (
         card["vote"]["votes"] == 41 and card["certify"]["votes"] == 40 and set(card["attacks"]) == set(line["attacks"])
