@@ -118,11 +118,18 @@ def run(options: argparse.Namespace) -> str:
         f"probability {1 - settings.alpha:g}. In brackets: 95 % Wilson interval over the examples.\n"
     )
     if attacked:
-        legend += (
-            f"Attacks meet {f'a vote of {options.attack_votes}' if options.attack_votes else 'the plain model'}.\n"
-        )
+        legend += _about_attacks(options.attack_votes)
     table = _table(options.output_dir, measured, attacked)
     return f"{table}\n{legend}\nThe certificate of every example is in {options.output_dir}."
+
+
+def _about_attacks(votes: int) -> str:
+    if not votes:
+        return "Attacks meet the plain model, which has no certificate.\n"
+    return (
+        f"Attacks meet a vote of {votes}, drawn anew for each text they ask: where the vote is close they may find a "
+        f"text whose {votes} draws went wrong, and so come below certified, which is about votes of very many draws.\n"
+    )
 
 
 def _given(options: argparse.Namespace, kind: Any) -> dict[str, Any]:

@@ -76,23 +76,23 @@ def test_it_goes_on_where_it_stopped_and_the_batch_changes_nothing(
     assert asked == [24]
 
 
-def test_attacks_on_the_same_vote_never_beat_a_certificate(
+def test_attacks_on_the_same_vote_stand_beside_the_certificates(
     model_folder: Callable[..., Path], corpus: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    attack = ["--attacks", "synonym", "deepwordbug", "--pos_tagger", "none"]
+    attack = ["--attacks", "synonym", "input_reduction", "--pos_tagger", "none"]
     assert certify(model_folder(), corpus, out, *attack, "--attack_votes", "41") == 0
     printed = capsys.readouterr().out
     (line,) = read_history(out)
-    assert set(line["attacks"]) == {"synonym", "deepwordbug"} and "certified" in line
-    assert "under synonym, % | under deepwordbug, % | abstained" in printed and "Attacks meet a vote of 41." in printed
+    assert set(line["attacks"]) == {"synonym", "input_reduction"} and "certified" in line
+    assert "under synonym, % | abstained" in printed and "Attacks meet a vote of 41, drawn anew" in printed
     card = json.loads((out / "run_card.json").read_text())
     assert (
         card["vote"]["votes"] == 41 and card["certify"]["votes"] == 40 and set(card["attacks"]) == set(line["attacks"])
     )
     certified = {one.idx for one in read_certificates(out / "certificates.jsonl") if one.certified}
     records = read_records(out / "attack_results" / "synonym.jsonl")
-    # Each certificate may be wrong with probability 0.01, and so may the smaller vote be: none is here.
+    # Where a vote is close, 41 draws may go wrong for some text that is asked; here no certified one is close.
     assert certified and not [one.idx for one in records if one.status == "succeeded" and one.idx in certified]
     assert load_run(out).card["data"]["attack_sample"] == "500 rows, seed 0"
 
