@@ -197,6 +197,22 @@ def report(options: argparse.Namespace) -> str:
     return run(options)
 
 
+# ---- sweep ----
+
+
+def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
+    from hf_robust.sweep_command import add_flags
+
+    add_flags(parser)
+
+
+def sweep(options: argparse.Namespace) -> str:
+    """Run a grid or a search over flags of the training script, and draw what came out."""
+    from hf_robust.sweep_command import run
+
+    return run(options)
+
+
 # ---- lexicon ----
 
 
@@ -300,6 +316,9 @@ COMMANDS: dict[str, Command] = {
     "average": Command("Average a model with its taichi twin, and attack each average.", add_average_flags, average),
     "check": Command("Flag the numbers of a run that should not be believed.", add_check_flags, check),
     "report": Command("Compare runs: a table, and a report as one HTML page.", add_report_flags, report),
+    "sweep": Command(
+        "Train over a grid of flags or search for good ones, with tables and figures.", add_sweep_flags, sweep
+    ),
     "lexicon": Command("Build or divide a table of substitutes, or look words up.", add_lexicon_flags, lexicon),
 }
 

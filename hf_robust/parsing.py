@@ -56,10 +56,18 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     Raises:
         ValueError: what is wrong with which flag, in one sentence.
     """
-    file_flags: Flags = {}
     tokens = list(argv)
     if tokens and tokens[0].endswith(".json"):
-        file_flags = read_args_file(tokens.pop(0))
+        return parse_flags(read_args_file(tokens[0]), tokens[1:])
+    return parse_flags({}, tokens)
+
+
+def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
+    """Parse flags by name, as an args file holds them, whose values those of a command line override.
+
+    Raises:
+        ValueError: as `parse_arguments`.
+    """
     given = flags_of(tokens)
     method = find_method({**file_flags, **given})
     groups = (ModelArguments, DataTrainingArguments, AttackArguments, CertifyArguments, ReportArguments, method.config)
@@ -113,6 +121,11 @@ def read_args_file(path: str) -> Flags:
         raise ValueError(f"the args file {path} is not JSON: {error}.") from error
     if not isinstance(flags, dict):
         raise ValueError(f"the args file {path} must hold one object of flags, got a {type(flags).__name__}.")
+    return without_remarks(flags)
+
+
+def without_remarks(flags: Flags) -> Flags:
+    """The flags of an args file by the names of their fields, without nulls and keys that begin with _."""
     return {
         name.removeprefix("--").replace("-", "_"): value
         for name, value in flags.items()

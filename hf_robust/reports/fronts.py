@@ -103,12 +103,13 @@ def draw_point(axes: Axes, accuracy: Rate, robust: Rate, colour: str, marker: st
     )  # fmt: skip
 
 
-def draw_front(axes: Axes, points: Sequence[tuple[Rate, Rate]]) -> None:
+def draw_front(axes: Axes, points: Sequence[tuple[Rate, Rate]], maximize: Sequence[bool] = (True, True)) -> None:
     """The points that none beats in both rates, ringed and joined by a step line."""
-    found = pareto_front([(accuracy.value, robust.value) for accuracy, robust in points], maximize=(True, True))
+    found = pareto_front([(accuracy.value, robust.value) for accuracy, robust in points], maximize)
     places = sorted((points[index][0].value, points[index][1].value) for index in found)
     x, y = [place for place, _ in places], [height for _, height in places]
-    axes.plot(x, y, drawstyle="steps-pre", color="#777777", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    steps = "steps-pre" if maximize[0] else "steps-post"
+    axes.plot(x, y, drawstyle=steps, color="#777777", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
     axes.plot(x, y, linestyle="none", marker="o", markersize=9, markerfacecolor="none", color="#777777", zorder=1)
 
 

@@ -1,0 +1,167 @@
+"""What a sweep leaves in its folder: ``sweep.json``, ``sweep.md`` and the pictures, from the folders of its runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_robust.reports import (
+    Run,
+    Setting,
+    default_objectives,
+    finite,
+    front_figure,
+    front_of,
+    legend,
+    load_measured,
+    measured,
+    metric_label,
+    metrics_of,
+    save_figure,
+    settings_of,
+    sweep_figure,
+    sweep_table,
+    value_text,
+)
+from hf_robust.sweep_file import METHOD, SEED, FigureRequest, Point, Sweep
+from hf_robust.sweep_runs import FAILED, folder_of, is_finished
+
+STEM = "sweep"
+FRONT_STEM = "front"
+
+
+def objectives_of(sweep: Sweep, runs: Sequence[Run]) -> dict[str, bool]:
+    """The metrics of the table, and whether more of each is better."""
+    if sweep.objectives:
+        return {name: way == "maximize" for name, way in sweep.objectives.items()}
+    return default_objectives(runs)
+
+
+def values_of(sweep: Sweep, folder: Path) -> list[float]:
+    """The objectives of a finished run, in the order of the file.
+
+    Raises:
+        ValueError: it turns out not to have measured a metric that the sweep names.
+    """
+    run = load_measured(folder)
+    for metric in (*sweep.objectives, *(metric for figure in sweep.figures for metric in figure.metrics)):
+        if measured(run, metric) is None:
+            raise ValueError(
+                f"{folder.name} has ended and measured no {metric}: name in the sweep file what it did "
+                f"({', '.join(metrics_of(run))}); finished runs are kept."
+            )
+    return [rate.value for metric in sweep.objectives if (rate := measured(run, metric)) is not None]
+
+
+def result_line(sweep: Sweep, folder: Path) -> str:
+    """The objectives of a finished run in one line, which it must have measured."""
+    values_of(sweep, folder)
+    run = load_measured(folder)
+    values = {metric: measured(run, metric) for metric in objectives_of(sweep, [run])}
+    return "  ".join(f"{metric} {rate.value:.4g}" for metric, rate in values.items() if rate is not None)
+
+
+def write_summary(sweep: Sweep, points: Sequence[Point], output: Path) -> str:
+    """Write the table, its numbers and the pictures over what is finished; the text to print."""
+    folders = [folder_of(output, point) for point in points]
+    states = {folder.name: _state(folder) for folder in folders}
+    runs = [load_measured(folder) for folder in folders if states[folder.name] == "finished"]
+    settings = settings_of(runs, sweep.varied)
+    objectives = objectives_of(sweep, runs)
+    pictures, remarks = _draw(sweep, settings, objectives, output) if runs else ([], [])
+    card = {
+        "objectives": {name: "maximize" if more else "minimize" for name, more in objectives.items()},
+        "flags": list(sweep.varied),
+        "settings": _numbers(settings, objectives),
+        "runs": states,
+        "figures": [path.name for path in pictures],
+    }
+    (output / f"{STEM}.json").write_text(
+        json.dumps(finite(card), indent=2, allow_nan=False, default=str) + "\n", encoding="utf-8"
+    )
+    parts = [sweep_table(settings, objectives), legend(settings)] if runs else ["No run is finished yet."]
+    parts += [*_said(sweep, settings, objectives), *remarks]
+    left = [name for name, state in states.items() if state != "finished"]
+    if left:
+        parts.append(f"Not in the table: {', '.join(f'{name} ({states[name]})' for name in left)}.")
+    text = "\n\n".join(part.strip() for part in parts) + "\n"
+    shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in pictures if path.suffix == ".png")
+    (output / f"{STEM}.md").write_text(text + shown, encoding="utf-8")
+    return text
+
+
+def _state(folder: Path) -> str:
+    if is_finished(folder):
+        return "finished"
+    return "failed" if (folder / FAILED).exists() else "interrupted" if folder.is_dir() else "not begun"
+
+
+def _numbers(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> list[dict[str, Any]]:
+    front = front_of(settings, objectives) if len(objectives) == 2 else []
+    return [
+        {
+            "flags": setting.flags,
+            "seeds": [run.card.get(SEED) for run in setting.runs],
+            "runs": [run.path.name for run in setting.runs],
+            "metrics": {metric: _estimate(setting, metric) for metric in objectives},
+            "one_answer": setting.one_answer,
+            "front": index in front,
+        }
+        for index, setting in enumerate(settings)
+    ]
+
+
+def _estimate(setting: Setting, metric: str) -> dict[str, float]:
+    """Mean and, over seeds, the sample standard deviation; the ends of the interval of a single run."""
+    rate, known = setting.estimate(metric), setting.count(metric)
+    if known > 1:
+        return {"mean": rate.value, "spread": rate.high - rate.value, "n": known}
+    return {"mean": rate.value, "low": rate.low, "high": rate.high, "n": known}
+
+
+def _said(sweep: Sweep, settings: Sequence[Setting], objectives: Mapping[str, bool]) -> list[str]:
+    """What the table shows, in words."""
+    said = []
+    if len(settings) > 1 and len(objectives) < 3 and (front := front_of(settings, objectives)):
+        metric = next(iter(objectives))
+        flags = ", ".join(f"{flag} {value_text(value)}" for flag, value in settings[front[-1]].flags.items())
+        what = "Best" if len(objectives) == 1 else "Of the front, the best"
+        said.append(f"{what} in {metric_label(metric)}: {flags}.")
+    if any(setting.one_answer for setting in settings):
+        said.append(
+            "†: a run gives one answer to every attacked text, so that its rates under attack mean nothing; no front "
+            "has it."
+        )
+    return said
+
+
+# ---- pictures ----
+
+
+def _draw(
+    sweep: Sweep, settings: Sequence[Setting], objectives: Mapping[str, bool], output: Path
+) -> tuple[list[Path], list[str]]:
+    """The pictures asked for, or those of every flag that takes several values; and why one could not be drawn."""
+    pictures, remarks = [], []
+    for request in sweep.figures or default_figures(sweep):
+        others = [flag for flag in sweep.varied if flag not in (*request.x, SEED)]
+        panels = request.panels if request.panels is not None else () if sweep.search else others
+        try:
+            figure = sweep_figure(
+                settings, request.x, request.metrics or list(objectives), panels, joined=sweep.search is None
+            )
+        except ValueError as error:
+            remarks.append(f"Not drawn: {error}")
+            continue
+        pictures += save_figure(figure, output, f"by_{'_'.join(request.x)}")
+    if len(objectives) == 2 and len(settings) > 1:
+        pictures += save_figure(front_figure(settings, objectives), output, FRONT_STEM)
+    return pictures, remarks
+
+
+def default_figures(sweep: Sweep) -> list[FigureRequest]:
+    """One for each flag that takes several values, or flags that change together; methods and seeds are no axis."""
+    axes = [tuple(flag for flag in axis if flag not in (METHOD, SEED)) for axis in sweep.axes]
+    return [FigureRequest(axis) for axis in axes if axis]
