@@ -201,14 +201,14 @@ def report(options: argparse.Namespace) -> str:
 
 
 def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
-    from hf_robust.sweep_command import add_flags
+    from hf_robust.sweep.command import add_flags
 
     add_flags(parser)
 
 
 def sweep(options: argparse.Namespace) -> str:
     """Run a grid or a search over flags of the training script, and draw what came out."""
-    from hf_robust.sweep_command import run
+    from hf_robust.sweep.command import run
 
     return run(options)
 

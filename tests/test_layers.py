@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "callbacks": FLOOR_0 | FLOOR_1 | {"reports"},
     "reports": {"metrics"},
     "hub": {"reports", "metrics"},
+    "sweep": {"parsing", "attacks", "reports", "metrics"},
 }
 
 

@@ -10,8 +10,8 @@ import pytest
 from sweep_parts import ARGS, Stage
 
 from hf_robust.parsing import parse_flags
-from hf_robust.sweep_checks import check_sweep, fill
-from hf_robust.sweep_file import Point, Sweep, read_sweep
+from hf_robust.sweep.checks import check_sweep, fill
+from hf_robust.sweep.file import Point, Sweep, read_sweep
 
 SWEEPS = Path(__file__).parents[1] / "examples" / "sweeps"
 SEEDS = {"seed": [1]}

@@ -16,7 +16,7 @@ from sweep_parts import ARGS, Stage
 
 from hf_robust.cli import main
 from hf_robust.reports import read_history
-from hf_robust.sweep_runs import LOCK, find_script, locked, newest_checkpoint
+from hf_robust.sweep.runs import LOCK, find_script, locked, newest_checkpoint
 
 ROOT = Path(__file__).parents[1]
 

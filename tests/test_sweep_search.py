@@ -12,7 +12,7 @@ import pytest
 from sweep_parts import ARGS, Stage
 from test_sweep_grid import interrupt_when
 
-from hf_robust.sweep_search import JOURNAL
+from hf_robust.sweep.search import JOURNAL
 
 SPACE: dict[str, Any] = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},

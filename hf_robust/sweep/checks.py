@@ -14,7 +14,7 @@ from typing import Any
 from hf_robust.attacks import ATTACKS
 from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, OF_TASK, REGRESSION
 from hf_robust.parsing import Arguments, Flags, parse_flags
-from hf_robust.sweep_file import Point, Search, Sweep
+from hf_robust.sweep.file import Point, Search, Sweep
 
 DATA = "{data}"
 OF_ATTACKS = ("asr", "robust_accuracy")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hf_robust.sweep_file import Sweep
+    from hf_robust.sweep.file import Sweep
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +29,9 @@ def run(options: argparse.Namespace) -> str:
     Raises:
         ValueError: the file or a point is wrong (nothing was run then), or runs failed or were interrupted.
     """
-    from hf_robust.sweep_checks import check_sweep
-    from hf_robust.sweep_file import read_sweep
-    from hf_robust.sweep_runs import find_script
+    from hf_robust.sweep.checks import check_sweep
+    from hf_robust.sweep.file import read_sweep
+    from hf_robust.sweep.runs import find_script
 
     if options.jobs < 1:
         raise ValueError(f"--jobs must be 1 or more, got {options.jobs}.")
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> str:
 
 def listing(sweep: Sweep, output: Path) -> str:
     """The runs of a sweep and which of them are finished, without running any."""
-    from hf_robust.sweep_runs import folder_of, is_finished
+    from hf_robust.sweep.runs import folder_of, is_finished
 
     if sweep.search is not None:
         space = (f"{name}: {one.text}" for name, one in sweep.search.space.items())
@@ -58,15 +58,15 @@ def listing(sweep: Sweep, output: Path) -> str:
 
 def do_runs(sweep: Sweep, output: Path, script: Path, options: argparse.Namespace) -> str:
     """Do what is not there yet; the table, or an error where something failed."""
-    from hf_robust.sweep_runs import GridSource, Source, ended_by_signal, locked, run_jobs
-    from hf_robust.sweep_summary import result_line, values_of, write_summary
+    from hf_robust.sweep.runs import GridSource, Source, ended_by_signal, locked, run_jobs
+    from hf_robust.sweep.summary import result_line, values_of, write_summary
 
     with locked(output) as lock, ended_by_signal():
         source: Source
         if sweep.search is None:
             source = GridSource(sweep.points, output, options.data)
         else:
-            from hf_robust.sweep_search import SearchSource
+            from hf_robust.sweep.search import SearchSource
 
             objectives = partial(values_of, sweep)
             source = SearchSource(

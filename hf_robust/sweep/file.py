@@ -123,7 +123,7 @@ class Sweep:
 
 
 def read_sweep(file: Path) -> Sweep:
-    """Read and check a sweep file; its flags are checked by `hf_robust.sweep_checks.check_points`.
+    """Read and check a sweep file; its flags are checked by `hf_robust.sweep.checks.check_points`.
 
     Raises:
         ValueError: what is wrong with it, in one sentence.

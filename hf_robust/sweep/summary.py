@@ -25,8 +25,8 @@ from hf_robust.reports import (
     sweep_table,
     value_text,
 )
-from hf_robust.sweep_file import METHOD, SEED, FigureRequest, Point, Sweep
-from hf_robust.sweep_runs import FAILED, folder_of, is_finished
+from hf_robust.sweep.file import METHOD, SEED, FigureRequest, Point, Sweep
+from hf_robust.sweep.runs import FAILED, folder_of, is_finished
 
 STEM = "sweep"
 FRONT_STEM = "front"

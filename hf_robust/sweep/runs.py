@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import hf_robust
 from hf_robust.parsing import Flags
 from hf_robust.reports import RESULTS_FILE, load_measured, read_json
-from hf_robust.sweep_checks import fill
-from hf_robust.sweep_file import Point
+from hf_robust.sweep.checks import fill
+from hf_robust.sweep.file import Point
 
 SCRIPT = "run_glue_robust.py"
 RUNS, ARGUMENTS, LOG, FAILED, LOCK = "runs", "_arguments.json", "_log.txt", "_failed.json", "_lock"

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_robust.sweep_checks import check_point, fill
-from hf_robust.sweep_file import Dimension, Point, Search
-from hf_robust.sweep_runs import Job, folder_of, is_finished
+from hf_robust.sweep.checks import check_point, fill
+from hf_robust.sweep.file import Dimension, Point, Search
+from hf_robust.sweep.runs import Job, folder_of, is_finished
 
 if TYPE_CHECKING:
     import optuna
