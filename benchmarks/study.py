@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import claims, embedding_claims, readme, study_page, text_claims
+from benchmarks import claims, embedding_claims, readme, study_figures, study_page, text_claims
 from benchmarks.paired import VOID, read
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +117,7 @@ def write(results: Path = RESULTS, page: Path = PAGE) -> None:
     claims.main(results)
     embedding_claims.main(results)
     text_claims.main(results)
+    study_figures.draw(results)
     found = study(results)
     (results / FILE).write_text(json.dumps(text_claims.rounded(found), indent=1) + "\n", encoding="utf-8")
     page.write_text(study_page.page(found, results), encoding="utf-8")

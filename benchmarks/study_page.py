@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.embedding_tables import TITLES as EMBEDDING_TITLES
 from benchmarks.paired import read
+from benchmarks.study_figures import pictures
 from benchmarks.text_runs import TITLES as TEXT_TITLES
 from hf_robust.reports import load_run, markdown_table
 
@@ -45,7 +46,7 @@ def page(found: dict[str, Any], results: Path) -> str:
     ]
     remarks = read(REMARKS) if REMARKS.is_file() else {}
     for number, claim in found.items():
-        parts += section(number, claim, remarks.get(number))
+        parts += [*section(number, claim, remarks.get(number)), *pictures(number, results)]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
