@@ -29,6 +29,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 DEMO = ROOT / "examples" / "demo_runs"
 METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
 TITLES = study_page.BAT_TITLES
+BALANCED, BALANCED_HEADING = "benchmarks/balanced.md", "Balanced training"
 ABLATIONS = {
     "snli_bert_tiny": (TITLES["snli_bert_tiny"], "–"),
     "snli_bert_tiny_lambda": (TITLES["snli_bert_tiny"], "lambda 0.1"),
@@ -74,22 +75,22 @@ def setting(run: Path) -> str:
     )
 
 
-def results() -> str:
-    parts = []
+def balanced_page() -> str:
+    parts = [f"# {BALANCED_HEADING}", "Written by `python benchmarks/study.py` from `results/`."]
     claims: dict[str, list[dict[str, Any]]] = json.loads((RESULTS / "claims.json").read_text(encoding="utf-8"))
     for name, title in TITLES.items():
         runs = runs_of(RESULTS / name)
         if not runs:
             continue
-        parts += [f"### {title}", setting(runs[0]), comparison_table(runs).strip()]
-        parts.append(f"![{title}: rates per epoch](benchmarks/results/{name}/tradeoff_curves.png)")
+        parts += [f"## {title}", setting(runs[0]), comparison_table(runs).strip()]
+        parts.append(f"![{title}: rates per epoch](results/{name}/tradeoff_curves.png)")
         if name in claims:
             parts.append(claims_table(claims[name]))
     parts.append(ablations())
     parts.append(
         "Intervals of differences in success rates are 95 % bootstrap intervals over examples; they do not cover the "
         "spread between seeds, which the last column shows. Seconds were measured while other runs shared the two "
-        "cores and say nothing about what a method costs. [benchmarks/README.md](benchmarks/README.md) says how to "
+        "cores and say nothing about what a method costs. [README.md](README.md) says how to "
         "run these experiments again, and why a claim that fails here does."
     )
     return "\n\n".join(parts) + "\n"
@@ -113,7 +114,7 @@ def ablations() -> str:
             ]
             apart = ["–" if distance is None else f"{distance:.2f}" for distance in measured]
             rows.append([title, run.method, changed, *rates, *apart])
-    return "### Does the prediction follow the representation? (seed 1)\n\n" + markdown_table(header, rows).strip()
+    return "## Does the prediction follow the representation? (seed 1)\n\n" + markdown_table(header, rows).strip()
 
 
 def claims_table(entries: list[dict[str, Any]]) -> str:
@@ -153,6 +154,10 @@ def texts_page() -> str:
     return text_tables.full(RESULTS)
 
 
+def study() -> str:
+    return study_page.compact(read(RESULTS / "study.json"))
+
+
 def draw() -> None:
     """One picture for each experiment: the first seed of every method; and the fronts of the sweep."""
     sweep = embedding_tables.SWEEP
@@ -167,8 +172,8 @@ def draw() -> None:
 
 
 def filled(text: str) -> str:
-    parts = {"demo": demo, "methods": methods, "results": results, "attacks": attacks}
-    parts |= {"embedding": embedding, "texts": texts}
+    parts = {"demo": demo, "methods": methods, "attacks": attacks}
+    parts |= {"embedding": embedding, "texts": texts, "study": study}
     for name, part in parts.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda match, part=part: match[1] + part() + match[2], text, flags=re.DOTALL)
@@ -180,10 +185,11 @@ def wanted() -> dict[Path, str]:
     readme = ROOT / "README.md"
     return {
         readme: filled(readme.read_text(encoding="utf-8")),
+        ROOT / BALANCED: balanced_page(),
         ROOT / attack_tables.PAGE: attacks_page(),
         ROOT / embedding_tables.PAGE: embedding_page(),
         ROOT / text_tables.PAGE: texts_page(),
-        ROOT / "benchmarks" / "STUDY.md": study_page.page(read(RESULTS / "study.json"), RESULTS),
+        ROOT / study_page.PAGE: study_page.page(read(RESULTS / "study.json"), RESULTS),
     }
 
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,14 +25,19 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import claims, embedding_claims, readme, study_figures, study_page, text_claims
-from benchmarks.paired import VOID, read
+from benchmarks.paired import VOID, read, runs_of
+from hf_robust.reports import load_runs, write_report
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 PAPER = ROOT / "benchmarks" / "paper_claims.json"
-PAGE = ROOT / "benchmarks" / "STUDY.md"
+PAGE = ROOT / study_page.PAGE
 FILE = "study.json"
+EXAMPLE = ROOT / "examples" / "report"
+EXAMPLE_EXPERIMENT = "text_sst2_bert_tiny"
+EXAMPLE_METHODS = ("normal", "ada", "a2t", "taichi", "flat", "adv_iter")
+EXAMPLE_FILES = ("report.html", "fronts.png")
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 Check = dict[str, Any]
@@ -112,6 +119,18 @@ def run_experiments(data: Path, more: Sequence[str]) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
 
 
+def example_report(results: Path = RESULTS, folder: Path = EXAMPLE) -> None:
+    """What `hf-robust report` says of some of the study's runs, for the README; no text of the data is in it."""
+    runs = [path for method in EXAMPLE_METHODS for path in runs_of(results / EXAMPLE_EXPERIMENT, method)]
+    if not runs:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_report(load_runs(runs), scratch)
+        for name in EXAMPLE_FILES:
+            shutil.copy(Path(scratch) / name, folder)
+
+
 def write(results: Path = RESULTS, page: Path = PAGE) -> None:
     """Decide every claim anew, and write the results and all pages."""
     claims.main(results)
@@ -132,6 +151,7 @@ def main() -> None:
     if options.data is not None:
         run_experiments(options.data, more)
     write()
+    example_report()
     readme.write_all()
 
 

@@ -21,6 +21,7 @@ BAT_TITLES = {
 }
 SWEEP_TITLES = {"bat_snli_sweep": "BERT-tiny on SNLI, sweep", "text_snli_a2t_bert_tiny": "BERT-tiny on SNLI, a2t"}
 TITLES = {**BAT_TITLES, **SWEEP_TITLES, **EMBEDDING_TITLES, **TEXT_TITLES, "cost_minilm": "Cost, MiniLM"}
+PAGE = "benchmarks/STUDY.md"
 REMARKS = Path(__file__).parent / "study_remarks.json"
 """What a person adds to the counted reasons; no number stands in it."""
 NOTHING = "–"
@@ -60,6 +61,25 @@ def summary(found: dict[str, Any]) -> str:
         for number, claim in found.items()
     ]
     return markdown_table(["claim", "what the paper says", "verdict here", "why"], rows)
+
+
+def compact(found: dict[str, Any]) -> str:
+    """The verdicts alone, for the main README."""
+    counts = Counter(claim["verdict"] for claim in found.values())
+    said = ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
+    seeds = Counter(len(row["by_seed"]) for claim in found.values() for row in claim["checks"])
+    rows = [
+        [f"[{number}]({PAGE}#{number.lower()})", claim["source"], claim["verdict"]] for number, claim in found.items()
+    ]
+    return (
+        f"What became of {len(found)} claims of the five papers on BERT-tiny, MiniLM, an LSTM and a CNN: {said}. Each "
+        f"is counted from its checks, {seeds.total()} in all, of which {seeds[1]} rest on one seed; what the paper "
+        f"says, every interval and why are in [{PAGE}]({PAGE}), which one command writes.\n\n"
+        + markdown_table(["claim", "paper", "here"], rows)
+        + "\n[![Clean accuracy against robust accuracy](examples/report/fronts.png)](examples/report/report.html)\n\n"
+        "From the report of some of these runs, [examples/report/report.html](examples/report/report.html), one page "
+        "that opens in a browser without network; `hf-robust report` makes one of any runs.\n"
+    )
 
 
 def chance(rows: Sequence[dict[str, Any]]) -> str:

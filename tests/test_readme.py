@@ -10,7 +10,7 @@ import pytest
 from readme_commands import README, setup_commands
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows, table
 
-from benchmarks import readme
+from benchmarks import readme, study
 from hf_robust.attacks import ATTACKS
 from hf_robust.trainers import METHODS
 
@@ -24,31 +24,22 @@ def test_set_up_is_two_commands() -> None:
     ]
 
 
-def test_generated_parts_are_those_of_the_committed_results() -> None:
-    assert readme.filled(TEXT) == TEXT, "run python benchmarks/readme.py"
+@pytest.mark.parametrize("path", readme.wanted(), ids=lambda path: path.name)
+def test_generated_pages_are_those_of_the_committed_results(path: Path) -> None:
+    assert readme.wanted()[path] == readme.written(path), "run python benchmarks/study.py"
 
 
-def test_the_page_of_attacks_is_that_of_the_committed_results() -> None:
-    assert readme.attacks_page() == readme.written(README.parent / "benchmarks/attacks.md"), (
-        "run python benchmarks/readme.py"
-    )
-
-
-def test_the_page_of_embedding_space_methods_is_that_of_the_committed_results() -> None:
-    assert readme.embedding_page() == readme.written(README.parent / "benchmarks/embedding.md"), (
-        "run python benchmarks/readme.py"
-    )
-
-
-def test_the_page_of_methods_on_texts_is_that_of_the_committed_results() -> None:
-    assert readme.texts_page() == readme.written(README.parent / "benchmarks/texts.md"), (
-        "run python benchmarks/readme.py"
-    )
+def test_the_example_report_is_that_of_the_committed_results(tmp_path: Path) -> None:
+    study.example_report(folder=tmp_path)
+    for name in study.EXAMPLE_FILES:
+        assert (study.EXAMPLE / name).is_file()
+    written = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert written == (study.EXAMPLE / "report.html").read_text(encoding="utf-8"), "run python benchmarks/study.py"
 
 
 def test_every_generated_part_has_its_place() -> None:
     assert re.findall(r"<!-- begin (\w+) -->", TEXT) == re.findall(r"<!-- end (\w+) -->", TEXT)
-    parts = {"demo", "methods", "results", "attacks", "embedding", "texts"}
+    parts = {"demo", "methods", "study", "attacks", "embedding", "texts"}
     assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == parts
 
 
