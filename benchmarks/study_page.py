@@ -25,6 +25,7 @@ PAGE = "benchmarks/STUDY.md"
 REMARKS = Path(__file__).parent / "study_remarks.json"
 """What a person adds to the counted reasons; no number stands in it."""
 NOTHING = "–"
+WORDS = {"holds": "hold", "does not hold": "do not", "undecided": "are undecided", "not run": "were not run"}
 HEADER = ["where", "check", "here", "paper", "N", "seeds", "verdict"]
 
 
@@ -66,16 +67,16 @@ def summary(found: dict[str, Any]) -> str:
 def compact(found: dict[str, Any]) -> str:
     """The verdicts alone, for the main README."""
     counts = Counter(claim["verdict"] for claim in found.values())
-    said = ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
+    said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict])
     seeds = Counter(len(row["by_seed"]) for claim in found.values() for row in claim["checks"])
     rows = [
-        [f"[{number}]({PAGE}#{number.lower()})", claim["source"], claim["verdict"]] for number, claim in found.items()
+        [f"[{number}]({PAGE}#{number.lower()})", claim["says"], claim["verdict"]] for number, claim in found.items()
     ]
     return (
         f"What became of {len(found)} claims of the five papers on BERT-tiny, MiniLM, an LSTM and a CNN: {said}. Each "
         f"is counted from its checks, {seeds.total()} in all, of which {seeds[1]} rest on one seed; what the paper "
         f"says, every interval and why are in [{PAGE}]({PAGE}), which one command writes.\n\n"
-        + markdown_table(["claim", "paper", "here"], rows)
+        + markdown_table(["claim", "what the paper says", "here"], rows)
         + "\n[![Clean accuracy against robust accuracy](examples/report/fronts.png)](examples/report/report.html)\n\n"
         "From the report of some of these runs, [examples/report/report.html](examples/report/report.html), one page "
         "that opens in a browser without network; `hf-robust report` makes one of any runs.\n"
