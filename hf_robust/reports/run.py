@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,11 @@ class Run:
     @property
     def data(self) -> dict[str, Any]:
         return dict(self.card.get("data") or {})
+
+
+def is_training(card: Mapping[str, Any]) -> bool:
+    """Whether a run card is of a training run; `hf-robust attack` notes no training arguments."""
+    return "training" in card or "final_step" in card
 
 
 def load_run(folder: str | Path) -> Run:
