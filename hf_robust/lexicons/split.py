@@ -25,9 +25,9 @@ def split_table(
     """Divide a table so that no pair of a word and a substitute is in both halves.
 
     A pair and its reverse stay together: where ``a -> b`` is trained on, ``b -> a`` is no unseen substitution. So do
-    its inflections, by Porter's stems (1980): ``walks -> strolls`` is no unseen one after ``walk -> stroll``. Rows keep
-    the order of their substitutes. The same table, seed and share give the same halves, in whatever order its rows
-    stand.
+    its inflections, by Porter's stems (1980): ``walks -> strolls`` is no unseen one after ``walk -> stroll``; stems of
+    irregular words ("woke") differ. Rows keep the order of their substitutes. The same table, seed and share give the
+    same halves, in whatever order its rows stand.
 
     Args:
         share: of the unordered pairs of stems, or of the stems, for ``train``.

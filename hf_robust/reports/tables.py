@@ -15,7 +15,7 @@ from hf_robust.reports.history import attack_names
 from hf_robust.reports.run import Run, load_run
 
 NOTHING = "–"
-_ALIKE = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify")
+_ALIKE = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify", "architecture")
 """What runs of one method that differ in their seed alone have in common in their cards."""
 
 
@@ -153,7 +153,7 @@ def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
         run = group[0]
-        row = [name, str(run.card.get("model", NOTHING)), data_name(run), str(len(group)), kept_epochs(group)]
+        row = [name, model_name(run), data_name(run), str(len(group)), kept_epochs(group)]
         row.append(over_seeds(group, lambda run: float(run.published["accuracy"]), accuracy_interval))
         for attack in attacks:
             row.append(attack_over_seeds(group, attack, "asr"))
@@ -280,6 +280,12 @@ def kept_epochs(group: Sequence[Run]) -> str:
         which = "last" if run.best_step is None else "best"
         texts.append(f"{run.published['epoch']:g} ({which}){'' if run.measured_exactly else '*'}")
     return ", ".join(dict.fromkeys(texts))
+
+
+def model_name(run: Run) -> str:
+    """The model trained, with what it is where the run card says so: a local folder's name often says nothing."""
+    name, known = str(run.card.get("model") or NOTHING), run.card.get("architecture") or {}
+    return f"{name} ({known['type']}, {known['parameters'] / 1e6:,.1f} M weights)" if known else name
 
 
 def data_name(run: Run) -> str:
