@@ -35,7 +35,7 @@ def differences(runs: Sequence[Run]) -> list[str]:
                 reasons.append(f"data {key} differs, {mine!r} and {theirs!r} {pair}")
         reasons += [f"{reason} {pair}" for reason in _attack_differences(_attacks(first), _attacks(other))]
         reasons += [f"{reason} {pair}" for reason in _vote_differences(first, other)]
-        reasons += [f"{reason} {pair}" for reason in _certify_differences(first, other)]
+        reasons += [f"{reason} {pair}" for reason in _certificate_differences(first, other)]
     return reasons
 
 
@@ -65,14 +65,14 @@ def _vote_differences(first: Run, other: Run) -> list[str]:
     return [f"attacks met {' and '.join(names)}"]
 
 
-def _certify_differences(first: Run, other: Run) -> list[str]:
-    """Certificates over another table, or of another rule, vouch for other things."""
+def _certificate_differences(first: Run, other: Run) -> list[str]:
+    """A certificate is relative to its table, and its rate to how votes are counted (SAFER-4, SAFER-5)."""
     mine, theirs = (without_sources(run.card.get("certify") or {}) for run in (first, other))
-    keys = [key for key in mine if key in theirs and mine[key] != theirs[key]]
-    if not keys:
+    if not mine or not theirs:
         return []
-    values = (json.dumps(one[keys[0]], sort_keys=True) for one in (mine, theirs))
-    return [f"certificates differ in {keys[0]}, {' and '.join(values)}"]
+    keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+    values = [" and ".join(json.dumps(one.get(key), sort_keys=True) for one in (mine, theirs)) for key in keys]
+    return [f"certificates differ in {key}, {value}" for key, value in zip(keys, values, strict=True)][:1]
 
 
 def _data_keys(first: Run, other: Run) -> tuple[str, ...]:
@@ -80,10 +80,9 @@ def _data_keys(first: Run, other: Run) -> tuple[str, ...]:
     mine, theirs = (str(run.data.get("fingerprint") or "") for run in (first, other))
     # "train-evaluation": a checkpoint that was only attacked has the fingerprint of its evaluation rows alone.
     shared = min(mine.count("-"), theirs.count("-")) + 1
-    measured = ("attack_split", "attack_sample", "certify_sample")
     if mine and mine.split("-")[-shared:] == theirs.split("-")[-shared:]:
-        return measured
-    return ("name", "variant", "fingerprint", *measured)
+        return ("attack_split", "attack_sample", "certify_sample")
+    return ("name", "variant", "fingerprint", "attack_split", "attack_sample", "certify_sample")
 
 
 def same_rows(first: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -13,9 +13,7 @@ from pathlib import Path
 
 from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
 from hf_robust.reports.history import HistoryLine
-from hf_robust.reports.run import Run, is_training
-
-RESULTS_FOLDER = "attack_results"
+from hf_robust.reports.run import RESULTS_FOLDER, Run, is_training
 
 
 @dataclass(frozen=True)

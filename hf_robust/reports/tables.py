@@ -15,8 +15,8 @@ from hf_robust.reports.history import attack_names
 from hf_robust.reports.run import Run, load_run
 
 NOTHING = "–"
-_ALIKE = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify", "architecture")
-"""What runs of one method that differ in their seed alone have in common in their cards."""
+# What the cards of two seeds of one run have in common.
+_THE_SAME = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify", "architecture")
 
 
 def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str:
@@ -97,7 +97,7 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     """Runs that differ in their seed only, together; a run without a run card, or of a repeated seed, stays alone."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        kept = {name: run.card.get(name) for name in _ALIKE}
+        kept = {name: run.card.get(name) for name in _THE_SAME}
         kept["data"] = run.data.get("fingerprint") or run.data
         kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
         key = json.dumps(without_sources(kept), sort_keys=True, default=str)
