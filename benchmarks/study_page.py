@@ -66,8 +66,8 @@ def chance(rows: Sequence[dict[str, Any]]) -> str:
     decided, tried = counts["holds"] + counts["does not hold"], len(rows) - counts[VOID]
     return (
         f"{len(rows)} checks, {decided} of them decided and {counts[VOID]} void. Intervals are not corrected for "
-        "their number: were there no difference anywhere, about one in twenty of those that are not void would be decided "
-        f"all the same, {tried / 20:.0f} of these."
+        "their number: were there no difference anywhere, about one in twenty of those that are not void would be "
+        f"decided all the same, {tried / 20:.0f} of these."
     )
 
 
