@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.embedding_tables import TITLES as EMBEDDING_TITLES
-from benchmarks.paired import read
+from benchmarks.paired import VOID, read
 from benchmarks.study_figures import pictures
 from benchmarks.text_runs import TITLES as TEXT_TITLES
 from hf_robust.reports import load_run, markdown_table
@@ -85,10 +85,11 @@ def compact(found: dict[str, Any]) -> str:
 
 def chance(rows: Sequence[dict[str, Any]]) -> str:
     counts = Counter(row["verdict"] for row in rows)
-    decided = counts["holds"] + counts["does not hold"]
+    decided, tried = counts["holds"] + counts["does not hold"], len(rows) - counts[VOID]
     return (
-        f"{len(rows)} checks, {decided} of them decided. Intervals are not corrected for their number: were there no "
-        f"difference anywhere, about one in twenty would be decided all the same, {len(rows) / 20:.0f} of these."
+        f"{len(rows)} checks, {decided} of them decided and {counts[VOID]} void. Intervals are not corrected for "
+        "their number: were there no difference anywhere, about one in twenty of those that are not void would be "
+        f"decided all the same, {tried / 20:.0f} of these."
     )
 
 

@@ -142,6 +142,7 @@ class RunCardCallback(TrainerCallback):
             "views": [] if self.generation is None else list(self.generation.rounds),
             "training": changed_arguments(args),
             "model": str(getattr(model.config, "_name_or_path", "") or f"{type(model).__name__}, from scratch"),
+            "architecture": architecture(model),
             "seed": args.seed,
             "load_best_model_at_end": args.load_best_model_at_end,
             "best_step": state.best_global_step,
@@ -185,6 +186,12 @@ def changed_arguments(args: TrainingArguments) -> dict[str, Any]:
         if value != _plain(default) and (value or default):
             changed[field.name] = value
     return changed
+
+
+def architecture(model: Any) -> dict[str, Any]:
+    """What a model's name does not say where it is that of a local folder."""
+    kind = getattr(model.config, "model_type", "") or type(model).__name__
+    return {"type": kind, "parameters": sum(weights.numel() for weights in model.parameters())}
 
 
 def versions() -> dict[str, str]:

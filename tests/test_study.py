@@ -75,7 +75,14 @@ def test_the_page_has_every_claim_of_the_papers(tmp_path: Path) -> None:
         assert page.count(f"\n## {number}\n") == 1 and f"| [{number}](#{number.lower()}) |" in page
     assert "| embedding_x | safer lowers synonym ASR | -8.00 [-9.00, -7.00] nats | 3.1 | 1,200 | 1 |" in page
     assert "| bat | safer lowers synonym ASR | -8.0 | – | 1,200 | 1 | undecided |" in page
-    assert "3 checks, 2 of them decided" in page
+    assert "3 checks, 2 of them decided and 0 void" in page
+
+
+def test_void_checks_could_not_have_been_decided_by_chance() -> None:
+    said = study_page.chance([{"verdict": study.HOLDS}] * 40 + [{"verdict": study.VOID}] * 60)
+    assert said.startswith("100 checks, 40 of them decided and 60 void.") and said.endswith(
+        "all the same, 2 of these."
+    )
 
 
 def test_the_committed_study_is_what_its_checks_say() -> None:

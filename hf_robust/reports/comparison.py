@@ -79,7 +79,7 @@ def _draw_group(axes: Axes, group: Sequence[Run], attacks: Sequence[str], label:
 def _label_axes(axes: Axes, attacks: Sequence[str]) -> None:
     from matplotlib.ticker import PercentFormatter
 
-    labels = ["clean\naccuracy ↑", *(f"{attack}\nASR ↓" for attack in attacks)]
+    labels = ["clean\naccuracy ↑", *(f"{plain(attack)}\nASR ↓" for attack in attacks)]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.set_ylim(0, 1)

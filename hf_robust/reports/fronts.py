@@ -52,7 +52,7 @@ def robustness_fronts(runs: Sequence[Run]) -> Figure:
             for index, (accuracy, robust) in enumerate(points):
                 draw_point(axes, accuracy, robust, *look(index))
             draw_front(axes, points)
-            axes.set_title(attack, fontsize=9.5)
+            axes.set_title(plain(attack), fontsize=9.5)
         label_front(panels)
         add_legend(figure, names)
     return figure

@@ -11,8 +11,12 @@ from hf_robust.reports.tables import percent, robust_accuracy_applies
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
 
 
-def limits(run: Run) -> list[str]:
-    """One sentence or two for each limit that holds for this run."""
+def limits(run: Run, rates: bool = True) -> list[str]:
+    """One sentence or two for each limit that holds for this run.
+
+    Args:
+        rates: say the rates by other definitions of success too; a report has columns for them.
+    """
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
     sentences += _vote(run)
@@ -23,6 +27,8 @@ def limits(run: Run) -> list[str]:
     sentences += _seen_texts(run)
     sentences += _certificate(run)
     sentences += _label_changing(run)
+    if rates:
+        sentences += _other_rates(run)
     sentences.append(
         "An attack success rate is a lower bound: a larger lexicon, a bigger query budget or another attack may find "
         "examples that these attacks did not."
@@ -193,23 +199,22 @@ def _label_changing(run: Run) -> Iterator[str]:
             "prediction stays although the change should alter the true label; that it does alter it is assumed, not "
             "checked by people. Examples without an admissible change count as failed attacks."
         )
-    for name in names:
-        yield from _other_rates(name, run.published["attacks"][name])
 
 
-def _other_rates(name: str, result: Mapping[str, float]) -> Iterator[str]:
+def _other_rates(run: Run) -> Iterator[str]:
     """Rates by other definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2)."""
-    remains, covered, among = (result.get(key, math.nan) for key in ("remains_asr", "covered", "covered_asr"))
-    if math.isfinite(remains):
-        yield (
-            f"Were every change that keeps the prediction a success of the {name} attack, whether or not it raises "
-            f"the confidence, its rate would be {percent(remains)} %."
-        )
-    if math.isfinite(covered) and math.isfinite(among):
-        yield (
-            f"Of the examples that the {name} attack tried, {percent(covered)} % had an admissible change; among "
-            f"these its rate is {percent(among)} %."
-        )
+    for name, result in run.published["attacks"].items():
+        remains, covered, among = (result.get(key, math.nan) for key in ("remains_asr", "covered", "covered_asr"))
+        if math.isfinite(remains):
+            yield (
+                f"Were every change that keeps the prediction a success of the {name} attack, whether or not it "
+                f"raises the confidence, its rate would be {percent(remains)} %."
+            )
+        if math.isfinite(covered) and math.isfinite(among):
+            yield (
+                f"Of the examples that the {name} attack tried, {percent(covered)} % had an admissible change; among "
+                f"these its rate is {percent(among)} %."
+            )
 
 
 def _sample(run: Run) -> str:

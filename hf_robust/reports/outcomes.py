@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
-from hf_robust.reports.run import Run
-
-RESULTS_FOLDER = "attack_results"
+from hf_robust.reports.history import HistoryLine
+from hf_robust.reports.run import RESULTS_FOLDER, Run, is_training
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def outcomes_of(run: Run) -> dict[str, Ended]:
         ValueError: a file is there but holds something else.
     """
     attacks = run.published["attacks"]
-    files = {name: path for name in attacks if (path := _records_file(run, name)) is not None}
+    files = {name: path for name in attacks if (path := records_file(run, run.published, name)).is_file()}
     found = {name: _from_records(path) for name, path in files.items()}
     last = run.published is run.history[-1]
     if last and len(found) < len(attacks) and (run.path / STATUSES_FILE).is_file():
@@ -50,13 +49,11 @@ def outcomes_of(run: Run) -> dict[str, Ended]:
     return {name: found[name] for name in attacks if name in found}
 
 
-def _records_file(run: Run, attack: str) -> Path | None:
-    """The attack's file of the published epoch; a checkpoint that was only attacked has no epochs."""
+def records_file(run: Run, line: HistoryLine, attack: str) -> Path:
+    """Where an attack's records lie: by epoch for a training, in one place for `hf-robust attack`."""
     folder = run.path / RESULTS_FOLDER
-    for place in (folder / f"epoch-{run.published['epoch']:g}", folder):
-        if (place / f"{attack}.jsonl").is_file():
-            return place / f"{attack}.jsonl"
-    return None
+    by_epoch = is_training(run.card) or not any(folder.glob("*.jsonl"))
+    return (folder / f"epoch-{line['epoch']:g}" if by_epoch else folder) / f"{attack}.jsonl"
 
 
 def _from_records(path: Path) -> Ended:

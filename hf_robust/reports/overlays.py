@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hf_robust.reports.curves import STYLE, accuracy_bounds, draw_series, look
+from hf_robust.reports.curves import STYLE, accuracy_bounds, draw_series, look, plain
 from hf_robust.reports.fronts import add_legend, panelled
 from hf_robust.reports.history import HistoryLine, attack_names
 from hf_robust.reports.points import Rate, rate_of
@@ -39,7 +39,7 @@ def overlaid_curves(runs: Sequence[Run]) -> Figure:
         first.set_title("clean accuracy ↑", fontsize=9.5)
         for attack, axes in zip(attacks, others, strict=True):
             _draw_panel(axes, groups, _success(attack), len(runs))
-            axes.set_title(f"{attack} ASR ↓", fontsize=9.5)
+            axes.set_title(f"{plain(attack)} ASR ↓", fontsize=9.5)
         add_legend(figure, group_names(groups))
     return figure
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hf_robust.metrics import Difference, Transition, holm, paired_difference
 from hf_robust.metrics.paired import OUTCOMES, robust
+from hf_robust.reports.compare import same_rows
 from hf_robust.reports.outcomes import Ended, Named
 from hf_robust.reports.tables import robust_accuracy_applies
 
@@ -86,9 +87,7 @@ def _same_examples(first: Named, second: Named, mine: Ended, theirs: Ended) -> t
     single = len(mine.statuses) + len(theirs.statuses) - 2 * len(common)
     reasons = [f"{single} examples that one of them alone was given are left out"] if single else []
     if mine.records is None or theirs.records is None:
-        prints = [str(named.run.data.get("fingerprint") or "") for named in (first, second)]
-        # "train-evaluation": a checkpoint that was only attacked has the fingerprint of its evaluation rows alone.
-        if not all(prints) or prints[0].split("-")[-1] != prints[1].split("-")[-1]:
+        if not same_rows(first.run.data, second.run.data):
             return [], "kept without texts, and their run cards do not show that the data are the same; not tested"
     else:
         same = [idx for idx in common if mine.records[idx].original == theirs.records[idx].original]

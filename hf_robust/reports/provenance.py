@@ -33,7 +33,7 @@ def provenance_table(runs: Sequence[NamedRun]) -> Table:
 
 def limits_of(runs: Sequence[NamedRun]) -> list[str]:
     """What the numbers of each run do not show, once each, with the runs that it holds for."""
-    shared = _shared(runs, lambda run: [("", sentence.replace("`", "")) for sentence in limits(run)])
+    shared = _shared(runs, lambda run: [("", sentence.replace("`", "")) for sentence in limits(run, rates=False)])
     return [sentence if names == EVERY else f"{names}: {sentence}" for (_, sentence), names in shared.items()]
 
 

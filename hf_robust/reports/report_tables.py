@@ -20,12 +20,19 @@ from hf_robust.reports.tables import (
     group_names,
     kept_epochs,
     mean_of,
+    model_name,
     over_seeds,
     union_label,
     union_over_seeds,
 )
 
 Groups = Sequence[Sequence[Run]]
+OTHER_RATES = {
+    "remains_asr": "ASR where any kept prediction counts, %",
+    "covered": "with an admissible change, %",
+    "covered_asr": "ASR among these, %",
+}
+"""Rates of attacks that want the prediction kept (ATK-ANT-1, ATK-ANT-2)."""
 _CERTIFIED = {
     "certified_accuracy": "certified accuracy",
     "smoothed_accuracy": "smoothed accuracy",
@@ -50,7 +57,7 @@ def runs_table(groups: Groups) -> Table:
         rows.append(
             [
                 text_cell(name),
-                text_cell(run.card.get("model")),
+                text_cell(model_name(run)),
                 text_cell(data_name(run)),
                 text_cell(", ".join(seeds)),
                 _count(run.data.get("train_samples")),
@@ -89,10 +96,11 @@ def attack_table(attack: str, groups: Groups) -> Table:
         row += [number_cell(mean_of(results, key)) for key in ("queries", "changed_words")]
         row.append(number_cell(100 * mean_of(results, "changed_share")))
         row.append(number_cell(mean_of(results, "seconds")))
+        row += [number_cell(100 * mean_of(results, key)) for key in OTHER_RATES]
         rows.append(row)
     header = [
         "method", "seeds", "clean accuracy, %", "ASR, %", "robust accuracy, %", "N", "attacked", "queries each",
-        "changed words", "changed words, %", "seconds",
+        "changed words", "changed words, %", "seconds", *OTHER_RATES.values(),
     ]  # fmt: skip
     return Table(attack, header, rows).without_empty_columns()
 

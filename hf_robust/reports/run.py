@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from hf_robust.reports.history import HistoryLine, read_history
 
 RUN_CARD_FILE = "run_card.json"
+RESULTS_FOLDER, CERTIFICATES_FOLDER = "attack_results", "certificates"
 TRAINER_STATE_FILE = "trainer_state.json"
 
 
@@ -60,6 +62,11 @@ class Run:
     @property
     def data(self) -> dict[str, Any]:
         return dict(self.card.get("data") or {})
+
+
+def is_training(card: Mapping[str, Any]) -> bool:
+    """Whether a run card is of a training run; `hf-robust attack` notes no training arguments."""
+    return "training" in card or "final_step" in card
 
 
 def load_run(folder: str | Path) -> Run:

@@ -15,6 +15,8 @@ from hf_robust.reports.history import attack_names
 from hf_robust.reports.run import Run, load_run
 
 NOTHING = "–"
+# What the cards of two seeds of one run have in common.
+_THE_SAME = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify", "architecture")
 
 
 def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str:
@@ -95,8 +97,9 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     """Runs that differ in their seed only, together; a run without a run card, or of a repeated seed, stays alone."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        kept = {name: run.card.get(name) for name in ("method", "config", "training", "model", "lexicons", "attacks")}
+        kept = {name: run.card.get(name) for name in _THE_SAME}
         kept["data"] = run.data.get("fingerprint") or run.data
+        kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
         key = json.dumps(without_sources(kept), sort_keys=True, default=str)
         repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))
         groups.setdefault(key if run.card and not repeated else f"{key} {run.path}", []).append(run)
@@ -150,7 +153,7 @@ def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
         run = group[0]
-        row = [name, str(run.card.get("model", NOTHING)), data_name(run), str(len(group)), kept_epochs(group)]
+        row = [name, model_name(run), data_name(run), str(len(group)), kept_epochs(group)]
         row.append(over_seeds(group, lambda run: float(run.published["accuracy"]), accuracy_interval))
         for attack in attacks:
             row.append(attack_over_seeds(group, attack, "asr"))
@@ -277,6 +280,12 @@ def kept_epochs(group: Sequence[Run]) -> str:
         which = "last" if run.best_step is None else "best"
         texts.append(f"{run.published['epoch']:g} ({which}){'' if run.measured_exactly else '*'}")
     return ", ".join(dict.fromkeys(texts))
+
+
+def model_name(run: Run) -> str:
+    """The model trained, with what it is where the run card says so: a local folder's name often says nothing."""
+    name, known = str(run.card.get("model") or NOTHING), run.card.get("architecture") or {}
+    return f"{name} ({known['type']}, {known['parameters'] / 1e6:,.1f} M weights)" if known else name
 
 
 def data_name(run: Run) -> str:

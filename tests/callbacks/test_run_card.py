@@ -49,6 +49,12 @@ def test_card_has_what_the_design_lists(tmp_path: Path) -> None:
     assert set(card["seconds"]) == {"train", "evaluate", "attack", "total"}
 
 
+def test_the_size_of_the_model_is_noted(tmp_path: Path) -> None:
+    trainer = run(tmp_path)
+    count = sum(weights.numel() for weights in trainer.model.parameters())
+    assert card_of(tmp_path)["architecture"] == {"type": "bert", "parameters": count}
+
+
 @pytest.mark.parametrize(("method", "per_step"), [("normal", 1), ("bat_triplet", 3)])
 def test_forwards_are_counted_in_training_only(tmp_path: Path, method: str, per_step: int) -> None:
     trainer = run(tmp_path, method, eval_data=review_data(8), eval_strategy="steps", eval_steps=1, max_steps=4)

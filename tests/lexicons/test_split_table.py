@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nltk.stem.porter  # noqa: F401, else the first example of a property pays for its import
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +95,20 @@ def test_the_builtin_table_splits_into_tables_that_differ():
 def test_what_cannot_be_divided_is_refused(table, arguments, message):
     with pytest.raises(ValueError, match=message):
         split_table(table, **arguments)
+
+
+@pytest.mark.parametrize("by", ["substitutes", "words"])
+def test_inflections_of_a_pair_stay_together(by):
+    """Held out, ``walks -> strolls`` would be the trained ``walk -> stroll`` again."""
+    stems = ("walk", "stroll"), ("talk", "shout"), ("jump", "leap"), ("look", "peek")
+    table = {first + end: [second + end, f"x{first}"] for first, second in stems for end in ("", "s", "ing", "ed")}
+    for seed in range(4):
+        halves = halves_or_none(table, 0.5, seed, by)
+        if halves is None:
+            continue
+        for half, other in ((halves.train, halves.held_out), (halves.held_out, halves.train)):
+            for word, substitutes in half.items():
+                first, second = next(pair for pair in stems if word.startswith(pair[0]))
+                for end in ("", "s", "ing", "ed"):
+                    if any(one.startswith(second[:3]) for one in substitutes):
+                        assert not any(one.startswith(second[:3]) for one in other.get(first + end, []))

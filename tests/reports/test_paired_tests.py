@@ -10,6 +10,7 @@ from run_folders import make_run
 
 from hf_robust.metrics import holm, mcnemar_exact
 from hf_robust.reports import load_run
+from hf_robust.reports.compare import differences
 from hf_robust.reports.outcomes import Named, outcomes_of
 from hf_robust.reports.paired_tests import paired_tests
 from hf_robust.reports.tables import group_by_seed, run_names
@@ -101,3 +102,29 @@ def test_a_run_without_records_has_no_pairs_and_says_so(tmp_path: Path) -> None:
     assert tests == []
     assert notes[0].startswith("synonym: normal kept neither attack_results nor statuses.json")
     assert notes[1] == "antonym is not tested: robust accuracy does not apply to its goal."
+
+
+def test_statuses_of_another_split_are_not_paired(tmp_path: Path) -> None:
+    data = {"fingerprint": "f1", "attack_split": "test"}
+    folders = [run_with_statuses(tmp_path / "a", "fs"), run_with_statuses(tmp_path / "b", "sf", method="s", data=data)]
+    tests, (note,) = paired_tests(groups_of(*folders))
+    assert tests == [] and "not tested" in note
+
+
+def test_runs_measured_otherwise_are_no_seeds_of_each_other(tmp_path: Path) -> None:
+    plain = make_run(tmp_path / "plain", [(1, 1)], seed=0)
+    for index, other in enumerate(({"vote": {"votes": 5}}, {"certify": {"votes": 9}})):
+        runs = [load_run(plain), load_run(make_run(tmp_path / f"{index}", [(1, 1)], seed=1, **other))]
+        assert len(group_by_seed(runs)) == 2
+    data = {"fingerprint": "f1", "attack_sample": "50 rows, seed 3"}
+    fewer = load_run(make_run(tmp_path / "fewer", [(1, 1)], seed=1, data=data))
+    assert len(group_by_seed([load_run(plain), fewer])) == 2
+
+
+def test_certificates_over_another_table_do_not_compare(tmp_path: Path) -> None:
+    runs = [
+        load_run(make_run(tmp_path / mark, [(1, 1)], certify={"votes": 9, "lexicon": {"fingerprint": mark}}))
+        for mark in ("aa", "bb")
+    ]
+    assert "certificates differ in lexicon" in differences(runs)[0]
+    assert not differences([runs[0], load_run(make_run(tmp_path / "none", [(1, 1)]))])

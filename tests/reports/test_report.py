@@ -15,7 +15,7 @@ from report_folders import record, run_with_records
 from run_folders import make_run
 
 from hf_robust.cli import main
-from hf_robust.reports import load_runs, write_history_line, write_report
+from hf_robust.reports import load_runs, read_history, write_history_line, write_report
 from hf_robust.reports.examples import FEW, examples_of
 from hf_robust.reports.markdown import escaped
 from hf_robust.reports.outcomes import Named, outcomes_of
@@ -257,6 +257,37 @@ def test_runs_without_a_robust_accuracy_have_no_front(tmp_path: Path) -> None:
     line = {"epoch": 1.0, "step": 1, "accuracy": 0.5, "attacks": {"antonym": {"asr": 0.5}}}
     write_history_line(tmp_path / "a", line)
     assert "No attack here has a robust accuracy" in written(tmp_path / "out", tmp_path / "a")[1]
+
+
+def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        make_run(tmp_path / f"{seed}", [(1, 1)], [(1, 1)], seed=seed)
+        line = read_history(tmp_path / f"{seed}")[-1]
+        line["attacks"]["antonym"] |= {"remains_asr": 0.25 * seed, "covered": 0.5, "covered_asr": 0.75}
+        write_history_line(tmp_path / f"{seed}", line)
+    _, text = written(tmp_path / "out", tmp_path / "1", tmp_path / "2")
+    (row,) = rows(text, "antonym")
+    assert row["ASR where any kept prediction counts, %"] == "37.5" and row["ASR among these, %"] == "75.0"
+    assert "Were every change that keeps" not in text
+
+
+def test_models_of_one_name_and_other_sizes_are_told_apart(tmp_path: Path) -> None:
+    sizes = {0: 4.4e6, 1: 22.7e6}
+    folders = [
+        make_run(tmp_path / f"{seed}", [(1, 1)], seed=seed, architecture={"type": "bert", "parameters": size})
+        for seed, size in sizes.items()
+    ]
+    _, text = written(tmp_path / "out", *folders)
+    names = [row["model"] for row in rows(text, "Methods and data")]
+    assert names == ["tiny (bert, 4.4 M weights)", "tiny (bert, 22.7 M weights)"]
+
+
+def test_dollars_in_an_attacks_name_are_no_mathematics(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", [(1, 1), (1, 1)])
+    for line in read_history(folder):
+        write_history_line(folder, {**line, "attacks": {r"$\frac$": line["attacks"]["synonym"]}}, keep_later=True)
+    page, _ = written(tmp_path / "out", folder)
+    assert r"$\frac$" in page
 
 
 def test_a_torn_last_line_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

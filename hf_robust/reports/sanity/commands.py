@@ -16,7 +16,11 @@ from hf_robust.reports.sanity.evidence import CHECKS_FOLDER, Folder, Measured
 from hf_robust.reports.training_overlap import drawn_from
 
 SOURCES = ("task_name", "validation_file", "dataset_name", "data")
-CARRIED = ("max_seq_length", "label_column_name", "text_column_names", "frozen_columns", "split")
+CARRIED = (
+    "max_seq_length", "label_column_name", "text_column_names", "frozen_columns", "split", "skip_labels",
+    "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_mended", "sememes", "name_lists",
+    "location_lists", "antonym_success", "negation_count",
+)  # fmt: skip
 """Flags of the run itself that its attacks depend on and that no description holds."""
 _SAMPLE = re.compile(r"(-?\d+) rows, seed (\d+)")
 _FILE = re.compile(r"validation: (\S+\.(?:csv|tsv|jsonl?|parquet)(?:\.gz)?) \(")
@@ -36,6 +40,8 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
         flags |= {"attack_num_examples": sample[1], "attack_seed": sample[2]}
     given = given_flags(folder.run.card)
     flags |= {name: given[name] for name in CARRIED if name in given}
+    if vote := folder.run.card.get("vote"):
+        flags["attack_votes"] = vote["votes"]
     for one in attacks:
         flags |= dict(_parts(one.described))
     flags |= {**changed, "output_dir": (folder.run.path / CHECKS_FOLDER / to).as_posix()}

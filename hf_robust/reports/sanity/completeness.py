@@ -10,7 +10,9 @@ from hf_robust.metrics import AttackRecord, AttackSummary, read_records, union_o
 from hf_robust.metrics.rates import ratio
 from hf_robust.metrics.statuses import LETTERS
 from hf_robust.reports.history import history_path, is_torn
-from hf_robust.reports.sanity.evidence import RESULTS_FOLDER, STATIC, Evidence, Folder, Measured, results_folder
+from hf_robust.reports.outcomes import records_file
+from hf_robust.reports.run import RESULTS_FOLDER
+from hf_robust.reports.sanity.evidence import STATIC, Evidence, Folder, Measured
 from hf_robust.reports.sanity.finding import Finding
 
 CLOSE = 1e-6
@@ -35,7 +37,7 @@ def _files(finding: Finding, evidence: Evidence) -> None:
     if not run.card:
         finding.flags.append("there is no run_card.json, so that nobody knows what was measured with what.")
     elif evidence.main.trained:
-        if run.card.get("final_step") is None:
+        if not run.ended:
             finding.flags.append("training has not ended: its run card has no final_step.")
             finding.advice.append("resume it with --resume_from_checkpoint, or train again.")
         elif not run.measured_exactly:
@@ -44,7 +46,7 @@ def _files(finding: Finding, evidence: Evidence) -> None:
                 f"{run.published['step']:.0f}."
             )
         else:
-            finding.seen.append(f"training ended at step {run.card['final_step']}.")
+            finding.seen.append(f"the weights of step {run.kept_step} are those that were attacked.")
 
 
 def _history(finding: Finding, folder: Folder) -> None:
@@ -56,7 +58,7 @@ def _history(finding: Finding, folder: Folder) -> None:
     for line in run.history:
         found = {}
         for name, result in line["attacks"].items():
-            file = results_folder(run, line) / f"{name}.jsonl"
+            file = records_file(run, line, name)
             where = f"{run.path.name}, epoch {line['epoch']:g}, {name}"
             if not file.is_file():
                 finding.flags.append(f"{where}: its records are gone ({RESULTS_FOLDER}).")

@@ -11,11 +11,12 @@ from typing import Any
 
 from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
 from hf_robust.metrics.paired import OUTCOMES
-from hf_robust.reports.compare import check_comparable
+from hf_robust.reports.compare import check_comparable, same_rows
 from hf_robust.reports.history import history_path
-from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
+from hf_robust.reports.outcomes import records_file
+from hf_robust.reports.run import RUN_CARD_FILE, Run, is_training, load_run, read_json
 
-RESULTS_FOLDER, CHECKS_FOLDER = "attack_results", "checks"
+CHECKS_FOLDER = "checks"
 SUMMARY_FILE = "attack_summary.json"
 STATIC = ("file", "replay")
 """Attacks that bring their texts along and search for nothing."""
@@ -95,11 +96,6 @@ class Evidence:
         return [one for folder in (self.main, *self.others) for one in folder.attacks]
 
 
-def is_training(card: Mapping[str, Any]) -> bool:
-    """Whether a run card is of a training run; `hf-robust attack` notes no training arguments."""
-    return "training" in card or "final_step" in card
-
-
 def gather(
     run: str | Path, others: Sequence[str | Path] = (), baseline: str | Path | None = None, force: bool = False
 ) -> Evidence:
@@ -157,7 +153,7 @@ def read_folder(path: str | Path, main: bool = True) -> Folder:
     attacks = []
     for name, result in run.published["attacks"].items():
         parts = {**(described.get(name) or {}), **({"vote": vote} if vote else {})}
-        file = results_folder(run, run.published) / f"{name}.jsonl"
+        file = records_file(run, run.published, name)
         records = read_records(file) if file.is_file() else []
         curve = (list((curves.get(name) or {}).get("budget", ())), list((curves.get(name) or {}).get("asr", ())))
         attacks.append(Measured(name, path, parts, result, records, statuses.get(name, {}), curve, main))
@@ -170,17 +166,15 @@ def _card_of_the_model(card: Mapping[str, Any]) -> dict[str, Any]:
     return found if is_training(found) else {}
 
 
-def results_folder(run: Run, line: Mapping[str, Any]) -> Path:
-    """Where the records of a history line lie: by epoch for a training, in one place for `hf-robust attack`."""
-    folder = run.path / RESULTS_FOLDER
-    return folder / f"epoch-{line['epoch']:g}" if is_training(run.card) or not any(folder.glob("*.jsonl")) else folder
-
-
 def strangeness(main: Folder, other: Folder) -> str:
     """Why another folder's attacks say nothing about the run's weights; empty where they do, or nothing tells."""
+    if other.trained and other.run.path.resolve() != main.run.path.resolve():
+        return f"is a training of its own, not an attack on the weights of {main.run.path}; give it as --baseline"
     mine = {key: one for found in main.attacks for key, one in _clean(found).items()}
     theirs = {key: one for found in other.attacks for key, one in _clean(found).items()}
     shared = mine.keys() & theirs.keys()
+    if not (mine and theirs) and not same_rows(main.run.data, other.run.data):
+        return f"was attacked on other data than {main.run.path}; give one of the same --data"
     if mine and theirs and not shared:
         return (
             f"attacked none of the examples of {main.run.path}; give one of the same --data, --attack_num_examples "

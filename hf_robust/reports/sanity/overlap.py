@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hf_robust.reports.compare import same_rows
 from hf_robust.reports.sanity.commands import attack_command, source_of, train_command
 from hf_robust.reports.sanity.evidence import Evidence, Measured
 from hf_robust.reports.sanity.finding import Finding
@@ -100,7 +101,10 @@ def evaluation_unseen(evidence: Evidence) -> Finding:
         finding.flags.append(f"the {name} attack made {found:,} training texts and measured the model too.")
         if name == names[-1] and len(trained_attacks(card, names)) == len(names):
             finding.advice.append("measure an attack that training did not know.")
-    _seen_texts(finding, card.get("data") or {})
+    if card is evidence.run.card or same_rows(card.get("data") or {}, evidence.run.data):
+        _seen_texts(finding, card.get("data") or {})
+    else:
+        finding.missing.append("the texts attacked are not those that training was evaluated on.")
     return finding
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_robust.metrics import Transition
-from hf_robust.metrics.paired import Difference, Outcomes, paired_difference, rates
+from hf_robust.metrics.paired import Difference, Outcomes, paired_difference, rates, robust
 from hf_robust.reports.sanity.evidence import Key, Measured
 
 SIGNIFICANT = 0.05
@@ -18,8 +18,8 @@ SIGNIFICANT = 0.05
 class Compared(NamedTuple):
     """Second minus first, in points of a rate, over the examples that both were given.
 
-    ``p`` is McNemar's exact two-sided one among the examples that both attacked: a bootstrap interval of a handful of
-    examples that differ is too narrow, and the exact test is not.
+    ``p`` is McNemar's exact two-sided one: of success rates among the examples that both attacked, of robust accuracy
+    among all. A bootstrap interval of a handful of examples that differ is too narrow, and the exact test is not.
     """
 
     first: float
@@ -93,6 +93,15 @@ def compare_outcomes(
     found = [float(measure(side)[0]) if keys else math.nan for side in (base, other)]
     if not all(map(math.isfinite, found)):
         return None
-    both = ~np.isnan(base[0]) & ~np.isnan(other[0])
-    changed = Transition.of((base[0][both] == 1).tolist(), (other[0][both] == 1).tolist())
+    changed = Transition.of(*_counted(base[0], other[0], measure))
     return Compared(found[0], found[1], paired_difference(base, other, measure), len(keys), changed.mcnemar_p)
+
+
+def _counted(
+    base: Outcomes, other: Outcomes, measure: Callable[[Outcomes], Outcomes]
+) -> tuple[list[bool], list[bool]]:
+    """What McNemar's test counts of each side, for the rate that is compared."""
+    if measure is robust:
+        return (base == 0.0).tolist(), (other == 0.0).tolist()
+    both = ~np.isnan(base) & ~np.isnan(other)
+    return (base[both] == 1.0).tolist(), (other[both] == 1.0).tolist()

@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 from hf_robust.metrics import wilson_interval
 from hf_robust.metrics.paired import POINTS, Difference, examples_needed, rates, robust
+from hf_robust.reports.compare import same_rows
 from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import Compared, compare
@@ -71,10 +72,11 @@ def _difference(finding: Finding, main: Folder, baseline: Folder, measured: Meas
     if other is None:
         return
     key = _key(main, measured)
-    compared = compare(other, measured, robust if key == "robust_accuracy" else rates)
-    how = "on the same examples"
+    compared, how = None, "on the same examples"
+    if (other.records and measured.records) or same_rows(baseline.run.data, main.run.data):
+        compared = compare(other, measured, robust if key == "robust_accuracy" else rates)
     if compared is None:
-        compared, how = _unpaired(measured, other, key), "as if on other examples, since theirs were not kept"
+        compared, how = _unpaired(measured, other, key), "as if on other examples, since none are known to be the same"
     if compared is None:
         finding.missing.append(f"{measured.label}: no example was attacked, or their number is not known.")
         return

@@ -1,0 +1,81 @@
+"""What a check takes as evidence about a run, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from recorded_runs import LEXICON, recorded_run, records
+
+from hf_robust.reports.sanity import NOT_CHECKED, OK, Finding, check_run, gather
+
+
+def found(check: str, *folders: Path, baseline: Path | None = None, force: bool = False) -> Finding:
+    """The answer to one check for a run and further folders."""
+    evidence = gather(folders[0], folders[1:], baseline, force)
+    return next(one for one in check_run(evidence) if one.check == check)
+
+
+def kept_as_letters(run: Path, letters: str, attack: str = "a") -> Path:
+    """The run without its records, as under ``benchmarks/results``."""
+    for path in sorted((run / "attack_results").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (run / "attack_results").rmdir()
+    (run / "statuses.json").write_text(json.dumps({attack: dict(enumerate(letters))}))
+    return run
+
+
+def test_a_card_from_before_final_steps_is_no_false_alarm(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", {"a": records("sf")})
+    card = json.loads((run / "run_card.json").read_text())
+    del card["final_step"]
+    (run / "run_card.json").write_text(json.dumps(card))
+    assert found("complete_run", run).status == OK
+
+
+def test_another_training_is_no_further_attack(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", {"a": records("sf")})
+    other = recorded_run(tmp_path / "other", {"a": records("sf")})
+    with pytest.raises(ValueError, match="other is a training of its own.*give it as --baseline"):
+        gather(run, [other])
+
+
+def test_without_texts_rows_of_other_data_are_neither_joined_nor_paired(tmp_path: Path) -> None:
+    letters = "sf" * 30
+    data = {"name": "other", "fingerprint": "f2", "eval_samples": 60}
+    run = kept_as_letters(recorded_run(tmp_path / "run", {"a": records(letters)}), letters)
+    other = kept_as_letters(
+        recorded_run(tmp_path / "other", {"a": records("f" * 60)}, trained=False, data=data), "f" * 60
+    )
+    with pytest.raises(ValueError, match="other was attacked on other data than .*run; give one of the same --data"):
+        gather(run, [other])
+    forced = found("sample_size", run, baseline=other, force=True)
+    assert "as if on other examples" in (forced.seen + forced.flags)[0]
+    same = kept_as_letters(recorded_run(tmp_path / "same", {"a": records("f" * 60)}), "f" * 60)
+    assert "on the same examples" in found("sample_size", run, baseline=same).seen[0]
+
+
+def test_the_p_of_robust_accuracy_counts_examples_that_one_run_got_wrong(tmp_path: Path) -> None:
+    # Among the examples that both attacked nothing differs; the baseline was wrong on ten that the run withstands.
+    run = recorded_run(tmp_path / "run", {"a": records("f" * 30)})
+    base = recorded_run(tmp_path / "base", {"a": records("f" * 20 + "-" * 10)})
+    (numbers,) = found("sample_size", run, baseline=base).numbers
+    assert numbers["rate"] == "robust_accuracy" and numbers["p"] == pytest.approx(2 * 0.5**10)
+
+
+def test_X13_texts_seen_are_those_of_the_data_attacked(tmp_path: Path) -> None:
+    model = recorded_run(tmp_path / "model", {"a": records("sf")}, seen=0)
+    data = {"name": "other", "fingerprint": "f2", "eval_samples": 2}
+    out = recorded_run(tmp_path / "out", {"a": records("sf")}, trained=False, model=str(model), data=data)
+    answer = found("evaluation_unseen", out)
+    assert answer.status == NOT_CHECKED and "not those that training was evaluated on" in answer.missing[0]
+
+
+def test_the_next_command_attacks_as_the_run_was_attacked(tmp_path: Path) -> None:
+    given = ["run_glue_robust.py", "--attack_time_limit", "3", "--skip_labels", "neutral", "--attack_mended"]
+    vote = {"votes": 5, "lexicon": LEXICON}
+    run = recorded_run(tmp_path / "run", {"synonym": records("sf")}, command=given, vote=vote)
+    for command in found("gradient_masking", run).commands:
+        assert "--skip_labels neutral --attack_time_limit 3 --attack_mended --attack_votes 5" in command
+        assert command.count("--attack_ranking") == 1
