@@ -19,10 +19,8 @@ from hf_robust.adversary import kept_random_state
 from hf_robust.attacks import Victim
 from hf_robust.metrics import AttackSummary
 from hf_robust.metrics.task import logits_of
-from hf_robust.reports import HISTORY_FILE, read_history, write_history_line
+from hf_robust.reports import CERTIFICATES_FOLDER, HISTORY_FILE, RESULTS_FOLDER, read_history, write_history_line
 
-RESULTS_FOLDER = "attack_results"
-CERTIFICATES_FOLDER = "certificates"
 # The Hub upload leaves out names that start with an underscore.
 JOURNAL_FOLDER = "_attack_journal"
 STRATEGIES = ("no", "epoch", "end")

@@ -180,16 +180,15 @@ def _measure(
     settings: CertifySettings,
     folder: Path,
 ) -> _Measured:
-    from hf_robust.attacks import weights_hash
-    from hf_robust.attacks.journal import prediction_of
+    from hf_robust.attacks.journal import classifier_of
     from hf_robust.callbacks.measurement import JOURNAL_FOLDER
     from hf_robust.certify import certify_key, certify_texts
     from hf_robust.metrics import CertificateSummary
     from hf_robust.metrics.journal import journal_seconds
 
     texts, labels = [example.texts for example in examples], [example.label for example in examples]
-    model = f"{weights_hash(victim.model)}, {victim.max_length} tokens, {prediction_of(victim)}"
-    journal = folder / JOURNAL_FOLDER / f"{certify_key(model, texts, labels, smoothing, settings)}.jsonl"
+    key = certify_key(classifier_of(victim), examples, smoothing, settings)
+    journal = folder / JOURNAL_FOLDER / f"{key}.jsonl"
     with victim.measuring(smoothing.seed):
         plain = victim.probabilities(texts).argmax(-1)
         found = certify_texts(

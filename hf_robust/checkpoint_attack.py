@@ -30,7 +30,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.journal import prediction_of
-from hf_robust.callbacks.measurement import JOURNAL_FOLDER, RESULTS_FOLDER
+from hf_robust.callbacks.measurement import JOURNAL_FOLDER
 from hf_robust.callbacks.run_card import versions
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -42,6 +42,7 @@ from hf_robust.lexicons import cache_folder, load_lexicon
 from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks, write_records
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.reports import (
+    RESULTS_FOLDER,
     RUN_CARD_FILE,
     draw_asr_by_budget,
     finite,

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
-from hf_robust.reports.run import Run
-
-RESULTS_FOLDER = "attack_results"
+from hf_robust.reports.run import RESULTS_FOLDER, Run
 
 
 @dataclass(frozen=True)

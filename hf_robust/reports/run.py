@@ -10,6 +10,7 @@ from typing import Any
 from hf_robust.reports.history import HistoryLine, read_history
 
 RUN_CARD_FILE = "run_card.json"
+RESULTS_FOLDER, CERTIFICATES_FOLDER = "attack_results", "certificates"
 TRAINER_STATE_FILE = "trainer_state.json"
 
 

@@ -10,7 +10,8 @@ from hf_robust.metrics import AttackRecord, AttackSummary, read_records, union_o
 from hf_robust.metrics.rates import ratio
 from hf_robust.metrics.statuses import LETTERS
 from hf_robust.reports.history import history_path, is_torn
-from hf_robust.reports.sanity.evidence import RESULTS_FOLDER, STATIC, Evidence, Folder, Measured, results_folder
+from hf_robust.reports.run import RESULTS_FOLDER
+from hf_robust.reports.sanity.evidence import STATIC, Evidence, Folder, Measured, results_folder
 from hf_robust.reports.sanity.finding import Finding
 
 CLOSE = 1e-6

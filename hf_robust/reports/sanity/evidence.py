@@ -13,9 +13,9 @@ from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_st
 from hf_robust.metrics.paired import OUTCOMES
 from hf_robust.reports.compare import check_comparable
 from hf_robust.reports.history import history_path
-from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
+from hf_robust.reports.run import RESULTS_FOLDER, RUN_CARD_FILE, Run, load_run, read_json
 
-RESULTS_FOLDER, CHECKS_FOLDER = "attack_results", "checks"
+CHECKS_FOLDER = "checks"
 SUMMARY_FILE = "attack_summary.json"
 STATIC = ("file", "replay")
 """Attacks that bring their texts along and search for nothing."""
