@@ -243,7 +243,8 @@ class _Evaluations:
             lines = read_history(history)
             if not step and any(earlier["step"] and earlier["epoch"] >= epoch for earlier in lines):
                 return  # step 0 is of weights that this process did not train: the lines may be of these or others
-            line = next((earlier for earlier in lines if earlier["step"] == step), line)
+            # For the same reason a line of step 0 is replaced, and not added to.
+            line = next((earlier for earlier in lines if step and earlier["step"] == step), line)
         new = [part for part in parts if not line.get(part.key)]
         for part in new:
             part.write(f"epoch-{epoch:g}")

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -141,11 +142,13 @@ def refuse_run_folder(folder: Path) -> None:
     """Keep a training run's history and card.
 
     Raises:
-        ValueError: ``folder`` is that of a training run.
+        ValueError: ``folder`` is that of a training run, be it one that has not ended.
     """
+    from hf_robust.reports import history_path, read_history
     from hf_robust.reports.run import TRAINER_STATE_FILE
 
-    if (folder / TRAINER_STATE_FILE).exists():
+    trained = history_path(folder).exists() and any(line["step"] for line in read_history(folder))
+    if trained or (folder / TRAINER_STATE_FILE).exists():
         raise ValueError(
             f"--output_dir {folder} is the folder of a training run, whose history would be lost; give another folder."
         )
@@ -210,7 +213,7 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
     """What is known of the run beside the settings of the certificates."""
     from hf_robust.callbacks.run_card import versions
     from hf_robust.data.splits import describe_data
-    from hf_robust.reports import RUN_CARD_FILE, read_json
+    from hf_robust.reports import RUN_CARD_FILE, read_json, redact_command
     from hf_robust.static_attacks import LABEL_NAMES
 
     sample = {"eval_samples": len(examples), "certify_sample": f"{options.num_examples} rows, seed {options.seed}"}
@@ -218,9 +221,11 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
         "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
         "model": options.model,
         "data": describe_data(splits.corpus, None, splits.labelled("validation")) | sample,
+        "attacks": {},
         LABEL_NAMES: list(splits.labels.names),
         "seed": options.seed,
         "versions": versions(),
+        "command": redact_command(sys.argv),
     }
 
 
@@ -234,7 +239,7 @@ def _write(folder: Path, card: dict[str, Any], measured: _Measured, attacked: Ma
     if attacked:
         before = read_json(folder / RUN_CARD_FILE)
         line = read_history(folder)[-1]
-        card = {**before, **card, "data": {**before["data"], **card["data"]}}
+        card = {**before, **card, "attacks": before["attacks"], "data": {**before["data"], **card["data"]}}
     write_certificates(folder / CERTIFICATES_FILE, measured.certificates)
     (folder / RUN_CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     write_history_line(folder, {**line, "certified": measured.summary.history()})

@@ -35,6 +35,7 @@ def differences(runs: Sequence[Run]) -> list[str]:
                 reasons.append(f"data {key} differs, {mine!r} and {theirs!r} {pair}")
         reasons += [f"{reason} {pair}" for reason in _attack_differences(_attacks(first), _attacks(other))]
         reasons += [f"{reason} {pair}" for reason in _vote_differences(first, other)]
+        reasons += [f"{reason} {pair}" for reason in _certificate_differences(first, other)]
     return reasons
 
 
@@ -64,14 +65,24 @@ def _vote_differences(first: Run, other: Run) -> list[str]:
     return [f"attacks met {' and '.join(names)}"]
 
 
+def _certificate_differences(first: Run, other: Run) -> list[str]:
+    """A certificate is relative to its table, and its rate to how votes are counted (SAFER-4, SAFER-5)."""
+    mine, theirs = (without_sources(run.card.get("certify") or {}) for run in (first, other))
+    if not mine or not theirs:
+        return []
+    keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+    values = [" and ".join(json.dumps(one.get(key), sort_keys=True) for one in (mine, theirs)) for key in keys]
+    return [f"certificates differ in {key}, {value}" for key, value in zip(keys, values, strict=True)][:1]
+
+
 def _data_keys(first: Run, other: Run) -> tuple[str, ...]:
     """Names and variants may hold file names, which differ between machines: equal fingerprints make them equal."""
     mine, theirs = (str(run.data.get("fingerprint") or "") for run in (first, other))
     # "train-evaluation": a checkpoint that was only attacked has the fingerprint of its evaluation rows alone.
     shared = min(mine.count("-"), theirs.count("-")) + 1
     if mine and mine.split("-")[-shared:] == theirs.split("-")[-shared:]:
-        return ("attack_split", "attack_sample")
-    return ("name", "variant", "fingerprint", "attack_split", "attack_sample")
+        return ("attack_split", "attack_sample", "certify_sample")
+    return ("name", "variant", "fingerprint", "attack_split", "attack_sample", "certify_sample")
 
 
 def _attacks(run: Run) -> dict[str, Any]:

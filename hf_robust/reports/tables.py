@@ -15,6 +15,8 @@ from hf_robust.reports.history import attack_names
 from hf_robust.reports.run import Run, load_run
 
 NOTHING = "–"
+# What the cards of two seeds of one run have in common.
+_THE_SAME = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify")
 
 
 def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str:
@@ -95,7 +97,7 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     """Runs that differ in their seed only, together; a run without a run card, or of a repeated seed, stays alone."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        kept = {name: run.card.get(name) for name in ("method", "config", "training", "model", "lexicons", "attacks")}
+        kept = {name: run.card.get(name) for name in _THE_SAME}
         kept["data"] = run.data.get("fingerprint") or run.data
         key = json.dumps(without_sources(kept), sort_keys=True, default=str)
         repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))
