@@ -44,7 +44,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--neighbours",
         metavar="LEXICON",
-        help="What an attacker may put in place of each word, where that is less than --lexicon. Default: --lexicon.",
+        help="What an attacker may put in place of each word, where that is less than --lexicon, also for --attacks "
+        "without an --attack_lexicon. Default: --lexicon.",
     )
     parser.add_argument(
         "--votes", type=int, default=default.votes, help=f"Draws for each text. Default: {default.votes}."
@@ -97,6 +98,9 @@ def run(options: argparse.Namespace) -> str:
 
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
     sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
+    # The attacks are those of the attacker whom the certificates are about, if nothing else is asked for.
+    if options.attack_backend == "native":
+        options.attack_lexicon = options.attack_lexicon or options.neighbours
     flags = AttackArguments(**_given(options, AttackArguments), **sample)
     refuse_run_folder(options.output_dir)
     neighbours = None if options.neighbours is None else load_lexicon(options.neighbours)

@@ -145,9 +145,10 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
     data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
+    vote = attacked_vote(flags, synonyms if flags.synonym_source() == flags.lexicon else None)
     lexicons = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}
-    return _Task(attacks, examples, labels.names, splits.max_length, data, described, attacked_vote(flags, synonyms))
+    return _Task(attacks, examples, labels.names, splits.max_length, data, described, vote)
 
 
 def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any) -> Victim:

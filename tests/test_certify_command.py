@@ -104,7 +104,12 @@ def test_an_attacker_of_fewer_words_is_certified_against_for_more_texts(
     near = tmp_path / "near.json"
     near.write_text(json.dumps({"film": ["movie"]}))
     assert certify(model_folder(), corpus, tmp_path / "wide", table="open.json") == 0
-    assert certify(model_folder(), corpus, tmp_path / "near", "--neighbours", str(near), table="open.json") == 0
+    more = ["--neighbours", str(near), "--attacks", "synonym", "--pos_tagger", "none", "--attack_votes", "5"]
+    assert certify(model_folder(), corpus, tmp_path / "near", *more, table="open.json") == 0
+    # The attack beside the certificates is by the attacker whom they are about, on the vote that they are about.
+    card = json.loads((tmp_path / "near" / "run_card.json").read_text())
+    assert card["attacks"]["synonym"]["candidates"]["lexicon"]["size"] == card["certify"]["neighbours"]["size"] == 1
+    assert card["vote"]["lexicon"] == card["certify"]["lexicon"]
     wide, narrow = (read_certificates(tmp_path / name / "certificates.jsonl") for name in ("wide", "near"))
     assert [one.votes for one in wide] == [one.votes for one in narrow]
     assert all(mine.slack <= theirs.slack for mine, theirs in zip(narrow, wide, strict=True))

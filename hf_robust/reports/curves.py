@@ -91,7 +91,9 @@ def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[P
 
 def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bool, offset: float) -> None:
     epochs = [float(line["epoch"]) + offset for line in run.history]
-    accuracy = [float(line["accuracy"]) for line in run.history]
+    # A line without an attack has the plain network's accuracy, which is no point of a vote's.
+    voted = bool(run.card.get("vote"))
+    accuracy = [math.nan if voted and not line["attacks"] else float(line["accuracy"]) for line in run.history]
     bounds = [accuracy_bounds(value, run.eval_samples) for value in accuracy]
     draw_series(axes, epochs, accuracy, bounds, _ACCURACY_COLOUR, "o", dash, faint)
     for index, attack in enumerate(attacks):

@@ -125,3 +125,13 @@ def test_certificates_without_an_attack_can_be_drawn(tmp_path: Path) -> None:
 def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="does not exist"):
         draw_tradeoff_curves(tmp_path)
+
+
+def test_the_accuracy_of_a_vote_has_no_point_of_the_plain_network(tmp_path: Path) -> None:
+    """Certified every epoch and attacked at the end: the line of an epoch without an attack is the plain network's."""
+    run = make_run(tmp_path, [(40, 40), (30, 51)], vote={"votes": 8})
+    first, last = read_history(run)
+    rates = {"certified_accuracy": 0.3, "num_examples": 70}
+    write_history_line(run, {**first, "attacks": {}, "certified": rates}, keep_later=True)
+    drawn = list(tradeoff_figure(load_run(run)).axes[0].lines[0].get_ydata())
+    assert math.isnan(drawn[0]) and drawn[1] == last["accuracy"]
