@@ -169,3 +169,15 @@ def test_other_weights_evaluated_without_training_share_no_line(tmp_path: Path) 
     second.evaluate()
     (line,) = read_history(tmp_path)
     assert line["attacks"] and line["certified"]["certified_accuracy"] == metrics["eval_certified_accuracy"]
+
+
+def test_a_training_runs_history_that_is_not_added_to_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    attach_attacks(trained := trainer_of(tmp_path, num_train_epochs=1))
+    trained.train()
+    before = read_history(tmp_path)
+    attach_certificates(loaded := trainer_of(tmp_path))
+    assert "eval_certified_accuracy" in loaded.evaluate()
+    assert read_history(tmp_path) == before
+    assert "what was measured (certified) is in the metrics alone; give another --output_dir" in caplog.text
