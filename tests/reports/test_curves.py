@@ -13,6 +13,7 @@ from run_folders import attack_line, make_run
 
 from hf_robust.reports import draw_tradeoff_curves, load_run, read_history, tradeoff_figure, write_history_line
 from hf_robust.reports.curves import CERTIFIED, COLOURS
+from hf_robust.reports.overlays import overlaid_curves
 
 ORANGE, BLUE = COLOURS[:2]
 
@@ -135,3 +136,5 @@ def test_the_accuracy_of_a_vote_has_no_point_of_the_plain_network(tmp_path: Path
     write_history_line(run, {**first, "attacks": {}, "certified": rates}, keep_later=True)
     drawn = list(tradeoff_figure(load_run(run)).axes[0].lines[0].get_ydata())
     assert math.isnan(drawn[0]) and drawn[1] == last["accuracy"]
+    (overlaid,) = overlaid_curves([load_run(run)]).axes[0].lines
+    assert math.isnan(overlaid.get_ydata()[0]) and overlaid.get_ydata()[1] == last["accuracy"]
