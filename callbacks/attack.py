@@ -27,7 +27,7 @@ from hf_robust.attacks import (
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.requests import Columns
 from hf_robust.attacks.static import labelled_file
-from hf_robust.callbacks.measurement import JOURNAL_FOLDER, RESULTS_FOLDER, Measurement, Part, accuracy_of
+from hf_robust.callbacks.measurement import JOURNAL_FOLDER, Measurement, Part, accuracy_of
 from hf_robust.metrics import (
     AttackRecord,
     AttackSummary,
@@ -36,7 +36,7 @@ from hf_robust.metrics import (
     union_of_attacks,
     write_records,
 )
-from hf_robust.reports import union_label
+from hf_robust.reports import RESULTS_FOLDER, union_label
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,13 @@ from typing import Any
 from accelerate.utils import gather_object
 from transformers.trainer_utils import EvalLoopOutput
 
-from hf_robust.attacks import Example, Victim, balanced_shares, weights_hash
-from hf_robust.attacks.journal import prediction_of
-from hf_robust.callbacks.measurement import CERTIFICATES_FOLDER, JOURNAL_FOLDER, Measurement, Part
+from hf_robust.attacks import Example, Victim, balanced_shares
+from hf_robust.attacks.journal import classifier_of
+from hf_robust.callbacks.measurement import JOURNAL_FOLDER, Measurement, Part
 from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts, require_substitutes
 from hf_robust.metrics import Certificate, CertificateSummary, write_certificates
 from hf_robust.metrics.journal import journal_seconds, share_path
+from hf_robust.reports import CERTIFICATES_FOLDER
 from hf_robust.words import Text
 
 
@@ -98,12 +99,8 @@ class CertifyCallback(Measurement):
         """The certificates of all examples by ``idx`` and the seconds of the slowest rank, the same on every rank."""
         trainer = self.trainer
         assert trainer is not None
-        args, model = (
-            trainer.args,
-            f"{weights_hash(victim.model)}, {victim.max_length} tokens, {prediction_of(victim)}",
-        )
-        texts, labels = [one.texts for one in self.examples], [one.label for one in self.examples]
-        key = certify_key(model, texts, labels, self.smoothing, self.settings)
+        args = trainer.args
+        key = certify_key(classifier_of(victim), self.examples, self.smoothing, self.settings)
         journal = share_path(Path(str(args.output_dir)) / JOURNAL_FOLDER, key, args.process_index, args.world_size)
         share = balanced_shares(self.examples, args.world_size)[args.process_index]
         with victim.measuring(self.smoothing.seed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 from abc import ABC, abstractmethod
@@ -19,10 +20,10 @@ from hf_robust.adversary import kept_random_state
 from hf_robust.attacks import Victim
 from hf_robust.metrics import AttackSummary
 from hf_robust.metrics.task import logits_of
-from hf_robust.reports import HISTORY_FILE, read_history, write_history_line
+from hf_robust.reports import CERTIFICATES_FOLDER, HISTORY_FILE, RESULTS_FOLDER, read_history, write_history_line
 
-RESULTS_FOLDER = "attack_results"
-CERTIFICATES_FOLDER = "certificates"
+logger = logging.getLogger(__name__)
+
 # The Hub upload leaves out names that start with an underscore.
 JOURNAL_FOLDER = "_attack_journal"
 STRATEGIES = ("no", "epoch", "end")
@@ -244,8 +245,16 @@ class _Evaluations:
         if not trainer.is_in_train and history.exists():
             lines = read_history(history)
             if not step and any(earlier["step"] and earlier["epoch"] >= epoch for earlier in lines):
-                return  # step 0 is of weights that this process did not train: the lines may be of these or others
-            line = next((earlier for earlier in lines if earlier["step"] == step), line)
+                # Step 0 is of weights that this process did not train: the lines may be of these or others.
+                logger.warning(
+                    "%s is of a training run, and these weights were not trained by this process: it stays as it is, "
+                    "and what was measured (%s) is in the metrics alone; give another --output_dir to keep it.",
+                    history,
+                    ", ".join(part.key for part in parts),
+                )
+                return
+            # For the same reason a line of step 0 is replaced, and not added to.
+            line = next((earlier for earlier in lines if step and earlier["step"] == step), line)
         new = [part for part in parts if not line.get(part.key)]
         for part in new:
             part.write(f"epoch-{epoch:g}")

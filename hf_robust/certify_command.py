@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,7 +44,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--neighbours",
         metavar="LEXICON",
-        help="What an attacker may put in place of each word, where that is less than --lexicon. Default: --lexicon.",
+        help="What an attacker may put in place of each word, where that is less than --lexicon, also for --attacks "
+        "without an --attack_lexicon. Default: --lexicon.",
     )
     parser.add_argument(
         "--votes", type=int, default=default.votes, help=f"Draws for each text. Default: {default.votes}."
@@ -96,6 +98,9 @@ def run(options: argparse.Namespace) -> str:
 
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
     sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
+    # The attacks are those of the attacker whom the certificates are about, if nothing else is asked for.
+    if options.attack_backend == "native":
+        options.attack_lexicon = options.attack_lexicon or options.neighbours
     flags = AttackArguments(**_given(options, AttackArguments), **sample)
     refuse_run_folder(options.output_dir)
     neighbours = None if options.neighbours is None else load_lexicon(options.neighbours)
@@ -141,11 +146,13 @@ def refuse_run_folder(folder: Path) -> None:
     """Keep a training run's history and card.
 
     Raises:
-        ValueError: ``folder`` is that of a training run.
+        ValueError: ``folder`` is that of a training run, be it one that has not ended.
     """
+    from hf_robust.reports import history_path, read_history
     from hf_robust.reports.run import TRAINER_STATE_FILE
 
-    if (folder / TRAINER_STATE_FILE).exists():
+    trained = history_path(folder).exists() and any(line["step"] for line in read_history(folder))
+    if trained or (folder / TRAINER_STATE_FILE).exists():
         raise ValueError(
             f"--output_dir {folder} is the folder of a training run, whose history would be lost; give another folder."
         )
@@ -180,16 +187,15 @@ def _measure(
     settings: CertifySettings,
     folder: Path,
 ) -> _Measured:
-    from hf_robust.attacks import weights_hash
-    from hf_robust.attacks.journal import prediction_of
+    from hf_robust.attacks.journal import classifier_of
     from hf_robust.callbacks.measurement import JOURNAL_FOLDER
     from hf_robust.certify import certify_key, certify_texts
     from hf_robust.metrics import CertificateSummary
     from hf_robust.metrics.journal import journal_seconds
 
     texts, labels = [example.texts for example in examples], [example.label for example in examples]
-    model = f"{weights_hash(victim.model)}, {victim.max_length} tokens, {prediction_of(victim)}"
-    journal = folder / JOURNAL_FOLDER / f"{certify_key(model, texts, labels, smoothing, settings)}.jsonl"
+    key = certify_key(classifier_of(victim), examples, smoothing, settings)
+    journal = folder / JOURNAL_FOLDER / f"{key}.jsonl"
     with victim.measuring(smoothing.seed):
         plain = victim.probabilities(texts).argmax(-1)
         found = certify_texts(
@@ -211,7 +217,7 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
     """What is known of the run beside the settings of the certificates."""
     from hf_robust.callbacks.run_card import versions
     from hf_robust.data.splits import describe_data
-    from hf_robust.reports import RUN_CARD_FILE, read_json
+    from hf_robust.reports import RUN_CARD_FILE, read_json, redact_command
     from hf_robust.static_attacks import LABEL_NAMES
 
     sample = {"eval_samples": len(examples), "certify_sample": f"{options.num_examples} rows, seed {options.seed}"}
@@ -219,9 +225,11 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
         "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
         "model": options.model,
         "data": describe_data(splits.corpus, None, splits.labelled("validation")) | sample,
+        "attacks": {},
         LABEL_NAMES: list(splits.labels.names),
         "seed": options.seed,
         "versions": versions(),
+        "command": redact_command(sys.argv),
     }
 
 
@@ -235,7 +243,7 @@ def _write(folder: Path, card: dict[str, Any], measured: _Measured, attacked: Ma
     if attacked:
         before = read_json(folder / RUN_CARD_FILE)
         line = read_history(folder)[-1]
-        card = {**before, **card, "data": {**before["data"], **card["data"]}}
+        card = {**before, **card, "attacks": before["attacks"], "data": {**before["data"], **card["data"]}}
     write_certificates(folder / CERTIFICATES_FILE, measured.certificates)
     (folder / RUN_CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     write_history_line(folder, {**line, "certified": measured.summary.history()})

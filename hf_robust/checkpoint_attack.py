@@ -30,7 +30,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.journal import prediction_of
-from hf_robust.callbacks.measurement import JOURNAL_FOLDER, RESULTS_FOLDER
+from hf_robust.callbacks.measurement import JOURNAL_FOLDER
 from hf_robust.callbacks.run_card import versions
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -42,6 +42,7 @@ from hf_robust.lexicons import cache_folder, load_lexicon
 from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks, write_records
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.reports import (
+    RESULTS_FOLDER,
     RUN_CARD_FILE,
     draw_asr_by_budget,
     finite,
@@ -144,9 +145,10 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
     data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
+    vote = attacked_vote(flags, synonyms if flags.synonym_source() == flags.lexicon else None)
     lexicons = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}
-    return _Task(attacks, examples, labels.names, splits.max_length, data, described, attacked_vote(flags, synonyms))
+    return _Task(attacks, examples, labels.names, splits.max_length, data, described, vote)
 
 
 def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any) -> Victim:

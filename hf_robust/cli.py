@@ -95,8 +95,8 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
     )
     flags = HfArgumentParser(AttackArguments, add_help=False)
     for action in flags._actions:
-        # A checkpoint has no epochs, and --lexicon is the attack's where nothing is trained.
-        if action.dest not in ("attack_strategy", "attack_warm_start", "attack_lexicon"):
+        # A checkpoint has no epochs; of --lexicon and --attack_lexicon, --attack_votes draw from the first.
+        if action.dest not in ("attack_strategy", "attack_warm_start"):
             parser._add_action(action)
 
 

@@ -81,7 +81,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     take_several_trackers(parser)
     if is_rate_to_lower(merged):
         logger.warning(
-            "--metric_for_best_model is a success rate of an attack: lower is better (--greater_is_better False)."
+            f"--metric_for_best_model {merged['metric_for_best_model']}: lower is better (--greater_is_better False)."
         )
         parser.set_defaults(greater_is_better=False)
     tokens = [*tokens_of(file_flags, parser), *tokens]
@@ -226,8 +226,9 @@ def check_names(flags: Iterable[str], names: set[str], method: type[RobustTraine
 
 
 def is_rate_to_lower(flags: Mapping[str, Any]) -> bool:
-    """Whether the best model is chosen by an attack's success rate and nobody said in which direction."""
-    return str(flags.get("metric_for_best_model", "")).endswith("_asr") and "greater_is_better" not in flags
+    """Whether the best model is chosen by a share of errors and nobody said in which direction."""
+    metric = str(flags.get("metric_for_best_model", ""))
+    return metric.endswith(("_asr", "abstained")) and "greater_is_better" not in flags
 
 
 def as_resume(value: str | bool | None) -> str | bool | None:
@@ -246,6 +247,13 @@ def check_best_metric(training: RobustTrainingArguments, attack: AttackArguments
     """Refuse to choose the best model by an attack that is not measured at every evaluation."""
     metric = str(training.metric_for_best_model or "").removeprefix("eval_")
     measured = [name for name in attack.attacks or [] if metric.startswith(f"{name}_")]
+    if metric.startswith("union_"):
+        measured = fickle = [name for name in attack.attacks if name not in ("antonym", "negation")]
+        if len(fickle) < 2:
+            raise ValueError(
+                f"--metric_for_best_model {metric} needs two attacks or more, got {len(fickle)} that want another "
+                "prediction: add one to --attacks."
+            )
     if metric == "vote_accuracy" and not attack.attack_votes:
         raise ValueError(f"--metric_for_best_model {metric} needs the vote that is attacked: add --attack_votes.")
     if not measured and metric != "vote_accuracy":

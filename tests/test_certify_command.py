@@ -13,7 +13,7 @@ import run_glue_robust
 from hf_robust.attacks import Victim
 from hf_robust.cli import main
 from hf_robust.metrics import CertificateSummary, read_certificates, read_records
-from hf_robust.reports import comparison_table, load_run, read_history
+from hf_robust.reports import comparison_table, load_run, read_history, write_history_line
 
 CLOSED = {word: [other for other in group if other != word] for group in (["good", "fine", "great"], ["film", "movie"])
           for word in group}  # fmt: skip
@@ -51,6 +51,7 @@ def test_it_writes_certificates_card_history_and_table(
     assert {key: card["certify"][key] for key in ("votes", "alpha", "bound", "rule", "seed")} == {
         "votes": 40, "alpha": 0.01, "bound": "clopper_pearson", "rule": "half", "seed": 0,
     }  # fmt: skip
+    assert card["command"] and set(card["attacks"]) == set()
     assert card["certify"]["lexicon"]["size"] == len(CLOSED) and card["data"]["eval_samples"] == 20
     assert str(tmp_path) not in (out / "run_card.json").read_text() + (out / "certificate_summary.json").read_text()
     assert f"| {100 * line['certified']['certified_accuracy']:.1f} [" in printed and "median radius" in printed
@@ -103,7 +104,12 @@ def test_an_attacker_of_fewer_words_is_certified_against_for_more_texts(
     near = tmp_path / "near.json"
     near.write_text(json.dumps({"film": ["movie"]}))
     assert certify(model_folder(), corpus, tmp_path / "wide", table="open.json") == 0
-    assert certify(model_folder(), corpus, tmp_path / "near", "--neighbours", str(near), table="open.json") == 0
+    more = ["--neighbours", str(near), "--attacks", "synonym", "--pos_tagger", "none", "--attack_votes", "5"]
+    assert certify(model_folder(), corpus, tmp_path / "near", *more, table="open.json") == 0
+    # The attack beside the certificates is by the attacker whom they are about, on the vote that they are about.
+    card = json.loads((tmp_path / "near" / "run_card.json").read_text())
+    assert card["attacks"]["synonym"]["candidates"]["lexicon"]["size"] == card["certify"]["neighbours"]["size"] == 1
+    assert card["vote"]["lexicon"] == card["certify"]["lexicon"]
     wide, narrow = (read_certificates(tmp_path / name / "certificates.jsonl") for name in ("wide", "near"))
     assert [one.votes for one in wide] == [one.votes for one in narrow]
     assert all(mine.slack <= theirs.slack for mine, theirs in zip(narrow, wide, strict=True))
@@ -150,6 +156,7 @@ def test_SAFER_7_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_pat
         (["--attacks", "synonyms"], "synonyms"),
         (["--attacks", "synonym", "--attack_votes", "-1"], "--attack_votes must be at least 1"),
         (["--output_dir", "RUN"], "is the folder of a training run"),
+        (["--output_dir", "KILLED"], "is the folder of a training run"),
     ],
 )
 def test_bad_values_are_one_line(
@@ -164,7 +171,9 @@ def test_bad_values_are_one_line(
     (tmp_path / "OTHER.json").write_text('{"unheard": ["of"]}')
     (tmp_path / "RUN").mkdir()
     (tmp_path / "RUN" / "trainer_state.json").write_text("{}")
-    places = {"EMPTY": "EMPTY.json", "OTHER": "OTHER.json", "RUN": "RUN"}
+    # One that was killed has a state in its checkpoints only.
+    write_history_line(tmp_path / "KILLED", {"epoch": 1.0, "step": 4, "accuracy": 0.5, "attacks": {}})
+    places = {"EMPTY": "EMPTY.json", "OTHER": "OTHER.json", "RUN": "RUN", "KILLED": "KILLED"}
     given = [str(tmp_path / places[one]) if one in places else one for one in more]
     assert certify(model_folder(), corpus, tmp_path / "out", *given) == 2
     said = capsys.readouterr().err.splitlines()[-1]

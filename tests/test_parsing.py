@@ -187,6 +187,9 @@ def test_a_success_rate_is_to_be_lowered_unless_told(metric, caplog):
     assert "lower is better" in caplog.text
     assert parse(*BEST, metric, "--greater_is_better", "true").training.greater_is_better is True
     assert parse(*BEST, "synonym_robust_accuracy").training.greater_is_better is True
+    certify = ["--certify", "epoch", "--eval_strategy", "epoch", "--metric_for_best_model"]
+    assert parse(*certify, "abstained").training.greater_is_better is False
+    assert parse(*certify, "certified_accuracy").training.greater_is_better is True
     assert parse("--metric_for_best_model", "accuracy").training.greater_is_better is True
 
 
@@ -224,3 +227,10 @@ def test_several_trackers_can_be_named(trackers):
 def test_trackio_can_be_kept_off_the_hub(given, meant):
     flags = [*NEEDED, "--trackio_static_space_id", given]
     assert parse_arguments(flags).training.trackio_static_space_id == meant
+
+
+def test_the_worst_of_several_attacks_may_choose_the_best_model():
+    several = ["--attacks", "synonym", "textfooler", *BEST[2:]]
+    assert parse(*several, "union_robust_accuracy").training.greater_is_better is True
+    with pytest.raises(ValueError, match="union_robust_accuracy needs two attacks or more, got 1"):
+        parse("--attacks", "synonym", "antonym", *BEST[2:], "eval_union_robust_accuracy")

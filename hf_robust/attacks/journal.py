@@ -15,7 +15,7 @@ from hf_robust.metrics.journal import LineJournal, journal_seconds, share_path
 if TYPE_CHECKING:
     from hf_robust.attacks.victim import Victim
 
-__all__ = ["Journal", "attack_key", "journal_seconds", "prediction_of", "share_path"]
+__all__ = ["Journal", "attack_key", "classifier_of", "journal_seconds", "prediction_of", "share_path"]
 
 
 class Journal(LineJournal[AttackRecord]):
@@ -62,6 +62,13 @@ def attack_key(
     warm = sorted(replayed.items()) if replayed else []
     content = json.dumps([attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+
+
+def classifier_of(victim: Victim) -> str:
+    """All that decides what a victim predicts for a text: its weights, its cut in tokens, and ``prediction_of`` it."""
+    from hf_robust.attacks.weights import weights_hash
+
+    return f"{weights_hash(victim.model)}, {victim.max_length} tokens, {prediction_of(victim)}"
 
 
 def prediction_of(victim: Victim) -> str:

@@ -23,8 +23,8 @@ DRAWS = 65_536
 class Sampler(Protocol):
     """Where a vote draws from; ``hf_robust.certify.Smoothing`` is one."""
 
-    def sample(self, text: Text, number: int) -> Text:
-        """Draw ``number`` for this text, which nothing else decides but the sampler's seed."""
+    def draws(self, text: Text, votes: int) -> Counter[Columns]:
+        """How often each text is drawn for this one, which nothing else decides but the sampler's seed."""
         ...
 
     def varies(self, text: Text) -> bool: ...
@@ -48,12 +48,6 @@ class Vote:
     def __post_init__(self) -> None:
         if self.votes < 1:
             raise ValueError(f"a vote needs at least 1 random substitution of each text, got {self.votes}.")
-
-    def draws(self, text: Text) -> Counter[Columns]:
-        """How often each text is drawn."""
-        if not self.sampler.varies(text):
-            return Counter({text.columns: self.votes})
-        return Counter(self.sampler.sample(text, number).columns for number in range(self.votes))
 
     def require_substitutes(self, texts: Sequence[Columns]) -> None:
         """Check that the vote is not the plain prediction, asked ``votes`` times.
@@ -143,7 +137,7 @@ class VotingVictim(Victim):
 
     def _shares(self, texts: Sequence[Columns]) -> Floats:
         """Class shares [n, K] in float32."""
-        ballots = [self.vote.draws(Text(columns)) for columns in texts]
+        ballots = [self.vote.sampler.draws(Text(columns), self.vote.votes) for columns in texts]
         asked = list(dict.fromkeys(columns for drawn in ballots for columns in drawn))
         probabilities = self._score_texts(asked).probabilities
         chosen = dict(zip(asked, probabilities.argmax(-1).tolist(), strict=True))

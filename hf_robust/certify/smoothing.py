@@ -55,6 +55,12 @@ class Smoothing:
         rng = random.Random(hashlib.blake2b(key, digest_size=16).digest())
         return text.replace(random_substitutes(self.lexicon, text, rng))
 
+    def draws(self, text: Text, votes: int) -> Counter[tuple[str, ...]]:
+        """How often each text, given as its columns, is among draws 0 to ``votes`` - 1 for ``text``."""
+        if not self.varies(text):
+            return Counter({text.columns: votes})
+        return Counter(self.sample(text, number).columns for number in range(votes))
+
     def varies(self, text: Text) -> bool:
         """Whether a draw may be another text; else one forward is the whole vote."""
         return any(self.lexicon(word) for word in text.tokens)

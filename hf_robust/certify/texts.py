@@ -83,15 +83,15 @@ def certify_texts(
 
 
 def certify_key(
-    model: str, texts: Sequence[Columns], labels: Sequence[int], smoothing: Smoothing, settings: CertifySettings
+    model: str, examples: Sequence[tuple[int, Columns, int]], smoothing: Smoothing, settings: CertifySettings
 ) -> str:
     """24 hexadecimal characters that name a measurement, for its journal.
 
     Args:
-        model: what decides a prediction: hash of the weights, cut in tokens, precision.
+        model: all that decides a prediction: hash of the weights, cut in tokens, precision.
+        examples: ``idx``, texts and label of each; a journal knows its examples by ``idx`` alone.
     """
-    rows = [[*text, label] for text, label in zip(texts, labels, strict=True)]
-    content = json.dumps([model, rows, smoothing.fingerprint(), settings.describe()])
+    content = json.dumps([model, list(examples), smoothing.fingerprint(), settings.describe()])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 
@@ -107,17 +107,11 @@ def _count_votes(
     group: list[Counter[Columns]] = []
     start = 0
     for end, (_, text) in enumerate(texts, start=1):
-        group.append(_draws(text, smoothing, votes))
+        group.append(smoothing.draws(text, votes))
         if end == len(texts) or sum(map(len, group)) >= batch:
             counts = _ask(predict, group, num_labels, batch)
             yield [(*one, found) for one, found in zip(texts[start:end], counts, strict=True)]
             group, start = [], end
-
-
-def _draws(text: Text, smoothing: Smoothing, votes: int) -> Counter[Columns]:
-    if not smoothing.varies(text):
-        return Counter({text.columns: votes})
-    return Counter(smoothing.sample(text, number).columns for number in range(votes))
 
 
 def _ask(predict: Predict, group: Sequence[Counter[Columns]], num_labels: int, batch: int) -> Iterator[list[int]]:

@@ -75,8 +75,10 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
     if plain and not any(result.metric_type == "accuracy" for result in clean):
         counted = _counted({"num_examples": run.eval_samples}, accuracy_interval(run))
         yield _result(data, "accuracy", "Accuracy", accuracy, counted)
+    # Who reads the results alone must see that they are not of the network that is published.
+    on_a_vote = f" on a vote of {run.card['vote']['votes']:,}" if run.card.get("vote") else ""
     for attack, result in run.published["attacks"].items():
-        named = _under(data, f"{attack} attack")
+        named = _under(data, f"{attack} attack{on_a_vote}")
         for metric, name in _OF_AN_ATTACK.items():
             key = metric.replace("attack_success_rate", "asr")
             value = _number(result, key)
@@ -85,7 +87,7 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
                 yield _result(named, metric, f"{name} ({attack})", value, counted)
     union = run.published.get("union")
     if union and math.isfinite(union["robust_accuracy"]):
-        worst, counted = union_label(union), _counted(union, attack_interval(union, "robust_accuracy"))
+        worst, counted = union_label(union) + on_a_vote, _counted(union, attack_interval(union, "robust_accuracy"))
         name = f"Accuracy under attack ({worst})"
         yield _result(_under(data, worst), "robust_accuracy", name, float(union["robust_accuracy"]), counted)
     yield from _of_a_vote(run.published.get("certified") or {}, _under(data, "vote over random substitutions"))

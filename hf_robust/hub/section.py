@@ -24,14 +24,15 @@ def robustness_section(run: Run) -> str:
 
 def _introduction(run: Run) -> str:
     line, data = run.published, run.data
+    measured = "attacked" if line["attacks"] or not line.get("certified") else "certified"
     paper = f" (*{title(run.card['citation'])}*)" if run.card.get("citation") else ""
     start = f" from `{run.card['model']}`" if run.card.get("model") else ""
     where = f" on {data['name']}" if data.get("name") else ""
     rows = f" ({data['train_samples']:,} training examples)" if isinstance(data.get("train_samples"), int) else ""
     split = f" of the split `{data['attack_split']}`" if data.get("attack_split") else ""
     text = (
-        f"Trained with the method `{run.method}`{paper}{start}{where}{rows} and attacked on held-out examples{split} "
-        "with [hf_robust](https://huggingface.co/models?other=hf_robust). "
+        f"Trained with the method `{run.method}`{paper}{start}{where}{rows} and {measured} on held-out examples"
+        f"{split} with [hf_robust](https://huggingface.co/models?other=hf_robust). "
     )
     if run.measured_exactly:
         which = "the last" if run.best_step is None else "the best"
@@ -39,11 +40,14 @@ def _introduction(run: Run) -> str:
     else:
         text += (
             f"Numbers are of step {line['step']}; the weights published here are those of step {run.kept_step}, which "
-            "was not attacked itself. "
+            f"was not {measured} itself. "
         )
+    text += "Brackets: 95 % Wilson intervals."
+    if not line["attacks"]:
+        return text
     return text + (
-        "Brackets: 95 % Wilson intervals. The attack success rate counts only attacked examples, those that were "
-        "right before; accuracy under attack counts all."
+        " The attack success rate counts only attacked examples, those that were right before; accuracy under attack "
+        "counts all."
     )
 
 

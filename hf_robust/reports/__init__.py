@@ -18,7 +18,7 @@ from hf_robust.reports.history import (
 from hf_robust.reports.importance import draw_importance
 from hf_robust.reports.interpretation import draw_interpretation, interpretation_table
 from hf_robust.reports.report import load_runs, write_report
-from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
+from hf_robust.reports.run import CERTIFICATES_FOLDER, RESULTS_FOLDER, RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.space import SpacePanel, space_figure
 from hf_robust.reports.sweep_figures import front_figure, sweep_figure
 from hf_robust.reports.sweeps import (
@@ -64,10 +64,12 @@ from hf_robust.reports.word_colours import ColouredText, draw_words
 __all__ = [
     "ARGUMENTS_FILE",
     "BUDGET_STEM",
+    "CERTIFICATES_FOLDER",
     "CURVES_STEM",
     "HISTORY_FILE",
     "LINEARISATION_STEM",
     "RESULTS_FILE",
+    "RESULTS_FOLDER",
     "RUN_CARD_FILE",
     "WEIGHTS_FILE",
     "WEIGHTS_STEM",

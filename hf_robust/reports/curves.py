@@ -91,7 +91,7 @@ def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[P
 
 def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bool, offset: float) -> None:
     epochs = [float(line["epoch"]) + offset for line in run.history]
-    accuracy = [float(line["accuracy"]) for line in run.history]
+    accuracy = [clean_accuracy(run, line) for line in run.history]
     bounds = [accuracy_bounds(value, run.eval_samples) for value in accuracy]
     draw_series(axes, epochs, accuracy, bounds, _ACCURACY_COLOUR, "o", dash, faint)
     for index, attack in enumerate(attacks):
@@ -240,6 +240,14 @@ def plain(name: str) -> str:
     """
     safe = (name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…").replace("$", r"\$")
     return f" {safe}" if safe.startswith("_") else safe
+
+
+def clean_accuracy(run: Run, line: HistoryLine) -> float:
+    """Accuracy of the classifier that a run attacks, as a point of its curve.
+
+    A line without an attack has the plain network's: where a vote is attacked it is no point of the same curve (nan).
+    """
+    return math.nan if run.card.get("vote") and not line["attacks"] else float(line["accuracy"])
 
 
 def accuracy_bounds(accuracy: float, samples: int | None) -> tuple[float, float]:

@@ -29,13 +29,15 @@ def limits(run: Run, rates: bool = True) -> list[str]:
     sentences += _label_changing(run)
     if rates:
         sentences += _other_rates(run)
-    sentences.append(
-        "An attack success rate is a lower bound: a larger lexicon, a bigger query budget or another attack may find "
-        "examples that these attacks did not."
-    )
+    if run.published["attacks"]:
+        sentences.append(
+            "An attack success rate is a lower bound: a larger lexicon, a bigger query budget or another attack may "
+            "find examples that these attacks did not."
+        )
     sentences.append(_sample(run))
     if not run.measured_exactly:
-        sentences.append(f"The published weights (step {run.kept_step}) were not attacked themselves.")
+        done = "attacked" if run.published["attacks"] else "measured"
+        sentences.append(f"The published weights (step {run.kept_step}) were not {done} themselves.")
     return sentences
 
 
@@ -218,14 +220,16 @@ def _other_rates(run: Run) -> Iterator[str]:
 
 
 def _sample(run: Run) -> str:
-    counts = {result.get("num_examples") for result in run.published["attacks"].values()}
+    attacks, certified = run.published["attacks"], run.published.get("certified")
+    done, results = ("certified", [certified]) if certified and not attacks else ("attacked", attacks.values())
+    counts = {result.get("num_examples") for result in results}
     known = sorted(int(count) for count in counts if count)
     of = f" of {run.eval_samples:,}" if run.eval_samples else ""
     drawn = (
         f"{' to '.join(f'{count:,}' for count in dict.fromkeys((known[0], known[-1])))}{of}" if known else "unknown"
     )
     seed = f", seed {run.card['seed']}" if "seed" in run.card else ""
-    return f"One training run{seed}; examples attacked: {drawn}. Differences within the intervals may be chance."
+    return f"One training run{seed}; examples {done}: {drawn}. Differences within the intervals may be chance."
 
 
 def _lexicon(lexicon: Mapping[str, Any]) -> str:

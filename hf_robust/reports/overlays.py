@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hf_robust.reports.curves import STYLE, accuracy_bounds, draw_series, look, plain
+from hf_robust.reports.curves import STYLE, accuracy_bounds, clean_accuracy, draw_series, look, plain
 from hf_robust.reports.fronts import add_legend, panelled
 from hf_robust.reports.history import HistoryLine, attack_names
 from hf_robust.reports.points import Rate, rate_of
@@ -62,7 +62,7 @@ def _draw_panel(
 
 
 def _accuracy(run: Run, line: HistoryLine) -> Rate:
-    value = float(line["accuracy"])
+    value = clean_accuracy(run, line)
     return Rate(value, *accuracy_bounds(value, run.eval_samples))
 
 

@@ -209,3 +209,16 @@ def test_attacks_that_a_vote_cannot_answer_end_before_any_is_run(
 ) -> None:
     assert attack_command("out", *flags, "--attack_votes", "5") == 2
     assert sentence in capsys.readouterr().err and not (tmp_path / "out" / "attack_results").exists()
+
+
+def test_the_vote_draws_from_the_lexicon_and_not_from_the_attacks_own(
+    attack_command: Callable[..., int], tmp_path: Path
+) -> None:
+    other = {"good": ["nice"], "bad": ["poor"], "film": ["movie"]}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    flags = ["--attacks", "synonym", "--attack_votes", "5", "--attack_lexicon", str(tmp_path / "other.json")]
+    assert attack_command("out", *flags) == 0
+    card = json.loads((tmp_path / "out" / "run_card.json").read_text())
+    assert card["vote"]["lexicon"]["fingerprint"] == LEXICON.fingerprint()
+    drawn_from = card["attacks"]["synonym"]["candidates"]["lexicon"]["fingerprint"]
+    assert drawn_from == TableLexicon(other).fingerprint() != LEXICON.fingerprint()

@@ -152,3 +152,32 @@ def test_resume_measures_nothing_again_and_a_new_run_starts_anew(tmp_path: Path)
     assert [path.name for path in (tmp_path / "certificates").iterdir()] == ["epoch-1.jsonl"]
     clear_results(str(tmp_path))
     assert not (tmp_path / "certificates").exists() and not (tmp_path / "robustness_history.jsonl").exists()
+
+
+def test_other_weights_evaluated_without_training_share_no_line(tmp_path: Path) -> None:
+    """Step 0 says nothing about whose weights were loaded: what an earlier process measured may be of others."""
+    first = trainer_of(tmp_path, model=build_model(seed=1))
+    attach_attacks(first)
+    first.evaluate()
+    second = trainer_of(tmp_path, model=build_model(seed=2), compute_metrics=lambda given: {"accuracy": 0.123})
+    attach_certificates(second)
+    metrics = second.evaluate()
+    (line,) = read_history(tmp_path)
+    assert line["attacks"] == {} and line["accuracy"] == 0.123
+    assert line["certified"]["certified_accuracy"] == metrics["eval_certified_accuracy"]
+    attach_attacks(second)
+    second.evaluate()
+    (line,) = read_history(tmp_path)
+    assert line["attacks"] and line["certified"]["certified_accuracy"] == metrics["eval_certified_accuracy"]
+
+
+def test_a_training_runs_history_that_is_not_added_to_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    attach_attacks(trained := trainer_of(tmp_path, num_train_epochs=1))
+    trained.train()
+    before = read_history(tmp_path)
+    attach_certificates(loaded := trainer_of(tmp_path))
+    assert "eval_certified_accuracy" in loaded.evaluate()
+    assert read_history(tmp_path) == before
+    assert "what was measured (certified) is in the metrics alone; give another --output_dir" in caplog.text

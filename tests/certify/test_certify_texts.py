@@ -129,13 +129,15 @@ def test_a_journal_of_other_texts_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_key_follows_all_that_decides_a_certificate() -> None:
-    def key(model="m", texts=TEXTS, labels=LABELS, source=None, settings=SETTINGS) -> str:
-        return certify_key(model, texts, labels, source or smoothing(), settings)
+    def key(model="m", ids=range(6), texts=TEXTS, labels=LABELS, source=None, settings=SETTINGS) -> str:
+        examples = list(zip(ids, texts, labels, strict=True))
+        return certify_key(model, examples, source or smoothing(), settings)
 
     others = [
         key(model="n"),
         key(texts=[*TEXTS[:-1], ("x",)]),
         key(labels=[0] * 6),
+        key(ids=[1, 0, 2, 3, 4, 5]),
         key(source=smoothing(seed=1)),
         key(source=smoothing({"good": ["fine"]})),
         key(source=Smoothing(TableLexicon(TABLE), 0, TableLexicon({"good": ["fine"]}))),
@@ -144,7 +146,7 @@ def test_the_key_follows_all_that_decides_a_certificate() -> None:
         key(settings=CertifySettings(votes=60, bound="hoeffding")),
         key(settings=CertifySettings(votes=60, alpha=0.02)),
     ]
-    assert len({key(), *others}) == 11 and key() == key(source=smoothing()) and len(key()) == 24
+    assert len({key(), *others}) == 12 and key() == key(source=smoothing()) and len(key()) == 24
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,22 @@ def test_the_vote_certificates_textattack_and_attacks_in_training_are_cited(tmp_
 
 def test_the_synonym_attack_is_still_described(tmp_path: Path) -> None:
     assert SYNONYM["candidates"]["lexicon"]["fingerprint"] in read(certified_folder(tmp_path))[1]
+
+
+def test_a_run_that_was_only_certified_is_not_said_to_be_attacked(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, certify=CERTIFY, attacks={})
+    for line in read_history(folder):
+        write_history_line(folder, {**line, "attacks": {}, "certified": CERTIFIED}, keep_later=True)
+    add_robustness(folder)
+    text = read(folder)[1]
+    assert "and certified on held-out examples" in text and "examples certified: 200" in text
+    assert "attacked" not in text.split("## Robustness")[1].split("```")[0].replace("| attacked |", "")
+    assert "success rate is a lower bound" not in text and "success rate counts" not in text
+
+
+def test_results_of_an_attacked_vote_are_named_after_it(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, vote={"votes": 1001, "lexicon": LEXICON})
+    add_robustness(folder)
+    add_robustness(folder)
+    names = set(results(folder))
+    assert "reviews (synonym attack on a vote of 1,001)" in names and "reviews (synonym attack)" not in names

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from run_folders import attack_line, make_run
 
-from hf_robust.reports import IncomparableRunsError, comparison_figure, draw_comparison, load_run
+from hf_robust.reports import IncomparableRunsError, comparison_figure, draw_comparison, group_by_seed, load_run
 from hf_robust.reports.compare import differences
 
 
@@ -59,3 +59,19 @@ def test_groups_of_one_method_are_told_apart(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / name, [(1, 3)], config={"alpha": name}) for name in ("low", "high")]
     figure = comparison_figure([load_run(run) for run in runs])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["normal (low)", "normal (high)"]
+
+
+def test_certificates_against_other_tables_do_not_compare_and_are_no_seeds_of_one_run(tmp_path: Path) -> None:
+    tables = {name: {"lexicon": {"fingerprint": name, "source": name}, "votes": 50, "seed": 0} for name in ("a", "b")}
+    for seed, (name, given) in enumerate([("one", "a"), ("same", "a"), ("other", "b")]):
+        card = {**tables[given], "lexicon": {**tables[given]["lexicon"], "source": name}}
+        make_run(tmp_path / name, [(40, 40)], seed=seed, certify=card)
+    make_run(tmp_path / "plain", [(40, 40)])
+    make_run(tmp_path / "voted", [(40, 40)], seed=1, vote={"votes": 5})
+    one, same, other, plain, voted = (load_run(tmp_path / name) for name in ("one", "same", "other", "plain", "voted"))
+    assert differences([one, same]) == [] and differences([one, plain]) == []
+    assert differences([one, other]) == [
+        'certificates differ in lexicon, {"fingerprint": "a"} and {"fingerprint": "b"} (one, other)'
+    ]
+    assert [len(group) for group in group_by_seed([one, same, other])] == [2, 1]
+    assert [len(group) for group in group_by_seed([plain, voted])] == [1, 1]

@@ -13,6 +13,7 @@ from run_folders import attack_line, make_run
 
 from hf_robust.reports import draw_tradeoff_curves, load_run, read_history, tradeoff_figure, write_history_line
 from hf_robust.reports.curves import CERTIFIED, COLOURS
+from hf_robust.reports.overlays import overlaid_curves
 
 ORANGE, BLUE = COLOURS[:2]
 
@@ -125,3 +126,15 @@ def test_certificates_without_an_attack_can_be_drawn(tmp_path: Path) -> None:
 def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="does not exist"):
         draw_tradeoff_curves(tmp_path)
+
+
+def test_the_accuracy_of_a_vote_has_no_point_of_the_plain_network(tmp_path: Path) -> None:
+    """Certified every epoch and attacked at the end: the line of an epoch without an attack is the plain network's."""
+    run = make_run(tmp_path, [(40, 40), (30, 51)], vote={"votes": 8})
+    first, last = read_history(run)
+    rates = {"certified_accuracy": 0.3, "num_examples": 70}
+    write_history_line(run, {**first, "attacks": {}, "certified": rates}, keep_later=True)
+    drawn = list(tradeoff_figure(load_run(run)).axes[0].lines[0].get_ydata())
+    assert math.isnan(drawn[0]) and drawn[1] == last["accuracy"]
+    (overlaid,) = overlaid_curves([load_run(run)]).axes[0].lines
+    assert math.isnan(overlaid.get_ydata()[0]) and overlaid.get_ydata()[1] == last["accuracy"]

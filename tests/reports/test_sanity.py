@@ -449,3 +449,9 @@ def test_a_baseline_of_other_data_is_refused_unless_forced(tmp_path: Path) -> No
         gather(run, baseline=base)
     forced = found("sample_size", run, baseline=base, force=True)
     assert forced.status == FLAGGED and "no number of examples shows a difference of 0" in forced.flags[0]
+
+
+def test_each_check_of_a_run_without_an_attack_says_why_it_saw_nothing(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", {})
+    for finding in check_run(gather(run, [], None, False)):
+        assert not finding.flags and (finding.seen or finding.missing), finding.check

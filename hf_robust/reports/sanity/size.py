@@ -25,6 +25,9 @@ def sample_size(evidence: Evidence) -> Finding:
     where it applies, else the success rate. Without one the width of each rate's own interval.
     """
     finding = Finding("sample_size", "number of examples")
+    if not evidence.main.attacks:
+        finding.missing.append("the run has no attack.")
+        return finding
     for measured in evidence.main.attacks:
         if evidence.baseline is None:
             _width(finding, measured, _key(evidence.main, measured))
