@@ -17,7 +17,7 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import attack_tables, embedding_tables, method_tables, study_page, text_tables
+from benchmarks import attack_tables, certificate_tables, embedding_tables, method_tables, study_page, text_tables
 from benchmarks.fronts import draw_fronts
 from benchmarks.paired import read
 from benchmarks.sweep import read_sweep
@@ -158,6 +158,10 @@ def study() -> str:
     return study_page.compact(read(RESULTS / "study.json"))
 
 
+def certificates() -> str:
+    return certificate_tables.compact(RESULTS)
+
+
 def draw() -> None:
     """One picture for each experiment: the first seed of every method; and the fronts of the sweep."""
     sweep = embedding_tables.SWEEP
@@ -173,7 +177,7 @@ def draw() -> None:
 
 def filled(text: str) -> str:
     parts = {"demo": demo, "methods": methods, "attacks": attacks}
-    parts |= {"embedding": embedding, "texts": texts, "study": study}
+    parts |= {"embedding": embedding, "texts": texts, "study": study, "certificates": certificates}
     for name, part in parts.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda match, part=part: match[1] + part() + match[2], text, flags=re.DOTALL)

@@ -39,7 +39,7 @@ def test_the_example_report_is_that_of_the_committed_results(tmp_path: Path) -> 
 
 def test_every_generated_part_has_its_place() -> None:
     assert re.findall(r"<!-- begin (\w+) -->", TEXT) == re.findall(r"<!-- end (\w+) -->", TEXT)
-    parts = {"demo", "methods", "study", "attacks", "embedding", "texts"}
+    parts = {"demo", "methods", "study", "attacks", "embedding", "texts", "certificates"}
     assert set(re.findall(r"<!-- begin (\w+) -->", TEXT)) == parts
 
 
