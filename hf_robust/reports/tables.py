@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -94,13 +95,17 @@ def robust_accuracy_applies(run: Run, attack: str) -> bool:
 
 
 def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that differ in their seed only, together; a run without a run card, or of a repeated seed, stays alone."""
+    """Runs that differ in their seed only, together; a run without a run card, or of a repeated seed, stays alone.
+
+    Folders that a run was given and that are named after its own seed (a victim ``normal-seed2``) differ with it.
+    """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         kept = {name: run.card.get(name) for name in _THE_SAME}
         kept["data"] = run.data.get("fingerprint") or run.data
         kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
         key = json.dumps(without_sources(kept), sort_keys=True, default=str)
+        key = re.sub(rf"(seed[-_=]?){run.card.get('seed')}(?!\d)", r"\1*", key)
         repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))
         groups.setdefault(key if run.card and not repeated else f"{key} {run.path}", []).append(run)
     return list(groups.values())

@@ -75,3 +75,13 @@ def test_certificates_against_other_tables_do_not_compare_and_are_no_seeds_of_on
     ]
     assert [len(group) for group in group_by_seed([one, same, other])] == [2, 1]
     assert [len(group) for group in group_by_seed([plain, voted])] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("victims", "groups"),
+    [(("out/normal-seed1", "out/normal-seed2"), 1), (("out/normal-seed1", "out/other-seed2"), 2), (("a1", "a2"), 2)],
+)
+def test_a_victim_named_after_the_seed_differs_with_it(victims: tuple[str, str], groups: int, tmp_path: Path) -> None:
+    for seed, victim in enumerate(victims, start=1):
+        make_run(tmp_path / f"run{seed}", [(40, 40)], seed=seed, config={"view_victim": victim})
+    assert len(group_by_seed([load_run(tmp_path / f"run{seed}") for seed in (1, 2)])) == groups
