@@ -62,7 +62,7 @@ def fill(value: Any, data: Path) -> Any:
 def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, dict[str, Any]]]:
     """(result folder, arguments of the script) for each method and seed; the first seed of all methods comes first."""
     experiment = json.loads(path.read_text(encoding="utf-8"))
-    shared = {key: fill(value, data) for key, value in experiment["args"].items()}
+    shared = experiment["args"]
     settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
     own = experiment.get("method_args", {})
     fixed = {"do_train": True, "do_eval": True, "save_strategy": "no", "disable_tqdm": True, "report_to": "none"}
@@ -70,7 +70,7 @@ def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, d
         for name, setting in settings.items():
             arguments = {**shared, **own.get(setting["robust_method"], {}), **setting, "seed": seed, **fixed}
             baseline = str(work / path.stem / f"normal-seed{seed}")
-            arguments = {key: baseline if value == BASELINE else value for key, value in arguments.items()}
+            arguments = {key: baseline if value == BASELINE else fill(value, data) for key, value in arguments.items()}
             yield RESULTS / path.stem / f"{name}-seed{seed}", arguments
 
 
