@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.paired import read, runs_of
 from hf_robust.reports import Run, load_run, markdown_table, percent
+from hf_robust.reports.tables import accuracy_interval, attack_interval
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 TITLES = {"certify_sst2_bert_tiny": "BERT-tiny on SST-2"}
@@ -51,7 +52,7 @@ def row(runs: Sequence[Run]) -> list[str]:
         f"`{runs[0].method}`",
         f"{Path(str(lexicon['source'])).name.split('.')[0].replace('_', ' ')}, {lexicon['size']:,} words",
         f"vote of {votes}" if votes else "plain network",
-        rate([float(run.published["accuracy"]) for run in runs]),
+        rate([float(run.published["accuracy"]) for run in runs], accuracy_interval(runs[0])),
         over([run.published["attacks"][ATTACK] for run in runs], "robust_accuracy"),
         *(over([run.published["certified"] for run in runs], key) for key in CERTIFIED),
         f"{statistics.mean(radius):.1f}" if radius else NOTHING,
@@ -65,13 +66,11 @@ def number(run: Run, key: str) -> float | None:
 
 
 def over(results: Sequence[dict[str, Any]], key: str) -> str:
-    """Of one run the rate and its interval where it is noted, of several the mean and spread."""
-    if len(results) > 1 or f"{key}_low" not in results[0]:
-        return rate([float(result[key]) for result in results])
-    return percent(float(results[0][key]), (float(results[0][f"{key}_low"]), float(results[0][f"{key}_high"])))
+    return rate([float(result[key]) for result in results], attack_interval(results[0], key))
 
 
-def rate(values: Sequence[float]) -> str:
+def rate(values: Sequence[float], interval: tuple[float, float] | None) -> str:
+    """Of one run the rate and its interval where one is known, of several the mean and spread."""
     if len(values) == 1:
-        return percent(values[0])
+        return percent(values[0], interval)
     return f"{100 * statistics.mean(values):.1f} ± {100 * statistics.stdev(values):.1f}"
