@@ -49,7 +49,7 @@ def row(runs: Sequence[Run]) -> list[str]:
     votes = (card.get("vote") or {}).get("votes")
     radius = [run.published["certified"]["radius"] for run in runs if number(run, "radius") is not None]
     return [
-        f"`{runs[0].method}`",
+        runs[0].method,
         f"{Path(str(lexicon['source'])).name.split('.')[0].replace('_', ' ')}, {lexicon['size']:,} words",
         f"vote of {votes}" if votes else "plain network",
         rate([float(run.published["accuracy"]) for run in runs], accuracy_interval(runs[0])),
