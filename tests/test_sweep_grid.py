@@ -155,9 +155,14 @@ def test_an_interrupted_sweep_goes_on_within_the_run(
     stage: Stage, number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage.control(hang=[2])
-    thread = interrupt_when(stage.output / "hanging", number)
-    assert stage.sweep(grid={"seed": [1, 2, 3]}) == 2
-    thread.join()
+    # A shell starts what it runs in the background with SIGINT ignored, and Python then leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread = interrupt_when(stage.output / "hanging", number)
+        assert stage.sweep(grid={"seed": [1, 2, 3]}) == 2
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "hf-robust sweep: interrupted; " in capsys.readouterr().err
     assert list(stage.result()["runs"].values()) == ["finished", "interrupted", "not begun"]
     stage.control()
