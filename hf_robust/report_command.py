@@ -21,10 +21,10 @@ def run(options: argparse.Namespace) -> str:
     Raises:
         ValueError: a run cannot be read or was given twice, or the runs do not compare.
     """
-    from hf_robust.reports import comparison_table, load_runs, write_report
+    from hf_robust.reports import load_runs, table_of_runs, write_report
 
     runs = load_runs(options.runs, force=options.force)
-    table = comparison_table(options.runs, force=options.force)
+    table = table_of_runs(runs)
     if options.output is None:
         return table
     written = write_report(runs, options.output)

@@ -44,6 +44,7 @@ from hf_robust.reports.tables import (
     percent,
     results_table,
     robust_accuracy_applies,
+    table_of_runs,
     union_label,
 )
 from hf_robust.reports.transition import transition_figure, transition_tables
@@ -126,6 +127,7 @@ __all__ = [
     "space_figure",
     "sweep_figure",
     "sweep_table",
+    "table_of_runs",
     "tradeoff_figure",
     "transition_figure",
     "transition_tables",

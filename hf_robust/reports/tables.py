@@ -39,6 +39,11 @@ def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str
     runs = [load_run(folder) for folder in run_dirs]
     if not force:
         check_comparable(runs)
+    return table_of_runs(runs)
+
+
+def table_of_runs(runs: Sequence[Run]) -> str:
+    """The table of `comparison_table` of runs that were read, with the reasons above it why they do not compare."""
     attacks = list(dict.fromkeys(name for run in runs for name in attack_names(run.history)))
     groups = group_by_seed(runs)
     warning = "".join(f"> **Not comparable:** {reason}.\n" for reason in differences(runs))
