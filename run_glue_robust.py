@@ -31,7 +31,6 @@ from hf_robust.callbacks import (
     CurvesCallback,
     RunCardCallback,
     TrackersCallback,
-    clear_results,
 )
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.checks import check_task, check_writable
@@ -45,6 +44,7 @@ from hf_robust.hub import add_loading, add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.parsing import Arguments, parse_arguments
+from hf_robust.runs import clear_results
 from hf_robust.smoothed import attacked_vote, certifier
 from hf_robust.static_attacks import file_attacks
 from hf_robust.trainers import RobustTrainer

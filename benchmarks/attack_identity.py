@@ -44,7 +44,7 @@ from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits, find_labels
 from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import AttackRecord
-from hf_robust.reports import redact
+from hf_robust.runs import redact
 from hf_robust.words import nltk_stop_words, nltk_tagger
 
 UNCOUNTED = ("synonym",)

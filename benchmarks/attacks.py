@@ -24,7 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.run import RESULTS, ROOT, fill, jobs_of
-from hf_robust.reports import read_json
+from hf_robust.runs import read_json
 
 KEPT = ("attack_summary.json", "run_card.json", "asr_by_budget.png", "asr_by_budget.svg")
 TRAINING_FILE = "training.json"

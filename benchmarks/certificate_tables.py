@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.paired import read, runs_of
-from hf_robust.reports import Run, load_run, markdown_table, percent
+from hf_robust.reports import markdown_table, percent
 from hf_robust.reports.tables import accuracy_interval, attack_interval
+from hf_robust.runs import Run, load_run
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 TITLES = {"certify_sst2_bert_tiny": "BERT-tiny on SST-2"}

@@ -33,8 +33,8 @@ from benchmarks.passes import counting, time_passes
 from benchmarks.run import PACKAGED_MODELS, RESULTS, packaged_model
 from benchmarks.step_memory import step_memory
 from benchmarks.stopwatch import CLOCKS, load_average, machine
-from hf_robust.callbacks.run_card import versions
 from hf_robust.data.files import read_rows
+from hf_robust.runs import versions
 from hf_robust.trainers import METHODS, RobustTrainer
 
 PASSES = "passes"

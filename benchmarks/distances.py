@@ -17,7 +17,7 @@ from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.interpret.space import view_distances
 from hf_robust.interpret.states import sentence_states
 from hf_robust.lexicons import load_lexicon
-from hf_robust.metrics import read_records
+from hf_robust.runs import read_records
 from hf_robust.views import OneAntonym, RandomSynonyms, draw_views
 from hf_robust.words import Text
 

@@ -19,7 +19,8 @@ from benchmarks.paired import read, runs_of
 from benchmarks.run import WEIGHTS
 from benchmarks.sweep import Point, by_method, read_sweep
 from hf_robust.metrics import wilson_interval
-from hf_robust.reports import Run, load_run, markdown_table, percent, union_label
+from hf_robust.reports import markdown_table, percent, union_label
+from hf_robust.runs import Run, load_run
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 PAGE = "benchmarks/embedding.md"

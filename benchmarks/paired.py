@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from hf_robust.metrics import STATUSES_FILE, Difference, paired_difference, read_statuses
+from hf_robust.metrics import Difference, paired_difference
 from hf_robust.metrics.paired import OUTCOMES, POINTS, Outcomes, rates, robust
-from hf_robust.reports import read_history
+from hf_robust.runs import STATUSES_FILE, read_history, read_statuses
 
 VOID = "void: near chance"
 

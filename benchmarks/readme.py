@@ -21,8 +21,8 @@ from benchmarks import attack_tables, certificate_tables, embedding_tables, meth
 from benchmarks.fronts import draw_fronts
 from benchmarks.paired import read
 from benchmarks.sweep import read_sweep
-from hf_robust.metrics import STATUSES_FILE
-from hf_robust.reports import comparison_table, load_run, markdown_table, percent, save_figure, tradeoff_figure
+from hf_robust.reports import comparison_table, markdown_table, percent, save_figure, tradeoff_figure
+from hf_robust.runs import STATUSES_FILE, load_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -26,8 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import STATUSES_FILE, read_records
-from hf_robust.metrics.statuses import letters
+from hf_robust.runs import STATUSES_FILE, letters, read_records
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

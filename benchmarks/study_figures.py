@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.bat_sweep import PAIRWISE
 from benchmarks.paired import runs_of
-from hf_robust.reports import Run, load_run, save_figure, settings_of, sweep_figure
+from hf_robust.reports import save_figure, settings_of, sweep_figure
+from hf_robust.runs import Run, load_run
 
 SWEEP = "bat_snli_sweep"
 METRICS = ("eval_accuracy", "eval_synonym_asr", "eval_antonym_asr")

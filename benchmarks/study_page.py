@@ -11,7 +11,8 @@ from benchmarks.embedding_tables import TITLES as EMBEDDING_TITLES
 from benchmarks.paired import VOID, read
 from benchmarks.study_figures import pictures
 from benchmarks.text_runs import TITLES as TEXT_TITLES
-from hf_robust.reports import load_run, markdown_table
+from hf_robust.reports import markdown_table
+from hf_robust.runs import load_run
 
 BAT_TITLES = {
     "snli_bert_tiny": "BERT-tiny on SNLI",

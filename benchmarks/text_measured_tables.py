@@ -20,7 +20,8 @@ from benchmarks.text_runs import FIXED, OWN, TAU, TOP5, TextExperiment, consiste
 from benchmarks.text_taichi import ABLATIONS, averages
 from benchmarks.text_verdicts import NORMAL
 from hf_robust.interpret import mean_with_interval
-from hf_robust.reports import load_run, markdown_table, percent
+from hf_robust.reports import markdown_table, percent
+from hf_robust.runs import load_run
 
 PAIR_KEYS = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
 PAIR_COLUMNS = ("MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓")

@@ -38,8 +38,8 @@ from hf_robust.interpret.consistency import TOP_K
 from hf_robust.interpret.pair_statistics import pair_statistics
 from hf_robust.interpret.states import sentence_states
 from hf_robust.losses import sample_kl
-from hf_robust.metrics import STATUSES_FILE, AttackRecord, error_transition, read_pairs, read_records, slices
-from hf_robust.reports import finite
+from hf_robust.metrics import AttackRecord, error_transition, slices
+from hf_robust.runs import STATUSES_FILE, finite, read_pairs, read_records
 
 BASELINE = "normal"
 ATTACK = "textfooler"

@@ -23,8 +23,9 @@ from benchmarks.paired import (
     shared_runs,
 )
 from benchmarks.text_measures import ATTACK, INTERPRETATION, PAIRS, TRANSITION
-from hf_robust.metrics import STATUSES_FILE, Difference, paired_difference
+from hf_robust.metrics import Difference, paired_difference
 from hf_robust.metrics.paired import POINTS, Outcomes, rates
+from hf_robust.runs import STATUSES_FILE
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"

@@ -18,7 +18,8 @@ from benchmarks.text_claims import CLAIMS, FILE, NOT_RUN
 from benchmarks.text_measured_tables import BLOCKS, RECORDED
 from benchmarks.text_measures import ATTACK
 from benchmarks.text_runs import EXPERIMENTS, TITLES, TextExperiment, experiments
-from hf_robust.reports import load_run, markdown_table, union_label
+from hf_robust.reports import markdown_table, union_label
+from hf_robust.runs import load_run
 
 PAGE = "benchmarks/texts.md"
 REMARKS = Path(__file__).parent / "text_remarks.json"

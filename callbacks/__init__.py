@@ -3,10 +3,10 @@
 from hf_robust.callbacks.attack import AttackCallback
 from hf_robust.callbacks.certify import CertifyCallback
 from hf_robust.callbacks.curves import CurvesCallback
-from hf_robust.callbacks.measurement import clear_results
 from hf_robust.callbacks.run_card import RunCardCallback
 from hf_robust.callbacks.trackers import TrackersCallback
 from hf_robust.callbacks.weights import AdversaryWeightsCallback
+from hf_robust.runs import clear_results
 
 __all__ = [
     "AdversaryWeightsCallback",

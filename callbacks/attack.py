@@ -27,16 +27,10 @@ from hf_robust.attacks import (
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.requests import Columns
 from hf_robust.attacks.static import labelled_file
-from hf_robust.callbacks.measurement import JOURNAL_FOLDER, Measurement, Part, accuracy_of
-from hf_robust.metrics import (
-    AttackRecord,
-    AttackSummary,
-    UnionSummary,
-    read_records,
-    union_of_attacks,
-    write_records,
-)
-from hf_robust.reports import RESULTS_FOLDER, union_label
+from hf_robust.callbacks.measurement import Measurement, Part, accuracy_of
+from hf_robust.metrics import AttackRecord, AttackSummary, UnionSummary, union_of_attacks
+from hf_robust.reports import union_label
+from hf_robust.runs import JOURNAL_FOLDER, RESULTS_FOLDER, read_records, write_records
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,10 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import Example, Victim, balanced_shares
 from hf_robust.attacks.journal import classifier_of
-from hf_robust.callbacks.measurement import JOURNAL_FOLDER, Measurement, Part
+from hf_robust.callbacks.measurement import Measurement, Part
 from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts, require_substitutes
-from hf_robust.metrics import Certificate, CertificateSummary, write_certificates
-from hf_robust.metrics.journal import journal_seconds, share_path
-from hf_robust.reports import CERTIFICATES_FOLDER
+from hf_robust.metrics import Certificate, CertificateSummary
+from hf_robust.runs import CERTIFICATES_FOLDER, JOURNAL_FOLDER, journal_seconds, share_path, write_certificates
 from hf_robust.words import Text
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.reports import CURVES_STEM, draw_tradeoff_curves, history_path, read_history
+from hf_robust.reports import CURVES_STEM, draw_tradeoff_curves
+from hf_robust.runs import history_path, read_history
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -20,12 +19,11 @@ from hf_robust.adversary import kept_random_state
 from hf_robust.attacks import Victim
 from hf_robust.metrics import AttackSummary
 from hf_robust.metrics.task import logits_of
-from hf_robust.reports import CERTIFICATES_FOLDER, HISTORY_FILE, RESULTS_FOLDER, read_history, write_history_line
+from hf_robust.runs import HISTORY_FILE, clear_results, read_history, write_history_line
 
 logger = logging.getLogger(__name__)
 
 # The Hub upload leaves out names that start with an underscore.
-JOURNAL_FOLDER = "_attack_journal"
 STRATEGIES = ("no", "epoch", "end")
 
 Attached = TypeVar("Attached", bound="Measurement")
@@ -274,14 +272,6 @@ def measured_step(trainer: Trainer) -> tuple[float, int]:
         logged = [float(entry["epoch"]) for entry in state.log_history if entry.get("step") == best]
         epoch, step = (logged[-1] if logged else epoch * best / step), best
     return round(epoch, 4), step
-
-
-def clear_results(output_dir: str | None) -> None:
-    """Remove what an earlier run measured in this folder: it is of other weights than a new run's."""
-    folder = Path(str(output_dir))
-    (folder / HISTORY_FILE).unlink(missing_ok=True)
-    for name in (RESULTS_FOLDER, CERTIFICATES_FOLDER):
-        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def even_evaluations(log_history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

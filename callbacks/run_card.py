@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.reports import RUN_CARD_FILE, redact, redact_command
+from hf_robust.runs import RunCard, redact_command, write_card
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "nltk", "hf_robust")
 _NOT_TRAINING = (
@@ -67,14 +65,14 @@ class RunCardCallback(TrainerCallback):
         measured: Mapping[str, Any] | None = None,
         generation: Generation | None = None,
     ) -> None:
-        self.stated = {
+        self.stated: RunCard = {
             "method": method,
             "citation": citation,
             "data": dict(data),
             "lexicons": dict(lexicons),
             "trained_on": list(trained_on),
             "attacks": {name: dict(described) for name, described in attacks.items()},
-            **(measured or {}),
+            **(measured or {}),  # type: ignore[typeddict-item]
         }
         self.told = {} if seconds is None else seconds
         self.generation = generation
@@ -137,7 +135,8 @@ class RunCardCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         steps = state.global_step - self._first_step
-        card = self.stated | {
+        card: RunCard = {
+            **self.stated,
             "config": method_config(args),
             "views": [] if self.generation is None else list(self.generation.rounds),
             "training": changed_arguments(args),
@@ -153,11 +152,7 @@ class RunCardCallback(TrainerCallback):
             "forwards": {"train": self._forwards, "per_step": self._forwards / steps if steps else 0.0},
             "command": redact_command(sys.argv),
         }
-        path = Path(str(args.output_dir)) / RUN_CARD_FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f"_{path.name}.{os.getpid()}")
-        scratch.write_text(json.dumps(redact(card), indent=2, default=str) + "\n", encoding="utf-8")
-        os.replace(scratch, path)
+        write_card(str(args.output_dir), card)
 
     def _seconds(self) -> dict[str, float]:
         total = time.perf_counter() - self._began

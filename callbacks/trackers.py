@@ -20,7 +20,8 @@ from transformers import (
 )
 from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
 
-from hf_robust.reports import CURVES_STEM, RUN_CARD_FILE, read_json, redact
+from hf_robust.reports import CURVES_STEM
+from hf_robust.runs import RUN_CARD_FILE, read_json, redact
 
 logger = logging.getLogger(__name__)
 

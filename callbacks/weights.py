@@ -7,7 +7,8 @@ from typing import Any
 
 from transformers import IntervalStrategy, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.reports import clear_weights, draw_adversary_weights, weight_lines, write_weights
+from hf_robust.reports import clear_weights, draw_adversary_weights
+from hf_robust.runs import weight_lines, write_weights
 
 logger = logging.getLogger(__name__)
 

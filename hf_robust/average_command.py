@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.cli import add_attack_flags
+from hf_robust.cli import add_attack_flags, output_folder
 
 if TYPE_CHECKING:
-    from hf_robust.metrics import AttackSummary
+    from hf_robust.checkpoint_attack import Attacked
 
 STEM = "linear_average"
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -39,10 +38,12 @@ def run(options: argparse.Namespace) -> str:
         ValueError: a share is no share, or the two models cannot be averaged.
     """
     from hf_robust.attacks import AttackArguments
-    from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint
-    from hf_robust.reports import average_figure, finite, portable_path, save_figure
+    from hf_robust.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
+    from hf_robust.reports import average_figure, save_figure
+    from hf_robust.runs import claim_folder, portable_path, write_json
     from hf_robust.trainers.taichi import TWIN_FOLDER
 
+    options.output_dir = output_folder(options)
     given = vars(options)
     flags = AttackArguments(**{f.name: given[f.name] for f in dataclasses.fields(AttackArguments) if f.name in given})
     attack = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions)})
@@ -52,28 +53,32 @@ def run(options: argparse.Namespace) -> str:
             f"{options.model} has no folder {TWIN_FOLDER}; train it with --robust_method taichi --taichi_variant "
             "linear_average, or name the other model by --twin."
         )
-    folders = write_averages(options.model, twin, options.lambdas, options.output_dir)
+    model, other, tokenizer = load_pair(options.model, twin, options.lambdas)
+    output = claim_folder("average", options.output_dir)
     points = []
-    for lam, folder in folders.items():
-        found = attack_checkpoint(dataclasses.replace(attack, model=str(folder), output_dir=folder), flags)
-        points.append(_point(lam, folder, found.summaries))
+    for lam, folder in write_averages(model, other, tokenizer, options.lambdas, output).items():
+        found = measure_attacks(dataclasses.replace(attack, model=str(folder), output_dir=folder), flags)
+        write_attacks(found, folder)
+        points.append(_point(lam, folder, found))
     models = {"clean": portable_path(options.model), "twin": portable_path(twin)}
-    text = json.dumps(finite({**models, "points": points}), indent=2, allow_nan=False)
-    (options.output_dir / f"{STEM}.json").write_text(text + "\n", encoding="utf-8")
-    save_figure(average_figure(points), options.output_dir, STEM)
-    return f"{_table(points)}\nModels, results and picture are in {options.output_dir}."
+    write_json(output / f"{STEM}.json", {**models, "points": points})
+    save_figure(average_figure(points), output, STEM)
+    return f"{_table(points)}\nModels, results and picture are in {output}."
 
 
-def write_averages(clean: str, twin: str, lambdas: Sequence[float], output: Path) -> dict[float, Path]:
-    """A folder for each share of the clean model, in rising order, each a checkpoint of its own."""
+def load_pair(clean: str, twin: str, lambdas: Sequence[float]) -> tuple[Any, Any, Any]:
+    """The two models and their tokenizer.
+
+    Raises:
+        ValueError: a share is no share, or the two models cannot be averaged.
+    """
     from hf_robust.checkpoint_attack import load_classifier
-    from hf_robust.reports import RUN_CARD_FILE, read_json
-    from hf_robust.trainers.twin import linear_average
+    from hf_robust.runs import read_card
 
     wrong = [one for one in lambdas if not 0 <= one <= 1]
     if wrong:
         raise ValueError(f"--lambdas are shares between 0 and 1, got {wrong[0]:g}; 1 is MODEL itself, 0 its twin.")
-    share = (read_json(Path(clean) / RUN_CARD_FILE).get("config") or {}).get("taichi_lambda", 1)
+    share = (read_card(clean).get("config") or {}).get("taichi_lambda", 1)
     if share != 1:
         raise ValueError(
             f"{clean} was saved with --taichi_lambda {share}, so it is an average already; train with "
@@ -84,6 +89,15 @@ def write_averages(clean: str, twin: str, lambdas: Sequence[float], output: Path
     for name, one in ((clean, model), (twin, other)):
         if getattr(one, "_hf_peft_config_loaded", False):
             raise ValueError(f"{name} is an adapter, whose factors do not average; merge it into its model first.")
+    return model, other, tokenizer
+
+
+def write_averages(
+    model: Any, other: Any, tokenizer: Any, lambdas: Sequence[float], output: Path
+) -> dict[float, Path]:
+    """A folder for each share of the clean model, in rising order, each a checkpoint of its own."""
+    from hf_robust.trainers.twin import linear_average
+
     first, second = ({key: value.clone() for key, value in one.state_dict().items()} for one in (model, other))
     folders = {}
     for lam in sorted(set(lambdas)):
@@ -94,16 +108,14 @@ def write_averages(clean: str, twin: str, lambdas: Sequence[float], output: Path
     return folders
 
 
-def _point(lam: float, folder: Path, summaries: dict[str, AttackSummary]) -> dict[str, Any]:
-    from hf_robust.reports import load_run
-
+def _point(lam: float, folder: Path, found: Attacked) -> dict[str, Any]:
     keys = ("robust_accuracy", "robust_accuracy_low", "robust_accuracy_high", "asr", "num_examples")
     return {
         "lambda": lam,
         "folder": folder.name,
         # Of the clean texts, which attacks that bring their own texts do not see.
-        "accuracy": load_run(folder).published["accuracy"],
-        "attacks": {name: {key: getattr(one, key) for key in keys} for name, one in summaries.items()},
+        "accuracy": found.line["accuracy"],
+        "attacks": {name: {key: getattr(one, key) for key in keys} for name, one in found.summaries.items()},
     }
 
 

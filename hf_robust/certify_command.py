@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_robust.cli import add_checkpoint_flags
+from hf_robust.cli import add_checkpoint_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Example, Victim
     from hf_robust.certify import CertifySettings, Smoothing
+    from hf_robust.checkpoint_attack import Attacked
     from hf_robust.data.splits import Splits
     from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary
+    from hf_robust.runs import RunCard
 
-CERTIFICATES_FILE = "certificates.jsonl"
-SUMMARY_FILE = "certificate_summary.json"
 ATTACK_VOTES = 25
 _OWN = ("lexicon", "attack_num_examples", "attack_seed", "attack_votes", "attack_strategy", "attack_warm_start")
 """Flags of the attacks that this command has under a name of its own, or that ask for epochs."""
@@ -92,17 +90,18 @@ def run(options: argparse.Namespace) -> str:
     """
     from hf_robust.attacks import AttackArguments, Victim, choose_examples
     from hf_robust.certify import CertifySettings, Smoothing, require_substitutes
-    from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint, load_classifier, splits_of
+    from hf_robust.checkpoint_attack import AttackOptions, load_classifier, measure_attacks, splits_of
     from hf_robust.lexicons import load_lexicon
+    from hf_robust.runs import claim_folder
     from hf_robust.words import Text
 
+    options.output_dir = output_folder(options)
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
     sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
     # The attacks are those of the attacker whom the certificates are about, if nothing else is asked for.
     if options.attack_backend == "native":
         options.attack_lexicon = options.attack_lexicon or options.neighbours
     flags = AttackArguments(**_given(options, AttackArguments), **sample)
-    refuse_run_folder(options.output_dir)
     neighbours = None if options.neighbours is None else load_lexicon(options.neighbours)
     smoothing = Smoothing(load_lexicon(options.lexicon), options.seed, neighbours)
     own = AttackOptions(**_given(options, AttackOptions))
@@ -112,20 +111,21 @@ def run(options: argparse.Namespace) -> str:
     splits = splits_of(own, options.data, model, tokenizer)
     examples = choose_examples(splits.labelled("validation"), options.num_examples, options.seed)
     require_substitutes(smoothing, [Text(example.texts) for example in examples])
-    # Their files are written: a card and a history line, which the certificates add to.
-    attacked = attack_checkpoint(own, flags).summaries if flags.attacks else {}
+    attacked = measure_attacks(own, flags) if flags.attacks else None
     victim = Victim(model, tokenizer, max_length=splits.max_length, token_budget=options.attack_token_budget)
     measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, options.output_dir)
-    card = _card(options, splits, examples) | {"certify": {**settings.describe(), **smoothing.describe()}}
-    _write(options.output_dir, card, measured, attacked)
+    card = _card(options, splits, examples)
+    card["certify"] = {**settings.describe(), **smoothing.describe()}
+    folder = claim_folder("certify", options.output_dir)
+    _write(folder, card, measured, attacked)
     legend = (
         f"Against any swaps of words by {options.neighbours or options.lexicon}; each certificate holds with "
         f"probability {1 - settings.alpha:g}. In brackets: 95 % Wilson interval over the examples.\n"
     )
     if attacked:
         legend += _about_attacks(options.attack_votes)
-    table = _table(options.output_dir, measured, attacked)
-    return f"{table}\n{legend}\nThe certificate of every example is in {options.output_dir}."
+    table = _table(folder, measured, attacked.summaries if attacked else {})
+    return f"{table}\n{legend}\nThe certificate of every example is in {folder}."
 
 
 def _about_attacks(votes: int) -> str:
@@ -140,22 +140,6 @@ def _about_attacks(votes: int) -> str:
 def _given(options: argparse.Namespace, kind: Any) -> dict[str, Any]:
     """Those of the options that a dataclass has fields for."""
     return {one.name: getattr(options, one.name) for one in dataclasses.fields(kind) if hasattr(options, one.name)}
-
-
-def refuse_run_folder(folder: Path) -> None:
-    """Keep a training run's history and card.
-
-    Raises:
-        ValueError: ``folder`` is that of a training run, be it one that has not ended.
-    """
-    from hf_robust.reports import history_path, read_history
-    from hf_robust.reports.run import TRAINER_STATE_FILE
-
-    trained = history_path(folder).exists() and any(line["step"] for line in read_history(folder))
-    if trained or (folder / TRAINER_STATE_FILE).exists():
-        raise ValueError(
-            f"--output_dir {folder} is the folder of a training run, whose history would be lost; give another folder."
-        )
 
 
 def refuse_without_classes(name: str, config: Any) -> None:
@@ -188,10 +172,9 @@ def _measure(
     folder: Path,
 ) -> _Measured:
     from hf_robust.attacks.journal import classifier_of
-    from hf_robust.callbacks.measurement import JOURNAL_FOLDER
     from hf_robust.certify import certify_key, certify_texts
     from hf_robust.metrics import CertificateSummary
-    from hf_robust.metrics.journal import journal_seconds
+    from hf_robust.runs import JOURNAL_FOLDER, journal_seconds
 
     texts, labels = [example.texts for example in examples], [example.label for example in examples]
     key = certify_key(classifier_of(victim), examples, smoothing, settings)
@@ -213,49 +196,51 @@ def _measure(
     return _Measured(found, summary, float((plain == labels).mean()))
 
 
-def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Example]) -> dict[str, Any]:
+def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Example]) -> RunCard:
     """What is known of the run beside the settings of the certificates."""
-    from hf_robust.callbacks.run_card import versions
     from hf_robust.data.splits import describe_data
-    from hf_robust.reports import RUN_CARD_FILE, read_json, redact_command
-    from hf_robust.static_attacks import LABEL_NAMES
+    from hf_robust.runs import measured_card
 
     sample = {"eval_samples": len(examples), "certify_sample": f"{options.num_examples} rows, seed {options.seed}"}
-    return {
-        "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
-        "model": options.model,
-        "data": describe_data(splits.corpus, None, splits.labelled("validation")) | sample,
-        "attacks": {},
-        LABEL_NAMES: list(splits.labels.names),
-        "seed": options.seed,
-        "versions": versions(),
-        "command": redact_command(sys.argv),
-    }
+    return measured_card(
+        options.model,
+        data=describe_data(splits.corpus, None, splits.labelled("validation")) | sample,
+        attacks={},
+        label_names=list(splits.labels.names),
+        seed=options.seed,
+    )
 
 
-def _write(folder: Path, card: dict[str, Any], measured: _Measured, attacked: Mapping[str, AttackSummary]) -> None:
-    """The certificates and what is said about them; the card and the line of the attacks are added to."""
-    from hf_robust.metrics import write_certificates
-    from hf_robust.reports import RUN_CARD_FILE, finite, read_history, read_json, redact, write_history_line
+def _write(folder: Path, card: RunCard, measured: _Measured, attacked: Attacked | None) -> None:
+    """The certificates and what is said about them, and what the attacks found."""
+    from hf_robust.checkpoint_attack import write_attacks
+    from hf_robust.runs import (
+        CERTIFICATE_SUMMARY_FILE,
+        CERTIFICATES_FILE,
+        redact,
+        write_card,
+        write_certificates,
+        write_history_line,
+        write_json,
+    )
 
-    line = {"epoch": 0.0, "step": 0, "accuracy": measured.accuracy, "attacks": {}}
-    card = redact(card)
-    if attacked:
-        before = read_json(folder / RUN_CARD_FILE)
-        line = read_history(folder)[-1]
+    line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": measured.accuracy, "attacks": {}}
+    if attacked is not None:
+        write_attacks(attacked, folder)
+        line, before = attacked.line, attacked.card
         card = {**before, **card, "attacks": before["attacks"], "data": {**before["data"], **card["data"]}}
     write_certificates(folder / CERTIFICATES_FILE, measured.certificates)
-    (folder / RUN_CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    write_card(folder, card)
     write_history_line(folder, {**line, "certified": measured.summary.history()})
-    results = finite({**card, "accuracy": measured.accuracy, "certified": measured.summary.history()})
-    text = json.dumps(results, indent=2, allow_nan=False)
-    (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+    results = {"accuracy": measured.accuracy, "certified": measured.summary.history()}
+    write_json(folder / CERTIFICATE_SUMMARY_FILE, {**redact(card), **results})
 
 
 def _table(folder: Path, measured: _Measured, attacked: Mapping[str, AttackSummary]) -> str:
     """One row; where attacks were run, what each left of the accuracy beside what no attack can take."""
     from hf_robust.metrics import wilson_interval
-    from hf_robust.reports import load_run, markdown_table, percent, robust_accuracy_applies
+    from hf_robust.reports import markdown_table, percent, robust_accuracy_applies
+    from hf_robust.runs import load_run
 
     found, count = measured.summary, measured.summary.num_examples
     clean = percent(measured.accuracy, wilson_interval(round(measured.accuracy * count), count))

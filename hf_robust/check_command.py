@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from hf_robust.command import Answer
@@ -32,11 +31,10 @@ def run(options: argparse.Namespace) -> Answer:
         ValueError: a folder cannot be read, is of other weights, or the baseline does not compare.
     """
     from hf_robust.reports.sanity import FLAGGED, check_run, findings_json, findings_text, gather
+    from hf_robust.runs import write_json
 
     evidence = gather(options.run, options.others, options.baseline, options.force)
     findings = check_run(evidence)
     if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(findings_json(evidence, findings), indent=2, allow_nan=False)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        write_json(options.json, findings_json(evidence, findings))
     return Answer(findings_text(evidence, findings), int(any(one.status == FLAGGED for one in findings)))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +28,6 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.journal import prediction_of
-from hf_robust.callbacks.measurement import JOURNAL_FOLDER
-from hf_robust.callbacks.run_card import versions
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.files import EXTENSIONS
@@ -39,22 +35,23 @@ from hf_robust.data.labels import labels_of_checkpoint
 from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits, describe_data, find_labels
 from hf_robust.lexicons import cache_folder, load_lexicon
-from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks, write_records
+from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks
 from hf_robust.metrics.budget import budgets_up_to
-from hf_robust.reports import (
+from hf_robust.reports import draw_asr_by_budget
+from hf_robust.runs import (
+    ATTACK_SUMMARY_FILE,
+    JOURNAL_FOLDER,
     RESULTS_FOLDER,
-    RUN_CARD_FILE,
-    draw_asr_by_budget,
-    finite,
-    read_json,
+    RunCard,
+    measured_card,
     redact,
-    redact_command,
+    write_card,
     write_history_line,
+    write_json,
+    write_records,
 )
 from hf_robust.smoothed import attacked_vote
-from hf_robust.static_attacks import LABEL_NAMES, file_attacks, replay_attacks
-
-SUMMARY_FILE = "attack_summary.json"
+from hf_robust.static_attacks import file_attacks, replay_attacks
 
 
 @dataclass
@@ -74,18 +71,26 @@ class AttackOptions:
 
 @dataclass
 class Attacked:
-    """The records and rates of each attack, and the names of the labels that their predictions are ids of."""
+    """What the attacks found, before it is written: records and rates by attack, the card, and the history line."""
 
     records: dict[str, list[AttackRecord]]
     summaries: dict[str, AttackSummary]
-    label_names: tuple[str, ...]
+    attacks: Mapping[str, AttackOrForeign]
+    card: RunCard
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """What the history holds of it: one line, of the weights as they are."""
+        # Texts that an attack brought along say nothing about clean accuracy.
+        clean = [summary.extra["accuracy"] for summary in of_the_data(self.attacks, self.summaries).values()]
+        line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
+        line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
+        union = union_of_attacks(of_the_data(self.attacks, self.records))
+        return line if union is None else {**line, "union": union.history()}
 
 
-def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacked:
-    """Run the attacks and write ``attack_results/<attack>.jsonl``, ``attack_summary.json`` and ``asr_by_budget.png``.
-
-    A history of one line and a run card are written too, so that `hf-robust report` can put the folder beside training
-    runs. A measurement that was killed goes on where it stopped, if model, data and attack are the same.
+def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
+    """Run the attacks. What was killed goes on where it stopped, if model, data and attack are the same.
 
     Raises:
         ValueError: the model has no trained classification head, or model, data and attacks do not fit together.
@@ -97,22 +102,40 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer)
     victim = _victim(task, flags, model, tokenizer)
-    records, summaries = _run(task, victim, options.output_dir)
-    card = {
-        "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
-        "model": options.model,
-        "data": task.data,
-        "lexicons": task.lexicons,
-        "attacks": {name: attack.describe() for name, attack in task.attacks.items()},
-        LABEL_NAMES: list(task.label_names),
-        "seed": flags.attack_seed,
-        "versions": versions(),
-        "command": redact_command(sys.argv),
-    }
+    records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER)
+    card = measured_card(
+        options.model,
+        data=task.data,
+        lexicons=task.lexicons,
+        attacks={name: attack.describe() for name, attack in task.attacks.items()},
+        label_names=list(task.label_names),
+        seed=flags.attack_seed,
+    )
     if task.vote is not None:
         card["vote"] = task.vote.describe()
-    _write(options.output_dir, card, task, records, summaries)
-    return Attacked(records, summaries, task.label_names)
+    return Attacked(records, summaries, task.attacks, card)
+
+
+def write_attacks(found: Attacked, folder: Path) -> None:
+    """Write ``attack_results/<attack>.jsonl``, ``attack_summary.json``, ``asr_by_budget.png``, a card and a history.
+
+    The history has one line, so that `hf-robust report` can put the folder beside training runs.
+    """
+    for name, records in found.records.items():
+        write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records)
+    write_card(folder, found.card)
+    write_history_line(folder, found.line)
+    # Texts that an attack brought along have no budgets to speak of.
+    searched = of_the_data(found.attacks, found.records)
+    results = {
+        "results": {name: dataclasses.asdict(summary) for name, summary in found.summaries.items()},
+        "union": found.line.get("union"),
+        "asr_by_budget": {name: _by_budget(records) for name, records in searched.items()},
+    }
+    write_json(folder / ATTACK_SUMMARY_FILE, {**redact(found.card), **results})
+    if searched:
+        title = f"{Path(found.card['model']).name} on {found.card['data']['name']}"
+        draw_asr_by_budget(searched, folder, title)
 
 
 @dataclass
@@ -224,46 +247,17 @@ def data_arguments(options: AttackOptions, data: str) -> DataTrainingArguments:
     )
 
 
-def _run(task: _Task, victim: Victim, folder: Path) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
+def _run(
+    task: _Task, victim: Victim, journals: Path
+) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
     records, summaries, plans = {}, {}, Plans(cache_folder() / "plans")
     weights, prediction = weights_hash(victim.model), prediction_of(victim)
     for name, attack in task.attacks.items():
         examples = examples_of(attack, task.examples)
-        key = attack_key(attack, weights, examples, task.max_length, prediction)
-        journal = folder / JOURNAL_FOLDER / f"{key}.jsonl"
+        journal = journals / f"{attack_key(attack, weights, examples, task.max_length, prediction)}.jsonl"
         records[name] = attack_dataset(attack, victim, examples, plans=plans, journal=journal)
         summaries[name] = AttackSummary.from_records(records[name], journal_seconds(journal))
-        write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records[name])
     return records, summaries
-
-
-def _write(
-    folder: Path,
-    card: dict[str, Any],
-    task: _Task,
-    records: dict[str, list[AttackRecord]],
-    summaries: dict[str, AttackSummary],
-) -> None:
-    card = redact(card)
-    (folder / RUN_CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    # Texts that an attack brought along say nothing about clean accuracy, nor have they budgets to speak of.
-    searched = of_the_data(task.attacks, records)
-    clean = [summary.extra["accuracy"] for summary in of_the_data(task.attacks, summaries).values()]
-    line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
-    line["attacks"] = {name: summary.history() for name, summary in summaries.items()}
-    union = union_of_attacks(searched)
-    if union is not None:
-        line["union"] = union.history()
-    write_history_line(folder, line)
-    results = {
-        "results": {name: dataclasses.asdict(summary) for name, summary in summaries.items()},
-        "union": union.history() if union is not None else None,
-        "asr_by_budget": {name: _by_budget(found) for name, found in searched.items()},
-    }
-    text = json.dumps(finite({**card, **results}), indent=2, allow_nan=False)
-    (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
-    if searched:
-        draw_asr_by_budget(searched, folder, f"{Path(card['model']).name} on {card['data']['name']}")
 
 
 def _by_budget(records: list[AttackRecord]) -> dict[str, list[float]]:

@@ -105,7 +105,11 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser, data_needed: bool = Fa
     parser.add_argument("model", metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier or adapter.")
     source = "A csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id."
     parser.add_argument("--data", required=data_needed, help=source + ("" if data_needed else " Needed by --attacks."))
-    parser.add_argument("--output_dir", type=Path, required=True, help="Where results are written.")
+    parser.add_argument(
+        "--output_dir",
+        type=Path,
+        help="Folder for the results; one that holds a run gets them below measured/. Default: MODEL.",
+    )
     parser.add_argument("--split", help="Split to take the texts from. Default: validation.")
     parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
     parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
@@ -113,24 +117,43 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser, data_needed: bool = Fa
     parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
 
 
+def output_folder(options: argparse.Namespace) -> Path:
+    """``--output_dir``, else the folder of the model.
+
+    Raises:
+        ValueError: neither is a folder.
+    """
+    given: Path | None = options.output_dir
+    if given is None and not Path(options.model).is_dir():
+        raise ValueError(f"results of {options.model}, which is no folder, need an --output_dir.")
+    folder = Path(options.model) if given is None else given
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--output_dir {folder} is a file; name a folder, which is made where there is none.")
+    return folder
+
+
 def attack(options: argparse.Namespace) -> str:
     """Attack a checkpoint; the rates as a table and some texts before and after."""
     from hf_robust.attacks import AttackArguments
     from hf_robust.before_after import before_and_after, choose_pairs, wants_colour
-    from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint
-    from hf_robust.reports import load_run, results_table
+    from hf_robust.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
+    from hf_robust.reports import results_table
+    from hf_robust.runs import claim_folder, load_run
 
+    options.output_dir = output_folder(options)
     given = vars(options)
     flags = AttackArguments(**{f.name: given[f.name] for f in dataclasses.fields(AttackArguments) if f.name in given})
     own = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions)})
-    attacked = attack_checkpoint(own, flags)
+    attacked = measure_attacks(own, flags)
+    folder = claim_folder("attack", own.output_dir)
+    write_attacks(attacked, folder)
     pairs = choose_pairs(attacked.records, PAIRS)
     colour = wants_colour(sys.stdout)
-    blocks = [results_table(load_run(own.output_dir))]
-    blocks += [before_and_after(name, record, attacked.label_names, colour) for name, record in pairs]
+    blocks = [results_table(load_run(folder))]
+    blocks += [before_and_after(name, record, attacked.card["label_names"], colour) for name, record in pairs]
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")
-    return "\n".join([*blocks, f"Results of every example are in {own.output_dir}."])
+    return "\n".join([*blocks, f"Results of every example are in {folder}."])
 
 
 # ---- certify ----

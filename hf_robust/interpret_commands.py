@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from hf_robust.command import Command
 from hf_robust.pair_commands import TASKS as PAIR_TASKS
-
-IMPORTANCE_FILE = "importance.json"
 
 
 def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> None:
@@ -81,7 +78,7 @@ def importance(options: argparse.Namespace) -> str:
     """Global word importance beside what words have in common that means nothing for the label."""
     from hf_robust.word_importance import describe_importance
 
-    found = describe_importance(
+    found, folder = describe_importance(
         options.importances,
         options.texts,
         options.attack_results,
@@ -90,9 +87,8 @@ def importance(options: argparse.Namespace) -> str:
         lexicon=options.lexicon,
         seed=options.seed,
     )
-    (options.output_dir / IMPORTANCE_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     lines = [f"{name}: {_row(values)}" for name, values in found.items()]
-    return "\n".join([*lines, f"Results are in {options.output_dir}."])
+    return "\n".join([*lines, f"Results are in {folder}."])
 
 
 def _row(values: dict[str, float | None]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import random
 import time
 from collections import Counter
@@ -14,7 +13,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hf_robust.callbacks.run_card import versions
 from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.data.labels import labels_of_checkpoint
 from hf_robust.interpret import (
@@ -28,16 +26,8 @@ from hf_robust.interpret import (
     substitution_pairs,
 )
 from hf_robust.interpret.consistency import TOP_K
-from hf_robust.metrics import read_records
-from hf_robust.reports import (
-    ColouredText,
-    draw_interpretation,
-    draw_words,
-    finite,
-    interpretation_table,
-    portable_path,
-    redact,
-)
+from hf_robust.reports import ColouredText, draw_interpretation, draw_words, interpretation_table
+from hf_robust.runs import claim_folder, portable_path, read_records, redact, versions, write_json
 from hf_robust.static_attacks import relabelled
 from hf_robust.words import Text
 
@@ -87,7 +77,6 @@ def measure_consistency(options: InterpretOptions) -> str:
         seconds = (time.perf_counter() - start) / len(pairs)
         measured = consistency(found, absolute=options.ranking == "absolute")
         results[name] = _as_json(measured) | {"seconds_per_pair": seconds}
-    options.output_dir.mkdir(parents=True, exist_ok=True)
     card = {
         "model": options.model,
         "pairs": [portable_path(str(path)) for path in options.pairs],
@@ -99,11 +88,11 @@ def measure_consistency(options: InterpretOptions) -> str:
         "versions": versions(),
         "attributions": results,
     }
-    text = json.dumps(finite(redact(card)), indent=2, allow_nan=False)
-    (options.output_dir / INTERPRETATION_FILE).write_text(text + "\n", encoding="utf-8")
+    folder = claim_folder("interpret-consistency", options.output_dir)
+    write_json(folder / INTERPRETATION_FILE, redact(card))
     files = ", ".join(path.stem for path in options.pairs)
-    draw_interpretation(results, options.output_dir, f"{Path(options.model).name} on pairs of {files}")
-    return f"{interpretation_table(results)}\n{_count_line(counts)}\nResults are in {options.output_dir}."
+    draw_interpretation(results, folder, f"{Path(options.model).name} on pairs of {files}")
+    return f"{interpretation_table(results)}\n{_count_line(counts)}\nResults are in {folder}."
 
 
 def draw_pairs(options: InterpretOptions) -> str:
@@ -119,7 +108,7 @@ def draw_pairs(options: InterpretOptions) -> str:
         groups.append(explained.coloured(pair, found))
     heading = f"{Path(options.model).name}: what {options.attribution[0]} says"
     note = "Blue speaks for the class predicted for the original, orange against it; darkest: strongest of its text."
-    paths = draw_words(groups, options.output_dir, heading, note)
+    paths = draw_words(groups, claim_folder("interpret-words", options.output_dir), heading, note)
     return f"{_count_line(counts)}\nWritten: {', '.join(map(str, paths))}"
 
 

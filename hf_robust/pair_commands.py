@@ -6,7 +6,6 @@ Each prints a table in Markdown; ``--output_dir`` also writes it, its numbers as
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,8 +64,8 @@ def pairs(options: argparse.Namespace) -> str:
     from hf_robust.data.labels import labels_of_checkpoint
     from hf_robust.interpret.pair_statistics import pair_statistics
     from hf_robust.interpret.states import sentence_states
-    from hf_robust.metrics import read_pairs
     from hf_robust.reports import markdown_table
+    from hf_robust.runs import read_pairs
     from hf_robust.static_attacks import relabelled
 
     found = read_pairs(options.pairs, options.status, limit=options.num_pairs, seed=options.seed)
@@ -198,8 +197,9 @@ def add_errors_flags(parser: argparse.ArgumentParser) -> None:
 
 def errors(options: argparse.Namespace) -> str:
     """Which errors a new model fixed, introduced and left, by linguistic slice (GradMask, Section 5)."""
-    from hf_robust.metrics import error_transition, read_records, slices
-    from hf_robust.reports import portable_path, transition_figure, transition_tables
+    from hf_robust.metrics import error_transition, slices
+    from hf_robust.reports import transition_figure, transition_tables
+    from hf_robust.runs import portable_path, read_records
     from hf_robust.static_attacks import label_names_beside
 
     paths = {"baseline": options.baseline, "new": options.new}
@@ -244,10 +244,10 @@ def conflict(options: argparse.Namespace) -> str:
 
 def model_names(models: Sequence[str]) -> list[str]:
     """The method of each checkpoint's run card, else its folder; both where several are of one method."""
-    from hf_robust.reports import RUN_CARD_FILE, read_json
+    from hf_robust.runs import read_card
 
     folders = [Path(model).resolve().name for model in models]
-    cards = [read_json(Path(model) / RUN_CARD_FILE) for model in models]
+    cards = [read_card(model) for model in models]
     methods = [str(card.get("method", folder)) for card, folder in zip(cards, folders, strict=True)]
     return [
         f"{method} ({folder})" if methods.count(method) > 1 and method != folder else method
@@ -257,19 +257,19 @@ def model_names(models: Sequence[str]) -> list[str]:
 
 def _write(folder: Path | None, stem: str, text: str, numbers: dict[str, Any], figure: Figure | None = None) -> str:
     """Put table, numbers and picture into ``--output_dir``, if it is given; the text to print."""
-    from hf_robust.reports import finite, save_figure
+    from hf_robust.reports import save_figure
+    from hf_robust.runs import claim_folder, write_json, write_text
 
     if folder is None:
         return text
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = claim_folder(f"interpret-{stem}", folder)
     shown = ""
     if figure is not None:
         save_figure(figure, folder, stem)
         shown = f"\n![{stem}]({stem}.png)\n"
-    (folder / f"{stem}.md").write_text(text + shown, encoding="utf-8")
-    encoded = json.dumps(finite(numbers), indent=2, allow_nan=False)
-    (folder / f"{stem}.json").write_text(encoded + "\n", encoding="utf-8")
-    return text
+    write_text(folder / f"{stem}.md", text + shown)
+    write_json(folder / f"{stem}.json", numbers)
+    return f"{text}\nWritten to {folder}.\n"
 
 
 TASKS: dict[str, Command] = {

@@ -11,7 +11,7 @@ from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_clas
 from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits, find_labels
 from hf_robust.lexicons import load_lexicon
-from hf_robust.metrics import read_pairs
+from hf_robust.runs import read_pairs
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
 from hf_robust.words import Text
 

@@ -15,12 +15,10 @@ from hf_robust.data.labels import GENERIC
 from hf_robust.data.load import Corpus, read_numbers
 from hf_robust.data.splits import Splits
 from hf_robust.metrics import AttackRecord
-from hf_robust.reports import portable_path, read_json
+from hf_robust.runs import portable_path, read_json
 
 logger = logging.getLogger(__name__)
 
-LABEL_NAMES = "label_names"
-"""Where `hf-robust attack` notes what the label ids of its records mean."""
 _RUN_FILES = ("attack_summary.json", "config.json")
 
 
@@ -133,8 +131,8 @@ def label_names_beside(path: Path) -> list[str] | None:
     for folder in list(path.resolve().parents)[:3]:
         for file in _RUN_FILES:
             stated: dict[str, Any] = read_json(folder / file)
-            if stated.get(LABEL_NAMES):
-                return [str(name) for name in stated[LABEL_NAMES]]
+            if stated.get("label_names"):
+                return [str(name) for name in stated["label_names"]]
             if stated.get("id2label"):
                 named = {int(index): str(name) for index, name in stated["id2label"].items()}
                 return [named[index] for index in sorted(named)]

@@ -19,9 +19,10 @@ from hf_robust.interpret import (
     word_frequency,
 )
 from hf_robust.lexicons import load_lexicon
-from hf_robust.metrics import read_records
-from hf_robust.reports import draw_importance, finite
+from hf_robust.reports import draw_importance
+from hf_robust.runs import claim_folder, finite, read_records, write_json
 
+IMPORTANCE_FILE = "importance.json"
 FREQUENCIES = ("frequency in the texts", "replacements in attacks")
 
 
@@ -34,8 +35,9 @@ def describe_importance(
     text_column_names: str | None = None,
     lexicon: str | None = None,
     seed: int = 0,
-) -> dict[str, dict[str, Any]]:
-    """Draw ``word_importance.png`` and ``.svg``; the correlations, and the spread within synonyms, JSON-ready.
+) -> tuple[dict[str, dict[str, Any]], Path]:
+    """Write ``importance.json``, ``word_importance.png`` and ``.svg``; the correlations and the spread within synonyms
+    that are in the file, and its folder.
 
     Raises:
         ValueError: a file is missing, malformed or empty.
@@ -54,8 +56,10 @@ def describe_importance(
         panels[name] = (_points(phi, counted), correlation.r)
     if lexicon is not None:
         found["spread within synonyms"] = dataclasses.asdict(synonym_spread(phi, load_lexicon(lexicon), seed=seed))
-    draw_importance(panels, output_dir)
-    return {name: finite(values) for name, values in found.items()}
+    folder = claim_folder("interpret-importance", output_dir)
+    draw_importance(panels, folder)
+    write_json(folder / IMPORTANCE_FILE, found)
+    return {name: finite(values) for name, values in found.items()}, folder
 
 
 def _points(importances: Mapping[str, float], counts: Mapping[str, int]) -> list[tuple[int, float]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from scripted import record
 
-from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks, write_records
-from hf_robust.reports import write_history_line
+from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
+from hf_robust.runs import write_history_line, write_records
 
 LEXICON = {
     "name": "neighbours",

@@ -15,7 +15,7 @@ import pytest
 from benchmarks import attack_identity, attack_tables, attacks, run
 from hf_robust.cli import build_parser
 from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
-from hf_robust.reports.history import finite
+from hf_robust.runs import finite
 
 EXPERIMENTS = sorted((run.ROOT / "benchmarks" / "experiments").glob("attacks_*.json"))
 RECIPES = ("textfooler", "pwws", "deepwordbug", "textbugger")

@@ -12,8 +12,9 @@ from tiny import SYNONYMS, build_model, build_tokenizer, review_rows
 import run_glue_robust
 from hf_robust.attacks import Victim
 from hf_robust.cli import main
-from hf_robust.metrics import CertificateSummary, read_certificates, read_records
-from hf_robust.reports import comparison_table, load_run, read_history, write_history_line
+from hf_robust.metrics import CertificateSummary
+from hf_robust.reports import comparison_table
+from hf_robust.runs import load_run, read_certificates, read_history, read_records
 
 CLOSED = {word: [other for other in group if other != word] for group in (["good", "fine", "great"], ["film", "movie"])
           for word in group}  # fmt: skip
@@ -140,8 +141,9 @@ def test_SAFER_7_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_pat
         line["certified"]["num_examples"] == 12
         and json.loads((out / "run_card.json").read_text())["method"] == "safer"
     )
-    with pytest.raises(SystemExit):
-        main(["certify", str(run), *given])
+    assert main(["certify", str(run), *given]) == 0
+    (again,) = read_history(run / "measured" / "certify-1")
+    assert {**again["certified"], "seconds": 0} == {**line["certified"], "seconds": 0}
 
 
 @pytest.mark.parametrize(
@@ -155,8 +157,6 @@ def test_SAFER_7_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_pat
         (["--neighbours", "nowhere.json"], "There is no lexicon file at nowhere.json"),
         (["--attacks", "synonyms"], "synonyms"),
         (["--attacks", "synonym", "--attack_votes", "-1"], "--attack_votes must be at least 1"),
-        (["--output_dir", "RUN"], "is the folder of a training run"),
-        (["--output_dir", "KILLED"], "is the folder of a training run"),
     ],
 )
 def test_bad_values_are_one_line(
@@ -169,11 +169,7 @@ def test_bad_values_are_one_line(
 ) -> None:
     (tmp_path / "EMPTY.json").write_text("{}")
     (tmp_path / "OTHER.json").write_text('{"unheard": ["of"]}')
-    (tmp_path / "RUN").mkdir()
-    (tmp_path / "RUN" / "trainer_state.json").write_text("{}")
-    # One that was killed has a state in its checkpoints only.
-    write_history_line(tmp_path / "KILLED", {"epoch": 1.0, "step": 4, "accuracy": 0.5, "attacks": {}})
-    places = {"EMPTY": "EMPTY.json", "OTHER": "OTHER.json", "RUN": "RUN", "KILLED": "KILLED"}
+    places = {"EMPTY": "EMPTY.json", "OTHER": "OTHER.json"}
     given = [str(tmp_path / places[one]) if one in places else one for one in more]
     assert certify(model_folder(), corpus, tmp_path / "out", *given) == 2
     said = capsys.readouterr().err.splitlines()[-1]

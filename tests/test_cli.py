@@ -19,8 +19,8 @@ from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback
 from hf_robust.cli import main
 from hf_robust.lexicons import read_table
-from hf_robust.metrics import AttackSummary, asr_at_budget, read_records
-from hf_robust.reports import load_run, read_history, write_history_line
+from hf_robust.metrics import AttackSummary, asr_at_budget
+from hf_robust.runs import load_run, read_history, read_records, write_history_line
 from hf_robust.trainers import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -122,7 +122,7 @@ DIES = """
 import os, signal, sys
 from hf_robust.attacks import Victim
 from hf_robust.cli import main
-from hf_robust.metrics import journal
+from hf_robust.runs import journal
 journal.FLUSH_SECONDS = 0
 score, left = Victim.score, [int(sys.argv[1])]
 def dying(self, texts):
@@ -209,16 +209,19 @@ def test_pairs_are_plain_in_a_pipe_and_coloured_on_a_terminal(
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert attack(model_folder(), corpus, tmp_path / "out") == 0
-    plain = capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+
+    def printed(folder: str) -> str:
+        assert attack(model_folder(), corpus, Path(folder)) == 0
+        return capsys.readouterr().out.replace(folder, "FOLDER")
+
+    plain = printed("piped")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert attack(model_folder(), corpus, tmp_path / "out") == 0
-    coloured = capsys.readouterr().out
+    coloured = printed("terminal")
     assert "\x1b[" not in plain and "\x1b[32m" in coloured
     assert re.sub("\x1b\\[[0-9]+m", "", coloured) == plain
     monkeypatch.setenv("NO_COLOR", "1")
-    assert attack(model_folder(), corpus, tmp_path / "out") == 0
-    assert capsys.readouterr().out == plain
+    assert printed("uncoloured") == plain
 
 
 def test_attack_gives_what_training_measured(corpus: dict[str, str], tmp_path: Path) -> None:

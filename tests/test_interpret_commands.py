@@ -16,7 +16,8 @@ from transformers import AutoModelForSequenceClassification
 from hf_robust.cli import main
 from hf_robust.interpret import predicted_labels
 from hf_robust.interpret_commands import TASKS
-from hf_robust.metrics import AttackRecord, write_records
+from hf_robust.metrics import AttackRecord
+from hf_robust.runs import write_records
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,8 +18,9 @@ from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows
 from hf_robust import pair_commands
 from hf_robust.cli import Command
 from hf_robust.losses import POOLINGS
-from hf_robust.metrics import AttackRecord, write_records
+from hf_robust.metrics import AttackRecord
 from hf_robust.pair_commands import TASKS, model_names
+from hf_robust.runs import write_records
 
 ROOT = Path(__file__).parents[1]
 SWAPS = {"good": "fine", "warm": "tender", "bad": "poor", "cold": "chilly"}
@@ -89,8 +90,9 @@ def test_METRIC_9_pairs_shows_every_model_the_same_texts(
         assert row["mse_neg"] > row["mse_pos"] > 0 and row["kl_neg_std"] > 0
         assert row["ctr"] < math.log(23)
         assert f"| {row['model']} | 24 | {row['mse_pos']:.4g} |" in printed
-    assert (tmp_path / "out" / "pairs.md").read_text() == printed
-    assert call("pairs", "--model", *models, "--pairs", files["synonym"]) == printed
+    table = (tmp_path / "out" / "pairs.md").read_text()
+    assert printed == f"{table}\nWritten to {tmp_path / 'out'}.\n"
+    assert call("pairs", "--model", *models, "--pairs", files["synonym"]) == table
     fewer = call("pairs", "--model", models[0], "--pairs", files["synonym"], "--num_pairs", 10)
     assert f"| {models[0].name} | 10 |" in fewer
 

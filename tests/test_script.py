@@ -26,7 +26,7 @@ from transformers import (
 )
 
 import run_glue_robust
-from hf_robust.reports import load_run
+from hf_robust.runs import load_run
 from hf_robust.trainers import METHODS
 from run_glue_robust import main
 

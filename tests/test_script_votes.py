@@ -12,8 +12,7 @@ from test_script import run, same_weights, weights
 from tiny import SYNONYMS, review_rows
 from transformers import Trainer
 
-from hf_robust.metrics import read_certificates
-from hf_robust.reports import load_run
+from hf_robust.runs import load_run, read_certificates
 
 
 def card_of(folder: Path) -> dict[str, Any]:

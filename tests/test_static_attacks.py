@@ -15,7 +15,8 @@ from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.data.load import Corpus
 from hf_robust.data.splits import Splits
-from hf_robust.metrics import AttackRecord, write_records
+from hf_robust.metrics import AttackRecord
+from hf_robust.runs import write_records
 from hf_robust.static_attacks import file_attacks, replay_attacks
 
 NAMES = ("negative", "positive")

@@ -15,7 +15,7 @@ import pytest
 from sweep_parts import ARGS, Stage
 
 from hf_robust.cli import main
-from hf_robust.reports import read_history
+from hf_robust.runs import read_history
 from hf_robust.sweep.runs import LOCK, find_script, locked, newest_checkpoint
 
 ROOT = Path(__file__).parents[1]

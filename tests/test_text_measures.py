@@ -16,7 +16,8 @@ from interpret.interpret_parts import review_records
 from benchmarks import run, text_measures
 from benchmarks.text_measures import Finished
 from hf_robust.interpret import Pair
-from hf_robust.metrics import STATUSES_FILE, AttackRecord, write_records
+from hf_robust.metrics import AttackRecord
+from hf_robust.runs import STATUSES_FILE, write_records
 
 EXPERIMENT = "text_tiny"
 

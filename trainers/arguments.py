@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from hf_robust.lexicons import Lexicon
-from hf_robust.metrics.redact import portable_path, redact
+from hf_robust.runs import portable_path, redact
 
 
 @dataclass

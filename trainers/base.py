@@ -20,7 +20,7 @@ from hf_robust.adversary import Adversary, Perturbation, perturbed, sample_norm
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
 from hf_robust.lexicons import Lexicon
-from hf_robust.metrics.redact import portable_path
+from hf_robust.runs import portable_path
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary

@@ -19,6 +19,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_robust.adversary import evaluating, kept_random_state
+from hf_robust.runs import write_json
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.embedding_space import FP16_SCALE
 from hf_robust.trainers.normal import NormalTrainer
@@ -185,8 +186,7 @@ class MeasureFloodLevel(TrainerCallback):
                 "epochs": [{"epoch": number, **epoch._asdict()} for number, epoch in enumerate(epochs, start=1)],
                 "settings": settings,
             }
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            write_json(path, report)
         return epochs[index].loss
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.attack import AttackOrForeign, Example
 from hf_robust.metrics import AttackRecord
-from hf_robust.metrics.journal import LineJournal, journal_seconds, share_path
+from hf_robust.runs import LineJournal, journal_seconds, share_path
 
 if TYPE_CHECKING:
     from hf_robust.attacks.victim import Victim

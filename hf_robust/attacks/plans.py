@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.candidates import Luck, Swap
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Steps
+from hf_robust.runs import write_text
 from hf_robust.words import Text
 
 logger = logging.getLogger(__name__)
@@ -114,11 +114,7 @@ def content_key(texts: tuple[str, ...]) -> str:
 
 def _write(path: Path, swaps: dict[str, str]) -> None:
     body = "{" + ", ".join(f'"{key}": {swaps[key]}' for key in sorted(swaps)) + "}"
-    text = json.dumps({"version": VERSION, "checksum": _checksum(body), "plans": body})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps({"version": VERSION, "checksum": _checksum(body), "plans": body}))
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -15,7 +15,8 @@ from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.candidates import Candidates, Luck
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.requests import Columns, Steps
-from hf_robust.metrics import AttackRecord, read_pairs, read_records
+from hf_robust.metrics import AttackRecord
+from hf_robust.runs import read_pairs, read_records
 from hf_robust.words import Text
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from hf_robust.certify.rules import CertifySettings, certify_votes
 from hf_robust.certify.smoothing import Smoothing
 from hf_robust.metrics import Certificate
-from hf_robust.metrics.journal import LineJournal
+from hf_robust.runs import LineJournal
 from hf_robust.words import Text
 
 Columns = tuple[str, ...]

@@ -12,8 +12,9 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard
 
 from hf_robust.hub.section import robustness_section
-from hf_robust.reports import Run, history_path, load_run, robust_accuracy_applies, union_label
+from hf_robust.reports import robust_accuracy_applies, union_label
 from hf_robust.reports.tables import accuracy_interval, attack_interval
+from hf_robust.runs import Run, history_path, load_run
 
 TAGS = ("robustness", "adversarial-training", "hf_robust")
 

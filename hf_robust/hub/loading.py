@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from hf_robust.reports import read_json
+from hf_robust.runs import read_json
 
 OWN_TYPES = "hf_robust_"
 """How the ``model_type`` of our own architectures begins."""

@@ -6,8 +6,9 @@ import math
 import shlex
 
 from hf_robust.hub.citations import citation, citations_of, title
-from hf_robust.reports import CURVES_STEM, Run, attack_names, markdown_table, percent, results_table
+from hf_robust.reports import CURVES_STEM, markdown_table, percent, results_table
 from hf_robust.reports.limits import limits
+from hf_robust.runs import Run, attack_names
 
 
 def robustness_section(run: Run) -> str:

@@ -1,24 +1,16 @@
-"""Rates, intervals and result records. Importing it is cheap: no torch, no scikit-learn."""
+"""Rates, intervals and what they are taken of. Importing it is cheap: no torch, no scikit-learn."""
 
 from hf_robust.metrics.budget import asr_at_budget
-from hf_robust.metrics.certificates import (
-    Certificate,
-    CertificateSummary,
-    read_certificates,
-    write_certificates,
-)
+from hf_robust.metrics.certificates import Certificate, CertificateSummary
 from hf_robust.metrics.front import pareto_front
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
-from hf_robust.metrics.pairs import read_pairs
 from hf_robust.metrics.rates import AttackSummary, wilson_interval
-from hf_robust.metrics.records import AttackRecord, read_records, write_records
+from hf_robust.metrics.records import AttackRecord
 from hf_robust.metrics.slices import Slice, slices
-from hf_robust.metrics.statuses import STATUSES_FILE, read_statuses
 from hf_robust.metrics.transition import ClassScores, SliceReport, Transition, error_transition
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
 __all__ = [
-    "STATUSES_FILE",
     "AttackRecord",
     "AttackSummary",
     "Certificate",
@@ -31,17 +23,11 @@ __all__ = [
     "UnionSummary",
     "asr_at_budget",
     "error_transition",
-    "read_certificates",
     "holm",
     "mcnemar_exact",
     "paired_difference",
     "pareto_front",
-    "read_pairs",
-    "read_records",
-    "read_statuses",
     "slices",
     "union_of_attacks",
     "wilson_interval",
-    "write_certificates",
-    "write_records",
 ]

@@ -1,17 +1,15 @@
-"""What a certificate says about one example, its form on disk, and the rates over many."""
+"""What a certificate says about one example, and the rates over many."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hf_robust.metrics.rates import ratio, wilson_interval
-from hf_robust.metrics.records import read_json_lines, write_json_lines
 
 _LOGGED = (
     "certified_accuracy",
@@ -58,20 +56,6 @@ class Certificate:
         if missing:
             raise ValueError(f"a certificate needs the keys {', '.join(missing)}, which {dict(data)!r:.200} lacks.")
         return cls(**{name: data[name] for name in names})
-
-
-def read_certificates(path: str | os.PathLike[str]) -> list[Certificate]:
-    """The certificates of a JSON lines file, in file order; lines of a journal that hold none are passed over.
-
-    Raises:
-        ValueError: a line other than a torn last one is not a certificate.
-    """
-    return [Certificate.from_json(line) for line in read_json_lines(path) if "idx" in line]
-
-
-def write_certificates(path: str | os.PathLike[str], certificates: Iterable[Certificate]) -> None:
-    """Write certificates as JSON lines, all or nothing: the file appears only when it is complete."""
-    write_json_lines(path, (certificate.to_json() for certificate in certificates))
 
 
 @dataclass(frozen=True)

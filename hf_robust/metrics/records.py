@@ -1,17 +1,11 @@
-"""What an attack did to one example, and its form on disk: one JSON object a line."""
+"""What an attack did to one example."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-logger = logging.getLogger(__name__)
 
 STATUSES = ("succeeded", "failed", "skipped")
 
@@ -66,58 +60,3 @@ class AttackRecord:
         if data["status"] not in STATUSES:
             raise ValueError(f"a record's status must be one of {', '.join(STATUSES)}, got {data['status']!r}.")
         return cls(**{f.name: data[f.name] for f in fields if f.name in data})
-
-
-def read_json_lines(path: str | os.PathLike[str], warn: bool = True) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; a last line that was cut off while being written is left out.
-
-    Args:
-        warn: log such a line; False for a file that another process may be writing.
-
-    Raises:
-        ValueError: another line is not a JSON object.
-    """
-    lines = Path(path).read_bytes().split(b"\n")
-    last = max((number for number, line in enumerate(lines) if line.strip()), default=-1)
-    found = []
-    for number, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            if number == last:
-                level = logging.WARNING if warn else logging.DEBUG
-                logger.log(level, "%s: the last line was cut off while being written; it is left out.", path)
-                continue
-            raise ValueError(
-                f"{path}, line {number + 1} is not JSON ({error}); delete the file to measure again."
-            ) from error
-        if not isinstance(value, dict):
-            raise ValueError(f"{path}, line {number + 1} must be a JSON object, got {type(value).__name__}.")
-        found.append(value)
-    return found
-
-
-def read_records(path: str | os.PathLike[str]) -> list[AttackRecord]:
-    """The records of a JSON lines file, in file order; lines of a journal that hold no record are passed over.
-
-    Raises:
-        ValueError: a line other than a torn last one is not a record.
-    """
-    return [AttackRecord.from_json(line) for line in read_json_lines(path) if "idx" in line]
-
-
-def write_records(path: str | os.PathLike[str], records: Iterable[AttackRecord]) -> None:
-    """Write records as JSON lines, all or nothing: the file appears only when it is complete."""
-    write_json_lines(path, (record.to_json() for record in records))
-
-
-def write_json_lines(path: str | os.PathLike[str], lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write objects, one a line; the file appears only when it is complete."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    partial.replace(target)

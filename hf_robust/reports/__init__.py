@@ -1,29 +1,17 @@
 """Tables and pictures from what runs left in their folders; nothing here runs a model."""
 
-from hf_robust.metrics.redact import portable_path, redact, redact_command
 from hf_robust.reports.average import average_figure
 from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
 from hf_robust.reports.conflict import CleanAccuracy, clean_accuracies, conflict_figure, conflict_table
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
-from hf_robust.reports.history import (
-    HISTORY_FILE,
-    attack_names,
-    finite,
-    history_path,
-    read_history,
-    write_history_line,
-)
 from hf_robust.reports.importance import draw_importance
 from hf_robust.reports.interpretation import draw_interpretation, interpretation_table
 from hf_robust.reports.report import load_runs, write_report
-from hf_robust.reports.run import CERTIFICATES_FOLDER, RESULTS_FOLDER, RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.space import SpacePanel, space_figure
 from hf_robust.reports.sweep_figures import front_figure, sweep_figure
 from hf_robust.reports.sweeps import (
-    ARGUMENTS_FILE,
-    RESULTS_FILE,
     Setting,
     default_objectives,
     flag_value,
@@ -50,37 +38,24 @@ from hf_robust.reports.tables import (
 from hf_robust.reports.transition import transition_figure, transition_tables
 from hf_robust.reports.weights import (
     LINEARISATION_STEM,
-    WEIGHTS_FILE,
     WEIGHTS_STEM,
     clear_weights,
     draw_adversary_weights,
     linearisation_figure,
-    read_weights,
-    weight_lines,
     weights_figure,
-    write_weights,
 )
 from hf_robust.reports.word_colours import ColouredText, draw_words
 
 __all__ = [
-    "ARGUMENTS_FILE",
     "BUDGET_STEM",
-    "CERTIFICATES_FOLDER",
     "CURVES_STEM",
-    "HISTORY_FILE",
     "LINEARISATION_STEM",
-    "RESULTS_FILE",
-    "RESULTS_FOLDER",
-    "RUN_CARD_FILE",
-    "WEIGHTS_FILE",
     "WEIGHTS_STEM",
     "CleanAccuracy",
     "ColouredText",
     "IncomparableRunsError",
     "SpacePanel",
-    "Run",
     "Setting",
-    "attack_names",
     "average_figure",
     "check_comparable",
     "clean_accuracies",
@@ -97,29 +72,20 @@ __all__ = [
     "draw_interpretation",
     "draw_tradeoff_curves",
     "draw_words",
-    "finite",
     "flag_value",
     "front_figure",
     "front_of",
     "group_by_seed",
-    "history_path",
     "interpretation_table",
     "legend",
     "linearisation_figure",
     "load_measured",
-    "load_run",
     "load_runs",
     "markdown_table",
     "measured",
     "metric_label",
     "metrics_of",
     "percent",
-    "portable_path",
-    "read_history",
-    "read_json",
-    "read_weights",
-    "redact",
-    "redact_command",
     "results_table",
     "robust_accuracy_applies",
     "save_figure",
@@ -133,9 +99,6 @@ __all__ = [
     "transition_tables",
     "union_label",
     "value_text",
-    "weight_lines",
     "weights_figure",
-    "write_history_line",
     "write_report",
-    "write_weights",
 ]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_robust.reports.run import Run
+from hf_robust.runs import Run
 
 
 class IncomparableRunsError(ValueError):

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from hf_robust.reports.compare import check_comparable
 from hf_robust.reports.curves import STYLE, look, plain, save_figure
-from hf_robust.reports.history import attack_names
 from hf_robust.reports.points import accuracy_rate, attack_rate, over_runs
-from hf_robust.reports.run import Run, load_run
 from hf_robust.reports.tables import group_by_seed, group_names
+from hf_robust.runs import Run, attack_names, load_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports.compare import check_comparable, differences
 from hf_robust.reports.curves import COLOURS, STYLE
-from hf_robust.reports.history import history_path
-from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.tables import markdown_table, percent
+from hf_robust.runs import METRICS_FILE, RUN_CARD_FILE, Run, history_path, load_run, read_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-RESULTS_FILE = "all_results.json"
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def _evaluated(folder: Path) -> Run:
 
 
 def _accuracy(name: str, folder: Path) -> CleanAccuracy:
-    results, samples = read_json(folder / RESULTS_FILE), None
+    results, samples = read_json(folder / METRICS_FILE), None
     accuracy = results.get("eval_accuracy")
     if accuracy is not None:
         samples = results.get("eval_samples")
@@ -115,7 +112,7 @@ def _accuracy(name: str, folder: Path) -> CleanAccuracy:
     if accuracy is None or not math.isfinite(accuracy) or not samples:
         raise ValueError(
             f"{folder} does not say how accurate the run is on how many texts; give the output folder of a run with "
-            f"--do_eval ({RESULTS_FILE} with eval_accuracy and eval_samples)."
+            f"--do_eval ({METRICS_FILE} with eval_accuracy and eval_samples)."
         )
     return CleanAccuracy(name, float(accuracy), int(samples))
 

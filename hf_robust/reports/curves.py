@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics import wilson_interval
-from hf_robust.reports.history import HistoryLine, attack_names
-from hf_robust.reports.run import Run, load_run
+from hf_robust.runs import HistoryLine, Run, attack_names, load_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

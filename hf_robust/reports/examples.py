@@ -9,7 +9,7 @@ from hf_robust.metrics import AttackRecord
 from hf_robust.reports.document import Example, Version
 from hf_robust.reports.marked import differing, joined, marked_in_any
 from hf_robust.reports.outcomes import Named
-from hf_robust.reports.run import read_json
+from hf_robust.runs import read_json
 
 SEED = 0
 FEW = 3

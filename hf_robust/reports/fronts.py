@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics import pareto_front
 from hf_robust.reports.curves import STYLE, look, plain
-from hf_robust.reports.history import attack_names
 from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs
-from hf_robust.reports.run import Run
 from hf_robust.reports.tables import group_by_seed, group_names, robust_accuracy_applies
+from hf_robust.runs import Run, attack_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

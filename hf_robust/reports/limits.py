@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.reports.run import Run
 from hf_robust.reports.tables import percent, robust_accuracy_applies
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
+from hf_robust.runs import Run
 
 
 def limits(run: Run, rates: bool = True) -> list[str]:

@@ -1,7 +1,7 @@
 """How each example of each attack ended on a run's kept weights, from what the run left on disk.
 
 Records (``attack_results/epoch-<e>/<attack>.jsonl`` of a training run, ``attack_results/<attack>.jsonl`` of `hf-robust
-attack`) hold the texts too. Of kept runs there may be ``statuses.json`` alone (`hf_robust.metrics.statuses`), which is
+attack`) hold the texts too. Of kept runs there may be ``statuses.json`` alone (`hf_robust.runs.statuses`), which is
 of the last measured epoch.
 """
 
@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
-from hf_robust.reports.history import HistoryLine
-from hf_robust.reports.run import RESULTS_FOLDER, Run, is_training
+from hf_robust.metrics import AttackRecord
+from hf_robust.runs import STATUSES_FILE, Run, read_records, read_statuses
 
 
 @dataclass(frozen=True)
@@ -40,20 +39,13 @@ def outcomes_of(run: Run) -> dict[str, Ended]:
         ValueError: a file is there but holds something else.
     """
     attacks = run.published["attacks"]
-    files = {name: path for name in attacks if (path := records_file(run, run.published, name)).is_file()}
+    files = {name: path for name in attacks if (path := run.records_file(run.published, name)).is_file()}
     found = {name: _from_records(path) for name, path in files.items()}
     last = run.published is run.history[-1]
     if last and len(found) < len(attacks) and (run.path / STATUSES_FILE).is_file():
         kept = read_statuses(run.path)
         found |= {name: Ended(kept[name]) for name in attacks if name in kept and name not in found}
     return {name: found[name] for name in attacks if name in found}
-
-
-def records_file(run: Run, line: HistoryLine, attack: str) -> Path:
-    """Where an attack's records lie: by epoch for a training, in one place for `hf-robust attack`."""
-    folder = run.path / RESULTS_FOLDER
-    by_epoch = is_training(run.card) or not any(folder.glob("*.jsonl"))
-    return (folder / f"epoch-{line['epoch']:g}" if by_epoch else folder) / f"{attack}.jsonl"
 
 
 def _from_records(path: Path) -> Ended:

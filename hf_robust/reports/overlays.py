@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from hf_robust.reports.curves import STYLE, accuracy_bounds, clean_accuracy, draw_series, look, plain
 from hf_robust.reports.fronts import add_legend, panelled
-from hf_robust.reports.history import HistoryLine, attack_names
 from hf_robust.reports.points import Rate, rate_of
-from hf_robust.reports.run import Run
 from hf_robust.reports.tables import group_by_seed, group_names
+from hf_robust.runs import HistoryLine, Run, attack_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

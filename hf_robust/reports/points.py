@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from hf_robust.reports.run import Run
 from hf_robust.reports.tables import accuracy_interval, attack_interval
+from hf_robust.runs import Run
 
 
 class Rate(NamedTuple):

@@ -7,10 +7,9 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hf_robust.metrics.redact import redact
 from hf_robust.reports.document import Table, text_cell
 from hf_robust.reports.limits import leaked, limits, same_attack
-from hf_robust.reports.run import Run
+from hf_robust.runs import Run, redact
 
 NamedRun = tuple[str, Run]
 EVERY = "all"

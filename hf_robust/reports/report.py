@@ -12,7 +12,6 @@ from hf_robust.reports.curves import save_figure
 from hf_robust.reports.document import Document, Picture, Section
 from hf_robust.reports.examples import examples_of
 from hf_robust.reports.fronts import FRONTS_STEM, front_attacks, robustness_fronts
-from hf_robust.reports.history import attack_names
 from hf_robust.reports.markdown import markdown
 from hf_robust.reports.outcomes import Named, outcomes_of
 from hf_robust.reports.overlays import OVERLAYS_STEM, has_curves, overlaid_curves
@@ -27,8 +26,8 @@ from hf_robust.reports.report_tables import (
     tests_table,
     union_tables,
 )
-from hf_robust.reports.run import Run, load_run
 from hf_robust.reports.tables import data_name, group_by_seed, legend, run_names
+from hf_robust.runs import Run, attack_names, load_run, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +73,7 @@ def write_report(runs: Sequence[Run], folder: str | Path) -> list[Path]:
     document = build_report(groups, folder)
     paths = [folder / PAGE_FILE, folder / MARKDOWN_FILE]
     for path, text in zip(paths, (page(document), markdown(document)), strict=True):
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     return paths
 
 

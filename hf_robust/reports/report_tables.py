@@ -10,7 +10,6 @@ from typing import Any
 from hf_robust.reports.document import Cell, Table, number_cell, text_cell
 from hf_robust.reports.paired_tests import PairedTest
 from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs, rate_of
-from hf_robust.reports.run import Run
 from hf_robust.reports.tables import (
     NOTHING,
     accuracy_interval,
@@ -25,6 +24,7 @@ from hf_robust.reports.tables import (
     union_label,
     union_over_seeds,
 )
+from hf_robust.runs import Run
 
 Groups = Sequence[Sequence[Run]]
 OTHER_RATES = {
@@ -213,7 +213,8 @@ def _spent(group: Sequence[Run], phase: str) -> float:
 
 
 def _over_cards(group: Sequence[Run], part: str, key: str) -> float:
-    values = [(run.card.get(part) or {}).get(key) for run in group if run.ended]
+    cards: list[Mapping[str, Any]] = [run.card for run in group if run.ended]
+    values = [(card.get(part) or {}).get(key) for card in cards]
     known = [float(value) for value in values if isinstance(value, (int, float))]
     return statistics.mean(known) if known else math.nan
 

@@ -13,14 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import pareto_front, read_records
-from hf_robust.reports.history import HISTORY_FILE
+from hf_robust.metrics import pareto_front
 from hf_robust.reports.points import UNKNOWN, Rate, accuracy_rate, over_runs, rate_of
-from hf_robust.reports.run import RUN_CARD_FILE, Run, load_run, read_json
 from hf_robust.reports.tables import markdown_table, over_seeds
+from hf_robust.runs import (
+    ARGUMENTS_FILE,
+    HISTORY_FILE,
+    METRICS_FILE,
+    Run,
+    load_run,
+    read_card,
+    read_json,
+    read_records,
+)
 
-ARGUMENTS_FILE = "_arguments.json"
-RESULTS_FILE = "all_results.json"
 SEED, METHOD = "seed", "robust_method"
 _RATES = ("accuracy", "asr", "_low", "_high", "covered", "share", "abstained", "f1", "_macro", "_micro", "_weighted")
 CELLS = "Rates in percent; of one run with its 95 % Wilson interval, of several mean ± sample standard deviation."
@@ -54,7 +60,7 @@ def load_measured(folder: str | Path) -> Run:
     folder = Path(folder)
     if (folder / HISTORY_FILE).is_file():
         return load_run(folder)
-    card, results = read_json(folder / RUN_CARD_FILE), read_json(folder / RESULTS_FILE)
+    card, results = read_card(folder), read_json(folder / METRICS_FILE)
     if not any(name.startswith("eval_") for name in results):
         raise ValueError(f"{folder} was not evaluated yet; run it to its end with --do_eval.")
     line = {
@@ -119,7 +125,7 @@ def measured(run: Run, metric: str) -> Rate | None:
         return rate_of(line["union"], "robust_accuracy")
     if name in (line.get("certified") or {}):
         return rate_of({key: math.nan if value is None else value for key, value in line["certified"].items()}, name)
-    results = read_json(run.path / RESULTS_FILE)
+    results = read_json(run.path / METRICS_FILE)
     value = results.get(metric, results.get(f"eval_{name}"))
     return Rate(float(value), float(value), float(value)) if isinstance(value, (int, float)) else None
 
@@ -127,7 +133,7 @@ def measured(run: Run, metric: str) -> Rate | None:
 def metrics_of(run: Run) -> list[str]:
     """The names of what a run measured, as in ``all_results.json``."""
     found = [f"eval_{attack}_{key}" for attack, line in run.published["attacks"].items() for key in line]
-    return list(dict.fromkeys(["eval_accuracy", *found, *read_json(run.path / RESULTS_FILE)]))
+    return list(dict.fromkeys(["eval_accuracy", *found, *read_json(run.path / METRICS_FILE)]))
 
 
 def default_objectives(runs: Sequence[Run]) -> dict[str, bool]:

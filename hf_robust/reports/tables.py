@@ -12,8 +12,7 @@ from typing import Any
 
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports.compare import check_comparable, differences, without_sources
-from hf_robust.reports.history import attack_names
-from hf_robust.reports.run import Run, load_run
+from hf_robust.runs import Run, attack_names, load_run
 
 NOTHING = "–"
 # What the cards of two seeds of one run have in common.

@@ -1,86 +1,23 @@
-"""The learnt weights of an adaptive adversary over the steps of a run, and how good its linearisation was.
-
-``adversary_weights.jsonl`` holds one object for each logged step: ``step``, ``epoch``, ``w`` (the weights of the k
-increments, means since the step before), ``entropy``, and where the run logged them ``increment_norm`` and
-``increment_alignment`` (1 where all increments point one way), ``loss``, ``linearised_loss`` and
-``linearisation_error``.
-"""
+"""Pictures of an adaptive adversary's learnt weights (``adversary_weights.jsonl``) and of its linearisation."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.curves import COLOURS, STYLE, save_figure
-from hf_robust.reports.history import finite
-from hf_robust.reports.run import RUN_CARD_FILE, read_json
+from hf_robust.runs import WEIGHTS_FILE, read_card, read_weights
+from hf_robust.runs.weights import WeightLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WEIGHTS_FILE = "adversary_weights.jsonl"
 WEIGHTS_STEM = "adversary_weights"
 LINEARISATION_STEM = "linearisation"
-_INCREMENTS = ("increment_norm", "increment_alignment")
-_LINEARISATION = ("loss", "linearised_loss", "linearisation_error")
 _FEW = 40
-
-WeightLine = dict[str, Any]
-
-
-def weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[WeightLine]:
-    """The entries of a Trainer's log that hold ``w_1``, ``w_2``, ... as lines of the file, by step."""
-    lines = {}
-    for entry in log_history:
-        if "w_1" not in entry:
-            continue
-        weights: list[float] = []
-        while f"w_{len(weights) + 1}" in entry:
-            weights.append(entry[f"w_{len(weights) + 1}"])
-        line: WeightLine = {"step": entry["step"], "epoch": entry.get("epoch"), "w": weights}
-        line["entropy"] = entry.get("w_entropy")
-        line |= {key: entry[key] for key in _INCREMENTS if key in entry}
-        if "linearised_loss" in entry:
-            line |= {key: entry[key] for key in _LINEARISATION if key in entry}
-        lines[entry["step"]] = line
-    return [lines[step] for step in sorted(lines)]
-
-
-def write_weights(folder: str | Path, lines: Sequence[WeightLine]) -> Path:
-    """Put the lines in place of what the folder's file held; a reader never sees half of it."""
-    path = Path(folder) / WEIGHTS_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"_{path.name}.{os.getpid()}")
-    text = "".join(json.dumps(finite(line), allow_nan=False) + "\n" for line in lines)
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
-    return path
-
-
-def read_weights(folder: str | Path) -> list[WeightLine]:
-    """The lines of a run folder's file, by step.
-
-    Raises:
-        ValueError: there is no such file, or a line of it is not one.
-    """
-    path = Path(folder) / WEIGHTS_FILE
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; give the folder of a run with --robust_method adaptive_*.")
-    lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            line = json.loads(text)
-            lines.append({**line, "step": int(line["step"]), "w": [_number(weight) for weight in line["w"]]})
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path}, line {number}: needs a step and weights w, got {text[:80]!r}.") from None
-    if len({len(line["w"]) for line in lines}) != 1:
-        raise ValueError(f"{path} needs lines of one number of weights; delete the file and train again.")
-    return sorted(lines, key=lambda line: line["step"])
 
 
 def clear_weights(folder: str | Path) -> None:
@@ -166,7 +103,7 @@ def _finish(figure: Figure, lowest: Axes, title: str) -> None:
 
 
 def _title(folder: Path) -> str:
-    card = read_json(folder / RUN_CARD_FILE)
+    card = read_card(folder)
     name = (card.get("data") or {}).get("name")
     method = card.get("method", "adversary")
     return f"{method} on {name}" if name else str(method)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_robust.reports.curves import STYLE, save_figure
+from hf_robust.runs import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +60,7 @@ def draw_words(groups: Sequence[Sequence[ColouredText]], folder: str | Path, hea
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     page = Path(folder) / f"{WORDS_STEM}.html"
-    page.write_text(words_page(groups, heading, note), encoding="utf-8")
+    write_text(page, words_page(groups, heading, note))
     return [*save_figure(words_figure(groups, heading, note), Path(folder), WORDS_STEM), page]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +16,8 @@ from typing import Any, Protocol
 
 import hf_robust
 from hf_robust.parsing import Flags
-from hf_robust.reports import RESULTS_FILE, load_measured, read_json
+from hf_robust.reports import load_measured
+from hf_robust.runs import METRICS_FILE, read_json, write_json
 from hf_robust.sweep.checks import fill
 from hf_robust.sweep.file import Point
 
@@ -107,7 +107,7 @@ def is_finished(folder: Path) -> bool:
     if (folder / FAILED).exists():
         return False
     try:
-        card, results = load_measured(folder).card, read_json(folder / RESULTS_FILE)
+        card, results = load_measured(folder).card, read_json(folder / METRICS_FILE)
     except ValueError:  # half-written: it is run again
         return False
     return isinstance(card.get("final_step"), int) and any(name.startswith("eval_") for name in results)
@@ -128,14 +128,14 @@ def newest_checkpoint(folder: Path) -> Path | None:
 def start(job: Job, script: Path, lock: int | None) -> subprocess.Popen[bytes]:
     """Start a job's process; what it prints goes to its log."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    for name in (RESULTS_FILE, FAILED):  # the script adds to the one, and the other is of an earlier attempt
+    for name in (METRICS_FILE, FAILED):  # the script adds to the one, and the other is of an earlier attempt
         (job.folder / name).unlink(missing_ok=True)
     arguments = {**job.flags, "output_dir": str(job.folder)}
     checkpoint = newest_checkpoint(job.folder)
     if checkpoint is not None:
         arguments["resume_from_checkpoint"] = str(checkpoint)
     file = job.folder / ARGUMENTS
-    file.write_text(json.dumps(arguments, indent=2) + "\n", encoding="utf-8")
+    write_json(file, arguments)
     with (job.folder / LOG).open("ab") as log:
         return subprocess.Popen(
             [sys.executable, str(script), str(file)],
@@ -179,7 +179,7 @@ def run_jobs(
                 source.done(job)
                 continue
             if process.returncode:  # also where all was measured: what came after, such as an upload, was not done
-                (job.folder / FAILED).write_text(json.dumps({"exit": process.returncode}) + "\n", encoding="utf-8")
+                write_json(job.folder / FAILED, {"exit": process.returncode})
             failed.append(job.folder)
             why = f"exit {process.returncode}" if process.returncode else "it left no results"
             say(f"{job.folder.name}: failed ({why}, {seconds}); {job.folder / LOG} ends\n{log_tail(job.folder)}")

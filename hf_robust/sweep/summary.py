@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_robust.reports import (
-    Run,
     Setting,
     default_objectives,
-    finite,
     front_figure,
     front_of,
     legend,
@@ -25,6 +22,7 @@ from hf_robust.reports import (
     sweep_table,
     value_text,
 )
+from hf_robust.runs import Run, write_json, write_text
 from hf_robust.sweep.file import METHOD, SEED, FigureRequest, Point, Sweep
 from hf_robust.sweep.runs import FAILED, folder_of, is_finished
 
@@ -78,9 +76,7 @@ def write_summary(sweep: Sweep, points: Sequence[Point], output: Path) -> str:
         "runs": states,
         "figures": [path.name for path in pictures],
     }
-    (output / f"{STEM}.json").write_text(
-        json.dumps(finite(card), indent=2, allow_nan=False, default=str) + "\n", encoding="utf-8"
-    )
+    write_json(output / f"{STEM}.json", card)
     parts = [sweep_table(settings, objectives), legend(settings)] if runs else ["No run is finished yet."]
     parts += [*_said(sweep, settings, objectives), *remarks]
     left = [name for name, state in states.items() if state != "finished"]
@@ -88,7 +84,7 @@ def write_summary(sweep: Sweep, points: Sequence[Point], output: Path) -> str:
         parts.append(f"Not in the table: {', '.join(f'{name} ({states[name]})' for name in left)}.")
     text = "\n\n".join(part.strip() for part in parts) + "\n"
     shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in pictures if path.suffix == ".png")
-    (output / f"{STEM}.md").write_text(text + shown, encoding="utf-8")
+    write_text(output / f"{STEM}.md", text + shown)
     return text
 
 

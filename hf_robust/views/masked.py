@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from hf_robust.attacks import Example
 from hf_robust.attacks.examples import balanced_shares
-from hf_robust.metrics.records import read_json_lines
+from hf_robust.runs import read_json_lines
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.views.workplace import Workplace

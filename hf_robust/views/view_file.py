@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_robust.runs import write_text
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.words import Text
@@ -48,10 +48,7 @@ def write_views(path: Path, header: Mapping[str, Any], made: Made) -> None:
     lines = [json.dumps(_to_json(idx, view), ensure_ascii=False) for idx, view in made]
     first = {**header, "format": FORMAT, "attempts": made.attempts, "notes": made.notes}
     first |= {"views": len(lines), "digest": _digest(lines)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text("".join(f"{line}\n" for line in [json.dumps(first), *lines]), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "".join(f"{line}\n" for line in [json.dumps(first), *lines]))
 
 
 def read_views(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, Any], Made]:

@@ -10,7 +10,8 @@ from tiny import build_model
 
 from hf_robust.attacks import Example, attack_dataset, attack_key
 from hf_robust.attacks.static import examples_of, labelled_file, of_the_data, read_replay, static_name, transferred
-from hf_robust.metrics import AttackSummary, write_records
+from hf_robust.metrics import AttackSummary
+from hf_robust.runs import write_records
 
 
 def attacked(tmp_path, count=40):

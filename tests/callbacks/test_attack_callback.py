@@ -29,8 +29,8 @@ from hf_robust.attacks import ATTACKS, Example, Resources
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
 from hf_robust.callbacks.attack import accuracy_of
-from hf_robust.metrics import AttackRecord, read_records, wilson_interval
-from hf_robust.reports import load_run, read_history
+from hf_robust.metrics import AttackRecord, wilson_interval
+from hf_robust.runs import load_run, read_history, read_records
 
 HERE = Path(__file__).parent
 ROWS = 12

@@ -18,8 +18,8 @@ from tiny import build_model, build_trainer, review_data, table
 from hf_robust.attacks import Victim, Vote, VotingVictim
 from hf_robust.callbacks import AttackCallback, CertifyCallback, RunCardCallback
 from hf_robust.certify import CertifySettings, Smoothing, certify_texts
-from hf_robust.metrics import read_certificates, wilson_interval
-from hf_robust.reports import read_history
+from hf_robust.metrics import wilson_interval
+from hf_robust.runs import read_certificates, read_history
 
 HERE = Path(__file__).parent
 

@@ -9,7 +9,7 @@ import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_robust.callbacks import CurvesCallback
-from hf_robust.reports import write_history_line
+from hf_robust.runs import write_history_line
 
 
 def line(epoch: float) -> dict[str, object]:

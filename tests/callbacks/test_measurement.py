@@ -12,9 +12,8 @@ from certified import ROWS, attach_attacks, attach_certificates, trainer_of
 from tiny import build_model
 from transformers import EarlyStoppingCallback
 
-from hf_robust.callbacks import RunCardCallback, clear_results
-from hf_robust.metrics import read_certificates, read_records
-from hf_robust.reports import load_run, read_history
+from hf_robust.callbacks import RunCardCallback
+from hf_robust.runs import clear_results, load_run, read_certificates, read_history, read_records
 
 ATTACH = {"attacks": attach_attacks, "certificates": attach_certificates}
 

@@ -12,7 +12,7 @@ import pytest
 from tiny import build_model, build_trainer, review_rows
 
 from hf_robust.callbacks import AdversaryWeightsCallback
-from hf_robust.reports import read_weights
+from hf_robust.runs import read_weights
 
 FILES = ["adversary_weights.jsonl", "adversary_weights.png", "adversary_weights.svg"]
 

@@ -11,7 +11,8 @@ import pytest
 
 from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts
 from hf_robust.lexicons import TableLexicon
-from hf_robust.metrics import Certificate, read_certificates
+from hf_robust.metrics import Certificate
+from hf_robust.runs import read_certificates
 from hf_robust.words import Text
 
 TABLE = {"good": ["fine", "great"], "fine": ["good", "great"], "great": ["good", "fine"], "bad": ["poor"]}

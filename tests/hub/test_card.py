@@ -12,7 +12,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_robust.hub import add_robustness, citation
-from hf_robust.reports import read_history, write_history_line
+from hf_robust.runs import read_history, write_history_line
 
 LEXICON = {"name": "table", "relation": "synonym", "fingerprint": "aa", "size": 7, "keeps_part_of_speech": True}
 SYNONYM = {

@@ -14,7 +14,7 @@ from test_card import ANTONYM, LEXICON, SYNONYM, make_folder, rates, read, resul
 from hf_robust.attacks import ATTACKS
 from hf_robust.hub import add_robustness
 from hf_robust.hub.citations import ATTACK_CITATIONS
-from hf_robust.reports import read_history, write_history_line
+from hf_robust.runs import read_history, write_history_line
 
 CERTIFIED = {
     "certified_accuracy": 0.5,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.metrics import AttackRecord, AttackSummary, read_records, wilson_interval, write_records
+from hf_robust.metrics import AttackRecord, AttackSummary, wilson_interval
+from hf_robust.runs import read_records, write_records
 
 
 def record(idx=0, status="succeeded", **changes):

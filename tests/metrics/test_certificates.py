@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_robust.metrics import (
-    Certificate,
-    CertificateSummary,
-    read_certificates,
-    wilson_interval,
-    write_certificates,
-)
-from hf_robust.reports import finite, read_history, write_history_line
+from hf_robust.metrics import Certificate, CertificateSummary, wilson_interval
+from hf_robust.runs import finite, read_certificates, read_history, write_certificates, write_history_line
 
 
 def certificate(

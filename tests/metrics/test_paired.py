@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.metrics import AttackRecord, holm, mcnemar_exact, paired_difference, read_statuses
+from hf_robust.metrics import AttackRecord, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.paired import rates, robust
-from hf_robust.metrics.statuses import letters
+from hf_robust.runs import letters, read_statuses
 
 NAN = np.nan
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from run_folders import make_run
 
-from hf_robust.metrics import AttackRecord, write_records
+from hf_robust.metrics import AttackRecord
+from hf_robust.runs import write_records
 
 STATUS = {"s": "succeeded", "f": "failed", "-": "skipped"}
 

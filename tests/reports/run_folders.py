@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.metrics import wilson_interval
-from hf_robust.reports import write_history_line
+from hf_robust.runs import write_history_line
 
 
 def attack_line(succeeded: int, failed: int, examples: int, **extra: float) -> dict[str, float]:

@@ -12,16 +12,9 @@ from run_folders import attack_line, make_run
 from test_tables import rows
 
 from hf_robust.metrics import AttackRecord, wilson_interval
-from hf_robust.reports import (
-    comparison_table,
-    draw_asr_by_budget,
-    finite,
-    load_run,
-    read_history,
-    results_table,
-    write_history_line,
-)
+from hf_robust.reports import comparison_table, draw_asr_by_budget, results_table
 from hf_robust.reports.budget import budget_figure
+from hf_robust.runs import finite, load_run, read_history, write_history_line
 
 UNION: dict[str, Any] = {
     "attacks": ["synonym", "pwws"],

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from run_folders import attack_line, make_run
 
-from hf_robust.reports import IncomparableRunsError, comparison_figure, draw_comparison, group_by_seed, load_run
+from hf_robust.reports import IncomparableRunsError, comparison_figure, draw_comparison, group_by_seed
 from hf_robust.reports.compare import differences
+from hf_robust.runs import load_run
 
 
 def test_points_and_bars(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from run_folders import attack_line, make_run
 
-from hf_robust.reports import draw_tradeoff_curves, load_run, read_history, tradeoff_figure, write_history_line
+from hf_robust.reports import draw_tradeoff_curves, tradeoff_figure
 from hf_robust.reports.curves import CERTIFIED, COLOURS
 from hf_robust.reports.overlays import overlaid_curves
+from hf_robust.runs import load_run, read_history, write_history_line
 
 ORANGE, BLUE = COLOURS[:2]
 

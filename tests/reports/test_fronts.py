@@ -8,10 +8,10 @@ import pytest
 from run_folders import make_run
 
 from hf_robust.metrics import wilson_interval
-from hf_robust.reports import load_run
 from hf_robust.reports.curves import plain
 from hf_robust.reports.fronts import front_attacks, robustness_fronts
 from hf_robust.reports.overlays import has_curves, overlaid_curves
+from hf_robust.runs import load_run
 
 
 def lines(axes: object) -> list[tuple[list[float], list[float]]]:

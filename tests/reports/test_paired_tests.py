@@ -9,11 +9,11 @@ from report_folders import record, run_with_records, run_with_statuses
 from run_folders import make_run
 
 from hf_robust.metrics import holm, mcnemar_exact
-from hf_robust.reports import load_run
 from hf_robust.reports.compare import differences
 from hf_robust.reports.outcomes import Named, outcomes_of
 from hf_robust.reports.paired_tests import paired_tests
 from hf_robust.reports.tables import group_by_seed, run_names
+from hf_robust.runs import load_run
 
 
 def groups_of(*folders: Path) -> list[list[Named]]:

@@ -15,10 +15,11 @@ from report_folders import record, run_with_records
 from run_folders import make_run
 
 from hf_robust.cli import main
-from hf_robust.reports import load_runs, read_history, write_history_line, write_report
+from hf_robust.reports import load_runs, write_report
 from hf_robust.reports.examples import FEW, examples_of
 from hf_robust.reports.markdown import escaped
 from hf_robust.reports.outcomes import Named, outcomes_of
+from hf_robust.runs import read_history, write_history_line
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 HOSTILE = "<script>alert(1)</script> *bold* `code` [x](http://a.b) & \"q\" 'r' | bar ]]> $x$"

@@ -10,15 +10,13 @@ from typing import Any
 import pytest
 from run_folders import attack_line, make_run
 
-from hf_robust.metrics import AttackRecord, wilson_interval, write_records
+from hf_robust.metrics import AttackRecord, wilson_interval
 from hf_robust.reports import (
-    Run,
     Setting,
     flag_value,
     front_figure,
     front_of,
     load_measured,
-    load_run,
     measured,
     metric_label,
     metrics_of,
@@ -26,8 +24,8 @@ from hf_robust.reports import (
     settings_of,
     sweep_figure,
     sweep_table,
-    write_history_line,
 )
+from hf_robust.runs import Run, load_run, write_history_line, write_records
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "embedding_sst2_sweep"
 GRID = {8: (60, 20, 0.70), 16: (40, 40, 0.80), 32: (30, 50, 0.75)}

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from run_folders import make_run
 
-from hf_robust.reports import IncomparableRunsError, comparison_table, load_run, percent, results_table
+from hf_robust.reports import IncomparableRunsError, comparison_table, percent, results_table
 from hf_robust.reports.compare import differences
+from hf_robust.runs import load_run
 
 
 def rows(table: str) -> list[list[str]]:

@@ -18,8 +18,8 @@ from hf_robust.reports import (
     save_figure,
     transition_figure,
     transition_tables,
-    write_history_line,
 )
+from hf_robust.runs import write_history_line
 
 NONE = ClassScores(math.nan, math.nan, math.nan)
 REPORTS = {

@@ -12,15 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.reports import (
-    clear_weights,
-    draw_adversary_weights,
-    linearisation_figure,
-    read_weights,
-    weight_lines,
-    weights_figure,
-    write_weights,
-)
+from hf_robust.reports import clear_weights, draw_adversary_weights, linearisation_figure, weights_figure
+from hf_robust.runs import read_weights, weight_lines, write_weights
 
 
 def entry(step: int, *weights: float, **extra: float) -> dict[str, Any]:

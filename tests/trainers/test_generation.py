@@ -33,7 +33,7 @@ from transformers import TrainerCallback
 from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.callbacks import RunCardCallback
 from hf_robust.data import TextDataset
-from hf_robust.metrics import journal
+from hf_robust.runs import journal
 from hf_robust.trainers import METHODS, generation
 from hf_robust.views import FromFile
 

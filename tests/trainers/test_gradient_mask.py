@@ -13,8 +13,8 @@ from tiny import build_model, build_tokenizer, build_trainer, pair_rows, review_
 from hf_robust.attacks import Victim, choose_examples
 from hf_robust.callbacks import RunCardCallback
 from hf_robust.data import TextDataset, split_views
-from hf_robust.reports import load_run, write_history_line
 from hf_robust.reports.limits import limits
+from hf_robust.runs import load_run, write_history_line
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.baseline import train_baseline
 from hf_robust.views import MaskedViews, Workplace

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.reports.run import read_json
-from hf_robust.reports.sanity.evidence import CHECKS_FOLDER, Folder, Measured
+from hf_robust.reports.sanity.evidence import Folder, Measured
 from hf_robust.reports.training_overlap import drawn_from
+from hf_robust.runs import CHECKS_FOLDER, read_json
 
 SOURCES = ("task_name", "validation_file", "dataset_name", "data")
 CARRIED = (

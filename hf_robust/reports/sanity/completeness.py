@@ -6,14 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_robust.metrics import AttackRecord, AttackSummary, read_records, union_of_attacks
+from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
 from hf_robust.metrics.rates import ratio
-from hf_robust.metrics.statuses import LETTERS
-from hf_robust.reports.history import history_path, is_torn
-from hf_robust.reports.outcomes import records_file
-from hf_robust.reports.run import RESULTS_FOLDER
 from hf_robust.reports.sanity.evidence import STATIC, Evidence, Folder, Measured
 from hf_robust.reports.sanity.finding import Finding
+from hf_robust.runs import RESULTS_FOLDER, STATUS_LETTERS, history_path, is_torn, read_records
 
 CLOSE = 1e-6
 _NOT_RATES = ("seconds",)
@@ -27,12 +24,13 @@ def complete_run(evidence: Evidence) -> Finding:
         _history(finding, folder)
     for reason in evidence.stale:
         finding.flags.append(f"{reason}; it is left out here.")
+    finding.seen += [f"{reason}; it is left out here." for reason in evidence.of_others]
     return finding
 
 
 def _files(finding: Finding, evidence: Evidence) -> None:
     run = evidence.run
-    if history_path(run.path).is_file() and is_torn(run.path):
+    if history_path(run.path).is_file() and is_torn(history_path(run.path)):
         finding.flags.append("the last line of robustness_history.jsonl was cut off while it was written.")
     if not run.card:
         finding.flags.append("there is no run_card.json, so that nobody knows what was measured with what.")
@@ -58,7 +56,7 @@ def _history(finding: Finding, folder: Folder) -> None:
     for line in run.history:
         found = {}
         for name, result in line["attacks"].items():
-            file = records_file(run, line, name)
+            file = run.records_file(line, name)
             where = f"{run.path.name}, epoch {line['epoch']:g}, {name}"
             if not file.is_file():
                 finding.flags.append(f"{where}: its records are gone ({RESULTS_FOLDER}).")
@@ -133,7 +131,7 @@ def _statuses(finding: Finding, folder: Folder) -> None:
 
 
 def _rates(one: Measured) -> dict[str, float]:
-    seen = [LETTERS[status] for status in one.statuses.values()]
+    seen = [STATUS_LETTERS[status] for status in one.statuses.values()]
     won, lost = seen.count("s"), seen.count("f")
     return {"asr": ratio(won, won + lost), "robust_accuracy": ratio(lost, len(seen)), "num_attacked": won + lost}
 

@@ -7,17 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
+from hf_robust.metrics import AttackRecord
 from hf_robust.metrics.paired import OUTCOMES
 from hf_robust.reports.compare import check_comparable, same_rows
-from hf_robust.reports.history import history_path
-from hf_robust.reports.outcomes import records_file
-from hf_robust.reports.run import RUN_CARD_FILE, Run, is_training, load_run, read_json
+from hf_robust.runs import (
+    ATTACK_SUMMARY_FILE,
+    CHECKS_FOLDER,
+    MEASURED_FOLDER,
+    STATUSES_FILE,
+    Run,
+    RunCard,
+    history_path,
+    is_training,
+    load_run,
+    read_card,
+    read_json,
+    read_records,
+    read_statuses,
+)
 
-CHECKS_FOLDER = "checks"
-SUMMARY_FILE = "attack_summary.json"
 STATIC = ("file", "replay")
 """Attacks that bring their texts along and search for nothing."""
 SAME_SCORE = 0.05
@@ -68,7 +78,7 @@ class Folder:
 
     run: Run
     attacks: list[Measured]
-    training: dict[str, Any]
+    training: RunCard
     """The card of the training behind the weights; empty where it is not at hand."""
 
     @property
@@ -79,12 +89,17 @@ class Folder:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a check may look at. ``stale`` says of folders under ``checks`` why they were left out."""
+    """All that a check may look at.
+
+    ``stale`` says of folders under ``checks``, which were to answer a check, why they were left out; ``of_others`` of
+    those under ``measured``, which may be of any data.
+    """
 
     main: Folder
     others: list[Folder] = field(default_factory=list)
     baseline: Folder | None = None
     stale: list[str] = field(default_factory=list)
+    of_others: list[str] = field(default_factory=list)
 
     @property
     def run(self) -> Run:
@@ -99,7 +114,7 @@ class Evidence:
 def gather(
     run: str | Path, others: Sequence[str | Path] = (), baseline: str | Path | None = None, force: bool = False
 ) -> Evidence:
-    """Read the run, ``others`` and the folders under its ``checks``, and the baseline.
+    """Read the run, ``others``, the attacks in the folders under its ``checks`` and ``measured``, and the baseline.
 
     Raises:
         ValueError: a folder cannot be read, one of ``others`` is of other weights or other examples, or the baseline
@@ -111,24 +126,30 @@ def gather(
         reason = strangeness(main, one)
         if reason:
             raise ValueError(f"--with {one.run.path} {reason}.")
-    stale = []
-    known = {Path(one).resolve() for one in others}
-    for path in sorted((Path(run) / CHECKS_FOLDER).glob("*")):
-        if path.resolve() in known or not path.is_dir():
-            continue
-        try:
-            one = read_folder(path, main=False)
-            reason = strangeness(main, one)
-        except ValueError as error:
-            reason = f"cannot be read ({error})"
-        if reason:
-            stale.append(f"{path} {reason}")
-        else:
-            further.append(one)
+    known = [Path(one).resolve() for one in others]
+    left_out: dict[str, list[str]] = {}
+    for name in (CHECKS_FOLDER, MEASURED_FOLDER):
+        paths = [
+            path for path in sorted((Path(run) / name).glob("*")) if path.is_dir() and path.resolve() not in known
+        ]
+        # Of what was measured at any time only attacks are of interest here; a check was asked for.
+        asked = [path for path in paths if name == CHECKS_FOLDER or (path / ATTACK_SUMMARY_FILE).is_file()]
+        read = {path: _read_below(main, path) for path in asked}
+        further += [one for one in read.values() if isinstance(one, Folder)]
+        left_out[name] = [f"{path} {reason}" for path, reason in read.items() if isinstance(reason, str)]
     against = None if baseline is None else read_folder(baseline, main=False)
     if against is not None and not force:
         check_comparable([main.run, against.run])
-    return Evidence(main, further, against, stale)
+    return Evidence(main, further, against, left_out[CHECKS_FOLDER], left_out[MEASURED_FOLDER])
+
+
+def _read_below(main: Folder, path: Path) -> Folder | str:
+    """A folder below the run's, or why it says nothing about the run."""
+    try:
+        one = read_folder(path, main=False)
+        return strangeness(main, one) or one
+    except ValueError as error:
+        return f"cannot be read ({error})"
 
 
 def read_folder(path: str | Path, main: bool = True) -> Folder:
@@ -140,7 +161,7 @@ def read_folder(path: str | Path, main: bool = True) -> Folder:
     path = Path(path)
     if not path.is_dir():
         raise ValueError(f"{path} is no folder; give the output folder of a training or of `hf-robust attack`.")
-    summary = read_json(path / SUMMARY_FILE)
+    summary = read_json(path / ATTACK_SUMMARY_FILE)
     if not history_path(path).is_file() and summary.get("results"):
         run = _run_of_summary(path, summary)
     else:
@@ -153,16 +174,16 @@ def read_folder(path: str | Path, main: bool = True) -> Folder:
     attacks = []
     for name, result in run.published["attacks"].items():
         parts = {**(described.get(name) or {}), **({"vote": vote} if vote else {})}
-        file = records_file(run, run.published, name)
+        file = run.records_file(run.published, name)
         records = read_records(file) if file.is_file() else []
         curve = (list((curves.get(name) or {}).get("budget", ())), list((curves.get(name) or {}).get("asr", ())))
         attacks.append(Measured(name, path, parts, result, records, statuses.get(name, {}), curve, main))
     return Folder(run, attacks, training)
 
 
-def _card_of_the_model(card: Mapping[str, Any]) -> dict[str, Any]:
+def _card_of_the_model(card: RunCard) -> RunCard:
     """The run card in the folder of the model that was attacked; empty where that is no folder of a training."""
-    found = read_json(Path(str(card["model"])) / RUN_CARD_FILE) if card.get("model") else {}
+    found: RunCard = read_card(str(card["model"])) if card.get("model") else {}
     return found if is_training(found) else {}
 
 
@@ -204,5 +225,5 @@ def _run_of_summary(path: Path, summary: Mapping[str, Any]) -> Run:
     line = {"epoch": 0.0, "step": 0, "accuracy": accuracy, "attacks": attacks}
     if summary.get("union"):
         line["union"] = summary["union"]
-    card = read_json(path / RUN_CARD_FILE) or dict(summary)
+    card = read_card(path) or cast(RunCard, dict(summary))
     return Run(path=path, history=[line], card=card, best_step=None)

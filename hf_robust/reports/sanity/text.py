@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hf_robust.reports.history import finite
 from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import FLAGGED, NOT_CHECKED, Finding
+from hf_robust.runs import finite
 
 
 def findings_text(evidence: Evidence, findings: Sequence[Finding]) -> str:

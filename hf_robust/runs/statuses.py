@@ -11,15 +11,15 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from hf_robust.metrics.records import AttackRecord
+from hf_robust.metrics import AttackRecord
+from hf_robust.runs.files import STATUSES_FILE
 
-STATUSES_FILE = "statuses.json"
-LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
+STATUS_LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
 
 
 def letters(records: Iterable[AttackRecord]) -> dict[str, str]:
     """What the file holds of one attack."""
-    return {str(record.idx): LETTERS[record.status] for record in records}
+    return {str(record.idx): STATUS_LETTERS[record.status] for record in records}
 
 
 def read_statuses(path: str | os.PathLike[str]) -> dict[str, dict[int, str]]:
@@ -31,7 +31,7 @@ def read_statuses(path: str | os.PathLike[str]) -> dict[str, dict[int, str]]:
     file = Path(path) / STATUSES_FILE if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise ValueError(f"{file} does not exist; give a folder with a {STATUSES_FILE}.")
-    names = {letter: status for status, letter in LETTERS.items()}
+    names = {letter: status for status, letter in STATUS_LETTERS.items()}
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         return {

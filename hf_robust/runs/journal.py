@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-from hf_robust.metrics.records import read_json_lines
+from hf_robust.runs.json_files import read_json_lines
 
 FLUSH_SECONDS = 1.0
 _SHARE = re.compile(r"(?P<key>.+)-(?P<rank>\d+)-of-(?P<ranks>\d+)\.jsonl")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_robust.reports import redact, redact_command
+from hf_robust.runs import redact, redact_command
 
 TOKEN = "hf_" + "aB3" * 11
 

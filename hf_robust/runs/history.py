@@ -13,14 +13,14 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-logger = logging.getLogger(__name__)
+from hf_robust.runs.files import HISTORY_FILE
+from hf_robust.runs.json_files import write_json_lines
 
-HISTORY_FILE = "robustness_history.jsonl"
+logger = logging.getLogger(__name__)
 
 HistoryLine = dict[str, Any]
 
@@ -53,20 +53,8 @@ def read_history(path: str | Path) -> list[HistoryLine]:
     return sorted(history, key=lambda line: float(line["epoch"]))
 
 
-def is_torn(path: str | Path) -> bool:
-    """Whether the last line of a JSON lines file, or of a run folder's history, was cut off while it was written."""
-    last = history_path(path).read_text(encoding="utf-8").rpartition("\n")[2]
-    try:
-        json.loads(last or "{}")
-    except json.JSONDecodeError:
-        return bool(last.strip())
-    return False
-
-
 def write_history_line(path: str | Path, line: Mapping[str, Any], keep_later: bool = False) -> None:
     """Add the line of a measured epoch; lines of the same or a later epoch (of a run that was resumed) are replaced.
-
-    The file is written beside and moved into place, so that a reader never sees half of it.
 
     Args:
         keep_later: replace the line of the same epoch only, as for an earlier epoch's weights measured after training.
@@ -76,11 +64,7 @@ def write_history_line(path: str | Path, line: Mapping[str, Any], keep_later: bo
     earlier = read_history(path) if path.exists() else []
     kept = [old for old in earlier if old["epoch"] < new["epoch"]]
     later = [old for old in earlier if keep_later and old["epoch"] > new["epoch"]]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"_{path.name}.{os.getpid()}")
-    text = "".join(json.dumps(finite(row), allow_nan=False) + "\n" for row in [*kept, new, *later])
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
+    write_json_lines(path, [*kept, new, *later])
 
 
 def history_path(path: str | Path) -> Path:
@@ -92,15 +76,6 @@ def history_path(path: str | Path) -> Path:
 def attack_names(history: list[HistoryLine]) -> list[str]:
     """Every attack that was measured in any epoch, in the order in which they first appear."""
     return list(dict.fromkeys(name for line in history for name in line["attacks"]))
-
-
-def finite(value: Any) -> Any:
-    """The same JSON value with ``null`` for every number that does not exist."""
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _checked(line: Any, where: str) -> HistoryLine:

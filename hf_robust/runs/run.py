@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_robust.reports.history import HistoryLine, read_history
-
-RUN_CARD_FILE = "run_card.json"
-RESULTS_FOLDER, CERTIFICATES_FOLDER = "attack_results", "certificates"
-TRAINER_STATE_FILE = "trainer_state.json"
+from hf_robust.runs.card import RunCard, is_training, read_card
+from hf_robust.runs.files import CERTIFICATES_FOLDER, HISTORY_FILE, RESULTS_FOLDER, TRAINER_STATE_FILE
+from hf_robust.runs.history import HistoryLine, read_history
+from hf_robust.runs.json_files import read_json
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Run:
 
     path: Path
     history: list[HistoryLine]
-    card: dict[str, Any]
+    card: RunCard
     best_step: int | None
     """Step of the best checkpoint where its weights are the ones kept; None where the last step's are."""
 
@@ -63,10 +61,11 @@ class Run:
     def data(self) -> dict[str, Any]:
         return dict(self.card.get("data") or {})
 
-
-def is_training(card: Mapping[str, Any]) -> bool:
-    """Whether a run card is of a training run; `hf-robust attack` notes no training arguments."""
-    return "training" in card or "final_step" in card
+    def records_file(self, line: HistoryLine, attack: str) -> Path:
+        """Where an attack's records lie: by epoch for a training, in one place for `hf-robust attack`."""
+        folder = self.path / RESULTS_FOLDER
+        by_epoch = is_training(self.card) or not any(folder.glob("*.jsonl"))
+        return (folder / f"epoch-{line['epoch']:g}" if by_epoch else folder) / f"{attack}.jsonl"
 
 
 def load_run(folder: str | Path) -> Run:
@@ -75,26 +74,21 @@ def load_run(folder: str | Path) -> Run:
     history = read_history(folder)
     if not history:
         raise ValueError(f"{folder} has no measured epoch yet; wait for the first evaluation with --attacks.")
-    card = read_json(folder / RUN_CARD_FILE)
+    card = read_card(folder)
     return Run(path=folder, history=history, card=card, best_step=_best_step(folder, card))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; an absent file is an empty one, since a run may be read before it ends."""
-    if not path.is_file():
-        return {}
-    try:
-        parsed = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error.msg}, line {error.lineno}); delete it or run again.") from None
-    if not isinstance(parsed, dict):
-        raise ValueError(f"{path} must hold an object, got {type(parsed).__name__}; delete it or run again.")
-    return parsed
-
-
-def _best_step(folder: Path, card: dict[str, Any]) -> int | None:
+def _best_step(folder: Path, card: RunCard) -> int | None:
     """A best step is noted also where the best model was not loaded at the end: only the run card tells them apart."""
     if not card.get("load_best_model_at_end", True):
         return None
     step = read_json(folder / TRAINER_STATE_FILE).get("best_global_step") or card.get("best_step")
     return int(step) if step else None
+
+
+def clear_results(folder: str | Path) -> None:
+    """Remove what an earlier run measured in this folder: it is of other weights than a new run's."""
+    folder = Path(folder)
+    (folder / HISTORY_FILE).unlink(missing_ok=True)
+    for name in (RESULTS_FOLDER, CERTIFICATES_FOLDER):
+        shutil.rmtree(folder / name, ignore_errors=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.reports import attack_names, read_history, write_history_line
+from hf_robust.runs import attack_names, read_history, write_history_line
 
 
 def line(epoch: float, asr: float = 0.5) -> dict[str, object]:

@@ -7,7 +7,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from hf_robust.metrics.records import AttackRecord, read_records
+from hf_robust.metrics import AttackRecord
+from hf_robust.runs.records import read_records
 
 
 def read_pairs(

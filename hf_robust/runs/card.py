@@ -1,0 +1,96 @@
+"""``run_card.json``: everything one needs to know to trust, compare or repeat a run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+from hf_robust.runs.files import RUN_CARD_FILE
+from hf_robust.runs.json_files import read_json, write_json
+from hf_robust.runs.redaction import redact
+
+_PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "nltk", "hf_robust")
+
+Described = dict[str, Any]
+"""What a lexicon or an attack says of itself: ``Lexicon.describe()``, ``Attack.describe()``."""
+
+
+class RunCard(TypedDict, total=False):
+    """The keys of a run card. A card of an older version lacks some, so readers use ``get``.
+
+    A training has ``training`` and ``final_step``; a folder that a command measured has neither (`is_training`).
+    """
+
+    method: str
+    """Key of METHODS; ``checkpoint`` where the model that was measured has no run card."""
+    citation: str
+    """Key of the method's paper in ``hf_robust/hub/citations.bib``."""
+    model: str
+    """What training started from; in a folder of a command, what was measured."""
+    architecture: dict[str, Any]
+    """``type`` and number of ``parameters``."""
+    config: dict[str, Any]
+    """The method's arguments, with what was used in the place of ``auto`` and null."""
+    training: dict[str, Any]
+    """Training arguments that differ from their defaults."""
+    data: dict[str, Any]
+    """``name, variant, fingerprint, train_samples, eval_samples, attack_split, attack_sample, ...``"""
+    lexicons: dict[str, Described]
+    """By role."""
+    trained_on: list[str]
+    """The roles that training drew on, not an attack alone."""
+    views: list[dict[str, Any]]
+    """Rounds in which texts to train on were generated."""
+    attacks: dict[str, Described]
+    """By name."""
+    vote: dict[str, Any]
+    """The vote that the attacks met."""
+    certify: dict[str, Any]
+    """How the vote was certified."""
+    label_names: list[str]
+    """By id, where a command measured."""
+    seed: int
+    load_best_model_at_end: bool
+    best_step: int | None
+    final_step: int | None
+    """None while training goes on, or where it died."""
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    seconds: dict[str, float]
+    """By phase."""
+    forwards: dict[str, float]
+    command: list[str]
+
+
+def read_card(folder: str | os.PathLike[str]) -> RunCard:
+    """The run card in a folder; empty where there is none.
+
+    Raises:
+        ValueError: the file is broken.
+    """
+    return cast(RunCard, read_json(Path(folder) / RUN_CARD_FILE))
+
+
+def write_card(folder: str | os.PathLike[str], card: RunCard) -> None:
+    """Write a run card, whole or not at all, without access tokens and without folders of this machine."""
+    write_json(Path(folder) / RUN_CARD_FILE, redact(card))
+
+
+def is_training(card: Mapping[str, Any]) -> bool:
+    """Whether a run card is of a training run; a command that measures notes no training arguments."""
+    return "training" in card or "final_step" in card
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what a run depends on, Python included; absent packages are left out."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

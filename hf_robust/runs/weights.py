@@ -1,0 +1,74 @@
+"""The learnt weights of an adaptive adversary over the steps of a run, and how good its linearisation was.
+
+``adversary_weights.jsonl`` holds one object for each logged step: ``step``, ``epoch``, ``w`` (the weights of the k
+increments, means since the step before), ``entropy``, and where the run logged them ``increment_norm`` and
+``increment_alignment`` (1 where all increments point one way), ``loss``, ``linearised_loss`` and
+``linearisation_error``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_robust.runs.files import WEIGHTS_FILE
+from hf_robust.runs.json_files import write_json_lines
+
+_INCREMENTS = ("increment_norm", "increment_alignment")
+_LINEARISATION = ("loss", "linearised_loss", "linearisation_error")
+
+WeightLine = dict[str, Any]
+
+
+def weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[WeightLine]:
+    """The entries of a Trainer's log that hold ``w_1``, ``w_2``, ... as lines of the file, by step."""
+    lines = {}
+    for entry in log_history:
+        if "w_1" not in entry:
+            continue
+        weights: list[float] = []
+        while f"w_{len(weights) + 1}" in entry:
+            weights.append(entry[f"w_{len(weights) + 1}"])
+        line: WeightLine = {"step": entry["step"], "epoch": entry.get("epoch"), "w": weights}
+        line["entropy"] = entry.get("w_entropy")
+        line |= {key: entry[key] for key in _INCREMENTS if key in entry}
+        if "linearised_loss" in entry:
+            line |= {key: entry[key] for key in _LINEARISATION if key in entry}
+        lines[entry["step"]] = line
+    return [lines[step] for step in sorted(lines)]
+
+
+def write_weights(folder: str | os.PathLike[str], lines: Sequence[WeightLine]) -> Path:
+    """Put the lines in place of what the folder's file held."""
+    path = Path(folder) / WEIGHTS_FILE
+    write_json_lines(path, lines)
+    return path
+
+
+def read_weights(folder: str | os.PathLike[str]) -> list[WeightLine]:
+    """The lines of a run folder's file, by step.
+
+    Raises:
+        ValueError: there is no such file, or a line of it is not one.
+    """
+    path = Path(folder) / WEIGHTS_FILE
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; give the folder of a run with --robust_method adaptive_*.")
+    lines = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            lines.append({**line, "step": int(line["step"]), "w": [_number(weight) for weight in line["w"]]})
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path}, line {number}: needs a step and weights w, got {text[:80]!r}.") from None
+    if len({len(line["w"]) for line in lines}) != 1:
+        raise ValueError(f"{path} needs lines of one number of weights; delete the file and train again.")
+    return sorted(lines, key=lambda line: line["step"])
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
