@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lexicons": {"words"},
     "losses": set(),
     "metrics": {"words"},
-    "models": {"lexicons"},
+    "models": {"lexicons", "words"},
     "data": FLOOR_0,
     "attacks": FLOOR_0,
     "views": FLOOR_0 | {"attacks"},
@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interpret": FLOOR_0,
     "trainers": FLOOR_0 | FLOOR_1,
     "callbacks": FLOOR_0 | FLOOR_1 | {"reports"},
-    "reports": {"metrics"},
+    "reports": {"metrics", "words"},
     "hub": {"reports", "metrics"},
     "sweep": {"parsing", "attacks", "reports", "metrics"},
 }
