@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ from hf_robust.data.splits import Splits, find_labels
 from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import redact
-from hf_robust.words import nltk_stop_words, nltk_tagger
+from hf_robust.words import TEXTATTACK_WORDS, nltk_stop_words, nltk_tagger
 
 UNCOUNTED = ("synonym",)
 """Native recipes that rank fewer words than TextAttack, by design: their queries are not compared."""
@@ -73,7 +74,8 @@ class Sides:
 
     def __init__(self, name: str, args: argparse.Namespace, resources: Resources, columns: tuple[str, ...]) -> None:
         self.name, self.args, self.resources, self.columns = name, args, resources, columns
-        self.native = ATTACKS[name](resources)
+        # `synonym` has words of its own, and is TextAttack's in all else.
+        self.native = replace(ATTACKS[name](resources), word_rule=TEXTATTACK_WORDS)
 
     def a(self, victim: Victim, examples: Sequence[Example], stock: bool = False) -> list[AttackRecord]:
         from benchmarks.textattack_recipes import SideA, side_a

@@ -269,20 +269,20 @@ def add_lexicon_flags(parser: argparse.ArgumentParser) -> None:
 def lexicon(options: argparse.Namespace) -> str:
     """Build a table, divide one, or look words up."""
     from hf_robust.lexicons import build_table, load_lexicon, write_table
-    from hf_robust.words import Text
+    from hf_robust.words import Text, folded
 
     if options.task == "split":
         return _split_lexicon(options)
     if options.task == "lookup":
         source = load_lexicon(options.lexicon, options.relation)
-        rows = [f"{word}: {', '.join(source(word)) or f'(no {options.relation} known)'}" for word in options.words]
-        return "\n".join(rows)
+        found = {word: ", ".join(source(folded(word))) for word in options.words}
+        return "\n".join(f"{word}: {others or f'(no {options.relation} known)'}" for word, others in found.items())
     vocabulary = None
     if options.vocabulary is not None:
         if not options.vocabulary.is_file():
             raise ValueError(f"--vocabulary {options.vocabulary} is no file; give a text file of words.")
         text = options.vocabulary.read_text(encoding="utf-8")
-        vocabulary = {word.lower() for line in text.splitlines() for word in Text((line,)).tokens}
+        vocabulary = {key for key in Text(tuple(text.splitlines())).keys if key}
     table = build_table(
         options.source, options.relation, vocabulary=vocabulary, k=options.k, min_cosine=options.min_cosine
     )

@@ -24,7 +24,7 @@ GREEDY: dict[str, Any] = {
     "name": "synonym",
     "goal": {"name": "misclassify"},
     "candidates": {"name": "synonyms", "lexicon": LEXICON, "k": None},
-    "constraints": [{"name": "no_repeat"}, {"name": "stop_words", "count": 3, "folds_case": False}],
+    "constraints": [{"name": "no_repeat"}, {"name": "stop_words", "list": "textfooler", "count": 3}],
     "similarity": None,
     "ranking": "by_deletion",
     "search": "greedy",

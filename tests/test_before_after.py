@@ -30,6 +30,9 @@ def test_only_changed_words_are_coloured() -> None:
     assert before == "It's a good, \x1b[31mgood\x1b[0m film."
     assert after == "It's a good, \x1b[32mfine\x1b[0m \x1b[32mold\x1b[0m film."
     assert coloured("same text", "same text") == ("same text", "same text")
+    # A word is coloured whole, with its marks and its apostrophe.
+    assert coloured("हिन्दी isn’t", "हिन्दू isn’t")[0] == "\x1b[31mहिन्दी\x1b[0m isn’t"
+    assert coloured("it ca n't", "it can")[0] == "it \x1b[31mca\x1b[0m \x1b[31mn't\x1b[0m"
 
 
 @given(st.text(), st.text())

@@ -14,7 +14,7 @@ from hf_robust.adversary import Hull, word_embeddings
 from hf_robust.attacks.vocabulary import Vocabulary, whole_words
 from hf_robust.lexicons import Lexicon
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_range
-from hf_robust.words import match_case, split_words
+from hf_robust.words import UNICODE_WORDS
 
 if TYPE_CHECKING:
     from hf_robust.trainers.base import Batch, RobustTrainer
@@ -110,7 +110,7 @@ def direct_neighbours(vocabulary: Vocabulary, lexicon: Lexicon) -> dict[int, lis
     places = dict(zip(vocabulary.words, vocabulary.ids, strict=True))
     near: dict[int, list[int]] = {}
     for word, number in places.items():
-        found = (places.get(match_case(substitute, word)) for substitute in lexicon(word))
+        found = map(places.get, UNICODE_WORDS.substitutes(word, lexicon))
         kept = [one for one in dict.fromkeys(found) if one is not None and one != number]
         if kept:
             near[number] = kept
@@ -141,6 +141,6 @@ def inside_words(tokenizer: Any, vocabulary: Vocabulary, size: int) -> Tensor:
     prefix = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
     inside = torch.zeros(size, dtype=torch.bool)
     for (number, token), text in zip(known.items(), written, strict=True):
-        first = next(iter(split_words(text)), (word, 0, 0))[0]
+        first = next(iter(UNICODE_WORDS.split(text)), (word, 0, 0))[0]
         inside[number] = first != word or bool(prefix and token.startswith(prefix))
     return inside

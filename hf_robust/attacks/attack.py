@@ -15,6 +15,7 @@ from hf_robust.attacks.goals import Goal
 from hf_robust.attacks.ranking import BY_GRADIENT, Ranking
 from hf_robust.attacks.requests import Steps
 from hf_robust.attacks.similarity import SentenceSimilarity
+from hf_robust.words import UNICODE_WORDS, WordRule
 
 if TYPE_CHECKING:
     from hf_robust.attacks.search import Search
@@ -42,6 +43,7 @@ class Attack:
     ``ranks_movable_only`` leaves words without any substitute out of the ranking: the same outcome for fewer queries,
     where TextAttack spends one on each. ``needs_candidates`` makes it an error when no example of a set has any
     admissible substitute. ``own_examples`` are attacked instead of the data's, where an attack brings them.
+    ``word_rule`` says what a word is: TextAttack's rule for the recipes that are identical with its own.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Attack:
     ranks_movable_only: bool = False
     needs_candidates: bool = False
     own_examples: tuple[Example, ...] | None = None
+    word_rule: WordRule = UNICODE_WORDS
 
     def __post_init__(self) -> None:
         if self.query_budget is not None and self.query_budget < 1:
@@ -125,6 +128,7 @@ class Attack:
             "frozen_columns": sorted(self.frozen_columns),
             "seed": self.seed,
             "ranks_movable_only": self.ranks_movable_only,
+            "word_rule": self.word_rule.name,
         }
 
     def plan_fingerprint(self) -> str:
@@ -132,7 +136,7 @@ class Attack:
         asked = (Constraint.opens, Constraint.admits)
         lexical = [rule for rule in self.constraints if (type(rule).opens, type(rule).admits) != asked]
         described = [rule.describe() for rule in lexical]
-        return _digest([self.candidates.fingerprint(), described, _fingerprints(lexical)])
+        return _digest([self.word_rule.name, self.candidates.fingerprint(), described, _fingerprints(lexical)])
 
     def fingerprint(self) -> str:
         """16 hexadecimal characters that change whenever a result could."""

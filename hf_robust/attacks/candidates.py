@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Steps
-from hf_robust.words import Text, is_one_word, match_case
+from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
@@ -69,7 +69,7 @@ class Candidates(ABC):
 
 @dataclass(frozen=True)
 class FromLexicon(Candidates):
-    """A lexicon's first ``k`` substitutes (None: all) in the case of the word they replace, in the lexicon's order.
+    """A lexicon's first ``k`` substitutes (None: all) as the text writes them, in the lexicon's order.
 
     With ``distinct`` single words only, each once. TextAttack's recipes have it off: what two entries make equal by
     their case is asked twice there, and counts twice.
@@ -80,11 +80,10 @@ class FromLexicon(Candidates):
     distinct: bool = True
 
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
-        word = text.tokens[index]
-        found = [match_case(new, word) for new in self.lexicon(word)[: self.k]]
+        found = text.substitutes(index, lambda word: self.lexicon(word)[: self.k])
         if self.distinct:
-            found = [new for new in dict.fromkeys(found) if is_one_word(new)]
-        return [new for new in found if new != word]
+            found = [new for new in dict.fromkeys(found) if text.rule.is_one_word(new)]
+        return [new for new in found if new != text.tokens[index]]
 
     def describe(self) -> dict[str, Any]:
         return {"name": f"{self.lexicon.relation}s", "lexicon": self.lexicon.describe(), "k": self.k}

@@ -10,7 +10,7 @@ from typing import Any
 
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Steps
-from hf_robust.words import STOP_WORDS, Tagger, Text, context_tag, split_words
+from hf_robust.words import STOP_WORDS, Tagger, Text, WordRule, context_tag
 
 
 class Constraint:
@@ -54,21 +54,24 @@ class NoRepeat(Constraint):
 
 @dataclass(frozen=True)
 class NoStopWords(Constraint):
-    """Stop words stay; compared with their case, as TextAttack does ("The" may change, "the" not), or without."""
+    """Stop words stay. By TextAttack's words they are compared with their case ("The" may change, "the" not).
+
+    ``source`` says whose list it is.
+    """
 
     words: frozenset[str] = field(default=STOP_WORDS, repr=False)
-    folds_case: bool = False
+    source: str = "textfooler"
 
     def opens(self, draft: Draft) -> set[int]:
-        tokens = [word.lower() for word in draft.text.tokens] if self.folds_case else draft.text.tokens
-        return {index for index, word in enumerate(tokens) if word not in self.words}
+        text = draft.text
+        return {index for index in range(len(text.words)) if not text.is_listed(index, self.words)}
 
     def fingerprint(self) -> str:
         """16 hexadecimal characters of the words: two lists may be equally long."""
         return hashlib.blake2b("\n".join(sorted(self.words)).encode(), digest_size=8).hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        return {"name": "stop_words", "count": len(self.words), "folds_case": self.folds_case}
+        return {"name": "stop_words", "list": self.source, "count": len(self.words)}
 
 
 @dataclass(frozen=True)
@@ -135,17 +138,19 @@ class SamePartOfSpeech(Constraint):
         words = original.tokens
         if index >= len(words):
             return []
-        own = context_tag(self.tagger, words, index, words[index])
+        tagger = original.rule.tagger(self.tagger)
+        own = context_tag(tagger, words, index, words[index])
         allowed = {"NOUN", "VERB"} if self.verb_noun_swap and own in ("NOUN", "VERB") else {own}
-        return [new for new in substitutes if context_tag(self.tagger, words, index, _as_word(new)) in allowed]
+        shown = {new: _as_word(new, original.rule) for new in substitutes}
+        return [new for new in substitutes if context_tag(tagger, words, index, shown[new]) in allowed]
 
     def describe(self) -> dict[str, Any]:
         return {"name": "part_of_speech", "tagger": self.tagger.name, "verb_noun_swap": self.verb_noun_swap}
 
 
-def _as_word(substitute: str) -> str:
+def _as_word(substitute: str, rule: WordRule) -> str:
     """The word that a text shows where ``substitute`` stands: "UNK" for "[UNK]"."""
-    words = split_words(substitute)
+    words = rule.split(substitute)
     return words[0][0] if len(words) == 1 else substitute
 
 

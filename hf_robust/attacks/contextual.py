@@ -96,7 +96,7 @@ class Replace(Contextual):
     stop_words: frozenset[str] = field(default=frozenset(), repr=False)
 
     def blanks(self, text: Text, open_words: Iterable[int]) -> list[int]:
-        return [index for index in open_words if text.tokens[index] not in self.stop_words]
+        return [index for index in open_words if not text.is_listed(index, self.stop_words)]
 
     def question(self, text: Text, index: int) -> str:
         return text.replace({index: self.masked_lm.mask}).joined
@@ -152,7 +152,8 @@ class Merge(Contextual):
     def blanks(self, text: Text, open_words: Iterable[int]) -> Iterator[int]:
         assert self.tagger is not None
         allowed = set(open_words)
-        tags = [coarse_tag(tag) for tag in self.tagger(text.tokens)] if len(text.words) > 1 else []
+        tagger = text.rule.tagger(self.tagger)
+        tags = [coarse_tag(tag) for tag in tagger(text.tokens)] if len(text.words) > 1 else []
         for index, (tag, following) in enumerate(zip(tags, tags[1:], strict=False)):
             pair, columns = {index, index + 1}, {text.words[index].column, text.words[index + 1].column}
             if following not in _MERGES.get(tag, ()) or columns & self.frozen:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 from functools import cached_property
 
-from hf_robust.words import Text, is_one_word, split_words
+from hf_robust.words import Text
 
 
 class Draft:
@@ -44,7 +44,7 @@ class Draft:
 
     def become(self, columns: tuple[str, ...]) -> Draft:
         """A text made elsewhere, as a draft of this one: the swaps are found by aligning the words."""
-        text = Text(columns)
+        text = self.text.like(columns)
         return Draft(text, self, _aligned(self.text.tokens, text.tokens))
 
     def place_of(self, index: int) -> int | None:
@@ -57,12 +57,17 @@ class Draft:
         place = self.parent.place_of(index)
         if place is None or self.swaps.get(place) == "":
             return None
-        return place + sum(len(split_words(new)) - 1 for at, new in self.swaps.items() if at < place)
+        return place + sum(len(self.text.rule.split(new)) - 1 for at, new in self.swaps.items() if at < place)
+
+    @property
+    def keeps_count(self) -> bool:
+        """Whether each word that the last swap made stands for one."""
+        return all(self.text.rule.is_one_word(new) for new in self.swaps.values())
 
     @cached_property
     def words(self) -> list[str]:
         """``text.tokens``, taken from the parent's where swaps left their number alone: splitting again is slow."""
-        if self.parent is None or not all(is_one_word(new) for new in self.swaps.values()):
+        if self.parent is None or not self.keeps_count:
             return self.text.tokens
         found = list(self.parent.words)
         for index, new in self.swaps.items():
@@ -87,7 +92,7 @@ class Draft:
         for index in sorted(self.swaps):
             if self.parent is not None and self.swaps[index] == self.parent.text.tokens[index]:
                 continue
-            count = len(split_words(self.swaps[index]))
+            count = len(self.text.rule.split(self.swaps[index]))
             if count != 1:
                 # By the parent's numbers, as TextAttack does: earlier swaps of the same step are not added in.
                 modified = {old + (count - 1) * (old > index) for old in modified if old != index}
@@ -119,7 +124,7 @@ class Draft:
         draft: Draft | None = self
         while draft is not None:
             # "_y" is one word as well, but not the one it was swapped for.
-            if not all(is_one_word(new) for new in draft.swaps.values()):
+            if not draft.keeps_count:
                 return True
             draft = draft.parent
         return False

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hf_robust.attacks.auxiliary_model import AuxiliaryModel
 from hf_robust.attacks.batches import Encoded, Padder, moved
 from hf_robust.attacks.tokens import Tokens, usable_length
-from hf_robust.words import split_words
+from hf_robust.words import TEXTATTACK_WORDS
 
 REMEMBERED = 1 << 15
 """Answers that are kept (under 1 KB each): the clean texts' blanks come again in every epoch."""
@@ -194,7 +194,7 @@ def _readable(vocabulary: dict[str, int], special: set[int], whole_words: bool) 
             continue
         # TextAttack takes the byte-level mark for a letter here: "\u0120," counts as a word, if one without a letter.
         shown = token.replace(style, "") if style in (_INNER, _UNDERLINE) else token
-        if len(split_words(shown)) == 1 and not _PUNCTUATION.issuperset(shown):
+        if len(TEXTATTACK_WORDS.split(shown)) == 1 and not _PUNCTUATION.issuperset(shown):
             found[number] = shown.strip(_SPACE)
     return found
 

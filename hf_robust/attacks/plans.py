@@ -37,7 +37,7 @@ class Plan:
 
 def make_plan(attack: Attack, texts: tuple[str, ...]) -> Plan:
     """Ask the lexicon and the constraints that do not depend on the model."""
-    clean = Draft(Text(texts))
+    clean = Draft(Text(texts, attack.word_rule))
     swaps: dict[int, list[str]] = {}
     if attack.candidates.planned:
         for index, new in _run(attack.proposals(clean, clean, sorted(attack.open_words(clean)), Luck(0))):
@@ -82,7 +82,7 @@ class Plans:
         stored, key = self._load(fingerprint), content_key(texts)
         if key in stored:
             found: dict[str, list[str]] = json.loads(stored[key])
-            return Plan(Text(texts), {int(index): tuple(new) for index, new in found.items()})
+            return Plan(Text(texts, attack.word_rule), {int(index): tuple(new) for index, new in found.items()})
         plan = make_plan(attack, texts)
         stored[key] = json.dumps(plan.swaps)
         self._changed.add(fingerprint)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Floats, Steps
 from hf_robust.attacks.trial import Scored, Standing, Trial
-from hf_robust.words import is_one_word
 
 
 def title(search: Any) -> str:
@@ -30,7 +29,7 @@ def neighbours(trial: Trial, draft: Draft, indices: Iterable[int] | None = None)
     found = yield from trial.neighbours(draft, indices)
     count = len(draft.text.words)
     # Splitting every text into words again would cost more than all else here.
-    return [one for one in found if is_one_word(one.swaps[place_of(one)]) or len(one.text.words) == count]
+    return [one for one in found if one.keeps_count or len(one.text.words) == count]
 
 
 def place_of(neighbour: Draft) -> int:

@@ -76,7 +76,7 @@ def by_gradient_of_the_start(trial: Trial) -> Steps[list[int]]:
     """
     positions, text = sorted(trial.positions), trial.text
     if positions and len(text.columns) == 1:
-        text = Text((text.columns[0][: text.words[positions[-1]].end],))
+        text = text.like((text.columns[0][: text.words[positions[-1]].end],))
     saliency = yield Saliency(text)
     return _descending(positions, np.asarray(saliency, dtype=np.float64)[positions] if positions else np.empty(0))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_robust.attacks.constraints import Constraint, OpenColumns
+from hf_robust.attacks.constraints import Constraint, NoStopWords, OpenColumns
 from hf_robust.attacks.similarity import Encoder
 from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, load_lexicon
 from hf_robust.lexicons.sememes import SememeTable, load_sememes
@@ -71,9 +71,13 @@ class Resources:
         return self.needed(self.synonyms, attack, "a synonym lexicon", "pass --lexicon").nearest(k, min_cosine)
 
     def common_words(self, attack: str) -> frozenset[str]:
-        """The stop words, needed by ``attack``."""
+        """NLTK's stop words, needed by ``attack``."""
         remedy = "set NLTK_DATA to a folder that holds corpora/stopwords"
         return self.needed(self.stop_words, attack, "NLTK's English stop words", remedy)
+
+    def no_stop_words(self, attack: str) -> NoStopWords:
+        """The constraint that these stay."""
+        return NoStopWords(self.common_words(attack), "nltk")
 
     @staticmethod
     def needed(part: Part | None, attack: str, what: str, remedy: str) -> Part:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hf_robust.attacks.constraints import Constraint
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Consult, Steps
-from hf_robust.words import Text, is_one_word
+from hf_robust.words import Text
 
 METRICS = ("angular", "cosine")
 REFERENCES = ("previous", "original")
@@ -106,7 +106,7 @@ class SentenceSimilarity(Constraint):
         where = min(index, len(against.text.words) - 1)
         before, after = _kept(around, (where, True), lambda: window_parts(against.text, where, size))
         reference = before + against.text.tokens[where] + after
-        if draft.parent is current and len(draft.swaps) == 1 and _same_count(draft):
+        if draft.parent is current and len(draft.swaps) == 1 and draft.keeps_count:
             before, after = _kept(around, (index, False), lambda: window_parts(current.text, index, size))
             return reference, before + draft.swaps[index] + after
         if not draft.text.words:
@@ -136,13 +136,9 @@ class SentenceSimilarity(Constraint):
         }
 
 
-def _same_count(draft: Draft) -> bool:
-    return all(is_one_word(new) for new in draft.swaps.values())
-
-
 def _count_words(draft: Draft, current: Draft) -> int:
     # Splitting every candidate into words again would cost more than all else here.
-    if draft.parent is current and _same_count(draft):
+    if draft.parent is current and draft.keeps_count:
         return len(current.text.words)
     return len(draft.text.words)
 

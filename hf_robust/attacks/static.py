@@ -144,7 +144,7 @@ def replay(texts: Mapping[int, Columns]) -> Search:
         if trial.spent:
             return trial.spent
         columns = texts[trial.example.idx]
-        scored = yield from trial.ask([Text(columns)])
+        scored = yield from trial.ask([trial.text.like(columns)])
         trial.take(trial.clean.become(columns), scored.row(0))
         return "success" if scored.reached[0] else "exhausted"
 

@@ -152,12 +152,12 @@ class Trial:
         """
         open_words = self.attack.open_words(draft, indices)
         proposed = yield from self._proposed(draft, open_words)
-        drafts = [draft.swap(index, new) for index, new in proposed]
-        drafts += yield from self.attack.candidates.rewrites(draft, open_words, self.luck)
+        rewritten = yield from self.attack.candidates.rewrites(draft, open_words, self.luck)
+        drafts = [draft.swap(index, new) for index, new in proposed] + rewritten
         drafts = [one for one in drafts if one.text.columns != draft.text.columns]
         drafts = yield from self.kept(draft, drafts)
-        if not self.attack.candidates.planned:
-            self.num_candidates += len(drafts)
+        # A plan counts its own.
+        self.num_candidates += len(rewritten if self.attack.candidates.planned else drafts)
         return sorted(drafts, key=lambda one: one.text.joined)
 
     def kept(self, draft: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
@@ -193,7 +193,7 @@ class Trial:
 
     def replay(self, columns: Columns) -> Steps[bool]:
         """Ask for a text that was found before; whether it reaches the goal, in which case it becomes the current."""
-        scored = yield from self.ask([Text(columns)])
+        scored = yield from self.ask([self.text.like(columns)])
         if not len(scored.scores) or not scored.reached[0] or scored.scores[0] <= self.score:
             return False
         self.take(self.clean.become(columns), scored.row(0))
@@ -222,6 +222,7 @@ class Trial:
             num_candidates=self.num_candidates,
             remains=self.remains if self.attack.goal.keeps_prediction else None,
             near_ties=self.near_ties,
+            word_rule=self.text.rule.name,
         )
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf, Candidates, FromLexicon
-from hf_robust.attacks.constraints import Constraint, NoStopWords
 from hf_robust.attacks.genetic_search import Genetic
 from hf_robust.attacks.particle_swarm import ParticleSwarm
 from hf_robust.attacks.ranking import Ranking, at_random, by_gradient
 from hf_robust.attacks.search import Greedy
+from hf_robust.words import UNICODE_WORDS
 
 RANKINGS: dict[str, Ranking] = {"gradient": by_gradient, "random": at_random}
 EARLY_EXIT = 8
@@ -21,7 +21,8 @@ def mended(attack: Attack) -> Attack:
     """The attack without TextAttack's defects (``--attack_mended``).
 
     - Words without any substitute are not ranked: TextAttack spends a query on each.
-    - Stop words are compared without their case: there "The" may change where "the" may not.
+    - Words are those of ``UnicodeWords``: there a typographic apostrophe or a combining mark ends a word, the parts of
+      "ca n't" and "they 're" are words to be replaced, and stop words are compared with their case.
     - Substitutes that the word's case makes equal are asked once, and only single words: there each counts.
     - A word is visited where it stands now: there a swap that makes two words of one, or none, shifts all words behind
       it against the order of the search.
@@ -36,8 +37,8 @@ def mended(attack: Attack) -> Attack:
         attack,
         ranks_movable_only=attack.candidates.planned,
         candidates=_distinct(attack.candidates),
-        constraints=[_folded(rule) for rule in attack.constraints],
         search=search,
+        word_rule=UNICODE_WORDS,
     )
 
 
@@ -60,7 +61,3 @@ def _distinct(source: Candidates) -> Candidates:
     if isinstance(source, AnyOf):
         return AnyOf([_distinct(one) for one in source.sources])
     return replace(source, distinct=True) if isinstance(source, FromLexicon) else source
-
-
-def _folded(rule: Constraint) -> Constraint:
-    return replace(rule, folds_case=True) if isinstance(rule, NoStopWords) else rule

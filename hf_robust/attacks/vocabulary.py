@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hf_robust.attacks.requests import Flip
-from hf_robust.words import Text, is_one_word, word_token_positions
+from hf_robust.words import TEXTATTACK_WORDS, Text, word_token_positions
 
 _LETTER = re.compile("[a-zA-Z]")
 _CHUNK = 4096
@@ -47,12 +47,16 @@ def whole_words(tokenizer: Any) -> Vocabulary:
     special = set(tokenizer.all_special_ids)
     entries = [number for number in sorted(tokenizer.get_vocab().values()) if number not in special]
     shown = [text.strip() for text in tokenizer.batch_decode([[number] for number in entries])]
-    likely = [pair for pair in zip(shown, entries, strict=True) if is_one_word(pair[0]) and _LETTER.search(pair[0])]
+    likely = [
+        pair
+        for pair in zip(shown, entries, strict=True)
+        if TEXTATTACK_WORDS.is_one_word(pair[0]) and _LETTER.search(pair[0])
+    ]
     found: dict[str, int] = {}
     length = len(tokenizer("a a")["input_ids"]) + 1
     for start in range(0, len(likely), _CHUNK):
         part = likely[start : start + _CHUNK]
-        texts = [Text((f"a {word} a",)) for word, _ in part]
+        texts = [Text((f"a {word} a",), TEXTATTACK_WORDS) for word, _ in part]
         encoding = tokenizer([text.joined for text in texts], return_offsets_mapping=True)
         for row, (word, number) in enumerate(part):
             offsets, columns = encoding["offset_mapping"][row], encoding.sequence_ids(row)

@@ -81,12 +81,12 @@ class WordDistance(Constraint):
             raise ValueError(f"a word's reference is one of {', '.join(REFERENCES)}, got {self.reference!r}.")
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        words = (original if self.reference == "original" else current).text.tokens
+        words = (original if self.reference == "original" else current).text.keys
         return [draft for draft in drafts if self._allows(words, draft)]
         yield
 
     def _allows(self, words: list[str], draft: Draft) -> bool:
-        own, limit = draft.text.tokens, len(words)
+        own, limit = draft.text.keys, len(words)
         return all(index < limit and index < len(own) and self.near(words[index], own[index]) for index in draft.fresh)
 
     def near(self, word: str, other: str) -> bool:

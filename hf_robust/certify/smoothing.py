@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from hf_robust.lexicons import Lexicon, equal_draws, random_substitutes
-from hf_robust.words import Text, is_one_word, match_case
+from hf_robust.lexicons import Lexicon, equal_draws, random_substitutes, substitution_sets
+from hf_robust.lexicons.substitution import Sets
+from hf_robust.words import UNICODE_WORDS, Text
 
 
 class Smoothing:
@@ -28,8 +29,9 @@ class Smoothing:
     :math:`1 - \prod_i q_{x_i}`. The overlap is taken over the strings as they are drawn, in the case of the word that
     they replace: "I" and "iPhone" have no pattern of case that a substitute could take and give back.
 
-    A certificate is relative to this table and this way of cutting words (SAFER-4): an attacker who swaps words that
-    the table does not have, or who adds and removes words, is another one (SAFER-5).
+    A certificate is relative to this table and this way of cutting words (SAFER-4), ``UnicodeWords``: an attacker who
+    swaps words that the table does not have, or who adds and removes words, is another one (SAFER-5). Which words are
+    part of a contraction that stands apart, and so have no substitutes, no swap changes.
 
     Differs from the paper: it divides by \|P_w\| alone. That is right where all sets are as large as their attacker's,
     as SAFER's are; where P_w' is the larger one it certifies too much, since each word of P_w' is then drawn less
@@ -51,38 +53,43 @@ class Smoothing:
 
     def sample(self, text: Text, number: int) -> Text:
         """Draw ``number`` for this text; it depends on nothing but the seed, the text's columns and the number."""
+        return self._drawn(text, substitution_sets(self.lexicon, text), number)
+
+    def _drawn(self, text: Text, sets: Sets, number: int) -> Text:
         key = json.dumps([self.seed, number, *text.columns]).encode()
         rng = random.Random(hashlib.blake2b(key, digest_size=16).digest())
-        return text.replace(random_substitutes(self.lexicon, text, rng))
+        return text.replace(random_substitutes(sets, rng))
 
     def draws(self, text: Text, votes: int) -> Counter[tuple[str, ...]]:
         """How often each text, given as its columns, is among draws 0 to ``votes`` - 1 for ``text``."""
-        if not self.varies(text):
+        sets = substitution_sets(self.lexicon, text)
+        if not sets:
             return Counter({text.columns: votes})
-        return Counter(self.sample(text, number).columns for number in range(votes))
+        return Counter(self._drawn(text, sets, number).columns for number in range(votes))
 
     def varies(self, text: Text) -> bool:
         """Whether a draw may be another text; else one forward is the whole vote."""
-        return any(self.lexicon(word) for word in text.tokens)
+        return bool(substitution_sets(self.lexicon, text))
 
     def changeable(self, text: Text) -> list[int]:
         """The indices of the words that the attacker can swap."""
-        return [index for index, word in enumerate(text.tokens) if self.neighbours(word)]
+        return list(substitution_sets(self.neighbours, text))
 
     def slacks(self, text: Text) -> list[float]:
         """1 - q_w of every word of ``text``: 0 where the attacker can put nothing in its place."""
-        return [1 - self.overlap(word) for word in text.tokens]
+        changeable = set(self.changeable(text))
+        return [1 - self.overlap(word) if index in changeable else 0.0 for index, word in enumerate(text.tokens)]
 
     def overlap(self, word: str) -> float:
         """q_w, in [0, 1]."""
         if word not in self._overlaps:
             own = equal_draws(self.lexicon, word)
-            placed = dict.fromkeys(match_case(other, word) for other in self.neighbours(word))
+            placed = dict.fromkeys(UNICODE_WORDS.substitutes(word, self.neighbours))
             self._overlaps[word] = min((self._shared(own, new) for new in placed), default=1.0)
         return self._overlaps[word]
 
     def _shared(self, own: Sequence[str], new: str) -> float:
-        if not is_one_word(new):
+        if not UNICODE_WORDS.is_one_word(new):
             return 0.0
         first, second = Counter(own), Counter(equal_draws(self.lexicon, new))
         sizes = len(own), second.total()
@@ -90,14 +97,14 @@ class Smoothing:
 
     def describe(self) -> dict[str, Any]:
         """What the run card says about it; JSON-ready."""
-        own: dict[str, Any] = {"lexicon": self.lexicon.describe(), "seed": self.seed}
+        own: dict[str, Any] = {"lexicon": self.lexicon.describe(), "seed": self.seed, "word_rule": UNICODE_WORDS.name}
         if self.neighbours is not self.lexicon:
             own["neighbours"] = self.neighbours.describe()
         return own
 
     def fingerprint(self) -> list[Any]:
         """What decides the draws and the slacks, for the name of a journal."""
-        return [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint()]
+        return [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint(), UNICODE_WORDS.name]
 
 
 def require_substitutes(smoothing: Smoothing, texts: Sequence[Text]) -> None:

@@ -33,7 +33,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hf_robust.lexicons import opposite_groups, synonym_groups
-from hf_robust.words import split_words
+from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
@@ -122,7 +122,7 @@ def demo_vocabulary() -> list[str]:
 
     frames = [*REMARKS, *REPLIES, *PEOPLE, *DEGREES]
     frames += [word for group in (*SUBJECTS.values(), *OPENINGS.values(), *synonym_groups()) for word in group]
-    words = {word.lower() for frame in frames for word, _, _ in split_words(frame)} - {"0", "1"}
+    words = {word.lower() for word in Text(tuple(frames)).tokens} - {"0", "1"}
     return [*SPECIAL_TOKENS, *PUNCTUATION, *sorted(words)]
 
 

@@ -34,7 +34,8 @@ def substitution_pairs(
     """The pairs that share their positions, in the records' order, and how many records were left out and why.
 
     A pair is kept where the columns have equally many words and the words that differ are those that the record says
-    were changed: an insertion that a deletion makes up for elsewhere is no substitution.
+    were changed: an insertion that a deletion makes up for elsewhere is no substitution. Both hold by the words that
+    the record numbers and, where these are TextAttack's, by ``UnicodeWords`` too, which are the words of a pair.
 
     Returns:
         The pairs, and counts: ``records``, ``other_status``, ``unchanged``, ``not_one_to_one``, ``pairs``.
@@ -61,9 +62,14 @@ def substitution_pairs(
 
 def _changed(record: AttackRecord) -> tuple[int, ...] | None:
     """Positions that differ; None where words do not stand one for one."""
-    before, after = Text(tuple(record.original)).words, Text(tuple(record.perturbed)).words
-    if [word.column for word in before] != [word.column for word in after]:
+    differ = _differ(record.text(record.original), record.text(record.perturbed))
+    if not differ or not {int(index) for index, *_ in record.changed}.issuperset(differ):
         return None
-    differ = tuple(index for index, (a, b) in enumerate(zip(before, after, strict=True)) if a.text != b.text)
-    noted = {int(index) for index, *_ in record.changed}
-    return differ if differ and noted.issuperset(differ) else None
+    return _differ(Text(tuple(record.original)), Text(tuple(record.perturbed))) or None
+
+
+def _differ(before: Text, after: Text) -> tuple[int, ...] | None:
+    """Where the words of two texts differ; None where they do not stand one for one."""
+    if [word.column for word in before.words] != [word.column for word in after.words]:
+        return None
+    return tuple(index for index, (a, b) in enumerate(zip(before.tokens, after.tokens, strict=True)) if a != b)

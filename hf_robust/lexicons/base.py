@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args
 
+from hf_robust.words import folded
+
 Relation = Literal["synonym", "antonym"]
 
 
@@ -27,6 +29,8 @@ def clean_substitutes(word: str, substitutes: Iterable[str]) -> tuple[str, ...]:
 
 class Lexicon(ABC):
     """Substitutes of a word, looked up in lower case and returned in a fixed order.
+
+    What looks a text's words up asks by their keys (``Text.keys``), in which apostrophes are straight.
 
     The relation says what a substitution means for the label: a synonym keeps it, an antonym changes it. One lexicon
     serves training views and attacks alike, so the run card names it once (who perturbs with what is explicit).
@@ -97,7 +101,7 @@ class TableLexicon(Lexicon):
     """A lexicon held in memory as a dict.
 
     Keys are lower-cased; keys that differ by case alone are merged in their order. Words without a substitute left are
-    dropped.
+    dropped. A key that no text's word would be looked up by ("don’t") stands under that too ("don't").
     """
 
     def __init__(
@@ -117,6 +121,8 @@ class TableLexicon(Lexicon):
             merged.setdefault(word.strip().lower(), []).extend(substitutes)
         cleaned = {word: clean_substitutes(word, substitutes) for word, substitutes in merged.items() if word}
         self._table = {word: substitutes for word, substitutes in cleaned.items() if substitutes}
+        for word in list(self._table):
+            self._table.setdefault(folded(word), self._table[word])
         self.name, self.relation, self.source = name, check_relation(relation), source
         self.keeps_part_of_speech = keeps_part_of_speech
         self._fingerprint = fingerprint_table(self._table)

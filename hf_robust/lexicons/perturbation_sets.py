@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hf_robust.lexicons.vector_files import Vectors
-from hf_robust.words import split_words
+from hf_robust.words import Text
 
 Matrix = npt.NDArray[np.float64]
 
@@ -36,15 +36,15 @@ class PerturbationSets:
 
 
 def count_words(texts: Iterable[str | Iterable[str]]) -> Counter[str]:
-    """How often each word occurs, lower-cased, in texts of one or several columns.
+    """How often each word occurs in texts of one or several columns, by the key it is looked up by.
 
     Give it the TRAINING texts: the official code counts test texts too, which makes the table transductive (SAFER-5).
     Words are those of :class:`hf_robust.words.Text`, by which views and attacks look up too (SAFER-4, SAFER-6).
     """
     counts: Counter[str] = Counter()
     for text in texts:
-        for column in [text] if isinstance(text, str) else text:
-            counts.update(word.lower() for word, _, _ in split_words(column))
+        columns = (text,) if isinstance(text, str) else tuple(text)
+        counts.update(key for key in Text(columns).keys if key)
     return counts
 
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 
 from hf_robust.lexicons.base import Lexicon
-from hf_robust.words import Text, match_case
+from hf_robust.words import UNICODE_WORDS, Text
+
+Sets = Mapping[int, Sequence[str]]
+"""By index the words that a word may become, itself left out; nothing for a word that stays."""
 
 
-def random_substitutes(lexicon: Lexicon, text: Text, rng: random.Random) -> dict[int, str]:
-    """New words by index: every word of ``text`` is replaced by a uniform draw from its substitutes and itself.
+def substitution_sets(lexicon: Lexicon, text: Text) -> dict[int, list[str]]:
+    """The substitutes of each word of ``text`` that has any."""
+    found = ((index, text.substitutes(index, lexicon)) for index in range(len(text.words)))
+    return {index: substitutes for index, substitutes in found if substitutes}
+
+
+def random_substitutes(sets: Sets, rng: random.Random) -> dict[int, str]:
+    """New words by index: every word is replaced by a uniform draw from its substitutes and itself.
 
     Ye et al. 2020, arXiv:2005.14424, Section 3.1: all words independently, a word that stays has no entry. A
-    substitute takes the case of the word that it replaces. Training, voting and certifying draw by this function
-    alone, so that they share one table and one tokenisation (SAFER-4).
+    substitute is written as the word that it replaces. Training, voting and certifying draw by this function alone,
+    so that they share one table and one tokenisation (SAFER-4).
     """
     swaps: dict[int, str] = {}
-    for index, word in enumerate(text.words):
-        substitutes = lexicon(word.text)
-        if not substitutes:
-            continue
+    for index, substitutes in sets.items():
         draw = rng.randrange(len(substitutes) + 1)
         if draw:
-            swaps[index] = match_case(substitutes[draw - 1], word.text)
+            swaps[index] = substitutes[draw - 1]
     return swaps
 
 
@@ -32,4 +39,4 @@ def equal_draws(lexicon: Lexicon, word: str) -> list[str]:
     The word itself comes first. Two substitutes that differ in case alone may give the same string twice, which is
     then drawn twice as often.
     """
-    return [word, *(match_case(other, word) for other in lexicon(word))]
+    return [word, *UNICODE_WORDS.substitutes(word, lexicon)]

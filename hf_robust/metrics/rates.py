@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 
 from hf_robust.metrics.records import AttackRecord
-from hf_robust.words import split_words
 
 
 def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -147,7 +146,7 @@ def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:
     changed = [record for record in records if record.status == "succeeded" and record.changed]
     if not changed:
         return {}
-    words = [sum(len(split_words(column)) for column in record.original) for record in changed]
+    words = [len(record.text(record.original).words) for record in changed]
     shares = [ratio(len(record.changed), count) for record, count in zip(changed, words, strict=True)]
     return {
         "changed_words": sum(len(record.changed) for record in changed) / len(changed),

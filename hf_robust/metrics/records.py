@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from hf_robust.words import Text, word_rule
 
 STATUSES = ("succeeded", "failed", "skipped")
 
@@ -24,6 +26,8 @@ class AttackRecord:
     probability of the true label. ``num_candidates`` counts the admissible substitutes over all positions. ``remains``
     belongs to attacks whose goal is that the prediction stays (antonym, negation): some admissible candidate kept it;
     None for the others. ``near_ties`` counts decisions taken between scores closer than the noise of batching.
+    ``word_rule`` names the rule by which words were numbered; records of earlier versions, and of TextAttack, are by
+    TextAttack's.
     """
 
     idx: int
@@ -41,6 +45,11 @@ class AttackRecord:
     num_candidates: int
     remains: bool | None = None
     near_ties: int = 0
+    word_rule: str = "textattack"
+
+    def text(self, columns: Sequence[str]) -> Text:
+        """A text of this record, cut into the words that it numbers."""
+        return Text(tuple(columns), word_rule(self.word_rule))
 
     def to_json(self) -> dict[str, Any]:
         """The record as a dict that ``json.dumps`` takes."""

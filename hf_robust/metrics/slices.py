@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from hf_robust.words import split_words
+from hf_robust.words import UNICODE_WORDS, folded
 
 Slice = Callable[[Sequence[str]], bool]
 
@@ -44,10 +44,9 @@ def slices(printed_only: bool = False) -> Mapping[str, Slice]:
 
 
 def _has_word(wanted: frozenset[str], columns: Sequence[str]) -> bool:
-    # Typographic apostrophes split words: "don’t" must be one word as "don't" is.
-    words = (word.lower() for column in columns for word, _, _ in split_words(column.replace("\u2019", "'")))
-    return any(word in wanted or ("n't" in wanted and word.endswith("n't")) for word in words)
+    words = (folded(word) for column in columns for word, _, _ in UNICODE_WORDS.split(column))
+    return any(word in wanted or ("n't" in wanted and word.endswith(("n't", "'t"))) for word in words)
 
 
 def _is_long(columns: Sequence[str]) -> bool:
-    return any(len(split_words(column)) > LONG for column in columns)
+    return any(len(UNICODE_WORDS.split(column)) > LONG for column in columns)

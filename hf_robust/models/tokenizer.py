@@ -6,31 +6,42 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from hf_robust.words.contractions import APOSTROPHES
+from hf_robust.words.word_rules import unicode_pattern
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-# The words of hf_robust.words.split_words, and every other mark for itself.
-_LOOK_ALIKES = r"\u02d7`\u00d7"
-_END = rf"(?:[^\W_]|[{_LOOK_ALIKES}])"
-_WORD = rf"{_END}(?:[\w{_LOOK_ALIKES}'\-*@]*{_END})?|\S"
+# The words of hf_robust.words.UnicodeWords, entities (&quot;), and every other mark for itself. The normalizer has
+# taken invisible characters out.
+_WORD = unicode_pattern(r"[\p{L}\p{N}&&[^\u02bc]]", r"\p{L}\p{N}_", r"\p{M}", "")
+_TOKEN = rf"{_WORD}|&[a-z]+;|&?#[0-9]+;|(?:quot|amp|lt|gt|nbsp);|\S"
+_INNER_APOSTROPHE = rf"(?<=[\p{{L}}\p{{N}}])[{APOSTROPHES}](?=[\p{{L}}\p{{N}}])"
 
 
 @cache
 def _parts() -> tuple[Any, Any]:
-    """What makes a text lower case, and what cuts it. Accents stay, since files of word vectors keep them."""
+    """What makes a text lower case, composed and its apostrophes straight, and what cuts it.
+
+    Accents stay, since files of word vectors keep them.
+    """
     from tokenizers import Regex, normalizers, pre_tokenizers
 
     lower = normalizers.BertNormalizer(lowercase=True, strip_accents=False)
-    return lower, pre_tokenizers.Split(Regex(_WORD), "removed", invert=True)
+    straight = normalizers.Replace(Regex(_INNER_APOSTROPHE), "'")
+    normalizer = normalizers.Sequence([normalizers.NFC(), straight, lower])
+    return normalizer, pre_tokenizers.Split(Regex(_TOKEN), "removed", invert=True)
 
 
 def cut(text: str) -> list[str]:
-    """Tokens of a text: its words as :func:`hf_robust.words.split_words` finds them, in lower case, and other marks.
+    """Tokens of a text: its words as :class:`hf_robust.words.Text` has them, in lower case, and other marks.
 
-    >>> cut("It's a well-made film...")
-    ["it's", 'a', 'well-made', 'film', '.', '.', '.']
+    >>> cut("It's a well-made film, isn’t it, and they 're here...")[:7]
+    ["it's", 'a', 'well-made', 'film', ',', "isn't", 'it']
+    >>> cut("They 're here...")
+    ['they', "'re", 'here', '.', '.', '.']
     """
     lower, split = _parts()
     return [token for token, _ in split.pre_tokenize_str(lower.normalize_str(text))]

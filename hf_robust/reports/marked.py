@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
-# A word with what may stand inside it, a run of spaces, or any other character.
-_PIECE = re.compile(r"\w+(?:['’\-_*@]\w+)*|\s+|[^\w\s]")
+from hf_robust.words import UNICODE_WORDS
+
+# What stands between words: a run of spaces, or any other character.
+_BETWEEN = re.compile(r"\s+|\S")
 
 Pieces = list[tuple[str, bool]]
 """Words, spaces and signs in order, which joined give the text; True where a piece has no like in the other text."""
@@ -19,12 +21,21 @@ def differing(before: str, after: str) -> tuple[Pieces, Pieces]:
     >>> differing("a good film", "a fine film")[1]
     [('a', False), (' ', False), ('fine', True), (' ', False), ('film', False)]
     """
-    old, new = _PIECE.findall(before), _PIECE.findall(after)
+    old, new = _pieces(before), _pieces(after)
     marked: tuple[Pieces, Pieces] = ([], [])
     for kind, start, end, from_, to in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         for side, pieces in zip(marked, (old[start:end], new[from_:to]), strict=True):
             side += [(piece, kind != "equal" and not piece.isspace()) for piece in pieces]
     return marked
+
+
+def _pieces(text: str) -> list[str]:
+    pieces: list[str] = []
+    done = 0
+    for word, start, end in UNICODE_WORDS.split(text):
+        pieces += [*_BETWEEN.findall(text[done:start]), word]
+        done = end
+    return [*pieces, *_BETWEEN.findall(text[done:])]
 
 
 def marked_in_any(several: Sequence[Pieces]) -> Pieces:

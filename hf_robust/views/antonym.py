@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hf_robust.lexicons import Lexicon
 from hf_robust.views.view import View
-from hf_robust.words import Text, match_case
+from hf_robust.words import Text
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class OneAntonym:
         columns = list(range(len(text.columns)))
         rng.shuffle(columns)
         for column in columns:
-            open_words = [i for i, word in enumerate(text.words) if word.column == column and self.lexicon(word.text)]
-            if open_words:
-                index = rng.choice(open_words)
-                word = text.words[index].text
-                return View(text.replace({index: match_case(rng.choice(self.lexicon(word)), word)}), True, (index,))
+            inside = (index for index, word in enumerate(text.words) if word.column == column)
+            found = {index: antonyms for index in inside if (antonyms := text.substitutes(index, self.lexicon))}
+            if found:
+                index = rng.choice(list(found))
+                return View(text.replace({index: rng.choice(found[index])}), True, (index,))
         return View(text, False, ())

@@ -15,7 +15,7 @@ from hf_robust.metrics import AttackRecord
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.views.workplace import Workplace
-from hf_robust.words import Text, split_words
+from hf_robust.words import WordRule, word_rule
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
@@ -119,27 +119,30 @@ def _views(records: Sequence[AttackRecord], victim: Victim) -> list[View]:
         probabilities = victim.probabilities([tuple(record.perturbed) for record in records])
     return [
         View(
-            Text(tuple(record.perturbed)),
+            record.text(record.perturbed),
             ok=True,
             changed=tuple(index for index, _, _ in record.changed),
-            pairs=word_pairs(record.changed),
+            pairs=word_pairs(record.changed, word_rule(record.word_rule)),
             soft=tuple(round(float(value), 6) for value in row),
         )
         for record, row in zip(records, probabilities, strict=True)
     ]
 
 
-def word_pairs(changed: Sequence[Sequence[Any]]) -> tuple[tuple[int, int], ...]:
+def word_pairs(changed: Sequence[Sequence[Any]], rule: WordRule) -> tuple[tuple[int, int], ...]:
     """``(index in the original, index in the view)`` of the words that became one other word.
 
-    ``changed`` is an attack record's; a deleted word and one that became several move the later indices (FLAT-4).
+    ``changed`` is an attack record's, by the rule that numbered its words; a deleted word and one that became several
+    move the later indices (FLAT-4).
 
-    >>> word_pairs([[1, "good", "fine"], [2, "old", ""], [4, "film", "moving picture"], [6, "plot", "story"]])
+    >>> from hf_robust.words import UNICODE_WORDS
+    >>> changed = [[1, "good", "fine"], [2, "old", ""], [4, "film", "moving picture"], [6, "plot", "story"]]
+    >>> word_pairs(changed, UNICODE_WORDS)
     ((1, 1), (6, 6))
     """
     pairs, moved = [], 0
     for index, _, new in sorted(changed, key=lambda one: one[0]):
-        words = len(split_words(new))
+        words = len(rule.split(new))
         if words == 1:
             pairs.append((index, index + moved))
         moved += words - 1

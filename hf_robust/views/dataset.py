@@ -103,7 +103,9 @@ class ViewedDataset(Dataset[dict[str, Any]]):
         main = [0] * len(self.dataset.encode(text.columns)["input_ids"])
         own = [0] * len(self.dataset.encode(view.text.columns)["input_ids"])
         if view.pairs:
-            main_words, own_words = self.dataset.word_positions(text), self.dataset.word_positions(view.text)
+            # A pair's numbers are by the rule of the view's text.
+            main_words = self.dataset.word_positions(view.text.like(text.columns))
+            own_words = self.dataset.word_positions(view.text)
             kept = [(a, b) for a, b in view.pairs if main_words[a] and own_words[b]]  # not cut off on either side
             for number, (first, second) in enumerate(kept, start=1):
                 for position in main_words[first]:

@@ -21,7 +21,7 @@ from hf_robust.runs import read_json_lines
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.views.workplace import Workplace
-from hf_robust.words import Text
+from hf_robust.words import UNICODE_WORDS, Text
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
@@ -72,7 +72,7 @@ class MaskedViews:
 
     def describe(self) -> dict[str, Any]:
         settings = {"topk": self.topk, "unit": self.unit, "per_class": self.per_class, "seed": self.seed}
-        return {"name": "gradient_mask", "column": "last", **settings}
+        return {"name": "gradient_mask", "column": "last", "word_rule": UNICODE_WORDS.name, **settings}
 
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
         """Of the victim's weights and way of predicting, the texts, and what is masked."""

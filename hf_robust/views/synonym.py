@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from hf_robust.lexicons import Lexicon, random_substitutes
+from hf_robust.lexicons import Lexicon, random_substitutes, substitution_sets
 from hf_robust.views.view import View
 from hf_robust.words import Text
 
@@ -15,11 +15,11 @@ class RandomSynonyms:
     """SAFER's perturbation: every word is replaced by a uniform draw from its substitutes and itself, independently.
 
     Ye et al. 2020, Section 3.1. Every column is open. A view is ``ok`` iff some word changed under case folding
-    (BAT-5); the substitute takes the case of the word it replaces, and everything between words stays as it is (X17).
+    (BAT-5); the substitute is written as the word it replaces, and everything between words stays as it is (X17).
     """
 
     lexicon: Lexicon
 
     def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
-        swaps = random_substitutes(self.lexicon, text, rng)
+        swaps = random_substitutes(substitution_sets(self.lexicon, text), rng)
         return View(text.replace(swaps), bool(swaps), tuple(swaps))

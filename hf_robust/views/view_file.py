@@ -11,7 +11,7 @@ from typing import Any
 from hf_robust.runs import write_text
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
-from hf_robust.words import Text
+from hf_robust.words import TEXTATTACK_WORDS, Text, word_rule
 
 FORMAT = 1
 _BOUND = {"data": "data set", "tokenizer": "tokenizer"}
@@ -95,13 +95,14 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 def _to_json(idx: int, view: View) -> dict[str, Any]:
-    return {"idx": idx, **view._asdict(), "text": list(view.text.columns)}
+    return {"idx": idx, **view._asdict(), "text": list(view.text.columns), "word_rule": view.text.rule.name}
 
 
 def _from_json(row: dict[str, Any]) -> tuple[int, View]:
     soft = row["soft"]
     return row["idx"], View(
-        Text(tuple(row["text"])),
+        # Files of earlier versions number TextAttack's words.
+        Text(tuple(row["text"]), word_rule(row.get("word_rule", TEXTATTACK_WORDS.name))),
         ok=row["ok"],
         changed=tuple(row["changed"]),
         pairs=tuple((first, second) for first, second in row["pairs"]),

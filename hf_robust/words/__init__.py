@@ -2,25 +2,31 @@
 
 from hf_robust.words.alignment import word_token_positions
 from hf_robust.words.case import match_case
+from hf_robust.words.contractions import folded
 from hf_robust.words.lemmatizer import Lemmatizer, WordNetVerbs
-from hf_robust.words.stopwords import STOP_WORDS, nltk_stop_words
+from hf_robust.words.stopwords import NLTK_STOP_WORDS, STOP_WORDS, nltk_stop_words
 from hf_robust.words.tagger import NltkTagger, Tagger, coarse_tag, context_tag, nltk_tagger
-from hf_robust.words.text import Text, Word, is_one_word, split_words
+from hf_robust.words.text import Text
+from hf_robust.words.word_rules import TEXTATTACK_WORDS, UNICODE_WORDS, Word, WordRule, word_rule
 
 __all__ = [
+    "NLTK_STOP_WORDS",
     "STOP_WORDS",
+    "TEXTATTACK_WORDS",
+    "UNICODE_WORDS",
     "Lemmatizer",
     "NltkTagger",
     "Tagger",
     "Text",
     "Word",
     "WordNetVerbs",
+    "WordRule",
     "coarse_tag",
     "context_tag",
-    "is_one_word",
+    "folded",
     "match_case",
     "nltk_stop_words",
     "nltk_tagger",
-    "split_words",
+    "word_rule",
     "word_token_positions",
 ]

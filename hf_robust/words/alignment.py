@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hf_robust.words.text import Word
+from hf_robust.words.word_rules import Word
 
 
 def word_token_positions(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from hf_robust.words.contractions import parts, straight
+
 _PENN_OF_COARSE = {
     "VERB": "MD VB VBD VBG VBN VBP VBZ VP",
     "NOUN": "NN NNP NNPS NNS NP",
@@ -49,6 +51,26 @@ def context_tag(tagger: Tagger, words: Sequence[str], index: int, word: str) -> 
     """
     context = [*words[max(index - _BEFORE, 0) : index], word, *words[index + 1 : index + 1 + _AFTER]]
     return coarse_tag(tagger(context)[context.index(word)])
+
+
+class PennTokens:
+    """Shows a tagger the tokens that it was trained on: "they’re" and "don't" as ``they 're`` and ``do n't``.
+
+    A word's tag is that of its host. On 8,000 raw texts of MNLI, QQP, RTE and IMDB this gives half of all contractions
+    another coarse tag, and 1 % of the words around them: "seem" in "doesn't seem" is then a verb's base form.
+    """
+
+    def __init__(self, tagger: Tagger) -> None:
+        self.tagger, self.name = tagger, tagger.name
+
+    def __call__(self, words: Sequence[str]) -> list[str]:
+        tokens: list[str] = []
+        hosts = []
+        for word in words:
+            hosts.append(len(tokens))
+            tokens += [part for part in parts(straight(word)) if part]
+        tags = self.tagger(tokens)
+        return [tags[place] for place in hosts]
 
 
 class NltkTagger:

@@ -2,55 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
-# TextAttack also takes a list of look-alike letters for word characters; all but these three are in \w already.
-_LOOK_ALIKES = "\u02d7`\u00d7"
-# These may stand inside a word ("don't", "well-made") but do not begin or end one.
-_INNER = "'-_*@"
-_RUN = re.compile(rf"[\w{_LOOK_ALIKES}'\-_*@]+")
-
-
-class Word(NamedTuple):
-    """One word: its text, the column it stands in, and its span inside ``columns[column]``."""
-
-    text: str
-    column: int
-    start: int
-    end: int
-
-
-def split_words(text: str) -> list[tuple[str, int, int]]:
-    """TextAttack's words of one string, as ``(word, start, end)``.
-
-    A word is a run of letters, digits and ``'-_*@``, without ``'-_*@`` at its ends; case is kept. Differs from
-    TextAttack: Chinese text is not segmented (no jieba), so a run of its characters is one word.
-
-    >>> [word for word, _, _ in split_words("It's a -well-made- film.")]
-    ["It's", 'a', 'well-made', 'film']
-    """
-    words = []
-    for run in _RUN.finditer(text):
-        found = run.group()
-        left = found.lstrip(_INNER)
-        word = left.rstrip(_INNER)
-        if word:
-            start = run.end() - len(left)
-            words.append((word, start, start + len(word)))
-    return words
-
-
-def is_one_word(substitute: str) -> bool:
-    """Whether a text's words stay as many when one of them becomes ``substitute``.
-
-    >>> is_one_word("well-made"), is_one_word("New York"), is_one_word("'tis"), is_one_word("")
-    (True, False, False, False)
-    """
-    return [word for word, _, _ in split_words(substitute)] == [substitute]
+from hf_robust.words.word_rules import UNICODE_WORDS, LookUp, Word, WordRule
 
 
 @dataclass(frozen=True)
@@ -58,7 +14,7 @@ class Text:
     """One example's text columns, and their words in column order, then reading order.
 
     Immutable: ``replace`` and ``delete`` return a new Text, whose words are split again when first asked for (so a
-    replacement of two words, or of none, moves the later indices).
+    replacement of two words, or of none, moves the later indices). ``rule`` says what a word is.
 
     >>> text = Text(("A good, good film",))
     >>> text.replace({1: "fine"}).columns
@@ -68,6 +24,11 @@ class Text:
     """
 
     columns: tuple[str, ...]
+    rule: WordRule = UNICODE_WORDS
+
+    def like(self, columns: Sequence[str]) -> Text:
+        """Another text by the same rule."""
+        return Text(tuple(columns), self.rule)
 
     @cached_property
     def words(self) -> tuple[Word, ...]:
@@ -75,13 +36,31 @@ class Text:
         return tuple(
             Word(word, number, start, end)
             for number, column in enumerate(self.columns)
-            for word, start, end in split_words(column)
+            for word, start, end in self.rule.split(column)
         )
 
     @cached_property
     def tokens(self) -> list[str]:
         """The words' strings alone."""
         return [word.text for word in self.words]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """What each word is looked up by; "" for the parts of a contraction that stand alone (``WordRule.keys``)."""
+        return self.rule.keys(self.words)
+
+    def substitutes(self, index: int, look_up: LookUp) -> list[str]:
+        """What may stand for word ``index`` by a lexicon, in the word's case and with its apostrophe.
+
+        >>> table = {"good": ["fine"], "re": ["sos"]}
+        >>> [Text(("GOOD, they 're",)).substitutes(index, lambda word: table.get(word, [])) for index in range(3)]
+        [['FINE'], [], []]
+        """
+        return self.rule.substitutes(self.tokens[index], look_up) if self.keys[index] else []
+
+    def is_listed(self, index: int, words: Set[str]) -> bool:
+        """Whether word ``index`` is one of a list, as of stop words."""
+        return self.rule.is_listed(self.keys[index], words)
 
     @property
     def joined(self) -> str:
@@ -102,7 +81,7 @@ class Text:
         for index in sorted(swaps, reverse=True):
             _, number, start, end = self.words[index]
             columns[number] = columns[number][:start] + swaps[index] + columns[number][end:]
-        return Text(tuple(columns))
+        return self.like(columns)
 
     def delete(self, index: int) -> Text:
         """The text without word ``index`` and one space beside it.
@@ -122,4 +101,4 @@ class Text:
     def replace_span(self, number: int, start: int, end: int, new: str = "") -> Text:
         """The text with characters ``start..end`` of column ``number`` replaced by ``new``."""
         column = self.columns[number]
-        return Text((*self.columns[:number], column[:start] + new + column[end:], *self.columns[number + 1 :]))
+        return self.like((*self.columns[:number], column[:start] + new + column[end:], *self.columns[number + 1 :]))

@@ -211,7 +211,8 @@ class Naive:
 
     def __init__(self, which: Attack, target: Victim, example: Example) -> None:
         self.which, self.target, self.example = which, target, example
-        self.text, self.swaps = Text(example.texts), dict(make_plan(which, example.texts).swaps)
+        plan = make_plan(which, example.texts)
+        self.text, self.swaps = plan.text, dict(plan.swaps)
         self.queries, self.remains = 0, False
 
     def score(self, columns):
@@ -274,7 +275,7 @@ class Naive:
         for _, index in sorted(zip([-value for value in importance], positions, strict=True)):
             if self.which.query_budget is not None and self.queries >= self.which.query_budget:
                 raise Budget
-            makes = {new: Text(self.example.texts).replace({**self.changed, index: new}) for new in self.swaps[index]}
+            makes = {new: self.text.replace({**self.changed, index: new}) for new in self.swaps[index]}
             order = sorted(makes, key=lambda new: "\n".join(makes[new].columns))
             found = self.looked_at([makes[new].columns for new in order])
             place = max(range(len(found)), key=lambda i: found[i][0])
@@ -309,7 +310,8 @@ class Naive:
 
 def all_texts(which: Attack, example: Example) -> list[tuple[str, ...]]:
     """Every text the attack may make: each open word kept or swapped, at most ``max_changed`` of them."""
-    text, swaps = Text(example.texts), list(make_plan(which, example.texts).swaps.items())
+    plan = make_plan(which, example.texts)
+    text, swaps = plan.text, list(plan.swaps.items())
     most = len(swaps) if which.max_changed is None else which.max_changed
     found = []
     for count in range(1, most + 1):

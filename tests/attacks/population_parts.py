@@ -23,7 +23,7 @@ from hf_robust.attacks.requests import Scores
 from hf_robust.attacks.word_distance import WordVectors
 from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.metrics import AttackRecord
-from hf_robust.words import split_words
+from hf_robust.words import Text
 
 NAMES = ("genetic", "faster_genetic", "iga", "pso")
 OUTCOMES = Path(__file__).with_name("population_outcomes.json")
@@ -100,7 +100,7 @@ class ToyVictim:
         return Scores(rows, [" | ".join(columns).encode() for columns in texts])
 
     def row(self, columns: tuple[str, ...]) -> list[float]:
-        words = [word for column in columns for word, _, _ in split_words(column)]
+        words = Text(columns).tokens
         total = sum(value(word, -3, 3) for word in words)
         total += sum(value(first + second, -1, 1) for first, second in zip(words, words[1:], strict=False))
         second_class = 1 / (1 + float(np.exp(-total / 2)))

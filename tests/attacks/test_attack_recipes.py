@@ -6,7 +6,7 @@ from textattack_oracle import RECIPES, Oracle, edits, put, split, words_of
 from tiny import build_model, table
 
 from hf_robust.attacks import ATTACKS, attack_dataset
-from hf_robust.words import Text, match_case
+from hf_robust.words import TEXTATTACK_WORDS, Text, match_case
 
 # The substitute of two words has no counterpart among TextAttack's neighbours; two that their case makes equal have.
 SINGLE = {**SYNONYMS, "music": ["actor", "music", "Film"], "film": ["movie", "Movie", "picture", "was", "Story"]}
@@ -57,9 +57,10 @@ def test_equals_it_on_a_query_budget(name, budget, target):
 
 def test_the_oracles_own_words_are_the_packages():
     for text in ("A -good- film, it's 'well-made'!", "", "...", "a_b @x* 2nd", "Ünï×code ˗ok", "new\nline"):
-        assert words_of(text) == Text((text,)).tokens
+        own = Text((text,), TEXTATTACK_WORDS)
+        assert words_of(text) == own.tokens
         for index in range(len(split(text))):
-            assert put(text, index, "[UNK]") == Text((text,)).replace({index: "[UNK]"}).columns[0]
-            assert put(text, index, "") == Text((text,)).delete(index).columns[0]
+            assert put(text, index, "[UNK]") == own.replace({index: "[UNK]"}).columns[0]
+            assert put(text, index, "") == own.delete(index).columns[0]
     assert (edits("kitten", "sitting"), edits("", "abc"), edits("abc", "abc")) == (3, 3, 0)
     assert match_case("fine", "Good") == "Fine"

@@ -163,7 +163,7 @@ class NaiveContextual:
 
     def __init__(self, which, target, example):
         self.which, self.target, self.example, self.queries = which, target, example, 0
-        self.draft = Draft(Text(example.texts))
+        self.draft = Draft(Text(example.texts, which.word_rule))
 
     def ask(self, drafts):
         self.queries += len(drafts)
@@ -177,7 +177,8 @@ class NaiveContextual:
         open_words = [i for i in everywhere if i not in draft.modified]
         if self.which.ranking:  # of clare's sources only the replacement leaves stop words alone
             open_words = [i for i in open_words if draft.text.tokens[i] not in STOP_WORDS]
-        steps = self.which.proposals(Draft(Text(self.example.texts)), draft, open_words, Luck(0))
+        clean = Draft(draft.text.like(self.example.texts))
+        steps = self.which.proposals(clean, draft, open_words, Luck(0))
         made = [draft.swap(index, new) for index, new in answered(steps, None)]
         made += answered(self.which.candidates.rewrites(draft, open_words, Luck(0)), None)
         made = [one for one in made if one.text.joined != draft.text.joined]

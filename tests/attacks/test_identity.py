@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,6 +11,7 @@ from attack_parts import SYNONYMS, examples, resources
 from tiny import build_model, build_tokenizer, table
 
 from hf_robust.attacks import ATTACKS, Resources, attack_dataset
+from hf_robust.words import TEXTATTACK_WORDS
 
 if find_spec("textattack") is None:
     pytest.skip("TextAttack is not installed (requirements-textattack.txt)", allow_module_level=True)
@@ -39,7 +41,9 @@ def both(name: str, parts: Resources, columns: int, seed: int = 0) -> list[tuple
     rows = examples(target, 40, columns, seed)
     with target.measuring(seed):
         of_a = list(side_a(name, SideA(parts, target, STOP_WORDS)).run(target, rows, seed))
-    return list(zip(of_a, attack_dataset(ATTACKS[name](parts), target, rows, seed=seed, progress=False), strict=True))
+        # `synonym` has words of its own, and is TextAttack's in all else.
+        which = replace(ATTACKS[name](parts), word_rule=TEXTATTACK_WORDS)
+    return list(zip(of_a, attack_dataset(which, target, rows, seed=seed, progress=False), strict=True))
 
 
 @pytest.mark.parametrize("columns", [1, 2])

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from hf_robust.attacks import MaskedLM, load_masked_lm
 from hf_robust.attacks.masked_lm import MOST, _readable
-from hf_robust.words import split_words
+from hf_robust.words import TEXTATTACK_WORDS
 
 KINDS = {
     "bert": {},
@@ -43,7 +43,7 @@ def naive(model, text):
     probabilities, found = logits.softmax(-1), []
     for number in probabilities.argsort(descending=True).tolist():
         word = tokenizer.convert_ids_to_tokens(number).replace("##", "")
-        if len(split_words(word)) == 1 and not all(letter in string.punctuation for letter in word):
+        if len(TEXTATTACK_WORDS.split(word)) == 1 and not all(letter in string.punctuation for letter in word):
             found.append((word, probabilities[number].item()))
     return found[:MOST]
 

@@ -5,9 +5,10 @@ from attack_parts import attack
 
 from hf_robust.attacks.candidates import Luck
 from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.negation_rules import CONTRACTIONS, Negations, add_not, remove_not
+from hf_robust.attacks.negation_rules import Negations, add_not, remove_not, takes_not
 from hf_robust.attacks.plans import make_plan
 from hf_robust.words import Text
+from hf_robust.words.contractions import parts
 
 LEMMAS = {"went": "go", "goes": "go", "has": "have", "had": "have"}
 TAGS = {
@@ -37,8 +38,6 @@ def lemma(word):
 @pytest.mark.parametrize(
     ("word", "tag", "new"),
     [
-        ("i'm", "PRP", "i'm not"),
-        ("it's", "VBZ", "it's not"),
         ("go", "VB", "not go"),
         ("going", "VBG", "not going"),
         ("gone", "VBN", "not gone"),
@@ -66,15 +65,32 @@ def test_add_not(word, tag, new):
 @pytest.mark.parametrize(
     ("word", "following", "new"),
     [("no", "dog", ""), ("not", "good", ""), ("not", "only", None), ("can't", "", "can"), ("won't", "", "will")]
-    + [("isn't", "", "is"), ("n't", "", ""), ("shan't", "", "shall"), ("note", "", None), ("nothing", "", None)],
+    + [("isn't", "", "is"), ("shan't", "", "shall"), ("note", "", None), ("nothing", "", None), ("n't", "", None)]
+    + [("cannot", "", "can"), ("film's", "", None)],
 )
 def test_remove_not(word, following, new):
     assert remove_not(word, following) == new
 
 
-def test_ATK_NEG_2_who_is_and_i_have_are_two_contractions():
-    assert {"who's", "i've"} <= CONTRACTIONS and "who'si've" not in CONTRACTIONS
-    assert len(CONTRACTIONS) == 38
+@pytest.mark.parametrize(("before", "verb"), [("i", "am"), ("they", "are"), ("it", "is"), ("", "is")])
+def test_aint_depends_on_who(before, verb):
+    assert remove_not("ain't", "", before) == verb
+
+
+OFFICIAL = [
+    *(f"{who}'m" for who in ("i",)),
+    *(f"{who}'re" for who in ("you", "they")),
+    *(f"{who}'s" for who in ("he", "she", "it", "there", "that", "how", "what", "when", "where", "who")),
+    *(f"{who}'ve" for who in ("i", "you", "they", "must", "should", "would", "might")),
+    *(f"{who}'d" for who in ("i", "you", "they", "he", "she", "it", "where", "how", "there", "who")),
+    *(f"{who}'ll" for who in ("i", "you", "they", "he", "she", "it", "how", "who")),
+]
+
+
+def test_ATK_NEG_2_the_official_contractions_take_not_and_possessives_do_not():
+    assert len(OFFICIAL) == 38 and all(takes_not(*parts(word)) for word in OFFICIAL)
+    assert all(takes_not(*parts(word)) for word in ("we're", "we'd", "let's", "dogs're"))
+    assert not any(takes_not(*parts(word)) for word in ("film's", "ok'd", "can't", "they", "o'clock", "'s"))
 
 
 def negated(*columns, **options):
@@ -83,7 +99,11 @@ def negated(*columns, **options):
     steps = which.propose(draft, range(len(draft.text.words)), Luck(0))
     with pytest.raises(StopIteration) as end:  # it asks nothing
         next(steps)
-    return {draft.swap(index, new).text.columns for index, new in end.value.value}
+    found = {draft.swap(index, new).text.columns for index, new in end.value.value}
+    steps = which.rewrites(draft, range(len(draft.text.words)), Luck(0))
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    return found | {one.text.columns for one in end.value.value}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +117,34 @@ def negated(*columns, **options):
         ("it won't do", {"it will do"}),
         ("not only dogs run", {"not only dogs don't run"}),
         ("can go", {"can not go"}),  # ATK-NEG-3
+        ("he cannot go", {"he can go"}),
+        ("he can not go", {"he can go"}),
+        ("They’re great", {"They’re not great"}),
+        ("they 're great", {"they 're not great"}),
+        ("they ’ re great", {"they ’ re not great"}),
+        ("it 's good", {"it 's not good"}),
+        ("the film 's good", set()),  # a possessive, for all that is known
+        ("it ca n't run", {"it can run"}),
+        ("It Ca N'T run", {"It Can run"}),
+        ("it can 't run", {"it can run"}),
+        ("it don ’ t run", {"it do run"}),
+        ("it can #39;t run", {"it can run"}),
+        ("we sha n't", {"we shall "}),
+        ("it wo n't do", {"it will do"}),
+        ("it did n't go", {"it did go"}),
+        ("they ai n't dogs", {"they are dogs"}),
+        ("i ain’t it", {"i am it"}),
+        ("DON’T go", {"DO go"}),
+        ("not 's n't", {"'s n't", "not 's "}),
+        ("they don't run", {"they do run"}),
+        ("they 're going", {"they 're not going"}),  # one text by two rules
+        ("'Tis dogs", {"'Tis not dogs"}),
+        ("dogs’ home was it", {"dogs’ home wasn't it"}),
+        ("dog’s home was it", {"dog’s home wasn’t it"}),  # the text's own apostrophe
+        ("love 'em went", {"love 'em didn't go"}),
+        ("run 've it", {"run 've not it"}),  # a verb by the tagger, but the host of a contraction
+        ("run it's", {"don't run it's", "run it's not"}),
+        ("plan 't go", set()),
         ("dogs", set()),
         ("", set()),
     ],

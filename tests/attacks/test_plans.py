@@ -8,7 +8,7 @@ from tiny import table
 
 from hf_robust.attacks import ATTACKS, Example, Plans
 from hf_robust.attacks.plans import make_plan
-from hf_robust.words import is_one_word
+from hf_robust.words import UNICODE_WORDS
 
 TEXTS = [("The Good film was BAD, bad.",), ("a good, good plot",), ("music",), ("",)]
 ROWS = [Example(i, one, 0) for i, one in enumerate(TEXTS)]
@@ -44,9 +44,9 @@ def test_part_of_speech_is_not_asked_where_the_lexicon_keeps_it():
     assert tagger.calls == 0
 
 
-@pytest.mark.parametrize("word", ["New York", "'tis", "C++", "well-made-", ""])
+@pytest.mark.parametrize("word", ["New York", "'quoted", "C++", "well-made-", ""])
 def test_substitutes_that_would_move_the_words_are_left_out(word):
-    assert not is_one_word(word)
+    assert not UNICODE_WORDS.is_one_word(word)
     which = attack("synonym", synonyms=table({"film": [word, "movie"]} if word else {"film": ["movie"]}, "synonym"))
     assert make_plan(which, ("film",)).swaps == {0: ("movie",)}
 

@@ -4,16 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-from attack_parts import SYNONYMS, attack, examples, probabilities_of, victim
+from attack_parts import SYNONYMS, attack, examples, masked_lm, probabilities_of, victim
 from tiny import build_model, table
 
-from hf_robust.attacks import ATTACKS, AttackArguments, Example, Resources, attack_dataset, build_attacks
-from hf_robust.attacks.constraints import NoStopWords
+from hf_robust.attacks import ATTACKS, AttackArguments, Example, Plans, Resources, attack_dataset, build_attacks
 from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.plans import make_plan
 from hf_robust.attacks.ranking import BY_GRADIENT, at_random, by_gradient
 from hf_robust.attacks.search import Beam, Greedy
 from hf_robust.attacks.variants import leaving_early, mended, ranked
-from hf_robust.words import Text
+from hf_robust.lexicons.sememes import SememeTable
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
 
 WORDS = frozenset({"the", "and", "with"})
 
@@ -53,10 +54,53 @@ def _swaps(which, row):
 def test_a_mended_attack_compares_stop_words_without_case_and_asks_equal_substitutes_once():
     lexicon = table({"good": ["fine", "FINE", "two words"], "the": ["a"]}, "synonym")
     plain = ATTACKS["textfooler"](Resources(synonyms=lexicon))
-    text = Draft(Text(("The good film",)))
-    assert plain.open_words(text) == {0, 1, 2} and mended(plain).open_words(text) == {1, 2}
+    assert [which.open_words(draft_of(which, "The good film")) for which in (plain, mended(plain))] == [
+        {0, 1, 2},
+        {1, 2},
+    ]
     row = Example(0, ("The good film",), 0)
     assert _swaps(plain, row)[1] == ("fine", "fine", "two words") and _swaps(mended(plain), row)[1] == ("fine",)
+
+
+def draft_of(which, *columns):
+    return Draft(Text(columns, which.word_rule))
+
+
+OWN_WORDS = ("synonym", "antonym", "negation", "gradient_mask")
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_recipes_identical_with_textattack_keep_its_words_unless_mended(name, tmp_path):
+    which = attack(name, masked_lm=masked_lm(), stop_words=WORDS, sememes=SememeTable({}))
+    own = name in OWN_WORDS
+    assert which.word_rule is (UNICODE_WORDS if own else TEXTATTACK_WORDS)
+    assert mended(which).word_rule is UNICODE_WORDS
+    assert which.describe()["word_rule"] == which.word_rule.name
+    assert make_plan(which, ("don’t",)).text.tokens == (["don’t"] if own else ["don", "t"])
+    assert make_plan(mended(which), ("don’t",)).text.tokens == ["don’t"]
+    if not own:
+        other = dataclasses.replace(which, word_rule=UNICODE_WORDS)
+        assert which.fingerprint() != other.fingerprint() and which.plan_fingerprint() != other.plan_fingerprint()
+
+
+def test_plans_on_disk_are_by_the_rule(tmp_path):
+    plain = attack("textfooler", synonyms=table({"re": ["sos"], "great": ["good"]}, "synonym"), tagger=None)
+    row = Example(0, ("they 're great",), 0)
+    for _ in range(2):
+        plans = Plans(tmp_path)
+        assert plans.get(plain, row).swaps == {1: ("sos",), 2: ("good",)}
+        assert plans.get(mended(plain), row).swaps == {2: ("good",)}
+        plans.save()
+
+
+@pytest.mark.parametrize("name", ["textfooler", "gradient_mask", "synonym"])
+def test_a_record_names_the_rule_of_its_words(name, target):
+    text = "don’t miss the good, good film"
+    label = int(target.probabilities([(text,)]).argmax())
+    (record,) = run(attack(name), target, [Example(0, (text,), label)])
+    assert record.word_rule == ("textattack" if name == "textfooler" else "unicode")
+    tokens = record.text(record.original).tokens
+    assert record.changed and all(tokens[index] == old for index, old, _ in record.changed)
 
 
 def test_a_mended_search_follows_the_words_it_ranked():
@@ -81,7 +125,7 @@ def test_another_ranking_spends_no_query_on_it(name, ranking, target):
     assert which.ranking is ranking and which.describe()["ranking"] == ranking.__name__
     for record, plain in zip(run(which, target, rows), run(attack("textfooler"), target, rows), strict=True):
         if plain.stop == "exhausted" and not plain.changed and record.stop == "exhausted" and not record.changed:
-            text = Draft(Text(tuple(plain.original)))
+            text = Draft(plain.text(plain.original))
             assert plain.queries - record.queries == len(which.open_words(text))
     assert run(which, target, rows[::-1]) == run(which, target, rows) or name == "gradient"
     no_ranking = dataclasses.replace(attack("textfooler"), ranking=None, search=Beam(1))
@@ -126,7 +170,7 @@ def test_flags_reach_the_variants():
     args = AttackArguments(attacks=["synonym"], pos_tagger="none", **flags)
     (which,) = build_attacks(args, table({"good": ["fine"]}, "synonym"), None, ["0", "1"], ["sentence"]).values()
     assert which.ranking is at_random and which.search == Greedy(early_exit=8, follows_words=True)
-    assert which.time_limit == 2.5 and which.constraints[1].folds_case
+    assert which.time_limit == 2.5
     plain = AttackArguments(attacks=["synonym"], pos_tagger="none")
     (other,) = build_attacks(plain, table({"good": ["fine"]}, "synonym"), None, ["0", "1"], ["sentence"]).values()
     assert other.search == Greedy() and len({which.fingerprint(), other.fingerprint()}) == 2
@@ -134,8 +178,6 @@ def test_flags_reach_the_variants():
 
 
 def test_mended_reaches_every_part():
-    stop_words = [rule for rule in mended(attack("pwws")).constraints if isinstance(rule, NoStopWords)]
-    assert [rule.folds_case for rule in stop_words] == [True]
     assert mended(attack("textbugger")).candidates.sources[-1].distinct
     for name in ("genetic", "faster_genetic", "iga"):
         assert mended(attack(name)).search.mended and not attack(name).search.mended

@@ -16,7 +16,7 @@ import torch
 from attack_parts import TAGS, THESAURUS, saliency_of
 
 from hf_robust.attacks import Example, Resources, Victim
-from hf_robust.words import STOP_WORDS, Text
+from hf_robust.words import STOP_WORDS, TEXTATTACK_WORDS, Text
 
 RECIPES = ("textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction")
 COARSE = {"JJ": "ADJ", "NN": "NOUN", "VBD": "VERB", "VBZ": "VERB", "RB": "ADV", "CC": "CONJ"}
@@ -227,7 +227,9 @@ class Oracle:
     def order(self) -> list[int]:
         positions = list(self.open_words(self.clean, set(range(len(words_of(self.clean.text))))))
         if self.name == "a2t":
-            saliency = saliency_of(self.target, Text(tuple(self.seen_by_gradient(positions).split("\n"))))
+            saliency = saliency_of(
+                self.target, Text(tuple(self.seen_by_gradient(positions).split("\n")), TEXTATTACK_WORDS)
+            )
             positions.sort()
             importance = np.array([saliency[index] for index in positions])
         elif self.name in ("deepwordbug", "pwws"):

@@ -128,6 +128,7 @@ def test_the_run_card_says_what_was_certified_and_how_long_it_took(tmp_path: Pat
     trainer.train()
     card = json.loads((tmp_path / "run_card.json").read_text())
     stated = {"votes": 30, "alpha": 0.01, "bound": "clopper_pearson", "rule": "half", "seed": 0, "num_examples": ROWS}
+    stated["word_rule"] = "unicode"
     assert card["certify"] == {
         **stated,
         "lexicon": {**LEXICON.describe(), "source": card["certify"]["lexicon"]["source"]},

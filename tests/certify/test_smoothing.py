@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_robust.certify import Smoothing, certified_radius, require_substitutes
-from hf_robust.lexicons import PerturbationSets, TableLexicon, equal_draws, load_lexicon
+from hf_robust.lexicons import PerturbationSets, TableLexicon, equal_draws, load_lexicon, substitution_sets
 from hf_robust.words import Text
 
 Columns = tuple[str, ...]
@@ -125,8 +125,8 @@ def test_the_papers_denominator_certifies_what_enumeration_contradicts() -> None
 
 def test_a_substitute_of_other_words_than_one_shares_nothing() -> None:
     assert smoothing({"town": ["New York", "city"]}).overlap("town") == 0
-    assert smoothing({"it": ["'tis"]}).overlap("it") == 0
-    assert smoothing({"cafe": ["cafe\u0301s"]}).overlap("cafe") == 0
+    assert smoothing({"it": ["'it"]}).overlap("it") == 0
+    assert smoothing({"cafe": ["cafe\u0301s"]}).overlap("cafe") == 1 / 2
     assert smoothing({"town": ["well-built", "city"]}).overlap("town") == pytest.approx(1 / 3)
 
 
@@ -205,3 +205,43 @@ def test_a_table_that_certifies_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="has no word of the 2 texts"):
         require_substitutes(smoothing({"good": ["fine"]}), [Text(("bad",)), Text(("",))])
     require_substitutes(smoothing({"good": ["fine"]}), [Text(("bad",)), Text(("Good",))])
+
+
+PIECES = ["do", "did", "n't", "'t", "'re", "they", "not", "'s", "can", "’s"]
+
+
+@given(
+    st.dictionaries(st.sampled_from(PIECES), st.lists(st.sampled_from(PIECES), max_size=3, unique=True), max_size=5),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=4),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_overlap_of_texts_with_contractions_is_that_of_their_draws(
+    table: dict[str, list[str]], words: list[str]
+) -> None:
+    """Whatever word an attacker swaps, the two votes share at least what the certificate says: parts of contractions
+    have no substitutes by what stands beside them, and no swap may change that."""
+    source, text = smoothing(table), Text((" ".join(words),))
+    for index in source.changeable(text):
+        for new in text.substitutes(index, source.lexicon):
+            other = text.replace({index: new})
+            first, second = (substitution_sets(source.lexicon, one) for one in (text, other))
+            assert [i for i in first if i != index] == [i for i in second if i != index]
+            assert all(first[i] == second[i] for i in first if i != index)
+            a, b = ([one.tokens[index], *sets.get(index, ())] for one, sets in ((text, first), (other, second)))
+            shared = sum(min(a.count(w) / len(a), b.count(w) / len(b)) for w in {*a, *b})
+            assert shared >= source.overlap(text.tokens[index]) - 1e-9
+
+
+def test_parts_of_a_contraction_are_not_drawn_and_cost_nothing() -> None:
+    table = {"do": ["doing"], "don": ["donated"], "re": ["sos"], "'re": ["'sos"], "they": ["these"], "ca": ["wo"]}
+    source = smoothing(table)
+    text = Text(("they 're here , do n't , don 't , don’t , ca n't",))
+    assert source.changeable(text) == [0] and source.slacks(text) == [pytest.approx(1 / 2)] + [0] * 9
+    assert {source.sample(text, number).columns[0].split(" ", 1)[1] for number in range(30)} == {
+        "'re here , do n't , don 't , don’t , ca n't"
+    }
+
+
+def test_the_rule_of_the_words_is_part_of_what_a_certificate_is_about() -> None:
+    source = smoothing({"good": ["fine"]})
+    assert source.describe()["word_rule"] == "unicode" and "unicode" in source.fingerprint()

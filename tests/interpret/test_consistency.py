@@ -178,3 +178,16 @@ def test_FLAT_4_an_insertion_that_a_deletion_makes_up_for_is_no_substitution() -
 def test_words_of_two_columns_share_their_positions() -> None:
     (pair,), _ = substitution_pairs([record(["a good", "film"], ["a good", "movie"], [[2, "film", "movie"]])])
     assert pair.changed == (2,) and pair.perturbed == ("a good", "movie")
+
+
+def test_a_record_is_read_by_the_rule_that_numbered_its_words() -> None:
+    texts = ["don’t miss a good film"], ["don’t miss a fine film"]
+    by_textattack, own = record(*texts, [[4, "good", "fine"]]), record(*texts, [[3, "good", "fine"]])
+    own.word_rule = "unicode"
+    pairs, _ = substitution_pairs([by_textattack, own])
+    assert [pair.changed for pair in pairs] == [(3,), (3,)]
+    by_textattack.word_rule, own.word_rule = own.word_rule, by_textattack.word_rule
+    assert substitution_pairs([by_textattack, own])[0] == []
+    # One word for one to TextAttack, but a contraction is then two words.
+    (apart,) = [record(["don’t go"], ["don’two go"], [[1, "t", "two"]])]
+    assert [pair.changed for pair in substitution_pairs([apart])[0]] == [(0,)]

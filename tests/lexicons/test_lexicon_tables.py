@@ -14,6 +14,7 @@ from hf_robust.lexicons import (
     LEXICONS,
     TableLexicon,
     build_table,
+    count_words,
     load_lexicon,
     opposite_groups,
     read_table,
@@ -162,3 +163,15 @@ def test_build_table_keeps_to_the_vocabulary():
     table = build_table("builtin", "antonym", vocabulary={"Tasty", "soup", "unknown"})
     assert list(table) == ["tasty"] and "bland" in table["tasty"]
     assert len(build_table("builtin")) == len(load_lexicon("builtin"))
+
+
+def test_a_key_with_a_typographic_apostrophe_stands_under_the_straight_one_too():
+    lexicon = TableLexicon({"don’t": ["didn’t"], "re\u0301sume\u0301": ["cv"], "It’s": ["it is"], "it's": ["its"]})
+    assert lexicon("don't") == lexicon("don’t") == ("didn’t",)
+    assert lexicon("r\u00e9sum\u00e9") == ("cv",)
+    assert lexicon("it's") == ("its",)  # its own entry stands
+
+
+def test_words_are_counted_by_the_key_they_are_looked_up_by():
+    counts = count_words([("Don’t they 're", "don't re\u0301sume\u0301"), "R\u00e9sum\u00e9 ca n't"])
+    assert counts == {"don't": 2, "they": 1, "r\u00e9sum\u00e9": 2}

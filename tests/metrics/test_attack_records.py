@@ -141,3 +141,16 @@ def test_wilson_interval_says_what_is_wrong():
         wilson_interval(3, 2)
     with pytest.raises(ValueError, match="confidence"):
         wilson_interval(1, 2, confidence=1)
+
+
+def test_the_share_of_changed_words_is_of_the_words_that_the_record_numbers(tmp_path):
+    text = ["don’t miss the film"]
+    records = [record(idx, original=text, word_rule=rule) for idx, rule in enumerate(["textattack", "unicode"])]
+    shares = [AttackSummary.from_records([one]).extra["changed_share"] for one in records]
+    assert shares == [pytest.approx(1 / 5), pytest.approx(1 / 4)]
+    assert [len(one.text(text).words) for one in records] == [5, 4]
+    write_records(tmp_path / "r.jsonl", records)
+    assert read_records(tmp_path / "r.jsonl") == records
+    # Records of earlier versions name no rule: there was but TextAttack's.
+    del (old := records[1].to_json())["word_rule"]
+    assert AttackRecord.from_json(old).word_rule == "textattack"

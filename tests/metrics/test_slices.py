@@ -20,6 +20,8 @@ def found(*columns: str, printed_only: bool = False) -> list[str]:
         ("Maybe it rains", ["ambiguity"], ["ambiguity"]),
         ("It isn't here", ["negation"], []),
         ("It isn’t here", ["negation"], []),
+        ("It is n't here", ["negation"], []),
+        ("It isn 't here", ["negation"], []),
         ("nobody, nothing, none, nor or without", ["negation"], []),
         ("Perhaps", ["ambiguity"], []),
         ("He might, may or could", ["ambiguity"], []),

@@ -133,6 +133,7 @@ def test_the_stronger_of_two_descriptions(stronger: dict[str, Any], weaker: dict
         {"query_budget": 5, "max_changed": None, "constraints": []},
         drawing(OTHER, 5),
         {"query_budget": 5, "vote": {"votes": 3}},
+        {"query_budget": 5, "word_rule": "unicode"},
     ],
 )
 def test_what_nothing_orders_does_not_compare(other: dict[str, Any]) -> None:

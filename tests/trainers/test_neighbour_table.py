@@ -11,8 +11,8 @@ from tiny import build_tokenizer, build_trainer, table
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from hf_robust.attacks.vocabulary import whole_words
-from hf_robust.trainers.neighbour_table import NeighbourTable, inside_words
+from hf_robust.attacks.vocabulary import Vocabulary, whole_words
+from hf_robust.trainers.neighbour_table import NeighbourTable, direct_neighbours, inside_words
 
 CHAIN = {"good": ["fine", "great"], "fine": ["great", "good", "warm"], "great": ["tender", "fine"]}
 
@@ -104,3 +104,9 @@ def test_byte_level_pieces_without_a_leading_space_go_on_with_a_word() -> None:
     assert dict(zip(words.words, words.ids, strict=True)) == {"good": 1, "film": 2, "a": 4}
     inside = inside_words(tokenizer, words, 10)
     assert inside.nonzero().flatten().tolist() == [3, 5]
+
+
+def test_pieces_of_contractions_have_no_neighbours_and_are_none() -> None:
+    vocabulary = Vocabulary(("re", "sos", "did", "wo", "good", "fine"), (0, 1, 2, 3, 4, 5))
+    lexicon = table({"re": ["sos"], "sos": ["re"], "did": ["wo", "good"], "good": ["fine"]}, "synonym")
+    assert direct_neighbours(vocabulary, lexicon) == {2: [4], 4: [5]}

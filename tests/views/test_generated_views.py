@@ -26,7 +26,7 @@ from hf_robust.views import (
     spread,
 )
 from hf_robust.views.attacked import LEAST_CHUNK, word_pairs
-from hf_robust.words import Text
+from hf_robust.words import UNICODE_WORDS, Text
 
 # ---- when ----
 
@@ -210,7 +210,7 @@ def test_FLAT_4_pairs_after_deletions_and_insertions(swaps: list[str | None], cu
             expected.append((number, position))
         position += len(piece)
     rng.shuffle(changed)
-    assert word_pairs(changed) == tuple(expected)
+    assert word_pairs(changed, UNICODE_WORDS) == tuple(expected)
     tokens = Text(columns).tokens
     assert all(tokens[second] == swaps[first] for first, second in expected)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ from hypothesis import strategies as st
 from tiny import build_tokenizer
 
 from hf_robust.views import FromFile, Made, View, read_views, tokenizer_hash, write_views
-from hf_robust.words import Text
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
 
 HEADER = {"name": "pwws", "data": "d1", "tokenizer": "t1", "split": "train", "victim": "w", "how": {}}
 EXPECTED = {"data": "d1", "tokenizer": "t1"}
 
+RULES = (TEXTATTACK_WORDS, UNICODE_WORDS)
 small = st.integers(0, 9)
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), min_size=1, max_size=2)
 views = st.builds(
     View,
-    texts.map(lambda columns: Text(tuple(columns))),
+    st.builds(lambda columns, rule: Text(tuple(columns), rule), texts, st.sampled_from(RULES)),
     ok=st.booleans(),
     changed=st.lists(small).map(tuple),
     pairs=st.lists(st.tuples(small, small)).map(tuple),
@@ -143,3 +145,15 @@ def test_the_tokenizer_hash_is_of_vocabulary_and_special_tokens() -> None:
     assert tokenizer_hash(first) == tokenizer_hash(second)
     second.add_tokens(["new"])
     assert tokenizer_hash(first) != tokenizer_hash(second)
+
+
+def test_a_view_keeps_the_rule_of_its_words_and_earlier_files_are_textattacks(path: Path) -> None:
+    text = Text(("don’t",), TEXTATTACK_WORDS)
+    write_views(path, HEADER, made_of([(0, View(text, True, (1,))), (1, View(Text(("don’t",)), True, (0,)))]))
+    _, made = read_views(path, EXPECTED)
+    assert [view.text.rule for _, view in made] == [TEXTATTACK_WORDS, UNICODE_WORDS]
+    first, *lines = path.read_text(encoding="utf-8").splitlines()
+    old = [json.dumps({key: value for key, value in json.loads(line).items() if key != "word_rule"}) for line in lines]
+    header = {**json.loads(first), "digest": hashlib.blake2b("\n".join(old).encode(), digest_size=8).hexdigest()}
+    path.write_text("".join(f"{line}\n" for line in [json.dumps(header), *old]), encoding="utf-8")
+    assert [view.text.rule for _, view in read_views(path, EXPECTED)[1]] == [TEXTATTACK_WORDS] * 2

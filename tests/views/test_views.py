@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import ANTONYMS, SYNONYMS, review_data, table
+from tiny import ANTONYMS, SYNONYMS, build_tokenizer, review_data, table
 
-from hf_robust.views import OneAntonym, RandomSynonyms, ViewedDataset, draw_views
-from hf_robust.words import Text
+from hf_robust.views import OneAntonym, RandomSynonyms, View, ViewedDataset, draw_views
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text, WordRule
 
 EMPTY = table({}, "synonym")
 
@@ -122,3 +123,42 @@ def test_draw_views_takes_texts_with_both_views_until_the_limit() -> None:
     assert drawn.originals == [("a good film",)] * 8  # "cold" has no synonym, label 2 is left out
     assert drawn.fickle == [("a fine film",)] * 8 and drawn.obstinate == [("a bad film",)] * 8
     assert len(draw_views(texts, RandomSynonyms(synonyms), OneAntonym(antonyms), limit=1000).originals) < 60
+
+
+CONTRACTIONS = {
+    "re": ["sos"],
+    "don": ["donated"],
+    "t": ["ton"],
+    "do": ["doing"],
+    "don't": ["didn't"],
+    "film": ["plot"],
+}
+
+
+def test_views_leave_parts_of_contractions_alone_and_keep_the_apostrophe() -> None:
+    lexicon, text = table(CONTRACTIONS, "synonym"), Text(("they’re they 're do n't don 't Don’t film 's",))
+    drawn = {RandomSynonyms(lexicon)(text, 0, random.Random(seed)).text.columns[0] for seed in range(60)}
+    assert drawn == {
+        f"they’re they 're do n't don 't {a} {b} 's" for a in ("Don’t", "Didn’t") for b in ("film", "plot")
+    }
+    only = OneAntonym(table({**CONTRACTIONS, "film": []}, "antonym"))
+    assert {only(text, 0, random.Random(seed)).text.columns[0] for seed in range(9)} == {
+        "they’re they 're do n't don 't Didn’t film 's"
+    }
+    assert not only(Text(("they’re they 're do n't",)), 0, random.Random(0)).ok
+
+
+@pytest.mark.parametrize(("rule", "index"), [(TEXTATTACK_WORDS, 3), (UNICODE_WORDS, 2)])
+def test_pairs_are_aligned_by_the_rule_that_numbered_them(rule: WordRule, index: int) -> None:
+    class Source:
+        extras = ("words",)
+
+        def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
+            return View(Text(("don’t the great film",), rule), True, (index,), ((index, index),))
+
+    data = review_data(rows=[{"sentence": "don’t the good film", "label": 1}])
+    row = ViewedDataset(data, {"v": Source()}, 0)[0]
+    tokens = build_tokenizer().convert_ids_to_tokens(row["v_input_ids"])
+    assert [token for token, number in zip(tokens, row["v_words"], strict=True) if number] == ["great"]
+    tokens = build_tokenizer().convert_ids_to_tokens(row["input_ids"])
+    assert [token for token, number in zip(tokens, row["v_main_words"], strict=True) if number] == ["good"]

@@ -7,7 +7,6 @@ from hf_robust.attacks.candidates import FromLexicon
 from hf_robust.attacks.constraints import (
     MaxModificationRate,
     NoRepeat,
-    NoStopWords,
     SamePartOfSpeech,
 )
 from hf_robust.attacks.goals import Misclassify
@@ -15,6 +14,7 @@ from hf_robust.attacks.ranking import by_gradient_of_the_start
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def a2t(resources: Resources) -> Attack:
@@ -31,7 +31,7 @@ def a2t(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
     lexicon = resources.neighbours("a2t", 20, 0.8)
-    stop_words = NoStopWords(resources.common_words("a2t"))
+    stop_words = resources.no_stop_words("a2t")
     constraints = resources.with_columns(NoRepeat(), stop_words, always=True)
     if resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=False))
@@ -50,4 +50,5 @@ def a2t(resources: Resources) -> Attack:
         ranking=by_gradient_of_the_start,
         search=greedy,
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

@@ -9,6 +9,7 @@ from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.ranking import by_gradient
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
+from hf_robust.words import NLTK_STOP_WORDS
 
 
 def antonym(resources: Resources) -> Attack:
@@ -23,14 +24,16 @@ def antonym(resources: Resources) -> Attack:
     is good (ATK-ANT-4, METRIC-1). A substitute is a word other than the original's, so an edit of punctuation is no
     success (ATK-ANT-5).
 
-    Differs from the official code: stop words are TextFooler's list, there NLTK's; part of speech is not asked where
-    the lexicon keeps it by itself.
+    Stop words are NLTK's, as in the official code: TextFooler's list leaves "had", "did" and "will" open, whose
+    antonyms ("refuse") say little about the text. Differs from the official code: the list is the one that is shipped,
+    compared without case; part of speech is not asked where the lexicon keeps it by itself.
 
     Raises:
         ValueError: there is no antonym lexicon.
     """
     lexicon = resources.needed(resources.antonyms, "antonym", "an antonym lexicon", "pass --antonym_lexicon")
-    constraints = resources.with_columns(NoRepeat(), NoStopWords(), always=True)
+    stop_words = NoStopWords(NLTK_STOP_WORDS, "nltk, shipped")
+    constraints = resources.with_columns(NoRepeat(), stop_words, always=True)
     if not lexicon.keeps_part_of_speech and resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=False))
     return Attack(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
+from hf_robust.attacks.constraints import NoRepeat, SamePartOfSpeech
 from hf_robust.attacks.contextual import Replace
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def bae(resources: Resources) -> Attack:
@@ -26,7 +27,7 @@ def bae(resources: Resources) -> Attack:
         ValueError: there is no masked language model, or NLTK's stop words are missing.
     """
     masked_lm = resources.needed(resources.masked_lm, "bae", "a masked language model", "pass --masked_lm")
-    constraints = resources.with_columns(NoRepeat(), NoStopWords(resources.common_words("bae")))
+    constraints = resources.with_columns(NoRepeat(), resources.no_stop_words("bae"))
     if resources.tagger is not None:
         constraints.append(SamePartOfSpeech(resources.tagger, verb_noun_swap=True))
     if resources.encoder is not None:
@@ -41,4 +42,5 @@ def bae(resources: Resources) -> Attack:
         ranking=by_deletion,
         search=greedy,
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

@@ -15,7 +15,7 @@ from hf_robust.attacks.requests import Steps
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import Beam
 from hf_robust.lexicons import NameLists
-from hf_robust.words import Text, split_words
+from hf_robust.words import TEXTATTACK_WORDS, Text
 
 
 def _forms(words: str, ending: str, meaning: str) -> dict[str, str]:
@@ -146,7 +146,7 @@ class ChangeListed(_Unplanned):
 def _put(draft: Draft, index: int, count: int, new: str) -> Draft:
     found = draft.swap(index, new)
     for _ in range(count - 1):
-        found = found.swap(index + len(split_words(new)), "")
+        found = found.swap(index + len(draft.text.rule.split(new)), "")
     return found
 
 
@@ -168,4 +168,5 @@ def checklist(resources: Resources) -> Attack:
         constraints=constraints,
         search=Beam(1),
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

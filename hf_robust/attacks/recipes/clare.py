@@ -10,6 +10,7 @@ from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import Beam
 from hf_robust.attacks.similarity import SentenceSimilarity
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def clare(resources: Resources) -> Attack:
@@ -46,4 +47,5 @@ def clare(resources: Resources) -> Attack:
         constraints=constraints,
         search=Beam(1),
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf
 from hf_robust.attacks.characters import Misspell, delete, insert, substitute, swap_neighbours
-from hf_robust.attacks.constraints import MaxEditDistance, NoRepeat, NoStopWords
+from hf_robust.attacks.constraints import MaxEditDistance, NoRepeat
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_unknown
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def deepwordbug(resources: Resources) -> Attack:
@@ -22,7 +23,7 @@ def deepwordbug(resources: Resources) -> Attack:
     Raises:
         ValueError: NLTK's stop words are missing.
     """
-    constraints = resources.with_columns(NoRepeat(), NoStopWords(resources.common_words("deepwordbug")))
+    constraints = resources.with_columns(NoRepeat(), resources.no_stop_words("deepwordbug"))
     return Attack(
         name="deepwordbug",
         goal=Misclassify(),
@@ -31,4 +32,5 @@ def deepwordbug(resources: Resources) -> Attack:
         ranking=by_unknown,
         search=greedy,
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

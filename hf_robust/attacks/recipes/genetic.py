@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import MaxChangedWords, NoRepeat, NoStopWords
+from hf_robust.attacks.constraints import MaxChangedWords, NoRepeat
 from hf_robust.attacks.fluency import LikeliestSwaps
 from hf_robust.attacks.genetic_search import Genetic
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.word_distance import WordDistance
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def genetic(resources: Resources) -> Attack:
@@ -27,7 +28,7 @@ def genetic(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
     lexicon = resources.neighbours("genetic", 8, -1.0)
-    stop_words = NoStopWords(resources.common_words("genetic"))
+    stop_words = resources.no_stop_words("genetic")
     constraints = resources.with_columns(NoRepeat(), stop_words, always=True)
     constraints.append(MaxChangedWords(share=0.2))
     if resources.word_vectors is not None:
@@ -41,4 +42,5 @@ def genetic(resources: Resources) -> Attack:
         constraints=constraints,
         search=Genetic(population=60, iterations=20),
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

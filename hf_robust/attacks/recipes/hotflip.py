@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoRepeat, NoStopWords, SamePartOfSpeech
+from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoRepeat, SamePartOfSpeech
 from hf_robust.attacks.flips import GradientFlips
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import Beam
 from hf_robust.attacks.word_distance import WordDistance
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def hotflip(resources: Resources) -> Attack:
@@ -26,7 +27,7 @@ def hotflip(resources: Resources) -> Attack:
     Raises:
         ValueError: NLTK's stop words are missing.
     """
-    stop_words = NoStopWords(resources.common_words("hotflip"))
+    stop_words = resources.no_stop_words("hotflip")
     constraints: list[Constraint] = resources.with_columns(NoRepeat(), stop_words)
     constraints.append(MaxChangedWords(count=2))
     if resources.word_vectors is not None:
@@ -41,4 +42,5 @@ def hotflip(resources: Resources) -> Attack:
         search=Beam(10),
         max_changed=2,
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import MaxChangedWords, NoStopWords
+from hf_robust.attacks.constraints import MaxChangedWords
 from hf_robust.attacks.genetic_search import ImprovedGenetic
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.word_distance import WordDistance
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def iga(resources: Resources) -> Attack:
@@ -25,7 +26,7 @@ def iga(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
     lexicon = resources.neighbours("iga", 50, -1.0)
-    constraints = resources.with_columns(NoStopWords(resources.common_words("iga")))
+    constraints = resources.with_columns(resources.no_stop_words("iga"))
     constraints.append(MaxChangedWords(share=0.2))
     if resources.word_vectors is not None:
         constraints.append(WordDistance(resources.word_vectors, max_squared_error=0.5, reference="previous"))
@@ -36,4 +37,5 @@ def iga(resources: Resources) -> Attack:
         constraints=constraints,
         search=ImprovedGenetic(population=60, iterations=20, swaps_per_word=5),
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

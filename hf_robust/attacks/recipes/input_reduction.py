@@ -13,7 +13,7 @@ from hf_robust.attacks.goals import Shorten
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
-from hf_robust.words import Text
+from hf_robust.words import TEXTATTACK_WORDS, Text
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,5 @@ def input_reduction(resources: Resources) -> Attack:
         ranking=by_deletion,
         search=greedy,
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck, Swap
-from hf_robust.attacks.constraints import NoRepeat, NoStopWords
+from hf_robust.attacks.constraints import NoRepeat
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.particle_swarm import ParticleSwarm
 from hf_robust.attacks.requests import Steps
 from hf_robust.attacks.resources import Resources
 from hf_robust.lexicons.sememes import PARTS, SememeTable
-from hf_robust.words import Tagger, match_case, split_words
+from hf_robust.words import TEXTATTACK_WORDS, Tagger
 
 _PART = {"JJ": "adj", "JJR": "adj", "JJS": "adj", "NN": "noun", "NNS": "noun"}
 _PART |= {"RB": "adv", "RBR": "adv", "RBS": "adv", "WRB": "adv"}
@@ -34,14 +35,14 @@ class SameSememes(Candidates):
     tagger: Tagger | None
 
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
-        words, indices = draft.text.tokens, list(open_words)
-        tags = self.tagger(words) if self.tagger is not None and indices else None
+        text, words, indices = draft.text, draft.text.tokens, list(open_words)
+        tags = text.rule.tagger(self.tagger)(words) if self.tagger is not None and indices else None
         found: list[Swap] = []
         for index in indices:
             parts = PARTS if tags is None else (_PART.get(tags[index], ""),)
             for part in parts:
-                cased = [match_case(new, words[index]) for new in self.table(words[index], part)]
-                found += [(index, new) for new in cased if new != words[index] and len(split_words(new)) == 1]
+                cased = text.substitutes(index, partial(self.table, part=part))
+                found += [(index, new) for new in cased if new != words[index] and len(text.rule.split(new)) == 1]
         return found
         yield  # makes this a generator, as every source's is
 
@@ -65,7 +66,7 @@ def pso(resources: Resources) -> Attack:
             missing.
     """
     table = resources.needed(resources.sememes, "pso", "a table of HowNet sememes", "pass --sememes PATH")
-    stop_words = NoStopWords(resources.common_words("pso"))
+    stop_words = resources.no_stop_words("pso")
     constraints = resources.with_columns(NoRepeat(), stop_words, always=True)
     return Attack(
         name="pso",
@@ -74,4 +75,5 @@ def pso(resources: Resources) -> Attack:
         constraints=constraints,
         search=ParticleSwarm(size=60, iterations=20),
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

@@ -8,13 +8,13 @@ from typing import Any
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import Candidates, Luck
-from hf_robust.attacks.constraints import NoRepeat, NoStopWords
+from hf_robust.attacks.constraints import NoRepeat
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_weighted_saliency
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.lexicons import Thesaurus
-from hf_robust.words import Text, split_words
+from hf_robust.words import TEXTATTACK_WORDS, Text
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Lemmas(Candidates):
     thesaurus: Thesaurus
 
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
-        word = text.tokens[index]
-        found = dict.fromkeys(self.thesaurus.lemmas(word))
-        return [new for new in found if new != word and "_" not in new and len(split_words(new)) == 1]
+        found = dict.fromkeys(self.thesaurus.lemmas(text.keys[index])) if text.keys[index] else {}
+        word, split = text.tokens[index], text.rule.split
+        return [new for new in found if new != word and "_" not in new and len(split(new)) == 1]
 
     def describe(self) -> dict[str, Any]:
         return {"name": "lemmas", "lexicon": self.thesaurus.describe()}
@@ -49,7 +49,7 @@ def pwws(resources: Resources) -> Attack:
         ValueError: WordNet or NLTK's stop words are missing.
     """
     thesaurus = resources.needed(resources.thesaurus, "pwws", "WordNet", "set NLTK_DATA to a folder that holds it")
-    constraints = resources.with_columns(NoRepeat(), NoStopWords(resources.common_words("pwws")))
+    constraints = resources.with_columns(NoRepeat(), resources.no_stop_words("pwws"))
     return Attack(
         name="pwws",
         goal=Misclassify(),
@@ -58,4 +58,5 @@ def pwws(resources: Resources) -> Attack:
         ranking=by_weighted_saliency,
         search=greedy,
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

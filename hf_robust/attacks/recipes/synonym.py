@@ -19,9 +19,9 @@ def synonym(resources: Resources) -> Attack:
     noun for a verb; with an encoder, the 15 words around it stay 0.8408 similar (angular) to the text before the swap.
 
     Differs from the paper: without an encoder the similarity is left out, and the description says so; part of speech
-    is not asked where the lexicon keeps it by itself; from the code: the table is read once, and looked up without
-    regard to case (ATK-SYN-1). Where training draws from the same lexicon, a low rate is
-    measured inside the training distribution (ATK-SYN-2).
+    is not asked where the lexicon keeps it by itself; from the code: the table is read once, and it and the stop words
+    are looked up without regard to case (ATK-SYN-1), and words are those of ``UnicodeWords``. Where training draws
+    from the same lexicon, a low rate is measured inside the training distribution (ATK-SYN-2).
 
     Raises:
         ValueError: there is no synonym lexicon.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf, FromLexicon
 from hf_robust.attacks.characters import Misspell, delete, insert_space, look_alikes, swap_neighbours
-from hf_robust.attacks.constraints import NoRepeat, NoStopWords
+from hf_robust.attacks.constraints import NoRepeat
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def textbugger(resources: Resources) -> Attack:
@@ -25,7 +26,7 @@ def textbugger(resources: Resources) -> Attack:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.
     """
     lexicon = resources.neighbours("textbugger", 5, -1.0)
-    constraints = resources.with_columns(NoRepeat(), NoStopWords(resources.common_words("textbugger")))
+    constraints = resources.with_columns(NoRepeat(), resources.no_stop_words("textbugger"))
     if resources.encoder is not None:
         constraints.append(
             SentenceSimilarity(
@@ -41,4 +42,5 @@ def textbugger(resources: Resources) -> Attack:
         ranking=by_deletion,
         search=greedy,
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

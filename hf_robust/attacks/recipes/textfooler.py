@@ -10,6 +10,7 @@ from hf_robust.attacks.ranking import by_deletion
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.search import greedy
 from hf_robust.attacks.similarity import SentenceSimilarity
+from hf_robust.words import TEXTATTACK_WORDS
 
 
 def textfooler(resources: Resources) -> Attack:
@@ -39,4 +40,5 @@ def textfooler(resources: Resources) -> Attack:
         ranking=by_deletion,
         search=greedy,
         **resources.limits(),
+        word_rule=TEXTATTACK_WORDS,
     )

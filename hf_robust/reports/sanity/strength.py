@@ -19,7 +19,7 @@ of the words, words that may change again. They also differ in parts that nothin
 the words."""
 _BESIDE_THE_POINT = ("stop_words", "sentence_similarity", "word_distance")
 _SAME = ("goal", "skip_labels", "skip_misclassified", "vote", "backend", "time_limit")
-_TOGETHER = ("search", "ranking")
+_TOGETHER = ("search", "ranking", "word_rule")
 
 
 def is_stronger(first: Described, second: Described) -> bool:
@@ -39,13 +39,18 @@ def is_at_least(first: Described, second: Described) -> bool:
     known = (first.get("name"), second.get("name")) in KNOWN
     same = (*_SAME, *(() if known else _TOGETHER))
     return (
-        all(first.get(key) == second.get(key) for key in same)
+        all(_value(first, key) == _value(second, key) for key in same)
         and _no_smaller(first.get("query_budget"), second.get("query_budget"))
         and _no_smaller(first.get("max_changed"), second.get("max_changed"))
         and set(first.get("frozen_columns") or ()) <= set(second.get("frozen_columns") or ())
         and _covers(first["candidates"], second["candidates"])
         and _no_tighter(first.get("constraints") or (), second.get("constraints") or (), known)
     )
+
+
+def _value(described: Described, key: str) -> Any:
+    # Before it was noted, all attacks were by TextAttack's words.
+    return described.get(key, "textattack" if key == "word_rule" else None)
 
 
 def _no_smaller(first: float | None, second: float | None) -> bool:
@@ -103,7 +108,6 @@ _LOOSER: dict[str, dict[str, Any]] = {
     "max_changed_words": {"share": _no_smaller, "count": _no_smaller},
     "sentence_similarity": {"minimum": _at_most},
     "part_of_speech": {"verb_noun_swap": lambda first, second: bool(first) >= bool(second)},
-    "stop_words": {"folds_case": lambda first, second: bool(first) <= bool(second)},
     "open_columns": {"frozen": _implied},
 }
 """By constraint and setting: whether the first value lets as much pass as the second."""

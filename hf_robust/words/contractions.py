@@ -1,0 +1,111 @@
+"""Contractions: what counts as an apostrophe, and where "they're", "don’t" and a corpus's "ca n't" come apart."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache, lru_cache
+from itertools import groupby
+
+APOSTROPHES = "'\u2019\u2018\u02bc`\u00b4\uff07\x91\x92"
+"""Straight, typographic, modifier letter, grave, acute, full-width, and Windows' two read as Latin-1."""
+HYPHENS = "-\u2010\u2011"
+
+ESCAPED = r"\\'|&?#(?:0*39|8217|[xX]0*27);|&(?:apos|[lr]squo);"
+"""An apostrophe as some corpora write it: ``\\'``, ``&#39;``, AG News' ``#39;``; a pattern."""
+
+CLITICS = ("n't", "'s", "'re", "'ve", "'ll", "'d", "'m")
+"""The Penn Treebank's."""
+ENDINGS = ("s", "re", "ve", "ll", "d", "m", "t")
+"""What stands behind the apostrophe of a contraction or a possessive."""
+ELIDED = ("em", "til", "tis", "twas")
+"""What stands behind the apostrophe of a word that lost its beginning."""
+
+CLOSED: frozenset[str] = frozenset({*ENDINGS, "n't", *(f"'{one}" for one in (*ENDINGS, *ELIDED))})
+"""Folded pieces that have no substitutes. Bare ones are what is left where a corpus lost its apostrophes."""
+FRAGMENTS: frozenset[str] = CLOSED | {"ca", "wo", "sha", "ai"}
+"""What is no substitute either: "ca" is a word before "n't" alone, and tables of tokenised corpora list it."""
+
+_POSITIVE = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
+_JOINED = re.compile(rf"(?P<host>.+?)(?P<clitic>{'|'.join(CLITICS)})", re.IGNORECASE)
+_APOSTROPHE = re.compile(rf"(?:{ESCAPED}|[{APOSTROPHES}]) ?")
+_UNUSUAL = re.compile(r"[^\x00-\x7f]|[`\\; ]")
+
+
+@cache
+def character_classes() -> tuple[str, str]:
+    """Marks (M) and invisible characters (Cf), each as the inside of a regular expression's ``[...]``.
+
+    ``re`` has no ``\\p{M}``. Invisible are the soft hyphen, joiners and marks of direction; the zero-width space is
+    none of them, since it parts words.
+    """
+    found: dict[str, list[str]] = {"M": [], "Cf": []}
+    # Left out are ideographs and what is not assigned, but not variation selectors and tags.
+    codes = (code for part in (range(0x80, 0x1F001), range(0xE0000, 0xE0201)) for code in part if code != 0x200B)
+    for kind, run in groupby(codes, lambda code: unicodedata.category(chr(code))):
+        if kind == "Cf" or kind[0] == "M":
+            first, *others = run
+            found["Cf" if kind == "Cf" else "M"].append(f"{chr(first)}-{chr((others or [first])[-1])}")
+    return "".join(found["M"]), "".join(found["Cf"])
+
+
+@cache
+def _hidden() -> re.Pattern[str]:
+    return re.compile(f"[{character_classes()[1]}]")
+
+
+def straight(word: str) -> str:
+    """A word with ``'`` for every apostrophe and ``-`` for every hyphen, as tables and taggers know it.
+
+    Letters are composed and of usual width (NFKC), characters that are not seen are left out.
+
+    >>> straight("Don\u2019t"), straight("well\u2011made"), straight("re\u0301sume\u0301") == "r\u00e9sum\u00e9"
+    ("Don't", 'well-made', True)
+    """
+    if not _UNUSUAL.search(word):
+        return word
+    plain = _hidden().sub("", _APOSTROPHE.sub("'", word))
+    return unicodedata.normalize("NFKC", plain).replace(HYPHENS[1], HYPHENS[0])
+
+
+@lru_cache(maxsize=1 << 16)
+def folded(word: str) -> str:
+    """The form in which a word is looked up: straight and in lower case."""
+    lowered = straight(word).lower()
+    # Lower case may take a letter apart again.
+    return lowered if lowered.isascii() else unicodedata.normalize("NFKC", lowered)
+
+
+def apostrophe_of(word: str) -> str | None:
+    """How a word writes its apostrophe; None where it has none.
+
+    >>> apostrophe_of("don\u2019t"), apostrophe_of("can&#39;t"), apostrophe_of("cannot")
+    ('’', '&#39;', None)
+    """
+    found = _APOSTROPHE.search(word)
+    return found.group().rstrip() if found else None
+
+
+def with_apostrophe(word: str, apostrophe: str) -> str:
+    """``word`` with its apostrophes written as ``apostrophe``."""
+    return _APOSTROPHE.sub(lambda _: apostrophe, word)
+
+
+def parts(word: str) -> tuple[str, str]:
+    """A straight word's host and clitic, as the Penn Treebank parts them; the word itself and "" where it has none.
+
+    >>> parts("they're"), parts("can't"), parts("film's"), parts("o'clock"), parts("n't")
+    (('they', "'re"), ('ca', "n't"), ('film', "'s"), ("o'clock", ''), ("n't", ''))
+    """
+    found = _JOINED.fullmatch(word)
+    return (found["host"], found["clitic"]) if found else (word, "")
+
+
+def base(word: str) -> str:
+    """A folded word without its clitic.
+
+    >>> base("they're"), base("can't"), base("won't"), base("isn't"), base("film")
+    ('they', 'can', 'will', 'is', 'film')
+    """
+    host, clitic = parts(word)
+    return _POSITIVE.get(host, host) if clitic == "n't" else host
