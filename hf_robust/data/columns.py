@@ -52,13 +52,14 @@ def choose_text_columns(rows: Rows, args: DataTrainingArguments, label_column: s
 
 def _guessed(rows: Rows, columns: Sequence[str], label_column: str) -> tuple[str, ...]:
     worded = [column for column in columns if column.lower() not in ROW_NUMBERS and _holds_words(rows, column)]
-    texts = [column for column in worded if not _is_mark(rows, column) and all(column in row for row in rows)]
+    whole = [column for column in worded if not LABEL_LIKE.fullmatch(column) and all(column in row for row in rows)]
+    texts = [column for column in whole if not _holds_marks(rows, column)] or whole
     if "sentence1" in texts and "sentence2" in texts:
         texts = ["sentence1", "sentence2"]
     if not texts:
         raise ValueError(
-            f"no text column beside '{label_column}' among {list(columns)}, since numbers, ids and marks are passed "
-            "over: add one, or name it by --text_column_names."
+            f"no text column beside '{label_column}' among {list(columns)}, since numbers, ids and further labels "
+            "are passed over: add one, or name it by --text_column_names."
         )
     if len(texts) > 2:
         raise ValueError(
@@ -87,10 +88,8 @@ def _holds_words(rows: Rows, column: str) -> bool:
     )
 
 
-def _is_mark(rows: Rows, column: str) -> bool:
-    """Whether it is called a label, or its first values are the same few short ones again and again: a genre."""
-    if LABEL_LIKE.fullmatch(column):
-        return True
+def _holds_marks(rows: Rows, column: str) -> bool:
+    """Whether the first values are the same few short ones again and again: a genre, a source."""
     values = [str(row.get(column)) for row in rows[:LOOKED_AT]]
     few = MARKS_EACH * len(set(values)) <= len(values)
     return few and len(values) >= LOOKED_AT // 20 and all(len(value.split()) <= 3 for value in set(values))

@@ -68,6 +68,7 @@ def test_three_texts_are_asked_about():
 
 def test_short_texts_of_few_rows_are_text():
     assert chosen({"word": lambda index: "ab"[index % 2]}, count=4) == ("word",)
+    assert chosen({"word": lambda index: "ab"[index % 2]}, count=400) == ("word",)  # there is no other
     assert chosen({"word": lambda index: "a b c d"}, count=400) == ("word",)
 
 

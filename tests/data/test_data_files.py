@@ -1,8 +1,12 @@
 import csv
 import gzip
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hf_robust.data.files import extension_of, read_rows
 
@@ -111,6 +115,20 @@ def test_another_separator_is_read_where_every_row_fits_and_said(tmp_path, separ
         )
     assert read_rows(tmp_path / "x.csv") == [{"sentence": text, "label": "1"} for text in texts]
     assert f"x.csv is read as separated by {separator!r}; its columns are sentence, label." in caplog.text
+
+
+TEXTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12), min_size=1, max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXTS, st.sampled_from([",", ";", "\t", "|"]))
+def test_what_a_csv_writer_wrote_is_read_to_the_letter(texts, separator):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            rows = [["sentence", "label"], *([text, "1"] for text in texts)]
+            csv.writer(file, delimiter=separator).writerows(rows)
+        assert read_rows(path) == [{"sentence": text, "label": "1"} for text in texts]
 
 
 def test_a_comma_in_the_header_makes_it_the_separator(tmp_path, caplog):
