@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hf_robust.certify import CertifySettings, Smoothing
     from hf_robust.data.splits import Splits
     from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary
+    from hf_robust.metrics.permutation import LabelPermutation
 
 CERTIFICATES_FILE = "certificates.jsonl"
 SUMMARY_FILE = "certificate_summary.json"
@@ -93,6 +94,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.attacks import AttackArguments, Victim, choose_examples
     from hf_robust.certify import CertifySettings, Smoothing, require_substitutes
     from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint, load_classifier, splits_of
+    from hf_robust.data.label_order import permuted_labels
     from hf_robust.lexicons import load_lexicon
     from hf_robust.words import Text
 
@@ -117,6 +119,8 @@ def run(options: argparse.Namespace) -> str:
     victim = Victim(model, tokenizer, max_length=splits.max_length, token_budget=options.attack_token_budget)
     measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, options.output_dir)
     card = _card(options, splits, examples) | {"certify": {**settings.describe(), **smoothing.describe()}}
+    if permuted := permuted_labels(measured.permutation, splits.corpus, splits.labels, model.config):
+        card["label_permutation"] = permuted
     _write(options.output_dir, card, measured, attacked)
     legend = (
         f"Against any swaps of words by {options.neighbours or options.lexicon}; each certificate holds with "
@@ -125,7 +129,8 @@ def run(options: argparse.Namespace) -> str:
     if attacked:
         legend += _about_attacks(options.attack_votes)
     table = _table(options.output_dir, measured, attacked)
-    return f"{table}\n{legend}\nThe certificate of every example is in {options.output_dir}."
+    said = f"{legend}{permuted}".rstrip()
+    return f"{table}\n{said}\n\nThe certificate of every example is in {options.output_dir}."
 
 
 def _about_attacks(votes: int) -> str:
@@ -177,6 +182,8 @@ class _Measured(NamedTuple):
     summary: CertificateSummary
     accuracy: float
     """Of the plain model on the same examples."""
+    permutation: LabelPermutation | None
+    """Of the labels, where the plain model's predictions speak for one."""
 
 
 def _measure(
@@ -192,6 +199,7 @@ def _measure(
     from hf_robust.certify import certify_key, certify_texts
     from hf_robust.metrics import CertificateSummary
     from hf_robust.metrics.journal import journal_seconds
+    from hf_robust.metrics.permutation import confusion, label_permutation
 
     texts, labels = [example.texts for example in examples], [example.label for example in examples]
     key = certify_key(classifier_of(victim), examples, smoothing, settings)
@@ -210,7 +218,8 @@ def _measure(
         )
     seconds = journal_seconds(journal)
     summary = CertificateSummary.from_certificates(found, settings.votes, settings.alpha, seconds)
-    return _Measured(found, summary, float((plain == labels).mean()))
+    permutation = label_permutation(confusion(labels, plain, num_labels))
+    return _Measured(found, summary, float((plain == labels).mean()), permutation)
 
 
 def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Example]) -> dict[str, Any]:
@@ -218,7 +227,6 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
     from hf_robust.callbacks.run_card import versions
     from hf_robust.data.splits import describe_data
     from hf_robust.reports import RUN_CARD_FILE, read_json, redact_command
-    from hf_robust.static_attacks import LABEL_NAMES
 
     sample = {"eval_samples": len(examples), "certify_sample": f"{options.num_examples} rows, seed {options.seed}"}
     return {
@@ -226,7 +234,7 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
         "model": options.model,
         "data": describe_data(splits.corpus, None, splits.labelled("validation")) | sample,
         "attacks": {},
-        LABEL_NAMES: list(splits.labels.names),
+        **splits.labels.describe(),
         "seed": options.seed,
         "versions": versions(),
         "command": redact_command(sys.argv),
