@@ -79,6 +79,15 @@ def load_run(folder: str | Path) -> Run:
     return Run(path=folder, history=history, card=card, best_step=_best_step(folder, card))
 
 
+def label_names(run: Run) -> dict[int, str]:
+    """Names of the label ids, as the run's card or its model tells them; none where neither does."""
+    told = run.card.get("label_names")
+    if isinstance(told, list):
+        return {label: str(name) for label, name in enumerate(told)}
+    told = read_json(run.path / "config.json").get("id2label")
+    return {int(label): str(name) for label, name in told.items()} if isinstance(told, dict) else {}
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; an absent file is an empty one, since a run may be read before it ends."""
     if not path.is_file():
