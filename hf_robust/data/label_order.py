@@ -1,6 +1,7 @@
 """Which class of the model each label of the data is: said by names, set by --class_names, or guessed aloud."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -149,7 +150,7 @@ def how_to_renumber(corpus: Corpus, labels: Labels, order: Sequence[int], config
         names = [labels.names[label] for label in order]
     else:
         return "Data and model call their classes alike, so the names in the model's config.json may be wrong."
-    return f"To read them so, give --class_names {' '.join(names)}."
+    return f"To read them so, give --class_names {shlex.join(names)}."
 
 
 def _of_checkpoint(corpus: Corpus, config: Any) -> Labels:

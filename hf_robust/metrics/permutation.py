@@ -44,11 +44,12 @@ class LabelPermutation:
         """
         called = dict(enumerate(names))
         moved = [f"{called.get(p, p)} -> {called.get(y, y)}" for p, y in enumerate(self.order) if p != y]
-        than = "below chance" if self.accuracy < self.chance else "chance"
+        right, other, chance = (f"{100 * one:.1f} %" for one in (self.accuracy, self.permuted_accuracy, self.chance))
+        beside = f", below chance ({chance})" if self.accuracy < self.chance else f" (chance: {chance})"
         return (
-            f"Labels may be permuted: {self.accuracy:.1%} of {self.num_examples:,} rows are right, {than} "
-            f"({self.chance:.1%}), and {self.permuted_accuracy:.1%} would be if predictions meant: {', '.join(moved)}."
-        ).replace("%", " %")
+            f"Labels may be permuted: {right} of {self.num_examples:,} rows are right{beside}, and {other} would be "
+            f"if predictions meant: {', '.join(moved)}."
+        )
 
 
 def confusion(labels: Iterable[int], predictions: Iterable[int], num_labels: int) -> Counts:
