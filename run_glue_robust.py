@@ -33,13 +33,14 @@ from hf_robust.callbacks import (
     TrackersCallback,
 )
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
-from hf_robust.checks import check_task, check_writable
+from hf_robust.checks import check_skip_labels, check_task, check_writable, needs_classes
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
+from hf_robust.data.label_order import find_labels
 from hf_robust.data.labels import Labels
 from hf_robust.data.load import load_corpus
 from hf_robust.data.sources import HubAccess
-from hf_robust.data.splits import Splits, describe_data, find_labels, log_samples
+from hf_robust.data.splits import Splits, describe_data, log_samples
 from hf_robust.hub import add_loading, add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
@@ -75,8 +76,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # Labels: their names, in the checkpoint's order where it has the same names.
     config = load_config(model_args)
-    labels = find_labels(corpus, data_args, config)
+    labels = find_labels(corpus, data_args, config, training=training_args.do_train, classes=needs_classes(args))
     check_task(labels, args.method, args.attack.attacks, args.certify.certify)  # [hf_robust]
+    check_skip_labels(labels, args)  # [hf_robust]
 
     # Load pretrained model and tokenizer
     words = load_words(model_args, data_args, args.attack.word_vectors, corpus)  # [hf_robust] for a new lstm or cnn
@@ -168,6 +170,7 @@ def build_trainer(
 
     # [hf_robust] Substitutes for the texts that the method trains on and for the attacks
     lexicons = load_lexicons(args)
+    skipped = args.attack.skip_labels
     trainer = args.method(
         model=model,
         args=args.training,
@@ -180,7 +183,7 @@ def build_trainer(
         antonyms=lexicons["antonyms"],
         attacks=view_attacks(args, splits),
         view_dataset=view_dataset(args, splits),
-        skip_labels=resolve_skip_labels(args.attack.skip_labels, labels.names),
+        skip_labels=None if skipped is None else resolve_skip_labels(skipped, labels.names),
     )
     attacker = add_attacks(trainer, args, splits, lexicons)
     certificates = add_certificates(trainer, args, splits, lexicons["synonyms"])
@@ -313,6 +316,8 @@ def evaluate(trainer: RobustTrainer, splits: Splits, limit: int | None) -> None:
     combined: dict[str, Any] = {}
     for suffix, eval_dataset in eval_datasets.items():
         metrics = trainer.evaluate(eval_dataset=eval_dataset)
+        if doubt := trainer.compute_metrics.doubt(splits.labels.names):  # [hf_robust]
+            logger.warning(f"{doubt} See --class_names.")
         metrics["eval_samples"] = len(eval_dataset)
         metrics = {f"{key}{suffix}": value for key, value in metrics.items()}
         combined.update(metrics)

@@ -41,8 +41,9 @@ from hf_robust.attacks import (
 from hf_robust.attacks.requests import Floats, Scores
 from hf_robust.attacks.textattack_import import import_textattack, textattack_version
 from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
+from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import load_corpus
-from hf_robust.data.splits import Splits, find_labels
+from hf_robust.data.splits import Splits
 from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import redact
@@ -158,7 +159,7 @@ def examples_of(model: str, data: str, args: argparse.Namespace) -> tuple[Victim
     classifier, tokenizer = load_classifier(model, args.device)
     arguments = data_arguments(options, data)
     corpus = load_corpus(arguments)
-    splits = Splits(corpus, find_labels(corpus, arguments, classifier.config), tokenizer, arguments)
+    splits = Splits(corpus, find_labels(corpus, arguments, classifier.config, training=False), tokenizer, arguments)
     examples = choose_examples(splits.labelled("validation"), args.num, args.seed)
     if args.stock:
         tokenizer.model_max_length = splits.max_length

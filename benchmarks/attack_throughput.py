@@ -40,8 +40,9 @@ from hf_robust.attacks.resources import FlaggedResources
 from hf_robust.attacks.textattack_import import import_textattack, textattack_version
 from hf_robust.attacks.tokens import Tokens, usable_length
 from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
+from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import load_corpus
-from hf_robust.data.splits import Splits, find_labels
+from hf_robust.data.splits import Splits
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import versions
 
@@ -149,7 +150,7 @@ def prepare(args: argparse.Namespace) -> tuple[Case, list[Example], dict[str, in
     options = AttackOptions(args.model, Path("."), args.data, max_seq_length=args.max_length, device=args.device)
     arguments = data_arguments(options, args.data)
     corpus = load_corpus(arguments)
-    splits = Splits(corpus, find_labels(corpus, arguments, model.config), tokenizer, arguments)
+    splits = Splits(corpus, find_labels(corpus, arguments, model.config, training=False), tokenizer, arguments)
     rows = choose_examples(splits.labelled("validation"), 0, args.seed)
     victim = Victim(model, tokenizer, max_length=splits.max_length)
     flags = AttackArguments(

@@ -150,6 +150,7 @@ def build(name: str, setting: Setting, steps: int, **options: Any) -> RobustTrai
         processing_class=setting.tokenizer,
         synonyms=load_lexicon("builtin", "synonym"),
         antonyms=load_lexicon("builtin", "antonym"),
+        skip_labels=frozenset(),
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

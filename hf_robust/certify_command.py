@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hf_robust.checkpoint_attack import Attacked
     from hf_robust.data.splits import Splits
     from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary
+    from hf_robust.metrics.permutation import LabelPermutation
     from hf_robust.runs import RunCard
 
 ATTACK_VOTES = 25
@@ -91,6 +92,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.attacks import AttackArguments, Victim, choose_examples
     from hf_robust.certify import CertifySettings, Smoothing, require_substitutes
     from hf_robust.checkpoint_attack import AttackOptions, load_classifier, measure_attacks, splits_of
+    from hf_robust.data.label_order import permuted_labels
     from hf_robust.lexicons import load_lexicon
     from hf_robust.runs import claim_folder
     from hf_robust.words import Text
@@ -116,6 +118,8 @@ def run(options: argparse.Namespace) -> str:
     measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, options.output_dir)
     card = _card(options, splits, examples)
     card["certify"] = {**settings.describe(), **smoothing.describe()}
+    if permuted := permuted_labels(measured.permutation, splits.corpus, splits.labels, model.config):
+        card["label_permutation"] = permuted
     folder = claim_folder("certify", options.output_dir)
     _write(folder, card, measured, attacked)
     legend = (
@@ -125,7 +129,8 @@ def run(options: argparse.Namespace) -> str:
     if attacked:
         legend += _about_attacks(options.attack_votes)
     table = _table(folder, measured, attacked.summaries if attacked else {})
-    return f"{table}\n{legend}\nThe certificate of every example is in {folder}."
+    said = f"{legend}{permuted}".rstrip()
+    return f"{table}\n{said}\n\nThe certificate of every example is in {folder}."
 
 
 def _about_attacks(votes: int) -> str:
@@ -161,6 +166,8 @@ class _Measured(NamedTuple):
     summary: CertificateSummary
     accuracy: float
     """Of the plain model on the same examples."""
+    permutation: LabelPermutation | None
+    """Of the labels, where the plain model's predictions speak for one."""
 
 
 def _measure(
@@ -174,6 +181,7 @@ def _measure(
     from hf_robust.attacks.journal import classifier_of
     from hf_robust.certify import certify_key, certify_texts
     from hf_robust.metrics import CertificateSummary
+    from hf_robust.metrics.permutation import confusion, label_permutation
     from hf_robust.runs import JOURNAL_FOLDER, journal_seconds
 
     texts, labels = [example.texts for example in examples], [example.label for example in examples]
@@ -193,7 +201,8 @@ def _measure(
         )
     seconds = journal_seconds(journal)
     summary = CertificateSummary.from_certificates(found, settings.votes, settings.alpha, seconds)
-    return _Measured(found, summary, float((plain == labels).mean()))
+    permutation = label_permutation(confusion(labels, plain, num_labels))
+    return _Measured(found, summary, float((plain == labels).mean()), permutation)
 
 
 def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Example]) -> RunCard:
@@ -206,7 +215,7 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
         options.model,
         data=describe_data(splits.corpus, None, splits.labelled("validation")) | sample,
         attacks={},
-        label_names=list(splits.labels.names),
+        **splits.labels.describe(),
         seed=options.seed,
     )
 

@@ -31,12 +31,14 @@ from hf_robust.attacks.journal import prediction_of
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.files import EXTENSIONS
-from hf_robust.data.labels import labels_of_checkpoint
+from hf_robust.data.label_order import find_labels, model_labels, permuted_labels
+from hf_robust.data.labels import Labels
 from hf_robust.data.load import load_corpus
-from hf_robust.data.splits import Splits, describe_data, find_labels
+from hf_robust.data.splits import Splits, describe_data
 from hf_robust.lexicons import cache_folder, load_lexicon
 from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks
 from hf_robust.metrics.budget import budgets_up_to
+from hf_robust.metrics.permutation import of_records
 from hf_robust.reports import draw_asr_by_budget
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
@@ -65,6 +67,7 @@ class AttackOptions:
     split: str | None = None
     label_column_name: str | None = None
     text_column_names: str | None = None
+    class_names: list[str] | None = None
     max_seq_length: int = 128
     device: str | None = None
 
@@ -108,9 +111,11 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         data=task.data,
         lexicons=task.lexicons,
         attacks={name: attack.describe() for name, attack in task.attacks.items()},
-        label_names=list(task.label_names),
+        **task.labels.describe(),
         seed=flags.attack_seed,
     )
+    if permuted := _permuted(task, records, model.config):
+        card["label_permutation"] = permuted
     if task.vote is not None:
         card["vote"] = task.vote.describe()
     return Attacked(records, summaries, task.attacks, card)
@@ -140,38 +145,47 @@ def write_attacks(found: Attacked, folder: Path) -> None:
 
 @dataclass
 class _Task:
-    """What is attacked and with what: examples, names of the label ids, the cut in tokens, what a card says."""
+    """What is attacked and with what: examples, their labels, the cut in tokens, what a card says."""
 
     attacks: Mapping[str, AttackOrForeign]
     examples: list[Example]
-    label_names: tuple[str, ...]
+    labels: Labels
     max_length: int
     data: dict[str, Any] = field(default_factory=dict)
     lexicons: dict[str, Any] = field(default_factory=dict)
     vote: Vote | None = None
+    splits: Splits | None = None
+
+
+def _permuted(task: _Task, records: Mapping[str, list[AttackRecord]], config: Any) -> str:
+    """What the predictions on the clean texts say about the order of the labels."""
+    clean: list[AttackRecord] = max(of_the_data(task.attacks, records).values(), key=len, default=[])
+    if task.splits is None or not clean:
+        return ""
+    return permuted_labels(of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels, config)
 
 
 def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any) -> _Task:
     if options.data is None:
-        names = labels_of_checkpoint(model.config).names
-        replays = replay_attacks(options.replay, names, None)
-        return _Task(
-            replays, [], names, min(options.max_seq_length, tokenizer.model_max_length), vote=attacked_vote(flags)
-        )
+        labels = model_labels(model.config, options.class_names)
+        replays = replay_attacks(options.replay, labels.names, None, class_names=options.class_names)
+        length = min(options.max_seq_length, tokenizer.model_max_length)
+        return _Task(replays, [], labels, length, vote=attacked_vote(flags))
     splits = splits_of(options, options.data, model, tokenizer)
     labels, dataset = splits.labels, splits.labelled("validation")
     synonyms = load_lexicon(flags.synonym_source()) if "synonym" in flags.attacks else None
     antonyms = load_lexicon(flags.antonym_source(), "antonym") if "antonym" in flags.attacks else None
     attacks = dict(build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns))
     attacks.update(file_attacks(flags.attacks, splits))
-    attacks.update(replay_attacks(options.replay, labels.names, len(dataset.texts(0)), attacks))
+    columns = len(dataset.texts(0))
+    attacks.update(replay_attacks(options.replay, labels.names, columns, attacks, options.class_names))
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
     data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
     vote = attacked_vote(flags, synonyms if flags.synonym_source() == flags.lexicon else None)
     lexicons = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}
-    return _Task(attacks, examples, labels.names, splits.max_length, data, described, vote)
+    return _Task(attacks, examples, labels, splits.max_length, data, described, vote, splits)
 
 
 def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any) -> Victim:
@@ -196,7 +210,7 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
     """
     arguments = data_arguments(options, data)
     corpus = load_corpus(arguments)
-    labels = find_labels(corpus, arguments, model.config)
+    labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
     if not labels.is_single or labels.num_labels != model.config.num_labels:
         raise ValueError(
             f"{options.model} has {model.config.num_labels} classes and {data} has {labels.num_labels} "
@@ -242,6 +256,7 @@ def data_arguments(options: AttackOptions, data: str) -> DataTrainingArguments:
         validation_split_name=options.split,
         label_column_name=options.label_column_name,
         text_column_names=options.text_column_names,
+        class_names=options.class_names,
         max_seq_length=options.max_seq_length,
         pad_to_max_length=False,
     )

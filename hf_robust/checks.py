@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from hf_robust.attacks import resolve_skip_labels
 from hf_robust.data.labels import Labels
+from hf_robust.parsing import Arguments
 from hf_robust.trainers import RobustTrainer
 
 
@@ -19,6 +21,18 @@ def check_writable(output_dir: str) -> None:
         raise ValueError(
             f"--output_dir {output_dir} cannot be written to ({error.strerror}): choose another folder."
         ) from error
+
+
+def needs_classes(args: Arguments) -> bool:
+    """Whether something in the run needs one class for each row, so that labels such as 1.0 are no scores."""
+    return args.method.name != "normal" or bool(args.attack.attacks) or args.certify.certify != "no"
+
+
+def check_skip_labels(labels: Labels, args: Arguments) -> None:
+    """Refuse antonym views and obstinate attacks on classes of which nobody knows which ones they leave true."""
+    attacked = {"antonym", "negation"} & set(args.attack.attacks) and args.attack.attack_strategy != "no"
+    if attacked or (args.training.do_train and "antonyms" in args.method.needs):
+        resolve_skip_labels(args.attack.skip_labels, labels.names)
 
 
 def check_task(labels: Labels, method: type[RobustTrainer], attacks: list[str] | None, certify: str = "no") -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.command import Answer, Command
+from hf_robust.command import Answer, Command, add_class_names
 
 PAIRS = 3
 """How many texts `hf-robust attack` shows before and after."""
@@ -113,6 +113,7 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser, data_needed: bool = Fa
     parser.add_argument("--split", help="Split to take the texts from. Default: validation.")
     parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
     parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
+    add_class_names(parser)
     parser.add_argument("--max_seq_length", type=int, default=128, help="Longest input in tokens. Default: 128.")
     parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
 
@@ -150,6 +151,7 @@ def attack(options: argparse.Namespace) -> str:
     pairs = choose_pairs(attacked.records, PAIRS)
     colour = wants_colour(sys.stdout)
     blocks = [results_table(load_run(folder))]
+    blocks += [f"{attacked.card['label_permutation']}\n"] if "label_permutation" in attacked.card else []
     blocks += [before_and_after(name, record, attacked.card["label_names"], colour) for name, record in pairs]
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hf_robust.command import Command
+from hf_robust.command import Command, add_class_names
 from hf_robust.pair_commands import TASKS as PAIR_TASKS
 
 
@@ -15,6 +15,7 @@ def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> None:
         "--pairs", type=Path, nargs="+", required=True, metavar="FILE",
         help="attack_results/<attack>.jsonl of an attack on this or any other model of the task.",
     )  # fmt: skip
+    add_class_names(parser)
     parser.add_argument("--num_pairs", type=int, default=num_pairs, help=f"0: all. Default: {num_pairs}.")
     parser.add_argument(
         "--keep", choices=("all", "succeeded", "correct"), default="all",

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from hf_robust.checkpoint_attack import load_classifier
-from hf_robust.data.labels import labels_of_checkpoint
+from hf_robust.data.label_order import model_labels
 from hf_robust.interpret import (
     Attribution,
     Consistency,
@@ -53,6 +53,7 @@ class InterpretOptions:
     num_pairs: int = 300
     seed: int = 0
     max_seq_length: int = 128
+    class_names: list[str] | None = None
     device: str | None = None
 
     @classmethod
@@ -81,6 +82,7 @@ def measure_consistency(options: InterpretOptions) -> str:
         "model": options.model,
         "pairs": [portable_path(str(path)) for path in options.pairs],
         "counts": counts,
+        **explained.labels.describe(),
         "settings": {
             name: getattr(options, name)
             for name in ("baseline", "steps", "samples", "ranking", "keep", "num_pairs", "seed", "max_seq_length")
@@ -121,12 +123,14 @@ class _Explained:
         records = {path: _records(path) for path in options.pairs}
         self.options = options
         self.model, self.tokenizer = load_classifier(options.model, options.device)
-        labels = labels_of_checkpoint(self.model.config)
+        labels = model_labels(self.model.config, options.class_names)
         if not labels.is_single:
             raise ValueError(f"{options.model} is no classifier of one class each; attributions are by class.")
-        self.names = labels.names
+        self.labels, self.names = labels, labels.names
         self._records = [
-            record for path, found in records.items() for record in relabelled(found, path, self.names, flag="--pairs")
+            record
+            for path, found in records.items()
+            for record in relabelled(found, path, self.names, "--pairs", options.class_names)
         ]
 
     def pairs(self) -> tuple[list[Pair], dict[str, int]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.command import Command
+from hf_robust.command import Command, add_class_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +40,7 @@ def _add_output_flag(parser: argparse.ArgumentParser, what: str = "table, number
 
 def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
     _add_model_flags(parser)
+    add_class_names(parser)
     _add_output_flag(parser, "table and numbers")
     parser.add_argument(
         "--pairs", type=Path, required=True, metavar="FILE",
@@ -61,7 +62,7 @@ def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
 def pairs(options: argparse.Namespace) -> str:
     """How far apart each model sees the texts of a pair, and texts of other labels (TaiChi, Table 7)."""
     from hf_robust.checkpoint_attack import load_classifier
-    from hf_robust.data.labels import labels_of_checkpoint
+    from hf_robust.data.label_order import model_labels
     from hf_robust.interpret.pair_statistics import pair_statistics
     from hf_robust.interpret.states import sentence_states
     from hf_robust.reports import markdown_table
@@ -73,13 +74,14 @@ def pairs(options: argparse.Namespace) -> str:
     numbers: list[dict[str, Any]] = []
     for name, source in zip(model_names(options.model), options.model, strict=True):
         model, tokenizer = load_classifier(source, options.device)
-        records = relabelled(found, options.pairs, labels_of_checkpoint(model.config).names, "--pairs")
+        own = model_labels(model.config, options.class_names)
+        records = relabelled(found, options.pairs, own.names, "--pairs", options.class_names)
         length = min(options.max_seq_length, tokenizer.model_max_length)
         texts = [[record.original for record in records], [record.perturbed for record in records]]
         clean, changed = (sentence_states(model, tokenizer, one, "mean_pool", length) for one in texts)
         labels = [record.label for record in records]
         measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
-        numbers.append({"model": name, **measured.to_json()})
+        numbers.append({"model": name, **own.describe(), **measured.to_json()})
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
     rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]
@@ -109,10 +111,11 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="Split of --data. Default: validation.")
     parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
     parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
+    add_class_names(parser)
     parser.add_argument("--lexicon", default="builtin", help="Synonyms of the fickle views. Default: builtin.")
     parser.add_argument("--antonym_lexicon", help="Antonyms of the obstinate views. Default: --lexicon's.")
     parser.add_argument(
-        "--skip_labels", nargs="+", help="Names of labels to leave out. Default: neutral and its like."
+        "--skip_labels", nargs="+", help="Labels to leave out, or none. Default: neutral and its like."
     )
     parser.add_argument(
         "--fickle", type=Path, metavar="FILE", help="In place of --data: successes of an attack as fickle views."

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hf_robust.attacks import AttackArguments, choose_examples, resolve_skip_labels
 from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
+from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import load_corpus
-from hf_robust.data.splits import Splits, find_labels
+from hf_robust.data.splits import Splits
 from hf_robust.lexicons import load_lexicon
 from hf_robust.runs import read_pairs
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
@@ -33,14 +34,16 @@ def chosen_views(options: argparse.Namespace) -> DrawnViews:
 
 def _views_of_data(options: argparse.Namespace) -> DrawnViews:
     """Random synonyms and one antonym for each text, as BAT trains on; the texts in an order drawn by the seed."""
-    columns = {name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names")}
+    columns = {
+        name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names", "class_names")
+    }
     length = options.max_seq_length
     arguments = data_arguments(
         AttackOptions(model="", output_dir=Path(), max_seq_length=length, **columns), options.data
     )
     model, tokenizer = load_classifier(options.model[0], "cpu")
     corpus = load_corpus(arguments)
-    labels = find_labels(corpus, arguments, model.config)
+    labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
     dataset = Splits(corpus, labels, tokenizer, arguments).labelled("validation")
     antonyms = AttackArguments(lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon).antonym_source()
     fickle = RandomSynonyms(load_lexicon(options.lexicon))

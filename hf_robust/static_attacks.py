@@ -11,7 +11,8 @@ from typing import Any
 from hf_robust.attacks import Attack, choose_examples
 from hf_robust.attacks.static import FILE, labelled_file, read_replay, static_name, transferred
 from hf_robust.data.files import EXTENSIONS, extension_of, read_rows
-from hf_robust.data.labels import GENERIC
+from hf_robust.data.label_order import has_integers, numbered_names
+from hf_robust.data.labels import GENERIC, are_unnamed, label_key, same_names
 from hf_robust.data.load import Corpus, read_numbers
 from hf_robust.data.splits import Splits
 from hf_robust.metrics import AttackRecord
@@ -57,13 +58,24 @@ def _file_attack(name: str, path: Path, splits: Splits) -> Attack:
     if extension_of(path) in EXTENSIONS[:2]:
         rows = read_numbers({name: rows}, label)[name]
     corpus = Corpus(path.name, {"file": rows}, {"file": path.name}, label_column=label)
+    if has_integers(corpus) and not (has_integers(splits.corpus) or splits.corpus.label_names):
+        logger.warning(
+            "The labels of %s are integers and those of the data are names: taken for the ids of the model's classes, "
+            "%s. If that is wrong, write names into the file.",
+            path,
+            numbered_names(splits.labels.names),
+        )
     args = dataclasses.replace(splits.args, text_column_names=",".join(splits.text_columns))
     dataset = Splits(corpus, splits.labels, splits.tokenizer, args).labelled("file")
     return labelled_file(name, portable_path(str(path)), choose_examples(dataset, 0, 0))
 
 
 def replay_attacks(
-    paths: Sequence[str | Path], label_names: Sequence[str], columns: int | None, taken: Collection[str] = ()
+    paths: Sequence[str | Path],
+    label_names: Sequence[str],
+    columns: int | None,
+    taken: Collection[str] = (),
+    class_names: Sequence[str] | None = None,
 ) -> dict[str, Attack]:
     """An attack for each results file of another run, by its metric name.
 
@@ -72,13 +84,14 @@ def replay_attacks(
         label_names: this model's labels, by id; the other run's ids are translated where its folder names them.
         columns: how many text columns the data has; None where there is no data to compare with.
         taken: names that are in use.
+        class_names: see `relabelled`.
 
     Raises:
         ValueError: a file has nothing to replay, or its labels or columns are not this task's.
     """
     attacks: dict[str, Attack] = {}
     for path in paths:
-        records = relabelled(read_replay(path), Path(path), label_names)
+        records = relabelled(read_replay(path), Path(path), label_names, class_names=class_names)
         if columns is not None and len(records[0].original) != columns:
             raise ValueError(
                 f"--replay {path} has texts of {len(records[0].original)} columns and the data has {columns}; replay "
@@ -90,7 +103,11 @@ def replay_attacks(
 
 
 def relabelled(
-    records: list[AttackRecord], path: Path, names: Sequence[str], flag: str = "--replay"
+    records: list[AttackRecord],
+    path: Path,
+    names: Sequence[str],
+    flag: str = "--replay",
+    class_names: Sequence[str] | None = None,
 ) -> list[AttackRecord]:
     """The records with this model's label ids: two checkpoints of one task may number its labels differently.
 
@@ -99,18 +116,18 @@ def relabelled(
         path: their file, which lies in that model's folder or in that of its attack.
         names: this model's labels, by id.
         flag: what the file was given by, for errors.
+        class_names: those of --class_names: what the file's label ids are called where nothing beside it says so,
+            else what this model's are.
 
     Raises:
         ValueError: the labels are not those of this model.
     """
-    theirs = label_names_beside(path)
-    if theirs is None or _generic(theirs) or _generic(names):
-        logger.warning("%s does not say what its label ids mean; they are taken for this model's.", path)
-        theirs = list(names)
-    if sorted(map(str.casefold, theirs)) != sorted(map(str.casefold, names)):
+    theirs, names = _matched_names(path, names, class_names)
+    known = {label_key(name): index for index, name in enumerate(names)}
+    if not same_names(theirs, names):
         raise ValueError(
             f"{flag} {path} is of a model with the labels {', '.join(theirs)}, and this one has {', '.join(names)}; "
-            "give the results of an attack on the same task."
+            "give the results of an attack on the same task, or the names of the model's classes by --class_names."
         )
     unknown = sorted({record.label for record in records if not 0 <= record.label < len(theirs)})
     if unknown:
@@ -118,12 +135,30 @@ def relabelled(
             f"{flag} {path} has the labels {', '.join(map(str, unknown))}, which are no ids of the {len(names)} "
             f"labels {', '.join(names)}; give the results of an attack on the same task."
         )
-    folded = [name.casefold() for name in names]
-    return [dataclasses.replace(record, label=folded.index(theirs[record.label].casefold())) for record in records]
+    return [dataclasses.replace(record, label=known[label_key(theirs[record.label])]) for record in records]
 
 
-def _generic(names: Sequence[str]) -> bool:
-    return all(GENERIC.fullmatch(name) for name in names)
+def _matched_names(
+    path: Path, names: Sequence[str], class_names: Sequence[str] | None
+) -> tuple[Sequence[str], Sequence[str]]:
+    """What the file's label ids are called, and what this model's are: said by names, set, or guessed aloud."""
+    theirs: Sequence[str] = label_names_beside(path) or ()
+    if class_names:
+        if are_unnamed(theirs):
+            generic = [GENERIC.fullmatch(name) for name in class_names]
+            theirs = [names[int(one[1])] for one in generic if one and int(one[1]) < len(names)] or class_names
+        ours = class_names if same_names(class_names, theirs) and not same_names(theirs, names) else names
+        return theirs, ours
+    ids_alone = all(GENERIC.fullmatch(name) for name in theirs)  # one LABEL_0 need not mean the other
+    if ids_alone or (not same_names(theirs, names) and (are_unnamed(theirs) or are_unnamed(names))):
+        logger.warning(
+            "Label ids of %s are taken for those of the model, %s, since one of the two does not name them. If that "
+            "is wrong, name the file's in their order by --class_names.",
+            path,
+            numbered_names(names),
+        )
+        theirs = names
+    return theirs, names
 
 
 def label_names_beside(path: Path) -> list[str] | None:

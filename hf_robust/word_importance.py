@@ -71,6 +71,6 @@ def _texts(path: Path, names: str | None) -> list[tuple[str, ...]]:
     if not rows:
         raise ValueError(f"--texts {path} holds no row; give the training texts.")
     arguments = DataTrainingArguments(validation_file=str(path), text_column_names=names)
-    columns = choose_text_columns(list(rows[0]), arguments, "label")
+    columns = choose_text_columns(rows, arguments, "label")
     check_texts(rows, columns, path.name)
     return [tuple(row[column] for column in columns) for row in rows]

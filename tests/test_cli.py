@@ -17,6 +17,7 @@ from tiny import ANTONYMS, SYNONYMS, build_trainer, review_data, review_rows, ta
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback
+from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.cli import main
 from hf_robust.lexicons import read_table
 from hf_robust.metrics import AttackSummary, asr_at_budget
@@ -43,6 +44,7 @@ def corpus(tmp_path: Path) -> dict[str, str]:
 
 def flags_of(model: Path, corpus: dict[str, str], out: Path, attacks: tuple[str, ...]) -> list[str]:
     flags = ["--data", corpus["reviews.jsonl"], "--output_dir", str(out), "--pos_tagger", "none"]
+    flags += ["--class_names", "bad", "good"]
     lexicons = ["--lexicon", corpus["synonyms.json"], "--antonym_lexicon", corpus["antonyms.json"]]
     return ["attack", str(model), *flags, *lexicons, "--attacks", *attacks]
 
@@ -133,6 +135,82 @@ def dying(self, texts):
 Victim.score = dying
 main(sys.argv[2:])
 """
+
+
+def permuted(model: Path, folder: Path, names: tuple[Any, Any] = (0, 1)) -> Path:
+    """Texts, each with the label that the model does not predict."""
+    loaded, tokenizer = load_classifier(str(model), "cpu")
+    rows = review_rows(40)
+    predicted = Victim(loaded, tokenizer, max_length=64).probabilities([(row["sentence"],) for row in rows]).argmax(-1)
+    assert 3 < predicted.sum() < 37
+    path = folder / "permuted.jsonl"
+    labelled = [row | {"label": names[1 - int(one)]} for row, one in zip(rows, predicted, strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in labelled))
+    return path
+
+
+@pytest.mark.parametrize("command", ["attack", "certify"])
+def test_permuted_labels_are_said_and_numbered_anew(
+    command: str,
+    model_folder: Callable[..., Path],
+    corpus: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model, data = model_folder(), permuted(model_folder(), tmp_path)
+    flags = [command, str(model), "--data", str(data), "--lexicon", corpus["synonyms.json"], "--pos_tagger", "none"]
+    flags += ["--attacks", "synonym"] if command == "attack" else ["--votes", "40"]
+    assert main([*flags, "--output_dir", str(tmp_path / "guessed")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Labels may be permuted: 0.0 % of 40 rows are right, below chance" in printed
+    assert "100.0 % would be if predictions meant: LABEL_0 -> LABEL_1, LABEL_1 -> LABEL_0" in printed
+    (names,) = re.findall(r"give --class_names ([^.]*)\.", printed)
+    card = json.loads((tmp_path / "guessed" / "run_card.json").read_text())
+    assert card["label_names"] == ["LABEL_0", "LABEL_1"] and card["label_names_from"] == "checkpoint"
+    assert "integers without names, taken for the ids" in card["label_guess"]
+    assert main([*flags, "--output_dir", str(tmp_path / "given"), "--class_names", *names.split()]) == 0
+    assert "permuted:" not in capsys.readouterr().out
+    assert load_run(tmp_path / "given").published["accuracy"] == 1.0
+    card = json.loads((tmp_path / "given" / "run_card.json").read_text())
+    assert card["label_names_from"] == "--class_names" and "label_guess" not in card
+    if command == "attack":
+        assert main(["check", str(tmp_path / "guessed")]) == 1
+        assert "- **flagged** numbers of the labels" in capsys.readouterr().out
+
+
+def test_names_that_the_model_has_not_need_class_names_in_its_order(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = permuted(model_folder(), tmp_path, ("bad", "good"))
+    flags = ["attack", str(model_folder()), "--data", str(data), "--attacks", "synonym", "--pos_tagger", "none"]
+    flags += ["--lexicon", corpus["synonyms.json"], "--output_dir", str(tmp_path / "out")]
+    assert main(flags) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert (
+        "'bad', 'good' (known: ['LABEL_0', 'LABEL_1'])" in error and "in the model's order by --class_names" in error
+    )
+    assert main([*flags, "--class_names", "good", "bad"]) == 0
+    assert load_run(tmp_path / "out").published["accuracy"] == 1.0
+
+
+def test_obstinate_attacks_on_classes_without_names_are_one_line(
+    model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["attack", str(model_folder()), "--data", corpus["reviews.jsonl"], "--attacks", "antonym"]
+    flags += [
+        "--antonym_lexicon",
+        corpus["antonyms.json"],
+        "--pos_tagger",
+        "none",
+        "--output_dir",
+        str(tmp_path / "o"),
+    ]
+    assert main(flags) == 2
+    assert "the classes have no names (LABEL_0, LABEL_1)" in capsys.readouterr().err
+    assert main([*flags, "--skip_labels", "1"]) == 0
+    records = read_records(tmp_path / "o" / "attack_results" / "antonym.jsonl")
+    assert {one.stop == "skip_label" for one in records if one.label == 1} == {True}
+    assert not any(one.stop == "skip_label" for one in records if one.label == 0)
 
 
 def test_a_killed_process_goes_on_where_it_stopped(

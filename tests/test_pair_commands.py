@@ -126,7 +126,7 @@ def test_pairs_that_cannot_be_measured_are_one_sentence(
 def test_space_draws_views_from_lexicons(model_folder: Callable[..., Path], tmp_path: Path) -> None:
     data = tmp_path / "reviews.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in review_rows(40)))
-    flags = ["--data", data]
+    flags = ["--data", data, "--class_names", "bad", "good"]
     for flag, table in (("--lexicon", SYNONYMS), ("--antonym_lexicon", ANTONYMS)):
         path = tmp_path / f"{flag[2:]}.json"
         path.write_text(json.dumps(table))
@@ -144,7 +144,7 @@ def test_space_draws_views_from_lexicons(model_folder: Callable[..., Path], tmp_
     again = call("space", "--model", *models, *flags, "--num_texts", 12)
     assert printed.startswith(again)
     with pytest.raises(ValueError, match="have a synonym and an antonym"):
-        call("space", "--model", models[0], *flags, "--skip_labels", "LABEL_0", "LABEL_1")
+        call("space", "--model", models[0], *flags, "--skip_labels", "bad", "good")
 
 
 def test_space_takes_the_texts_of_attacks(

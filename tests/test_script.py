@@ -367,10 +367,46 @@ def test_several_labels_for_each_row(model_folder, tmp_path):
     assert (tmp_path / "out" / "predict_results_None.txt").read_text().startswith("index\tprediction\n0\t[")
 
 
+def test_floats_are_classes_where_something_needs_classes(model_folder, tmp_path, caplog):
+    rows = [row | {"label": float(row["label"])} for row in review_rows(12)]
+    flags = ["--do_train", "--do_eval", "--num_train_epochs", "1"]
+    assert "eval_mse" in run(model_folder(num_labels=1), tmp_path / "plain", *flags, train=rows, validation=rows)
+    assert "whole numbers written as floats, 0.0, 1.0: a regression" in caplog.text
+    (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
+    attack = ["--attacks", "synonym", "--lexicon", str(tmp_path / "s.json"), "--pos_tagger", "none"]
+    for name, more in {
+        "attack": attack,
+        "method": ["--robust_method", "fgm"],
+        "names": ["--class_names", "bad", "good"],
+    }.items():
+        assert "eval_accuracy" in run(model_folder(), tmp_path / name, *flags, *more, train=rows, validation=rows)
+
+
+def test_an_evaluation_of_permuted_labels_is_warned_about(model_folder, tmp_path, caplog):
+    rows = review_rows(40)
+    run(model_folder(), tmp_path / "first", "--do_eval", "--do_predict", validation=rows, test=rows)
+    lines = (tmp_path / "first" / "predict_results_None.txt").read_text().splitlines()[1:]
+    predicted = [line.endswith("1") for line in lines]
+    for name, wrong in (("right", False), ("wrong", True)):
+        caplog.clear()
+        labelled = [row | {"label": int(one != wrong)} for row, one in zip(rows, predicted, strict=True)]
+        found = run(model_folder(), tmp_path / name, "--do_eval", validation=labelled)
+        assert found["eval_accuracy"] == 1 - wrong
+        assert ("Labels may be permuted: 0.0 % of 40 rows are right" in caplog.text) == wrong
+
+
+@pytest.mark.parametrize("asks", [["--robust_method", "bat_triplet", "--do_train"], ["--attacks", "negation"]])
+def test_antonyms_for_classes_without_names_end_the_run_before_training(asks, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_glue_robust, "load_model", lambda *_: pytest.fail("the model was loaded"))
+    with pytest.raises(ValueError, match="the classes have no names .*: name them by --class_names"):
+        run(model_folder(), tmp_path / "out", "--do_eval", *asks, train=review_rows(8), validation=review_rows(8))
+
+
 def test_a_robust_method_through_the_script(model_folder, tmp_path):
     for name, words in {"s": SYNONYMS, "a": ANTONYMS}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(words))
     flags = ["--lexicon", str(tmp_path / "s.json"), "--antonym_lexicon", str(tmp_path / "a.json")]
+    flags += ["--class_names", "bad", "good"]
     found = run(
         model_folder(), tmp_path / "out", "--do_train", "--robust_method", "bat_triplet", *flags, train=review_rows(8)
     )
@@ -444,7 +480,7 @@ def test_odd_texts_train_evaluate_and_are_attacked(method, model_folder, tmp_pat
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
     flags = ["--attacks", "synonym", "--lexicon", str(tmp_path / "s.json"), "--pos_tagger", "none"]
     (tmp_path / "a.json").write_text(json.dumps(ANTONYMS))
-    flags += ["--robust_method", method, "--antonym_lexicon", str(tmp_path / "a.json")]
+    flags += ["--robust_method", method, "--antonym_lexicon", str(tmp_path / "a.json"), "--skip_labels", "none"]
     budget = ["--attack_query_budget", "20"]
     found = run(
         model_folder(), tmp_path / "out", "--do_train", "--do_eval", *flags, *budget, train=rows, validation=rows
@@ -514,6 +550,7 @@ def test_missing_wordnet_and_network_end_the_run_before_training(model_folder, t
     monkeypatch.setattr(nltk, "download", lambda *_, **__: False)
     monkeypatch.setattr(Trainer, "train", lambda *args, **kwargs: pytest.fail("training began"))
     flags = ["--do_train", "--do_eval", "--attacks", "antonym", "--antonym_lexicon", "wordnet"]
+    flags += ["--class_names", "bad", "good"]
     with pytest.raises(ValueError, match="WordNet is not in NLTK's paths and could not be downloaded"):
         run(model_folder(), tmp_path / "out", *flags, train=GOOD, validation=GOOD)
 
@@ -555,7 +592,7 @@ def test_two_ranks_train_attack_and_predict_as_one_process(model_folder, tmp_pat
         "--do_train", "--do_eval", "--do_predict", "--robust_method", "bat_triplet", "--attacks", "synonym", "antonym",
         "--lexicon", str(tmp_path / "s.json"), "--antonym_lexicon", str(tmp_path / "a.json"), "--pos_tagger", "none",
         "--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end", "--optim", "sgd",
-        "--metric_for_best_model", "eval_synonym_robust_accuracy",
+        "--metric_for_best_model", "eval_synonym_robust_accuracy", "--class_names", "bad", "good",
     ]  # fmt: skip
     expected = run(model_folder(), tmp_path / "one", *flags, "--per_device_train_batch_size", "8", **data)
     files = [f"--{split}_file={tmp_path / f'one-{split}.jsonl'}" for split in data]

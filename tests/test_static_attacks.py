@@ -127,7 +127,9 @@ def test_label_ids_are_translated_by_name(tmp_path: Path, caplog: pytest.LogCapt
     path = results(tmp_path)
     (attack,) = replay_attacks([path], NAMES, 1).values()
     assert attack.name == "replay_pwws" and [one.label for one in examples_of(attack, [])] == [0, 1]
-    assert "does not say what its label ids mean" in caplog.text
+    assert (
+        "are taken for those of the model, 0 negative, 1 positive, since one of the two does not name" in caplog.text
+    )
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"1": "Negative", "0": "positive"}}))
     (attack,) = replay_attacks([path], NAMES, 1).values()
     assert [one.label for one in examples_of(attack, [])] == [1, 0]
@@ -135,6 +137,52 @@ def test_label_ids_are_translated_by_name(tmp_path: Path, caplog: pytest.LogCapt
     found = replay_attacks([path, path], NAMES, None, ["replay_pwws"])
     assert list(found) == ["replay_pwws_2", "replay_pwws_3"]
     assert [one.label for one in examples_of(found["replay_pwws_2"], [])] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("beside", "own", "class_names", "labels"),
+    [
+        (None, NAMES, ["positive", "negative"], [1, 0]),  # the file's ids are named
+        (["LABEL_0", "LABEL_1"], NAMES, ["positive", "negative"], [1, 0]),
+        (None, ["LABEL_0", "LABEL_1"], ["positive", "negative"], [0, 1]),
+        (None, NAMES, ["LABEL_1", "LABEL_0"], [1, 0]),
+        (["positive", "negative"], ["LABEL_0", "LABEL_1"], NAMES, [1, 0]),  # the model's classes are
+        (["pos", "neg"], NAMES, ["neg", "pos"], [1, 0]),
+        (["positive", "negative"], NAMES, NAMES, [1, 0]),
+        (["0", "1"], ["0", "1"], None, [0, 1]),
+    ],
+)
+def test_class_names_say_what_ids_mean(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, beside: Any, own: Any, class_names: Any, labels: list[int]
+) -> None:
+    path = results(tmp_path)
+    if beside:
+        (tmp_path / "attack_summary.json").write_text(json.dumps({"label_names": beside}))
+    (attack,) = replay_attacks([path], own, 1, class_names=class_names).values()
+    assert [one.label for one in examples_of(attack, [])] == labels
+    assert not caplog.text
+
+
+def test_ids_without_meaning_are_said_to_be_taken_for_the_models(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "attack_summary.json").write_text(json.dumps({"label_names": ["LABEL_0", "LABEL_1"]}))
+    for own in (["LABEL_0", "LABEL_1"], NAMES, ["0", "1"]):
+        caplog.clear()
+        (attack,) = replay_attacks([results(tmp_path)], own, 1).values()
+        assert [one.label for one in examples_of(attack, [])] == [0, 1]
+        assert "since one of the two does not name them" in caplog.text and "--class_names" in caplog.text
+
+
+def test_integers_beside_data_with_names_are_said_to_be_taken_for_ids(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, data = written(tmp_path / "t.jsonl", ROWS), splits()
+    file_attacks([f"file:{path}"], data)
+    assert "integers" not in caplog.text
+    data.corpus.splits["validation"][0]["label"] = "negative"
+    file_attacks([f"file:{path}"], data)
+    assert "are integers and those of the data are names: taken for the ids of the model's classes" in caplog.text
 
 
 def test_a_replay_of_another_task_is_one_sentence(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class RobustTrainer(Trainer):
         antonyms: lexicon of substitutes that change the label; needed where ``"antonyms" in needs``.
         attacks: attacks by name that make the views; needed where ``"attacks" in needs``.
         view_dataset: another split whose texts views are made of, in place of the training set's (a leak).
-        skip_labels: label ids whose meaning an antonym does not change (neutral, not duplicate).
+        skip_labels: label ids that an antonym leaves true (neutral, not duplicate); None: by the model's label names.
 
     ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an
     example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew.
@@ -76,7 +76,7 @@ class RobustTrainer(Trainer):
         antonyms: Lexicon | None = None,
         attacks: Mapping[str, AttackOrForeign] | None = None,
         view_dataset: TextDataset | None = None,
-        skip_labels: frozenset[int] = frozenset(),
+        skip_labels: frozenset[int] | None = None,
         **kwargs: Any,
     ) -> None:
         check_lexicons(self.name, self.needs, {"synonyms": synonyms, "antonyms": antonyms})

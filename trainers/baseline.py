@@ -81,6 +81,11 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
             f"--view_victim {name} has the classes {', '.join(other_names)} in this order and this run "
             f"{', '.join(names)}; give a model whose classes have the same numbers."
         )
+    if sorted(names) != sorted(other_names):
+        logger.warning(
+            f"--view_victim {name} calls its classes {', '.join(other_names)} and this run {', '.join(names)}: they "
+            "are taken for one another in this order. If that is wrong, give a model with this run's names."
+        )
     if other.vocab_size != own.vocab_size:
         raise ValueError(
             f"--view_victim {name} has a vocabulary of {other.vocab_size} and this model one of {own.vocab_size}; "

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from hf_robust.attacks import resolve_skip_labels
 from hf_robust.data import split_views
+from hf_robust.data.labels import checkpoint_names
 from hf_robust.losses import POOLINGS, balanced_pairwise, cosine_distance, sentence_embedding
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_choice, check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
@@ -90,7 +92,10 @@ class BatPairwiseTrainer(RobustTrainer):
     batch_relative = True
 
     def view_sources(self) -> Mapping[str, ViewSource]:
-        return {"fickle": RandomSynonyms(self.synonyms), "obstinate": OneAntonym(self.antonyms, self.skip_labels)}
+        skipped = self.skip_labels
+        if skipped is None:
+            skipped = resolve_skip_labels(None, checkpoint_names(self.model.config))
+        return {"fickle": RandomSynonyms(self.synonyms), "obstinate": OneAntonym(self.antonyms, skipped)}
 
     def view_distances(self, model: nn.Module, inputs: Batch) -> ViewDistances:
         """Three forwards: the anchor with its label, the two views without, all in train mode and with gradient."""

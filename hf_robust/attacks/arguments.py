@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
 """Labels of pairs without a relation: an antonym or a "not" does not change them."""
+_GENERIC = re.compile(r"^LABEL_(\d+)$")  # what transformers calls a class without a name
 _WITH_ANTONYMS = ("builtin", "wordnet")
 READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
 """The attacks that --word_vectors means anything to."""
@@ -149,8 +151,8 @@ class AttackArguments:
     skip_labels: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Label names that antonym and negation attacks leave out; the word none for no label. "
-            f"Default: those of {', '.join(NO_RELATION)} that the task has."
+            "help": "Labels that antonym and negation attacks and antonym views leave out, by name; none: no label. "
+            f"Default: those of {', '.join(NO_RELATION)} that the task has; needed where classes have no names."
         },
     )
 
@@ -213,34 +215,45 @@ class AttackArguments:
 
 
 def resolve_skip_labels(names: Sequence[str] | None, label_names: Sequence[str]) -> frozenset[int]:
-    """Label ids of the label names that obstinacy attacks leave out.
+    """Label ids of the label names that obstinacy attacks and views leave out.
 
     Always by name, never by position: GLUE's QQP and the papers' own configuration order them differently (BAT-10).
 
     Args:
-        names: label names; None for those of ``label_names`` that mean "no relation"; ``["none"]`` for no label.
+        names: label names; None for those of ``label_names`` that mean "no relation"; ``["none"]`` for no label. For
+            classes that are only numbered (1, LABEL_1) their numbers.
         label_names: the task's labels, by id.
 
     >>> sorted(resolve_skip_labels(None, ["entailment", "neutral", "contradiction"]))
     [1]
-    >>> sorted(resolve_skip_labels(["positive"], ["negative", "positive"]))
+    >>> sorted(resolve_skip_labels(["1"], ["LABEL_0", "LABEL_1"]))
     [1]
 
     Raises:
-        ValueError: a name is none of ``label_names``.
+        ValueError: a name is none of ``label_names``, or none is given and the classes have no names to go by.
     """
-    folded = [str(name).casefold() for name in label_names]
+    folded = [_folded(name) for name in label_names]
     if names is None:
+        if all(name.isdecimal() for name in folded):
+            raise ValueError(
+                f"the classes have no names ({', '.join(label_names)}), so nobody knows which of them antonyms and "
+                f"negations leave true, as they do {', '.join(NO_RELATION)}: name them by --class_names, or say which "
+                "to leave out by --skip_labels (none for no class)."
+            )
         return frozenset(index for index, name in enumerate(folded) if name in NO_RELATION)
     if list(names) == ["none"] and "none" not in folded:
         return frozenset()
-    unknown = [name for name in names if name.casefold() not in folded]
+    wanted = {_folded(name): name for name in names}
+    unknown = [name for key, name in wanted.items() if key not in folded]
     if unknown:
         raise ValueError(
             f"--skip_labels {' '.join(unknown)} is no label of this task; its labels are {', '.join(label_names)}."
         )
-    wanted = {name.casefold() for name in names}
     return frozenset(index for index, name in enumerate(folded) if name in wanted)
+
+
+def _folded(name: str) -> str:
+    return _GENERIC.sub(r"\1", name.strip()).casefold()
 
 
 def resolve_frozen_columns(names: Sequence[str], text_columns: Sequence[str]) -> frozenset[int]:

@@ -50,7 +50,11 @@ class DataTrainingArguments:
         default=None, metadata={"help": "Join the --text_column_names into a single text with this between them."}
     )
     class_names: list[str] | None = field(
-        default=None, metadata={"help": "Names of the classes of integer-labelled data, in id order from 0."}
+        default=None,
+        metadata={
+            "help": "Names of the classes: of integer labels in their order from 0, or, where the data has names, of "
+            "the model's classes in theirs."
+        },
     )
     do_regression: bool | None = field(
         default=None, metadata={"help": "Predict a number; unset: yes where the labels are floats."}

@@ -6,13 +6,18 @@ csv text stays text ("NA", "null" and "007" included), which pandas would turn i
 import csv
 import gzip
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+logger = logging.getLogger(__name__)
+
 Rows = list[dict[str, Any]]
 EXTENSIONS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+OTHER_SEPARATORS = (";", "\t", "|")
+"""What separates some programs' csv files."""
 
 
 def extension_of(path: str | Path) -> str:
@@ -26,10 +31,12 @@ def extension_of(path: str | Path) -> str:
 def read_rows(path: str | Path) -> Rows:
     """All rows of a csv, tsv, json (lines or one list), jsonl or parquet file; text files may be gzipped.
 
-    A tsv file is read without quoting, as GLUE's are written; csv follows the usual quoting rules.
+    A tsv file is read without quoting, as GLUE's are written; csv follows the usual quoting rules. A csv file whose
+    header has no comma but one of ``OTHER_SEPARATORS`` is read by that, if every row then has a value for each column.
 
     Raises:
-        ValueError: no such file, an unknown extension, or content that the extension does not promise.
+        ValueError: no such file, an unknown extension, content that the extension does not promise, or two columns (or
+            keys of one JSON object) of one name.
     """
     path = Path(path)
     if not path.is_file():
@@ -59,21 +66,52 @@ def _open(path: Path) -> IO[str]:
 
 def _read_separated(lines: IO[str], path: Path, tab: bool) -> Rows:
     csv.field_size_limit(sys.maxsize)  # the default refuses a long document
+    separator = "\t" if tab else _separator(lines)
+    # Strict: a quote that is never closed would else swallow the rows after it.
     if tab:
-        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
     else:
-        reader = csv.reader(lines)
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+    asked = "" if separator == "," or tab else f"is it separated by {separator!r}? If so, "
     try:
-        header = next(reader, [])
-        return [_named(header, values, path, reader.line_num) for values in reader if values]
+        header = [name.strip() for name in next(reader, [])]
+        check_names(header, f"{path}")
+        rows = [_named(header, values, f"{path}, line {reader.line_num}", asked) for values in reader if values]
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
+        raise ValueError(
+            f"{path}, line {reader.line_num}: {error}: {asked}put texts that hold a quote, the separator or a line "
+            "break into quotes, and double the quotes in them."
+        ) from error
+    if asked:
+        logger.warning(f"{path.name} is read as separated by {separator!r}; its columns are {', '.join(header)}.")
+    return rows
 
 
-def _named(header: list[str], values: list[str], path: Path, line: int) -> dict[str, Any]:
+def _separator(lines: IO[str]) -> str:
+    first = lines.readline()
+    if first[:4] == "sep=" and first[4:].strip() in OTHER_SEPARATORS:  # a spreadsheet's line before the header
+        return first[4:].strip()
+    lines.seek(0)
+    found = [one for one in (",", *OTHER_SEPARATORS) if len(next(csv.reader([first], delimiter=one), [])) > 1]
+    return found[0] if found else ","
+
+
+def check_names(names: list[str], where: str) -> None:
+    """Refuse a name that several columns have: only one of them could be read.
+
+    Raises:
+        ValueError: there is one; those without a name count as one.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        called = f"called '{twice}'" if twice else "without a name"
+        raise ValueError(f"{where} has {names.count(twice)} columns {called}: rename or remove all but one.")
+
+
+def _named(header: list[str], values: list[str], where: str, asked: str) -> dict[str, Any]:
     if len(values) != len(header):
         raise ValueError(
-            f"{path}, line {line}: {len(values)} values for the {len(header)} columns {header}: "
+            f"{where}: {len(values)} values for the {len(header)} columns {header}: {asked}"
             "quote the texts that hold the separator or a line break."
         )
     return dict(zip(header, values, strict=True))
@@ -86,17 +124,32 @@ def _read_json(lines: IO[str], path: Path) -> Rows:
     rows: Iterator[Any] | list[Any]
     try:
         if start == "[":
-            rows = json.loads(start + lines.read())
+            rows = json.loads(start + lines.read(), object_pairs_hook=_object)
         else:
             # Not splitlines(): it would also split at U+2028 and the like, which JSON strings may hold.
-            rows = (json.loads(line) for line in (start + lines.read()).split("\n") if line.strip())
+            written = (line for line in (start + lines.read()).split("\n") if line.strip())
+            rows = (json.loads(line, object_pairs_hook=_object) for line in written)
         rows = list(rows)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is neither JSON lines nor one JSON list of rows: {error}.") from error
+    except _Doubled as error:
+        raise ValueError(f"{path}: an object has {error}: rename or remove all but one.") from error
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise ValueError(f'{path}: row {number} must be an object such as {{"sentence": ...}}, got {row!r:.60}.')
     return rows
+
+
+class _Doubled(Exception):
+    """A JSON object names a key twice, of which Python would keep the last."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Doubled(f"several keys '{next(name for name in names if names.count(name) > 1)}', {row!r:.60}")
+    return row
 
 
 def _read_parquet(path: Path) -> Rows:
@@ -104,5 +157,6 @@ def _read_parquet(path: Path) -> Rows:
         from pyarrow import parquet  # type: ignore[import-untyped]
     except ImportError as error:
         raise ValueError(f"{path} needs pyarrow (pip install pyarrow); or convert it to jsonl.") from error
+    check_names(parquet.read_schema(path).names, f"{path}")
     rows: Rows = parquet.read_table(path).to_pylist()
     return rows

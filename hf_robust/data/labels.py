@@ -5,9 +5,11 @@ order of them where it has the same names. Named labels are always written to th
 """
 
 import logging
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -16,16 +18,26 @@ SINGLE = "single_label_classification"
 MULTI = "multi_label_classification"
 REGRESSION = "regression"
 UNLABELLED = -1  # GLUE's test sets and SNLI's rows without agreement
-GENERIC = re.compile(r"LABEL_\d+")
+GENERIC = re.compile(r"LABEL_(\d+)")
+WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0+)?")
+LABEL_NAMES = "label_names"
+"""Where run cards note what the label ids of their records mean."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Kind of task, names of the classes in id order, and the id of every raw value (a name, an int, a bool)."""
+    """Kind of task, names of the classes in id order, and the id of every raw value, by its `label_key`.
+
+    Attributes:
+        origin: where the names are from: ``data``, ``checkpoint`` or ``--class_names``.
+        guess: what was taken for granted about names or order, and the flag that sets it, as a sentence; else empty.
+    """
 
     problem_type: str
     names: tuple[str, ...] = ()
     ids: Mapping[Any, int] = field(default_factory=dict)
+    origin: str = "data"
+    guess: str = ""
 
     @property
     def is_regression(self) -> bool:
@@ -43,35 +55,31 @@ class Labels:
     def knows(self, raw: Any) -> bool:
         """Whether a raw value is a label of this task."""
         if self.is_regression:
-            return isinstance(raw, (int, float)) and raw == raw
+            return isinstance(raw, Real) and raw == raw
         if self.problem_type == MULTI:
-            return isinstance(raw, (list, tuple)) and all(_key(value) in self.ids for value in raw)
-        return not isinstance(raw, (list, dict)) and _key(raw) in self.ids
+            return isinstance(raw, (list, tuple)) and all(label_key(value) in self.ids for value in raw)
+        return not isinstance(raw, (list, dict)) and label_key(raw) in self.ids
 
     def encode(self, raw: Any) -> int | float | list[float]:
         """Class id, score, or one 0/1 float for each class."""
         if self.is_regression:
             return float(raw)
         if self.problem_type == MULTI:
-            present = {self.ids[_key(value)] for value in raw}
+            present = {self.ids[label_key(value)] for value in raw}
             return [float(index in present) for index in range(self.num_labels)]
-        return self.ids[_key(raw)]
+        return self.ids[label_key(raw)]
 
-    def in_checkpoint_order(self, config: Any) -> "Labels":
-        """The same labels, numbered as a checkpoint numbers them where it has the same names (whatever their case)."""
-        if self.is_regression or not _is_named(config):
-            return self
-        theirs = {str(name).lower(): int(index) for name, index in config.label2id.items()}
-        ours = [name.lower() for name in self.names]
-        if sorted(theirs) != sorted(ours) or sorted(theirs.values()) != list(range(len(ours))):
-            logger.warning(
-                "The model was trained with labels that are not those of the data, so they are ignored: "
-                f"{sorted(theirs)} in the model, {sorted(ours)} in the data."
-            )
-            return self
-        moved = [theirs[name] for name in ours]
-        names = tuple(name for _, name in sorted(zip(moved, self.names, strict=True)))
-        return replace(self, names=names, ids={raw: moved[index] for raw, index in self.ids.items()})
+    def in_order(self, names: Sequence[str]) -> "Labels":
+        """The same labels, numbered as ``names`` stand, which are theirs (`same_names`)."""
+        place = {label_key(name): index for index, name in enumerate(names)}
+        moved = [place[label_key(name)] for name in self.names]
+        ordered = tuple(name for _, name in sorted(zip(moved, self.names, strict=True)))
+        return replace(self, names=ordered, ids={raw: moved[index] for raw, index in self.ids.items()})
+
+    def describe(self) -> dict[str, Any]:
+        """What a run card says of the labels: their names by id, where these are from, and what was guessed."""
+        guess = {"label_guess": self.guess} if self.guess else {}
+        return {LABEL_NAMES: list(self.names), "label_names_from": self.origin, **guess}
 
     def write_to(self, config: Any) -> None:
         """Set number, names and kind on a configuration; BART, for one, would lose default names on reload."""
@@ -81,82 +89,124 @@ class Labels:
         config.problem_type = self.problem_type
 
 
-def _key(raw: Any) -> Any:
-    # Names are compared without case; True == 1 in Python, so bools and floats get keys of their own.
-    if isinstance(raw, str):
-        return raw
-    return raw if type(raw) is int else str(raw)
+def label_key(raw: Any) -> Any:
+    """What labels are compared by: text without case and blanks at its ends, whole numbers as int however written.
+
+    >>> [label_key(raw) for raw in (" Positive", "1", 1.0, "-1", True, 0.5)]
+    ['positive', 1, 1, -1, 'true', '0.5']
+    """
+    if isinstance(raw, Real) and not isinstance(raw, bool):
+        return int(raw) if math.isfinite(raw) and raw == int(raw) else str(raw)  # type: ignore[call-overload]
+    text = str(raw).strip()
+    whole = WHOLE.fullmatch(text)
+    return int(whole[1]) if whole else text.casefold()
 
 
-def _is_named(config: Any) -> bool:
-    return not all(GENERIC.fullmatch(str(name)) for name in config.label2id)
+def is_missing(raw: Any) -> bool:
+    """No label: None, NaN, or text of blanks."""
+    return raw is None or raw != raw or (isinstance(raw, str) and not raw.strip())
 
 
-def named_labels(names: Sequence[str], kind: str = SINGLE) -> Labels:
-    """Labels of data that give ids (ints) or the names themselves.
+def are_unnamed(names: Sequence[str]) -> bool:
+    """Whether classes are only numbered (0, LABEL_1), so that nobody knows what they mean."""
+    return all(name.strip().isdecimal() or GENERIC.fullmatch(name.strip()) for name in names)
+
+
+def same_names(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether these are the names of the same classes, in whatever order and case."""
+    return sorted(map(str, map(label_key, names))) == sorted(map(str, map(label_key, others)))
+
+
+def checkpoint_names(config: Any) -> tuple[str, ...]:
+    """What a checkpoint calls its classes, by id."""
+    return tuple(str(config.id2label.get(index, f"LABEL_{index}")) for index in range(config.num_labels))
+
+
+def named_labels(names: Sequence[str], kind: str = SINGLE, numbers: Iterable[int] | None = None) -> Labels:
+    """Labels of data that gives their names, or ``numbers`` in this order (from 0); of names that are numbers, these.
 
     Raises:
-        ValueError: two classes have one name.
+        ValueError: a name is empty, or two classes have one name but for case and blanks.
     """
-    if len(set(names)) != len(names):
-        raise ValueError(f"class names must differ, got {list(names)}.")
-    ids: dict[Any, int] = {name: index for index, name in enumerate(names)}
-    return Labels(kind, tuple(names), {**ids, **{index: index for index in range(len(names))}})
+    ids = {label_key(name): index for index, name in enumerate(names)}
+    if len(ids) != len(names) or "" in ids:
+        raise ValueError(f"class names must differ in more than case and blanks and not be empty, got {list(names)}.")
+    if not any(isinstance(key, int) for key in ids):
+        ids.update(zip(range(len(names)) if numbers is None else numbers, range(len(names)), strict=True))
+    return Labels(kind, tuple(names), ids)
 
 
-def observed_labels(values: Iterable[Any], where: str, do_regression: bool | None = None) -> Labels:
+def observed_labels(
+    values: Iterable[Any], where: str, do_regression: bool | None = None, classes: bool = False
+) -> Labels:
     """Labels of unnamed data: floats are a regression, lists are multi-label, else the sorted distinct values.
 
+    Args:
+        classes: something in the run needs classes: floats that are all whole (1.0) are some, not a regression.
+
     Raises:
-        ValueError: a value is missing, kinds are mixed, or only one class is left once -1 (unlabelled) is dropped.
+        ValueError: a value is missing, kinds are mixed, two classes differ in case or blanks alone, or only one class
+            is left once -1 (unlabelled) is dropped.
     """
     values = list(values)
-    if any(value is None or value != value for value in values):
-        row = next(index for index, value in enumerate(values) if value is None or value != value)
+    row = next((index for index, value in enumerate(values) if is_missing(value)), None)
+    if row is not None:
         raise ValueError(f"row {row} of {where} has no label: fill it in or remove the row.")
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-    if do_regression or (do_regression is None and numbers and any(isinstance(value, float) for value in values)):
+    numbers = all(isinstance(value, Real) and not isinstance(value, bool) for value in values)
+    if do_regression is None and numbers and not all(isinstance(value, Integral) for value in values):
+        do_regression = not (classes and all(isinstance(label_key(value), int) for value in values))
+        if do_regression and all(isinstance(label_key(value), int) for value in values):
+            logger.warning(
+                f"The labels of {where} are whole numbers written as floats, {_some(values)}: a regression, as in "
+                "run_glue. If they are classes, say so by --do_regression False or --class_names."
+            )
+    if do_regression:
         if not numbers:
             raise ValueError(f"a regression needs numbers as labels, and {where} has {_some(values)}.")
         return Labels(REGRESSION)
     kind = MULTI if any(isinstance(value, (list, tuple)) for value in values) else SINGLE
     if kind == MULTI and not all(isinstance(value, (list, tuple)) for value in values):
         raise ValueError(f"{where} mixes lists of labels and single labels: make every label a list.")
-    classes = {one for value in values for one in value} if kind == MULTI else set(values)
-    return _distinct(classes, kind, where)
+    single = (one for value in values for one in value) if kind == MULTI else values
+    return _distinct({(type(one), one): one for one in single}.values(), kind, where)  # True == 1 in Python
 
 
-def _distinct(classes: set[Any], kind: str, where: str) -> Labels:
-    if len({type(value) for value in classes}) > 1 and not all(isinstance(value, (int, float)) for value in classes):
-        raise ValueError(f"{where} mixes kinds of labels, {_some(classes)}: write all as text or all as integers.")
-    known = sorted(value for value in classes if _is_label(value))
-    if len(known) < len(classes) and len(known) < 2:
+def _distinct(raw: Collection[Any], kind: str, where: str) -> Labels:
+    known: dict[Any, Any] = {}
+    for value in raw:
+        key = label_key(value)
+        if key == UNLABELLED:
+            continue
+        if isinstance(value, str) and isinstance(known.get(key, value), str) and known.get(key, value) != value:
+            raise ValueError(
+                f"{where} has the labels {known[key]!r} and {value!r}, which differ in case or blanks alone: write "
+                "them alike, or rename one."
+            )
+        known.setdefault(key, value)
+    if len({(isinstance(value, str), isinstance(value, bool)) for value in known.values()}) > 1:
         raise ValueError(
-            f"the labels of {where} are {sorted(classes)}, and -1 means unlabelled, which leaves {len(known)}: "
+            f"{where} mixes kinds of labels, {_some(known.values())}: write all as text or all as integers."
+        )
+    if len(known) < min(len(raw), 2):
+        raise ValueError(
+            f"the labels of {where} are {_some(raw)}, and -1 means unlabelled, which leaves {len(known)}: "
             "number the classes from 0 or write names."
         )
     if not known:
         raise ValueError(f"{where} names no class: every row's list of labels is empty.")
     if len(known) == 1:
-        logger.warning(f"{where} has one class only, {known[0]!r}: the model can learn nothing else.")
-    names = tuple(str(value) for value in known)
-    return Labels(kind, names, {_key(value): index for index, value in enumerate(known)})
+        logger.warning(f"{where} has one class only, {_some(known.values())}: the model can learn nothing else.")
+    # Text in the order of text, as run_glue has it; numbers by size.
+    keys = sorted(known, key=lambda key: str(known[key]) if isinstance(known[key], str) else float(known[key]))
+    names = tuple(str(key) if isinstance(key, int) else str(known[key]).strip() for key in keys)
+    return Labels(kind, names, {key: index for index, key in enumerate(keys)})
 
 
 def labels_of_checkpoint(config: Any) -> Labels:
     """Labels that a trained model has, for evaluation without training data: by name or by id."""
     if config.problem_type == REGRESSION or config.num_labels == 1:
-        return Labels(REGRESSION)
-    names = tuple(str(config.id2label[index]) for index in range(config.num_labels))
-    kind = config.problem_type or SINGLE
-    if all(name.isdecimal() for name in names):  # trained on integers that need not start at 0
-        ids = {name: index for index, name in enumerate(names)}
-        return Labels(kind, names, {**ids, **{int(name): index for name, index in ids.items()}})
-    return named_labels(names, kind)
-
-
-def _is_label(value: Any) -> bool:
-    return isinstance(value, (str, bool)) or value != UNLABELLED
+        return Labels(REGRESSION, origin="checkpoint")
+    return replace(named_labels(checkpoint_names(config), config.problem_type or SINGLE), origin="checkpoint")
 
 
 def _some(values: Iterable[Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hf_robust.data.arguments import DataTrainingArguments
-from hf_robust.data.columns import comma_separated
+from hf_robust.data.columns import columns_of, comma_separated, no_label_column
 from hf_robust.data.files import Rows, extension_of
 from hf_robust.data.sources import HubAccess, Source, datasets_source, folder_source
 from hf_robust.data.tasks import GLUE_TASKS
@@ -61,6 +61,17 @@ class Corpus:
             raise ValueError(f"the {role} split ({self.where[role]}) is empty: it needs at least one row.")
         return self.splits[role]
 
+    def label_values(self, role: str) -> list[Any]:
+        """The labels of a split as its source writes them; None where a row has none.
+
+        Raises:
+            ValueError: no row has the label column, or there are no rows.
+        """
+        columns = columns_of(self.rows(role))
+        if self.label_column not in columns:
+            raise ValueError(no_label_column(self.label(role), columns, self.label_column))
+        return [row.get(self.label_column) for row in self.rows(role)]
+
     def label(self, role: str) -> str:
         """How errors call a split: its role and its file."""
         return f"{role} ({self.where[role]})"
@@ -73,7 +84,7 @@ def load_corpus(args: DataTrainingArguments, access: HubAccess | None = None) ->
         ValueError: one sentence on what is missing and which flag gives it.
     """
     source = _find_source(args, access or HubAccess())
-    label_column = args.label_column_name or "label"
+    label_column = (args.label_column_name or "label").strip()
     names = _split_names(source, args)
     corpus = Corpus(source.name, {}, label_column=label_column, offered=source.split_names)
     dropped = comma_separated(args.remove_columns)
@@ -131,26 +142,27 @@ def _glue_source(args: DataTrainingArguments, task: str, access: HubAccess) -> S
 
 
 def read_numbers(splits: Mapping[str, Rows], label_column: str) -> dict[str, Rows]:
-    """csv writes every label as text: make all of them integers, else all floats, where that is what they are.
+    """csv writes every label as text: numbers again where all of them are, each split's integers or else floats.
 
     An empty cell is a missing label (None). Text columns are left alone, and so are labels that are no text: a folder
     may hold a json file beside a csv file.
     """
-    labels = [row[label_column] for rows in splits.values() for row in rows if label_column in row]
-    written = {label for label in labels if isinstance(label, str) and label}
-    number: Callable[[str], Any] = str
-    for kind, pattern in ((float, DECIMAL), (int, INTEGER)):
-        if written and all(pattern.fullmatch(value.strip()) for value in written):
-            number = kind
-    return {
-        role: [
-            {**row, label_column: number(row[label_column]) if row[label_column] else None}
+    written = {
+        role: {text for row in rows if isinstance(text := row.get(label_column), str) and text.strip()}
+        for role, rows in splits.items()
+    }
+    numbers = all(DECIMAL.fullmatch(text.strip()) for texts in written.values() for text in texts)
+    read = {}
+    for role, rows in splits.items():
+        whole = all(INTEGER.fullmatch(text.strip()) for text in written[role])
+        kind: Callable[[str], Any] = str if not numbers else int if whole else float
+        read[role] = [
+            {**row, label_column: kind(row[label_column]) if row[label_column].strip() else None}
             if isinstance(row.get(label_column), str)
             else row
             for row in rows
         ]
-        for role, rows in splits.items()
-    }
+    return read
 
 
 class DemoSource(Source):

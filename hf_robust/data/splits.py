@@ -9,50 +9,10 @@ from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.columns import JOINED, choose_text_columns, join_columns
 from hf_robust.data.dataset import TextDataset
 from hf_robust.data.files import Rows
-from hf_robust.data.labels import (
-    MULTI,
-    REGRESSION,
-    SINGLE,
-    UNLABELLED,
-    Labels,
-    labels_of_checkpoint,
-    named_labels,
-    observed_labels,
-)
+from hf_robust.data.labels import UNLABELLED, Labels, is_missing, label_key
 from hf_robust.data.load import Corpus
 
 logger = logging.getLogger(__name__)
-
-
-def find_labels(corpus: Corpus, args: DataTrainingArguments, config: Any) -> Labels:
-    """Labels of the task: GLUE's, --class_names, the source's own names, the training rows', else the checkpoint's.
-
-    They are numbered as the checkpoint numbers them where it has the same names.
-
-    Raises:
-        ValueError: there is no label column, or the labels make no sense together.
-    """
-    if args.task_name == "stsb":
-        return Labels(REGRESSION)
-    names = args.class_names or (() if args.do_regression else corpus.label_names)
-    rows = corpus.rows("train") if "train" in corpus.splits else []
-    if names:
-        kind = MULTI if rows and isinstance(rows[0].get(corpus.label_column), list) else SINGLE
-        return named_labels(names, kind).in_checkpoint_order(config)
-    if not rows:
-        return labels_of_checkpoint(config)
-    _check_label_column(corpus, "train")
-    values = [row.get(corpus.label_column) for row in rows]
-    return observed_labels(values, corpus.label("train"), args.do_regression).in_checkpoint_order(config)
-
-
-def _check_label_column(corpus: Corpus, role: str) -> None:
-    rows = corpus.rows(role)
-    if corpus.label_column not in rows[0]:
-        raise ValueError(
-            f"{corpus.label(role)} has no column '{corpus.label_column}', its columns are {list(rows[0])}: "
-            "name yours by --label_column_name."
-        )
 
 
 class Splits:
@@ -72,10 +32,10 @@ class Splits:
                 f"so {tokenizer.model_max_length} is used."
             )
         self.max_length: int = min(args.max_seq_length, tokenizer.model_max_length)
-        first: dict[str, Any] = next((rows[0] for rows in corpus.splits.values() if rows), {})
+        first: Rows = next((rows for rows in corpus.splits.values() if rows), [])
         if not first:
             raise ValueError(f"{corpus.name} has no rows: every split of it is empty.")
-        self.text_columns = choose_text_columns(list(first), args, corpus.label_column)
+        self.text_columns = choose_text_columns(first, args, corpus.label_column)
         if args.text_column_delimiter is not None:
             logger.info("text: columns %s joined", self.text_columns)
         else:
@@ -87,7 +47,7 @@ class Splits:
         Raises:
             ValueError: no such split or column, a row without label, or labels that no class of the task has.
         """
-        _check_label_column(self.corpus, role)
+        self.corpus.label_values(role)  # refuses a split without them
         rows, column, where = self.corpus.rows(role), self.corpus.label_column, self.corpus.label(role)
         if self.labels.is_regression:
             kept = rows
@@ -99,7 +59,7 @@ class Splits:
         self._check_labels(kept, where)
         encoded = [{**row, "label": self.labels.encode(row[column])} for row in self._texts(kept)]
         dataset = self._dataset(encoded, "label", where)
-        self._log_classes(dataset, role)
+        self._say_classes(dataset, where, cut=len(kept) < len(rows))
         return dataset
 
     def unlabelled(self, role: str, limit: int | None = None) -> TextDataset:
@@ -126,22 +86,52 @@ class Splits:
     def _check_labels(self, rows: Rows, where: str) -> None:
         column = self.corpus.label_column
         for index, row in enumerate(rows):
-            if row.get(column) is None:
+            if is_missing(row.get(column)):
                 raise ValueError(f"labelled row {index} of {where} has no label: fill it in or remove the row.")
         unknown = {repr(row[column]) for row in rows if not self.labels.knows(row[column])}
         if unknown:
             known = "numbers" if self.labels.is_regression else list(self.labels.names)
+            otherwise = "add training rows of them, remove these rows, or set --class_names"
+            if self.labels.origin == "checkpoint":
+                otherwise = (
+                    "remove these rows, or, where the data calls the model's classes otherwise, give its names in the "
+                    "model's order by --class_names"
+                )
             raise ValueError(
                 f"{where} has labels that the task does not know: {', '.join(sorted(unknown)[:5])} (known: {known}); "
-                "add training rows of them, remove these rows, or set --class_names."
+                f"{otherwise}."
             )
 
-    def _log_classes(self, dataset: TextDataset, role: str) -> None:
-        if not self.labels.is_single:
+    def _say_classes(self, dataset: TextDataset, where: str, cut: bool) -> None:
+        """Log the shares of the classes; warn of labels that cannot be told apart, cannot be scored, or conflict."""
+        if not self.labels.is_single or self.labels.num_labels < 2:
             return
-        counts = Counter(dataset.label(index) for index in range(len(dataset)))
-        shares = {name: f"{counts[index] / len(dataset):.3f}" for index, name in enumerate(self.labels.names)}
-        logger.info("Class distribution in %s: %s", role, shares)
+        _say_contradictions(dataset, where)
+        names = self.labels.names
+        counts = Counter(int(label) for label in map(dataset.label, range(len(dataset))) if isinstance(label, int))
+        shares = {name: f"{counts[index] / len(dataset):.3f}" for index, name in enumerate(names)}
+        logger.info("Class distribution in %s: %s", where, shares)
+        absent = [name for index, name in enumerate(names) if not counts[index]]
+        if len(counts) == 1 and len(dataset) > 1:
+            which = f"All of the {'first ' * cut}{len(dataset):,} rows"
+            logger.warning(
+                f"{which} of {where} are of one class, {names[next(iter(counts))]}, so nothing is told apart. If the "
+                "file is sorted by label, shuffle it, or use all of it."
+            )
+        elif absent:
+            logger.warning(
+                f"None of the rows of {where} that are used is of the class {', '.join(absent)}: no score tells of it."
+            )
+
+
+def _say_contradictions(dataset: TextDataset, where: str) -> None:
+    """Warn of texts that occur with several labels: whatever is predicted for them, some count as wrong."""
+    labels: dict[tuple[str, ...], set[str]] = {}
+    for index in range(len(dataset)):
+        labels.setdefault(dataset.texts(index), set()).add(str(dataset.label(index)))
+    several = sum(len(found) > 1 for found in labels.values())
+    if several:
+        logger.warning(f"{several:,} texts of {where} occur with several labels: no model is right about all of them.")
 
 
 def train_texts(corpus: Corpus, args: DataTrainingArguments) -> list[str]:
@@ -151,13 +141,13 @@ def train_texts(corpus: Corpus, args: DataTrainingArguments) -> list[str]:
         ValueError: there is no training split, or no such column.
     """
     rows = corpus.rows("train")
-    columns = choose_text_columns(list(rows[0]), args, corpus.label_column)
+    columns = choose_text_columns(rows, args, corpus.label_column)
     # What is not text is left for the data set to refuse, which says where it stands.
     return [row[column] for row in rows for column in columns if isinstance(row.get(column), str)]
 
 
 def _is_unlabelled(raw: Any, labels: Labels) -> bool:
-    return type(raw) is not str and raw == UNLABELLED and not labels.knows(raw)
+    return bool(label_key(raw) == UNLABELLED) and not labels.knows(raw)
 
 
 def log_samples(dataset: TextDataset, seed: int, count: int = 3) -> None:

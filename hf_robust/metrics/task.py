@@ -5,15 +5,19 @@ and Spearman for STS-B, accuracy otherwise; files get accuracy, mean squared err
 ``combined_score``, the mean, is added where there is more than one.
 """
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_robust.metrics.permutation import Counts, confusion, label_permutation
+
 Array = NDArray[Any]
 Metric = Callable[[Array, Array], float]  # (predictions, labels) -> score
-ComputeMetrics = Callable[[Any], dict[str, float]]
 
 
 def accuracy(predictions: Array, labels: Array) -> float:
@@ -88,6 +92,37 @@ OF_TASK: dict[str, tuple[str, ...]] = {
 }
 
 
+@dataclass
+class TaskMetrics:
+    """A Trainer's ``compute_metrics``.
+
+    Attributes:
+        counts: of the last evaluation, how often each class was predicted for each label (`confusion`); None before
+            one, and where rows have not one class each.
+    """
+
+    metrics: Mapping[str, Metric]
+    is_regression: bool = False
+    is_multi_label: bool = False
+    num_labels: int = 2
+    counts: Counts | None = None
+
+    def __call__(self, evaluated: Any) -> dict[str, float]:
+        logits, labels = logits_of(evaluated.predictions), _joined(evaluated.label_ids)
+        predictions = predicted(logits, self.is_regression, self.is_multi_label)
+        if not (self.is_regression or self.is_multi_label):
+            self.counts = confusion(labels, predictions, max(self.num_labels, logits.shape[1]))
+        scores = {name: metric(predictions, labels) for name, metric in self.metrics.items()}
+        if len(scores) > 1:
+            scores["combined_score"] = float(np.mean(list(scores.values())))
+        return scores
+
+    def doubt(self, names: Sequence[str]) -> str:
+        """A sentence where the last evaluation says that labels may be permuted; ``names`` are the labels by id."""
+        found = None if self.counts is None else label_permutation(self.counts)
+        return "" if found is None else found.in_words(names)
+
+
 def glue_metrics(
     task: str | None,
     is_regression: bool,
@@ -96,7 +131,7 @@ def glue_metrics(
     metric_name: str | None = None,
     positive: int = 1,
     num_labels: int = 2,
-) -> ComputeMetrics:
+) -> TaskMetrics:
     """A Trainer's ``compute_metrics`` for a GLUE task, or for data of one's own where ``task`` is None.
 
     It takes an ``EvalPrediction`` whose predictions are logits [rows, classes] (or a tuple that begins with them, or a
@@ -126,15 +161,7 @@ def glue_metrics(
     if "f1" in metrics and not is_multi_label:
         metrics["f1"] = f1("binary", positive)
 
-    def compute_metrics(evaluated: Any) -> dict[str, float]:
-        logits, labels = logits_of(evaluated.predictions), _joined(evaluated.label_ids)
-        predictions = predicted(logits, is_regression, is_multi_label)
-        scores = {name: metric(predictions, labels) for name, metric in metrics.items()}
-        if len(scores) > 1:
-            scores["combined_score"] = float(np.mean(list(scores.values())))
-        return scores
-
-    return compute_metrics
+    return TaskMetrics(metrics, is_regression, is_multi_label, num_labels)
 
 
 def predicted(logits: Array, is_regression: bool, is_multi_label: bool = False) -> Array:

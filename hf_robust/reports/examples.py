@@ -9,7 +9,7 @@ from hf_robust.metrics import AttackRecord
 from hf_robust.reports.document import Example, Version
 from hf_robust.reports.marked import differing, joined, marked_in_any
 from hf_robust.reports.outcomes import Named
-from hf_robust.runs import read_json
+from hf_robust.runs import label_names
 
 SEED = 0
 FEW = 3
@@ -46,7 +46,7 @@ def _interest(row: Sequence[AttackRecord]) -> int:
 
 
 def _example(attack: str, runs: Sequence[Named], row: Sequence[AttackRecord]) -> Example:
-    names = _label_names(runs)
+    names = next((names for named in runs if (names := label_names(named.run))), {})
     original = " | ".join(row[0].original)
     compared = [differing(original, " | ".join(record.perturbed)) for record in row]
     versions = [
@@ -71,15 +71,3 @@ def _detail(names: Mapping[int, str], record: AttackRecord) -> str:
         return f"predicts {before}"
     words = f", {len(record.changed)} words changed" if len(record.changed) != 1 else ", 1 word changed"
     return f"{answer}{words}, {record.queries} queries"
-
-
-def _label_names(runs: Sequence[Named]) -> dict[int, str]:
-    """Names of the label ids from the first run whose folder tells them; none where no folder does."""
-    for named in runs:
-        told = named.run.card.get("label_names")
-        if isinstance(told, list):
-            return {label: str(name) for label, name in enumerate(told)}
-        told = read_json(named.run.path / "config.json").get("id2label")
-        if isinstance(told, dict):
-            return {int(label): str(name) for label, name in told.items()}
-    return {}

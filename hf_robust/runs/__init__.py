@@ -33,7 +33,7 @@ from hf_robust.runs.measured import claim_folder, holds_a_run, measured_card
 from hf_robust.runs.pairs import read_pairs
 from hf_robust.runs.records import read_certificates, read_records, write_certificates, write_records
 from hf_robust.runs.redaction import portable_path, redact, redact_command
-from hf_robust.runs.run import Run, clear_results, load_run
+from hf_robust.runs.run import Run, clear_results, label_names, load_run
 from hf_robust.runs.statuses import STATUS_LETTERS, letters, read_statuses
 from hf_robust.runs.weights import read_weights, weight_lines, write_weights
 
@@ -67,6 +67,7 @@ __all__ = [
     "is_torn",
     "is_training",
     "journal_seconds",
+    "label_names",
     "letters",
     "load_run",
     "measured_card",

@@ -53,6 +53,12 @@ class RunCard(TypedDict, total=False):
     """How the vote was certified."""
     label_names: list[str]
     """By id, where a command measured."""
+    label_names_from: str
+    """Who gave these names and their order."""
+    label_guess: str
+    """What was guessed about them."""
+    label_permutation: str
+    """Where the predictions speak for another order: which."""
     seed: int
     load_best_model_at_end: bool
     best_step: int | None

@@ -78,6 +78,15 @@ def load_run(folder: str | Path) -> Run:
     return Run(path=folder, history=history, card=card, best_step=_best_step(folder, card))
 
 
+def label_names(run: Run) -> dict[int, str]:
+    """Names of the label ids, as the run's card or its model tells them; none where neither does."""
+    told = run.card.get("label_names")
+    if isinstance(told, list):
+        return {label: str(name) for label, name in enumerate(told)}
+    told = read_json(run.path / "config.json").get("id2label")
+    return {int(label): str(name) for label, name in told.items()} if isinstance(told, dict) else {}
+
+
 def _best_step(folder: Path, card: RunCard) -> int | None:
     """A best step is noted also where the best model was not loaded at the end: only the run card tells them apart."""
     if not card.get("load_best_model_at_end", True):

@@ -75,7 +75,7 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
             return ["NN"] * len(words)
 
     monkeypatch.setattr("hf_robust.attacks.resources.nltk_tagger", lambda: loaded.append(1) or Tagger())
-    build_attacks(parse("--attacks", "synonym", "antonym"), SYNONYMS, ANTONYMS, ["0", "1"], ["sentence"])
+    build_attacks(parse("--attacks", "synonym", "antonym"), SYNONYMS, ANTONYMS, ["no", "yes"], ["sentence"])
     assert loaded == []
     loose = table({"good": ["fine"]}, "synonym")
     loose.keeps_part_of_speech = False
@@ -83,9 +83,9 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
     assert loaded == [1]
     assert built["synonym"].describe()["constraints"][3]["tagger"] == "stand-in"
     counted = parse("--attacks", "negation", "--negation_count", "official")
-    assert build_attacks(counted, None, None, ["0", "1"], ["sentence"])["negation"].candidates.official_count
+    assert build_attacks(counted, None, None, ["no", "yes"], ["sentence"])["negation"].candidates.official_count
     with pytest.raises(ValueError, match="--pos_tagger nltk instead of none"):
-        build_attacks(parse("--attacks", "negation", "--pos_tagger", "none"), None, None, ["0"], ["sentence"])
+        build_attacks(parse("--attacks", "negation", "--pos_tagger", "none"), None, None, ["no"], ["sentence"])
 
 
 @pytest.mark.parametrize(
@@ -156,6 +156,17 @@ def test_where_antonyms_come_from():
         AttackArguments(lexicon="a.json").antonym_source()
 
 
+@pytest.mark.parametrize("unnamed", [["0", "1", "2"], ["LABEL_0", "LABEL_1"]])
+def test_which_classes_obstinate_attacks_skip_must_be_said_where_these_have_no_names(unnamed):
+    with pytest.raises(ValueError, match="have no names .*: name them by --class_names, or .* --skip_labels"):
+        resolve_skip_labels(None, unnamed)
+    assert resolve_skip_labels(["none"], unnamed) == frozenset()
+    for name in ("antonym", "negation"):
+        with pytest.raises(ValueError, match="the classes have no names"):
+            build_attacks(parse("--attacks", "synonym", name), SYNONYMS, ANTONYMS, unnamed, ["sentence"])
+    assert list(build_attacks(parse("--attacks", "synonym"), SYNONYMS, None, unnamed, ["sentence"])) == ["synonym"]
+
+
 def test_BAT_10_skip_labels_go_by_name_never_by_position():
     assert resolve_skip_labels(None, ["not_duplicate", "duplicate"]) == {0}
     assert resolve_skip_labels(None, ["duplicate", "not_duplicate"]) == {1}
@@ -164,6 +175,8 @@ def test_BAT_10_skip_labels_go_by_name_never_by_position():
     assert resolve_skip_labels(None, ["negative", "positive"]) == frozenset()
     assert resolve_skip_labels(["Positive"], ["negative", "positive"]) == {1}
     assert resolve_skip_labels(["none"], ["neutral", "other"]) == frozenset()
+    assert resolve_skip_labels(["1"], ["0", "1"]) == resolve_skip_labels(["1"], ["LABEL_0", "LABEL_1"]) == {1}
+    assert resolve_skip_labels(["LABEL_1"], ["LABEL_0", "LABEL_1"]) == {1}
     assert resolve_skip_labels(["none"], ["none", "other"]) == {0}
     with pytest.raises(ValueError, match="--skip_labels maybe is no label of this task; its labels are yes, no"):
         resolve_skip_labels(["maybe", "no"], ["yes", "no"])

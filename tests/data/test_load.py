@@ -39,6 +39,7 @@ def test_files_of_two_kinds_are_an_error(tmp_path):
         (["1.5", "0", "-2e-1"], [1.5, 0.0, -0.2]),
         (["1", "x", "NA"], ["1", "x", "NA"]),
         (["-1", "0", "1"], [-1, 0, 1]),
+        (["1.0", " 0", "  "], [1.0, 0.0, None]),
     ],
 )
 def test_csv_labels_are_numbers_where_all_are(tmp_path, written, read):
@@ -48,6 +49,19 @@ def test_csv_labels_are_numbers_where_all_are(tmp_path, written, read):
     assert [row["label"] for row in rows] == read
     assert [type(row["label"]) for row in rows] == [type(value) for value in read]
     assert {row["sentence"] for row in rows} == {"007"}
+
+
+def test_each_csv_split_has_integers_or_floats_of_its_own(tmp_path):
+    written = {"train": "0 1 1", "validation": "0.0 1.0", "test": "1"}
+    for name, labels in written.items():
+        (tmp_path / f"{name}.csv").write_text("sentence,label\n" + "".join(f"a,{one}\n" for one in labels.split()))
+    splits = load_corpus(DataTrainingArguments(dataset_name=str(tmp_path))).splits
+    read = {name: [row["label"] for row in rows] for name, rows in splits.items()}
+    assert read == {"train": [0, 1, 1], "validation": [0.0, 1.0], "test": [1]}
+    assert [type(read[name][0]) for name in written] == [int, float, int]
+    (tmp_path / "test.csv").write_text("sentence,label\na,x\n")
+    splits = load_corpus(DataTrainingArguments(dataset_name=str(tmp_path))).splits
+    assert [row["label"] for row in splits["train"]] == ["0", "1", "1"]  # text in one split is text in all
 
 
 def test_labels_of_a_json_file_beside_a_csv_file_stay_as_they_are(tmp_path):

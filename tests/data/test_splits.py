@@ -5,8 +5,9 @@ import pytest
 from transformers import BertConfig
 
 from hf_robust.data.arguments import DataTrainingArguments
+from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import Corpus
-from hf_robust.data.splits import Splits, describe_data, find_labels, log_samples
+from hf_robust.data.splits import Splits, describe_data, log_samples
 
 
 def corpus_of(train, validation=(), **kwargs):
@@ -85,7 +86,7 @@ def test_multi_label_rows_become_one_float_for_each_class(word_tokenizer):
     ("columns", "flags", "chosen"),
     [
         (["sentence", "label"], {}, ("sentence",)),
-        (["idx", "b", "label", "a", "c"], {}, ("b", "a")),
+        (["idx", "b", "label", "a", "Unnamed: 0", ""], {}, ("b", "a")),
         (["x", "sentence2", "sentence1", "label"], {}, ("sentence1", "sentence2")),
         (["x", "y", "label"], {"text_column_names": "y"}, ("y",)),
         (["x", "y", "label"], {"text_column_names": "y, x"}, ("y", "x")),
@@ -156,3 +157,32 @@ def test_X13_a_pair_was_seen_only_where_both_columns_were(word_tokenizer):
     splits = splits_of(corpus_of(train, evaluation), word_tokenizer, text_column_names="sentence,sentence2")
     datasets = [splits.labelled(role) for role in ("train", "validation")]
     assert describe_data(splits.corpus, *datasets)["seen_in_training"] == 1
+
+
+def test_the_first_rows_of_a_sorted_file_are_said_to_be_of_one_class(word_tokenizer, caplog):
+    splits = splits_of(corpus_of(rows(0, 0, 0, 1, 1)), word_tokenizer)
+    splits.labelled("train")
+    assert "of one class" not in caplog.text
+    splits.labelled("train", 3)
+    assert "All of the first 3 rows of train (x.csv) are of one class, 0, so nothing is told apart" in caplog.text
+
+
+def test_a_class_without_a_row_is_said(word_tokenizer, caplog):
+    splits = splits_of(corpus_of(rows("a", "b", "c"), rows("a", "c")), word_tokenizer)
+    splits.labelled("train")
+    assert "None of the rows" not in caplog.text
+    splits.labelled("validation")
+    assert "None of the rows of validation (y.csv) that are used is of the class b" in caplog.text
+
+
+def test_texts_with_several_labels_are_counted(word_tokenizer, caplog):
+    same = [{"sentence": text, "label": label} for text, label in (("a", 0), ("a", 0), ("b", 0), ("b", 1), ("c", 1))]
+    splits_of(corpus_of(same), word_tokenizer).labelled("train")
+    assert "1 texts of train (x.csv) occur with several labels" in caplog.text
+
+
+def test_blank_labels_are_missing_and_others_compared_without_case(word_tokenizer):
+    splits = splits_of(corpus_of(rows("yes", "no"), rows("Yes", " NO")), word_tokenizer)
+    assert [splits.labelled("validation").label(index) for index in range(2)] == [1, 0]
+    with pytest.raises(ValueError, match="labelled row 1 of validation .* has no label"):
+        splits_of(corpus_of(rows("yes", "no"), rows("yes", " ")), word_tokenizer).labelled("validation")

@@ -289,6 +289,25 @@ def test_the_larger_class_counts(tmp_path: Path) -> None:
     assert flagged.status == FLAGGED and "class 1 is 90.0 % of the 100 examples" in flagged.flags[0]
 
 
+# ---- numbers of the labels ----
+
+
+def test_permuted_labels_are_flagged_with_the_better_numbering(tmp_path: Path) -> None:
+    wrong = recorded_run(tmp_path / "wrong", {"a": records("-" * 45 + "f" * 5)}, label_names=["no", "yes"])
+    answer = found("label_order", wrong)
+    assert answer.status == FLAGGED
+    assert "Labels may be permuted: 10.0 % of 50 rows are right, below chance (50.0 %), and 90.0 %" in answer.flags[0]
+    assert "no -> yes, yes -> no" in answer.flags[0] and answer.numbers[0]["order"] == [1, 0]
+    right = recorded_run(tmp_path / "right", {"a": records("f" * 25 + "-" * 20)}, label_guess="0 is taken for no.")
+    answer = found("label_order", right)
+    assert answer.status == OK and answer.seen[0] == "guessed: 0 is taken for no."
+
+
+def test_texts_that_an_attack_brought_along_say_nothing_about_numbers(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", {"file_t": records("-" * 50)}, {"file_t": {"candidates": {"name": "file"}}})
+    assert found("label_order", run).status == NOT_CHECKED
+
+
 # ---- what training knew ----
 
 

@@ -88,6 +88,16 @@ def test_skip_labels_have_no_obstinate_view(name: str, tmp_path: Path) -> None:
     assert batch["obstinate_ok"].tolist() == [float(label != 1) for label in batch["labels"].tolist()]
 
 
+@pytest.mark.parametrize("name", BAT)
+def test_labels_are_skipped_by_the_models_names_or_must_be_said(name: str, tmp_path: Path) -> None:
+    model = build_model()
+    with pytest.raises(ValueError, match="the classes have no names .LABEL_0, LABEL_1."):
+        build_trainer(name, tmp_path, model=model, skip_labels=None)
+    model.config.id2label = {0: "other", 1: "Neutral"}
+    batch = batch_of(build_trainer(name, tmp_path, model=model, skip_labels=None))
+    assert batch["obstinate_ok"].tolist() == [float(label != 1) for label in batch["labels"].tolist()]
+
+
 def test_BAT_5_a_pair_is_valid_when_only_its_second_sentence_changed(tmp_path: Path) -> None:
     rows = [{"sentence1": "the actor was", "sentence2": "Good Plot", "label": i % 2} for i in range(8)]
     data = TextDataset(rows, ("sentence1", "sentence2"), build_tokenizer(), max_length=32)

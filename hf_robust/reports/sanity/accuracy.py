@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from hf_robust.metrics import AttackRecord
 from hf_robust.metrics.paired import least_accuracy
-from hf_robust.reports.sanity.evidence import STATIC, Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.tables import accuracy_interval, percent
 
@@ -20,7 +19,7 @@ def clean_accuracy(evidence: Evidence) -> Finding:
     elsewhere.
     """
     finding = Finding("clean_accuracy", "clean accuracy against guessing")
-    records = _of_the_data(evidence)
+    records = evidence.own_records
     accuracy = float(evidence.run.published["accuracy"])
     if not records:
         finding.missing.append("the labels of the examples were not kept (attack_results/*.jsonl).")
@@ -43,11 +42,3 @@ def clean_accuracy(evidence: Evidence) -> Finding:
     if near:
         finding.advice.append("train longer, or with another learning rate, before measuring robustness.")
     return finding
-
-
-def _of_the_data(evidence: Evidence) -> list[AttackRecord]:
-    """The records of the attack that was given the most of the data's own examples."""
-    own: list[Measured] = [
-        one for one in evidence.main.attacks if (one.described.get("candidates") or {}).get("name") not in STATIC
-    ]
-    return max((list(one.records) for one in own), key=len, default=[])

@@ -9,6 +9,7 @@ from hf_robust.reports.sanity.completeness import complete_run
 from hf_robust.reports.sanity.effort import query_budget
 from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
+from hf_robust.reports.sanity.label_order import label_order
 from hf_robust.reports.sanity.masking import gradient_masking
 from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
 from hf_robust.reports.sanity.size import sample_size
@@ -20,6 +21,7 @@ CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     gradient_masking,
     sample_size,
     clean_accuracy,
+    label_order,
     held_out_table,
     evaluation_unseen,
     complete_run,

@@ -106,6 +106,12 @@ class Evidence:
         return self.main.run
 
     @property
+    def own_records(self) -> list[AttackRecord]:
+        """The records of the attack that was given the most of the data's own examples."""
+        own = [one for one in self.main.attacks if (one.described.get("candidates") or {}).get("name") not in STATIC]
+        return max((list(one.records) for one in own), key=len, default=[])
+
+    @property
     def measured(self) -> list[Measured]:
         """Every attack of every folder on these weights, the run's own first."""
         return [one for folder in (self.main, *self.others) for one in folder.attacks]
