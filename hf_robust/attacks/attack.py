@@ -15,7 +15,7 @@ from hf_robust.attacks.goals import Goal
 from hf_robust.attacks.ranking import BY_GRADIENT, Ranking
 from hf_robust.attacks.requests import Steps
 from hf_robust.attacks.similarity import SentenceSimilarity
-from hf_robust.words import UNICODE_WORDS, WordRule
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, WordRule
 
 if TYPE_CHECKING:
     from hf_robust.attacks.search import Search
@@ -95,7 +95,15 @@ class Attack:
             if opened is not None:
                 # The operations are TextAttack's: the order in which the result is iterated decides ties.
                 found = found & opened
+        if self.leaves_unread_words and draft.read is not None:
+            found = found & draft.read
         return found
+
+    @property
+    def leaves_unread_words(self) -> bool:
+        """Whether words behind the cut stay closed: no swap of theirs changes a prediction, and each costs queries.
+        TextAttack does not know the cut, so the recipes that are identical with its own try them."""
+        return self.word_rule is not TEXTATTACK_WORDS
 
     def proposals(self, clean: Draft, draft: Draft, indices: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
         """Swaps of these words that the constraints on single words admit."""

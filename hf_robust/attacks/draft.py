@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher
 from functools import cached_property
 
 from hf_robust.words import Text
+
+Reader = Callable[[Text], frozenset[int] | None]
 
 
 class Draft:
@@ -20,6 +22,7 @@ class Draft:
         parent: the draft it was made from; None for the clean text.
         swaps: what became of the parent's words, by their numbers there; "" deletes.
         similarity: to its reference, where a sentence similarity was measured.
+        reader: tells which words the model reads, where the clean text is longer than that; else None.
     """
 
     def __init__(
@@ -28,10 +31,17 @@ class Draft:
         parent: Draft | None = None,
         swaps: Mapping[int, str] | None = None,
         modified: Iterable[int] | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.text, self.parent, self.swaps = text, parent, dict(swaps or {})
+        self.reader: Reader | None = reader if parent is None else parent.reader
         self.similarity: float | None = None
         self._given = None if modified is None else frozenset(modified)
+
+    @cached_property
+    def read(self) -> frozenset[int] | None:
+        """Numbers of the words that the model reads; None for all of them."""
+        return None if self.reader is None else self.reader(self.text)
 
     def swap(self, index: int, new: str) -> Draft:
         """The draft with word ``index`` replaced by ``new``, or deleted."""

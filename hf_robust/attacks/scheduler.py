@@ -80,6 +80,7 @@ def attack_dataset(
                     book.tick()
                     bar.tell(victim.queries - queries, time.perf_counter() - start)
                     continue
+                record.read = _spans(victim, record)
                 records.append(record)
                 book.add(record)
                 bar.add(record)
@@ -87,6 +88,21 @@ def attack_dataset(
             plans.save()
     _tell_of_ties(attack, records)
     return sorted(records, key=lambda record: record.idx)
+
+
+def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
+    """The word numbers that the model reads of each text column, as [first, end); empty where it reads all."""
+    text = record.text(record.original)
+    read = victim.words_read(text)
+    if read is None:
+        return []
+    spans, end = [], 0
+    for number in range(len(text.columns)):
+        own = [index for index in sorted(read) if text.words[index].column == number]
+        # Of a column that is not read at all: nothing, where the one before it ends.
+        spans.append([own[0], own[-1] + 1] if own else [end, end])
+        end = spans[-1][1]
+    return spans
 
 
 def _tell_of_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> None:
@@ -144,7 +160,9 @@ def _run(
         remembered = sum(trial.remembered for trial, *_ in searches)
         while waiting and len(searches) < live and (remembered < REMEMBERED or not searches):
             example = waiting.popleft()
-            trial = Trial(attack, example, plan(example))
+            planned = plan(example)
+            is_cut = victim.words_read(planned.text) is not None
+            trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
             search = attack_example(trial, replayed.get(example.idx))
             searches.append((trial, search, next(search)))
         answers = _answer([request for *_, request in searches], victim)

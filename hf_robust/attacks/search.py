@@ -22,7 +22,7 @@ def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[Attac
     ``replayed`` is a text that succeeded on this example before: it is asked first, and ends the attack if it still
     does (stop ``warm_start``).
     """
-    attack, example, plan = trial.attack, trial.example, trial.plan
+    attack, example = trial.attack, trial.example
     yield from trial.look()
     if example.label in attack.skip_labels:
         return trial.record("skipped", "skip_label")
@@ -32,7 +32,7 @@ def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[Attac
             if attack.skip_misclassified
             else trial.record("succeeded", "success")
         )
-    if attack.candidates.planned and not plan.swaps and attack.ranks_movable_only:
+    if attack.candidates.planned and not trial.num_candidates and attack.ranks_movable_only:
         return trial.record("failed", "no_candidates")
     if replayed is not None and (yield from trial.replay(replayed)):
         return trial.record("succeeded", "warm_start")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -68,6 +69,36 @@ class Tokens:
         (encoded,) = _sequences(encoding)
         columns = list(encoding.sequence_ids(0))
         return Aligned(encoded, word_token_positions(text.words, encoding["offset_mapping"][0], columns), columns)
+
+    def words_read(self, text: Text) -> frozenset[int] | None:
+        """Numbers of the words of which the model reads a token; None where truncation cuts nothing off."""
+        if self.max_length is None:
+            return None
+        (encoded,) = self.encode([text.columns])
+        if len(encoded.ids) < self.max_length:
+            return None
+        if self.can_align:
+            read = frozenset(index for index, places in enumerate(self.align(text).positions) if places)
+        else:
+            read = self._read_by_prefixes(text, encoded)
+        return None if len(read) == len(text.words) else read
+
+    def _read_by_prefixes(self, text: Text, whole: Encoded) -> frozenset[int]:
+        """Without offsets: a column is read up to the end of its shortest part that gives the tokens of the whole.
+
+        Exact for one column; of a pair, whose columns are cut to the same length, a word more may count as read.
+        """
+        read: set[int] = set()
+        for number, column in enumerate(text.columns):
+            own = [index for index, word in enumerate(text.words) if word.column == number]
+
+            def is_whole(count: int, number: int = number, column: str = column, own: list[int] = own) -> bool:
+                part = column[: text.words[own[count - 1]].end] if count else ""
+                columns = (*text.columns[:number], part, *text.columns[number + 1 :])
+                return self.encode([columns])[0].key() == whole.key()
+
+            read.update(own[: bisect_left(range(len(own) + 1), True, key=is_whole)])
+        return frozenset(read)
 
     def _slowly(self, texts: Sequence[Columns]) -> list[Encoded]:
         return _sequences(self._call(texts, return_attention_mask=False))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.candidates import Luck, Swap
-from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.draft import Draft, Reader
 from hf_robust.attacks.requests import Columns, Floats, Score, Scores, Steps
 from hf_robust.metrics import AttackRecord
 from hf_robust.words import Text
@@ -69,14 +69,14 @@ class Trial:
         luck: the random state of this example.
     """
 
-    def __init__(self, attack: Attack, example: Example, plan: Plan) -> None:
+    def __init__(self, attack: Attack, example: Example, plan: Plan, reader: Reader | None = None) -> None:
         self.attack, self.example, self.plan = attack, example, plan
-        self.clean = self.current = Draft(plan.text)
+        self.clean = self.current = Draft(plan.text, reader=reader)
         self.luck = Luck(attack.seed + example.idx)
         self.queries = 0
         self.seconds = 0.0
         self.near_ties = 0
-        self.num_candidates = plan.num_candidates
+        self.num_candidates = sum(len(self.plan.swaps[index]) for index in self._movable())
         self.truncated = False
         self.remains = False
         # A population asks thousands of texts, and hundreds of trials live at once: kept are digests, not texts.
@@ -98,6 +98,11 @@ class Trial:
         """The words of the clean text to be ranked, in the order that decides ties."""
         found = list(self.attack.open_words(self.clean))
         return [index for index in found if index in self.plan.swaps] if self.attack.ranks_movable_only else found
+
+    def _movable(self) -> set[int]:
+        """The words of the clean text that have a planned substitute and are open."""
+        swaps = self.plan.swaps
+        return swaps.keys() & self.attack.open_words(self.clean) if swaps else set()
 
     @property
     def spent(self) -> str | None:

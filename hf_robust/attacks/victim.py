@@ -106,6 +106,10 @@ class Victim:
         """Whether ``saliency`` and ``flips`` can tell which tokens belong to a word."""
         return self._tokens.can_align
 
+    def words_read(self, text: Text) -> frozenset[int] | None:
+        """Numbers of the words of which the model reads a token; None where truncation cuts nothing off."""
+        return self._tokens.words_read(text)
+
     def check_saliency(self, doing: str = "ranking words by gradient") -> None:
         """Ask before a long run whether words can be ranked, or flipped, by gradient.
 

@@ -59,7 +59,8 @@ class AttackSummary:
     not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some
     admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the
     others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered). Where a success
-    changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`).
+    changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`). ``texts_cut`` is the
+    share of the N texts whose end the model does not read.
     """
 
     num_examples: int
@@ -122,6 +123,8 @@ class AttackSummary:
 def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
     correct = sum(record.original_prediction == record.label for record in records)
     extra = {"accuracy": ratio(correct, len(records)), **changed_words(records)}
+    if records and all(record.read is not None for record in records):
+        extra["texts_cut"] = ratio(sum(bool(record.read) for record in records), len(records))
     if any(record.remains is not None for record in records):
         covered = [record for record in attacked if record.num_candidates > 0]
         extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))
@@ -134,7 +137,8 @@ def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:
     """How much a success had to change: means over the successes that changed a word; empty where none did.
 
     ``changed_words`` is the mean number of changed words, ``changed_share`` the mean of that number over the words of
-    the original text, all columns together. The share is TextAttack's "average perturbed word %" over 100, but that a
+    the original text, all columns together; words that the model does not read, behind the cut, count in neither. The
+    share is TextAttack's "average perturbed word %" over 100, but that a
     word which becomes two ("go od") is one changed word here: TextAttack compares word by word from the left, so all
     that follow count there.
 
@@ -146,9 +150,6 @@ def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:
     changed = [record for record in records if record.status == "succeeded" and record.changed]
     if not changed:
         return {}
-    words = [len(record.text(record.original).words) for record in changed]
-    shares = [ratio(len(record.changed), count) for record, count in zip(changed, words, strict=True)]
-    return {
-        "changed_words": sum(len(record.changed) for record in changed) / len(changed),
-        "changed_share": sum(shares) / len(changed),
-    }
+    counts = [sum(record.reads(index) for index, *_ in record.changed) for record in changed]
+    shares = [ratio(count, record.words_read) for record, count in zip(changed, counts, strict=True)]
+    return {"changed_words": sum(counts) / len(changed), "changed_share": sum(shares) / len(changed)}

@@ -26,6 +26,8 @@ class AttackRecord:
     probability of the true label. ``num_candidates`` counts the admissible substitutes over all positions. ``remains``
     belongs to attacks whose goal is that the prediction stays (antonym, negation): some admissible candidate kept it;
     None for the others. ``near_ties`` counts decisions taken between scores closer than the noise of batching.
+    ``read`` holds ``[first, end)`` of the word numbers that the model reads of each text column where truncation cut
+    the original, nothing where it reads all of it, and is None in records of earlier versions.
     ``word_rule`` names the rule by which words were numbered; records of earlier versions, and of TextAttack, are by
     TextAttack's.
     """
@@ -46,10 +48,20 @@ class AttackRecord:
     remains: bool | None = None
     near_ties: int = 0
     word_rule: str = "textattack"
+    read: list[list[int]] | None = None
 
     def text(self, columns: Sequence[str]) -> Text:
         """A text of this record, cut into the words that it numbers."""
         return Text(tuple(columns), word_rule(self.word_rule))
+
+    def reads(self, index: int) -> bool:
+        """Whether the model reads word ``index`` of the original."""
+        return not self.read or any(first <= index < end for first, end in self.read)
+
+    @property
+    def words_read(self) -> int:
+        """How many words of the original the model reads."""
+        return sum(end - first for first, end in self.read) if self.read else len(self.text(self.original).words)
 
     def to_json(self) -> dict[str, Any]:
         """The record as a dict that ``json.dumps`` takes."""
