@@ -33,6 +33,8 @@ from hf_robust.callbacks import (
     TrackersCallback,
     clear_results,
 )
+from hf_robust.callbacks.best_metric import check_best_metric
+from hf_robust.callbacks.measurement import expected_of
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.checks import check_task, check_writable
 from hf_robust.data import TextDataset
@@ -187,6 +189,7 @@ def build_trainer(
     data = describe_data(splits.corpus, train_dataset, eval_dataset)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
     add_reports(trainer, args, data, lexicons, attacker, certificates)
+    check_best_metric(args.training.metric_for_best_model, expected_of(trainer))
     return trainer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
@@ -27,15 +28,19 @@ from hf_robust.attacks import (
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.requests import Columns
 from hf_robust.attacks.static import labelled_file
+from hf_robust.callbacks.best_metric import Expected
 from hf_robust.callbacks.measurement import JOURNAL_FOLDER, Measurement, Part, accuracy_of
 from hf_robust.metrics import (
+    Aim,
     AttackRecord,
     AttackSummary,
     UnionSummary,
+    aim_of,
     read_records,
     union_of_attacks,
     write_records,
 )
+from hf_robust.metrics.keys import AttackKeys
 from hf_robust.reports import RESULTS_FOLDER, union_label
 
 logger = logging.getLogger(__name__)
@@ -114,6 +119,12 @@ class AttackCallback(Measurement):
         if self.vote is None:
             return super()._new_victim(*given, **options)
         return VotingVictim(*given, vote=self.vote, **options)
+
+    def joined(self, expected: Expected) -> Expected:
+        aims = {name: aim_of(attack.describe()) for name, attack in self.attacks.items()}
+        own = [*expected.attacks.own, *(name for name, attack in self.attacks.items() if attack.own_examples)]
+        keys = AttackKeys({**expected.attacks.aims, **aims}, own, self.vote is not None)
+        return dataclasses.replace(expected, attacks=keys, attack_strategy=self.strategy)
 
     def _check(self) -> None:
         victim = self._victim()
@@ -202,7 +213,9 @@ class AttackCallback(Measurement):
         assert self.trainer is not None
         folder = Path(str(self.trainer.args.output_dir)) / RESULTS_FOLDER
         line = {"accuracy": accuracy, "attacks": {name: summary.history() for name, summary in summaries.items()}}
-        said = [rates_in_words(name, summary) for name, summary in summaries.items()]
+        said = [
+            rates_in_words(name, summary, aim_of(self.attacks[name].describe())) for name, summary in summaries.items()
+        ]
         if union is not None:
             line["union"] = union.history()
             said.append(f"{union_label(union.history())}: under attack {100 * union.robust_accuracy:.1f}")
@@ -216,10 +229,10 @@ class AttackCallback(Measurement):
         return Part("attacks", line, "  ".join(said), write)
 
 
-def rates_in_words(name: str, summary: AttackSummary) -> str:
+def rates_in_words(name: str, summary: AttackSummary, aim: Aim) -> str:
     """One attack's part of the line that is printed for an epoch, rates in percent."""
     rates = f"ASR {'n/a' if math.isnan(summary.asr) else f'{100 * summary.asr:.1f} %'}"
-    if "remains_asr" not in summary.extra:  # where a failed attack is the good outcome, F/N has no meaning
+    if not aim.keeps_prediction:  # else a failed attack is the good outcome, and F/N has no meaning
         rates += f", under attack {100 * summary.robust_accuracy:.1f}"
     cost = f"{summary.num_examples} examples, {summary.queries:.1f} queries each, {summary.seconds:.0f} s"
     return f"{name}: {rates} ({cost})"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign
+from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.resources import FlaggedResources
 from hf_robust.attacks.static import FILE
 from hf_robust.attacks.variants import leaving_early, mended, ranked
@@ -287,13 +288,13 @@ def build_attacks(
     Raises:
         ValueError: a resource is missing, or a label or column name unknown.
     """
-    from hf_robust.attacks import ATTACKS
+    from hf_robust.attacks import ATTACKS, goal_of
 
     if args.attack_backend == "textattack":
         from hf_robust.attacks.textattack_backend import textattack_attacks
 
         return textattack_attacks(args, text_columns)
-    obstinate = {"antonym", "negation"} & set(args.attacks)
+    obstinate = any(goal_of(name) is Remain for name in args.recipes)
     resources = FlaggedResources(
         args,
         synonyms=synonyms,

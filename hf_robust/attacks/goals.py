@@ -34,6 +34,11 @@ class Goal(Protocol):
     def describe(self) -> dict[str, Any]: ...
 
 
+def described(goal: Any, name: str, **settings: Any) -> dict[str, Any]:
+    """What a description says of a goal, TextAttack's included; ``hf_robust.metrics.aim_of`` reads it."""
+    return {"name": name, **settings, "keeps_prediction": goal.keeps_prediction, "maximises": goal.maximises}
+
+
 @dataclass(frozen=True)
 class Misclassify:
     """Untargeted: score ``1 - p[label]``, reached where the argmax is another label."""
@@ -51,7 +56,7 @@ class Misclassify:
         return score
 
     def describe(self) -> dict[str, Any]:
-        return {"name": "misclassify"}
+        return described(self, "misclassify")
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Remain:
         return score if self.success == "raises" else 0.0
 
     def describe(self) -> dict[str, Any]:
-        return {"name": "remain", "success": self.success}
+        return described(self, "remain", success=self.success)
 
 
 @dataclass(frozen=True)
@@ -117,4 +122,4 @@ class Shorten:
         return score
 
     def describe(self) -> dict[str, Any]:
-        return {"name": "shorten"}
+        return described(self, "shorten")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_robust.attacks.attack import Example
+from hf_robust.attacks.goals import described
 from hf_robust.attacks.textattack_import import import_textattack, quiet_building, textattack_version
-from hf_robust.metrics import AttackRecord
+from hf_robust.metrics import Aim, AttackRecord
 
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
@@ -89,6 +90,7 @@ class TextAttackRecipe:
                 f"the TextAttack recipe {self.name} has the goal {type(goal).__name__}, which is not one of "
                 "classification; use a recipe that attacks classifiers."
             )
+        self.aim = Aim(isinstance(goal, textattack.goal_functions.InputReduction), bool(goal.maximizable))
         goal.model, goal.batch_size = self.wrapper, _BATCH
         if self.query_budget is not None:
             goal.query_budget = self.query_budget
@@ -110,6 +112,7 @@ class TextAttackRecipe:
             "name": self.name,
             "backend": "textattack",
             "version": textattack_version(),
+            "goal": described(self.aim, type(self.attack.goal_function).__name__),
             "recipe": re.sub(r" at 0x[0-9a-f]+", "", repr(self.attack)),
             "query_budget": self.query_budget,
             "seed": self.seed,
@@ -172,7 +175,7 @@ class TextAttackRecipe:
                 f"TextAttack's {self.name} failed on example {example.idx} ({type(error).__name__}: {error}); "
                 "leave the example out or use another recipe."
             ) from error
-        record = to_record(example, result, self.query_budget)
+        record = to_record(example, result, self.query_budget, self.aim.keeps_prediction)
         if any(record.perturbed[column] != record.original[column] for column in self.frozen_columns):
             raise ValueError(
                 f"TextAttack's {self.name} changed a column of example {example.idx} that --frozen_columns closes: "

@@ -1,5 +1,6 @@
 """Rates, intervals and result records. Importing it is cheap: no torch, no scikit-learn."""
 
+from hf_robust.metrics.aim import Aim, aim_of, kept_prediction
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.certificates import (
     Certificate,
@@ -19,6 +20,7 @@ from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
 __all__ = [
     "STATUSES_FILE",
+    "Aim",
     "AttackRecord",
     "AttackSummary",
     "Certificate",
@@ -29,10 +31,12 @@ __all__ = [
     "SliceReport",
     "Transition",
     "UnionSummary",
+    "aim_of",
     "asr_at_budget",
     "error_transition",
     "read_certificates",
     "holm",
+    "kept_prediction",
     "mcnemar_exact",
     "paired_difference",
     "pareto_front",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
+from hf_robust.metrics.aim import kept_prediction
 from hf_robust.metrics.records import AttackRecord
 from hf_robust.words import split_words
 
@@ -52,15 +53,16 @@ class AttackSummary:
     """The rates of one attack over N examples: S succeeded, F failed, s skipped.
 
     ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Where the only
-    skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks whose goal is that the
-    prediction remains (antonym, negation) only ``asr`` has a meaning (METRIC-1, X14): there a failure is what one
-    wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
+    skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks that want the
+    prediction to stay (antonym, negation, input_reduction) ``robust_accuracy`` has no meaning (METRIC-1, X14): there a
+    failure is what one wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
 
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
-    not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some
-    admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the
-    others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered). Where a success
-    changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`).
+    not comparable with ``robust_accuracy``, METRIC-2), and for attacks that want the prediction to stay also
+    ``remains_asr`` (some admissible candidate kept it) and, where candidates were counted, ``covered`` (share of the
+    attacked with at least one; the others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the
+    covered). Where a success changed a word, it holds ``changed_words`` and ``changed_share`` too (see
+    `changed_words`).
     """
 
     num_examples: int
@@ -123,11 +125,13 @@ class AttackSummary:
 def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
     correct = sum(record.original_prediction == record.label for record in records)
     extra = {"accuracy": ratio(correct, len(records)), **changed_words(records)}
-    if any(record.remains is not None for record in records):
+    if kept_prediction(records):
         covered = [record for record in attacked if record.num_candidates > 0]
         extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))
-        extra["covered"] = ratio(len(covered), len(attacked))
-        extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
+        # TextAttack does not count candidates.
+        if covered or not attacked or any(record.stop == "no_candidates" for record in attacked):
+            extra["covered"] = ratio(len(covered), len(attacked))
+            extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
     return extra
 
 

@@ -28,8 +28,9 @@ class AttackRecord:
     ``changed`` holds ``[word index in the original, old, new]``; ``new`` is empty for a deleted word and may be two
     words for an inserted one. ``queries`` counts every text shown to the goal, the clean one included; scores are the
     probability of the true label. ``num_candidates`` counts the admissible substitutes over all positions. ``remains``
-    belongs to attacks whose goal is that the prediction stays (antonym, negation): some admissible candidate kept it;
-    None for the others. ``near_ties`` counts decisions taken between scores closer than the noise of batching.
+    belongs to attacks that want the prediction to stay (antonym, negation, input_reduction): whether some admissible
+    candidate kept it; None for the others, so that a file of records says what its attack wanted. ``near_ties`` counts
+    decisions taken between scores closer than the noise of batching.
     """
 
     idx: int

@@ -5,7 +5,8 @@ and Spearman for STS-B, accuracy otherwise; files get accuracy, mean squared err
 ``combined_score``, the mean, is added where there is more than one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Metric = Callable[[Array, Array], float]  # (predictions, labels) -> score
-ComputeMetrics = Callable[[Any], dict[str, float]]
 
 
 def accuracy(predictions: Array, labels: Array) -> float:
@@ -80,12 +80,53 @@ MULTI_LABEL: dict[str, Metric] = {
     "f1_weighted": f1("weighted"),
 }
 REGRESSION: dict[str, Metric] = {"mse": mse, "mae": mae, "pearson": pearson, "spearmanr": spearmanr}
+MEAN = "combined_score"
 OF_TASK: dict[str, tuple[str, ...]] = {
     "cola": ("matthews_correlation",),
     "mrpc": ("accuracy", "f1"),
     "qqp": ("accuracy", "f1"),
     "stsb": ("pearson", "spearmanr"),
 }
+
+
+def possible_names(task: str | None, metric_name: str | None = None) -> tuple[str, ...]:
+    """What ``glue_metrics`` may be made to return, before the kind of the data is known; exact for a GLUE task."""
+    if metric_name is not None:
+        return (metric_name,)
+    if task is not None:
+        return with_mean(OF_TASK.get(task, ("accuracy",)))
+    return tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
+
+
+@dataclass(frozen=True)
+class TaskMetrics:
+    """A Trainer's ``compute_metrics``: the scores by name, and their mean where there are several.
+
+    It takes an ``EvalPrediction`` whose predictions are logits [rows, classes] (or a tuple that begins with them, or a
+    list of batches of either, as ``--eval_do_concat_batches False`` gives).
+    """
+
+    metrics: Mapping[str, Metric]
+    is_regression: bool
+    is_multi_label: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it returns."""
+        return with_mean(tuple(self.metrics))
+
+    def __call__(self, evaluated: Any) -> dict[str, float]:
+        logits, labels = logits_of(evaluated.predictions), _joined(evaluated.label_ids)
+        predictions = predicted(logits, self.is_regression, self.is_multi_label)
+        scores = {name: metric(predictions, labels) for name, metric in self.metrics.items()}
+        if len(scores) > 1:
+            scores[MEAN] = float(np.mean(list(scores.values())))
+        return scores
+
+
+def with_mean(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of several scores with that of their mean; one score has none."""
+    return (*names, MEAN) if len(names) > 1 else tuple(names)
 
 
 def glue_metrics(
@@ -96,11 +137,8 @@ def glue_metrics(
     metric_name: str | None = None,
     positive: int = 1,
     num_labels: int = 2,
-) -> ComputeMetrics:
+) -> TaskMetrics:
     """A Trainer's ``compute_metrics`` for a GLUE task, or for data of one's own where ``task`` is None.
-
-    It takes an ``EvalPrediction`` whose predictions are logits [rows, classes] (or a tuple that begins with them, or a
-    list of batches of either, as ``--eval_do_concat_batches False`` gives).
 
     Args:
         metric_name: measure this instead of the default.
@@ -125,16 +163,7 @@ def glue_metrics(
         )
     if "f1" in metrics and not is_multi_label:
         metrics["f1"] = f1("binary", positive)
-
-    def compute_metrics(evaluated: Any) -> dict[str, float]:
-        logits, labels = logits_of(evaluated.predictions), _joined(evaluated.label_ids)
-        predictions = predicted(logits, is_regression, is_multi_label)
-        scores = {name: metric(predictions, labels) for name, metric in metrics.items()}
-        if len(scores) > 1:
-            scores["combined_score"] = float(np.mean(list(scores.values())))
-        return scores
-
-    return compute_metrics
+    return TaskMetrics(metrics, is_regression, is_multi_label)
 
 
 def predicted(logits: Array, is_regression: bool, is_multi_label: bool = False) -> Array:

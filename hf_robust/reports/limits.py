@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hf_robust.metrics import Aim
 from hf_robust.reports.run import Run
-from hf_robust.reports.tables import percent, robust_accuracy_applies
+from hf_robust.reports.tables import aim_in, percent, robust_accuracy_applies
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
 
 
@@ -99,7 +100,8 @@ def _attack(name: str, described: Mapping[str, Any]) -> str:
 def _parts(described: Mapping[str, Any]) -> Iterator[str]:
     candidates = described.get("candidates") or {}
     lexicon = drawn_from(described)
-    yield f"goal {_words(described.get('goal'))}"
+    goal = {key: value for key, value in (described.get("goal") or {}).items() if key not in Aim._fields}
+    yield f"goal {_words(goal)}"
     yield f"candidates {_words(_without_lexicon(candidates))}" + (
         f" from the lexicon {_lexicon(lexicon)}" if lexicon else ""
     )
@@ -186,9 +188,8 @@ def _certificate(run: Run) -> Iterator[str]:
 
 
 def _label_changing(run: Run) -> Iterator[str]:
-    described = run.card.get("attacks") or {}
     kept = [name for name in run.published["attacks"] if not robust_accuracy_applies(run, name)]
-    names = [name for name in kept if "shorten" not in _words((described.get(name) or {}).get("goal"))]
+    names = [name for name in kept if not aim_in(run, name).maximises]
     for name in kept:
         if name not in names:
             yield (
@@ -207,6 +208,8 @@ def _other_rates(run: Run) -> Iterator[str]:
     """Rates by other definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2)."""
     for name, result in run.published["attacks"].items():
         remains, covered, among = (result.get(key, math.nan) for key in ("remains_asr", "covered", "covered_asr"))
+        if aim_in(run, name).maximises:
+            continue
         if math.isfinite(remains):
             yield (
                 f"Were every change that keeps the prediction a success of the {name} attack, whether or not it "

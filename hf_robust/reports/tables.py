@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import wilson_interval
-from hf_robust.reports.compare import check_comparable, differences, without_sources
+from hf_robust.metrics import Aim, aim_of, wilson_interval
+from hf_robust.reports.compare import as_compared, check_comparable, differences, without_sources
 from hf_robust.reports.history import attack_names
 from hf_robust.reports.run import Run, load_run
 
@@ -91,12 +91,15 @@ def union_interval(union: Mapping[str, Any]) -> tuple[float, float] | None:
 def robust_accuracy_applies(run: Run, attack: str) -> bool:
     """Whether accuracy under attack says anything.
 
-    Not where keeping the prediction is the error (antonym, negation), nor where every example that was right ends as
-    a success (input reduction).
+    Not where the attack wants the prediction to stay: keeping it is the error there.
     """
+    return not aim_in(run, attack).keeps_prediction
+
+
+def aim_in(run: Run, attack: str) -> Aim:
+    """What an attack of a run wants of the prediction."""
     described = (run.card.get("attacks") or {}).get(attack) or {}
-    goal = json.dumps(described.get("goal", "")).lower()
-    return attack not in ("antonym", "negation") and "remain" not in goal and "shorten" not in goal
+    return aim_of(described, attack, run.published["attacks"].get(attack))
 
 
 def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
@@ -107,6 +110,7 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         kept = {name: run.card.get(name) for name in _THE_SAME}
+        kept["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
         kept["data"] = run.data.get("fingerprint") or run.data
         kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
         key = json.dumps(without_sources(kept), sort_keys=True, default=str)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import STATUSES_FILE, AttackRecord, read_records, read_statuses
+from hf_robust.metrics import STATUSES_FILE, AttackRecord, aim_of, read_records, read_statuses
 from hf_robust.metrics.paired import OUTCOMES
 from hf_robust.reports.compare import check_comparable, same_rows
 from hf_robust.reports.history import history_path
@@ -52,7 +52,8 @@ class Measured:
     def searches(self) -> bool:
         """Whether it looks for texts by itself and wants another prediction."""
         static = (self.described.get("candidates") or {}).get("name") in STATIC
-        return bool(self.described) and not static and (self.described.get("goal") or {}).get("name") == "misclassify"
+        # TextAttack's parts are not described one by one.
+        return "candidates" in self.described and not static and not aim_of(self.described).keeps_prediction
 
     @cached_property
     def outcomes(self) -> dict[Key, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hf_robust.reports.compare import without_sources
+from hf_robust.reports.compare import as_compared
 
 Described = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ def is_at_least(first: Described, second: Described) -> bool:
     """
     if not first or not second or "candidates" not in first or "candidates" not in second:
         return False
-    first, second = without_sources(first), without_sources(second)
+    first, second = as_compared(first), as_compared(second)
     known = (first.get("name"), second.get("name")) in KNOWN
     same = (*_SAME, *(() if known else _TOGETHER))
     return (
