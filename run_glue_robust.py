@@ -213,7 +213,12 @@ def view_attacks(args: Arguments, splits: Splits) -> Mapping[str, AttackOrForeig
         return {}
     if args.attack.attack_backend == "native":
         check_recipes(args.training.view_attacks, "--view_attacks", "texts made before are given by --view_file")
-    own = {"attacks": args.training.view_attacks, "attack_query_budget": args.training.view_query_budget}
+    own: dict[str, Any] = {
+        "attacks": args.training.view_attacks,
+        "attack_query_budget": args.training.view_query_budget,
+    }
+    if args.attack.attack_backend == "native":
+        own["attack_scores"] = args.attack.attack_scores or "margin"
     flags = dataclasses.replace(args.attack, attack_lexicon=None, **own)
     return build_attacks(flags, None, None, splits.labels.names, splits.text_columns)
 

@@ -13,6 +13,7 @@ through TextAttack's own wrapper, padded to ``--max_length``, instead of ours.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -73,7 +74,7 @@ class Sides:
 
     def __init__(self, name: str, args: argparse.Namespace, resources: Resources, columns: tuple[str, ...]) -> None:
         self.name, self.args, self.resources, self.columns = name, args, resources, columns
-        self.native = ATTACKS[name](resources)
+        self.native = dataclasses.replace(ATTACKS[name](resources), scores="probability")
 
     def a(self, victim: Victim, examples: Sequence[Example], stock: bool = False) -> list[AttackRecord]:
         from benchmarks.textattack_recipes import SideA, side_a

@@ -37,6 +37,7 @@ from hf_robust.metrics import (
     UnionSummary,
     aim_of,
     read_records,
+    saturation_in_words,
     union_of_attacks,
     write_records,
 )
@@ -153,6 +154,8 @@ class AttackCallback(Measurement):
         if not trainer.is_world_process_zero():
             return None
         self._warn_where_nothing_chooses(output.metrics)
+        for said in filter(None, (saturation_in_words(name, summary) for name, summary in summaries.items())):
+            logger.warning(said)
         return self._part(records, summaries, union, accuracy)
 
     def _attack(

@@ -118,6 +118,7 @@ def attack(options: argparse.Namespace) -> str:
     from hf_robust.attacks import AttackArguments
     from hf_robust.before_after import before_and_after, choose_pairs, wants_colour
     from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint
+    from hf_robust.metrics import saturation_in_words
     from hf_robust.reports import load_run, results_table
 
     given = vars(options)
@@ -127,6 +128,8 @@ def attack(options: argparse.Namespace) -> str:
     pairs = choose_pairs(attacked.records, PAIRS)
     colour = wants_colour(sys.stdout)
     blocks = [results_table(load_run(own.output_dir))]
+    said = [saturation_in_words(name, summary) for name, summary in attacked.summaries.items()]
+    blocks += [f"{sentence}\n" for sentence in said if sentence]
     blocks += [before_and_after(name, record, attacked.label_names, colour) for name, record in pairs]
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")

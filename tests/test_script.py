@@ -412,6 +412,19 @@ def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(me
     assert [one["found"] > 0 for one in card["views"]] == ([True] if "view_cache" in known else [])
 
 
+@pytest.mark.parametrize(("given", "scores"), [([], "margin"), (["--attack_scores", "probability"], "probability")])
+def test_views_are_searched_by_margin_unless_told(given, scores, model_folder, tmp_path):
+    """A victim that is very certain would hide its weaknesses from a search by probabilities."""
+    data = {"train": review_rows(16), "validation": review_rows(4, 1)}
+    lexicon = tmp_path / "s.json"
+    lexicon.write_text(json.dumps(SYNONYMS))
+    flags = ["--do_train", "--robust_method", "ada", "--view_attacks", "textfooler", "--pos_tagger", "none", *given]
+    flags += ["--lexicon", str(lexicon), "--view_victim", str(model_folder()), "--view_cache", str(tmp_path / "cache")]
+    run(model_folder(), tmp_path / "out", *flags, **data)
+    card = json.loads((tmp_path / "out" / "run_card.json").read_text())
+    assert [view["how"]["scores"] for view in card["views"]] == [scores]
+
+
 # ---- odd data that must work, and wrong input that must not ----
 
 

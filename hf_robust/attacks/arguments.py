@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign
@@ -28,6 +28,7 @@ _NATIVE_ONLY = (
     "attack_ranking",
     "attack_early_exit",
     "attack_mended",
+    "attack_scores",
     "attack_lexicon",
     "pos_tagger",
     "sentence_encoder",
@@ -78,6 +79,14 @@ class AttackArguments:
     )
     attack_mended: bool = field(
         default=False, metadata={"help": "Mend what the recipes keep of TextAttack's defects, for identity with it."}
+    )
+    attack_scores: Literal["probability", "margin"] | None = field(
+        default=None,
+        metadata={
+            "help": "What searches climb: the probability, as TextAttack's, which float32 makes flat where the model "
+            "is certain, or the margin of the logits, which is not. Default: margin for synonym, antonym, negation, "
+            "gradient_mask, for --view_attacks and with --attack_mended, else probability."
+        },
     )
     attack_votes: int = field(
         default=0,
@@ -308,6 +317,8 @@ def build_attacks(
 def _varied(attack: Attack, args: AttackArguments) -> Attack:
     if args.attack_mended:
         attack = mended(attack)
+    if args.attack_scores is not None:
+        attack = replace(attack, scores=args.attack_scores)
     if args.attack_ranking != "recipe":
         attack = ranked(attack, args.attack_ranking)
     return leaving_early(attack) if args.attack_early_exit else attack

@@ -44,6 +44,7 @@ def labelled_file(name: str, source: str, examples: Sequence[Example]) -> Attack
         goal=Misclassify(),
         candidates=Given("file", source, len(rows), digest(rows)),
         search=as_it_is,
+        scores=None,
         own_examples=tuple(examples),
         skip_misclassified=False,
     )
@@ -68,6 +69,7 @@ def transferred(name: str, source: str, records: Sequence[AttackRecord]) -> Atta
         goal=Misclassify(),
         candidates=Given("replay", source, len(rows), digest(rows)),
         search=replay(texts),
+        scores=None,
         own_examples=tuple(Example(record.idx, tuple(record.original), record.label) for record in records),
     )
 

@@ -26,6 +26,7 @@ def mended(attack: Attack) -> Attack:
     - A word is visited where it stands now: there a swap that makes two words of one, or none, shifts all words behind
       it against the order of the search.
     - The population searches' own defects (see ``Genetic``, ``ImprovedGenetic``, ``ParticleSwarm``).
+    - Scores are those of margins: there float32 probabilities, which are flat where the model is certain.
     """
     search = attack.search
     if isinstance(search, Greedy):
@@ -38,6 +39,7 @@ def mended(attack: Attack) -> Attack:
         candidates=_distinct(attack.candidates),
         constraints=[_folded(rule) for rule in attack.constraints],
         search=search,
+        scores=attack.scores and "margin",
     )
 
 

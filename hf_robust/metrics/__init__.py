@@ -11,7 +11,7 @@ from hf_robust.metrics.certificates import (
 from hf_robust.metrics.front import pareto_front
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.pairs import read_pairs
-from hf_robust.metrics.rates import AttackSummary, wilson_interval
+from hf_robust.metrics.rates import SATURATED, AttackSummary, saturation_in_words, wilson_interval
 from hf_robust.metrics.records import AttackRecord, read_records, write_records
 from hf_robust.metrics.slices import Slice, slices
 from hf_robust.metrics.statuses import STATUSES_FILE, read_statuses
@@ -19,6 +19,7 @@ from hf_robust.metrics.transition import ClassScores, SliceReport, Transition, e
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
 __all__ = [
+    "SATURATED",
     "STATUSES_FILE",
     "Aim",
     "AttackRecord",
@@ -43,6 +44,7 @@ __all__ = [
     "read_pairs",
     "read_records",
     "read_statuses",
+    "saturation_in_words",
     "slices",
     "union_of_attacks",
     "wilson_interval",

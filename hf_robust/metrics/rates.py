@@ -62,7 +62,8 @@ class AttackSummary:
     ``remains_asr`` (some admissible candidate kept it) and, where candidates were counted, ``covered`` (share of the
     attacked with at least one; the others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the
     covered). Where a success changed a word, it holds ``changed_words`` and ``changed_share`` too (see
-    `changed_words`).
+    `changed_words`); where searches climbed float32 probabilities, ``saturated_share``, the share of the attacked
+    examples' queries at which these were flat (see `AttackRecord`).
     """
 
     num_examples: int
@@ -122,9 +123,28 @@ class AttackSummary:
         return {**{key: getattr(self, key) for key in keys}, **self.extra}
 
 
+SATURATED = 0.05
+"""Above this share of saturated queries a rate says little about the model: its searches were blind there."""
+
+
+def saturation_in_words(name: str, summary: AttackSummary) -> str:
+    """One sentence where so many queries of an attack were saturated that its rates mislead; else nothing."""
+    share = summary.extra.get("saturated_share", math.nan)
+    if not share > SATURATED:
+        return ""
+    return (
+        f"{name}: at {100 * share:.1f} % of the queries the model's probability was within sixteen steps of float32 "
+        "from 1, where the search cannot see whether a text helps: the model may look robust without being so; "
+        "measure with --attack_scores margin too."
+    )
+
+
 def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
     correct = sum(record.original_prediction == record.label for record in records)
     extra = {"accuracy": ratio(correct, len(records)), **changed_words(records)}
+    counted = [record.saturated for record in attacked if record.saturated is not None]
+    if attacked and len(counted) == len(attacked):
+        extra["saturated_share"] = ratio(sum(counted), sum(record.queries for record in attacked))
     if kept_prediction(records):
         covered = [record for record in attacked if record.num_candidates > 0]
         extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))

@@ -30,7 +30,9 @@ class AttackRecord:
     probability of the true label. ``num_candidates`` counts the admissible substitutes over all positions. ``remains``
     belongs to attacks that want the prediction to stay (antonym, negation, input_reduction): whether some admissible
     candidate kept it; None for the others, so that a file of records says what its attack wanted. ``near_ties`` counts
-    decisions taken between scores closer than the noise of batching.
+    decisions taken between scores closer than the noise of batching. ``saturated`` counts the queries at which the
+    probability was within sixteen steps of float32 from 1, so that the search could hardly see whether a text helped;
+    None where searches climb margins, which are never flat so, in older files, and of a vote.
     """
 
     idx: int
@@ -48,6 +50,7 @@ class AttackRecord:
     num_candidates: int
     remains: bool | None = None
     near_ties: int = 0
+    saturated: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The record as a dict that ``json.dumps`` takes."""

@@ -9,6 +9,9 @@ from typing import Any
 from hf_robust.metrics import aim_of
 from hf_robust.reports.run import Run
 
+STATIC = ("file", "replay")
+"""Candidates of attacks that bring their texts along and search for nothing."""
+
 
 class IncomparableRunsError(ValueError):
     """Runs whose numbers would mislead beside each other; the message says why."""
@@ -105,6 +108,8 @@ def as_compared(described: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = without_sources(described)
     if found.get("goal"):
         found["goal"] = {**found["goal"], **aim_of(described)._asdict()}
+    if "candidates" in found and "scores" not in found:
+        found["scores"] = None if found["candidates"].get("name") in STATIC else "probability"
     if found.get("backend"):
         # TextAttack's own account of the recipe holds its goal.
         found.pop("goal", None)

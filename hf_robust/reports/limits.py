@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.metrics import Aim
+from hf_robust.metrics import SATURATED, Aim
 from hf_robust.reports.run import Run
 from hf_robust.reports.tables import aim_in, percent, robust_accuracy_applies
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
@@ -20,6 +20,7 @@ def limits(run: Run, rates: bool = True) -> list[str]:
     """
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
+    sentences += _saturated(run)
     sentences += _vote(run)
     sentences += leaked(run)
     sentences += same_attack(run)
@@ -40,6 +41,18 @@ def limits(run: Run, rates: bool = True) -> list[str]:
         done = "attacked" if run.published["attacks"] else "measured"
         sentences.append(f"The published weights (step {run.kept_step}) were not {done} themselves.")
     return sentences
+
+
+def _saturated(run: Run) -> Iterator[str]:
+    """A search that climbs float32 probabilities is blind where the model is very certain."""
+    for name, result in run.published["attacks"].items():
+        share = float(result.get("saturated_share", math.nan))
+        if share > SATURATED:
+            yield (
+                f"At {percent(share)} % of the queries of the {name} attack the model was so certain that its "
+                "probability, which the attack climbs, hardly moves in float32: it may look robust without being so. "
+                "`--attack_scores margin` is not blind there."
+            )
 
 
 def _vote(run: Run) -> Iterator[str]:
@@ -107,6 +120,8 @@ def _parts(described: Mapping[str, Any]) -> Iterator[str]:
     )
     ranking = described.get("ranking")
     yield f"search {_words(described.get('search'))}" + (f" {_words(ranking)}" if ranking else "")
+    if described.get("scores"):
+        yield f"scored by {'the margin of the logits' if described['scores'] == 'margin' else 'probability'}"
     constraints = described.get("constraints")
     yield f"constraints: {_words(constraints) if constraints else 'none'}"
     if lexicon and "part_of_speech" not in {part.get("name") for part in constraints or ()}:

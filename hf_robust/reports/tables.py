@@ -70,11 +70,12 @@ def results_table(run: Run) -> str:
         worst = percent(union["robust_accuracy"], union_interval(union))
         rows.append([union_label(union), NOTHING, worst, _count(union, "num_examples"), NOTHING, NOTHING])
     header = ["attack", "attack success rate, %", "accuracy under attack, %", "examples", "attacked", "queries each"]
-    shares = [float(result.get("changed_share", math.nan)) for result in line["attacks"].values()]
-    if any(map(math.isfinite, shares)):
-        header.append("changed words, %")
-        cells = [NOTHING, *map(percent, shares), NOTHING]
-        rows = [[*row, cell] for row, cell in zip(rows, cells, strict=False)]
+    for key, title in (("changed_share", "changed words, %"), ("saturated_share", "saturated queries, %")):
+        shares = [float(result.get(key, math.nan)) for result in line["attacks"].values()]
+        if any(map(math.isfinite, shares)):
+            header.append(title)
+            cells = [NOTHING, *map(percent, shares), NOTHING]
+            rows = [[*row, cell] for row, cell in zip(rows, cells, strict=False)]
     return markdown_table(header, rows)
 
 

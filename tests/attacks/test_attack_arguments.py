@@ -163,6 +163,27 @@ def test_goals_are_known_by_name_before_an_attack_is_built():
     assert goal_of("input-reduction") is goal_of("input_reduction")  # TextAttack's spelling
 
 
+def test_what_searches_climb():
+    """The package's own attacks the margin; those that promise TextAttack's results its probability, unless mended."""
+    own = {name for name, recipe in ATTACKS.items() if recipe(all_resources(name)).scores == "margin"}
+    assert own == {"synonym", "antonym", "negation", "gradient_mask"}
+
+    def built(*flags):
+        args = parse("--attacks", "synonym", "textfooler", "--pos_tagger", "none", *flags)
+        return [attack.scores for attack in build_attacks(args, SYNONYMS, None, ["0", "1"], ["sentence"]).values()]
+
+    assert built() == ["margin", "probability"]
+    assert built("--attack_mended", "True") == ["margin", "margin"]
+    for scores in ("margin", "probability"):
+        assert built("--attack_scores", scores) == built("--attack_scores", scores, "--attack_mended", "True")
+        assert built("--attack_scores", scores) == [scores, scores]
+    with pytest.raises(ValueError, match="--attack_scores must be one of probability, margin, got 'logits'"):
+        dataclasses.replace(ATTACKS["synonym"](all_resources("synonym")), scores="logits")
+    synonym = ATTACKS["synonym"](all_resources("synonym"))
+    other = dataclasses.replace(synonym, scores="probability")
+    assert synonym.describe()["scores"] == "margin" and synonym.fingerprint() != other.fingerprint()
+
+
 def test_where_antonyms_come_from():
     assert AttackArguments().antonym_source() == "builtin"
     assert AttackArguments(lexicon="wordnet").antonym_source() == "wordnet"

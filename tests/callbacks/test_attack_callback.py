@@ -26,6 +26,7 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import ATTACKS, Example, Resources
+from hf_robust.attacks.reading import READINGS
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
 from hf_robust.callbacks.attack import accuracy_of
@@ -488,6 +489,20 @@ def test_a_metric_that_is_not_measured_chooses_nothing(
     with pytest.raises(ValueError, match=f"--metric_for_best_model {metric.removeprefix('eval_')} .*{sentence}"):
         trainer.train()
     assert trainer.state.global_step == 0
+
+
+def test_a_search_that_was_blind_is_said_once_an_epoch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = build_model()
+    with torch.no_grad():
+        model.classifier.weight *= 1000
+    climbing = {name: dataclasses.replace(attacks("synonym")["synonym"], scores=name) for name in READINGS}
+    trainer = attacked(tmp_path, model=model, callback={"attacks": climbing}, learning_rate=0.0)
+    trainer.train()
+    said = [record.getMessage() for record in caplog.records if "may look robust" in record.getMessage()]
+    assert len(said) == 2 and all(one.startswith("probability: at ") for one in said)
+    for line, entry in zip(read_history(tmp_path), evaluations(trainer), strict=True):
+        assert line["attacks"]["probability"]["saturated_share"] == entry["eval_probability_saturated_share"] > 0.5
+        assert "saturated_share" not in line["attacks"]["margin"]
 
 
 def test_choosing_the_worst_weights_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from scripted import record
 
-from hf_robust.metrics import Aim, AttackSummary, Certificate, CertificateSummary, aim_of, union_of_attacks
+from hf_robust.metrics import (
+    Aim,
+    AttackSummary,
+    Certificate,
+    CertificateSummary,
+    aim_of,
+    saturation_in_words,
+    union_of_attacks,
+)
 from hf_robust.metrics.keys import (
     OF_A_UNION,
     OF_CERTIFICATES,
@@ -92,6 +100,19 @@ def test_why_a_metric_cannot_choose(metric: str, said: str) -> None:
     keys = AttackKeys({"pwws": FICKLE, "antonym": STAYS, "input_reduction": SHORTENS})
     assert metric not in keys.sure() and said in keys.why_not(metric, ["genetic", "faster_genetic"])
     assert keys.why_not("accuracy") == keys.why_not("synonm_asr") == ""
+
+
+def test_saturated_queries_are_a_share_of_all_or_not_told() -> None:
+    found = [record(0, queries=30, saturated=3), record(1, "failed", queries=10, saturated=0)]
+    skipped = record(2, "skipped", queries=1, saturated=1)
+    summary = AttackSummary.from_records([*found, skipped])
+    assert summary.extra["saturated_share"] == 3 / 40 == summary.metrics("a")["a_saturated_share"]
+    assert saturation_in_words("pwws", summary).startswith("pwws: at 7.5 % of the queries the model's probability was")
+    assert "saturated_share" not in AttackSummary.from_records([*found, record(3)]).extra  # an older file
+    assert "saturated_share" not in AttackSummary.from_records([skipped]).extra
+    few = AttackSummary.from_records([record(0, queries=20, saturated=1)])
+    assert few.extra["saturated_share"] == 0.05 and saturation_in_words("a", few) == ""
+    assert "not which weights are better" in AttackKeys({"a": FICKLE}).why_not("a_saturated_share")
 
 
 def test_the_keys_of_certificates_are_those_that_are_logged() -> None:

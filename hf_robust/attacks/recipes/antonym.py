@@ -24,7 +24,8 @@ def antonym(resources: Resources) -> Attack:
     success (ATK-ANT-5).
 
     Differs from the official code: stop words are TextFooler's list, there NLTK's; part of speech is not asked where
-    the lexicon keeps it by itself.
+    the lexicon keeps it by itself; confidence is the margin of the logits, there the probability, which for more than
+    two classes may rise where the other falls (``--attack_scores probability``).
 
     Raises:
         ValueError: there is no antonym lexicon.
@@ -43,6 +44,7 @@ def antonym(resources: Resources) -> Attack:
         max_changed=1,
         skip_labels=resources.skip_labels,
         **resources.limits(),
+        scores="margin",
         ranks_movable_only=True,
         needs_candidates=True,
     )

@@ -7,7 +7,8 @@ from collections import Counter
 
 from hf_robust.metrics import AttackRecord
 from hf_robust.metrics.paired import least_accuracy
-from hf_robust.reports.sanity.evidence import STATIC, Evidence, Measured
+from hf_robust.reports.compare import STATIC
+from hf_robust.reports.sanity.evidence import Evidence, Measured
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.tables import accuracy_interval, percent
 

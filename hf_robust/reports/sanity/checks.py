@@ -11,6 +11,7 @@ from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.masking import gradient_masking
 from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
+from hf_robust.reports.sanity.saturation import saturated_scores
 from hf_robust.reports.sanity.size import sample_size
 from hf_robust.reports.sanity.stronger import stronger_attacks
 
@@ -18,6 +19,7 @@ CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     stronger_attacks,
     query_budget,
     gradient_masking,
+    saturated_scores,
     sample_size,
     clean_accuracy,
     held_out_table,

@@ -9,10 +9,11 @@ from typing import Any
 from hf_robust.metrics import AttackRecord, AttackSummary, read_records, union_of_attacks
 from hf_robust.metrics.rates import ratio
 from hf_robust.metrics.statuses import LETTERS
+from hf_robust.reports.compare import STATIC
 from hf_robust.reports.history import history_path, is_torn
 from hf_robust.reports.outcomes import records_file
 from hf_robust.reports.run import RESULTS_FOLDER
-from hf_robust.reports.sanity.evidence import STATIC, Evidence, Folder, Measured
+from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
 from hf_robust.reports.sanity.finding import Finding
 
 CLOSE = 1e-6

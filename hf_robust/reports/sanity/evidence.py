@@ -11,15 +11,13 @@ from typing import Any
 
 from hf_robust.metrics import STATUSES_FILE, AttackRecord, aim_of, read_records, read_statuses
 from hf_robust.metrics.paired import OUTCOMES
-from hf_robust.reports.compare import check_comparable, same_rows
+from hf_robust.reports.compare import STATIC, check_comparable, same_rows
 from hf_robust.reports.history import history_path
 from hf_robust.reports.outcomes import records_file
 from hf_robust.reports.run import RUN_CARD_FILE, Run, is_training, load_run, read_json
 
 CHECKS_FOLDER = "checks"
 SUMMARY_FILE = "attack_summary.json"
-STATIC = ("file", "replay")
-"""Attacks that bring their texts along and search for nothing."""
 SAME_SCORE = 0.05
 """Scores of one text under the same weights differ by rounding and batching, and under half precision by a little."""
 

@@ -18,7 +18,7 @@ KNOWN = {("textfooler", "a2t"), ("synonym", "a2t"), ("iga", "genetic")}
 of the words, words that may change again. They also differ in parts that nothing orders: stop words, encoder, order of
 the words."""
 _BESIDE_THE_POINT = ("stop_words", "sentence_similarity", "word_distance")
-_SAME = ("goal", "skip_labels", "skip_misclassified", "vote", "backend", "time_limit")
+_SAME = ("goal", "scores", "skip_labels", "skip_misclassified", "vote", "backend", "time_limit")
 _TOGETHER = ("search", "ranking")
 
 
