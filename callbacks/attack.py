@@ -54,8 +54,10 @@ class AttackCallback(Measurement):
 
     ASR = succeeded / (succeeded + failed) and robust accuracy = failed / examples join the metrics of the evaluation
     (``eval_<attack>_asr``, ``eval_<attack>_robust_accuracy``, ``eval_<attack>_queries``, ``eval_<attack>_seconds``).
-    Of two or more attacks that want another prediction the worst case for each example joins them too:
-    ``eval_union_robust_accuracy`` with its interval and N (``_low``, ``_high``, ``eval_union_num_examples``).
+    ``eval_<attack>_saturated_share`` says at which share of its queries an attack by probability was blind
+    (``AttackRecord``); above 5 % each epoch has a warning. Of two or more attacks that want another prediction the
+    worst case for each example joins them too: ``eval_union_robust_accuracy`` with its interval and N (``_low``,
+    ``_high``, ``eval_union_num_examples``).
 
     With a ``vote`` the attacks meet the vote over random substitutions instead of the plain network. The evaluation
     rows are then put to it too, as ``eval_vote_accuracy``, and the history's ``accuracy`` is this one: clean accuracy

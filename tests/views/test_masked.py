@@ -74,7 +74,7 @@ def test_saliency_of_a_linear_model_is_the_sum_of_its_coefficients() -> None:
 
 
 def test_a_victim_that_is_very_certain_is_masked_alike(tmp_path: Path) -> None:
-    """In float32 the cross-entropy's own gradient would be 0 everywhere, and the first token of each text be masked."""
+    """In float32 the cross-entropy's own gradient would be 0, and the first token of each text be masked."""
     models = [build_model(), build_model()]
     with torch.no_grad():
         models[1].classifier.weight *= 4096
