@@ -32,6 +32,8 @@ from hf_robust.callbacks import (
     RunCardCallback,
     TrackersCallback,
 )
+from hf_robust.callbacks.best_metric import check_best_metric
+from hf_robust.callbacks.measurement import expected_of
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.checks import check_skip_labels, check_task, check_writable, needs_classes
 from hf_robust.data import TextDataset
@@ -190,6 +192,7 @@ def build_trainer(
     data = describe_data(splits.corpus, train_dataset, eval_dataset)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
     add_reports(trainer, args, data, lexicons, attacker, certificates)
+    check_best_metric(args.training.metric_for_best_model, expected_of(trainer))
     return trainer
 
 
@@ -213,7 +216,12 @@ def view_attacks(args: Arguments, splits: Splits) -> Mapping[str, AttackOrForeig
         return {}
     if args.attack.attack_backend == "native":
         check_recipes(args.training.view_attacks, "--view_attacks", "texts made before are given by --view_file")
-    own = {"attacks": args.training.view_attacks, "attack_query_budget": args.training.view_query_budget}
+    own: dict[str, Any] = {
+        "attacks": args.training.view_attacks,
+        "attack_query_budget": args.training.view_query_budget,
+    }
+    if args.attack.attack_backend == "native":
+        own["attack_scores"] = args.attack.attack_scores or "margin"
     flags = dataclasses.replace(args.attack, attack_lexicon=None, **own)
     return build_attacks(flags, None, None, splits.labels.names, splits.text_columns)
 

@@ -36,9 +36,9 @@ class RecordingVictim(Victim):
         self.recorded.update(new)
         return super()._batches(new)
 
-    def saliency(self, texts: Sequence[Text]) -> list[Any]:
+    def saliency(self, texts: Sequence[Text], of: str = "probability") -> list[Any]:
         self.gradients += len(texts)
-        return super().saliency(texts)
+        return super().saliency(texts, of)
 
 
 class Bound:

@@ -75,8 +75,8 @@ class Sides:
 
     def __init__(self, name: str, args: argparse.Namespace, resources: Resources, columns: tuple[str, ...]) -> None:
         self.name, self.args, self.resources, self.columns = name, args, resources, columns
-        # `synonym` has words of its own, and is TextAttack's in all else.
-        self.native = replace(ATTACKS[name](resources), word_rule=TEXTATTACK_WORDS)
+        # `synonym` has words and scores of its own, and is TextAttack's in all else.
+        self.native = replace(ATTACKS[name](resources), word_rule=TEXTATTACK_WORDS, scores="probability")
 
     def a(self, victim: Victim, examples: Sequence[Example], stock: bool = False) -> list[AttackRecord]:
         from benchmarks.textattack_recipes import SideA, side_a

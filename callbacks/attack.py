@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
@@ -27,8 +28,18 @@ from hf_robust.attacks import (
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.requests import Columns
 from hf_robust.attacks.static import labelled_file
+from hf_robust.callbacks.best_metric import Expected
 from hf_robust.callbacks.measurement import Measurement, Part, accuracy_of
-from hf_robust.metrics import AttackRecord, AttackSummary, UnionSummary, union_of_attacks
+from hf_robust.metrics import (
+    Aim,
+    AttackRecord,
+    AttackSummary,
+    UnionSummary,
+    aim_of,
+    saturation_in_words,
+    union_of_attacks,
+)
+from hf_robust.metrics.keys import AttackKeys
 from hf_robust.reports import union_label
 from hf_robust.runs import JOURNAL_FOLDER, RESULTS_FOLDER, read_records, write_records
 
@@ -42,8 +53,10 @@ class AttackCallback(Measurement):
 
     ASR = succeeded / (succeeded + failed) and robust accuracy = failed / examples join the metrics of the evaluation
     (``eval_<attack>_asr``, ``eval_<attack>_robust_accuracy``, ``eval_<attack>_queries``, ``eval_<attack>_seconds``).
-    Of two or more attacks that want another prediction the worst case for each example joins them too:
-    ``eval_union_robust_accuracy`` with its interval and N (``_low``, ``_high``, ``eval_union_num_examples``).
+    ``eval_<attack>_saturated_share`` says at which share of its queries an attack by probability was blind
+    (``AttackRecord``); above 5 % each epoch has a warning. Of two or more attacks that want another prediction the
+    worst case for each example joins them too: ``eval_union_robust_accuracy`` with its interval and N (``_low``,
+    ``_high``, ``eval_union_num_examples``).
 
     With a ``vote`` the attacks meet the vote over random substitutions instead of the plain network. The evaluation
     rows are then put to it too, as ``eval_vote_accuracy``, and the history's ``accuracy`` is this one: clean accuracy
@@ -109,6 +122,12 @@ class AttackCallback(Measurement):
             return super()._new_victim(*given, **options)
         return VotingVictim(*given, vote=self.vote, **options)
 
+    def joined(self, expected: Expected) -> Expected:
+        aims = {name: aim_of(attack.describe()) for name, attack in self.attacks.items()}
+        own = [*expected.attacks.own, *(name for name, attack in self.attacks.items() if attack.own_examples)]
+        keys = AttackKeys({**expected.attacks.aims, **aims}, own, self.vote is not None)
+        return dataclasses.replace(expected, attacks=keys, attack_strategy=self.strategy)
+
     def _check(self) -> None:
         victim = self._victim()
         for attack in self.attacks.values():
@@ -136,6 +155,8 @@ class AttackCallback(Measurement):
         if not trainer.is_world_process_zero():
             return None
         self._warn_where_nothing_chooses(output.metrics)
+        for said in filter(None, (saturation_in_words(name, summary) for name, summary in summaries.items())):
+            logger.warning(said)
         return self._part(records, summaries, union, accuracy)
 
     def _attack(
@@ -196,7 +217,9 @@ class AttackCallback(Measurement):
         assert self.trainer is not None
         folder = Path(str(self.trainer.args.output_dir)) / RESULTS_FOLDER
         line = {"accuracy": accuracy, "attacks": {name: summary.history() for name, summary in summaries.items()}}
-        said = [rates_in_words(name, summary) for name, summary in summaries.items()]
+        said = [
+            rates_in_words(name, summary, aim_of(self.attacks[name].describe())) for name, summary in summaries.items()
+        ]
         if union is not None:
             line["union"] = union.history()
             said.append(f"{union_label(union.history())}: under attack {100 * union.robust_accuracy:.1f}")
@@ -210,10 +233,10 @@ class AttackCallback(Measurement):
         return Part("attacks", line, "  ".join(said), write)
 
 
-def rates_in_words(name: str, summary: AttackSummary) -> str:
+def rates_in_words(name: str, summary: AttackSummary, aim: Aim) -> str:
     """One attack's part of the line that is printed for an epoch, rates in percent."""
     rates = f"ASR {'n/a' if math.isnan(summary.asr) else f'{100 * summary.asr:.1f} %'}"
-    if "remains_asr" not in summary.extra:  # where a failed attack is the good outcome, F/N has no meaning
+    if not aim.keeps_prediction:  # else a failed attack is the good outcome, and F/N has no meaning
         rates += f", under attack {100 * summary.robust_accuracy:.1f}"
     cost = f"{summary.num_examples} examples, {summary.queries:.1f} queries each, {summary.seconds:.0f} s"
     return f"{name}: {rates} ({cost})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import Example, Victim, balanced_shares
 from hf_robust.attacks.journal import classifier_of
+from hf_robust.callbacks.best_metric import Expected
 from hf_robust.callbacks.measurement import Measurement, Part
 from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts, require_substitutes
 from hf_robust.metrics import Certificate, CertificateSummary
@@ -72,6 +74,9 @@ class CertifyCallback(Measurement):
 
     def _has_work(self) -> bool:
         return True
+
+    def joined(self, expected: Expected) -> Expected:
+        return dataclasses.replace(expected, certify=self.strategy)
 
     def _check(self) -> None:
         self.settings.check_classes(self._num_labels())

@@ -13,11 +13,13 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
 
 from hf_robust.adversary import kept_random_state
-from hf_robust.attacks import Victim
+from hf_robust.attacks import ATTACKS, Victim
+from hf_robust.callbacks.best_metric import Expected, check_best_metric
 from hf_robust.metrics import AttackSummary
+from hf_robust.metrics.keys import is_to_be_lowered
 from hf_robust.metrics.task import logits_of
 from hf_robust.runs import HISTORY_FILE, clear_results, read_history, write_history_line
 
@@ -100,6 +102,10 @@ class Measurement(TrainerCallback, ABC):
         """Whether there is anything to measure, whatever the strategy."""
 
     @abstractmethod
+    def joined(self, expected: Expected) -> Expected:
+        """What evaluations hold with what this measurement adds to them."""
+
+    @abstractmethod
     def _check(self) -> None:
         """Raise before training what would end the first measurement, and with it an epoch that is not saved yet."""
 
@@ -120,6 +126,13 @@ class Measurement(TrainerCallback, ABC):
             raise ValueError(f"{name} needs its Trainer; call {name}(...).attach(trainer) instead.")
         if self._wanted():
             self._check_choice(args)
+            check_best_metric(args.metric_for_best_model, expected_of(self.trainer))
+            if args.greater_is_better and is_to_be_lowered(str(args.metric_for_best_model)):
+                logger.warning(
+                    "--metric_for_best_model %s is better where it is lower, and greater_is_better is True: the worst "
+                    "weights are kept.",
+                    args.metric_for_best_model,
+                )
             self._check()
         if state.is_world_process_zero and state.global_step == 0:
             clear_results(args.output_dir)
@@ -261,6 +274,20 @@ class _Evaluations:
             write_history_line(history, line, keep_later=not trainer.is_in_train)
             said = [f"epoch {epoch:g}/{trainer.args.num_train_epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
             tqdm.write("  ".join([*said, *(part.said for part in new)]))
+
+
+def expected_of(trainer: Trainer) -> Expected:
+    """What the evaluations of a Trainer will hold, with all that is attached to it."""
+    strategy = IntervalStrategy(trainer.args.eval_strategy)
+    found = Expected(
+        getattr(trainer.compute_metrics, "names", None),
+        known=ATTACKS,
+        # Without evaluations of its own the Trainer has those that a measurement asks for at the end of an epoch.
+        eval_strategy="epoch" if strategy is IntervalStrategy.NO else strategy.value,
+    )
+    for measurement in _Evaluations.of(trainer).measurements:
+        found = measurement.joined(found)
+    return found
 
 
 def measured_step(trainer: Trainer) -> tuple[float, int]:

@@ -138,6 +138,7 @@ def attack(options: argparse.Namespace) -> str:
     from hf_robust.attacks import AttackArguments
     from hf_robust.before_after import before_and_after, choose_pairs, wants_colour
     from hf_robust.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
+    from hf_robust.metrics import saturation_in_words
     from hf_robust.reports import results_table
     from hf_robust.runs import claim_folder, load_run
 
@@ -151,7 +152,8 @@ def attack(options: argparse.Namespace) -> str:
     pairs = choose_pairs(attacked.records, PAIRS)
     colour = wants_colour(sys.stdout)
     blocks = [results_table(load_run(folder))]
-    blocks += [f"{attacked.card['label_permutation']}\n"] if "label_permutation" in attacked.card else []
+    said = [saturation_in_words(name, summary) for name, summary in attacked.summaries.items()]
+    blocks += [f"{sentence}\n" for sentence in (attacked.card.get("label_permutation"), *said) if sentence]
     blocks += [before_and_after(name, record, attacked.card["label_names"], colour) for name, record in pairs]
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")

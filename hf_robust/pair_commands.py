@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.command import Command, add_class_names
+from hf_robust.metrics import kept_prediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,7 +95,7 @@ def pairs(options: argparse.Namespace) -> str:
 
 
 def _refuse_remaining(records: Sequence[AttackRecord], path: Path) -> None:
-    if any(record.remains is not None for record in records):
+    if kept_prediction(records):
         raise ValueError(
             f"--pairs {path} is of an attack that changes the true label (antonym, negation), so its texts are no "
             "pairs of one label; give the results of an attack that keeps it."

@@ -16,10 +16,16 @@ from typing import Any, NamedTuple, NoReturn
 
 from transformers import HfArgumentParser
 
+from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.arguments import READ_WORD_VECTORS, AttackArguments
+from hf_robust.attacks.static import named_files
+from hf_robust.callbacks.best_metric import Expected, check_best_metric
 from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.legacy_flags import translate
+from hf_robust.metrics import Aim
+from hf_robust.metrics.keys import AttackKeys
+from hf_robust.metrics.task import possible_names
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.trainers.arguments import RobustTrainingArguments
 
@@ -79,11 +85,6 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     parser = HfArgumentParser(groups, allow_abbrev=False, description=f"Flags of --robust_method {method.name}.")
     vars(parser)["error"] = _raise
     take_several_trackers(parser)
-    if is_rate_to_lower(merged):
-        logger.warning(
-            f"--metric_for_best_model {merged['metric_for_best_model']}: lower is better (--greater_is_better False)."
-        )
-        parser.set_defaults(greater_is_better=False)
     tokens = [*tokens_of(file_flags, parser), *tokens]
     *parsed, stray = parser.parse_args_into_dataclasses(
         tokens, return_remaining_strings=True, look_for_args_file=False
@@ -93,8 +94,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     arguments = Arguments._make([*parsed, method])
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     keep_trackio_local(arguments.training)
-    check_best_metric(arguments.training, arguments.attack)
-    check_best_certificate(arguments.training, arguments.certify)
+    check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
     check_votes(arguments.attack)
     check_word_vectors(arguments.model, arguments.attack)
     return arguments
@@ -225,12 +225,6 @@ def check_names(flags: Iterable[str], names: set[str], method: type[RobustTraine
         raise ValueError(f"--{flag} is not a flag of this script or of --robust_method {method.name}: {hint}.")
 
 
-def is_rate_to_lower(flags: Mapping[str, Any]) -> bool:
-    """Whether the best model is chosen by a share of errors and nobody said in which direction."""
-    metric = str(flags.get("metric_for_best_model", ""))
-    return metric.endswith(("_asr", "abstained")) and "greater_is_better" not in flags
-
-
 def as_resume(value: str | bool | None) -> str | bool | None:
     """``true`` resumes from the newest checkpoint and ``false`` does not; anything else is a folder."""
     known: dict[str, str | bool | None] = {"true": True, "false": None}
@@ -243,43 +237,19 @@ def keep_trackio_local(training: RobustTrainingArguments) -> None:
         training.trackio_static_space_id = False
 
 
-def check_best_metric(training: RobustTrainingArguments, attack: AttackArguments) -> None:
-    """Refuse to choose the best model by an attack that is not measured at every evaluation."""
-    metric = str(training.metric_for_best_model or "").removeprefix("eval_")
-    measured = [name for name in attack.attacks or [] if metric.startswith(f"{name}_")]
-    if metric.startswith("union_"):
-        measured = fickle = [name for name in attack.attacks if name not in ("antonym", "negation")]
-        if len(fickle) < 2:
-            raise ValueError(
-                f"--metric_for_best_model {metric} needs two attacks or more, got {len(fickle)} that want another "
-                "prediction: add one to --attacks."
-            )
-    if metric == "vote_accuracy" and not attack.attack_votes:
-        raise ValueError(f"--metric_for_best_model {metric} needs the vote that is attacked: add --attack_votes.")
-    if not measured and metric != "vote_accuracy":
-        if metric.endswith(("_asr", "_robust_accuracy")):
-            raise ValueError(
-                f"--metric_for_best_model {metric} needs its attack: add --attacks {metric.split('_')[0]}."
-            )
-        return
-    if training.eval_strategy != "epoch" or attack.attack_strategy != "epoch":
-        raise ValueError(
-            f"--metric_for_best_model {metric} is measured at the end of each epoch only: it needs "
-            f"--eval_strategy epoch (got {training.eval_strategy.value}) and "
-            f"--attack_strategy epoch (got {attack.attack_strategy})."
-        )
-
-
-def check_best_certificate(training: RobustTrainingArguments, certify: CertifyArguments) -> None:
-    """Refuse to choose the best model by certificates that are not measured at every evaluation."""
-    metric = str(training.metric_for_best_model or "").removeprefix("eval_")
-    if not metric.startswith(("certified_accuracy", "smoothed_accuracy", "abstained")):
-        return
-    if training.eval_strategy != "epoch" or certify.certify != "epoch":
-        raise ValueError(
-            f"--metric_for_best_model {metric} is measured at the end of each epoch only: it needs "
-            f"--eval_strategy epoch (got {training.eval_strategy.value}) and --certify epoch (got {certify.certify})."
-        )
+def expected_by(args: Arguments) -> Expected:
+    """What the run's evaluations will hold, as far as its flags say."""
+    goals = {name.rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
+    files = named_files(args.attack.attacks)
+    aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
+    return Expected(
+        possible_names(args.data.task_name, args.data.metric_name),
+        AttackKeys(aims | dict.fromkeys(files, Aim()), files, bool(args.attack.attack_votes)),
+        ATTACKS,
+        args.training.eval_strategy.value,
+        args.attack.attack_strategy,
+        args.certify.certify,
+    )
 
 
 def check_votes(attack: AttackArguments) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks import Attack, choose_examples
-from hf_robust.attacks.static import FILE, labelled_file, read_replay, static_name, transferred
+from hf_robust.attacks.static import FILE, labelled_file, named_files, read_replay, static_name, transferred
 from hf_robust.data.files import EXTENSIONS, extension_of, read_rows
 from hf_robust.data.label_order import has_integers, numbered_names
 from hf_robust.data.labels import GENERIC, are_unnamed, label_key, same_names
@@ -32,13 +32,7 @@ def file_attacks(specs: Sequence[str], splits: Splits) -> dict[str, Attack]:
     Raises:
         ValueError: a file is missing, empty, torn, or of other columns or labels than the data.
     """
-    attacks: dict[str, Attack] = {}
-    for spec in specs:
-        if spec.startswith(FILE):
-            path = Path(spec.removeprefix(FILE))
-            name = static_name("file", path, attacks)
-            attacks[name] = _file_attack(name, path, splits)
-    return attacks
+    return {name: _file_attack(name, path, splits) for name, path in named_files(specs).items()}
 
 
 def _file_attack(name: str, path: Path, splits: Splits) -> Attack:

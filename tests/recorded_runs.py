@@ -28,6 +28,7 @@ GREEDY: dict[str, Any] = {
     "similarity": None,
     "ranking": "by_deletion",
     "search": "greedy",
+    "scores": "probability",
     "max_changed": None,
     "query_budget": None,
     "time_limit": None,
@@ -44,7 +45,7 @@ def records(*outcomes: str, queries: Sequence[int] | int = 20, **known: Any) -> 
     found = []
     for idx, letter in enumerate("".join(outcomes)):
         spent = queries if isinstance(queries, int) else queries[idx]
-        given = {"queries": spent, "label": idx % 2, "original_prediction": idx % 2, **known}
+        given = {"queries": spent, "saturated": 0, "label": idx % 2, "original_prediction": idx % 2, **known}
         texts = (f"film {idx}",)
         if letter == "-":
             wrong = {"original_prediction": 1 - idx % 2, "stop": "misclassified", "queries": 1}

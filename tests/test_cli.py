@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import ANTONYMS, SYNONYMS, build_trainer, review_data, review_rows, table
+import torch
+from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, review_rows, table
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback
@@ -85,6 +87,39 @@ def test_attack_writes_records_and_summary(
     assert f"  before: {changed[0].original[0]}\n  after:  {changed[0].perturbed[0]}\n" in printed
     assert printed.count("  before: ") == 3
     assert load_run(out).published["attacks"]["synonym"]["num_examples"] == 20
+
+
+def test_a_blind_search_is_said_and_check_asks_for_one_that_sees(
+    corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model made certain by its last layer; `check` names the command, which is run, and compares the two."""
+
+    def checked() -> dict[str, Any]:
+        main(["check", str(out), "--json", str(tmp_path / "check.json")])
+        checks = json.loads((tmp_path / "check.json").read_text())["checks"]
+        found: dict[str, Any] = next(one for one in checks if one["check"] == "saturated_scores")
+        return found
+
+    model, folder, out = build_model(), tmp_path / "sure", tmp_path / "out"
+    with torch.no_grad():
+        model.classifier.weight *= 4000
+        model.classifier.bias *= 4000
+    model.save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    assert attack(folder, corpus, out, attacks=("textfooler",)) == 0
+    printed = capsys.readouterr().out
+    share = json.loads((out / "attack_summary.json").read_text())["results"]["textfooler"]["extra"]["saturated_share"]
+    assert share > 0.5 and f"textfooler: at {100 * share:.1f} % of the queries the model's probability" in printed
+    assert f"| {100 * share:.1f} |" in printed.splitlines()[3]
+    found = checked()
+    (command,) = found["commands"]
+    assert found["status"] == "flagged" and "--attack_scores margin" in command
+    # The run card holds what lies outside the working folder by its name alone.
+    whole = {**corpus, folder.name: str(folder)}
+    assert main([whole.get(word, word) for word in shlex.split(command)[1:]]) == 0
+    found = checked()
+    compared = [one for one in found["numbers"] if "by_margin" in one]
+    assert len(compared) == 1 and compared[0]["second"] >= compared[0]["first"] and not found["commands"]
 
 
 def test_the_summary_has_the_rate_by_budget(

@@ -198,12 +198,54 @@ def test_a_success_rate_is_to_be_lowered_unless_told(metric, caplog):
     [
         ([*BEST, "synonym_asr", "--eval_strategy", "steps"], "it needs --eval_strategy epoch .got steps"),
         ([*BEST, "synonym_asr", "--attack_strategy", "end"], "--attack_strategy epoch .got end"),
+        ([*BEST, "synonym_asr", "--attack_strategy", "no"], "--attack_strategy epoch .got no"),
         ([*BEST, "antonym_asr"], "needs its attack: add --attacks antonym"),
+        (["--metric_for_best_model", "faster_genetic_asr"], "needs its attack: add --attacks faster_genetic"),
     ],
 )
 def test_a_best_metric_that_is_not_always_measured_is_refused(tokens, sentence):
     with pytest.raises(ValueError, match=sentence):
         parse(*tokens)
+
+
+SST2 = ["--task_name", "sst2", "--eval_strategy", "epoch", "--metric_for_best_model"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        ([*SST2, "eval_acuracy"], "acuracy is no metric of this run's evaluations: did you mean accuracy"),
+        ([*SST2, "f1"], "f1 is no metric of this run's evaluations: there are loss, accuracy"),
+        ([*SST2, "eval_accuracy_mm"], "accuracy_mm is no metric"),
+        ([*SST2, "accuracy", "--metric_name", "f1_macro"], "there are loss, f1_macro"),
+        ([*BEST, "synonm_asr"], "did you mean synonym_asr"),
+        ([*BEST, "synonym_changed_words"], "only measured in epochs in which the synonym attack succeeds"),
+        ([*BEST, "input_reduction_asr", "--attacks", "input_reduction"], "succeeds on every text that was right"),
+        ([*BEST, "negation_robust_accuracy", "--attacks", "negation"], "take negation_asr"),
+        ([*SST2, "union_robust_accuracy", "--attacks", "deepwordbug", "input_reduction"], "got 1 that want another"),
+        ([*SST2, "union_robust_accuracy", "--attacks", "deepwordbug", "file:a.jsonl"], "got 1 that want another"),
+    ],
+)
+def test_a_best_metric_that_no_evaluation_holds_is_refused(tokens, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        parse(*tokens)
+
+
+@pytest.mark.parametrize(
+    ("metric", "flags"),
+    [
+        ("eval_combined_score", ["--task_name", "mrpc"]),
+        ("matthews_correlation", ["--task_name", "cola"]),
+        ("mse", []),
+        ("runtime", []),
+        ("file_adv_glue_robust_accuracy", ["--attacks", "file:data/adv-glue.jsonl"]),
+        ("input_reduction_queries", ["--attacks", "input_reduction"]),
+        ("input-reduction_queries", ["--attacks", "input-reduction", "--attack_backend", "textattack"]),
+        ("vote_accuracy", ["--attacks", "synonym", "--attack_votes", "3"]),
+    ],
+)
+def test_metrics_that_an_evaluation_holds_pass(metric, flags):
+    parse(*flags, "--eval_strategy", "epoch", "--metric_for_best_model", metric)
 
 
 def test_flags_of_a_command_line():

@@ -448,6 +448,19 @@ def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(me
     assert [one["found"] > 0 for one in card["views"]] == ([True] if "view_cache" in known else [])
 
 
+@pytest.mark.parametrize(("given", "scores"), [([], "margin"), (["--attack_scores", "probability"], "probability")])
+def test_views_are_searched_by_margin_unless_told(given, scores, model_folder, tmp_path):
+    """A victim that is very certain would hide its weaknesses from a search by probabilities."""
+    data = {"train": review_rows(16), "validation": review_rows(4, 1)}
+    lexicon = tmp_path / "s.json"
+    lexicon.write_text(json.dumps(SYNONYMS))
+    flags = ["--do_train", "--robust_method", "ada", "--view_attacks", "textfooler", "--pos_tagger", "none", *given]
+    flags += ["--lexicon", str(lexicon), "--view_victim", str(model_folder()), "--view_cache", str(tmp_path / "cache")]
+    run(model_folder(), tmp_path / "out", *flags, **data)
+    card = json.loads((tmp_path / "out" / "run_card.json").read_text())
+    assert [view["how"]["scores"] for view in card["views"]] == [scores]
+
+
 # ---- odd data that must work, and wrong input that must not ----
 
 
@@ -522,6 +535,11 @@ WRONG = {
         "--metric_name f1 is about one of two classes, and there are 3: use f1_macro",
     ),
     "lexicon": (["--do_train", "--robust_method", "safer", "--lexicon", "x"], {"train": GOOD}, "exicon 'x'"),
+    "a best metric of another kind of data": (
+        ["--do_train", "--do_eval", "--eval_strategy", "epoch", "--metric_for_best_model", "mse"],
+        {"train": GOOD, "validation": GOOD},
+        "--metric_for_best_model mse is no metric of this run's evaluations: there are loss, accuracy",
+    ),
     "view attack": (
         ["--do_train", "--robust_method", "ada", "--view_attacks", "synonym", "file:x"],
         {"train": GOOD},
@@ -582,6 +600,26 @@ def test_results_of_an_earlier_run_are_not_claimed_by_a_new_one(model_folder, tm
     run(model_folder(), tmp_path / "out", *flags, **data)
     assert not (tmp_path / "out" / "robustness_history.jsonl").exists()
     assert "Attack success rate" not in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_worst_of_several_attacks_chooses_the_best_model(model_folder, tmp_path):
+    """Beside one that wants the prediction to stay, whose robust accuracy says nothing."""
+    (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
+    flags = [
+        "--do_train", "--do_eval", "--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end",
+        "--metric_for_best_model", "eval_union_robust_accuracy", "--pos_tagger", "none",
+        "--lexicon", str(tmp_path / "s.json"), "--attacks", "textfooler", "input_reduction",
+    ]  # fmt: skip
+    data = {"train": review_rows(16), "validation": review_rows(6, 1)}
+    with pytest.raises(ValueError, match="needs two attacks or more, got 1 that want another prediction"):
+        run(model_folder(), tmp_path / "refused", *flags, **data)
+    assert not (tmp_path / "refused").exists()
+    metrics = run(model_folder(), tmp_path / "out", *flags, "synonym", **data)
+    run_folder = load_run(tmp_path / "out")
+    assert run_folder.published["union"]["attacks"] == ["textfooler", "synonym"]
+    assert metrics["eval_union_robust_accuracy"] == run_folder.published["union"]["robust_accuracy"]
+    state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
+    assert state["best_metric"] == metrics["eval_union_robust_accuracy"]
 
 
 def test_two_ranks_train_attack_and_predict_as_one_process(model_folder, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,10 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from hf_robust.lexicons import Lexicon
+from hf_robust.metrics.keys import is_to_be_lowered
 from hf_robust.runs import portable_path, redact
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -31,9 +35,16 @@ class RobustTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
+        self._choose_direction(str(self.metric_for_best_model))
         super().__post_init__()
         if self.class_weights is not None and not all(weight > 0 for weight in self.class_weights):
             raise ValueError(f"--class_weights must all be above 0, got {self.class_weights}.")
+
+    def _choose_direction(self, metric: str) -> None:
+        """Of losses alone the Trainer knows itself that lower is better."""
+        if vars(self)["greater_is_better"] is None and is_to_be_lowered(metric) and not metric.endswith("loss"):
+            self.greater_is_better = False
+            logger.warning(f"--metric_for_best_model {metric}: lower is better (--greater_is_better False).")
 
     def __getstate__(self) -> dict[str, Any]:
         tokens = {name: None for name in self.__dict__ if name.endswith("_token")}

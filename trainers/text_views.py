@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from hf_robust.attacks import Attack
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.attacks.goals import Misclassify
 from hf_robust.data import split_views, stack_rows
+from hf_robust.metrics import aim_of
 from hf_robust.views import AttackedViews, FromFile, GeneratedViews, Refresh, ViewMaker
 from hf_robust.views.generated import Extra
 
@@ -63,7 +62,7 @@ def check_attacks(name: str, attacks: Mapping[str, AttackOrForeign]) -> None:
     if not attacks:
         raise ValueError(f"{name} needs attacks to make its views, got none; pass attacks=... (--view_attacks).")
     for attack, own in attacks.items():
-        if isinstance(own, Attack) and not isinstance(own.goal, Misclassify):
+        if aim_of(own.describe()).keeps_prediction:
             raise ValueError(
                 f"--view_attacks {attack} makes texts with another label than the text they come from, and {name} "
                 "keeps labels; choose attacks that keep the meaning, such as textfooler."

@@ -16,7 +16,7 @@ from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.examples import balanced_shares, choose_examples
 from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.plans import Plans
-from hf_robust.attacks.recipes import ATTACKS
+from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.scheduler import attack_dataset, require_candidates
 from hf_robust.attacks.static import examples_of, of_the_data
@@ -72,6 +72,7 @@ __all__ = [
     "check_recipes",
     "choose_examples",
     "examples_of",
+    "goal_of",
     "journal_seconds",
     "load_encoder",
     "load_language_model",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign
+from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.resources import FlaggedResources
 from hf_robust.attacks.static import FILE
 from hf_robust.attacks.variants import leaving_early, mended, ranked
@@ -29,6 +30,7 @@ _NATIVE_ONLY = (
     "attack_ranking",
     "attack_early_exit",
     "attack_mended",
+    "attack_scores",
     "attack_lexicon",
     "pos_tagger",
     "sentence_encoder",
@@ -79,6 +81,14 @@ class AttackArguments:
     )
     attack_mended: bool = field(
         default=False, metadata={"help": "Mend what the recipes keep of TextAttack's defects, for identity with it."}
+    )
+    attack_scores: Literal["probability", "margin"] | None = field(
+        default=None,
+        metadata={
+            "help": "What searches climb: the probability, as TextAttack's, which float32 makes flat where the model "
+            "is certain, or the margin of the logits, which is not. Default: margin for synonym, antonym, negation, "
+            "gradient_mask, for --view_attacks and with --attack_mended, else probability."
+        },
     )
     attack_votes: int = field(
         default=0,
@@ -300,13 +310,13 @@ def build_attacks(
     Raises:
         ValueError: a resource is missing, or a label or column name unknown.
     """
-    from hf_robust.attacks import ATTACKS
+    from hf_robust.attacks import ATTACKS, goal_of
 
     if args.attack_backend == "textattack":
         from hf_robust.attacks.textattack_backend import textattack_attacks
 
         return textattack_attacks(args, text_columns)
-    obstinate = {"antonym", "negation"} & set(args.attacks)
+    obstinate = any(goal_of(name) is Remain for name in args.recipes)
     resources = FlaggedResources(
         args,
         synonyms=synonyms,
@@ -320,6 +330,8 @@ def build_attacks(
 def _varied(attack: Attack, args: AttackArguments) -> Attack:
     if args.attack_mended:
         attack = mended(attack)
+    if args.attack_scores is not None:
+        attack = replace(attack, scores=args.attack_scores)
     if args.attack_ranking != "recipe":
         attack = ranked(attack, args.attack_ranking)
     return leaving_early(attack) if args.attack_early_exit else attack

@@ -13,6 +13,7 @@ from hf_robust.attacks.constraints import Constraint, OpenColumns
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.goals import Goal
 from hf_robust.attacks.ranking import BY_GRADIENT, Ranking
+from hf_robust.attacks.reading import READINGS, Reading
 from hf_robust.attacks.requests import Steps
 from hf_robust.attacks.similarity import SentenceSimilarity
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, WordRule
@@ -44,6 +45,8 @@ class Attack:
     where TextAttack spends one on each. ``needs_candidates`` makes it an error when no example of a set has any
     admissible substitute. ``own_examples`` are attacked instead of the data's, where an attack brings them.
     ``word_rule`` says what a word is: TextAttack's rule for the recipes that are identical with its own.
+    ``scores`` says how the model's answers are read, for searches and for gradients: by ``probability`` or ``margin``
+    (``ByProbability``, ``ByMargin``); None where nothing is searched.
     """
 
     name: str
@@ -62,8 +65,11 @@ class Attack:
     needs_candidates: bool = False
     own_examples: tuple[Example, ...] | None = None
     word_rule: WordRule = UNICODE_WORDS
+    scores: str | None = "probability"
 
     def __post_init__(self) -> None:
+        if self.scores is not None and self.scores not in READINGS:
+            raise ValueError(f"--attack_scores must be one of {', '.join(READINGS)}, got {self.scores!r}.")
         if self.query_budget is not None and self.query_budget < 1:
             raise ValueError(
                 f"--attack_query_budget must be at least 1 (the clean text is query 1), got {self.query_budget}."
@@ -81,6 +87,11 @@ class Attack:
     def similarity(self) -> SentenceSimilarity | None:
         """The constraint on sentence similarity, where there is one."""
         return next((rule for rule in self.constraints if isinstance(rule, SentenceSimilarity)), None)
+
+    @property
+    def reading(self) -> Reading:
+        """How the model's answers are read."""
+        return READINGS[self.scores or "probability"]
 
     @property
     def needs_gradient(self) -> bool:
@@ -128,6 +139,7 @@ class Attack:
             "similarity": self.similarity.describe() if self.similarity else None,
             "ranking": _name(self.ranking) if self.ranking else None,
             "search": _name(self.search),
+            "scores": self.scores,
             "max_changed": self.max_changed,
             "query_budget": self.query_budget,
             "time_limit": self.time_limit,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hf_robust.attacks import population as shared
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Floats, Steps
-from hf_robust.attacks.trial import BATCH_NOISE, Scored, Standing, Trial
+from hf_robust.attacks.trial import Scored, Standing, Trial
 
 Weights = NDArray[Any]
 
@@ -82,7 +82,7 @@ class Genetic:
         if not everywhere and trial.attack.candidates.planned:
             # Nothing will ever be found: every child is the clean text, asked once.
             rounds = 0 if self.give_up else self.iterations
-            shared.count_repeats(trial, rounds * (self._size(trial) - 1))
+            trial.repeat(rounds * (self._size(trial) - 1))
             return shared.finish(trial, trial.clean, trial.standing)
         highest, clean = trial.standing.score, Seedling(trial.clean, self._weights(trial, everywhere))
         population = yield from self._first(trial, Member(clean, trial.standing), everywhere)
@@ -118,8 +118,8 @@ class Genetic:
     def _children(self, trial: Trial, population: list[Member]) -> Steps[list[Member]]:
         """One child less than there are members, fewer where the budget ends."""
         count = len(population) - 1
-        chances = self._chances(population)
-        noise = BATCH_NOISE / self.temperature
+        chances = self._chances(population, unbounded=trial.attack.scores == "margin")
+        noise = trial.noise / self.temperature
         fathers, mothers = (shared.draw(trial, chances, count, noise) for _ in range(2))
         found: list[Member] = []
         for father, mother in zip(fathers, mothers, strict=True):
@@ -131,12 +131,16 @@ class Genetic:
                 break
         return found
 
-    def _chances(self, population: list[Member]) -> Floats:
-        """How likely each member is to be a parent, in single precision by torch, as TextAttack's."""
+    def _chances(self, population: list[Member], unbounded: bool = False) -> Floats:
+        """How likely each member is to be a parent; of probabilities in single precision by torch, as TextAttack's."""
         import torch
 
-        scores = torch.tensor([member.score for member in population], dtype=torch.float32)
-        logits = ((scores if self.mended else -scores) / self.temperature).exp()
+        scores = [member.score if self.mended else -member.score for member in population]
+        if unbounded:
+            highest = max(scores)
+            weights = np.exp([(score - highest) / self.temperature for score in scores])
+            return np.asarray(weights / weights.sum())
+        logits = (torch.tensor(scores, dtype=torch.float32) / self.temperature).exp()
         found: Floats = (logits / logits.sum()).numpy()
         return found
 
@@ -208,7 +212,7 @@ class Genetic:
 
     def _risen(self, seedling: Seedling, standing: Standing, found: list[Draft], scored: Scored) -> Member | None:
         """The neighbour whose score rises most; None where none does."""
-        rises = scored.scores.astype(np.float32) - np.float32(standing.score)
+        rises = scored.scores - scored.scores.dtype.type(standing.score)
         if not len(rises) or not rises.max() > 0:
             return None
         best = int(rises.argmax())
@@ -258,7 +262,7 @@ class ImprovedGenetic(Genetic):
         _, scored = yield from self._ask(trial, clean.seedling, clean.standing, found)
         better = self._risen(clean.seedling, clean.standing, found, scored)
         if better is None and not self.mended:
-            shared.count_repeats(trial, (len(clean.seedling.weights) - 1) * len(found))
+            trial.repeat((len(clean.seedling.weights) - 1) * len(found))
         return better
 
     def _inherited(self, trial: Trial, count: int) -> NDArray[np.bool_]:

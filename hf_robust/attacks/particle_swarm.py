@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hf_robust.attacks import population as shared
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Floats, Steps
-from hf_robust.attacks.trial import BATCH_NOISE, Standing, Trial
+from hf_robust.attacks.trial import Standing, Trial
 from hf_robust.words import Text
 
 START, END = 0.8, 0.2
@@ -123,7 +123,7 @@ class ParticleSwarm:
         total = rises.sum()
         if total == 0:
             return Options(particles, np.ones(count) / count, 0.0)
-        return Options(particles, rises / total, BATCH_NOISE / total)
+        return Options(particles, rises / total, trial.noise / total)
 
     def _drawn(self, trial: Trial, options: Options) -> Particle:
         return options.particles[int(shared.draw(trial, options.chances, 1, options.noise)[0])]

@@ -70,7 +70,7 @@ def weigh(trial: Trial, scored: Scored, draft: Draft, standing: Standing) -> Non
 def part(scored: Scored, start: int, end: int | None = None) -> Scored:
     """The rows from ``start`` to before ``end``."""
     rows = slice(start, end)
-    return Scored(scored.probabilities[rows], scored.scores[rows], scored.reached[rows], scored.sequences[rows])
+    return Scored(scored.rows[rows], scored.scores[rows], scored.reached[rows], scored.sequences[rows])
 
 
 def draw(trial: Trial, probabilities: Sequence[float] | Floats, size: int, noise: float = 0.0) -> NDArray[np.intp]:
@@ -86,14 +86,6 @@ def draw(trial: Trial, probabilities: Sequence[float] | Floats, size: int, noise
         near = np.abs(numbers[:, None] - borders[None, :-1]) < noise
         trial.near_ties += int(near.any(axis=1).sum())
     return borders.searchsorted(numbers, side="right")
-
-
-def count_repeats(trial: Trial, count: int) -> None:
-    """Count queries whose texts were all asked before, as far as the budget goes, without asking."""
-    budget = trial.attack.query_budget
-    if budget is not None and trial.queries + count > budget:
-        count, trial.truncated = budget - trial.queries, True
-    trial.queries += count
 
 
 def budget_ended(trial: Trial) -> bool:

@@ -45,11 +45,13 @@ def by_weighted_saliency(trial: Trial) -> Steps[list[int]]:
     ``s_i`` is the goal's score with word i unknown, ``d_i`` the best score among its candidates (0 without any). The
     candidates are queried here and, as in TextAttack, counted again when the search asks for them.
 
-    Differs from the paper, as TextAttack does: scores, not their rises over the clean text's.
+    Differs from the paper, as TextAttack does: scores, not their rises over the clean text's; scores of margins are
+    these rises.
     """
     positions = trial.positions
     scored = yield from trial.ask(_unknown(trial, positions))
-    saliency = _softmax(np.asarray(scored.scores, dtype=np.float32))
+    # Single precision of probabilities, as TextAttack has it; scores of margins need the room of double.
+    saliency = _softmax(np.asarray(scored.scores, dtype=None if trial.attack.scores == "margin" else np.float32))
     best: list[Any] = []
     for index in positions[: len(saliency)]:
         found = [] if trial.spent else (yield from trial.neighbours(trial.clean, [index]))
@@ -98,7 +100,7 @@ def _unknown(trial: Trial, positions: Sequence[int]) -> Iterator[Text]:
 
 
 def _softmax(values: Floats) -> Floats:
-    """In single precision by torch, as TextAttack's."""
+    """By torch, as TextAttack's."""
     import torch
 
     found: Floats = torch.softmax(torch.from_numpy(values), dim=0).numpy()

@@ -21,12 +21,13 @@ Floats = NDArray[np.floating[Any]]
 
 class Scores(NamedTuple):
     """Answer to ``Score``: probabilities [n, K] in float32; for each text a key that equals another's exactly where
-    the model is given the same tokens (equal keys have bitwise equal probabilities); and this request's share of the
-    seconds that the round took."""
+    the model is given the same tokens (equal keys have bitwise equal probabilities); this request's share of the
+    seconds that the round took; and the logits [n, K] behind the probabilities, None of a vote, which has none."""
 
     probabilities: Floats
     sequences: Sequence[bytes]
     seconds: float = 0.0
+    logits: Floats | None = None
 
 
 @dataclass(frozen=True)

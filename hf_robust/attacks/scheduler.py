@@ -165,7 +165,7 @@ def _run(
             trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
             search = attack_example(trial, replayed.get(example.idx))
             searches.append((trial, search, next(search)))
-        answers = _answer([request for *_, request in searches], victim)
+        answers = _answer([request for *_, request in searches], victim, attack.reading.name)
         going = []
         for (trial, search, _), answer in zip(searches, answers, strict=True):
             try:
@@ -176,8 +176,8 @@ def _run(
         yield None
 
 
-def _answer(requests: Sequence[Request], victim: Victim) -> list[Any]:
-    """Answer all requests, those to one model together."""
+def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[Any]:
+    """Answer all requests, those to one model together; gradients are of what the attack's scores are."""
     answers: list[Any] = [None] * len(requests)
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
     to_gradient = [place for place, request in enumerate(requests) if isinstance(request, Saliency)]
@@ -190,11 +190,11 @@ def _answer(requests: Sequence[Request], victim: Victim) -> list[Any]:
             answers[place] = victim.mask_token
     _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim))  # type: ignore[union-attr]
     if to_gradient:
-        found = victim.saliency([requests[place].text for place in to_gradient])  # type: ignore[union-attr]
+        found = victim.saliency([requests[place].text for place in to_gradient], of=scores)  # type: ignore[union-attr]
         for place, saliency in zip(to_gradient, found, strict=True):
             answers[place] = saliency
     if to_flip:
-        flips = victim.flips([requests[place] for place in to_flip])  # type: ignore[misc]
+        flips = victim.flips([requests[place] for place in to_flip], of=scores)  # type: ignore[misc]
         for place, own in zip(to_flip, flips, strict=True):
             answers[place] = own
     for model, places in to_others.items():
@@ -224,7 +224,10 @@ def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
         scores = victim.score(texts)
         each = (time.perf_counter() - begun) / len(texts)
         return lambda start, end: Scores(
-            scores.probabilities[start:end].copy(), scores.sequences[start:end], each * (end - start)
+            scores.probabilities[start:end].copy(),
+            scores.sequences[start:end],
+            each * (end - start),
+            None if scores.logits is None else scores.logits[start:end].copy(),
         )
 
     return ask

@@ -26,7 +26,7 @@ def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[Attac
     yield from trial.look()
     if example.label in attack.skip_labels:
         return trial.record("skipped", "skip_label")
-    if trial.before.probabilities.argmax() != example.label:
+    if not trial.is_right:
         return (
             trial.record("skipped", "misclassified")
             if attack.skip_misclassified

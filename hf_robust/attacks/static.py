@@ -15,7 +15,7 @@ from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.candidates import Candidates, Luck
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.attacks.requests import Columns, Steps
-from hf_robust.metrics import AttackRecord
+from hf_robust.metrics import AttackRecord, kept_prediction
 from hf_robust.runs import read_pairs, read_records
 from hf_robust.words import Text
 
@@ -45,6 +45,7 @@ def labelled_file(name: str, source: str, examples: Sequence[Example]) -> Attack
         goal=Misclassify(),
         candidates=Given("file", source, len(rows), digest(rows)),
         search=as_it_is,
+        scores=None,
         own_examples=tuple(examples),
         skip_misclassified=False,
     )
@@ -69,6 +70,7 @@ def transferred(name: str, source: str, records: Sequence[AttackRecord]) -> Atta
         goal=Misclassify(),
         candidates=Given("replay", source, len(rows), digest(rows)),
         search=replay(texts),
+        scores=None,
         own_examples=tuple(Example(record.idx, tuple(record.original), record.label) for record in records),
     )
 
@@ -82,9 +84,9 @@ def read_replay(path: str | os.PathLike[str], succeeded_only: bool = True) -> li
 
     Raises:
         ValueError: there is no such file or record, an ``idx`` occurs twice, texts have different numbers of columns,
-            or the attack wanted the prediction to stay (antonym, negation), so that its texts fool nobody by a change.
+            or the attack wanted the prediction to stay (antonym, negation, input_reduction).
     """
-    if Path(path).is_file() and any(record.remains is not None for record in read_records(path)):
+    if Path(path).is_file() and kept_prediction(read_records(path)):
         raise ValueError(
             f"--replay {path} is of an attack that wants the prediction to stay; give the records of one that wants "
             "another prediction."
@@ -110,6 +112,16 @@ def static_name(kind: str, path: str | os.PathLike[str], taken: Collection[str] 
         number += 1
         unique = f"{name}_{number}"
     return unique
+
+
+def named_files(specs: Iterable[str]) -> dict[str, Path]:
+    """The files that ``file:PATH`` names among ``specs``, by the name that their metrics carry."""
+    found: dict[str, Path] = {}
+    for spec in specs:
+        if spec.startswith(FILE):
+            path = Path(spec.removeprefix(FILE))
+            found[static_name("file", path, found)] = path
+    return found
 
 
 @dataclass(frozen=True)

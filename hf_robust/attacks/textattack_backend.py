@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_robust.attacks.attack import Example
+from hf_robust.attacks.goals import described
+from hf_robust.attacks.reading import saturated
 from hf_robust.attacks.textattack_import import import_textattack, quiet_building, textattack_version
-from hf_robust.metrics import AttackRecord
+from hf_robust.metrics import Aim, AttackRecord
 
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
@@ -89,7 +91,9 @@ class TextAttackRecipe:
                 f"the TextAttack recipe {self.name} has the goal {type(goal).__name__}, which is not one of "
                 "classification; use a recipe that attacks classifiers."
             )
+        self.aim = Aim(isinstance(goal, textattack.goal_functions.InputReduction), bool(goal.maximizable))
         goal.model, goal.batch_size = self.wrapper, _BATCH
+        vars(goal)["_call_model"] = self._counted(goal._call_model)
         if self.query_budget is not None:
             goal.query_budget = self.query_budget
         elif goal.query_budget != float("inf"):
@@ -110,6 +114,7 @@ class TextAttackRecipe:
             "name": self.name,
             "backend": "textattack",
             "version": textattack_version(),
+            "goal": described(self.aim, type(self.attack.goal_function).__name__),
             "recipe": re.sub(r" at 0x[0-9a-f]+", "", repr(self.attack)),
             "query_budget": self.query_budget,
             "seed": self.seed,
@@ -117,6 +122,17 @@ class TextAttackRecipe:
             "frozen_columns": sorted(self.frozen_columns),
             "columns": None if self.columns is None else list(self.columns),
         }
+
+    def _counted(self, call_model: Any) -> Any:
+        """What answers every query that TextAttack counts, those from its cache too, with a count of the saturated."""
+
+        def counted(texts: list[Any]) -> Any:
+            outputs = call_model(texts)
+            rows = np.array([np.asarray(output, dtype=np.float32) for output in outputs]).reshape(len(outputs), -1)
+            self._saturated += saturated(rows)
+            return outputs
+
+        return counted
 
     def _digest(self) -> str:
         parts = {key: value for key, value in self.describe().items() if key != "name"}
@@ -165,6 +181,7 @@ class TextAttackRecipe:
         self.wrapper.start(own_seed)
         # TextAttack does so after an attack, but not after an example that it skips.
         self.attack.clear_cache()
+        self._saturated = 0
         try:
             result = self.attack.attack(text, int(example.label))
         except Exception as error:
@@ -172,7 +189,8 @@ class TextAttackRecipe:
                 f"TextAttack's {self.name} failed on example {example.idx} ({type(error).__name__}: {error}); "
                 "leave the example out or use another recipe."
             ) from error
-        record = to_record(example, result, self.query_budget)
+        record = to_record(example, result, self.query_budget, self.aim.keeps_prediction)
+        record.saturated = self._saturated if self.wrapper.has_logits else None
         if any(record.perturbed[column] != record.original[column] for column in self.frozen_columns):
             raise ValueError(
                 f"TextAttack's {self.name} changed a column of example {example.idx} that --frozen_columns closes: "

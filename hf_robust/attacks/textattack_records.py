@@ -17,10 +17,11 @@ _STATUSES = {
 }
 
 
-def to_record(example: Example, result: Any, query_budget: int | None) -> AttackRecord:
+def to_record(example: Example, result: Any, query_budget: int | None, keeps_prediction: bool = False) -> AttackRecord:
     """The record of a ``textattack.attack_results.AttackResult``.
 
-    ``num_candidates`` is 0: TextAttack does not count them. ``near_ties`` is not counted either.
+    ``num_candidates`` is 0: TextAttack does not count them. ``near_ties`` is not counted either. ``remains`` is of the
+    last text alone.
     """
     status, stop = _STATUSES[type(result).__name__]
     if stop == "exhausted" and query_budget is not None and result.num_queries >= query_budget:
@@ -40,6 +41,7 @@ def to_record(example: Example, result: Any, query_budget: int | None) -> Attack
         perturbed_score=float(after.raw_output[example.label]),
         stop=stop,
         num_candidates=0,
+        remains=int(after.raw_output.argmax()) == example.label if keeps_prediction else None,
     )
 
 

@@ -20,7 +20,8 @@ class VictimWrapper(ModelWrapper):
 
     ``victim`` None while no attack is run, so that a recipe can be built before there is a model. Texts of one
     example with equal tokens get equal scores in whichever request they come: else the noise of batching may pass for
-    a rise. Probabilities are in float32, as its own wrapper gives them.
+    a rise. Probabilities are in float32, as its own wrapper gives them; ``has_logits`` says whether logits are behind
+    them, and not votes.
 
     Args:
         gradient_dropout: take gradients with the model in train mode, as TextAttack does; False for eval mode.
@@ -29,6 +30,7 @@ class VictimWrapper(ModelWrapper):
     def __init__(self, victim: Victim | None = None, *, gradient_dropout: bool = True) -> None:
         self.victim = victim
         self.gradient_dropout = gradient_dropout
+        self.has_logits = True
         self._known: dict[bytes, Floats] = {}
 
     @property
@@ -63,6 +65,7 @@ class VictimWrapper(ModelWrapper):
     def __call__(self, text_input_list: list[Any]) -> Tensor:
         """Class probabilities [n, K] in float32 of strings, or of tuples of two strings."""
         scores = self._bound().score([(one,) if isinstance(one, str) else tuple(one) for one in text_input_list])
+        self.has_logits = scores.logits is not None
         rows = [
             self._known.setdefault(key, row) for key, row in zip(scores.sequences, scores.probabilities, strict=True)
         ]

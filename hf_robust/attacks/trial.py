@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.candidates import Luck, Swap
 from hf_robust.attacks.draft import Draft, Reader
+from hf_robust.attacks.goals import Seen
 from hf_robust.attacks.requests import Columns, Floats, Score, Scores, Steps
 from hf_robust.metrics import AttackRecord
 from hf_robust.words import Text
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
     from hf_robust.attacks.plans import Plan
 
 _ITEM = np.dtype(np.float32).itemsize
-BATCH_NOISE = 2e-6
-"""Scores of the same tokens in batches of other shapes differ by about this much."""
 
 
 class Scored(NamedTuple):
-    """Probabilities [n, K] of the texts asked for, goal scores [n], where the goal is reached [n], token keys [n]."""
+    """The attack's reading [n, W] of the texts asked for, goal scores [n], where the goal is reached [n], token keys
+    [n]."""
 
-    probabilities: Floats
+    rows: Floats
     scores: Floats
     reached: NDArray[np.bool_]
     sequences: Sequence[bytes]
@@ -43,15 +43,13 @@ class Scored(NamedTuple):
 
     def row(self, place: int) -> Standing:
         """What was said of the text at ``place``."""
-        return Standing(
-            self.probabilities[place], self.sequences[place], float(self.scores[place]), bool(self.reached[place])
-        )
+        return Standing(self.rows[place], self.sequences[place], float(self.scores[place]), bool(self.reached[place]))
 
 
 class Standing(NamedTuple):
-    """What the model says of one text: probabilities [K], the key of its tokens, goal score, whether it is reached."""
+    """What the model says of one text: its reading [W], the key of its tokens, goal score, whether it is reached."""
 
-    probabilities: Floats
+    row: Floats
     sequence: bytes
     score: float
     reached: bool
@@ -65,6 +63,7 @@ class Trial:
         current: the draft that the record would hold now; standing: what the model says of it.
         score: the goal's score that the next accepted text must exceed.
         queries: texts shown to the goal so far, the clean one included.
+        saturated: queries whose confidence was flat for lack of precision; None where that is not counted.
         seconds: this example's share of the time that its queries took.
         luck: the random state of this example.
     """
@@ -74,6 +73,7 @@ class Trial:
         self.clean = self.current = Draft(plan.text, reader=reader)
         self.luck = Luck(attack.seed + example.idx)
         self.queries = 0
+        self.saturated: int | None = 0 if attack.scores is not None else None
         self.seconds = 0.0
         self.near_ties = 0
         self.num_candidates = sum(len(self.plan.swaps[index]) for index in self._movable())
@@ -82,6 +82,8 @@ class Trial:
         # A population asks thousands of texts, and hundreds of trials live at once: kept are digests, not texts.
         self._seen: dict[bytes, bytes] = {}
         self._by_tokens: dict[bytes, bytes] = {}
+        self._first: Floats | None = None
+        self._flat = 0.0
 
     @property
     def remembered(self) -> int:
@@ -112,6 +114,16 @@ class Trial:
             return "budget"
         return "time" if attack.time_limit is not None and self.seconds >= attack.time_limit else None
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the label is predicted of the clean text."""
+        return int(self.attack.reading.predictions(self.before.row)) == self.example.label
+
+    @property
+    def noise(self) -> float:
+        """How far the noise of batching moves a score."""
+        return self.attack.reading.noise(self.example.label, self.before.row)
+
     def look(self) -> Steps[None]:
         """Ask for the clean text: query 1."""
         scored = yield from self.ask([self.text])
@@ -131,16 +143,46 @@ class Trial:
         if new:
             answer: Scores = yield Score(list(new.values()))
             self.seconds += answer.seconds
-            for key, row, sequence in zip(new, answer.probabilities, answer.sequences, strict=True):
-                self._by_tokens.setdefault(sequence, row.astype(np.float32).tobytes())
-                self._seen[key] = sequence
+            self._keep(list(new), answer)
         sequences = [self._seen[key] for key in keys]
-        rows = b"".join(self._by_tokens[sequence] for sequence in sequences)
+        kept = b"".join(self._by_tokens[sequence] for sequence in sequences)
         width = len(next(iter(self._by_tokens.values()))) // _ITEM
-        probabilities = np.frombuffer(rows, np.float32).reshape(len(texts), width)
-        goal, label = self.attack.goal, self.example.label
-        scores = goal.scores(probabilities, label, texts, self.text)
-        return Scored(probabilities, scores, goal.reached(probabilities, label, texts), sequences)
+        rows = np.frombuffer(kept, np.float32).reshape(len(texts), width)
+        self._count_saturated(rows)
+        seen, goal = self._read(rows), self.attack.goal
+        return Scored(rows, goal.scores(seen, texts, self.text), goal.reached(seen), sequences)
+
+    def _keep(self, keys: list[bytes], answer: Scores) -> None:
+        for key, row, sequence in zip(keys, self.attack.reading.rows(answer), answer.sequences, strict=True):
+            self._by_tokens.setdefault(sequence, row.tobytes())
+            self._seen[key] = sequence
+        if answer.logits is None:
+            # The shares of a vote are steps by nature.
+            self.saturated = None
+
+    def _read(self, rows: Floats) -> Seen:
+        reading, label = self.attack.reading, self.example.label
+        if self._first is None and len(rows):
+            self._first = rows[0]
+        confidence = reading.confidence(rows, label, rows[0] if self._first is None else self._first)
+        return Seen(confidence, reading.share(confidence), reading.predictions(rows) == label)
+
+    def _count_saturated(self, rows: Floats) -> None:
+        count = self.attack.reading.saturated(rows)
+        if count is None or self.saturated is None:
+            self.saturated = None
+        else:
+            self.saturated += count
+            self._flat = count / max(len(rows), 1)
+
+    def repeat(self, count: int) -> None:
+        """Count queries whose texts were just asked, as far as the budget goes, without asking."""
+        budget = self.attack.query_budget
+        if budget is not None and self.queries + count > budget:
+            count, self.truncated = budget - self.queries, True
+        self.queries += count
+        if self.saturated is not None:
+            self.saturated += round(self._flat * count)
 
     def _affordable(self, texts: Iterable[Text]) -> Iterator[Text]:
         budget = self.attack.query_budget
@@ -187,12 +229,12 @@ class Trial:
 
     def weigh(self, scored: Scored) -> None:
         """Note of scored candidates whether one kept the prediction, and whether noise may have chosen among them."""
-        self.remains |= bool((scored.probabilities.argmax(-1) == self.example.label).any())
+        self.remains |= bool((self.attack.reading.predictions(scored.rows) == self.example.label).any())
         order = np.argsort(-scored.scores, kind="stable")
         top, rivals = order[0], [(scored.scores[place], scored.sequences[place]) for place in order[1:2]]
         rivals.append((self.score, self.standing.sequence))
         self.near_ties += any(
-            0 < abs(float(scored.scores[top]) - float(score)) < BATCH_NOISE and scored.sequences[top] != sequence
+            0 < abs(float(scored.scores[top]) - float(score)) < self.noise and scored.sequences[top] != sequence
             for score, sequence in rivals
         )
 
@@ -210,7 +252,9 @@ class Trial:
 
     def record(self, status: str, stop: str) -> AttackRecord:
         """The result as it is now."""
-        label, before, after = self.example.label, self.before.probabilities, self.standing.probabilities
+        label, reading = self.example.label, self.attack.reading
+        rows = np.stack([self.before.row, self.standing.row])
+        (before, after), predictions = reading.probabilities(rows), reading.predictions(rows)
         return AttackRecord(
             idx=self.example.idx,
             label=label,
@@ -219,8 +263,8 @@ class Trial:
             perturbed=list(self.current.text.columns),
             changed=self.current.changes(self.text),
             queries=self.queries,
-            original_prediction=int(before.argmax()),
-            perturbed_prediction=int(after.argmax()),
+            original_prediction=int(predictions[0]),
+            perturbed_prediction=int(predictions[1]),
             original_score=float(before[label]),
             perturbed_score=float(after[label]),
             stop=stop,
@@ -228,6 +272,7 @@ class Trial:
             remains=self.remains if self.attack.goal.keeps_prediction else None,
             near_ties=self.near_ties,
             word_rule=self.text.rule.name,
+            saturated=self.saturated,
         )
 
 

@@ -27,6 +27,7 @@ def mended(attack: Attack) -> Attack:
     - A word is visited where it stands now: there a swap that makes two words of one, or none, shifts all words behind
       it against the order of the search.
     - The population searches' own defects (see ``Genetic``, ``ImprovedGenetic``, ``ParticleSwarm``).
+    - Scores are those of margins: there float32 probabilities, which are flat where the model is certain.
     """
     search = attack.search
     if isinstance(search, Greedy):
@@ -39,6 +40,7 @@ def mended(attack: Attack) -> Attack:
         candidates=_distinct(attack.candidates),
         search=search,
         word_rule=UNICODE_WORDS,
+        scores=attack.scores and "margin",
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.attacks.batches import Encoded, Padder, moved
+from hf_robust.attacks.losses import LOSSES
 from hf_robust.attacks.memory import TokenBudget
 from hf_robust.attacks.requests import Columns, Flip, Flips, Floats, Scores
 from hf_robust.attacks.tokens import Aligned, Tokens, check_mask_token, usable_length
@@ -186,7 +187,8 @@ class Victim:
             logits = torch.cat(outputs).cpu()
         if not bool(torch.isfinite(logits).all()):
             raise ValueError("the model's logits are not finite, so it cannot be attacked; its training diverged.")
-        return Scores(logits.softmax(-1).numpy()[[rows[key] for key in keys]], keys)
+        order = [rows[key] for key in keys]
+        return Scores(logits.softmax(-1).numpy()[order], keys, logits=logits.numpy()[order])
 
     def _batches(self, new: Sequence[tuple[bytes, Encoded]]) -> Iterator[tuple[list[bytes], Tensor]]:
         """Batch by batch, the keys of its rows and their logits."""
@@ -200,22 +202,25 @@ class Victim:
             self.forwarded += len(places)
             yield [new[place][0] for place in places], logits
 
-    def saliency(self, texts: Sequence[Text]) -> list[Floats]:
+    def saliency(self, texts: Sequence[Text], of: str = "probability") -> list[Floats]:
         r"""Importance of each word: ``|| mean over its pieces of dL/de ||_1``, e the embedding layer's output.
 
-        L is the cross-entropy of the predicted label. A word that truncation cut off has 0. Takes one forward and one
+        L is the loss of the predicted label by LOSSES. A word that truncation cut off has 0. Takes one forward and one
         backward for each batch; the parameters' gradients are not touched.
 
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
-        return [salience.words for salience in self.salience(texts)]
+        return [salience.words for salience in self.salience(texts, of=of)]
 
-    def salience(self, texts: Sequence[Text], labels: Sequence[int] | None = None) -> list[Salience]:
+    def salience(
+        self, texts: Sequence[Text], labels: Sequence[int] | None = None, of: str = "probability"
+    ) -> list[Salience]:
         """The gradients behind ``saliency`` by token and by word, with the tokens they belong to.
 
         Args:
-            labels: class ids whose cross-entropy is L; None for the predicted ones.
+            labels: class ids whose loss is L; None for the predicted ones.
+            of: which loss, a key of LOSSES.
 
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
@@ -229,7 +234,7 @@ class Victim:
             batch = self._pad([aligned[place].encoded for place in places])
             wanted = None if labels is None else torch.tensor([labels[place] for place in places], device=self.device)
             with self._timed():
-                return self._embedding_gradients(moved(batch, self.device), wanted).cpu().numpy()
+                return self._embedding_gradients(moved(batch, self.device), of, wanted).cpu().numpy()
 
         share = 1 if self.device.type == "cpu" else _BACKWARD
         for places, gradients in self._budget.run(lengths, self.device, work, share):
@@ -249,10 +254,10 @@ class Victim:
         check_mask_token(self.tokenizer)
         return str(self.tokenizer.mask_token)
 
-    def flips(self, asked: Sequence[Flips]) -> list[list[Flip]]:
+    def flips(self, asked: Sequence[Flips], of: str = "probability") -> list[list[Flip]]:
         r"""For each request the flips of its words that promise the highest loss (``best_flips``); no queries.
 
-        L is the cross-entropy of the predicted label, as in TextAttack; that is the true one until an attack succeeds.
+        L is the loss of the predicted label by LOSSES; that is the true one until an attack succeeds.
         The new word is any that is one token inside a text (``vocabulary``). A word of several pieces has the mean of
         its pieces' estimates, each as if this piece alone became the new word; the change of length is not estimated.
         A word that truncation cut off has no flip. Takes one forward and one backward for each batch.
@@ -269,7 +274,7 @@ class Victim:
         def work(places: list[int]) -> list[list[Flip]]:
             batch = moved(self._pad([encodings[place].encoded for place in places]), self.device)
             with self._timed(), torch.no_grad():
-                gradients, embedded = self._embedding_gradients(batch), embed(batch["input_ids"]).float()
+                gradients, embedded = self._embedding_gradients(batch, of), embed(batch["input_ids"]).float()
                 answers = []
                 for row, place in enumerate(places):
                     (encoded, positions, _), one = encodings[place], asked[place]
@@ -292,9 +297,9 @@ class Victim:
         """The words that ``flips`` may put into a text; found at the first use."""
         return whole_words(self.tokenizer)
 
-    def _embedding_gradients(self, batch: dict[str, Tensor], labels: Tensor | None = None) -> Tensor:
+    def _embedding_gradients(self, batch: dict[str, Tensor], of: str, labels: Tensor | None = None) -> Tensor:
         """dL/de [n, longest, width], summed over the calls of the embedding layer that embed this very batch; L is
-        the cross-entropy of ``labels`` [n], or of the predictions."""
+        the loss ``of`` of ``labels`` [n], or of the predictions."""
         ids = batch["input_ids"]
         leaves: list[tuple[Tensor, bool]] = []
 
@@ -317,8 +322,7 @@ class Victim:
                     raise ValueError("gradients of words need a model that embeds its input_ids; none did.")
                 # The sum keeps each row's gradient free of the other rows.
                 wanted = logits.detach().argmax(-1) if labels is None else labels
-                loss = nn.functional.cross_entropy(logits, wanted, reduction="sum")
-                found = torch.autograd.grad(loss, [leaf for leaf, _ in leaves])
+                found = torch.autograd.grad(LOSSES[of](logits, wanted), [leaf for leaf, _ in leaves])
         finally:
             hook.remove()
         straightened = [one if kept else one.transpose(0, 1) for one, (_, kept) in zip(found, leaves, strict=True)]

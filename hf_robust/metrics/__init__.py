@@ -1,16 +1,19 @@
 """Rates, intervals and what they are taken of. Importing it is cheap: no torch, no scikit-learn."""
 
+from hf_robust.metrics.aim import Aim, aim_of, kept_prediction
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
 from hf_robust.metrics.front import pareto_front
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
-from hf_robust.metrics.rates import AttackSummary, wilson_interval
+from hf_robust.metrics.rates import SATURATED, AttackSummary, saturation_in_words, wilson_interval
 from hf_robust.metrics.records import AttackRecord
 from hf_robust.metrics.slices import Slice, slices
 from hf_robust.metrics.transition import ClassScores, SliceReport, Transition, error_transition
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
 __all__ = [
+    "SATURATED",
+    "Aim",
     "AttackRecord",
     "AttackSummary",
     "Certificate",
@@ -21,12 +24,15 @@ __all__ = [
     "SliceReport",
     "Transition",
     "UnionSummary",
+    "aim_of",
     "asr_at_budget",
     "error_transition",
     "holm",
+    "kept_prediction",
     "mcnemar_exact",
     "paired_difference",
     "pareto_front",
+    "saturation_in_words",
     "slices",
     "union_of_attacks",
     "wilson_interval",

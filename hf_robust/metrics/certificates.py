@@ -9,15 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hf_robust.metrics.keys import OF_CERTIFICATES
 from hf_robust.metrics.rates import ratio, wilson_interval
 
-_LOGGED = (
-    "certified_accuracy",
-    "certified_accuracy_low",
-    "certified_accuracy_high",
-    "smoothed_accuracy",
-    "abstained",
-)
+_SECONDS = "certify_seconds"
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ class CertificateSummary:
 
     def metrics(self) -> dict[str, float]:
         """``{"certified_accuracy": ...}`` and so on, the keys that reach the Trainer's log (which adds ``eval_``)."""
-        return {**{key: getattr(self, key) for key in _LOGGED}, "certify_seconds": self.seconds}
+        return {key: self.seconds if key == _SECONDS else getattr(self, key) for key in OF_CERTIFICATES}
 
     def history(self) -> dict[str, float]:
         """What a line of ``robustness_history.jsonl`` holds under ``certified``."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
+from hf_robust.metrics.aim import kept_prediction
 from hf_robust.metrics.records import AttackRecord
 
 
@@ -51,16 +52,18 @@ class AttackSummary:
     """The rates of one attack over N examples: S succeeded, F failed, s skipped.
 
     ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Where the only
-    skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks whose goal is that the
-    prediction remains (antonym, negation) only ``asr`` has a meaning (METRIC-1, X14): there a failure is what one
-    wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
+    skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks that want the
+    prediction to stay (antonym, negation, input_reduction) ``robust_accuracy`` has no meaning (METRIC-1, X14): there a
+    failure is what one wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
 
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
-    not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some
-    admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the
-    others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered). Where a success
-    changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`). ``texts_cut`` is the
-    share of the N texts whose end the model does not read.
+    not comparable with ``robust_accuracy``, METRIC-2), and for attacks that want the prediction to stay also
+    ``remains_asr`` (some admissible candidate kept it) and, where candidates were counted, ``covered`` (share of the
+    attacked with at least one; the others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the
+    covered). Where a success changed a word, it holds ``changed_words`` and ``changed_share`` too (see
+    `changed_words`); where searches climbed float32 probabilities, ``saturated_share``, the share of the attacked
+    examples' queries at which these were flat (see `AttackRecord`). ``texts_cut`` is the share of the N texts whose
+    end the model does not read.
     """
 
     num_examples: int
@@ -120,16 +123,37 @@ class AttackSummary:
         return {**{key: getattr(self, key) for key in keys}, **self.extra}
 
 
+SATURATED = 0.05
+"""Above this share of saturated queries a rate says little about the model: its searches were blind there."""
+
+
+def saturation_in_words(name: str, summary: AttackSummary) -> str:
+    """One sentence where so many queries of an attack were saturated that its rates mislead; else nothing."""
+    share = summary.extra.get("saturated_share", math.nan)
+    if not share > SATURATED:
+        return ""
+    return (
+        f"{name}: at {100 * share:.1f} % of the queries the model's probability was within sixteen steps of float32 "
+        "from 1, where the search cannot see whether a text helps: the model may look robust without being so; "
+        "measure with --attack_scores margin too."
+    )
+
+
 def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
     correct = sum(record.original_prediction == record.label for record in records)
     extra = {"accuracy": ratio(correct, len(records)), **changed_words(records)}
     if records and all(record.read is not None for record in records):
         extra["texts_cut"] = ratio(sum(bool(record.read) for record in records), len(records))
-    if any(record.remains is not None for record in records):
+    counted = [record.saturated for record in attacked if record.saturated is not None]
+    if attacked and len(counted) == len(attacked):
+        extra["saturated_share"] = ratio(sum(counted), sum(record.queries for record in attacked))
+    if kept_prediction(records):
         covered = [record for record in attacked if record.num_candidates > 0]
         extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))
-        extra["covered"] = ratio(len(covered), len(attacked))
-        extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
+        # TextAttack does not count candidates.
+        if covered or not attacked or any(record.stop == "no_candidates" for record in attacked):
+            extra["covered"] = ratio(len(covered), len(attacked))
+            extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
     return extra
 
 

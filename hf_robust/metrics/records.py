@@ -24,12 +24,14 @@ class AttackRecord:
     ``changed`` holds ``[word index in the original, old, new]``; ``new`` is empty for a deleted word and may be two
     words for an inserted one. ``queries`` counts every text shown to the goal, the clean one included; scores are the
     probability of the true label. ``num_candidates`` counts the admissible substitutes over all positions. ``remains``
-    belongs to attacks whose goal is that the prediction stays (antonym, negation): some admissible candidate kept it;
-    None for the others. ``near_ties`` counts decisions taken between scores closer than the noise of batching.
-    ``read`` holds ``[first, end)`` of the word numbers that the model reads of each text column where truncation cut
-    the original, nothing where it reads all of it, and is None in records of earlier versions.
-    ``word_rule`` names the rule by which words were numbered; records of earlier versions, and of TextAttack, are by
-    TextAttack's.
+    belongs to attacks that want the prediction to stay (antonym, negation, input_reduction): whether some admissible
+    candidate kept it; None for the others, so that a file of records says what its attack wanted. ``near_ties`` counts
+    decisions taken between scores closer than the noise of batching. ``saturated`` counts the queries at which the
+    probability was within sixteen steps of float32 from 1, so that the search could hardly see whether a text helped;
+    None where searches climb margins, which are never flat so, in older files, and of a vote. ``read`` holds
+    ``[first, end)`` of the word numbers that the model reads of each text column where truncation cut the original,
+    nothing where it reads all of it, and is None in older files. ``word_rule`` names the rule by which words were
+    numbered; older records, and TextAttack's, are by TextAttack's.
     """
 
     idx: int
@@ -47,6 +49,7 @@ class AttackRecord:
     num_candidates: int
     remains: bool | None = None
     near_ties: int = 0
+    saturated: int | None = None
     word_rule: str = "textattack"
     read: list[list[int]] | None = None
 

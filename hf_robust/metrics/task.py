@@ -84,6 +84,7 @@ MULTI_LABEL: dict[str, Metric] = {
     "f1_weighted": f1("weighted"),
 }
 REGRESSION: dict[str, Metric] = {"mse": mse, "mae": mae, "pearson": pearson, "spearmanr": spearmanr}
+MEAN = "combined_score"
 OF_TASK: dict[str, tuple[str, ...]] = {
     "cola": ("matthews_correlation",),
     "mrpc": ("accuracy", "f1"),
@@ -92,9 +93,21 @@ OF_TASK: dict[str, tuple[str, ...]] = {
 }
 
 
+def possible_names(task: str | None, metric_name: str | None = None) -> tuple[str, ...]:
+    """What ``glue_metrics`` may be made to return, before the kind of the data is known; exact for a GLUE task."""
+    if metric_name is not None:
+        return (metric_name,)
+    if task is not None:
+        return with_mean(OF_TASK.get(task, ("accuracy",)))
+    return tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
+
+
 @dataclass
 class TaskMetrics:
-    """A Trainer's ``compute_metrics``.
+    """A Trainer's ``compute_metrics``: the scores by name, and their mean where there are several.
+
+    It takes an ``EvalPrediction`` whose predictions are logits [rows, classes] (or a tuple that begins with them, or a
+    list of batches of either, as ``--eval_do_concat_batches False`` gives).
 
     Attributes:
         counts: of the last evaluation, how often each class was predicted for each label (`confusion`); None before
@@ -107,6 +120,11 @@ class TaskMetrics:
     num_labels: int = 2
     counts: Counts | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it returns."""
+        return with_mean(tuple(self.metrics))
+
     def __call__(self, evaluated: Any) -> dict[str, float]:
         logits, labels = logits_of(evaluated.predictions), _joined(evaluated.label_ids)
         predictions = predicted(logits, self.is_regression, self.is_multi_label)
@@ -114,13 +132,18 @@ class TaskMetrics:
             self.counts = confusion(labels, predictions, max(self.num_labels, logits.shape[1]))
         scores = {name: metric(predictions, labels) for name, metric in self.metrics.items()}
         if len(scores) > 1:
-            scores["combined_score"] = float(np.mean(list(scores.values())))
+            scores[MEAN] = float(np.mean(list(scores.values())))
         return scores
 
     def doubt(self, names: Sequence[str]) -> str:
         """A sentence where the last evaluation says that labels may be permuted; ``names`` are the labels by id."""
         found = None if self.counts is None else label_permutation(self.counts)
         return "" if found is None else found.in_words(names)
+
+
+def with_mean(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of several scores with that of their mean; one score has none."""
+    return (*names, MEAN) if len(names) > 1 else tuple(names)
 
 
 def glue_metrics(
@@ -133,9 +156,6 @@ def glue_metrics(
     num_labels: int = 2,
 ) -> TaskMetrics:
     """A Trainer's ``compute_metrics`` for a GLUE task, or for data of one's own where ``task`` is None.
-
-    It takes an ``EvalPrediction`` whose predictions are logits [rows, classes] (or a tuple that begins with them, or a
-    list of batches of either, as ``--eval_do_concat_batches False`` gives).
 
     Args:
         metric_name: measure this instead of the default.
@@ -160,7 +180,6 @@ def glue_metrics(
         )
     if "f1" in metrics and not is_multi_label:
         metrics["f1"] = f1("binary", positive)
-
     return TaskMetrics(metrics, is_regression, is_multi_label, num_labels)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hf_robust.metrics.aim import kept_prediction
 from hf_robust.metrics.rates import ratio, wilson_interval
 from hf_robust.metrics.records import AttackRecord
 
@@ -53,12 +54,11 @@ class UnionSummary:
 def union_of_attacks(records: Mapping[str, Sequence[AttackRecord]]) -> UnionSummary | None:
     """Join the records of several attacks, by attack name.
 
-    Only attacks that want another prediction take part: where the prediction should change and a failed attack is the
-    error (antonym, negation), there is no robust accuracy (METRIC-1). Their records have a ``remains``. Only examples
-    that every one of these attacks was given count, told apart by ``idx``, texts and label. None where fewer than two
-    attacks take part.
+    Only attacks that want another prediction take part: where the prediction should stay (antonym, negation,
+    input_reduction) there is no robust accuracy (METRIC-1). Only examples that every one of these attacks was given
+    count, told apart by ``idx``, texts and label. None where fewer than two attacks take part.
     """
-    fickle = {name: found for name, found in records.items() if not any(one.remains is not None for one in found)}
+    fickle = {name: found for name, found in records.items() if not kept_prediction(found)}
     if len(fickle) < 2:
         return None
     given = [{_example(record) for record in found} for found in fickle.values()]

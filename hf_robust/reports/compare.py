@@ -6,7 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hf_robust.metrics import aim_of
 from hf_robust.runs import Run
+
+STATIC = ("file", "replay")
+"""Candidates of attacks that bring their texts along and search for nothing."""
 
 
 class IncomparableRunsError(ValueError):
@@ -96,7 +100,20 @@ def same_rows(first: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _attacks(run: Run) -> dict[str, Any]:
-    return {name: without_sources(attack) for name, attack in (run.card.get("attacks") or {}).items()}
+    return {name: as_compared(attack) for name, attack in (run.card.get("attacks") or {}).items()}
+
+
+def as_compared(described: Mapping[str, Any]) -> dict[str, Any]:
+    """An attack's description without where its lexicon was read from; an older one with what it did not say yet."""
+    found: dict[str, Any] = without_sources(described)
+    if found.get("goal"):
+        found["goal"] = {**found["goal"], **aim_of(described)._asdict()}
+    if "candidates" in found and "scores" not in found:
+        found["scores"] = None if found["candidates"].get("name") in STATIC else "probability"
+    if found.get("backend"):
+        # TextAttack's own account of the recipe holds its goal.
+        found.pop("goal", None)
+    return found
 
 
 def without_sources(value: Any) -> Any:

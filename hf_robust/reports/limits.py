@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.reports.tables import percent, robust_accuracy_applies
+from hf_robust.metrics import SATURATED, Aim
+from hf_robust.reports.tables import aim_in, percent, robust_accuracy_applies
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
 from hf_robust.runs import Run
 
@@ -19,6 +20,7 @@ def limits(run: Run, rates: bool = True) -> list[str]:
     """
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
+    sentences += _saturated(run)
     sentences += _vote(run)
     sentences += leaked(run)
     sentences += same_attack(run)
@@ -39,6 +41,18 @@ def limits(run: Run, rates: bool = True) -> list[str]:
         done = "attacked" if run.published["attacks"] else "measured"
         sentences.append(f"The published weights (step {run.kept_step}) were not {done} themselves.")
     return sentences
+
+
+def _saturated(run: Run) -> Iterator[str]:
+    """A search that climbs float32 probabilities is blind where the model is very certain."""
+    for name, result in run.published["attacks"].items():
+        share = float(result.get("saturated_share", math.nan))
+        if share > SATURATED:
+            yield (
+                f"At {percent(share)} % of the queries of the {name} attack the model was so certain that its "
+                "probability, which the attack climbs, hardly moves in float32: it may look robust without being so. "
+                "`--attack_scores margin` is not blind there."
+            )
 
 
 def _vote(run: Run) -> Iterator[str]:
@@ -99,12 +113,15 @@ def _attack(name: str, described: Mapping[str, Any]) -> str:
 def _parts(described: Mapping[str, Any]) -> Iterator[str]:
     candidates = described.get("candidates") or {}
     lexicon = drawn_from(described)
-    yield f"goal {_words(described.get('goal'))}"
+    goal = {key: value for key, value in (described.get("goal") or {}).items() if key not in Aim._fields}
+    yield f"goal {_words(goal)}"
     yield f"candidates {_words(_without_lexicon(candidates))}" + (
         f" from the lexicon {_lexicon(lexicon)}" if lexicon else ""
     )
     ranking = described.get("ranking")
     yield f"search {_words(described.get('search'))}" + (f" {_words(ranking)}" if ranking else "")
+    if described.get("scores"):
+        yield f"scored by {'the margin of the logits' if described['scores'] == 'margin' else 'probability'}"
     constraints = described.get("constraints")
     yield f"constraints: {_words(constraints) if constraints else 'none'}"
     if lexicon and "part_of_speech" not in {part.get("name") for part in constraints or ()}:
@@ -186,9 +203,8 @@ def _certificate(run: Run) -> Iterator[str]:
 
 
 def _label_changing(run: Run) -> Iterator[str]:
-    described = run.card.get("attacks") or {}
     kept = [name for name in run.published["attacks"] if not robust_accuracy_applies(run, name)]
-    names = [name for name in kept if "shorten" not in _words((described.get(name) or {}).get("goal"))]
+    names = [name for name in kept if not aim_in(run, name).maximises]
     for name in kept:
         if name not in names:
             yield (
@@ -207,6 +223,8 @@ def _other_rates(run: Run) -> Iterator[str]:
     """Rates by other definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2)."""
     for name, result in run.published["attacks"].items():
         remains, covered, among = (result.get(key, math.nan) for key in ("remains_asr", "covered", "covered_asr"))
+        if aim_in(run, name).maximises:
+            continue
         if math.isfinite(remains):
             yield (
                 f"Were every change that keeps the prediction a success of the {name} attack, whether or not it "

@@ -96,11 +96,12 @@ def attack_table(attack: str, groups: Groups) -> Table:
         row += [number_cell(mean_of(results, key)) for key in ("queries", "changed_words")]
         row.append(number_cell(100 * mean_of(results, "changed_share")))
         row.append(number_cell(mean_of(results, "seconds")))
+        row.append(number_cell(100 * mean_of(results, "saturated_share")))
         row += [number_cell(100 * mean_of(results, key)) for key in OTHER_RATES]
         rows.append(row)
     header = [
         "method", "seeds", "clean accuracy, %", "ASR, %", "robust accuracy, %", "N", "attacked", "queries each",
-        "changed words", "changed words, %", "seconds", *OTHER_RATES.values(),
+        "changed words", "changed words, %", "seconds", "saturated queries, %", *OTHER_RATES.values(),
     ]  # fmt: skip
     return Table(attack, header, rows).without_empty_columns()
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import wilson_interval
-from hf_robust.reports.compare import check_comparable, differences, without_sources
+from hf_robust.metrics import Aim, aim_of, wilson_interval
+from hf_robust.reports.compare import as_compared, check_comparable, differences, without_sources
 from hf_robust.runs import Run, attack_names, load_run
 
 NOTHING = "–"
@@ -69,11 +69,12 @@ def results_table(run: Run) -> str:
         worst = percent(union["robust_accuracy"], union_interval(union))
         rows.append([union_label(union), NOTHING, worst, _count(union, "num_examples"), NOTHING, NOTHING])
     header = ["attack", "attack success rate, %", "accuracy under attack, %", "examples", "attacked", "queries each"]
-    shares = [float(result.get("changed_share", math.nan)) for result in line["attacks"].values()]
-    if any(map(math.isfinite, shares)):
-        header.append("changed words, %")
-        cells = [NOTHING, *map(percent, shares), NOTHING]
-        rows = [[*row, cell] for row, cell in zip(rows, cells, strict=False)]
+    for key, title in (("changed_share", "changed words, %"), ("saturated_share", "saturated queries, %")):
+        shares = [float(result.get(key, math.nan)) for result in line["attacks"].values()]
+        if any(map(math.isfinite, shares)):
+            header.append(title)
+            cells = [NOTHING, *map(percent, shares), NOTHING]
+            rows = [[*row, cell] for row, cell in zip(rows, cells, strict=False)]
     return markdown_table(header, rows)
 
 
@@ -90,12 +91,15 @@ def union_interval(union: Mapping[str, Any]) -> tuple[float, float] | None:
 def robust_accuracy_applies(run: Run, attack: str) -> bool:
     """Whether accuracy under attack says anything.
 
-    Not where keeping the prediction is the error (antonym, negation), nor where every example that was right ends as
-    a success (input reduction).
+    Not where the attack wants the prediction to stay: keeping it is the error there.
     """
+    return not aim_in(run, attack).keeps_prediction
+
+
+def aim_in(run: Run, attack: str) -> Aim:
+    """What an attack of a run wants of the prediction."""
     described = (run.card.get("attacks") or {}).get(attack) or {}
-    goal = json.dumps(described.get("goal", "")).lower()
-    return attack not in ("antonym", "negation") and "remain" not in goal and "shorten" not in goal
+    return aim_of(described, attack, run.published["attacks"].get(attack))
 
 
 def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
@@ -106,6 +110,7 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         kept = {name: run.card.get(name) for name in _THE_SAME}
+        kept["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
         kept["data"] = run.data.get("fingerprint") or run.data
         kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
         key = json.dumps(without_sources(kept), sort_keys=True, default=str)

@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hf_robust.attacks import ATTACKS
+from hf_robust.attacks import ATTACKS, goal_of
+from hf_robust.attacks.static import FILE
+from hf_robust.metrics.keys import OF_EVERY_ATTACK, OF_PROBABILITIES, OF_STAYING, OF_SUCCESSES, RATES
 from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, OF_TASK, REGRESSION
 from hf_robust.parsing import Arguments, Flags, parse_flags
 from hf_robust.sweep.file import Point, Search, Sweep
 
 DATA = "{data}"
-OF_ATTACKS = ("asr", "robust_accuracy")
-ALSO_OF_ATTACKS = (
-    "queries", "seconds", "accuracy", "changed_words", "changed_share", "remains_asr", "covered", "covered_asr",
-)  # fmt: skip
+ALSO_OF_ATTACKS = tuple(
+    key for key in (*OF_EVERY_ATTACK, *OF_SUCCESSES, *OF_STAYING, *OF_PROBABILITIES) if key not in RATES
+)
 OF_TASKS = tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
 ALWAYS = ("loss", "runtime", "samples", "samples_per_second", "steps_per_second", "combined_score")
 OF_CERTIFICATES = ("certified_", "certify_", "smoothed_", "abstained")
@@ -99,8 +100,12 @@ def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
     attacks = arguments.attack.attacks if arguments.attack.attack_strategy != "no" else []
     attack = _attack_of(name)
     if attack == "union":
-        if len(attacks) < 2:
-            raise ValueError(f"{metric} is the worst of several attacks, and the point {point} has {len(attacks)}.")
+        fickle = [one for one in attacks if not (one.startswith(FILE) or goal_of(one).keeps_prediction)]
+        if len(fickle) < 2:
+            raise ValueError(
+                f"{metric} is the worst of several attacks, and the point {point} has {len(fickle)} that want another "
+                "prediction."
+            )
     elif attack is not None:
         if attack not in attacks:
             raise ValueError(
@@ -121,7 +126,7 @@ def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
 
 def _attack_of(name: str) -> str | None:
     """The attack whose metric this is, by the end of its name."""
-    for key in OF_ATTACKS:
+    for key in RATES:
         if name.endswith(f"_{key}"):
             longer = next((one for one in ALSO_OF_ATTACKS if one.endswith(key) and name.endswith(f"_{one}")), key)
             return name.removesuffix(f"_{longer}")
@@ -140,7 +145,7 @@ def _task_metrics(arguments: Arguments) -> tuple[str, ...]:
 
 
 def _metrics_of(attacks: Iterable[str]) -> list[str]:
-    return [f"{attack}_{key}" for attack in attacks for key in (*OF_ATTACKS, *ALSO_OF_ATTACKS)]
+    return [f"{attack}_{key}" for attack in attacks for key in (*RATES, *ALSO_OF_ATTACKS)]
 
 
 def _check_figures(sweep: Sweep) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import Example
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.metrics import AttackRecord
+from hf_robust.metrics import AttackRecord, AttackSummary, saturation_in_words
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.views.workplace import Workplace
@@ -19,6 +20,8 @@ from hf_robust.words import WordRule, word_rule
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
+
+logger = logging.getLogger(__name__)
 
 LEAST_CHUNK = 64
 """Examples attacked together where an attack stops at a number of successes: fewer would be slow to batch."""
@@ -109,6 +112,9 @@ class AttackedViews:
             progress=place.progress,
             check=False,
         )
+        said = saturation_in_words(self.attack.name, AttackSummary.from_records(records))
+        if said and place.rank == 0:
+            logger.warning(said)
         return records
 
 

@@ -54,7 +54,9 @@ class MaskedViews:
     .. math:: sal_l = \sum_{d=1}^{E} |\partial\,\mathrm{CE}(f(x), y) / \partial e_{l,d}|
 
     over the tokens of the last text column (the hypothesis of a pair, or the one text), special tokens left out; e are
-    the word embeddings (L, E). The label is kept. An example whose last column has no token has no view.
+    the word embeddings (L, E). The label is kept. An example whose last column has no token has no view. The gradient
+    is computed as that of ``log((1 - p) / p)``, p the label's probability, which ranks the tokens of a text alike and
+    does not vanish where the victim is certain.
 
     What was measured on the way is among the round's notes: the mean fall of the label's probability
     (``confidence_drop``, GRADMASK-6) and the victim's accuracy on the texts before and after masking.
@@ -79,7 +81,7 @@ class MaskedViews:
         from hf_robust.attacks import weights_hash
         from hf_robust.attacks.journal import prediction_of
 
-        described = [self.describe(), weights_hash(victim.model), prediction_of(victim), victim.max_length]
+        described = [self.describe(), "odds", weights_hash(victim.model), prediction_of(victim), victim.max_length]
         content = json.dumps([*described, list(examples)])
         return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
@@ -135,7 +137,7 @@ class MaskedViews:
     def mask(self, victim: Victim, examples: Sequence[Example]) -> list[Masked]:
         """Mask some examples: one forward and one backward for each, and two forwards for the probabilities."""
         texts = [Text(one.texts) for one in examples]
-        saliences = victim.salience(texts, [one.label for one in examples])
+        saliences = victim.salience(texts, [one.label for one in examples], of="odds")
         chosen = [self.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
         plain = [salience.aligned.encoded for salience in saliences]
         mask_id = victim.tokenizer.mask_token_id

@@ -173,23 +173,35 @@ def examples(target: Victim, count: int = 40, columns: int = 1, seed: int = 0) -
     ]
 
 
-def probabilities_of(target: Victim, columns: tuple[str, ...]) -> np.ndarray:
+def logits_of(target: Victim, columns: tuple[str, ...]) -> torch.Tensor:
     """One text through the model, nothing shared with the victim's own code."""
     # As lists: given alone, a pair with an empty second text would be encoded as one text.
     pair = [[column] for column in columns]
     encoding = target.tokenizer(*pair, return_tensors="pt", truncation=True, max_length=target.max_length)
     with torch.no_grad():
-        return target.model.eval()(**encoding).logits[0].double().softmax(-1).numpy()
+        return target.model.eval()(**encoding).logits[0].double()
 
 
-def saliency_of(target: Victim, text: Text) -> list[float]:
+def probabilities_of(target: Victim, columns: tuple[str, ...]) -> np.ndarray:
+    """Of one text, in double precision."""
+    return logits_of(target, columns).softmax(-1).numpy()
+
+
+def margin_of(target: Victim, columns: tuple[str, ...], label: int) -> float:
+    """The label's logit less the highest other one."""
+    logits = logits_of(target, columns).tolist()
+    return logits.pop(label) - max(logits)
+
+
+def saliency_of(target: Victim, text: Text, margin: bool = False) -> list[float]:
     """Gradient importance by ``inputs_embeds``, one text at a time (right padding, so the model may not differ)."""
     pair, cut = [[column] for column in text.columns], {"truncation": True, "max_length": target.max_length}
     encoding = target.tokenizer(*pair, return_tensors="pt", return_offsets_mapping=True, **cut)
     offsets, columns = encoding.pop("offset_mapping")[0].tolist(), encoding.sequence_ids(0)
     embeddings = target.model.eval().get_input_embeddings()(encoding.pop("input_ids")).detach().requires_grad_()
     logits = target.model(inputs_embeds=embeddings, **encoding).logits[0]
-    (-logits.log_softmax(-1)[logits.argmax()]).backward()
+    first, second = logits.topk(2).values
+    (second - first if margin else -logits.log_softmax(-1)[logits.argmax()]).backward()
     target.model.zero_grad()
     found = []
     for word in text.words:
@@ -214,6 +226,7 @@ class Naive:
         plan = make_plan(which, example.texts)
         self.text, self.swaps = plan.text, dict(plan.swaps)
         self.queries, self.remains = 0, False
+        self.clean_margin = margin_of(target, example.texts, example.label)
 
     def score(self, columns):
         if self.which.query_budget is not None and self.queries >= self.which.query_budget:
@@ -221,8 +234,10 @@ class Naive:
         self.queries += 1
         p = probabilities_of(self.target, columns)
         label, stays = self.example.label, bool(p.argmax() == self.example.label)
-        keeps = self.which.goal.keeps_prediction
-        return (p[label] * stays if keeps else 1 - p[label]), stays == keeps, p
+        keeps, sure = self.which.goal.keeps_prediction, p[label]
+        if self.which.scores == "margin":
+            sure = margin_of(self.target, columns, label) / self.clean_margin
+        return (sure * stays if keeps else 1 - sure), stays == keeps, p
 
     def run(self) -> dict[str, Any]:
         start, _, clean = self.score(self.example.texts)
@@ -270,7 +285,7 @@ class Naive:
             for index in positions:
                 importance.append(self.score(self.text.delete(index).columns)[0])
         else:
-            saliency = saliency_of(self.target, self.text)
+            saliency = saliency_of(self.target, self.text, self.which.scores == "margin")
             importance = [saliency[index] for index in positions]
         for _, index in sorted(zip([-value for value in importance], positions, strict=True)):
             if self.which.query_budget is not None and self.queries >= self.which.query_budget:

@@ -93,6 +93,9 @@ class ToyVictim:
     def measuring(self, seed: int = 0) -> Iterator[None]:
         yield
 
+    def words_read(self, text: Text) -> None:
+        """It reads all words."""
+
     def score(self, texts: Sequence[tuple[str, ...]]) -> Scores:
         self.queries += len(texts)
         self.asked += texts

@@ -19,11 +19,20 @@ from hf_robust.attacks import (
     AttackArguments,
     arguments,
     build_attacks,
+    goal_of,
     resolve_frozen_columns,
     resolve_skip_labels,
 )
+from hf_robust.metrics import aim_of
 
 SYNONYMS, ANTONYMS = table({"good": ["fine"]}, "synonym"), table({"good": ["bad"]}, "antonym")
+
+
+def all_resources(name):
+    """Everything that the recipe asks for."""
+    own = {part: vars(attack_parts.resources())[part] for part in ("antonyms", "lemmatizer", "thesaurus")}
+    tools = {"masked_lm": masked_lm()} if name in ("bae", "clare") else {}
+    return attack_parts.resources(**vars(population_parts.resources(name)) | own | tools)
 
 
 def parse(*flags):
@@ -129,23 +138,50 @@ def test_the_attacks_that_read_word_vectors_are_named():
         """Resources that note whether the vectors were asked for."""
 
         def __init__(self, name):
-            tools = {"masked_lm": masked_lm()} if name in ("bae", "clare") else {}
-            self._parts, self.was = (
-                attack_parts.resources(**vars(population_parts.resources(name)) | own | tools),
-                False,
-            )
+            self._parts, self.was = all_resources(name), False
 
         def __getattr__(self, part):
             self.was |= part == "word_vectors"
             return getattr(self._parts, part)
 
-    own = {name: vars(attack_parts.resources())[name] for name in ("antonyms", "lemmatizer", "thesaurus")}
     found = []
     for name, recipe in ATTACKS.items():
         asked = Asked(name)
         recipe(asked)
         found += [name] * asked.was
     assert set(found) == set(arguments.READ_WORD_VECTORS)
+
+
+def test_goals_are_known_by_name_before_an_attack_is_built():
+    """So that a metric that no attack will measure is refused before anything is loaded."""
+    for name, recipe in ATTACKS.items():
+        built = recipe(all_resources(name))
+        assert type(built.goal) is goal_of(name), name
+        assert built.describe()["goal"]["keeps_prediction"] is goal_of(name).keeps_prediction
+        assert aim_of(built.describe()) == (built.goal.keeps_prediction, built.goal.maximises)
+    assert {name for name in ATTACKS if goal_of(name).keeps_prediction} == {"antonym", "negation", "input_reduction"}
+    assert goal_of("input-reduction") is goal_of("input_reduction")  # TextAttack's spelling
+
+
+def test_what_searches_climb():
+    """The package's own attacks the margin; those that promise TextAttack's results its probability, unless mended."""
+    own = {name for name, recipe in ATTACKS.items() if recipe(all_resources(name)).scores == "margin"}
+    assert own == {"synonym", "antonym", "negation", "gradient_mask"}
+
+    def built(*flags):
+        args = parse("--attacks", "synonym", "textfooler", "--pos_tagger", "none", *flags)
+        return [attack.scores for attack in build_attacks(args, SYNONYMS, None, ["0", "1"], ["sentence"]).values()]
+
+    assert built() == ["margin", "probability"]
+    assert built("--attack_mended", "True") == ["margin", "margin"]
+    for scores in ("margin", "probability"):
+        assert built("--attack_scores", scores) == built("--attack_scores", scores, "--attack_mended", "True")
+        assert built("--attack_scores", scores) == [scores, scores]
+    with pytest.raises(ValueError, match="--attack_scores must be one of probability, margin, got 'logits'"):
+        dataclasses.replace(ATTACKS["synonym"](all_resources("synonym")), scores="logits")
+    synonym = ATTACKS["synonym"](all_resources("synonym"))
+    other = dataclasses.replace(synonym, scores="probability")
+    assert synonym.describe()["scores"] == "margin" and synonym.fingerprint() != other.fingerprint()
 
 
 def test_where_antonyms_come_from():

@@ -319,7 +319,7 @@ def test_batches_and_order_change_nothing(target):
 
 def test_no_gradient_is_taken_once_two_words_are_changed(target, monkeypatch):
     asked, flips = [], Victim.flips
-    monkeypatch.setattr(Victim, "flips", lambda self, found: asked.extend(found) or flips(self, found))
+    monkeypatch.setattr(Victim, "flips", lambda self, found, of: asked.extend(found) or flips(self, found, of))
     rows = [row for row in examples(target, 12, seed=3) if len(Text(row.texts).words) > 3]
     records = attack_dataset(attack("hotflip"), target, rows, progress=False)
     assert any(record.stop == "exhausted" and len(record.changed) == 2 for record in records)

@@ -32,7 +32,7 @@ def test_the_top_word_of_the_last_column_becomes_the_mask_token(target, columns)
             continue
         text = Text(row.texts)
         open_words = [i for i, word in enumerate(text.words) if word.column == columns - 1]
-        (saliency,) = target.saliency([text])
+        (saliency,) = target.saliency([text], of="margin")
         best = max(open_words, key=lambda i: saliency[i])
         assert record.perturbed == list(text.replace({best: "[MASK]"}).columns)
         assert record.changed == [[best, text.tokens[best], "[MASK]"]]

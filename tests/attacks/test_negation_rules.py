@@ -175,7 +175,8 @@ def test_repeated_later_words_hide_a_shift_from_the_official_count():
 
 def test_the_recipe_names_its_parts_and_plans_every_candidate():
     described = attack("negation").describe()
-    assert described["search"] == "once" and described["goal"] == {"name": "remain", "success": "remains"}
+    goal = {"name": "remain", "success": "remains", "keeps_prediction": True, "maximises": False}
+    assert described["search"] == "once" and described["goal"] == goal
     assert described["candidates"] == {
         "name": "negations", "tagger": "table", "lemmatizer": "lemma", "official_count": False
     }  # fmt: skip

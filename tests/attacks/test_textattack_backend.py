@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from attack_parts import examples, saliency_of, victim
 from tiny import build_model
 
-from hf_robust.attacks import AttackArguments, Example, build_attacks
+from hf_robust.attacks import ATTACKS, AttackArguments, Example, Resources, attack_dataset, build_attacks
 from hf_robust.attacks import textattack_import as importing
+from hf_robust.metrics import AttackSummary, aim_of, union_of_attacks
 from hf_robust.words import Text
 
 STOP_WORDS = ["the", "and", "with", "was"]
@@ -164,6 +166,37 @@ def test_names_of_a_recipe(textattack: Any) -> None:
         recipe("no.such.module:Recipe")
     with pytest.raises(ValueError, match="MinimizeBleu, which is not one of classification"):
         recipe("morpheus")
+
+
+@needs_textattack
+def test_a_goal_that_wants_the_prediction_to_stay_is_one_here_too(textattack: Any) -> None:
+    target = victim()
+    rows = examples(target, 6)
+    shortens, changes = recipe("input-reduction"), recipe("deepwordbug")
+    assert aim_of(shortens.describe()) == (True, True) and aim_of(changes.describe()) == (False, False)
+    found = {one.name: records(one, target, rows) for one in (shortens, changes)}
+    assert union_of_attacks(found) is None
+    assert {record.remains for record in found["deepwordbug"]} == {None}
+    assert all(record.remains for record in found["input-reduction"] if record.status == "succeeded")
+    assert "covered" not in AttackSummary.from_records(found["input-reduction"]).extra
+
+
+@needs_textattack
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_saturated_queries_are_counted_as_the_native_engine_counts_them(textattack: Any, scale: float) -> None:
+    model = build_model()
+    with torch.no_grad():
+        model.classifier.weight *= scale
+        model.classifier.bias *= scale
+    target = victim(model)
+    rows = examples(target, 8)
+    native = ATTACKS["input_reduction"](Resources())
+    ours = attack_dataset(native, target, rows, progress=False)
+    theirs = records(recipe("input-reduction"), target, rows)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine.queries, mine.saturated) == (other.queries, other.saturated)
+        assert scale > 1 or not mine.saturated
+    assert any(record.saturated > 5 for record in theirs) == (scale > 1)
 
 
 @needs_textattack

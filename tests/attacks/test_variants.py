@@ -32,8 +32,8 @@ def test_a_mended_attack_asks_only_words_that_can_move(target):
     # In lower case, as stop words are: their case is the next test's.
     rows = [row._replace(texts=tuple(map(str.lower, row.texts))) for row in examples(target, 30)]
     single = table({word: [new for new in found if " " not in new] for word, found in SYNONYMS.items()}, "synonym")
-    plain = attack("textfooler", synonyms=single)
-    better = mended(plain)
+    plain = dataclasses.replace(attack("textfooler", synonyms=single), scores="margin")
+    better = mended(attack("textfooler", synonyms=single))
     first, second = run(plain, target, rows), run(better, target, rows)
     for one, other, row in zip(first, second, rows, strict=True):
         assert (one.status, one.perturbed) == (other.status, other.perturbed)

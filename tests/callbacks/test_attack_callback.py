@@ -26,6 +26,7 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import ATTACKS, Example, Resources
+from hf_robust.attacks.reading import READINGS
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
 from hf_robust.callbacks.attack import accuracy_of
@@ -466,6 +467,49 @@ def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_pa
     with pytest.raises(ValueError, match="--eval_strategy steps with --metric_for_best_model loss"):
         trainer.train()
     attacked(tmp_path, callback={"strategy": "no"}, eval_strategy="steps", save_strategy="steps", **best).train()
+
+
+@pytest.mark.parametrize(
+    ("metric", "given", "sentence"),
+    [
+        ("eval_union_robust_accuracy", {}, "needs two attacks or more, got 1 that want another prediction"),
+        ("antonym_robust_accuracy", {}, "says nothing, since the antonym attack wants the prediction to stay"),
+        ("synonym_changed_share", {}, "only measured in epochs in which the synonym attack succeeds"),
+        ("pwws_asr", {}, "needs its attack: add --attacks pwws"),
+        ("certified_accuracy", {}, "it needs --eval_strategy epoch .got epoch. and --certify epoch .got no"),
+        ("synonym_asr", {"strategy": "end"}, "--attack_strategy epoch .got end"),
+    ],
+)
+def test_a_metric_that_is_not_measured_chooses_nothing(
+    tmp_path: Path, metric: str, given: dict[str, Any], sentence: str
+) -> None:
+    trainer = attacked(
+        tmp_path, callback=given, metric_for_best_model=metric, eval_strategy="epoch", save_strategy="epoch"
+    )
+    with pytest.raises(ValueError, match=f"--metric_for_best_model {metric.removeprefix('eval_')} .*{sentence}"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+
+
+def test_a_search_that_was_blind_is_said_once_an_epoch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = build_model()
+    with torch.no_grad():
+        model.classifier.weight *= 1000
+    climbing = {name: dataclasses.replace(attacks("synonym")["synonym"], scores=name) for name in READINGS}
+    trainer = attacked(tmp_path, model=model, callback={"attacks": climbing}, learning_rate=0.0)
+    trainer.train()
+    said = [record.getMessage() for record in caplog.records if "may look robust" in record.getMessage()]
+    assert len(said) == 2 and all(one.startswith("probability: at ") for one in said)
+    for line, entry in zip(read_history(tmp_path), evaluations(trainer), strict=True):
+        assert line["attacks"]["probability"]["saturated_share"] == entry["eval_probability_saturated_share"] > 0.5
+        assert "saturated_share" not in line["attacks"]["margin"]
+
+
+def test_choosing_the_worst_weights_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = {"metric_for_best_model": "synonym_asr", "eval_strategy": "epoch", "num_train_epochs": 1}
+    assert attacked(tmp_path, **options).args.greater_is_better is False
+    attacked(tmp_path, greater_is_better=True, **options).train()
+    assert "synonym_asr is better where it is lower, and greater_is_better is True" in caplog.text
 
 
 def test_errors_are_one_sentence(tmp_path: Path) -> None:

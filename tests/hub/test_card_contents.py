@@ -185,3 +185,17 @@ def test_results_of_an_attacked_vote_are_named_after_it(tmp_path: Path) -> None:
     add_robustness(folder)
     names = set(results(folder))
     assert "reviews (synonym attack on a vote of 1,001)" in names and "reviews (synonym attack)" not in names
+
+
+def test_a_card_says_where_an_attack_was_blind(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, attacks={"synonym": {**SYNONYM, "scores": "probability"}})
+    add_robustness(folder)
+    assert "scored by probability" in (folder / "README.md").read_text()
+    assert "hardly moves in float32" not in (folder / "README.md").read_text()
+    line = read_history(folder)[-1]
+    line["attacks"]["synonym"]["saturated_share"] = 0.25
+    write_history_line(folder, line)
+    add_robustness(folder)
+    text = (folder / "README.md").read_text()
+    assert "At 25.0 % of the queries of the synonym attack the model was so certain that its probability" in text
+    assert "saturated queries, %" in text

@@ -10,7 +10,7 @@ from run_folders import make_run
 
 from hf_robust.reports import IncomparableRunsError, comparison_table, percent, results_table
 from hf_robust.reports.compare import differences
-from hf_robust.runs import load_run
+from hf_robust.runs import load_run, read_history, write_history_line
 
 
 def rows(table: str) -> list[list[str]]:
@@ -49,6 +49,16 @@ def test_changed_words_have_a_column_where_an_attack_counted_them(tmp_path: Path
     history.write_text(json.dumps(line) + "\n")
     shown = [row[-1] for row in rows(results_table(load_run(run)))]
     assert shown == ["changed words, %", "–", "12.5", "–"]
+
+
+def test_saturated_queries_have_a_column_where_they_were_counted(tmp_path: Path) -> None:
+    run = make_run(tmp_path, [(1, 3)], [(1, 3)])
+    assert "saturated queries, %" not in rows(results_table(load_run(run)))[0]
+    line = read_history(run)[0]
+    line["attacks"]["synonym"]["saturated_share"] = 0.125
+    write_history_line(run, line)
+    header, _, synonym, antonym = rows(results_table(load_run(run)))
+    assert header[-1] == "saturated queries, %" and (synonym[-1], antonym[-1]) == ("12.5", "–")
 
 
 def test_seeds_become_mean_and_sample_deviation(tmp_path: Path) -> None:
@@ -162,6 +172,22 @@ def test_runs_are_compared_by_what_both_have_of_the_data(tmp_path: Path, other: 
         for name, fingerprint in (("a", "train-eval"), ("b", other))
     ]
     assert (differences(runs) == []) is alike
+
+
+def test_older_descriptions_are_compared_by_what_they_left_unsaid(tmp_path: Path) -> None:
+    """Before there was a choice, searches climbed probabilities, and a goal was its name."""
+    older = {"goal": {"name": "misclassify"}, "candidates": {"name": "synonyms"}}
+    goal = {"name": "misclassify", "keeps_prediction": False, "maximises": False}
+    now = {"goal": goal, "candidates": {"name": "synonyms"}, "scores": "probability"}
+    described = {"older": older, "now": now, "margin": {**now, "scores": "margin"}}
+    runs = {
+        name: load_run(make_run(tmp_path / name, [(1, 3)], attacks={"synonym": one}))
+        for name, one in described.items()
+    }
+    assert differences([runs["older"], runs["now"]]) == []
+    for name in ("older", "now"):
+        (reason,) = differences([runs[name], runs["margin"]])
+        assert reason.startswith('attack \'synonym\' differs in scores, "probability" and "margin"')
 
 
 def test_where_a_lexicon_was_read_from_does_not_count(tmp_path: Path) -> None:

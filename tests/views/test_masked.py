@@ -73,6 +73,20 @@ def test_saliency_of_a_linear_model_is_the_sum_of_its_coefficients() -> None:
         assert salience.tokens.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+def test_a_victim_that_is_very_certain_is_masked_alike(tmp_path: Path) -> None:
+    """In float32 the cross-entropy's own gradient would be 0, and the first token of each text be masked."""
+    models = [build_model(), build_model()]
+    with torch.no_grad():
+        models[1].classifier.weight *= 4096
+        models[1].classifier.bias *= 4096
+    rows = examples(16, pairs=False)
+    made = [MaskedViews()(victim(one), rows, place(tmp_path / str(at))) for at, one in enumerate(models)]
+    assert [view.masked for _, view in made[0]] == [view.masked for _, view in made[1]]
+    assert len({view.masked for _, view in made[1]}) > 3
+    tokens = [one.tokens for one in victim(models[1]).salience([Text(row.texts) for row in rows])]
+    assert any(not values.any() for values in tokens)
+
+
 @pytest.mark.parametrize("topk", [1, 2])
 def test_the_largest_coefficients_of_the_hypothesis_are_masked(topk: int, tmp_path: Path) -> None:
     model = Linear()

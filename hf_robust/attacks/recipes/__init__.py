@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hf_robust.attacks.attack import Attack
+from hf_robust.attacks.goals import Goal, Misclassify, Remain, Shorten
 from hf_robust.attacks.recipes.a2t import a2t
 from hf_robust.attacks.recipes.antonym import antonym
 from hf_robust.attacks.recipes.bae import bae
@@ -45,3 +46,10 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "hotflip": hotflip,
     "gradient_mask": gradient_mask,
 }
+
+_GOALS: dict[str, type[Goal]] = {"antonym": Remain, "negation": Remain, "input_reduction": Shorten}
+
+
+def goal_of(name: str) -> type[Goal]:
+    """The kind of goal of an attack by its name, TextAttack's spelling included, before it is built."""
+    return _GOALS.get(name.replace("-", "_"), Misclassify)

@@ -26,7 +26,9 @@ def antonym(resources: Resources) -> Attack:
 
     Stop words are NLTK's, as in the official code: TextFooler's list leaves "had", "did" and "will" open, whose
     antonyms ("refuse") say little about the text. Differs from the official code: the list is the one that is shipped,
-    compared without case; part of speech is not asked where the lexicon keeps it by itself.
+    compared without case; part of speech is not asked where the lexicon keeps it by itself; confidence is the margin
+    of the logits, there the probability, which for more than two classes may rise where the other falls
+    (``--attack_scores probability``).
 
     Raises:
         ValueError: there is no antonym lexicon.
@@ -46,6 +48,7 @@ def antonym(resources: Resources) -> Attack:
         max_changed=1,
         skip_labels=resources.skip_labels,
         **resources.limits(),
+        scores="margin",
         ranks_movable_only=True,
         needs_candidates=True,
     )

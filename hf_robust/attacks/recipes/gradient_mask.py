@@ -47,6 +47,8 @@ def gradient_mask(resources: Resources) -> Attack:
 
     The rate needs care (GRADMASK-6): without its decisive word a text often has another label, and keeps the old one
     here. Differs from the paper, which masks one token: a word of several pieces is masked whole, by one mask token.
+    The gradient is of the margin, where the paper's is of the cross-entropy: the same order of words for two classes,
+    but that it does not vanish where the model is certain; ``--attack_scores probability`` is the paper's.
     """
     return Attack(
         name="gradient_mask",
@@ -57,4 +59,5 @@ def gradient_mask(resources: Resources) -> Attack:
         search=top,
         max_changed=1,
         **resources.limits(),
+        scores="margin",
     )

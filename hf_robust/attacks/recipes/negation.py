@@ -31,5 +31,6 @@ def negation(resources: Resources) -> Attack:
         max_changed=1,
         skip_labels=resources.skip_labels,
         **resources.limits(),
+        scores="margin",
         constraints=resources.with_columns(always=True),
     )

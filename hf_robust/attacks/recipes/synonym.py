@@ -40,5 +40,6 @@ def synonym(resources: Resources) -> Attack:
         ranking=by_deletion,
         search=greedy,
         **resources.limits(),
+        scores="margin",
         ranks_movable_only=True,
     )

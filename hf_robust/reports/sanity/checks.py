@@ -12,6 +12,7 @@ from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.label_order import label_order
 from hf_robust.reports.sanity.masking import gradient_masking
 from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
+from hf_robust.reports.sanity.saturation import saturated_scores
 from hf_robust.reports.sanity.size import sample_size
 from hf_robust.reports.sanity.stronger import stronger_attacks
 
@@ -19,6 +20,7 @@ CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     stronger_attacks,
     query_budget,
     gradient_masking,
+    saturated_scores,
     sample_size,
     clean_accuracy,
     label_order,

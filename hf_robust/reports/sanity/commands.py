@@ -18,7 +18,8 @@ from hf_robust.runs import CHECKS_FOLDER, read_json
 SOURCES = ("task_name", "validation_file", "dataset_name", "data")
 CARRIED = (
     "max_seq_length", "label_column_name", "text_column_names", "class_names", "frozen_columns", "split",
-    "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_mended", "sememes",
+    "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_mended", "attack_scores",
+    "sememes",
     "name_lists", "location_lists", "antonym_success", "negation_count",
 )  # fmt: skip
 """Flags of the run itself that its attacks depend on and that no description holds."""
@@ -44,6 +45,9 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
         flags["attack_votes"] = vote["votes"]
     for one in attacks:
         flags |= dict(_parts(one.described))
+    if any("scores" not in one.described and not one.described.get("backend") for one in attacks):
+        # Before there was a choice.
+        flags["attack_scores"] = "probability"
     flags |= {**changed, "output_dir": (folder.run.path / CHECKS_FOLDER / to).as_posix()}
     words = ["hf-robust", "attack", model_of(folder)]
     for name, value in flags.items():

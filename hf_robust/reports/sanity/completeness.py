@@ -8,7 +8,8 @@ from typing import Any
 
 from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
 from hf_robust.metrics.rates import ratio
-from hf_robust.reports.sanity.evidence import STATIC, Evidence, Folder, Measured
+from hf_robust.reports.compare import STATIC
+from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.runs import RESULTS_FOLDER, STATUS_LETTERS, history_path, is_torn, read_records
 

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from hf_robust.metrics import AttackRecord
+from hf_robust.metrics import AttackRecord, aim_of
 from hf_robust.metrics.paired import OUTCOMES
-from hf_robust.reports.compare import check_comparable, same_rows
+from hf_robust.reports.compare import STATIC, check_comparable, same_rows
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     CHECKS_FOLDER,
@@ -28,8 +28,6 @@ from hf_robust.runs import (
     read_statuses,
 )
 
-STATIC = ("file", "replay")
-"""Attacks that bring their texts along and search for nothing."""
 SAME_SCORE = 0.05
 """Scores of one text under the same weights differ by rounding and batching, and under half precision by a little."""
 
@@ -62,7 +60,8 @@ class Measured:
     def searches(self) -> bool:
         """Whether it looks for texts by itself and wants another prediction."""
         static = (self.described.get("candidates") or {}).get("name") in STATIC
-        return bool(self.described) and not static and (self.described.get("goal") or {}).get("name") == "misclassify"
+        # TextAttack's parts are not described one by one.
+        return "candidates" in self.described and not static and not aim_of(self.described).keeps_prediction
 
     @cached_property
     def outcomes(self) -> dict[Key, float]:

@@ -6,7 +6,7 @@ import json
 import statistics
 from itertools import combinations
 
-from hf_robust.reports.compare import without_sources
+from hf_robust.reports.compare import as_compared
 from hf_robust.reports.sanity.commands import attack_command
 from hf_robust.reports.sanity.evidence import Evidence, Measured
 from hf_robust.reports.sanity.finding import Finding
@@ -73,4 +73,4 @@ def _kind(measured: Measured) -> str:
 
 def _recipe(measured: Measured) -> str:
     parts = {key: value for key, value in measured.described.items() if key not in _NOT_THE_RECIPE}
-    return json.dumps(without_sources(parts), sort_keys=True)
+    return json.dumps(as_compared(parts), sort_keys=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hf_robust.reports.compare import without_sources
+from hf_robust.reports.compare import as_compared
 
 Described = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ KNOWN = {("textfooler", "a2t"), ("synonym", "a2t"), ("iga", "genetic")}
 of the words, words that may change again. They also differ in parts that nothing orders: stop words, encoder, order of
 the words."""
 _BESIDE_THE_POINT = ("stop_words", "sentence_similarity", "word_distance")
-_SAME = ("goal", "skip_labels", "skip_misclassified", "vote", "backend", "time_limit")
+_SAME = ("goal", "scores", "skip_labels", "skip_misclassified", "vote", "backend", "time_limit")
 _TOGETHER = ("search", "ranking", "word_rule")
 
 
@@ -35,7 +35,7 @@ def is_at_least(first: Described, second: Described) -> bool:
     """
     if not first or not second or "candidates" not in first or "candidates" not in second:
         return False
-    first, second = without_sources(first), without_sources(second)
+    first, second = as_compared(first), as_compared(second)
     known = (first.get("name"), second.get("name")) in KNOWN
     same = (*_SAME, *(() if known else _TOGETHER))
     return (

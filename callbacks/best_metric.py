@@ -1,0 +1,60 @@
+"""Whether the metric that chooses the best model will be measured.
+
+Asked before training: the Trainer finds out after its first evaluation, and what was trained until then is lost.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from hf_robust.metrics.keys import OF_CERTIFICATES, OF_EVERY_EVALUATION, AttackKeys
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run's evaluations will hold.
+
+    Attributes:
+        task: the metrics of ``compute_metrics``; None where nobody can say.
+        attacks, certified: what joins the evaluations at the end of an epoch; ``known`` are the attacks there are.
+        eval_strategy, attack_strategy, certify: when the run evaluates, attacks and certifies.
+    """
+
+    task: Sequence[str] | None
+    attacks: AttackKeys = AttackKeys()
+    known: Collection[str] = ()
+    eval_strategy: str = "epoch"
+    attack_strategy: str = "no"
+    certify: str = "no"
+
+
+def check_best_metric(name: str | None, expected: Expected) -> None:
+    """Refuse a ``metric_for_best_model`` that an evaluation of the run will not hold.
+
+    Raises:
+        ValueError: there is no such metric, it is not in every evaluation, or it says nothing.
+    """
+    metric = str(name or "").removeprefix("eval_")
+    if not metric or metric in (*OF_EVERY_EVALUATION, *(expected.task or ())):
+        return
+    flag = f"--metric_for_best_model {metric}"
+    attacked = metric in expected.attacks.sure()
+    if attacked or metric in OF_CERTIFICATES:
+        own, found = ("attack_strategy", expected.attack_strategy) if attacked else ("certify", expected.certify)
+        if expected.eval_strategy != "epoch" or found != "epoch":
+            raise ValueError(
+                f"{flag} is measured at the end of each epoch only: it needs --eval_strategy epoch "
+                f"(got {expected.eval_strategy}) and --{own} epoch (got {found})."
+            )
+        return
+    reason = expected.attacks.why_not(metric, expected.known)
+    if reason:
+        raise ValueError(f"{flag} {reason}.")
+    if expected.task is not None:
+        certificates = OF_CERTIFICATES if expected.certify == "epoch" else ()
+        there = ["loss", *expected.task, *expected.attacks.sure(), *certificates]
+        close = difflib.get_close_matches(metric, there, n=1)
+        hint = f"did you mean {close[0]}" if close else f"there are {', '.join(there)}"
+        raise ValueError(f"{flag} is no metric of this run's evaluations: {hint}.")

@@ -1,0 +1,103 @@
+"""The names of an evaluation's metrics, known before anything is measured (without the Trainer's ``eval_``)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hf_robust.metrics.aim import Aim
+
+OF_EVERY_EVALUATION = ("loss", "runtime", "samples_per_second", "steps_per_second")
+RATES = ("asr", "robust_accuracy")
+OF_EVERY_ATTACK = (*RATES, "queries", "seconds", "accuracy")
+OF_STAYING = ("remains_asr", "covered", "covered_asr")
+"""Of attacks that want the prediction to stay."""
+OF_SUCCESSES = ("changed_words", "changed_share")
+"""Only there where an attack succeeded by changing a word."""
+OF_PROBABILITIES = ("saturated_share",)
+"""Of attacks that climb probabilities, where something was attacked."""
+OF_A_UNION = (
+    "union_robust_accuracy",
+    "union_robust_accuracy_low",
+    "union_robust_accuracy_high",
+    "union_num_examples",
+)
+OF_A_VOTE = ("vote_accuracy", "vote_seconds")
+OF_CERTIFICATES = (
+    "certified_accuracy",
+    "certified_accuracy_low",
+    "certified_accuracy_high",
+    "smoothed_accuracy",
+    "abstained",
+    "certify_seconds",
+)
+_TO_LOWER = ("asr", "abstained", "loss", "mse", "mae", "seconds", "runtime")
+
+
+def is_to_be_lowered(metric: str) -> bool:
+    """Whether less of a metric is better, as of a share of errors."""
+    return any(metric.removeprefix("eval_") == end or metric.endswith(f"_{end}") for end in _TO_LOWER)
+
+
+@dataclass(frozen=True)
+class AttackKeys:
+    """What attacks add to every evaluation that they measure.
+
+    Attributes:
+        aims: of each attack, by the name that its metrics carry.
+        own: those of them that bring their own texts, which are in no union.
+        vote: whether they meet a vote.
+    """
+
+    aims: Mapping[str, Aim] = field(default_factory=dict)
+    own: Collection[str] = ()
+    vote: bool = False
+
+    @property
+    def _union(self) -> int:
+        """How many attacks would be in a union."""
+        return sum(not aim.keeps_prediction for name, aim in self.aims.items() if name not in self.own)
+
+    def sure(self) -> list[str]:
+        """The metrics that are always there and tell one state of the weights from another."""
+        found = [f"{name}_{key}" for name, aim in self.aims.items() for key in _telling(aim)]
+        return [*found, *(OF_A_UNION if self._union > 1 else ()), *(OF_A_VOTE if self.vote else ())]
+
+    def why_not(self, metric: str, known: Collection[str] = ()) -> str:
+        """Why these attacks do not measure a metric by which weights could be chosen, and the way out.
+
+        Empty where the metric is not one of an attack. ``known`` are the attacks that could be added.
+        """
+        if metric in OF_A_UNION:
+            wanted = f"needs two attacks or more, got {self._union} that want another prediction"
+            return f"{wanted}: add one to --attacks"
+        if metric in OF_A_VOTE:
+            return "needs the vote that is attacked: add --attack_votes"
+        name, key = _parts(metric, (*self.aims, *known))
+        if name not in self.aims:
+            return f"needs its attack: add --attacks {name}" if name else ""
+        if key in RATES and self.aims[name].maximises:
+            return f"says nothing, since the {name} attack succeeds on every text that was right: take another metric"
+        if key == "robust_accuracy":
+            return f"says nothing, since the {name} attack wants the prediction to stay: take {name}_asr"
+        if key in OF_SUCCESSES:
+            return f"is only measured in epochs in which the {name} attack succeeds by changing a word: take another"
+        if key in OF_PROBABILITIES:
+            return "says how much the other rates can be believed, not which weights are better: take another"
+        return f"is not measured by the {name} attack: take another"
+
+
+def _telling(aim: Aim) -> Sequence[str]:
+    if aim.maximises:
+        return tuple(key for key in OF_EVERY_ATTACK if key not in RATES)
+    if aim.keeps_prediction:
+        return (*(key for key in OF_EVERY_ATTACK if key != "robust_accuracy"), *OF_STAYING)
+    return OF_EVERY_ATTACK
+
+
+def _parts(metric: str, names: Collection[str]) -> tuple[str, str]:
+    """The attack and the key of a metric, of the longest name that fits; empty names where there is none."""
+    keys = (*OF_EVERY_ATTACK, *OF_STAYING, *OF_SUCCESSES, *OF_PROBABILITIES)
+    fit = [name for name in names if metric in [f"{name}_{key}" for key in keys]]
+    name = max(fit, key=len, default="")
+    return name, metric.removeprefix(f"{name}_")

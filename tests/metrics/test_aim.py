@@ -1,0 +1,139 @@
+"""What an attack wants of the prediction, and which of its metrics can choose weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from scripted import record
+
+from hf_robust.metrics import (
+    Aim,
+    AttackSummary,
+    Certificate,
+    CertificateSummary,
+    aim_of,
+    saturation_in_words,
+    union_of_attacks,
+)
+from hf_robust.metrics.keys import (
+    OF_A_UNION,
+    OF_CERTIFICATES,
+    OF_EVERY_ATTACK,
+    OF_STAYING,
+    OF_SUCCESSES,
+    AttackKeys,
+    is_to_be_lowered,
+)
+
+FICKLE, STAYS, SHORTENS = Aim(), Aim(keeps_prediction=True), Aim(keeps_prediction=True, maximises=True)
+
+
+@pytest.mark.parametrize(
+    ("described", "aim"),
+    [
+        ({"goal": {"name": "remain", "keeps_prediction": True, "maximises": False}}, STAYS),
+        ({"goal": {"name": "any other", "keeps_prediction": False, "maximises": False}}, FICKLE),
+        ({"goal": {"name": "misclassify"}}, FICKLE),
+        ({"goal": {"name": "remain", "success": "raises"}}, STAYS),
+        ({"goal": {"name": "shorten"}}, SHORTENS),
+        ({"backend": "textattack", "recipe": "Attack((goal_function): InputReduction())"}, SHORTENS),
+        ({"backend": "textattack", "recipe": "Attack((goal_function): UntargetedClassification)"}, FICKLE),
+        ({}, FICKLE),
+    ],
+)
+def test_aims_of_descriptions_new_and_older(described: dict[str, Any], aim: Aim) -> None:
+    assert aim_of(described) == aim
+
+
+def test_without_a_description_the_numbers_or_the_name_say_it() -> None:
+    assert aim_of({}, "mine", {"asr": 0.5, "remains_asr": 0.75}) == STAYS
+    assert aim_of({}, "antonym", {"asr": 0.5}) == STAYS
+    assert aim_of({}, "synonym", {"asr": 0.5}) == FICKLE
+
+
+def records(aim: Aim) -> list[Any]:
+    changed = {"changed": [[0, "good", "fine"]], "remains": True if aim.keeps_prediction else None}
+    return [record(0, **changed), record(1, "failed", **changed)]
+
+
+@pytest.mark.parametrize("aim", [FICKLE, STAYS, SHORTENS])
+def test_the_keys_are_those_of_the_summary(aim: Aim) -> None:
+    measured = set(AttackSummary.from_records(records(aim)).metrics("a"))
+    staying = OF_STAYING if aim.keeps_prediction else ()
+    assert measured == {f"a_{key}" for key in (*OF_EVERY_ATTACK, *OF_SUCCESSES, *staying)}
+    sure = set(AttackKeys({"a": aim}).sure())
+    assert sure <= measured and not any(key.endswith(OF_SUCCESSES) for key in sure)
+    assert ("a_robust_accuracy" in sure) == (aim == FICKLE) and ("a_asr" in sure) == (aim != SHORTENS)
+
+
+@pytest.mark.parametrize("aims", [[FICKLE], [FICKLE, STAYS], [FICKLE, SHORTENS], [FICKLE, FICKLE, STAYS], [STAYS]])
+def test_a_union_is_expected_where_there_will_be_one(aims: list[Aim]) -> None:
+    named = {f"attack{index}": aim for index, aim in enumerate(aims)}
+    union = union_of_attacks({name: records(aim) for name, aim in named.items()})
+    expected = {key for key in AttackKeys(named).sure() if key.startswith("union_")}
+    assert expected == (set(union.metrics()) if union else set())
+    if union is None:
+        fickle = sum(aim == FICKLE for aim in aims)
+        said = f"needs two attacks or more, got {fickle} that want another prediction: add one to --attacks"
+        assert AttackKeys(named).why_not("union_robust_accuracy") == said
+
+
+def test_texts_that_an_attack_brings_along_are_in_no_union() -> None:
+    keys = AttackKeys({"synonym": FICKLE, "file_texts": FICKLE}, own=["file_texts"])
+    assert not set(keys.sure()) & set(OF_A_UNION) and "got 1 that" in keys.why_not("union_robust_accuracy")
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("antonym_robust_accuracy", "the antonym attack wants the prediction to stay: take antonym_asr"),
+        ("input_reduction_asr", "the input_reduction attack succeeds on every text that was right"),
+        ("pwws_changed_words", "only measured in epochs in which the pwws attack succeeds by changing a word"),
+        ("pwws_covered", "is not measured by the pwws attack"),
+        ("faster_genetic_asr", "needs its attack: add --attacks faster_genetic"),
+        ("vote_accuracy", "needs the vote that is attacked"),
+    ],
+)
+def test_why_a_metric_cannot_choose(metric: str, said: str) -> None:
+    keys = AttackKeys({"pwws": FICKLE, "antonym": STAYS, "input_reduction": SHORTENS})
+    assert metric not in keys.sure() and said in keys.why_not(metric, ["genetic", "faster_genetic"])
+    assert keys.why_not("accuracy") == keys.why_not("synonm_asr") == ""
+
+
+def test_saturated_queries_are_a_share_of_all_or_not_told() -> None:
+    found = [record(0, queries=30, saturated=3), record(1, "failed", queries=10, saturated=0)]
+    skipped = record(2, "skipped", queries=1, saturated=1)
+    summary = AttackSummary.from_records([*found, skipped])
+    assert summary.extra["saturated_share"] == 3 / 40 == summary.metrics("a")["a_saturated_share"]
+    assert saturation_in_words("pwws", summary).startswith("pwws: at 7.5 % of the queries the model's probability was")
+    assert "saturated_share" not in AttackSummary.from_records([*found, record(3)]).extra  # an older file
+    assert "saturated_share" not in AttackSummary.from_records([skipped]).extra
+    few = AttackSummary.from_records([record(0, queries=20, saturated=1)])
+    assert few.extra["saturated_share"] == 0.05 and saturation_in_words("a", few) == ""
+    assert "not which weights are better" in AttackKeys({"a": FICKLE}).why_not("a_saturated_share")
+
+
+def test_the_keys_of_certificates_are_those_that_are_logged() -> None:
+    found = Certificate(0, 0, 0, [3, 0], 0.9, 0.1, 1, certified=True)
+    assert tuple(CertificateSummary.from_certificates([found], 3, 0.1).metrics()) == OF_CERTIFICATES
+
+
+@pytest.mark.parametrize(
+    ("metric", "lower"),
+    [
+        ("eval_pwws_asr", True), ("antonym_remains_asr", True), ("abstained", True), ("eval_mse", True),
+        ("eval_loss", True), ("pwws_robust_accuracy", False), ("pwws_queries", False), ("matthews_correlation", False),
+        ("eval_certified_accuracy", False), ("pwws_seconds", True),
+    ],
+)  # fmt: skip
+def test_which_way_is_better(metric: str, lower: bool) -> None:
+    assert is_to_be_lowered(metric) is lower
+
+
+def test_candidates_that_were_not_counted_give_no_share() -> None:
+    found = [dataclasses.replace(one, num_candidates=0) for one in records(STAYS)]
+    assert {"covered", "covered_asr"}.isdisjoint(AttackSummary.from_records(found).extra)
+    none = [dataclasses.replace(found[1], stop="no_candidates")]
+    assert AttackSummary.from_records(none).extra["covered"] == 0.0
