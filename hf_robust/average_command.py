@@ -68,6 +68,7 @@ def write_averages(clean: str, twin: str, lambdas: Sequence[float], output: Path
     """A folder for each share of the clean model, in rising order, each a checkpoint of its own."""
     from hf_robust.checkpoint_attack import load_classifier
     from hf_robust.reports import RUN_CARD_FILE, read_json
+    from hf_robust.trainers.saved_inference import read_saved_inference
     from hf_robust.trainers.twin import linear_average
 
     wrong = [one for one in lambdas if not 0 <= one <= 1]
@@ -82,6 +83,9 @@ def write_averages(clean: str, twin: str, lambdas: Sequence[float], output: Path
     model, tokenizer = load_classifier(clean, "cpu")
     other, _ = load_classifier(twin, "cpu")
     for name, one in ((clean, model), (twin, other)):
+        saved = read_saved_inference(name)
+        if saved is not None:
+            raise ValueError(f"{name} is more than its weights, which alone are averaged. {saved.note}")
         if getattr(one, "_hf_peft_config_loaded", False):
             raise ValueError(f"{name} is an adapter, whose factors do not average; merge it into its model first.")
     first, second = ({key: value.clone() for key, value in one.state_dict().items()} for one in (model, other))

@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.certify import CertifySettings, Smoothing, require_substitutes
     from hf_robust.checkpoint_attack import AttackOptions, attack_checkpoint, load_classifier, splits_of
     from hf_robust.lexicons import load_lexicon
+    from hf_robust.restored import measured_model
     from hf_robust.words import Text
 
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
@@ -114,9 +115,17 @@ def run(options: argparse.Namespace) -> str:
     require_substitutes(smoothing, [Text(example.texts) for example in examples])
     # Their files are written: a card and a history line, which the certificates add to.
     attacked = attack_checkpoint(own, flags).summaries if flags.attacks else {}
-    victim = Victim(model, tokenizer, max_length=splits.max_length, token_budget=options.attack_token_budget)
+    restored = measured_model(options.model, model, tokenizer)
+    victim = Victim(
+        model,
+        tokenizer,
+        max_length=splits.max_length,
+        token_budget=options.attack_token_budget,
+        inference=restored.inference,
+    )
     measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, options.output_dir)
     card = _card(options, splits, examples) | {"certify": {**settings.describe(), **smoothing.describe()}}
+    card |= restored.card
     _write(options.output_dir, card, measured, attacked)
     legend = (
         f"Against any swaps of words by {options.neighbours or options.lexicon}; each certificate holds with "
@@ -124,6 +133,7 @@ def run(options: argparse.Namespace) -> str:
     )
     if attacked:
         legend += _about_attacks(options.attack_votes)
+    legend += restored.remark
     table = _table(options.output_dir, measured, attacked)
     return f"{table}\n{legend}\nThe certificate of every example is in {options.output_dir}."
 

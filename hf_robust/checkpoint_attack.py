@@ -51,6 +51,7 @@ from hf_robust.reports import (
     redact_command,
     write_history_line,
 )
+from hf_robust.restored import Measured, measured_model
 from hf_robust.smoothed import attacked_vote
 from hf_robust.static_attacks import LABEL_NAMES, file_attacks, replay_attacks
 
@@ -74,11 +75,13 @@ class AttackOptions:
 
 @dataclass
 class Attacked:
-    """The records and rates of each attack, and the names of the labels that their predictions are ids of."""
+    """The records and rates of each attack, the names of the labels that their predictions are ids of, and what to
+    know of the model that was measured."""
 
     records: dict[str, list[AttackRecord]]
     summaries: dict[str, AttackSummary]
     label_names: tuple[str, ...]
+    remark: str = ""
 
 
 def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacked:
@@ -96,7 +99,8 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer)
-    victim = _victim(task, flags, model, tokenizer)
+    measured = measured_model(options.model, model, tokenizer)
+    victim = _victim(task, flags, model, tokenizer, measured)
     records, summaries = _run(task, victim, options.output_dir)
     card = {
         "method": read_json(Path(options.model) / RUN_CARD_FILE).get("method", "checkpoint"),
@@ -111,8 +115,9 @@ def attack_checkpoint(options: AttackOptions, flags: AttackArguments) -> Attacke
     }
     if task.vote is not None:
         card["vote"] = task.vote.describe()
+    card |= measured.card
     _write(options.output_dir, card, task, records, summaries)
-    return Attacked(records, summaries, task.label_names)
+    return Attacked(records, summaries, task.label_names, measured.remark)
 
 
 @dataclass
@@ -151,12 +156,13 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     return _Task(attacks, examples, labels.names, splits.max_length, data, described, vote)
 
 
-def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any) -> Victim:
+def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, measured: Measured) -> Victim:
     """Asked before anything is measured whether it can give what the attacks want."""
-    limits: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
-    victim = Victim(model, tokenizer, **limits)
+    options: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
+    options["inference"] = measured.inference
+    victim = Victim(model, tokenizer, **options)
     if task.vote is not None:
-        victim = VotingVictim(model, tokenizer, vote=task.vote, **limits)
+        victim = VotingVictim(model, tokenizer, vote=task.vote, **options)
         asked = [one for attack in task.attacks.values() for one in examples_of(attack, task.examples)]
         task.vote.require_substitutes([example.texts for example in asked])
     for attack in task.attacks.values():
@@ -191,15 +197,12 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    import hf_robust.models  # noqa: F401, the Auto classes then know its checkpoints
+    from hf_robust.models.files import loading  # its room makes the Auto classes know our checkpoints
 
-    try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
+    with loading(name, name, "give a folder or a Hub id of a checkpoint"):
+        model, report = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(name)
-    except OSError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{name} cannot be loaded ({reason}); give a folder or a Hub id of a checkpoint.") from error
-    missing = sorted(loading["missing_keys"])
+    missing = sorted(report["missing_keys"])
     if missing and not getattr(model, "_hf_peft_config_loaded", False):
         raise ValueError(
             f"{name} has no trained classification head (missing: {', '.join(missing[:3])}); give a fine-tuned model."

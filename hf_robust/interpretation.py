@@ -38,6 +38,7 @@ from hf_robust.reports import (
     portable_path,
     redact,
 )
+from hf_robust.restored import measured_model
 from hf_robust.static_attacks import relabelled
 from hf_robust.words import Text
 
@@ -99,11 +100,13 @@ def measure_consistency(options: InterpretOptions) -> str:
         "versions": versions(),
         "attributions": results,
     }
+    card |= explained.measured.card
     text = json.dumps(finite(redact(card)), indent=2, allow_nan=False)
     (options.output_dir / INTERPRETATION_FILE).write_text(text + "\n", encoding="utf-8")
     files = ", ".join(path.stem for path in options.pairs)
     draw_interpretation(results, options.output_dir, f"{Path(options.model).name} on pairs of {files}")
-    return f"{interpretation_table(results)}\n{_count_line(counts)}\nResults are in {options.output_dir}."
+    lines = f"{_count_line(counts)}\n{explained.measured.remark}"
+    return f"{interpretation_table(results)}\n{lines}Results are in {options.output_dir}."
 
 
 def draw_pairs(options: InterpretOptions) -> str:
@@ -120,7 +123,7 @@ def draw_pairs(options: InterpretOptions) -> str:
     heading = f"{Path(options.model).name}: what {options.attribution[0]} says"
     note = "Blue speaks for the class predicted for the original, orange against it; darkest: strongest of its text."
     paths = draw_words(groups, options.output_dir, heading, note)
-    return f"{_count_line(counts)}\nWritten: {', '.join(map(str, paths))}"
+    return f"{_count_line(counts)}\n{explained.measured.remark}Written: {', '.join(map(str, paths))}"
 
 
 class _Explained:
@@ -132,6 +135,7 @@ class _Explained:
         records = {path: _records(path) for path in options.pairs}
         self.options = options
         self.model, self.tokenizer = load_classifier(options.model, options.device)
+        self.measured = measured_model(options.model, self.model, self.tokenizer)
         labels = labels_of_checkpoint(self.model.config)
         if not labels.is_single:
             raise ValueError(f"{options.model} is no classifier of one class each; attributions are by class.")
@@ -161,9 +165,12 @@ class _Explained:
 
     def _both_right(self, pairs: Sequence[Pair]) -> list[bool]:
         texts = [text for pair in pairs for text in (pair.original, pair.perturbed)]
-        found = predicted_labels(self.model, self.tokenizer, texts, max_length=self.options.max_seq_length)
+        found = predicted_labels(self.model, self.tokenizer, texts, **self._reading())
         both = zip(found[::2], found[1::2], strict=True)
         return [first == second == pair.label for pair, (first, second) in zip(pairs, both, strict=True)]
+
+    def _reading(self) -> dict[str, Any]:
+        return {"max_length": self.options.max_seq_length, "predict": self.measured.inference}
 
     def method(self, name: str) -> Callable[[Pair], tuple[Attribution, Attribution]]:
         """What explains both texts of a pair."""
@@ -176,7 +183,7 @@ class _Explained:
 
         def both(pair: Pair) -> tuple[Attribution, Attribution]:
             texts = [pair.original, pair.perturbed]
-            first, second = explain(self.model, self.tokenizer, texts, max_length=options.max_seq_length, **flags)
+            first, second = explain(self.model, self.tokenizer, texts, **self._reading(), **flags)
             return first, second
 
         return both
