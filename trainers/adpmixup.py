@@ -76,7 +76,8 @@ class AdpmixupTrainer(RobustTrainer):
 
     What ``from_pretrained`` loads is the clean adapter merged into the encoder: a plain model has one weight for all
     texts. ``adapters/<name>`` holds each adapter in PEFT's form, for the checkpoint that training started from;
-    ``load_adapters`` mixes them again. Folders ``checkpoint-*`` hold the encoder as it was, for resuming.
+    ``load_adapters`` mixes them again, and ``hf-robust`` does where it measures the run. Folders ``checkpoint-*`` hold
+    the encoder as it was, for resuming.
 
     Differs from the paper: LoRA in place of Houlsby's adapters; the head is shared, so that a mix of adapters is a
     model; several attacks' pairwise mixes are averaged.

@@ -96,7 +96,8 @@ class FlatTrainer(RobustTrainer):
 
     Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
     under plain transformers; ``word_importances.json`` holds phi by token. With ``--mask_input block``, and under
-    PEFT, a saved model has no mask: a warning and the model card say so.
+    PEFT, a saved model has no mask: a warning and the model card say so, and ``hf-robust`` restores it. A model whose
+    next layer takes the mask out again is refused (:mod:`hf_robust.trainers.mask_effect`).
 
     Draws are a function of seed, step and text. Means are over texts, so that splitting a batch changes nothing.
 

@@ -25,7 +25,7 @@ RENAMED = {
     "mixtral": {"num_local_experts": 3},
     "qwen2_moe": {"num_experts": 3, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8},
     "nomic_bert": {},
-    "gte": {},
+    "jina_embeddings_v3": {},
 }
 
 
