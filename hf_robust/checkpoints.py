@@ -111,7 +111,8 @@ def load_model(
                 ignore_mismatched_sizes=args.ignore_mismatched_sizes,
                 **hub_options(args),
             )
-        saved = read_saved_inference(args.model_name_or_path)
+        hub = {"token": args.token, "revision": args.model_revision, "cache_dir": args.cache_dir}
+        saved = read_saved_inference(args.model_name_or_path, **hub)
         if saved is not None:
             logger.warning(f"{args.model_name_or_path} is loaded as the plain model. {saved.note}")
     if args.freeze_embeddings:

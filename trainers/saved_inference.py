@@ -51,15 +51,19 @@ def fetch_from(name: str) -> Fetch:
     return fetch
 
 
-def read_saved_inference(name: str) -> SavedInference | None:
+def read_saved_inference(name: str, **hub: Any) -> SavedInference | None:
     """What ``inference.json`` beside a saved model says; None where the model alone is what was measured.
 
     A Hub model that was cached without that file, on a machine that is offline by now, cannot be asked.
 
+    Args:
+        name: a folder, or the id of a Hub model.
+        hub: ``token``, ``revision`` and ``cache_dir``, as the model was loaded with.
+
     Raises:
         ValueError: the file is broken.
     """
-    path = _find(name, INFERENCE_FILE)
+    path = _find(name, INFERENCE_FILE, **hub)
     if path is None:
         return None
     try:
@@ -68,10 +72,10 @@ def read_saved_inference(name: str) -> SavedInference | None:
         raise ValueError(f"{path} cannot be read ({error}); copy it again from the run that wrote it.") from error
 
 
-def _find(name: str, file: str) -> Path | None:
+def _find(name: str, file: str, **hub: Any) -> Path | None:
     if Path(name).is_dir():
         path = Path(name, file)
         return path if path.is_file() else None
     silent = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
-    found = cached_file(name, file, **silent)
+    found = cached_file(name, file, **hub, **silent)
     return None if found is None else Path(found)

@@ -47,10 +47,15 @@ def _unexplained(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
 
 
 def refuse_names(names: Iterable[str], what: str, remedy: str) -> None:
+    """Nothing where there are no names.
+
+    Raises:
+        ValueError: ``what``, the first names, and ``remedy``.
+    """
     found = sorted(names)
     if found:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        raise ValueError(f"{what} ({', '.join(found[:_NAMED])}{more}), so it is another model's; {remedy}.")
+        raise ValueError(f"{what} ({', '.join(found[:_NAMED])}{more}), so it is not of this model; {remedy}.")
 
 
 def converted(model: Any, saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -76,10 +76,10 @@ def _fault(path: Path) -> str | None:
         return _safetensors_fault(path)
     if path.suffix == ".json":
         return _json_fault(path)
-    # What torch saved before version 1.6 is no archive, and cannot be told from a broken one without loading it.
+    # Weights that torch saved before version 1.6 are no archive, and only loading them tells whether they are whole.
     with path.open("rb") as file:
-        is_archive = file.read(2) == b"PK"
-    return "is cut or damaged (it has no end)" if is_archive and not zipfile.is_zipfile(path) else None
+        is_old = path.suffix == ".bin" and file.read(2) != b"PK"
+    return None if is_old or zipfile.is_zipfile(path) else "is cut or damaged (it has no end)"
 
 
 def _safetensors_fault(path: Path) -> str | None:

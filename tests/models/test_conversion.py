@@ -102,7 +102,7 @@ def test_what_is_not_exactly_the_models_is_refused_and_changes_nothing(tmp_path:
         other = changed(model)
         before = copy.deepcopy(other)
         given = {name: value for name, value in saved.items() if value is not None}
-        with pytest.raises(ValueError, match=sentence + r".*, so it is another model's; mend it\.$"):
+        with pytest.raises(ValueError, match=sentence + r".*, so it is not of this model; mend it\.$"):
             load_weights(other, given, "here", "mend it")
         assert_same(before, other)
 
