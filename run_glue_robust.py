@@ -17,7 +17,7 @@ import sys
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import transformers
 from transformers import DataCollatorWithPadding, default_data_collator, set_seed
@@ -36,6 +36,7 @@ from hf_robust.callbacks.best_metric import check_best_metric
 from hf_robust.callbacks.measurement import expected_of
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.checks import check_skip_labels, check_task, check_writable, needs_classes
+from hf_robust.command import told
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
 from hf_robust.data.label_order import find_labels
@@ -380,14 +381,15 @@ def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
         trainer.create_model_card(**kwargs)
 
 
-def leave() -> None:
+def leave(code: int) -> NoReturn:
     # A thread of the process group may outlive it, and then aborts a rank whose interpreter takes itself apart; so a
     # rank that has ended in an orderly way runs what was registered for its exit and leaves at once.
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
+    sys.exit(code)
 
 
 def _mp_fn(index: int) -> None:
@@ -396,5 +398,4 @@ def _mp_fn(index: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
-    leave()
+    leave(told("run_glue_robust.py", main))

@@ -67,6 +67,10 @@ class AttackCallback(Measurement):
     journalled under a key of the weights, the attack and the data: a run that was killed does not measure them again,
     nor does a second evaluation of the same weights.
 
+    On a stock ``Trainer`` what is attacked is what that Trainer restored: of a model whose tensors are saved under
+    other names (``LayerNorm.gamma``), it restores those neither on resuming nor as the best model (transformers 5.17
+    to 5.23, huggingface/transformers#48805); a ``RobustTrainer`` does.
+
     Args:
         attacks: attack by the name its metrics carry.
         examples: what is attacked, the same in every epoch; ``idx`` must be distinct.

@@ -74,6 +74,7 @@ def load_pair(clean: str, twin: str, lambdas: Sequence[float]) -> tuple[Any, Any
     """
     from hf_robust.checkpoint_attack import load_classifier
     from hf_robust.runs import read_card
+    from hf_robust.trainers.saved_inference import read_saved_inference
 
     wrong = [one for one in lambdas if not 0 <= one <= 1]
     if wrong:
@@ -87,6 +88,9 @@ def load_pair(clean: str, twin: str, lambdas: Sequence[float]) -> tuple[Any, Any
     model, tokenizer = load_classifier(clean, "cpu")
     other, _ = load_classifier(twin, "cpu")
     for name, one in ((clean, model), (twin, other)):
+        saved = read_saved_inference(name)
+        if saved is not None:
+            raise ValueError(f"{name} is more than its weights, which alone are averaged. {saved.note}")
         if getattr(one, "_hf_peft_config_loaded", False):
             raise ValueError(f"{name} is an adapter, whose factors do not average; merge it into its model first.")
     return model, other, tokenizer

@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.checkpoint_attack import AttackOptions, load_classifier, measure_attacks, splits_of
     from hf_robust.data.label_order import permuted_labels
     from hf_robust.lexicons import load_lexicon
+    from hf_robust.restored import measured_model
     from hf_robust.runs import claim_folder
     from hf_robust.words import Text
 
@@ -114,12 +115,20 @@ def run(options: argparse.Namespace) -> str:
     examples = choose_examples(splits.labelled("validation"), options.num_examples, options.seed)
     require_substitutes(smoothing, [Text(example.texts) for example in examples])
     attacked = measure_attacks(own, flags) if flags.attacks else None
-    victim = Victim(model, tokenizer, max_length=splits.max_length, token_budget=options.attack_token_budget)
+    restored = measured_model(options.model, model, tokenizer)
+    victim = Victim(
+        model,
+        tokenizer,
+        max_length=splits.max_length,
+        token_budget=options.attack_token_budget,
+        inference=restored.inference,
+    )
     measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, options.output_dir)
     card = _card(options, splits, examples)
     card["certify"] = {**settings.describe(), **smoothing.describe()}
     if permuted := permuted_labels(measured.permutation, splits.corpus, splits.labels, model.config):
         card["label_permutation"] = permuted
+    card |= restored.card
     folder = claim_folder("certify", options.output_dir)
     _write(folder, card, measured, attacked)
     legend = (
@@ -129,7 +138,7 @@ def run(options: argparse.Namespace) -> str:
     if attacked:
         legend += _about_attacks(options.attack_votes)
     table = _table(folder, measured, attacked.summaries if attacked else {})
-    said = f"{legend}{permuted}".rstrip()
+    said = f"{legend}{restored.remark}{permuted}".rstrip()
     return f"{table}\n{said}\n\nThe certificate of every example is in {folder}."
 
 

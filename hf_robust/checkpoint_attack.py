@@ -40,6 +40,7 @@ from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.metrics.permutation import of_records
 from hf_robust.reports import draw_asr_by_budget
+from hf_robust.restored import Measured, measured_model
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     JOURNAL_FOLDER,
@@ -74,12 +75,14 @@ class AttackOptions:
 
 @dataclass
 class Attacked:
-    """What the attacks found, before it is written: records and rates by attack, the card, and the history line."""
+    """What the attacks found, before it is written: records and rates by attack, the card, the history line, and what
+    to know of the model that was measured."""
 
     records: dict[str, list[AttackRecord]]
     summaries: dict[str, AttackSummary]
     attacks: Mapping[str, AttackOrForeign]
     card: RunCard
+    remark: str = ""
 
     @property
     def line(self) -> dict[str, Any]:
@@ -104,7 +107,8 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer)
-    victim = _victim(task, flags, model, tokenizer)
+    measured = measured_model(options.model, model, tokenizer)
+    victim = _victim(task, flags, model, tokenizer, measured)
     records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER)
     card = measured_card(
         options.model,
@@ -118,7 +122,8 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         card["label_permutation"] = permuted
     if task.vote is not None:
         card["vote"] = task.vote.describe()
-    return Attacked(records, summaries, task.attacks, card)
+    card |= measured.card
+    return Attacked(records, summaries, task.attacks, card, measured.remark)
 
 
 def write_attacks(found: Attacked, folder: Path) -> None:
@@ -188,12 +193,13 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     return _Task(attacks, examples, labels, splits.max_length, data, described, vote, splits)
 
 
-def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any) -> Victim:
+def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, measured: Measured) -> Victim:
     """Asked before anything is measured whether it can give what the attacks want."""
-    limits: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
-    victim = Victim(model, tokenizer, **limits)
+    options: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
+    options["inference"] = measured.inference
+    victim = Victim(model, tokenizer, **options)
     if task.vote is not None:
-        victim = VotingVictim(model, tokenizer, vote=task.vote, **limits)
+        victim = VotingVictim(model, tokenizer, vote=task.vote, **options)
         asked = [one for attack in task.attacks.values() for one in examples_of(attack, task.examples)]
         task.vote.require_substitutes([example.texts for example in asked])
     for attack in task.attacks.values():
@@ -228,15 +234,12 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    import hf_robust.models  # noqa: F401, the Auto classes then know its checkpoints
+    from hf_robust.models.files import loading  # its room makes the Auto classes know our checkpoints
 
-    try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
+    with loading(name, name, "give a folder or a Hub id of a checkpoint"):
+        model, report = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(name)
-    except OSError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{name} cannot be loaded ({reason}); give a folder or a Hub id of a checkpoint.") from error
-    missing = sorted(loading["missing_keys"])
+    missing = sorted(report["missing_keys"])
     if missing and not getattr(model, "_hf_peft_config_loaded", False):
         raise ValueError(
             f"{name} has no trained classification head (missing: {', '.join(missing[:3])}); give a fine-tuned model."

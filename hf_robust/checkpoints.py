@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -12,6 +13,8 @@ from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus
 from hf_robust.data.splits import train_texts
 from hf_robust.models import WORD_MODELS, WordSource, fill_embeddings, read_source, word_tokenizer
+from hf_robust.models.files import loading
+from hf_robust.trainers.saved_inference import read_saved_inference
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +31,14 @@ def hub_options(args: ModelArguments) -> dict[str, Any]:
     }
 
 
+def _loading(args: ModelArguments, flag: str = "model_name_or_path") -> AbstractContextManager[None]:
+    """Around a ``from_pretrained`` call of what ``--flag`` names, or else of the model."""
+    flag = flag if getattr(args, flag) else "model_name_or_path"
+    name = getattr(args, flag)
+    remedy = "give a folder, or the id of a Hub model that can be reached or was downloaded before"
+    return loading(f"--{flag} {name}", name, remedy, cache_dir=args.cache_dir, revision=args.model_revision)
+
+
 def load_config(args: ModelArguments) -> Any:
     """The checkpoint's configuration, with its own label names still in it."""
     if args.model_name_or_path == DEMO:
@@ -35,7 +46,8 @@ def load_config(args: ModelArguments) -> Any:
     kind = WORD_MODELS.get(args.model_name_or_path)
     if kind is not None and args.config_name is None:
         return kind()
-    config = AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
+    with _loading(args, "config_name"):
+        config = AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
     if kind is not None and not isinstance(config, kind):
         raise ValueError(
             f"--model_name_or_path {args.model_name_or_path} needs a configuration of type {kind.model_type}, and "
@@ -63,9 +75,10 @@ def load_tokenizer(args: ModelArguments, config: Any, words: WordSource | None =
         return _demo()[1]
     if words is not None and args.tokenizer_name is None:
         return word_tokenizer(words.vocabulary())
-    tokenizer = AutoTokenizer.from_pretrained(
-        args.tokenizer_name or args.model_name_or_path, use_fast=args.use_fast_tokenizer, **hub_options(args)
-    )
+    with _loading(args, "tokenizer_name"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            args.tokenizer_name or args.model_name_or_path, use_fast=args.use_fast_tokenizer, **hub_options(args)
+        )
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ValueError(f"the tokenizer of {args.model_name_or_path} has no padding token: add one and save it.")
@@ -91,12 +104,17 @@ def load_model(
     elif args.model_name_or_path == DEMO:
         model = AutoModelForSequenceClassification.from_config(config)
     else:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            args.model_name_or_path,
-            config=config,
-            ignore_mismatched_sizes=args.ignore_mismatched_sizes,
-            **hub_options(args),
-        )
+        with _loading(args):
+            model = AutoModelForSequenceClassification.from_pretrained(
+                args.model_name_or_path,
+                config=config,
+                ignore_mismatched_sizes=args.ignore_mismatched_sizes,
+                **hub_options(args),
+            )
+        hub = {"token": args.token, "revision": args.model_revision, "cache_dir": args.cache_dir}
+        saved = read_saved_inference(args.model_name_or_path, **hub)
+        if saved is not None:
+            logger.warning(f"{args.model_name_or_path} is loaded as the plain model. {saved.note}")
     if args.freeze_embeddings:
         model.get_input_embeddings().requires_grad_(False)
     return with_adapters(model, args) if args.lora_rank else model

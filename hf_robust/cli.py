@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.command import Answer, Command, add_class_names
+from hf_robust.command import Answer, Command, add_class_names, say
 
 PAIRS = 3
 """How many texts `hf-robust attack` shows before and after."""
@@ -22,8 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         found = COMMANDS[options.command].run(options)
     except ValueError as error:
-        sys.stderr.write(f"hf-robust {options.command}: {' '.join(str(error).split())}\n")
-        return 2
+        return say(f"hf-robust {options.command}", error)
     text, code = found if isinstance(found, Answer) else Answer(found)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     return code
@@ -157,6 +156,8 @@ def attack(options: argparse.Namespace) -> str:
     blocks += [before_and_after(name, record, attacked.card["label_names"], colour) for name, record in pairs]
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")
+    if attacked.remark:
+        blocks.append(attacked.remark)
     return "\n".join([*blocks, f"Results of every example are in {folder}."])
 
 

@@ -27,6 +27,7 @@ from hf_robust.interpret import (
 )
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.reports import ColouredText, draw_interpretation, draw_words, interpretation_table
+from hf_robust.restored import measured_model
 from hf_robust.runs import claim_folder, portable_path, read_records, redact, versions, write_json
 from hf_robust.static_attacks import relabelled
 from hf_robust.words import Text
@@ -90,11 +91,13 @@ def measure_consistency(options: InterpretOptions) -> str:
         "versions": versions(),
         "attributions": results,
     }
+    card |= explained.measured.card
     folder = claim_folder("interpret-consistency", options.output_dir)
     write_json(folder / INTERPRETATION_FILE, redact(card))
     files = ", ".join(path.stem for path in options.pairs)
     draw_interpretation(results, folder, f"{Path(options.model).name} on pairs of {files}")
-    return f"{interpretation_table(results)}\n{_count_line(counts)}\nResults are in {folder}."
+    lines = f"{_count_line(counts)}\n{explained.measured.remark}"
+    return f"{interpretation_table(results)}\n{lines}Results are in {folder}."
 
 
 def draw_pairs(options: InterpretOptions) -> str:
@@ -111,7 +114,7 @@ def draw_pairs(options: InterpretOptions) -> str:
     heading = f"{Path(options.model).name}: what {options.attribution[0]} says"
     note = "Blue speaks for the class predicted for the original, orange against it; darkest: strongest of its text."
     paths = draw_words(groups, claim_folder("interpret-words", options.output_dir), heading, note)
-    return f"{_count_line(counts)}\nWritten: {', '.join(map(str, paths))}"
+    return f"{_count_line(counts)}\n{explained.measured.remark}Written: {', '.join(map(str, paths))}"
 
 
 class _Explained:
@@ -123,6 +126,7 @@ class _Explained:
         records = {path: _records(path) for path in options.pairs}
         self.options = options
         self.model, self.tokenizer = load_classifier(options.model, options.device)
+        self.measured = measured_model(options.model, self.model, self.tokenizer)
         labels = model_labels(self.model.config, options.class_names)
         if not labels.is_single:
             raise ValueError(f"{options.model} is no classifier of one class each; attributions are by class.")
@@ -154,9 +158,12 @@ class _Explained:
 
     def _both_right(self, pairs: Sequence[Pair]) -> list[bool]:
         texts = [text for pair in pairs for text in (pair.original, pair.perturbed)]
-        found = predicted_labels(self.model, self.tokenizer, texts, max_length=self.options.max_seq_length)
+        found = predicted_labels(self.model, self.tokenizer, texts, **self._reading())
         both = zip(found[::2], found[1::2], strict=True)
         return [first == second == pair.label for pair, (first, second) in zip(pairs, both, strict=True)]
+
+    def _reading(self) -> dict[str, Any]:
+        return {"max_length": self.options.max_seq_length, "predict": self.measured.inference}
 
     def method(self, name: str) -> Callable[[Pair], tuple[Attribution, Attribution]]:
         """What explains both texts of a pair."""
@@ -169,7 +176,7 @@ class _Explained:
 
         def both(pair: Pair) -> tuple[Attribution, Attribution]:
             texts = [pair.original, pair.perturbed]
-            first, second = explain(self.model, self.tokenizer, texts, max_length=options.max_seq_length, **flags)
+            first, second = explain(self.model, self.tokenizer, texts, **self._reading(), **flags)
             return first, second
 
         return both

@@ -67,22 +67,28 @@ def pairs(options: argparse.Namespace) -> str:
     from hf_robust.interpret.pair_statistics import pair_statistics
     from hf_robust.interpret.states import sentence_states
     from hf_robust.reports import markdown_table
+    from hf_robust.restored import measured_model
     from hf_robust.runs import read_pairs
     from hf_robust.static_attacks import relabelled
 
     found = read_pairs(options.pairs, options.status, limit=options.num_pairs, seed=options.seed)
     _refuse_remaining(found, options.pairs)
     numbers: list[dict[str, Any]] = []
+    remarks = ""
     for name, source in zip(model_names(options.model), options.model, strict=True):
         model, tokenizer = load_classifier(source, options.device)
+        predicting = measured_model(source, model, tokenizer)
+        remarks += f"{name}: {predicting.remark}" if predicting.remark else ""
         own = model_labels(model.config, options.class_names)
         records = relabelled(found, options.pairs, own.names, "--pairs", options.class_names)
         length = min(options.max_seq_length, tokenizer.model_max_length)
         texts = [[record.original for record in records], [record.perturbed for record in records]]
-        clean, changed = (sentence_states(model, tokenizer, one, "mean_pool", length) for one in texts)
+        clean, changed = (
+            sentence_states(model, tokenizer, one, "mean_pool", length, predicting.inference) for one in texts
+        )
         labels = [record.label for record in records]
         measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
-        numbers.append({"model": name, **own.describe(), **measured.to_json()})
+        numbers.append({"model": name, **own.describe(), **measured.to_json(), **predicting.card})
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
     rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]
@@ -91,7 +97,7 @@ def pairs(options: argparse.Namespace) -> str:
         f"draws. Mean pooled last hidden states. CTR: contrastive loss over all pairs, temperature {options.tau:g}.\n"
     )
     card = {"status": options.status, "tau": options.tau, "seed": options.seed, "models": numbers}
-    return _write(options.output_dir, "pairs", f"{markdown_table(header, rows)}\n{legend}", card)
+    return _write(options.output_dir, "pairs", f"{markdown_table(header, rows)}\n{legend}{remarks}", card)
 
 
 def _refuse_remaining(records: Sequence[AttackRecord], path: Path) -> None:
@@ -135,26 +141,30 @@ def space(options: argparse.Namespace) -> str:
     from hf_robust.interpret.space import joint_plane, view_distances
     from hf_robust.interpret.states import sentence_states
     from hf_robust.reports import SpacePanel, space_figure
+    from hf_robust.restored import measured_model
     from hf_robust.space_views import chosen_views
 
     views = chosen_views(options)
     groups = {name: texts for name, texts in views._asdict().items() if texts}
     numbers: list[dict[str, Any]] = []
-    panels, perplexity = [], None
+    panels, perplexity, remarks = [], None, ""
     for name, source in zip(model_names(options.model), options.model, strict=True):
         model, tokenizer = load_classifier(source, options.device)
+        predicting = measured_model(source, model, tokenizer)
+        remarks += f"{name}: {predicting.remark}" if predicting.remark else ""
         length = min(options.max_seq_length, tokenizer.model_max_length)
         states = [
-            sentence_states(model, tokenizer, texts, options.pooling, length).embeddings for texts in groups.values()
+            sentence_states(model, tokenizer, texts, options.pooling, length, predicting.inference).embeddings
+            for texts in groups.values()
         ]
         measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
-        numbers.append({"model": name, **measured})
+        numbers.append({"model": name, **measured, **predicting.card})
         if options.output_dir is not None:
             points, perplexity = joint_plane(states, options.seed)
             far = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]
             panels.append(SpacePanel(name, dict(zip(groups, points, strict=True)), ", ".join(far)))
     settings = {"pooling": options.pooling, "margin": options.margin, "seed": options.seed, "perplexity": perplexity}
-    legend = f"Mean cosine distances of {options.pooling} embeddings; margin {options.margin:g}.\n"
+    legend = f"Mean cosine distances of {options.pooling} embeddings; margin {options.margin:g}.\n{remarks}"
     if not panels:
         return f"{_distance_table(numbers)}\n{legend}"
     fit = f"one joint t-SNE for each model, perplexity {perplexity:.3g}, seed {options.seed}"

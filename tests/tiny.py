@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
@@ -148,6 +149,19 @@ def build_model(kind: str = "bert", num_labels: int = 2, dropout: float = 0.0, s
             setattr(config, name, dropout)
     set_seed(seed)
     return AutoModelForSequenceClassification.from_config(config)
+
+
+def build_legacy_model(folder: Path, **options: Any) -> Any:
+    """A BERT loaded from a checkpoint of the first years, whose LayerNorms are called gamma and beta."""
+    model = build_model(**options)
+    model.save_pretrained(folder)
+    file = folder / "model.safetensors"
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    renamed = load_file(file)
+    for new, name in old.items():
+        renamed = {key.replace(new, name): value for key, value in renamed.items()}
+    save_file(renamed, file, metadata={"format": "pt"})
+    return AutoModelForSequenceClassification.from_pretrained(folder)
 
 
 def review_data(count: int = 16, seed: int = 0, rows: Any = None) -> TextDataset:

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from hf_robust.models.files import check_files
 from hf_robust.trainers import auxiliary
 
 CLEAN = "clean"
@@ -126,6 +127,13 @@ class Adapters(nn.Module):
                     weight = model.get_submodule(target).weight
                     weight.copy_(value)
 
+    @torch.no_grad()
+    def unmerge(self, model: nn.Module, name: str) -> None:
+        """Take one adapter's change out of weights that were saved with it, up to their rounding."""
+        for target in self.targets:
+            weight: Any = model.get_submodule(target).weight
+            weight.sub_(self.delta(name, target).to(weight.dtype))
+
     def save(self, folder: Path, model: Any, heads: Sequence[str]) -> None:
         """Write each adapter to ``folder/<name>`` as PEFT does, with the shared head in each."""
         shared = {
@@ -182,8 +190,10 @@ def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
     ``hf_robust.trainers.adpmixup`` mixes them.
 
     Raises:
-        ValueError: the adapters have other target modules or another rank.
+        ValueError: the adapters have other target modules or another rank, or a file is broken.
     """
+    files = ("adapter_config.json", "adapter_model.safetensors")
+    check_files([Path(one, file) for one in folders for file in files], "copy it again from the run that wrote it")
     described = [json.loads((Path(one) / "adapter_config.json").read_text(encoding="utf-8")) for one in folders]
     for folder, other in zip(folders, described, strict=True):
         for key in ("target_modules", "r", "lora_alpha"):

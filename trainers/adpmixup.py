@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from hf_robust.attacks.victim import Inference
 from hf_robust.data import split_views, stack_rows
-from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but
+from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but, load_adapters
 from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.saved_inference import Fetch, SavedInference
 from hf_robust.trainers.text_views import attacked_views, shown_rows
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
@@ -74,7 +76,8 @@ class AdpmixupTrainer(RobustTrainer):
 
     What ``from_pretrained`` loads is the clean adapter merged into the encoder: a plain model has one weight for all
     texts. ``adapters/<name>`` holds each adapter in PEFT's form, for the checkpoint that training started from;
-    ``load_adapters`` mixes them again. Folders ``checkpoint-*`` hold the encoder as it was, for resuming.
+    ``load_adapters`` mixes them again, and ``hf-robust`` does where it measures the run. Folders ``checkpoint-*`` hold
+    the encoder as it was, for resuming.
 
     Differs from the paper: LoRA in place of Houlsby's adapters; the head is shared, so that a mix of adapters is a
     model; several attacks' pairwise mixes are averaged.
@@ -117,11 +120,37 @@ class AdpmixupTrainer(RobustTrainer):
             return model(**batch)
         return mixed_outputs(self.adapters, model, batch, self.args.adpmixup_mixing)
 
-    def published_note(self) -> str:
-        return (
+    def saved_inference(self, folder: Path) -> SavedInference | None:
+        if self._auxiliary is None:
+            return None
+        if is_checkpoint(folder):
+            return SavedInference(
+                self.name,
+                "A checkpoint of adpmixup holds the encoder and its adapters apart, and `from_pretrained` loads the "
+                "encoder without any; the folder of the run has the clean adapter merged, and all of them beside it.",
+            )
+        if not self.view_share or self.args.adpmixup_mixing == "clean":
+            return None
+        return SavedInference(
+            self.name,
             "The rates were measured with the adapters mixed for each text. What `from_pretrained` loads here has the "
-            "clean adapter merged, since a plain model cannot mix; `adapters/` holds all of them."
+            f"clean adapter merged, since a plain model cannot mix; `{FOLDER}/` holds all of them.",
+            {"mixing": self.args.adpmixup_mixing, "adapters": list(self.adapters.names)},
         )
+
+    @classmethod
+    def restored(cls, model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Inference:
+        folders = []
+        for name in settings["adapters"]:
+            fetch(f"{FOLDER}/{name}/adapter_model.safetensors")
+            folders.append(fetch(f"{FOLDER}/{name}/adapter_config.json").parent)
+        adapters = load_adapters(model, folders)
+        adapters.unmerge(model, CLEAN)
+
+        def mixed(model: nn.Module, batch: Batch) -> Any:
+            return mixed_outputs(adapters, model, batch, settings["mixing"])
+
+        return mixed
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
         return self._exported(Path(folder))

@@ -19,6 +19,8 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from hf_robust.models.files import check_files
+
 ATTRIBUTE = "robust_aux"
 STATE_FILE = "robust_state.safetensors"
 
@@ -97,30 +99,40 @@ def is_checkpoint(folder: str | Path) -> bool:
     return re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-\d+", Path(folder).name) is not None
 
 
-def save_state(module: nn.Module, folder: str | Path) -> None:
-    """Write the auxiliary part beside a checkpoint's weights; tied weights once."""
-    safetensors.torch.save_model(module, str(Path(folder) / STATE_FILE))
-
-
-def save_peer(part: Auxiliary, folder: str | Path, tokenizer: Any) -> None:
-    """Write a second classifier where plain ``from_pretrained`` loads it, if the part is one."""
-    if part.peer is None:
+def save(part: Auxiliary | None, folder: Path, tokenizer: Any) -> None:
+    """Write a part beside a checkpoint's weights (tied weights once), or beside what is published a second classifier
+    where plain ``from_pretrained`` loads it."""
+    if part is None:
         return
     peer: Any = part.module
-    peer.save_pretrained(Path(folder) / part.peer)
-    if tokenizer is not None:
-        tokenizer.save_pretrained(Path(folder) / part.peer)
+    if is_checkpoint(folder):
+        safetensors.torch.save_model(peer, str(folder / STATE_FILE))
+    elif part.peer is not None:
+        peer.save_pretrained(folder / part.peer)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder / part.peer)
 
 
-def load_state(module: nn.Module, folder: str | Path) -> None:
-    """Read the auxiliary part back; a checkpoint of a run without one is an error."""
+def load_state(module: nn.Module, folder: str | Path, remedy: str) -> None:
+    """Read the auxiliary part back.
+
+    Raises:
+        ValueError: the checkpoint is of a run without one or with another, or its file is broken.
+    """
     path = Path(folder) / STATE_FILE
     if not path.exists():
         raise ValueError(
             f"{folder} holds no {STATE_FILE}, so it was not written by this method; "
             "resume with the --robust_method that wrote it."
         )
-    safetensors.torch.load_model(module, str(path), device="cpu")
+    check_files([path], remedy)
+    try:
+        safetensors.torch.load_model(module, str(path), device="cpu")
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} does not hold this run's {type(module).__name__} ({' '.join(str(error).split())}); resume with "
+            "the flags of the method that wrote it."
+        ) from error
 
 
 def check_holds(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:

@@ -18,15 +18,16 @@ from transformers import Trainer
 
 from hf_robust.adversary import Adversary, Perturbation, perturbed, sample_norm
 from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.victim import Inference
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
 from hf_robust.lexicons import Lexicon
-from hf_robust.runs import portable_path
-from hf_robust.trainers import auxiliary
+from hf_robust.trainers import auxiliary, restoring
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
 from hf_robust.trainers.card_note import keep_tags, write_card_note
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
+from hf_robust.trainers.saved_inference import Fetch, SavedInference, write_saved_inference
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
 
 logger = logging.getLogger(__name__)
@@ -136,10 +137,14 @@ class RobustTrainer(Trainer):
         """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
         return model(**batch)
 
-    def published_note(self) -> str:
-        """What the model card has to say where plain ``from_pretrained`` of what is published predicts otherwise than
-        the run was measured; by default it does not."""
-        return ""
+    def saved_inference(self, folder: Path) -> SavedInference | None:
+        """What plain ``from_pretrained`` of ``folder`` lacks of how the run predicts; None where it predicts alike."""
+        return None
+
+    @classmethod
+    def restored(cls, model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Inference:
+        """How a saved ``model`` predicts as in its run, from its files and the ``settings`` of `saved_inference`."""
+        raise NotImplementedError(f"{cls.__name__} must override restored where its saved_inference has settings.")
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
         """The model with the weights to be saved to ``folder`` for the length of the block: how a method folds its
@@ -352,37 +357,32 @@ class RobustTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
-        with auxiliary.detached(self.model) as module, self.exported(folder):
+        with auxiliary.detached(self.model), self.exported(folder):
             super()._save(output_dir, state_dict)
-        if self._auxiliary is None or module is None or not self.args.should_save:
-            return
-        if auxiliary.is_checkpoint(folder):
-            auxiliary.save_state(module, folder)
-        else:
-            auxiliary.save_peer(self._auxiliary, folder, self.processing_class)
+        if self.args.should_save:
+            write_saved_inference(self.saved_inference(folder), folder)
+            auxiliary.save(self._auxiliary, folder, self.processing_class)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        restoring.check_checkpoint(self, resume_from_checkpoint)
         with auxiliary.detached(self.model) as module:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            if not restoring.restore(self, resume_from_checkpoint, restoring.RESUME):
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
         if module is not None:
-            auxiliary.load_state(module, resume_from_checkpoint)
+            auxiliary.load_state(module, resume_from_checkpoint, restoring.RESUME)
         if self.generation is not None:
             self.generation.resumed_from = Path(resume_from_checkpoint).parent
 
     def _load_best_model(self) -> None:
         with auxiliary.detached(self.model) as module:
-            super()._load_best_model()
+            if not restoring.restore(self, str(self.state.best_model_checkpoint), restoring.BEST):
+                super()._load_best_model()
         if module is not None:
-            auxiliary.load_state(module, self.state.best_model_checkpoint)
+            auxiliary.load_state(module, self.state.best_model_checkpoint, restoring.BEST)
 
     def save_state(self) -> None:
-        # Published with the model, and never resumed from: only the copies in checkpoints need the folder as it is.
-        folder = self.state.best_model_checkpoint
-        self.state.best_model_checkpoint = folder and portable_path(folder)
-        try:
+        with restoring.portable(self.state):
             super().save_state()
-        finally:
-            self.state.best_model_checkpoint = folder
 
     # ---- model card ----
 
@@ -392,8 +392,8 @@ class RobustTrainer(Trainer):
         super().create_model_card(*args, **kwargs)
         if not self.is_world_process_zero():
             return
-        keep_tags(Path(self.args.output_dir), tags)
-        if self.published_note():
-            write_card_note(Path(self.args.output_dir), self.published_note())
+        folder = Path(self.args.output_dir)
+        keep_tags(folder, tags)
+        write_card_note(folder, self.saved_inference(folder))
         for write in self.card_writers:
-            write(Path(self.args.output_dir))
+            write(folder)

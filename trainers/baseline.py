@@ -12,7 +12,9 @@ from transformers import AutoModelForSequenceClassification
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_robust.data import TextDataset
+from hf_robust.models.files import loading
 from hf_robust.trainers import auxiliary
+from hf_robust.trainers.saved_inference import read_saved_inference
 
 if TYPE_CHECKING:
     from hf_robust.trainers.base import RobustTrainer
@@ -58,14 +60,12 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
     Raises:
         ValueError: there is none, its head was not trained, or its classes or vocabulary are not this run's.
     """
-    import hf_robust.models  # noqa: F401, the Auto classes then know its checkpoints
-
-    try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"--view_victim {name} cannot be loaded ({reason}); give a fine-tuned checkpoint.") from error
-    if loading["missing_keys"] and not getattr(model, "_hf_peft_config_loaded", False):
+    with loading(f"--view_victim {name}", name, "give a fine-tuned checkpoint"):
+        model, report = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
+    saved = read_saved_inference(name)
+    if saved is not None:
+        logger.warning("--view_victim %s: what is attacked is the plain model. %s", name, saved.note)
+    if report["missing_keys"] and not getattr(model, "_hf_peft_config_loaded", False):
         raise ValueError(f"--view_victim {name} has no trained classification head; give a fine-tuned checkpoint.")
     own, other = trainer.model.config, model.config
     if other.num_labels != own.num_labels:

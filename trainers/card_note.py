@@ -8,15 +8,19 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
+from hf_robust.trainers.saved_inference import SavedInference
+
 _MARK = "<!-- note on the published model written by hf_robust -->"
 
 
-def write_card_note(output_dir: Path, text: str) -> None:
-    """Add ``text`` to the card in ``output_dir``, once."""
+def write_card_note(output_dir: Path, saved: SavedInference | None) -> None:
+    """Add to the card in ``output_dir``, once, what the saved model lacks; nothing where it lacks nothing."""
+    if saved is None:
+        return
     readme = output_dir / "README.md"
     card = readme.read_text(encoding="utf-8")
     if _MARK not in card:
-        readme.write_text(f"{card.rstrip()}\n\n{_MARK}\n## The published model\n\n{text}\n", encoding="utf-8")
+        readme.write_text(f"{card.rstrip()}\n\n{_MARK}\n## The published model\n\n{saved.note}\n", encoding="utf-8")
 
 
 def keep_tags(output_dir: Path, tags: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from hf_robust.trainers.adversary_arguments import MultiBackwardArguments
 from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.neighbour_table import NeighbourArguments, Neighbours, NeighbourTable
+from hf_robust.trainers.saved_inference import SavedInference
 
 # Keeps every vertex within the reach of the steps, however little weight it was drawn.
 _FLOOR = 1e-6
@@ -93,13 +95,12 @@ class DneTrainer(RobustTrainer):
         mask = self.embedding_space.mask(batch)
         return (dirichlet(shares, self.args.dir_alpha, noise, batch["input_ids"], mask) + _FLOOR).log()
 
-    def published_note(self) -> str:
+    def saved_inference(self, folder: Path) -> SavedInference | None:
         votes = self.args.dne_votes
-        return (
-            f"The rates were measured with a vote of {votes}. `from_pretrained` loads the plain model."
-            if votes
-            else ""
-        )
+        if not votes:
+            return None
+        note = f"The rates were measured with a vote of {votes}. `from_pretrained` loads the plain model."
+        return SavedInference(self.name, note)
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         votes = self.args.dne_votes

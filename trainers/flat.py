@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.adversary import Noise, embedding_width, evaluating
+from hf_robust.attacks.victim import Inference
 from hf_robust.data import split_views
 from hf_robust.trainers.adv_iter import RoundArguments
 from hf_robust.trainers.arguments import check_choice, check_range
@@ -21,11 +22,13 @@ from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.flat_export import (
     MASK_FILE,
     check_set_up,
+    restored_masking,
     special_ids,
     why_not_folded,
     write_importances,
 )
 from hf_robust.trainers.masking import Masked, Masking, embedding_block
+from hf_robust.trainers.saved_inference import Fetch, SavedInference
 from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.trainers.word_mask import WordMask, entropy, importance_distance, masked_mean
 from hf_robust.views import ViewSource
@@ -93,7 +96,8 @@ class FlatTrainer(RobustTrainer):
 
     Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
     under plain transformers; ``word_importances.json`` holds phi by token. With ``--mask_input block``, and under
-    PEFT, a saved model has no mask: a warning and the model card say so.
+    PEFT, a saved model has no mask: a warning and the model card say so, and ``hf-robust`` restores it. A model whose
+    next layer takes the mask out again is refused (:mod:`hf_robust.trainers.mask_effect`).
 
     Draws are a function of seed, step and text. Means are over texts, so that splitting a batch changes nothing.
 
@@ -151,9 +155,22 @@ class FlatTrainer(RobustTrainer):
         with self.masking.expected():
             return model(**batch)
 
-    def published_note(self) -> str:
-        unfolded = self._auxiliary is not None and self._unfolded
-        return f"{unfolded} The mask's network is in `{MASK_FILE}`." if unfolded else ""
+    def saved_inference(self, folder: Path) -> SavedInference | None:
+        if self._auxiliary is None or not self._unfolded:
+            return None
+        note = f"{self._unfolded} The mask's network is in `{MASK_FILE}`, from which `hf-robust` restores it."
+        settings = {"mask_input": self.args.mask_input, "protect_special": self.args.protect_special}
+        return SavedInference(self.name, note, settings)
+
+    @classmethod
+    def restored(cls, model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Inference:
+        masking = restored_masking(model, tokenizer, fetch, settings)
+
+        def masked(model: nn.Module, batch: Batch) -> Any:
+            with masking.expected():
+                return model(**batch)
+
+        return masked
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
         return self._exported(folder)

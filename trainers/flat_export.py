@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,15 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from hf_robust.trainers.auxiliary import ATTRIBUTE
+from hf_robust.models.files import check_files, read_weights
+from hf_robust.trainers.auxiliary import ATTRIBUTE, Auxiliary, attach
+from hf_robust.trainers.mask_effect import check_effect
+from hf_robust.trainers.masking import Masking, embedding_block
+from hf_robust.trainers.saved_inference import Fetch
+from hf_robust.trainers.word_mask import WordMask
 
 if TYPE_CHECKING:
     from hf_robust.trainers.flat import FlatTrainer
-
-logger = logging.getLogger(__name__)
 
 IMPORTANCES = "word_importances.json"
 MASK_FILE = "word_mask.safetensors"
@@ -30,11 +33,11 @@ def special_ids(tokenizer: Any) -> Tensor:
 
 
 def check_set_up(trainer: FlatTrainer) -> None:
-    """Refuse what the mask does not work under, and warn where it can do little.
+    """Refuse what the mask does not work under.
 
     Raises:
-        ValueError: there is no tokenizer, the model is sharded, compiled or split over devices, or its word vectors
-            are part of another layer too.
+        ValueError: there is no tokenizer, the model is sharded, compiled or split over devices, its word vectors are
+            part of another layer too, or the next layer takes the mask out again.
     """
     args, model = trainer.args, trainer.model
     if trainer.processing_class is None:
@@ -62,26 +65,11 @@ def check_set_up(trainer: FlatTrainer) -> None:
                 f"flat scales the word embeddings, which {type(model).__name__} uses in {name} too; give a model "
                 "whose word embeddings are not tied to another layer."
             )
-    _warn_of_normalisation(model)
+    check_effect(trainer)
 
 
 def _is_look_up(module: nn.Module) -> bool:
     return isinstance(module, nn.Embedding) or hasattr(module, "base_layer")
-
-
-def _warn_of_normalisation(model: Any) -> None:
-    """Warn where a normalisation right after the word embeddings takes a scalar on them out again."""
-    config = model.config
-    kind = getattr(config, "model_type", "")
-    cancels = kind in ("modernbert", "xlnet") or (
-        kind in ("deberta", "deberta-v2") and not getattr(config, "position_biased_input", True)
-    )
-    if cancels:
-        logger.warning(
-            "%s normalises its word embeddings before anything is added to them, so flat's mask changes its "
-            "predictions hardly at all; use a model such as BERT or RoBERTa, or --mask_input block.",
-            type(model).__name__,
-        )
 
 
 def why_not_folded(trainer: FlatTrainer) -> str | None:
@@ -101,6 +89,19 @@ def why_not_folded(trainer: FlatTrainer) -> str | None:
     return None
 
 
+def restored_masking(model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Masking:
+    """The mask of a saved model that does not hold it, from its network's file."""
+    path = fetch(MASK_FILE)
+    check_files([path], "copy it again from the run that wrote it")
+    state = {name.removeprefix(f"{ATTRIBUTE}."): value for name, value in read_weights([path]).items()}
+    hidden, width = state["hidden.weight"].shape
+    network = WordMask(width, hidden, bias=0.0, seed=0)
+    network.load_state_dict(state, strict=False)  # without the table of a mask that is folded
+    attach(model, Auxiliary(network))
+    block = embedding_block(model) if settings["mask_input"] == "block" else None
+    return Masking(model, network, block=block, special=special_ids(tokenizer), protect=settings["protect_special"])
+
+
 def write_importances(trainer: FlatTrainer, folder: Path) -> None:
     """Write phi of each token to ``word_importances.json`` (5.6), and the network beside a model that lacks it."""
     if not trainer.args.should_save:
@@ -113,6 +114,7 @@ def write_importances(trainer: FlatTrainer, folder: Path) -> None:
         names = tokenizer.convert_ids_to_tokens(list(range(min(len(tokenizer), len(importances)))))
         found = {name: round(value, 6) for name, value in zip(names, importances, strict=False) if name is not None}
         (folder / IMPORTANCES).write_text(json.dumps(found, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    (folder / MASK_FILE).unlink(missing_ok=True)  # an earlier run's
     if why_not_folded(trainer):
         state = {f"{ATTRIBUTE}.{name}": value.contiguous() for name, value in masking.network.named_parameters()}
         safetensors.torch.save_file(state, str(folder / MASK_FILE))

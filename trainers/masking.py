@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -105,7 +105,7 @@ class Masking:
                 with self._scaled(mask_look_up, turned=sequence_first(self.model)):
                     yield seen
             else:
-                with _hooked([self.block], mask_block):
+                with hooked([self.block], mask_block):
                     yield seen
         finally:
             handle.remove()
@@ -158,7 +158,7 @@ class Masking:
 
         handle = self.model.register_forward_pre_hook(note, with_kwargs=True)
         try:
-            with _hooked([self.block], weigh):
+            with hooked([self.block], weigh):
                 yield
         finally:
             handle.remove()
@@ -211,12 +211,13 @@ class Masking:
             factor = factor.t() if turned else factor
             return output * factor.unsqueeze(-1).to(output.dtype)
 
-        with _hooked(self._layers, multiply):
+        with hooked(self._layers, multiply):
             yield
 
 
 @contextmanager
-def _hooked(modules: list[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+def hooked(modules: Sequence[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    """The modules have one more forward hook in the block."""
     handles = [module.register_forward_hook(hook) for module in modules]
     try:
         yield

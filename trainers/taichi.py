@@ -17,6 +17,7 @@ from hf_robust.data import split_views, stack_rows
 from hf_robust.losses import contrastive, sample_kl, sample_symmetric_kl, sentence_embedding
 from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint, owner
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.saved_inference import SavedInference
 from hf_robust.trainers.taichi_arguments import TaichiConfig
 from hf_robust.trainers.text_views import attacked_views
 from hf_robust.trainers.twin import averaged, holding, twin_of
@@ -107,6 +108,16 @@ class TaichiTrainer(RobustTrainer):
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         averages = self._averages()
         return model(**batch) if averages is None else functional_call(self.model, averages, kwargs=batch)
+
+    def saved_inference(self, folder: Path) -> SavedInference | None:
+        if not is_checkpoint(folder) or self.args.taichi_lambda == 1 or self._auxiliary is None:
+            return None
+        note = (
+            f"The rates were measured with the average of a model and its twin (--taichi_lambda "
+            f"{self.args.taichi_lambda:g}), which the folder of the run holds; a checkpoint holds the two apart, and "
+            "`from_pretrained` loads the first."
+        )
+        return SavedInference(self.name, note)
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
         averages = None if is_checkpoint(folder) else self._averages()

@@ -69,12 +69,9 @@ def load_encoder(spec: str) -> SentenceEncoder:
     """
     from transformers import AutoModel, AutoTokenizer
 
-    try:
+    from hf_robust.models.files import loading
+
+    remedy = "give a folder or Hub id of a sentence-transformers model, or leave it out"
+    with loading(f"--sentence_encoder {spec}", spec, remedy):
         model, tokenizer = AutoModel.from_pretrained(spec), AutoTokenizer.from_pretrained(spec)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            f"--sentence_encoder {spec} cannot be loaded ({reason}); give a folder or Hub id of a "
-            "sentence-transformers model, or leave it out."
-        ) from error
     return SentenceEncoder(model, tokenizer, spec)

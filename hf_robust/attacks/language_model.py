@@ -103,12 +103,9 @@ def load_language_model(spec: str) -> CausalLanguageModel:
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    try:
+    from hf_robust.models.files import loading
+
+    remedy = "give a folder or Hub id of a causal language model, or leave it out"
+    with loading(f"--language_model {spec}", spec, remedy):
         model, tokenizer = AutoModelForCausalLM.from_pretrained(spec), AutoTokenizer.from_pretrained(spec)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            f"--language_model {spec} cannot be loaded ({reason}); give a folder or Hub id of a causal language "
-            "model, or leave it out."
-        ) from error
     return CausalLanguageModel(model, tokenizer, spec)

@@ -172,13 +172,12 @@ def load_masked_lm(spec: str, *, whole_words: bool = False) -> MaskedLM:
     """
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+    from hf_robust.models.files import loading
+
     remedy = "give a folder or Hub id of a masked language model, such as bert-base-uncased"
-    try:
+    with loading(f"--masked_lm {spec}", spec, remedy):
         model, report = AutoModelForMaskedLM.from_pretrained(spec, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(spec)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"--masked_lm {spec} cannot be loaded ({reason}); {remedy}.") from error
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"])[:2])
         raise ValueError(f"--masked_lm {spec} lacks weights of a masked language model ({missing}, ...); {remedy}.")

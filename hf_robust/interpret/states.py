@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_robust.adversary import evaluating
+from hf_robust.interpret.reader import Predict
 from hf_robust.losses import sentence_embedding
 
 BATCH = 64
@@ -22,7 +23,12 @@ class States(NamedTuple):
 
 
 def sentence_states(
-    model: Any, tokenizer: Any, texts: Sequence[Sequence[str]], pooling: str, max_length: int | None = None
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[Sequence[str]],
+    pooling: str,
+    max_length: int | None = None,
+    predict: Predict | None = None,
 ) -> States:
     """Last hidden states, pooled over the real tokens, and logits, in eval mode (METRIC-9); the mode is put back.
 
@@ -32,6 +38,7 @@ def sentence_states(
         texts: each one or two columns.
         pooling: one of `hf_robust.losses.POOLINGS`; ``mean_pool`` takes [CLS] and [SEP] in (TAICHI-14).
         max_length: tokens to which texts are cut; None for the tokenizer's own limit.
+        predict: how the method predicts, where that is not ``model(**batch)``.
 
     Raises:
         ValueError: there is no text, or the model gives no hidden states of its tokens.
@@ -42,10 +49,11 @@ def sentence_states(
     with evaluating(model):
         for start in range(0, len(texts), BATCH):
             columns = [list(column) for column in zip(*texts[start : start + BATCH], strict=True)]
-            batch = tokenizer(*columns, padding=True, truncation=True, max_length=max_length, return_tensors="pt")
-            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            encoded = tokenizer(*columns, padding=True, truncation=True, max_length=max_length, return_tensors="pt")
+            batch: dict[str, Any] = {name: tensor.to(device) for name, tensor in encoded.items()}
+            batch["output_hidden_states"] = True
             with torch.inference_mode():
-                outputs = model(**batch, output_hidden_states=True)
+                outputs = model(**batch) if predict is None else predict(model, batch)
             hidden = getattr(outputs, "hidden_states", None)
             if not hidden or hidden[-1].shape[:2] != batch["input_ids"].shape:
                 raise ValueError(

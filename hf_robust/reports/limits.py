@@ -22,6 +22,7 @@ def limits(run: Run, rates: bool = True) -> list[str]:
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
     sentences += _saturated(run)
     sentences += _vote(run)
+    sentences += _plain_model(run)
     sentences += leaked(run)
     sentences += same_attack(run)
     sentences += _same_table(run, described)
@@ -64,6 +65,13 @@ def _vote(run: Run) -> Iterator[str]:
             f"{_lexicon(vote['lexicon'])}, and the accuracy beside its rates is the vote's; the network that "
             "`from_pretrained` loads has no vote and was not attacked."
         )
+
+
+def _plain_model(run: Run) -> Iterator[str]:
+    """A measurement of a checkpoint could not predict as the run that saved it did."""
+    inference = run.card.get("inference")
+    if inference and not inference["restored"]:
+        yield f"Measured here is the plain model. {inference['note']}"
 
 
 def leaked(run: Run) -> Iterator[str]:

@@ -51,6 +51,8 @@ class RunCard(TypedDict, total=False):
     """The vote that the attacks met."""
     certify: dict[str, Any]
     """How the vote was certified."""
+    inference: dict[str, Any]
+    """Where the model that was measured predicted beyond its weights: ``method``, whether ``restored``, ``note``."""
     label_names: list[str]
     """By id, where a command measured."""
     label_names_from: str

@@ -15,11 +15,14 @@ from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from tiny import SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from hf_robust.attacks import ATTACKS, Example, Resources
+from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, TrackersCallback
+from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.hub import add_robustness
+from hf_robust.restored import measured_model
 from hf_robust.trainers import METHODS
 
+TEXTS = [("a good film.",), ("the dreadful plot was cold",)]
 STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
 
 
@@ -90,6 +93,13 @@ def main(work: Path) -> None:
 
     for method in ("flat", "taichi"):
         push(work, method, "end", method, num_train_epochs=1, load_best_model_at_end=True, view_cache=str(work / "_v"))
+
+    trainer = push(work, "block", "end", "flat", num_train_epochs=1, mask_input="block", view_cache=str(work / "_v"))
+    back, theirs = load_classifier("me/block", "cpu")
+    masked = Victim(back, theirs, inference=measured_model("me/block", back, theirs).inference)
+    own = Victim(trainer.model, tokenizer, inference=trainer.inference)
+    report["block mask"] = (masked.probabilities(TEXTS) == own.probabilities(TEXTS)).all().item()
+    report["block mask differs"] = (Victim(back, theirs).probabilities(TEXTS) != own.probabilities(TEXTS)).any().item()
 
     build_model().push_to_hub("me/base")
     base = AutoModelForSequenceClassification.from_pretrained("me/base")

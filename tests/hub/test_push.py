@@ -70,6 +70,10 @@ def test_adapters_come_back_bit_equal(pushed: Pushed) -> None:
     assert pushed.report["adapter differs from its base"]
 
 
+def test_a_mask_beside_the_weights_comes_back_from_the_hub(pushed: Pushed) -> None:
+    assert pushed.report["block mask"] and pushed.report["block mask differs"]
+
+
 @pytest.mark.parametrize(("strategy", "saves"), [("end", 0), ("every_save", 2), ("checkpoint", 4)])
 def test_each_strategy_pushes_as_often_as_it_says(pushed: Pushed, strategy: str, saves: int) -> None:
     messages = [commit.message for commit in pushed.hub.repos[f"me/{strategy}"]]

@@ -513,17 +513,6 @@ def test_a_block_mask_needs_an_embedding_block() -> None:
         embedding_block(build_architecture("gpt2"))
 
 
-def test_a_normalisation_that_cancels_the_mask_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for given_model, warned in (
-        (build_model("deberta-v2", position_biased_input=False), True),
-        (build_model(), False),
-    ):
-        caplog.clear()
-        with caplog.at_level(logging.WARNING):
-            build_trainer("flat", tmp_path, model=given_model)
-        assert ("normalises its word embeddings" in caplog.text) is warned
-
-
 def test_rows_of_views_come_after_the_main_rows() -> None:
     """What the regularisers count on."""
     first, second = tokenised("a good film."), tokenised("a very splendid film.")

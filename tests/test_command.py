@@ -1,0 +1,79 @@
+"""What was given wrongly is one line on stderr and exit code 2; a defect keeps its traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import run_glue_robust
+from hf_robust.command import told
+from hf_robust.data.arguments import DataTrainingArguments
+
+ROOT = Path(__file__).parents[1]
+WRONG = ["--model_name_or_path", "demo", "--output_dir", "out", "--adv_steps", "3"]
+
+
+def wrong() -> None:
+    run_glue_robust.main(WRONG)
+
+
+def test_an_error_of_ours_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told("run_glue_robust.py", wrong) == 2
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert line.startswith("run_glue_robust.py: --adv_steps ") and not printed.out
+
+
+def test_a_run_without_an_error_has_code_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told("it", lambda: None) == 0 and capsys.readouterr().err == ""
+
+
+def test_an_error_of_a_dataclass_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told("it", lambda: DataTrainingArguments(task_name="none")) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_call_that_met_what_it_cannot_take_stays_a_defect() -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        told("it", lambda: in_our_package("int('x')"))
+    with pytest.raises(ValueError, match="of mine"):
+        told("it", lambda: in_our_package("raise ValueError('of mine')", package="numpy.core"))
+    assert told("it", lambda: in_our_package("raise ValueError('of mine') from None")) == 2
+
+
+def in_our_package(code: str, package: str = "hf_robust.data") -> None:
+    exec(code, {"__name__": package})  # noqa: S102
+
+
+@pytest.mark.parametrize("flags", [["--log_level", "debug"], ["--log_level=debug"]])
+def test_the_traceback_comes_when_it_is_asked_for(
+    flags: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run_glue_robust.py", *flags])
+    assert told("run_glue_robust.py", wrong) == 2
+    *trace, last = capsys.readouterr().err.splitlines()
+    assert trace[0].startswith("Traceback") and last.startswith("run_glue_robust.py: --adv_steps")
+
+
+def test_a_rank_says_which_one_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert told("it", wrong) == 2
+    assert capsys.readouterr().err.startswith("it (rank 1): --adv_steps")
+
+
+def test_the_script_ends_with_the_line_and_code_2(tmp_path: Path) -> None:
+    completed = subprocess.run(
+        [sys.executable, ROOT / "run_glue_robust.py", *WRONG],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert completed.returncode == 2 and completed.stderr.splitlines()[-1].startswith(
+        "run_glue_robust.py: --adv_steps"
+    )
+    assert "Traceback" not in completed.stderr and not (tmp_path / "out").exists()

@@ -1,0 +1,112 @@
+"""Put a checkpoint back into a run: to resume it, and to end it with its best weights, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerState
+from transformers.trainer import OPTIMIZER_NAME, SCALER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
+
+from hf_robust.models.conversion import load_weights, refuse_names
+from hf_robust.models.files import ADAPTER_FILES, check_files, read_weights, weight_files
+from hf_robust.runs import portable_path
+
+if TYPE_CHECKING:
+    from hf_robust.trainers.base import RobustTrainer
+
+logger = logging.getLogger(__name__)
+
+RESUME = "delete the folder and resume from the checkpoint before it, or begin anew"
+BEST = "the last weights are in the newest checkpoint: resume from it with --load_best_model_at_end False"
+
+
+def check_checkpoint(trainer: RobustTrainer, folder: str | Path) -> None:
+    """Ask, before anything is loaded, whether all that a resumed run reads from ``folder`` is there and whole.
+
+    Raises:
+        ValueError: a file is missing or broken, or the best checkpoint that the run is to end with is gone.
+    """
+    folder, args = Path(folder), trainer.args
+    if not folder.is_dir():
+        raise ValueError(f"--resume_from_checkpoint {folder} is no folder; give one that is called checkpoint-<step>.")
+    check_files([folder / TRAINER_STATE_NAME], RESUME)
+    if shards_elsewhere(trainer):
+        return
+    if not (folder / OPTIMIZER_NAME).exists() and not (folder / SCHEDULER_NAME).exists():
+        raise ValueError(
+            f"{folder} holds a model without {OPTIMIZER_NAME} and {SCHEDULER_NAME} (--save_only_model leaves them "
+            "out), so that no training can go on from it; start another from it by --model_name_or_path."
+        )
+    own = folder / (f"rng_state_{args.process_index}.pth" if args.world_size > 1 else "rng_state.pth")
+    random_state = sorted(folder.glob("rng_state*.pth")) or [own]
+    if own not in random_state:
+        logger.warning("%s was saved by another number of processes: dropout is drawn anew.", folder)
+    scaler = [folder / SCALER_NAME] if (folder / SCALER_NAME).exists() else []
+    check_files([folder / OPTIMIZER_NAME, folder / SCHEDULER_NAME, *random_state, *scaler], RESUME)
+    best = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8")).get("best_model_checkpoint")
+    if args.load_best_model_at_end and best and not Path(best).is_dir():
+        raise ValueError(
+            f"{folder} names {best} as the best checkpoint so far, and it is not there; put it back (a relative path "
+            "starts where the run was started), or resume with --load_best_model_at_end False."
+        )
+
+
+def shards_elsewhere(trainer: RobustTrainer) -> bool:
+    """Whether weights and optimizer are kept by DeepSpeed or FSDP, in files of their own."""
+    return bool(trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled)
+
+
+def restore(trainer: RobustTrainer, folder: str | Path, remedy: str) -> bool:
+    """Give the trainer's model the weights in ``folder``; False where the Trainer itself has to (adapters, shards).
+
+    Raises:
+        ValueError: a file is missing or broken, or does not hold exactly the model's tensors.
+    """
+    model: Any = trainer.model
+    if shards_elsewhere(trainer):
+        return False
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(
+            f"{folder} holds an adapter that was added by model.add_adapter, which no checkpoint brings back; "
+            "make it by peft.get_peft_model instead."
+        )
+    if hasattr(model, "peft_config"):
+        check_adapter(model, Path(folder), remedy)
+        return False
+    files = weight_files(Path(folder), remedy)
+    if not files:
+        raise ValueError(f"{folder} holds no weights; {remedy}.")
+    load_weights(model, read_weights(files), str(folder), remedy)
+    return True
+
+
+def check_adapter(model: Any, folder: Path, remedy: str) -> None:
+    """Ask whether ``folder`` holds all of the adapter in training, which PEFT would load in part with a warning.
+
+    Raises:
+        ValueError: the adapter's file is missing or broken, or lacks a tensor.
+    """
+    from peft import get_peft_model_state_dict
+
+    active = model.active_adapters[0]
+    places = [folder / name for name in ADAPTER_FILES] + [folder / active / name for name in ADAPTER_FILES]
+    file = next((path for path in places if path.is_file()), places[0])
+    check_files([file, file.with_name("adapter_config.json")], remedy)
+    own = get_peft_model_state_dict(model, adapter_name=active, save_embedding_layers=False)
+    refuse_names(own.keys() - read_weights([file]).keys(), f"{file} lacks tensors of the adapter", remedy)
+
+
+@contextmanager
+def portable(state: TrainerState) -> Iterator[None]:
+    """For the copy of the state that is published, and never resumed from: no folder of this machine is in it."""
+    folder = state.best_model_checkpoint
+    state.best_model_checkpoint = folder and portable_path(folder)
+    try:
+        yield
+    finally:
+        state.best_model_checkpoint = folder
