@@ -82,7 +82,7 @@ def write_averages(clean: str, twin: str, lambdas: Sequence[float], output: Path
     model, tokenizer = load_classifier(clean, "cpu")
     other, _ = load_classifier(twin, "cpu")
     for name, one in ((clean, model), (twin, other)):
-        if getattr(one, "_hf_peft_config_loaded", False):
+        if hasattr(one, "peft_config"):
             raise ValueError(f"{name} is an adapter, whose factors do not average; merge it into its model first.")
     first, second = ({key: value.clone() for key, value in one.state_dict().items()} for one in (model, other))
     folders = {}

@@ -186,24 +186,19 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     """A fine-tuned classifier, on a GPU where there is one, and its tokenizer; adapter repositories included.
 
     Raises:
-        ValueError: there is no such checkpoint, or its classification head was never trained.
+        ValueError: there is no such checkpoint, a part of it was never trained, or an adapter's base is not there.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    import hf_robust.models  # noqa: F401, the Auto classes then know its checkpoints
+    from hf_robust.models.trained import load_trained
 
+    model = load_trained(name)
     try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(name)
     except OSError as error:
         reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{name} cannot be loaded ({reason}); give a folder or a Hub id of a checkpoint.") from error
-    missing = sorted(loading["missing_keys"])
-    if missing and not getattr(model, "_hf_peft_config_loaded", False):
-        raise ValueError(
-            f"{name} has no trained classification head (missing: {', '.join(missing[:3])}); give a fine-tuned model."
-        )
+        raise ValueError(f"the tokenizer of {name} cannot be loaded ({reason}); save it beside the model.") from error
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
 
 

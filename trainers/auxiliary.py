@@ -19,6 +19,8 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from hf_robust.models.trained import write_config
+
 ATTRIBUTE = "robust_aux"
 STATE_FILE = "robust_state.safetensors"
 
@@ -108,6 +110,8 @@ def save_peer(part: Auxiliary, folder: str | Path, tokenizer: Any) -> None:
         return
     peer: Any = part.module
     peer.save_pretrained(Path(folder) / part.peer)
+    if hasattr(peer, "peft_config"):
+        write_config(peer, Path(folder) / part.peer)
     if tokenizer is not None:
         tokenizer.save_pretrained(Path(folder) / part.peer)
 

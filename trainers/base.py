@@ -21,6 +21,7 @@ from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
 from hf_robust.lexicons import Lexicon
 from hf_robust.metrics.redact import portable_path
+from hf_robust.models.trained import check_saves, write_config
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
@@ -94,6 +95,8 @@ class RobustTrainer(Trainer):
             )
         if self.batch_relative and self.args.gradient_accumulation_steps * self.args.world_size > 1:
             logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", self.name)
+        if self.train_dataset is not None:
+            check_saves(self.model, str(self.args.output_dir))
         self.card_writers: list[Callable[[Path], None]] = []
         self._parts: dict[str, tuple[Tensor, int]] = {}
         self._set_up_views()
@@ -354,6 +357,8 @@ class RobustTrainer(Trainer):
         folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
         with auxiliary.detached(self.model) as module, self.exported(folder):
             super()._save(output_dir, state_dict)
+            if self.args.should_save and hasattr(self.model, "peft_config"):
+                write_config(self.model, folder)
         if self._auxiliary is None or module is None or not self.args.should_save:
             return
         if auxiliary.is_checkpoint(folder):

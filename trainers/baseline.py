@@ -8,10 +8,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from transformers import AutoModelForSequenceClassification
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_robust.data import TextDataset
+from hf_robust.models.trained import load_trained
 from hf_robust.trainers import auxiliary
 
 if TYPE_CHECKING:
@@ -58,15 +58,10 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
     Raises:
         ValueError: there is none, its head was not trained, or its classes or vocabulary are not this run's.
     """
-    import hf_robust.models  # noqa: F401, the Auto classes then know its checkpoints
-
     try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"--view_victim {name} cannot be loaded ({reason}); give a fine-tuned checkpoint.") from error
-    if loading["missing_keys"] and not getattr(model, "_hf_peft_config_loaded", False):
-        raise ValueError(f"--view_victim {name} has no trained classification head; give a fine-tuned checkpoint.")
+        model = load_trained(name)
+    except ValueError as error:
+        raise ValueError(f"--view_victim: {error}") from error
     own, other = trainer.model.config, model.config
     if other.num_labels != own.num_labels:
         raise ValueError(
