@@ -96,7 +96,7 @@ class RobustTrainer(Trainer):
         if self.batch_relative and self.args.gradient_accumulation_steps * self.args.world_size > 1:
             logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", self.name)
         if self.train_dataset is not None:
-            check_saves(self.model, str(self.args.output_dir))
+            check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []
         self._parts: dict[str, tuple[Tensor, int]] = {}
         self._set_up_views()
@@ -359,6 +359,8 @@ class RobustTrainer(Trainer):
             super()._save(output_dir, state_dict)
             if self.args.should_save and hasattr(self.model, "peft_config"):
                 write_config(self.model, folder)
+                if self.args.push_to_hub:  # of a checkpoint the Trainer copies only the adapter there
+                    write_config(self.model, self.args.output_dir)
         if self._auxiliary is None or module is None or not self.args.should_save:
             return
         if auxiliary.is_checkpoint(folder):

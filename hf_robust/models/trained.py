@@ -19,7 +19,12 @@ CONFIG_FOLDER = "classifier"
 BASE_WEIGHTS = "base_weights"
 """The entry of that configuration that tells the weights that the adapter was trained on from any other."""
 ADAPTER = "adapter_config.json"
-WHOLE_MODEL = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+WHOLE_MODEL = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 
 
 def load_trained(name: str) -> Any:
@@ -80,8 +85,8 @@ def _on_its_base(name: str, described: dict[str, Any]) -> Any:
         options["config"] = AutoConfig.from_pretrained(name, subfolder=CONFIG_FOLDER)
     model = _read(
         base,
-        f"the adapter {name} was trained on the model {base}, which cannot be loaded (%s); put it back, or write where "
-        f"it is now as base_model_name_or_path into {name}/{ADAPTER}.",
+        f"the adapter {name} was trained on the model {base}, which cannot be loaded (%s); put it back, or write "
+        f"where it is now as base_model_name_or_path into {name}/{ADAPTER}.",
         **options,
     )
     _check_base(model, base, name)
@@ -161,12 +166,13 @@ def base_name(model: Any) -> str | None:
     return os.path.abspath(name) if os.path.isdir(name) else name or None
 
 
-def check_saves(model: Any, folder: str) -> None:
+def check_saves(model: Any, folder: str, published: bool) -> None:
     """Refuse what could not be loaded as it will be saved.
 
     Raises:
-        ValueError: the adapter leaves out a part that no checkpoint holds either, or the folder has files of the other
-            kind, of a whole model or of an adapter, from an earlier run.
+        ValueError: the adapter leaves out a part that no checkpoint holds either, or belongs to a model that others do
+            not have and is to be published; or the folder has files of the other kind, of a whole model or of an
+            adapter, from an earlier run.
     """
     adapts = hasattr(model, "peft_config")
     others = [file for file in (WHOLE_MODEL if adapts else [ADAPTER]) if Path(folder, file).is_file()]
@@ -175,6 +181,11 @@ def check_saves(model: Any, folder: str) -> None:
         raise ValueError(
             f"--output_dir {folder} holds {kinds[0]} ({others[0]}), and beside {kinds[1]} transformers would lay the "
             "one over the other; give another folder, or delete what is there."
+        )
+    if adapts and published and os.path.isdir(model.get_base_model().name_or_path):
+        raise ValueError(
+            f"--push_to_hub would publish an adapter of the model in {model.get_base_model().name_or_path}, a folder "
+            "that others do not have; publish that model first and start from its Hub id, or leave --push_to_hub out."
         )
     missing = unsaved_weights(model) if adapts else []
     if missing:

@@ -301,7 +301,10 @@ def test_a_copy_of_the_model_has_no_adapters_and_the_victim_trains_wholly(tmp_pa
     [
         ({"adapter_rank": 0}, "--adapter_rank must be at least 1, got 0"),
         ({"adpmixup_mixing": "heads"}, "--adpmixup_mixing must be one of weights, outputs, clean, got 'heads'"),
-        ({"adapter_target_modules": ["nothing"]}, "--adapter_target_modules nothing names no layer of this model.*query"),
+        (
+            {"adapter_target_modules": ["nothing"]},
+            "--adapter_target_modules nothing names no layer of this model.*query",
+        ),
     ],
 )
 def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_path: Path) -> None:
