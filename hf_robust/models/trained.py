@@ -69,7 +69,7 @@ def describe_adapter(name: str, **options: Any) -> dict[str, Any] | None:
 
 def _on_its_base(name: str, described: dict[str, Any]) -> Any:
     try:
-        from peft import PeftModel
+        import peft  # noqa: F401
     except ImportError as error:
         raise ValueError(
             f'{name} is an adapter, and loading one needs peft: pip install "hf_robust[peft]" or pip install peft.'
@@ -90,36 +90,42 @@ def _on_its_base(name: str, described: dict[str, Any]) -> Any:
         **options,
     )
     _check_base(model, base, name)
-    new = new_weights(model)
+    return _filled(model, base, name)
+
+
+def _filled(model: Any, base: str, name: str) -> Any:
+    """The base model with the adapter's layers in it."""
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    held = {_plain(key) for key in load_peft_weights(name, device="cpu")}
+    _check_filled(set(new_weights(model)), held, base, name)
     try:
         # transformers' own way of loading rounds adapters to the base's precision, which is not what was measured.
         adapted = PeftModel.from_pretrained(model, name)
-    except (RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()[:60])
         raise ValueError(
             f"the adapter {name} does not fit the model {base} ({reason}); give the model that it was trained on, and "
             f"in {name}/{CONFIG_FOLDER} the configuration of the classifier (config.save_pretrained), with its labels."
         ) from error
-    _check_filled(adapted, new, base, name)
-    return adapted.get_base_model()
-
-
-def _check_filled(adapted: Any, new: list[str], base: str, name: str) -> None:
-    from peft import get_peft_model_state_dict
-    from peft.utils import load_peft_weights
-
-    held = {_plain(key) for key in load_peft_weights(name, device="cpu")}
     wanted = {_plain(key) for key in get_peft_model_state_dict(adapted)}
-    missing, unknown = sorted((wanted | set(new)) - held), sorted(held - wanted)
-    if missing:
-        raise ValueError(
-            f"the adapter {name} does not hold all that its base model {base} lacks (missing: "
-            f"{', '.join(missing[:3])}), so a part would be random; train it again with these in its modules_to_save."
-        )
+    _check_filled(wanted, held, base, name)
+    unknown = sorted(held - wanted)
     if unknown:
         raise ValueError(
             f"the adapter {name} has weights that the model {base} has no place for ({', '.join(unknown[:3])}); give "
             "the model that it was trained on."
+        )
+    return adapted.get_base_model()
+
+
+def _check_filled(wanted: set[str], held: set[str], base: str, name: str) -> None:
+    missing = sorted(wanted - held)
+    if missing:
+        raise ValueError(
+            f"the adapter {name} does not hold all that its base model {base} lacks (missing: "
+            f"{', '.join(missing[:3])}), so a part would be random; train it again with these in its modules_to_save."
         )
 
 
