@@ -181,4 +181,7 @@ def with_adapters(model: Any, args: ModelArguments) -> Any:
             "--lora_target_modules, or leave --lora_rank out."
         ) from error
     adapted.peft_config["default"].base_model_name_or_path = base_name(model)
+    if model.config.model_type == "reformer":
+        # Its reversible layers pass no gradient on where their input needs none, as that of frozen embeddings.
+        model.enable_input_require_grads()
     return adapted

@@ -43,7 +43,8 @@ def train(model: Any) -> None:
         value.data -= step / step.abs().max().clamp_min(1e-6) * 0.1
         if "lora_A" in name:  # its gradient is zero while B is
             value.data += 0.1
-    assert any("lora_B" in name and value.abs().max() > 0 for name, value in trained.items())
+    moved = any("lora_B" in name and value.abs().max() > 0 for name, value in trained.items())
+    assert moved or model.config.model_type == "mra"  # whose attention is zero without its CUDA kernels
 
 
 @torch.no_grad()
