@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from architectures import build_architecture, padded_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows, synonym_attack, table
@@ -18,6 +19,7 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.data import split_views
+from hf_robust.models.trained import load_trained
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, load_adapters
 from hf_robust.trainers.adpmixup import mixed_outputs, mixing_shares
@@ -251,6 +253,27 @@ def test_saved_adapters_load_with_peft_and_with_load_adapters(tmp_path: Path) ->
         adapters = load_adapters(base, folders)
         again = mixed_outputs(adapters, base, BATCH)["logits"]
         assert torch.equal(again, trainer.inference(trainer.model, dict(BATCH))["logits"])
+
+
+def test_the_transposed_layers_of_gpt2_are_adapted_alike(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    build_architecture("gpt2").save_pretrained(tmp_path / "base")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
+    targets = find_targets(model, None)
+    assert len(targets) == 2 and all(target.endswith("c_attn") for target in targets)
+    adapters = Adapters(model, [CLEAN], targets, rank=2, alpha=4.0, dropout=0.0, seed=0).eval()
+    for value in adapters.up.values():
+        torch.nn.init.normal_(value, std=0.1)
+    batch = padded_batch()
+    with torch.no_grad():
+        wanted = model(**batch).logits
+        adapters.save(tmp_path / "adapters", model, find_heads(model))
+        assert torch.allclose(load_trained(str(tmp_path / "adapters" / CLEAN))(**batch).logits, wanted, atol=1e-6)
+        plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
+        assert (plain(**batch).logits - wanted).abs().max() > 1e-2
+        with adapters.merged(model, CLEAN):
+            plain.load_state_dict(model.state_dict())
+        assert torch.allclose(plain(**batch).logits, wanted, atol=1e-5)
 
 
 def test_saving_leaves_the_weights_and_a_checkpoint_holds_the_encoder_as_it_was(tmp_path: Path) -> None:
