@@ -196,9 +196,11 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     model = load_trained(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"the tokenizer of {name} cannot be loaded ({reason}); save it beside the model.") from error
+        raise ValueError(
+            f"the tokenizer of {name} cannot be loaded ({reason}); save that of its training beside the model."
+        ) from error
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
 
 

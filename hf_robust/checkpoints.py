@@ -46,8 +46,8 @@ def load_config(args: ModelArguments) -> Any:
     if kind is None and describe_adapter(args.model_name_or_path, **_files(args)) is not None:
         raise ValueError(
             f"--model_name_or_path {args.model_name_or_path} is an adapter, and training starts from a whole model: "
-            "merge it first (peft: AutoPeftModelForSequenceClassification.from_pretrained(...).merge_and_unload()"
-            ".save_pretrained(...)); `hf-robust attack` measures it as it is."
+            "load it as its README.md says, save model.merge_and_unload() with its tokenizer into a folder, and start "
+            "from that; `hf-robust attack` measures it as it is."
         )
     config = AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
     if kind is not None and not isinstance(config, kind):

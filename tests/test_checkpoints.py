@@ -127,7 +127,7 @@ def test_training_does_not_start_from_an_adapter(tmp_path):
     pytest.importorskip("peft")
     save_headless("bert", tmp_path / "base")
     adapted(tmp_path / "base").save_pretrained(tmp_path / "adapter")
-    with pytest.raises(ValueError, match="is an adapter, and training starts from a whole model: merge it first"):
+    with pytest.raises(ValueError, match="is an adapter, and training starts from a whole model: load it"):
         load_config(arguments(tmp_path / "adapter"))
 
 

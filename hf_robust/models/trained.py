@@ -164,6 +164,8 @@ def write_config(model: Any, folder: str | Path, base_weights: str | None = None
     if base_weights is not None:
         setattr(config, BASE_WEIGHTS, base_weights)
     config.save_pretrained(Path(folder) / CONFIG_FOLDER)
+    for code in Path(folder, CONFIG_FOLDER).glob("*.py"):  # of a model with code of its own, looked for at the top
+        os.replace(code, Path(folder) / code.name)
 
 
 def base_name(model: Any) -> str | None:

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from every_classifier import tiny_config
 from headless import LABELS, adapted, logits, save_headless, train
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, set_seed
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, set_seed
 
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.models.trained import ADAPTER, base_name, describe_adapter, load_trained, write_config
@@ -201,3 +201,33 @@ def test_arguments_of_a_hub_reach_the_adapter(folders: tuple[Path, Path]) -> Non
     model = adapted(folders[0], model_revision="v2")
     assert model.peft_config["default"].revision == "v2"
     assert ModelArguments(model_name_or_path="x").model_revision == "main"
+
+
+CODE = """
+from transformers import BertConfig, BertForSequenceClassification
+
+
+class OwnConfig(BertConfig):
+    model_type = "own"
+
+
+class OwnModel(BertForSequenceClassification):
+    config_class = OwnConfig
+"""
+
+
+def test_a_model_with_code_of_its_own_loads_by_the_lines_of_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    base, folder = tmp_path / "base", tmp_path / "adapter"
+    save_headless("bert", base)
+    (base / "modeling_own.py").write_text(CODE)
+    names = {"AutoConfig": "OwnConfig", "AutoModelForSequenceClassification": "OwnModel"}
+    edit(base / "config.json", model_type="own", auto_map={key: f"modeling_own.{one}" for key, one in names.items()})
+    wanted = save(adapted(base, trust_remote_code=True), folder)
+    config = AutoConfig.from_pretrained(folder, subfolder="classifier", trust_remote_code=True)
+    again = AutoModelForSequenceClassification.from_pretrained(base, config=config, trust_remote_code=True)
+    assert type(again).__name__ == "OwnModel"
+    assert torch.equal(logits(peft.PeftModel.from_pretrained(again, folder)), wanted)
