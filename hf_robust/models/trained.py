@@ -109,9 +109,9 @@ def _filled(model: Any, base: str, name: str) -> Any:
             f"the adapter {name} does not fit the model {base} ({reason}); give the model that it was trained on, and "
             f"in {name}/{CONFIG_FOLDER} the configuration of the classifier (config.save_pretrained), with its labels."
         ) from error
-    wanted = {_plain(key) for key in get_peft_model_state_dict(adapted)}
+    wanted = {_plain(key) for key in get_peft_model_state_dict(adapted, save_embedding_layers=False)}
     _check_filled(wanted, held, base, name)
-    unknown = sorted(held - wanted)
+    unknown = sorted(held - {_plain(key) for key in adapted.state_dict()})
     if unknown:
         raise ValueError(
             f"the adapter {name} has weights that the model {base} has no place for ({', '.join(unknown[:3])}); give "
@@ -218,6 +218,6 @@ def unsaved_weights(model: nn.Module) -> list[str]:
 
 def _plain(name: str) -> str:
     """A parameter's name as it is in the model without PEFT."""
-    for part in ("base_model.model.", "original_module.", "modules_to_save.default.", "base_layer."):
+    for part in ("base_model.model.", "original_module.", "modules_to_save.default.", "base_layer.", ".default"):
         name = name.replace(part, "")
     return name

@@ -231,3 +231,14 @@ def test_a_model_with_code_of_its_own_loads_by_the_lines_of_the_card(
     again = AutoModelForSequenceClassification.from_pretrained(base, config=config, trust_remote_code=True)
     assert type(again).__name__ == "OwnModel"
     assert torch.equal(logits(peft.PeftModel.from_pretrained(again, folder)), wanted)
+
+
+def test_resized_word_embeddings_come_back(tmp_path: Path) -> None:
+    base, folder = tmp_path / "base", tmp_path / "adapter"
+    save_headless("bert", base)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
+    model.resize_token_embeddings(70)
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=2, modules_to_save=["pooler"])
+    wanted = save(peft.get_peft_model(model, config), folder)
+    again = load_trained(str(folder))
+    assert torch.equal(logits(again), wanted) and len(again.get_input_embeddings().weight) == 70
