@@ -44,7 +44,7 @@ from hf_robust.data.splits import Splits, describe_data, find_labels, log_sample
 from hf_robust.hub import add_loading, add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
-from hf_robust.models.trained import check_saves
+from hf_robust.models.adapter_files import check_saves
 from hf_robust.parsing import Arguments, parse_arguments
 from hf_robust.smoothed import attacked_vote, certifier
 from hf_robust.static_attacks import file_attacks

@@ -13,9 +13,9 @@ from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus
 from hf_robust.data.splits import train_texts
 from hf_robust.models import WORD_MODELS, WordSource, fill_embeddings, read_source, word_tokenizer
+from hf_robust.models.adapter_files import BASE_WEIGHTS, base_name, describe_adapter
 from hf_robust.models.lora import target_layers, whole_modules
-from hf_robust.models.trained import BASE_WEIGHTS, base_name, describe_adapter, loaded_hash
-from hf_robust.models.weights import new_weights
+from hf_robust.models.weights import is_new, loaded_hash
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def with_adapters(model: Any, args: ModelArguments) -> Any:
         from peft import LoraConfig, TaskType, get_peft_model
     except ImportError as error:
         raise ValueError('--lora_rank needs peft: pip install "hf_robust[peft]" or pip install peft.') from error
-    if len(new_weights(model)) == len(list(model.parameters())):
+    if is_new(model):
         raise ValueError(
             f"--lora_rank trains adapters beside a model that is not saved with them, and {args.model_name_or_path} "
             "starts from random weights, which nobody could load again; leave it out, or give a checkpoint."

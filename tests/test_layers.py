@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainers": FLOOR_0 | FLOOR_1,
     "callbacks": FLOOR_0 | FLOOR_1 | {"reports"},
     "reports": {"metrics"},
-    "hub": {"reports", "metrics"},
+    "hub": {"reports", "metrics", "models"},
     "sweep": {"parsing", "attacks", "reports", "metrics"},
 }
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from hf_robust.models.adapter_files import base_name, write_config
 from hf_robust.models.lora import LINEAR, inside, target_layers, whole_modules
-from hf_robust.models.trained import base_name, loaded_hash, write_config
+from hf_robust.models.weights import loaded_hash
 from hf_robust.trainers import auxiliary
 
 CLEAN = "clean"

@@ -19,7 +19,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from hf_robust.models.trained import write_config
+from hf_robust.models.adapter_files import write_config
 
 ATTRIBUTE = "robust_aux"
 STATE_FILE = "robust_state.safetensors"

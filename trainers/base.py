@@ -21,7 +21,7 @@ from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
 from hf_robust.lexicons import Lexicon
 from hf_robust.metrics.redact import portable_path
-from hf_robust.models.trained import check_saves, write_config
+from hf_robust.models.adapter_files import check_saves, write_config
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary

@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from hf_robust.metrics.redact import portable_path
+from hf_robust.models.adapter_files import ADAPTER, CONFIG_FOLDER
 from hf_robust.reports import read_json
 
 OWN_TYPES = "hf_robust_"
@@ -36,7 +37,7 @@ from peft import PeftModel
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{name}")
-config = AutoConfig.from_pretrained("{name}", subfolder="classifier")
+config = AutoConfig.from_pretrained("{name}", subfolder="{folder}")
 base = AutoModelForSequenceClassification.from_pretrained(
     "{base}", revision="{revision}", config=config, ignore_mismatched_sizes=True
 )
@@ -60,9 +61,9 @@ def add_loading(output_dir: Path) -> None:
 
 
 def _how_to_load(output_dir: Path, name: str) -> str:
-    adapter: dict[str, Any] = read_json(output_dir / "adapter_config.json")
-    if adapter.get("base_model_name_or_path") and (output_dir / "classifier" / "config.json").is_file():
+    adapter: dict[str, Any] = read_json(output_dir / ADAPTER)
+    if adapter.get("base_model_name_or_path") and (output_dir / CONFIG_FOLDER / "config.json").is_file():
         base, revision = portable_path(adapter["base_model_name_or_path"]), adapter.get("revision") or "main"
-        return _ADAPTER.format(heading=_HEADING, name=name, base=base, revision=revision)
+        return _ADAPTER.format(heading=_HEADING, name=name, base=base, revision=revision, folder=CONFIG_FOLDER)
     model_type = str(read_json(output_dir / "config.json").get("model_type", ""))
     return _OWN.format(heading=_HEADING, model_type=model_type, name=name) if model_type.startswith(OWN_TYPES) else ""

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from hf_robust.models.weights import new_weights
+from hf_robust.models.weights import is_new, new_weights
 
 LINEAR = (nn.Linear, Conv1D)
 """What multiplies by one matrix; GPT-2's Conv1D holds it transposed."""
@@ -49,10 +49,9 @@ def whole_modules(model: Any) -> list[str]:
     """
     prefix = model.base_model_prefix
     found = [name for name, part in model.named_children() if name != prefix and any(True for _ in part.parameters())]
-    names = new_weights(model)
     encoder = getattr(model, prefix, None)
-    if encoder is not None and len(names) < len(list(model.parameters())):
-        new = {id(model.get_parameter(name)) for name in names}
+    if encoder is not None and not is_new(model):
+        new = {id(model.get_parameter(name)) for name in new_weights(model)}
         found += _new_modules(prefix, encoder, new)
     return found
 

@@ -30,3 +30,13 @@ def new_weights(model: nn.Module) -> list[str]:
     They are those that ``from_pretrained`` did not mark as loaded. In a model made from a configuration all are new.
     """
     return [name for name, value in model.named_parameters() if not getattr(value, "_is_hf_initialized", False)]
+
+
+def is_new(model: nn.Module) -> bool:
+    """Whether no checkpoint has filled any parameter: the model was made from a configuration."""
+    return len(new_weights(model)) == len(list(model.parameters()))
+
+
+def loaded_hash(model: nn.Module) -> str:
+    """One short name for the weights of a model that its checkpoint holds; new ones are drawn anew by each load."""
+    return weights_hash(model, set(new_weights(model)))

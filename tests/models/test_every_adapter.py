@@ -11,8 +11,9 @@ from every_classifier import KINDS, NOT_MADE, tiny_config
 from headless import LABELS, adapted, logits, save_headless, train
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
+from hf_robust.models.adapter_files import unsaved_weights, write_config
 from hf_robust.models.lora import target_layers, whole_modules
-from hf_robust.models.trained import load_trained, unsaved_weights, write_config
+from hf_robust.models.trained import load_trained
 
 peft = pytest.importorskip("peft")
 

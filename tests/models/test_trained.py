@@ -17,7 +17,8 @@ from headless import LABELS, adapted, logits, save_headless, train
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, set_seed
 
 from hf_robust.data.arguments import ModelArguments
-from hf_robust.models.trained import ADAPTER, base_name, describe_adapter, load_trained, write_config
+from hf_robust.models.adapter_files import ADAPTER, base_name, describe_adapter, write_config
+from hf_robust.models.trained import load_trained
 from hf_robust.models.weights import new_weights
 
 peft = pytest.importorskip("peft")
@@ -154,6 +155,14 @@ def test_a_folder_of_two_runs_is_refused(folders: tuple[Path, Path]) -> None:
 def test_an_adapter_without_peft_is_one_sentence(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     assert "is an adapter, and loading one needs peft: pip install" in refused(folders[1])
+
+
+@pytest.mark.parametrize("file", [ADAPTER, WEIGHTS, "classifier/config.json", "base/model.safetensors"])
+def test_a_broken_file_is_named(file: str, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    base, folder = folders
+    path = tmp_path / file if file.startswith("base") else folder / file
+    path.write_bytes(path.read_bytes()[:20])
+    assert str(base if file.startswith("base") else path if file != WEIGHTS else folder) in refused(folder)
 
 
 def test_there_is_no_adapter_where_there_is_nothing(tmp_path: Path) -> None:
