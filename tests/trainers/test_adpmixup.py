@@ -395,3 +395,13 @@ def test_checkpoints_that_predict_otherwise_are_not_published(options: dict[str,
     with pytest.raises(ValueError, match="--hub_strategy every_save would publish checkpoints.*--hub_strategy end"):
         config(output_dir=str(tmp_path), use_cpu=True, push_to_hub=True, **options)
     config(output_dir=str(tmp_path), use_cpu=True, push_to_hub=True, hub_strategy="end", **options)
+
+
+def test_an_encoder_of_random_weights_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    build_model().save_pretrained(tmp_path / "base")
+    build_trainer(
+        "adpmixup", tmp_path / "a", model=AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
+    )
+    assert "weights are random" not in caplog.text
+    build_trainer("adpmixup", tmp_path / "b")
+    assert "adpmixup trains no encoder, and this one's weights are random; start from a checkpoint." in caplog.text
