@@ -47,6 +47,7 @@ from hf_robust.data.splits import Splits, describe_data, log_samples
 from hf_robust.hub import add_loading, add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
+from hf_robust.models.adapter_files import check_saves
 from hf_robust.parsing import Arguments, parse_arguments
 from hf_robust.runs import clear_results
 from hf_robust.smoothed import attacked_vote, certifier
@@ -87,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = load_words(model_args, data_args, args.attack.word_vectors, corpus)  # [hf_robust] for a new lstm or cnn
     tokenizer = load_tokenizer(model_args, config, words)
     model = load_model(model_args, config, labels, tokenizer, words)
+    if training_args.do_train:
+        check_saves(model, training_args.output_dir, training_args.push_to_hub)  # [hf_robust]
 
     # Preprocessing the datasets: only the rows that are used are tokenized.
     splits = Splits(corpus, labels, tokenizer, data_args)

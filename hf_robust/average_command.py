@@ -91,7 +91,7 @@ def load_pair(clean: str, twin: str, lambdas: Sequence[float]) -> tuple[Any, Any
         saved = read_saved_inference(name)
         if saved is not None:
             raise ValueError(f"{name} is more than its weights, which alone are averaged. {saved.note}")
-        if getattr(one, "_hf_peft_config_loaded", False):
+        if hasattr(one, "peft_config"):
             raise ValueError(f"{name} is an adapter, whose factors do not average; merge it into its model first.")
     return model, other, tokenizer
 

@@ -229,21 +229,17 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     """A fine-tuned classifier, on a GPU where there is one, and its tokenizer; adapter repositories included.
 
     Raises:
-        ValueError: there is no such checkpoint, or its classification head was never trained.
+        ValueError: there is no such checkpoint, a part of it was never trained, or an adapter's base is not there.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    from hf_robust.models.files import loading  # its room makes the Auto classes know our checkpoints
+    from hf_robust.models.files import loading
+    from hf_robust.models.trained import load_trained
 
-    with loading(name, name, "give a folder or a Hub id of a checkpoint"):
-        model, report = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
+    model = load_trained(name)
+    with loading(f"the tokenizer of {name}", name, "save that of its training beside the model"):
         tokenizer = AutoTokenizer.from_pretrained(name)
-    missing = sorted(report["missing_keys"])
-    if missing and not getattr(model, "_hf_peft_config_loaded", False):
-        raise ValueError(
-            f"{name} has no trained classification head (missing: {', '.join(missing[:3])}); give a fine-tuned model."
-        )
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
 
 

@@ -7,13 +7,17 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.pytorch_utils import Conv1D
 
 from hf_robust.data.arguments import DataTrainingArguments, ModelArguments
 from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus
 from hf_robust.data.splits import train_texts
 from hf_robust.models import WORD_MODELS, WordSource, fill_embeddings, read_source, word_tokenizer
+from hf_robust.models.adapter_files import BASE_WEIGHTS, base_name, describe_adapter
 from hf_robust.models.files import loading
+from hf_robust.models.lora import target_layers, whole_modules
+from hf_robust.models.weights import is_new, loaded_hash
 from hf_robust.trainers.saved_inference import read_saved_inference
 
 logger = logging.getLogger(__name__)
@@ -39,6 +43,10 @@ def _loading(args: ModelArguments, flag: str = "model_name_or_path") -> Abstract
     return loading(f"--{flag} {name}", name, remedy, cache_dir=args.cache_dir, revision=args.model_revision)
 
 
+def _files(args: ModelArguments) -> dict[str, Any]:
+    return {key: value for key, value in hub_options(args).items() if key != "trust_remote_code"}
+
+
 def load_config(args: ModelArguments) -> Any:
     """The checkpoint's configuration, with its own label names still in it."""
     if args.model_name_or_path == DEMO:
@@ -46,6 +54,12 @@ def load_config(args: ModelArguments) -> Any:
     kind = WORD_MODELS.get(args.model_name_or_path)
     if kind is not None and args.config_name is None:
         return kind()
+    if kind is None and describe_adapter(args.model_name_or_path, **_files(args)) is not None:
+        raise ValueError(
+            f"--model_name_or_path {args.model_name_or_path} is an adapter, and training starts from a whole model: "
+            "load it as its README.md says, save model.merge_and_unload() with its tokenizer into a folder, and start "
+            "from that; `hf-robust attack` measures it as it is."
+        )
     with _loading(args, "config_name"):
         config = AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
     if kind is not None and not isinstance(config, kind):
@@ -96,7 +110,7 @@ def load_model(
     A new LSTM or CNN needs its tokenizer and ``words``; where these have vectors its word embeddings start from them.
 
     Raises:
-        ValueError: ``--lora_rank`` without peft, or vectors that do not fit.
+        ValueError: adapters that cannot be trained or saved (see :func:`with_adapters`), or vectors that do not fit.
     """
     labels.write_to(config)
     if words is not None:
@@ -111,13 +125,24 @@ def load_model(
                 ignore_mismatched_sizes=args.ignore_mismatched_sizes,
                 **hub_options(args),
             )
-        hub = {"token": args.token, "revision": args.model_revision, "cache_dir": args.cache_dir}
-        saved = read_saved_inference(args.model_name_or_path, **hub)
+        saved = read_saved_inference(args.model_name_or_path, **_files(args))
         if saved is not None:
             logger.warning(f"{args.model_name_or_path} is loaded as the plain model. {saved.note}")
+    if args.lora_rank:
+        model = with_adapters(model, args)
     if args.freeze_embeddings:
-        model.get_input_embeddings().requires_grad_(False)
-    return with_adapters(model, args) if args.lora_rank else model
+        _freeze_embeddings(model)
+    return model
+
+
+def _freeze_embeddings(model: Any) -> None:
+    embeddings = model.get_input_embeddings()
+    if any("lora_" in name for name, _ in embeddings.named_parameters()):
+        raise ValueError(
+            "--freeze_embeddings leaves the word embeddings as they start, and --lora_target_modules adapts them: "
+            "leave one of the two out."
+        )
+    embeddings.requires_grad_(False)
 
 
 def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: WordSource) -> Any:
@@ -138,16 +163,42 @@ def _demo() -> tuple[Any, Any]:
 
 
 def with_adapters(model: Any, args: ModelArguments) -> Any:
-    """Freeze the model but for its head and LoRA adapters of rank ``--lora_rank``."""
+    """The model with LoRA adapters of rank ``--lora_rank``; they train, the head, and what no checkpoint held.
+
+    Raises:
+        ValueError: peft is missing, the model starts from random weights, or it has no layer to adapt.
+    """
     try:
         from peft import LoraConfig, TaskType, get_peft_model
     except ImportError as error:
         raise ValueError('--lora_rank needs peft: pip install "hf_robust[peft]" or pip install peft.') from error
+    if is_new(model):
+        raise ValueError(
+            f"--lora_rank trains adapters beside a model that is not saved with them, and {args.model_name_or_path} "
+            "starts from random weights, which nobody could load again; leave it out, or give a checkpoint."
+        )
+    whole = whole_modules(model)
+    targets = target_layers(model, args.lora_target_modules, whole, flag="--lora_target_modules")
+    setattr(model.config, BASE_WEIGHTS, loaded_hash(model))
     adapters = LoraConfig(
         task_type=TaskType.SEQ_CLS,
         r=args.lora_rank,
         lora_alpha=args.lora_alpha,
         lora_dropout=args.lora_dropout,
-        target_modules=args.lora_target_modules,
+        target_modules=targets,
+        modules_to_save=[name for name in whole if name not in ("classifier", "score")],  # peft adds these itself
+        fan_in_fan_out=any(isinstance(model.get_submodule(name), Conv1D) for name in targets),
     )
-    return get_peft_model(model, adapters)
+    try:
+        adapted = get_peft_model(model, adapters, revision=args.model_revision)
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"peft cannot put adapters into {type(model).__name__} ({reason}); name other layers by "
+            "--lora_target_modules, or leave --lora_rank out."
+        ) from error
+    adapted.peft_config["default"].base_model_name_or_path = base_name(model)
+    if model.config.model_type == "reformer":
+        # Its reversible layers pass no gradient on where their input needs none, as that of frozen embeddings.
+        model.enable_input_require_grads()
+    return adapted

@@ -2,12 +2,14 @@ import sys
 
 import pytest
 import torch
-from tiny import build_model, build_tokenizer
+from headless import adapted, save_headless
+from tiny import build_model, build_tokenizer, review_rows
 from transformers import AutoConfig
 
-from hf_robust.checkpoints import load_config, load_model, load_tokenizer
-from hf_robust.data.arguments import ModelArguments
+from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
+from hf_robust.data.arguments import NEW_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.labels import named_labels
+from hf_robust.data.load import Corpus
 
 
 def arguments(folder, **flags):
@@ -58,6 +60,84 @@ def test_lora_trains_adapters_and_head_only(model_folder):
     model = load_model(args, load_config(args), named_labels(("no", "yes")))
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained and all("lora_" in name or "classifier" in name for name in trained)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (
+            ["query", "valeu"],
+            "--lora_target_modules valeu names no layer of this model; its layers are .*query.*value",
+        ),
+        (["classifier"], "--lora_target_modules classifier: it trains as a whole already and needs no adapter"),
+        (["query", "pooler"], "--lora_target_modules pooler: it trains as a whole already"),
+        (["attention"], "--lora_target_modules attention: adapters cannot go beside a BertAttention; its layers are"),
+    ],
+)
+def test_target_modules_that_are_none_are_one_sentence(flags, sentence, tmp_path):
+    pytest.importorskip("peft")
+    save_headless("bert", tmp_path)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        adapted(tmp_path, lora_target_modules=flags)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "found"),
+    [
+        ("bert", ["query", "output.dense"], {"query", "dense"}),  # of attention and of the layer, not of the pooler
+        ("bert", ["all-linear"], {"query", "key", "value", "dense"}),
+        ("bert", ["word_embeddings"], {"word_embeddings"}),
+        ("gpt2", ["all-linear"], {"c_attn", "c_proj", "c_fc"}),
+        ("xlnet", None, {"layer_1", "layer_2"}),
+    ],
+)
+def test_layers_that_get_adapters(kind, asked, found, tmp_path):
+    pytest.importorskip("peft")
+    save_headless(kind, tmp_path)
+    model = adapted(tmp_path, lora_target_modules=asked)
+    layers = [name for name, layer in model.named_modules() if hasattr(layer, "lora_A")]
+    assert {name.rsplit(".", 1)[-1] for name in layers} == found
+    assert not any("pooler" in name or "classifier" in name for name in layers)
+
+
+@pytest.mark.parametrize("name", NEW_MODELS)
+def test_adapters_of_random_weights_are_refused(name):
+    pytest.importorskip("peft")
+    args = arguments(name, lora_rank=2)
+    corpus = Corpus("reviews", {"train": review_rows(8)})
+    words = load_words(args, DataTrainingArguments(train_file="x.json"), None, corpus)
+    config = load_config(args)
+    tokenizer = load_tokenizer(args, config, words)
+    with pytest.raises(
+        ValueError, match=f"--lora_rank trains adapters beside .*, and {name} starts from random weights"
+    ):
+        load_model(args, config, named_labels(("no", "yes")), tokenizer, words)
+
+
+@pytest.mark.parametrize("kind", ["hf_robust_lstm", "hf_robust_cnn"])
+def test_a_saved_lstm_or_cnn_has_no_layer_to_adapt(kind, model_folder):
+    pytest.importorskip("peft")
+    args = arguments(model_folder(kind), lora_rank=2)
+    with pytest.raises(ValueError, match="and .*ForSequenceClassification has none that they could adapt"):
+        load_model(args, load_config(args), named_labels(("no", "yes")))
+
+
+def test_training_does_not_start_from_an_adapter(tmp_path):
+    pytest.importorskip("peft")
+    save_headless("bert", tmp_path / "base")
+    adapted(tmp_path / "base").save_pretrained(tmp_path / "adapter")
+    with pytest.raises(ValueError, match="is an adapter, and training starts from a whole model: load it"):
+        load_config(arguments(tmp_path / "adapter"))
+
+
+def test_frozen_word_embeddings_stay_so_beside_adapters(tmp_path):
+    pytest.importorskip("peft")
+    save_headless("bert", tmp_path)
+    model = adapted(tmp_path, freeze_embeddings=True)
+    assert not any(value.requires_grad for value in model.get_input_embeddings().parameters())
+    with pytest.raises(ValueError, match="--freeze_embeddings leaves the word embeddings as they start, and --lora_t"):
+        adapted(tmp_path, freeze_embeddings=True, lora_target_modules=["word_embeddings"])
 
 
 def test_frozen_word_embeddings_are_all_that_stands_still(model_folder):

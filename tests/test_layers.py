@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainers": FLOOR_0 | FLOOR_1 | {"runs"},
     "callbacks": FLOOR_0 | FLOOR_1 | {"runs", "reports"},
     "reports": {"metrics", "words", "runs"},
-    "hub": {"reports", "metrics", "runs"},
+    "hub": {"reports", "metrics", "models", "runs"},
     "sweep": {"parsing", "attacks", "reports", "metrics", "runs"},
 }
 

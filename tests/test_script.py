@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from architectures import build_architecture
 from safetensors.torch import load_file
 from scipy.stats import pearsonr
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, pair_rows, review_rows
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     Trainer,
@@ -26,6 +28,7 @@ from transformers import (
 )
 
 import run_glue_robust
+from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.runs import load_run
 from hf_robust.trainers import METHODS
 from run_glue_robust import main
@@ -355,6 +358,28 @@ def test_dynamic_padding_and_lora(model_folder, tmp_path):
     assert 0 <= found["eval_accuracy"] <= 1
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_an_adapter_of_a_model_without_padding_token_is_attacked_in_batches(tmp_path):
+    pytest.importorskip("peft")
+    base, out = tmp_path / "base", tmp_path / "out"
+    config = build_architecture("gpt2").config
+    config.pad_token_id, config.num_labels = None, 2
+    tokenizer = build_tokenizer()
+    tokenizer.pad_token, tokenizer.eos_token = None, "[SEP]"
+    for part in (AutoModelForCausalLM.from_config(config), tokenizer):
+        part.save_pretrained(base)
+    rows = [{**row, "label": ("cold", "warm", "none")[index % 3]} for index, row in enumerate(review_rows(12))]
+    flags = ["--do_train", "--do_eval", "--pad_to_max_length", "False", "--lora_rank", "2"]
+    found = run(base, out, *flags, train=rows, validation=rows)
+    model, tokenizer = load_classifier(str(out), "cpu")
+    assert model.config.pad_token_id == tokenizer.pad_token_id == 3
+    assert model.config.id2label == {0: "cold", 1: "none", 2: "warm"}
+    with torch.no_grad():
+        batch = tokenizer([row["sentence"] for row in rows], padding=True, truncation=True, return_tensors="pt")
+        guesses = model(**batch).logits.argmax(-1)
+    right = [model.config.id2label[int(guess)] == row["label"] for guess, row in zip(guesses, rows, strict=True)]
+    assert sum(right) / len(rows) == found["eval_accuracy"]
 
 
 def test_several_labels_for_each_row(model_folder, tmp_path):

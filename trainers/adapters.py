@@ -11,13 +11,15 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
+from hf_robust.models.adapter_files import base_name, write_config
 from hf_robust.models.files import check_files
+from hf_robust.models.lora import LINEAR, inside, target_layers, whole_modules
+from hf_robust.models.weights import loaded_hash
 from hf_robust.trainers import auxiliary
 
 CLEAN = "clean"
-TARGETS = ("query", "value", "q_lin", "v_lin", "query_proj", "value_proj", "q_proj", "v_proj", "q", "v")
-"""What attention's query and value projections are called, which LoRA's paper adapts."""
 _PREFIX = "base_model.model."
 
 
@@ -49,18 +51,20 @@ class Adapters(nn.Module):
     ) -> None:
         super().__init__()
         self.names, self.targets = tuple(names), tuple(targets)
+        self._base = loaded_hash(model)
         self.rank, self.alpha, self.scale = rank, alpha, alpha / rank
         self.drop = nn.Dropout(dropout)
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
         generator = torch.Generator().manual_seed(seed)
         for target in targets:
-            layer: Any = model.get_submodule(target)
+            layer = model.get_submodule(target)
+            width_out, width_in = _matrix(layer).shape
             for name in names:
                 key = _key(name, target)
-                bound = layer.in_features**-0.5  # kaiming_uniform with a = sqrt(5)
-                drawn = torch.rand(rank, layer.in_features, generator=generator) * 2 * bound - bound
+                bound = width_in**-0.5  # kaiming_uniform with a = sqrt(5)
+                drawn = torch.rand(rank, width_in, generator=generator) * 2 * bound - bound
                 self.down[key] = nn.Parameter(drawn)
-                self.up[key] = nn.Parameter(torch.zeros(layer.out_features, rank))
+                self.up[key] = nn.Parameter(torch.zeros(width_out, rank))
             layer.register_forward_hook(_Hook(self, target))
         # Checkpointing computes layers again in the backward pass, so what a training step set stays until the next.
         self._shares: dict[bool, Tensor | None] = {True: None, False: None}
@@ -116,7 +120,7 @@ class Adapters(nn.Module):
         kept = {}
         with torch.no_grad():
             for target in self.targets:
-                weight: Any = model.get_submodule(target).weight
+                weight = _matrix(model.get_submodule(target))
                 kept[target] = weight.detach().clone()
                 weight.add_(self.delta(name, target).to(weight.dtype))
         try:
@@ -124,8 +128,7 @@ class Adapters(nn.Module):
         finally:
             with torch.no_grad():
                 for target, value in kept.items():
-                    weight = model.get_submodule(target).weight
-                    weight.copy_(value)
+                    _matrix(model.get_submodule(target)).copy_(value)
 
     @torch.no_grad()
     def unmerge(self, model: nn.Module, name: str) -> None:
@@ -139,16 +142,17 @@ class Adapters(nn.Module):
         shared = {
             f"{_PREFIX}{name}": value.detach().cpu().contiguous()
             for name, value in model.named_parameters()
-            if _inside(name, heads)
+            if inside(name, heads)
         }
         described = {
             "peft_type": "LORA",
             "task_type": "SEQ_CLS",
-            "base_model_name_or_path": str(getattr(model.config, "_name_or_path", "")) or None,
+            "base_model_name_or_path": base_name(model),
             "r": self.rank,
             "lora_alpha": self.alpha,
             "lora_dropout": self.drop.p,
             "bias": "none",
+            "fan_in_fan_out": any(isinstance(model.get_submodule(target), Conv1D) for target in self.targets),
             "target_modules": list(self.targets),
             "modules_to_save": list(heads),
             "inference_mode": True,
@@ -163,6 +167,7 @@ class Adapters(nn.Module):
                 tensors[f"{_PREFIX}{target}.lora_B.weight"] = self.up[key].detach().cpu().contiguous()
             safetensors.torch.save_file(tensors, str(own / "adapter_model.safetensors"), metadata={"format": "pt"})
             (own / "adapter_config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+            write_config(model, own, self._base)
 
 
 class _Hook:
@@ -229,48 +234,34 @@ def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
 
 
 def find_targets(model: Any, asked: Sequence[str] | None) -> list[str]:
-    """Full names of the linear layers whose last name is among ``asked`` (attention's query and value by default).
+    """Full names of the linear layers that get adapters, attention's query and value by default.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one of ``asked`` names none.
     """
-    wanted = TARGETS if asked is None else tuple(asked)
-    heads = find_heads(model)
-    named = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
-    found = [name for name, _ in named if name.rsplit(".", 1)[-1] in wanted and not _inside(name, heads)]
-    if not found:
-        known = sorted({name.rsplit(".", 1)[-1] for name, _ in named if not _inside(name, heads)})
-        if not known:
-            raise ValueError(
-                f"adapters go beside an encoder's linear layers, and {type(model).__name__} has none; use a "
-                "transformer, or another method."
-            )
-        raise ValueError(
-            f"--adapter_target_modules {' '.join(wanted)} names no linear layer of this model; its layers are "
-            f"{', '.join(known)}."
-        )
-    return found
+    return target_layers(model, asked, find_heads(model), flag="--adapter_target_modules", kinds=LINEAR)
 
 
 def find_heads(model: Any) -> list[str]:
-    """The modules that stand on the encoder: what is outside of it, and its pooler, which pre-training leaves new."""
+    """The modules that learn as a whole: the head, what no checkpoint held, and the pooler, which few tasks train."""
+    heads = [name for name in whole_modules(model) if name != auxiliary.ATTRIBUTE]
     prefix = model.base_model_prefix
-    heads = [name for name, child in model.named_children() if name not in (prefix, auxiliary.ATTRIBUTE)]
     pooler = getattr(getattr(model, prefix, None), "pooler", None)
-    trained = [name for name in heads if any(True for _ in model.get_submodule(name).parameters())]
-    return [*trained, *([f"{prefix}.pooler"] if pooler is not None else [])]
-
-
-def _inside(name: str, modules: Sequence[str]) -> bool:
-    return any(name == module or name.startswith(f"{module}.") for module in modules)
+    return heads if pooler is None or inside(f"{prefix}.pooler", heads) else [*heads, f"{prefix}.pooler"]
 
 
 def freeze_all_but(model: nn.Module, heads: Sequence[str]) -> tuple[str, ...]:
     """Freeze what is outside of ``heads``; the names of what was not frozen before."""
-    open_names = [name for name, value in model.named_parameters() if value.requires_grad and not _inside(name, heads)]
+    open_names = [name for name, value in model.named_parameters() if value.requires_grad and not inside(name, heads)]
     for name in open_names:
         model.get_parameter(name).requires_grad_(False)
     return tuple(open_names)
+
+
+def _matrix(layer: Any) -> Tensor:
+    """(out, in) the weight of a linear layer; a view of it where it is held transposed."""
+    weight: Tensor = layer.weight
+    return weight.t() if isinstance(layer, Conv1D) else weight
 
 
 def _key(name: str, target: str) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hf_robust.attacks.victim import Inference
 from hf_robust.data import split_views, stack_rows
+from hf_robust.models.weights import is_new
 from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but, load_adapters
 from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint
@@ -103,6 +104,8 @@ class AdpmixupTrainer(RobustTrainer):
             )
         if model.config.model_type == "xlnet":
             raise ValueError("adpmixup needs a model whose layers keep the rows first, which XLNet's do not.")
+        if is_new(model):
+            logger.warning("adpmixup trains no encoder, and this one's weights are random; start from a checkpoint.")
         self.heads = find_heads(model)
         self.adapters = Adapters(
             model,

@@ -19,6 +19,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from hf_robust.models.adapter_files import write_config
 from hf_robust.models.files import check_files
 
 ATTRIBUTE = "robust_aux"
@@ -109,6 +110,8 @@ def save(part: Auxiliary | None, folder: Path, tokenizer: Any) -> None:
         safetensors.torch.save_model(peer, str(folder / STATE_FILE))
     elif part.peer is not None:
         peer.save_pretrained(folder / part.peer)
+        if hasattr(peer, "peft_config"):
+            write_config(peer, folder / part.peer)
         if tokenizer is not None:
             tokenizer.save_pretrained(folder / part.peer)
 

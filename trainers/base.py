@@ -21,6 +21,7 @@ from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.victim import Inference
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
 from hf_robust.lexicons import Lexicon
+from hf_robust.models.adapter_files import check_saves, save_config
 from hf_robust.trainers import auxiliary, restoring
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
@@ -95,6 +96,8 @@ class RobustTrainer(Trainer):
             )
         if self.batch_relative and self.args.gradient_accumulation_steps * self.args.world_size > 1:
             logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", self.name)
+        if self.train_dataset is not None:
+            check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []
         self._parts: dict[str, tuple[Tensor, int]] = {}
         self._set_up_views()
@@ -360,6 +363,7 @@ class RobustTrainer(Trainer):
         with auxiliary.detached(self.model), self.exported(folder):
             super()._save(output_dir, state_dict)
         if self.args.should_save:
+            save_config(self.model, folder, self.args)
             write_saved_inference(self.saved_inference(folder), folder)
             auxiliary.save(self._auxiliary, folder, self.processing_class)
 

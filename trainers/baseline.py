@@ -8,11 +8,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from transformers import AutoModelForSequenceClassification
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_robust.data import TextDataset
-from hf_robust.models.files import loading
+from hf_robust.models.trained import load_trained
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.saved_inference import read_saved_inference
 
@@ -60,13 +59,13 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
     Raises:
         ValueError: there is none, its head was not trained, or its classes or vocabulary are not this run's.
     """
-    with loading(f"--view_victim {name}", name, "give a fine-tuned checkpoint"):
-        model, report = AutoModelForSequenceClassification.from_pretrained(name, output_loading_info=True)
+    try:
+        model = load_trained(name)
+    except ValueError as error:
+        raise ValueError(f"--view_victim: {error}") from error
     saved = read_saved_inference(name)
     if saved is not None:
         logger.warning("--view_victim %s: what is attacked is the plain model. %s", name, saved.note)
-    if report["missing_keys"] and not getattr(model, "_hf_peft_config_loaded", False):
-        raise ValueError(f"--view_victim {name} has no trained classification head; give a fine-tuned checkpoint.")
     own, other = trainer.model.config, model.config
     if other.num_labels != own.num_labels:
         raise ValueError(

@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from hf_robust.attacks.ranks import attack_on_ranks
     from hf_robust.attacks.victim import Victim
     from hf_robust.attacks.voting import Vote, VotingVictim
-    from hf_robust.attacks.weights import weights_hash
+    from hf_robust.models.weights import weights_hash
 
 _NEED_TORCH = {
-    "CausalLanguageModel": "language_model",
-    "MaskedLM": "masked_lm",
-    "SentenceEncoder": "encoder",
-    "Victim": "victim",
-    "Vote": "voting",
-    "VotingVictim": "voting",
-    "attack_on_ranks": "ranks",
-    "load_encoder": "encoder",
-    "load_language_model": "language_model",
-    "load_masked_lm": "masked_lm",
-    "weights_hash": "weights",
+    "CausalLanguageModel": "attacks.language_model",
+    "MaskedLM": "attacks.masked_lm",
+    "SentenceEncoder": "attacks.encoder",
+    "Victim": "attacks.victim",
+    "Vote": "attacks.voting",
+    "VotingVictim": "attacks.voting",
+    "attack_on_ranks": "attacks.ranks",
+    "load_encoder": "attacks.encoder",
+    "load_language_model": "attacks.language_model",
+    "load_masked_lm": "attacks.masked_lm",
+    "weights_hash": "models.weights",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _NEED_TORCH:
-        return getattr(import_module(f"hf_robust.attacks.{_NEED_TORCH[name]}"), name)
+        return getattr(import_module(f"hf_robust.{_NEED_TORCH[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

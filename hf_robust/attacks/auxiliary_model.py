@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hf_robust.attacks.memory import TokenBudget
-from hf_robust.attacks.weights import weights_hash
+from hf_robust.models.weights import weights_hash
 
 Input = TypeVar("Input", bound=Hashable)
 Self = TypeVar("Self", bound="AuxiliaryModel")

@@ -66,7 +66,7 @@ def attack_key(
 
 def classifier_of(victim: Victim) -> str:
     """All that decides what a victim predicts for a text: its weights, its cut in tokens, and ``prediction_of`` it."""
-    from hf_robust.attacks.weights import weights_hash
+    from hf_robust.models.weights import weights_hash
 
     return f"{weights_hash(victim.model)}, {victim.max_length} tokens, {prediction_of(victim)}"
 

@@ -141,11 +141,17 @@ class ModelArguments:
         default=None, metadata={"help": "Most words that a new lstm or cnn knows. Default: 100,000."}
     )
     freeze_embeddings: bool = field(default=False, metadata={"help": "Leave the word embeddings as they start."})
-    lora_rank: int = field(default=0, metadata={"help": "Train LoRA adapters of this rank only; 0: all weights."})
+    lora_rank: int = field(
+        default=0, metadata={"help": "Train LoRA adapters of this rank and the head only; 0: all weights."}
+    )
     lora_alpha: float = field(default=16.0, metadata={"help": "LoRA scale: adapters weigh lora_alpha / lora_rank."})
     lora_dropout: float = field(default=0.1, metadata={"help": "Dropout before each LoRA adapter."})
     lora_target_modules: list[str] | None = field(
-        default=None, metadata={"help": "Modules that get an adapter (default: peft's choice for the architecture)."}
+        default=None,
+        metadata={
+            "help": "Layers that get an adapter, by the ends of their names, or `all-linear`. Default: attention's "
+            "query and value, as peft has it. What no checkpoint held (a head, a pooler) trains as a whole."
+        },
     )
 
     def __post_init__(self) -> None:

@@ -18,7 +18,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, TrackersCallback
 from hf_robust.checkpoint_attack import load_classifier
-from hf_robust.hub import add_robustness
+from hf_robust.hub import add_loading, add_robustness
+from hf_robust.models.trained import load_trained
 from hf_robust.restored import measured_model
 from hf_robust.trainers import METHODS
 
@@ -68,7 +69,7 @@ def push(work: Path, name: str, strategy: str, method: str = "safer", model: Any
     )
     trainer.add_callback(CurvesCallback())
     TrackersCallback().attach(trainer)
-    trainer.card_writers.append(add_robustness)
+    trainer.card_writers += [add_loading, add_robustness]
     trainer.train()
     trainer.save_state()
     trainer.push_to_hub(dataset="Reviews", dataset_tags="reviews", tags=["mine"])
@@ -102,7 +103,8 @@ def main(work: Path) -> None:
     report["block mask differs"] = (Victim(back, theirs).probabilities(TEXTS) != own.probabilities(TEXTS)).any().item()
 
     build_model().push_to_hub("me/base")
-    base = AutoModelForSequenceClassification.from_pretrained("me/base")
+    names = {"id2label": {0: "bad", 1: "good"}, "label2id": {"bad": 0, "good": 1}}
+    base = AutoModelForSequenceClassification.from_pretrained("me/base", **names)
     adapters = LoraConfig(task_type=TaskType.SEQ_CLS, r=2, target_modules=["query", "value"])
     trainer = push(work, "adapter", "every_save", model=get_peft_model(base, adapters))
     wanted = logits(trainer.model, tokenizer)
@@ -112,6 +114,15 @@ def main(work: Path) -> None:
     fresh = AutoModelForSequenceClassification.from_pretrained("me/base")
     report["adapter differs from its base"] = not torch.equal(logits(fresh, tokenizer), wanted)
     report["adapter by peft"] = torch.equal(logits(PeftModel.from_pretrained(fresh, "me/adapter"), tokenizer), wanted)
+    ours = load_trained("me/adapter")
+    report["adapter by us"] = torch.equal(logits(ours, tokenizer), wanted)
+    lines: dict[str, Any] = {}
+    card = (work / "adapter" / "README.md").read_text()
+    exec(card.split("```python\n")[1].split("```")[0].replace('"adapter"', '"me/adapter"'), lines)
+    report["adapter by its card"] = torch.equal(logits(lines["model"], tokenizer), wanted)
+    report["adapter has its names"] = all(
+        one.config.id2label == {0: "bad", 1: "good"} for one in (ours, lines["model"])
+    )
     (work / "report.json").write_text(json.dumps(report))
 
 

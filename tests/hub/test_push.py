@@ -67,11 +67,19 @@ def test_checkpoints_come_back_bit_equal(pushed: Pushed) -> None:
 def test_adapters_come_back_bit_equal(pushed: Pushed) -> None:
     assert pushed.report["adapter by transformers"]
     assert pushed.report["adapter by peft"]
+    assert pushed.report["adapter by us"]
+    assert pushed.report["adapter by its card"]
     assert pushed.report["adapter differs from its base"]
 
 
 def test_a_mask_beside_the_weights_comes_back_from_the_hub(pushed: Pushed) -> None:
     assert pushed.report["block mask"] and pushed.report["block mask differs"]
+
+
+def test_adapters_come_back_with_their_label_names(pushed: Pushed) -> None:
+    assert pushed.report["adapter has its names"]
+    first = next(one for one in pushed.hub.repos["me/adapter"] if "adapter_model.safetensors" in one.files)
+    assert "classifier/config.json" in first.files  # with the first checkpoint, not only at the end
 
 
 @pytest.mark.parametrize(("strategy", "saves"), [("end", 0), ("every_save", 2), ("checkpoint", 4)])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from architectures import build_architecture, padded_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows, synonym_attack, table
@@ -18,6 +19,7 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.data import split_views
+from hf_robust.models.trained import load_trained
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, load_adapters
 from hf_robust.trainers.adpmixup import mixed_outputs, mixing_shares
@@ -253,6 +255,27 @@ def test_saved_adapters_load_with_peft_and_with_load_adapters(tmp_path: Path) ->
         assert torch.equal(again, trainer.inference(trainer.model, dict(BATCH))["logits"])
 
 
+def test_the_transposed_layers_of_gpt2_are_adapted_alike(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    build_architecture("gpt2").save_pretrained(tmp_path / "base")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
+    targets = find_targets(model, None)
+    assert len(targets) == 2 and all(target.endswith("c_attn") for target in targets)
+    adapters = Adapters(model, [CLEAN], targets, rank=2, alpha=4.0, dropout=0.0, seed=0).eval()
+    for value in adapters.up.values():
+        torch.nn.init.normal_(value, std=0.1)
+    batch = padded_batch()
+    with torch.no_grad():
+        wanted = model(**batch).logits
+        adapters.save(tmp_path / "adapters", model, find_heads(model))
+        assert torch.allclose(load_trained(str(tmp_path / "adapters" / CLEAN))(**batch).logits, wanted, atol=1e-6)
+        plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
+        assert (plain(**batch).logits - wanted).abs().max() > 1e-2
+        with adapters.merged(model, CLEAN):
+            plain.load_state_dict(model.state_dict())
+        assert torch.allclose(plain(**batch).logits, wanted, atol=1e-5)
+
+
 def test_saving_leaves_the_weights_and_a_checkpoint_holds_the_encoder_as_it_was(tmp_path: Path) -> None:
     trainer = build_trainer("adpmixup", tmp_path, save_strategy="steps", save_steps=3)
     before = {key: value.clone() for key, value in trainer.model.state_dict().items() if key.startswith("bert.e")}
@@ -301,7 +324,10 @@ def test_a_copy_of_the_model_has_no_adapters_and_the_victim_trains_wholly(tmp_pa
     [
         ({"adapter_rank": 0}, "--adapter_rank must be at least 1, got 0"),
         ({"adpmixup_mixing": "heads"}, "--adpmixup_mixing must be one of weights, outputs, clean, got 'heads'"),
-        ({"adapter_target_modules": ["nothing"]}, "--adapter_target_modules nothing names no linear layer.*query"),
+        (
+            {"adapter_target_modules": ["nothing"]},
+            "--adapter_target_modules nothing names no layer of this model.*query",
+        ),
     ],
 )
 def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -369,3 +395,13 @@ def test_checkpoints_that_predict_otherwise_are_not_published(options: dict[str,
     with pytest.raises(ValueError, match="--hub_strategy every_save would publish checkpoints.*--hub_strategy end"):
         config(output_dir=str(tmp_path), use_cpu=True, push_to_hub=True, **options)
     config(output_dir=str(tmp_path), use_cpu=True, push_to_hub=True, hub_strategy="end", **options)
+
+
+def test_an_encoder_of_random_weights_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    build_model().save_pretrained(tmp_path / "base")
+    build_trainer(
+        "adpmixup", tmp_path / "a", model=AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
+    )
+    assert "weights are random" not in caplog.text
+    build_trainer("adpmixup", tmp_path / "b")
+    assert "adpmixup trains no encoder, and this one's weights are random; start from a checkpoint." in caplog.text

@@ -24,9 +24,19 @@ from tiny import (
     review_data,
     table,
 )
-from transformers import AutoModelForSequenceClassification, HfArgumentParser, TrainerCallback
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    HfArgumentParser,
+    TrainerCallback,
+    set_seed,
+)
 
+from hf_robust.checkpoints import load_config, load_model
+from hf_robust.data.arguments import ModelArguments
+from hf_robust.data.labels import named_labels
 from hf_robust.hub import citation
+from hf_robust.models.trained import load_trained
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.trainers.auxiliary import ATTRIBUTE
 
@@ -285,27 +295,27 @@ class TestEveryMethod:
         trainer.train()
         assert counter["step"] == 3 * FORWARDS[name]
 
-    def test_peft_lora_trains_only_the_adapter_and_reloads(self, name: str, tmp_path: Path) -> None:
-        peft = pytest.importorskip("peft")
-        config = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"])
-        folder = tmp_path / "base"
-        build_model().save_pretrained(folder)
-        model = peft.get_peft_model(AutoModelForSequenceClassification.from_pretrained(folder), config)
+    def test_lora_trains_the_adapter_and_what_is_new_and_reloads(self, name: str, tmp_path: Path) -> None:
+        pytest.importorskip("peft")
+        # As pre-training leaves it: without a pooler and a head.
+        AutoModelForMaskedLM.from_config(build_model().config).save_pretrained(tmp_path / "base")
+        args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora_rank=2, lora_dropout=0.0)
+        model = load_model(args, load_config(args), named_labels(("bad", "good")))
         if name in OTHER_WEIGHTS:
             with pytest.raises(ValueError, match=f"{name} makes adapters of its own.*leave --lora_rank out"):
                 build_trainer(name, tmp_path, model=model)
             return
-        frozen = {
-            key: value.clone()
-            for key, value in model.state_dict().items()
-            if "lora" not in key and "classifier" not in key
-        }
+        new = ("lora_", "modules_to_save")
+        before = {key: value.clone() for key, value in model.state_dict().items()}
         trainer = train(name, tmp_path, model=model)
         after = weights(trainer)
-        assert all(torch.equal(after[key], value) for key, value in frozen.items())
-        assert any("lora_B" in key and value.abs().sum() > 0 for key, value in after.items())
+        moved = {key for key, value in before.items() if not torch.equal(after[key], value)}
+        assert all(any(part in key for part in new) for key in moved)
+        for part in ("lora_B", "pooler.modules_to_save", "classifier.modules_to_save"):
+            assert any(part in key for key in moved), part
         trainer.save_model(str(tmp_path / "adapter"))
-        reloaded = peft.AutoPeftModelForSequenceClassification.from_pretrained(tmp_path / "adapter").eval()
+        set_seed(5)
+        reloaded = load_trained(str(tmp_path / "adapter")).eval()
         batch = build_tokenizer()(["a good film"], return_tensors="pt")
         assert torch.equal(reloaded(**batch).logits, trainer.model.eval()(**batch).logits)
 

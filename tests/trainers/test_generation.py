@@ -444,10 +444,10 @@ def another_kind_of_file(folder: Path) -> None:
         (other_classes, "has 3 classes and this task 2; give a model that was fine-tuned on this task"),
         (other_order, "has the classes good, bad in this order and this run bad, good; give a model whose"),
         (other_vocabulary, "has a vocabulary of 70 and this model one of 64; give a model with the same tokenizer"),
-        (no_head, "has no trained classification head; give a fine-tuned checkpoint"),
-        (missing, "cannot be loaded .*; give a fine-tuned checkpoint"),
-        (empty, "cannot be loaded .*; give a fine-tuned checkpoint"),
-        (another_kind_of_file, "cannot be loaded .*; give a fine-tuned checkpoint"),
+        (no_head, r"has no trained classification head \(missing: .*; give a fine-tuned model"),
+        (missing, "cannot be loaded .*; give a folder or a Hub id of a checkpoint"),
+        (empty, "cannot be loaded .*; give a folder or a Hub id of a checkpoint"),
+        (another_kind_of_file, "cannot be loaded .*; give a folder or a Hub id of a checkpoint"),
     ],
 )
 def test_X20_a_victim_of_another_task_is_one_sentence(make: Any, sentence: str, tmp_path: Path) -> None:

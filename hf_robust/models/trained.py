@@ -1,0 +1,105 @@
+"""Fine-tuned classifiers as they were saved: whole models, and adapters with the model that they were trained on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers.utils import cached_file
+
+from hf_robust.models.adapter_files import ADAPTER, BASE_WEIGHTS, CONFIG_FOLDER, describe_adapter, plain_name
+from hf_robust.models.files import loading
+from hf_robust.models.weights import loaded_hash, new_weights
+
+
+def load_trained(name: str) -> Any:
+    """The classifier in a folder or Hub repository, every weight of it from there; an adapter on its base model.
+
+    Raises:
+        ValueError: there is none, its head was not trained, or what an adapter belongs to is not there any more.
+    """
+    described = describe_adapter(name)
+    if described is not None:
+        return _on_its_base(name, described)
+    with loading(name, name, "give a folder or a Hub id of a checkpoint"):
+        model = AutoModelForSequenceClassification.from_pretrained(name)
+    missing = sorted(new_weights(model))
+    if missing:
+        raise ValueError(
+            f"{name} has no trained classification head (missing: {', '.join(missing[:3])}); give a fine-tuned model."
+        )
+    return model
+
+
+def _on_its_base(name: str, described: dict[str, Any]) -> Any:
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f'{name} is an adapter, and loading one needs peft: pip install "hf_robust[peft]" or pip install peft.'
+        ) from error
+    base = described.get("base_model_name_or_path")
+    if not base:
+        raise ValueError(
+            f"the adapter {name} names no base model, so it was trained on weights that were not saved; train it "
+            "again from a checkpoint."
+        )
+    moved = f"put it back, or write where it is now as base_model_name_or_path into {name}/{ADAPTER}"
+    options: dict[str, Any] = {"revision": described.get("revision") or "main", "ignore_mismatched_sizes": True}
+    if cached_file(name, f"{CONFIG_FOLDER}/config.json", _raise_exceptions_for_missing_entries=False):
+        with loading(f"{name}/{CONFIG_FOLDER}/config.json", f"{name}/{CONFIG_FOLDER}", "save the adapter again"):
+            options["config"] = AutoConfig.from_pretrained(name, subfolder=CONFIG_FOLDER)
+    if os.path.isabs(base) and not os.path.exists(base):
+        raise ValueError(f"the adapter {name} was trained on the model {base}, and there is no such folder; {moved}.")
+    with loading(f"the model {base}, on which the adapter {name} was trained,", base, moved):
+        model = AutoModelForSequenceClassification.from_pretrained(base, **options)
+    _check_base(model, base, name)
+    return _filled(model, base, name)
+
+
+def _filled(model: Any, base: str, name: str) -> Any:
+    """The base model with the adapter's layers in it."""
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    with loading(f"the adapter {name}", name, "save it again"):
+        held = {plain_name(key) for key in load_peft_weights(name, device="cpu")}
+    _check_filled(set(new_weights(model)), held, base, name)
+    try:
+        # transformers' own way of loading rounds adapters to the base's precision, which is not what was measured.
+        adapted = PeftModel.from_pretrained(model, name)
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()[:60])
+        raise ValueError(
+            f"the adapter {name} does not fit the model {base} ({reason}); give the model that it was trained on, and "
+            f"in {name}/{CONFIG_FOLDER} the configuration of the classifier (config.save_pretrained), with its labels."
+        ) from error
+    wanted = {plain_name(key) for key in get_peft_model_state_dict(adapted, save_embedding_layers=False)}
+    _check_filled(wanted, held, base, name)
+    unknown = sorted(held - {plain_name(key) for key in adapted.state_dict()})
+    if unknown:
+        raise ValueError(
+            f"the adapter {name} has weights that the model {base} has no place for ({', '.join(unknown[:3])}); give "
+            "the model that it was trained on."
+        )
+    return adapted.get_base_model()
+
+
+def _check_filled(wanted: set[str], held: set[str], base: str, name: str) -> None:
+    missing = sorted(wanted - held)
+    if missing:
+        raise ValueError(
+            f"the adapter {name} does not hold all that its base model {base} lacks (missing: "
+            f"{', '.join(missing[:3])}), so a part would be random; train it again with these in its modules_to_save."
+        )
+
+
+def _check_base(model: Any, base: str, name: str) -> None:
+    trained_on = getattr(model.config, BASE_WEIGHTS, None)
+    if trained_on is not None and trained_on != loaded_hash(model):
+        raise ValueError(
+            f"the model {base} has changed since the adapter {name} was trained on it, so the two together were never "
+            f"measured; put the old weights back (or delete {BASE_WEIGHTS} in {name}/{CONFIG_FOLDER}/config.json to "
+            "load it all the same)."
+        )
