@@ -70,11 +70,6 @@ def restore(trainer: RobustTrainer, folder: str | Path, remedy: str) -> bool:
     model: Any = trainer.model
     if shards_elsewhere(trainer):
         return False
-    if getattr(model, "_hf_peft_config_loaded", False):
-        raise ValueError(
-            f"{folder} holds an adapter that was added by model.add_adapter, which no checkpoint brings back; "
-            "make it by peft.get_peft_model instead."
-        )
     if hasattr(model, "peft_config"):
         check_adapter(model, Path(folder), remedy)
         return False

@@ -85,10 +85,15 @@ def check_saves(model: Any, folder: str, published: bool) -> None:
     """Refuse what could not be loaded as it will be saved.
 
     Raises:
-        ValueError: the adapter leaves out a part that no checkpoint holds either, or belongs to a model that others do
-            not have and is to be published; or the folder has files of the other kind, of a whole model or of an
-            adapter, from an earlier run.
+        ValueError: the adapter is transformers' own, which the Trainer does not restore; it leaves out a part that no
+            checkpoint holds either, or belongs to a model that others do not have and is to be published; or the
+            folder has files of the other kind, of a whole model or of an adapter, from an earlier run.
     """
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(
+            "the model's adapter was added by model.add_adapter or from_pretrained, and no checkpoint brings it back; "
+            "make it by peft.get_peft_model, or load it by PeftModel.from_pretrained(..., is_trainable=True)."
+        )
     adapts = hasattr(model, "peft_config")
     others = [file for file in (WHOLE_MODEL if adapts else [ADAPTER]) if Path(folder, file).is_file()]
     if others:

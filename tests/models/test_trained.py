@@ -99,7 +99,7 @@ def test_a_base_that_changed_moved_or_never_was(folders: tuple[Path, Path]) -> N
     config.write_text(json.dumps(kept))
     load_trained(str(folder))
     base.rename(base.with_name("elsewhere"))
-    assert "there is no such folder); put it back, or write where it is now" in refused(folder)
+    assert "there is no such folder; put it back, or write where it is now" in refused(folder)
     edit(folder / ADAPTER, base_model_name_or_path=str(base.with_name("elsewhere")))
     load_trained(str(folder))
     edit(folder / ADAPTER, base_model_name_or_path=None)

@@ -13,7 +13,7 @@ import torch
 from architectures import ARCHITECTURES, CLS, EOS, PAD, VOCABULARY, build_architecture, padded_batch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import build_model, build_tokenizer, build_trainer, review_data
+from tiny import build_model, build_tokenizer, build_trainer, review_data, synonym_attack
 from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForSequenceClassification
 
@@ -497,7 +497,8 @@ def test_bad_settings_are_one_sentence(options: dict[str, Any], message: str, tm
 def test_a_tokenizer_is_needed(tmp_path: Path) -> None:
     args = METHODS["flat"].config(output_dir=str(tmp_path), use_cpu=True, report_to="none")
     with pytest.raises(ValueError, match="flat got no tokenizer.*processing_class"):
-        METHODS["flat"](model=build_model(), args=args, train_dataset=review_data(), attacks={"none": None})  # type: ignore[dict-item]
+        attacks = {"synonym": synonym_attack()}
+        METHODS["flat"](model=build_model(), args=args, train_dataset=review_data(), attacks=attacks)
 
 
 def test_tied_word_embeddings_are_refused(tmp_path: Path) -> None:

@@ -209,7 +209,5 @@ def test_an_adapter_that_transformers_added_is_refused(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     model = build_model()
     model.add_adapter(peft.LoraConfig(r=2, target_modules=["query"]))
-    trainer = build_trainer("normal", tmp_path, model=model, **STEPS)
-    trainer.train()
     with pytest.raises(ValueError, match="was added by model.add_adapter.*make it by peft.get_peft_model"):
-        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+        build_trainer("normal", tmp_path, model=model, **STEPS)
