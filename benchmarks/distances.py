@@ -2,7 +2,7 @@
 
     python benchmarks/distances.py RUN_FOLDER
 
-Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of the [CLS] embedding from
+Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of what the head reads from
 500 validation texts to a fickle and to an obstinate view of each, and the share of texts whose obstinate view is
 further away than the fickle one by the margin). `hf-robust interpret space` draws the picture.
 """
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from hf_robust.checkpoint_attack import load_classifier
+from hf_robust.interpret.head import HEAD, chosen_pooling
 from hf_robust.interpret.space import view_distances
 from hf_robust.interpret.states import sentence_states
 from hf_robust.lexicons import load_lexicon
@@ -35,7 +36,8 @@ def distances(folder: Path) -> dict[str, float]:
     texts = [(Text(tuple(record.original)), record.label) for record in read_records(last / "antonym.jsonl")]
     groups = draw_views(texts, fickle, obstinate, TEXTS)
     length = arguments["max_seq_length"]
-    states = [sentence_states(model, tokenizer, group, "cls", length).embeddings for group in groups]
+    pooling = chosen_pooling(model, tokenizer, HEAD, "use a model such as BERT")
+    states = [sentence_states(model, tokenizer, group, pooling, length).embeddings for group in groups]
     return view_distances(*states, margin=MARGIN)
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from hf_robust.metrics import AttackRecord
 
 TEXTS, PAIRS, DRAWS = 500, 1000, 10
-POOLINGS = ("cls", "mean_pool", "max_pool")
-"""Those of `hf_robust.losses`, whose import would make `--help` slow."""
+POOLINGS = ("classifier", "cls", "last_token", "mean_pool", "max_pool")
+"""Those of `hf_robust.interpret.head`, whose import would make `--help` slow."""
 
 
 def _add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -122,12 +122,16 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--num_texts", type=int, default=TEXTS, help=f"At most so many. Default: {TEXTS}.")
     parser.add_argument("--margin", type=float, default=1.0, help="By which obstinate views are further. Default: 1.")
-    parser.add_argument("--pooling", choices=POOLINGS, default="cls", help="What represents a text. Default: cls.")
+    parser.add_argument(
+        "--pooling", choices=POOLINGS, default="classifier",
+        help="Last hidden state that represents a text. Default: the one that each model's own head reads.",
+    )  # fmt: skip
 
 
 def space(options: argparse.Namespace) -> str:
     """How far views lie from their texts for each model, and with ``--output_dir`` its t-SNE (BAT, Figure 5)."""
     from hf_robust.checkpoint_attack import load_classifier
+    from hf_robust.interpret.head import chosen_pooling
     from hf_robust.interpret.space import joint_plane, view_distances
     from hf_robust.interpret.states import sentence_states
     from hf_robust.reports import SpacePanel, space_figure
@@ -140,17 +144,16 @@ def space(options: argparse.Namespace) -> str:
     for name, source in zip(model_names(options.model), options.model, strict=True):
         model, tokenizer = load_classifier(source, options.device)
         length = min(options.max_seq_length, tokenizer.model_max_length)
-        states = [
-            sentence_states(model, tokenizer, texts, options.pooling, length).embeddings for texts in groups.values()
-        ]
+        pooling = chosen_pooling(model, tokenizer, options.pooling, f"choose --pooling among {', '.join(POOLINGS)}")
+        states = [sentence_states(model, tokenizer, texts, pooling, length).embeddings for texts in groups.values()]
         measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
-        numbers.append({"model": name, **measured})
+        numbers.append({"model": name, "pooling": pooling, **measured})
         if options.output_dir is not None:
             points, perplexity = joint_plane(states, options.seed)
             far = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]
             panels.append(SpacePanel(name, dict(zip(groups, points, strict=True)), ", ".join(far)))
     settings = {"pooling": options.pooling, "margin": options.margin, "seed": options.seed, "perplexity": perplexity}
-    legend = f"Mean cosine distances of {options.pooling} embeddings; margin {options.margin:g}.\n"
+    legend = f"Mean cosine distances of pooled last hidden states; margin {options.margin:g}.\n"
     if not panels:
         return f"{_distance_table(numbers)}\n{legend}"
     fit = f"one joint t-SNE for each model, perplexity {perplexity:.3g}, seed {options.seed}"
@@ -172,10 +175,11 @@ def _distance_table(numbers: Sequence[dict[str, Any]]) -> str:
     }
     keys = [key for key in named if key in numbers[0]]
     rows = [
-        [row["model"], str(row["texts"]), *(percent(row[k]) if "%" in named[k] else f"{row[k]:.3f}" for k in keys)]
+        [row["model"], row["pooling"], str(row["texts"])]
+        + [percent(row[key]) if "%" in named[key] else f"{row[key]:.3f}" for key in keys]
         for row in numbers
     ]
-    return markdown_table(["model", "texts", *(named[key] for key in keys)], rows)
+    return markdown_table(["model", "pooling", "texts", *(named[key] for key in keys)], rows)
 
 
 # ---- errors ----
