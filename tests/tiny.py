@@ -175,7 +175,8 @@ def build_trainer(
 ) -> RobustTrainer:
     """A method's trainer on the review rows: batches of 8, plain SGD, so that equal gradients are equal weights.
 
-    ``options`` are the config's fields, but for ``synonyms``, ``antonyms``, ``eval_data`` and ``callbacks``.
+    ``options`` are the config's fields, but for ``synonyms``, ``antonyms``, ``eval_data``, ``tokenizer`` and
+    ``callbacks``.
     """
     method = METHODS[name] if isinstance(name, str) else name
     parts = {
@@ -187,6 +188,7 @@ def build_trainer(
         "callbacks": options.pop("callbacks", None),
         "compute_metrics": options.pop("compute_metrics", None),
         "eval_dataset": options.pop("eval_data", None),
+        "tokenizer": options.pop("tokenizer", None) or build_tokenizer(),
     }
     settings = {
         **BRIEF.get(method.name, {}),
@@ -208,11 +210,10 @@ def build_trainer(
     }
     if "view_cache" in method.config.__dataclass_fields__:
         settings.setdefault("view_cache", str(Path(folder) / "cache"))
-    tokenizer = build_tokenizer()
     return method(
         model=build_model() if model is None else model,
         args=method.config(**settings),
         train_dataset=None if data is NO_DATA else review_data() if data is None else data,
-        processing_class=tokenizer,
+        processing_class=parts.pop("tokenizer"),
         **parts,
     )
