@@ -70,6 +70,7 @@ BRIEF: dict[str, dict[str, Any]] = {
     "a2t": {"clean_epochs": 0, "num_train_adv_examples": 1.0},
     "adv_iter": {"clean_epochs": 0},
     "flat": {"clean_epochs": 0},
+    "semrode": {"view_fraction": 1.0},
 }
 
 

@@ -129,8 +129,9 @@ class GenerateViews(TrainerCallback):
         names = ", ".join(one["view"] for one in made)
         if untrained and any(one["found"] for one in made):
             raise ValueError(
-                f"all texts of {names} have the same tokens as the texts they come from: what differs is cut off or "
-                f"unknown to the tokenizer, so {self.trainer.name} would be plain training; raise --max_seq_length."
+                f"all texts of {names} have the tokens of the texts they come from: what differs, if anything, is "
+                f"cut off or unknown to the tokenizer, so {self.trainer.name} would be plain training; raise "
+                "--max_seq_length."
             )
         if untrained:
             raise ValueError(
