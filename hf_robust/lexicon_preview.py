@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -106,12 +106,12 @@ def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int],
 
 def _synonyms(lexicon: Lexicon, texts: Sequence[Text], seed: int) -> Preview:
     from hf_robust.attacks import ATTACKS, Resources
-    from hf_robust.lexicons import coverage
-    from hf_robust.views import RandomSynonyms
+    from hf_robust.lexicons import coverage, random_substitutes
 
+    rng = random.Random(seed)
+    swaps = [random_substitutes(lexicon, text, rng) for text in texts]
     attack = ATTACKS["synonym"](Resources(synonyms=lexicon))
-    views = _draw(RandomSynonyms(lexicon), texts, [0] * len(texts), seed)
-    return _preview(lexicon, "every word or itself", coverage(lexicon, texts), texts, views, attack, len(texts))
+    return _preview(lexicon, "every word or itself", coverage(lexicon, texts), texts, swaps, attack, len(texts))
 
 
 def _antonyms(
@@ -128,14 +128,20 @@ def _antonyms(
     attack = ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=nltk_tagger() if asked else None))
     source: ViewSource = AttackedAntonym(attack, Plans(), skip) if matched else OneAntonym(lexicon, skip)
     found = coverage(lexicon, texts, (lambda text: attack.open_words(Draft(text))) if matched else None)
-    views = _draw(source, texts, labels, options.seed)
+    rng = random.Random(options.seed)
+    swaps = [_swap(text, source(text, label, rng)) for text, label in zip(texts, labels, strict=True)]
     whose = "the attack's rule (matched)" if matched else "any word (authors)"
-    return _preview(lexicon, whose, found, texts, views, attack, sum(label not in skip for label in labels))
+    return _preview(lexicon, whose, found, texts, swaps, attack, sum(label not in skip for label in labels))
 
 
-def _draw(source: ViewSource, texts: Sequence[Text], labels: Sequence[int], seed: int) -> list[View]:
-    rng = random.Random(seed)
-    return [source(text, label, rng) for text, label in zip(texts, labels, strict=True)]
+def _swap(text: Text, view: View) -> dict[int, str]:
+    """The word that differs and what stands there, one word or several."""
+    if not view.ok:
+        return {}
+    (index,) = view.changed
+    _, column, start, end = text.words[index]
+    behind = len(text.columns[column]) - end
+    return {index: view.text.columns[column][start : len(view.text.columns[column]) - behind]}
 
 
 def _preview(
@@ -143,19 +149,17 @@ def _preview(
     rule: str,
     covered: Coverage,
     texts: Sequence[Text],
-    views: Sequence[View],
+    drawn: Sequence[Mapping[int, str]],
     attack: Attack,
     wanted: int,
 ) -> Preview:
     from hf_robust.attacks.constraints import NoStopWords
 
     stop_words = frozenset[str]().union(*(one.words for one in attack.constraints if isinstance(one, NoStopWords)))
-    swaps: Counter[tuple[str, str]] = Counter()
-    for text, view in zip(texts, views, strict=True):
-        for index in view.changed:
-            swaps[text.tokens[index].lower(), view.text.tokens[index].lower()] += 1
+    pairs = zip(texts, drawn, strict=True)
+    swaps = Counter((text.tokens[at].lower(), new.lower()) for text, own in pairs for at, new in own.items())
     on_stop_words = sum(count for (word, _), count in swaps.items() if word in stop_words)
-    return Preview(lexicon, rule, covered, wanted, sum(view.ok for view in views), swaps, on_stop_words)
+    return Preview(lexicon, rule, covered, wanted, sum(map(bool, drawn)), swaps, on_stop_words)
 
 
 def _block(found: Preview, top: int) -> str:

@@ -63,7 +63,7 @@ def pairs(options: argparse.Namespace) -> str:
     from hf_robust.checkpoint_attack import load_classifier
     from hf_robust.data.labels import labels_of_checkpoint
     from hf_robust.interpret.pair_statistics import pair_statistics
-    from hf_robust.interpret.states import sentence_states
+    from hf_robust.interpret.states import equal_tokens, sentence_states
     from hf_robust.reports import markdown_table
     from hf_robust.runs import read_pairs
     from hf_robust.static_attacks import relabelled
@@ -79,13 +79,14 @@ def pairs(options: argparse.Namespace) -> str:
         clean, changed = (sentence_states(model, tokenizer, one, "mean_pool", length) for one in texts)
         labels = [record.label for record in records]
         measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
-        numbers.append({"model": name, **measured.to_json()})
+        numbers.append({"model": name, **measured.to_json(), "unread": equal_tokens(tokenizer, *texts, length)})
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
     rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]
     legend = (
         f"pos: a text and its adversarial form; neg: a text and one of another label, mean over {options.draws} "
         f"draws. Mean pooled last hidden states. CTR: contrastive loss over all pairs, temperature {options.tau:g}.\n"
+        + _unread_note(numbers)
     )
     card = {"status": options.status, "tau": options.tau, "seed": options.seed, "models": numbers}
     return _write(options.output_dir, "pairs", f"{markdown_table(header, rows)}\n{legend}", card)
@@ -133,7 +134,7 @@ def space(options: argparse.Namespace) -> str:
     from hf_robust.checkpoint_attack import load_classifier
     from hf_robust.interpret.head import chosen_pooling
     from hf_robust.interpret.space import joint_plane, view_distances
-    from hf_robust.interpret.states import sentence_states
+    from hf_robust.interpret.states import equal_tokens, sentence_states
     from hf_robust.reports import SpacePanel, space_figure
     from hf_robust.space_views import chosen_views
 
@@ -147,19 +148,31 @@ def space(options: argparse.Namespace) -> str:
         pooling = chosen_pooling(model, tokenizer, options.pooling, f"choose --pooling among {', '.join(POOLINGS)}")
         states = [sentence_states(model, tokenizer, texts, pooling, length).embeddings for texts in groups.values()]
         measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
-        numbers.append({"model": name, "pooling": pooling, **measured})
+        unread = sum(equal_tokens(tokenizer, views.originals, group, length) for group in views[1:] if group)
+        numbers.append({"model": name, "pooling": pooling, **measured, "unread": unread})
         if options.output_dir is not None:
             points, perplexity = joint_plane(states, options.seed)
             far = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]
             panels.append(SpacePanel(name, dict(zip(groups, points, strict=True)), ", ".join(far)))
     settings = {"pooling": options.pooling, "margin": options.margin, "seed": options.seed, "perplexity": perplexity}
     legend = f"Mean cosine distances of pooled last hidden states; margin {options.margin:g}.\n"
+    legend += _unread_note(numbers)
     if not panels:
         return f"{_distance_table(numbers)}\n{legend}"
     fit = f"one joint t-SNE for each model, perplexity {perplexity:.3g}, seed {options.seed}"
     caption = f"{len(views.originals):,} texts, {options.pooling} embeddings; {fit}. d: mean cosine distance."
     text = f"{_distance_table(numbers)}\n{legend}Picture: {fit}.\n"
     return _write(options.output_dir, "space", text, {**settings, "models": numbers}, space_figure(panels, caption))
+
+
+def _unread_note(numbers: Sequence[dict[str, Any]]) -> str:
+    """A line for each model to which some pairs are one text."""
+    return "".join(
+        f"To {row['model']} both texts are the same in {row['unread']} pairs, whose distance is 0: what differs is cut "
+        "off or unknown to it; raise --max_seq_length.\n"
+        for row in numbers
+        if row["unread"]
+    )
 
 
 def _distance_table(numbers: Sequence[dict[str, Any]]) -> str:

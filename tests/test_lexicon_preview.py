@@ -12,8 +12,8 @@ import pytest
 
 from hf_robust.cli import add_lexicon_flags, lexicon
 
-SYNONYMS = {"good": ["fine"], "cold": ["hot", "chilly"], "film": ["movie"]}
-ANTONYMS = {"is": ["differ"], "Cold": ["Hot"], "good": ["bad"]}
+SYNONYMS = {"good": ["fine"], "cold": ["hot", "chilly"], "film": ["moving picture", "."]}
+ANTONYMS = {"is": ["differ from"], "Cold": ["Hot"], "good": ["bad"]}
 ROWS = [
     {"premise": "it is", "hypothesis": "the film", "label": "neutral"},
     {"premise": "it is", "hypothesis": "a good film", "label": "entailment"},
@@ -37,7 +37,7 @@ def preview(*flags: Any) -> str:
 
 
 def swaps_of(text: str) -> dict[str, int]:
-    return {f"{word} {new}": int(count) for word, new, count in re.findall(r"\| (\w+) \| (\w+) \| (\d+) \| ", text)}
+    return {f"{word} {new}": int(count) for word, new, count in re.findall(r"\| (\w+) \| (.+?) \| (\d+) \| ", text)}
 
 
 def test_both_tables_beside_each_other(paths: dict[str, str]) -> None:
@@ -45,15 +45,15 @@ def test_both_tables_beside_each_other(paths: dict[str, str]) -> None:
     fickle, obstinate, both = re.split(r"(?m)^(?=antonyms:|1 pairs)", text)
     # 13 words in three rows, of which film, good, film and cold have a synonym.
     assert "covers 30.8 % of 520 open words, 100.0 % of 120 texts" in fickle
-    assert set(swaps_of(fickle)) == {"good fine", "cold hot", "cold chilly", "film movie"}
-    assert abs(swaps_of(fickle)["film movie"] - 40) < 18  # four standard deviations of 80 even draws
+    assert set(swaps_of(fickle)) == {"good fine", "cold hot", "cold chilly", "film moving picture", "film ."}
+    assert abs(swaps_of(fickle)["film ."] - 27) < 17  # four standard deviations of a third of 80 draws
     # is, is, good, is, cold of 13; the neutral rows have no antonym view.
     assert "covers 38.5 % of 520 open words, 100.0 % of 120 texts" in obstinate
     found = swaps_of(obstinate)
     assert "80 of 80 texts have one" in obstinate and sum(found.values()) == 80
-    assert set(found) == {"is differ", "good bad", "cold hot"} and abs(found["is differ"] - 40) < 18
+    assert set(found) == {"is differ from", "good bad", "cold hot"} and abs(found["is differ from"] - 40) < 18
     share = float(re.search(r"([\d.]+) % of 80 swaps are on stop words", obstinate)[1])  # type: ignore[index]
-    assert share == pytest.approx(100 * found["is differ"] / 80, abs=0.06)
+    assert share == pytest.approx(100 * found["is differ from"] / 80, abs=0.06)
     assert both.startswith("1 pairs of a word and its substitute are in both tables")
     assert "| cold | hot | 40 |" in both
 

@@ -225,3 +225,13 @@ def test_models_are_called_by_method_and_by_folder_where_that_is_not_enough(tmp_
         (tmp_path / name / "run_card.json").write_text(json.dumps({"method": method}))
     found = model_names([str(tmp_path / name) for name in ("one", "two", "three")] + ["hub/plain"])
     assert found == ["normal", "pgd (two)", "pgd (three)", "plain"]
+
+
+def test_pairs_that_a_model_does_not_read_are_counted(
+    model_folder: Callable[..., Path], files: dict[str, Path]
+) -> None:
+    for task, flag in (("space", "--fickle"), ("pairs", "--pairs")):
+        flags = (task, "--model", model_folder("bert"), flag, files["synonym"])
+        assert "both texts are the same" not in call(*flags)
+        cut = call(*flags, "--max_seq_length", 2)
+        assert "both texts are the same in 24 pairs, whose distance is 0" in cut

@@ -22,6 +22,15 @@ class States(NamedTuple):
     logits: Tensor
 
 
+def equal_tokens(
+    tokenizer: Any, first: Sequence[Sequence[str]], second: Sequence[Sequence[str]], max_length: int | None = None
+) -> int:
+    """How many pairs of texts are one to the model: they differ behind ``max_length``, or in unknown words."""
+    groups = ([list(column) for column in zip(*texts, strict=True)] for texts in (first, second))
+    tokens = (tokenizer(*columns, truncation=True, max_length=max_length)["input_ids"] for columns in groups)
+    return sum(one == other for one, other in zip(*tokens, strict=True))
+
+
 def sentence_states(
     model: Any, tokenizer: Any, texts: Sequence[Sequence[str]], pooling: str, max_length: int | None = None
 ) -> States:

@@ -66,11 +66,13 @@ class ViewedDataset(Dataset[dict[str, Any]]):
         row = dict(self.dataset[index])
         text = Text(self.dataset.texts(index))
         label = self.dataset.label(index)
+        drawing = not all(getattr(source, "made_beforehand", False) for source in self.sources.values())
+        read = self.dataset.read_words(index) if drawing else None
         for name, source in self.sources.items():
             rng = random.Random(f"{self.seed}:{self._epoch.item()}:{index}:{name}")
             own = None if label is None else int(label)
             made = getattr(source, "made_beforehand", False)
-            view = source(text, own, rng, None if made else self.dataset.read_words(index))
+            view = source(text, own, rng, read)
             encoded = encode_view(self.dataset, view, self.mask_token_id)
             row.update({f"{name}_{key}": value for key, value in encoded.items()})
             row[f"{name}_ok"] = float(view.ok and (made or encoded["input_ids"] != row["input_ids"]))
@@ -102,7 +104,7 @@ class ViewedDataset(Dataset[dict[str, Any]]):
         return {"main_words": main, "words": own}
 
 
-def encode_view(dataset: Texts, view: View, mask_token_id: int | None) -> dict[str, Any]:
+def encode_view(dataset: Texts, view: View, mask_token_id: int | None = None) -> dict[str, Any]:
     """The tokens of a view as the model reads them: cut, and with the mask token in its masked places.
 
     Raises:
