@@ -168,8 +168,8 @@ def space(options: argparse.Namespace) -> str:
 def _unread_note(numbers: Sequence[dict[str, Any]]) -> str:
     """A line for each model to which some pairs are one text."""
     return "".join(
-        f"To {row['model']} both texts are the same in {row['unread']} pairs, whose distance is 0: what differs is cut "
-        "off or unknown to it; raise --max_seq_length.\n"
+        f"To {row['model']} both texts are the same in {row['unread']} pairs, whose distance is 0: what differs is "
+        "cut off or unknown to it; raise --max_seq_length.\n"
         for row in numbers
         if row["unread"]
     )
