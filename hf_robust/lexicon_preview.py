@@ -84,6 +84,7 @@ def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int],
     """Texts, the number of each one's label, and the labels' names by number."""
     from hf_robust.checkpoint_attack import AttackOptions, data_arguments
     from hf_robust.data.columns import choose_text_columns
+    from hf_robust.data.dataset import check_texts
     from hf_robust.data.load import load_corpus
     from hf_robust.words import Text
 
@@ -91,13 +92,14 @@ def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int],
     arguments = data_arguments(AttackOptions(model="", output_dir=Path(), **columns), options.data)
     corpus = load_corpus(arguments)
     role = "train" if options.split is None and "train" in corpus.splits else "validation"
-    rows = corpus.rows(role)[: options.num_texts or None]
+    rows = corpus.rows(role)[: options.num_texts if options.num_texts > 0 else None]
     chosen = choose_text_columns(list(rows[0]), arguments, corpus.label_column)
+    check_texts(rows, chosen, corpus.label(role))
     values = [row.get(corpus.label_column) for row in rows]
     if corpus.label_names:
         values = [corpus.label_names[value] if isinstance(value, int) and value >= 0 else value for value in values]
     names = sorted({str(value) for value in values})
-    texts = [Text(tuple(str(row[column]) for column in chosen)) for row in rows]
+    texts = [Text(tuple(row[column] for column in chosen)) for row in rows]
     return texts, [names.index(str(value)) for value in values], names
 
 

@@ -79,7 +79,9 @@ def pairs(options: argparse.Namespace) -> str:
         clean, changed = (sentence_states(model, tokenizer, one, "mean_pool", length) for one in texts)
         labels = [record.label for record in records]
         measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
-        numbers.append({"model": name, **measured.to_json(), "unread": equal_tokens(tokenizer, *texts, length)})
+        numbers.append(
+            {"model": name, **measured.to_json(), "unread": equal_tokens(tokenizer, texts[0], texts[1], length)}
+        )
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
     rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]

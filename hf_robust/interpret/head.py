@@ -73,13 +73,14 @@ def last_states(outputs: Any, model: Any) -> Tensor:
 def probe_texts(tokenizer: Any, device: torch.device) -> dict[str, Tensor]:
     """Tokens of three texts: a short one, a long one, and the long one with another token in its middle."""
     texts = [_SHORT if tokenizer.pad_token is not None else _LONG, _LONG, _LONG]
-    batch = dict(tokenizer(texts, padding=tokenizer.pad_token is not None, return_tensors="pt"))
-    batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
-    real = batch["attention_mask"][2].nonzero().flatten()
-    middle = int(real[len(real) // 2])
-    taken = {*tokenizer.all_special_ids, *batch["input_ids"][2].tolist()}
-    batch["input_ids"][2, middle] = next(index for index in range(len(tokenizer)) if index not in taken)
-    return {name: column.to(device) for name, column in batch.items()}
+    made = tokenizer(texts, padding=tokenizer.pad_token is not None, return_tensors="pt")
+    # Nothing else: a model may not take what its tokenizer gives, which the Trainer leaves out too.
+    ids = made["input_ids"]
+    mask = made.get("attention_mask", torch.ones_like(ids))
+    real = mask[2].nonzero().flatten()
+    taken = {*tokenizer.all_special_ids, *ids[2].tolist()}
+    ids[2, real[len(real) // 2]] = next(index for index in range(len(tokenizer)) if index not in taken)
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 @contextmanager
