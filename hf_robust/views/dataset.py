@@ -125,7 +125,7 @@ def encode_view(dataset: Texts, view: View, mask_token_id: int | None = None) ->
     return encoded
 
 
-def without_unread(dataset: Texts, made: Mapping[int, View], mask_token_id: int | None) -> dict[int, View]:
+def without_unread(dataset: Texts, made: Mapping[int, View], mask_token_id: int | None = None) -> dict[int, View]:
     """Views by the row of ``dataset`` that they are of, with ``ok`` off where their token ids are the row's own."""
     return {
         row: view._replace(
