@@ -221,7 +221,7 @@ class TaichiTrainer(RobustTrainer):
     def _log_distances(self, pair: Tensor, others: Tensor, ok: Tensor) -> None:
         """Of texts from their own adversarial texts, and from those of the batch's other texts."""
         self.means.add("distance_pair", pair, ok)
-        self.means.add("distance_others", others, ok)
+        self.means.add("distance_others", others, ok * (ok.numel() > 1))  # a row alone has no others
 
     def _kl(self, first: Tensor, second: Tensor) -> Tensor:
         return (sample_symmetric_kl if self.args.taichi_symmetric_kl else sample_kl)(first, second)

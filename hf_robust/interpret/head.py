@@ -45,7 +45,10 @@ def chosen_pooling(model: Any, tokenizer: Any, wanted: str, remedy: str) -> str:
                 f"the head of {type(model).__name__} reads neither the first or last real token nor the mean or "
                 f"maximum of its last hidden states; {remedy}."
             )
-        _, text, changed = sentence_embedding(states, mask, pooling).detach().float()
+        try:
+            _, text, changed = sentence_embedding(states, mask, pooling).detach().float()
+        except ValueError as error:
+            raise ValueError(f"{str(error).rstrip('.')}; {remedy}.") from error
     if (text - changed).abs().max() <= 1e-6 * text.abs().max():
         raise ValueError(
             f"{wanted} reads nothing of a text in {type(model).__name__}: its state stays the same when a word "

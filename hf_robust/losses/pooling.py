@@ -37,7 +37,7 @@ def sentence_embedding(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
             return hidden[:, 0]
         raise ValueError(
             f"{pooling} pools one last hidden state for each token, and this model has {hidden.shape[1]} of "
-            f"{mask.shape[1]} tokens; use cls, with padding on the right."
+            f"{mask.shape[1]} tokens."
         )
     if pooling in ("cls", "last_token"):
         real = mask.long()
