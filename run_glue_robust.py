@@ -187,7 +187,7 @@ def build_trainer(
         data_collator=data_collator,
         synonyms=lexicons["synonyms"],
         antonyms=lexicons["antonyms"],
-        attacks=view_attacks(args, splits),
+        attacks=view_attacks(args, splits, lexicons["antonyms"]),
         view_dataset=view_dataset(args, splits),
         skip_labels=None if skipped is None else resolve_skip_labels(skipped, labels.names),
     )
@@ -214,8 +214,11 @@ def load_lexicons(args: Arguments) -> dict[str, Lexicon | None]:
     return lexicons
 
 
-def view_attacks(args: Arguments, splits: Splits) -> Mapping[str, AttackOrForeign]:
+def view_attacks(args: Arguments, splits: Splits, antonyms: Lexicon | None) -> Mapping[str, AttackOrForeign]:
     # [hf_robust] Attacks that make texts to train on
+    if getattr(args.training, "antonym_views", None) == "matched" and args.training.do_train:
+        matched = dataclasses.replace(args.attack, attacks=["antonym"], attack_backend="native")
+        return build_attacks(matched, None, antonyms, splits.labels.names, splits.text_columns)
     if "attacks" not in args.method.needs or args.training.view_file or not args.training.do_train:
         return {}
     if args.attack.attack_backend == "native":

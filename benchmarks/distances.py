@@ -2,7 +2,7 @@
 
     python benchmarks/distances.py RUN_FOLDER
 
-Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of the [CLS] embedding from
+Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of what the head reads from
 500 validation texts to a fickle and to an obstinate view of each, and the share of texts whose obstinate view is
 further away than the fickle one by the margin). `hf-robust interpret space` draws the picture.
 """
@@ -14,12 +14,13 @@ import sys
 from pathlib import Path
 
 from hf_robust.checkpoint_attack import load_classifier
+from hf_robust.data import TextDataset
+from hf_robust.interpret.head import HEAD, chosen_pooling
 from hf_robust.interpret.space import view_distances
 from hf_robust.interpret.states import sentence_states
 from hf_robust.lexicons import load_lexicon
 from hf_robust.runs import read_records
 from hf_robust.views import OneAntonym, RandomSynonyms, draw_views
-from hf_robust.words import Text
 
 TEXTS, MARGIN = 500, 1.0
 
@@ -32,10 +33,13 @@ def distances(folder: Path) -> dict[str, float]:
     obstinate = OneAntonym(load_lexicon(arguments["antonym_lexicon"], "antonym"), frozenset(skipped))
     # Every attacked example of the last epoch, so the texts are held out and the same for every method.
     last = max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
-    texts = [(Text(tuple(record.original)), record.label) for record in read_records(last / "antonym.jsonl")]
-    groups = draw_views(texts, fickle, obstinate, TEXTS)
-    length = arguments["max_seq_length"]
-    states = [sentence_states(model, tokenizer, group, "cls", length).embeddings for group in groups]
+    records, length = read_records(last / "antonym.jsonl"), arguments["max_seq_length"]
+    columns = [f"text{number}" for number in range(len(records[0].original))]
+    rows = [{**dict(zip(columns, one.original, strict=True)), "label": one.label} for one in records]
+    texts = TextDataset(rows, columns, tokenizer, max_length=length)
+    groups = draw_views(texts, range(len(rows)), fickle, obstinate, TEXTS)
+    pooling = chosen_pooling(model, tokenizer, HEAD, "use a model such as BERT")
+    states = [sentence_states(model, tokenizer, group, pooling, length).embeddings for group in groups]
     return view_distances(*states, margin=MARGIN)
 
 

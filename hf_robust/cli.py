@@ -245,6 +245,8 @@ def sweep(options: argparse.Namespace) -> str:
 
 
 def add_lexicon_flags(parser: argparse.ArgumentParser) -> None:
+    from hf_robust.lexicon_preview import add_flags as add_preview_flags
+
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     build = tasks.add_parser("build", help="Write a table from word vectors, WordNet or another lexicon.")
     build.add_argument("source", metavar="SOURCE", help="builtin, wordnet, a JSON table or a file of word vectors.")
@@ -267,17 +269,22 @@ def add_lexicon_flags(parser: argparse.ArgumentParser) -> None:
         help="No pair (word, substitute) in both, or no word at all; the latter leaves pairs out. Default: "
         "substitutes.",
     )
-    for task in (build, look, split):
+    preview = tasks.add_parser("preview", help="Show what a table would do to a data set's texts.")
+    add_preview_flags(preview)
+    for task in (build, look, split, preview):
         task.add_argument("--relation", choices=("synonym", "antonym"), default="synonym")
 
 
 def lexicon(options: argparse.Namespace) -> str:
-    """Build a table, divide one, or look words up."""
+    """Build a table, divide one, preview one on a data set, or look words up."""
+    from hf_robust.lexicon_preview import run as preview
     from hf_robust.lexicons import build_table, load_lexicon, write_table
     from hf_robust.words import Text, folded
 
     if options.task == "split":
         return _split_lexicon(options)
+    if options.task == "preview":
+        return preview(options)
     if options.task == "lookup":
         source = load_lexicon(options.lexicon, options.relation)
         found = {word: ", ".join(source(folded(word))) for word in options.words}
@@ -347,7 +354,7 @@ COMMANDS: dict[str, Command] = {
     "sweep": Command(
         "Train over a grid of flags or search for good ones, with tables and figures.", add_sweep_flags, sweep
     ),
-    "lexicon": Command("Build or divide a table of substitutes, or look words up.", add_lexicon_flags, lexicon),
+    "lexicon": Command("Build, divide or preview a table of substitutes; look words up.", add_lexicon_flags, lexicon),
 }
 
 

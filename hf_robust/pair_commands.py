@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from hf_robust.metrics import AttackRecord
 
 TEXTS, PAIRS, DRAWS = 500, 1000, 10
-POOLINGS = ("cls", "mean_pool", "max_pool")
-"""Those of `hf_robust.losses`, whose import would make `--help` slow."""
+POOLINGS = ("classifier", "cls", "last_token", "mean_pool", "max_pool")
+"""Those of `hf_robust.interpret.head`, whose import would make `--help` slow."""
 
 
 def _add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def pairs(options: argparse.Namespace) -> str:
     from hf_robust.checkpoint_attack import load_classifier
     from hf_robust.data.label_order import model_labels
     from hf_robust.interpret.pair_statistics import pair_statistics
-    from hf_robust.interpret.states import sentence_states
+    from hf_robust.interpret.states import equal_tokens, sentence_states
     from hf_robust.reports import markdown_table
     from hf_robust.restored import measured_model
     from hf_robust.runs import read_pairs
@@ -88,13 +88,15 @@ def pairs(options: argparse.Namespace) -> str:
         )
         labels = [record.label for record in records]
         measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
-        numbers.append({"model": name, **own.describe(), **measured.to_json(), **predicting.card})
+        unread = equal_tokens(tokenizer, texts[0], texts[1], length)
+        numbers.append({"model": name, **own.describe(), **measured.to_json(), "unread": unread, **predicting.card})
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
     rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]
     legend = (
         f"pos: a text and its adversarial form; neg: a text and one of another label, mean over {options.draws} "
         f"draws. Mean pooled last hidden states. CTR: contrastive loss over all pairs, temperature {options.tau:g}.\n"
+        + _unread_note(numbers)
     )
     card = {"status": options.status, "tau": options.tau, "seed": options.seed, "models": numbers}
     return _write(options.output_dir, "pairs", f"{markdown_table(header, rows)}\n{legend}{remarks}", card)
@@ -132,14 +134,18 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--num_texts", type=int, default=TEXTS, help=f"At most so many. Default: {TEXTS}.")
     parser.add_argument("--margin", type=float, default=1.0, help="By which obstinate views are further. Default: 1.")
-    parser.add_argument("--pooling", choices=POOLINGS, default="cls", help="What represents a text. Default: cls.")
+    parser.add_argument(
+        "--pooling", choices=POOLINGS, default="classifier",
+        help="Last hidden state that represents a text. Default: the one that each model's own head reads.",
+    )  # fmt: skip
 
 
 def space(options: argparse.Namespace) -> str:
     """How far views lie from their texts for each model, and with ``--output_dir`` its t-SNE (BAT, Figure 5)."""
     from hf_robust.checkpoint_attack import load_classifier
+    from hf_robust.interpret.head import chosen_pooling
     from hf_robust.interpret.space import joint_plane, view_distances
-    from hf_robust.interpret.states import sentence_states
+    from hf_robust.interpret.states import equal_tokens, sentence_states
     from hf_robust.reports import SpacePanel, space_figure
     from hf_robust.restored import measured_model
     from hf_robust.space_views import chosen_views
@@ -153,24 +159,37 @@ def space(options: argparse.Namespace) -> str:
         predicting = measured_model(source, model, tokenizer)
         remarks += f"{name}: {predicting.remark}" if predicting.remark else ""
         length = min(options.max_seq_length, tokenizer.model_max_length)
+        pooling = chosen_pooling(model, tokenizer, options.pooling, f"choose --pooling among {', '.join(POOLINGS)}")
         states = [
-            sentence_states(model, tokenizer, texts, options.pooling, length, predicting.inference).embeddings
+            sentence_states(model, tokenizer, texts, pooling, length, predicting.inference).embeddings
             for texts in groups.values()
         ]
         measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
-        numbers.append({"model": name, **measured, **predicting.card})
+        unread = sum(equal_tokens(tokenizer, views.originals, group, length) for group in views[1:] if group)
+        numbers.append({"model": name, "pooling": pooling, **measured, "unread": unread, **predicting.card})
         if options.output_dir is not None:
             points, perplexity = joint_plane(states, options.seed)
             far = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]
             panels.append(SpacePanel(name, dict(zip(groups, points, strict=True)), ", ".join(far)))
     settings = {"pooling": options.pooling, "margin": options.margin, "seed": options.seed, "perplexity": perplexity}
-    legend = f"Mean cosine distances of {options.pooling} embeddings; margin {options.margin:g}.\n{remarks}"
+    legend = f"Mean cosine distances of pooled last hidden states; margin {options.margin:g}.\n"
+    legend += f"{_unread_note(numbers)}{remarks}"
     if not panels:
         return f"{_distance_table(numbers)}\n{legend}"
     fit = f"one joint t-SNE for each model, perplexity {perplexity:.3g}, seed {options.seed}"
     caption = f"{len(views.originals):,} texts, {options.pooling} embeddings; {fit}. d: mean cosine distance."
     text = f"{_distance_table(numbers)}\n{legend}Picture: {fit}.\n"
     return _write(options.output_dir, "space", text, {**settings, "models": numbers}, space_figure(panels, caption))
+
+
+def _unread_note(numbers: Sequence[dict[str, Any]]) -> str:
+    """A line for each model to which some pairs are one text."""
+    return "".join(
+        f"To {row['model']} both texts are the same in {row['unread']} pairs, whose distance is 0: what differs is "
+        "cut off or unknown to it; raise --max_seq_length.\n"
+        for row in numbers
+        if row["unread"]
+    )
 
 
 def _distance_table(numbers: Sequence[dict[str, Any]]) -> str:
@@ -186,10 +205,11 @@ def _distance_table(numbers: Sequence[dict[str, Any]]) -> str:
     }
     keys = [key for key in named if key in numbers[0]]
     rows = [
-        [row["model"], str(row["texts"]), *(percent(row[k]) if "%" in named[k] else f"{row[k]:.3f}" for k in keys)]
+        [row["model"], row["pooling"], str(row["texts"])]
+        + [percent(row[key]) if "%" in named[key] else f"{row[key]:.3f}" for key in keys]
         for row in numbers
     ]
-    return markdown_table(["model", "texts", *(named[key] for key in keys)], rows)
+    return markdown_table(["model", "pooling", "texts", *(named[key] for key in keys)], rows)
 
 
 # ---- errors ----

@@ -6,7 +6,7 @@ import argparse
 import random
 from pathlib import Path
 
-from hf_robust.attacks import AttackArguments, choose_examples, resolve_skip_labels
+from hf_robust.attacks import AttackArguments, resolve_skip_labels
 from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
 from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import load_corpus
@@ -15,7 +15,6 @@ from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import kept_prediction
 from hf_robust.runs import read_pairs
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
-from hf_robust.words import Text
 
 
 def chosen_views(options: argparse.Namespace) -> DrawnViews:
@@ -34,7 +33,10 @@ def chosen_views(options: argparse.Namespace) -> DrawnViews:
 
 
 def _views_of_data(options: argparse.Namespace) -> DrawnViews:
-    """Random synonyms and one antonym for each text, as BAT trains on; the texts in an order drawn by the seed."""
+    """Random synonyms and one antonym for each text, as BAT trains on; the texts in an order drawn by the seed.
+
+    They are views of what the first model reads.
+    """
     columns = {
         name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names", "class_names")
     }
@@ -50,13 +52,12 @@ def _views_of_data(options: argparse.Namespace) -> DrawnViews:
     fickle = RandomSynonyms(load_lexicon(options.lexicon))
     skipped = resolve_skip_labels(options.skip_labels, labels.names)
     obstinate = OneAntonym(load_lexicon(antonyms, "antonym"), skipped)
-    examples = choose_examples(dataset, 0, options.seed)
-    random.Random(options.seed).shuffle(examples)
-    texts = ((Text(example.texts), example.label) for example in examples)
-    drawn = draw_views(texts, fickle, obstinate, options.num_texts, options.seed)
+    rows = list(range(len(dataset)))
+    random.Random(options.seed).shuffle(rows)
+    drawn = draw_views(dataset, rows, fickle, obstinate, options.num_texts, options.seed)
     if len(drawn.originals) < 2:
         raise ValueError(
-            f"of {len(examples)} texts of --data {options.data} {len(drawn.originals)} have a synonym and an antonym; "
+            f"of {len(rows)} texts of --data {options.data} {len(drawn.originals)} have a synonym and an antonym; "
             "give a larger --lexicon, or more texts."
         )
     return drawn

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import build_trainer
+from tiny import POSITIVE, build_trainer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from benchmarks import cost, cost_setting, method_tables, step_memory
@@ -142,7 +143,9 @@ def test_texts_made_beforehand_are_there_for_each_row_and_cost_no_search(
         AutoModelForSequenceClassification.from_pretrained(folder),
         AutoTokenizer.from_pretrained(folder),
     )
-    setting = cost_setting.Setting(model, tokenizer, cost_setting.synthetic_rows(8, 12, 0), flags, str(tmp_path))
+    # Words that the tokenizer knows: one unknown word for another is no view.
+    rows = [{"sentence": " ".join(random.Random(row).choices(POSITIVE, k=12)), "label": row % 2} for row in range(8)]
+    setting = cost_setting.Setting(model, tokenizer, rows, flags, str(tmp_path))
     trainer = cost_setting.build(name, setting, 2)
     counts = {kind: count for kind, count in cost.count_passes(trainer).items() if count}
     assert setting.view_share == trainer.view_share == 1.0

@@ -17,7 +17,7 @@ from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows
 
 from hf_robust import pair_commands
 from hf_robust.cli import Command
-from hf_robust.losses import POOLINGS
+from hf_robust.interpret.head import EMBEDDINGS
 from hf_robust.metrics import AttackRecord
 from hf_robust.pair_commands import TASKS, model_names
 from hf_robust.runs import write_records
@@ -75,7 +75,7 @@ def test_flags_are_made_without_torch() -> None:
     code += "for task in p.TASKS.values(): task.add_flags(argparse.ArgumentParser())\n"
     code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
-    assert pair_commands.POOLINGS == POOLINGS
+    assert pair_commands.POOLINGS == EMBEDDINGS
 
 
 def test_METRIC_9_pairs_shows_every_model_the_same_texts(
@@ -137,7 +137,7 @@ def test_space_draws_views_from_lexicons(model_folder: Callable[..., Path], tmp_
     written = json.loads((out / "space.json").read_text())
     assert written["perplexity"] == pytest.approx(35 / 3)
     assert [row["texts"] for row in written["models"]] == [12, 12]
-    assert f"| {models[0].name} | 12 | {written['models'][0]['fickle']:.3f} |" in printed
+    assert f"| {models[0].name} | cls | 12 | {written['models'][0]['fickle']:.3f} |" in printed
     assert "perplexity 11.7" in printed and (out / "space.png").is_file()
     drawn = (out / "space.svg").read_text()
     assert all(word in drawn for word in ("originals", "fickle", "obstinate", models[1].name))
@@ -225,3 +225,13 @@ def test_models_are_called_by_method_and_by_folder_where_that_is_not_enough(tmp_
         (tmp_path / name / "run_card.json").write_text(json.dumps({"method": method}))
     found = model_names([str(tmp_path / name) for name in ("one", "two", "three")] + ["hub/plain"])
     assert found == ["normal", "pgd (two)", "pgd (three)", "plain"]
+
+
+def test_pairs_that_a_model_does_not_read_are_counted(
+    model_folder: Callable[..., Path], files: dict[str, Path]
+) -> None:
+    for task, flag in (("space", "--fickle"), ("pairs", "--pairs")):
+        flags = (task, "--model", model_folder("bert"), flag, files["synonym"])
+        assert "both texts are the same" not in call(*flags)
+        cut = call(*flags, "--max_seq_length", 2)
+        assert "both texts are the same in 24 pairs, whose distance is 0" in cut

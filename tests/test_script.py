@@ -427,17 +427,19 @@ def test_antonyms_for_classes_without_names_end_the_run_before_training(asks, mo
         run(model_folder(), tmp_path / "out", "--do_eval", *asks, train=review_rows(8), validation=review_rows(8))
 
 
-def test_a_robust_method_through_the_script(model_folder, tmp_path):
+@pytest.mark.parametrize("rule", ["authors", "matched"])
+def test_a_robust_method_through_the_script(rule, model_folder, tmp_path):
     for name, words in {"s": SYNONYMS, "a": ANTONYMS}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(words))
     flags = ["--lexicon", str(tmp_path / "s.json"), "--antonym_lexicon", str(tmp_path / "a.json")]
-    flags += ["--class_names", "bad", "good"]
+    flags += ["--antonym_views", rule, "--pos_tagger", "none", "--class_names", "bad", "good"]
     found = run(
         model_folder(), tmp_path / "out", "--do_train", "--robust_method", "bat_triplet", *flags, train=review_rows(8)
     )
     assert found["train_loss"] > 0
     card = json.loads((tmp_path / "out" / "run_card.json").read_text())
     assert card["method"] == "bat_triplet" and set(card["lexicons"]) == {"synonyms", "antonyms"}
+    assert card["config"]["antonym_views"] == rule
 
 
 @pytest.fixture(scope="module")

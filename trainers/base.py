@@ -19,7 +19,7 @@ from transformers import Trainer
 from hf_robust.adversary import Adversary, Perturbation, perturbed, sample_norm
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.victim import Inference
-from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset
+from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset, valid_rows
 from hf_robust.lexicons import Lexicon
 from hf_robust.models.adapter_files import check_saves, save_config
 from hf_robust.trainers import auxiliary, restoring
@@ -29,6 +29,7 @@ from hf_robust.trainers.card_note import keep_tags, write_card_note
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
 from hf_robust.trainers.saved_inference import Fetch, SavedInference, write_saved_inference
+from hf_robust.trainers.step_means import StepMeans
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class RobustTrainer(Trainer):
         if self.train_dataset is not None:
             check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []
-        self._parts: dict[str, tuple[Tensor, int]] = {}
+        self.means = StepMeans()
         self._set_up_views()
         # Without training there is nothing beside the model: what was loaded is the result already.
         self._auxiliary = None if self.train_dataset is None else self.auxiliary()
@@ -232,26 +233,25 @@ class RobustTrainer(Trainer):
         return float(len(labels)) if weights is None else torch.tensor(weights, device=labels.device)[labels].sum()
 
     def log_parts(self, **parts: Tensor) -> None:
-        """Name parts of the loss; their means since the last log entry are logged as ``loss_<name>`` (R16).
-
-        The same names in every step: ranks reduce them together, and wait for each other where theirs differ.
-        """
+        """Name parts of the loss, the same in every step; their means are logged as ``loss_<name>`` (R16)."""
         self.log_values(**{f"loss_{name}": part for name, part in parts.items()})
 
     def log_values(self, **values: Tensor) -> None:
         """Name other scalars of a step; their means since the last log entry are logged as they are named."""
-        for name, part in values.items():
-            total, count = self._parts.get(name, (torch.zeros((), device=part.device), 0))
-            # Under DataParallel a part has one value for each device, as the loss itself does.
-            self._parts[name] = (total + part.detach().float().mean(), count + 1)
+        for name, value in values.items():
+            self.means.add(name, value)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._parts:
-            means = torch.stack([total / count for total, count in self._parts.values()])
-            means = self.accelerator.reduce(means, reduction="mean")
-            logs.update({name: value.item() for name, value in zip(self._parts, means, strict=True)})
-            self._parts = {}
+        if "loss" in logs:
+            logs.update(self.means.take(partial(self.accelerator.reduce, reduction="sum")))
         super().log(logs, start_time)
+
+    def training_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Tensor:
+        """A step of the Trainer's; of a batch with views the share that may be trained on is logged."""
+        for name, ok in valid_rows(inputs, self.view_names).items():
+            self.means.add(f"view_ok_{name}", ok.to(self.args.device))
+        loss: Tensor = super().training_step(model, inputs, *args, **kwargs)
+        return loss
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -11,10 +11,14 @@ from torch import Tensor, nn
 from hf_robust.attacks import resolve_skip_labels
 from hf_robust.data import split_views
 from hf_robust.data.labels import checkpoint_names
-from hf_robust.losses import POOLINGS, balanced_pairwise, cosine_distance, sentence_embedding
+from hf_robust.interpret.head import EMBEDDINGS, HEAD, chosen_pooling, last_states
+from hf_robust.losses import balanced_pairwise, cosine_distance, sentence_embedding
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_choice, check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.text_views import attacked_antonyms, plan_antonyms
 from hf_robust.views import OneAntonym, RandomSynonyms, ViewSource
+
+ANTONYM_VIEWS = ("authors", "matched")
 
 
 @dataclass
@@ -25,8 +29,20 @@ class BatConfig(RobustTrainingArguments):
         default=1.0, metadata={"help": "[m] cosine distance the antonym view should keep, in [0, 2]."}
     )
     sentence_embed_type: str = field(
-        default="cls",
-        metadata={"help": "Sentence embedding that is compared.", "choices": list(POOLINGS)},
+        default=HEAD,
+        metadata={
+            "help": "Last hidden state that is compared: the one that the model's own head reads (BERT's [CLS], a "
+            "decoder's last token), that of the first or last token, or the mean or maximum over all tokens.",
+            "choices": list(EMBEDDINGS),
+        },
+    )
+    antonym_views: str = field(
+        default="authors",
+        metadata={
+            "help": "Which word becomes an antonym: any that has one (authors: to reproduce the paper), or what the "
+            "antonym attack may change, no stop word and of the same part of speech (matched: to train a model).",
+            "choices": list(ANTONYM_VIEWS),
+        },
     )
     label_fickle: bool = field(
         default=False,
@@ -36,7 +52,8 @@ class BatConfig(RobustTrainingArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("bat_margin", self.bat_margin, 0.0, 2.0, "a cosine distance reaches from 0 (same) to 2 (opposite)")
-        check_choice("sentence_embed_type", self.sentence_embed_type, POOLINGS)
+        check_choice("sentence_embed_type", self.sentence_embed_type, EMBEDDINGS)
+        check_choice("antonym_views", self.antonym_views, ANTONYM_VIEWS)
 
 
 @dataclass
@@ -73,10 +90,17 @@ class BatPairwiseTrainer(RobustTrainer):
     .. math:: \mathrm{CE}(f(x),y) + \alpha\frac{\sum_b p^f_b d_b^+}{\sum_b p^f_b}
               + \beta\frac{\sum_b p^o_b\max(0, m-d_b^-)}{\sum_b p^o_b},\qquad d^\pm = 1-\cos(h, h^\pm)
 
-    ``h`` is (B, H), the last layer's [CLS]. The fickle view substitutes every word by a random synonym, the
-    obstinate view one word by a random antonym; p^f and p^o say whether a view is valid (a row with a skip label
-    has no obstinate view). Three forwards and one backward a step; views are drawn anew at every fetch. Evaluation
-    is the plain model.
+    ``h`` is (B, H), the last hidden state that the classifier's head reads: BERT's [CLS], a decoder's last token. The
+    fickle view substitutes every word by a random synonym, the obstinate view one word by a random antonym; p^f and
+    p^o say whether a view is valid (a row with a skip label has no obstinate view, and a view whose tokens are its
+    text's is none). Three forwards and one backward a step; views are drawn anew at every fetch, among the words that
+    the model reads. The mean distances of valid views are logged as ``distance_fickle`` and ``distance_obstinate``.
+    Evaluation is the plain model.
+
+    The authors' obstinate views may change stop words, which their attack never does: a third to a half of theirs turn
+    "is" into "differ" or "do" into "unmake", and a model learns to tell these words apart first.
+    ``--antonym_views matched`` draws what the antonym attack could do. Take it to train a model; the default is the
+    paper's, to compare with its numbers.
 
     Differs from the paper: its printed ``L_ML = log f`` is cross-entropy (BAT-1), its views' letters are x_f and
     x_o throughout (BAT-3); from the code: a view is valid iff some word changed under case folding (BAT-5),
@@ -91,11 +115,20 @@ class BatPairwiseTrainer(RobustTrainer):
     needs = ("synonyms", "antonyms")
     batch_relative = True
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.train_dataset is not None:
+            remedy = f"choose another --sentence_embed_type of {', '.join(EMBEDDINGS)}"
+            self.pooling = chosen_pooling(self.model, self.processing_class, self.args.sentence_embed_type, remedy)
+            plan_antonyms(self)
+
     def view_sources(self) -> Mapping[str, ViewSource]:
+        matched = self.args.antonym_views == "matched"
         skipped = self.skip_labels
         if skipped is None:
             skipped = resolve_skip_labels(None, checkpoint_names(self.model.config))
-        return {"fickle": RandomSynonyms(self.synonyms), "obstinate": OneAntonym(self.antonyms, skipped)}
+        obstinate = attacked_antonyms(self, skipped) if matched else OneAntonym(self.antonyms, skipped)
+        return {"fickle": RandomSynonyms(self.synonyms), "obstinate": obstinate}
 
     def view_distances(self, model: nn.Module, inputs: Batch) -> ViewDistances:
         """Three forwards: the anchor with its label, the two views without, all in train mode and with gradient."""
@@ -113,17 +146,13 @@ class BatPairwiseTrainer(RobustTrainer):
             else:
                 view_outputs = model(**batch, output_hidden_states=True)
             distances[name] = cosine_distance(centre, self._embed(view_outputs, batch))
+            self.means.add(f"distance_{name}", distances[name], view["ok"])
         return ViewDistances(
             loss, outputs, distances["fickle"], distances["obstinate"], views["fickle"]["ok"], views["obstinate"]["ok"]
         )
 
     def _embed(self, outputs: Any, batch: Batch) -> Tensor:
-        if outputs.get("hidden_states") is None:
-            raise ValueError(
-                f"{self.name} needs the model's hidden states, and {type(self.model).__name__} returns none; "
-                "use an encoder such as BERT, RoBERTa or DeBERTa."
-            )
-        return sentence_embedding(outputs["hidden_states"][-1], batch["attention_mask"], self.args.sentence_embed_type)
+        return sentence_embedding(last_states(outputs, self.model), batch["attention_mask"], self.pooling)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

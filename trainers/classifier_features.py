@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from hf_robust.adversary import evaluating
+from hf_robust.interpret.head import probe_texts
+
+
+def check_features(model: Any, tokenizer: Any) -> None:
+    """Refuse a model without such features before anything is trained, as :func:`classifier_features` would later."""
+    with torch.no_grad(), evaluating(model), classifier_features(model):
+        model(**probe_texts(tokenizer, next(model.parameters()).device))
 
 
 @contextmanager

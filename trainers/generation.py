@@ -27,12 +27,14 @@ from hf_robust.views import (
     FromFile,
     GeneratedViews,
     Made,
+    View,
     ViewMaker,
     ViewSource,
     Workplace,
     read_views,
     spread,
     tokenizer_hash,
+    without_unread,
     write_views,
 )
 
@@ -125,6 +127,12 @@ class GenerateViews(TrainerCallback):
         if self.trainer.view_share > 0 or not sum(one["attempts"] for one in made):
             return
         names = ", ".join(one["view"] for one in made)
+        if untrained and any(one["found"] for one in made):
+            raise ValueError(
+                f"all texts of {names} have the tokens of the texts they come from: what differs, if anything, is "
+                f"cut off or unknown to the tokenizer, so {self.trainer.name} would be plain training; raise "
+                "--max_seq_length."
+            )
         if untrained:
             raise ValueError(
                 f"{names} found no adversarial example among {made[0]['attempts']} texts, so {self.trainer.name} "
@@ -163,18 +171,23 @@ class GenerateViews(TrainerCallback):
             header, made = self._generate(name, source, source.make)
         if self.trainer.is_world_process_zero():
             write_views(path, header, made)
-        source.fill(self._carried(made, train), train)
+        usable = without_unread(self._source_dataset, dict(made), self.trainer.train_dataset.mask_token_id)
+        source.fill(self._carried(usable, train), train)
         # The baseline's training has a line of its own.
         spent = time.perf_counter() - start - (self.seconds["baseline"] - baseline)
         self.seconds["generate"] += spent
         kept = {key: header.get(key) for key in ("split", "victim", "how")} | made.notes
         if kept["split"] not in (None, TRAIN):
             kept["leaked"] = True
+        unread = sum(view.ok and not usable[idx].ok for idx, view in made)
         self.rounds.append(
             {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": len(made)}
-            | {"seconds": round(spent, 3), **kept}
+            | {"unread": unread, "share": round(source.share, 6), "seconds": round(spent, 3), **kept}
         )
-        logger.info("%s, round %d: %d views of %d texts, %.0f s", name, number, len(made), made.attempts, spent)
+        logger.info(
+            "%s, round %d: %d views of %d texts, %d of them with the tokens of their text; %.0f s",
+            name, number, len(made), made.attempts, unread, spent,
+        )  # fmt: skip
 
     def _can_make_again(self, source: GeneratedViews, epoch: int, inside: bool) -> bool:
         """Whether a resumed run still has the weights that this source attacks."""
@@ -240,11 +253,11 @@ class GenerateViews(TrainerCallback):
             )
         return choose_examples(dataset, count, self.trainer.args.seed) if count else []
 
-    def _carried(self, made: Made, train: list[Example]) -> dict[int, Any]:
+    def _carried(self, views: dict[int, View], train: list[Example]) -> dict[int, View]:
         if self.trainer.view_dataset is None:
-            return dict(made)
+            return views
         source = choose_examples(self.trainer.view_dataset, 0, 0)
-        return spread(made, source, train, self.trainer.args.seed)
+        return spread(views.items(), source, train, self.trainer.args.seed)
 
     def _victim(self, source: GeneratedViews) -> Victim:
         trainer = self.trainer

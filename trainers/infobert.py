@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.adversary import Adversary, Variable, token_norm
+from hf_robust.interpret.head import HEAD, chosen_pooling, last_states
 from hf_robust.losses import NEGATIVES, club, info_nce, middle_ranks, sentence_embedding
 from hf_robust.trainers.adversary_arguments import StreamArguments
 from hf_robust.trainers.arguments import check_choice, check_range
@@ -66,10 +67,11 @@ class InfobertTrainer(RobustTrainer):
 
     ``e`` and delta are (B, L, E) and move as in freelb. T is the first hidden state, which is after positions and
     layer norm and so not the word's embedding (INFO-2); CLUB pairs each real token with a random one of the batch. Z
-    (B, H) is the last layer's [CLS]; local tokens are those of a text whose gradient by delta has a middle norm. k
-    forwards, k backwards and k partial ones a step. The critic trains with the model, to raise InfoNCE (INFO-1); its
-    gradient is clipped together with the model's. CLUB's gradient moves delta too (INFO-3, ``--info_grad_from ce``
-    leaves it out). A text too short for a local token has none, and a batch without any has InfoNCE 0 (INFO-5).
+    (B, H) is the last hidden state that the head reads, BERT's [CLS]; local tokens are those of a text whose gradient
+    by delta has a middle norm. k forwards, k backwards and k partial ones a step. The critic trains with the model, to
+    raise InfoNCE (INFO-1); its gradient is clipped together with the model's. CLUB's gradient moves delta too (INFO-3,
+    ``--info_grad_from ce`` leaves it out). A text too short for a local token has none, and a batch without any has
+    InfoNCE 0 (INFO-5).
 
     Differs from the code: its schedule of beta and its list of brittle tokens are dead code and not here (INFO-6,
     INFO-7); InfoNCE is over the whole micro-batch, not over shuffled chunks of it; its negatives are sentences where
@@ -88,6 +90,7 @@ class InfobertTrainer(RobustTrainer):
 
     def auxiliary(self) -> Auxiliary:
         self.critic = Critic(*feature_widths(self.model), seed=self.args.seed)
+        self.pooling = chosen_pooling(self.model, self.processing_class, HEAD, "use a model such as BERT")
         return Auxiliary(self.critic)
 
     def compute_loss(
@@ -106,7 +109,7 @@ class InfobertTrainer(RobustTrainer):
         args = self.args
         mask: Tensor = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
         task, outputs = self.task_loss(model, inputs, at=point, output_hidden_states=True)
-        words, last = outputs["hidden_states"][0], outputs["hidden_states"][-1]
+        words, last = outputs["hidden_states"][0], last_states(outputs, self.model)
         upper = club(words[mask.bool()], self._partners(inputs["input_ids"], mask, draw))
         climbed = task + args.info_beta * upper if args.info_grad_from == "ce_club" else task
         scale = FP16_SCALE if args.fp16 else 1.0
@@ -114,7 +117,7 @@ class InfobertTrainer(RobustTrainer):
         divisor = self.mean_divisor(inputs)
         gradients = tuple(gradient.float() * (divisor / scale) for gradient in found)
         local = middle_ranks(token_norm(gradients[0]).squeeze(-1), mask, args.info_cl, args.info_ch)
-        scores = self.critic(words[local], sentence_embedding(last, mask, "cls"))
+        scores = self.critic(words[local], sentence_embedding(last, mask, self.pooling))
         lower = info_nce(scores, local.nonzero()[:, 0], args.info_negatives)
         self.log_parts(task=task, club=upper, info_nce=-lower)
         return PassLoss(task + args.info_beta * upper - args.info_alpha * lower, outputs, gradients)

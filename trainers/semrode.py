@@ -13,7 +13,7 @@ from hf_robust.data import split_views, stack_rows
 from hf_robust.losses import coral, mmd, sinkhorn
 from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.classifier_features import classifier_features
+from hf_robust.trainers.classifier_features import check_features, classifier_features
 from hf_robust.trainers.text_views import attacked_views, shown_rows
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import DrawnFrom, ViewSource
@@ -65,6 +65,11 @@ class SemrodeTrainer(RobustTrainer):
 
     if TYPE_CHECKING:
         args: SemrodeConfig
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.train_dataset is not None:
+            check_features(self.model, self.processing_class)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         return {name: DrawnFrom(views, extras=("labels",)) for name, views in attacked_views(self).items()}

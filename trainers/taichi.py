@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from hf_robust.data import split_views, stack_rows
-from hf_robust.losses import contrastive, sample_kl, sample_symmetric_kl, sentence_embedding
+from hf_robust.interpret.head import chosen_pooling, last_states
+from hf_robust.losses import contrastive, pair_distances, sample_kl, sample_symmetric_kl, sentence_embedding
 from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint, owner
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.saved_inference import SavedInference
@@ -51,7 +52,8 @@ class TaichiTrainer(RobustTrainer):
 
     Where the attack failed there is no x': such a row has neither CE, KL nor positive pair there, and stays a negative
     (TAICHI-11). Means over x' are sums divided by B M / N, with M views of N texts, so that they do not depend on how
-    batches are split; CTR does, by nature. Train and test attacks should differ (TAICHI-13).
+    batches are split; CTR does, by nature. The mean cosine distances of texts from their own x' and from those of
+    others are logged as ``distance_pair`` and ``distance_others``. Train and test attacks should differ (TAICHI-13).
 
     Variants: ``no_kl`` is f_c with CE and CTR; ``no_adv`` adds KL(p(x) || p(x')) in that one model, as the paper must
     mean (TAICHI-4); ``no_ctr`` has both models; ``adversarial`` is f_a with CE and CTR, ``base_adv`` with CE alone,
@@ -87,6 +89,9 @@ class TaichiTrainer(RobustTrainer):
         return sources
 
     def auxiliary(self) -> Auxiliary | None:
+        if self.args.variant.ctr:
+            remedy = f"--taichi_variant {self.args.taichi_variant} compares representations; use no_ctr"
+            chosen_pooling(self.model, self.processing_class, "mean_pool", remedy)
         if not self.args.variant.twin:
             return None
         if self.args.taichi_variant == "linear_average" and owner(self.model) is not self.model:
@@ -164,6 +169,7 @@ class TaichiTrainer(RobustTrainer):
             parts["adv"] = 0.0 * torch.stack([one.sum() for one in self.twin.parameters()]).sum()
         if variant.ctr:
             parts["ctr"] = nothing
+            self._log_distances(nothing, nothing, torch.zeros_like(nothing))
         if variant.kl and variant.twin and self.args.taichi_kl:
             rows = {key: value for key, value in main.items() if key != "labels"}
             parts["kl"] = self._kl(outputs["logits"], self._twin(**rows)["logits"]).mean()
@@ -182,6 +188,7 @@ class TaichiTrainer(RobustTrainer):
             parts["adv"] = self._view_loss(other.adv, view)
         if variant.ctr:
             parts["ctr"] = self._ctr(own, other, ok)
+            self._log_distances(*pair_distances(own.clean_state, own.adv_state), ok)
         if variant.kl and variant.twin:
             clean, adv = self._kl(own.clean, other.clean), self._kl(other.adv, own.adv)
             parts["kl"] = clean.mean() + self._view_mean(adv, ok, len(ok))
@@ -203,14 +210,7 @@ class TaichiTrainer(RobustTrainer):
         logits = outputs["logits"]
         states = logits
         if self.args.variant.ctr:
-            hidden = outputs.get("hidden_states")
-            if not hidden or hidden[-1].shape[:2] != rows["input_ids"].shape:
-                raise ValueError(
-                    f"--taichi_variant {self.args.taichi_variant} compares representations, and "
-                    f"{type(self.model).__name__} gives no last hidden state for each token; use an encoder such as "
-                    "BERT or RoBERTa, or --taichi_variant no_ctr."
-                )
-            states = sentence_embedding(hidden[-1], rows["attention_mask"], "mean_pool")
+            states = sentence_embedding(last_states(outputs, self.model), rows["attention_mask"], "mean_pool")
         return Seen(outputs, logits[:count], logits[count:], states[:count], states[count:])
 
     def _ctr(self, own: Seen, other: Seen, ok: Tensor) -> Tensor:
@@ -228,6 +228,11 @@ class TaichiTrainer(RobustTrainer):
         if variant.twin or not variant.clean:
             found.append(ctr(other.adv_state, other.clean_state))
         return torch.stack(found).sum()
+
+    def _log_distances(self, pair: Tensor, others: Tensor, ok: Tensor) -> None:
+        """Of texts from their own adversarial texts, and from those of the batch's other texts."""
+        self.means.add("distance_pair", pair, ok)
+        self.means.add("distance_others", others, ok * (ok.numel() > 1))  # a row alone has no others
 
     def _kl(self, first: Tensor, second: Tensor) -> Tensor:
         return (sample_symmetric_kl if self.args.taichi_symmetric_kl else sample_kl)(first, second)

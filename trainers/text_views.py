@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from hf_robust.attacks import Attack, Plans
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.data import split_views, stack_rows
+from hf_robust.lexicons import cache_folder
 from hf_robust.metrics import aim_of
-from hf_robust.views import AttackedViews, FromFile, GeneratedViews, Refresh, ViewMaker
+from hf_robust.views import AttackedAntonym, AttackedViews, FromFile, GeneratedViews, Refresh, ViewMaker
 from hf_robust.views.generated import Extra
+from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.trainers.base import Batch, RobustTrainer
@@ -66,6 +69,37 @@ def check_attacks(name: str, attacks: Mapping[str, AttackOrForeign]) -> None:
             raise ValueError(
                 f"--view_attacks {attack} makes texts with another label than the text they come from, and {name} "
                 "keeps labels; choose attacks that keep the meaning, such as textfooler."
+            )
+
+
+def attacked_antonyms(trainer: RobustTrainer, skip_labels: frozenset[int]) -> AttackedAntonym:
+    """Obstinate views by the rule of the antonym attack; ``plan_antonyms`` goes before they are drawn.
+
+    Raises:
+        ValueError: there is no such attack.
+    """
+    attack = trainer.attacks.get("antonym")
+    if not isinstance(attack, Attack):
+        raise ValueError(
+            f'{trainer.name} with --antonym_views matched draws from the antonym attack; pass attacks={{"antonym": '
+            "ATTACKS['antonym'](Resources(antonyms=..., tagger=...))}."
+        )
+    return AttackedAntonym(attack, Plans(cache_folder() / "plans"), skip_labels)
+
+
+def plan_antonyms(trainer: RobustTrainer) -> None:
+    """Ask the antonym attack about every training text, where views are drawn from what it answers.
+
+    Raises:
+        ValueError: it has no candidate for any of them.
+    """
+    data, progress = trainer.train_dataset.dataset, trainer.is_world_process_zero() and not trainer.args.disable_tqdm
+    for views in trainer.train_dataset.sources.values():
+        texts = ((Text(data.texts(row)), data.label(row)) for row in range(len(data)))
+        if isinstance(views, AttackedAntonym) and not views.prepare(texts, len(data), progress):
+            raise ValueError(
+                f"none of the {len(data)} training texts has a word that the antonym attack may change; give a larger "
+                "--antonym_lexicon (`hf-robust lexicon preview` shows what a table does)."
             )
 
 

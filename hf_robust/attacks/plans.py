@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hf_robust.attacks.attack import Attack, Example
@@ -76,9 +77,10 @@ class Plans:
     def planner(self, attack: Attack) -> Callable[[Example], Plan]:
         """``get`` for one attack, whose fingerprint is then taken only once."""
         fingerprint = attack.plan_fingerprint()
-        return lambda example: self._one(attack, fingerprint, example.texts)
+        return partial(self._one, attack, fingerprint)
 
-    def _one(self, attack: Attack, fingerprint: str, texts: tuple[str, ...]) -> Plan:
+    def _one(self, attack: Attack, fingerprint: str, example: Example) -> Plan:
+        texts = example.texts
         stored, key = self._load(fingerprint), content_key(texts)
         if key in stored:
             found: dict[str, list[str]] = json.loads(stored[key])

@@ -1,7 +1,7 @@
 """Where texts come from and how they reach the model: tasks, sources, labels, the tokenised split, paired batches."""
 
-from hf_robust.data.collators import VIEW_COLUMNS, PairedCollator, split_views, stack_rows
+from hf_robust.data.collators import VIEW_COLUMNS, PairedCollator, split_views, stack_rows, valid_rows
 from hf_robust.data.dataset import TextDataset
 from hf_robust.data.tasks import GLUE_TASKS
 
-__all__ = ["GLUE_TASKS", "VIEW_COLUMNS", "PairedCollator", "TextDataset", "split_views", "stack_rows"]
+__all__ = ["GLUE_TASKS", "VIEW_COLUMNS", "PairedCollator", "TextDataset", "split_views", "stack_rows", "valid_rows"]

@@ -100,6 +100,11 @@ def split_views(inputs: Mapping[str, Any], views: Sequence[str]) -> tuple[dict[s
     return main, parts
 
 
+def valid_rows(inputs: Mapping[str, Any], views: Sequence[str]) -> dict[str, torch.Tensor]:
+    """(B,) for each view that a paired batch carries: 1 where the row has one, else 0."""
+    return {view: inputs[f"{view}_{OK}"] for view in views if f"{view}_{OK}" in inputs}
+
+
 def stack_rows(batches: Sequence[Mapping[str, Any]], tokenizer: Any) -> dict[str, torch.Tensor]:
     """The rows of several batches as one, padded to the longest on the tokenizer's side, for a single forward.
 

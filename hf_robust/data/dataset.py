@@ -134,7 +134,20 @@ class TextDataset(Dataset[dict[str, Any]]):
 
     def encode(self, texts: tuple[str, ...]) -> dict[str, list[int]]:
         """Tokenise other texts (one per column) exactly as the rows were: same truncation, same padding."""
-        return self._call_tokenizer(*texts)
+        # As lists: given alone, a pair with an empty second text would be encoded as one text.
+        return {key: values[0] for key, values in self._call_tokenizer(*([text] for text in texts)).items()}
+
+    def read_words(self, index: int) -> set[int] | None:
+        """Numbers of the words of a row that are not cut off behind ``max_length``; None where all are read.
+
+        None too where the tokenizer is no fast one, which cannot say.
+        """
+        limit = self.tokenizer.model_max_length if self.max_length is None else self.max_length
+        mask = self._tokens.get("attention_mask")
+        length = len(self._tokens["input_ids"][index]) if mask is None else sum(mask[index])
+        if length < limit or not getattr(self.tokenizer, "is_fast", False):
+            return None
+        return {word for word, tokens in enumerate(self.word_positions(Text(self.texts(index)))) if tokens}
 
     def word_positions(self, text: Text) -> list[list[int]]:
         """For each word of a text the positions of its tokens in ``encode``; none where it was cut off.
@@ -148,13 +161,13 @@ class TextDataset(Dataset[dict[str, Any]]):
                 "load it with use_fast=True."
             )
         encoding = self.tokenizer(
-            *text.columns,
+            *([column] for column in text.columns),
             padding=self.padding,
             max_length=self.max_length,
             truncation=True,
             return_offsets_mapping=True,
         )
-        return word_token_positions(text.words, encoding["offset_mapping"], encoding.sequence_ids(0))
+        return word_token_positions(text.words, encoding["offset_mapping"][0], encoding.sequence_ids(0))
 
     def fingerprint(self) -> str:
         """16 hex characters over texts and labels, in order; the tokenizer is no part of it."""

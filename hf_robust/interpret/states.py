@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_robust.adversary import evaluating
+from hf_robust.interpret.head import last_states
 from hf_robust.interpret.reader import Predict
 from hf_robust.losses import sentence_embedding
 
@@ -20,6 +21,15 @@ class States(NamedTuple):
 
     embeddings: Tensor
     logits: Tensor
+
+
+def equal_tokens(
+    tokenizer: Any, first: Sequence[Sequence[str]], second: Sequence[Sequence[str]], max_length: int | None = None
+) -> int:
+    """How many pairs of texts are one to the model: they differ behind ``max_length``, or in unknown words."""
+    groups = ([list(column) for column in zip(*texts, strict=True)] for texts in (first, second))
+    tokens = (tokenizer(*columns, truncation=True, max_length=max_length)["input_ids"] for columns in groups)
+    return sum(one == other for one, other in zip(*tokens, strict=True))
 
 
 def sentence_states(
@@ -36,7 +46,8 @@ def sentence_states(
         model: a sequence classifier of transformers, on its device.
         tokenizer: its tokenizer, with a padding token.
         texts: each one or two columns.
-        pooling: one of `hf_robust.losses.POOLINGS`; ``mean_pool`` takes [CLS] and [SEP] in (TAICHI-14).
+        pooling: one of `hf_robust.losses.POOLINGS`, as `hf_robust.interpret.head.chosen_pooling` finds it for a
+            model; ``mean_pool`` takes [CLS] and [SEP] in (TAICHI-14).
         max_length: tokens to which texts are cut; None for the tokenizer's own limit.
         predict: how the method predicts, where that is not ``model(**batch)``.
 
@@ -54,12 +65,6 @@ def sentence_states(
             batch["output_hidden_states"] = True
             with torch.inference_mode():
                 outputs = model(**batch) if predict is None else predict(model, batch)
-            hidden = getattr(outputs, "hidden_states", None)
-            if not hidden or hidden[-1].shape[:2] != batch["input_ids"].shape:
-                raise ValueError(
-                    f"{type(model).__name__} gives no last hidden state for each token; use an encoder of "
-                    "transformers."
-                )
-            pooled = sentence_embedding(hidden[-1].float(), batch["attention_mask"], pooling)
+            pooled = sentence_embedding(last_states(outputs, model).float(), batch["attention_mask"], pooling)
             parts.append((pooled.cpu(), outputs.logits.float().cpu()))
     return States(*(torch.cat(column) for column in zip(*parts, strict=True)))

@@ -27,6 +27,19 @@ def pair_similarities(first: Tensor, second: Tensor, similarity: str = "cosine")
         return normalize(first.float(), dim=-1) @ normalize(second.float(), dim=-1).T
 
 
+def pair_distances(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) cosine distances of each row of the first from its own of the second, and mean ones from the others'.
+
+    The latter is 0 where there is no other. Arguments (B, H).
+
+    >>> [distances.tolist() for distances in pair_distances(torch.eye(2), torch.eye(2))]
+    [[0.0, 0.0], [1.0, 1.0]]
+    """
+    distances = 1.0 - pair_similarities(first, second)
+    own = distances.diagonal()
+    return own, (distances.sum(dim=1) - own) / max(len(own) - 1, 1)
+
+
 def contrastive(
     first: Tensor,
     second: Tensor,

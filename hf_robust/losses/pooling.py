@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-POOLINGS = ("cls", "mean_pool", "max_pool")
+POOLINGS = ("cls", "last_token", "mean_pool", "max_pool")
 
 
 def sentence_embedding(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     """Pool hidden states over the real tokens of each row.
 
-    ``cls`` takes the first real token, so that left padding does not hand over a padding position.
+    ``cls`` takes the first real token and ``last_token`` the last one, so that padding on either side does not hand
+    over a padding position.
 
     Args:
         hidden: (B, L, H) last hidden states.
@@ -20,13 +21,29 @@ def sentence_embedding(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
 
     Returns:
         (B, H).
+
+    Raises:
+        ValueError: the pooling is unknown, or the states are not one for each token, as in Funnel, whose first one
+            alone has a place.
+
+    >>> hidden, mask = torch.arange(6.0).reshape(1, 3, 2), torch.tensor([[1, 1, 0]])
+    >>> [sentence_embedding(hidden, mask, pooling).tolist()[0] for pooling in POOLINGS]
+    [[0.0, 1.0], [2.0, 3.0], [1.0, 2.0], [2.0, 3.0]]
     """
-    if pooling == "cls":
-        first = mask.long().argmax(dim=1)
-        return hidden[torch.arange(len(hidden), device=hidden.device), first]
+    if pooling not in POOLINGS:
+        raise ValueError(f"the pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}.")
+    if hidden.shape[:2] != mask.shape:
+        if pooling == "cls" and mask[:, 0].all():
+            return hidden[:, 0]
+        raise ValueError(
+            f"{pooling} pools one last hidden state for each token, and this model has {hidden.shape[1]} of "
+            f"{mask.shape[1]} tokens."
+        )
+    if pooling in ("cls", "last_token"):
+        real = mask.long()
+        place = real.argmax(dim=1) if pooling == "cls" else mask.shape[1] - 1 - real.flip(1).argmax(dim=1)
+        return hidden[torch.arange(len(hidden), device=hidden.device), place]
     keep = mask.bool().unsqueeze(-1)
     if pooling == "mean_pool":
         return hidden.masked_fill(~keep, 0.0).sum(dim=1) / keep.sum(dim=1).clamp(min=1)
-    if pooling == "max_pool":
-        return hidden.masked_fill(~keep, torch.finfo(hidden.dtype).min).max(dim=1).values
-    raise ValueError(f"sentence_embed_type must be one of {', '.join(POOLINGS)}, got {pooling!r}.")
+    return hidden.masked_fill(~keep, torch.finfo(hidden.dtype).min).amax(dim=1)

@@ -1,8 +1,8 @@
 """Other texts of an example for training, and the data set that carries them."""
 
-from hf_robust.views.antonym import OneAntonym
+from hf_robust.views.antonym import AttackedAntonym, OneAntonym
 from hf_robust.views.attacked import AttackedViews
-from hf_robust.views.dataset import RefreshViews, ViewedDataset
+from hf_robust.views.dataset import RefreshViews, ViewedDataset, encode_view, without_unread
 from hf_robust.views.draw import DrawnViews, draw_views
 from hf_robust.views.generated import DrawnFrom, GeneratedViews, Made, ViewMaker, spread
 from hf_robust.views.masked import MaskedViews
@@ -13,6 +13,7 @@ from hf_robust.views.view_file import FromFile, read_views, tokenizer_hash, writ
 from hf_robust.views.workplace import Workplace
 
 __all__ = [
+    "AttackedAntonym",
     "AttackedViews",
     "DrawnFrom",
     "DrawnViews",
@@ -30,8 +31,10 @@ __all__ = [
     "ViewedDataset",
     "Workplace",
     "draw_views",
+    "encode_view",
     "read_views",
     "spread",
     "tokenizer_hash",
+    "without_unread",
     "write_views",
 ]

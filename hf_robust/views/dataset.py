@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -20,13 +20,18 @@ class Texts(Protocol):
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> dict[str, Any]: ...
     def texts(self, index: int) -> tuple[str, ...]: ...
-    def label(self, index: int) -> int | float | None: ...
+    def label(self, index: int) -> Any: ...
     def encode(self, texts: tuple[str, ...]) -> dict[str, Any]: ...
     def word_positions(self, text: Text) -> list[list[int]]: ...
+    def read_words(self, index: int) -> Collection[int] | None: ...
 
 
 class ViewedDataset(Dataset[dict[str, Any]]):
     """Rows of ``dataset`` plus ``<view>_input_ids``, ... and ``<view>_ok`` for each source.
+
+    What is drawn at a fetch changes words that the model reads, and is ``ok`` only where its token ids differ from the
+    text's: a change behind the cut, or of one unknown word for another, is none. Views made beforehand were looked
+    through when they were made.
 
     A source with ``extras`` adds ``<view>_labels`` and ``<view>_soft`` (``num_labels`` probabilities: the view's own,
     else one for the label), or ``<view>_words`` and ``<view>_main_words``: for each token of the view and of the
@@ -61,34 +66,20 @@ class ViewedDataset(Dataset[dict[str, Any]]):
         row = dict(self.dataset[index])
         text = Text(self.dataset.texts(index))
         label = self.dataset.label(index)
+        drawing = not all(getattr(source, "made_beforehand", False) for source in self.sources.values())
+        read = self.dataset.read_words(index) if drawing else None
         for name, source in self.sources.items():
             rng = random.Random(f"{self.seed}:{self._epoch.item()}:{index}:{name}")
             own = None if label is None else int(label)
-            view = source(text, own, rng)
-            row.update({f"{name}_{key}": value for key, value in self._encoded(view).items()})
-            row[f"{name}_ok"] = float(view.ok)
+            made = getattr(source, "made_beforehand", False)
+            view = source(text, own, rng, read)
+            encoded = encode_view(self.dataset, view, self.mask_token_id)
+            row.update({f"{name}_{key}": value for key, value in encoded.items()})
+            row[f"{name}_ok"] = float(view.ok and (made or encoded["input_ids"] != row["input_ids"]))
             for extra in getattr(source, "extras", ()):
                 added = getattr(self, f"_{extra}")(view, text, own)
                 row.update({f"{name}_{key}": value for key, value in added.items()})
         return row
-
-    def _encoded(self, view: View) -> dict[str, Any]:
-        encoded = dict(self.dataset.encode(view.text.columns))
-        if view.masked:
-            encoded["input_ids"] = self._masked(encoded["input_ids"], encoded.get("attention_mask"), view)
-        return encoded
-
-    def _masked(self, given: list[int], mask: list[int] | None, view: View) -> list[int]:
-        ids: list[Any] = list(given)
-        start = mask.index(1) if mask else 0  # positions count from the first token, wherever the padding is
-        if start + max(view.masked) >= len(ids):
-            raise ValueError(
-                f"a view masks token {max(view.masked)} of a text that is cut to {len(ids)} tokens here; give the "
-                "--max_seq_length that its views were made with."
-            )
-        for position in view.masked:
-            ids[start + position] = self.mask_token_id
-        return ids
 
     def _labels(self, view: View, text: Text, label: int) -> dict[str, Any]:
         return {"labels": label if view.label is None else view.label}
@@ -113,6 +104,37 @@ class ViewedDataset(Dataset[dict[str, Any]]):
                 for position in own_words[second]:
                     own[position] = number
         return {"main_words": main, "words": own}
+
+
+def encode_view(dataset: Texts, view: View, mask_token_id: int | None = None) -> dict[str, Any]:
+    """The tokens of a view as the model reads them: cut, and with the mask token in its masked places.
+
+    Raises:
+        ValueError: a place that it masks is cut off.
+    """
+    encoded = dict(dataset.encode(view.text.columns))
+    if view.masked:
+        ids, mask = list(encoded["input_ids"]), encoded.get("attention_mask")
+        start = mask.index(1) if mask else 0  # positions count from the first token, wherever the padding is
+        if start + max(view.masked) >= len(ids):
+            raise ValueError(
+                f"a view masks token {max(view.masked)} of a text that is cut to {len(ids)} tokens here; give the "
+                "--max_seq_length that its views were made with."
+            )
+        for position in view.masked:
+            ids[start + position] = mask_token_id
+        encoded["input_ids"] = ids
+    return encoded
+
+
+def without_unread(dataset: Texts, made: Mapping[int, View], mask_token_id: int | None = None) -> dict[int, View]:
+    """Views by the row of ``dataset`` that they are of, with ``ok`` off where their token ids are the row's own."""
+    return {
+        row: view._replace(
+            ok=view.ok and encode_view(dataset, view, mask_token_id)["input_ids"] != dataset[row]["input_ids"]
+        )
+        for row, view in made.items()
+    }
 
 
 class RefreshViews(TrainerCallback):

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from hf_robust.views.dataset import Texts, encode_view
 from hf_robust.views.view import ViewSource
 from hf_robust.words import Text
 
@@ -19,16 +20,19 @@ class DrawnViews(NamedTuple):
 
 
 def draw_views(
-    texts: Iterable[tuple[Text, int | None]], fickle: ViewSource, obstinate: ViewSource, limit: int, seed: int = 0
+    dataset: Texts, rows: Iterable[int], fickle: ViewSource, obstinate: ViewSource, limit: int, seed: int = 0
 ) -> DrawnViews:
-    """The first ``limit`` texts, with their labels, that have a fickle and an obstinate view, and these views.
+    """The first ``limit`` of ``rows`` that have a fickle and an obstinate view, and these views.
 
-    A text without either is passed over, so the obstinate source's ``skip_labels`` (neutral) leave theirs out.
+    A text without either is passed over, so the obstinate source's ``skip_labels`` (neutral) leave theirs out; so is
+    one whose view has the same tokens, since nothing lies between these.
     """
     rng, drawn = random.Random(seed), DrawnViews([], [], [])
-    for text, label in texts:
-        views = fickle(text, label, rng), obstinate(text, label, rng)
-        if all(view.ok for view in views):
+    for row in rows:
+        text, label, read = Text(dataset.texts(row)), dataset.label(row), dataset.read_words(row)
+        views = fickle(text, label, rng, read), obstinate(text, label, rng, read)
+        own = dataset[row]["input_ids"]
+        if all(view.ok and encode_view(dataset, view)["input_ids"] != own for view in views):
             for kept, view in zip(drawn, (text, *(view.text for view in views)), strict=True):
                 kept.append(view.columns)
         if len(drawn.originals) >= limit:

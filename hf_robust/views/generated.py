@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from hf_robust.attacks import Example
 from hf_robust.views.refresh import Refresh
@@ -67,6 +67,7 @@ class GeneratedViews:
     refresh: Refresh = Refresh()
     victim: Literal["baseline", "model"] = "baseline"
     extras: tuple[Extra, ...] = ()
+    made_beforehand: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.share = 0.0
@@ -88,7 +89,7 @@ class GeneratedViews:
             if view.ok
         ]
 
-    def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
+    def __call__(self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None) -> View:
         return self._views.get((text.columns, label)) or View(text, False, ())
 
 
@@ -101,8 +102,9 @@ class DrawnFrom:
 
     views: GeneratedViews
     extras: tuple[Extra, ...] = ()
+    made_beforehand: ClassVar[bool] = True
 
-    def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
+    def __call__(self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None) -> View:
         return rng.choice(self.views.pool) if self.views.pool else View(text, False, ())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from hf_robust.lexicons import Lexicon, random_substitutes, substitution_sets
@@ -20,6 +21,7 @@ class RandomSynonyms:
 
     lexicon: Lexicon
 
-    def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
-        swaps = random_substitutes(substitution_sets(self.lexicon, text), rng)
+    def __call__(self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None) -> View:
+        drawn = random_substitutes(substitution_sets(self.lexicon, text), rng)
+        swaps = {index: new for index, new in drawn.items() if read is None or index in read}
         return View(text.replace(swaps), bool(swaps), tuple(swaps))

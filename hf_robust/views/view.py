@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 from hf_robust.words import Text
@@ -29,6 +30,12 @@ class View(NamedTuple):
 
 
 class ViewSource(Protocol):
-    """Draws a view of a text whose label is ``label``; the same ``rng`` state gives the same view."""
+    """Draws a view of a text whose label is ``label``; the same ``rng`` state gives the same view.
 
-    def __call__(self, text: Text, label: int | None, rng: random.Random) -> View: ...
+    ``read`` names the words that the model reads of it, by number; None where it reads all. A source that changes
+    words changes these alone: a change behind the cut is no change.
+    """
+
+    def __call__(
+        self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None
+    ) -> View: ...

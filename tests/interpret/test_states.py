@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from tiny import build_model, build_tokenizer, pair_rows, review_rows
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_robust.interpret.states import sentence_states
 
@@ -49,9 +49,9 @@ def test_METRIC_9_eval_mode_and_the_mode_comes_back() -> None:
 def test_no_texts_and_models_without_states_are_one_sentence() -> None:
     class Opaque(torch.nn.Linear):
         def forward(self, **batch: Any) -> Any:  # type: ignore[override]
-            return SimpleNamespace(logits=torch.zeros(len(batch["input_ids"]), 2))
+            return SequenceClassifierOutput(logits=torch.zeros(len(batch["input_ids"]), 2))
 
     with pytest.raises(ValueError, match="no text to represent"):
         sentence_states(build_model(), build_tokenizer(), [], "cls")
-    with pytest.raises(ValueError, match="Opaque gives no last hidden state"):
+    with pytest.raises(ValueError, match="Opaque returns none"):
         sentence_states(Opaque(1, 1), build_tokenizer(), TEXTS[:2], "cls")

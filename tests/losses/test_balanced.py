@@ -100,7 +100,7 @@ def test_triplet_gradient_to_the_anchor_sums_both_terms() -> None:
 def test_pooling_ignores_padding_on_either_side() -> None:
     hidden = torch.tensor([[[1.0], [3.0], [9.0]], [[9.0], [1.0], [3.0]]])
     mask = torch.tensor([[1, 1, 0], [0, 1, 1]])
-    for pooling, expected in {"cls": 1.0, "mean_pool": 2.0, "max_pool": 3.0}.items():
+    for pooling, expected in {"cls": 1.0, "last_token": 3.0, "mean_pool": 2.0, "max_pool": 3.0}.items():
         assert sentence_embedding(hidden, mask, pooling).flatten().tolist() == [expected, expected]
-    with pytest.raises(ValueError, match="cls, mean_pool, max_pool"):
+    with pytest.raises(ValueError, match="cls, last_token, mean_pool, max_pool, got 'first'"):
         sentence_embedding(hidden, mask, "first")

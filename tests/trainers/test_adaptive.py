@@ -350,13 +350,13 @@ def test_ADAPT_4_the_linearisation_error_is_logged_and_vanishes_with_the_step(tm
         options = {"adv_norm_type": "none", "adv_init_mag": 0.0, "adv_lr": alpha, "adv_steps": 3}
         trainer, batch = prepared("adaptive_pgd", tmp_path, log_linearisation_error=True, **options)
         loss = gradients_of(trainer, batch)[0]
-        parts = {name: (total / count).item() for name, (total, count) in trainer._parts.items()}
+        parts = trainer.means.take()
         assert parts["linearisation_error"] == pytest.approx(abs(loss - parts["linearised_loss"]), abs=1e-5)
         errors.append(parts["linearisation_error"] / alpha)
     assert errors[1] < errors[0] / 4 and errors[1] < 0.2  # quadratic in the step
     plain, batch = prepared("adaptive_pgd", tmp_path)
     gradients_of(plain, batch)
-    assert "linearisation_error" not in plain._parts
+    assert "linearisation_error" not in plain.means.take()
 
 
 @pytest.mark.parametrize(

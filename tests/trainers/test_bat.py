@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows, table
+from architectures import ARCHITECTURES, build_architecture
+from tiny import ANTONYMS, build_model, build_tokenizer, build_trainer, review_data, review_rows, table
 
+from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.data import TextDataset
+from hf_robust.interpret.head import EMBEDDINGS
 from hf_robust.losses import balanced_pairwise, balanced_triplet
 from hf_robust.trainers import METHODS
+from hf_robust.words import Text
 
 BAT = ("bat_pairwise", "bat_triplet")
 
@@ -149,7 +154,7 @@ def test_BAT_13_both_forms_stop_at_the_same_target(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("embedding", ["cls", "mean_pool", "max_pool"])
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
 def test_every_sentence_embedding_trains(embedding: str, tmp_path: Path) -> None:
     loss = loss_of(
         trainer := build_trainer("bat_pairwise", tmp_path, sentence_embed_type=embedding), batch_of(trainer)
@@ -169,9 +174,8 @@ def test_a_model_without_hidden_states_is_one_sentence(tmp_path: Path) -> None:
     model = build_model()
     forward = model.forward
     model.forward = lambda **batch: {k: v for k, v in forward(**batch).items() if k != "hidden_states"}  # type: ignore[method-assign]
-    trainer = build_trainer("bat_triplet", tmp_path, model=model, remove_unused_columns=False)
-    with pytest.raises(ValueError, match="needs the model's hidden states"):
-        trainer.train()
+    with pytest.raises(ValueError, match="need the model's hidden states, and BertFor.* returns none"):
+        build_trainer("bat_triplet", tmp_path, model=model, remove_unused_columns=False)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_a_model_without_hidden_states_is_one_sentence(tmp_path: Path) -> None:
         (
             "bat_triplet",
             {"sentence_embed_type": "first"},
-            "--sentence_embed_type must be one of cls, mean_pool, max_pool",
+            "--sentence_embed_type must be one of classifier, cls, last_token, mean_pool, max_pool",
         ),
     ],
 )
@@ -197,5 +201,86 @@ def test_paper_defaults(tmp_path: Path) -> None:
     pairwise = METHODS["bat_pairwise"].config(output_dir=str(tmp_path))
     triplet = METHODS["bat_triplet"].config(output_dir=str(tmp_path))
     assert (pairwise.bat_alpha, pairwise.bat_beta, pairwise.bat_margin) == (1.0, 1.2, 1.0)
-    assert (triplet.bat_lambda, triplet.bat_margin, triplet.sentence_embed_type) == (1.0, 1.0, "cls")
+    assert (triplet.bat_lambda, triplet.bat_margin, triplet.antonym_views) == (1.0, 1.0, "authors")
     assert len(review_rows(4)) == len(review_data(4))
+
+
+# ---- every architecture: what is compared is what the classifier reads ----
+
+
+def of_architecture(kind: str, folder: Path, name: str, **options: Any) -> Any:
+    tokenizer = build_tokenizer()
+    tokenizer.padding_side = "left" if kind == "xlnet" else "right"
+    data = TextDataset(review_rows(16), ("sentence",), tokenizer, max_length=32)
+    return build_trainer(
+        name, folder, model=build_architecture(kind), data=data, tokenizer=tokenizer, learning_rate=0.01, **options
+    )
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_views_lie_apart_and_the_contrast_trains(kind: str, tmp_path: Path) -> None:
+    """By more than noise: equal runs give equal weights, so any difference is the contrast's."""
+    models = {
+        "contrast": of_architecture(kind, tmp_path / "1", "bat_triplet"),
+        "without": of_architecture(kind, tmp_path / "2", "bat_triplet", bat_lambda=0.0),
+        "normal": of_architecture(kind, tmp_path / "3", "normal"),
+    }
+    distances = models["contrast"].view_distances(models["contrast"].model, batch_of(models["contrast"]))
+    assert (distances.obstinate[distances.obstinate_ok.bool()] > 1e-5).all() and distances.obstinate_ok.any()
+    assert (distances.fickle[distances.fickle_ok.bool()] > 1e-5).all() and distances.fickle_ok.any()
+    found = {}
+    for name, trainer in models.items():
+        trainer.train()
+        found[name] = torch.cat([one.detach().flatten() for one in trainer.model.parameters()])
+    assert torch.equal(found["without"], found["normal"])
+    moved = (found["normal"] - torch.cat([p.detach().flatten() for p in build_architecture(kind).parameters()])).norm()
+    assert (found["contrast"] - found["normal"]).norm() > 1e-3 * moved
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "hf_robust_lstm"])
+def test_the_first_token_of_a_model_that_reads_on_is_refused_before_training(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cls reads nothing of a text.*choose another --sentence_embed_type"):
+        of_architecture(kind, tmp_path, "bat_triplet", sentence_embed_type="cls")
+
+
+# ---- the attack's own rule ----
+
+
+def test_matched_views_are_the_attacks_candidates(tmp_path: Path) -> None:
+    lexicon = table({**ANTONYMS, "was": ["differ"], "the": ["no"]}, "antonym")
+    attack = ATTACKS["antonym"](Resources(antonyms=lexicon))
+    options = {"antonyms": lexicon, "attacks": {"antonym": attack}}
+    drawn = {}
+    for rule in ("authors", "matched"):
+        trainer = build_trainer("bat_triplet", tmp_path / rule, antonym_views=rule, **options)
+        source = trainer.train_dataset.sources["obstinate"]
+        texts = [Text(trainer.train_dataset.dataset.texts(row)) for row in range(16)]
+        drawn[rule] = {
+            text.tokens[source(text, 0, random.Random(seed)).changed[0]] for text in texts for seed in range(30)
+        }
+        trainer.train()
+    assert "was" in drawn["authors"] and not drawn["matched"] & {"was", "the"}
+    assert drawn["matched"] == drawn["authors"] - {"was", "the"}
+
+
+def test_matched_views_need_the_attack_and_a_candidate(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='matched draws from the antonym attack; pass attacks={"antonym": '):
+        build_trainer("bat_triplet", tmp_path, antonym_views="matched")
+    lexicon = table({"unheard": ["heard"]}, "antonym")
+    attacks = {"antonym": ATTACKS["antonym"](Resources(antonyms=lexicon))}
+    with pytest.raises(ValueError, match="none of the 16 training texts has a word that the antonym attack may"):
+        build_trainer("bat_triplet", tmp_path, antonym_views="matched", antonyms=lexicon, attacks=attacks)
+
+
+@pytest.mark.parametrize("name", BAT)
+def test_views_with_the_tokens_of_their_text_are_no_views(name: str, tmp_path: Path) -> None:
+    """Two words that the tokenizer does not know, in every text: nothing is pulled, and no text pushed from itself."""
+    rows = [{"sentence": f"{row['sentence']} zebra", "label": row["label"]} for row in review_rows(16)]
+    unknown = {"synonyms": table({"zebra": ["gnu"]}, "synonym"), "antonyms": table({"zebra": ["yak"]}, "antonym")}
+    bat = build_trainer(name, tmp_path / "bat", data=review_data(rows=rows), **unknown)
+    normal = build_trainer("normal", tmp_path / "normal", data=review_data(rows=rows))
+    for trainer in (bat, normal):
+        trainer.train()
+    assert bat.state.log_history[0]["view_ok_obstinate"] == 0.0
+    for key, value in normal.model.state_dict().items():
+        assert torch.equal(value, bat.model.state_dict()[key]), key

@@ -166,7 +166,7 @@ def test_gradients_of_words_are_refused_by_a_vote_and_not_without_one(tmp_path: 
 def test_evaluation_logs_nothing_into_training(tmp_path: Path) -> None:
     trainer = build_trainer("dne", tmp_path, eval_data=review_data(8))
     trainer.evaluate()
-    assert trainer._parts == {}
+    assert trainer.means.take() == {}
 
 
 def test_token_types_and_flags_are_tiled_with_the_rows(tmp_path: Path) -> None:

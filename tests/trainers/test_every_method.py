@@ -207,7 +207,7 @@ class TestEveryMethod:
         named = [{key for key in entry if key.startswith("loss_")} for entry in entries]
         assert named[0] == named[-1]
         assert all(math.isfinite(entry[key]) for entry in entries for key in named[0])
-        assert trainer._parts == {}
+        assert trainer.means.take() == {}
 
     def test_same_seed_same_weights(self, name: str, tmp_path: Path) -> None:
         runs = [train(name, tmp_path / str(i), model=build_model(dropout=0.1)) for i in range(2)]

@@ -72,7 +72,7 @@ def test_FGM_2_fgm_and_fgsm_are_two_methods(tmp_path: Path) -> None:
 def test_FGM_3_the_norm_of_the_embeddings_is_logged_beside_the_perturbation(tmp_path: Path) -> None:
     trainer, batch = prepared("fgm", tmp_path, adv_eps=0.7)
     gradients_of(trainer, batch)
-    found = {name: (total / count).item() for name, (total, count) in trainer._parts.items()}
+    found = trainer.means.take()
     embeddings = trainer.model.get_input_embeddings()(batch["input_ids"]) * batch["attention_mask"].unsqueeze(-1)
     assert found["embedding_norm"] == pytest.approx(embeddings.flatten(1).norm(dim=1).mean().item(), rel=1e-5)
     assert found["perturbation_norm"] == pytest.approx(0.35, rel=1e-4)  # 0 at the clean point, 0.7 at the other

@@ -35,7 +35,8 @@ from hf_robust.callbacks import RunCardCallback
 from hf_robust.data import TextDataset
 from hf_robust.runs import journal
 from hf_robust.trainers import METHODS, generation
-from hf_robust.views import FromFile
+from hf_robust.views import FromFile, Made, View, tokenizer_hash, write_views
+from hf_robust.words import Text
 
 HERE = Path(__file__).parent
 
@@ -228,7 +229,7 @@ def test_another_content_is_attacked_anew(what: str, victim_folder: str, tmp_pat
         options["view_victim"] = None
     train("ada", tmp_path / "first", model=build_model(dropout=0.1), **options)
     queries.clear()
-    build_model(seed=8).save_pretrained(tmp_path / "other")
+    build_model(seed=7).save_pretrained(tmp_path / "other")
     train(
         "ada", tmp_path / "second", model=build_model(dropout=0.1), **{**options, **OTHERS[what](tmp_path / "other")}
     )
@@ -608,3 +609,49 @@ def test_two_ranks_share_the_attack_and_equal_one(name: str, two_ranks: tuple[Pa
     assert both[0] == both[1] and both[0]
     assert told[0]["again"] == told[1]["again"] == []  # from the cache
     assert set(told[0]["shown"]) == {True} and set(told[1]["shown"]) == {False}
+
+
+# ---- what is trained on is what the model reads ----
+
+
+def long_views(folder: Path, changed: dict[int, str]) -> tuple[TextDataset, Path]:
+    """Texts of ten words, and a file of views that change one of them: a first word, or the last."""
+    text = "the film was {} very good and warm with music"
+    rows = [{"sentence": text.format(number), "label": number % 2} for number in range(8)]
+    data = review_data(rows=rows)
+    views = [(row, View(Text((data.texts(row)[0].replace(word, "plot"),)), True, ())) for row, word in changed.items()]
+    header = {"name": "kept", "data": data.fingerprint(), "tokenizer": tokenizer_hash(build_tokenizer())}
+    made = Made(views)
+    made.attempts = len(changed)
+    write_views(folder / "kept.jsonl", header, made)
+    return data, folder / "kept.jsonl"
+
+
+def cut(data: TextDataset, length: int) -> TextDataset:
+    rows = [{"sentence": data.texts(row)[0], "label": data.label(row)} for row in range(len(data))]
+    return TextDataset(rows, ("sentence",), build_tokenizer(), max_length=length)
+
+
+@pytest.mark.parametrize("name", ["ada", "amda", "semrode", "taichi", "adpmixup"])
+def test_views_that_differ_behind_the_cut_alone_are_not_trained_on(name: str, tmp_path: Path) -> None:
+    data, file = long_views(tmp_path, {0: "film", 1: "music", 2: "film", 5: "music"})
+    trainer = build_trainer(name, tmp_path / "out", data=cut(data, 8), view_file=[str(file)], max_steps=2)
+    card = RunCardCallback({}, {}, {}, name, generation=trainer.generation)
+    trainer.add_callback(card)
+    trainer.train()
+    assert trainer.view_share == 2 / 8
+    assert [view.text.columns[0].split()[1] for view in trainer.generation.sources["kept"].pool] == ["plot", "plot"]
+    (made,) = json.loads((tmp_path / "out" / "run_card.json").read_text())["views"]
+    assert (made["attempts"], made["found"], made["unread"], made["share"]) == (4, 4, 2, 0.25)
+    if name != "semrode":  # its views travel with any row
+        assert [trainer.train_dataset[row]["kept_ok"] for row in range(8)] == [1, 0, 1, 0, 0, 0, 0, 0]
+    whole = build_trainer(name, tmp_path / "whole", data=data, view_file=[str(file)], max_steps=1)
+    whole.train()
+    assert whole.view_share == 4 / 8 and whole.generation.rounds[0]["unread"] == 0
+
+
+def test_views_that_all_differ_behind_the_cut_are_one_sentence(tmp_path: Path) -> None:
+    data, file = long_views(tmp_path, {1: "music", 5: "music"})
+    trainer = build_trainer("ada", tmp_path / "out", data=cut(data, 8), view_file=[str(file)])
+    with pytest.raises(ValueError, match="all texts of kept have the tokens of the texts.*raise --max_seq_length"):
+        trainer.train()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from architectures import build_architecture
 from tiny import KINDS, build_model, build_tokenizer, build_trainer
 from torch import nn
 
@@ -161,3 +162,17 @@ def test_a_classifier_without_one_vector_for_a_text_is_an_error() -> None:
 def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         build_trainer("semrode", tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("semrode", "gpt2", "GPT2ForSequenceClassification classifies by no linear layer that reads one vector"),
+        ("taichi", "funnel", "mean_pool pools one last hidden state for each token.*use no_ctr"),
+    ],
+)
+def test_a_model_that_cannot_be_read_is_refused_before_an_attack_makes_views(
+    name: str, kind: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_trainer(name, tmp_path, model=build_architecture(kind))

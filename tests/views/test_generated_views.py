@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import Scripted
-from tiny import build_model, build_tokenizer, pair_rows, review_data, review_rows, synonym_attack, table
+from tiny import build_model, build_tokenizer, dense_synonyms, pair_rows, review_data, review_rows, table
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim, choose_examples
 from hf_robust.data import TextDataset
@@ -134,7 +134,8 @@ def test_the_views_of_a_real_attack_are_misclassified_and_name_the_words_that_di
     victim: Victim, place: Workplace
 ) -> None:
     examples = choose_examples(review_data(16), 0, 0)
-    made = AttackedViews(synonym_attack())(victim, examples, place)
+    attack = replace(ATTACKS["synonym"](Resources(synonyms=dense_synonyms())), skip_misclassified=False)
+    made = AttackedViews(attack)(victim, examples, place)
     assert made
     for idx, one in made:
         before, after = Text(examples[idx].texts).tokens, one.text.tokens

@@ -139,7 +139,7 @@ def test_exactly_one_id_of_a_row_becomes_the_mask(side: str, padding: Any, tmp_p
     target = Victim(build_model(num_labels=3), tokenizer, max_length=24)
     views = dict(MaskedViews()(target, rows, place(tmp_path)))
 
-    def source(text: Text, label: int | None, rng: Any) -> View:
+    def source(text: Text, label: int | None, rng: Any, read: Any = None) -> View:
         return next(view for view in views.values() if view.text.columns == text.columns)
 
     viewed = ViewedDataset(data, {"masked": source}, 0, mask_token_id=tokenizer.mask_token_id)
@@ -154,7 +154,7 @@ def test_exactly_one_id_of_a_row_becomes_the_mask(side: str, padding: Any, tmp_p
 
 def test_a_shorter_cut_than_the_views_were_made_with_is_one_sentence() -> None:
     data = TextDataset(review_rows(1), ("sentence",), build_tokenizer(), max_length=4)
-    viewed = ViewedDataset(data, {"v": lambda text, label, rng: View(text, True, (), masked=(6,))}, 0, mask_token_id=4)
+    viewed = ViewedDataset(data, {"v": lambda text, *_: View(text, True, (), masked=(6,))}, 0, mask_token_id=4)
     with pytest.raises(ValueError, match=r"masks token 6 of a text that is cut to 4 tokens.*--max_seq_length"):
         viewed[0]
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import ANTONYMS, SYNONYMS, build_tokenizer, review_data, table
 
+from hf_robust.data import TextDataset
 from hf_robust.views import OneAntonym, RandomSynonyms, View, ViewedDataset, draw_views
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text, WordRule
 
@@ -118,11 +119,17 @@ def test_rows_keep_their_own_columns() -> None:
 
 def test_draw_views_takes_texts_with_both_views_until_the_limit() -> None:
     synonyms, antonyms = table({"good": ["fine"]}, "synonym"), table({"good": ["bad"], "cold": ["warm"]}, "antonym")
-    texts = [(Text((text,)), label) for text, label in (("a good film", 0), ("a cold film", 1), ("good", 2))] * 30
-    drawn = draw_views(texts, RandomSynonyms(synonyms), OneAntonym(antonyms, frozenset({2})), limit=8, seed=0)
+    rows = [
+        {"sentence": text, "label": label} for text, label in (("a good film", 0), ("a cold film", 1), ("good", 2))
+    ]
+    data, order = review_data(rows=rows * 30), list(range(90))
+    drawn = draw_views(data, order, RandomSynonyms(synonyms), OneAntonym(antonyms, frozenset({2})), limit=8, seed=0)
     assert drawn.originals == [("a good film",)] * 8  # "cold" has no synonym, label 2 is left out
     assert drawn.fickle == [("a fine film",)] * 8 and drawn.obstinate == [("a bad film",)] * 8
-    assert len(draw_views(texts, RandomSynonyms(synonyms), OneAntonym(antonyms), limit=1000).originals) < 60
+    assert len(draw_views(data, order, RandomSynonyms(synonyms), OneAntonym(antonyms), limit=1000).originals) < 60
+    cut = TextDataset(rows * 30, ("sentence",), build_tokenizer(), max_length=3)  # "a", and "good" where it is alone
+    found = draw_views(cut, order, RandomSynonyms(synonyms), OneAntonym(antonyms), limit=1000)
+    assert set(found.originals) == {("good",)}
 
 
 CONTRACTIONS = {
@@ -153,7 +160,7 @@ def test_pairs_are_aligned_by_the_rule_that_numbered_them(rule: WordRule, index:
     class Source:
         extras = ("words",)
 
-        def __call__(self, text: Text, label: int | None, rng: random.Random) -> View:
+        def __call__(self, text: Text, label: int | None, rng: random.Random, read: object = None) -> View:
             return View(Text(("don’t the great film",), rule), True, (index,), ((index, index),))
 
     data = review_data(rows=[{"sentence": "don’t the good film", "label": 1}])
