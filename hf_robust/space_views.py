@@ -38,14 +38,14 @@ def _views_of_data(options: argparse.Namespace) -> DrawnViews:
     arguments = data_arguments(
         AttackOptions(model="", output_dir=Path(), max_seq_length=length, **columns), options.data
     )
+    antonyms = AttackArguments(lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon).antonym_source()
+    fickle, opposites = RandomSynonyms(load_lexicon(options.lexicon)), load_lexicon(antonyms, "antonym")
     model, tokenizer = load_classifier(options.model[0], "cpu")
     corpus = load_corpus(arguments)
     labels = find_labels(corpus, arguments, model.config)
     dataset = Splits(corpus, labels, tokenizer, arguments).labelled("validation")
-    antonyms = AttackArguments(lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon).antonym_source()
-    fickle = RandomSynonyms(load_lexicon(options.lexicon))
     skipped = resolve_skip_labels(options.skip_labels, labels.names)
-    obstinate = OneAntonym(load_lexicon(antonyms, "antonym"), skipped)
+    obstinate = OneAntonym(opposites, skipped)
     examples = choose_examples(dataset, 0, options.seed)
     random.Random(options.seed).shuffle(examples)
     texts = ((Text(example.texts), example.label) for example in examples)

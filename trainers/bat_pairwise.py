@@ -90,7 +90,10 @@ class BatPairwiseTrainer(RobustTrainer):
     batch_relative = True
 
     def view_sources(self) -> Mapping[str, ViewSource]:
-        return {"fickle": RandomSynonyms(self.synonyms), "obstinate": OneAntonym(self.antonyms, self.skip_labels)}
+        return {
+            "fickle": RandomSynonyms(self.synonyms, self.protection),
+            "obstinate": OneAntonym(self.antonyms, self.skip_labels, self.protection),
+        }
 
     def view_distances(self, model: nn.Module, inputs: Batch) -> ViewDistances:
         """Three forwards: the anchor with its label, the two views without, all in train mode and with gradient."""

@@ -17,12 +17,22 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_robust.adversary import kept_random_state
-from hf_robust.attacks import Example, Plans, Victim, choose_examples, weights_hash
+from hf_robust.attacks import (
+    Example,
+    Plans,
+    Victim,
+    choose_examples,
+    require_candidates,
+    say_coverage,
+    table_coverage,
+    weights_hash,
+)
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import cache_folder
 from hf_robust.trainers.baseline import load_baseline, train_baseline
 from hf_robust.trainers.view_arguments import TRAIN
 from hf_robust.views import (
+    AttackedViews,
     DrawnFrom,
     FromFile,
     GeneratedViews,
@@ -43,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 # The Hub upload leaves out names that start with an underscore.
 VIEWS_FOLDER = "_views"
+PLANNED = 200
+"""Of so many texts the coverage of an attack's table is counted before any victim is trained."""
 
 
 class GenerateViews(TrainerCallback):
@@ -66,6 +78,7 @@ class GenerateViews(TrainerCallback):
         self.resumed_from: Path | None = None
         self._resumed = False
         self._victim_model: nn.Module | None = None
+        self._coverage: dict[str, dict[str, Any]] = {}
         self._plans = Plans(cache_folder() / "plans")
         if trainer.args.dataloader_persistent_workers:
             raise ValueError(
@@ -96,6 +109,19 @@ class GenerateViews(TrainerCallback):
         if not self._resumed and self.trainer.is_world_process_zero():
             # They are of another run, and this one must not be resumed from them.
             shutil.rmtree(self._folder, ignore_errors=True)
+        self._check_coverage()
+
+    def _check_coverage(self) -> None:
+        """An attack that can change nothing is refused before a victim is trained for it."""
+        attacks = {name: one.make.attack for name, one in self.sources.items() if isinstance(one.make, AttackedViews)}
+        examples = self._examples() if attacks else []
+        for name, attack in attacks.items():
+            require_candidates(attack, self._plans, examples)
+            found = table_coverage(attack, self._plans, examples, PLANNED)
+            if found is not None:
+                self._coverage[name] = {"coverage": found.describe()}
+            if self.trainer.is_world_process_zero():
+                say_coverage(attack, found)
 
     def _check_files_stay(self) -> None:
         for source in self.sources.values():
@@ -172,7 +198,7 @@ class GenerateViews(TrainerCallback):
             kept["leaked"] = True
         self.rounds.append(
             {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": len(made)}
-            | {"seconds": round(spent, 3), **kept}
+            | {"seconds": round(spent, 3), **kept, **self._coverage.get(name, {})}
         )
         logger.info("%s, round %d: %d views of %d texts, %.0f s", name, number, len(made), made.attempts, spent)
 

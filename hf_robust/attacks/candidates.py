@@ -42,6 +42,11 @@ class Candidates(ABC):
     planned = True
     needs_gradient = False
 
+    @property
+    def lookup(self) -> Candidates | None:
+        """The part that looks words up in a table; None where there is none."""
+        return None
+
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         """What may stand for word ``index``; the default of sources that look at one word at a time."""
         raise NotImplementedError
@@ -79,6 +84,10 @@ class FromLexicon(Candidates):
     k: int | None = None
     distinct: bool = True
 
+    @property
+    def lookup(self) -> Candidates:
+        return self
+
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         word = text.tokens[index]
         found = [match_case(new, word) for new in self.lexicon(word)[: self.k]]
@@ -102,6 +111,11 @@ class AnyOf(Candidates):
     @property
     def planned(self) -> bool:  # type: ignore[override]
         return all(source.planned for source in self.sources)
+
+    @property
+    def lookup(self) -> Candidates | None:
+        tables = [source.lookup for source in self.sources if source.lookup is not None]
+        return AnyOf(tables) if tables else None
 
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
         indices, found = list(open_words), []

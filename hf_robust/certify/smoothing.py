@@ -6,11 +6,12 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from hf_robust.lexicons import Lexicon, equal_draws, random_substitutes
-from hf_robust.words import Text, is_one_word, match_case
+from hf_robust.lexicons import Lexicon, equal_draws, lexicon_coverage, random_substitutes
+from hf_robust.metrics import Coverage
+from hf_robust.words import Protection, Text, is_one_word, match_case
 
 
 class Smoothing:
@@ -39,13 +40,22 @@ class Smoothing:
     Args:
         lexicon: w -> the others of P_w.
         seed: of the draws.
+        protection: what neither the vote nor the attacker changes; None for nothing. The attacker's swaps make and
+            break no protected span (as `hf_robust.attacks.variants.shielded` has it), so that a text and an attacked
+            one have the same words closed, and the coupling holds over the others.
         neighbours: w -> N_w, where the attacker has fewer words than the vote: SAFER certifies against the words of
             similarity 0.8 and draws from whole components (``PerturbationSets.neighbours``). None: the same table. A
             word whose neighbours all have its own set has q_w = 1 (the official flag ``isdivide`` 0).
     """
 
-    def __init__(self, lexicon: Lexicon, seed: int = 0, neighbours: Lexicon | None = None) -> None:
-        self.lexicon, self.seed = lexicon, seed
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        seed: int = 0,
+        neighbours: Lexicon | None = None,
+        protection: Protection | None = None,
+    ) -> None:
+        self.lexicon, self.seed, self.protection = lexicon, seed, protection
         self.neighbours = lexicon if neighbours is None else neighbours
         self._overlaps: dict[str, float] = {}
 
@@ -53,7 +63,7 @@ class Smoothing:
         """Draw ``number`` for this text; it depends on nothing but the seed, the text's columns and the number."""
         key = json.dumps([self.seed, number, *text.columns]).encode()
         rng = random.Random(hashlib.blake2b(key, digest_size=16).digest())
-        return text.replace(random_substitutes(self.lexicon, text, rng))
+        return text.replace(random_substitutes(self.lexicon, text, rng, self._closed(text)))
 
     def draws(self, text: Text, votes: int) -> Counter[tuple[str, ...]]:
         """How often each text, given as its columns, is among draws 0 to ``votes`` - 1 for ``text``."""
@@ -63,15 +73,25 @@ class Smoothing:
 
     def varies(self, text: Text) -> bool:
         """Whether a draw may be another text; else one forward is the whole vote."""
-        return any(self.lexicon(word) for word in text.tokens)
+        closed = self._closed(text)
+        return any(self.lexicon(word) for index, word in enumerate(text.tokens) if index not in closed)
 
     def changeable(self, text: Text) -> list[int]:
         """The indices of the words that the attacker can swap."""
-        return [index for index, word in enumerate(text.tokens) if self.neighbours(word)]
+        closed = self._closed(text)
+        return [index for index, word in enumerate(text.tokens) if index not in closed and self.neighbours(word)]
+
+    def coverage(self, texts: Iterable[Text]) -> Coverage:
+        """The words that the attacker can swap among those that are not protected."""
+        return lexicon_coverage(self.neighbours, texts, self.protection)
 
     def slacks(self, text: Text) -> list[float]:
         """1 - q_w of every word of ``text``: 0 where the attacker can put nothing in its place."""
-        return [1 - self.overlap(word) for word in text.tokens]
+        closed = self._closed(text)
+        return [0.0 if index in closed else 1 - self.overlap(word) for index, word in enumerate(text.tokens)]
+
+    def _closed(self, text: Text) -> Collection[int]:
+        return self.protection.closed(text) if self.protection else ()
 
     def overlap(self, word: str) -> float:
         """q_w, in [0, 1]."""
@@ -93,11 +113,14 @@ class Smoothing:
         own: dict[str, Any] = {"lexicon": self.lexicon.describe(), "seed": self.seed}
         if self.neighbours is not self.lexicon:
             own["neighbours"] = self.neighbours.describe()
+        if self.protection:
+            own["protected"] = self.protection.describe()
         return own
 
     def fingerprint(self) -> list[Any]:
         """What decides the draws and the slacks, for the name of a journal."""
-        return [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint()]
+        own: list[Any] = [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint()]
+        return [*own, self.protection.fingerprint()] if self.protection else own
 
 
 def require_substitutes(smoothing: Smoothing, texts: Sequence[Text]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 
 from hf_robust.lexicons.base import Lexicon
 from hf_robust.words import Text, match_case
 
 
-def random_substitutes(lexicon: Lexicon, text: Text, rng: random.Random) -> dict[int, str]:
-    """New words by index: every word of ``text`` is replaced by a uniform draw from its substitutes and itself.
+def random_substitutes(
+    lexicon: Lexicon, text: Text, rng: random.Random, closed: Collection[int] = ()
+) -> dict[int, str]:
+    """New words by index: every word of ``text`` but the ``closed`` ones is replaced by a uniform draw from its
+    substitutes and itself.
 
     Ye et al. 2020, arXiv:2005.14424, Section 3.1: all words independently, a word that stays has no entry. A
     substitute takes the case of the word that it replaces. Training, voting and certifying draw by this function
@@ -17,7 +21,7 @@ def random_substitutes(lexicon: Lexicon, text: Text, rng: random.Random) -> dict
     """
     swaps: dict[int, str] = {}
     for index, word in enumerate(text.words):
-        substitutes = lexicon(word.text)
+        substitutes = () if index in closed else lexicon(word.text)
         if not substitutes:
             continue
         draw = rng.randrange(len(substitutes) + 1)

@@ -2,6 +2,14 @@
 
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
+from hf_robust.metrics.coverage import (
+    Coverage,
+    coverage_of_card,
+    is_little,
+    not_all_covered,
+    some_rows,
+    texts_covered,
+)
 from hf_robust.metrics.front import pareto_front
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.rates import AttackSummary, wilson_interval
@@ -16,18 +24,24 @@ __all__ = [
     "Certificate",
     "CertificateSummary",
     "ClassScores",
+    "Coverage",
     "Difference",
     "Slice",
     "SliceReport",
     "Transition",
     "UnionSummary",
     "asr_at_budget",
+    "coverage_of_card",
     "error_transition",
     "holm",
+    "is_little",
     "mcnemar_exact",
+    "not_all_covered",
     "paired_difference",
     "pareto_front",
     "slices",
+    "some_rows",
+    "texts_covered",
     "union_of_attacks",
     "wilson_interval",
 ]

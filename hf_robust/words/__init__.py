@@ -3,6 +3,7 @@
 from hf_robust.words.alignment import word_token_positions
 from hf_robust.words.case import match_case
 from hf_robust.words.lemmatizer import Lemmatizer, WordNetVerbs
+from hf_robust.words.protected import Protection, read_protection
 from hf_robust.words.stopwords import STOP_WORDS, nltk_stop_words
 from hf_robust.words.tagger import NltkTagger, Tagger, coarse_tag, context_tag, nltk_tagger
 from hf_robust.words.text import Text, Word, is_one_word, split_words
@@ -11,6 +12,7 @@ __all__ = [
     "STOP_WORDS",
     "Lemmatizer",
     "NltkTagger",
+    "Protection",
     "Tagger",
     "Text",
     "Word",
@@ -21,6 +23,7 @@ __all__ = [
     "match_case",
     "nltk_stop_words",
     "nltk_tagger",
+    "read_protection",
     "split_words",
     "word_token_positions",
 ]

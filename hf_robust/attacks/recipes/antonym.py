@@ -44,5 +44,4 @@ def antonym(resources: Resources) -> Attack:
         skip_labels=resources.skip_labels,
         **resources.limits(),
         ranks_movable_only=True,
-        needs_candidates=True,
     )

@@ -33,6 +33,10 @@ class SameSememes(Candidates):
     table: SememeTable
     tagger: Tagger | None
 
+    @property
+    def lookup(self) -> Candidates:
+        return self
+
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
         words, indices = draft.text.tokens, list(open_words)
         tags = self.tagger(words) if self.tagger is not None and indices else None

@@ -26,6 +26,10 @@ class Lemmas(Candidates):
 
     thesaurus: Thesaurus
 
+    @property
+    def lookup(self) -> Candidates:
+        return self
+
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         word = text.tokens[index]
         found = dict.fromkeys(self.thesaurus.lemmas(word))
