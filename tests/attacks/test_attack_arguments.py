@@ -35,11 +35,12 @@ def test_defaults_are_the_designs():
     assert (args.attacks, args.attack_num_examples, args.attack_strategy, args.attack_seed) == ([], 500, "epoch", 0)
     assert (args.attack_query_budget, args.attack_backend, args.frozen_columns) == (None, "native", [])
     assert (args.lexicon, args.antonym_lexicon, args.pos_tagger, args.sentence_encoder) == (
-        "builtin",
+        "wordnet",
         None,
         "nltk",
         None,
     )
+    assert (args.protect, args.attack_max_changed) == ([], None)
     assert (args.min_similarity, args.antonym_success, args.negation_count) == (0.840845057, "raises", "aligned")
     assert (args.skip_labels, args.attack_token_budget) == (None, None)
 
@@ -149,8 +150,8 @@ def test_the_attacks_that_read_word_vectors_are_named():
 
 
 def test_where_antonyms_come_from():
-    assert AttackArguments().antonym_source() == "builtin"
-    assert AttackArguments(lexicon="wordnet").antonym_source() == "wordnet"
+    assert AttackArguments().antonym_source() == "wordnet"
+    assert AttackArguments(lexicon="builtin").antonym_source() == "builtin"
     assert AttackArguments(lexicon="a.json", antonym_lexicon="b.json").antonym_source() == "b.json"
     with pytest.raises(ValueError, match="--lexicon a.json has none; pass --antonym_lexicon"):
         AttackArguments(lexicon="a.json").antonym_source()
