@@ -47,6 +47,11 @@ class Candidates(ABC):
         """The part that looks words up in a table; None where there is none."""
         return None
 
+    @property
+    def flag(self) -> str:
+        """By which flag its table is given; empty where there is no choice."""
+        return ""
+
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         """What may stand for word ``index``; the default of sources that look at one word at a time."""
         raise NotImplementedError
@@ -88,6 +93,10 @@ class FromLexicon(Candidates):
     def lookup(self) -> Candidates:
         return self
 
+    @property
+    def flag(self) -> str:
+        return "--antonym_lexicon" if self.lexicon.relation == "antonym" else "--lexicon or --attack_lexicon"
+
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         word = text.tokens[index]
         found = [match_case(new, word) for new in self.lexicon(word)[: self.k]]
@@ -116,6 +125,10 @@ class AnyOf(Candidates):
     def lookup(self) -> Candidates | None:
         tables = [source.lookup for source in self.sources if source.lookup is not None]
         return AnyOf(tables) if tables else None
+
+    @property
+    def flag(self) -> str:
+        return " and ".join(filter(None, (source.flag for source in self.sources)))
 
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
         indices, found = list(open_words), []

@@ -241,9 +241,23 @@ class Protected(Constraint):
         return set(range(len(draft.text.words))) - self.protection.closed(draft.text)
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        kept = self.protection.strings(original.text)
-        return [draft for draft in drafts if self.protection.strings(draft.text) == kept]
+        kept, closed = self.protection.strings(original.text), {current: self.protection.closed(current.text)}
+        return [
+            draft
+            for draft in drafts
+            if not self._touches(draft, current, closed) and self.protection.strings(draft.text) == kept
+        ]
         yield
+
+    def _touches(self, draft: Draft, current: Draft, closed: dict[Draft, frozenset[int]]) -> bool:
+        """Whether a step from ``current`` changed a protected word: a swap beside it may have put the word back."""
+        while draft is not current and draft.parent is not None:
+            if draft.parent not in closed:
+                closed[draft.parent] = self.protection.closed(draft.parent.text)
+            if not closed[draft.parent].isdisjoint(draft.swaps):
+                return True
+            draft = draft.parent
+        return False
 
     def fingerprint(self) -> str:
         return self.protection.fingerprint()

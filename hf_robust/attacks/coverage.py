@@ -36,13 +36,14 @@ def table_coverage(
     return Coverage.of((len(one.swaps), len(of_table.open_words(Draft(one.text)))) for one in planned)
 
 
-def say_coverage(attack: AttackOrForeign, coverage: Coverage | None, texts: str = "texts") -> None:
+def say_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> None:
     """Log it in a line, as a warning where it is little."""
     if coverage is None or not coverage.open_words or not isinstance(attack, Attack):
         return
     said = f"{attack.name} attack: {_source(attack)} has substitutes for {coverage.in_words()}"
     if coverage.is_little:
-        logger.warning("%s: its rate says little; give a larger table (%s).", said, _flags(attack))
+        flag = attack.candidates.flag
+        logger.warning("%s: its rate says little%s.", said, f"; give a larger table ({flag})" * bool(flag))
     else:
         logger.info("%s.", said)
 
@@ -66,10 +67,9 @@ def require_candidates(attack: AttackOrForeign, plans: Plans, examples: Sequence
     found = f"the {attack.name} attack can change nothing: no open word of {len(chosen):,} texts has an admissible "
     if attack.candidates.lookup is None:
         raise ValueError(f"{found}change; leave the attack out.")
-    raise ValueError(
-        f"{found}substitute in {_source(attack)}; give a table of their language and words ({_flags(attack)}), or "
-        "leave the attack out."
-    )
+    flag = attack.candidates.flag
+    other = f"give a table of their language and words ({flag}), or " * bool(flag)
+    raise ValueError(f"{found}substitute in {_source(attack)}; {other}leave the attack out.")
 
 
 def _attackable(attack: Attack, examples: Sequence[Example]) -> list[Example]:
@@ -82,8 +82,3 @@ def _source(attack: Attack) -> str:
     inner = next(iter(described.get("sources", ())), described)
     lexicon = inner.get("lexicon") or inner.get("table") or {}
     return str(lexicon.get("source") or lexicon.get("name") or "its table")
-
-
-def _flags(attack: Attack) -> str:
-    goal_keeps = attack.goal.keeps_prediction
-    return "--antonym_lexicon" if goal_keeps else "--lexicon, or --attack_lexicon for the attacks that measure"

@@ -37,6 +37,10 @@ class SameSememes(Candidates):
     def lookup(self) -> Candidates:
         return self
 
+    @property
+    def flag(self) -> str:
+        return "--sememes"
+
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
         words, indices = draft.text.tokens, list(open_words)
         tags = self.tagger(words) if self.tagger is not None and indices else None
