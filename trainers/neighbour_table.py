@@ -87,7 +87,8 @@ class NeighbourTable:
             self._counts[number], self._direct[number] = len(row), 1 + len(near[number])
         self._inside = inside_words(tokenizer, vocabulary, size)
         self._special = torch.tensor(sorted(tokenizer.all_special_ids))
-        logger.info("%s: %d of %d one-token words have neighbours.", trainer.name, len(rows), len(vocabulary.words))
+        note = logger.info if rows else logger.warning
+        note("%s: %d of %d one-token words have neighbours.", trainer.name, len(rows), len(vocabulary.words))
 
     def __call__(self, batch: Batch) -> Neighbours:
         """The neighbours of a batch's tokens; N is the most that one of them has."""

@@ -161,7 +161,8 @@ def _download(nltk: Any) -> None:
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            nltk.download("wordnet", quiet=True)
+            # Errors go to the stderr of the moment in which nltk was imported.
+            nltk.download("wordnet", quiet=True, print_error_to=io.StringIO())
     except Exception as error:  # whatever the network does, the answer is the sentence of open_wordnet
         logger.debug("nltk.download failed: %s", error)
     finally:

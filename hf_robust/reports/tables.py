@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import not_all_covered, wilson_interval
+from hf_robust.metrics import not_all_covered, texts_covered, wilson_interval
 from hf_robust.reports.compare import check_comparable, differences, without_sources
 from hf_robust.runs import Run, attack_names, load_run
 
@@ -201,11 +201,12 @@ def _cost(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
                 values = [mean_of(results, key) for key in keys]
                 counts = [NOTHING if math.isnan(value) else f"{value:.0f}" for value in values[:2]]
                 decimals = [NOTHING if math.isnan(value) else f"{value:.1f}" for value in values[2:]]
-                covered = ", ".join(filter(None, map(not_all_covered, results))) or NOTHING
-                rows.append([name, attack, *counts, covered, *decimals, _train_seconds(group)])
+                found = [covered[0] for result in results if (covered := texts_covered(result))]
+                shown = f"{statistics.mean(found):.0f}" if found else NOTHING
+                rows.append([name, attack, *counts, shown, *decimals, _train_seconds(group)])
     header = ["method", "attack", "N", "attacked", "with a substitute", "queries each", "attack seconds"]
     header.append("training seconds")
-    if all(row[4] == NOTHING for row in rows):
+    if all(row[4] in (NOTHING, row[3]) for row in rows):
         header, rows = [*header[:4], *header[5:]], [[*row[:4], *row[5:]] for row in rows]
     return markdown_table(header, rows) if rows else ""
 

@@ -151,7 +151,7 @@ def test_nothing_attacked_cannot_choose_and_says_so_once(
     assert [math.isnan(entry["eval_synonym_asr"]) for entry in evaluations(trainer)] == [True, True]
     assert trainer.state.best_global_step in (None, 0)
     said = [record.message for record in caplog.records if "is not a number" in record.message]
-    assert len(said) == 1 and said[0].startswith("eval_synonym_asr is not a number, since no example was attacked")
+    assert len(said) == 1 and said[0].startswith("eval_synonym_asr is not a number, since no text was changed")
 
 
 @pytest.mark.parametrize("strategy", ["end", "epoch"])
@@ -454,7 +454,7 @@ def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_pa
     resources = Resources(antonyms=table({"unheard": ["of"]}, "antonym"))
     nothing = {"attacks": {"antonym": ATTACKS["antonym"](resources)}}
     trainer = attacked(tmp_path, callback=nothing)
-    with pytest.raises(ValueError, match=f"no admissible substitute in any of {ROWS} examples"):
+    with pytest.raises(ValueError, match=f"can change nothing: no open word of {ROWS} texts"):
         trainer.train()
     assert trainer.state.global_step == 0
     trainer = attacked(tmp_path, model=build_model(num_labels=1))

@@ -72,7 +72,7 @@ def test_BAT_1_the_likelihood_term_is_cross_entropy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BAT)
-def test_BAT_4_X7_a_batch_without_a_valid_view_equals_normal(name: str, tmp_path: Path) -> None:
+def test_BAT_4_X7_a_batch_without_a_valid_view_equals_normal(name: str, tmp_path: Path, uncovered: None) -> None:
     nothing = table({}, "synonym")
     bat = build_trainer(name, tmp_path / "bat", synonyms=nothing, skip_labels=frozenset({0, 1}))
     normal = build_trainer("normal", tmp_path / "normal")
@@ -120,7 +120,7 @@ def test_BAT_9_the_fickle_view_carries_no_label_unless_asked(name: str, tmp_path
     assert loss_of(labelled, batch).item() == pytest.approx(loss_of(plain, batch).item() + extra.item(), abs=1e-5)
 
 
-def test_BAT_12_the_triplet_mean_is_over_all_rows(tmp_path: Path) -> None:
+def test_BAT_12_the_triplet_mean_is_over_all_rows(tmp_path: Path, uncovered: None) -> None:
     half = build_trainer("bat_triplet", tmp_path, synonyms=table({}, "synonym"), skip_labels=frozenset({1}))
     batch = batch_of(half)
     task, _, obstinate, _, ok = naive(half, batch)
