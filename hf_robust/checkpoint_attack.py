@@ -104,6 +104,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         raise ValueError("No attack given; name at least one after --attacks (`hf-robust attacks` lists them).")
     if flags.attacks and options.data is None:
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
+    flags.check_bounds(attacks=bool(flags.recipes), protects=bool(flags.attack_votes))
     lexicons = load_lexicons(flags, voted=bool(flags.attack_votes))
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer, lexicons)

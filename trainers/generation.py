@@ -45,6 +45,7 @@ from hf_robust.views import (
     tokenizer_hash,
     write_views,
 )
+from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.trainers.base import RobustTrainer
@@ -178,6 +179,7 @@ class GenerateViews(TrainerCallback):
                     f"{self.trainer.name} learns the class probabilities of views here, and those of "
                     f"{source.make.path} have none; give views that an attack made, or leave --view_file out."
                 )
+            self._check_protected(source.make.path, made)
         elif self._resumed and before.exists():
             header, made = read_views(before, self._expected)
         elif self._resumed and not self._can_make_again(source, epoch, inside):
@@ -201,6 +203,19 @@ class GenerateViews(TrainerCallback):
             | {"seconds": round(spent, 3), **kept, **self._coverage.get(name, {})}
         )
         logger.info("%s, round %d: %d views of %d texts, %.0f s", name, number, len(made), made.attempts, spent)
+
+    def _check_protected(self, path: Path, made: Made) -> None:
+        """Views of an earlier run know nothing of what this one protects."""
+        protection = self.trainer.protection
+        if protection is None:
+            return
+        kept = {one.idx: protection.strings(Text(one.texts)) for one in choose_examples(self._source_dataset, 0, 0)}
+        broken = [idx for idx, view in made if protection.strings(view.text) != kept[idx]]
+        if broken:
+            raise ValueError(
+                f"{len(broken)} of {len(made)} views of {path} change what --protect keeps (row {broken[0]} is the "
+                "first); make views with --protect, or leave it out."
+            )
 
     def _can_make_again(self, source: GeneratedViews, epoch: int, inside: bool) -> bool:
         """Whether a resumed run still has the weights that this source attacks."""

@@ -87,6 +87,11 @@ class NeighbourTable:
             self._counts[number], self._direct[number] = len(row), 1 + len(near[number])
         self._inside = inside_words(tokenizer, vocabulary, size)
         self._special = torch.tensor(sorted(tokenizer.all_special_ids))
+        if trainer.protection is not None:
+            logger.warning(
+                "%s mixes tokens wherever they stand, and knows no words: --protect binds what measures it, not it.",
+                trainer.name,
+            )
         note = logger.info if rows else logger.warning
         note("%s: %d of %d one-token words have neighbours.", trainer.name, len(rows), len(vocabulary.words))
 

@@ -227,6 +227,27 @@ class AttackArguments:
         """
         return read_protection(self.protect)
 
+    def check_bounds(self, attacks: bool, protects: bool) -> None:
+        """Refuse bounds that nothing keeps to.
+
+        Args:
+            attacks: whether an attack searches for texts.
+            protects: whether anything else that ``--protect`` binds does: a vote, a certificate, texts to train on.
+
+        Raises:
+            ValueError: there is such a bound.
+        """
+        if self.attack_max_changed is not None and not attacks:
+            raise ValueError(
+                f"--attack_max_changed {self.attack_max_changed:g} bounds attacks, and none searches for texts here; "
+                "add --attacks, or leave it out."
+            )
+        if self.protect and not (attacks or protects):
+            raise ValueError(
+                f"--protect {' '.join(self.protect)} binds attacks, votes, certificates and texts to train on, and "
+                "there is none of them; add --attacks, or leave it out."
+            )
+
     def synonym_source(self) -> str:
         """The specification of the lexicon that the attacks draw synonyms from."""
         return self.lexicon if self.attack_lexicon is None else self.attack_lexicon

@@ -138,7 +138,7 @@ class Protection:
         """What the run card says; JSON-ready."""
         described: dict[str, Any] = {"kinds": list(self.kinds)}
         if self.phrases:
-            described |= {"words": len(self.phrases), "source": self.source}
+            described |= {"words": len(self.phrases), "fingerprint": self.fingerprint(), "source": self.source}
         return described
 
     def fingerprint(self) -> str:

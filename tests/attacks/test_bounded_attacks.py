@@ -171,7 +171,7 @@ def test_the_flags_reach_every_attack_and_its_fingerprint(tmp_path):
     names = [type(rule) for rule in both.constraints[:2]]
     assert names == [Protected, MaxChangedShare] and both.constraints[2:] == plain.constraints
     described = both.describe()["constraints"][:2]
-    assert described[0] == {"name": "protected", "kinds": ["urls"], "words": 1, "source": str(file)}
+    assert described[0].items() >= {"name": "protected", "kinds": ["urls"], "words": 1, "source": str(file)}.items()
     assert described[1] == {"name": "max_changed_share", "share": 0.3}
     same = built(protect=["urls", f"word:{file}"], attack_max_changed=0.3).fingerprint()
     file.write_text("Other\n")

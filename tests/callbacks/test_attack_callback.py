@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scripted import record as scripted_record
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
 from transformers import (
     AutoModelForSequenceClassification,
@@ -28,8 +29,8 @@ from transformers.trainer_utils import EvalLoopOutput
 from hf_robust.attacks import ATTACKS, Example, Resources
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
-from hf_robust.callbacks.attack import accuracy_of
-from hf_robust.metrics import AttackRecord, wilson_interval
+from hf_robust.callbacks.attack import accuracy_of, rates_in_words
+from hf_robust.metrics import AttackRecord, AttackSummary, wilson_interval
 from hf_robust.runs import load_run, read_history, read_records
 
 HERE = Path(__file__).parent
@@ -152,6 +153,18 @@ def test_nothing_attacked_cannot_choose_and_says_so_once(
     assert trainer.state.best_global_step in (None, 0)
     said = [record.message for record in caplog.records if "is not a number" in record.message]
     assert len(said) == 1 and said[0].startswith("eval_synonym_asr is not a number, since no text was changed")
+
+
+def test_the_line_says_how_many_texts_have_a_substitute() -> None:
+    def line(*stops: str) -> str:
+        found = [scripted_record(number, "failed", stop=stop) for number, stop in enumerate(stops)]
+        return rates_in_words("synonym", AttackSummary.from_records(found))
+
+    assert line("exhausted", "exhausted").startswith("synonym: ASR 0.0 %, under attack 100.0 (2 examples")
+    some = "synonym: ASR 0.0 %, under attack 100.0, a substitute in 1 of 2 texts (2 examples"
+    assert line("exhausted", "no_candidates").startswith(some)
+    none = "synonym: ASR n/a, under attack n/a, a substitute in 0 of 2 texts (2 examples"
+    assert line("no_candidates", "no_candidates").startswith(none)
 
 
 @pytest.mark.parametrize("strategy", ["end", "epoch"])

@@ -68,14 +68,7 @@ def test_protected_words_and_skipped_labels_do_not_count(tmp_path: Path) -> None
     trainer = build_trainer("bat_triplet", tmp_path, skip_labels=frozenset({1}))
     assert trainer.coverage["synonyms"] == free["synonyms"]
     assert trainer.coverage["antonyms"] == naive(ANTONYMS, review_rows(16)[::2])
-    closed = METHODS["safer"](
-        model=trainer.model,
-        args=METHODS["safer"].config(output_dir=str(tmp_path), use_cpu=True, report_to="none"),
-        train_dataset=review_data(),
-        processing_class=trainer.processing_class,
-        synonyms=table(SYNONYMS, "synonym"),
-        protection=Protection((), ["film", "good"]),
-    )
+    closed = build_trainer("safer", tmp_path, protection=Protection((), ["film", "good"]))
     assert closed.coverage["synonyms"].covered_words < free["synonyms"].covered_words
     assert closed.coverage["synonyms"].open_words < free["synonyms"].open_words
 
@@ -94,3 +87,15 @@ def test_tokens_with_neighbours_are_those_that_are_mixed(tmp_path: Path) -> None
         counts.append(int((trainer.neighbours(batch).hull.valid.sum(-1) > 1).sum()))
     assert trainer.coverage["synonyms"].covered_words == sum(counts)
     assert trainer.coverage["synonyms"].covered_texts == sum(count > 0 for count in counts)
+
+
+@pytest.mark.parametrize("name", ["ascc", "dne"])
+def test_a_method_that_mixes_tokens_says_that_it_protects_none(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = {"protection": Protection(["urls"])}
+    with caplog.at_level(logging.WARNING, "hf_robust"):
+        build_trainer(name, tmp_path)
+        assert "--protect" not in caplog.text
+        build_trainer(name, tmp_path, **given)
+    assert f"{name} mixes tokens wherever they stand" in caplog.text

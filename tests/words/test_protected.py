@@ -77,7 +77,9 @@ def test_the_flag_reads_kinds_and_files(tmp_path):
     file.write_text("Acme\n\n  New York \n", encoding="utf-8")
     found = read_protection(["urls", f"word:{file}", "urls"])
     assert found.kinds == ("urls",) and found.phrases == ("Acme", "New York")
-    assert found.describe() == {"kinds": ["urls"], "words": 2, "source": str(file)}
+    assert found.describe() == {
+        "kinds": ["urls"], "words": 2, "fingerprint": found.fingerprint(), "source": str(file),
+    }  # fmt: skip
     assert read_protection([]) is None
     copy = tmp_path / "copy.txt"
     copy.write_text("new york\nacme", encoding="utf-8")
