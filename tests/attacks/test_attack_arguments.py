@@ -125,9 +125,12 @@ def test_every_flag_of_the_native_engine_alone_is_a_flag_with_a_default():
             AttackArguments(**{"attack_backend": "textattack", name: 0.5 if defaults[name] != 0.5 else 1})
 
 
-def test_the_attacks_that_read_word_vectors_are_named():
+@pytest.mark.parametrize(
+    ("part", "readers"), [("word_vectors", arguments.READ_WORD_VECTORS), ("synonyms", arguments.READ_SYNONYMS)]
+)
+def test_the_attacks_that_read_a_resource_are_named(part, readers):
     class Asked:
-        """Resources that note whether the vectors were asked for."""
+        """Resources that note whether the part was asked for."""
 
         def __init__(self, name):
             tools = {"masked_lm": masked_lm()} if name in ("bae", "clare") else {}
@@ -136,9 +139,11 @@ def test_the_attacks_that_read_word_vectors_are_named():
                 False,
             )
 
-        def __getattr__(self, part):
-            self.was |= part == "word_vectors"
-            return getattr(self._parts, part)
+        def __getattr__(self, asked):
+            if asked == "neighbours":  # which asks for the synonyms by itself
+                self.was |= part == "synonyms"
+            self.was |= asked == part
+            return getattr(self._parts, asked)
 
     own = {name: vars(attack_parts.resources())[name] for name in ("antonyms", "lemmatizer", "thesaurus")}
     found = []
@@ -146,7 +151,7 @@ def test_the_attacks_that_read_word_vectors_are_named():
         asked = Asked(name)
         recipe(asked)
         found += [name] * asked.was
-    assert set(found) == set(arguments.READ_WORD_VECTORS)
+    assert set(found) == set(readers)
 
 
 def test_where_antonyms_come_from():
