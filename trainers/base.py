@@ -84,7 +84,6 @@ class RobustTrainer(Trainer):
         **kwargs: Any,
     ) -> None:
         check_lexicons(self.name, self.needs, {"synonyms": synonyms, "antonyms": antonyms})
-        # Given wherever `needs` asks for them, and used nowhere else.
         self.synonyms, self.antonyms = cast(Lexicon, synonyms), cast(Lexicon, antonyms)
         self.attacks = dict(attacks or {})
         self.view_dataset, self.skip_labels, self.protection = view_dataset, skip_labels, protection
@@ -387,8 +386,6 @@ class RobustTrainer(Trainer):
             super().save_state()
         finally:
             self.state.best_model_checkpoint = folder
-
-    # ---- model card ----
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         asked = kwargs.get("tags") or []
