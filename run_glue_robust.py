@@ -45,10 +45,11 @@ from hf_robust.data.load import load_corpus
 from hf_robust.data.sources import HubAccess
 from hf_robust.data.splits import Splits, describe_data, log_samples
 from hf_robust.hub import add_loading, add_robustness
-from hf_robust.lexicons import Lexicon, cache_folder, load_lexicon
+from hf_robust.lexicons import Lexicon, cache_folder
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves
 from hf_robust.parsing import Arguments, parse_arguments
+from hf_robust.run_lexicons import Lexicons, described, load_lexicons
 from hf_robust.runs import clear_results
 from hf_robust.smoothed import attacked_vote, certifier
 from hf_robust.static_attacks import file_attacks
@@ -71,6 +72,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Setup logging
     set_up_logging(training_args)
     check_writable(training_args.output_dir)
+
+    # [hf_robust] Substitutes for training and attacks: a table that is not at hand is said first
+    lexicons = load_lexicons(
+        args.attack,
+        args.method.needs,
+        args.training.view_attacks if makes_views(args) else (),
+        voted=bool(args.attack.attack_votes) or args.certify.certify != "no",
+    )
 
     # Set seed before initializing model.
     set_seed(training_args.seed)
@@ -96,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     train_dataset, eval_dataset = tokenize(splits, args)
 
     # Initialize our Trainer
-    trainer = build_trainer(args, splits, model, train_dataset, eval_dataset)
+    trainer = build_trainer(args, splits, model, train_dataset, eval_dataset, lexicons)
 
     # Training
     if training_args.do_train:
@@ -151,7 +160,12 @@ def tokenize(splits: Splits, args: Arguments) -> tuple[TextDataset | None, TextD
 
 
 def build_trainer(
-    args: Arguments, splits: Splits, model: Any, train_dataset: TextDataset | None, eval_dataset: TextDataset | None
+    args: Arguments,
+    splits: Splits,
+    model: Any,
+    train_dataset: TextDataset | None,
+    eval_dataset: TextDataset | None,
+    lexicons: Lexicons,
 ) -> RobustTrainer:
     labels = splits.labels
 
@@ -174,8 +188,6 @@ def build_trainer(
     else:
         data_collator = None
 
-    # [hf_robust] Substitutes for the texts that the method trains on and for the attacks
-    lexicons = load_lexicons(args)
     skipped = args.attack.skip_labels
     trainer = args.method(
         model=model,
@@ -187,9 +199,10 @@ def build_trainer(
         data_collator=data_collator,
         synonyms=lexicons["synonyms"],
         antonyms=lexicons["antonyms"],
-        attacks=view_attacks(args, splits, lexicons["antonyms"]),
+        attacks=view_attacks(args, splits, lexicons),
         view_dataset=view_dataset(args, splits),
         skip_labels=None if skipped is None else resolve_skip_labels(skipped, labels.names),
+        protection=args.attack.protection(),
     )
     attacker = add_attacks(trainer, args, splits, lexicons)
     certificates = add_certificates(trainer, args, splits, lexicons["synonyms"])
@@ -200,26 +213,16 @@ def build_trainer(
     return trainer
 
 
-def load_lexicons(args: Arguments) -> dict[str, Lexicon | None]:
-    needs, attacks = args.method.needs, args.attack.attacks
-    lexicons: dict[str, Lexicon | None] = dict.fromkeys(("synonyms", "antonyms", "attack_synonyms"))
-    held_out = args.attack.synonym_source() != args.attack.lexicon
-    voted = bool(args.attack.attack_votes) or args.certify.certify != "no"
-    if "synonyms" in needs or voted or ("synonym" in attacks and not held_out):
-        lexicons["synonyms"] = load_lexicon(args.attack.lexicon, "synonym")
-    if "antonyms" in needs or "antonym" in attacks:
-        lexicons["antonyms"] = load_lexicon(args.attack.antonym_source(), "antonym")
-    if held_out:
-        lexicons["attack_synonyms"] = load_lexicon(args.attack.synonym_source(), "synonym")
-    return lexicons
+def makes_views(args: Arguments) -> bool:
+    return "attacks" in args.method.needs and not args.training.view_file and args.training.do_train
 
 
-def view_attacks(args: Arguments, splits: Splits, antonyms: Lexicon | None) -> Mapping[str, AttackOrForeign]:
+def view_attacks(args: Arguments, splits: Splits, lexicons: Lexicons) -> Mapping[str, AttackOrForeign]:
     # [hf_robust] Attacks that make texts to train on
     if getattr(args.training, "antonym_views", None) == "matched" and args.training.do_train:
         matched = dataclasses.replace(args.attack, attacks=["antonym"], attack_backend="native")
-        return build_attacks(matched, None, antonyms, splits.labels.names, splits.text_columns)
-    if "attacks" not in args.method.needs or args.training.view_file or not args.training.do_train:
+        return build_attacks(matched, None, lexicons["antonyms"], splits.labels.names, splits.text_columns)
+    if not makes_views(args):
         return {}
     if args.attack.attack_backend == "native":
         check_recipes(args.training.view_attacks, "--view_attacks", "texts made before are given by --view_file")
@@ -230,7 +233,7 @@ def view_attacks(args: Arguments, splits: Splits, antonyms: Lexicon | None) -> M
     if args.attack.attack_backend == "native":
         own["attack_scores"] = args.attack.attack_scores or "margin"
     flags = dataclasses.replace(args.attack, attack_lexicon=None, **own)
-    return build_attacks(flags, None, None, splits.labels.names, splits.text_columns)
+    return build_attacks(flags, lexicons["synonyms"], None, splits.labels.names, splits.text_columns)
 
 
 def view_dataset(args: Arguments, splits: Splits) -> TextDataset | None:
@@ -238,9 +241,7 @@ def view_dataset(args: Arguments, splits: Splits) -> TextDataset | None:
     return splits.labelled(split) if split != "train" and args.training.do_train else None
 
 
-def add_attacks(
-    trainer: RobustTrainer, args: Arguments, splits: Splits, lexicons: Mapping[str, Lexicon | None]
-) -> AttackCallback | None:
+def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicons: Lexicons) -> AttackCallback | None:
     # [hf_robust] Attack the model at the end of each epoch
     if not args.attack.attacks or args.attack.attack_strategy == "no":
         starts_anew = args.training.do_train and not args.training.resume_from_checkpoint
@@ -271,7 +272,9 @@ def add_certificates(
 ) -> CertifyCallback | None:
     # [hf_robust] Certify the vote over random substitutions
     budget = args.attack.attack_token_budget
-    callback = certifier(args.certify, synonyms, trainer.eval_dataset, splits.max_length, budget)
+    callback = certifier(
+        args.certify, synonyms, trainer.eval_dataset, splits.max_length, budget, args.attack.protection()
+    )
     return callback and callback.attach(trainer)
 
 
@@ -279,7 +282,7 @@ def add_reports(
     trainer: RobustTrainer,
     args: Arguments,
     data: dict[str, Any],
-    lexicons: Mapping[str, Lexicon | None],
+    lexicons: Lexicons,
     attacker: AttackCallback | None,
     certificates: CertifyCallback | None,
 ) -> None:
@@ -292,8 +295,8 @@ def add_reports(
     trainer.add_callback(
         RunCardCallback(
             data,
-            {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None},
-            {name: attack.describe() for name, attack in (attacker.attacks if attacker else {}).items()},
+            described(lexicons, trainer.coverage),
+            attacker.describe() if attacker else {},
             args.method.name,
             citation=args.method.citation,
             trained_on=args.method.needs,

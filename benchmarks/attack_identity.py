@@ -214,7 +214,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, a
     parser.add_argument("--recipes", nargs="+", required=True)
     parser.add_argument("--num", type=int, default=200, help="examples of each file; 0: all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lexicon", default="builtin", help="synonyms of both sides; pwws takes WordNet")
+    parser.add_argument("--lexicon", default="wordnet", help="synonyms of both sides; pwws takes WordNet")
     parser.add_argument("--sentence_encoder", help="similarity of both sides; left out by default")
     parser.add_argument("--masked_lm", help="folder of the masked language model of bae")
     parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")

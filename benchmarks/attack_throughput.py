@@ -263,7 +263,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, a
     parser.add_argument("--budgets", type=int, nargs="+", help="padded tokens of a batch that the bound tries")
     parser.add_argument("--warm_noise", type=float, default=0.05, help="how far the model before a warm start is off")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lexicon", default="builtin", help="synonyms of both sides; pwws takes WordNet")
+    parser.add_argument("--lexicon", default="wordnet", help="synonyms of both sides; pwws takes WordNet")
     parser.add_argument("--sentence_encoder", help="similarity of both sides; left out by default")
     parser.add_argument("--masked_lm", help="folder of the masked language model of bae")
     parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from hf_robust.attacks import (
     examples_of,
     of_the_data,
     require_candidates,
+    say_coverage,
+    table_coverage,
     weights_hash,
+    with_coverage,
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.requests import Columns
@@ -34,8 +38,10 @@ from hf_robust.metrics import (
     Aim,
     AttackRecord,
     AttackSummary,
+    Coverage,
     UnionSummary,
     aim_of,
+    not_all_covered,
     saturation_in_words,
     union_of_attacks,
 )
@@ -118,6 +124,18 @@ class AttackCallback(Measurement):
         self._warned = False
         self._warm_start = warm_start
 
+    @cached_property
+    def coverage(self) -> dict[str, Coverage | None]:
+        """How much of its examples each attack's table covers; None where it has none."""
+        return {
+            name: table_coverage(attack, self.plans, examples_of(attack, self.examples))
+            for name, attack in self.attacks.items()
+        }
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """What the run card says of each attack: its parts, and how much its table covers."""
+        return {name: with_coverage(attack, self.coverage[name]) for name, attack in self.attacks.items()}
+
     def _has_work(self) -> bool:
         return bool(self.attacks)
 
@@ -133,11 +151,13 @@ class AttackCallback(Measurement):
         return dataclasses.replace(expected, attacks=keys, attack_strategy=self.strategy)
 
     def _check(self) -> None:
-        victim = self._victim()
-        for attack in self.attacks.values():
+        victim, trainer = self._victim(), self.trainer
+        for name, attack in self.attacks.items():
             if isinstance(attack, Attack) and attack.needs_gradient:
                 victim.check_saliency()
             require_candidates(attack, self.plans, examples_of(attack, self.examples))
+            if trainer is not None and trainer.is_world_process_zero():
+                say_coverage(attack, self.coverage[name])
 
     def _measure(self, output: EvalLoopOutput) -> Part | None:
         trainer = self.trainer
@@ -205,8 +225,8 @@ class AttackCallback(Measurement):
         if not self._warned and math.isnan(metrics.get(key, 0.0)):
             self._warned = True
             logger.warning(
-                "%s is not a number, since no example was attacked (all clean texts are misclassified or left out): "
-                "--metric_for_best_model %s cannot choose these weights; a robust accuracy is always a number.",
+                "%s is not a number, since no text was changed (all clean texts are misclassified, left out, or have "
+                "no substitute): --metric_for_best_model %s cannot choose these weights.",
                 key,
                 name,
             )
@@ -226,7 +246,9 @@ class AttackCallback(Measurement):
         ]
         if union is not None:
             line["union"] = union.history()
-            said.append(f"{union_label(union.history())}: under attack {100 * union.robust_accuracy:.1f}")
+            robust = union.robust_accuracy
+            under = "n/a" if math.isnan(robust) else f"{100 * robust:.1f}"
+            said.append(f"{union_label(union.history())}: under attack {under}")
         if self.vote is not None:
             said.insert(0, f"(vote of {self.vote.votes})")
 
@@ -241,6 +263,9 @@ def rates_in_words(name: str, summary: AttackSummary, aim: Aim) -> str:
     """One attack's part of the line that is printed for an epoch, rates in percent."""
     rates = f"ASR {'n/a' if math.isnan(summary.asr) else f'{100 * summary.asr:.1f} %'}"
     if not aim.keeps_prediction:  # else a failed attack is the good outcome, and F/N has no meaning
-        rates += f", under attack {100 * summary.robust_accuracy:.1f}"
+        robust = summary.robust_accuracy
+        rates += f", under attack {'n/a' if math.isnan(robust) else f'{100 * robust:.1f}'}"
+    if some := not_all_covered(summary.history()):
+        rates += f", a substitute in {some} texts"
     cost = f"{summary.num_examples} examples, {summary.queries:.1f} queries each, {summary.seconds:.0f} s"
     return f"{name}: {rates} ({cost})"

@@ -70,7 +70,9 @@ class CertifyCallback(Measurement):
 
     def describe(self) -> dict[str, Any]:
         """What the run card says about it; JSON-ready."""
-        return {**self.settings.describe(), **self.smoothing.describe(), "num_examples": len(self.examples)}
+        coverage = self.smoothing.coverage(Text(example.texts) for example in self.examples)
+        described = {**self.settings.describe(), **self.smoothing.describe(), "coverage": coverage.describe()}
+        return {**described, "num_examples": len(self.examples)}
 
     def _has_work(self) -> bool:
         return True

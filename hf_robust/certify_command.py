@@ -36,9 +36,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     default = CertifySettings()
     parser.add_argument(
         "--lexicon",
-        default="builtin",
-        help="Table that the vote draws from and the certificate is about: builtin, wordnet, a JSON table or a file "
-        "of word vectors. Default: builtin.",
+        default="wordnet",
+        help="Table that the vote draws from and the certificate is about: wordnet, a JSON table, a file of word "
+        "vectors, or builtin (small, for the demo corpus). Default: wordnet.",
     )
     parser.add_argument(
         "--neighbours",
@@ -106,14 +106,15 @@ def run(options: argparse.Namespace) -> str:
         options.attack_lexicon = options.attack_lexicon or options.neighbours
     flags = AttackArguments(**_given(options, AttackArguments), **sample)
     neighbours = None if options.neighbours is None else load_lexicon(options.neighbours)
-    smoothing = Smoothing(load_lexicon(options.lexicon), options.seed, neighbours)
+    smoothing = Smoothing(load_lexicon(options.lexicon), options.seed, neighbours, flags.protection())
     own = AttackOptions(**_given(options, AttackOptions))
     model, tokenizer = load_classifier(options.model, options.device)
     refuse_without_classes(options.model, model.config)
     settings.check_classes(model.config.num_labels)
     splits = splits_of(own, options.data, model, tokenizer)
     examples = choose_examples(splits.labelled("validation"), options.num_examples, options.seed)
-    require_substitutes(smoothing, [Text(example.texts) for example in examples])
+    texts = [Text(example.texts) for example in examples]
+    require_substitutes(smoothing, texts)
     attacked = measure_attacks(own, flags) if flags.attacks else None
     restored = measured_model(options.model, model, tokenizer)
     victim = Victim(
@@ -125,7 +126,8 @@ def run(options: argparse.Namespace) -> str:
     )
     measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, options.output_dir)
     card = _card(options, splits, examples)
-    card["certify"] = {**settings.describe(), **smoothing.describe()}
+    coverage = smoothing.coverage(texts)
+    card["certify"] = {**settings.describe(), **smoothing.describe(), "coverage": coverage.describe()}
     if permuted := permuted_labels(measured.permutation, splits.corpus, splits.labels, model.config):
         card["label_permutation"] = permuted
     card |= restored.card
@@ -133,7 +135,8 @@ def run(options: argparse.Namespace) -> str:
     _write(folder, card, measured, attacked)
     legend = (
         f"Against any swaps of words by {options.neighbours or options.lexicon}; each certificate holds with "
-        f"probability {1 - settings.alpha:g}. In brackets: 95 % Wilson interval over the examples.\n"
+        f"probability {1 - settings.alpha:g}. In brackets: 95 % Wilson interval over the examples. The attacker has "
+        f"substitutes for {coverage.in_words()}.\n"
     )
     if attacked:
         legend += _about_attacks(options.attack_votes)

@@ -24,7 +24,11 @@ from hf_robust.attacks import (
     examples_of,
     journal_seconds,
     of_the_data,
+    require_candidates,
+    say_coverage,
+    table_coverage,
     weights_hash,
+    with_coverage,
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.journal import prediction_of
@@ -35,12 +39,13 @@ from hf_robust.data.label_order import find_labels, model_labels, permuted_label
 from hf_robust.data.labels import Labels
 from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits, describe_data
-from hf_robust.lexicons import cache_folder, load_lexicon
-from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks
+from hf_robust.lexicons import cache_folder
+from hf_robust.metrics import AttackRecord, AttackSummary, Coverage, asr_at_budget, union_of_attacks
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.metrics.permutation import of_records
 from hf_robust.reports import draw_asr_by_budget
 from hf_robust.restored import Measured, measured_model
+from hf_robust.run_lexicons import Lexicons, load_lexicons
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     JOURNAL_FOLDER,
@@ -105,16 +110,20 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         raise ValueError("No attack given; name at least one after --attacks (`hf-robust attacks` lists them).")
     if flags.attacks and options.data is None:
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
+    flags.check_bounds(attacks=bool(flags.recipes), protects=bool(flags.attack_votes))
+    lexicons = load_lexicons(flags, voted=bool(flags.attack_votes))
     model, tokenizer = load_classifier(options.model, options.device)
-    task = _task(options, flags, model, tokenizer)
+    task = _task(options, flags, model, tokenizer, lexicons)
     measured = measured_model(options.model, model, tokenizer)
     victim = _victim(task, flags, model, tokenizer, measured)
-    records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER)
+    plans = Plans(cache_folder() / "plans")
+    coverage = {name: _coverage(attack, plans, task.examples) for name, attack in task.attacks.items()}
+    records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER, plans)
     card = measured_card(
         options.model,
         data=task.data,
         lexicons=task.lexicons,
-        attacks={name: attack.describe() for name, attack in task.attacks.items()},
+        attacks={name: with_coverage(attack, coverage[name]) for name, attack in task.attacks.items()},
         **task.labels.describe(),
         seed=flags.attack_seed,
     )
@@ -170,16 +179,15 @@ def _permuted(task: _Task, records: Mapping[str, list[AttackRecord]], config: An
     return permuted_labels(of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels, config)
 
 
-def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any) -> _Task:
+def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any, lexicons: Lexicons) -> _Task:
+    vote = attacked_vote(flags, lexicons["synonyms"])
     if options.data is None:
         labels = model_labels(model.config, options.class_names)
         replays = replay_attacks(options.replay, labels.names, None, class_names=options.class_names)
-        length = min(options.max_seq_length, tokenizer.model_max_length)
-        return _Task(replays, [], labels, length, vote=attacked_vote(flags))
+        return _Task(replays, [], labels, min(options.max_seq_length, tokenizer.model_max_length), vote=vote)
     splits = splits_of(options, options.data, model, tokenizer)
     labels, dataset = splits.labels, splits.labelled("validation")
-    synonyms = load_lexicon(flags.synonym_source()) if "synonym" in flags.attacks else None
-    antonyms = load_lexicon(flags.antonym_source(), "antonym") if "antonym" in flags.attacks else None
+    synonyms, antonyms = lexicons["attack_synonyms"] or lexicons["synonyms"], lexicons["antonyms"]
     attacks = dict(build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns))
     attacks.update(file_attacks(flags.attacks, splits))
     columns = len(dataset.texts(0))
@@ -187,10 +195,17 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
     data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
-    vote = attacked_vote(flags, synonyms if flags.synonym_source() == flags.lexicon else None)
-    lexicons = {"synonyms": synonyms, "antonyms": antonyms}
-    described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}
+    used = {"synonyms": synonyms, "antonyms": antonyms}
+    described = {role: lexicon.describe() for role, lexicon in used.items() if lexicon is not None}
     return _Task(attacks, examples, labels, splits.max_length, data, described, vote, splits)
+
+
+def _coverage(attack: AttackOrForeign, plans: Plans, examples: list[Example]) -> Coverage | None:
+    """Asked before anything is measured, and refused where there is none."""
+    require_candidates(attack, plans, examples_of(attack, examples))
+    found = table_coverage(attack, plans, examples_of(attack, examples))
+    say_coverage(attack, found)
+    return found
 
 
 def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, measured: Measured) -> Victim:
@@ -262,9 +277,9 @@ def data_arguments(options: AttackOptions, data: str) -> DataTrainingArguments:
 
 
 def _run(
-    task: _Task, victim: Victim, journals: Path
+    task: _Task, victim: Victim, journals: Path, plans: Plans
 ) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
-    records, summaries, plans = {}, {}, Plans(cache_folder() / "plans")
+    records, summaries = {}, {}
     weights, prediction = weights_hash(victim.model), prediction_of(victim)
     for name, attack in task.attacks.items():
         examples = examples_of(attack, task.examples)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Attack
-    from hf_robust.lexicons import Coverage, Lexicon
+    from hf_robust.lexicons import Lexicon
+    from hf_robust.metrics import Coverage
     from hf_robust.views import View, ViewSource
     from hf_robust.words import Text
 
@@ -110,12 +111,13 @@ def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int],
 
 def _synonyms(lexicon: Lexicon, texts: Sequence[Text], seed: int) -> Preview:
     from hf_robust.attacks import ATTACKS, Resources
-    from hf_robust.lexicons import coverage, random_substitutes, substitution_sets
+    from hf_robust.lexicons import lexicon_coverage, random_substitutes, substitution_sets
 
     rng = random.Random(seed)
     swaps = [random_substitutes(substitution_sets(lexicon, text), rng) for text in texts]
     attack = ATTACKS["synonym"](Resources(synonyms=lexicon))
-    return _preview(lexicon, "every word or itself", coverage(lexicon, texts), texts, swaps, attack, len(texts))
+    covered = lexicon_coverage(lexicon, texts)
+    return _preview(lexicon, "every word or itself", covered, texts, swaps, attack, len(texts))
 
 
 def _antonyms(
@@ -123,7 +125,7 @@ def _antonyms(
 ) -> Preview:
     from hf_robust.attacks import ATTACKS, Plans, Resources
     from hf_robust.attacks.draft import Draft
-    from hf_robust.lexicons import coverage
+    from hf_robust.lexicons import lexicon_coverage
     from hf_robust.views import AttackedAntonym, OneAntonym
     from hf_robust.words import nltk_tagger
 
@@ -131,7 +133,8 @@ def _antonyms(
     asked = matched and options.pos_tagger == "nltk" and not lexicon.keeps_part_of_speech
     attack = ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=nltk_tagger() if asked else None))
     source: ViewSource = AttackedAntonym(attack, Plans(), skip) if matched else OneAntonym(lexicon, skip)
-    found = coverage(lexicon, texts, (lambda text: attack.open_words(Draft(text))) if matched else None)
+    opened = (lambda text: attack.open_words(Draft(text))) if matched else None
+    found = lexicon_coverage(lexicon, texts, open_words=opened)
     rng = random.Random(options.seed)
     swaps = [_swap(text, source(text, label, rng)) for text, label in zip(texts, labels, strict=True)]
     whose = "the attack's rule (matched)" if matched else "any word (authors)"
@@ -174,8 +177,7 @@ def _block(found: Preview, top: int) -> str:
     rows = [[word, new, f"{count:,}", percent(count / total)] for (word, new), count in shown]
     return (
         f"{lexicon.relation}s: {lexicon.source}, {len(lexicon):,} words\n"
-        f"covers {percent(covered.word_share)} % of {covered.words:,} open words, "
-        f"{percent(covered.text_share)} % of {covered.texts:,} texts\n"
+        f"covers {covered.in_words()}\n"
         f"views by {found.rule}: {found.views:,} of {found.texts:,} texts have one; "
         f"{percent(found.on_stop_words / total if total else 0.0)} % of {total:,} swaps are on stop words\n\n"
         + (markdown_table(["word", "becomes", "swaps", "%"], rows) if rows else "")

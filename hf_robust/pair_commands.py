@@ -121,7 +121,7 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
     parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
     add_class_names(parser)
-    parser.add_argument("--lexicon", default="builtin", help="Synonyms of the fickle views. Default: builtin.")
+    parser.add_argument("--lexicon", default="wordnet", help="Synonyms of the fickle views. Default: wordnet.")
     parser.add_argument("--antonym_lexicon", help="Antonyms of the obstinate views. Default: --lexicon's.")
     parser.add_argument(
         "--skip_labels", nargs="+", help="Labels to leave out, or none. Default: neutral and its like."

@@ -96,6 +96,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     keep_trackio_local(arguments.training)
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
     check_votes(arguments.attack)
+    check_bounds(arguments.attack, arguments.certify, method)
     check_word_vectors(arguments.model, arguments.attack)
     return arguments
 
@@ -259,6 +260,14 @@ def check_votes(attack: AttackArguments) -> None:
             f"--attack_votes {attack.attack_votes} is what attacks meet, and nothing is attacked; add --attacks, or "
             "leave it out (--certify measures the vote without an attack)."
         )
+
+
+def check_bounds(attack: AttackArguments, certify: CertifyArguments, method: type[RobustTrainer]) -> None:
+    """Refuse ``--protect`` and ``--attack_max_changed`` where nothing keeps to them."""
+    measured = bool(attack.recipes) and attack.attack_strategy != "no"
+    # gradient_mask makes texts without any lexicon or attack.
+    makes_texts = bool(method.needs) or method.name == "gradient_mask"
+    attack.check_bounds(measured or "attacks" in method.needs, makes_texts or certify.certify != "no")
 
 
 def check_word_vectors(model: ModelArguments, attack: AttackArguments) -> None:

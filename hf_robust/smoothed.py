@@ -9,6 +9,7 @@ from hf_robust.callbacks import CertifyCallback
 from hf_robust.certify import Smoothing
 from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.lexicons import Lexicon, load_lexicon
+from hf_robust.words import Protection
 
 
 def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vote | None:
@@ -19,11 +20,17 @@ def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vo
     """
     if not flags.attack_votes:
         return None
-    return Vote(Smoothing(synonyms or load_lexicon(flags.lexicon), flags.attack_seed), flags.attack_votes)
+    sampler = Smoothing(synonyms or load_lexicon(flags.lexicon), flags.attack_seed, protection=flags.protection())
+    return Vote(sampler, flags.attack_votes)
 
 
 def certifier(
-    flags: CertifyArguments, synonyms: Lexicon | None, dataset: Any, max_length: int, token_budget: int | None
+    flags: CertifyArguments,
+    synonyms: Lexicon | None,
+    dataset: Any,
+    max_length: int,
+    token_budget: int | None,
+    protection: Protection | None = None,
 ) -> CertifyCallback | None:
     """What certifies the evaluation rows of ``dataset``; None without ``--certify``.
 
@@ -35,7 +42,7 @@ def certifier(
     if dataset is None:
         raise ValueError(f"--certify {flags.certify} needs rows to certify: add --do_eval.")
     return CertifyCallback(
-        Smoothing(synonyms, flags.certify_seed),
+        Smoothing(synonyms, flags.certify_seed, protection=protection),
         flags.settings(),
         choose_examples(dataset, flags.certify_num_examples, flags.certify_seed),
         strategy=flags.certify,

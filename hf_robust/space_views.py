@@ -44,14 +44,14 @@ def _views_of_data(options: argparse.Namespace) -> DrawnViews:
     arguments = data_arguments(
         AttackOptions(model="", output_dir=Path(), max_seq_length=length, **columns), options.data
     )
+    antonyms = AttackArguments(lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon).antonym_source()
+    fickle, opposites = RandomSynonyms(load_lexicon(options.lexicon)), load_lexicon(antonyms, "antonym")
     model, tokenizer = load_classifier(options.model[0], "cpu")
     corpus = load_corpus(arguments)
     labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
     dataset = Splits(corpus, labels, tokenizer, arguments).labelled("validation")
-    antonyms = AttackArguments(lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon).antonym_source()
-    fickle = RandomSynonyms(load_lexicon(options.lexicon))
     skipped = resolve_skip_labels(options.skip_labels, labels.names)
-    obstinate = OneAntonym(load_lexicon(antonyms, "antonym"), skipped)
+    obstinate = OneAntonym(opposites, skipped)
     rows = list(range(len(dataset)))
     random.Random(options.seed).shuffle(rows)
     drawn = draw_views(dataset, rows, fickle, obstinate, options.num_texts, options.seed)

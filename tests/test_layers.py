@@ -14,7 +14,7 @@ FLOOR_1 = {"data", "attacks", "views", "interpret", "certify"}
 MAY_IMPORT: dict[str, set[str]] = {
     "adversary": set(),
     "words": set(),
-    "lexicons": {"words"},
+    "lexicons": {"words", "metrics"},
     "losses": set(),
     "metrics": {"words"},
     "models": {"lexicons", "words"},

@@ -276,3 +276,22 @@ def test_the_worst_of_several_attacks_may_choose_the_best_model():
     assert parse(*several, "union_robust_accuracy").training.greater_is_better is True
     with pytest.raises(ValueError, match="union_robust_accuracy needs two attacks or more, got 1"):
         parse("--attacks", "synonym", "antonym", *BEST[2:], "eval_union_robust_accuracy")
+
+
+def test_bounds_that_nothing_keeps_to_are_refused():
+    with pytest.raises(ValueError, match="--protect urls numbers binds attacks, votes, certificates"):
+        parse("--protect", "urls", "numbers")
+    with pytest.raises(ValueError, match="--attack_max_changed 0.3 bounds attacks, and none searches for texts here"):
+        parse("--attack_max_changed", "0.3", "--attacks", "file:texts.jsonl")
+    with pytest.raises(ValueError, match="--attack_max_changed 0.3 bounds attacks"):
+        parse("--attack_max_changed", "0.3", "--attacks", "synonym", "--attack_strategy", "no")
+    both = ["--protect", "urls", "--attack_max_changed", "0.3"]
+    for flags in (["--attacks", "synonym"], ["--robust_method", "ada"]):
+        assert parse(*flags, *both).attack.attack_max_changed == 0.3
+    for flags in (["--robust_method", "safer"], ["--robust_method", "gradient_mask"], ["--certify", "end"]):
+        assert parse(*flags, "--protect", "urls").attack.protect == ["urls"]
+
+
+def test_protected_words_are_read_when_flags_are(tmp_path):
+    with pytest.raises(ValueError, match="none.txt cannot be read"):
+        parse("--attacks", "synonym", "--protect", f"word:{tmp_path / 'none.txt'}")

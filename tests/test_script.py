@@ -197,6 +197,7 @@ def test_a_file_of_texts_and_the_kept_weights_through_the_script(model_folder, t
     adversarial = write_rows(tmp_path / "adv.jsonl.gz", review_rows(7, seed=9))
     flags = ["--do_train", "--do_eval", "--attacks", "synonym", f"file:{adversarial}", "--attack_strategy", "end"]
     flags += ["--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end"]
+    flags += ["--lexicon", "builtin"]
     found = run(model_folder(), tmp_path / "out", *flags, train=review_rows(16), validation=review_rows(12, seed=5))
     published = load_run(tmp_path / "out")
     assert published.measured_exactly and published.published["attacks"]["file_adv"]["num_examples"] == 7
@@ -420,7 +421,9 @@ def test_an_evaluation_of_permuted_labels_is_warned_about(model_folder, tmp_path
         assert ("Labels may be permuted: 0.0 % of 40 rows are right" in caplog.text) == wrong
 
 
-@pytest.mark.parametrize("asks", [["--robust_method", "bat_triplet", "--do_train"], ["--attacks", "negation"]])
+@pytest.mark.parametrize(
+    "asks", [["--robust_method", "bat_triplet", "--lexicon", "builtin", "--do_train"], ["--attacks", "negation"]]
+)
 def test_antonyms_for_classes_without_names_end_the_run_before_training(asks, model_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(run_glue_robust, "load_model", lambda *_: pytest.fail("the model was loaded"))
     with pytest.raises(ValueError, match="the classes have no names .*: name them by --class_names"):
@@ -494,9 +497,8 @@ def test_views_are_searched_by_margin_unless_told(given, scores, model_folder, t
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_and_two_rows_train(count, model_folder, tmp_path):
     flags = ["--do_train", "--do_eval", "--class_names", "bad", "good", "--attacks", "synonym", "--pos_tagger", "none"]
-    found = run(
-        model_folder(), tmp_path / "out", *flags, train=review_rows(count), validation=review_rows(1),
-    )  # fmt: skip
+    flags += ["--lexicon", "builtin"]
+    found = run(model_folder(), tmp_path / "out", *flags, train=review_rows(count), validation=review_rows(1))
     assert found["train_samples"] == count and found["eval_samples"] == 1
     # The one row may be misclassified, and then there is no rate: nan, and null where any reader must cope.
     assert "eval_synonym_asr" in found
@@ -545,16 +547,20 @@ WRONG = {
         r"row 4 of train \(.*\) holds None where column 'sentence' needs text",
     ),
     "robust regression": (
-        ["--do_train", "--robust_method", "safer"],
+        ["--do_train", "--robust_method", "safer", "--lexicon", "builtin"],
         {"train": [{"sentence": "good", "label": 0.5}]},
         "--robust_method safer needs one class for each row, and this is a regression",
     ),
     "attacked regression": (
-        ["--do_train", "--attacks", "synonym"],
+        ["--do_train", "--attacks", "synonym", "--lexicon", "builtin"],
         {"train": [{"sentence": "good", "label": 0.5}]},
         "--attacks synonym needs one class for each row, and this is a regression",
     ),
-    "attack without evaluation": (["--do_train", "--attacks", "synonym"], {"train": GOOD}, "add --do_eval"),
+    "attack without evaluation": (
+        ["--do_train", "--attacks", "synonym", "--lexicon", "builtin"],
+        {"train": GOOD},
+        "add --do_eval",
+    ),
     "metric of another kind": (["--do_train", "--metric_name", "mse"], {"train": GOOD}, "--metric_name mse is not"),
     "f1 of three classes": (
         ["--do_train", "--metric_name", "f1", "--ignore_mismatched_sizes"],
@@ -568,7 +574,7 @@ WRONG = {
         "--metric_for_best_model mse is no metric of this run's evaluations: there are loss, accuracy",
     ),
     "view attack": (
-        ["--do_train", "--robust_method", "ada", "--view_attacks", "synonym", "file:x"],
+        ["--do_train", "--robust_method", "ada", "--lexicon", "builtin", "--view_attacks", "synonym", "file:x"],
         {"train": GOOD},
         "--view_attacks must be among .*, got file:x; texts made before are given by --view_file",
     ),
@@ -587,6 +593,30 @@ def test_wrong_input_is_one_sentence_before_training(case, model_folder, tmp_pat
     with pytest.raises(ValueError, match=sentence) as caught:
         run(model_folder(), tmp_path / "out", *flags, **data)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--do_train", "--do_eval", "--attacks", "textfooler"],
+        ["--do_train", "--robust_method", "safer"],
+        ["--do_train", "--robust_method", "ada", "--view_attacks", "a2t"],
+        ["--do_train", "--certify", "end"],
+    ],
+)
+def test_the_default_lexicon_is_missed_before_anything_is_loaded(flags, tmp_path, monkeypatch):
+    nltk = pytest.importorskip("nltk")
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    monkeypatch.setattr(nltk, "download", lambda *_, **__: False)
+    where = ["--model_name_or_path", str(tmp_path / "nowhere"), "--train_file", str(tmp_path / "none.csv")]
+    with pytest.raises(
+        ValueError, match="WordNet is not .* NLTK_DATA .* --lexicon FILE .* --lexicon builtin"
+    ) as caught:
+        main([*where, "--output_dir", str(tmp_path / "out"), *flags])
+    assert "\n" not in str(caught.value)
+    # Who does not need it is not asked for it.
+    with pytest.raises(ValueError, match=r"none\.csv"):
+        main([*where, "--output_dir", str(tmp_path / "out"), *flags, "--lexicon", "builtin"])
 
 
 def test_missing_wordnet_and_network_end_the_run_before_training(model_folder, tmp_path, monkeypatch):
@@ -608,7 +638,16 @@ def test_missing_nltk_data_of_a_view_attack_end_the_run_before_training(model_fo
     with pytest.raises(
         ValueError, match="set NLTK_DATA to a folder that holds it, or pass --pos_tagger none"
     ) as caught:
-        run(model_folder(), tmp_path / "out", "--do_train", "--robust_method", "ada", train=GOOD)
+        run(
+            model_folder(),
+            tmp_path / "out",
+            "--do_train",
+            "--robust_method",
+            "ada",
+            "--lexicon",
+            "builtin",
+            train=GOOD,
+        )
     assert "\n" not in str(caught.value)
 
 
@@ -620,7 +659,8 @@ def test_a_method_with_views_is_evaluated_without_what_views_are_made_of(model_f
 def test_results_of_an_earlier_run_are_not_claimed_by_a_new_one(model_folder, tmp_path):
     data = {"train": review_rows(8), "validation": review_rows(4, 1)}
     flags = ["--do_train", "--do_eval"]
-    run(model_folder(), tmp_path / "out", *flags, "--attacks", "synonym", "--pos_tagger", "none", **data)
+    attack = ["--attacks", "synonym", "--pos_tagger", "none", "--lexicon", "builtin"]
+    run(model_folder(), tmp_path / "out", *flags, *attack, **data)
     assert "Attack success rate" in (tmp_path / "out" / "README.md").read_text()
     run(model_folder(), tmp_path / "out", "--do_eval", validation=data["validation"], train=data["train"])
     assert (tmp_path / "out" / "robustness_history.jsonl").is_file()  # nothing was trained: still of these weights

@@ -23,6 +23,8 @@ def test_safer_is_attacked_as_a_vote_and_certified_on_the_demo_corpus(tmp_path: 
     sizes = ["--max_train_samples", "64", "--max_eval_samples", "16", "--attack_num_examples", "4"]
     flags = ["--dataset_name", "demo", "--robust_method", "safer", "--attacks", "synonym", "--attack_votes", "8"]
     flags += [
+        "--lexicon",
+        "builtin",
         "--attack_query_budget",
         "20",
         "--certify",
@@ -41,7 +43,9 @@ def test_safer_is_attacked_as_a_vote_and_certified_on_the_demo_corpus(tmp_path: 
     assert len(read_certificates(tmp_path / "out" / "certificates" / "epoch-2.jsonl")) == 6
     card = card_of(tmp_path / "out")
     assert card["vote"]["votes"] == 8 and card["certify"]["votes"] == 20 and card["certify"]["rule"] == "half"
-    assert card["vote"]["lexicon"] == card["certify"]["lexicon"] == card["lexicons"]["synonyms"]
+    trained = card["lexicons"]["synonyms"]
+    assert trained.pop("coverage")["rows"] == 64 and card["certify"]["coverage"]["rows"] == 6
+    assert card["vote"]["lexicon"] == card["certify"]["lexicon"] == trained
     assert card["data"]["certify_sample"] == "6 rows, seed 0" and card["seconds"]["certify"] > 0
     said = (tmp_path / "out" / "README.md").read_text()
     assert "The attacked classifier was a vote of 8 over random substitutions from the lexicon `builtin`" in said
@@ -73,7 +77,7 @@ BOTH = {"train": GOOD, "validation": GOOD}
 RUN = ["--do_train", "--do_eval"]
 WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "certified regression": (
-        ["--do_train", "--certify", "end"],
+        ["--do_train", "--certify", "end", "--lexicon", "builtin"],
         {"train": [{"sentence": "good", "label": 0.5}]},
         "--certify end needs one class for each row, and this is a regression: leave it out",
     ),
@@ -99,7 +103,11 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
         BOTH,
         "has no word of the 4 texts, so that every one of the 3 votes is the plain prediction; give a --lexicon",
     ),
-    "no rows": (["--do_train", "--certify", "end"], BOTH, "--certify end needs rows to certify: add --do_eval"),
+    "no rows": (
+        ["--do_train", "--certify", "end", "--lexicon", "builtin"],
+        BOTH,
+        "--certify end needs rows to certify: add --do_eval",
+    ),
     "no votes": ([*RUN, "--certify", "end", "--certify_votes", "0"], BOTH, "--certify end: votes must be at least 1"),
     "few votes": (
         [*RUN, "--certify", "end", "--certify_votes", "3"],

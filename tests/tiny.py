@@ -199,8 +199,7 @@ def build_trainer(
 ) -> RobustTrainer:
     """A method's trainer on the review rows: batches of 8, plain SGD, so that equal gradients are equal weights.
 
-    ``options`` are the config's fields, but for ``synonyms``, ``antonyms``, ``eval_data``, ``tokenizer`` and
-    ``callbacks``.
+    ``options`` are the config's fields, but for the parts that a trainer is given (``synonyms``, ``eval_data``, ...).
     """
     method = METHODS[name] if isinstance(name, str) else name
     parts = {
@@ -208,6 +207,7 @@ def build_trainer(
         "antonyms": options.pop("antonyms", table(ANTONYMS, "antonym")),
         "attacks": options.pop("attacks", {"synonym": synonym_attack()}),
         "view_dataset": options.pop("view_dataset", None),
+        "protection": options.pop("protection", None),
         "skip_labels": options.pop("skip_labels", frozenset()),
         "callbacks": options.pop("callbacks", None),
         "compute_metrics": options.pop("compute_metrics", None),

@@ -26,11 +26,13 @@ from hf_robust.trainers import auxiliary, restoring
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
 from hf_robust.trainers.card_note import keep_tags, write_card_note
+from hf_robust.trainers.covered_texts import check_coverage
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
 from hf_robust.trainers.saved_inference import Fetch, SavedInference, write_saved_inference
 from hf_robust.trainers.step_means import StepMeans
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
+from hf_robust.words import Protection
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class RobustTrainer(Trainer):
         attacks: attacks by name that make the views; needed where ``"attacks" in needs``.
         view_dataset: another split whose texts views are made of, in place of the training set's (a leak).
         skip_labels: label ids that an antonym leaves true (neutral, not duplicate); None: by the model's label names.
+        protection: what no view changes (``--protect``); None for nothing.
 
     ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an
     example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew.
@@ -80,14 +83,13 @@ class RobustTrainer(Trainer):
         attacks: Mapping[str, AttackOrForeign] | None = None,
         view_dataset: TextDataset | None = None,
         skip_labels: frozenset[int] | None = None,
+        protection: Protection | None = None,
         **kwargs: Any,
     ) -> None:
         check_lexicons(self.name, self.needs, {"synonyms": synonyms, "antonyms": antonyms})
-        # Given wherever `needs` asks for them, and used nowhere else.
         self.synonyms, self.antonyms = cast(Lexicon, synonyms), cast(Lexicon, antonyms)
         self.attacks = dict(attacks or {})
-        self.view_dataset = view_dataset
-        self.skip_labels = skip_labels
+        self.view_dataset, self.skip_labels, self.protection = view_dataset, skip_labels, protection
         super().__init__(*args, **kwargs)
         # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead (R10).
         self.model_accepts_loss_kwargs = False
@@ -121,6 +123,7 @@ class RobustTrainer(Trainer):
         adversary = self.adversary()
         if adversary is not None:
             self.embedding_space = EmbeddingSpace(self, adversary)
+        self.coverage = {} if self.train_dataset is None else check_coverage(self)
 
     # ---- what a method may declare ----
 
@@ -387,8 +390,6 @@ class RobustTrainer(Trainer):
     def save_state(self) -> None:
         with restoring.portable(self.state):
             super().save_state()
-
-    # ---- model card ----
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         asked = kwargs.get("tags") or []

@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from hf_robust.attacks import resolve_skip_labels
 from hf_robust.data import split_views
-from hf_robust.data.labels import checkpoint_names
 from hf_robust.interpret.head import EMBEDDINGS, HEAD, chosen_pooling, last_states
 from hf_robust.losses import balanced_pairwise, cosine_distance, sentence_embedding
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_choice, check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.text_views import attacked_antonyms, plan_antonyms
+from hf_robust.trainers.text_views import attacked_antonyms, labels_left_out, plan_antonyms
 from hf_robust.views import OneAntonym, RandomSynonyms, ViewSource
 
 ANTONYM_VIEWS = ("authors", "matched")
@@ -124,11 +122,10 @@ class BatPairwiseTrainer(RobustTrainer):
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         matched = self.args.antonym_views == "matched"
-        skipped = self.skip_labels
-        if skipped is None:
-            skipped = resolve_skip_labels(None, checkpoint_names(self.model.config))
-        obstinate = attacked_antonyms(self, skipped) if matched else OneAntonym(self.antonyms, skipped)
-        return {"fickle": RandomSynonyms(self.synonyms), "obstinate": obstinate}
+        obstinate = (
+            attacked_antonyms(self) if matched else OneAntonym(self.antonyms, labels_left_out(self), self.protection)
+        )
+        return {"fickle": RandomSynonyms(self.synonyms, self.protection), "obstinate": obstinate}
 
     def view_distances(self, model: nn.Module, inputs: Batch) -> ViewDistances:
         """Three forwards: the anchor with its label, the two views without, all in train mode and with gradient."""

@@ -17,12 +17,22 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_robust.adversary import kept_random_state
-from hf_robust.attacks import Example, Plans, Victim, choose_examples, weights_hash
+from hf_robust.attacks import (
+    Example,
+    Plans,
+    Victim,
+    choose_examples,
+    require_candidates,
+    say_coverage,
+    table_coverage,
+    weights_hash,
+)
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import cache_folder
 from hf_robust.trainers.baseline import load_baseline, train_baseline
 from hf_robust.trainers.view_arguments import TRAIN
 from hf_robust.views import (
+    AttackedViews,
     DrawnFrom,
     FromFile,
     GeneratedViews,
@@ -37,6 +47,7 @@ from hf_robust.views import (
     without_unread,
     write_views,
 )
+from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.trainers.base import RobustTrainer
@@ -45,6 +56,8 @@ logger = logging.getLogger(__name__)
 
 # The Hub upload leaves out names that start with an underscore.
 VIEWS_FOLDER = "_views"
+PLANNED = 200
+"""Of so many texts the coverage of an attack's table is counted before any victim is trained."""
 
 
 class GenerateViews(TrainerCallback):
@@ -68,6 +81,7 @@ class GenerateViews(TrainerCallback):
         self.resumed_from: Path | None = None
         self._resumed = False
         self._victim_model: nn.Module | None = None
+        self._coverage: dict[str, dict[str, Any]] = {}
         self._plans = Plans(cache_folder() / "plans")
         if trainer.args.dataloader_persistent_workers:
             raise ValueError(
@@ -98,6 +112,19 @@ class GenerateViews(TrainerCallback):
         if not self._resumed and self.trainer.is_world_process_zero():
             # They are of another run, and this one must not be resumed from them.
             shutil.rmtree(self._folder, ignore_errors=True)
+        self._check_coverage()
+
+    def _check_coverage(self) -> None:
+        """An attack that can change nothing is refused before a victim is trained for it."""
+        attacks = {name: one.make.attack for name, one in self.sources.items() if isinstance(one.make, AttackedViews)}
+        examples = self._examples() if attacks else []
+        for name, attack in attacks.items():
+            require_candidates(attack, self._plans, examples)
+            found = table_coverage(attack, self._plans, examples, PLANNED)
+            if found is not None:
+                self._coverage[name] = {"coverage": found.describe()}
+            if self.trainer.is_world_process_zero():
+                say_coverage(attack, found)
 
     def _check_files_stay(self) -> None:
         for source in self.sources.values():
@@ -160,6 +187,7 @@ class GenerateViews(TrainerCallback):
                     f"{self.trainer.name} learns the class probabilities of views here, and those of "
                     f"{source.make.path} have none; give views that an attack made, or leave --view_file out."
                 )
+            self._check_protected(source.make.path, made)
         elif self._resumed and before.exists():
             header, made = read_views(before, self._expected)
         elif self._resumed and not self._can_make_again(source, epoch, inside):
@@ -183,11 +211,25 @@ class GenerateViews(TrainerCallback):
         self.rounds.append(
             {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": len(made)}
             | {"unread": unread, "share": round(source.share, 6), "seconds": round(spent, 3), **kept}
+            | self._coverage.get(name, {})
         )
         logger.info(
             "%s, round %d: %d views of %d texts, %d of them with the tokens of their text; %.0f s",
             name, number, len(made), made.attempts, unread, spent,
         )  # fmt: skip
+
+    def _check_protected(self, path: Path, made: Made) -> None:
+        """Views of an earlier run know nothing of what this one protects."""
+        protection = self.trainer.protection
+        if protection is None:
+            return
+        kept = {one.idx: protection.strings(Text(one.texts)) for one in choose_examples(self._source_dataset, 0, 0)}
+        broken = [idx for idx, view in made if protection.strings(view.text) != kept[idx]]
+        if broken:
+            raise ValueError(
+                f"{len(broken)} of {len(made)} views of {path} change what --protect keeps (row {broken[0]} is the "
+                "first); make views with --protect, or leave it out."
+            )
 
     def _can_make_again(self, source: GeneratedViews, epoch: int, inside: bool) -> bool:
         """Whether a resumed run still has the weights that this source attacks."""

@@ -66,7 +66,7 @@ class GradientMaskTrainer(RobustTrainer):
         args = self.args
         if self.train_dataset is not None:
             check_mask_token(self.processing_class)
-        maker = MaskedViews(args.mask_topk, args.mask_unit, args.mask_per_class, args.seed)
+        maker = MaskedViews(args.mask_topk, args.mask_unit, args.mask_per_class, args.seed, self.protection)
         return made_views(self, {"masked": maker})
 
     def compute_loss(

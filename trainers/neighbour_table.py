@@ -13,6 +13,7 @@ from torch import Tensor
 from hf_robust.adversary import Hull, word_embeddings
 from hf_robust.attacks.vocabulary import Vocabulary, whole_words
 from hf_robust.lexicons import Lexicon
+from hf_robust.metrics import Coverage, some_rows
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_range
 from hf_robust.words import UNICODE_WORDS
 
@@ -85,6 +86,12 @@ class NeighbourTable:
             self._ids[number, : len(row)] = torch.tensor(row, dtype=torch.int32)
             self._counts[number], self._direct[number] = len(row), 1 + len(near[number])
         self._inside = inside_words(tokenizer, vocabulary, size)
+        self._special = torch.tensor(sorted(tokenizer.all_special_ids))
+        if trainer.protection is not None:
+            logger.warning(
+                "%s mixes tokens wherever they stand, and knows no words: --protect binds what measures it, not it.",
+                trainer.name,
+            )
         note = logger.info if rows else logger.warning
         note("%s: %d of %d one-token words have neighbours.", trainer.name, len(rows), len(vocabulary.words))
 
@@ -103,6 +110,19 @@ class NeighbourTable:
         order = torch.arange(width, device=ids.device)
         hull = Hull(self._ids[:, :width][ids].long(), order < counts, self._look_up)
         return Neighbours(hull, order >= self._direct[ids].unsqueeze(-1))
+
+    def coverage(self, dataset: Any) -> Coverage:
+        """The words that have neighbours among all words of a data set's tokenised rows, or of some of them."""
+        return Coverage.of(self._count(dataset[row]) for row in some_rows(len(dataset)))
+
+    def _count(self, row: Any) -> tuple[int, int]:
+        ids = torch.as_tensor(row["input_ids"])
+        mask = torch.as_tensor(row.get("attention_mask", [1] * len(ids))).bool()
+        inside = self._inside[ids] & mask
+        whole = torch.ones_like(mask)
+        whole[:-1] = ~inside[1:]
+        begins = mask & ~inside & ~torch.isin(ids, self._special)
+        return int((begins & whole & (self._direct[ids] > 1)).sum()), int(begins.sum())
 
 
 def direct_neighbours(vocabulary: Vocabulary, lexicon: Lexicon) -> dict[int, list[int]]:

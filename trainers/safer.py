@@ -40,7 +40,7 @@ class SaferTrainer(RobustTrainer):
     needs = ("synonyms",)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
-        return {"substituted": RandomSynonyms(self.synonyms)}
+        return {"substituted": RandomSynonyms(self.synonyms, self.protection)}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from hf_robust.attacks import Attack, Plans
+from hf_robust.attacks import Attack, Plans, resolve_skip_labels
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.data import split_views, stack_rows
+from hf_robust.data.labels import checkpoint_names
 from hf_robust.lexicons import cache_folder
 from hf_robust.metrics import aim_of
 from hf_robust.views import AttackedAntonym, AttackedViews, FromFile, GeneratedViews, Refresh, ViewMaker
@@ -72,7 +73,17 @@ def check_attacks(name: str, attacks: Mapping[str, AttackOrForeign]) -> None:
             )
 
 
-def attacked_antonyms(trainer: RobustTrainer, skip_labels: frozenset[int]) -> AttackedAntonym:
+def labels_left_out(trainer: RobustTrainer) -> frozenset[int]:
+    """Label ids that an antonym leaves true: the trainer's ``skip_labels``, or by the model's label names.
+
+    Raises:
+        ValueError: neither is there.
+    """
+    given = trainer.skip_labels
+    return given if given is not None else resolve_skip_labels(None, checkpoint_names(trainer.model.config))
+
+
+def attacked_antonyms(trainer: RobustTrainer) -> AttackedAntonym:
     """Obstinate views by the rule of the antonym attack; ``plan_antonyms`` goes before they are drawn.
 
     Raises:
@@ -84,7 +95,7 @@ def attacked_antonyms(trainer: RobustTrainer, skip_labels: frozenset[int]) -> At
             f'{trainer.name} with --antonym_views matched draws from the antonym attack; pass attacks={{"antonym": '
             "ATTACKS['antonym'](Resources(antonyms=..., tagger=...))}."
         )
-    return AttackedAntonym(attack, Plans(cache_folder() / "plans"), skip_labels)
+    return AttackedAntonym(attack, Plans(cache_folder() / "plans"), labels_left_out(trainer))
 
 
 def plan_antonyms(trainer: RobustTrainer) -> None:

@@ -13,12 +13,13 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.coverage import require_candidates, say_coverage, table_coverage, with_coverage
 from hf_robust.attacks.examples import balanced_shares, choose_examples
 from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.plans import Plans
 from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.scheduler import attack_dataset, require_candidates
+from hf_robust.attacks.scheduler import attack_dataset
 from hf_robust.attacks.static import examples_of, of_the_data
 
 if TYPE_CHECKING:
@@ -81,5 +82,8 @@ __all__ = [
     "require_candidates",
     "resolve_frozen_columns",
     "resolve_skip_labels",
+    "say_coverage",
+    "table_coverage",
     "weights_hash",
+    "with_coverage",
 ]

@@ -11,7 +11,9 @@ from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.goals import Remain
 from hf_robust.attacks.resources import FlaggedResources
 from hf_robust.attacks.static import FILE
-from hf_robust.attacks.variants import leaving_early, mended, ranked
+from hf_robust.attacks.variants import capped, leaving_early, mended, ranked, shielded
+from hf_robust.words import Protection, read_protection
+from hf_robust.words.protected import KINDS
 
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
@@ -20,6 +22,8 @@ NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
 """Labels of pairs without a relation: an antonym or a "not" does not change them."""
 _GENERIC = re.compile(r"^LABEL_(\d+)$")  # what transformers calls a class without a name
 _WITH_ANTONYMS = ("builtin", "wordnet")
+READ_SYNONYMS = ("synonym", "textfooler", "textbugger", "a2t", "genetic", "faster_genetic", "iga")
+"""The attacks that take their substitutes from --lexicon, or --attack_lexicon."""
 READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
 """The attacks that --word_vectors means anything to."""
 # Not --lexicon, --antonym_lexicon, --skip_labels and --word_vectors: training methods and new models read these too.
@@ -104,12 +108,29 @@ class AttackArguments:
     attack_token_budget: int | None = field(
         default=None, metadata={"help": "Padded tokens in one batch of queries. Default: by the device."}
     )
+    attack_max_changed: float | None = field(
+        default=None,
+        metadata={
+            "help": "Share of a text's words that an attack may change, also one that makes texts to train on; a "
+            "recipe's smaller limit holds too. Default: the recipe's limit."
+        },
+    )
     frozen_columns: list[str] = field(
         default_factory=list, metadata={"help": "Text columns that no attack changes, by name. Default: none."}
     )
+    protect: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": f"What no attack, vote or text to train on changes: {', '.join(KINDS)}, and word:FILE, a text "
+            "file with a word or phrase a line. Default: nothing."
+        },
+    )
     lexicon: str = field(
-        default="builtin",
-        metadata={"help": "Where synonyms come from: builtin, wordnet, a JSON table or a file of word vectors."},
+        default="wordnet",
+        metadata={
+            "help": "Where synonyms come from: wordnet, a JSON table, a file of word vectors, or builtin, a small "
+            "table for the demo corpus that finds next to nothing elsewhere. Default: wordnet."
+        },
     )
     attack_lexicon: str | None = field(
         default=None,
@@ -188,6 +209,12 @@ class AttackArguments:
             raise ValueError(f"--attack_token_budget must be at least 1, got {self.attack_token_budget}.")
         if not 0 <= self.min_similarity <= 1:
             raise ValueError(f"--min_similarity must lie in [0, 1], got {self.min_similarity}.")
+        if self.attack_max_changed is not None and not 0 < self.attack_max_changed <= 1:
+            raise ValueError(
+                f"--attack_max_changed is a share above 0 and at most 1, got {self.attack_max_changed:g}; 0.1 and 0.3 "
+                "are TextDefender's."
+            )
+        self.protection()
 
     def _refuse_native_flags(self) -> None:
         defaults = {one.name: one.default for one in fields(self)}
@@ -203,6 +230,35 @@ class AttackArguments:
     def recipes(self) -> list[str]:
         """The attacks that are named, without the files of adversarial texts."""
         return [name for name in self.attacks if not name.startswith(FILE)]
+
+    def protection(self) -> Protection | None:
+        """What ``--protect`` names; None where it names nothing.
+
+        Raises:
+            ValueError: an unknown kind, or a file that cannot be read or names no word.
+        """
+        return read_protection(self.protect)
+
+    def check_bounds(self, attacks: bool, protects: bool) -> None:
+        """Refuse bounds that nothing keeps to.
+
+        Args:
+            attacks: whether an attack searches for texts.
+            protects: whether anything else that ``--protect`` binds does: a vote, a certificate, texts to train on.
+
+        Raises:
+            ValueError: there is such a bound.
+        """
+        if self.attack_max_changed is not None and not attacks:
+            raise ValueError(
+                f"--attack_max_changed {self.attack_max_changed:g} bounds attacks, and none searches for texts here; "
+                "add --attacks, or leave it out."
+            )
+        if self.protect and not (attacks or protects):
+            raise ValueError(
+                f"--protect {' '.join(self.protect)} binds attacks, votes, certificates and texts to train on, and "
+                "there is none of them; add --attacks, or leave it out."
+            )
 
     def synonym_source(self) -> str:
         """The specification of the lexicon that the attacks draw synonyms from."""
@@ -334,4 +390,8 @@ def _varied(attack: Attack, args: AttackArguments) -> Attack:
         attack = replace(attack, scores=args.attack_scores)
     if args.attack_ranking != "recipe":
         attack = ranked(attack, args.attack_ranking)
+    if args.attack_max_changed is not None:
+        attack = capped(attack, args.attack_max_changed)
+    if protection := args.protection():
+        attack = shielded(attack, protection)
     return leaving_early(attack) if args.attack_early_exit else attack

@@ -42,11 +42,11 @@ class Attack:
     the machine. Examples with a label in ``skip_labels`` are not attacked, nor are misclassified ones but for an
     attack that has ``skip_misclassified`` off. ``seed`` plus an example's ``idx`` seeds what is drawn for it.
     ``ranks_movable_only`` leaves words without any substitute out of the ranking: the same outcome for fewer queries,
-    where TextAttack spends one on each. ``needs_candidates`` makes it an error when no example of a set has any
-    admissible substitute. ``own_examples`` are attacked instead of the data's, where an attack brings them.
-    ``word_rule`` says what a word is: TextAttack's rule for the recipes that are identical with its own.
-    ``scores`` says how the model's answers are read, for searches and for gradients: by ``probability`` or ``margin``
-    (``ByProbability``, ``ByMargin``); None where nothing is searched.
+    where TextAttack spends one on each. With ``needs_candidates`` it is an error when no example of a set has any
+    admissible substitute, where this does not depend on the model. ``own_examples`` are attacked instead of the
+    data's, where an attack brings them. ``word_rule`` says what a word is: TextAttack's rule for the recipes that are
+    identical with its own. ``scores`` says how the model's answers are read, for searches and for gradients: by
+    ``probability`` or ``margin`` (``ByProbability``, ``ByMargin``); None where nothing is searched.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Attack:
     skip_misclassified: bool = True
     seed: int = 0
     ranks_movable_only: bool = False
-    needs_candidates: bool = False
+    needs_candidates: bool = True
     own_examples: tuple[Example, ...] | None = None
     word_rule: WordRule = UNICODE_WORDS
     scores: str | None = "probability"

@@ -42,6 +42,16 @@ class Candidates(ABC):
     planned = True
     needs_gradient = False
 
+    @property
+    def lookup(self) -> Candidates | None:
+        """The part that looks words up in a table; None where there is none."""
+        return None
+
+    @property
+    def flag(self) -> str:
+        """By which flag its table is given; empty where there is no choice."""
+        return ""
+
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         """What may stand for word ``index``; the default of sources that look at one word at a time."""
         raise NotImplementedError
@@ -79,6 +89,14 @@ class FromLexicon(Candidates):
     k: int | None = None
     distinct: bool = True
 
+    @property
+    def lookup(self) -> Candidates:
+        return self
+
+    @property
+    def flag(self) -> str:
+        return "--antonym_lexicon" if self.lexicon.relation == "antonym" else "--lexicon or --attack_lexicon"
+
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         found = text.substitutes(index, lambda word: self.lexicon(word)[: self.k])
         if self.distinct:
@@ -101,6 +119,15 @@ class AnyOf(Candidates):
     @property
     def planned(self) -> bool:  # type: ignore[override]
         return all(source.planned for source in self.sources)
+
+    @property
+    def lookup(self) -> Candidates | None:
+        tables = [source.lookup for source in self.sources if source.lookup is not None]
+        return AnyOf(tables) if tables else None
+
+    @property
+    def flag(self) -> str:
+        return " and ".join(filter(None, (source.flag for source in self.sources)))
 
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
         indices, found = list(open_words), []

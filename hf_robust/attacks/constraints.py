@@ -6,11 +6,11 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from hf_robust.attacks.draft import Draft
 from hf_robust.attacks.requests import Steps
-from hf_robust.words import STOP_WORDS, Tagger, Text, WordRule, context_tag
+from hf_robust.words import STOP_WORDS, Protection, Tagger, Text, WordRule, context_tag
 
 
 class Constraint:
@@ -19,7 +19,12 @@ class Constraint:
     ``opens`` may look at the words changed so far. ``admits`` may not: its answers are planned once and kept.
     ``keeps`` sees whole texts, at every step, and may consult a model. A constraint whose description does not hold
     all that its answers depend on has a ``fingerprint`` too.
+
+    ``binds_replays`` says that ``keeps`` looks at a text alone, and not at the steps that led to it, so that it holds
+    for a text found elsewhere too (``Trial.replay``).
     """
+
+    binds_replays: ClassVar[bool] = False
 
     def opens(self, draft: Draft) -> set[int] | None:
         """The words that may be swapped; None where this constraint does not ask.
@@ -194,3 +199,73 @@ class MaxChangedWords(Constraint):
 
     def describe(self) -> dict[str, Any]:
         return {"name": "max_changed_words", "share": self.share, "count": self.count}
+
+
+@dataclass(frozen=True)
+class MaxChangedShare(Constraint):
+    """At most ``ceil(words * share)`` of the clean text's words change, of all columns together.
+
+    TextDefender's bound (Li et al. 2021, arXiv:2108.12777; TextAttack's ``MaxWordsPerturbed``). Differs from it in
+    what counts as changed where words become more or fewer: here what a record lists, each swap once, be it a word
+    that becomes two, a deleted or an inserted one; there each place that holds another word, so all behind it too.
+    """
+
+    binds_replays = True
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError(f"--attack_max_changed is a share above 0 and at most 1, got {self.share:g}.")
+
+    def limit(self, original: Text) -> int:
+        """How many words may change."""
+        # 0.07 * 100 is a hair above 7.
+        return math.ceil(round(len(original.words) * self.share, 9))
+
+    def opens(self, draft: Draft) -> set[int]:
+        full = len(draft.changes(draft.origin)) >= self.limit(draft.origin)
+        return set(draft.modified) if full else set(range(len(draft.text.words)))
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        limit = self.limit(original.text)
+        return [draft for draft in drafts if len(draft.changes(original.text)) <= limit]
+        yield
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "max_changed_share", "share": self.share}
+
+
+@dataclass(frozen=True)
+class Protected(Constraint):
+    """What is protected stays, and no swap makes or breaks a protected span (``--protect``)."""
+
+    binds_replays = True
+    protection: Protection
+
+    def opens(self, draft: Draft) -> set[int]:
+        return set(range(len(draft.text.words))) - self.protection.closed(draft.text)
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        kept, closed = self.protection.strings(original.text), {current: self.protection.closed(current.text)}
+        return [
+            draft
+            for draft in drafts
+            if not self._touches(draft, current, closed) and self.protection.strings(draft.text) == kept
+        ]
+        yield
+
+    def _touches(self, draft: Draft, current: Draft, closed: dict[Draft, frozenset[int]]) -> bool:
+        """Whether a step from ``current`` changed a protected word: a swap beside it may have put the word back."""
+        while draft is not current and draft.parent is not None:
+            if draft.parent not in closed:
+                closed[draft.parent] = self.protection.closed(draft.parent.text)
+            if not closed[draft.parent].isdisjoint(draft.swaps):
+                return True
+            draft = draft.parent
+        return False
+
+    def fingerprint(self) -> str:
+        return self.protection.fingerprint()
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "protected", **self.protection.describe()}

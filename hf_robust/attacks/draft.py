@@ -43,6 +43,14 @@ class Draft:
         """Numbers of the words that the model reads; None for all of them."""
         return None if self.reader is None else self.reader(self.text)
 
+    @property
+    def origin(self) -> Text:
+        """The clean text."""
+        draft = self
+        while draft.parent is not None:
+            draft = draft.parent
+        return draft.text
+
     def swap(self, index: int, new: str) -> Draft:
         """The draft with word ``index`` replaced by ``new``, or deleted."""
         text = self.text.replace({index: new}) if new else self.text.delete(index)
@@ -117,9 +125,8 @@ class Draft:
 
         Where a swap was not by just one word, the swaps in their order, each numbered in the text it was made in.
         """
-        words = self.text.tokens
-        if len(words) == len(original.tokens) and not self._resized:
-            pairs = enumerate(zip(original.tokens, words, strict=True))
+        if not self._resized and len(self.words) == len(original.tokens):
+            pairs = enumerate(zip(original.tokens, self.words, strict=True))
             return [[index, old, new] for index, (old, new) in pairs if old != new]
         steps: list[list[object]] = []
         draft: Draft | None = self

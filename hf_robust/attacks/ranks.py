@@ -8,11 +8,12 @@ from pathlib import Path
 from accelerate.utils import gather_object
 
 from hf_robust.attacks.attack import AttackOrForeign, Example
+from hf_robust.attacks.coverage import require_candidates
 from hf_robust.attacks.examples import balanced_shares
 from hf_robust.attacks.journal import attack_key, journal_seconds, prediction_of, share_path
 from hf_robust.attacks.plans import Plans
 from hf_robust.attacks.requests import Columns
-from hf_robust.attacks.scheduler import attack_dataset, require_candidates
+from hf_robust.attacks.scheduler import attack_dataset
 from hf_robust.attacks.victim import Victim
 from hf_robust.metrics import AttackRecord
 

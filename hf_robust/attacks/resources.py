@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_robust.attacks.constraints import Constraint, NoStopWords, OpenColumns
 from hf_robust.attacks.similarity import Encoder
-from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, load_lexicon
+from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, WordNetLexicon, load_lexicon
 from hf_robust.lexicons.sememes import SememeTable, load_sememes
 from hf_robust.words import Lemmatizer, Tagger, nltk_stop_words, nltk_tagger
 
@@ -142,6 +142,13 @@ def _word_vectors(flags: AttackArguments) -> WordVectors | None:
     return load_word_vectors(flags.word_vectors)
 
 
+def _thesaurus(flags: AttackArguments) -> Thesaurus:
+    try:
+        return WordNetLexicon()
+    except ValueError as error:
+        raise ValueError(f"the pwws attack asks WordNet, whatever --lexicon is: {error}") from error
+
+
 class FlaggedResources(Resources):
     """The resources that the flags name. What no recipe asks for is not loaded."""
 
@@ -149,7 +156,7 @@ class FlaggedResources(Resources):
     antonyms: Any = _Loaded(lambda flags: load_lexicon(flags.antonym_source(), "antonym"))
     tagger: Any = _Loaded(_tagger)
     encoder: Any = _Loaded(_encoder)
-    thesaurus: Any = _Loaded(lambda flags: load_lexicon("wordnet", "synonym"))
+    thesaurus: Any = _Loaded(_thesaurus)
     stop_words: Any = _Loaded(lambda flags: nltk_stop_words())
     masked_lm: Any = _Loaded(_masked_lm)
     language_model: Any = _Loaded(_language_model)

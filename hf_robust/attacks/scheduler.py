@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
+from hf_robust.attacks.coverage import require_candidates
 from hf_robust.attacks.journal import Journal
 from hf_robust.attacks.plans import Plans
 from hf_robust.attacks.requests import Columns, Consult, Flips, MaskToken, Request, Saliency, Score, Scores, Steps
@@ -56,8 +57,8 @@ def attack_dataset(
         seed: of the random state inside, for predictions that draw from it.
         live: examples attacked at the same time.
         replayed: by ``idx``, a text to ask first: one that succeeded on an earlier model (``--attack_warm_start``).
-        check: raise where the attack needs candidates and no example has any; a rank that holds a share of the
-            examples passes False and asks ``require_candidates`` about all of them.
+        check: raise where no example has a candidate, as far as that is known beforehand; a rank that holds a share
+            of the examples passes False and asks ``require_candidates`` about all of them.
 
     Raises:
         ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal is of other examples, or no
@@ -109,23 +110,6 @@ def _tell_of_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> N
     ties = sum(record.near_ties for record in records)
     if ties:
         logger.info("%s attack: %d decisions were nearer than the noise of batching.", attack.name, ties)
-
-
-def require_candidates(attack: AttackOrForeign, plans: Plans, examples: Sequence[Example]) -> None:
-    """Check that an attack which needs candidates has some among these examples.
-
-    Raises:
-        ValueError: no example whose label is not skipped has any admissible substitute.
-    """
-    if not isinstance(attack, Attack) or not attack.needs_candidates:
-        return
-    plan = plans.planner(attack)
-    open_examples = [example for example in examples if example.label not in attack.skip_labels]
-    if open_examples and not any(plan(example).swaps for example in open_examples):
-        raise ValueError(
-            f"the {attack.name} attack found no admissible substitute in any of {len(open_examples)} examples; "
-            "give a lexicon that covers these texts (--lexicon, --antonym_lexicon)."
-        )
 
 
 def _running(

@@ -37,7 +37,9 @@ def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[Attac
     if replayed is not None and (yield from trial.replay(replayed)):
         return trial.record("succeeded", "warm_start")
     stop = yield from attack.search(trial)
-    if stop == "exhausted" and not trial.num_candidates and attack.own_examples is None:
+    nothing = not trial.num_candidates and attack.own_examples is None
+    if nothing and (stop == "exhausted" or (attack.candidates.planned and stop != "success")):
+        # What is planned had nothing to ask for, whatever ended the search.
         stop = "no_candidates"
     return trial.record("succeeded" if stop == "success" or attack.goal.maximises else "failed", stop)
 

@@ -17,7 +17,9 @@ from hf_robust.attacks.attack import Example
 from hf_robust.attacks.goals import described
 from hf_robust.attacks.reading import saturated
 from hf_robust.attacks.textattack_import import import_textattack, quiet_building, textattack_version
+from hf_robust.attacks.textattack_limits import add_limits
 from hf_robust.metrics import Aim, AttackRecord
+from hf_robust.words import Protection
 
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
@@ -44,6 +46,8 @@ class TextAttackRecipe:
         columns: names of the text columns; None for ``text``, or ``text_1`` and ``text_2``.
         query_budget: queries for each example, the clean text included; None for the recipe's own limit, or none.
         frozen_columns: numbers of the columns that stay as they are.
+        protection: what stays as it is, wherever it stands; None for nothing.
+        max_changed: share of the words that may change, by TextAttack's ``MaxWordsPerturbed``; None for the recipe's.
         name: stands in results; None for the recipe's.
         seed: plus an example's ``idx``, of what is drawn for it.
 
@@ -62,6 +66,8 @@ class TextAttackRecipe:
         columns: Sequence[str] | None = None,
         query_budget: int | None = None,
         frozen_columns: frozenset[int] = frozenset(),
+        protection: Protection | None = None,
+        max_changed: float | None = None,
         name: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -69,6 +75,7 @@ class TextAttackRecipe:
         self.seed = seed
         self.columns = None if columns is None else tuple(columns)
         self.query_budget, self.frozen_columns = query_budget, frozen_columns
+        self.protection, self.max_changed = protection, max_changed
         textattack = import_textattack()
         from hf_robust.attacks.textattack_wrapper import VictimWrapper
 
@@ -107,6 +114,7 @@ class TextAttackRecipe:
             closed = {names[number] for number in self.frozen_columns}
             freeze = textattack.constraints.pre_transformation.InputColumnModification
             self.attack.pre_transformation_constraints.append(freeze(names, closed))
+        add_limits(self.attack, self.name, self.protection, self.max_changed)
 
     def describe(self) -> dict[str, Any]:
         """TextAttack's own account of the attack (ATTACK-7), for result files and the run card; JSON-ready."""
@@ -120,6 +128,8 @@ class TextAttackRecipe:
             "seed": self.seed,
             "skip_labels": sorted(self.skip_labels),
             "frozen_columns": sorted(self.frozen_columns),
+            **({"protected": self.protection.describe()} if self.protection else {}),
+            **({} if self.max_changed is None else {"max_changed_share": self.max_changed}),
             "columns": None if self.columns is None else list(self.columns),
         }
 
@@ -213,9 +223,16 @@ def textattack_attacks(args: AttackArguments, text_columns: Sequence[str]) -> di
     from hf_robust.attacks.arguments import resolve_frozen_columns
 
     frozen = resolve_frozen_columns(args.frozen_columns, text_columns)
-    budget = args.attack_query_budget
     found = [
-        TextAttackRecipe(name, columns=text_columns, query_budget=budget, frozen_columns=frozen, seed=args.attack_seed)
+        TextAttackRecipe(
+            name,
+            columns=text_columns,
+            query_budget=args.attack_query_budget,
+            frozen_columns=frozen,
+            protection=args.protection(),
+            max_changed=args.attack_max_changed,
+            seed=args.attack_seed,
+        )
         for name in args.recipes
     ]
     return {recipe.name: recipe for recipe in found}

@@ -17,11 +17,12 @@ _NO_LIMIT = 1_000_000
 
 class Aligned(NamedTuple):
     """One text's tokens; for each of its words the positions of its tokens (none where it was cut off); for each
-    token the number of its column, None for special tokens."""
+    token the number of its column, None for special tokens, and its place in that column's characters."""
 
     encoded: Encoded
     positions: list[list[int]]
     columns: list[int | None]
+    offsets: list[tuple[int, int]]
 
 
 class Tokens:
@@ -68,7 +69,8 @@ class Tokens:
         encoding = self._call([text.columns], return_offsets_mapping=True)
         (encoded,) = _sequences(encoding)
         columns = list(encoding.sequence_ids(0))
-        return Aligned(encoded, word_token_positions(text.words, encoding["offset_mapping"][0], columns), columns)
+        offsets = encoding["offset_mapping"][0]
+        return Aligned(encoded, word_token_positions(text.words, offsets, columns), columns, offsets)
 
     def words_read(self, text: Text) -> frozenset[int] | None:
         """Numbers of the words of which the model reads a token; None where truncation cuts nothing off."""

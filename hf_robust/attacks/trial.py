@@ -240,10 +240,16 @@ class Trial:
 
     def replay(self, columns: Columns) -> Steps[bool]:
         """Ask for a text that was found before; whether it reaches the goal, in which case it becomes the current."""
+        drafts = [self.clean.become(columns)]
+        for rule in self.attack.constraints:
+            if rule.binds_replays and drafts:
+                drafts = yield from rule.keeps(self.clean, self.clean, drafts)
+        if not drafts:
+            return False
         scored = yield from self.ask([self.text.like(columns)])
         if not len(scored.scores) or not scored.reached[0] or scored.scores[0] <= self.score:
             return False
-        self.take(self.clean.become(columns), scored.row(0))
+        self.take(drafts[0], scored.row(0))
         return True
 
     def take(self, draft: Draft, standing: Standing) -> None:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.candidates import AnyOf, Candidates, FromLexicon
+from hf_robust.attacks.constraints import Constraint, MaxChangedShare, Protected
 from hf_robust.attacks.genetic_search import Genetic
 from hf_robust.attacks.particle_swarm import ParticleSwarm
 from hf_robust.attacks.ranking import Ranking, at_random, by_gradient
 from hf_robust.attacks.search import Greedy
-from hf_robust.words import UNICODE_WORDS
+from hf_robust.words import UNICODE_WORDS, Protection
 
 RANKINGS: dict[str, Ranking] = {"gradient": by_gradient, "random": at_random}
 EARLY_EXIT = 8
@@ -57,6 +58,32 @@ def leaving_early(attack: Attack) -> Attack:
     if not isinstance(attack.search, Greedy):
         return attack
     return replace(attack, search=replace(attack.search, early_exit=EARLY_EXIT))
+
+
+def shielded(attack: Attack, protection: Protection) -> Attack:
+    """The attack that leaves what is protected as it is (``--protect``)."""
+    return _bound(attack, Protected(protection))
+
+
+def capped(attack: Attack, share: float) -> Attack:
+    """The attack that changes at most this share of the words (``--attack_max_changed``); the recipe's own limit holds
+    too.
+
+    Raises:
+        ValueError: the share is none, or the attack aims at changing as many words as it can.
+    """
+    if attack.goal.maximises:
+        raise ValueError(
+            f"--attack_max_changed {share:g} does not go with the {attack.name} attack, which deletes as many words "
+            "as it can; leave one of the two out."
+        )
+    return _bound(attack, MaxChangedShare(share))
+
+
+def _bound(attack: Attack, rule: Constraint) -> Attack:
+    """With one more rule for every text, those that are crossed included: recipes do not check these."""
+    search = replace(attack.search, check_children=True) if isinstance(attack.search, Genetic) else attack.search
+    return replace(attack, constraints=[rule, *attack.constraints], search=search)
 
 
 def _distinct(source: Candidates) -> Candidates:

@@ -277,7 +277,7 @@ class Victim:
                 gradients, embedded = self._embedding_gradients(batch, of), embed(batch["input_ids"]).float()
                 answers = []
                 for row, place in enumerate(places):
-                    (encoded, positions, _), one = encodings[place], asked[place]
+                    (encoded, positions, *_), one = encodings[place], asked[place]
                     span = self._pad.span(len(encoded.ids), gradients.shape[1])
                     tokens, pieces = gradients[row, span], {i: positions[i] for i in one.words if positions[i]}
                     ids, own = encoded.ids.tolist(), embedded[row, span]

@@ -6,12 +6,13 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from hf_robust.lexicons import Lexicon, equal_draws, random_substitutes, substitution_sets
+from hf_robust.lexicons import Lexicon, equal_draws, lexicon_coverage, random_substitutes, substitution_sets
 from hf_robust.lexicons.substitution import Sets
-from hf_robust.words import UNICODE_WORDS, Text
+from hf_robust.metrics import Coverage
+from hf_robust.words import UNICODE_WORDS, Protection, Text
 
 
 class Smoothing:
@@ -41,19 +42,28 @@ class Smoothing:
     Args:
         lexicon: w -> the others of P_w.
         seed: of the draws.
+        protection: what neither the vote nor the attacker changes; None for nothing. The attacker's swaps make and
+            break no protected span (as `hf_robust.attacks.variants.shielded` has it), so that a text and an attacked
+            one have the same words closed, and the coupling holds over the others.
         neighbours: w -> N_w, where the attacker has fewer words than the vote: SAFER certifies against the words of
             similarity 0.8 and draws from whole components (``PerturbationSets.neighbours``). None: the same table. A
             word whose neighbours all have its own set has q_w = 1 (the official flag ``isdivide`` 0).
     """
 
-    def __init__(self, lexicon: Lexicon, seed: int = 0, neighbours: Lexicon | None = None) -> None:
-        self.lexicon, self.seed = lexicon, seed
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        seed: int = 0,
+        neighbours: Lexicon | None = None,
+        protection: Protection | None = None,
+    ) -> None:
+        self.lexicon, self.seed, self.protection = lexicon, seed, protection
         self.neighbours = lexicon if neighbours is None else neighbours
         self._overlaps: dict[str, float] = {}
 
     def sample(self, text: Text, number: int) -> Text:
         """Draw ``number`` for this text; it depends on nothing but the seed, the text's columns and the number."""
-        return self._drawn(text, substitution_sets(self.lexicon, text), number)
+        return self._drawn(text, self._sets(text), number)
 
     def _drawn(self, text: Text, sets: Sets, number: int) -> Text:
         key = json.dumps([self.seed, number, *text.columns]).encode()
@@ -62,23 +72,33 @@ class Smoothing:
 
     def draws(self, text: Text, votes: int) -> Counter[tuple[str, ...]]:
         """How often each text, given as its columns, is among draws 0 to ``votes`` - 1 for ``text``."""
-        sets = substitution_sets(self.lexicon, text)
+        sets = self._sets(text)
         if not sets:
             return Counter({text.columns: votes})
         return Counter(self._drawn(text, sets, number).columns for number in range(votes))
 
     def varies(self, text: Text) -> bool:
         """Whether a draw may be another text; else one forward is the whole vote."""
-        return bool(substitution_sets(self.lexicon, text))
+        return bool(self._sets(text))
 
     def changeable(self, text: Text) -> list[int]:
         """The indices of the words that the attacker can swap."""
-        return list(substitution_sets(self.neighbours, text))
+        return list(substitution_sets(self.neighbours, text, self._closed(text)))
+
+    def coverage(self, texts: Iterable[Text]) -> Coverage:
+        """The words that the attacker can swap among those that are not protected."""
+        return lexicon_coverage(self.neighbours, texts, self.protection)
 
     def slacks(self, text: Text) -> list[float]:
         """1 - q_w of every word of ``text``: 0 where the attacker can put nothing in its place."""
         changeable = set(self.changeable(text))
         return [1 - self.overlap(word) if index in changeable else 0.0 for index, word in enumerate(text.tokens)]
+
+    def _sets(self, text: Text) -> Sets:
+        return substitution_sets(self.lexicon, text, self._closed(text))
+
+    def _closed(self, text: Text) -> Collection[int]:
+        return self.protection.closed(text) if self.protection else ()
 
     def overlap(self, word: str) -> float:
         """q_w, in [0, 1]."""
@@ -100,11 +120,14 @@ class Smoothing:
         own: dict[str, Any] = {"lexicon": self.lexicon.describe(), "seed": self.seed, "word_rule": UNICODE_WORDS.name}
         if self.neighbours is not self.lexicon:
             own["neighbours"] = self.neighbours.describe()
+        if self.protection:
+            own["protected"] = self.protection.describe()
         return own
 
     def fingerprint(self) -> list[Any]:
         """What decides the draws and the slacks, for the name of a journal."""
-        return [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint(), UNICODE_WORDS.name]
+        own = [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint(), UNICODE_WORDS.name]
+        return [*own, self.protection.fingerprint()] if self.protection else own
 
 
 def require_substitutes(smoothing: Smoothing, texts: Sequence[Text]) -> None:

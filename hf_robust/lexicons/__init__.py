@@ -3,7 +3,7 @@
 from hf_robust.lexicons.base import Lexicon, Relation, TableLexicon, Thesaurus
 from hf_robust.lexicons.build import build_counts, build_perturbation_sets, build_table
 from hf_robust.lexicons.builtin import opposite_groups, synonym_groups
-from hf_robust.lexicons.coverage import Coverage, coverage
+from hf_robust.lexicons.coverage import lexicon_coverage
 from hf_robust.lexicons.load import LEXICONS, load_lexicon
 from hf_robust.lexicons.name_lists import NameLists
 from hf_robust.lexicons.neighbours import read_table, write_table
@@ -16,7 +16,6 @@ from hf_robust.lexicons.wordnet import WordNetLexicon
 
 __all__ = [
     "LEXICONS",
-    "Coverage",
     "Lexicon",
     "NameLists",
     "PerturbationSets",
@@ -29,8 +28,8 @@ __all__ = [
     "build_table",
     "cache_folder",
     "count_words",
-    "coverage",
     "equal_draws",
+    "lexicon_coverage",
     "load_lexicon",
     "nearest_words",
     "opposite_groups",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from hf_robust.lexicons.base import Lexicon
 from hf_robust.words import UNICODE_WORDS, Text
@@ -12,9 +12,10 @@ Sets = Mapping[int, Sequence[str]]
 """By index the words that a word may become, itself left out; nothing for a word that stays."""
 
 
-def substitution_sets(lexicon: Lexicon, text: Text) -> dict[int, list[str]]:
-    """The substitutes of each word of ``text`` that has any."""
-    found = ((index, text.substitutes(index, lexicon)) for index in range(len(text.words)))
+def substitution_sets(lexicon: Lexicon, text: Text, closed: Collection[int] = ()) -> dict[int, list[str]]:
+    """The substitutes of each word of ``text`` that has any and is not ``closed``."""
+    chosen = (index for index in range(len(text.words)) if index not in closed)
+    found = ((index, text.substitutes(index, lexicon)) for index in chosen)
     return {index: substitutes for index, substitutes in found if substitutes}
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hf_robust.lexicons.base import Lexicon, check_relation, clean_substitutes
+from hf_robust.lexicons.builtin import builtin_lexicon
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,19 @@ _ONE_WORD = re.compile(r"[\w'\-]+")  # and no underscore, with which WordNet joi
 
 
 def wordnet_lexicon(relation: str = "synonym") -> WordNetLexicon:
-    """WordNet's ``relation``; raises ValueError at once where neither nltk nor its data can be had."""
-    return WordNetLexicon(relation)
+    """WordNet's ``relation``, the default of ``--lexicon``.
+
+    Raises:
+        ValueError: neither nltk nor its data can be had; the sentence names what else ``--lexicon`` takes.
+    """
+    try:
+        return WordNetLexicon(relation)
+    except ValueError as error:
+        raise ValueError(
+            f"{str(error).rstrip('.')}; or give another table than WordNet, the default: --lexicon FILE (a JSON table "
+            "or word vectors), or --lexicon builtin, a small table with the "
+            f"{len(builtin_lexicon(relation)):,} words of the demo corpus."
+        ) from error
 
 
 class WordNetLexicon(Lexicon):
@@ -111,7 +123,7 @@ def open_wordnet() -> Any:
         import nltk
         from nltk.corpus.reader.wordnet import WordNetCorpusReader
     except ImportError:
-        raise ValueError("The lexicon 'wordnet' needs nltk: pip install nltk, or use another --lexicon.") from None
+        raise ValueError("WordNet needs nltk: pip install nltk.") from None
     root = _find_data(nltk)
     if root is None:
         _download(nltk)
@@ -119,7 +131,7 @@ def open_wordnet() -> Any:
     if root is None:
         raise ValueError(
             "WordNet is not in NLTK's paths and could not be downloaded: run `python -m nltk.downloader wordnet` "
-            "where there is a network, set NLTK_DATA to a folder that holds corpora/wordnet, or use --lexicon builtin."
+            "where there is a network, or set NLTK_DATA to a folder that holds corpora/wordnet."
         )
     key = str(root)
     if key not in _READERS:
@@ -149,7 +161,8 @@ def _download(nltk: Any) -> None:
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            nltk.download("wordnet", quiet=True)
+            # Errors go to the stderr of the moment in which nltk was imported.
+            nltk.download("wordnet", quiet=True, print_error_to=io.StringIO())
     except Exception as error:  # whatever the network does, the answer is the sentence of open_wordnet
         logger.debug("nltk.download failed: %s", error)
     finally:

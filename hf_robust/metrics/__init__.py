@@ -3,6 +3,14 @@
 from hf_robust.metrics.aim import Aim, aim_of, kept_prediction
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
+from hf_robust.metrics.coverage import (
+    Coverage,
+    coverage_of_card,
+    is_little,
+    not_all_covered,
+    some_rows,
+    texts_covered,
+)
 from hf_robust.metrics.front import pareto_front
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.rates import SATURATED, AttackSummary, saturation_in_words, wilson_interval
@@ -19,6 +27,7 @@ __all__ = [
     "Certificate",
     "CertificateSummary",
     "ClassScores",
+    "Coverage",
     "Difference",
     "Slice",
     "SliceReport",
@@ -26,14 +35,19 @@ __all__ = [
     "UnionSummary",
     "aim_of",
     "asr_at_budget",
+    "coverage_of_card",
     "error_transition",
     "holm",
+    "is_little",
     "kept_prediction",
     "mcnemar_exact",
+    "not_all_covered",
     "paired_difference",
     "pareto_front",
     "saturation_in_words",
     "slices",
+    "some_rows",
+    "texts_covered",
     "union_of_attacks",
     "wilson_interval",
 ]

@@ -10,8 +10,10 @@ from hf_robust.metrics.aim import Aim
 OF_EVERY_EVALUATION = ("loss", "runtime", "samples_per_second", "steps_per_second")
 RATES = ("asr", "robust_accuracy")
 OF_EVERY_ATTACK = (*RATES, "queries", "seconds", "accuracy")
-OF_STAYING = ("remains_asr", "covered", "covered_asr")
+OF_STAYING = ("remains_asr",)
 """Of attacks that want the prediction to stay."""
+OF_CANDIDATES = ("covered", "covered_asr")
+"""Of attacks that count their substitutes, where something was attacked."""
 OF_SUCCESSES = ("changed_words", "changed_share")
 """Only there where an attack succeeded by changing a word."""
 OF_PROBABILITIES = ("saturated_share",)
@@ -82,6 +84,8 @@ class AttackKeys:
             return f"says nothing, since the {name} attack wants the prediction to stay: take {name}_asr"
         if key in OF_SUCCESSES:
             return f"is only measured in epochs in which the {name} attack succeeds by changing a word: take another"
+        if key in OF_CANDIDATES:
+            return f"is only measured where the {name} attack counts its substitutes: take {name}_asr"
         if key in OF_PROBABILITIES:
             return "says how much the other rates can be believed, not which weights are better: take another"
         return f"is not measured by the {name} attack: take another"
@@ -97,7 +101,7 @@ def _telling(aim: Aim) -> Sequence[str]:
 
 def _parts(metric: str, names: Collection[str]) -> tuple[str, str]:
     """The attack and the key of a metric, of the longest name that fits; empty names where there is none."""
-    keys = (*OF_EVERY_ATTACK, *OF_STAYING, *OF_SUCCESSES, *OF_PROBABILITIES)
+    keys = (*OF_EVERY_ATTACK, *OF_STAYING, *OF_CANDIDATES, *OF_SUCCESSES, *OF_PROBABILITIES)
     fit = [name for name in names if metric in [f"{name}_{key}" for key in keys]]
     name = max(fit, key=len, default="")
     return name, metric.removeprefix(f"{name}_")

@@ -51,19 +51,20 @@ def ratio(part: float, whole: float) -> float:
 class AttackSummary:
     """The rates of one attack over N examples: S succeeded, F failed, s skipped.
 
-    ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Where the only
-    skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks that want the
-    prediction to stay (antonym, negation, input_reduction) ``robust_accuracy`` has no meaning (METRIC-1, X14): there a
-    failure is what one wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
+    ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Both are nan
+    where the attack could change no text that it attacked: it has measured nothing then. Where the only skips are
+    misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks that want the prediction to stay
+    (antonym, negation, input_reduction) ``robust_accuracy`` has no meaning (METRIC-1, X14): there a failure is what
+    one wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
 
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
-    not comparable with ``robust_accuracy``, METRIC-2), and for attacks that want the prediction to stay also
-    ``remains_asr`` (some admissible candidate kept it) and, where candidates were counted, ``covered`` (share of the
+    not comparable with ``robust_accuracy``, METRIC-2), where candidates were counted ``covered`` (share of the
     attacked with at least one; the others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the
-    covered). Where a success changed a word, it holds ``changed_words`` and ``changed_share`` too (see
-    `changed_words`); where searches climbed float32 probabilities, ``saturated_share``, the share of the attacked
-    examples' queries at which these were flat (see `AttackRecord`). ``texts_cut`` is the share of the N texts whose
-    end the model does not read.
+    covered), and for attacks that want the prediction to stay ``remains_asr`` (some admissible candidate kept it).
+    Where a success changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`);
+    where searches climbed float32 probabilities, ``saturated_share``, the share of the attacked examples' queries
+    at which these were flat (see `AttackRecord`). ``texts_cut`` is the share of the N texts whose end the model
+    does not read.
     """
 
     num_examples: int
@@ -87,23 +88,26 @@ class AttackSummary:
         attacked = [record for record in records if record.status != "skipped"]
         succeeded = sum(record.status == "succeeded" for record in attacked)
         failed = len(attacked) - succeeded
-        asr_low, asr_high = wilson_interval(succeeded, len(attacked))
-        robust_low, robust_high = wilson_interval(failed, len(records))
+        extra = _extra(records, attacked)
+        # An attack without any candidate has no rate: every model withstands it.
+        asked, given = (0, 0) if extra.get("covered") == 0 else (len(attacked), len(records))
+        asr_low, asr_high = wilson_interval(succeeded, asked)
+        robust_low, robust_high = wilson_interval(failed if given else 0, given)
         return cls(
             num_examples=len(records),
             num_attacked=len(attacked),
             num_succeeded=succeeded,
             num_failed=failed,
             num_skipped=len(records) - len(attacked),
-            asr=ratio(succeeded, len(attacked)),
+            asr=ratio(succeeded, asked),
             asr_low=asr_low,
             asr_high=asr_high,
-            robust_accuracy=ratio(failed, len(records)),
+            robust_accuracy=ratio(failed, given),
             robust_accuracy_low=robust_low,
             robust_accuracy_high=robust_high,
             queries=ratio(sum(record.queries for record in attacked), len(attacked)),
             seconds=seconds,
-            extra=_extra(records, attacked),
+            extra=extra,
         )
 
     def metrics(self, attack_name: str) -> dict[str, float]:
@@ -148,12 +152,12 @@ def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) ->
     if attacked and len(counted) == len(attacked):
         extra["saturated_share"] = ratio(sum(counted), sum(record.queries for record in attacked))
     if kept_prediction(records):
-        covered = [record for record in attacked if record.num_candidates > 0]
         extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))
-        # TextAttack does not count candidates.
-        if covered or not attacked or any(record.stop == "no_candidates" for record in attacked):
-            extra["covered"] = ratio(len(covered), len(attacked))
-            extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
+    covered = [record for record in attacked if record.stop != "no_candidates"]
+    # Texts that are shown as they are, and the recipes of another library, have no candidates to count.
+    if len(covered) < len(attacked) or any(record.num_candidates for record in records):
+        extra["covered"] = ratio(len(covered), len(attacked))
+        extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
     return extra
 
 

@@ -19,7 +19,7 @@ class AttackRecord:
     ``status`` is ``skipped`` where the attack was not tried (the clean text is misclassified, or its label is one the
     attack leaves out), ``succeeded`` where the goal was reached, else ``failed``; then ``perturbed`` is the last text
     that improved the goal's score. ``stop`` says why the search ended: ``success``, ``exhausted``, ``budget``,
-    ``no_candidates``, ``misclassified`` or ``skip_label``.
+    ``time``, ``no_candidates`` (no text to ask was found), ``warm_start``, ``misclassified`` or ``skip_label``.
 
     ``changed`` holds ``[word index in the original, old, new]``; ``new`` is empty for a deleted word and may be two
     words for an inserted one. ``queries`` counts every text shown to the goal, the clean one included; scores are the

@@ -56,15 +56,23 @@ def union_of_attacks(records: Mapping[str, Sequence[AttackRecord]]) -> UnionSumm
 
     Only attacks that want another prediction take part: where the prediction should stay (antonym, negation,
     input_reduction) there is no robust accuracy (METRIC-1). Only examples that every one of these attacks was given
-    count, told apart by ``idx``, texts and label. None where fewer than two attacks take part.
+    count, told apart by ``idx``, texts and label; none where no attack could change any text. None where fewer than
+    two attacks take part.
     """
     fickle = {name: found for name, found in records.items() if not kept_prediction(found)}
     if len(fickle) < 2:
         return None
     given = [{_example(record) for record in found} for found in fickle.values()]
+    if all(_changed_nothing(found) for found in fickle.values()):
+        return UnionSummary(tuple(fickle), 0, 0)
     robust = [{_example(record) for record in found if record.status == "failed"} for found in fickle.values()]
     common = set.intersection(*given)
     return UnionSummary(tuple(fickle), len(common), len(common.intersection(*robust)))
+
+
+def _changed_nothing(records: Sequence[AttackRecord]) -> bool:
+    attacked = [record for record in records if record.status != "skipped"]
+    return bool(attacked) and all(record.stop == "no_candidates" for record in attacked)
 
 
 def _example(record: AttackRecord) -> tuple[int, tuple[str, ...], int]:

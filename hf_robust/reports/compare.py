@@ -116,8 +116,12 @@ def as_compared(described: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+_FOLLOWS = ("source", "coverage")
+
+
 def without_sources(value: Any) -> Any:
-    """A description without where a lexicon was read from: its fingerprint says what it held."""
+    """A description without where a lexicon was read from, since its fingerprint says what it held, and without how
+    much it covers, which follows from that and the data."""
     if isinstance(value, Mapping):
-        return {key: without_sources(inner) for key, inner in value.items() if key != "source"}
+        return {key: without_sources(inner) for key, inner in value.items() if key not in _FOLLOWS}
     return [without_sources(inner) for inner in value] if isinstance(value, list) else value

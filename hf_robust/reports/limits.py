@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.metrics import SATURATED, Aim
+from hf_robust.metrics import SATURATED, Aim, coverage_of_card, not_all_covered
 from hf_robust.reports.tables import aim_in, percent, robust_accuracy_applies
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
 from hf_robust.runs import Run
@@ -25,6 +25,7 @@ def limits(run: Run, rates: bool = True) -> list[str]:
     sentences += _plain_model(run)
     sentences += leaked(run)
     sentences += same_attack(run)
+    sentences += _small_tables(run, described)
     sentences += _same_table(run, described)
     sentences += _held_out_table(run)
     sentences += _seen_texts(run)
@@ -137,7 +138,9 @@ def _parts(described: Mapping[str, Any]) -> Iterator[str]:
         yield "part of speech left to the lexicon, no tagger" if keeps else "part of speech not checked, no tagger"
     yield _meaning(described)
     changed, budget = described.get("max_changed"), described.get("query_budget")
-    yield f"at most {changed} changed word{'s' * (changed != 1)}" if changed else "any number of changed words"
+    shares = [one["share"] for one in constraints or () if one.get("name") == "max_changed_share"]
+    limit = f"at most {100 * shares[0]:g} % of the words changed" if shares else "any number of changed words"
+    yield f"at most {changed} changed word{'s' * (changed != 1)}" if changed else limit
     yield f"at most {budget:,} queries for each example" if budget else "no query budget"
     if described.get("frozen_columns"):
         yield f"text columns left as they are: {_words(described['frozen_columns'])}"
@@ -165,6 +168,24 @@ def _same_table(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
             "the attack tries substitutes that the method may have trained on, so its success rate says nothing about "
             "substitutes from elsewhere."
         )
+
+
+def _small_tables(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
+    """A table that hits few words makes any model look safe, and changes little in training."""
+    for name in run.published["attacks"]:
+        coverage = coverage_of_card(attacks.get(name) or {})
+        if coverage is not None and coverage.is_little:
+            yield (
+                f"The table of the {name} attack has substitutes for {coverage.in_words()}, which is little: a table "
+                "of the size that papers use finds more."
+            )
+    for role, lexicon in (run.card.get("lexicons") or {}).items():
+        coverage = coverage_of_card(lexicon)
+        if coverage is not None and coverage.is_little:
+            yield (
+                f"Training drew on {role} for {coverage.in_words()} of the training set, which is little: most of "
+                "what it saw was the text itself."
+            )
 
 
 def _held_out_table(run: Run) -> Iterator[str]:
@@ -238,11 +259,9 @@ def _other_rates(run: Run) -> Iterator[str]:
                 f"Were every change that keeps the prediction a success of the {name} attack, whether or not it "
                 f"raises the confidence, its rate would be {percent(remains)} %."
             )
-        if math.isfinite(covered) and math.isfinite(among):
-            yield (
-                f"Of the examples that the {name} attack tried, {percent(covered)} % had an admissible change; among "
-                f"these its rate is {percent(among)} %."
-            )
+        if some := not_all_covered(result):
+            rate = f"among these its rate is {percent(among)} %" if math.isfinite(among) else "it has no rate"
+            yield f"Of the texts that the {name} attack tried, {some} have at least one substitute; {rate}."
 
 
 def _sample(run: Run) -> str:

@@ -46,6 +46,10 @@ def paired_tests(groups: Sequence[Sequence[Named]]) -> tuple[list[PairedTest], l
             mine, theirs = first.outcomes.get(attack), second.outcomes.get(attack)
             if mine is None or theirs is None:
                 continue
+            idle = [one.name for one in (first, second) if one.run.published["attacks"][attack].get("covered") == 0]
+            if idle:
+                notes[f"{attack}, {' and '.join(idle)}: no text had a substitute, so there is nothing to test."] = None
+                continue
             same, reason = _same_examples(first, second, mine, theirs)
             if reason:
                 notes[f"{attack}, {first.name} and {second.name}: {reason}."] = None

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hf_robust.metrics import not_all_covered
 from hf_robust.reports.document import Cell, Table, number_cell, text_cell
 from hf_robust.reports.paired_tests import PairedTest
 from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs, rate_of
@@ -29,10 +30,10 @@ from hf_robust.runs import Run
 Groups = Sequence[Sequence[Run]]
 OTHER_RATES = {
     "remains_asr": "ASR where any kept prediction counts, %",
-    "covered": "with an admissible change, %",
+    "covered": "texts with a substitute, %",
     "covered_asr": "ASR among these, %",
 }
-"""Rates of attacks that want the prediction kept (ATK-ANT-1, ATK-ANT-2)."""
+"""Rates by other definitions of success (ATK-ANT-1, ATK-ANT-2); the last two where some text has no substitute."""
 _CERTIFIED = {
     "certified_accuracy": "certified accuracy",
     "smoothed_accuracy": "smoothed accuracy",
@@ -97,7 +98,8 @@ def attack_table(attack: str, groups: Groups) -> Table:
         row.append(number_cell(100 * mean_of(results, "changed_share")))
         row.append(number_cell(mean_of(results, "seconds")))
         row.append(number_cell(100 * mean_of(results, "saturated_share")))
-        row += [number_cell(100 * mean_of(results, key)) for key in OTHER_RATES]
+        keys = OTHER_RATES if any(map(not_all_covered, results)) else {"remains_asr": ""}
+        row += [number_cell(100 * mean_of(results, key) if key in keys else math.nan) for key in OTHER_RATES]
         rows.append(row)
     header = [
         "method", "seeds", "clean accuracy, %", "ASR, %", "robust accuracy, %", "N", "attacked", "queries each",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import Aim, aim_of, wilson_interval
+from hf_robust.metrics import Aim, aim_of, not_all_covered, texts_covered, wilson_interval
 from hf_robust.reports.compare import as_compared, check_comparable, differences, without_sources
 from hf_robust.runs import Run, attack_names, load_run
 
@@ -50,7 +50,10 @@ def table_of_runs(runs: Sequence[Run]) -> str:
 
 
 def results_table(run: Run) -> str:
-    """Clean accuracy and every attack on one run's kept weights, a row for each, as in the model card."""
+    """Clean accuracy and every attack on one run's kept weights, a row for each, as in the model card.
+
+    Below it stands how many texts an attack could change, where not all.
+    """
     line = run.published
     clean = percent(float(line["accuracy"]), accuracy_interval(run))
     rows = [["none (clean text)", NOTHING, clean, str(run.eval_samples or NOTHING), NOTHING, NOTHING]]
@@ -75,7 +78,10 @@ def results_table(run: Run) -> str:
             header.append(title)
             cells = [NOTHING, *map(percent, shares), NOTHING]
             rows = [[*row, cell] for row, cell in zip(rows, cells, strict=False)]
-    return markdown_table(header, rows)
+    found = {attack: not_all_covered(result) for attack, result in line["attacks"].items()}
+    counted = [f"{attack} {some}{' (so no rate)' * some.startswith('0 ')}" for attack, some in found.items() if some]
+    said = f"\nTexts with at least one substitute: {', '.join(counted)}.\n" if counted else ""
+    return markdown_table(header, rows) + said
 
 
 def union_label(union: Mapping[str, Any]) -> str:
@@ -200,8 +206,13 @@ def _cost(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
                 values = [mean_of(results, key) for key in keys]
                 counts = [NOTHING if math.isnan(value) else f"{value:.0f}" for value in values[:2]]
                 decimals = [NOTHING if math.isnan(value) else f"{value:.1f}" for value in values[2:]]
-                rows.append([name, attack, *counts, *decimals, _train_seconds(group)])
-    header = ["method", "attack", "N", "attacked", "queries each", "attack seconds", "training seconds"]
+                found = [covered[0] for result in results if (covered := texts_covered(result))]
+                shown = f"{statistics.mean(found):.0f}" if found else NOTHING
+                rows.append([name, attack, *counts, shown, *decimals, _train_seconds(group)])
+    header = ["method", "attack", "N", "attacked", "with a substitute", "queries each", "attack seconds"]
+    header.append("training seconds")
+    if all(row[4] in (NOTHING, row[3]) for row in rows):
+        header, rows = [*header[:4], *header[5:]], [[*row[:4], *row[5:]] for row in rows]
     return markdown_table(header, rows) if rows else ""
 
 

@@ -13,14 +13,23 @@ from typing import Any
 
 from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.static import FILE
-from hf_robust.metrics.keys import OF_EVERY_ATTACK, OF_PROBABILITIES, OF_STAYING, OF_SUCCESSES, RATES
+from hf_robust.metrics.keys import (
+    OF_CANDIDATES,
+    OF_EVERY_ATTACK,
+    OF_PROBABILITIES,
+    OF_STAYING,
+    OF_SUCCESSES,
+    RATES,
+)
 from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, OF_TASK, REGRESSION
 from hf_robust.parsing import Arguments, Flags, parse_flags
 from hf_robust.sweep.file import Point, Search, Sweep
 
 DATA = "{data}"
 ALSO_OF_ATTACKS = tuple(
-    key for key in (*OF_EVERY_ATTACK, *OF_SUCCESSES, *OF_STAYING, *OF_PROBABILITIES) if key not in RATES
+    key
+    for key in (*OF_EVERY_ATTACK, *OF_SUCCESSES, *OF_STAYING, *OF_CANDIDATES, *OF_PROBABILITIES)
+    if key not in RATES
 )
 OF_TASKS = tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
 ALWAYS = ("loss", "runtime", "samples", "samples_per_second", "steps_per_second", "combined_score")

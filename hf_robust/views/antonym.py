@@ -11,7 +11,7 @@ from tqdm import tqdm
 from hf_robust.attacks import Attack, Example, Plans
 from hf_robust.lexicons import Lexicon
 from hf_robust.views.view import View
-from hf_robust.words import Text
+from hf_robust.words import Protection, Text
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class OneAntonym:
 
     Chen et al. 2022, Section 4. The columns are tried in random order, the next one only where the first has no such
     word. Rows with a label in ``skip_labels`` (neutral, not duplicate: an antonym does not change them) and rows
-    without such a word give the text itself with ``ok`` False.
+    without such a word give the text itself with ``ok`` False. Words that ``protection`` closes stay.
 
     Stop words are words here, as in the authors' code, but not in their attack: of the views of the authors' tables
     32 % (MRPC) to 50 % (QQP) change a word like "is" (differ) or "do" (unmake). :class:`AttackedAntonym` is the
@@ -29,17 +29,19 @@ class OneAntonym:
 
     lexicon: Lexicon
     skip_labels: frozenset[int] = frozenset()
+    protection: Protection | None = None
 
     def __call__(self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None) -> View:
         if label in self.skip_labels:
             return View(text, False, ())
+        closed = self.protection.closed(text) if self.protection else ()
         columns = list(range(len(text.columns)))
         rng.shuffle(columns)
         for column in columns:
             inside = (
                 index
                 for index, word in enumerate(text.words)
-                if word.column == column and (read is None or index in read)
+                if word.column == column and index not in closed and (read is None or index in read)
             )
             found = {index: antonyms for index in inside if (antonyms := text.substitutes(index, self.lexicon))}
             if found:

@@ -21,7 +21,7 @@ from hf_robust.runs import read_json_lines
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.views.workplace import Workplace
-from hf_robust.words import UNICODE_WORDS, Text
+from hf_robust.words import UNICODE_WORDS, Protection, Text
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
@@ -65,16 +65,19 @@ class MaskedViews:
         topk: how many tokens, or words, are masked.
         unit: ``token``, or ``word``: all pieces of the word whose mean gradient is the largest (L1).
         per_class: examples of each class, drawn by ``seed``; a class that has fewer gives all it has (GRADMASK-2).
+        protection: what is never masked; None for nothing.
     """
 
     topk: int = 1
     unit: str = "token"
     per_class: int = 5000
     seed: int = 0
+    protection: Protection | None = None
 
     def describe(self) -> dict[str, Any]:
         settings = {"topk": self.topk, "unit": self.unit, "per_class": self.per_class, "seed": self.seed}
-        return {"name": "gradient_mask", "column": "last", "word_rule": UNICODE_WORDS.name, **settings}
+        described = {"name": "gradient_mask", "column": "last", "word_rule": UNICODE_WORDS.name, **settings}
+        return {**described, "protected": self.protection.describe()} if self.protection else described
 
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
         """Of the victim's weights and way of predicting, the texts, and what is masked."""
@@ -82,6 +85,7 @@ class MaskedViews:
         from hf_robust.attacks.journal import prediction_of
 
         described = [self.describe(), "odds", weights_hash(victim.model), prediction_of(victim), victim.max_length]
+        described += [self.protection.fingerprint()] if self.protection else []
         content = json.dumps([*described, list(examples)])
         return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
@@ -123,11 +127,15 @@ class MaskedViews:
 
     def positions(self, salience: Salience, text: Text, tokenizer: Any) -> list[int]:
         """Which tokens of a text are masked, ascending."""
-        _, places, columns = salience.aligned
+        encoded, places, columns, offsets = salience.aligned
         last = len(text.columns) - 1
-        ids = salience.aligned.encoded.ids
+        ids = encoded.ids
         special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}  # an unknown word is a word
         real = {at for at, column in enumerate(columns) if column == last and int(ids[at]) not in special}
+        if self.protection:
+            # By characters: the signs between a span's words are tokens too.
+            for start, end in self.protection.spans(text.columns[last]):
+                real -= {at for at in real if offsets[at][0] < end and start < offsets[at][1]}
         if self.unit == "word":
             words = {i: places[i] for i, word in enumerate(text.words) if word.column == last and real & {*places[i]}}
             ranked = sorted(words, key=lambda word: (-salience.words[word], word))

@@ -4,6 +4,7 @@ from hf_robust.words.alignment import word_token_positions
 from hf_robust.words.case import match_case
 from hf_robust.words.contractions import folded
 from hf_robust.words.lemmatizer import Lemmatizer, WordNetVerbs
+from hf_robust.words.protected import Protection, read_protection
 from hf_robust.words.stopwords import NLTK_STOP_WORDS, STOP_WORDS, nltk_stop_words
 from hf_robust.words.tagger import NltkTagger, Tagger, coarse_tag, context_tag, nltk_tagger
 from hf_robust.words.text import Text
@@ -16,6 +17,7 @@ __all__ = [
     "UNICODE_WORDS",
     "Lemmatizer",
     "NltkTagger",
+    "Protection",
     "Tagger",
     "Text",
     "Word",
@@ -27,6 +29,7 @@ __all__ = [
     "match_case",
     "nltk_stop_words",
     "nltk_tagger",
+    "read_protection",
     "word_rule",
     "word_token_positions",
 ]

@@ -44,11 +44,12 @@ def test_defaults_are_the_designs():
     assert (args.attacks, args.attack_num_examples, args.attack_strategy, args.attack_seed) == ([], 500, "epoch", 0)
     assert (args.attack_query_budget, args.attack_backend, args.frozen_columns) == (None, "native", [])
     assert (args.lexicon, args.antonym_lexicon, args.pos_tagger, args.sentence_encoder) == (
-        "builtin",
+        "wordnet",
         None,
         "nltk",
         None,
     )
+    assert (args.protect, args.attack_max_changed) == ([], None)
     assert (args.min_similarity, args.antonym_success, args.negation_count) == (0.840845057, "raises", "aligned")
     assert (args.skip_labels, args.attack_token_budget) == (None, None)
 
@@ -133,23 +134,28 @@ def test_every_flag_of_the_native_engine_alone_is_a_flag_with_a_default():
             AttackArguments(**{"attack_backend": "textattack", name: 0.5 if defaults[name] != 0.5 else 1})
 
 
-def test_the_attacks_that_read_word_vectors_are_named():
+@pytest.mark.parametrize(
+    ("part", "readers"), [("word_vectors", arguments.READ_WORD_VECTORS), ("synonyms", arguments.READ_SYNONYMS)]
+)
+def test_the_attacks_that_read_a_resource_are_named(part, readers):
     class Asked:
-        """Resources that note whether the vectors were asked for."""
+        """Resources that note whether the part was asked for."""
 
         def __init__(self, name):
             self._parts, self.was = all_resources(name), False
 
-        def __getattr__(self, part):
-            self.was |= part == "word_vectors"
-            return getattr(self._parts, part)
+        def __getattr__(self, asked):
+            if asked == "neighbours":  # which asks for the synonyms by itself
+                self.was |= part == "synonyms"
+            self.was |= asked == part
+            return getattr(self._parts, asked)
 
     found = []
     for name, recipe in ATTACKS.items():
         asked = Asked(name)
         recipe(asked)
         found += [name] * asked.was
-    assert set(found) == set(arguments.READ_WORD_VECTORS)
+    assert set(found) == set(readers)
 
 
 def test_goals_are_known_by_name_before_an_attack_is_built():
@@ -185,8 +191,8 @@ def test_what_searches_climb():
 
 
 def test_where_antonyms_come_from():
-    assert AttackArguments().antonym_source() == "builtin"
-    assert AttackArguments(lexicon="wordnet").antonym_source() == "wordnet"
+    assert AttackArguments().antonym_source() == "wordnet"
+    assert AttackArguments(lexicon="builtin").antonym_source() == "builtin"
     assert AttackArguments(lexicon="a.json", antonym_lexicon="b.json").antonym_source() == "b.json"
     with pytest.raises(ValueError, match="--lexicon a.json has none; pass --antonym_lexicon"):
         AttackArguments(lexicon="a.json").antonym_source()

@@ -27,10 +27,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import build_model, table
 
-from hf_robust.attacks import ATTACKS, Example, Plans, Resources, attack_dataset, require_candidates
+from hf_robust.attacks import (
+    ATTACKS,
+    Example,
+    Plans,
+    Resources,
+    attack_dataset,
+    require_candidates,
+    say_coverage,
+    table_coverage,
+)
 from hf_robust.attacks.plans import make_plan
+from hf_robust.attacks.variants import shielded
 from hf_robust.lexicons import TableLexicon
-from hf_robust.words import Text
+from hf_robust.metrics import Coverage
+from hf_robust.words import Protection, Text
 
 SETTINGS = [
     ("synonym", {}),
@@ -214,7 +225,8 @@ def test_three_words_against_every_text_there_is(target, found):
 def test_three_words_against_every_deletion(target, found):
     labels = target.probabilities([(one,) for one in found]).argmax(-1)
     rows = [Example(i, (one,), int(label)) for i, (one, label) in enumerate(zip(found, labels, strict=True))]
-    for record, row in zip(measure(attack("input_reduction"), target, rows), rows, strict=True):
+    which = dataclasses.replace(attack("input_reduction"), needs_candidates=False)
+    for record, row in zip(measure(which, target, rows), rows, strict=True):
         words = Text(row.texts).tokens
         reachable = {}
         for kept in itertools.chain.from_iterable(itertools.combinations(range(len(words)), n) for n in range(1, 4)):
@@ -233,7 +245,9 @@ def test_weird_texts(name):
     odd.append(" ".join(["good bad very"] * 3400))  # 10,200 words, of which the tokenizer sees 62
     labels = target.probabilities([(one,) for one in odd]).argmax(-1)
     rows = [Example(i, (one,), int(label)) for i, (one, label) in enumerate(zip(odd, labels, strict=True))]
-    records = measure(attack(name, query_budget=50), target, rows)
+    # No text here has a verb or a negation.
+    which = dataclasses.replace(attack(name, query_budget=50), needs_candidates=name != "negation")
+    records = measure(which, target, rows)
     by_text = {record.original[0]: record for record in records}
     for empty in ("", " ", "...", "'-_*@"):
         status = "succeeded" if attack(name).goal.maximises else "failed"
@@ -250,11 +264,56 @@ def test_ATK_ANT_2_no_admissible_antonym_fails_but_none_anywhere_is_an_error():
     records = measure(which, target, [bare, covered])
     assert (records[0].status, records[0].stop, records[0].num_candidates) == ("failed", "no_candidates", 0)
     assert records[0].remains is False
-    with pytest.raises(ValueError, match="no admissible substitute in any of 1 examples"):
+    with pytest.raises(
+        ValueError, match="no open word of 1 texts has an admissible substitute in a table .*--antonym_lexicon"
+    ):
         measure(which, target, [bare])
     assert len(measure(which, target, [bare], check=False)) == 1
     require_candidates(which, Plans(), [bare, covered])
     assert measure(which, target, []) == []
+
+
+@pytest.mark.parametrize("name", ["synonym", "textfooler", "pwws", "a2t", "negation"])
+def test_no_attack_that_can_change_nothing_is_run(name):
+    target = victim()
+    rows = [Example(0, ("这部电影很好",), 0), Example(1, ("无聊 的 故事",), 1)]
+    with pytest.raises(ValueError, match=f"the {name} attack can change nothing: no open word of 2 texts") as caught:
+        measure(attack(name), target, rows)
+    assert ("--lexicon" in str(caught.value)) == (name not in ("pwws", "negation"))
+    # What the model proposes is not known beforehand: there is then no rate.
+    assert len(measure(attack("deepwordbug"), target, rows)) == 2
+
+
+def test_coverage_counts_the_words_that_the_attack_may_change():
+    which, rows = attack("synonym"), [Example(0, ("the good old film",), 0), Example(1, ("old and older",), 0)]
+    found = table_coverage(which, Plans(), rows)
+    assert found == Coverage(open_words=5, covered_words=2, texts=2, covered_texts=1)
+    closed = shielded(which, Protection((), ["film"]))
+    assert table_coverage(closed, Plans(), rows) == Coverage(4, 1, 2, 1)
+    assert table_coverage(which, Plans(), rows, most=1) == Coverage(3, 2, 1, 1)
+    # The part of textbugger that is a table; what has no table has no coverage.
+    assert table_coverage(attack("textbugger"), Plans(), rows).covered_words == 2
+    assert [table_coverage(attack(name), Plans(), rows) for name in ("deepwordbug", "negation")] == [None, None]
+    left_out = dataclasses.replace(which, skip_labels=frozenset({0}))
+    assert table_coverage(left_out, Plans(), rows).texts == 0
+
+
+def test_little_coverage_is_a_warning(caplog):
+    which, rows = (
+        attack("synonym"),
+        [Example(0, ("the good old film",), 0), *(Example(n, ("old",), 0) for n in (1, 2))],
+    )
+    with caplog.at_level("INFO"):
+        say_coverage(which, table_coverage(which, Plans(), rows[:1]))
+        say_coverage(which, table_coverage(which, Plans(), rows))
+    said = [(one.levelname, one.getMessage()) for one in caplog.records]
+    assert said[0] == (
+        "INFO",
+        "synonym attack: a table in memory has substitutes for 66.7 % of the open words (2 of 3) and 1 of 1 texts.",
+    )
+    assert (
+        said[1][0] == "WARNING" and "1 of 3 texts: its rate says little; give a larger table (--lexicon" in said[1][1]
+    )
 
 
 def test_skip_labels_come_before_everything_else():
@@ -297,7 +356,7 @@ def test_wrong_input_is_one_sentence():
         with pytest.raises(ValueError, match=f"label {label}, which is none of the model's 2 classes"):
             measure(which, target, [Example(0, ("a",), label)])
     with pytest.raises(ValueError, match="one or two columns, got 3"):
-        measure(which, target, [Example(0, ("a", "b", "c"), 0)])
+        measure(which, target, [Example(0, ("good", "b", "c"), 0)])
     with pytest.raises(ValueError, match="synonym attack needs a synonym lexicon, got none; pass --lexicon"):
         ATTACKS["synonym"](Resources())
     with pytest.raises(ValueError, match="--antonym_lexicon"):

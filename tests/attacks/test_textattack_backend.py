@@ -17,7 +17,7 @@ from tiny import build_model
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Resources, attack_dataset, build_attacks
 from hf_robust.attacks import textattack_import as importing
 from hf_robust.metrics import AttackSummary, aim_of, union_of_attacks
-from hf_robust.words import Text
+from hf_robust.words import Protection, Text
 
 STOP_WORDS = ["the", "and", "with", "was"]
 SWAPS = {
@@ -121,6 +121,41 @@ def test_a_frozen_column_stays(textattack: Any, frozen: int) -> None:
     )
     assert all(record.perturbed[frozen] == record.original[frozen] for record in found)
     assert any(record.perturbed[1 - frozen] != record.original[1 - frozen] for record in found)
+
+
+@needs_textattack
+@pytest.mark.parametrize("columns", [1, 2])
+def test_protected_spans_stay_and_the_cap_binds(textattack: Any, columns: int) -> None:
+    target = victim()
+    rows = examples(target, 20, columns, seed=3)
+    protection = Protection(["numbers"], ["good", "film", "the plot"])
+    names = tuple("ab"[:columns])
+    free = records(recipe(table_attack(textattack), columns=names), target, rows)
+    closed = records(recipe(table_attack(textattack), columns=names, protection=protection), target, rows)
+    capped = records(recipe(table_attack(textattack), columns=names, max_changed=0.01), target, rows)
+    for record in closed:
+        kept = protection.strings(Text(tuple(record.original)))
+        assert protection.strings(Text(tuple(record.perturbed))) == kept
+    assert any(record.changed for record in closed)
+    assert any(
+        protection.strings(Text(tuple(one.original))) != protection.strings(Text(tuple(one.perturbed))) for one in free
+    )
+    assert max(len(record.changed) for record in capped) == 1 < max(len(record.changed) for record in free)
+
+
+@needs_textattack
+def test_limits_reach_the_description_and_the_checks_of_crossed_texts(textattack: Any) -> None:
+    plain = recipe(table_attack(textattack))
+    both = recipe(table_attack(textattack), protection=Protection(["urls"]), max_changed=0.3)
+    assert both.describe()["protected"] == {"kinds": ["urls"]} and both.describe()["max_changed_share"] == 0.3
+    assert "MaxWordsPerturbed" in both.describe()["recipe"]
+    others = [recipe(table_attack(textattack), protection=Protection([kind])) for kind in ("urls", "numbers")]
+    assert len({one.fingerprint() for one in (plain, both, *others)}) == 4
+    attack = table_attack(textattack)
+    attack.search_method = textattack.search_methods.AlzantotGeneticAlgorithm(4, 2, post_crossover_check=False)
+    assert recipe(attack, max_changed=0.3).attack.search_method.post_crossover_check
+    with pytest.raises(ValueError, match="--attack_max_changed 0.3 does not go with TextAttack's input_reduction"):
+        recipe("input_reduction", max_changed=0.3)
 
 
 @needs_textattack

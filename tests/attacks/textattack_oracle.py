@@ -265,7 +265,7 @@ class Oracle:
                 break
         if stop == "exhausted":
             self.neighbours(self.clean, set(range(len(words_of(self.clean.text)))))
-            stop = "budget" if self.truncated else "exhausted" if self.any else "no_candidates"
+            stop = "no_candidates" if not self.any else "budget" if self.truncated else "exhausted"
         return self.result(
             "succeeded" if stop == "success" or self.name == "input_reduction" else "failed", stop, state
         )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scripted import record as scripted_record
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
 from transformers import (
     AutoModelForSequenceClassification,
@@ -29,8 +30,8 @@ from hf_robust.attacks import ATTACKS, Example, Resources
 from hf_robust.attacks.reading import READINGS
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
-from hf_robust.callbacks.attack import accuracy_of
-from hf_robust.metrics import AttackRecord, wilson_interval
+from hf_robust.callbacks.attack import accuracy_of, rates_in_words
+from hf_robust.metrics import Aim, AttackRecord, AttackSummary, wilson_interval
 from hf_robust.runs import load_run, read_history, read_records
 
 HERE = Path(__file__).parent
@@ -152,7 +153,19 @@ def test_nothing_attacked_cannot_choose_and_says_so_once(
     assert [math.isnan(entry["eval_synonym_asr"]) for entry in evaluations(trainer)] == [True, True]
     assert trainer.state.best_global_step in (None, 0)
     said = [record.message for record in caplog.records if "is not a number" in record.message]
-    assert len(said) == 1 and said[0].startswith("eval_synonym_asr is not a number, since no example was attacked")
+    assert len(said) == 1 and said[0].startswith("eval_synonym_asr is not a number, since no text was changed")
+
+
+def test_the_line_says_how_many_texts_have_a_substitute() -> None:
+    def line(*stops: str) -> str:
+        found = [scripted_record(number, "failed", stop=stop) for number, stop in enumerate(stops)]
+        return rates_in_words("synonym", AttackSummary.from_records(found), Aim())
+
+    assert line("exhausted", "exhausted").startswith("synonym: ASR 0.0 %, under attack 100.0 (2 examples")
+    some = "synonym: ASR 0.0 %, under attack 100.0, a substitute in 1 of 2 texts (2 examples"
+    assert line("exhausted", "no_candidates").startswith(some)
+    none = "synonym: ASR n/a, under attack n/a, a substitute in 0 of 2 texts (2 examples"
+    assert line("no_candidates", "no_candidates").startswith(none)
 
 
 @pytest.mark.parametrize("strategy", ["end", "epoch"])
@@ -455,7 +468,7 @@ def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_pa
     resources = Resources(antonyms=table({"unheard": ["of"]}, "antonym"))
     nothing = {"attacks": {"antonym": ATTACKS["antonym"](resources)}}
     trainer = attacked(tmp_path, callback=nothing)
-    with pytest.raises(ValueError, match=f"no admissible substitute in any of {ROWS} examples"):
+    with pytest.raises(ValueError, match=f"can change nothing: no open word of {ROWS} texts"):
         trainer.train()
     assert trainer.state.global_step == 0
     trainer = attacked(tmp_path, model=build_model(num_labels=1))

@@ -20,6 +20,7 @@ from hf_robust.callbacks import AttackCallback, CertifyCallback, RunCardCallback
 from hf_robust.certify import CertifySettings, Smoothing, certify_texts
 from hf_robust.metrics import wilson_interval
 from hf_robust.runs import read_certificates, read_history
+from hf_robust.words import Text
 
 HERE = Path(__file__).parent
 
@@ -132,6 +133,7 @@ def test_the_run_card_says_what_was_certified_and_how_long_it_took(tmp_path: Pat
     assert card["certify"] == {
         **stated,
         "lexicon": {**LEXICON.describe(), "source": card["certify"]["lexicon"]["source"]},
+        "coverage": certifier.smoothing.coverage(Text(example.texts) for example in examples()).describe(),
     }
     seconds = card["seconds"]
     assert seconds["certify"] > 0 and seconds["attack"] == 0.0

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from hf_robust.certify import Smoothing, certified_radius, require_substitutes
 from hf_robust.lexicons import PerturbationSets, TableLexicon, equal_draws, load_lexicon, substitution_sets
-from hf_robust.words import Text
+from hf_robust.metrics import Coverage
+from hf_robust.words import Protection, Text
 
 Columns = tuple[str, ...]
 Classifier = Callable[[str], int]
@@ -26,7 +27,9 @@ def smoothing(table: dict[str, list[str]], seed: int = 0, neighbours: dict[str, 
 def shares(source: Smoothing, text: Text, classify: Classifier, num_labels: int) -> list[float]:
     """The exact share of each class over all draws of ``text``."""
     found = [0.0] * num_labels
-    options = [equal_draws(source.lexicon, word) for word in text.tokens]
+    closed = source.protection.closed(text) if source.protection else ()
+    words = enumerate(text.tokens)
+    options = [[word] if index in closed else equal_draws(source.lexicon, word) for index, word in words]
     for drawn in itertools.product(*options):
         found[classify(" ".join(drawn))] += 1 / math.prod(map(len, options))
     return found
@@ -162,6 +165,46 @@ def test_no_enumerated_attack_contradicts_a_certificate(
             assert all(abs(new - old) <= most + 1e-9 for new, old in zip(now, clean, strict=True))
             if radius is not None and swapped <= radius:
                 assert now[label] >= max(now) - 1e-9
+
+
+PROTECTED = Protection((), ["b", "c a"])
+
+
+@given(
+    tables,
+    st.lists(st.sampled_from(vocabulary), min_size=1, max_size=4),
+    st.lists(st.integers(0, 1), min_size=120, max_size=120),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_certificate_holds_against_every_attack_that_leaves_protected_spans_alone(
+    table: dict[str, list[str]], words: list[str], classes: list[int]
+) -> None:
+    source, text = Smoothing(TableLexicon(table), protection=PROTECTED), Text((" ".join(words),))
+    language = [" ".join(one) for length in range(1, 5) for one in itertools.product(vocabulary, repeat=length)]
+    classify = dict(zip(language, classes, strict=True)).__getitem__
+    closed = PROTECTED.closed(text)
+    assert not closed & {*source.changeable(text)}
+    assert all(slack == 0 for index, slack in enumerate(source.slacks(text)) if index in closed)
+    clean = shares(source, text, classify, 2)
+    costs = sorted(source.slacks(text))[::-1]
+    for swapped, changed in attacked(source, text, len(words)):
+        if PROTECTED.strings(changed) == PROTECTED.strings(text) and PROTECTED.closed(changed) == closed:
+            now = shares(source, changed, classify, 2)
+            most = 1 - math.prod(1 - cost for cost in costs[:swapped])
+            assert all(abs(new - old) <= most + 1e-9 for new, old in zip(now, clean, strict=True))
+
+
+def test_protected_words_are_neither_drawn_nor_attacked() -> None:
+    table, text = {"good": ["fine", "nice"], "film": ["movie"]}, Text(("good film, good plot",))
+    free = Smoothing(TableLexicon(table))
+    source = Smoothing(TableLexicon(table), protection=Protection((), ["film"]))
+    drawn = {source.sample(text, number).tokens[1] for number in range(50)}
+    assert drawn == {"film"} and source.changeable(text) == [0, 2] and free.changeable(text) == [0, 1, 2]
+    assert source.fingerprint() != free.fingerprint()
+    assert source.describe()["protected"] == source.protection.describe() and "protected" not in free.describe()
+    nothing = Smoothing(TableLexicon(table), protection=Protection((), ["good", "film"]))
+    assert not nothing.varies(text) and set(nothing.draws(text, 9)) == {text.columns}
+    assert free.coverage([text]) == Coverage(4, 3, 1, 1) and source.coverage([text]) == Coverage(3, 2, 1, 1)
 
 
 # ---- one table, one tokenisation ----

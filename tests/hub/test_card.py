@@ -218,7 +218,7 @@ def test_limits_are_said_in_words(tmp_path: Path) -> None:
         "examples of the label ids 1 not attacked",
         "is assumed, not checked by people",
         "its rate would be 75.0 %",
-        "50.0 % had an admissible change; among these its rate is 25.0 %",
+        "the antonym attack tried, 25 of 50 have at least one substitute; among these its rate is 25.0 %",
         "One training run, seed 5; examples attacked: 60 of 64",
     ):
         assert said in text, said

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import SYNONYMS, table
 
-from hf_robust.lexicons import Coverage, coverage
+from hf_robust.lexicons import lexicon_coverage
+from hf_robust.metrics import Coverage
 from hf_robust.words import Text
 
 WORDS = st.lists(st.sampled_from(["good", "Bad", "film", "the", "unheard", ","]), max_size=6).map(" ".join)
@@ -18,17 +19,17 @@ def test_counts_are_those_of_a_plain_loop(pairs: list[tuple[str, str]]) -> None:
     lexicon, texts = table(SYNONYMS, "synonym"), [Text(pair) for pair in pairs]
     has = [[word.lower() in SYNONYMS for word in text.tokens] for text in texts]
     expected = Coverage(sum(map(len, has)), sum(map(sum, has)), len(texts), sum(map(any, has)))
-    assert coverage(lexicon, texts) == expected
-    assert coverage(lexicon, texts, lambda text: range(len(text.words))) == expected
+    assert lexicon_coverage(lexicon, texts) == expected
+    every = lexicon_coverage(lexicon, texts, open_words=lambda text: range(len(text.words)))
+    assert every == expected
 
 
 def test_closed_words_do_not_count() -> None:
     texts = [Text(("good film",)), Text(("the good",))]
-    found = coverage(table(SYNONYMS, "synonym"), texts, lambda text: {0})
-    assert found == Coverage(words=2, covered_words=1, texts=2, covered_texts=1)
-    assert (found.word_share, found.text_share) == (0.5, 0.5)
+    found = lexicon_coverage(table(SYNONYMS, "synonym"), texts, open_words=lambda text: {0})
+    assert found == Coverage(open_words=2, covered_words=1, texts=2, covered_texts=1)
 
 
 def test_nothing_is_covered_where_there_is_nothing() -> None:
-    empty = coverage(table(SYNONYMS, "synonym"), [])
-    assert empty == Coverage(0, 0, 0, 0) and empty.word_share == empty.text_share == 0.0
+    empty = lexicon_coverage(table(SYNONYMS, "synonym"), [])
+    assert empty == Coverage(0, 0, 0, 0) and "none of the open words" in empty.in_words()

@@ -19,6 +19,7 @@ from hf_robust.metrics import (
 )
 from hf_robust.metrics.keys import (
     OF_A_UNION,
+    OF_CANDIDATES,
     OF_CERTIFICATES,
     OF_EVERY_ATTACK,
     OF_STAYING,
@@ -62,9 +63,9 @@ def records(aim: Aim) -> list[Any]:
 def test_the_keys_are_those_of_the_summary(aim: Aim) -> None:
     measured = set(AttackSummary.from_records(records(aim)).metrics("a"))
     staying = OF_STAYING if aim.keeps_prediction else ()
-    assert measured == {f"a_{key}" for key in (*OF_EVERY_ATTACK, *OF_SUCCESSES, *staying)}
+    assert measured == {f"a_{key}" for key in (*OF_EVERY_ATTACK, *OF_SUCCESSES, *OF_CANDIDATES, *staying)}
     sure = set(AttackKeys({"a": aim}).sure())
-    assert sure <= measured and not any(key.endswith(OF_SUCCESSES) for key in sure)
+    assert sure <= measured and not any(key.endswith((*OF_SUCCESSES, *OF_CANDIDATES)) for key in sure)
     assert ("a_robust_accuracy" in sure) == (aim == FICKLE) and ("a_asr" in sure) == (aim != SHORTENS)
 
 
@@ -91,7 +92,7 @@ def test_texts_that_an_attack_brings_along_are_in_no_union() -> None:
         ("antonym_robust_accuracy", "the antonym attack wants the prediction to stay: take antonym_asr"),
         ("input_reduction_asr", "the input_reduction attack succeeds on every text that was right"),
         ("pwws_changed_words", "only measured in epochs in which the pwws attack succeeds by changing a word"),
-        ("pwws_covered", "is not measured by the pwws attack"),
+        ("pwws_covered", "is only measured where the pwws attack counts its substitutes: take pwws_asr"),
         ("faster_genetic_asr", "needs its attack: add --attacks faster_genetic"),
         ("vote_accuracy", "needs the vote that is attacked"),
     ],

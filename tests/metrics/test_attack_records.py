@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.metrics import AttackRecord, AttackSummary, wilson_interval
+from hf_robust.metrics import (
+    AttackRecord,
+    AttackSummary,
+    Coverage,
+    coverage_of_card,
+    not_all_covered,
+    some_rows,
+    texts_covered,
+    wilson_interval,
+)
 from hf_robust.runs import read_records, write_records
 
 
@@ -83,6 +92,8 @@ def test_METRIC_2_rates_of_a_hand_made_list():
         "synonym_accuracy": accuracy,
         "synonym_changed_words": 1.0,
         "synonym_changed_share": pytest.approx(1 / 3),
+        "synonym_covered": 1.0,
+        "synonym_covered_asr": summary.asr,
     }
 
 
@@ -121,6 +132,46 @@ def test_ATK_ANT_2_coverage_and_the_rate_among_the_covered():
     assert metrics["antonym_remains_asr"] == pytest.approx(2 / 4)
     assert metrics["antonym_covered"] == pytest.approx(3 / 4)
     assert metrics["antonym_covered_asr"] == pytest.approx(1 / 3)
+
+
+def test_an_attack_without_any_candidate_has_no_rate():
+    nothing = {"num_candidates": 0, "stop": "no_candidates"}
+    records = [record(0, "failed", **nothing), record(1, "failed", **nothing), record(2, "skipped", num_candidates=0)]
+    summary = AttackSummary.from_records(records)
+    for key in ("asr", "asr_low", "asr_high", "robust_accuracy", "robust_accuracy_low", "robust_accuracy_high"):
+        assert math.isnan(getattr(summary, key))
+    assert (summary.num_attacked, summary.num_failed, summary.extra["covered"]) == (2, 2, 0)
+    assert texts_covered(summary.history()) == (0, 2) and not_all_covered(summary.history()) == "0 of 2"
+    some = AttackSummary.from_records([*records, record(3, "failed"), record(4, "succeeded")])
+    assert some.asr == pytest.approx(1 / 4) and texts_covered(some.history()) == (2, 4)
+    assert not_all_covered(AttackSummary.from_records([record(0, "failed")]).history()) == ""
+
+
+def test_candidates_that_nobody_counts_are_not_taken_for_none():
+    given = AttackSummary.from_records([record(0, "failed", num_candidates=0), record(1, "skipped", num_candidates=0)])
+    assert "covered" not in given.extra and given.asr == 0 and texts_covered(given.history()) is None
+
+
+def test_coverage_survives_the_run_card():
+    coverage = Coverage.of([(2, 10), (0, 5), (1, 1)])
+    assert (coverage.covered_words, coverage.open_words, coverage.covered_texts, coverage.texts) == (3, 16, 2, 3)
+    assert coverage_of_card({"coverage": coverage.describe()}) == coverage and coverage_of_card({}) is None
+    assert Coverage.of([]).describe()["words"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("counts", "little"),
+    [([(1, 9)] * 10, False), ([(1, 11)] * 10, True), ([(5, 10)] * 4 + [(0, 10)] * 7, True), ([(9, 9), (0, 1)], False)],
+)
+def test_little_is_below_a_tenth_of_the_words_or_two_fifths_of_the_texts(counts, little):
+    assert Coverage.of(counts).is_little is little
+
+
+@given(st.integers(0, 5000), st.integers(1, 300))
+def test_a_sample_of_rows_is_spread_over_all_of_them(count, most):
+    rows = some_rows(count, most)
+    assert len(rows) == min(count, most) == len(set(rows)) and rows == sorted(rows)
+    assert not rows or (rows[0] == 0 and count - rows[-1] <= max(2, 2 * count // len(rows)))
 
 
 def test_wilson_interval_against_the_quadratic_it_solves():

@@ -45,7 +45,8 @@ def run(model: str | Path, out: Path, *flags: str) -> dict[str, Any]:
         [
             "--model_name_or_path", str(model), "--dataset_name", "demo", "--do_train", "--do_eval", "--output_dir",
             str(out), "--num_train_epochs", "1", "--max_seq_length", "24", "--use_cpu", "--save_strategy", "no",
-            "--report_to", "none", "--disable_tqdm", "True", "--attacks", "synonym", *SMALL, *flags,
+            "--report_to", "none", "--disable_tqdm", "True", "--attacks", "synonym", "--lexicon", "builtin",
+            *SMALL, *flags,
         ]
     )  # fmt: skip
     return dict(json.loads((out / "all_results.json").read_text()))
@@ -83,7 +84,7 @@ def test_a_saved_folder_is_trained_on_and_attacked_by_a_fresh_process(kind: str,
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["attack", str(tmp_path / "first"), "--data", str(tmp_path / "rows.jsonl"), "--attacks", "synonym"]
     code = "import sys; from hf_robust.cli import main; sys.exit(main(sys.argv[1:]))"
-    given = [*command, "--output_dir", str(tmp_path / "attacked"), "--pos_tagger", "none"]
+    given = [*command, "--output_dir", str(tmp_path / "attacked"), "--lexicon", "builtin"]
     done = subprocess.run([sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "attacked" / "attack_summary.json").read_text())["results"]["synonym"]

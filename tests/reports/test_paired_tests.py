@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def test_counts_and_p_are_those_of_the_records(tmp_path: Path) -> None:
     assert (test.first_only, test.second_only) == (4, 3)
     assert test.p == test.corrected == pytest.approx(mcnemar_exact(4, 3))
     assert test.difference.value == pytest.approx(-10.0) and test.difference.low <= -10 <= test.difference.high
+
+
+def test_an_attack_that_could_change_nothing_is_not_tested(tmp_path: Path) -> None:
+    first, second = run_with_records(tmp_path / "a", "ssff"), run_with_records(tmp_path / "b", "ffff", method="safer")
+    history = second / "robustness_history.jsonl"
+    line = json.loads(history.read_text())
+    line["attacks"]["synonym"] |= {"asr": None, "robust_accuracy": None, "covered": 0.0}
+    history.write_text(json.dumps(line) + "\n")
+    tests, notes = paired_tests(groups_of(first, second))
+    assert tests == [] and notes == ["synonym, safer: no text had a substitute, so there is nothing to test."]
 
 
 def test_holm_runs_over_all_pairs(tmp_path: Path) -> None:

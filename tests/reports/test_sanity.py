@@ -28,6 +28,71 @@ def drawing(lexicon: dict[str, Any], k: int | None = None) -> dict[str, Any]:
     return {"candidates": {"name": "synonyms", "lexicon": lexicon, "k": k}}
 
 
+# ---- words and texts that have a substitute ----
+
+
+def covering(words: float, texts: int, opened: int = 1000, rows: int = 100) -> dict[str, Any]:
+    return {"coverage": {"words": words, "open_words": opened, "texts": texts, "rows": rows}}
+
+
+def test_a_table_that_covers_much_is_not_flagged(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", {"synonym": records("s" * 60 + "f" * 40)}, {"synonym": covering(0.8, 99)})
+    answer = found("table_coverage", run)
+    assert answer.status == OK and answer.seen == [
+        "synonym: its table has substitutes for 80.0 % of the open words (800 of 1,000) and 99 of 100 texts; texts "
+        "with at least one substitute: 100 of 100 attacked."
+    ]
+    assert answer.numbers[0]["texts_covered"] == 100
+
+
+@pytest.mark.parametrize(("words", "texts"), [(0.03, 90), (0.5, 20)])
+def test_a_table_that_covers_little_is_flagged_and_another_proposed(words: float, texts: int, tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", {"synonym": records("f" * 50)}, {"synonym": covering(words, texts)})
+    answer = found("table_coverage", run)
+    assert answer.status == FLAGGED and answer.flags[0].endswith("what it cannot change it cannot break.")
+    assert f"{texts} of 100 texts" in answer.flags[0] and "50 of 50 attacked" in answer.flags[0]
+    assert "--attacks synonym" in answer.commands[0] and "--lexicon wordnet" in answer.commands[0]
+    assert answer.commands[0].endswith(f"{run}/checks/synonym-wordnet")
+
+
+def test_texts_without_a_substitute_are_counted_where_no_table_is_known(tmp_path: Path) -> None:
+    some = [*records("s" * 30 + "f" * 10), *(record(100 + n, "failed", stop="no_candidates") for n in range(60))]
+    none = [record(n, "failed", num_candidates=0, stop="no_candidates") for n in range(10)]
+    flips = {"candidates": {"name": "gradient_flips"}}
+    run = recorded_run(tmp_path / "run", {"hotflip": some, "bae": none}, {"hotflip": flips, "bae": flips})
+    answer = found("table_coverage", run)
+    assert answer.seen == ["hotflip: texts with at least one substitute: 40 of 100 attacked."]
+    assert answer.flags == ["bae: texts with at least one substitute: 0 of 10 attacked; it has no rate."]
+    rate = read_history(run)[0]["attacks"]["bae"]
+    assert rate["asr"] != rate["asr"] and rate["robust_accuracy"] != rate["robust_accuracy"]
+    # The rates that are not there follow from the records.
+    assert found("complete_run", run).status == OK
+
+
+def test_training_that_drew_on_little_is_flagged(tmp_path: Path) -> None:
+    little, much = {**LEXICON, **covering(0.02, 30)}, {**LEXICON, **covering(0.6, 100), "relation": "antonym"}
+    run = recorded_run(
+        tmp_path / "run",
+        {"synonym": records("s" * 50)},
+        {"synonym": covering(0.8, 99)},
+        lexicons={"synonyms": little, "antonyms": much},
+        trained_on=["synonyms", "antonyms"],
+        views=[{"view": "a2t", "found": 3, **covering(0.01, 2)}],
+    )
+    answer = found("table_coverage", run)
+    assert [said.split(";")[0] for said in answer.flags] == [
+        "training, synonyms: substitutes for 2.0 % of the open words (20 of 1,000) and 30 of 100 texts",
+        "training, the view a2t: substitutes for 1.0 % of the open words (10 of 1,000) and 2 of 100 texts",
+    ]
+    assert any(said.startswith("training, antonyms: substitutes for 60.0 %") for said in answer.seen)
+
+
+def test_a_run_of_before_is_not_checked_for_coverage(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", {"synonym": records("f" * 9, num_candidates=0)})
+    answer = found("table_coverage", run)
+    assert answer.status == NOT_CHECKED and "does not say how many texts have a substitute" in answer.missing[0]
+
+
 # ---- stronger attacks ----
 
 
@@ -113,6 +178,15 @@ A2T = {
         ({"constraints": [SWAP]}, {"constraints": [{**SWAP, "verb_noun_swap": False}]}),
         ({"constraints": [RATE]}, {"constraints": [{**RATE, "rate": 0.05}]}),
         ({"constraints": [{"name": "open_columns", "frozen": []}]}, {"constraints": [RATE]}),
+        ({}, {"constraints": [*GREEDY["constraints"], {"name": "max_changed_share", "share": 0.3}]}),
+        (
+            {"constraints": [{"name": "max_changed_share", "share": 0.3}]},
+            {"constraints": [{"name": "max_changed_share", "share": 0.1}]},
+        ),
+        (
+            {"constraints": [{"name": "protected", "kinds": ["urls"]}]},
+            {"constraints": [{"name": "protected", "kinds": ["numbers", "urls"]}]},
+        ),
         (drawing(LEXICON, None), drawing({**LEXICON, "source": "elsewhere.json"}, 8)),
         ({"candidates": {"name": "any_of", "sources": [{"name": "delete"}, drawing(LEXICON)["candidates"]]}}, {}),
         ({"name": "textfooler", **drawing(LEXICON, 50)}, A2T),

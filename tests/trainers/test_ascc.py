@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import build_model, build_trainer, table
+from tiny import build_model, build_trainer
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from hf_robust.trainers import METHODS
@@ -63,7 +63,7 @@ def test_ASCC_4_loss_equals_a_naive_derivation(adv_weight: float, tmp_path: Path
 
 
 def test_without_neighbours_the_divergence_is_zero(tmp_path: Path) -> None:
-    trainer = build_trainer("ascc", tmp_path, synonyms=table({}, "synonym"), max_steps=1)
+    trainer = build_trainer("ascc", tmp_path, max_neighbours=1, max_steps=1)
     trainer.train()
     entry = trainer.state.log_history[0]
     assert entry["loss_kl"] == 0.0 and entry["perturbation_norm"] == 0.0
@@ -73,7 +73,7 @@ def test_without_neighbours_the_divergence_is_zero(tmp_path: Path) -> None:
 def test_X18_shared_dropout_masks_leave_no_divergence_where_nothing_moves(tmp_path: Path) -> None:
     found = []
     for same in (True, False):
-        options: dict[str, Any] = {"same_dropout": same, "synonyms": table({}, "synonym"), "max_steps": 1}
+        options: dict[str, Any] = {"same_dropout": same, "max_neighbours": 1, "max_steps": 1}
         trainer = build_trainer("ascc", tmp_path, model=build_model(dropout=0.3), **options)
         trainer.train()
         found.append(trainer.state.log_history[0]["loss_kl"])

@@ -77,7 +77,7 @@ def test_BAT_1_the_likelihood_term_is_cross_entropy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BAT)
-def test_BAT_4_X7_a_batch_without_a_valid_view_equals_normal(name: str, tmp_path: Path) -> None:
+def test_BAT_4_X7_a_batch_without_a_valid_view_equals_normal(name: str, tmp_path: Path, uncovered: None) -> None:
     nothing = table({}, "synonym")
     bat = build_trainer(name, tmp_path / "bat", synonyms=nothing, skip_labels=frozenset({0, 1}))
     normal = build_trainer("normal", tmp_path / "normal")
@@ -135,7 +135,7 @@ def test_BAT_9_the_fickle_view_carries_no_label_unless_asked(name: str, tmp_path
     assert loss_of(labelled, batch).item() == pytest.approx(loss_of(plain, batch).item() + extra.item(), abs=1e-5)
 
 
-def test_BAT_12_the_triplet_mean_is_over_all_rows(tmp_path: Path) -> None:
+def test_BAT_12_the_triplet_mean_is_over_all_rows(tmp_path: Path, uncovered: None) -> None:
     half = build_trainer("bat_triplet", tmp_path, synonyms=table({}, "synonym"), skip_labels=frozenset({1}))
     batch = batch_of(half)
     task, _, obstinate, _, ok = naive(half, batch)
@@ -266,7 +266,7 @@ def test_matched_views_are_the_attacks_candidates(tmp_path: Path) -> None:
 def test_matched_views_need_the_attack_and_a_candidate(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='matched draws from the antonym attack; pass attacks={"antonym": '):
         build_trainer("bat_triplet", tmp_path, antonym_views="matched")
-    lexicon = table({"unheard": ["heard"]}, "antonym")
+    lexicon = table({"was": ["differ"]}, "antonym")
     attacks = {"antonym": ATTACKS["antonym"](Resources(antonyms=lexicon))}
     with pytest.raises(ValueError, match="none of the 16 training texts has a word that the antonym attack may"):
         build_trainer("bat_triplet", tmp_path, antonym_views="matched", antonyms=lexicon, attacks=attacks)

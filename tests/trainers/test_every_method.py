@@ -78,7 +78,8 @@ FORWARDS = {
 # What makes a method equal to `normal`.
 ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "normal": {},
-    "safer": {"synonyms": table({}, "synonym")},
+    # Other letters and the same tokens: the tokenizer strips accents.
+    "safer": {"synonyms": table({"film": ["fílm"], "good": ["gòod"]}, "synonym")},
     "bat_pairwise": {"bat_alpha": 0.0, "bat_beta": 0.0},
     "bat_triplet": {"bat_lambda": 0.0},
     "a2t": {"view_fraction": 0.0},
@@ -104,7 +105,7 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "smart": {"smart_lambda": 0.0},
     "trades": {"trades_lambda": 0.0},
     "ascc": {"ascc_beta": 0.0},
-    "dne": {"synonyms": table({}, "synonym"), "adv_steps": 0},
+    "dne": {"max_neighbours": 1, "adv_steps": 0},
 }
 
 # What trains other weights than `normal`, so that no strength makes them equal: the method's own tests say what does.

@@ -36,7 +36,7 @@ from hf_robust.data import TextDataset
 from hf_robust.runs import journal
 from hf_robust.trainers import METHODS, generation
 from hf_robust.views import FromFile, Made, View, tokenizer_hash, write_views
-from hf_robust.words import Text
+from hf_robust.words import Protection, Text
 
 HERE = Path(__file__).parent
 
@@ -513,6 +513,37 @@ def test_a_later_round_that_finds_nothing_is_a_warning(tmp_path: Path, caplog: p
     trainer = train("adv_iter", tmp_path, attacks={"fading": Fading(name="fading")}, **ROUNDS, max_steps=6)
     assert trainer.view_share == 0 and [one["found"] for one in trainer.generation.rounds] == [16, 0]
     assert "fading found no adversarial example this time" in caplog.text
+
+
+def test_view_files_that_change_what_is_protected_are_refused(tmp_path: Path) -> None:
+    train("ada", tmp_path / "made", max_steps=1)
+    files = [str(tmp_path / "made" / "_views" / "synonym-round0.jsonl")]
+    for protected, refused in ((["film", "movie", "good", "bad", "warm", "cold"], True), (["unheard"], False)):
+        given = {"view_file": files, "attacks": {}, "protection": Protection((), protected), "max_steps": 1}
+        trainer = build_trainer("ada", tmp_path / f"read-{refused}", **given)
+        if refused:
+            with pytest.raises(ValueError, match="views of .*round0.jsonl change what --protect keeps"):
+                trainer.train()
+        else:
+            trainer.train()
+    assert trainer.state.global_step == 1
+
+
+def test_an_attack_that_can_change_no_training_text_is_refused_before_a_victim_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "train_baseline", lambda *given: pytest.fail("a victim was trained"))
+    attack = ATTACKS["synonym"](Resources(synonyms=table({"unheard": ["of"]}, "synonym")))
+    with pytest.raises(ValueError, match="the synonym attack can change nothing: no open word of 16 texts"):
+        train("ada", tmp_path, attacks={"synonym": attack}, max_steps=1)
+
+
+def test_the_coverage_of_a_view_attack_is_said_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "hf_robust"):
+        trainer = train("ada", tmp_path, max_steps=1)
+    (one,) = trainer.generation.rounds
+    assert one["coverage"]["rows"] == 16 and one["coverage"]["words"] > 0.4
+    assert "synonym attack: a table in memory has substitutes for" in caplog.text
 
 
 def test_view_files_of_other_data_are_refused_before_the_first_step(tmp_path: Path) -> None:

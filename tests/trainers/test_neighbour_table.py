@@ -18,7 +18,8 @@ CHAIN = {"good": ["fine", "great"], "fine": ["great", "good", "warm"], "great": 
 
 
 def build(folder: Path, words: Any, limit: int = 50, second_order: bool = False) -> NeighbourTable:
-    trainer = build_trainer("ascc", folder, synonyms=table(words, "synonym"))
+    trainer = build_trainer("ascc", folder)
+    trainer.synonyms = table(words, "synonym")
     return NeighbourTable(trainer, limit, second_order)
 
 

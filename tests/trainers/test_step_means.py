@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import build_trainer, review_data, table
+from tiny import build_trainer, review_data, review_rows, table
 
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.step_means import StepMeans
@@ -87,8 +87,10 @@ def test_bat_logs_the_mean_distances_of_valid_views(name: str, tmp_path: Path) -
 
 
 def test_no_valid_view_no_distance(tmp_path: Path) -> None:
-    options = {"synonyms": table({}, "synonym"), "skip_labels": frozenset({0, 1}), "max_steps": 2}
-    trainer = build_trainer("bat_triplet", tmp_path, **options)
+    """Two words that the tokenizer does not know are the same tokens."""
+    rows = [{"sentence": f"{row['sentence']} zebra", "label": row["label"]} for row in review_rows(16)]
+    lexicons = {"synonyms": table({"zebra": ["gnu"]}, "synonym"), "antonyms": table({"zebra": ["yak"]}, "antonym")}
+    trainer = build_trainer("bat_triplet", tmp_path, data=review_data(rows=rows), **lexicons, max_steps=2)
     trainer.train()
     entry = trainer.state.log_history[0]
     assert entry["view_ok_fickle"] == entry["view_ok_obstinate"] == 0.0

@@ -16,7 +16,7 @@ from hf_robust.attacks import Example, Victim
 from hf_robust.data import TextDataset
 from hf_robust.views import MaskedViews, View, ViewedDataset, Workplace, masked, read_views, spread, write_views
 from hf_robust.views.generated import Made
-from hf_robust.words import Text
+from hf_robust.words import Protection, Text
 
 WIDTH = 4
 
@@ -118,6 +118,27 @@ def test_a_mask_token_in_the_text_is_not_masked_again_and_an_unknown_word_may_be
     unknown = build_tokenizer().unk_token_id
     assert [(idx, [ids[at] for at in view.masked]) for idx, view in made] == [(0, [unknown])]
     assert made.attempts == 3
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_nothing_of_a_protected_span_is_masked(unit: str, tmp_path: Path) -> None:
+    column = "it was good, @film is warm, splendid #music. and the cold story"
+    rows = [Example(number, ("a film", column), number) for number in range(3)]
+    protection = Protection(["mentions", "hashtags"], ["warm, splendid"])
+    maker = MaskedViews(topk=9, unit=unit, protection=protection)
+    encoding = build_tokenizer()("a film", column, return_offsets_mapping=True)
+    offsets, columns = encoding["offset_mapping"], encoding.sequence_ids(0)
+    spans = protection.spans(column)
+    inside = {
+        at
+        for at, (start, end) in enumerate(offsets)
+        if columns[at] == 1 and any(start < last and first < end for first, last in spans)
+    }
+    assert len(inside) >= 7  # the signs and both pieces of "splendid" too
+    for _, view in maker(victim(), rows, place(tmp_path)):
+        assert view.masked and not inside & {*view.masked}
+    free = MaskedViews(topk=9, unit=unit)(victim(), rows, place(tmp_path / "free"))
+    assert any(inside & {*view.masked} for _, view in free)
 
 
 def test_a_word_is_masked_with_all_its_pieces(tmp_path: Path) -> None:
@@ -240,11 +261,13 @@ def test_the_key_names_the_content() -> None:
         MaskedViews(unit="word").key(target, rows),
         MaskedViews(per_class=3).key(target, rows),
         MaskedViews(seed=1).key(target, rows),
+        MaskedViews(protection=Protection(["urls"])).key(target, rows),
+        MaskedViews(protection=Protection((), ["urls"])).key(target, rows),
         MaskedViews().key(target, rows[:5]),
         MaskedViews().key(victim(build_model(num_labels=3, seed=1)), rows),
         MaskedViews().key(victim(max_length=12), rows),
     }
-    assert len(keys) == 8 and MaskedViews().key(victim(), examples(6)) in keys
+    assert len(keys) == 10 and MaskedViews().key(victim(), examples(6)) in keys
     assert json.dumps(MaskedViews().describe())
 
 

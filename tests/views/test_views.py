@@ -12,7 +12,7 @@ from tiny import ANTONYMS, SYNONYMS, build_tokenizer, review_data, table
 
 from hf_robust.data import TextDataset
 from hf_robust.views import OneAntonym, RandomSynonyms, View, ViewedDataset, draw_views
-from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text, WordRule
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Protection, Text, WordRule
 
 EMPTY = table({}, "synonym")
 
@@ -87,6 +87,24 @@ def test_X15_no_antonym_or_skip_label_is_not_a_pair() -> None:
         view = source(text, label, random.Random(0))
         assert view.text == text and not view.ok
     assert source(Text(("good",)), 0, random.Random(0)).ok
+
+
+def test_no_view_changes_what_is_protected() -> None:
+    text = Text(("a good film costs 12 good dollars", "see good.com/film or a warm film"))
+    protection = Protection(["urls", "numbers"], ["good film"])
+    closed = protection.closed(text)
+    assert {text.tokens[index] for index in closed} == {"good", "film", "12", "com"}
+    free = {"fickle": RandomSynonyms(table(SYNONYMS, "synonym")), "obstinate": OneAntonym(table(ANTONYMS, "antonym"))}
+    bound = {
+        "fickle": RandomSynonyms(table(SYNONYMS, "synonym"), protection),
+        "obstinate": OneAntonym(table(ANTONYMS, "antonym"), protection=protection),
+    }
+    for name, source in bound.items():
+        changed = {index for seed in range(60) for index in source(text, 0, random.Random(seed)).changed}
+        everywhere = {index for seed in range(60) for index in free[name](text, 0, random.Random(seed)).changed}
+        assert changed == everywhere - closed and everywhere & closed
+        for seed in range(20):
+            assert protection.strings(source(text, 0, random.Random(seed)).text) == protection.strings(text)
 
 
 def viewed(seed: int = 0) -> ViewedDataset:

@@ -50,5 +50,4 @@ def antonym(resources: Resources) -> Attack:
         **resources.limits(),
         scores="margin",
         ranks_movable_only=True,
-        needs_candidates=True,
     )

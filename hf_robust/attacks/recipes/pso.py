@@ -34,6 +34,14 @@ class SameSememes(Candidates):
     table: SememeTable
     tagger: Tagger | None
 
+    @property
+    def lookup(self) -> Candidates:
+        return self
+
+    @property
+    def flag(self) -> str:
+        return "--sememes"
+
     def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
         text, words, indices = draft.text, draft.text.tokens, list(open_words)
         tags = text.rule.tagger(self.tagger)(words) if self.tagger is not None and indices else None

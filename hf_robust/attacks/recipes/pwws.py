@@ -26,6 +26,10 @@ class Lemmas(Candidates):
 
     thesaurus: Thesaurus
 
+    @property
+    def lookup(self) -> Candidates:
+        return self
+
     def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
         found = dict.fromkeys(self.thesaurus.lemmas(text.keys[index])) if text.keys[index] else {}
         word, split = text.tokens[index], text.rule.split

@@ -20,7 +20,7 @@ CARRIED = (
     "max_seq_length", "label_column_name", "text_column_names", "class_names", "frozen_columns", "split",
     "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_mended", "attack_scores",
     "sememes",
-    "name_lists", "location_lists", "antonym_success", "negation_count",
+    "name_lists", "location_lists", "antonym_success", "negation_count", "protect", "attack_max_changed",
 )  # fmt: skip
 """Flags of the run itself that its attacks depend on and that no description holds."""
 _SAMPLE = re.compile(r"(-?\d+) rows, seed (\d+)")

@@ -134,6 +134,8 @@ def _statuses(finding: Finding, folder: Folder) -> None:
 def _rates(one: Measured) -> dict[str, float]:
     seen = [STATUS_LETTERS[status] for status in one.statuses.values()]
     won, lost = seen.count("s"), seen.count("f")
+    if one.result.get("covered") == 0:
+        return {"num_attacked": won + lost}  # rates of an attack that could change nothing do not exist
     return {"asr": ratio(won, won + lost), "robust_accuracy": ratio(lost, len(seen)), "num_attacked": won + lost}
 
 

@@ -106,6 +106,8 @@ _LOOSER: dict[str, dict[str, Any]] = {
     "max_modification_rate": {"rate": _no_smaller, "minimum": _no_smaller},
     "max_edit_distance": {"maximum": _no_smaller},
     "max_changed_words": {"share": _no_smaller, "count": _no_smaller},
+    "max_changed_share": {"share": _no_smaller},
+    "protected": {"kinds": _implied},
     "sentence_similarity": {"minimum": _at_most},
     "part_of_speech": {"verb_noun_swap": lambda first, second: bool(first) >= bool(second)},
     "open_columns": {"frozen": _implied},

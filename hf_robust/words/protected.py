@@ -1,0 +1,179 @@
+"""Parts of a text that nothing changes: addresses, mentions, hashtags, numbers with their units, words of a list."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hf_robust.words.text import Text
+
+Span = tuple[int, int]
+
+_FLAGS = re.IGNORECASE
+# Bare domains by these alone: ".it" or ".me" is more often a sentence's end than a country's.
+_DOMAINS = "com|org|net|edu|gov|mil|info|biz|io|ly|tv|app|dev|co\\.[a-z]{2}|ac\\.[a-z]{2}"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_REST = r"[^\s<>\"]"
+_URL = re.compile(
+    rf"(?:https?|ftp)://{_REST}+|(?<![\w@.-])www\.{_REST}+"
+    rf"|(?<![\w@.-])(?:{_LABEL}\.)+(?:(?:{_DOMAINS})(?:\.[a-z]{{2}})?(?!\w)(?:[/:?#]{_REST}*)?|[a-z]{{2,}}/{_REST}+)",
+    _FLAGS,
+)
+_MONTHS = (
+    "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    "|nov(?:ember)?|dec(?:ember)?"
+)
+_UNITS = (
+    "thousand|million|billion|trillion|dozen|hundred|percent|per cent|percentage points?|degrees?|points?|times"
+    "|dollars?|euros?|pounds?|quid|pence|cents?|yen|rupees?|rs|usd|eur|gbp|inr|jpy"
+    "|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|wks?|months?|years?|yrs?|decades?|centuries|am|pm"
+    "|[ap]\\.m\\.|o'clock|mm|cm|km|metres?|meters?|kilometres?|kilometers?|m|miles?|inch(?:es)?|feet|foot|ft|yards?"
+    "|g|kg|kilos?|mg|grams?|lbs?|oz|ounces?|tons?|tonnes?|ml|cl|l|litres?|liters?|gallons?|pints?"
+    "|kb|mb|gb|tb|bytes?|kbps|mbps|hz|khz|mhz|ghz|mph|kph|km/h|kwh?|mw|watts?|volts?|mah|acres?|hectares?|sq"
+)
+_CURRENCY = "[$€£¥₹]"
+_NUMBER = re.compile(
+    rf"(?<!\w)(?:(?:{_MONTHS})\.?[\s-])?(?:[a-z]{{0,3}}{_CURRENCY}\s?)?[+\-−]?\d(?:[\d.,:/\-–−]*\d)?\w*"
+    rf"(?:\s?/\s?[^\W\d]+)?(?:\s?(?:[%‰]|°\s?[cf]?|{_CURRENCY}(?!\s?\d))|[\s-]?(?:of\s)?(?:{_UNITS}|{_MONTHS})(?!\w))"
+    r"{0,2}",
+    _FLAGS,
+)
+KINDS: dict[str, re.Pattern[str]] = {
+    "urls": _URL,
+    "emails": re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    "mentions": re.compile(r"(?<![\w@./])@\w+(?:@[\w-]+(?:\.[\w-]+)+)?"),
+    "hashtags": re.compile(r"(?<![\w&#])#(?=\w*[^\W\d_])\w+"),
+    "numbers": _NUMBER,
+}
+"""What ``--protect`` takes, beside ``word:FILE``. Numbers are written in digits; with them go a currency sign, a
+percent or degree sign, a unit or month beside them, and what is written in one with them ("1st", "150p/msg")."""
+WORD = "word:"
+_AFTER_URLS = ".,;:!?'\"”’)]}*…"
+
+
+@dataclass(frozen=True)
+class Protection:
+    """Which spans of a text stay as they are. A word that any of them overlaps is closed.
+
+    Args:
+        kinds: keys of ``KINDS``.
+        phrases: words or phrases that are protected wherever they stand, whatever their case and white space.
+        source: where the phrases come from, for the run card.
+
+    >>> shielded = Protection(["urls", "numbers"], ["New York"])
+    >>> text = Text(("Pay £5 at www.a.com/x, new  york!",))
+    >>> [text.columns[0][start:end] for start, end in shielded.spans(text.columns[0])]
+    ['£5', 'www.a.com/x', 'new  york']
+    >>> sorted(shielded.closed(text))
+    [1, 3, 4, 5, 6, 7, 8]
+
+    Raises:
+        ValueError: an unknown kind, or a phrase without any word.
+    """
+
+    kinds: Sequence[str] = ()
+    phrases: Sequence[str] = field(default=(), repr=False)
+    source: str = "a list in memory"
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown:
+            raise ValueError(f"--protect takes {', '.join(KINDS)} and {WORD}FILE, got {', '.join(unknown)}.")
+        empty = [phrase for phrase in self.phrases if not re.search(r"\w", phrase)]
+        if empty:
+            raise ValueError(f"{self.source} has {empty[0]!r} among the words to protect, which holds no word.")
+
+    def spans(self, column: str) -> list[Span]:
+        """The protected spans of one string, in order; those that overlap are one."""
+        found = [span for kind in self.kinds for span in _matches(kind, column)]
+        if self.phrases:
+            found += self._phrases_of(column)
+        merged: list[Span] = []
+        for start, end in sorted(found):
+            if merged and start < merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+            else:
+                merged.append((start, end))
+        return merged
+
+    def strings(self, text: Text) -> tuple[tuple[str, ...], ...]:
+        """What the protected spans of each column hold: a text in which these are others has lost or gained some."""
+        return tuple(tuple(column[start:end] for start, end in self.spans(column)) for column in text.columns)
+
+    def closed(self, text: Text) -> frozenset[int]:
+        """The numbers of the words that a protected span overlaps."""
+        spans = [self.spans(column) for column in text.columns]
+        return frozenset(
+            index
+            for index, word in enumerate(text.words)
+            if any(word.start < end and start < word.end for start, end in spans[word.column])
+        )
+
+    def _phrases_of(self, column: str) -> Iterator[Span]:
+        for run in re.finditer(r"\w+", column):
+            for before, pattern in self._patterns.get(run.group().lower(), ()):
+                start = run.start() - before
+                match = pattern.match(column, start) if start >= 0 else None
+                if match and match.end() > run.start() and not column[max(start - 1, 0) : start].isalnum():
+                    yield match.span()
+
+    @cached_property
+    def _patterns(self) -> dict[str, list[tuple[int, re.Pattern[str]]]]:
+        """By a phrase's first word: how many characters stand before it, and the phrase. A list may be long."""
+        found: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
+        for phrase in dict.fromkeys(" ".join(one.split()) for one in self.phrases):
+            first = re.search(r"\w+", phrase)
+            assert first is not None
+            end = r"(?!\w)" if phrase[-1].isalnum() else ""
+            pattern = re.compile(r"\s+".join(map(re.escape, phrase.split())) + end, _FLAGS)
+            found.setdefault(first.group().lower(), []).append((first.start(), pattern))
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """What the run card says; JSON-ready."""
+        described: dict[str, Any] = {"kinds": list(self.kinds)}
+        if self.phrases:
+            described |= {"words": len(self.phrases), "fingerprint": self.fingerprint(), "source": self.source}
+        return described
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal characters of what is protected; no path counts."""
+        content = "\n".join([*sorted(self.kinds), "", *sorted(phrase.lower() for phrase in self.phrases)])
+        return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def read_protection(specs: Sequence[str]) -> Protection | None:
+    """What ``--protect`` names: kinds and ``word:FILE``, a text file with a word or phrase a line; None for nothing.
+
+    Raises:
+        ValueError: an unknown kind, or a file that is missing, empty or has a line without a word.
+    """
+    if not specs:
+        return None
+    files = [Path(spec.removeprefix(WORD)) for spec in specs if spec.startswith(WORD)]
+    phrases = [phrase for file in files for phrase in _read(file)]
+    kinds = tuple(dict.fromkeys(spec for spec in specs if not spec.startswith(WORD)))
+    return Protection(kinds, tuple(phrases), ", ".join(map(str, files)))
+
+
+def _read(file: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"--protect {WORD}{file} cannot be read ({error}); give a text file with a word or phrase a line."
+        ) from error
+    if not any(lines):
+        raise ValueError(f"--protect {WORD}{file} names no word; give a text file with a word or phrase a line.")
+    return [line for line in lines if line]
+
+
+def _matches(kind: str, column: str) -> Iterable[Span]:
+    trim: Callable[[str], str] = (lambda found: found.rstrip(_AFTER_URLS)) if kind == "urls" else str
+    for match in KINDS[kind].finditer(column):
+        yield match.start(), match.start() + len(trim(match.group()))

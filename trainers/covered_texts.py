@@ -1,0 +1,69 @@
+"""How much of the training texts a method's lexicons cover: 0 is refused, little is warned about."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.lexicons import lexicon_coverage
+from hf_robust.metrics import Coverage, some_rows
+from hf_robust.trainers.text_views import labels_left_out
+from hf_robust.words import Text
+
+if TYPE_CHECKING:
+    from hf_robust.trainers.base import RobustTrainer
+
+logger = logging.getLogger(__name__)
+
+FLAGS = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
+
+
+def check_coverage(trainer: RobustTrainer) -> dict[str, Coverage]:
+    """The coverage of each lexicon that the method needs, by role, over a sample of the training texts; logged.
+
+    Of methods that mix tokens with their neighbours (``trainer.neighbours``) the words with a neighbour count.
+
+    Raises:
+        ValueError: a lexicon covers no word of them.
+    """
+    table = getattr(trainer, "neighbours", None)
+    found: dict[str, Coverage] = {}
+    for role in (role for role in FLAGS if role in trainer.needs):
+        covered = _of_texts(trainer, role) if table is None else table.coverage(trainer.train_dataset)
+        if covered is not None and covered.texts:
+            found[role] = covered
+            _say(trainer, role, covered)
+    return found
+
+
+def _say(trainer: RobustTrainer, role: str, coverage: Coverage) -> None:
+    source = getattr(trainer, role).source
+    if not coverage.covered_words:
+        raise ValueError(
+            f"{source} has {role} for no word of {coverage.texts:,} training texts, so {trainer.name} would train as "
+            f"if it had none; give a table of their language and words ({FLAGS[role]}), or --robust_method normal."
+        )
+    if not trainer.is_world_process_zero():
+        return
+    said = f"{trainer.name}: {source} has {role} for {coverage.in_words()} of the training set"
+    if coverage.is_little:
+        logger.warning("%s, which is little; a larger table (%s) changes more.", said, FLAGS[role])
+    else:
+        logger.info("%s.", said)
+
+
+def _of_texts(trainer: RobustTrainer, role: str) -> Coverage | None:
+    """By the words of the texts, those that are protected left out, and for antonyms the rows with a skip label.
+
+    None where the data set holds no texts.
+    """
+    # Views wrap the data set.
+    dataset: Any = getattr(trainer.train_dataset, "dataset", trainer.train_dataset)
+    if not hasattr(dataset, "texts"):
+        return None
+    rows = some_rows(len(dataset))
+    if role == "antonyms":
+        left_out = labels_left_out(trainer)
+        rows = [row for row in rows if dataset.label(row) not in left_out]
+    texts = (Text(dataset.texts(row)) for row in rows)
+    return lexicon_coverage(getattr(trainer, role), texts, trainer.protection)
