@@ -3,6 +3,7 @@
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
 from hf_robust.metrics.front import pareto_front
+from hf_robust.metrics.guessing import Guessing
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.rates import AttackSummary, wilson_interval
 from hf_robust.metrics.records import AttackRecord
@@ -17,6 +18,7 @@ __all__ = [
     "CertificateSummary",
     "ClassScores",
     "Difference",
+    "Guessing",
     "Slice",
     "SliceReport",
     "Transition",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 from hf_robust.metrics.records import AttackRecord
 from hf_robust.words import split_words
@@ -52,15 +52,14 @@ class AttackSummary:
     """The rates of one attack over N examples: S succeeded, F failed, s skipped.
 
     ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Where the only
-    skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks whose goal is that the
-    prediction remains (antonym, negation) only ``asr`` has a meaning (METRIC-1, X14): there a failure is what one
-    wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
+    skips are misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. Attacks that want the prediction kept
+    (antonym, negation, input_reduction) have no robust accuracy (METRIC-1, X14): there a failure is what one wants,
+    and texts are skipped by label too. Theirs is nan here, and no key of ``metrics`` and ``history``. ``queries`` is
+    the mean over attacked examples.
 
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
-    not comparable with ``robust_accuracy``, METRIC-2), and for "remains" attacks also ``remains_asr`` (some
-    admissible candidate kept the prediction), ``covered`` (share of the attacked with at least one candidate; the
-    others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the covered). Where a success
-    changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`).
+    not comparable with ``robust_accuracy``, METRIC-2). Where a success changed a word, it holds ``changed_words`` and
+    ``changed_share`` too (see `changed_words`), and for attacks that want the prediction kept what `obstinacy` gives.
     """
 
     num_examples: int
@@ -78,6 +77,11 @@ class AttackSummary:
     seconds: float
     extra: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def keeps_prediction(self) -> bool:
+        """Whether the attack wants the prediction to stay, so that it leaves no robust accuracy."""
+        return "remains_asr" in self.extra
+
     @classmethod
     def from_records(cls, records: Sequence[AttackRecord], seconds: float = 0.0) -> AttackSummary:
         """Summarise one attack's records; ``seconds`` is what measuring them took."""
@@ -85,7 +89,9 @@ class AttackSummary:
         succeeded = sum(record.status == "succeeded" for record in attacked)
         failed = len(attacked) - succeeded
         asr_low, asr_high = wilson_interval(succeeded, len(attacked))
-        robust_low, robust_high = wilson_interval(failed, len(records))
+        robust, interval = ratio(failed, len(records)), wilson_interval(failed, len(records))
+        if keeps_prediction(records):
+            robust, interval = math.nan, (math.nan, math.nan)
         return cls(
             num_examples=len(records),
             num_attacked=len(attacked),
@@ -95,9 +101,9 @@ class AttackSummary:
             asr=ratio(succeeded, len(attacked)),
             asr_low=asr_low,
             asr_high=asr_high,
-            robust_accuracy=ratio(failed, len(records)),
-            robust_accuracy_low=robust_low,
-            robust_accuracy_high=robust_high,
+            robust_accuracy=robust,
+            robust_accuracy_low=interval[0],
+            robust_accuracy_high=interval[1],
             queries=ratio(sum(record.queries for record in attacked), len(attacked)),
             seconds=seconds,
             extra=_extra(records, attacked),
@@ -105,30 +111,51 @@ class AttackSummary:
 
     def metrics(self, attack_name: str) -> dict[str, float]:
         """``{"<attack>_asr": ...}`` and so on, the keys that reach the Trainer's log (which adds ``eval_``)."""
-        values = {
-            "asr": self.asr,
-            "robust_accuracy": self.robust_accuracy,
-            "queries": self.queries,
-            "seconds": self.seconds,
-            **self.extra,
-        }
+        values = self._with_meaning("asr", "robust_accuracy", "queries", "seconds")
         return {f"{attack_name}_{key}": value for key, value in values.items()}
 
     def history(self) -> dict[str, float]:
         """What a line of ``robustness_history.jsonl`` holds of this attack."""
-        keys = ("asr", "robust_accuracy", "num_examples", "num_attacked", "asr_low", "asr_high", "queries", "seconds")
-        return {**{key: getattr(self, key) for key in keys}, **self.extra}
+        return self._with_meaning(
+            "asr", "robust_accuracy", "num_examples", "num_attacked", "asr_low", "asr_high", "queries", "seconds"
+        )
+
+    def _with_meaning(self, *keys: str) -> dict[str, float]:
+        """These numbers and the extra ones, without a robust accuracy where the attack has none."""
+        kept = [key for key in keys if key != "robust_accuracy" or not self.keeps_prediction]
+        return {**{key: getattr(self, key) for key in kept}, **self.extra}
+
+
+def keeps_prediction(records: Sequence[AttackRecord]) -> bool:
+    """Whether the attack that left these records wants the prediction to stay."""
+    return any(record.remains is not None for record in records)
 
 
 def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
     correct = sum(record.original_prediction == record.label for record in records)
     extra = {"accuracy": ratio(correct, len(records)), **changed_words(records)}
-    if any(record.remains is not None for record in records):
-        covered = [record for record in attacked if record.num_candidates > 0]
-        extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))
-        extra["covered"] = ratio(len(covered), len(attacked))
-        extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
-    return extra
+    return {**extra, **obstinacy(attacked)} if keeps_prediction(records) else extra
+
+
+def obstinacy(attacked: Sequence[AttackRecord]) -> dict[str, float]:
+    """Rates of the attacked examples by several definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2).
+
+    ``raises_asr``: the text found keeps the prediction and raises the label's probability. ``remains_asr``: some
+    admissible candidate kept the prediction. ``median_rise``: over the successes, by how much the text found raises
+    the label's probability, in [-1, 1]; nan where nothing succeeded. ``covered``: share with at least one candidate;
+    the others count as failures and lower ``asr``. ``covered_asr``: ``asr`` among the covered.
+    """
+    succeeded = [record for record in attacked if record.status == "succeeded"]
+    rises = [record.perturbed_score - record.original_score for record in succeeded]
+    known = [rise for rise in rises if math.isfinite(rise)]
+    covered = [record for record in attacked if record.num_candidates > 0]
+    return {
+        "raises_asr": ratio(sum(rise > 0 for rise in rises), len(attacked)),
+        "remains_asr": ratio(sum(bool(record.remains) for record in attacked), len(attacked)),
+        "median_rise": median(known) if known else math.nan,
+        "covered": ratio(len(covered), len(attacked)),
+        "covered_asr": ratio(sum(record.status == "succeeded" for record in covered), len(covered)),
+    }
 
 
 def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:
