@@ -19,7 +19,10 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-ATTRIBUTE = "robust_aux"
+from hf_robust.models.architecture import BESIDE
+from hf_robust.models.architecture import owner as owner
+
+ATTRIBUTE = BESIDE
 STATE_FILE = "robust_state.safetensors"
 
 
@@ -62,12 +65,6 @@ class AfterStep(TrainerCallback):
     ) -> None:
         if self._auxiliary.after_step is not None:
             self._auxiliary.after_step()
-
-
-def owner(model: nn.Module) -> nn.Module:
-    """The module that carries ``robust_aux``: the model itself, or the base model under PEFT."""
-    get_base_model = getattr(model, "get_base_model", None)
-    return get_base_model() if get_base_model is not None else model
 
 
 def attach(model: nn.Module, part: Auxiliary) -> None:

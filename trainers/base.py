@@ -24,7 +24,8 @@ from hf_robust.runs import portable_path
 from hf_robust.trainers import auxiliary
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
-from hf_robust.trainers.card_note import keep_tags, write_card_note
+from hf_robust.trainers.baseline import PlainTraining
+from hf_robust.trainers.card_note import complete_card
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
@@ -47,7 +48,8 @@ class RobustTrainer(Trainer):
         skip_labels: label ids whose meaning an antonym does not change (neutral, not duplicate).
 
     ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an
-    example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew.
+    example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew;
+    ``plain_runs`` says what trainings took that came before the method's own.
 
     Raises:
         ValueError: a lexicon is missing, the data set holds no texts, or the task is a regression.
@@ -95,6 +97,7 @@ class RobustTrainer(Trainer):
         if self.batch_relative and self.args.gradient_accumulation_steps * self.args.world_size > 1:
             logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", self.name)
         self.card_writers: list[Callable[[Path], None]] = []
+        self.plain_runs: dict[str, PlainTraining] = {}
         self._parts: dict[str, tuple[Tensor, int]] = {}
         self._set_up_views()
         # Without training there is nothing beside the model: what was loaded is the result already.
@@ -392,8 +395,6 @@ class RobustTrainer(Trainer):
         super().create_model_card(*args, **kwargs)
         if not self.is_world_process_zero():
             return
-        keep_tags(Path(self.args.output_dir), tags)
-        if self.published_note():
-            write_card_note(Path(self.args.output_dir), self.published_note())
+        complete_card(Path(self.args.output_dir), self.model, tags, self.published_note())
         for write in self.card_writers:
             write(Path(self.args.output_dir))
