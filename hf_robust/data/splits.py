@@ -139,9 +139,8 @@ class Splits:
     def _log_classes(self, dataset: TextDataset, role: str) -> None:
         if not self.labels.is_single:
             return
-        counts = Counter(dataset.label(index) for index in range(len(dataset)))
-        shares = {name: f"{counts[index] / len(dataset):.3f}" for index, name in enumerate(self.labels.names)}
-        logger.info("Class distribution in %s: %s", role, shares)
+        shares = class_shares(dataset, self.labels)
+        logger.info("Class distribution in %s: %s", role, {name: f"{share:.3f}" for name, share in shares.items()})
 
 
 def train_texts(corpus: Corpus, args: DataTrainingArguments) -> list[str]:
@@ -166,12 +165,23 @@ def log_samples(dataset: TextDataset, seed: int, count: int = 3) -> None:
         logger.info("Sample %d of the training set: %s %s", index, dataset.texts(index), dataset[index])
 
 
-def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None) -> dict[str, Any]:
+def class_shares(dataset: TextDataset, labels: Labels) -> dict[str, float]:
+    """The share of each class among the rows, by the class's name; empty where a row has no one class."""
+    if not labels.is_single or not len(dataset):
+        return {}
+    counts = Counter(dataset.label(index) for index in range(len(dataset)))
+    return {name: counts[index] / len(dataset) for index, name in enumerate(labels.names)}
+
+
+def describe_data(
+    corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None, labels: Labels | None = None
+) -> dict[str, Any]:
     """What the run card says about the data, so that variants of a data set are not compared with each other (X21) and
     nobody need guess which split was trained on and which was attacked (X13).
 
     ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels. Where both
-    splits are at hand, ``seen_in_training`` counts the evaluation rows whose text was trained on too.
+    splits are at hand, ``seen_in_training`` counts the evaluation rows whose text was trained on too. With ``labels``
+    the shares of the classes among the evaluation rows tell a model that has learnt from one that guesses.
     """
     sizes = {role: f"{corpus.where[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
     prints = [dataset.fingerprint() for dataset in (train, evaluation) if dataset is not None]
@@ -183,6 +193,9 @@ def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDat
         "eval_samples": 0 if evaluation is None else len(evaluation),
         "fingerprint": "-".join(prints),
         "attack_split": corpus.called.get("validation", "validation"),
+        **(
+            {"class_shares": class_shares(evaluation, labels)} if evaluation is not None and labels is not None else {}
+        ),
         **both,
     }
 
