@@ -38,11 +38,13 @@ from hf_robust.lexicons import cache_folder, load_lexicon
 from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.reports import draw_asr_by_budget
+from hf_robust.reports.titles import data_title
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     JOURNAL_FOLDER,
     RESULTS_FOLDER,
     RunCard,
+    load_run,
     measured_card,
     redact,
     write_card,
@@ -67,6 +69,8 @@ class AttackOptions:
     text_column_names: str | None = None
     max_seq_length: int = 128
     device: str | None = None
+    command_line: list[str] = field(default_factory=list)
+    """What stands behind `hf-robust`, for the run card."""
 
 
 @dataclass
@@ -105,6 +109,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
     records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER)
     card = measured_card(
         options.model,
+        options.command_line,
         data=task.data,
         lexicons=task.lexicons,
         attacks={name: attack.describe() for name, attack in task.attacks.items()},
@@ -134,8 +139,7 @@ def write_attacks(found: Attacked, folder: Path) -> None:
     }
     write_json(folder / ATTACK_SUMMARY_FILE, {**redact(found.card), **results})
     if searched:
-        title = f"{Path(found.card['model']).name} on {found.card['data']['name']}"
-        draw_asr_by_budget(searched, folder, title)
+        draw_asr_by_budget(searched, folder, f"{Path(found.card['model']).name} on {data_title(load_run(folder))}")
 
 
 @dataclass
@@ -167,7 +171,10 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     attacks.update(replay_attacks(options.replay, labels.names, len(dataset.texts(0)), attacks))
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
-    data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
+    data = describe_data(splits.corpus, None, dataset, labels) | {
+        "eval_samples": len(examples),
+        "attack_sample": sample,
+    }
     vote = attacked_vote(flags, synonyms if flags.synonym_source() == flags.lexicon else None)
     lexicons = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in lexicons.items() if lexicon is not None}

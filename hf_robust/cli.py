@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit code is 2 after an error, which is one line on stderr, else what it answers."""
     given = list(sys.argv[1:] if argv is None else argv)
     options = build_parser(given).parse_args(given)
+    options.command_line = given
     try:
         found = COMMANDS[options.command].run(options)
     except ValueError as error:
@@ -137,7 +138,7 @@ def attack(options: argparse.Namespace) -> str:
     from hf_robust.attacks import AttackArguments
     from hf_robust.before_after import before_and_after, choose_pairs, wants_colour
     from hf_robust.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
-    from hf_robust.reports import results_table
+    from hf_robust.reports import results_table, warnings_of
     from hf_robust.runs import claim_folder, load_run
 
     options.output_dir = output_folder(options)
@@ -149,7 +150,8 @@ def attack(options: argparse.Namespace) -> str:
     write_attacks(attacked, folder)
     pairs = choose_pairs(attacked.records, PAIRS)
     colour = wants_colour(sys.stdout)
-    blocks = [results_table(load_run(folder))]
+    run = load_run(folder)
+    blocks = [*(f"Warning: {warning}\n" for warning in warnings_of(run)), results_table(run)]
     blocks += [before_and_after(name, record, attacked.card["label_names"], colour) for name, record in pairs]
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")

@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.reports.tables import percent, robust_accuracy_applies
+from hf_robust.reports.captions import attacked_in_words
+from hf_robust.reports.cells import percent
+from hf_robust.reports.goals import is_obstinate, success_rate_applies
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
 from hf_robust.runs import Run
 
@@ -99,7 +101,7 @@ def _attack(name: str, described: Mapping[str, Any]) -> str:
 def _parts(described: Mapping[str, Any]) -> Iterator[str]:
     candidates = described.get("candidates") or {}
     lexicon = drawn_from(described)
-    yield f"goal {_words(described.get('goal'))}"
+    yield f"goal {_words(_goal(described))}"
     yield f"candidates {_words(_without_lexicon(candidates))}" + (
         f" from the lexicon {_lexicon(lexicon)}" if lexicon else ""
     )
@@ -118,6 +120,14 @@ def _parts(described: Mapping[str, Any]) -> Iterator[str]:
         yield f"text columns left as they are: {_words(described['frozen_columns'])}"
     if described.get("skip_labels"):
         yield f"examples of the label ids {_words(described['skip_labels'])} not attacked"
+
+
+def _goal(described: Mapping[str, Any]) -> Any:
+    """The goal without what its name says."""
+    goal = described.get("goal")
+    return (
+        {key: value for key, value in goal.items() if key != "keeps_prediction"} if isinstance(goal, Mapping) else goal
+    )
 
 
 def _meaning(described: Mapping[str, Any]) -> str:
@@ -186,15 +196,14 @@ def _certificate(run: Run) -> Iterator[str]:
 
 
 def _label_changing(run: Run) -> Iterator[str]:
-    described = run.card.get("attacks") or {}
-    kept = [name for name in run.published["attacks"] if not robust_accuracy_applies(run, name)]
-    names = [name for name in kept if "shorten" not in _words((described.get(name) or {}).get("goal"))]
-    for name in kept:
-        if name not in names:
+    attacks = run.published["attacks"]
+    for name in attacks:
+        if not success_rate_applies(run, name):
             yield (
                 f"The {name} attack deletes words while the prediction stays, and every example that was right counts "
                 "as a success: its rate says nothing, the number of words left does."
             )
+    names = [name for name in attacks if is_obstinate(run, name)]
     if names:
         yield (
             f"The {' and '.join(names)} attack{'s' * (len(names) > 1)} succeed{'s' * (len(names) == 1)} where the "
@@ -204,32 +213,27 @@ def _label_changing(run: Run) -> Iterator[str]:
 
 
 def _other_rates(run: Run) -> Iterator[str]:
-    """Rates by other definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2)."""
+    """How many examples an obstinate attack could change at all, which its rate depends on (ATK-ANT-2)."""
     for name, result in run.published["attacks"].items():
-        remains, covered, among = (result.get(key, math.nan) for key in ("remains_asr", "covered", "covered_asr"))
-        if math.isfinite(remains):
+        covered, among = (result.get(key, math.nan) for key in ("covered", "covered_asr"))
+        if is_obstinate(run, name) and math.isfinite(covered) and math.isfinite(among):
+            attacked = result.get("num_attacked")
             yield (
-                f"Were every change that keeps the prediction a success of the {name} attack, whether or not it "
-                f"raises the confidence, its rate would be {percent(remains)} %."
-            )
-        if math.isfinite(covered) and math.isfinite(among):
-            yield (
-                f"Of the examples that the {name} attack tried, {percent(covered)} % had an admissible change; among "
-                f"these its rate is {percent(among)} %."
+                f"Of the examples that the {name} attack tried, {percent(covered, count=attacked)} % had an "
+                f"admissible change; among these its rate is {percent(among, count=attacked)} %."
             )
 
 
 def _sample(run: Run) -> str:
     attacks, certified = run.published["attacks"], run.published.get("certified")
-    done, results = ("certified", [certified]) if certified and not attacks else ("attacked", attacks.values())
-    counts = {result.get("num_examples") for result in results}
-    known = sorted(int(count) for count in counts if count)
-    of = f" of {run.eval_samples:,}" if run.eval_samples else ""
-    drawn = (
-        f"{' to '.join(f'{count:,}' for count in dict.fromkeys((known[0], known[-1])))}{of}" if known else "unknown"
-    )
+    rows = f"; rows of the split: {run.eval_samples:,}" if run.eval_samples else ""
+    if certified and not attacks:
+        counts = f"examples certified: {certified['num_examples']:,.0f}" if certified.get("num_examples") else ""
+    else:
+        counts = attacked_in_words({name: [result] for name, result in attacks.items()})
     seed = f", seed {run.card['seed']}" if "seed" in run.card else ""
-    return f"One training run{seed}; examples {done}: {drawn}. Differences within the intervals may be chance."
+    said = f"One training run{seed}; {counts or 'number of examples unknown'}{rows}."
+    return f"{said} Differences within the intervals may be chance."
 
 
 def _lexicon(lexicon: Mapping[str, Any]) -> str:

@@ -13,13 +13,16 @@ from typing import Any
 
 from hf_robust.attacks import ATTACKS
 from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, OF_TASK, REGRESSION
-from hf_robust.parsing import Arguments, Flags, parse_flags
+from hf_robust.parsing import Arguments, parse_flags
+from hf_robust.reports.goals import CHANGES, goal_of
+from hf_robust.runs import Flags
 from hf_robust.sweep.file import Point, Search, Sweep
 
 DATA = "{data}"
 OF_ATTACKS = ("asr", "robust_accuracy")
 ALSO_OF_ATTACKS = (
-    "queries", "seconds", "accuracy", "changed_words", "changed_share", "remains_asr", "covered", "covered_asr",
+    "queries", "seconds", "accuracy", "changed_words", "changed_share", "raises_asr", "remains_asr", "median_rise",
+    "covered", "covered_asr",
 )  # fmt: skip
 OF_TASKS = tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
 ALWAYS = ("loss", "runtime", "samples", "samples_per_second", "steps_per_second", "combined_score")
@@ -80,7 +83,7 @@ def corners(search: Search) -> Iterator[Point]:
 def _check_distinct(points: Sequence[Point], parsed: Sequence[Arguments]) -> None:
     seen: dict[str, Point] = {}
     for point, arguments in zip(points, parsed, strict=True):
-        groups = [dataclasses.asdict(one) for one in arguments[:-1] if dataclasses.is_dataclass(one)]
+        groups = [dataclasses.asdict(one) for one in arguments[:-2] if dataclasses.is_dataclass(one)]
         text = json.dumps([groups, arguments.method.name], sort_keys=True, default=str)
         if text in seen:
             names = f"{seen[text].name} and {point.name}" if seen[text].name != point.name else f"two of {point.name}"
@@ -102,6 +105,10 @@ def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
         if len(attacks) < 2:
             raise ValueError(f"{metric} is the worst of several attacks, and the point {point} has {len(attacks)}.")
     elif attack is not None:
+        if name.endswith("_robust_accuracy") and goal_of(attack, {}) != CHANGES:
+            raise ValueError(
+                f"{metric} does not exist, since {attack} wants the prediction kept: name eval_{attack}_asr instead."
+            )
         if attack not in attacks:
             raise ValueError(
                 f"{metric} is measured by the attack {attack}, which the point {point} does not run (its attacks: "

@@ -12,6 +12,7 @@ from typing import Any, cast
 from hf_robust.metrics import AttackRecord
 from hf_robust.metrics.paired import OUTCOMES
 from hf_robust.reports.compare import check_comparable, same_rows
+from hf_robust.reports.goals import is_static
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     CHECKS_FOLDER,
@@ -28,8 +29,6 @@ from hf_robust.runs import (
     read_statuses,
 )
 
-STATIC = ("file", "replay")
-"""Attacks that bring their texts along and search for nothing."""
 SAME_SCORE = 0.05
 """Scores of one text under the same weights differ by rounding and batching, and under half precision by a little."""
 
@@ -61,8 +60,8 @@ class Measured:
     @property
     def searches(self) -> bool:
         """Whether it looks for texts by itself and wants another prediction."""
-        static = (self.described.get("candidates") or {}).get("name") in STATIC
-        return bool(self.described) and not static and (self.described.get("goal") or {}).get("name") == "misclassify"
+        searched = bool(self.described) and not is_static(self.described)
+        return searched and (self.described.get("goal") or {}).get("name") == "misclassify"
 
     @cached_property
     def outcomes(self) -> dict[Key, float]:
@@ -211,8 +210,11 @@ def strangeness(main: Folder, other: Folder) -> str:
 
 
 def _clean(found: Measured) -> dict[Key, float]:
-    static = (found.described.get("candidates") or {}).get("name") in STATIC
-    return {} if static else {(one.idx, tuple(one.original), one.label): one.original_score for one in found.records}
+    return (
+        {}
+        if is_static(found.described)
+        else {(one.idx, tuple(one.original), one.label): one.original_score for one in found.records}
+    )
 
 
 def _run_of_summary(path: Path, summary: Mapping[str, Any]) -> Run:
