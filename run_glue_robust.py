@@ -206,7 +206,7 @@ def build_trainer(
     )
     attacker = add_attacks(trainer, args, splits, lexicons)
     certificates = add_certificates(trainer, args, splits, lexicons["synonyms"])
-    data = describe_data(splits.corpus, train_dataset, eval_dataset)
+    data = describe_data(splits.corpus, train_dataset, eval_dataset, labels)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
     add_reports(trainer, args, data, lexicons, attacker, certificates)
     check_best_metric(args.training.metric_for_best_model, expected_of(trainer))
@@ -303,6 +303,8 @@ def add_reports(
             seconds=ChainMap(*spent) if spent else None,
             measured=measured,
             generation=trainer.generation,
+            plain_runs=trainer.plain_runs,
+            command=["run_glue_robust.py", *args.given],
         )
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))

@@ -122,7 +122,8 @@ def setting(found: Sequence[Measured]) -> str:
     trained = "; ".join(
         f"{one.title}: {one.training['data']['train_samples']:,} rows, "
         f"{one.training['training']['num_train_epochs']:g} epochs, "
-        f"{one.summary['data']['eval_samples']:,} test examples attacked"
+        f"{one.summary['data']['eval_samples']:,} test examples, "
+        f"{next(iter(one.recipes.values()))['num_attacked']:,.0f} of them attacked"
         for one in found
     )
     return (

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.paired import read, runs_of
 from hf_robust.reports import markdown_table, percent
-from hf_robust.reports.tables import accuracy_interval, attack_interval
+from hf_robust.reports.cells import accuracy_interval, attack_interval
 from hf_robust.runs import Run, load_run
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
@@ -39,7 +39,8 @@ def setting(run: Run) -> str:
     certified, attacked = run.published["certified"], run.published["attacks"][ATTACK]
     return (
         f"{run.data['train_samples']:,} training rows; {certified['num_examples']:,.0f} test rows certified by "
-        f"{certified['votes']:,.0f} votes at alpha {certified['alpha']:g}, {attacked['num_examples']:,.0f} attacked. "
+        f"{certified['votes']:,.0f} votes at alpha {certified['alpha']:g}, {attacked['num_examples']:,.0f} handed to "
+        f"the attack (of the first run {attacked['num_attacked']:,.0f} attacked). "
         "Brackets: 95 % Wilson intervals of one run; ±: sample standard deviation over seeds."
     )
 

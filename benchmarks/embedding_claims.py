@@ -33,7 +33,7 @@ from benchmarks.paired import (
 )
 from benchmarks.sweep import c16, c18, read_sweep
 from hf_robust.metrics import Difference
-from hf_robust.metrics.paired import least_accuracy
+from hf_robust.metrics.guessing import least_accuracy
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from benchmarks.sweep import ATTACK, Point, alpha_line, by_method, k_line
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports import save_figure
-from hf_robust.reports.curves import STYLE, look
+from hf_robust.reports.curves import STYLE
 from hf_robust.reports.fronts import draw_point, label_front
+from hf_robust.reports.looks import look
 from hf_robust.reports.points import Rate
 
 if TYPE_CHECKING:

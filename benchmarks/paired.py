@@ -7,6 +7,7 @@ values are given beside it. Only seeds that both methods were run with count.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 from pathlib import Path
@@ -16,13 +17,26 @@ import numpy as np
 
 from hf_robust.metrics import Difference, paired_difference
 from hf_robust.metrics.paired import OUTCOMES, POINTS, Outcomes, rates, robust
-from hf_robust.runs import STATUSES_FILE, read_history, read_statuses
+from hf_robust.runs import STATUSES_FILE, Run, read_history, read_statuses
 
 VOID = "void: near chance"
+EXPERIMENTS = Path(__file__).parent / "experiments"
 
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def with_classes(run: Run, experiment: str) -> Run:
+    """The run with its evaluation set's larger class, which older run cards lack and the experiment's file has.
+
+    The other classes share the rest, as many as there are of that size or less.
+    """
+    larger = float(read(EXPERIMENTS / f"{experiment}.json")["larger_class"])
+    others = max(1, round(1 / larger) - 1)
+    shares = {"largest": larger, **{f"other {index}": (1 - larger) / others for index in range(1, others + 1)}}
+    data = {"class_shares": shares, **run.data}
+    return dataclasses.replace(run, card={**run.card, "data": data})
 
 
 def runs_by_seed(experiment: Path, method: str) -> dict[int, Path]:

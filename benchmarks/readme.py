@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import attack_tables, certificate_tables, embedding_tables, method_tables, study_page, text_tables
 from benchmarks.fronts import draw_fronts
-from benchmarks.paired import read
+from benchmarks.paired import read, with_classes
 from benchmarks.sweep import read_sweep
-from hf_robust.reports import comparison_table, markdown_table, percent, save_figure, tradeoff_figure
+from hf_robust.reports import load_runs, markdown_table, percent, save_figure, table_of_runs, tradeoff_figure
+from hf_robust.reports.captions import attacked_in_words
 from hf_robust.runs import STATUSES_FILE, load_run
 
 ROOT = Path(__file__).parents[1]
@@ -48,19 +52,29 @@ def demo() -> str:
     run = load_run(DEMO / "bat_triplet")
     lines = []
     for line in run.history:
-        attacks = "  ".join(f"{name} ASR {100 * rates['asr']:.1f} %" for name, rates in line["attacks"].items())
+        attacks = "  ".join(demo_rates(name, rates) for name, rates in line["attacks"].items())
         epochs = f"epoch {line['epoch']:g}/{run.history[-1]['epoch']:g}"
-        lines.append(f"{epochs}  accuracy {100 * line['accuracy']:.1f}  {attacks}")
+        lines.append(f"{epochs}  accuracy {percent(line['accuracy'])}  {attacks}")
     hardware, seconds = run.card["hardware"], run.card["seconds"]
-    examples = "/".join(f"{rates['num_examples']:g}" for rates in run.history[-1]["attacks"].values())
+    attacked = attacked_in_words(
+        {name: [line["attacks"][name] for line in run.history] for name in run.history[-1]["attacks"]}
+    )
     return (
         "```text\n" + "\n".join(lines) + "\n```\n\n"
-        f"({examples} examples attacked after each epoch; {seconds['total']:.0f} s in all on "
-        f"{hardware['cpu_count']} CPU cores, one seed.)\n\n"
+        f"(After each epoch {attacked}; {seconds['total']:.0f} s in all on {hardware['cpu_count']} CPU cores, one "
+        "seed.)\n\n"
         "![accuracy and attack success rates per epoch](examples/demo_runs/bat_triplet/tradeoff_curves.png)\n\n"
         "Solid: `bat_triplet`. Dashed: the same corpus trained with `normal` and with `safer`: synonym training alone "
         "lowers the fickle rate and not the obstinate one, balanced training lowers both.\n"
     )
+
+
+def demo_rates(name: str, rates: Mapping[str, float]) -> str:
+    """The rates of the line that a run prints for an epoch, without what they cost."""
+    if "remains_asr" in rates:
+        return f"{name}: ASR {percent(rates['asr'])} % (remains {percent(rates['remains_asr'])} %)"
+    under = f"accuracy {percent(rates['accuracy'])} -> under attack {percent(rates['robust_accuracy'])}"
+    return f"{name}: ASR {percent(rates['asr'])} %, {under}"
 
 
 def setting(run: Path) -> str:
@@ -82,7 +96,7 @@ def balanced_page() -> str:
         runs = runs_of(RESULTS / name)
         if not runs:
             continue
-        parts += [f"## {title}", setting(runs[0]), comparison_table(runs).strip()]
+        parts += [f"## {title}", setting(runs[0]), table_of(name, runs).strip()]
         parts.append(f"![{title}: rates per epoch](results/{name}/tradeoff_curves.png)")
         if name in claims:
             parts.append(claims_table(claims[name]))
@@ -94,6 +108,11 @@ def balanced_page() -> str:
         "run these experiments again, and why a claim that fails here does."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def table_of(experiment: str, folders: Sequence[Path]) -> str:
+    runs = [with_classes(run, experiment) for run in load_runs(folders)]
+    return table_of_runs(runs)
 
 
 def ablations() -> str:
@@ -163,14 +182,19 @@ def certificates() -> str:
 
 
 def draw() -> None:
-    """One picture for each experiment: the first seed of every method; and the fronts of the sweep."""
+    """One picture for each experiment: the first seed of every method; the demo's; and the fronts of the sweep."""
+    demo_run, *baselines = (load_run(DEMO / name) for name in ("bat_triplet", "normal", "safer"))
+    with tempfile.TemporaryDirectory() as scratch:
+        picture, _ = save_figure(tradeoff_figure(demo_run, baselines), Path(scratch))
+        shutil.copy(picture, DEMO / "bat_triplet")
     sweep = embedding_tables.SWEEP
     draw_fronts(read_sweep(embedding_tables.EXPERIMENTS / f"{sweep}.json", RESULTS / sweep), RESULTS / sweep)
     for name in TITLES:
         runs = runs_of(RESULTS / name)
         if runs:
             first_seed = runs[0].name.split("-seed")[1]
-            shown = [load_run(path) for path in reversed(runs) if path.name.endswith(f"-seed{first_seed}")]
+            paths = [path for path in reversed(runs) if path.name.endswith(f"-seed{first_seed}")]
+            shown = [with_classes(load_run(path), name) for path in paths]
             baselines = [run for run in shown[1:] if run.method in ("normal", "safer")]
             save_figure(tradeoff_figure(shown[0], baselines), RESULTS / name)
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import claims, embedding_claims, readme, study_figures, study_page, text_claims
-from benchmarks.paired import VOID, read, runs_of
+from benchmarks.paired import VOID, read, runs_of, with_classes
 from hf_robust.reports import load_runs, write_report
 
 ROOT = Path(__file__).parents[1]
@@ -126,7 +126,7 @@ def example_report(results: Path = RESULTS, folder: Path = EXAMPLE) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        write_report(load_runs(runs), scratch)
+        write_report([with_classes(run, EXAMPLE_EXPERIMENT) for run in load_runs(runs)], scratch)
         for name in EXAMPLE_FILES:
             shutil.copy(Path(scratch) / name, folder)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.bat_sweep import PAIRWISE
-from benchmarks.paired import runs_of
+from benchmarks.paired import runs_of, with_classes
 from hf_robust.reports import save_figure, settings_of, sweep_figure
 from hf_robust.runs import Run, load_run
 
@@ -25,7 +25,7 @@ def draw(results: Path) -> list[Path]:
     if len({run.card["training"].get(BATCH) for run in by_batch}) > 1:
         figure = sweep_figure(settings_of(by_batch, (METHOD, BATCH)), (BATCH,), METRICS, (METHOD,))
         drawn += save_figure(figure, folder, BY_BATCH)
-    default = [load_run(path) for path in runs_of(folder, PAIRWISE)]
+    default = [with_classes(load_run(path), SWEEP) for path in runs_of(folder, PAIRWISE)]
     for flag in PAIRWISE_FLAGS:
         runs = [*default, *_runs(folder, f"{PAIRWISE}-{flag.removeprefix('bat_')}*")]
         if default and len(runs) > len(default):
@@ -42,4 +42,4 @@ def pictures(claim: str, results: Path) -> list[str]:
 def _runs(folder: Path, pattern: str) -> list[Run]:
     """Finished runs of the settings that fit a pattern, seed by seed."""
     names = sorted({path.name.rpartition("-seed")[0] for path in folder.glob(f"{pattern}-seed*")})
-    return [load_run(path) for name in names for path in runs_of(folder, name)]
+    return [with_classes(load_run(path), SWEEP) for name in names for path in runs_of(folder, name)]

@@ -143,7 +143,7 @@ def runs_table(results: Path, experiments: Iterable[str]) -> str:
                 f"{sum(run.card['seconds']['total'] for run in runs) / 3600:.1f}",
             ]
         )
-    header = ["experiment", "training rows", "evaluation rows", "attacked", "epochs", "runs by seed", "hours"]
+    header = ["experiment", "training rows", "evaluation rows", "handed to attacks", "epochs", "runs by seed", "hours"]
     return markdown_table(header, rows)
 
 

@@ -28,7 +28,8 @@ from benchmarks.paired import (
     shared_runs,
 )
 from hf_robust.metrics import Difference
-from hf_robust.metrics.paired import least_accuracy, robust
+from hf_robust.metrics.guessing import least_accuracy
+from hf_robust.metrics.paired import robust
 
 ATTACK = "textfooler"
 BEST_STEPS = 5

@@ -35,7 +35,6 @@ from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks.best_metric import Expected
 from hf_robust.callbacks.measurement import Measurement, Part, accuracy_of
 from hf_robust.metrics import (
-    Aim,
     AttackRecord,
     AttackSummary,
     Coverage,
@@ -46,7 +45,9 @@ from hf_robust.metrics import (
     union_of_attacks,
 )
 from hf_robust.metrics.keys import AttackKeys
-from hf_robust.reports import union_label
+from hf_robust.reports import percent, union_label
+from hf_robust.reports.aims import has_clean_texts
+from hf_robust.reports.cells import points
 from hf_robust.runs import JOURNAL_FOLDER, RESULTS_FOLDER, read_records, write_records
 
 logger = logging.getLogger(__name__)
@@ -241,14 +242,11 @@ class AttackCallback(Measurement):
         assert self.trainer is not None
         folder = Path(str(self.trainer.args.output_dir)) / RESULTS_FOLDER
         line = {"accuracy": accuracy, "attacks": {name: summary.history() for name, summary in summaries.items()}}
-        said = [
-            rates_in_words(name, summary, aim_of(self.attacks[name].describe())) for name, summary in summaries.items()
-        ]
+        said = [rates_in_words(name, one, self.attacks[name].describe()) for name, one in summaries.items()]
         if union is not None:
             line["union"] = union.history()
-            robust = union.robust_accuracy
-            under = "n/a" if math.isnan(robust) else f"{100 * robust:.1f}"
-            said.append(f"{union_label(union.history())}: under attack {under}")
+            under = percent(union.robust_accuracy, count=union.num_examples)
+            said.append(f"{union_label(union.history())}: under attack {under} ({union.num_examples} examples)")
         if self.vote is not None:
             said.insert(0, f"(vote of {self.vote.votes})")
 
@@ -256,16 +254,40 @@ class AttackCallback(Measurement):
             for name, found in records.items():
                 write_records(folder / epoch / f"{name}.jsonl", found)
 
-        return Part("attacks", line, "  ".join(said), write)
+        own: list[AttackRecord] = next(iter(of_the_data(self.attacks, records).values()), [])
+        answers = [(record.label, record.original_prediction) for record in own]
+        return Part("attacks", line, "  ".join(said), write, answers)
 
 
-def rates_in_words(name: str, summary: AttackSummary, aim: Aim) -> str:
-    """One attack's part of the line that is printed for an epoch, rates in percent."""
-    rates = f"ASR {'n/a' if math.isnan(summary.asr) else f'{100 * summary.asr:.1f} %'}"
-    if not aim.keeps_prediction:  # else a failed attack is the good outcome, and F/N has no meaning
-        robust = summary.robust_accuracy
-        rates += f", under attack {'n/a' if math.isnan(robust) else f'{100 * robust:.1f}'}"
+def rates_in_words(name: str, summary: AttackSummary, described: Mapping[str, Any]) -> str:
+    """One attack's part of the line that is printed for an epoch, rates in percent.
+
+    Args:
+        described: ``Attack.describe()``, which says what the attack wants.
+    """
+    attacked, extra, aim = summary.num_attacked, summary.extra, aim_of(described, name)
+    rate = percent(summary.asr, count=attacked)
+    asr = f"ASR {rate} %" if math.isfinite(summary.asr) else "ASR n/a"
+    if aim.maximises:  # every example that was right ends as a success
+        said = f"{percent(extra.get('changed_share', math.nan))} % of the words deleted"
+    elif aim.keeps_prediction:
+        rates = [f"{how} {percent(extra[f'{how}_asr'], count=attacked)} %" for how in ("raises", "remains")]
+        rise = extra["median_rise"]
+        rates += [f"median rise {points(rise)} points"] if math.isfinite(rise) else []
+        said = f"{asr} ({', '.join(rates)})"
+    else:
+        said = f"{asr}, {_before_and_under(summary, has_clean_texts(described))}"
     if some := not_all_covered(summary.history()):
-        rates += f", a substitute in {some} texts"
-    cost = f"{summary.num_examples} examples, {summary.queries:.1f} queries each, {summary.seconds:.0f} s"
-    return f"{name}: {rates} ({cost})"
+        said += f", a substitute in {some} texts"
+    if cut := extra.get("texts_cut", 0.0):
+        said += f", {percent(cut)} % of the texts cut"
+    cost = f"{attacked} of {summary.num_examples} examples attacked, {summary.queries:.1f} queries each"
+    return f"{name}: {said} ({cost}, {summary.seconds:.0f} s)"
+
+
+def _before_and_under(summary: AttackSummary, has_clean: bool) -> str:
+    """Accuracy on the attack's own examples, before it and after."""
+    clean, under = (
+        percent(rate, count=summary.num_examples) for rate in (summary.extra["accuracy"], summary.robust_accuracy)
+    )
+    return f"accuracy {clean} -> under attack {under}" if has_clean else f"accuracy on its texts {under}"

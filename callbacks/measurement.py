@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from abc import ABC, abstractmethod
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
@@ -18,7 +20,7 @@ from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
 from hf_robust.adversary import kept_random_state
 from hf_robust.attacks import ATTACKS, Victim
 from hf_robust.callbacks.best_metric import Expected, check_best_metric
-from hf_robust.metrics import AttackSummary
+from hf_robust.metrics import AttackSummary, Guessing
 from hf_robust.metrics.keys import is_to_be_lowered
 from hf_robust.metrics.task import logits_of
 from hf_robust.runs import HISTORY_FILE, clear_results, read_history, write_history_line
@@ -36,13 +38,15 @@ class Part(NamedTuple):
 
     ``line`` joins the history line, which holds the measurement where it has something under ``key``; ``said`` joins
     the summary line of the epoch; ``write`` is given the epoch as it stands in file names (``epoch-2``) and writes
-    what there is of each example.
+    what there is of each example. ``answers`` are label and prediction of the clean texts, for an evaluation that
+    keeps none.
     """
 
     key: str
     line: dict[str, Any]
     said: str
     write: Callable[[str], None]
+    answers: Sequence[tuple[int, int]] = ()
 
 
 class Measurement(TrainerCallback, ABC):
@@ -272,8 +276,10 @@ class _Evaluations:
             line |= part.line
         if new:
             write_history_line(history, line, keep_later=not trainer.is_in_train)
+            answers = next((part.answers for part in new if part.answers), ())
+            mark = guessing_of(output, line["accuracy"], int(trainer.model.config.num_labels), answers).mark
             said = [f"epoch {epoch:g}/{trainer.args.num_train_epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
-            tqdm.write("  ".join([*said, *(part.said for part in new)]))
+            tqdm.write("  ".join([*said, *([f"({mark})"] if mark else []), *(part.said for part in new)]))
 
 
 def expected_of(trainer: Trainer) -> Expected:
@@ -321,8 +327,33 @@ def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) 
         return float(output.metrics["eval_accuracy"])
     if output.predictions is None or output.label_ids is None:
         return next((summary.extra["accuracy"] for summary in summaries.values()), math.nan)
+    labels, answers = _labels_and_answers(output)
+    return float((answers == labels).mean())
+
+
+def guessing_of(
+    output: EvalLoopOutput, accuracy: float, num_labels: int, attacked: Sequence[tuple[int, int]] = ()
+) -> Guessing:
+    """The accuracy of an evaluation beside the larger class of its rows; one that cannot be judged has no mark.
+
+    Args:
+        accuracy: of the classifier that is measured; a vote's is not that of the evaluation itself.
+        num_labels: classes of the model.
+        attacked: label and prediction of the attacked texts, where the evaluation kept no predictions.
+    """
+    if output.predictions is None or output.label_ids is None:
+        return Guessing.of([label for label, _ in attacked], [answer for _, answer in attacked], num_labels)
+    labels, answers = _labels_and_answers(output)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or answers.shape != labels.shape:
+        return Guessing(math.nan, None, math.nan, num_labels)
+    plain = Guessing.of(labels.tolist(), answers.tolist(), num_labels)
+    one_answer = plain.one_answer and accuracy == plain.accuracy
+    return dataclasses.replace(plain, accuracy=accuracy, one_answer=one_answer)
+
+
+def _labels_and_answers(output: EvalLoopOutput) -> tuple[NDArray[Any], NDArray[Any]]:
     # With --eval_do_concat_batches False both are lists of batches.
     logits = logits_of(output.predictions)
     labels = np.concatenate(output.label_ids) if isinstance(output.label_ids, list) else np.asarray(output.label_ids)
     # A stock Trainer's preprocess_logits_for_metrics may have taken the argmax already.
-    return float(((logits if logits.ndim == 1 else logits.argmax(-1)) == labels).mean())
+    return labels, logits if logits.ndim == 1 else logits.argmax(-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> str:
     models = {"clean": portable_path(options.model), "twin": portable_path(twin)}
     write_json(output / f"{STEM}.json", {**models, "points": points})
     save_figure(average_figure(points), output, STEM)
-    return f"{_table(points)}\nModels, results and picture are in {output}."
+    return f"{_table(points, output)}\nModels, results and picture are in {output}."
 
 
 def load_pair(clean: str, twin: str, lambdas: Sequence[float]) -> tuple[Any, Any, Any]:
@@ -123,15 +124,22 @@ def _point(lam: float, folder: Path, found: Attacked) -> dict[str, Any]:
     }
 
 
-def _table(points: Sequence[dict[str, Any]]) -> str:
+def _table(points: Sequence[dict[str, Any]], output: Path) -> str:
+    """A row for each average; one that is no better than guessing, as averages of two models can be, is marked."""
     from hf_robust.reports import markdown_table, percent
+    from hf_robust.reports.guessing import LEGEND, dagger
+    from hf_robust.runs import load_run
 
-    names = list(points[0]["attacks"])
-    rows = []
+    # An attack that wants the prediction kept has no robust accuracy.
+    names = [name for name, one in points[0]["attacks"].items() if math.isfinite(one["robust_accuracy"])]
+    rows, marks = [], []
     for point in points:
         found = [point["attacks"][name] for name in names]
+        marks.append(dagger([load_run(output / point["folder"])]))
         robust = [
             percent(one["robust_accuracy"], (one["robust_accuracy_low"], one["robust_accuracy_high"])) for one in found
         ]
-        rows.append([f"{point['lambda']:g}", percent(point["accuracy"]), *robust, str(found[0]["num_examples"])])
-    return markdown_table(["lambda", "accuracy, %", *(f"{name} robust accuracy, %" for name in names), "N"], rows)
+        count = str(next(iter(point["attacks"].values()))["num_examples"])
+        rows.append([f"{point['lambda']:g}{marks[-1]}", percent(point["accuracy"]), *robust, count])
+    table = markdown_table(["lambda", "accuracy, %", *(f"{name} robust accuracy, %" for name in names), "N"], rows)
+    return f"{table}\n{LEGEND}\n" if any(marks) else table

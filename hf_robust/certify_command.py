@@ -225,7 +225,8 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
     sample = {"eval_samples": len(examples), "certify_sample": f"{options.num_examples} rows, seed {options.seed}"}
     return measured_card(
         options.model,
-        data=describe_data(splits.corpus, None, splits.labelled("validation")) | sample,
+        options.command_line,
+        data=describe_data(splits.corpus, None, splits.labelled("validation"), splits.labels) | sample,
         attacks={},
         **splits.labels.describe(),
         seed=options.seed,
@@ -258,9 +259,12 @@ def _write(folder: Path, card: RunCard, measured: _Measured, attacked: Attacked 
 
 
 def _table(folder: Path, measured: _Measured, attacked: Mapping[str, AttackSummary]) -> str:
-    """One row; where attacks were run, what each left of the accuracy beside what no attack can take."""
+    """One row; where attacks were run, what each left of the accuracy beside what no attack can take.
+
+    A model that guesses has a warning above it.
+    """
     from hf_robust.metrics import wilson_interval
-    from hf_robust.reports import markdown_table, percent, robust_accuracy_applies
+    from hf_robust.reports import markdown_table, percent, robust_accuracy_applies, warnings_of
     from hf_robust.runs import load_run
 
     found, count = measured.summary, measured.summary.num_examples
@@ -283,4 +287,5 @@ def _table(folder: Path, measured: _Measured, attacked: Mapping[str, AttackSumma
     cells["abstained, %"] = percent(found.abstained)
     cells["median radius, words"] = "–" if math.isnan(found.radius) else f"{found.radius:g}"
     cells["examples"] = str(count)
-    return markdown_table(list(cells), [list(cells.values())])
+    warnings = "".join(f"Warning: {warning}\n\n" for warning in warnings_of(run))
+    return warnings + markdown_table(list(cells), [list(cells.values())])

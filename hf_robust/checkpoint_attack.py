@@ -44,6 +44,7 @@ from hf_robust.metrics import AttackRecord, AttackSummary, Coverage, asr_at_budg
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.metrics.permutation import of_records
 from hf_robust.reports import draw_asr_by_budget
+from hf_robust.reports.titles import data_title
 from hf_robust.restored import Measured, measured_model
 from hf_robust.run_lexicons import Lexicons, load_lexicons
 from hf_robust.runs import (
@@ -51,6 +52,7 @@ from hf_robust.runs import (
     JOURNAL_FOLDER,
     RESULTS_FOLDER,
     RunCard,
+    load_run,
     measured_card,
     redact,
     write_card,
@@ -76,6 +78,8 @@ class AttackOptions:
     class_names: list[str] | None = None
     max_seq_length: int = 128
     device: str | None = None
+    command_line: list[str] = field(default_factory=list)
+    """What stands behind `hf-robust`, for the run card."""
 
 
 @dataclass
@@ -121,6 +125,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
     records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER, plans)
     card = measured_card(
         options.model,
+        options.command_line,
         data=task.data,
         lexicons=task.lexicons,
         attacks={name: with_coverage(attack, coverage[name]) for name, attack in task.attacks.items()},
@@ -153,8 +158,7 @@ def write_attacks(found: Attacked, folder: Path) -> None:
     }
     write_json(folder / ATTACK_SUMMARY_FILE, {**redact(found.card), **results})
     if searched:
-        title = f"{Path(found.card['model']).name} on {found.card['data']['name']}"
-        draw_asr_by_budget(searched, folder, title)
+        draw_asr_by_budget(searched, folder, f"{Path(found.card['model']).name} on {data_title(load_run(folder))}")
 
 
 @dataclass
@@ -194,7 +198,8 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     attacks.update(replay_attacks(options.replay, labels.names, columns, attacks, options.class_names))
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
-    data = describe_data(splits.corpus, None, dataset) | {"eval_samples": len(examples), "attack_sample": sample}
+    data = describe_data(splits.corpus, None, dataset, labels)
+    data |= {"eval_samples": len(examples), "attack_sample": sample}
     used = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in used.items() if lexicon is not None}
     return _Task(attacks, examples, labels, splits.max_length, data, described, vote, splits)

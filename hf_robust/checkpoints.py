@@ -149,6 +149,7 @@ def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: Wo
     config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
     if words.vectors is not None and args.config_name is None:
         config.embedding_size = int(words.vectors.shape[1])
+    config._name_or_path = ""  # the file of --config_name is no checkpoint that it was made from
     model = AutoModelForSequenceClassification.from_config(config)
     if words.vectors is not None:
         fill_embeddings(model.get_input_embeddings(), tokenizer.get_vocab(), words)

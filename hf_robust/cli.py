@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit code is 2 after an error, which is one line on stderr, else what it answers."""
     given = list(sys.argv[1:] if argv is None else argv)
     options = build_parser(given).parse_args(given)
+    options.command_line = given
     try:
         found = COMMANDS[options.command].run(options)
     except ValueError as error:
@@ -138,7 +139,7 @@ def attack(options: argparse.Namespace) -> str:
     from hf_robust.before_after import before_and_after, choose_pairs, wants_colour
     from hf_robust.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
     from hf_robust.metrics import saturation_in_words
-    from hf_robust.reports import results_table
+    from hf_robust.reports import results_table, warnings_of
     from hf_robust.runs import claim_folder, load_run
 
     options.output_dir = output_folder(options)
@@ -150,9 +151,12 @@ def attack(options: argparse.Namespace) -> str:
     write_attacks(attacked, folder)
     pairs = choose_pairs(attacked.records, PAIRS)
     colour = wants_colour(sys.stdout)
-    blocks = [results_table(load_run(folder))]
+    run = load_run(folder)
     said = [saturation_in_words(name, summary) for name, summary in attacked.summaries.items()]
-    blocks += [f"{sentence}\n" for sentence in (attacked.card.get("label_permutation"), *said) if sentence]
+    warnings = [
+        sentence for sentence in (*warnings_of(run), attacked.card.get("label_permutation"), *said) if sentence
+    ]
+    blocks = [*(f"Warning: {sentence}\n" for sentence in warnings), results_table(run)]
     blocks += [before_and_after(name, record, attacked.card["label_names"], colour) for name, record in pairs]
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")

@@ -11,7 +11,6 @@ import difflib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from transformers import HfArgumentParser
@@ -26,12 +25,12 @@ from hf_robust.data.legacy_flags import translate
 from hf_robust.metrics import Aim
 from hf_robust.metrics.keys import AttackKeys
 from hf_robust.metrics.task import possible_names
+from hf_robust.runs import Flags, flags_of, read_args_file
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.trainers.arguments import RobustTrainingArguments
 
 logger = logging.getLogger(__name__)
 
-Flags = dict[str, Any]
 DEFAULT_METHOD = "normal"
 
 
@@ -54,6 +53,8 @@ class Arguments(NamedTuple):
     report: ReportArguments
     training: RobustTrainingArguments
     method: type[RobustTrainer]
+    given: Sequence[str] = ()
+    """The command line behind them, without the program."""
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -64,8 +65,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     """
     tokens = list(argv)
     if tokens and tokens[0].endswith(".json"):
-        return parse_flags(read_args_file(tokens[0]), tokens[1:])
-    return parse_flags({}, tokens)
+        return parse_flags(read_args_file(tokens[0]), tokens[1:])._replace(given=tokens)
+    return parse_flags({}, tokens)._replace(given=tokens)
 
 
 def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
@@ -91,7 +92,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     )
     if stray:
         raise ValueError(f"{' '.join(stray)} belongs to no flag: flags begin with --, texts with blanks need quotes.")
-    arguments = Arguments._make([*parsed, method])
+    arguments = Arguments._make([*parsed, method, ()])
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     keep_trackio_local(arguments.training)
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
@@ -110,50 +111,6 @@ def take_several_trackers(parser: Any) -> None:
 
 def _raise(message: str) -> NoReturn:
     raise ValueError(message if message.endswith(".") else f"{message}.")
-
-
-def read_args_file(path: str) -> Flags:
-    """Flags by name from a JSON object; null leaves a flag at its default, keys that begin with _ are remarks."""
-    try:
-        flags = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the args file {path} cannot be read: {error}.") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the args file {path} is not JSON: {error}.") from error
-    if not isinstance(flags, dict):
-        raise ValueError(f"the args file {path} must hold one object of flags, got a {type(flags).__name__}.")
-    return without_remarks(flags)
-
-
-def without_remarks(flags: Flags) -> Flags:
-    """The flags of an args file by the names of their fields, without nulls and keys that begin with _."""
-    return {
-        name.removeprefix("--").replace("-", "_"): value
-        for name, value in flags.items()
-        if value is not None and not name.startswith("_")
-    }
-
-
-def flags_of(tokens: Sequence[str]) -> Flags:
-    """Flags of a command line by name: True without a value, a string with one, a list with more."""
-    flags: Flags = {}
-    for name, values in _grouped(tokens):
-        if name is not None:
-            flags[name] = True if not values else values[0] if len(values) == 1 else values
-    return flags
-
-
-def _grouped(tokens: Iterable[str]) -> list[tuple[str | None, list[str]]]:
-    groups: list[tuple[str | None, list[str]]] = []
-    for token in tokens:
-        if token.startswith("--") and len(token) > 2:
-            name, equals, value = token[2:].partition("=")
-            groups.append((name.replace("-", "_"), [value] if equals else []))
-        elif groups:
-            groups[-1][1].append(token)
-        else:
-            groups.append((None, [token]))
-    return groups
 
 
 def translate_tokens(tokens: Sequence[str], names: Iterable[str]) -> list[str]:

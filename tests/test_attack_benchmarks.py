@@ -204,7 +204,7 @@ def test_the_compact_table_has_two_columns_a_data_set(tmp_path: Path) -> None:
     assert rows["pwws"][:2] == ["–", "–"] and rows["textbugger"][2:] == ["–", "–"]
     assert [cell.split(" ")[0] for cell in rows["worst of all these"]] == ["–", "0.0", "–", "50.0"]
     assert rows["AdvGLUE (its own texts)"][0] == "–" and rows["AdvGLUE (its own texts)"][1].startswith("50.0")
-    assert "SST-2: 6,920 rows, 2 epochs, 4 test examples attacked" in text
+    assert "SST-2: 6,920 rows, 2 epochs, 4 test examples, " in text
     assert "benchmarks/results/attacks_sst2/asr_by_budget.png" in text and "No sentence encoder" in text
     assert "](results/attacks_mrpc/asr_by_budget.png)" in attack_tables.full(tmp_path)
 

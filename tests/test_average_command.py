@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,15 +56,18 @@ def test_each_average_is_saved_and_attacked(
         found = json.loads((out / point["folder"] / "attack_summary.json").read_text())["results"]["synonym"]
         assert point["attacks"]["synonym"]["robust_accuracy"] == found["robust_accuracy"]
         assert point["accuracy"] == found["extra"]["accuracy"]
-        assert f"| {point['lambda']:g} | {100 * point['accuracy']:.1f} " in printed
+        # 10 examples prove nothing, so that each average is marked.
+        assert f"| {point['lambda']:g} † | {100 * point['accuracy']:.1f} " in printed
     assert (out / "linear_average.png").exists() and (out / "linear_average.svg").exists()
     assert str(tmp_path) not in (out / "linear_average.json").read_text()
 
 
 def test_the_picture_has_a_line_for_each_attack() -> None:
-    rates = {"robust_accuracy": 0.3, "robust_accuracy_low": 0.2, "robust_accuracy_high": 0.4}
-    points = [{"lambda": lam, "accuracy": lam, "attacks": {"a": rates, "b": rates}} for lam in (0.0, 1.0)]
+    rates = {"robust_accuracy": 0.3, "robust_accuracy_low": 0.2, "robust_accuracy_high": 0.4, "num_examples": 60}
+    kept = {key: math.nan if key != "num_examples" else 60 for key in rates}  # of an attack that has no such rate
+    points = [{"lambda": lam, "accuracy": lam, "attacks": {"a": rates, "c": kept, "b": rates}} for lam in (0.0, 1.0)]
     axes = average_figure(points).axes[0]
+    assert "N = 60" in axes.figure.get_supxlabel()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
     assert [text.get_text() for text in axes.texts] == ["0", "1", "0", "1"]
 

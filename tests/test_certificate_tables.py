@@ -38,7 +38,10 @@ def test_one_run_has_its_interval_and_several_their_spread(tmp_path: Path) -> No
     for seed, certified in ((1, 0.70), (2, 0.74)):
         write_run(results / NAME / f"safer-seed{seed}", "safer", certified, seed + 3.0, vote={"votes": 25})
     page = certificate_tables.compact(results, write_experiment(tmp_path / "files", "normal", "safer", "absent"))
-    assert "6,920 training rows; 500 test rows certified by 1,000 votes at alpha 0.01, 300 attacked." in page
+    assert (
+        "6,920 training rows; 500 test rows certified by 1,000 votes at alpha 0.01, 300 handed to the attack (of the "
+        in page
+    )
     rows = [line for line in page.splitlines() if line.startswith(("| normal", "| safer"))]
     assert rows == [
         "| normal | mnli synonyms, 4,684 words | plain network | 80.0 | 40.0 [34.6, 45.6] | 75.0 [70.0, 80.0] "

@@ -56,7 +56,7 @@ def test_it_writes_certificates_card_history_and_table(
     assert card["certify"]["lexicon"]["size"] == len(CLOSED) and card["data"]["eval_samples"] == 20
     assert str(tmp_path) not in (out / "run_card.json").read_text() + (out / "certificate_summary.json").read_text()
     assert f"| {100 * line['certified']['certified_accuracy']:.1f} [" in printed and "median radius" in printed
-    assert f"| {100 * line['accuracy']:.1f} " in comparison_table([out])
+    assert f"| {100 * line['accuracy']:.0f} [" in comparison_table([out])
 
 
 def test_it_goes_on_where_it_stopped_and_the_batch_changes_nothing(

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import embedding_claims, embedding_tables, fronts, linearisation, paired, sweep
 from benchmarks.run import WEIGHTS
-from hf_robust.metrics.paired import least_accuracy
+from hf_robust.metrics.guessing import least_accuracy
 from hf_robust.runs import STATUSES_FILE
 
 SST2 = "embedding_sst2_bert_tiny"

@@ -46,4 +46,4 @@ def test_without_an_output_the_table_is_printed_and_nothing_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["report", *runs]) == 0
-    assert "synonym robust accuracy" in capsys.readouterr().out and not list(tmp_path.iterdir())
+    assert "synonym: clean → under attack" in capsys.readouterr().out and not list(tmp_path.iterdir())

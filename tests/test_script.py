@@ -5,6 +5,7 @@ import gzip
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -203,7 +204,35 @@ def test_a_file_of_texts_and_the_kept_weights_through_the_script(model_folder, t
     assert published.measured_exactly and published.published["attacks"]["file_adv"]["num_examples"] == 7
     assert found["eval_file_adv_robust_accuracy"] == published.published["attacks"]["file_adv"]["robust_accuracy"]
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "(file_adv attack)" in card and "7 labelled adversarial texts of `adv.jsonl.gz` as they are" in card
+    assert "| file_adv | – | " in card and "7 labelled adversarial texts of `adv.jsonl.gz` as they are" in card
+
+
+def test_the_command_on_the_card_makes_the_run_again(model_folder, tmp_path, monkeypatch):
+    """Pasted as it stands, with folders of one's own filled in: the flags were in an args file, which is gone."""
+    data, work = tmp_path / "a folder", tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    flags = {
+        **SETTINGS, "model_name_or_path": str(model_folder()), "do_train": True, "do_eval": True, "max_seq_length": 24,
+        "train_file": write_rows(data / "train.jsonl", review_rows(16)), "output_dir": str(tmp_path / "first"),
+        "validation_file": write_rows(data / "dev.jsonl", review_rows(12, seed=5)), "attacks": ["synonym", "antonym"],
+        "robust_method": "bat_triplet", "bat_lambda": 0.5, "lexicon": "builtin", "pos_tagger": "none",
+        "class_names": ["negative", "positive"],
+    }  # fmt: skip
+    (work / "args.json").write_text(json.dumps(flags))
+    main(["args.json", "--num_train_epochs", "1"])
+    (work / "args.json").unlink()
+    card = (tmp_path / "first" / "README.md").read_text()
+    assert "MODEL_DIR and DATA_DIR stand for folders of the machine where it ran: put your own there." in card
+    assert "fine-tuned from a local checkpoint (`" in card and "from scratch" not in card
+    assert str(tmp_path) not in card and "on a folder (16 training examples)" in card
+    (line,) = [line for line in card.splitlines() if line.startswith("python run_glue_robust.py ")]
+    filled = line.replace("'DATA_DIR/", f"'{data}/").replace("DATA_DIR", f"'{data}'")
+    words = shlex.split(filled.replace("MODEL_DIR", str(Path(model_folder()).parent)))
+    main(words[2:])
+    assert same_weights(weights(tmp_path / "first"), weights(work / "first"))
+    first, again = (load_run(folder).published["attacks"] for folder in (tmp_path / "first", work / "first"))
+    assert first["synonym"]["asr"] == pytest.approx(again["synonym"]["asr"], nan_ok=True)
 
 
 def test_upstreams_own_test_on_an_mrpc_shaped_csv(model_folder, tmp_path):
@@ -661,12 +690,12 @@ def test_results_of_an_earlier_run_are_not_claimed_by_a_new_one(model_folder, tm
     flags = ["--do_train", "--do_eval"]
     attack = ["--attacks", "synonym", "--pos_tagger", "none", "--lexicon", "builtin"]
     run(model_folder(), tmp_path / "out", *flags, *attack, **data)
-    assert "Attack success rate" in (tmp_path / "out" / "README.md").read_text()
+    assert "attack success rate, %" in (tmp_path / "out" / "README.md").read_text()
     run(model_folder(), tmp_path / "out", "--do_eval", validation=data["validation"], train=data["train"])
     assert (tmp_path / "out" / "robustness_history.jsonl").is_file()  # nothing was trained: still of these weights
     run(model_folder(), tmp_path / "out", *flags, **data)
     assert not (tmp_path / "out" / "robustness_history.jsonl").exists()
-    assert "Attack success rate" not in (tmp_path / "out" / "README.md").read_text()
+    assert "attack success rate, %" not in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_the_worst_of_several_attacks_chooses_the_best_model(model_folder, tmp_path):

@@ -177,6 +177,7 @@ ATTACKED = {**ARGS, "attacks": ["synonym"], "lexicon": "builtin"}
         ("eval_synonym_remains_asr", ARGS, "measured by the attack synonym,"),
         ("eval_synonym_queries", ARGS, "measured by the attack synonym,"),
         ("eval_union_robust_accuracy", ATTACKED, "is the worst of several attacks, and the point seed1 has 1"),
+        ("eval_antonym_robust_accuracy", {**ATTACKED, "attacks": ["antonym"]}, "does not exist, since antonym wants"),
         ("eval_acuracy", ARGS, "eval_acuracy is no metric that a run measures: did you mean eval_accuracy"),
         ("nothing_like_it", ARGS, "is no metric that a run measures: eval_accuracy and eval_<attack>_asr are some"),
         ("eval_f1", {**ARGS, "task_name": "cola"}, "is not measured by the point seed1, which has matthews"),

@@ -37,7 +37,7 @@ def test_each_point_is_run_once_and_the_table_has_means_over_seeds(
     assert printed.startswith("4 of 4 runs to do\n")
     assert "eval_accuracy 0.899  eval_synonym_asr 0.4495 (" in printed
     assert "| 0.001 | 2 | 89.8 ± 0.1 | 44.9 ± 0.1 |" in printed
-    assert "N for clean accuracy: 200. N for attacks: 100." in printed
+    assert "N for clean accuracy: 200. Attacked of N = 100: synonym " in printed
     first, second = stage.result()["settings"]
     assert first["flags"] == {"learning_rate": 0.001} and first["seeds"] == [1, 3]
     assert second["metrics"]["eval_accuracy"] == {

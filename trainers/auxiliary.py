@@ -20,9 +20,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_robust.models.adapter_files import write_config
+from hf_robust.models.architecture import BESIDE
+from hf_robust.models.architecture import owner as owner
 from hf_robust.models.files import check_files
 
-ATTRIBUTE = "robust_aux"
+ATTRIBUTE = BESIDE
 STATE_FILE = "robust_state.safetensors"
 
 
@@ -65,12 +67,6 @@ class AfterStep(TrainerCallback):
     ) -> None:
         if self._auxiliary.after_step is not None:
             self._auxiliary.after_step()
-
-
-def owner(model: nn.Module) -> nn.Module:
-    """The module that carries ``robust_aux``: the model itself, or the base model under PEFT."""
-    get_base_model = getattr(model, "get_base_model", None)
-    return get_base_model() if get_base_model is not None else model
 
 
 def attach(model: nn.Module, part: Auxiliary) -> None:

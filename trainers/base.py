@@ -25,7 +25,8 @@ from hf_robust.models.adapter_files import check_saves, save_config
 from hf_robust.trainers import auxiliary, restoring
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
-from hf_robust.trainers.card_note import keep_tags, write_card_note
+from hf_robust.trainers.baseline import PlainTraining
+from hf_robust.trainers.card_note import complete_card
 from hf_robust.trainers.covered_texts import check_coverage
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
@@ -53,7 +54,8 @@ class RobustTrainer(Trainer):
         protection: what no view changes (``--protect``); None for nothing.
 
     ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an
-    example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew.
+    example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew;
+    ``plain_runs`` says what trainings took that came before the method's own.
 
     Raises:
         ValueError: a lexicon is missing, the data set holds no texts, or the task is a regression.
@@ -103,6 +105,7 @@ class RobustTrainer(Trainer):
             check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []
         self.means = StepMeans()
+        self.plain_runs: dict[str, PlainTraining] = {}
         self._set_up_views()
         # Without training there is nothing beside the model: what was loaded is the result already.
         self._auxiliary = None if self.train_dataset is None else self.auxiliary()
@@ -398,7 +401,6 @@ class RobustTrainer(Trainer):
         if not self.is_world_process_zero():
             return
         folder = Path(self.args.output_dir)
-        keep_tags(folder, tags)
-        write_card_note(folder, self.saved_inference(folder))
+        complete_card(folder, self.model, tags, self.saved_inference(folder))
         for write in self.card_writers:
             write(folder)

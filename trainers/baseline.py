@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
@@ -23,11 +24,24 @@ logger = logging.getLogger(__name__)
 FOLDER = "_baseline"
 
 
+class PlainTraining(NamedTuple):
+    """What a plain training before a method's own took: seconds, and texts that went forward on this process."""
+
+    seconds: float
+    texts: float
+
+    @classmethod
+    def of(cls, trainer: Any, began: float) -> PlainTraining:
+        """Of a Trainer that has trained since ``began`` (``time.perf_counter``), with one pass for each text."""
+        texts = float(trainer.state.epoch or 0.0) * len(trainer.train_dataset) / trainer.args.world_size
+        return cls(time.perf_counter() - began, texts)
+
+
 def train_baseline(trainer: RobustTrainer, dataset: TextDataset, collator: Any) -> nn.Module:
     """A copy of the model, which must still be as it was before training, trained as ``normal`` trains it.
 
     Same arguments, same seed, same rows: the weights are those of a run of ``normal``. Nothing is evaluated, saved or
-    reported.
+    reported; ``trainer.plain_runs`` has what it took.
     """
     from hf_robust.trainers.normal import NormalTrainer
 
@@ -48,7 +62,9 @@ def train_baseline(trainer: RobustTrainer, dataset: TextDataset, collator: Any) 
         data_collator=collator,
         processing_class=trainer.processing_class,
     )
+    began = time.perf_counter()
     plain.train()
+    trainer.plain_runs["baseline"] = PlainTraining.of(plain, began)
     model: nn.Module = plain.model
     return model
 

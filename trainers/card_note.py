@@ -1,16 +1,33 @@
-"""What the trainer itself adds to its model card: the tags asked for, and a note where the published model predicts
-otherwise than the run was measured."""
+"""What the trainer itself adds to its model card: the tags asked for, what training started from, and a note where the
+published model predicts otherwise than the run was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import ModelCard
 
+from hf_robust.models.architecture import architecture
+from hf_robust.runs import say_start, size_in_words
 from hf_robust.trainers.saved_inference import SavedInference
 
 _MARK = "<!-- note on the published model written by hf_robust -->"
+
+
+def complete_card(output_dir: Path, model: Any, tags: Sequence[str], saved: SavedInference | None) -> None:
+    """Complete the card that the Trainer has written.
+
+    Args:
+        model: what was trained; one without a name in its configuration was made new.
+        tags: those that the card was asked to have.
+        saved: how the run predicts where plain ``from_pretrained`` does not.
+    """
+    keep_tags(output_dir, tags)
+    start = str(getattr(model.config, "_name_or_path", "") or "")
+    say_start(output_dir, start, size_in_words(architecture(model)))
+    write_card_note(output_dir, saved)
 
 
 def write_card_note(output_dir: Path, saved: SavedInference | None) -> None:

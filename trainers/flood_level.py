@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from hf_robust.adversary import evaluating, kept_random_state
 from hf_robust.runs import write_json
 from hf_robust.trainers import auxiliary
+from hf_robust.trainers.baseline import PlainTraining
 from hf_robust.trainers.embedding_space import FP16_SCALE
 from hf_robust.trainers.normal import NormalTrainer
 
@@ -164,6 +166,7 @@ class MeasureFloodLevel(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         trainer: Any = self._trainer
+        trainer.plain_runs.pop("level", None)
         if self._level.value.isnan():
             self._level.value.fill_(self._measured(trainer))
         trainer.flood_level = self._level.value.item()
@@ -202,7 +205,9 @@ def measure(trainer: RobustTrainer) -> list[Epoch]:
         )
         measuring = MeasureAccordance(run, trainer.args.flood_batches)
         run.add_callback(measuring)
+        began = time.perf_counter()
         run.train()
+        trainer.plain_runs["level"] = PlainTraining.of(run, began)
         run.accelerator.free_memory()
     return measuring.epochs
 

@@ -103,6 +103,7 @@ class GenerateViews(TrainerCallback):
     ) -> None:
         self.seconds, self.rounds = {"baseline": 0.0, "generate": 0.0}, []
         self._resumed = state.global_step > 0
+        self.trainer.plain_runs.pop("baseline", None)
         for source in self.sources.values():
             # Nothing of an earlier training: epochs before the first round have no views.
             source.fill({}, ())

@@ -8,10 +8,12 @@ from typing import Any
 from hf_robust.attacks.attack import Example
 from hf_robust.metrics import AttackRecord
 
+# Of a goal that is only pushed as far as it goes while the prediction stays (input reduction).
+_MAXIMISED = "MaximizedAttackResult"
 _STATUSES = {
     "SuccessfulAttackResult": ("succeeded", "success"),
-    # A goal that is only pushed as far as it goes (input reduction): TextAttack counts it among the successes.
-    "MaximizedAttackResult": ("succeeded", "exhausted"),
+    # TextAttack counts it among the successes.
+    _MAXIMISED: ("succeeded", "exhausted"),
     "FailedAttackResult": ("failed", "exhausted"),
     "SkippedAttackResult": ("skipped", "misclassified"),
 }

@@ -6,7 +6,7 @@ Local files are read without the `datasets` library, so that a machine that lack
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,25 @@ def _find_source(args: DataTrainingArguments, access: HubAccess) -> Source:
     extensions = {extension_of(paths[0]) for paths in given.values()}
     if len(extensions - {".jsonl"} | ({".json"} if ".jsonl" in extensions else set())) > 1:
         raise ValueError(f"train, validation and test files must be of one kind, got {', '.join(sorted(extensions))}.")
-    return Source(next(iter(given.values()))[0].name, given)
+    return Source(name_of_files([paths[0] for paths in given.values()]), given)
+
+
+def name_of_files(paths: Sequence[Path]) -> str:
+    """What to call data of single files: the folder that holds all of them, else the files.
+
+    A file's own name is often that of its split; but a home folder's is that of its user, and the working folder's
+    says nothing of the data.
+
+    >>> name_of_files([Path("/data/reviews/train.jsonl"), Path("/data/reviews/dev.jsonl")])
+    'reviews'
+    >>> name_of_files([Path("/a/train.jsonl"), Path("/b/test.jsonl")])
+    'train.jsonl, test.jsonl'
+    """
+    folders = {path.resolve().parent for path in paths}
+    folder = folders.pop()
+    if folders or not folder.name or folder in (Path.home().resolve(), Path.cwd()):
+        return ", ".join(dict.fromkeys(path.name for path in paths))
+    return folder.name
 
 
 def _glue_source(args: DataTrainingArguments, task: str, access: HubAccess) -> Source:

@@ -107,16 +107,15 @@ class Splits:
         if not self.labels.is_single or self.labels.num_labels < 2:
             return
         _say_contradictions(dataset, where)
-        names = self.labels.names
-        counts = Counter(int(label) for label in map(dataset.label, range(len(dataset))) if isinstance(label, int))
-        shares = {name: f"{counts[index] / len(dataset):.3f}" for index, name in enumerate(names)}
-        logger.info("Class distribution in %s: %s", where, shares)
-        absent = [name for index, name in enumerate(names) if not counts[index]]
-        if len(counts) == 1 and len(dataset) > 1:
+        shares = class_shares(dataset, self.labels)
+        logger.info("Class distribution in %s: %s", where, {name: f"{share:.3f}" for name, share in shares.items()})
+        present = [name for name, share in shares.items() if share]
+        absent = [name for name in shares if name not in present]
+        if len(present) == 1 and len(dataset) > 1:
             which = f"All of the {'first ' * cut}{len(dataset):,} rows"
             logger.warning(
-                f"{which} of {where} are of one class, {names[next(iter(counts))]}, so nothing is told apart. If the "
-                "file is sorted by label, shuffle it, or use all of it."
+                f"{which} of {where} are of one class, {present[0]}, so nothing is told apart. If the file is sorted "
+                "by label, shuffle it, or use all of it."
             )
         elif absent:
             logger.warning(
@@ -156,12 +155,23 @@ def log_samples(dataset: TextDataset, seed: int, count: int = 3) -> None:
         logger.info("Sample %d of the training set: %s %s", index, dataset.texts(index), dataset[index])
 
 
-def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None) -> dict[str, Any]:
+def class_shares(dataset: TextDataset, labels: Labels) -> dict[str, float]:
+    """The share of each class among the rows, by the class's name; empty where a row has no one class."""
+    if not labels.is_single or not len(dataset):
+        return {}
+    counts = Counter(dataset.label(index) for index in range(len(dataset)))
+    return {name: counts[index] / len(dataset) for index, name in enumerate(labels.names)}
+
+
+def describe_data(
+    corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None, labels: Labels | None = None
+) -> dict[str, Any]:
     """What the run card says about the data, so that variants of a data set are not compared with each other (X21) and
     nobody need guess which split was trained on and which was attacked (X13).
 
     ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels. Where both
-    splits are at hand, ``seen_in_training`` counts the evaluation rows whose text was trained on too.
+    splits are at hand, ``seen_in_training`` counts the evaluation rows whose text was trained on too. With ``labels``
+    the shares of the classes among the evaluation rows tell a model that has learnt from one that guesses.
     """
     sizes = {role: f"{corpus.where[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
     prints = [dataset.fingerprint() for dataset in (train, evaluation) if dataset is not None]
@@ -173,6 +183,9 @@ def describe_data(corpus: Corpus, train: TextDataset | None, evaluation: TextDat
         "eval_samples": 0 if evaluation is None else len(evaluation),
         "fingerprint": "-".join(prints),
         "attack_split": corpus.called.get("validation", "validation"),
+        **(
+            {"class_shares": class_shares(evaluation, labels)} if evaluation is not None and labels is not None else {}
+        ),
         **both,
     }
 

@@ -5,28 +5,38 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard
 
 from hf_robust.hub.section import robustness_section
-from hf_robust.reports import robust_accuracy_applies, union_label
-from hf_robust.reports.tables import accuracy_interval, attack_interval
-from hf_robust.runs import Run, history_path, load_run
+from hf_robust.reports.aims import robust_accuracy_applies, success_rate_applies
+from hf_robust.reports.cells import (
+    OBSTINACY,
+    accuracy_interval,
+    attack_interval,
+    clean_accuracy_of,
+    obstinacy_of,
+    union_label,
+)
+from hf_robust.reports.guessing import guesses, guessing_of
+from hf_robust.reports.titles import dataset_name
+from hf_robust.runs import FROM_NOTHING, FROM_SCRATCH, Run, drop_local_base_model, history_path, load_run
 
 TAGS = ("robustness", "adversarial-training", "hf_robust")
 
 _BEGIN = "<!-- robustness section written by hf_robust: begin -->"
 _END = "<!-- robustness section written by hf_robust: end -->"
 _SECTION = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}\n*", flags=re.DOTALL)
-# What the Trainer writes of a model that was made from a configuration, and what it means.
-_FROM_NOTHING = "This model is a fine-tuned version of [](https://huggingface.co/) on "
-_FROM_SCRATCH = "This model was trained from scratch on "
-_OF_AN_ATTACK = {"attack_success_rate": "Attack success rate", "robust_accuracy": "Accuracy under attack"}
+# Each metric's key in the history, its name, whether it says anything of an attack, and what stands beside it.
+_OF_AN_ATTACK: dict[str, tuple[str, str, Callable[[Run, str], bool], tuple[str, ...]]] = {
+    "attack_success_rate": ("asr", "Attack success rate", success_rate_applies, ("num_attacked", *OBSTINACY)),
+    "robust_accuracy": ("robust_accuracy", "Accuracy under attack", robust_accuracy_applies, ("clean_accuracy",)),
+}
 _OF_A_VOTE = {"certified_accuracy": "Certified accuracy", "smoothed_accuracy": "Accuracy of the vote"}
-_OURS = {**_OF_AN_ATTACK, **_OF_A_VOTE}
+_OURS = {*_OF_AN_ATTACK, *_OF_A_VOTE}
 CONFIDENCE = 0.95
 """Of the intervals in a result's ``args``, Wilson's, as everywhere in a run's files."""
 
@@ -52,10 +62,10 @@ def add_robustness(output_dir: Path) -> None:
     card.data.model_name = card.data.model_name or output_dir.resolve().name
     clean = [result for result in card.data.eval_results or [] if not _is_ours(result)]
     card.data.eval_results = [*clean, *_eval_results(run, clean)]
-    _drop_local_base_model(card.data)
+    drop_local_base_model(card.data)
     card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *TAGS, run.method]))
     card.data.pipeline_tag = card.data.pipeline_tag or "text-classification"
-    text = _SECTION.sub("\n\n", card.text).replace(_FROM_NOTHING, _FROM_SCRATCH).rstrip()
+    text = _SECTION.sub("\n\n", card.text).replace(FROM_NOTHING, FROM_SCRATCH).rstrip()
     card.text = f"{text}\n\n{_BEGIN}\n{robustness_section(run)}{_END}\n"
     scratch = readme.with_name(f"_README.{os.getpid()}.md")
     card.save(scratch)
@@ -65,7 +75,9 @@ def add_robustness(output_dir: Path) -> None:
 def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
     """Results of the published weights; none where those very weights were not attacked, or nothing could be.
 
-    Each carries its number of examples and its interval as ``args``, which huggingface_hub keeps with the metric.
+    Of a model that guesses there is the accuracy alone, beside the share of the larger class: whoever reads results by
+    program sees no mark on a rate that says nothing. Each carries its number of examples and its interval as ``args``,
+    which huggingface_hub keeps with the metric.
     """
     if not run.measured_exactly:
         return
@@ -74,17 +86,21 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
     # That of a vote is not the published network's.
     plain = math.isfinite(accuracy) and not run.card.get("vote")
     if plain and not any(result.metric_type == "accuracy" for result in clean):
-        counted = _counted({"num_examples": run.eval_samples}, accuracy_interval(run))
+        guess = guessing_of(run)
+        numbers = {"num_examples": run.eval_samples, "larger_class": guess.larger_class if guess else None}
+        counted = _counted(numbers, accuracy_interval(run), "larger_class")
         yield _result(data, "accuracy", "Accuracy", accuracy, counted)
+    if guesses(run):
+        return
     # Who reads the results alone must see that they are not of the network that is published.
     on_a_vote = f" on a vote of {run.card['vote']['votes']:,}" if run.card.get("vote") else ""
     for attack, result in run.published["attacks"].items():
         named = _under(data, f"{attack} attack{on_a_vote}")
-        for metric, name in _OF_AN_ATTACK.items():
-            key = metric.replace("attack_success_rate", "asr")
-            value = _number(result, key)
-            if math.isfinite(value) and (key == "asr" or robust_accuracy_applies(run, attack)):
-                counted = _counted(result, attack_interval(result, key), "num_attacked" if key == "asr" else "")
+        numbers = {**result, **obstinacy_of(run, attack), "clean_accuracy": clean_accuracy_of(run, attack)[0]}
+        for metric, (key, name, applies, beside) in _OF_AN_ATTACK.items():
+            value = _number(numbers, key)
+            if math.isfinite(value) and applies(run, attack):
+                counted = _counted(numbers, attack_interval(result, key), *beside)
                 yield _result(named, metric, f"{name} ({attack})", value, counted)
     union = run.published.get("union")
     if union and math.isfinite(union["robust_accuracy"]):
@@ -142,18 +158,10 @@ def _dataset(run: Run, clean: list[EvalResult]) -> dict[str, Any]:
             "dataset_args": first.dataset_args,
         }
         return {**task, **named, "dataset_split": first.dataset_split or split}
-    name = str(run.data.get("name") or "unknown")
+    name = dataset_name(run) or "unknown"
     return {**task, "dataset_type": name, "dataset_name": name, "dataset_split": split}
 
 
 def _is_ours(result: EvalResult) -> bool:
     # The accuracy that an earlier call added is of clean text and stays, as any other clean result.
     return result.metric_type in _OURS
-
-
-def _drop_local_base_model(data: Any) -> None:
-    """PEFT names the base model by the path it was loaded from; only a Hub id means anything to others."""
-    base = data.base_model
-    if isinstance(base, str) and (os.path.isabs(base) or Path(base).is_dir()):
-        data.base_model = None
-        data.tags = [tag for tag in data.tags or [] if not (tag.startswith("base_model:") and base in tag)]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-import shlex
 
 from hf_robust.hub.citations import citation, citations_of, title
-from hf_robust.reports import CURVES_STEM, markdown_table, percent, results_table
+from hf_robust.reports import CURVES_STEM, markdown_table, percent, results_table, warnings_of
+from hf_robust.reports.aims import is_obstinate
 from hf_robust.reports.limits import limits
-from hf_robust.runs import Run, attack_names
+from hf_robust.reports.reproduction import reproduction
+from hf_robust.reports.titles import dataset_name, measured_file
+from hf_robust.runs import Run, attack_names, size_in_words
 
 
 def robustness_section(run: Run) -> str:
     """Results, curves, limits, the command of the run and what to cite."""
-    blocks = ["## Robustness", _introduction(run), results_table(run).strip()]
+    warnings = [f"> **Warning:** {warning} The rates are not in this card's metadata." for warning in warnings_of(run)]
+    blocks = ["## Robustness", _introduction(run), *warnings, results_table(run).strip()]
     if (run.path / f"{CURVES_STEM}.png").is_file():
         blocks.append(f"![Clean accuracy and attack success rates per epoch]({CURVES_STEM}.png)")
     blocks += _certificates(run)
     blocks += ["### What these numbers do not show", "".join(f"- {limit}\n" for limit in limits(run)).strip()]
+    blocks += _cost(run)
     blocks += _reproduction(run)
     blocks += _citations(run)
     return "\n\n".join(blocks) + "\n"
@@ -28,9 +32,10 @@ def _introduction(run: Run) -> str:
     measured = "attacked" if line["attacks"] or not line.get("certified") else "certified"
     paper = f" (*{title(run.card['citation'])}*)" if run.card.get("citation") else ""
     start = f" from `{run.card['model']}`" if run.card.get("model") else ""
-    where = f" on {data['name']}" if data.get("name") else ""
+    where = f" on {dataset_name(run)}" if data.get("name") else ""
     rows = f" ({data['train_samples']:,} training examples)" if isinstance(data.get("train_samples"), int) else ""
     split = f" of the split `{data['attack_split']}`" if data.get("attack_split") else ""
+    split += f" (`{measured_file(run)}`)" if measured_file(run) else ""
     text = (
         f"Trained with the method `{run.method}`{paper}{start}{where}{rows} and {measured} on held-out examples"
         f"{split} with [hf_robust](https://huggingface.co/models?other=hf_robust). "
@@ -46,10 +51,17 @@ def _introduction(run: Run) -> str:
     text += "Brackets: 95 % Wilson intervals."
     if not line["attacks"]:
         return text
-    return text + (
+    text += (
         " The attack success rate counts only attacked examples, those that were right before; accuracy under attack "
-        "counts all."
+        "counts all, and the clean accuracy beside it is on these same examples."
     )
+    if any(is_obstinate(run, name) for name in line["attacks"]):
+        text += (
+            " Of an attack that wants the prediction kept, shares of the attacked: *raises*, the changed text raises "
+            "the label's probability; *remains*, some changed text keeps the prediction; the median rise is that of "
+            "the successes."
+        )
+    return text
 
 
 def _certificates(run: Run) -> list[str]:
@@ -72,18 +84,47 @@ def _certificates(run: Run) -> list[str]:
         "Share of examples whose label a vote over random substitutions keeps whatever words are swapped for their "
         f"substitutes{by}. Rates in percent; brackets as above."
     )
+    attacked = {result.get("num_examples") for result in run.published["attacks"].values()}
+    if attacked - {numbers.get("num_examples")}:
+        said += " The certified rows are not those that the attacks were given: compare within the intervals only."
     return ["### Certified accuracy", said, markdown_table(["of the vote", ""], rows).strip()]
 
 
-def _reproduction(run: Run) -> list[str]:
-    command = [str(part) for part in run.card.get("command") or []]
-    if not command:
+_PARTS = {
+    "train": "the model",
+    "twin": "its twin",
+    "baseline": "the plain training of the model whose weaknesses the views show",
+    "level": "the plain training that measured the level",
+}
+
+
+def _cost(run: Run) -> list[str]:
+    """What training took, in seconds and forward passes; nothing where that is not known."""
+    seconds, forwards = run.card.get("seconds") or {}, run.card.get("forwards") or {}
+    if not (run.ended and seconds.get("train") and forwards.get("per_step")):
         return []
-    if command[0].endswith(".py"):
-        command = ["python", *command]
+    before = sum(seconds.get(key, 0.0) for key in ("baseline", "level", "generate"))
+    text = f"Training took {seconds['train']:,.0f} s without evaluation and attacks"
+    text += f", and {before:,.0f} s for what came before it (plain training, views)" if before >= 0.5 else ""
+    parts = {key: forwards[key] for key in _PARTS if forwards.get(key)}
+    text += f"; {forwards['per_step']:.2f} forward passes for each batch of texts"
+    if len(parts) > 1:
+        scale = forwards["per_step"] / sum(parts.values())
+        text += f" ({', '.join(f'{scale * count:.2f} of {_PARTS[key]}' for key, count in parts.items())})"
+    if since := run.card.get("counted_from"):
+        text += f"; counted from step {since} on, where the run was gone on with"
+    known = run.card.get("architecture")
+    return ["### Cost", f"{text}. Published: {size_in_words(known)}." if known else f"{text}."]
+
+
+def _reproduction(run: Run) -> list[str]:
+    found = reproduction(run.card)
+    if not (found.command or found.note):
+        return []
     versions = ", ".join(f"{name} {version}" for name, version in (run.card.get("versions") or {}).items())
-    blocks = ["### Reproduce", f"```bash\n{shlex.join(command)}\n```"]
-    return [*blocks, f"With {versions}; every setting is in `run_card.json`."] if versions else blocks
+    blocks = ["### Reproduce", f"```bash\n{found.command}\n```" if found.command else "", found.note]
+    blocks += [f"With {versions}; every setting is in `run_card.json`."] if versions else []
+    return [block for block in blocks if block]
 
 
 def _citations(run: Run) -> list[str]:

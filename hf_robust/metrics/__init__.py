@@ -12,6 +12,7 @@ from hf_robust.metrics.coverage import (
     texts_covered,
 )
 from hf_robust.metrics.front import pareto_front
+from hf_robust.metrics.guessing import Guessing
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.rates import SATURATED, AttackSummary, saturation_in_words, wilson_interval
 from hf_robust.metrics.records import AttackRecord
@@ -29,6 +30,7 @@ __all__ = [
     "ClassScores",
     "Coverage",
     "Difference",
+    "Guessing",
     "Slice",
     "SliceReport",
     "Transition",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hf_robust.metrics.records import AttackRecord
 
 _OLDER = {"remain": (True, False), "shorten": (True, True)}
-_OLDER_NAMES = ("antonym", "negation")
+_OLDER_NAMES = {"antonym": (True, False), "negation": (True, False), "input_reduction": (True, True)}
 _OLDER_RECIPE = "InputReduction"
 
 
@@ -29,13 +29,12 @@ def aim_of(described: Mapping[str, Any], name: str = "", result: Mapping[str, An
         name, result: the attack's, and its numbers in the history; asked where the description names no goal.
     """
     goal = described.get("goal") or {}
-    if "keeps_prediction" in goal:
-        return Aim(bool(goal["keeps_prediction"]), bool(goal["maximises"]))
+    if goal:
+        keeps, maximises = _OLDER.get(str(goal.get("name")), (False, False))
+        return Aim(bool(goal.get("keeps_prediction", keeps)), bool(goal.get("maximises", maximises)))
     if _OLDER_RECIPE in str(described.get("recipe", "")):
         return Aim(True, True)
-    if goal:
-        return Aim(*_OLDER.get(str(goal.get("name")), ()))
-    return Aim(name in _OLDER_NAMES or "remains_asr" in (result or {}))
+    return Aim(*_OLDER_NAMES.get(name, ("remains_asr" in (result or {}),)))
 
 
 def kept_prediction(records: Iterable[AttackRecord]) -> bool:

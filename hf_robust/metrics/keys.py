@@ -10,14 +10,17 @@ from hf_robust.metrics.aim import Aim
 OF_EVERY_EVALUATION = ("loss", "runtime", "samples_per_second", "steps_per_second")
 RATES = ("asr", "robust_accuracy")
 OF_EVERY_ATTACK = (*RATES, "queries", "seconds", "accuracy")
-OF_STAYING = ("remains_asr",)
+OF_STAYING = ("raises_asr", "remains_asr")
 """Of attacks that want the prediction to stay."""
+OF_RISES = ("median_rise",)
+"""Of these attacks too, but not a number where none of them succeeded."""
 OF_CANDIDATES = ("covered", "covered_asr")
 """Of attacks that count their substitutes, where something was attacked."""
 OF_SUCCESSES = ("changed_words", "changed_share")
 """Only there where an attack succeeded by changing a word."""
 OF_PROBABILITIES = ("saturated_share",)
 """Of attacks that climb probabilities, where something was attacked."""
+OF_ANY_ATTACK = (*OF_EVERY_ATTACK, *OF_STAYING, *OF_RISES, *OF_CANDIDATES, *OF_SUCCESSES, *OF_PROBABILITIES)
 OF_A_UNION = (
     "union_robust_accuracy",
     "union_robust_accuracy_low",
@@ -84,6 +87,8 @@ class AttackKeys:
             return f"says nothing, since the {name} attack wants the prediction to stay: take {name}_asr"
         if key in OF_SUCCESSES:
             return f"is only measured in epochs in which the {name} attack succeeds by changing a word: take another"
+        if key in OF_RISES and self.aims[name].keeps_prediction:
+            return f"is no number in epochs in which the {name} attack never succeeds: take {name}_raises_asr"
         if key in OF_CANDIDATES:
             return f"is only measured where the {name} attack counts its substitutes: take {name}_asr"
         if key in OF_PROBABILITIES:
@@ -101,7 +106,6 @@ def _telling(aim: Aim) -> Sequence[str]:
 
 def _parts(metric: str, names: Collection[str]) -> tuple[str, str]:
     """The attack and the key of a metric, of the longest name that fits; empty names where there is none."""
-    keys = (*OF_EVERY_ATTACK, *OF_STAYING, *OF_CANDIDATES, *OF_SUCCESSES, *OF_PROBABILITIES)
-    fit = [name for name in names if metric in [f"{name}_{key}" for key in keys]]
+    fit = [name for name in names if metric in [f"{name}_{key}" for key in OF_ANY_ATTACK]]
     name = max(fit, key=len, default="")
     return name, metric.removeprefix(f"{name}_")

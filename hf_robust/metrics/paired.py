@@ -14,8 +14,6 @@ Outcomes = np.ndarray[Any, Any]
 
 OUTCOMES = {"succeeded": 1.0, "failed": 0.0, "skipped": np.nan}
 DRAWS, POINTS = 2000, 100.0
-LEAST_LEARNT = 0.2
-"""Share of the way from guessing the larger class to no error below which a model has learnt next to nothing."""
 
 
 class Difference(NamedTuple):
@@ -104,8 +102,3 @@ def examples_needed(difference: Difference, examples: int) -> int | None:
         return None
     half = (difference.high - difference.low) / 2
     return math.ceil(examples * (half / difference.value) ** 2)
-
-
-def least_accuracy(larger_class: float) -> float:
-    """Accuracy below which a model's other rates say nothing: ten points above guessing where the classes are even."""
-    return larger_class + LEAST_LEARNT * (1 - larger_class)

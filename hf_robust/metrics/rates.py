@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 from hf_robust.metrics.aim import kept_prediction
 from hf_robust.metrics.records import AttackRecord
@@ -53,18 +53,18 @@ class AttackSummary:
 
     ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Both are nan
     where the attack could change no text that it attacked: it has measured nothing then. Where the only skips are
-    misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. For attacks that want the prediction to stay
-    (antonym, negation, input_reduction) ``robust_accuracy`` has no meaning (METRIC-1, X14): there a failure is what
-    one wants, and texts are skipped by label too. ``queries`` is the mean over attacked examples.
+    misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. Attacks that want the prediction kept (antonym,
+    negation, input_reduction) have no robust accuracy (METRIC-1, X14): there a failure is what one wants, and texts
+    are skipped by label too. Theirs is nan here, and no key of ``metrics`` and ``history``. ``queries`` is the mean
+    over attacked examples.
 
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
     not comparable with ``robust_accuracy``, METRIC-2), where candidates were counted ``covered`` (share of the
     attacked with at least one; the others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the
-    covered), and for attacks that want the prediction to stay ``remains_asr`` (some admissible candidate kept it).
-    Where a success changed a word, it holds ``changed_words`` and ``changed_share`` too (see `changed_words`);
-    where searches climbed float32 probabilities, ``saturated_share``, the share of the attacked examples' queries
-    at which these were flat (see `AttackRecord`). ``texts_cut`` is the share of the N texts whose end the model
-    does not read.
+    covered), and for attacks that want the prediction kept what `obstinacy` gives. Where a success changed a word, it
+    holds ``changed_words`` and ``changed_share`` too (see `changed_words`); where searches climbed float32
+    probabilities, ``saturated_share``, the share of the attacked examples' queries at which these were flat (see
+    `AttackRecord`). ``texts_cut`` is the share of the N texts whose end the model does not read.
     """
 
     num_examples: int
@@ -82,6 +82,11 @@ class AttackSummary:
     seconds: float
     extra: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def keeps_prediction(self) -> bool:
+        """Whether the attack wants the prediction to stay, so that it leaves no robust accuracy."""
+        return "remains_asr" in self.extra
+
     @classmethod
     def from_records(cls, records: Sequence[AttackRecord], seconds: float = 0.0) -> AttackSummary:
         """Summarise one attack's records; ``seconds`` is what measuring them took."""
@@ -92,7 +97,9 @@ class AttackSummary:
         # An attack without any candidate has no rate: every model withstands it.
         asked, given = (0, 0) if extra.get("covered") == 0 else (len(attacked), len(records))
         asr_low, asr_high = wilson_interval(succeeded, asked)
-        robust_low, robust_high = wilson_interval(failed if given else 0, given)
+        robust, interval = ratio(failed, given), wilson_interval(failed if given else 0, given)
+        if kept_prediction(records):
+            robust, interval = math.nan, (math.nan, math.nan)
         return cls(
             num_examples=len(records),
             num_attacked=len(attacked),
@@ -102,9 +109,9 @@ class AttackSummary:
             asr=ratio(succeeded, asked),
             asr_low=asr_low,
             asr_high=asr_high,
-            robust_accuracy=ratio(failed, given),
-            robust_accuracy_low=robust_low,
-            robust_accuracy_high=robust_high,
+            robust_accuracy=robust,
+            robust_accuracy_low=interval[0],
+            robust_accuracy_high=interval[1],
             queries=ratio(sum(record.queries for record in attacked), len(attacked)),
             seconds=seconds,
             extra=extra,
@@ -112,19 +119,19 @@ class AttackSummary:
 
     def metrics(self, attack_name: str) -> dict[str, float]:
         """``{"<attack>_asr": ...}`` and so on, the keys that reach the Trainer's log (which adds ``eval_``)."""
-        values = {
-            "asr": self.asr,
-            "robust_accuracy": self.robust_accuracy,
-            "queries": self.queries,
-            "seconds": self.seconds,
-            **self.extra,
-        }
+        values = self._with_meaning("asr", "robust_accuracy", "queries", "seconds")
         return {f"{attack_name}_{key}": value for key, value in values.items()}
 
     def history(self) -> dict[str, float]:
         """What a line of ``robustness_history.jsonl`` holds of this attack."""
-        keys = ("asr", "robust_accuracy", "num_examples", "num_attacked", "asr_low", "asr_high", "queries", "seconds")
-        return {**{key: getattr(self, key) for key in keys}, **self.extra}
+        return self._with_meaning(
+            "asr", "robust_accuracy", "num_examples", "num_attacked", "asr_low", "asr_high", "queries", "seconds"
+        )
+
+    def _with_meaning(self, *keys: str) -> dict[str, float]:
+        """These numbers and the extra ones, without a robust accuracy where the attack has none."""
+        kept = [key for key in keys if key != "robust_accuracy" or not self.keeps_prediction]
+        return {**{key: getattr(self, key) for key in kept}, **self.extra}
 
 
 SATURATED = 0.05
@@ -152,13 +159,30 @@ def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) ->
     if attacked and len(counted) == len(attacked):
         extra["saturated_share"] = ratio(sum(counted), sum(record.queries for record in attacked))
     if kept_prediction(records):
-        extra["remains_asr"] = ratio(sum(bool(record.remains) for record in attacked), len(attacked))
+        extra |= obstinacy(attacked)
     covered = [record for record in attacked if record.stop != "no_candidates"]
     # Texts that are shown as they are, and the recipes of another library, have no candidates to count.
     if len(covered) < len(attacked) or any(record.num_candidates for record in records):
         extra["covered"] = ratio(len(covered), len(attacked))
         extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
     return extra
+
+
+def obstinacy(attacked: Sequence[AttackRecord]) -> dict[str, float]:
+    """Rates of the attacked examples by several definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2).
+
+    ``raises_asr``: the text found keeps the prediction and raises the label's probability. ``remains_asr``: some
+    admissible candidate kept the prediction. ``median_rise``: over the successes, by how much the text found raises
+    the label's probability, in [-1, 1]; nan where nothing succeeded.
+    """
+    succeeded = [record for record in attacked if record.status == "succeeded"]
+    rises = [record.perturbed_score - record.original_score for record in succeeded]
+    known = [rise for rise in rises if math.isfinite(rise)]
+    return {
+        "raises_asr": ratio(sum(rise > 0 for rise in rises), len(attacked)),
+        "remains_asr": ratio(sum(bool(record.remains) for record in attacked), len(attacked)),
+        "median_rise": median(known) if known else math.nan,
+    }
 
 
 def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:

@@ -1,11 +1,15 @@
 """Tables and pictures from what runs left in their folders; nothing here runs a model."""
 
+from hf_robust.reports.aims import robust_accuracy_applies
 from hf_robust.reports.average import average_figure
 from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
+from hf_robust.reports.cells import markdown_table, percent, union_label
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
 from hf_robust.reports.conflict import CleanAccuracy, clean_accuracies, conflict_figure, conflict_table
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
+from hf_robust.reports.groups import group_by_seed
+from hf_robust.reports.guessing import warnings_of
 from hf_robust.reports.importance import draw_importance
 from hf_robust.reports.interpretation import draw_interpretation, interpretation_table
 from hf_robust.reports.report import load_runs, write_report
@@ -25,16 +29,7 @@ from hf_robust.reports.sweeps import (
     sweep_table,
     value_text,
 )
-from hf_robust.reports.tables import (
-    comparison_table,
-    group_by_seed,
-    markdown_table,
-    percent,
-    results_table,
-    robust_accuracy_applies,
-    table_of_runs,
-    union_label,
-)
+from hf_robust.reports.tables import comparison_table, results_table, table_of_runs
 from hf_robust.reports.transition import transition_figure, transition_tables
 from hf_robust.reports.weights import (
     LINEARISATION_STEM,
@@ -99,6 +94,7 @@ __all__ = [
     "transition_tables",
     "union_label",
     "value_text",
+    "warnings_of",
     "weights_figure",
     "write_report",
 ]

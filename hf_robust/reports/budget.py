@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_robust.metrics import AttackRecord, asr_at_budget, wilson_interval
-from hf_robust.reports.curves import COLOURS, MARKERS, STYLE, save_figure
+from hf_robust.reports.curves import STYLE, save_figure
+from hf_robust.reports.looks import Look, attack_looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +37,8 @@ def budget_figure(records: Mapping[str, Sequence[AttackRecord]], title: str) -> 
         figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
         axes = figure.add_subplot()
         most = max((record.queries for found in records.values() for record in found), default=1)
-        for index, (name, found) in enumerate(records.items()):
-            _draw_attack(axes, name, found, most, index)
+        for name, look in attack_looks(records).items():
+            _draw_attack(axes, name, records[name], most, look)
         _label_axes(axes, most)
         figure.legend(loc="outside right center", frameon=False, fontsize=8)
         figure.suptitle(title, fontsize=10.5)
@@ -45,19 +46,19 @@ def budget_figure(records: Mapping[str, Sequence[AttackRecord]], title: str) -> 
     return figure
 
 
-def _draw_attack(axes: Axes, name: str, records: Sequence[AttackRecord], most: int, index: int) -> None:
+def _draw_attack(axes: Axes, name: str, records: Sequence[AttackRecord], most: int, look: Look) -> None:
+    colour, marker = look
     attacked = sum(record.status != "skipped" for record in records)
     if not attacked:
-        axes.plot([], [], color=COLOURS[index % len(COLOURS)], label=f"{name} (nothing attacked)")
+        axes.plot([], [], color=colour, label=f"{name} (nothing attacked)")
         return
     steps = sorted({record.queries for record in records if record.status == "succeeded"})
     budgets = [1, *(step for step in steps if step > 1), most]
     rates = asr_at_budget(records, budgets)
     bounds = [wilson_interval(round(rate * attacked), attacked) for rate in rates]
-    colour = COLOURS[index % len(COLOURS)]
     # Curves end at the right edge, where a marker tells them apart in print.
     axes.plot(
-        budgets, rates, color=colour, linewidth=1.8, drawstyle="steps-post", marker=MARKERS[index % len(MARKERS)],
+        budgets, rates, color=colour, linewidth=1.8, drawstyle="steps-post", marker=marker,
         markersize=5, markevery=[len(budgets) - 1], clip_on=False, zorder=4, label=name,
     )  # fmt: skip
     low, high = zip(*bounds, strict=True)

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_robust.metrics import aim_of
-from hf_robust.runs import Run
-
-STATIC = ("file", "replay")
-"""Candidates of attacks that bring their texts along and search for nothing."""
+from hf_robust.reports.aims import is_static
+from hf_robust.runs import Run, flags_of
 
 
 class IncomparableRunsError(ValueError):
@@ -37,10 +35,27 @@ def differences(runs: Sequence[Run]) -> list[str]:
             mine, theirs = first.data.get(key), other.data.get(key)
             if mine is not None and theirs is not None and mine != theirs:
                 reasons.append(f"data {key} differs, {mine!r} and {theirs!r} {pair}")
+        reasons += [f"{reason} {pair}" for reason in _length_differences(first, other)]
         reasons += [f"{reason} {pair}" for reason in _attack_differences(_attacks(first), _attacks(other))]
         reasons += [f"{reason} {pair}" for reason in _vote_differences(first, other)]
         reasons += [f"{reason} {pair}" for reason in _certificate_differences(first, other)]
     return reasons
+
+
+def _length_differences(first: Run, other: Run) -> list[str]:
+    """A model that reads less of a text is another one, and the attack has fewer words that matter."""
+    mine, theirs = max_length_of(first), max_length_of(other)
+    if mine is None or theirs is None or mine == theirs:
+        return []
+    return [f"texts were cut at {mine} and at {theirs} tokens"]
+
+
+def max_length_of(run: Run) -> int | None:
+    """The cut of a run's texts in tokens; None where neither its card nor the command in it says."""
+    noted = run.data.get("max_length")
+    if noted is None:
+        noted = flags_of(map(str, run.card.get("command") or ())).get("max_seq_length")
+    return int(str(noted)) if str(noted).isdecimal() else None
 
 
 def _attack_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
@@ -109,7 +124,7 @@ def as_compared(described: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("goal"):
         found["goal"] = {**found["goal"], **aim_of(described)._asdict()}
     if "candidates" in found and "scores" not in found:
-        found["scores"] = None if found["candidates"].get("name") in STATIC else "probability"
+        found["scores"] = None if is_static(found) else "probability"
     if found.get("backend"):
         # TextAttack's own account of the recipe holds its goal.
         found.pop("goal", None)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_robust.reports.aims import rated_attacks
+from hf_robust.reports.captions import attacked_in_words, wrapped
 from hf_robust.reports.compare import check_comparable
-from hf_robust.reports.curves import STYLE, look, plain, save_figure
+from hf_robust.reports.curves import STYLE, plain, save_figure
+from hf_robust.reports.groups import group_by_seed, group_names
+from hf_robust.reports.guessing import LEGEND, dagger, guesses
+from hf_robust.reports.looks import look
 from hf_robust.reports.points import accuracy_rate, attack_rate, over_runs
-from hf_robust.reports.tables import group_by_seed, group_names
-from hf_robust.runs import Run, attack_names, load_run
+from hf_robust.runs import Run, load_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,16 +45,16 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
     from matplotlib.figure import Figure
 
     groups = group_by_seed(runs)
-    attacks = list(dict.fromkeys(name for run in runs for name in attack_names(run.history)))
+    attacks = rated_attacks(runs)
     with rc_context(STYLE):
         figure = Figure(figsize=(max(5.2, 2.6 + 1.3 * (1 + len(attacks))), 3.8), dpi=200, layout="constrained")
         axes = figure.add_subplot()
         for index, (name, group) in enumerate(zip(group_names(groups), groups, strict=True)):
-            label = name if len(group) == 1 else f"{name}, {len(group)} seeds"
+            label = (name if len(group) == 1 else f"{name}, {len(group)} seeds") + dagger(group)
             _draw_group(axes, group, attacks, label, index, len(groups))
         _label_axes(axes, attacks)
         figure.legend(loc="outside right center", frameon=False, fontsize=8)
-        figure.supxlabel(_caption(groups), fontsize=7, color="#555555", linespacing=1.35)
+        figure.supxlabel(_caption(groups, attacks), fontsize=7, color="#555555", linespacing=1.35)
     return figure
 
 
@@ -67,6 +70,7 @@ def _draw_group(axes: Axes, group: Sequence[Run], attacks: Sequence[str], label:
         yerr=[[value - low for _, value, low, _ in known], [high - value for _, value, _, high in known]],
         fmt=marker,
         color=colour,
+        markerfacecolor="white" if dagger(group) else colour,
         markersize=5,
         elinewidth=1.3,
         capsize=2.5,
@@ -86,21 +90,16 @@ def _label_axes(axes: Axes, attacks: Sequence[str]) -> None:
     axes.grid(visible=False, axis="x")
 
 
-def _caption(groups: Sequence[Sequence[Run]]) -> str:
+def _caption(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     parts = []
     if any(len(group) == 1 for group in groups):
         parts.append("95% Wilson intervals of single runs")
     if any(len(group) > 1 for group in groups):
         parts.append("± one standard deviation over seeds")
-    counts = {
-        int(result["num_examples"])
-        for group in groups
-        for run in group
-        for result in run.published["attacks"].values()
-        if math.isfinite(result.get("num_examples", math.nan))
-    }
-    text = f"Bars: {', '.join(parts)}."
-    if counts:
-        low, high = min(counts), max(counts)
-        text += f" Each attack was run on N = {low:,}{'' if low == high else f' to {high:,}'} examples."
-    return text + "\nASR: attack success rate among the examples that were right before."
+    results = {name: [run.published["attacks"].get(name, {}) for group in groups for run in group] for name in attacks}
+    lines = [f"Bars: {', '.join(parts)}. ASR: attack success rate among the examples that were right before."]
+    counted = attacked_in_words(results)
+    lines.append(f"{counted[:1].upper()}{counted[1:]}." if counted else "")
+    if any(guesses(run) for group in groups for run in group):
+        lines.append(f"Hollow, {LEGEND}")
+    return wrapped(lines, 110)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics import wilson_interval
+from hf_robust.reports.cells import markdown_table, percent
 from hf_robust.reports.compare import check_comparable, differences
-from hf_robust.reports.curves import COLOURS, STYLE
-from hf_robust.reports.tables import markdown_table, percent
+from hf_robust.reports.curves import STYLE
+from hf_robust.reports.looks import COLOURS
 from hf_robust.runs import METRICS_FILE, RUN_CARD_FILE, Run, history_path, load_run, read_json
 
 if TYPE_CHECKING:

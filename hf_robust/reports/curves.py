@@ -1,8 +1,7 @@
 """Tradeoff curves: clean accuracy and the success rate of every attack per epoch (Chen et al. 2022, figures 3, 6).
 
-Bands are 95 % Wilson intervals. One colour and marker per quantity, solid for the run, dashed for each baseline.
-Colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers (grey for their yellow, which is
-faint on white); the markers keep them apart in print.
+Bands are 95 % Wilson intervals. One colour and marker per quantity (`hf_robust.reports.looks`), solid for the run,
+dashed for each baseline; a dotted line is the accuracy of the most frequent class as every answer.
 """
 
 from __future__ import annotations
@@ -11,10 +10,17 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics import wilson_interval
-from hf_robust.runs import HistoryLine, Run, attack_names, load_run
+from hf_robust.reports.aims import rated_attacks
+from hf_robust.reports.captions import attacked_in_words, wrapped
+from hf_robust.reports.compare import differences
+from hf_robust.reports.guessing import guessing_of
+from hf_robust.reports.looks import ACCURACY, CERTIFIED, attack_looks
+from hf_robust.reports.titles import run_title
+from hf_robust.runs import HistoryLine, Run, load_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,12 +28,9 @@ if TYPE_CHECKING:
 
 CURVES_STEM = "tradeoff_curves"
 
-_ACCURACY_COLOUR = "#000000"
-CERTIFIED: tuple[str, str] = ("#44337A", "h")
-"""Colour and marker of the certified accuracy, which no attack has."""
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
-MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
-_LONGEST = 48
+_GUESSING, _WARNING = "#777777", "#B00020"
+_SPARSE: Any = (0, (1, 4))
+_LONGEST, _LONGEST_REASON, _CAPTION_LETTERS = 48, 200, 125
 _DASHES = ((0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 3)))
 STYLE: Any = {
     "font.size": 9,
@@ -60,16 +63,17 @@ def tradeoff_figure(run: Run, baselines: Sequence[Run] = ()) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    attacks = attack_names(run.history)
+    attacks = rated_attacks([run])
     with rc_context(STYLE):
         figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
         axes = figure.add_subplot()
+        _draw_guessing(axes, run)
         for index, each in enumerate([run, *baselines]):
             _draw_run(axes, each, attacks, _dash(index), faint=index > 0, offset=_offset(run, index))
         _label_axes(axes, [run, *baselines])
         _add_legends(figure, axes, run, baselines, attacks)
-        figure.suptitle(_title(run), fontsize=10.5)
-        figure.supxlabel(_caption(run, attacks), fontsize=7, color="#555555", linespacing=1.35)
+        figure.suptitle(run_title(run), fontsize=10.5)
+        figure.supxlabel(_caption(run, baselines, attacks), fontsize=7, color="#555555", linespacing=1.35)
     return figure
 
 
@@ -92,11 +96,11 @@ def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bo
     epochs = [float(line["epoch"]) + offset for line in run.history]
     accuracy = [clean_accuracy(run, line) for line in run.history]
     bounds = [accuracy_bounds(value, run.eval_samples) for value in accuracy]
-    draw_series(axes, epochs, accuracy, bounds, _ACCURACY_COLOUR, "o", dash, faint)
-    for index, attack in enumerate(attacks):
+    draw_series(axes, epochs, accuracy, bounds, *ACCURACY, dash, faint)
+    for attack, look in attack_looks(attacks).items():
         rates = [_number(line, attack, "asr") for line in run.history]
         bounds = [(_number(line, attack, "asr_low"), _number(line, attack, "asr_high")) for line in run.history]
-        draw_series(axes, epochs, rates, bounds, *look(index), dash, faint)
+        draw_series(axes, epochs, rates, bounds, *look, dash, faint)
     if _is_certified(run):
         rates = [_certified(line, "certified_accuracy") for line in run.history]
         bounds = [
@@ -104,6 +108,16 @@ def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bo
             for line in run.history
         ]
         draw_series(axes, epochs, rates, bounds, *CERTIFIED, dash, faint)
+
+
+def _draw_guessing(axes: Axes, run: Run) -> None:
+    """What guessing reaches, and a note above the curves where the weights kept reach no, or hardly, more."""
+    guess = guessing_of(run)
+    if guess is None:
+        return
+    axes.axhline(guess.larger_class, color=_GUESSING, linewidth=0.9, linestyle=_SPARSE, zorder=1)
+    if not guess.learnt:
+        axes.set_title(f"accuracy {100 * guess.accuracy:.1f}: {guess.mark}", fontsize=8.5, color=_WARNING)
 
 
 def draw_series(
@@ -149,9 +163,9 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
     """Colours say what was measured, line styles say in which run."""
     from matplotlib.lines import Line2D
 
-    quantities = [Line2D([], [], color=_ACCURACY_COLOUR, marker="o", markersize=4, label="clean accuracy ↑")]
-    for index, attack in enumerate(attacks):
-        colour, marker = look(index)
+    colour, marker = ACCURACY
+    quantities = [Line2D([], [], color=colour, marker=marker, markersize=4, label="clean accuracy ↑")]
+    for attack, (colour, marker) in attack_looks(attacks).items():
         quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=_label(run, attack)))
     if any(map(_is_certified, [run, *baselines])):
         colour, marker = CERTIFIED
@@ -167,6 +181,9 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
         )
         kept.set_label("weights kept")
         handles = [*handles, kept]
+    if (guess := guessing_of(run)) is not None:
+        label = f"larger class, {100 * guess.larger_class:.1f}%"
+        handles = [*handles, Line2D([], [], color=_GUESSING, linestyle=_SPARSE, linewidth=0.9, label=label)]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8, handlelength=2.6)
 
 
@@ -184,27 +201,13 @@ def _label(run: Run, attack: str) -> str:
     return f"{attack} ASR ↓" if measured else f"{attack} ASR (nothing attacked)"
 
 
-def _title(run: Run) -> str:
-    data = run.data.get("name")
-    return f"{run.method} on {data}" if data else run.method
-
-
-def _caption(run: Run, attacks: Sequence[str]) -> str:
+def _caption(run: Run, baselines: Sequence[Run], attacks: Sequence[str]) -> str:
     """What the picture shows and over how many examples, so that it can stand alone."""
-    last = run.history[-1]
-    counts = {name: _number(last, name, "num_examples") for name in attacks}
-    known = sorted({int(count) for count in counts.values() if math.isfinite(count)})
-    if len(known) == 1:
-        attacked = f"each attack was run on N = {known[0]:,} examples"
-    elif known:
-        attacked = "attacks: " + ", ".join(f"{name} N = {int(n):,}" for name, n in counts.items() if math.isfinite(n))
-    else:
-        attacked = "number of attacked examples unknown" if attacks else ""
     measured = [_certified(line, "num_examples") for line in run.history]
     certified = max((count for count in measured if math.isfinite(count)), default=0)
     parts = [
         f"accuracy on N = {run.eval_samples:,}" if run.eval_samples else "",
-        attacked,
+        attacked_in_words({name: [line["attacks"].get(name, {}) for line in run.history] for name in attacks}),
         f"certified: share of N = {int(certified):,} whose label no swaps can vote out" if certified else "",
     ]
     text = "; ".join(filter(None, parts))
@@ -212,9 +215,13 @@ def _caption(run: Run, attacks: Sequence[str]) -> str:
         text = f"Accuracy and ASR of a vote of {run.card['vote']['votes']}. {text[:1].upper()}{text[1:]}"
     marks = "Bands" if len(run.history) > 1 else "Bars"
     asr = "ASR: attack success rate among the examples that were classified correctly before the attack. "
-    return f"{asr if attacks else ''}{marks}: 95% Wilson intervals." + (
-        f"\n{text[0].upper()}{text[1:]}." if text else ""
-    )
+    lines = [
+        f"{asr if attacks else ''}{marks}: 95% Wilson intervals.",
+        f"{text[:1].upper()}{text[1:]}." if text else "",
+    ]
+    for other in baselines:
+        lines += [f"Not comparable: {shorten(why, _LONGEST_REASON)}." for why in differences([run, other])[:1]]
+    return wrapped(lines, _CAPTION_LETTERS)
 
 
 def _dash(index: int) -> Any:
@@ -225,11 +232,6 @@ def _dash(index: int) -> Any:
 def _offset(run: Run, index: int) -> float:
     """Runs of a single epoch stand beside each other, since their points would hide one another."""
     return 0.0 if len(run.history) > 1 else 0.06 * index
-
-
-def look(index: int) -> tuple[str, str]:
-    """Colour and marker of the index-th of several: 70 of them differ."""
-    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
 def plain(name: str) -> str:

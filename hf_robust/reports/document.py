@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hf_robust.reports.cells import NOTHING
 from hf_robust.reports.marked import Pieces
-from hf_robust.reports.tables import NOTHING
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics import pareto_front
-from hf_robust.reports.curves import STYLE, look, plain
-from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs
-from hf_robust.reports.tables import group_by_seed, group_names, robust_accuracy_applies
+from hf_robust.reports.aims import robust_accuracy_applies
+from hf_robust.reports.curves import STYLE, plain
+from hf_robust.reports.groups import group_by_seed, group_names
+from hf_robust.reports.guessing import dagger
+from hf_robust.reports.looks import look
+from hf_robust.reports.points import Rate, attack_rate, clean_rate, over_runs
 from hf_robust.runs import Run, attack_names
 
 if TYPE_CHECKING:
@@ -32,28 +35,30 @@ def front_attacks(runs: Sequence[Run]) -> list[str]:
 def robustness_fronts(runs: Sequence[Run]) -> Figure:
     """A panel for each attack, a point for each group of runs that differ in their seed only.
 
+    Clean accuracy is that on the attack's own examples, which robust accuracy cannot be above.
     Bars, in both directions: 95 % Wilson intervals of a single run, a sample standard deviation over seeds.
     """
     from matplotlib import rc_context
 
     groups = group_by_seed(runs)
-    names, attacks = group_names(groups), front_attacks(runs)
+    attacks = front_attacks(runs)
     with rc_context(STYLE):
-        figure, panels = panelled(len(attacks), len(names))
+        figure, panels = panelled(len(attacks), len(groups))
         for attack, axes in zip(attacks, panels, strict=True):
             points = [
                 (
-                    over_runs(map(accuracy_rate, group)),
+                    over_runs(clean_rate(run, attack) for run in group),
                     over_runs(attack_rate(run, attack, "robust_accuracy") for run in group),
                 )
                 for group in groups
             ]
             for index, (accuracy, robust) in enumerate(points):
-                draw_point(axes, accuracy, robust, *look(index))
-            draw_front(axes, points)
+                draw_point(axes, accuracy, robust, *look(index), hollow=bool(dagger(groups[index])))
+            # A model that guesses is no point of a front.
+            draw_front(axes, [point for group, point in zip(groups, points, strict=True) if not dagger(group)])
             axes.set_title(plain(attack), fontsize=9.5)
         label_front(panels)
-        add_legend(figure, names)
+        add_legend(figure, groups)
     return figure
 
 
@@ -77,13 +82,14 @@ def legend_columns(width: float) -> int:
     return max(1, int(width // 2.4))
 
 
-def add_legend(figure: Figure, names: Sequence[str]) -> None:
-    """Colour and marker of every method, below the panels."""
+def add_legend(figure: Figure, groups: Sequence[Sequence[Run]]) -> None:
+    """Colour and marker of every group of runs, below the panels."""
     from matplotlib.lines import Line2D
 
     handles = []
-    for index, name in enumerate(names):
+    for index, (name, group) in enumerate(zip(group_names(groups), groups, strict=True)):
         colour, marker = look(index)
+        name += dagger(group)
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=plain(name)))
     columns = legend_columns(float(figure.get_figwidth()))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_robust.reports.curves import COLOURS, STYLE, save_figure
+from hf_robust.reports.curves import STYLE, save_figure
+from hf_robust.reports.looks import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

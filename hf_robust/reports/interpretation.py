@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.reports.curves import COLOURS, MARKERS, STYLE, save_figure
-from hf_robust.reports.tables import markdown_table, percent
+from hf_robust.reports.cells import markdown_table, percent
+from hf_robust.reports.curves import STYLE, save_figure
+from hf_robust.reports.looks import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

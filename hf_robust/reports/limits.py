@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hf_robust.metrics import SATURATED, Aim, coverage_of_card, not_all_covered
-from hf_robust.reports.tables import aim_in, percent, robust_accuracy_applies
+from hf_robust.reports.aims import aim_in, is_obstinate, success_rate_applies
+from hf_robust.reports.captions import attacked_in_words
+from hf_robust.reports.cells import percent
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
 from hf_robust.runs import Run
 
@@ -148,6 +150,14 @@ def _parts(described: Mapping[str, Any]) -> Iterator[str]:
         yield f"examples of the label ids {_words(described['skip_labels'])} not attacked"
 
 
+def _goal(described: Mapping[str, Any]) -> Any:
+    """The goal without what its name says."""
+    goal = described.get("goal")
+    return (
+        {key: value for key, value in goal.items() if key != "keeps_prediction"} if isinstance(goal, Mapping) else goal
+    )
+
+
 def _meaning(described: Mapping[str, Any]) -> str:
     similarity = described.get("similarity")
     if similarity:
@@ -232,14 +242,14 @@ def _certificate(run: Run) -> Iterator[str]:
 
 
 def _label_changing(run: Run) -> Iterator[str]:
-    kept = [name for name in run.published["attacks"] if not robust_accuracy_applies(run, name)]
-    names = [name for name in kept if not aim_in(run, name).maximises]
-    for name in kept:
-        if name not in names:
+    attacks = run.published["attacks"]
+    for name in attacks:
+        if not success_rate_applies(run, name):
             yield (
                 f"The {name} attack deletes words while the prediction stays, and every example that was right counts "
                 "as a success: its rate says nothing, the number of words left does."
             )
+    names = [name for name in attacks if is_obstinate(run, name)]
     if names:
         yield (
             f"The {' and '.join(names)} attack{'s' * (len(names) > 1)} succeed{'s' * (len(names) == 1)} where the "
@@ -249,32 +259,25 @@ def _label_changing(run: Run) -> Iterator[str]:
 
 
 def _other_rates(run: Run) -> Iterator[str]:
-    """Rates by other definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2)."""
+    """How many examples an attack could change at all, where not all: its rate depends on that (ATK-ANT-2)."""
     for name, result in run.published["attacks"].items():
-        remains, covered, among = (result.get(key, math.nan) for key in ("remains_asr", "covered", "covered_asr"))
-        if aim_in(run, name).maximises:
-            continue
-        if math.isfinite(remains):
-            yield (
-                f"Were every change that keeps the prediction a success of the {name} attack, whether or not it "
-                f"raises the confidence, its rate would be {percent(remains)} %."
-            )
-        if some := not_all_covered(result):
-            rate = f"among these its rate is {percent(among)} %" if math.isfinite(among) else "it has no rate"
-            yield f"Of the texts that the {name} attack tried, {some} have at least one substitute; {rate}."
+        among, attacked = result.get("covered_asr", math.nan), result.get("num_attacked")
+        if (some := not_all_covered(result)) and not aim_in(run, name).maximises:
+            rate = percent(among, count=attacked)
+            said = f"among these its rate is {rate} %" if math.isfinite(among) else "it has no rate"
+            yield f"Of the texts that the {name} attack tried, {some} have at least one substitute; {said}."
 
 
 def _sample(run: Run) -> str:
     attacks, certified = run.published["attacks"], run.published.get("certified")
-    done, results = ("certified", [certified]) if certified and not attacks else ("attacked", attacks.values())
-    counts = {result.get("num_examples") for result in results}
-    known = sorted(int(count) for count in counts if count)
-    of = f" of {run.eval_samples:,}" if run.eval_samples else ""
-    drawn = (
-        f"{' to '.join(f'{count:,}' for count in dict.fromkeys((known[0], known[-1])))}{of}" if known else "unknown"
-    )
+    rows = f"; rows of the split: {run.eval_samples:,}" if run.eval_samples else ""
+    if certified and not attacks:
+        counts = f"examples certified: {certified['num_examples']:,.0f}" if certified.get("num_examples") else ""
+    else:
+        counts = attacked_in_words({name: [result] for name, result in attacks.items()})
     seed = f", seed {run.card['seed']}" if "seed" in run.card else ""
-    return f"One training run{seed}; examples {done}: {drawn}. Differences within the intervals may be chance."
+    said = f"One training run{seed}; {counts or 'number of examples unknown'}{rows}."
+    return f"{said} Differences within the intervals may be chance."
 
 
 def _lexicon(lexicon: Mapping[str, Any]) -> str:

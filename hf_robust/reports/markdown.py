@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from hf_robust.reports.cells import markdown_table
 from hf_robust.reports.document import Document, Example, Section, Table
 from hf_robust.reports.marked import Pieces
-from hf_robust.reports.tables import markdown_table
 
 _MARKUP = re.compile(r"[\\*`]|(?<!\w)_|_(?!\w)|(?<=\])(?=\()")
 

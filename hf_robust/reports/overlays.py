@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hf_robust.reports.curves import STYLE, accuracy_bounds, clean_accuracy, draw_series, look, plain
+from hf_robust.reports.aims import rated_attacks
+from hf_robust.reports.curves import STYLE, accuracy_bounds, clean_accuracy, draw_series, plain
 from hf_robust.reports.fronts import add_legend, panelled
+from hf_robust.reports.groups import group_by_seed
+from hf_robust.reports.looks import look
 from hf_robust.reports.points import Rate, rate_of
-from hf_robust.reports.tables import group_by_seed, group_names
-from hf_robust.runs import HistoryLine, Run, attack_names
+from hf_robust.runs import HistoryLine, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +32,7 @@ def overlaid_curves(runs: Sequence[Run]) -> Figure:
     from matplotlib import rc_context
 
     groups = group_by_seed(runs)
-    attacks = list(dict.fromkeys(name for run in runs for name in attack_names(run.history)))
+    attacks = rated_attacks(runs)
     with rc_context(STYLE):
         figure, panels = panelled(1 + len(attacks), len(groups))
         first, *others = panels
@@ -39,7 +41,7 @@ def overlaid_curves(runs: Sequence[Run]) -> Figure:
         for attack, axes in zip(attacks, others, strict=True):
             _draw_panel(axes, groups, _success(attack), len(runs))
             axes.set_title(f"{plain(attack)} ASR ↓", fontsize=9.5)
-        add_legend(figure, group_names(groups))
+        add_legend(figure, groups)
     return figure
 
 

@@ -9,21 +9,26 @@ from itertools import combinations, product
 import numpy as np
 
 from hf_robust.metrics import Difference, Transition, holm, paired_difference
-from hf_robust.metrics.paired import OUTCOMES, robust
+from hf_robust.metrics.paired import OUTCOMES, rates, robust
+from hf_robust.reports.aims import is_obstinate, success_rate_applies
 from hf_robust.reports.compare import same_rows
 from hf_robust.reports.outcomes import Ended, Named
-from hf_robust.reports.tables import robust_accuracy_applies
+
+ROBUST, ASR = "robust accuracy", "ASR"
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two runs under one attack: n examples, of which ``first_only`` are robustly right in the first run alone.
+    """Two runs under one attack: n examples, of which ``first_only`` went well in the first run alone.
 
-    Robustly right: right on the clean text and not changed by the attack (status ``failed``). ``difference`` is second
-    minus first, in points; ``corrected`` is Holm's p over all tests of the report.
+    Of an attack that wants another prediction the rate is ROBUST over all examples: well is right on the clean text
+    and not changed by the attack (status ``failed``). Of one that wants the prediction kept it is ASR over the
+    examples that were attacked in both runs: well is that the attack failed. ``difference`` is second minus first of
+    the rate, in points; ``corrected`` is Holm's p over all tests of the report.
     """
 
     attack: str
+    rate: str
     first: str
     second: str
     n: int
@@ -53,21 +58,25 @@ def paired_tests(groups: Sequence[Sequence[Named]]) -> tuple[list[PairedTest], l
             same, reason = _same_examples(first, second, mine, theirs)
             if reason:
                 notes[f"{attack}, {first.name} and {second.name}: {reason}."] = None
-            if same:
-                tests.append(
-                    _test(attack, first.name, second.name, [(mine.statuses[i], theirs.statuses[i]) for i in same])
-                )
+            pairs = [(mine.statuses[idx], theirs.statuses[idx]) for idx in same]
+            rate = ASR if is_obstinate(first.run, attack) else ROBUST
+            if rate == ASR:
+                pairs, left = _attacked_in_both(pairs)
+                if left:
+                    notes[f"{attack}, {first.name} and {second.name}: {left}."] = None
+            if pairs:
+                tests.append(_test(attack, rate, first.name, second.name, pairs))
     corrected = holm([test.p for test in tests])
     return [replace(test, corrected=p) for test, p in zip(tests, corrected, strict=True)], list(notes)
 
 
 def _attacks(groups: Sequence[Sequence[Named]], notes: dict[str, None]) -> Iterator[str]:
-    """The attacks whose robust accuracy means something; what is missing is noted."""
+    """The attacks that have a rate to be tested; what is missing is noted."""
     every = [named for group in groups for named in group]
     for attack in dict.fromkeys(name for named in every for name in named.run.published["attacks"]):
         measured = [named for named in every if attack in named.run.published["attacks"]]
-        if not all(robust_accuracy_applies(named.run, attack) for named in measured):
-            notes[f"{attack} is not tested: robust accuracy does not apply to its goal."] = None
+        if not all(success_rate_applies(named.run, attack) for named in measured):
+            notes[f"{attack} is not tested: every example that was right ends as its success."] = None
             continue
         without = [named.name for named in measured if attack not in named.outcomes]
         if without:
@@ -103,11 +112,18 @@ def _same_examples(first: Named, second: Named, mine: Ended, theirs: Ended) -> t
     return common, "; ".join(reasons)
 
 
-def _test(attack: str, first: str, second: str, statuses: Sequence[tuple[str, str]]) -> PairedTest:
+def _attacked_in_both(pairs: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], str]:
+    """Statuses of the examples that were attacked in both runs, and how many are left out."""
+    kept = [pair for pair in pairs if "skipped" not in pair]
+    left = len(pairs) - len(kept)
+    return kept, f"{left} of {len(pairs)} examples that one of them was not attacked on are left out" if left else ""
+
+
+def _test(attack: str, rate: str, first: str, second: str, statuses: Sequence[tuple[str, str]]) -> PairedTest:
     right = [[status == "failed" for status in side] for side in zip(*statuses, strict=True)]
     counted = Transition.of(*right)
     base, other = (np.array([[OUTCOMES[status] for status in side]]) for side in zip(*statuses, strict=True))
     return PairedTest(
-        attack, first, second, len(statuses), counted.introduced, counted.fixed,
-        paired_difference(base, other, robust), counted.mcnemar_p,
+        attack, rate, first, second, len(statuses), counted.introduced, counted.fixed,
+        paired_difference(base, other, rates if rate == ASR else robust), counted.mcnemar_p,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from hf_robust.reports.tables import accuracy_interval, attack_interval
+from hf_robust.reports.cells import accuracy_interval, attack_interval, clean_accuracy_of
 from hf_robust.runs import Run
 
 
@@ -30,6 +30,12 @@ def accuracy_rate(run: Run) -> Rate:
     """Clean accuracy of the kept weights."""
     value = float(run.published["accuracy"])
     return Rate(value, *(accuracy_interval(run) or (value, value)))
+
+
+def clean_rate(run: Run, attack: str) -> Rate:
+    """Clean accuracy on the examples that an attack was given; of all rows where the history does not have that."""
+    value, interval = clean_accuracy_of(run, attack)
+    return Rate(value, *(interval or (value, value))) if math.isfinite(value) else accuracy_rate(run)
 
 
 def attack_rate(run: Run, attack: str, key: str = "asr") -> Rate:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hf_robust.reports.document import Table, text_cell
+from hf_robust.reports.guessing import warnings_of
 from hf_robust.reports.limits import leaked, limits, same_attack
+from hf_robust.reports.reproduction import reproduction
 from hf_robust.runs import Run, redact
 
 NamedRun = tuple[str, Run]
@@ -37,16 +38,19 @@ def limits_of(runs: Sequence[NamedRun]) -> list[str]:
 
 
 def marks_of(runs: Sequence[NamedRun]) -> list[str]:
-    """What must be read before any number: leaked results, attacks that made training texts too, unfinished runs."""
+    """What must be read before any number: models that guess, leaks, attacks that were trained on, unfinished runs."""
     shared = _shared(runs, lambda run: [("", mark) for mark in _marks(run)])
     return [f"{names}: {sentence}" for (_, sentence), names in shared.items()]
 
 
 def _marks(run: Run) -> Iterator[str]:
+    yield from warnings_of(run)
     yield from leaked(run)
     yield from same_attack(run)
     if not run.ended:
         yield "The run has not ended; its numbers are those of the last epoch measured so far."
+    if run.card.get("counted_from"):
+        yield f"The run went on from step {run.card['counted_from']}: its seconds and forward passes are those since."
 
 
 def _shared(runs: Sequence[NamedRun], told: Callable[[Run], list[tuple[str, str]]]) -> dict[tuple[str, str], str]:
@@ -66,11 +70,12 @@ def _stated(run: Run) -> Iterator[tuple[str, str]]:
         yield "seed", str(card["seed"])
     for key, said in (
         ("name", "data"), ("variant", "data variant"), ("fingerprint", "data fingerprint"),
-        ("attack_split", "attacked split"), ("attack_sample", "attacked sample"),
+        ("attack_split", "attacked split"), ("attack_sample", "attacked sample"), ("max_length", "cut in tokens"),
+        ("class_shares", "shares of the classes"),
         ("seen_in_training", "attacked texts seen in training"),
     ):  # fmt: skip
         if (value := (card.get("data") or {}).get(key)) is not None:
-            yield said, str(value)
+            yield said, _described(value)
     for role, lexicon in (card.get("lexicons") or {}).items():
         yield f"lexicon: {role}", _described(lexicon)
     for name, given in (("certificate", card.get("certify")), ("vote", card.get("vote"))):
@@ -83,16 +88,19 @@ def _stated(run: Run) -> Iterator[tuple[str, str]]:
         yield f"version: {package}", str(version)
     if card.get("hardware"):
         yield "hardware", _described(card["hardware"])
-    if card.get("command"):
-        yield "command", shlex.join(map(str, card["command"]))
+    again = reproduction(card)
+    if again.command or again.note:
+        yield "command", " ".join(filter(None, [again.command, again.note.replace("`", "")]))
 
 
 def _described(value: Any) -> str:
     """Settings in a line; those that are not set are left out."""
     if not isinstance(value, dict):
         return str(value)
-    return ", ".join(
-        f"{key} {inner if isinstance(inner, (str, int, float)) else json.dumps(inner)}"
-        for key, inner in value.items()
-        if inner not in (None, [], {}, "")
-    )
+    return ", ".join(f"{key} {_value(inner)}" for key, inner in value.items() if inner not in (None, [], {}, ""))
+
+
+def _value(inner: Any) -> str:
+    if isinstance(inner, float):
+        return f"{inner:.6g}"
+    return str(inner) if isinstance(inner, (str, int)) else json.dumps(inner)

@@ -12,6 +12,8 @@ from hf_robust.reports.curves import save_figure
 from hf_robust.reports.document import Document, Picture, Section
 from hf_robust.reports.examples import examples_of
 from hf_robust.reports.fronts import FRONTS_STEM, front_attacks, robustness_fronts
+from hf_robust.reports.groups import data_name, group_by_seed, run_names
+from hf_robust.reports.guessing import DAGGER
 from hf_robust.reports.markdown import markdown
 from hf_robust.reports.outcomes import Named, outcomes_of
 from hf_robust.reports.overlays import OVERLAYS_STEM, has_curves, overlaid_curves
@@ -26,7 +28,7 @@ from hf_robust.reports.report_tables import (
     tests_table,
     union_tables,
 )
-from hf_robust.reports.tables import data_name, group_by_seed, legend, run_names
+from hf_robust.reports.tables import legend
 from hf_robust.runs import Run, attack_names, load_run, write_text
 
 if TYPE_CHECKING:
@@ -113,7 +115,8 @@ def _fronts(runs: Sequence[Run], folder: Path) -> Section:
     section.paragraphs = [
         "Upper right is better. Ringed and joined by the dashed line: methods that no other beats in both rates. Bars "
         "are 95 % Wilson intervals of single runs, one standard deviation over seeds; differences smaller than the "
-        "bars may be chance."
+        f"bars may be chance. Hollow and {DAGGER}: models that guess, which are on no front. Clean accuracy is "
+        "that on the examples of the attack."
     ]
     title = "Clean accuracy against robust accuracy under each attack"
     section.pictures = [_picture(robustness_fronts(runs), folder, FRONTS_STEM, title)]
@@ -153,8 +156,9 @@ def _tests(groups: Sequence[Sequence[Named]]) -> Section:
         return section
     found = sum(test.corrected < LEVEL for test in tests)
     section.paragraphs = [
-        "Is an example robustly right (right before the attack and after it) in one run and not in the other? "
-        "McNemar's exact test on the examples that both were given, corrected by Holm over all "
+        "Is an example robustly right (right before the attack and after it) in one run and not in the other? Of "
+        "attacks that want the prediction kept: did it withstand in one run and not in the other, among the examples "
+        "attacked in both? McNemar's exact test on the examples that both were given, corrected by Holm over all "
         f"{len(tests):,} tests of this report: {found:,} of them below {LEVEL}. Differences in points with 95 % "
         "paired bootstrap intervals over examples. Neither covers the spread between training seeds."
     ]
@@ -180,6 +184,8 @@ def _examples(attacks: Sequence[str], groups: Sequence[Sequence[Named]]) -> Sect
 def _cost(groups: Sequence[Sequence[Run]]) -> Section:
     text = (
         "Wall-clock seconds on the machine of each run, means over seeds; training without evaluation and attacks. "
-        "Views that an earlier run had cached cost their reading alone. Attacks: all epochs together."
+        "Views that an earlier run had cached cost their reading alone. Attacks: all epochs together. Forward passes "
+        "of training for each batch of texts: a batch and its views in one pass are two, a twin's are its own, and a "
+        "plain training before the method's counts; those of attacks that make views are in the seconds alone."
     )
     return Section("Cost", [text], tables=[cost_table(groups)])

@@ -8,32 +8,31 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hf_robust.metrics import not_all_covered
-from hf_robust.reports.document import Cell, Table, number_cell, text_cell
-from hf_robust.reports.paired_tests import PairedTest
-from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs, rate_of
-from hf_robust.reports.tables import (
+from hf_robust.reports.cells import (
     NOTHING,
-    accuracy_interval,
+    OBSTINACY,
+    accuracy_over_seeds,
     attack_interval,
     attack_over_seeds,
-    data_name,
-    group_names,
-    kept_epochs,
+    clean_accuracy_of,
     mean_of,
-    model_name,
+    obstinacy_of,
     over_seeds,
+    percent,
+    rise_over_seeds,
     union_label,
     union_over_seeds,
 )
+from hf_robust.reports.document import Cell, Table, number_cell, text_cell
+from hf_robust.reports.groups import data_name, group_names, kept_epochs, model_name
+from hf_robust.reports.guessing import dagger
+from hf_robust.reports.paired_tests import ASR, ROBUST, PairedTest
+from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs, rate_of
 from hf_robust.runs import Run
 
 Groups = Sequence[Sequence[Run]]
-OTHER_RATES = {
-    "remains_asr": "ASR where any kept prediction counts, %",
-    "covered": "texts with a substitute, %",
-    "covered_asr": "ASR among these, %",
-}
-"""Rates by other definitions of success (ATK-ANT-1, ATK-ANT-2); the last two where some text has no substitute."""
+COVERED = {"covered": "texts with a substitute, %", "covered_asr": "ASR among these, %"}
+"""Shown where some text has no substitute (ATK-ANT-2)."""
 _CERTIFIED = {
     "certified_accuracy": "certified accuracy",
     "smoothed_accuracy": "smoothed accuracy",
@@ -57,7 +56,7 @@ def runs_table(groups: Groups) -> Table:
         folders = ", ".join(one.path.resolve().name for one in group)
         rows.append(
             [
-                text_cell(name),
+                text_cell(name + dagger(group)),
                 text_cell(model_name(run)),
                 text_cell(data_name(run)),
                 text_cell(", ".join(seeds)),
@@ -83,29 +82,49 @@ def runs_table(groups: Groups) -> Table:
 
 
 def attack_table(attack: str, groups: Groups) -> Table:
-    """Rates of one attack on the kept weights, and what they cost."""
+    """Rates of one attack on the kept weights, and what they cost; clean accuracy is that on the attack's examples."""
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
         results = [found for run in group if (found := run.published["attacks"].get(attack))]
         if not results:
             continue
-        row = [text_cell(name), _count(len(results)), _accuracy(group)]
-        for key in ("asr", "robust_accuracy"):
+        row = [text_cell(name + dagger(group)), _count(len(results)), _clean(group, attack)]
+        for key in ("robust_accuracy", "asr"):
             rate = over_runs(attack_rate(run, attack, key) for run in group)
             row.append(_rate(rate, attack_over_seeds(group, attack, key)))
         row += [number_cell(mean_of(results, key), ".0f") for key in ("num_examples", "num_attacked")]
+        obstinate = [obstinacy_of(run, attack) for run in group]
+        for key in ("raises_asr", "remains_asr"):
+            row.append(number_cell(100 * mean_of(obstinate, key), text=attack_over_seeds(group, attack, key)))
+        row.append(number_cell(100 * mean_of(obstinate, "median_rise"), text=rise_over_seeds(group, attack)))
         row += [number_cell(mean_of(results, key)) for key in ("queries", "changed_words")]
         row.append(number_cell(100 * mean_of(results, "changed_share")))
         row.append(number_cell(mean_of(results, "seconds")))
-        row.append(number_cell(100 * mean_of(results, "saturated_share")))
-        keys = OTHER_RATES if any(map(not_all_covered, results)) else {"remains_asr": ""}
-        row += [number_cell(100 * mean_of(results, key) if key in keys else math.nan) for key in OTHER_RATES]
+        row += [number_cell(100 * mean_of(results, key)) for key in ("saturated_share", "texts_cut")]
+        attacked = results[0].get("num_attacked") if len(results) == 1 else None
+        for key in COVERED:
+            share = mean_of(results if any(map(not_all_covered, results)) else [], key)
+            row.append(number_cell(100 * share, text=percent(share, count=attacked)))
         rows.append(row)
     header = [
-        "method", "seeds", "clean accuracy, %", "ASR, %", "robust accuracy, %", "N", "attacked", "queries each",
-        "changed words", "changed words, %", "seconds", "saturated queries, %", *OTHER_RATES.values(),
+        "method", "seeds", "clean accuracy of these, %", "robust accuracy, %", "ASR, %", "N", "attacked",
+        *OBSTINACY.values(), "queries each", "changed words", "changed words, %", "seconds", "saturated queries, %",
+        "texts cut, %", *COVERED.values(),
     ]  # fmt: skip
     return Table(attack, header, rows).without_empty_columns()
+
+
+def _clean(group: Sequence[Run], attack: str) -> Cell:
+    """Clean accuracy on the examples that the attack was given."""
+    found = [clean_accuracy_of(run, attack) for run in group]
+    rates = [Rate(value, *(interval or (value, value))) for value, interval in found]
+    text = over_seeds(
+        group,
+        lambda run: clean_accuracy_of(run, attack)[0],
+        lambda run: clean_accuracy_of(run, attack)[1],
+        lambda run: run.published["attacks"].get(attack, {}).get("num_examples"),
+    )
+    return _rate(over_runs(rates), text)
 
 
 def union_tables(groups: Groups) -> list[Table]:
@@ -165,9 +184,11 @@ def tests_table(attack: str, tests: Sequence[PairedTest]) -> Table:
         rows.append(
             [text_cell(test.first), text_cell(test.second), *counts, difference, _p(test.p), _p(test.corrected)]
         )
+    said = "withstood" if tests and tests[0].rate == ASR else "right"
+    of = tests[0].rate if tests else ROBUST
     header = [
-        "first", "second", "n", "right in first alone", "right in second alone", "second − first, points",
-        "p", "p, Holm",
+        "first", "second", "n", f"{said} in first alone", f"{said} in second alone",
+        f"{of}: second − first, points", "p", "p, Holm",
     ]  # fmt: skip
     return Table(attack, header, rows)
 
@@ -176,30 +197,60 @@ def _p(value: float) -> Cell:
     return number_cell(value, text="< 0.0001" if value < 1e-4 else f"{value:.4f}")
 
 
+_BEFORE = ("baseline", "level")
+"""Plain trainings before the method's own: of the model whose weaknesses views show, and for a level of flooding."""
+
+
 def cost_table(groups: Groups) -> Table:
-    """Seconds of training, of making views and of attacks, forwards of a step; relative to `normal` where it ran."""
-    base = next((group for group in groups if group[0].method == "normal"), None)
-    seconds = [{key: _spent(group, key) for key in ("train", "generate", "attack")} for group in groups]
-    forwards = [_over_cards(group, "forwards", "per_step") for group in groups]
+    """Seconds of training, of what comes before it, and of attacks; forward passes; relative to `normal` where it ran.
+
+    Forward passes are those of training: the model's, a twin's, and those of plain trainings before, all for each
+    batch that was trained on.
+    """
+    base = next((index for index, group in enumerate(groups) if group[0].method == "normal"), None)
+    seconds = [{key: _spent(group, key) for key in ("train", *_BEFORE, "generate", "attack")} for group in groups]
+    passes = [{key: _passes(group, key) for key in ("train", "twin", *_BEFORE, "per_step")} for group in groups]
     rows = []
-    for index, name in enumerate(group_names(groups)):
-        spent = seconds[index]
-        row = [text_cell(name), *(number_cell(spent[key]) for key in ("train", "generate"))]
+    for name, spent, made in zip(group_names(groups), seconds, passes, strict=True):
+        row = [text_cell(name), number_cell(spent["train"]), number_cell(_sum(spent, _BEFORE))]
+        row.append(number_cell(spent["generate"]))
         if base is not None:
-            normal = list(groups).index(base)
-            row.append(number_cell(_ratio(_made(spent), _made(seconds[normal])), ".2f"))
-        row.append(number_cell(forwards[index], ".2f"))
+            row.append(number_cell(_ratio(_made(spent), _made(seconds[base])), ".2f"))
+        row += [number_cell(value, ".2f") for value in (made["train"], made["twin"], _sum(made, _BEFORE))]
+        row.append(number_cell(made["per_step"], ".2f"))
         if base is not None:
-            row.append(number_cell(_ratio(forwards[index], forwards[normal]), ".2f"))
+            row.append(number_cell(_ratio(made["per_step"], passes[base]["per_step"]), ".2f"))
         rows.append([*row, number_cell(spent["attack"])])
     times = "× normal"
-    header = ["method", "training, s", "making views, s", *([f"both, {times}"] if base is not None else [])]
-    header += ["forwards a step", *([f"forwards, {times}"] if base is not None else []), "attacks, s"]
-    return Table("Seconds and forward passes", header, rows).without_empty_columns()
+    header = ["method", "training, s", "plain training before, s", "making views, s"]
+    header += [f"all three, {times}"] if base is not None else []
+    header += ["forwards of the model", "of its twin", "of plain training before", "forwards a step, together"]
+    header += [f"forwards, {times}"] if base is not None else []
+    return Table("Seconds and forward passes", [*header, "attacks, s"], rows).without_empty_columns()
+
+
+def _sum(parts: Mapping[str, float], keys: Sequence[str]) -> float:
+    """The sum of those parts that there are; nan where there is none of more than nothing."""
+    known = [parts[key] for key in keys if math.isfinite(parts[key])]
+    return sum(known) if any(known) else math.nan
+
+
+def _passes(group: Sequence[Run], part: str) -> float:
+    """Forward passes of a part for each batch trained on, mean over seeds: parts are noted as totals of a run."""
+    if part == "per_step":
+        return _over_cards(group, "forwards", part)
+    found = []
+    for run in group:
+        noted = run.card.get("forwards") or {}
+        total = sum(value for key, value in noted.items() if key != "per_step")
+        if run.ended and part in noted and total:
+            found.append(noted[part] / total * noted["per_step"])
+    return statistics.mean(found) if found else math.nan
 
 
 def _made(spent: Mapping[str, float]) -> float:
-    return spent["train"] + (spent["generate"] if math.isfinite(spent["generate"]) else 0.0)
+    before = _sum(spent, (*_BEFORE, "generate"))
+    return spent["train"] + (before if math.isfinite(before) else 0.0)
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -223,8 +274,7 @@ def _over_cards(group: Sequence[Run], part: str, key: str) -> float:
 
 
 def _accuracy(group: Sequence[Run]) -> Cell:
-    text = over_seeds(group, lambda run: float(run.published["accuracy"]), accuracy_interval)
-    return _rate(over_runs(map(accuracy_rate, group)), text)
+    return _rate(over_runs(map(accuracy_rate, group)), accuracy_over_seeds(group))
 
 
 def _rate(rate: Rate, text: str) -> Cell:

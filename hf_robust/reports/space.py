@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from hf_robust.reports.curves import COLOURS, MARKERS, STYLE
+from hf_robust.reports.curves import STYLE
+from hf_robust.reports.looks import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

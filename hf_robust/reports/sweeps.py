@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.metrics import pareto_front
+from hf_robust.reports.aims import rated_attacks, robust_accuracy_applies
+from hf_robust.reports.captions import attacked_in_words
+from hf_robust.reports.cells import markdown_table, over_seeds
+from hf_robust.reports.guessing import DAGGER, guesses
 from hf_robust.reports.points import UNKNOWN, Rate, accuracy_rate, over_runs, rate_of
-from hf_robust.reports.tables import markdown_table, over_seeds
 from hf_robust.runs import (
     ARGUMENTS_FILE,
     HISTORY_FILE,
@@ -24,13 +27,12 @@ from hf_robust.runs import (
     load_run,
     read_card,
     read_json,
-    read_records,
 )
 
 SEED, METHOD = "seed", "robust_method"
 _RATES = ("accuracy", "asr", "_low", "_high", "covered", "share", "abstained", "f1", "_macro", "_micro", "_weighted")
 CELLS = "Rates in percent; of one run with its 95 % Wilson interval, of several mean ± sample standard deviation."
-_LOWER_IS_BETTER = ("asr", "loss", "mse", "mae", "seconds", "runtime", "abstained")
+_LOWER_IS_BETTER = ("asr", "median_rise", "loss", "mse", "mae", "seconds", "runtime", "abstained")
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Setting:
 
     flags: dict[str, Any]
     runs: tuple[Run, ...]
-    one_answer: bool = False
-    """Whether a run of it predicts one class for every attacked text: an attack on that is no measurement."""
+    guesses: bool = False
+    """Whether a run of it is no, or hardly, better than guessing: an attack on that is no measurement."""
 
     def estimate(self, metric: str) -> Rate:
         """Of one run its value and interval, of several their mean and a sample standard deviation to both sides."""
@@ -94,16 +96,7 @@ def settings_of(runs: Sequence[Run], flags: Sequence[str]) -> list[Setting]:
         values = {flag: flag_value(run, flag) for flag in flags if flag != SEED}
         values = {flag: value for flag, value in values.items() if value is not None}
         groups.setdefault(json.dumps(values, sort_keys=True, default=str), (values, []))[1].append(run)
-    return [Setting(values, tuple(found), any(map(gives_one_answer, found))) for values, found in groups.values()]
-
-
-def gives_one_answer(run: Run) -> bool:
-    """Whether the kept weights predict one class for attacked texts of several, as far as their records are there."""
-    for file in sorted((run.path / "attack_results" / f"epoch-{run.published['epoch']:g}").glob("*.jsonl")):
-        records = read_records(file)
-        if len({record.label for record in records}) > 1:
-            return len({record.original_prediction for record in records}) == 1
-    return False
+    return [Setting(values, tuple(found), any(map(guesses, found))) for values, found in groups.values()]
 
 
 # ---- metrics ----
@@ -117,7 +110,7 @@ def measured(run: Run, metric: str) -> Rate | None:
     name, line = metric.removeprefix("eval_"), run.published
     for attack, found in line["attacks"].items():
         key = name.removeprefix(f"{attack}_")
-        if key != name and key in found:
+        if key != name and key in _with_meaning(run, attack, found):
             return rate_of(found, key)
     if name == "accuracy":
         return accuracy_rate(run)
@@ -132,14 +125,19 @@ def measured(run: Run, metric: str) -> Rate | None:
 
 def metrics_of(run: Run) -> list[str]:
     """The names of what a run measured, as in ``all_results.json``."""
-    found = [f"eval_{attack}_{key}" for attack, line in run.published["attacks"].items() for key in line]
+    attacks = run.published["attacks"].items()
+    found = [f"eval_{attack}_{key}" for attack, line in attacks for key in _with_meaning(run, attack, line)]
     return list(dict.fromkeys(["eval_accuracy", *found, *read_json(run.path / METRICS_FILE)]))
+
+
+def _with_meaning(run: Run, attack: str, found: Mapping[str, float]) -> list[str]:
+    """The numbers of an attack but a robust accuracy that says nothing, which older histories have."""
+    return [key for key in found if key != "robust_accuracy" or robust_accuracy_applies(run, attack)]
 
 
 def default_objectives(runs: Sequence[Run]) -> dict[str, bool]:
     """Clean accuracy and every attack's success rate, and whether more of it is better."""
-    attacks = dict.fromkeys(name for run in runs for name in run.published["attacks"])
-    return {"eval_accuracy": True, **{f"eval_{name}_asr": False for name in attacks}}
+    return {"eval_accuracy": True, **{f"eval_{name}_asr": False for name in rated_attacks(runs)}}
 
 
 def is_rate(metric: str) -> bool:
@@ -160,8 +158,8 @@ def metric_label(metric: str) -> str:
 
 
 def front_points(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> list[tuple[Rate, ...]]:
-    """The objectives of each setting, unknown where a run gives one answer: that is no point of a front."""
-    return [tuple(UNKNOWN if one.one_answer else one.estimate(metric) for metric in objectives) for one in settings]
+    """The objectives of each setting, unknown where a run guesses: that is no point of a front."""
+    return [tuple(UNKNOWN if one.guesses else one.estimate(metric) for metric in objectives) for one in settings]
 
 
 def front_of(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> list[int]:
@@ -182,7 +180,7 @@ def sweep_table(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> 
     for index, setting in enumerate(settings):
         row = [value_text(setting.flags.get(flag, "–")) for flag in flags]
         row += [
-            f"{len(setting.runs)}{' †' if setting.one_answer else ''}",
+            f"{len(setting.runs)}{f' {DAGGER}' if setting.guesses else ''}",
             *(_cell(setting, metric) for metric in objectives),
         ]
         rows.append([*row, *([("✓" if index in on_front else "")] if on_front else [])])
@@ -219,16 +217,12 @@ def _cell(setting: Setting, metric: str) -> str:
 def legend(settings: Sequence[Setting], text: str = CELLS) -> str:
     """What the cells of the table mean, and over how many examples they are."""
     runs = [run for setting in settings for run in setting.runs]
-    rows = {run.eval_samples for run in runs if run.eval_samples}
-    attacked = {
-        int(line["num_examples"])
-        for run in runs
-        for line in run.published["attacks"].values()
-        if math.isfinite(line.get("num_examples", math.nan))
-    }
-    parts = [
-        f"N for {what}: {' to '.join(f'{n:,}' for n in sorted({min(found), max(found)}))}."
-        for what, found in (("clean accuracy", rows), ("attacks", attacked))
-        if found
-    ]
-    return " ".join([text, *parts])
+    rows = sorted({run.eval_samples for run in runs if run.eval_samples})
+    results = {name: [run.published["attacks"].get(name, {}) for run in runs] for name in rated_attacks(runs)}
+    counted = attacked_in_words(results)
+    parts = [text]
+    if rows:
+        parts.append(f"N for clean accuracy: {' to '.join(f'{n:,}' for n in dict.fromkeys((rows[0], rows[-1])))}.")
+    if counted:
+        parts.append(f"{counted[0].upper()}{counted[1:]}.")
+    return " ".join(parts)

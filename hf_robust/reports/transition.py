@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hf_robust.metrics import SliceReport, wilson_interval
-from hf_robust.reports.curves import COLOURS, STYLE
-from hf_robust.reports.tables import markdown_table, percent
+from hf_robust.reports.cells import markdown_table, percent
+from hf_robust.reports.curves import STYLE
+from hf_robust.reports.looks import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

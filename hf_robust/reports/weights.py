@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.reports.curves import COLOURS, STYLE, save_figure
+from hf_robust.reports.curves import STYLE, save_figure
+from hf_robust.reports.looks import COLOURS
 from hf_robust.runs import WEIGHTS_FILE, read_card, read_weights
 from hf_robust.runs.weights import WeightLine
 

@@ -32,13 +32,14 @@ class RunCard(TypedDict, total=False):
     model: str
     """What training started from; in a folder of a command, what was measured."""
     architecture: dict[str, Any]
-    """``type`` and number of ``parameters``."""
+    """``type`` and number of ``parameters`` of what is published; of an adapter those of its base model, its own are
+    ``adapter_parameters``."""
     config: dict[str, Any]
     """The method's arguments, with what was used in the place of ``auto`` and null."""
     training: dict[str, Any]
     """Training arguments that differ from their defaults."""
     data: dict[str, Any]
-    """``name, variant, fingerprint, train_samples, eval_samples, attack_split, attack_sample, ...``"""
+    """``name, variant, fingerprint, train_samples, eval_samples, class_shares, attack_split, attack_sample, ...``"""
     lexicons: dict[str, Described]
     """By role."""
     trained_on: list[str]
@@ -69,9 +70,14 @@ class RunCard(TypedDict, total=False):
     versions: dict[str, str]
     hardware: dict[str, Any]
     seconds: dict[str, float]
-    """By phase."""
+    """By phase, all parts of a run that was gone on with together."""
     forwards: dict[str, float]
+    """Forward passes in training, in whole batches: of the model (``train``), its ``twin``, plain trainings before it
+    (``baseline``, ``level``), and all of them together for each batch that was trained on (``per_step``)."""
+    counted_from: int
+    """The step from which on seconds and forwards are known, where nothing is known of the part before it."""
     command: list[str]
+    """To be pasted: `redact_command`."""
 
 
 def read_card(folder: str | os.PathLike[str]) -> RunCard:
@@ -102,3 +108,18 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def size_in_words(known: Mapping[str, Any]) -> str:
+    """The ``architecture`` of a run card as tables and cards say it.
+
+    >>> size_in_words({"type": "bert", "parameters": 4386178, "adapter_parameters": 33026})
+    'bert, 4.4 M weights, and 0.033 M in the adapter'
+    """
+    said = f"{known['type']}, {_millions(known['parameters'])} M weights"
+    adapter = known.get("adapter_parameters")
+    return f"{said}, and {_millions(adapter)} M in the adapter" if adapter else said
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:,.1f}" if count >= 1e5 else f"{count / 1e6:.2g}"

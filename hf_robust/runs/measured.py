@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_robust.runs.card import RunCard, read_card, versions
+from hf_robust.runs.command import redact_command
 from hf_robust.runs.files import HISTORY_FILE, MEASURED_FOLDER, RUN_CARD_FILE, TRAINER_STATE_FILE
-from hf_robust.runs.redaction import redact_command
 
 _OF_A_RUN = (RUN_CARD_FILE, HISTORY_FILE, TRAINER_STATE_FILE, "config.json", "adapter_config.json")
 
@@ -39,12 +39,16 @@ def claim_folder(what: str, output_dir: Path) -> Path:
             number += 1
 
 
-def measured_card(model: str, **stated: Any) -> RunCard:
-    """The run card of what a command measured of ``model``: ``stated``, and what is known of the run beside it."""
+def measured_card(model: str, words: Sequence[str], **stated: Any) -> RunCard:
+    """The run card of what a command measured of ``model``: ``stated``, and what is known of the run beside it.
+
+    Args:
+        words: those of the command line behind `hf-robust`; none where Python code measured.
+    """
     return {
         "method": read_card(model).get("method", "checkpoint"),
         "model": model,
         **stated,  # type: ignore[typeddict-item]
         "versions": versions(),
-        "command": redact_command(sys.argv),
+        "command": redact_command(["hf-robust", *words]) if words else [],
     }

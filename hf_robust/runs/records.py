@@ -9,13 +9,16 @@ from hf_robust.metrics import AttackRecord, Certificate
 from hf_robust.runs.json_files import read_json_lines, write_json_lines
 
 
-def read_records(path: str | os.PathLike[str]) -> list[AttackRecord]:
+def read_records(path: str | os.PathLike[str], warn: bool = True) -> list[AttackRecord]:
     """The records of a JSON lines file, in file order; lines of a journal that hold no record are passed over.
+
+    Args:
+        warn: log a last line that was cut off.
 
     Raises:
         ValueError: a line other than a torn last one is not a record.
     """
-    return [AttackRecord.from_json(line) for line in read_json_lines(path) if "idx" in line]
+    return [AttackRecord.from_json(line) for line in read_json_lines(path, warn) if "idx" in line]
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[AttackRecord]) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")  # long, so that hf_robust is none
 _EMBEDDED_PATH = re.compile(r"(?<![\w:/.~])/(?:[^\s/,;:()]+/)+[^\s/,;:()]+")
-_TOKEN_FLAG = re.compile(r"^--[\w-]*(?:token|api[_-]?key|password|secret)(?P<given>=.*)?$")
 _HIDDEN = "<removed>"
 
 
@@ -20,25 +18,7 @@ def redact(value: Any) -> Any:
         return {key: redact(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [redact(inner) for inner in value]
-    return _redact_text(value) if isinstance(value, str) else value
-
-
-def redact_command(command: Sequence[str]) -> list[str]:
-    """A command line fit for publication: token flags left out with their values, absolute paths shortened."""
-    safe: list[str] = []
-    secret_follows = False
-    for argument in command:
-        if secret_follows and not argument.startswith("--"):
-            secret_follows = False
-            continue
-        token_flag = _TOKEN_FLAG.match(argument)
-        secret_follows = token_flag is not None and token_flag["given"] is None
-        if token_flag is not None:
-            continue
-        flag, equals, given = argument.partition("=")
-        in_flag = equals and flag.startswith("--")
-        safe.append(f"{flag}={_redact_text(given)}" if in_flag else _redact_text(argument))
-    return safe
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def portable_path(path: str) -> str:
@@ -50,7 +30,8 @@ def portable_path(path: str) -> str:
     return windows.name if windows.drive and windows.is_absolute() else path
 
 
-def _redact_text(text: str) -> str:
+def redact_text(text: str) -> str:
+    """A text with its absolute paths shortened and its access tokens removed."""
     scheme, colon, rest = text.partition(":")
     if colon and scheme.isalpha() and len(scheme) > 1 and os.path.isabs(rest) and not rest.startswith("//"):
         return f"{scheme}:{portable_path(rest)}"  # "vectors:/data/glove.txt"

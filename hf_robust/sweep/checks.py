@@ -13,24 +13,14 @@ from typing import Any
 
 from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.static import FILE
-from hf_robust.metrics.keys import (
-    OF_CANDIDATES,
-    OF_EVERY_ATTACK,
-    OF_PROBABILITIES,
-    OF_STAYING,
-    OF_SUCCESSES,
-    RATES,
-)
+from hf_robust.metrics.keys import OF_ANY_ATTACK, RATES
 from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, OF_TASK, REGRESSION
-from hf_robust.parsing import Arguments, Flags, parse_flags
+from hf_robust.parsing import Arguments, parse_flags
+from hf_robust.runs import Flags
 from hf_robust.sweep.file import Point, Search, Sweep
 
 DATA = "{data}"
-ALSO_OF_ATTACKS = tuple(
-    key
-    for key in (*OF_EVERY_ATTACK, *OF_SUCCESSES, *OF_STAYING, *OF_CANDIDATES, *OF_PROBABILITIES)
-    if key not in RATES
-)
+ALSO_OF_ATTACKS = tuple(key for key in OF_ANY_ATTACK if key not in RATES)
 OF_TASKS = tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
 ALWAYS = ("loss", "runtime", "samples", "samples_per_second", "steps_per_second", "combined_score")
 OF_CERTIFICATES = ("certified_", "certify_", "smoothed_", "abstained")
@@ -90,7 +80,7 @@ def corners(search: Search) -> Iterator[Point]:
 def _check_distinct(points: Sequence[Point], parsed: Sequence[Arguments]) -> None:
     seen: dict[str, Point] = {}
     for point, arguments in zip(points, parsed, strict=True):
-        groups = [dataclasses.asdict(one) for one in arguments[:-1] if dataclasses.is_dataclass(one)]
+        groups = [dataclasses.asdict(one) for one in arguments[:-2] if dataclasses.is_dataclass(one)]
         text = json.dumps([groups, arguments.method.name], sort_keys=True, default=str)
         if text in seen:
             names = f"{seen[text].name} and {point.name}" if seen[text].name != point.name else f"two of {point.name}"
@@ -116,6 +106,10 @@ def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
                 "prediction."
             )
     elif attack is not None:
+        if name.endswith("_robust_accuracy") and attack in ATTACKS and goal_of(attack).keeps_prediction:
+            raise ValueError(
+                f"{metric} does not exist, since {attack} wants the prediction kept: name eval_{attack}_asr instead."
+            )
         if attack not in attacks:
             raise ValueError(
                 f"{metric} is measured by the attack {attack}, which the point {point} does not run (its attacks: "

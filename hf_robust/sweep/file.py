@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_robust.parsing import Flags, read_args_file, without_remarks
+from hf_robust.runs import Flags, read_args_file, without_remarks
 
 DIRECTIONS = ("maximize", "minimize")
 METHOD, SEED = "robust_method", "seed"

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import hf_robust
-from hf_robust.parsing import Flags
 from hf_robust.reports import load_measured
-from hf_robust.runs import METRICS_FILE, read_json, write_json
+from hf_robust.runs import METRICS_FILE, Flags, read_json, write_json
 from hf_robust.sweep.checks import fill
 from hf_robust.sweep.file import Point
 

@@ -22,6 +22,7 @@ from hf_robust.reports import (
     sweep_table,
     value_text,
 )
+from hf_robust.reports.guessing import DAGGER
 from hf_robust.runs import Run, write_json, write_text
 from hf_robust.sweep.file import METHOD, SEED, FigureRequest, Point, Sweep
 from hf_robust.sweep.runs import FAILED, folder_of, is_finished
@@ -102,7 +103,7 @@ def _numbers(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> lis
             "seeds": [run.card.get(SEED) for run in setting.runs],
             "runs": [run.path.name for run in setting.runs],
             "metrics": {metric: _estimate(setting, metric) for metric in objectives},
-            "one_answer": setting.one_answer,
+            "guesses": setting.guesses,
             "front": index in front,
         }
         for index, setting in enumerate(settings)
@@ -125,10 +126,10 @@ def _said(sweep: Sweep, settings: Sequence[Setting], objectives: Mapping[str, bo
         flags = ", ".join(f"{flag} {value_text(value)}" for flag, value in settings[front[-1]].flags.items())
         what = "Best" if len(objectives) == 1 else "Of the front, the best"
         said.append(f"{what} in {metric_label(metric)}: {flags}.")
-    if any(setting.one_answer for setting in settings):
+    if any(setting.guesses for setting in settings):
         said.append(
-            "†: a run gives one answer to every attacked text, so that its rates under attack mean nothing; no front "
-            "has it."
+            f"{DAGGER}: a run is no, or hardly, better than the most frequent class as every answer, so that its "
+            "rates under attack mean nothing; no front has it."
         )
     return said
 

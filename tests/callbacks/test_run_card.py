@@ -62,12 +62,113 @@ def test_forwards_are_counted_in_training_only(tmp_path: Path, method: str, per_
     assert not trainer.model._forward_pre_hooks
 
 
+class Kill(TrainerCallback):
+    """Ends the process, as far as the Trainer can tell, after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def carded(folder: Path, method: str, *more: TrainerCallback, **options: Any) -> Any:
+    """A trainer over 20 texts, three batches an epoch, with the card that the script writes."""
+    trainer = build_trainer(method, folder, data=review_data(20), num_train_epochs=3, max_steps=-1, **options)
+    trainer.add_callback(
+        RunCardCallback(DATA, {}, {}, method, generation=trainer.generation, plain_runs=trainer.plain_runs)
+    )
+    for callback in more:
+        trainer.add_callback(callback)
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "passes"),
+    [
+        ("normal", {}, {"train": 7.5, "per_step": 1.0}),  # of 8, 8 and 4 texts
+        ("normal", {"gradient_accumulation_steps": 2}, {"train": 7.5, "per_step": 1.0}),
+        ("taichi", {}, {"train": 15.0, "twin": 15.0, "baseline": 7.5, "per_step": 5.0}),
+        ("smart", {"use_bregman": True}, {"train": 30.0, "per_step": 4.0}),  # the teacher predicts without dropout
+        ("pgd", {"adv_steps": 2, "ascent_eval_mode": True}, {"train": 22.5, "per_step": 3.0}),
+        ("flooding_x", {}, {"train": 7.5, "level": 7.5, "per_step": 2.0}),
+    ],
+)
+def test_all_passes_of_training_are_counted(
+    tmp_path: Path, method: str, options: dict[str, Any], passes: dict[str, float]
+) -> None:
+    carded(tmp_path, method, **options).train()
+    found = card_of(tmp_path)
+    if method == "flooding_x":  # its plain run ends where its batches agree no longer
+        ratio = found["forwards"]["level"] / 7.5
+        assert 0 < ratio <= 1 and found["forwards"]["per_step"] == pytest.approx(1 + ratio, abs=1e-3)
+        assert found["seconds"]["level"] > 0
+    else:
+        assert found["forwards"] == passes
+    assert found["seconds"]["total"] == pytest.approx(
+        sum(found["seconds"].values()) - found["seconds"]["total"], abs=0.01
+    )
+
+
+def test_a_batch_and_its_views_in_one_pass_are_two(tmp_path: Path) -> None:
+    trainer = carded(tmp_path, "ada")
+    trainer.train()
+    share, forwards = trainer.view_share, card_of(tmp_path)["forwards"]
+    assert share > 0.5 and forwards["train"] == pytest.approx(7.5 * (1 + share)) and forwards["baseline"] == 7.5
+    assert forwards["per_step"] == pytest.approx(2 + share, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"), [("taichi", {}), ("adv_iter", {"n_rounds": 3, "clean_epochs": 0, "epochs_per_round": 1})]
+)
+def test_after_a_kill_the_card_is_that_of_both_parts(tmp_path: Path, method: str, options: dict[str, Any]) -> None:
+    carded(tmp_path / "whole", method, **options).train()
+    whole = card_of(tmp_path / "whole")
+    saving = {"save_strategy": "steps", "save_steps": 4, **options}
+    with pytest.raises(KeyboardInterrupt):
+        carded(tmp_path / "killed", method, Kill(6), **saving).train()
+    assert card_of(tmp_path / "killed")["final_step"] is None
+    kept = json.loads((tmp_path / "killed" / "checkpoint-4" / "trainer_state.json").read_text())
+    before = kept["stateful_callbacks"]["hf_robust_spent"]["seconds"]
+    resumed = carded(tmp_path / "killed", method, **saving)
+    # A resumed model is another object, as in another process.
+    resumed.train(resume_from_checkpoint=str(tmp_path / "killed" / "checkpoint-4"))
+    card = card_of(tmp_path / "killed")
+    assert card["forwards"] == whole["forwards"] and "counted_from" not in card
+    assert [{k: v for k, v in one.items() if k != "seconds"} for one in card["views"]] == [
+        {k: v for k, v in one.items() if k != "seconds"} for one in whole["views"]
+    ]
+    for phase in ("train", "generate", "total"):
+        assert card["seconds"][phase] > before[phase] > 0, phase
+    assert card["seconds"].get("baseline", 0) == pytest.approx(before.get("baseline", 0), abs=0.01)
+
+
+def test_a_third_part_adds_up_with_the_first_two(tmp_path: Path) -> None:
+    saving = {"save_strategy": "steps", "save_steps": 2}
+    for step, start in ((3, None), (5, "checkpoint-2"), (9, "checkpoint-4")):
+        trainer = carded(tmp_path, "normal", *([Kill(step)] if step < 9 else []), **saving)
+        try:
+            trainer.train(resume_from_checkpoint=start and str(tmp_path / start))
+        except KeyboardInterrupt:
+            continue
+    assert card_of(tmp_path)["forwards"] == {"train": 7.5, "per_step": 1.0}
+
+
+def test_where_nothing_was_kept_the_card_says_from_where_it_counts(tmp_path: Path) -> None:
+    build_trainer("normal", tmp_path, max_steps=2, save_strategy="steps", save_steps=2).train()  # without a card
+    trainer = build_trainer("normal", tmp_path, callbacks=[RunCardCallback(DATA, {}, {}, "normal")], max_steps=5)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    card = card_of(tmp_path)
+    assert card["forwards"] == {"train": 3, "per_step": 1.0} and card["counted_from"] == 2
+
+
 def test_forwards_per_step_after_resuming(tmp_path: Path) -> None:
     run(tmp_path, max_steps=2, save_strategy="steps", save_steps=2)
     callback = RunCardCallback(DATA, {}, {}, "normal")
     trainer = build_trainer("normal", tmp_path, callbacks=[callback], max_steps=5)
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
-    assert card_of(tmp_path)["forwards"] == {"train": 3, "per_step": 1.0}
+    assert card_of(tmp_path)["forwards"] == {"train": 5, "per_step": 1.0}  # those of both parts
 
 
 def test_seconds_add_up_and_take_what_they_are_told(tmp_path: Path) -> None:
@@ -121,7 +222,7 @@ def test_nothing_private_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     run(tmp_path, hub_token=token)
     text = (tmp_path / "run_card.json").read_text()
     assert token not in text and "/srv/private" not in text
-    assert card_of(tmp_path)["command"] == ["run.py", "--train_file", "t.csv"]
+    assert card_of(tmp_path)["command"] == ["run.py", "--train_file", "DATA_DIR/t.csv"]
     assert card_of(tmp_path)["data"]["variant"] == "train: train.jsonl (9 rows)"
 
 

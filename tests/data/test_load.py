@@ -21,8 +21,28 @@ def test_files_by_role_with_where_they_came_from(tmp_path):
     corpus = load_corpus(DataTrainingArguments(train_file=train, test_file=test))
     assert corpus.splits == {"train": ROWS, "test": ROWS[:1]}
     assert corpus.where == {"train": "a.jsonl", "test": "b.json.gz"}
-    with pytest.raises(ValueError, match=r"--do_eval needs a validation split, and a.jsonl has \['train', 'test'\]"):
+    with pytest.raises(ValueError, match=r"--do_eval needs a validation split, and \w+ has \['train', 'test'\]"):
         corpus.rows("validation")
+
+
+def test_files_are_called_by_the_folder_that_holds_them(tmp_path, monkeypatch):
+    files = [tmp_path / "reviews" / name for name in ("train.jsonl", "dev.jsonl")]
+    for path in files:
+        path.parent.mkdir(exist_ok=True)
+        save(path, ROWS)
+    train, dev = map(str, files)
+    assert load_corpus(DataTrainingArguments(train_file=train, validation_file=dev)).name == "reviews"
+    assert load_corpus(DataTrainingArguments(validation_file=dev)).name == "reviews"
+    other = save(tmp_path / "other.jsonl", ROWS)
+    assert (
+        load_corpus(DataTrainingArguments(train_file=train, validation_file=other)).name == "train.jsonl, other.jsonl"
+    )
+    # A user's home would be the user's name, and where one works says nothing.
+    monkeypatch.setenv("HOME", str(tmp_path / "reviews"))
+    assert load_corpus(DataTrainingArguments(train_file=train, validation_file=dev)).name == "train.jsonl, dev.jsonl"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "reviews")
+    assert load_corpus(DataTrainingArguments(train_file="train.jsonl")).name == "train.jsonl"
 
 
 def test_files_of_two_kinds_are_an_error(tmp_path):

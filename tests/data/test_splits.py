@@ -7,7 +7,7 @@ from transformers import BertConfig
 from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import Corpus
-from hf_robust.data.splits import Splits, describe_data, log_samples
+from hf_robust.data.splits import Splits, class_shares, describe_data, log_samples
 
 
 def corpus_of(train, validation=(), **kwargs):
@@ -136,6 +136,17 @@ def test_X21_the_variant_names_sources_and_rows(word_tokenizer):
     assert (described["train_samples"], described["eval_samples"]) == (1, 1)
     assert described["fingerprint"] == f"{train.fingerprint()}-{validation.fingerprint()}"
     assert describe_data(corpus, None, None)["fingerprint"] == ""
+
+
+def test_the_shares_of_the_classes_are_those_of_the_evaluation_rows(word_tokenizer):
+    splits = splits_of(corpus_of(rows(0, 1, 1, 1), rows(0, 0, 0, 1)), word_tokenizer)
+    both = [splits.labelled(role) for role in ("train", "validation")]
+    names = splits.labels.names
+    assert describe_data(splits.corpus, *both, splits.labels)["class_shares"] == {names[0]: 0.75, names[1]: 0.25}
+    assert "class_shares" not in describe_data(splits.corpus, *both)
+    assert "class_shares" not in describe_data(splits.corpus, both[0], None, splits.labels)
+    numbers = splits_of(corpus_of(rows(0.5, 1.5), rows(0.25)), word_tokenizer)
+    assert class_shares(numbers.labelled("validation"), numbers.labels) == {}
 
 
 def test_X13_evaluation_texts_that_were_trained_on_are_counted(word_tokenizer):

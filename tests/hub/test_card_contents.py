@@ -199,3 +199,85 @@ def test_a_card_says_where_an_attack_was_blind(tmp_path: Path) -> None:
     text = (folder / "README.md").read_text()
     assert "At 25.0 % of the queries of the synonym attack the model was so certain that its probability" in text
     assert "saturated queries, %" in text
+
+
+# ---- a model that guesses, and what stands beside a number ----
+
+
+def guess_folder(folder: Path, share: float, **card: Any) -> Path:
+    data = {"name": "reviews", "eval_samples": 64, "class_shares": {"no": 1 - share, "yes": share}}
+    made = make_folder(folder, data=data, **card)
+    add_robustness(made)
+    return made
+
+
+def test_the_rates_of_a_model_that_guesses_stand_below_a_warning_and_in_no_metadata(tmp_path: Path) -> None:
+    marked, learnt = guess_folder(tmp_path / "guess", 0.85), guess_folder(tmp_path / "learnt", 0.5)
+    text = read(marked)[1]
+    warning = (
+        "> **Warning:** The model's accuracy, 87.5 % [77.2, 93.5] on 64 rows, is no better than the most frequent "
+        "class as every answer (85.0 %): rates under attack of a model that guesses say nothing about robustness."
+    )
+    assert warning in text and text.index(warning) < text.index("| attack | clean accuracy, % |")
+    assert results(marked) == {"reviews": {"accuracy": 0.875}}
+    assert arguments(marked)["reviews", "accuracy"]["larger_class"] == 0.85
+    assert "Warning" not in read(learnt)[1] and len(results(learnt)) == 3
+    assert arguments(learnt)["reviews", "accuracy"]["larger_class"] == 0.5
+
+
+def test_clean_accuracy_on_the_attacked_rows_stands_beside_that_under_attack(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    line = read_history(folder)[-1]
+    line["attacks"]["synonym"]["accuracy"] = 0.8
+    line["attacks"]["antonym"] |= {"accuracy": 0.8, "raises_asr": 0.125, "median_rise": 0.0312}
+    write_history_line(folder, line)
+    add_robustness(folder)
+    text = read(folder)[1]
+    assert "| synonym | 80 [68, 88] | 25 [16, 37] | 56 [46, 66] | 60 | 50 | 9.0 | – | – | – |" in text
+    assert "| antonym | 80 [68, 88] | – | 12 [2, 22] | 60 | 50 | 9.0 | 12 | 75 | +3.1 |" in text
+    assert arguments(folder)["reviews (synonym attack)", "robust_accuracy"]["clean_accuracy"] == 0.8
+    beside = arguments(folder)["reviews (antonym attack)", "attack_success_rate"]
+    assert {key: beside[key] for key in ("raises_asr", "remains_asr", "median_rise")} == {
+        "raises_asr": 0.125, "remains_asr": 0.75, "median_rise": 0.0312
+    }  # fmt: skip
+
+
+def test_a_file_of_adversarial_texts_has_no_clean_accuracy(tmp_path: Path) -> None:
+    given = {**SYNONYM, "candidates": {"name": "file", "source": "adv.jsonl", "rows": 60, "fingerprint": "a"}}
+    folder = make_folder(tmp_path, attacks={"synonym": given, "antonym": ANTONYM})
+    line = read_history(folder)[-1]
+    line["attacks"]["synonym"]["accuracy"] = 0.25  # on the texts themselves
+    write_history_line(folder, line)
+    add_robustness(folder)
+    assert "| synonym | – | 25 [16, 37] |" in read(folder)[1]
+
+
+def test_what_training_took_is_said_by_part(tmp_path: Path) -> None:
+    seconds = {"train": 73.4, "baseline": 13.7, "generate": 42.1, "attack": 5.0, "total": 134.2}
+    forwards = {"train": 25.0, "twin": 25.0, "baseline": 12.5, "per_step": 5.0}
+    known = {"type": "bert", "parameters": 22_676_352, "adapter_parameters": 75_268}
+    folder = make_folder(tmp_path, seconds=seconds, forwards=forwards, architecture=known, final_step=20)
+    add_robustness(folder)
+    said = (
+        "Training took 73 s without evaluation and attacks, and 56 s for what came before it (plain training, views); "
+        "5.00 forward passes for each batch of texts (2.00 of the model, 2.00 of its twin, 1.00 of the plain training "
+        "of the model whose weaknesses the views show). Published: bert, 22.7 M weights, and 0.075 M in the adapter."
+    )
+    assert said in read(folder)[1]
+    plain = make_folder(tmp_path / "old", seconds={"train": 73.4}, forwards={"train": 9, "per_step": 3.0})
+    add_robustness(plain)
+    assert "Training took 73 s without evaluation and attacks; 3.00 forward passes for each batch" in read(plain)[1]
+    assert "### Cost" not in read(make_folder(tmp_path / "none"))[1]
+
+
+def test_the_card_names_the_file_that_was_measured(tmp_path: Path) -> None:
+    variant = "train: train.jsonl.gz (400 rows); validation: dev.jsonl.gz (64 rows)"
+    new = {"name": "reviews", "variant": variant, "eval_samples": 64, "attack_split": "validation"}
+    for name, data in {"new": new, "old": {**new, "name": "train.jsonl.gz"}}.items():
+        add_robustness(make_folder(tmp_path / name, data=data))
+    assert (
+        "on reviews and attacked on held-out examples of the split `validation` (`dev.jsonl.gz`)"
+        in read(tmp_path / "new")[1]
+    )
+    assert "train.jsonl.gz" not in read(tmp_path / "old")[1].split("## Robustness")[0]
+    assert set(results(tmp_path / "old")) >= {"dev.jsonl.gz", "dev.jsonl.gz (synonym attack)"}

@@ -22,6 +22,7 @@ from hf_robust.metrics.keys import (
     OF_CANDIDATES,
     OF_CERTIFICATES,
     OF_EVERY_ATTACK,
+    OF_RISES,
     OF_STAYING,
     OF_SUCCESSES,
     AttackKeys,
@@ -41,6 +42,8 @@ FICKLE, STAYS, SHORTENS = Aim(), Aim(keeps_prediction=True), Aim(keeps_predictio
         ({"goal": {"name": "shorten"}}, SHORTENS),
         ({"backend": "textattack", "recipe": "Attack((goal_function): InputReduction())"}, SHORTENS),
         ({"backend": "textattack", "recipe": "Attack((goal_function): UntargetedClassification)"}, FICKLE),
+        ({"goal": {"name": "margin", "keeps_prediction": True}}, STAYS),
+        ({"goal": {"name": "shorten", "keeps_prediction": True}}, SHORTENS),
         ({}, FICKLE),
     ],
 )
@@ -52,6 +55,9 @@ def test_without_a_description_the_numbers_or_the_name_say_it() -> None:
     assert aim_of({}, "mine", {"asr": 0.5, "remains_asr": 0.75}) == STAYS
     assert aim_of({}, "antonym", {"asr": 0.5}) == STAYS
     assert aim_of({}, "synonym", {"asr": 0.5}) == FICKLE
+    assert aim_of({"backend": "textattack"}, "input_reduction") == SHORTENS
+    # What the card says outweighs the name.
+    assert aim_of({"goal": {"name": "misclassify"}}, "antonym") == FICKLE
 
 
 def records(aim: Aim) -> list[Any]:
@@ -62,8 +68,9 @@ def records(aim: Aim) -> list[Any]:
 @pytest.mark.parametrize("aim", [FICKLE, STAYS, SHORTENS])
 def test_the_keys_are_those_of_the_summary(aim: Aim) -> None:
     measured = set(AttackSummary.from_records(records(aim)).metrics("a"))
-    staying = OF_STAYING if aim.keeps_prediction else ()
-    assert measured == {f"a_{key}" for key in (*OF_EVERY_ATTACK, *OF_SUCCESSES, *OF_CANDIDATES, *staying)}
+    own = {*OF_STAYING, *OF_RISES} if aim.keeps_prediction else {"robust_accuracy"}
+    shared = {*OF_EVERY_ATTACK, *OF_SUCCESSES, *OF_CANDIDATES} - {"robust_accuracy"}
+    assert measured == {f"a_{key}" for key in shared | own}
     sure = set(AttackKeys({"a": aim}).sure())
     assert sure <= measured and not any(key.endswith((*OF_SUCCESSES, *OF_CANDIDATES)) for key in sure)
     assert ("a_robust_accuracy" in sure) == (aim == FICKLE) and ("a_asr" in sure) == (aim != SHORTENS)

@@ -205,3 +205,52 @@ def test_the_share_of_changed_words_is_of_the_words_that_the_record_numbers(tmp_
     # Records of earlier versions name no rule: there was but TextAttack's.
     del (old := records[1].to_json())["word_rule"]
     assert AttackRecord.from_json(old).word_rule == "textattack"
+
+
+def kept(idx, status, before, after, remains=True, stop="exhausted"):
+    """A record of an attack that wants the prediction kept."""
+    scores = {
+        "original_score": before,
+        "perturbed_score": after,
+        "num_candidates": int(stop != "no_candidates"),
+        "stop": stop,
+    }
+    return record(idx, status, perturbed_prediction=1, remains=remains, **scores)
+
+
+def test_an_attack_that_wants_the_prediction_kept_has_its_rates_side_by_side_and_no_robust_accuracy():
+    records = [
+        kept(0, "succeeded", 0.5, 0.75),
+        kept(1, "succeeded", 0.5, 0.625),
+        kept(2, "succeeded", 0.5, 0.51),
+        kept(3, "failed", 0.5, 0.5),  # some antonym kept the prediction, none raised it
+        kept(4, "failed", 0.5, 0.5, remains=False, stop="no_candidates"),
+        kept(5, "skipped", 0.5, 0.5, remains=False),
+    ]
+    summary = AttackSummary.from_records(records)
+    assert summary.keeps_prediction and summary.num_attacked == 5
+    assert summary.asr == summary.extra["raises_asr"] == 3 / 5 and summary.extra["remains_asr"] == 4 / 5
+    assert summary.extra["median_rise"] == 0.125  # of 0.25, 0.125 and 0.01: over the successes
+    assert summary.extra["covered"] == 4 / 5 and summary.extra["covered_asr"] == 3 / 4
+    for rate in (summary.robust_accuracy, summary.robust_accuracy_low, summary.robust_accuracy_high):
+        assert math.isnan(rate)
+    assert not any("robust_accuracy" in key for key in (*summary.metrics("antonym"), *summary.history()))
+    assert {"antonym_raises_asr", "antonym_remains_asr", "antonym_median_rise"} <= set(summary.metrics("antonym"))
+
+
+def test_a_success_that_only_remains_need_not_raise():
+    found = AttackSummary.from_records([kept(0, "succeeded", 0.9, 0.6), kept(1, "succeeded", 0.6, 0.7)]).extra
+    assert found["raises_asr"] == 0.5 and found["median_rise"] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("records", [[], [kept(0, "failed", 0.5, 0.5)], [kept(0, "succeeded", math.nan, 0.5)]])
+def test_without_a_success_there_is_no_median_rise(records):
+    found = AttackSummary.from_records(records).extra
+    assert math.isnan(found.get("median_rise", math.nan))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["succeeded", "failed"]), st.floats(0, 1), st.floats(0, 1)), min_size=1))
+def test_raises_and_remains_lie_around_the_rate(pairs):
+    records = [kept(i, status, a, b, remains=status == "succeeded" or a < b) for i, (status, a, b) in enumerate(pairs)]
+    summary = AttackSummary.from_records(records)
+    assert 0 <= summary.extra["raises_asr"] <= summary.asr <= summary.extra["remains_asr"] <= 1

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.metrics.paired import Difference, examples_needed, least_accuracy, paired_difference, rates, robust
+from hf_robust.metrics.guessing import least_accuracy
+from hf_robust.metrics.paired import Difference, examples_needed, paired_difference, rates, robust
 
 NONE = math.nan
 

@@ -87,6 +87,7 @@ def test_tables_name_the_attacks_of_a_union(tmp_path: Path) -> None:
         "worst of synonym, pwws",
         "–",
         "40.0 [30.0, 50.0]",
+        "–",
         "100",
         "–",
         "–",

@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 from run_folders import attack_line, make_run
+from scripted import record
 
-from hf_robust.reports import draw_tradeoff_curves, tradeoff_figure
-from hf_robust.reports.curves import CERTIFIED, COLOURS
+from hf_robust.reports import draw_tradeoff_curves, settings_of, tradeoff_figure
+from hf_robust.reports.budget import budget_figure
+from hf_robust.reports.looks import CERTIFIED, COLOURS
 from hf_robust.reports.overlays import overlaid_curves
+from hf_robust.reports.sweep_figures import metric_looks
 from hf_robust.runs import load_run, read_history, write_history_line
 
 ORANGE, BLUE = COLOURS[:2]
@@ -45,9 +49,11 @@ def test_svg_has_readable_labels_and_n(tmp_path: Path) -> None:
     baseline = make_run(tmp_path / "base", [(60, 20)], method="safer")
     run = make_run(tmp_path / "run", [(40, 40), (30, 51)], [(20, 60), (22, 59)], method="bat_triplet", best_step=100)
     text = draw_tradeoff_curves(run, [baseline])[1].read_text()
-    for label in ("clean accuracy", "synonym ASR", "antonym ASR", "bat_triplet on reviews", "safer", "epoch", "60%"):
+    title = "bat_triplet on reviews (validation)"
+    for label in ("clean accuracy", "synonym ASR", "antonym ASR", title, "safer", "epoch", "60%"):
         assert label in text, label
-    assert "N = 200" in text and "N = 100 examples" in text and "95% Wilson" in text and "weights kept" in text
+    assert "N = 200; attacked of N = 100: 80 to 81 by each attack" in text
+    assert "95% Wilson" in text and "weights kept" in text
 
 
 def test_same_history_gives_the_same_svg(tmp_path: Path) -> None:
@@ -139,3 +145,61 @@ def test_the_accuracy_of_a_vote_has_no_point_of_the_plain_network(tmp_path: Path
     assert math.isnan(drawn[0]) and drawn[1] == last["accuracy"]
     (overlaid,) = overlaid_curves([load_run(run)]).axes[0].lines
     assert math.isnan(overlaid.get_ydata()[0]) and overlaid.get_ydata()[1] == last["accuracy"]
+
+
+# ---- what a number is of ----
+
+
+def test_what_guessing_reaches_is_drawn_and_a_guess_is_said_to_be_one(tmp_path: Path) -> None:
+    def figure(name: str, accuracy: float) -> Figure:
+        data = {"name": "reviews", "eval_samples": 200, "class_shares": {"no": 0.4, "yes": 0.6}}
+        return tradeoff_figure(load_run(make_run(tmp_path / name, [(40, 40)], data=data, accuracy=accuracy)))
+
+    guess, learnt = figure("guess", 0.61), figure("learnt", 0.9)
+    for one in (guess, learnt):
+        assert [line.get_ydata()[0] for line in one.axes[0].lines if line.get_color() == "#777777"] == [0.6]
+        assert "larger class, 60.0%" in [text.get_text() for text in one.legends[0].get_texts()]
+    assert guess.axes[0].get_title() == "accuracy 61.0: no better than the larger class, 60.0"
+    assert learnt.axes[0].get_title() == ""
+
+
+def test_colours_do_not_depend_on_what_else_was_run(tmp_path: Path) -> None:
+    both = tradeoff_figure(load_run(make_run(tmp_path / "both", [(40, 40)], [(20, 60)])))
+    folder = make_run(tmp_path / "one", [(40, 40)], [(20, 60)])
+    line = read_history(folder)[0]
+    write_history_line(folder, {**line, "attacks": {"antonym": line["attacks"]["antonym"]}})
+    alone = tradeoff_figure(load_run(folder))
+    records = {
+        name: [record(0, "succeeded", queries=5), record(1, "failed", queries=9)] for name in ("pwws", "antonym")
+    }
+    budget = budget_figure(records, "title")
+    settings = settings_of([load_run(tmp_path / "both")], ["seed"])
+    metrics = ["eval_accuracy", "eval_antonym_asr", "eval_synonym_asr"]
+    sweep = dict(zip(metrics, metric_looks(metrics, list(settings[0].runs)), strict=True))
+    assert [line.get_color() for line in both.axes[0].lines[1:3]] == [ORANGE, BLUE]
+    assert alone.axes[0].lines[1].get_color() == BLUE == sweep["eval_antonym_asr"][0]
+    assert budget.axes[0].lines[1].get_color() == BLUE and sweep["eval_synonym_asr"][0] == ORANGE
+    markers = {alone.axes[0].lines[1].get_marker(), budget.axes[0].lines[1].get_marker(), sweep["eval_antonym_asr"][1]}
+    assert len(markers) == 1
+
+
+def test_two_metrics_of_one_attack_share_its_colour_and_not_its_line(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path, [(40, 40)]))
+    asr, robust = metric_looks(["synonym_asr", "synonym_robust_accuracy"], [run])
+    assert asr[0] == robust[0] == ORANGE and asr[1:] != robust[1:] and asr[2] == "-"
+
+
+def test_a_baseline_that_does_not_compare_is_said_to(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path / "run", [(40, 40)]))
+    other = load_run(make_run(tmp_path / "other", [(40, 40)], data={"name": "reviews", "fingerprint": "f2"}))
+    said = tradeoff_figure(run, [other]).get_supxlabel()
+    assert "Not comparable: data fingerprint differs, 'f1' and 'f2' (run, other)." in said
+    assert (
+        "Not comparable" not in tradeoff_figure(run, [load_run(make_run(tmp_path / "like", [(1, 1)]))]).get_supxlabel()
+    )
+
+
+def test_an_attack_whose_every_example_succeeds_has_no_curve(tmp_path: Path) -> None:
+    goals = {"synonym": {"goal": {"name": "misclassify"}}, "antonym": {"goal": {"name": "shorten"}}}
+    figure = tradeoff_figure(load_run(make_run(tmp_path, [(40, 40)], [(80, 0)], attacks=goals)))
+    assert len([line for line in figure.axes[0].lines if line.get_marker() not in ("None", None, "")]) == 2

@@ -11,10 +11,10 @@ from run_folders import make_run
 
 from hf_robust.metrics import holm, mcnemar_exact
 from hf_robust.reports.compare import differences
+from hf_robust.reports.groups import group_by_seed, run_names
 from hf_robust.reports.outcomes import Named, outcomes_of
 from hf_robust.reports.paired_tests import paired_tests
-from hf_robust.reports.tables import group_by_seed, run_names
-from hf_robust.runs import load_run
+from hf_robust.runs import load_run, read_history, write_history_line
 
 
 def groups_of(*folders: Path) -> list[list[Named]]:
@@ -112,7 +112,7 @@ def test_a_run_without_records_has_no_pairs_and_says_so(tmp_path: Path) -> None:
     tests, notes = paired_tests(groups_of(*folders))
     assert tests == []
     assert notes[0].startswith("synonym: normal kept neither attack_results nor statuses.json")
-    assert notes[1] == "antonym is not tested: robust accuracy does not apply to its goal."
+    assert notes[1].startswith("antonym: normal kept neither attack_results nor statuses.json")
 
 
 def test_statuses_of_another_split_are_not_paired(tmp_path: Path) -> None:
@@ -139,3 +139,42 @@ def test_certificates_over_another_table_do_not_compare(tmp_path: Path) -> None:
     ]
     assert "certificates differ in lexicon" in differences(runs)[0]
     assert not differences([runs[0], load_run(make_run(tmp_path / "none", [(1, 1)]))])
+
+
+def obstinate(folder: Path, letters: str, **card: object) -> Path:
+    """A run under the attack ``synonym`` whose goal is that the prediction remains."""
+    goal = {"goal": {"name": "remain", "success": "raises", "keeps_prediction": True}}
+    return run_with_records(folder, letters, attacks={"synonym": goal}, **card)
+
+
+def test_attacks_that_want_the_prediction_kept_are_tested_on_what_was_attacked_in_both(tmp_path: Path) -> None:
+    first = obstinate(tmp_path / "a", "sssff-sf")
+    second = obstinate(tmp_path / "b", "ffsfs--f", method="safer")
+    (test,), notes = paired_tests(groups_of(first, second))
+    # Attacked in both: s/f s/f s/s f/f f/s f/f; a failure of the attack is the good end.
+    assert (test.rate, test.n, test.first_only, test.second_only) == ("ASR", 6, 1, 2)
+    assert test.p == pytest.approx(mcnemar_exact(1, 2))
+    assert test.difference.value == pytest.approx(100 * (2 / 6 - 3 / 6))
+    assert notes == ["synonym, normal and safer: 2 of 8 examples that one of them was not attacked on are left out."]
+
+
+def test_holm_is_over_both_kinds_of_attack(tmp_path: Path) -> None:
+    folders = []
+    for name, letters in (("normal", "ssssssss"), ("safer", "ffffffff")):
+        folder = run_with_records(tmp_path / name, letters, method=name)
+        kept = folder / "attack_results" / "epoch-1"
+        (kept / "antonym.jsonl").write_text((kept / "synonym.jsonl").read_text())
+        line = read_history(folder)[-1]
+        write_history_line(folder, {**line, "attacks": {**line["attacks"], "antonym": line["attacks"]["synonym"]}})
+        folders.append(folder)
+    tests, _ = paired_tests(groups_of(*folders))
+    assert [(test.attack, test.rate) for test in tests] == [("synonym", "robust accuracy"), ("antonym", "ASR")]
+    assert [test.corrected for test in tests] == holm([test.p for test in tests]) == [2 * test.p for test in tests]
+    assert [test.difference.value for test in tests] == [100, -100]
+
+
+def test_an_attack_whose_every_example_succeeds_is_not_tested(tmp_path: Path) -> None:
+    goal = {"synonym": {"goal": {"name": "shorten"}}}
+    folders = [run_with_records(tmp_path / name, "ss", method=name, attacks=goal) for name in ("normal", "safer")]
+    tests, notes = paired_tests(groups_of(*folders))
+    assert tests == [] and notes == ["synonym is not tested: every example that was right ends as its success."]

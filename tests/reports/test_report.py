@@ -143,7 +143,7 @@ def test_seeds_are_grouped_with_mean_and_deviation(report: tuple[str, str]) -> N
 
 def test_cost_is_relative_to_normal(report: tuple[str, str]) -> None:
     normal, safer = rows(report[1], "Seconds and forward passes")
-    assert (normal["both, × normal"], safer["both, × normal"]) == ("1.00", "4.00")
+    assert (normal["all three, × normal"], safer["all three, × normal"]) == ("1.00", "4.00")
     assert (safer["making views, s"], safer["forwards, × normal"], safer["attacks, s"]) == ("10.0", "3.00", "4.0")
     assert normal["making views, s"] == "–"
 
@@ -175,7 +175,9 @@ def test_paired_tests_are_shown_with_the_correction(report: tuple[str, str]) -> 
     (row,) = rows(report[1].split("## Paired tests")[1], "synonym")
     assert (row["first"], row["second"], row["n"]) == ("normal seed 0", "safer", "8")
     assert (row["right in first alone"], row["right in second alone"]) == ("2", "2")
-    assert row["p"] == row["p, Holm"] == "1.0000" and row["second − first, points"].startswith("+0.0 [")
+    assert row["p"] == row["p, Holm"] == "1.0000" and row["robust accuracy: second − first, points"].startswith(
+        "+0.0 ["
+    )
 
 
 def test_provenance_names_what_runs_share(report: tuple[str, str]) -> None:
@@ -183,7 +185,8 @@ def test_provenance_names_what_runs_share(report: tuple[str, str]) -> None:
     stated = {(row["what"], row["value"]): row["runs"] for row in table}
     assert stated["data fingerprint", "f1"] == stated["version: torch", "2.13.0"] == "all"
     assert stated["seed", "1"] == "normal seed 1"
-    assert stated["command", "run_glue_robust.py 'a b.json'"] == "all"
+    of_a_file = "The flags of this run were in a file, a b.json, which its card does not hold."
+    assert stated["command", of_a_file] == "all"
 
 
 # ---- examples ----
@@ -268,8 +271,8 @@ def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(
         write_history_line(tmp_path / f"{seed}", line)
     _, text = written(tmp_path / "out", tmp_path / "1", tmp_path / "2")
     (row,) = rows(text, "antonym")
-    assert row["ASR where any kept prediction counts, %"] == "37.5" and row["ASR among these, %"] == "75.0"
-    assert "Were every change that keeps" not in text
+    assert row["remains, %"] == "37.5 ± 17.7" and row["ASR among these, %"] == "75.0"
+    assert "had an admissible change; among these" not in text
 
 
 def test_models_of_one_name_and_other_sizes_are_told_apart(tmp_path: Path) -> None:

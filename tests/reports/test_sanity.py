@@ -10,7 +10,7 @@ import pytest
 from recorded_runs import GREEDY, LEXICON, recorded_run, records
 from scripted import record
 
-from hf_robust.metrics.paired import least_accuracy
+from hf_robust.metrics.guessing import least_accuracy
 from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK, Evidence, Finding, check_run, gather
 from hf_robust.reports.sanity.strength import is_at_least, is_stronger
 from hf_robust.runs import read_history
@@ -360,7 +360,10 @@ def test_the_larger_class_counts(tmp_path: Path) -> None:
     one_class = {"synonym": records("f" * 90, label=1, original_prediction=1) + records("f" * 10, label=0)}
     run = recorded_run(tmp_path / "run", one_class, accuracy=0.9)
     flagged = found("clean_accuracy", run)
-    assert flagged.status == FLAGGED and "class 1 is 90.0 % of the 100 examples" in flagged.flags[0]
+    assert flagged.status == FLAGGED and "the most frequent class is 90.0 %" in flagged.flags[0]
+    shares = {"name": "sst2", "eval_samples": 200, "class_shares": {"negative": 0.4, "positive": 0.6}}
+    told = found("clean_accuracy", recorded_run(tmp_path / "card", one_class, accuracy=0.9, data=shares))
+    assert told.status == OK and told.numbers[0]["larger_class"] == 0.6  # the card knows all rows, not a sample
 
 
 # ---- numbers of the labels ----

@@ -23,19 +23,19 @@ def test_single_run_has_wilson_intervals(tmp_path: Path) -> None:
     run = make_run(tmp_path, [(60, 20), (40, 40)], [(10, 70), (20, 60)], accuracy=0.79)
     header, row, *_ = rows(comparison_table([run]))
     cells = dict(zip(header, row, strict=True))
-    assert cells["method"] == "normal" and cells["model"] == "tiny" and cells["data"] == "reviews"
+    assert cells["method"] == "normal" and cells["model"] == "tiny" and cells["data"] == "reviews (validation)"
     assert cells["epoch"] == "2 (last)" and cells["seeds"] == "1"
     # Wilson by hand for 40 of 80: centre 0.5, half width z sqrt(0.25/80 + z^2/25600) / (1 + z^2/80), z = 1.959964
-    assert cells["synonym ASR"] == "50.0 [39.3, 60.7]"
+    assert cells["synonym ASR"] == "50 [39, 61]"  # of 80: one example is more than a point
     # 40 of 100: (0.4 + z^2/200 -+ z sqrt(0.24/100 + z^2/40000)) / (1 + z^2/100)
-    assert cells["synonym robust accuracy"] == "40.0 [30.9, 49.8]"
+    assert cells["synonym: clean → under attack"] == "40.0 [30.9, 49.8]"
     assert cells["accuracy"].startswith("80.0 [73.9, 85.0")
-    assert cells["antonym ASR"].startswith("25.0 [")
+    assert cells["antonym ASR"].startswith("25 [")
 
 
 def test_METRIC_1_no_robust_accuracy_where_keeping_the_prediction_is_the_error(tmp_path: Path) -> None:
     run = make_run(tmp_path, [(40, 40)], [(20, 60)])
-    assert "antonym robust accuracy" not in rows(comparison_table([run]))[0]
+    assert not [name for name in rows(comparison_table([run]))[0] if name.startswith("antonym:")]
     antonym = next(row for row in rows(results_table(load_run(run))) if row[0] == "antonym")
     assert antonym[2] == "–"
 
@@ -69,7 +69,7 @@ def test_seeds_become_mean_and_sample_deviation(tmp_path: Path) -> None:
     cells = dict(zip(header, row, strict=True))
     assert cells["seeds"] == "3"
     assert cells["synonym ASR"] == "50.0 ± 5.0"  # 50, 55, 45
-    assert cells["synonym robust accuracy"] == "40.0 ± 4.0"  # 40, 36, 44
+    assert cells["synonym: clean → under attack"] == "40.0 ± 4.0"  # 40, 36, 44
     assert cells["accuracy"] == "80.0 ± 0.0"
     assert dict(zip(header, second, strict=True))["method"] == "safer"
 
@@ -95,7 +95,7 @@ def test_best_epoch_is_the_one_whose_weights_were_kept(tmp_path: Path) -> None:
     run = make_run(tmp_path, [(60, 20), (40, 40), (50, 30)], best_step=200)
     header, row, *_ = rows(comparison_table([run]))
     cells = dict(zip(header, row, strict=True))
-    assert cells["epoch"] == "2 (best)" and cells["synonym ASR"].startswith("50.0")
+    assert cells["epoch"] == "2 (best)" and cells["synonym ASR"].startswith("50")
     (tmp_path / "trainer_state.json").write_text('{"best_global_step": 100}')
     assert load_run(tmp_path).published["epoch"] == 1.0
 

@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-
-from hf_robust.metrics.paired import least_accuracy
+from hf_robust.reports.cells import percent
+from hf_robust.reports.guessing import guessing_of
 from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
-from hf_robust.reports.tables import accuracy_interval, percent
 
 
 def clean_accuracy(evidence: Evidence) -> Finding:
     """A model that guesses is robust to everything: its rates say nothing (Carlini et al. 2019).
 
-    Flagged where the larger class's share lies in the accuracy's Wilson interval, or the accuracy is below
-    ``least_accuracy``: ten points above guessing where two classes are even, and as far on the way to no error
-    elsewhere.
+    Flagged by the one notion that marks tables and cards too (`hf_robust.metrics.Guessing`): the larger class's share
+    lies in the accuracy's Wilson interval, the accuracy is below ``least_accuracy`` (ten points above guessing where
+    two classes are even, and as far on the way to no error elsewhere), or all texts get one answer.
     """
     finding = Finding("clean_accuracy", "clean accuracy against guessing")
-    records = evidence.own_records
-    accuracy = float(evidence.run.published["accuracy"])
-    if not records:
-        finding.missing.append("the labels of the examples were not kept (attack_results/*.jsonl).")
+    found = guessing_of(evidence.run)
+    if found is None:
+        finding.missing.append(
+            "the shares of the classes are in neither the run card nor the records (attack_results/*.jsonl)."
+        )
         return finding
-    interval, where = accuracy_interval(evidence.run), "of the whole split"
-    if not math.isfinite(accuracy):
-        accuracy = sum(one.original_prediction == one.label for one in records) / len(records)
-        interval, where = None, "of the examples attacked"
-    label, count = Counter(one.label for one in records).most_common(1)[0]
-    share = count / len(records)
-    least = least_accuracy(share)
-    inside = interval is not None and interval[0] <= share
+    interval = found.interval if found.num_examples else None
+    rows = f" of {found.num_examples:,} rows" if found.num_examples else ""
     said = (
-        f"accuracy {percent(accuracy, interval)} % {where}; class {label} is {percent(share)} % of the "
-        f"{len(records):,} examples attacked, so that below {percent(least)} % little was learnt"
+        f"accuracy {percent(found.accuracy, interval)} %{rows}; the most frequent class is "
+        f"{percent(found.larger_class)} %, so that below {percent(found.least)} % little was learnt"
     )
-    near = accuracy < least or inside
-    finding.numbers.append({"accuracy": accuracy, "larger_class": share, "least": least, "num_examples": len(records)})
-    (finding.flags if near else finding.seen).append(f"{said}{'; robustness of a guess says nothing' * near}.")
-    if near:
+    said += "; every attacked text gets one answer" * found.one_answer
+    said += "; below chance, as where labels are permuted" * found.below_chance
+    finding.numbers.append(
+        {
+            "accuracy": found.accuracy,
+            "larger_class": found.larger_class,
+            "least": found.least,
+            "num_examples": found.num_examples,
+            "one_answer": found.one_answer,
+        }
+    )
+    if found.learnt:
+        finding.seen.append(f"{said}.")
+    else:
+        finding.flags.append(f"{said}; robustness of a guess says nothing.")
         finding.advice.append("train longer, or with another learning rate, before measuring robustness.")
     return finding

@@ -1,6 +1,6 @@
 """The command line that measures what a check misses, as far as the run card says how the run was measured.
 
-Folders outside the working folder stand in a run card by their last part alone, so that such a path must be completed.
+Folders outside the working folder stand in a run card as names to fill in (``DATA_DIR/train.jsonl``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_robust.reports.reproduction import program_words
 from hf_robust.reports.sanity.evidence import Folder, Measured
 from hf_robust.reports.training_overlap import drawn_from
 from hf_robust.runs import CHECKS_FOLDER, read_json
@@ -58,11 +59,11 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
 
 def train_command(folder: Folder, to: str, **changed: Any) -> str:
     """The folder's training again, with other flags, into a folder beside it; empty where no command was noted."""
-    words = [str(word) for word in folder.run.card.get("command") or ()]
+    words = program_words(folder.run.card)
     if not folder.trained or not words:
         return ""
     flags = {**changed, "output_dir": f"{folder.run.path.as_posix()}-{to}"}
-    return shlex.join(["python", *words, *(word for name, value in flags.items() for word in (f"--{name}", value))])
+    return shlex.join([*words, *(word for name, value in flags.items() for word in (f"--{name}", value))])
 
 
 def model_of(folder: Folder) -> str:

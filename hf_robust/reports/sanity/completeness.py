@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
 from hf_robust.metrics.rates import ratio
-from hf_robust.reports.compare import STATIC
+from hf_robust.reports.aims import is_static
 from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.runs import RESULTS_FOLDER, STATUS_LETTERS, history_path, is_torn, read_records
@@ -102,11 +102,7 @@ def _union(
     where: str,
 ) -> None:
     described = card.get("attacks") or {}
-    searched = {
-        name: records
-        for name, records in found.items()
-        if ((described.get(name) or {}).get("candidates") or {}).get("name") not in STATIC
-    }
+    searched = {name: records for name, records in found.items() if not is_static(described.get(name) or {})}
     union = union_of_attacks(searched)
     stated = line.get("union")
     if union is None or not stated or set(union.attacks) != set(stated["attacks"]):

@@ -8,10 +8,10 @@ from typing import Any
 
 from hf_robust.metrics import AttackRecord, wilson_interval
 from hf_robust.metrics.rates import ratio
+from hf_robust.reports.cells import percent
 from hf_robust.reports.sanity.commands import attack_command
 from hf_robust.reports.sanity.evidence import Evidence, Measured
 from hf_robust.reports.sanity.finding import Finding
-from hf_robust.reports.tables import percent
 
 EARLY = 10
 """The first few queries are a tenth of what a failure takes."""

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from hf_robust.metrics import AttackRecord, aim_of
 from hf_robust.metrics.paired import OUTCOMES
-from hf_robust.reports.compare import STATIC, check_comparable, same_rows
+from hf_robust.reports.aims import is_static
+from hf_robust.reports.compare import check_comparable, same_rows
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     CHECKS_FOLDER,
@@ -59,9 +60,9 @@ class Measured:
     @property
     def searches(self) -> bool:
         """Whether it looks for texts by itself and wants another prediction."""
-        static = (self.described.get("candidates") or {}).get("name") in STATIC
         # TextAttack's parts are not described one by one.
-        return "candidates" in self.described and not static and not aim_of(self.described).keeps_prediction
+        searched = "candidates" in self.described and not is_static(self.described)
+        return searched and not aim_of(self.described).keeps_prediction
 
     @cached_property
     def outcomes(self) -> dict[Key, float]:
@@ -107,7 +108,7 @@ class Evidence:
     @property
     def own_records(self) -> list[AttackRecord]:
         """The records of the attack that was given the most of the data's own examples."""
-        own = [one for one in self.main.attacks if (one.described.get("candidates") or {}).get("name") not in STATIC]
+        own = [one for one in self.main.attacks if not is_static(one.described)]
         return max((list(one.records) for one in own), key=len, default=[])
 
     @property
@@ -216,8 +217,11 @@ def strangeness(main: Folder, other: Folder) -> str:
 
 
 def _clean(found: Measured) -> dict[Key, float]:
-    static = (found.described.get("candidates") or {}).get("name") in STATIC
-    return {} if static else {(one.idx, tuple(one.original), one.label): one.original_score for one in found.records}
+    return (
+        {}
+        if is_static(found.described)
+        else {(one.idx, tuple(one.original), one.label): one.original_score for one in found.records}
+    )
 
 
 def _run_of_summary(path: Path, summary: Mapping[str, Any]) -> Run:

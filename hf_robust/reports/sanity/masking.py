@@ -6,12 +6,12 @@ import json
 import statistics
 from itertools import combinations
 
+from hf_robust.reports.cells import percent
 from hf_robust.reports.compare import as_compared
 from hf_robust.reports.sanity.commands import attack_command
 from hf_robust.reports.sanity.evidence import Evidence, Measured
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import Compared, compare
-from hf_robust.reports.tables import percent
 
 RANDOM, SCORES, GRADIENT = "random", "scores", "gradient"
 _TRUST = (RANDOM, SCORES, GRADIENT)

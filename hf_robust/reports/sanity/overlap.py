@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hf_robust.reports.cells import percent
 from hf_robust.reports.compare import same_rows
 from hf_robust.reports.sanity.commands import attack_command, source_of, train_command
 from hf_robust.reports.sanity.evidence import Evidence, Measured
 from hf_robust.reports.sanity.finding import Finding
-from hf_robust.reports.tables import percent
 from hf_robust.reports.training_overlap import (
     SharedTable,
     drawn_from,

@@ -7,11 +7,12 @@ from statistics import NormalDist
 
 from hf_robust.metrics import wilson_interval
 from hf_robust.metrics.paired import POINTS, Difference, examples_needed, rates, robust
+from hf_robust.reports.aims import robust_accuracy_applies
+from hf_robust.reports.cells import attack_interval, percent
 from hf_robust.reports.compare import same_rows
 from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import Compared, compare
-from hf_robust.reports.tables import attack_interval, percent, robust_accuracy_applies
 
 WIDEST = 0.2
 """An interval wider than this is too wide to tell most published methods apart."""

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 
+from hf_robust.reports.cells import percent, union_label
 from hf_robust.reports.sanity.commands import attack_command
 from hf_robust.reports.sanity.evidence import Evidence, Folder, Key, Measured
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import Compared, compare, compare_outcomes
 from hf_robust.reports.sanity.strength import is_at_least, is_stronger
-from hf_robust.reports.tables import percent, union_label
 
 
 def stronger_attacks(evidence: Evidence) -> Finding:

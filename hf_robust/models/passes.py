@@ -1,0 +1,45 @@
+"""Forward passes of models, counted in texts: a pass over twice the rows is two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+
+class ForwardCounter:
+    """Counts the texts that go forward through the watched modules while ``counting`` is on.
+
+    Attributes:
+        counting: whether what goes forward now belongs to training.
+        texts: how many went forward so far, by the name under which a module is watched.
+    """
+
+    def __init__(self) -> None:
+        self.counting = False
+        self.texts: dict[str, int] = {}
+        self._handles: list[RemovableHandle] = []
+
+    def watch(self, name: str, module: nn.Module) -> None:
+        """Count the calls of a module under a name."""
+        self.texts[name] = 0
+
+        def count(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
+            if self.counting:
+                self.texts[name] += _rows(args, kwargs)
+
+        self._handles.append(module.register_forward_pre_hook(count, with_kwargs=True))
+
+    def stop(self) -> None:
+        """Take the hooks off; the counts stay."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles, self.counting = [], False
+
+
+def _rows(args: Any, kwargs: Mapping[str, Any]) -> int:
+    """Rows of a call's batch: of the ids, or whatever tensor comes first."""
+    named = [kwargs.get("input_ids"), kwargs.get("inputs_embeds"), *args, *kwargs.values()]
+    return next((len(value) for value in named if isinstance(value, Tensor) and value.dim()), 0)

@@ -1,0 +1,117 @@
+"""The command line of a run as it may be published and can be pasted: no token, no args file, no machine's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+from hf_robust.runs.flags import flags_of, read_args_file
+from hf_robust.runs.redaction import portable_path, redact_text
+
+_TOKEN_FLAG = re.compile(r"^--[\w-]*(?:token|api[_-]?key|password|secret)(?P<given>=.*)?$")
+_SCHEME = re.compile(r"[A-Za-z]{2,}:(?!//)")
+# Programs that say nothing of what was run: code in a notebook, a string, a module's own main.
+_NO_PROGRAM = ("", "-c", "-m", "__main__.py", "ipykernel_launcher.py")
+_STAND_FOR = {
+    "DATA_DIR": ("train_file", "validation_file", "test_file", "dataset_name", "glue_dir", "data"),
+    "MODEL_DIR": ("", "model_name_or_path", "config_name", "tokenizer_name", "view_victim", "twin"),
+}
+_ELSE = "FILES_DIR"
+STANDS_FOR = re.compile(rf"\b(?:{'|'.join([*_STAND_FOR, _ELSE])})(?:_\d+)?(?=/)")
+"""Names in a noted command that stand for a folder outside the working folder, to be filled in."""
+
+
+def redact_command(command: Sequence[str]) -> list[str]:
+    """A command line (``sys.argv``) as it may be published and can be pasted; empty where no program is known.
+
+    The flags of an args file stand in its place. Token flags are left out with their values. A path inside the working
+    folder is relative to it; of another the folder is a name to fill in, one for each: ``DATA_DIR/train.jsonl``,
+    ``MODEL_DIR/bert``, ``FILES_DIR/table.json``. An ``--output_dir`` becomes one below the working folder.
+
+    >>> redact_command(["run_glue_robust.py", "--hub_token", "x", "--train_file", "/home/me/train.jsonl"])
+    ['run_glue_robust.py', '--train_file', 'DATA_DIR/train.jsonl']
+    """
+    if not command or os.path.basename(command[0]) in _NO_PROGRAM:
+        return []
+    folders, flag = _Folders(), ""
+    # A script outside the working folder goes by its name.
+    safe = [_outside(command[0])[1] or portable_path(command[0])]
+    for word in _without_tokens(_without_args_file(command[1:])):
+        name, equals, given = word.partition("=")
+        if name.startswith("--") and len(name) > 2:
+            flag = name[2:].replace("-", "_")
+            safe.append(f"{name}={folders.shown(given, flag)}" if equals else word)
+        else:
+            safe.append(folders.shown(word, flag))
+    return safe
+
+
+def command_words(flags: Mapping[str, Any]) -> Iterator[str]:
+    """Flags of an args file as words of a command line; an empty list, which none can say, is left out."""
+    for name, value in flags.items():
+        values = [_word(one) for one in (value if isinstance(value, list) else [value])]
+        if len(values) == 1 and values[0].startswith("-"):
+            yield f"--{name}={values[0]}"
+        elif values:
+            yield from (f"--{name}", *values)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _without_args_file(words: Sequence[str]) -> Sequence[str]:
+    """Later flags override those of the file, so that these alone stand there."""
+    if not (words and words[0].endswith(".json") and Path(words[0]).is_file()):
+        return words
+    own = flags_of(words[1:])
+    return [*command_words({name: value for name, value in read_args_file(words[0]).items() if name not in own}),
+            *words[1:]]  # fmt: skip
+
+
+def _without_tokens(words: Sequence[str]) -> Iterator[str]:
+    secret_follows = False
+    for word in words:
+        if secret_follows and not word.startswith("--"):
+            secret_follows = False
+            continue
+        token_flag = _TOKEN_FLAG.match(word)
+        secret_follows = token_flag is not None and token_flag["given"] is None
+        if token_flag is None:
+            yield word
+
+
+class _Folders:
+    """The names that stand for folders outside the working folder, one for each of one command."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], str] = {}
+
+    def shown(self, word: str, flag: str) -> str:
+        """The value of a flag, or a word before the first flag, as it may be published."""
+        scheme = match[0] if (match := _SCHEME.match(word)) else ""  # "vectors:/data/glove.txt"
+        path = word[len(scheme) :]
+        folder, name = _outside(path)
+        if not name:
+            return scheme + redact_text(path)
+        return name if flag == "output_dir" else f"{scheme}{self._name(folder, flag)}/{name}"
+
+    def _name(self, folder: str, flag: str) -> str:
+        kind = next((kind for kind, flags in _STAND_FOR.items() if flag in flags), _ELSE)
+        known = [of for of, _ in self._names if of == kind]
+        return self._names.setdefault((kind, folder), f"{kind}_{len(known) + 1}" if known else kind)
+
+
+def _outside(path: str) -> tuple[str, str]:
+    """Folder and name of a path outside the working folder; no name for one inside and for what is no path."""
+    windows = PureWindowsPath(path)
+    if windows.drive and windows.is_absolute() and not os.path.isabs(path):
+        return str(windows.parent), windows.name
+    if not (os.path.isabs(path) or path == ".." or path.startswith("../")):
+        return "", ""
+    full = Path(os.path.normpath(Path.cwd() / path))
+    return ("", "") if full.is_relative_to(Path.cwd()) else (str(full.parent), full.name)
