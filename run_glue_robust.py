@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_saves(model, training_args.output_dir, training_args.push_to_hub)  # [hf_robust]
 
     # Preprocessing the datasets: only the rows that are used are tokenized.
-    splits = Splits(corpus, labels, tokenizer, data_args)
+    splits = Splits(corpus, labels, tokenizer, data_args, config)
     train_dataset, eval_dataset = tokenize(splits, args)
 
     # Initialize our Trainer

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.attacks import AttackArguments
     from hf_robust.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
     from hf_robust.reports import average_figure, save_figure
+    from hf_robust.restored import text_length
     from hf_robust.runs import claim_folder, portable_path, write_json
     from hf_robust.trainers.taichi import TWIN_FOLDER
 
@@ -55,6 +56,8 @@ def run(options: argparse.Namespace) -> str:
             "linear_average, or name the other model by --twin."
         )
     model, other, tokenizer = load_pair(options.model, twin, options.lambdas)
+    # The averages have no run card of their own.
+    attack.max_seq_length = text_length(attack.max_seq_length, options.model, tokenizer, model.config)
     output = claim_folder("average", options.output_dir)
     points = []
     for lam, folder in write_averages(model, other, tokenizer, options.lambdas, output).items():

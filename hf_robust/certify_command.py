@@ -222,11 +222,14 @@ def _card(options: argparse.Namespace, splits: Splits, examples: Sequence[Exampl
     from hf_robust.data.splits import describe_data
     from hf_robust.runs import measured_card
 
-    sample = {"eval_samples": len(examples), "certify_sample": f"{options.num_examples} rows, seed {options.seed}"}
+    dataset = splits.labelled("validation")
+    data = describe_data(splits.corpus, None, dataset, splits.labels)
+    data |= {"eval_samples": len(examples), "eval_cut": sum(one.idx in dataset.cut_rows for one in examples)}
+    data["certify_sample"] = f"{options.num_examples} rows, seed {options.seed}"
     return measured_card(
         options.model,
         options.command_line,
-        data=describe_data(splits.corpus, None, splits.labelled("validation"), splits.labels) | sample,
+        data=data,
         attacks={},
         **splits.labels.describe(),
         seed=options.seed,

@@ -45,12 +45,13 @@ from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.metrics.permutation import of_records
 from hf_robust.reports import draw_asr_by_budget
 from hf_robust.reports.titles import data_title
-from hf_robust.restored import Measured, measured_model
+from hf_robust.restored import Measured, measured_model, text_length
 from hf_robust.run_lexicons import Lexicons, load_lexicons
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     JOURNAL_FOLDER,
     RESULTS_FOLDER,
+    SCRIPT_LENGTH,
     RunCard,
     load_run,
     measured_card,
@@ -76,7 +77,8 @@ class AttackOptions:
     label_column_name: str | None = None
     text_column_names: str | None = None
     class_names: list[str] | None = None
-    max_seq_length: int = 128
+    max_seq_length: int | None = None
+    """None: as the model read in training (`text_length`)."""
     device: str | None = None
     command_line: list[str] = field(default_factory=list)
     """What stands behind `hf-robust`, for the run card."""
@@ -187,8 +189,9 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     vote = attacked_vote(flags, lexicons["synonyms"])
     if options.data is None:
         labels = model_labels(model.config, options.class_names)
+        length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
         replays = replay_attacks(options.replay, labels.names, None, class_names=options.class_names)
-        return _Task(replays, [], labels, min(options.max_seq_length, tokenizer.model_max_length), vote=vote)
+        return _Task(replays, [], labels, length, {"max_length": length}, vote=vote)
     splits = splits_of(options, options.data, model, tokenizer)
     labels, dataset = splits.labels, splits.labelled("validation")
     synonyms, antonyms = lexicons["attack_synonyms"] or lexicons["synonyms"], lexicons["antonyms"]
@@ -199,7 +202,8 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
     data = describe_data(splits.corpus, None, dataset, labels)
-    data |= {"eval_samples": len(examples), "attack_sample": sample}
+    data |= {"eval_samples": len(examples), "eval_cut": sum(one.idx in dataset.cut_rows for one in examples)}
+    data["attack_sample"] = sample
     used = {"synonyms": synonyms, "antonyms": antonyms}
     described = {role: lexicon.describe() for role, lexicon in used.items() if lexicon is not None}
     return _Task(attacks, examples, labels, splits.max_length, data, described, vote, splits)
@@ -234,7 +238,8 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
     Raises:
         ValueError: the data cannot be read, or is not of the model's classes.
     """
-    arguments = data_arguments(options, data)
+    length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
+    arguments = data_arguments(options, data, length)
     corpus = load_corpus(arguments)
     labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
     if not labels.is_single or labels.num_labels != model.config.num_labels:
@@ -242,7 +247,7 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
             f"{options.model} has {model.config.num_labels} classes and {data} has {labels.num_labels} "
             f"({labels.problem_type.replace('_', ' ')}); give the data that the model was made for."
         )
-    return Splits(corpus, labels, tokenizer, arguments)
+    return Splits(corpus, labels, tokenizer, arguments, model.config)
 
 
 def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
@@ -263,7 +268,7 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
 
 
-def data_arguments(options: AttackOptions, data: str) -> DataTrainingArguments:
+def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_LENGTH) -> DataTrainingArguments:
     """``--data`` as the flags of the training script: a file, a GLUE task, or a data set by folder or name."""
     source: dict[str, Any] = {"dataset_name": data}
     if data.lower() in GLUE_TASKS and not Path(data).exists():
@@ -276,7 +281,7 @@ def data_arguments(options: AttackOptions, data: str) -> DataTrainingArguments:
         label_column_name=options.label_column_name,
         text_column_names=options.text_column_names,
         class_names=options.class_names,
-        max_seq_length=options.max_seq_length,
+        max_seq_length=max_length,
         pad_to_max_length=False,
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.command import Answer, Command, add_class_names, say
+from hf_robust.command import Answer, Command, add_class_names, add_text_length, say
 
 PAIRS = 3
 """How many texts `hf-robust attack` shows before and after."""
@@ -114,7 +114,7 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser, data_needed: bool = Fa
     parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
     parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
     add_class_names(parser)
-    parser.add_argument("--max_seq_length", type=int, default=128, help="Longest input in tokens. Default: 128.")
+    add_text_length(parser)
     parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
 
 

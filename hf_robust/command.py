@@ -79,6 +79,17 @@ def add_class_names(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_text_length(parser: argparse.ArgumentParser) -> None:
+    """The flag that says behind how many tokens texts are cut."""
+    parser.add_argument(
+        "--max_seq_length",
+        type=int,
+        metavar="TOKENS",
+        help="Texts are cut behind so many tokens. Default: as in the model's training, by its run card, else as many "
+        "as it can read.",
+    )
+
+
 class Command(NamedTuple):
     """A subcommand: its one-line help, what adds its flags, and what runs it and returns the text to print."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hf_robust.command import Command, add_class_names
+from hf_robust.command import Command, add_class_names, add_text_length
 from hf_robust.pair_commands import TASKS as PAIR_TASKS
 
 
@@ -26,7 +26,7 @@ def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> None:
     parser.add_argument("--steps", type=int, default=50, help="Of ig: points of the path. Default: 50.")
     parser.add_argument("--samples", type=int, default=500, help="Of lime: shortened texts. Default: 500.")
     parser.add_argument("--seed", type=int, default=0, help="Draws pairs, and the words that lime deletes.")
-    parser.add_argument("--max_seq_length", type=int, default=128, help="Longest input in tokens. Default: 128.")
+    add_text_length(parser)
     parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
     parser.add_argument("--output_dir", type=Path, required=True, help="Where results are written.")
 

@@ -27,7 +27,7 @@ from hf_robust.interpret import (
 )
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.reports import ColouredText, draw_interpretation, draw_words, interpretation_table
-from hf_robust.restored import measured_model
+from hf_robust.restored import measured_model, text_length
 from hf_robust.runs import claim_folder, portable_path, read_records, redact, versions, write_json
 from hf_robust.static_attacks import relabelled
 from hf_robust.words import Text
@@ -53,7 +53,7 @@ class InterpretOptions:
     keep: str = "all"
     num_pairs: int = 300
     seed: int = 0
-    max_seq_length: int = 128
+    max_seq_length: int | None = None
     class_names: list[str] | None = None
     device: str | None = None
 
@@ -86,8 +86,9 @@ def measure_consistency(options: InterpretOptions) -> str:
         **explained.labels.describe(),
         "settings": {
             name: getattr(options, name)
-            for name in ("baseline", "steps", "samples", "ranking", "keep", "num_pairs", "seed", "max_seq_length")
-        },
+            for name in ("baseline", "steps", "samples", "ranking", "keep", "num_pairs", "seed")
+        }
+        | {"max_length": explained.max_length},
         "versions": versions(),
         "attributions": results,
     }
@@ -127,6 +128,7 @@ class _Explained:
         self.options = options
         self.model, self.tokenizer = load_classifier(options.model, options.device)
         self.measured = measured_model(options.model, self.model, self.tokenizer)
+        self.max_length = text_length(options.max_seq_length, options.model, self.tokenizer, self.model.config)
         labels = model_labels(self.model.config, options.class_names)
         if not labels.is_single:
             raise ValueError(f"{options.model} is no classifier of one class each; attributions are by class.")
@@ -163,7 +165,7 @@ class _Explained:
         return [first == second == pair.label for pair, (first, second) in zip(pairs, both, strict=True)]
 
     def _reading(self) -> dict[str, Any]:
-        return {"max_length": self.options.max_seq_length, "predict": self.measured.inference}
+        return {"max_length": self.max_length, "predict": self.measured.inference}
 
     def method(self, name: str) -> Callable[[Pair], tuple[Attribution, Attribution]]:
         """What explains both texts of a pair."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.command import Command, add_class_names
+from hf_robust.command import Command, add_class_names, add_text_length
 from hf_robust.metrics import kept_prediction
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", nargs="+", required=True, metavar="MODEL", help="Folders or Hub ids of fine-tuned classifiers."
     )
-    parser.add_argument("--max_seq_length", type=int, default=128, help="Longest input in tokens. Default: 128.")
+    add_text_length(parser)
     parser.add_argument("--device", help="Where the models run. Default: a GPU where there is one.")
     parser.add_argument("--seed", type=int, default=0, help="Of every draw. Default: 0.")
 
@@ -67,7 +67,7 @@ def pairs(options: argparse.Namespace) -> str:
     from hf_robust.interpret.pair_statistics import pair_statistics
     from hf_robust.interpret.states import equal_tokens, sentence_states
     from hf_robust.reports import markdown_table
-    from hf_robust.restored import measured_model
+    from hf_robust.restored import measured_model, text_length
     from hf_robust.runs import read_pairs
     from hf_robust.static_attacks import relabelled
 
@@ -81,7 +81,7 @@ def pairs(options: argparse.Namespace) -> str:
         remarks += f"{name}: {predicting.remark}" if predicting.remark else ""
         own = model_labels(model.config, options.class_names)
         records = relabelled(found, options.pairs, own.names, "--pairs", options.class_names)
-        length = min(options.max_seq_length, tokenizer.model_max_length)
+        length = text_length(options.max_seq_length, source, tokenizer, model.config)
         texts = [[record.original for record in records], [record.perturbed for record in records]]
         clean, changed = (
             sentence_states(model, tokenizer, one, "mean_pool", length, predicting.inference) for one in texts
@@ -89,7 +89,8 @@ def pairs(options: argparse.Namespace) -> str:
         labels = [record.label for record in records]
         measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
         unread = equal_tokens(tokenizer, texts[0], texts[1], length)
-        numbers.append({"model": name, **own.describe(), **measured.to_json(), "unread": unread, **predicting.card})
+        row = {"model": name, "max_length": length, **own.describe(), **measured.to_json(), "unread": unread}
+        numbers.append({**row, **predicting.card})
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
     rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]
@@ -147,7 +148,7 @@ def space(options: argparse.Namespace) -> str:
     from hf_robust.interpret.space import joint_plane, view_distances
     from hf_robust.interpret.states import equal_tokens, sentence_states
     from hf_robust.reports import SpacePanel, space_figure
-    from hf_robust.restored import measured_model
+    from hf_robust.restored import measured_model, text_length
     from hf_robust.space_views import chosen_views
 
     views = chosen_views(options)
@@ -158,7 +159,7 @@ def space(options: argparse.Namespace) -> str:
         model, tokenizer = load_classifier(source, options.device)
         predicting = measured_model(source, model, tokenizer)
         remarks += f"{name}: {predicting.remark}" if predicting.remark else ""
-        length = min(options.max_seq_length, tokenizer.model_max_length)
+        length = text_length(options.max_seq_length, source, tokenizer, model.config)
         pooling = chosen_pooling(model, tokenizer, options.pooling, f"choose --pooling among {', '.join(POOLINGS)}")
         states = [
             sentence_states(model, tokenizer, texts, pooling, length, predicting.inference).embeddings
@@ -166,7 +167,8 @@ def space(options: argparse.Namespace) -> str:
         ]
         measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
         unread = sum(equal_tokens(tokenizer, views.originals, group, length) for group in views[1:] if group)
-        numbers.append({"model": name, "pooling": pooling, **measured, "unread": unread, **predicting.card})
+        row = {"model": name, "max_length": length, "pooling": pooling, **measured, "unread": unread}
+        numbers.append({**row, **predicting.card})
         if options.output_dir is not None:
             points, perplexity = joint_plane(states, options.seed)
             far = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]

@@ -1,12 +1,19 @@
-"""How a saved model is to be measured: as it predicted in its run, or, said so, as the plain model."""
+"""How a saved model is to be measured: as it read and predicted in its run, or, said so, otherwise."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks.victim import Inference
-from hf_robust.runs import RunCard
+from hf_robust.models.files import find_file
+from hf_robust.models.length import usable_length
+from hf_robust.runs import RUN_CARD_FILE, RunCard, is_training, max_length_of, read_card
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,51 @@ class Measured:
         if not self.card or self.inference is not None:
             return ""
         return f"Measured here is the plain model. {self.card['inference']['note']}\n"
+
+
+def run_behind(name: str) -> RunCard:
+    """The card of the training that left the model in the folder or of the Hub id ``name``; empty where it has none.
+
+    A checkpoint and a twin lie below the card of their training.
+    """
+    path = find_file(name, RUN_CARD_FILE)
+    if path is not None:
+        return read_card(path.parent)
+    above: RunCard = read_card(Path(name).resolve().parent) if Path(name).is_dir() else {}
+    return above if is_training(above) else {}
+
+
+def text_length(asked: int | None, name: str, tokenizer: Any, config: Any) -> int:
+    """The tokens behind which texts are cut for the model of the folder or Hub id ``name``.
+
+    As asked, else as in its training, by its run card, else as many as tokenizer and model take.
+
+    Raises:
+        ValueError: less than one is asked for, or nothing says how many.
+    """
+    if asked is not None and asked < 1:
+        raise ValueError(f"--max_seq_length must be at least 1, got {asked}; leave it out for the default.")
+    usable, trained = usable_length(tokenizer, config), max_length_of(run_behind(name))
+    length = next((one for one in (asked, trained, usable) if one is not None), None)
+    if length is None:
+        raise ValueError(
+            f"neither a run card beside {name} nor its tokenizer says how many tokens it reads; give --max_seq_length."
+        )
+    if usable is not None and length > usable:
+        _say_once(f"{name} can read {usable} tokens, so texts are cut behind these, not {length}.")
+        length = usable
+    if trained is not None and length != trained:
+        _say_once(
+            f"{name} was trained on texts cut at {trained} tokens and is measured on texts cut at {length}: its "
+            "numbers are not those of its training."
+        )
+    return length
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    """A command asks for the length wherever it reads texts."""
+    logger.warning(sentence)
 
 
 def measured_model(name: str, model: Any, tokenizer: Any) -> Measured:

@@ -13,6 +13,7 @@ from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits
 from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import kept_prediction
+from hf_robust.restored import text_length
 from hf_robust.runs import read_pairs
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
 
@@ -40,16 +41,14 @@ def _views_of_data(options: argparse.Namespace) -> DrawnViews:
     columns = {
         name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names", "class_names")
     }
-    length = options.max_seq_length
-    arguments = data_arguments(
-        AttackOptions(model="", output_dir=Path(), max_seq_length=length, **columns), options.data
-    )
     antonyms = AttackArguments(lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon).antonym_source()
     fickle, opposites = RandomSynonyms(load_lexicon(options.lexicon)), load_lexicon(antonyms, "antonym")
     model, tokenizer = load_classifier(options.model[0], "cpu")
+    length = text_length(options.max_seq_length, options.model[0], tokenizer, model.config)
+    arguments = data_arguments(AttackOptions(model="", output_dir=Path(), **columns), options.data, length)
     corpus = load_corpus(arguments)
     labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
-    dataset = Splits(corpus, labels, tokenizer, arguments).labelled("validation")
+    dataset = Splits(corpus, labels, tokenizer, arguments, model.config).labelled("validation")
     skipped = resolve_skip_labels(options.skip_labels, labels.names)
     obstinate = OneAntonym(opposites, skipped)
     rows = list(range(len(dataset)))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import cached_file
+from hf_robust.models.files import find_file
 
 INFERENCE_FILE = "inference.json"
 
@@ -43,7 +43,7 @@ def fetch_from(name: str) -> Fetch:
     """What finds the files of a saved model; ``name`` is a folder or the id of a Hub model."""
 
     def fetch(file: str) -> Path:
-        found = _find(name, file)
+        found = find_file(name, file)
         if found is None:
             raise ValueError(f"{name} has no {file}, without which it does not predict as in its run; copy it there.")
         return found
@@ -63,19 +63,10 @@ def read_saved_inference(name: str, **hub: Any) -> SavedInference | None:
     Raises:
         ValueError: the file is broken.
     """
-    path = _find(name, INFERENCE_FILE, **hub)
+    path = find_file(name, INFERENCE_FILE, **hub)
     if path is None:
         return None
     try:
         return SavedInference(**json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, TypeError) as error:
         raise ValueError(f"{path} cannot be read ({error}); copy it again from the run that wrote it.") from error
-
-
-def _find(name: str, file: str, **hub: Any) -> Path | None:
-    if Path(name).is_dir():
-        path = Path(name, file)
-        return path if path.is_file() else None
-    silent = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
-    found = cached_file(name, file, **hub, **silent)
-    return None if found is None else Path(found)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from hf_robust.attacks.auxiliary_model import AuxiliaryModel
 from hf_robust.attacks.batches import Encoded, Padder, moved
-from hf_robust.attacks.tokens import Tokens, usable_length
+from hf_robust.attacks.tokens import Tokens
+from hf_robust.models.length import usable_length
 from hf_robust.words import TEXTATTACK_WORDS
 
 REMEMBERED = 1 << 15

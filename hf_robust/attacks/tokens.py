@@ -12,8 +12,6 @@ from hf_robust.attacks.batches import Encoded
 from hf_robust.attacks.requests import Columns
 from hf_robust.words import Text, word_token_positions
 
-_NO_LIMIT = 1_000_000
-
 
 class Aligned(NamedTuple):
     """One text's tokens; for each of its words the positions of its tokens (none where it was cut off); for each
@@ -123,20 +121,6 @@ def check_mask_token(tokenizer: Any) -> None:
             f"masking tokens needs a tokenizer with a mask token, and this {type(tokenizer).__name__} has none; take "
             "a model that was pre-trained with one, such as BERT, RoBERTa or ELECTRA."
         )
-
-
-def usable_length(tokenizer: Any, config: Any) -> int | None:
-    """The most tokens that tokenizer and model take; None where neither has a limit."""
-    limit = int(min(tokenizer.model_max_length, _NO_LIMIT))
-    if limit < _NO_LIMIT:
-        return limit
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None or positions < 1:
-        return None
-    if "roberta" in str(getattr(config, "model_type", "")):
-        # RoBERTa's positions start behind the padding id.
-        positions -= (getattr(config, "pad_token_id", 0) or 0) + 1
-    return int(positions)
 
 
 def _sequences(encoding: Any) -> list[Encoded]:

@@ -17,8 +17,9 @@ from hf_robust.attacks.batches import Encoded, Padder, moved
 from hf_robust.attacks.losses import LOSSES
 from hf_robust.attacks.memory import TokenBudget
 from hf_robust.attacks.requests import Columns, Flip, Flips, Floats, Scores
-from hf_robust.attacks.tokens import Aligned, Tokens, check_mask_token, usable_length
+from hf_robust.attacks.tokens import Aligned, Tokens, check_mask_token
 from hf_robust.attacks.vocabulary import Vocabulary, best_flips, whole_words
+from hf_robust.models.length import usable_length
 from hf_robust.words import Text
 
 CHUNK = 1024

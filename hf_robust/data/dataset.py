@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -137,15 +138,29 @@ class TextDataset(Dataset[dict[str, Any]]):
         # As lists: given alone, a pair with an empty second text would be encoded as one text.
         return {key: values[0] for key, values in self._call_tokenizer(*([text] for text in texts)).items()}
 
+    def _is_full(self, index: int) -> bool:
+        """Whether a row has as many tokens as it may have, so that its text may be longer."""
+        limit = self.tokenizer.model_max_length if self.max_length is None else self.max_length
+        mask = self._tokens.get("attention_mask")
+        length: int = len(self._tokens["input_ids"][index]) if mask is None else sum(mask[index])
+        return length >= limit
+
+    @cached_property
+    def cut_rows(self) -> frozenset[int]:
+        """The rows whose text is longer than ``max_length``, and so is not read to its end."""
+        full = filter(self._is_full, range(len(self)))
+        return frozenset(row for row in full if self._length(row) > len(self._tokens["input_ids"][row]))
+
+    def _length(self, index: int) -> int:
+        columns = ([text] for text in self.texts(index))
+        return len(self.tokenizer(*columns, truncation=False, verbose=False)["input_ids"][0])
+
     def read_words(self, index: int) -> set[int] | None:
         """Numbers of the words of a row that are not cut off behind ``max_length``; None where all are read.
 
         None too where the tokenizer is no fast one, which cannot say.
         """
-        limit = self.tokenizer.model_max_length if self.max_length is None else self.max_length
-        mask = self._tokens.get("attention_mask")
-        length = len(self._tokens["input_ids"][index]) if mask is None else sum(mask[index])
-        if length < limit or not getattr(self.tokenizer, "is_fast", False):
+        if not self._is_full(index) or not getattr(self.tokenizer, "is_fast", False):
             return None
         return {word for word, tokens in enumerate(self.word_positions(Text(self.texts(index)))) if tokens}
 

@@ -11,6 +11,7 @@ from hf_robust.data.dataset import TextDataset
 from hf_robust.data.files import Rows
 from hf_robust.data.labels import UNLABELLED, Labels, is_missing, label_key
 from hf_robust.data.load import Corpus
+from hf_robust.models.length import usable_length
 
 logger = logging.getLogger(__name__)
 
@@ -21,17 +22,19 @@ class Splits:
     Args:
         corpus: the rows.
         labels: what their labels mean.
-        tokenizer: its ``model_max_length`` bounds ``--max_seq_length``.
+        tokenizer, config: what both can read bounds ``--max_seq_length``.
     """
 
-    def __init__(self, corpus: Corpus, labels: Labels, tokenizer: Any, args: DataTrainingArguments) -> None:
+    def __init__(
+        self, corpus: Corpus, labels: Labels, tokenizer: Any, args: DataTrainingArguments, config: Any = None
+    ) -> None:
         self.corpus, self.labels, self.tokenizer, self.args = corpus, labels, tokenizer, args
-        if args.max_seq_length > tokenizer.model_max_length:
+        usable = usable_length(tokenizer, config) or args.max_seq_length
+        if args.max_seq_length > usable:
             logger.warning(
-                f"--max_seq_length {args.max_seq_length} is more than the model can read, "
-                f"so {tokenizer.model_max_length} is used."
+                f"--max_seq_length {args.max_seq_length} is more than the model can read, so {usable} is used."
             )
-        self.max_length: int = min(args.max_seq_length, tokenizer.model_max_length)
+        self.max_length: int = min(args.max_seq_length, usable)
         first: Rows = next((rows for rows in corpus.splits.values() if rows), [])
         if not first:
             raise ValueError(f"{corpus.name} has no rows: every split of it is empty.")
@@ -60,6 +63,11 @@ class Splits:
         encoded = [{**row, "label": self.labels.encode(row[column])} for row in self._texts(kept)]
         dataset = self._dataset(encoded, "label", where)
         self._say_classes(dataset, where, cut=len(kept) < len(rows))
+        if dataset.cut_rows:
+            logger.warning(
+                f"{len(dataset.cut_rows):,} of {len(dataset):,} texts of {where} are longer than {self.max_length} "
+                "tokens (--max_seq_length) and are cut there."
+            )
         return dataset
 
     def unlabelled(self, role: str, limit: int | None = None) -> TextDataset:
@@ -172,15 +180,20 @@ def describe_data(
     ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels. Where both
     splits are at hand, ``seen_in_training`` counts the evaluation rows whose text was trained on too. With ``labels``
     the shares of the classes among the evaluation rows tell a model that has learnt from one that guesses.
+    ``max_length`` is the cut in tokens, ``train_cut`` and ``eval_cut`` count the texts that are longer.
     """
     sizes = {role: f"{corpus.where[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
     prints = [dataset.fingerprint() for dataset in (train, evaluation) if dataset is not None]
     both = {} if train is None or evaluation is None else {"seen_in_training": seen_in_training(train, evaluation)}
+    lengths = [dataset.max_length for dataset in (train, evaluation) if dataset is not None]
     return {
         "name": corpus.name,
         "variant": "; ".join(f"{role}: {size}" for role, size in sizes.items()),
+        "max_length": lengths[0] if lengths else None,
         "train_samples": 0 if train is None else len(train),
+        "train_cut": 0 if train is None else len(train.cut_rows),
         "eval_samples": 0 if evaluation is None else len(evaluation),
+        "eval_cut": 0 if evaluation is None else len(evaluation.cut_rows),
         "fingerprint": "-".join(prints),
         "attack_split": corpus.called.get("validation", "validation"),
         **(

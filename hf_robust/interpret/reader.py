@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from transformers import DataCollatorWithPadding
 
 from hf_robust.adversary import evaluating, kept_random_state
+from hf_robust.models.length import usable_length
 from hf_robust.words import Text, word_token_positions
 
 Columns = Sequence[str]
 Predict = Callable[[nn.Module, dict[str, Tensor]], Any]
-_NO_LIMIT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,8 @@ class Reader:
                 "attributions need a tokenizer with a padding token, this one has none; set tokenizer.pad_token and "
                 "model.config.pad_token_id."
             )
-        limit = int(min(tokenizer.model_max_length, _NO_LIMIT))
         self.model, self.tokenizer, self.predict = model, tokenizer, predict
-        self.max_length = max_length or (limit if limit < _NO_LIMIT else None)
+        self.max_length = max_length or usable_length(tokenizer, getattr(model, "config", None))
 
     @cached_property
     def _collate(self) -> DataCollatorWithPadding:

@@ -64,7 +64,7 @@ class AttackSummary:
     covered), and for attacks that want the prediction kept what `obstinacy` gives. Where a success changed a word, it
     holds ``changed_words`` and ``changed_share`` too (see `changed_words`); where searches climbed float32
     probabilities, ``saturated_share``, the share of the attacked examples' queries at which these were flat (see
-    `AttackRecord`). ``texts_cut`` is the share of the N texts whose end the model does not read.
+    `AttackRecord`). ``texts_cut`` is the share of the N texts with words that the model does not read.
     """
 
     num_examples: int

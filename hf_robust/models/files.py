@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -42,6 +43,23 @@ def weight_files(folder: Path, remedy: str) -> list[Path]:
             check_files(files, remedy)
             return files
     return []
+
+
+def find_file(name: str, file: str, **hub: Any) -> Path | None:
+    """Where a file of a saved model lies on this machine; None where the model has none.
+
+    A Hub model that was cached without it, on a machine that is offline by now, cannot be asked.
+
+    Args:
+        name: a folder, or the id of a Hub model.
+        hub: ``token``, ``revision`` and ``cache_dir``, as the model was loaded with.
+    """
+    if Path(name).is_dir():
+        path = Path(name, file)
+        return path if path.is_file() else None
+    silent = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    found = utils.cached_file(name, file, **hub, **silent)
+    return None if found is None else Path(found)
 
 
 def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.metrics import aim_of
 from hf_robust.reports.aims import is_static
-from hf_robust.runs import Run, flags_of
+from hf_robust.runs import Run, max_length_of
 
 
 class IncomparableRunsError(ValueError):
@@ -44,18 +44,10 @@ def differences(runs: Sequence[Run]) -> list[str]:
 
 def _length_differences(first: Run, other: Run) -> list[str]:
     """A model that reads less of a text is another one, and the attack has fewer words that matter."""
-    mine, theirs = max_length_of(first), max_length_of(other)
+    mine, theirs = max_length_of(first.card), max_length_of(other.card)
     if mine is None or theirs is None or mine == theirs:
         return []
     return [f"texts were cut at {mine} and at {theirs} tokens"]
-
-
-def max_length_of(run: Run) -> int | None:
-    """The cut of a run's texts in tokens; None where neither its card nor the command in it says."""
-    noted = run.data.get("max_length")
-    if noted is None:
-        noted = flags_of(map(str, run.card.get("command") or ())).get("max_seq_length")
-    return int(str(noted)) if str(noted).isdecimal() else None
 
 
 def _attack_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

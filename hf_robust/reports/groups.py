@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 
 from hf_robust.reports.cells import NOTHING
-from hf_robust.reports.compare import as_compared, max_length_of, without_sources
+from hf_robust.reports.compare import as_compared, without_sources
 from hf_robust.reports.titles import data_title
-from hf_robust.runs import Run, size_in_words
+from hf_robust.runs import Run, max_length_of, size_in_words
 
 # What the cards of two seeds of one run have in common.
 _THE_SAME = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify", "architecture")
@@ -26,7 +26,7 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
         kept["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
         kept["data"] = run.data.get("fingerprint") or run.data
         kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
-        kept["max_length"] = max_length_of(run)
+        kept["max_length"] = max_length_of(run.card)
         key = json.dumps(without_sources(kept), sort_keys=True, default=str)
         key = re.sub(rf"(seed[-_=]?){run.card.get('seed')}(?!\d)", r"\1*", key)
         repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))

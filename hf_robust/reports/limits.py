@@ -11,7 +11,7 @@ from hf_robust.reports.aims import aim_in, is_obstinate, success_rate_applies
 from hf_robust.reports.captions import attacked_in_words
 from hf_robust.reports.cells import percent
 from hf_robust.reports.training_overlap import drawn_from, leaked_splits, shared_tables, trained_attacks
-from hf_robust.runs import Run
+from hf_robust.runs import Run, max_length_of
 
 
 def limits(run: Run, rates: bool = True) -> list[str]:
@@ -22,6 +22,7 @@ def limits(run: Run, rates: bool = True) -> list[str]:
     """
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
+    sentences += _cut(run)
     sentences += _saturated(run)
     sentences += _vote(run)
     sentences += _plain_model(run)
@@ -45,6 +46,15 @@ def limits(run: Run, rates: bool = True) -> list[str]:
         done = "attacked" if run.published["attacks"] else "measured"
         sentences.append(f"The published weights (step {run.kept_step}) were not {done} themselves.")
     return sentences
+
+
+def _cut(run: Run) -> Iterator[str]:
+    """Numbers are about what was read."""
+    length = max_length_of(run.card)
+    for role, name in (("eval", "evaluation"), ("train", "training")):
+        cut, samples = run.data.get(f"{role}_cut"), run.data.get(f"{role}_samples")
+        if cut and samples:
+            yield f"{cut:,} of {samples:,} {name} texts are longer than {length} tokens and are cut there."
 
 
 def _saturated(run: Run) -> Iterator[str]:

@@ -1,6 +1,15 @@
 """What a run leaves on disk: nothing else reads or writes it. Importing it is cheap: no torch."""
 
-from hf_robust.runs.card import RunCard, is_training, read_card, size_in_words, versions, write_card
+from hf_robust.runs.card import (
+    SCRIPT_LENGTH,
+    RunCard,
+    is_training,
+    max_length_of,
+    read_card,
+    size_in_words,
+    versions,
+    write_card,
+)
 from hf_robust.runs.command import STANDS_FOR, command_words, redact_command
 from hf_robust.runs.files import (
     ARGUMENTS_FILE,
@@ -65,6 +74,7 @@ __all__ = [
     "LineJournal",
     "Run",
     "RunCard",
+    "SCRIPT_LENGTH",
     "attack_names",
     "claim_folder",
     "clear_results",
@@ -80,6 +90,7 @@ __all__ = [
     "label_names",
     "letters",
     "load_run",
+    "max_length_of",
     "measured_card",
     "portable_path",
     "read_args_file",

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from hf_robust.runs.files import RUN_CARD_FILE
+from hf_robust.runs.flags import flags_of
 from hf_robust.runs.json_files import read_json, write_json
 from hf_robust.runs.redaction import redact
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets", "peft", "nltk", "hf_robust")
+
+SCRIPT_LENGTH = 128
+"""The default of the script's ``--max_seq_length``, run_glue's own."""
 
 Described = dict[str, Any]
 """What a lexicon or an attack says of itself: ``Lexicon.describe()``, ``Attack.describe()``."""
@@ -39,7 +43,8 @@ class RunCard(TypedDict, total=False):
     training: dict[str, Any]
     """Training arguments that differ from their defaults."""
     data: dict[str, Any]
-    """``name, variant, fingerprint, train_samples, eval_samples, class_shares, attack_split, attack_sample, ...``"""
+    """``name, variant, fingerprint, max_length`` (in tokens), ``train_samples, train_cut`` (texts longer than that),
+    ``eval_samples, eval_cut, class_shares, attack_split, attack_sample, ...``"""
     lexicons: dict[str, Described]
     """By role."""
     trained_on: list[str]
@@ -97,6 +102,18 @@ def write_card(folder: str | os.PathLike[str], card: RunCard) -> None:
 def is_training(card: Mapping[str, Any]) -> bool:
     """Whether a run card is of a training run; a command that measures notes no training arguments."""
     return "training" in card or "final_step" in card
+
+
+def max_length_of(card: Mapping[str, Any]) -> int | None:
+    """The tokens behind which a run cut its texts; None where neither its card nor the command in it says.
+
+    Cards of earlier versions hold the command alone. Its flag has a default, but may have been in an args file.
+    """
+    noted = (card.get("data") or {}).get("max_length")
+    if noted is None and (command := list(map(str, card.get("command") or ()))):
+        whole = command[0].endswith("run_glue_robust.py") and not "".join(command[1:2]).endswith(".json")
+        noted = flags_of(command).get("max_seq_length", SCRIPT_LENGTH if whole else None)
+    return int(str(noted)) if str(noted).isdecimal() else None
 
 
 def versions() -> dict[str, str]:

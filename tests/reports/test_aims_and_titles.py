@@ -13,11 +13,11 @@ from run_folders import make_run
 from hf_robust.attacks import ATTACKS
 from hf_robust.reports.aims import has_clean_texts, is_static
 from hf_robust.reports.captions import attacked_in_words, wrapped
-from hf_robust.reports.compare import differences, max_length_of
+from hf_robust.reports.compare import differences
 from hf_robust.reports.groups import group_by_seed
 from hf_robust.reports.looks import _KNOWN, COLOURS, attack_looks
 from hf_robust.reports.titles import data_title, run_title
-from hf_robust.runs import load_run
+from hf_robust.runs import SCRIPT_LENGTH, load_run, max_length_of
 
 
 def test_texts_that_were_brought_along() -> None:
@@ -105,13 +105,15 @@ def test_captions_are_broken_and_hold_no_mathematics() -> None:
         ({"command": ["run_glue_robust.py", "--max_seq_length", "64"]}, 64),
         ({"command": ["run_glue_robust.py", "--max_seq_length=64"], "data": {"max_length": 32}}, 32),
         ({"command": ["run_glue_robust.py", "_arguments.json"]}, None),
+        ({"command": ["run_glue_robust.py", "--do_train"]}, SCRIPT_LENGTH),
+        ({"command": ["hf-robust", "attack", "MODEL"]}, None),
         ({}, None),
     ],
 )
 def test_the_cut_is_read_from_the_card_or_from_its_command(
     tmp_path: Path, card: dict[str, Any], length: int | None
 ) -> None:
-    assert max_length_of(load_run(make_run(tmp_path, [(1, 1)], **card))) == length
+    assert max_length_of(load_run(make_run(tmp_path, [(1, 1)], **card)).card) == length
 
 
 def test_runs_of_other_lengths_do_not_compare_and_are_no_seeds_of_each_other(tmp_path: Path) -> None:

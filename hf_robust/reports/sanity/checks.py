@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hf_robust.reports.sanity.accuracy import clean_accuracy
 from hf_robust.reports.sanity.completeness import complete_run
 from hf_robust.reports.sanity.coverage import table_coverage
+from hf_robust.reports.sanity.cut import cut_texts
 from hf_robust.reports.sanity.effort import query_budget
 from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
@@ -20,6 +21,7 @@ from hf_robust.reports.sanity.stronger import stronger_attacks
 CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     stronger_attacks,
     table_coverage,
+    cut_texts,
     query_budget,
     gradient_masking,
     saturated_scores,

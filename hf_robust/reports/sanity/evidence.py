@@ -23,6 +23,7 @@ from hf_robust.runs import (
     history_path,
     is_training,
     load_run,
+    max_length_of,
     read_card,
     read_json,
     read_records,
@@ -207,6 +208,9 @@ def strangeness(main: Folder, other: Folder) -> str:
             f"attacked none of the examples of {main.run.path}; give one of the same --data, --attack_num_examples "
             "and --attack_seed"
         )
+    lengths = [max_length_of(one.run.card) for one in (main, other)]
+    if None not in lengths and lengths[0] != lengths[1]:
+        return f"cut texts at {lengths[1]} tokens, and {main.run.path} at {lengths[0]}; give one of the same length"
     apart = sum(abs(mine[key] - theirs[key]) > SAME_SCORE for key in shared)
     if apart:
         return (
