@@ -304,6 +304,8 @@ def add_reports(
             measured=measured,
             generation=trainer.generation,
             plain_runs=trainer.plain_runs,
+            used=trainer.used_arguments,
+            found=trainer.found_in_training,
             command=["run_glue_robust.py", *args.given],
         )
     )

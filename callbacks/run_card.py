@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -56,6 +56,8 @@ class RunCardCallback(TrainerCallback):
         measured: what else the card says of how the model was measured: ``vote``, ``certify``.
         generation: the phase that makes views, where the method has one: its ``seconds`` and ``rounds``.
         plain_runs: seconds and texts of plain trainings before the method's own (``RobustTrainer.plain_runs``).
+        used: gives what took the place of arguments left to the method (``RobustTrainer.used_arguments``).
+        found: gives what the run made of them (``RobustTrainer.found_in_training``).
         command: the command line behind the run; None for this process's own.
     """
 
@@ -72,8 +74,11 @@ class RunCardCallback(TrainerCallback):
         measured: Mapping[str, Any] | None = None,
         generation: Generation | None = None,
         plain_runs: Mapping[str, tuple[float, float]] | None = None,
+        used: Callable[[], Mapping[str, Any]] = dict,
+        found: Callable[[], Mapping[str, Any]] = dict,
         command: Sequence[str] | None = None,
     ) -> None:
+        self.used, self.found = used, found
         self.stated: RunCard = {
             "method": method,
             "citation": citation,
@@ -218,11 +223,13 @@ class RunCardCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         dataset: Any = getattr(train_dataloader, "dataset", None)
+        found = self.found()
         card: RunCard = {
             **self.stated,
-            "config": method_config(args),
+            "config": {**method_config(args), **self.used(), **found},
+            "found": sorted(found),
             "views": self._views(),
-            "training": changed_arguments(args),
+            "training": changed_arguments(args) | _found_batch(args, state),
             "model": str(getattr(model.config, "_name_or_path", "") or f"{type(model).__name__}, from scratch"),
             "architecture": architecture(model),
             "seed": args.seed,
@@ -249,6 +256,11 @@ def _earlier(state: TrainerState) -> dict[str, Any]:
 def _added(own: Mapping[str, float], earlier: Mapping[str, float] | None) -> dict[str, float]:
     earlier = earlier or {}
     return {name: own.get(name, 0.0) + earlier.get(name, 0.0) for name in dict.fromkeys([*own, *earlier])}
+
+
+def _found_batch(args: TrainingArguments, state: TrainerState) -> dict[str, int]:
+    """The batch size that fits, where transformers looked for it."""
+    return {"per_device_train_batch_size": _batch_size(args, state)} if args.auto_find_batch_size else {}
 
 
 def _batch_size(args: TrainingArguments, state: TrainerState) -> int:

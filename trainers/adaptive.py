@@ -143,6 +143,14 @@ class AdaptiveTrainer(RobustTrainer):
             return float(self.args.adaptive_beta)
         return (steps + 1) / 2 if self.wraps_average else float(steps)
 
+    def used_arguments(self) -> dict[str, Any]:
+        return {**super().used_arguments(), "adaptive_beta": self.beta()}
+
+    def found_in_training(self) -> dict[str, Any]:
+        if self.train_dataset is None:
+            return {}
+        return {"w": [round(weight, 6) for weight in self.weights().detach().tolist()]}
+
     def first_weights(self) -> Tensor:
         """(k,) 1/k each, not 1 (ADAPT-1), or what the wrapped mean gives: 2(k-i+1)/(k(k+1)) (ADAPT-5)."""
         steps = self.args.adv_steps

@@ -50,6 +50,9 @@ class AdaptiveTavatTrainer(AdaptiveTrainer):
         assert isinstance(last, TokenAware)
         self.table.remember(inputs, last)
 
+    def used_arguments(self) -> dict[str, Any]:
+        return {**super().used_arguments(), "tavat_token_lr": self.args.token_step}
+
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:

@@ -106,17 +106,26 @@ class AdpmixupTrainer(RobustTrainer):
             raise ValueError("adpmixup needs a model whose layers keep the rows first, which XLNet's do not.")
         if is_new(model):
             logger.warning("adpmixup trains no encoder, and this one's weights are random; start from a checkpoint.")
-        self.heads = find_heads(model)
+        self.heads, self.targets = find_heads(model), find_targets(model, args.adapter_target_modules)
         self.adapters = Adapters(
             model,
             [CLEAN, *self.view_names],
-            find_targets(model, args.adapter_target_modules),
+            self.targets,
             rank=args.adapter_rank,
             alpha=args.adapter_alpha,
             dropout=args.adapter_dropout,
             seed=args.seed,
         )
         return Auxiliary(self.adapters, args.adapter_learning_rate, frozen=freeze_all_but(model, self.heads))
+
+    def used_arguments(self) -> dict[str, Any]:
+        if self._auxiliary is None:
+            return {}
+        rate = self.args.adapter_learning_rate
+        return {
+            "adapter_target_modules": sorted({name.rpartition(".")[2] for name in self.targets}),
+            "adapter_learning_rate": self.args.learning_rate if rate is None else rate,
+        }
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         if not self.view_share:  # an adapter that no view has trained would only dilute the clean one

@@ -63,6 +63,16 @@ class RoundArguments(AttackedViewArguments):
         return Refresh(first, each, self.n_rounds)
 
 
+def used_rounds(trainer: RobustTrainer) -> dict[str, Any]:
+    """The epochs of the rounds of a trainer with ``RoundArguments``, as they came to be."""
+    sources = () if trainer.generation is None else trainer.generation.sources.values()
+    return {
+        key: value
+        for source in sources
+        for key, value in (("clean_epochs", source.refresh.first), ("epochs_per_round", source.refresh.every))
+    }
+
+
 @dataclass
 class AdvIterConfig(RoundArguments):
     """The rounds are all there is to set."""
@@ -91,6 +101,9 @@ class AdvIterTrainer(RobustTrainer):
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         return attacked_views(self, refresh=self.args.rounds(planned_epochs(self)), victim="model")
+
+    def used_arguments(self) -> dict[str, Any]:
+        return used_rounds(self)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

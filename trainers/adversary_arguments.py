@@ -153,3 +153,8 @@ class TokenAwareArguments(AdversaryArguments):
             )
         for flag, choices in {"tavat_norm": TABLE_NORMS, "table_update": TABLE_UPDATES}.items():
             check_choice(flag, getattr(self, flag), choices)
+
+    @property
+    def token_step(self) -> float:
+        """The size of one ascent step of the words' perturbation."""
+        return self.adv_lr if self.tavat_token_lr is None else self.tavat_token_lr

@@ -147,6 +147,10 @@ class AmdaTrainer(RobustTrainer):
         attempts = self.args.amda_num_adv or NUM_ADV
         return attacked_views(self, refresh=Refresh(1, 1), victim="model", attempts=attempts, seed=self.args.seed)
 
+    def used_arguments(self) -> dict[str, Any]:
+        attempts = {"amda_num_adv": self.args.amda_num_adv or NUM_ADV} if self.args.amda_iterative else {}
+        return {"amda_layers": self.mixing_layers, **attempts}
+
     def mixing(self, count: int) -> Mixing:
         """The draw of this step for ``count`` rows, from a generator of its own (R17)."""
         rng = random.Random(f"amda:{self.args.seed}:{self.state.global_step}")

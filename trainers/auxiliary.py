@@ -134,6 +134,24 @@ def load_state(module: nn.Module, folder: str | Path, remedy: str) -> None:
         ) from error
 
 
+def join(part: Auxiliary, optimizer: Any, learning_rate: float, name: str) -> None:
+    """Let the optimizer of the model train ``part`` too, without weight decay, by its own rate or ``learning_rate``.
+
+    Raises:
+        ValueError: the part is to ascend, and the optimizer only descends.
+    """
+    if not part.parameters:
+        return
+    if part.maximize and "maximize" not in optimizer.defaults:
+        raise ValueError(
+            f"{name} ascends the loss by a part of its own, and {type(optimizer).__name__} only descends; use --optim "
+            "adamw_torch."
+        )
+    rate = learning_rate if part.learning_rate is None else part.learning_rate
+    group = {"params": part.parameters, "lr": rate, "weight_decay": 0.0, "maximize": part.maximize}
+    optimizer.add_param_group(group)
+
+
 def check_holds(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:
     """Refuse an optimizer of the user's that would leave a method's own parameters as they are."""
     if optimizer is None:

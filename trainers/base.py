@@ -5,7 +5,6 @@ A method subclasses :class:`RobustTrainer`, declares its config and needs, and o
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -23,6 +22,7 @@ from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset, valid_rows
 from hf_robust.lexicons import Lexicon
 from hf_robust.models.adapter_files import check_saves, save_config
 from hf_robust.trainers import auxiliary, restoring
+from hf_robust.trainers.accumulation import say_split_batches
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
 from hf_robust.trainers.baseline import PlainTraining
@@ -34,8 +34,6 @@ from hf_robust.trainers.saved_inference import Fetch, SavedInference, write_save
 from hf_robust.trainers.step_means import StepMeans
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
 from hf_robust.words import Protection
-
-logger = logging.getLogger(__name__)
 
 Batch = dict[str, Any]
 
@@ -93,14 +91,14 @@ class RobustTrainer(Trainer):
         self.attacks = dict(attacks or {})
         self.view_dataset, self.skip_labels, self.protection = view_dataset, skip_labels, protection
         super().__init__(*args, **kwargs)
+        stock_multiplies = bool(vars(self)["model_accepts_loss_kwargs"])
         # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead (R10).
         self.model_accepts_loss_kwargs = False
         if self.model.config.num_labels == 1 and not self.trains_regression:
             raise ValueError(
                 f"{self.name} needs class labels, got a regression task (num_labels 1); use --robust_method normal."
             )
-        if self.batch_relative and self.args.gradient_accumulation_steps * self.args.world_size > 1:
-            logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", self.name)
+        say_split_batches(self, stock_multiplies)
         if self.train_dataset is not None:
             check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []
@@ -161,6 +159,14 @@ class RobustTrainer(Trainer):
         inference into what plain ``from_pretrained`` loads; by default they are the weights in training."""
         return nullcontext()
 
+    def used_arguments(self) -> dict[str, Any]:
+        """What took the place of arguments that were left to the method, by argument, for the run card."""
+        return {}
+
+    def found_in_training(self) -> dict[str, Any]:
+        """What this run's data and seed made of the method's arguments and weights, JSON-ready, for the run card."""
+        return {}
+
     @property
     def inference_settings(self) -> str:
         """The method's own arguments, since predictions may depend on them beside the weights: what was measured under
@@ -210,12 +216,7 @@ class RobustTrainer(Trainer):
             raise ValueError(
                 f"--class_weights needs {logits.shape[-1]} values, one for each class, got {len(weights)}."
             )
-        return nn.functional.cross_entropy(
-            logits.float(),
-            labels,
-            weight=torch.tensor(weights, device=logits.device),
-            label_smoothing=self.args.label_smoothing_factor,
-        )
+        return self.sample_losses(logits, labels).sum() / self.mean_divisor({"labels": labels})
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(B,) task loss of each row, smoothed and weighted as the mean is: what adversaries of the label raise."""
@@ -336,22 +337,7 @@ class RobustTrainer(Trainer):
             return super().create_optimizer(model)
         with auxiliary.detached(self.model):
             optimizer = super().create_optimizer(model)
-        if not parameters:
-            return optimizer
-        if self._auxiliary.maximize and "maximize" not in optimizer.defaults:
-            raise ValueError(
-                f"{self.name} ascends the loss by a part of its own, and {type(optimizer).__name__} only descends; "
-                "use --optim adamw_torch."
-            )
-        rate = self._auxiliary.learning_rate
-        optimizer.add_param_group(
-            {
-                "params": parameters,
-                "lr": self.args.learning_rate if rate is None else rate,
-                "weight_decay": 0.0,
-                "maximize": self._auxiliary.maximize,
-            }
-        )
+        auxiliary.join(self._auxiliary, optimizer, self.args.learning_rate, self.name)
         return optimizer
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:

@@ -127,6 +127,9 @@ class BatPairwiseTrainer(RobustTrainer):
         )
         return {"fickle": RandomSynonyms(self.synonyms, self.protection), "obstinate": obstinate}
 
+    def used_arguments(self) -> dict[str, Any]:
+        return {} if self.train_dataset is None else {"sentence_embed_type": self.pooling}
+
     def view_distances(self, model: nn.Module, inputs: Batch) -> ViewDistances:
         """Three forwards: the anchor with its label, the two views without, all in train mode and with gradient."""
         anchor, views = split_views(inputs, self.view_names)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hf_robust.adversary import Noise, embedding_width, evaluating
 from hf_robust.attacks.victim import Inference
 from hf_robust.data import split_views
-from hf_robust.trainers.adv_iter import RoundArguments
+from hf_robust.trainers.adv_iter import RoundArguments, used_rounds
 from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
@@ -122,6 +122,10 @@ class FlatTrainer(RobustTrainer):
     def view_sources(self) -> Mapping[str, ViewSource]:
         rounds = self.args.rounds(planned_epochs(self))
         return attacked_views(self, refresh=rounds, victim="model", extras=("labels", "words"))
+
+    def used_arguments(self) -> dict[str, Any]:
+        rate = self.args.mask_learning_rate
+        return {**used_rounds(self), "mask_learning_rate": self.args.learning_rate if rate is None else rate}
 
     def auxiliary(self) -> Auxiliary:
         args, model = self.args, self.model

@@ -71,6 +71,10 @@ class FloodingXTrainer(RobustTrainer):
         self.add_callback(MeasureFloodLevel(self, level))
         return Auxiliary(level)
 
+    def found_in_training(self) -> dict[str, Any]:
+        measured = self.args.flood_level == AUTO and getattr(self, "flood_level", None) is not None
+        return {"flood_level": self.flood_level} if measured else {}
+
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:

@@ -48,6 +48,9 @@ class TavatTrainer(RobustTrainer):
         self.table = TokenTable(self)
         return Auxiliary(self.table, after_step=self.table.write)
 
+    def used_arguments(self) -> dict[str, Any]:
+        return {**super().used_arguments(), "tavat_token_lr": self.args.token_step}
+
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:

@@ -42,9 +42,8 @@ class TokenTable(nn.Module):
         eta = torch.zeros_like(delta.value)
         if args.use_global_embedding:
             eta = self.look_up(batch["input_ids"], delta.mask, args.tavat_norm)
-        step = args.adv_lr if args.tavat_token_lr is None else args.tavat_token_lr
         shrink = delta.rule.shrink(sample_norm(delta.value + eta))
-        return TokenAware(delta.value * shrink, eta * shrink, delta.mask, delta.rule, step)
+        return TokenAware(delta.value * shrink, eta * shrink, delta.mask, delta.rule, args.token_step)
 
     def look_up(self, ids: Tensor, mask: Tensor, norm: str) -> Tensor:
         """(B, L, E) what is remembered of the words, zero where ``mask`` (B, L, 1) is, brought to norm 1.

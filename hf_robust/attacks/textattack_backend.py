@@ -138,8 +138,8 @@ class TextAttackRecipe:
 
         def counted(texts: list[Any]) -> Any:
             outputs = call_model(texts)
-            rows = np.array([np.asarray(output, dtype=np.float32) for output in outputs]).reshape(len(outputs), -1)
-            self._saturated += saturated(rows)
+            if len(outputs):  # TextAttack also asks about no text at all
+                self._saturated += saturated(np.array([np.asarray(output, dtype=np.float32) for output in outputs]))
             return outputs
 
         return counted

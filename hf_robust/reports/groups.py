@@ -23,6 +23,8 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         kept = {name: run.card.get(name) for name in _THE_SAME}
+        config = run.card.get("config") or {}
+        kept["config"] = {key: value for key, value in config.items() if key not in _found(run)}
         kept["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
         kept["data"] = run.data.get("fingerprint") or run.data
         kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
@@ -32,6 +34,11 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
         repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))
         groups.setdefault(key if run.card and not repeated else f"{key} {run.path}", []).append(run)
     return list(groups.values())
+
+
+def _found(run: Run) -> list[str]:
+    """Settings that came of the run's data and seed, in which two seeds differ."""
+    return list(run.card.get("found") or ())
 
 
 def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:

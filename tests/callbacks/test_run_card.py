@@ -12,6 +12,7 @@ from tiny import build_model, build_tokenizer, build_trainer, review_data
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
 from hf_robust.callbacks import RunCardCallback
+from hf_robust.callbacks.run_card import method_config
 from hf_robust.trainers import METHODS
 
 DATA = {"name": "reviews", "variant": "train: /srv/private/train.jsonl (9 rows)", "fingerprint": "f"}
@@ -49,6 +50,55 @@ def test_card_has_what_the_design_lists(tmp_path: Path) -> None:
     assert set(card["seconds"]) == {"train", "evaluate", "attack", "total"}
 
 
+# Null means none, or the recipe's own limit; the victim of views is described with the views.
+NONE_AT_ALL = {"class_weights", "view_victim", "view_file", "view_query_budget"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_card_holds_the_settings_that_were_used(tmp_path: Path, method: str) -> None:
+    options = {"amda_iterative": True} if method == "amda" else {}
+    trainer = carded(tmp_path, method, **options)
+    trainer.train()
+    card = card_of(tmp_path)
+    assert {key for key, value in card["config"].items() if value in (None, "auto")} <= NONE_AT_ALL
+    assert set(card["config"]) - {"w"} == set(method_config(trainer.args))
+
+
+def test_adaptive_weights_and_their_rate_are_on_the_card(tmp_path: Path) -> None:
+    trainer = carded(tmp_path, "adaptive_freelb", adv_steps=3)
+    before = trainer.weights().tolist()
+    trainer.train()
+    card = card_of(tmp_path)
+    assert card["config"]["adaptive_beta"] == 2.0  # (k + 1) / 2
+    assert card["config"]["w"] == pytest.approx(trainer.weights().tolist(), abs=1e-6) != before
+    assert card["found"] == ["w"]
+
+
+def test_the_flood_level_that_was_measured_is_on_the_card(tmp_path: Path) -> None:
+    trainer = carded(tmp_path / "auto", "flooding_x")
+    trainer.train()
+    card = card_of(tmp_path / "auto")
+    assert card["config"]["flood_level"] == trainer.flood_level > 0 and card["found"] == ["flood_level"]
+    carded(tmp_path / "given", "flooding_x", flood_level="0.25").train()
+    assert card_of(tmp_path / "given")["config"]["flood_level"] == "0.25"
+    assert card_of(tmp_path / "given")["found"] == []
+
+
+def test_the_batch_size_that_fits_is_on_the_card(tmp_path: Path) -> None:
+    trainer = carded(tmp_path / "found", "normal", auto_find_batch_size=True)
+    step, sizes = trainer.training_step, []
+
+    def out_of_memory(model: Any, inputs: Any, *args: Any) -> Any:
+        sizes.append(len(inputs["labels"]))
+        if sizes[-1] > 5:
+            raise RuntimeError("CUDA out of memory.")
+        return step(model, inputs, *args)
+
+    trainer.training_step = out_of_memory
+    trainer.train()
+    assert card_of(tmp_path / "found")["training"]["per_device_train_batch_size"] == 5 == sizes[-1]
+
+
 def test_the_size_of_the_model_is_noted(tmp_path: Path) -> None:
     trainer = run(tmp_path)
     count = sum(weights.numel() for weights in trainer.model.parameters())
@@ -77,7 +127,16 @@ def carded(folder: Path, method: str, *more: TrainerCallback, **options: Any) ->
     """A trainer over 20 texts, three batches an epoch, with the card that the script writes."""
     trainer = build_trainer(method, folder, data=review_data(20), num_train_epochs=3, max_steps=-1, **options)
     trainer.add_callback(
-        RunCardCallback(DATA, {}, {}, method, generation=trainer.generation, plain_runs=trainer.plain_runs)
+        RunCardCallback(
+            DATA,
+            {},
+            {},
+            method,
+            generation=trainer.generation,
+            plain_runs=trainer.plain_runs,
+            used=trainer.used_arguments,
+            found=trainer.found_in_training,
+        )
     )
     for callback in more:
         trainer.add_callback(callback)

@@ -78,6 +78,15 @@ def test_certificates_against_other_tables_do_not_compare_and_are_no_seeds_of_on
     assert [len(group) for group in group_by_seed([plain, voted])] == [1, 1]
 
 
+def test_what_a_seed_found_makes_no_other_run_of_it(tmp_path: Path) -> None:
+    for seed, level in [(1, 0.31), (2, 0.34)]:
+        make_run(tmp_path / f"auto{seed}", [(40, 40)], seed=seed, config={"flood_level": level}, found=["flood_level"])
+        make_run(tmp_path / f"given{seed}", [(40, 40)], seed=seed, config={"flood_level": level})
+    runs = {name: load_run(tmp_path / name) for name in ("auto1", "auto2", "given1", "given2")}
+    assert len(group_by_seed([runs["auto1"], runs["auto2"]])) == 1
+    assert len(group_by_seed([runs["given1"], runs["given2"]])) == 2
+
+
 @pytest.mark.parametrize(
     ("victims", "groups"),
     [(("out/normal-seed1", "out/normal-seed2"), 1), (("out/normal-seed1", "out/other-seed2"), 2), (("a1", "a2"), 2)],

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from tiny import build_model, build_trainer, review_data
 from torch import nn
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.trainers.auxiliary import STATE_FILE, Auxiliary
@@ -240,3 +240,36 @@ def test_tags_survive_pefts_update_of_the_card(tmp_path: Path) -> None:
     trainer.create_model_card(tags=["mine"])
     tags = ModelCard.load(tmp_path / "README.md").data.tags
     assert "mine" in tags and "lora" in tags and written == [tmp_path]
+
+
+def test_where_batches_are_split_the_log_says_what_the_stock_trainer_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its gradients of a classifier are as many times as large as the batch has parts."""
+    caplog.set_level("INFO", logger="hf_robust")
+    options = {
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 4,
+        "max_steps": 1,
+        "max_grad_norm": 1e9,
+    }
+    ours = build_trainer("normal", tmp_path, **options, learning_rate=0.4)
+    (line,) = [record.getMessage() for record in caplog.records if "stock Trainer" in record.getMessage()]
+    assert "its gradients are 4 times as large" in line
+    ours.train()
+    given = TrainingArguments(
+        **{name: getattr(ours.args, name) for name in [*options, "optim", "lr_scheduler_type", "seed", "use_cpu"]},
+        output_dir=str(tmp_path / "stock"),
+        learning_rate=0.1,
+        report_to="none",
+    )
+    stock = Trainer(build_model(), given, train_dataset=review_data(), data_collator=ours.data_collator)
+    stock.train()
+    for name, value in ours.model.state_dict().items():
+        assert torch.allclose(value, stock.model.state_dict()[name], rtol=0, atol=1e-6), name
+
+
+def test_a_batch_in_one_part_needs_no_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="hf_robust")
+    build_trainer("normal", tmp_path)
+    assert "stock Trainer" not in caplog.text
