@@ -39,7 +39,7 @@ from hf_robust.checks import check_skip_labels, check_task, check_writable, need
 from hf_robust.command import told
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
-from hf_robust.data.label_order import find_labels
+from hf_robust.data.label_order import find_labels, permuted_labels
 from hf_robust.data.labels import Labels
 from hf_robust.data.load import load_corpus
 from hf_robust.data.sources import HubAccess
@@ -338,8 +338,9 @@ def evaluate(trainer: RobustTrainer, splits: Splits, limit: int | None) -> None:
     combined: dict[str, Any] = {}
     for suffix, eval_dataset in eval_datasets.items():
         metrics = trainer.evaluate(eval_dataset=eval_dataset)
-        if doubt := trainer.compute_metrics.doubt(splits.labels.names):  # [hf_robust]
-            logger.warning(f"{doubt} See --class_names.")
+        found = trainer.compute_metrics.permutation()  # [hf_robust]
+        if permuted := permuted_labels(found, splits.corpus, splits.labels, trainer.args.do_train):
+            logger.warning(permuted)
         metrics["eval_samples"] = len(eval_dataset)
         metrics = {f"{key}{suffix}": value for key, value in metrics.items()}
         combined.update(metrics)

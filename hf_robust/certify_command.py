@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> str:
     card = _card(options, splits, examples)
     coverage = smoothing.coverage(texts)
     card["certify"] = {**settings.describe(), **smoothing.describe(), "coverage": coverage.describe()}
-    if permuted := permuted_labels(measured.permutation, splits.corpus, splits.labels, model.config):
+    if permuted := permuted_labels(measured.permutation, splits.corpus, splits.labels):
         card["label_permutation"] = permuted
     card |= restored.card
     folder = claim_folder("certify", options.output_dir)

@@ -134,7 +134,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         **task.labels.describe(),
         seed=flags.attack_seed,
     )
-    if permuted := _permuted(task, records, model.config):
+    if permuted := _permuted(task, records):
         card["label_permutation"] = permuted
     if task.vote is not None:
         card["vote"] = task.vote.describe()
@@ -177,12 +177,12 @@ class _Task:
     splits: Splits | None = None
 
 
-def _permuted(task: _Task, records: Mapping[str, list[AttackRecord]], config: Any) -> str:
+def _permuted(task: _Task, records: Mapping[str, list[AttackRecord]]) -> str:
     """What the predictions on the clean texts say about the order of the labels."""
     clean: list[AttackRecord] = max(of_the_data(task.attacks, records).values(), key=len, default=[])
     if task.splits is None or not clean:
         return ""
-    return permuted_labels(of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels, config)
+    return permuted_labels(of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels)
 
 
 def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any, lexicons: Lexicons) -> _Task:

@@ -5,6 +5,7 @@ import gzip
 import json
 import math
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -448,6 +449,15 @@ def test_an_evaluation_of_permuted_labels_is_warned_about(model_folder, tmp_path
         found = run(model_folder(), tmp_path / name, "--do_eval", validation=labelled)
         assert found["eval_accuracy"] == 1 - wrong
         assert ("Labels may be permuted: 0.0 % of 40 rows are right" in caplog.text) == wrong
+    (names,) = re.findall(r"To read them so, give --class_names ([^.]*)\.", caplog.text)
+    flags = ["--do_eval", "--class_names", *names.split()]
+    assert run(model_folder(), tmp_path / "given", *flags, validation=labelled)["eval_accuracy"] == 1
+    # Of a model that was trained here no flag turns round the evaluation rows alone.
+    caplog.clear()
+    flags = ["--do_train", "--do_eval", "--num_train_epochs", "1", "--learning_rate", "1e-9"]
+    run(model_folder(), tmp_path / "trained", *flags, train=rows, validation=labelled)
+    assert "these and the evaluation rows may number their classes otherwise" in caplog.text
+    assert "--class_names" not in caplog.text.split("Labels may be permuted")[1].split("\n")[0]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def find_labels(
     labels = _found(corpus, args, config, training, classes)
     if labels.guess:
         logger.warning(labels.guess)
-    return labels
+    return replace(labels, theirs=checkpoint_names(config))
 
 
 def _found(corpus: Corpus, args: DataTrainingArguments, config: Any, training: bool, classes: bool) -> Labels:
@@ -64,7 +64,7 @@ def _found(corpus: Corpus, args: DataTrainingArguments, config: Any, training: b
     if rows:
         observed = observed_labels(corpus.label_values("train"), corpus.label("train"), args.do_regression, classes)
         if training or not are_integers(observed.names) or observed.num_labels != config.num_labels:
-            return _matched(observed, config, training)
+            return _matched(observed, config, training, ordered=False)
     return _of_checkpoint(corpus, config)
 
 
@@ -91,8 +91,12 @@ def _given(corpus: Corpus, names: Sequence[str], kind: str, config: Any, trainin
     return labels.in_order(names)
 
 
-def _matched(labels: Labels, config: Any, training: bool) -> Labels:
-    """The data's labels as the checkpoint numbers them; what is guessed where it has other names."""
+def _matched(labels: Labels, config: Any, training: bool, ordered: bool = True) -> Labels:
+    """The data's labels as the checkpoint numbers them; what is guessed where it has other names.
+
+    Args:
+        ordered: their order was given with their names; it is not where they were found in the rows and sorted.
+    """
     if labels.is_regression:
         return labels
     theirs, guess = checkpoint_names(config), ""
@@ -103,7 +107,10 @@ def _matched(labels: Labels, config: Any, training: bool) -> Labels:
             f"The model was trained with labels that are not those of the data, {', '.join(theirs)}, so they are not "
             f"taken over: its classes become {numbered_names(labels.names)}. Other names are given by --class_names."
         )
-    known = all(name.isdecimal() for name in theirs) or (_is_new(config) and labels.origin == "--class_names")
+    # A model that was trained on integers has them in their order.
+    known = (ordered and all(name.isdecimal() for name in theirs)) or (
+        _is_new(config) and labels.origin == "--class_names"
+    )
     if not training and not known and len(theirs) == len(labels.names):
         guess = (
             f"The model calls its classes {', '.join(theirs)} and the data {', '.join(labels.names)}: they are taken "
@@ -132,17 +139,28 @@ def model_labels(config: Any, class_names: Sequence[str] | None) -> Labels:
     return replace(named_labels(class_names), origin="--class_names")
 
 
-def permuted_labels(found: LabelPermutation | None, corpus: Corpus, labels: Labels, config: Any) -> str:
-    """What was found of permuted labels, and the flag that sets them right, in words; empty where nothing was."""
+def permuted_labels(found: LabelPermutation | None, corpus: Corpus, labels: Labels, trained: bool = False) -> str:
+    """What was found of permuted labels, and what sets them right, in words; empty where nothing was.
+
+    Args:
+        labels: as `find_labels` found them.
+        trained: the model learnt the labels of this data's own training rows, which no flag numbers anew.
+    """
     if found is None:
         return ""
-    return f"{found.in_words(labels.names)} {how_to_renumber(corpus, labels, found.order, config)}"
+    way_out = (
+        "It was trained on the training rows of this data, so these and the evaluation rows may number their classes "
+        "otherwise: compare the labels of both."
+        if trained
+        else how_to_renumber(corpus, labels, found.order)
+    )
+    return f"{found.in_words(labels.names)} {way_out}"
 
 
-def how_to_renumber(corpus: Corpus, labels: Labels, order: Sequence[int], config: Any) -> str:
+def how_to_renumber(corpus: Corpus, labels: Labels, order: Sequence[int]) -> str:
     """How to say that a prediction ``p`` means the label that is ``order[p]`` now, as a sentence."""
     place = {label: prediction for prediction, label in enumerate(order)}
-    theirs = checkpoint_names(config)
+    theirs = labels.theirs
     if has_integers(corpus) and not corpus.label_names:
         called = [f"LABEL_{index}" for index in range(len(theirs))] if are_unnamed(theirs) else theirs
         names = [called[place[labels.ids[number]]] for number in _numbers(theirs)]

@@ -31,6 +31,7 @@ class Labels:
     Attributes:
         origin: where the names are from: ``data``, ``checkpoint`` or ``--class_names``.
         guess: what was taken for granted about names or order, and the flag that sets it, as a sentence; else empty.
+        theirs: what the checkpoint called its classes, by id, before these names are written to its configuration.
     """
 
     problem_type: str
@@ -38,6 +39,7 @@ class Labels:
     ids: Mapping[Any, int] = field(default_factory=dict)
     origin: str = "data"
     guess: str = ""
+    theirs: tuple[str, ...] = ()
 
     @property
     def is_regression(self) -> bool:

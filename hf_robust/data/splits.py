@@ -100,7 +100,9 @@ class Splits:
         if unknown:
             known = "numbers" if self.labels.is_regression else list(self.labels.names)
             otherwise = "add training rows of them, remove these rows, or set --class_names"
-            if self.labels.origin == "checkpoint":
+            if self.labels.origin == "--class_names":
+                otherwise = "name every class by --class_names as the data does, or remove these rows"
+            elif self.labels.origin == "checkpoint":
                 otherwise = (
                     "remove these rows, or, where the data calls the model's classes otherwise, give its names in the "
                     "model's order by --class_names"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_robust.metrics.permutation import Counts, confusion, label_permutation
+from hf_robust.metrics.permutation import Counts, LabelPermutation, confusion, label_permutation
 
 Array = NDArray[Any]
 Metric = Callable[[Array, Array], float]  # (predictions, labels) -> score
@@ -135,10 +135,9 @@ class TaskMetrics:
             scores[MEAN] = float(np.mean(list(scores.values())))
         return scores
 
-    def doubt(self, names: Sequence[str]) -> str:
-        """A sentence where the last evaluation says that labels may be permuted; ``names`` are the labels by id."""
-        found = None if self.counts is None else label_permutation(self.counts)
-        return "" if found is None else found.in_words(names)
+    def permutation(self) -> LabelPermutation | None:
+        """Another numbering of the labels, where the last evaluation speaks for one."""
+        return None if self.counts is None else label_permutation(self.counts)
 
 
 def with_mean(names: Sequence[str]) -> tuple[str, ...]:

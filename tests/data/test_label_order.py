@@ -92,8 +92,9 @@ def test_training_numbers_the_data_and_keeps_no_other_names(caplog):
     assert found(corpus_of(*NAMES, role="train"), BOTH, training=True).names == tuple(BOTH) and not caplog.text
 
 
-def test_training_rows_tell_the_alphabetical_order_of_an_evaluation_and_that_is_a_guess(caplog):
-    labels = found(corpus_of("pos", "neg", role="train"), NAMES)
+@pytest.mark.parametrize("checkpoint", [NAMES, GENERIC, ["0", "1"]])
+def test_training_rows_tell_the_alphabetical_order_of_an_evaluation_and_that_is_a_guess(checkpoint, caplog):
+    labels = found(corpus_of("pos", "neg", role="train"), checkpoint)
     assert labels.names == ("neg", "pos") and "taken for one another in this order" in caplog.text
 
 
@@ -124,7 +125,7 @@ def test_what_renumbers_predictions_does_so(order, kind):
     raw = {"names": WORDS, "numbered": [2, 3, 5, 7]}.get(kind, list(range(4)))
     corpus = corpus_of(*raw, declared=WORDS if kind == "declared" else ())
     before = found(corpus, checkpoint, WORDS if kind == "names" else None)
-    said = how_to_renumber(corpus, before, order, config_of(checkpoint))
+    said = how_to_renumber(corpus, before, order)
     after = found(corpus, checkpoint, said.split("--class_names ")[1].rstrip(".").split())
     assert not after.guess
     for one in raw:
@@ -135,5 +136,5 @@ def test_what_renumbers_predictions_does_so(order, kind):
 
 def test_where_both_sides_have_names_only_the_checkpoints_can_be_wrong():
     corpus = corpus_of(*NAMES)
-    said = how_to_renumber(corpus, found(corpus, NAMES), (1, 0), config_of(NAMES))
+    said = how_to_renumber(corpus, found(corpus, NAMES), (1, 0))
     assert "config.json may be wrong" in said
