@@ -145,7 +145,7 @@ def _run(
         while waiting and len(searches) < live and (remembered < REMEMBERED or not searches):
             example = waiting.popleft()
             planned = plan(example)
-            is_cut = victim.words_read(planned.text) is not None
+            is_cut = attack.leaves_unread_words and victim.words_read(planned.text) is not None
             trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
             search = attack_example(trial, replayed.get(example.idx))
             searches.append((trial, search, next(search)))
