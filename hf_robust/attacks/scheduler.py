@@ -67,7 +67,7 @@ def attack_dataset(
     _check_examples(examples, victim)
     plans = Plans() if plans is None else plans
     if check and examples:
-        require_candidates(attack, plans, examples)
+        require_candidates(attack, plans, examples, victim.words_read)
     book = Journal(journal)
     records = book.finished(examples)
     finished = {record.idx for record in records}
