@@ -111,8 +111,8 @@ class AttackArguments:
     attack_max_changed: float | None = field(
         default=None,
         metadata={
-            "help": "Share of a text's words that an attack may change, also one that makes texts to train on; a "
-            "recipe's smaller limit holds too. Default: the recipe's limit."
+            "help": "Share of a text's words, of a cut text those that are read, that an attack may change, also one "
+            "that makes texts to train on; a recipe's smaller limit holds too. Default: the recipe's limit."
         },
     )
     frozen_columns: list[str] = field(

@@ -106,14 +106,13 @@ class Attack:
             if opened is not None:
                 # The operations are TextAttack's: the order in which the result is iterated decides ties.
                 found = found & opened
-        if self.leaves_unread_words and draft.read is not None:
-            found = found & draft.read
-        return found
+        return found if draft.read is None else found & draft.read
 
     @property
     def leaves_unread_words(self) -> bool:
-        """Whether words behind the cut stay closed: no swap of theirs changes a prediction, and each costs queries.
-        TextAttack does not know the cut, so the recipes that are identical with its own try them."""
+        """Whether words behind the cut stay closed and count in no share: no swap of theirs changes a prediction, and
+        each costs queries. TextAttack does not know the cut, so the recipes that are identical with its own try them.
+        """
         return self.word_rule is not TEXTATTACK_WORDS
 
     def proposals(self, clean: Draft, draft: Draft, indices: Iterable[int], luck: Luck) -> Steps[list[Swap]]:

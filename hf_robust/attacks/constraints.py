@@ -121,9 +121,8 @@ class MaxModificationRate(Constraint):
     minimum: int = 1
 
     def opens(self, draft: Draft) -> set[int]:
-        count = len(draft.text.words)
-        limit = max(math.ceil(count * self.rate), self.minimum)
-        return set() if len(draft.modified) >= limit else set(range(count))
+        limit = max(math.ceil(draft.length * self.rate), self.minimum)
+        return set() if len(draft.modified) >= limit else set(range(len(draft.text.words)))
 
     def describe(self) -> dict[str, Any]:
         return {"name": "max_modification_rate", "rate": self.rate, "minimum": self.minimum}
@@ -188,14 +187,14 @@ class MaxChangedWords(Constraint):
     count: int | None = None
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        return [draft for draft in drafts if self._allows(original.words, draft.words)]
+        return [draft for draft in drafts if self._allows(original, draft)]
         yield
 
-    def _allows(self, old: list[str], new: list[str]) -> bool:
-        changed = sum(before != after for before, after in zip(old, new, strict=False))
+    def _allows(self, original: Draft, draft: Draft) -> bool:
+        changed = sum(before != after for before, after in zip(original.words, draft.words, strict=False))
         if self.count is not None and changed > self.count:
             return False
-        return self.share is None or changed <= math.ceil(min(len(old), len(new)) * self.share)
+        return self.share is None or changed <= math.ceil(min(original.length, len(draft.words)) * self.share)
 
     def describe(self) -> dict[str, Any]:
         return {"name": "max_changed_words", "share": self.share, "count": self.count}
@@ -203,7 +202,8 @@ class MaxChangedWords(Constraint):
 
 @dataclass(frozen=True)
 class MaxChangedShare(Constraint):
-    """At most ``ceil(words * share)`` of the clean text's words change, of all columns together.
+    """At most ``ceil(words * share)`` of the clean text's words change, of all columns together. Of a text that is cut
+    the words are those that the model reads, but for the recipes that are identical with TextAttack's.
 
     TextDefender's bound (Li et al. 2021, arXiv:2108.12777; TextAttack's ``MaxWordsPerturbed``). Differs from it in
     what counts as changed where words become more or fewer: here what a record lists, each swap once, be it a word
@@ -217,17 +217,17 @@ class MaxChangedShare(Constraint):
         if not 0 < self.share <= 1:
             raise ValueError(f"--attack_max_changed is a share above 0 and at most 1, got {self.share:g}.")
 
-    def limit(self, original: Text) -> int:
+    def limit(self, original: Draft) -> int:
         """How many words may change."""
         # 0.07 * 100 is a hair above 7.
-        return math.ceil(round(len(original.words) * self.share, 9))
+        return math.ceil(round(original.length * self.share, 9))
 
     def opens(self, draft: Draft) -> set[int]:
-        full = len(draft.changes(draft.origin)) >= self.limit(draft.origin)
+        full = len(draft.changes(draft.origin.text)) >= self.limit(draft.origin)
         return set(draft.modified) if full else set(range(len(draft.text.words)))
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        limit = self.limit(original.text)
+        limit = self.limit(original)
         return [draft for draft in drafts if len(draft.changes(original.text)) <= limit]
         yield
 

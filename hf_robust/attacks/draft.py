@@ -22,7 +22,8 @@ class Draft:
         parent: the draft it was made from; None for the clean text.
         swaps: what became of the parent's words, by their numbers there; "" deletes.
         similarity: to its reference, where a sentence similarity was measured.
-        reader: tells which words the model reads, where the clean text is longer than that; else None.
+        reader: tells which words the model reads, where the clean text is longer than that and the attack leaves the
+            others alone; else None.
     """
 
     def __init__(
@@ -40,16 +41,21 @@ class Draft:
 
     @cached_property
     def read(self) -> frozenset[int] | None:
-        """Numbers of the words that the model reads; None for all of them."""
+        """Numbers of the words that the attack may look at; None for all of them."""
         return None if self.reader is None else self.reader(self.text)
 
     @property
-    def origin(self) -> Text:
-        """The clean text."""
+    def length(self) -> int:
+        """The number of these words, which shares of changed words are of."""
+        return len(self.words) if self.read is None else len(self.read)
+
+    @property
+    def origin(self) -> Draft:
+        """The draft before any swap."""
         draft = self
         while draft.parent is not None:
             draft = draft.parent
-        return draft.text
+        return draft
 
     def swap(self, index: int, new: str) -> Draft:
         """The draft with word ``index`` replaced by ``new``, or deleted."""

@@ -45,7 +45,7 @@ def attack_on_ranks(
     """
     if check:
         # Of all examples, so that every rank comes to the same answer.
-        require_candidates(attack, plans, examples)
+        require_candidates(attack, plans, examples, victim.words_read)
     key = attack_key(attack, weights, examples, victim.max_length, prediction_of(victim), replayed)
     journal = share_path(journals, key, rank, ranks)
     mine = attack_dataset(

@@ -67,7 +67,7 @@ def attack_dataset(
     _check_examples(examples, victim)
     plans = Plans() if plans is None else plans
     if check and examples:
-        require_candidates(attack, plans, examples)
+        require_candidates(attack, plans, examples, victim.words_read)
     book = Journal(journal)
     records = book.finished(examples)
     finished = {record.idx for record in records}
@@ -145,7 +145,7 @@ def _run(
         while waiting and len(searches) < live and (remembered < REMEMBERED or not searches):
             example = waiting.popleft()
             planned = plan(example)
-            is_cut = victim.words_read(planned.text) is not None
+            is_cut = attack.leaves_unread_words and victim.words_read(planned.text) is not None
             trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
             search = attack_example(trial, replayed.get(example.idx))
             searches.append((trial, search, next(search)))

@@ -81,7 +81,7 @@ class AttackedViews:
         attempts, wanted = 0, len(order) if self.wanted is None else self.wanted
         if wanted:
             # Of all examples: a chunk of a few may have none.
-            require_candidates(self.attack, place.plans, examples)
+            require_candidates(self.attack, place.plans, examples, victim.words_read)
         while attempts < len(order) and len(records) < wanted:
             size = len(order) if self.wanted is None else max(wanted - len(records), LEAST_CHUNK)
             chunk = order[attempts : attempts + size]

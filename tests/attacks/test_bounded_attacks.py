@@ -104,7 +104,7 @@ def test_the_cap_binds_where_the_attack_would_change_more(target, name):
 
 def test_the_cap_rounds_up_as_textattack_does_and_no_further():
     for words, share, limit in [(10, 0.1, 1), (11, 0.1, 2), (100, 0.07, 7), (10, 0.3, 3), (1, 0.01, 1), (0, 0.5, 0)]:
-        assert MaxChangedShare(share).limit(Text((" ".join(["good"] * words),))) == limit
+        assert MaxChangedShare(share).limit(Draft(Text((" ".join(["good"] * words),)))) == limit
 
 
 def test_a_word_that_becomes_two_is_one_change():

@@ -174,7 +174,7 @@ def test_checked_texts_keep_every_constraint(name: str) -> None:
         (record,) = measure(which, target, [example])
         clean = Text(example.texts)
         for columns in {*target.asked, tuple(record.perturbed)}:
-            assert limit._allows(clean.tokens, Text(columns).tokens)
+            assert limit._allows(Draft(clean), Draft(Text(columns)))
             frozen = [(old, new) for old, new in zip(clean.tokens, Text(columns).tokens, strict=True) if old != new]
             assert not any(old in STOP_WORDS for old, _ in frozen)
 
@@ -186,7 +186,7 @@ def test_unchecked_children_may_change_more_words_than_a_swap_may() -> None:
         measure(attack("genetic"), target, [example])
         asked |= {(example.texts, columns) for columns in target.asked}
     limit = MaxChangedWords(share=0.2)
-    assert not all(limit._allows(Text(old).tokens, Text(new).tokens) for old, new in asked)
+    assert not all(limit._allows(Draft(Text(old)), Draft(Text(new))) for old, new in asked)
 
 
 @pytest.mark.parametrize(

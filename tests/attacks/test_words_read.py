@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from tiny import ANTONYMS, FILLERS, NEGATIVE, POSITIVE, SYNONYMS, build_model, build_tokenizer, table
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim, attack_dataset
+from hf_robust.attacks.constraints import Constraint, MaxChangedShare, MaxChangedWords, MaxModificationRate
+from hf_robust.attacks.draft import Draft, Reader
 from hf_robust.attacks.ranking import by_deletion, by_unknown
 from hf_robust.attacks.tokens import Tokens
-from hf_robust.attacks.variants import mended
+from hf_robust.attacks.variants import capped, mended
 from hf_robust.metrics import AttackRecord, AttackSummary
 from hf_robust.models.tokenizer import word_tokenizer
 from hf_robust.words import Text
@@ -51,11 +53,24 @@ def outcome(records: list[AttackRecord]) -> list[Any]:
 
 
 @pytest.mark.parametrize("columns", [1, 2])
-@pytest.mark.parametrize("name", ["synonym", "antonym", "gradient_mask", "textfooler mended", "deepwordbug mended"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "synonym",
+        "synonym capped",
+        "antonym",
+        "gradient_mask",
+        "textfooler mended",
+        "deepwordbug mended",
+        "deepwordbug mended capped",
+        "a2t mended",
+    ],
+)
 def test_a_text_and_its_part_in_front_of_the_cut_have_one_outcome(name: str, columns: int) -> None:
-    recipe, _, more = name.partition(" ")
+    recipe, *more = name.split()
     attack = ATTACKS[recipe](resources())
-    attack = mended(attack) if more else attack
+    attack = mended(attack) if "mended" in more else attack
+    attack = capped(attack, 0.1) if "capped" in more else attack
     if attack.ranking is by_deletion:
         attack = replace(attack, ranking=by_unknown)  # deleting a word pulls others in
     tokenizer, model = build_tokenizer(), build_model()
@@ -75,6 +90,26 @@ def test_a_text_and_its_part_in_front_of_the_cut_have_one_outcome(name: str, col
     assert (summaries[0]["texts_cut"], summaries[1]["texts_cut"]) == (1.0, 0.0)
     for key in ("changed_words", "changed_share"):
         assert summaries[0].get(key) == pytest.approx(summaries[1].get(key))
+
+
+@pytest.mark.parametrize("rule", [MaxChangedShare(0.2), MaxChangedWords(share=0.2), MaxModificationRate(0.2)])
+def test_shares_are_of_the_words_that_are_read(rule: Constraint) -> None:
+    """Of 14 words in front of the cut 3 may change, whatever stands behind it."""
+    (columns,), tokens = long_texts(1, 60), Tokens(build_tokenizer(), LENGTH)
+
+    def changed(reader: Reader | None, count: int) -> tuple[bool, bool]:
+        """Whether a text with so many words changed may stay, and whether another word of it is open."""
+        clean = draft = Draft(Text(columns), reader=reader)
+        for index in range(count):
+            draft = draft.swap(index, "other")
+        steps = rule.keeps(clean, clean, [draft])
+        with pytest.raises(StopIteration) as end:
+            next(steps)
+        opened = rule.opens(draft)
+        return bool(end.value.value), opened is None or bool(opened - draft.modified)
+
+    assert changed(None, 12)[0] and changed(tokens.words_read, 3)[0]
+    assert not all(changed(tokens.words_read, 4)) and all(changed(None, 11))
 
 
 def test_identical_recipes_try_words_behind_the_cut_and_say_how_much_was_cut() -> None:
