@@ -14,16 +14,15 @@ from typing import Any
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import (
-    Attack,
     Example,
     Plans,
     Victim,
     Vote,
     VotingVictim,
     attack_on_ranks,
+    check_attack,
     examples_of,
     of_the_data,
-    require_candidates,
     say_coverage,
     table_coverage,
     weights_hash,
@@ -129,7 +128,7 @@ class AttackCallback(Measurement):
     def coverage(self) -> dict[str, Coverage | None]:
         """How much of its examples each attack's table covers; None where it has none."""
         return {
-            name: table_coverage(attack, self.plans, examples_of(attack, self.examples))
+            name: table_coverage(attack, self.plans, examples_of(attack, self.examples), self._victim().words_read)
             for name, attack in self.attacks.items()
         }
 
@@ -152,12 +151,11 @@ class AttackCallback(Measurement):
         return dataclasses.replace(expected, attacks=keys, attack_strategy=self.strategy)
 
     def _check(self) -> None:
-        victim, trainer = self._victim(), self.trainer
+        assert self.trainer is not None
+        victim = self._victim()
         for name, attack in self.attacks.items():
-            if isinstance(attack, Attack) and attack.needs_gradient:
-                victim.check_saliency()
-            require_candidates(attack, self.plans, examples_of(attack, self.examples))
-            if trainer is not None and trainer.is_world_process_zero():
+            check_attack(attack, victim, self.plans, examples_of(attack, self.examples))
+            if self.trainer.is_world_process_zero():
                 say_coverage(attack, self.coverage[name])
 
     def _measure(self, output: EvalLoopOutput) -> Part | None:

@@ -6,8 +6,8 @@ import dataclasses
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -246,7 +246,7 @@ class _Evaluations:
         parts = []
         for measurement in self.measurements:
             if measurement.is_due():
-                with kept_random_state():
+                with saved_where_it_fails(self.trainer), kept_random_state():
                     part = measurement._measure(output)
                 parts += [] if part is None else [part]
         if parts and self.trainer.is_world_process_zero():
@@ -280,6 +280,29 @@ class _Evaluations:
             mark = guessing_of(output, line["accuracy"], int(trainer.model.config.num_labels), answers).mark
             said = [f"epoch {epoch:g}/{trainer.args.num_train_epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
             tqdm.write("  ".join([*said, *([f"({mark})"] if mark else []), *(part.said for part in new)]))
+
+
+@contextmanager
+def saved_where_it_fails(trainer: Trainer) -> Iterator[None]:
+    """Save what was trained, as the Trainer does, before an error inside ends the training; also where the user does.
+
+    The Trainer measures first and saves then. On several ranks the one that fails may not be the one that saves.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if trainer.is_in_train:
+            step = trainer.state.global_step
+            logger.warning(
+                "The measurement after step %d ended with %s. What was trained is saved as checkpoint-%d in %s: go on "
+                "with --resume_from_checkpoint, which measures the epochs to come.",
+                step,
+                type(error).__name__,
+                step,
+                trainer.args.output_dir,
+            )
+            trainer._save_checkpoint(trainer.model_wrapped, trial=None)
+        raise
 
 
 def expected_of(trainer: Trainer) -> Expected:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks import (
-    Attack,
     AttackArguments,
     Example,
     Plans,
@@ -20,11 +19,11 @@ from hf_robust.attacks import (
     attack_dataset,
     attack_key,
     build_attacks,
+    check_attack,
     choose_examples,
     examples_of,
     journal_seconds,
     of_the_data,
-    require_candidates,
     say_coverage,
     table_coverage,
     weights_hash,
@@ -123,7 +122,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
     measured = measured_model(options.model, model, tokenizer)
     victim = _victim(task, flags, model, tokenizer, measured)
     plans = Plans(cache_folder() / "plans")
-    coverage = {name: _coverage(attack, plans, task.examples) for name, attack in task.attacks.items()}
+    coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
     records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER, plans)
     card = measured_card(
         options.model,
@@ -209,16 +208,16 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     return _Task(attacks, examples, labels, splits.max_length, data, described, vote, splits)
 
 
-def _coverage(attack: AttackOrForeign, plans: Plans, examples: list[Example]) -> Coverage | None:
-    """Asked before anything is measured, and refused where there is none."""
-    require_candidates(attack, plans, examples_of(attack, examples))
-    found = table_coverage(attack, plans, examples_of(attack, examples))
+def _coverage(attack: AttackOrForeign, plans: Plans, victim: Victim, examples: list[Example]) -> Coverage | None:
+    """Asked before anything is measured; an attack that cannot run, or can change nothing, is refused."""
+    examples = examples_of(attack, examples)
+    check_attack(attack, victim, plans, examples)
+    found = table_coverage(attack, plans, examples, victim.words_read)
     say_coverage(attack, found)
     return found
 
 
 def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, measured: Measured) -> Victim:
-    """Asked before anything is measured whether it can give what the attacks want."""
     options: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
     options["inference"] = measured.inference
     victim = Victim(model, tokenizer, **options)
@@ -226,9 +225,6 @@ def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, mea
         victim = VotingVictim(model, tokenizer, vote=task.vote, **options)
         asked = [one for attack in task.attacks.values() for one in examples_of(attack, task.examples)]
         task.vote.require_substitutes([example.texts for example in asked])
-    for attack in task.attacks.values():
-        if isinstance(attack, Attack) and attack.needs_gradient:
-            victim.check_saliency()
     return victim
 
 

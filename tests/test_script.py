@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -816,3 +817,17 @@ def test_trains_and_attacks_on_a_machine_without_datasets_and_nltk(model_folder,
     completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr[-2000:]
     assert "eval_synonym_asr" in results(tmp_path / "out")
+
+
+@pytest.mark.parametrize("flags", [[], ["--robust_method", "ada", "--view_attacks", "gradient_mask"]])
+def test_an_attack_that_the_model_cannot_meet_is_refused_before_any_training(flags, model_folder, tmp_path):
+    folder = shutil.copytree(model_folder(), tmp_path / "model")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "mask_token": None}))
+    attacks = [] if flags else ["--attacks", "gradient_mask"]
+    with pytest.raises(
+        (SystemExit, ValueError), match="gradient_mask attack cannot run on this model: masking"
+    ):
+        data = {"train": review_rows(16), "validation": review_rows(8, 1)}
+        run(folder, tmp_path / "out", "--do_train", "--do_eval", *attacks, *flags, **data)
+    assert not (tmp_path / "out" / "model.safetensors").exists() and not list(tmp_path.rglob("checkpoint-*"))

@@ -21,8 +21,8 @@ from hf_robust.attacks import (
     Example,
     Plans,
     Victim,
+    check_attack,
     choose_examples,
-    require_candidates,
     say_coverage,
     table_coverage,
     weights_hash,
@@ -116,12 +116,14 @@ class GenerateViews(TrainerCallback):
         self._check_coverage()
 
     def _check_coverage(self) -> None:
-        """An attack that can change nothing is refused before a victim is trained for it."""
+        """An attack that cannot run, or can change nothing, is refused before a victim is trained for it."""
         attacks = {name: one.make.attack for name, one in self.sources.items() if isinstance(one.make, AttackedViews)}
         examples = self._examples() if attacks else []
         for name, attack in attacks.items():
-            require_candidates(attack, self._plans, examples)
-            found = table_coverage(attack, self._plans, examples, PLANNED)
+            # A victim that is yet to be trained is of the model's kind.
+            victim = self._victim_of(self.trainer.model, self.sources[name])
+            check_attack(attack, victim, self._plans, examples)
+            found = table_coverage(attack, self._plans, examples, victim.words_read, PLANNED)
             if found is not None:
                 self._coverage[name] = {"coverage": found.describe()}
             if self.trainer.is_world_process_zero():
@@ -303,8 +305,10 @@ class GenerateViews(TrainerCallback):
         return spread(views.items(), source, train, self.trainer.args.seed)
 
     def _victim(self, source: GeneratedViews) -> Victim:
+        return self._victim_of(self.trainer.model if source.victim == "model" else self._baseline(), source)
+
+    def _victim_of(self, model: nn.Module, source: GeneratedViews) -> Victim:
         trainer = self.trainer
-        model = trainer.model if source.victim == "model" else self._baseline()
         return Victim(
             model,
             trainer.processing_class,

@@ -17,6 +17,7 @@ from hf_robust.attacks.coverage import require_candidates, say_coverage, table_c
 from hf_robust.attacks.examples import balanced_shares, choose_examples
 from hf_robust.attacks.journal import attack_key, journal_seconds
 from hf_robust.attacks.plans import Plans
+from hf_robust.attacks.probe import check_attack
 from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.scheduler import attack_dataset
@@ -70,6 +71,7 @@ __all__ = [
     "attack_on_ranks",
     "balanced_shares",
     "build_attacks",
+    "check_attack",
     "check_recipes",
     "choose_examples",
     "examples_of",

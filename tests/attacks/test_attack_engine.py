@@ -269,7 +269,7 @@ def test_ATK_ANT_2_no_admissible_antonym_fails_but_none_anywhere_is_an_error():
     ):
         measure(which, target, [bare])
     assert len(measure(which, target, [bare], check=False)) == 1
-    require_candidates(which, Plans(), [bare, covered])
+    require_candidates(which, Plans(), [bare, covered], None)
     assert measure(which, target, []) == []
 
 
@@ -286,16 +286,16 @@ def test_no_attack_that_can_change_nothing_is_run(name):
 
 def test_coverage_counts_the_words_that_the_attack_may_change():
     which, rows = attack("synonym"), [Example(0, ("the good old film",), 0), Example(1, ("old and older",), 0)]
-    found = table_coverage(which, Plans(), rows)
+    found = table_coverage(which, Plans(), rows, None)
     assert found == Coverage(open_words=5, covered_words=2, texts=2, covered_texts=1)
     closed = shielded(which, Protection((), ["film"]))
-    assert table_coverage(closed, Plans(), rows) == Coverage(4, 1, 2, 1)
-    assert table_coverage(which, Plans(), rows, most=1) == Coverage(3, 2, 1, 1)
+    assert table_coverage(closed, Plans(), rows, None) == Coverage(4, 1, 2, 1)
+    assert table_coverage(which, Plans(), rows, None, most=1) == Coverage(3, 2, 1, 1)
     # The part of textbugger that is a table; what has no table has no coverage.
-    assert table_coverage(attack("textbugger"), Plans(), rows).covered_words == 2
-    assert [table_coverage(attack(name), Plans(), rows) for name in ("deepwordbug", "negation")] == [None, None]
+    assert table_coverage(attack("textbugger"), Plans(), rows, None).covered_words == 2
+    assert [table_coverage(attack(name), Plans(), rows, None) for name in ("deepwordbug", "negation")] == [None, None]
     left_out = dataclasses.replace(which, skip_labels=frozenset({0}))
-    assert table_coverage(left_out, Plans(), rows).texts == 0
+    assert table_coverage(left_out, Plans(), rows, None).texts == 0
 
 
 def test_little_coverage_is_a_warning(caplog):
@@ -304,8 +304,8 @@ def test_little_coverage_is_a_warning(caplog):
         [Example(0, ("the good old film",), 0), *(Example(n, ("old",), 0) for n in (1, 2))],
     )
     with caplog.at_level("INFO"):
-        say_coverage(which, table_coverage(which, Plans(), rows[:1]))
-        say_coverage(which, table_coverage(which, Plans(), rows))
+        say_coverage(which, table_coverage(which, Plans(), rows[:1], None))
+        say_coverage(which, table_coverage(which, Plans(), rows, None))
     said = [(one.levelname, one.getMessage()) for one in caplog.records]
     assert said[0] == (
         "INFO",

@@ -138,13 +138,17 @@ def test_kept_weights_get_what_their_line_lacks(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "certificates").iterdir()) == ["epoch-1.jsonl", "epoch-2.jsonl"]
 
 
-def test_resume_measures_nothing_again_and_a_new_run_starts_anew(tmp_path: Path) -> None:
+def test_resume_measures_nothing_again_and_a_new_run_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = {"save_strategy": "epoch", "eval_strategy": "epoch"}
     both(tmp_path, **options).train()
     whole = read_history(tmp_path)
     resumed = both(tmp_path, **options)
     calls: Counter[str] = Counter()
     resumed.model.register_forward_pre_hook(lambda module, *_: calls.update(["eval" * (not module.training)]))
+    # The attack is tried on a first text all the same.
+    monkeypatch.setattr("hf_robust.callbacks.attack.check_attack", lambda *_: None)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert read_history(tmp_path) == whole and calls["eval"] == 2  # 12 rows in batches of 8, and no draw or query
     both(tmp_path, num_train_epochs=1).train()
@@ -180,3 +184,41 @@ def test_a_training_runs_history_that_is_not_added_to_is_said(
     assert "eval_certified_accuracy" in loaded.evaluate()
     assert read_history(tmp_path) == before
     assert "what was measured (certified) is in the metrics alone; give another --output_dir" in caplog.text
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the masked language model is gone"), KeyboardInterrupt()])
+@pytest.mark.parametrize("save_strategy", ["no", "epoch"])
+@pytest.mark.parametrize("name", ["attacks", "certificates"])
+def test_what_was_trained_is_saved_before_an_error_ends_the_training(
+    name: str, save_strategy: str, error: BaseException, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = both(tmp_path / "whole", num_train_epochs=2)
+    whole.train()
+    broken = trainer_of(tmp_path / "broken", num_train_epochs=2, save_strategy=save_strategy)
+    measurement = ATTACH[name](broken)
+
+    def fails(output: Any) -> Any:
+        raise error
+
+    measurement._measure = fails
+    with pytest.raises(type(error)):
+        broken.train()
+    step = broken.state.global_step
+    assert f"saved as checkpoint-{step}" in caplog.text and step < whole.state.global_step
+    resumed = both(tmp_path / "broken", num_train_epochs=2)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "broken" / f"checkpoint-{step}"))
+    for key, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[key])
+
+
+def test_an_error_outside_training_saves_nothing(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path)
+    measurement = attach_attacks(trainer)
+
+    def fails(output: Any) -> Any:
+        raise RuntimeError
+
+    measurement._measure = fails
+    with pytest.raises(RuntimeError):
+        trainer.evaluate()
+    assert not list(tmp_path.glob("checkpoint-*"))
