@@ -10,20 +10,18 @@ Flags, steps and output files are those of Hugging Face's run_glue.py; what is n
 """
 
 import atexit
-import dataclasses
 import logging
 import os
 import sys
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import transformers
 from transformers import DataCollatorWithPadding, default_data_collator, set_seed
 
-from hf_robust.attacks import build_attacks, check_recipes, choose_examples, resolve_skip_labels
-from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks import build_attacks, choose_examples, resolve_skip_labels
 from hf_robust.callbacks import (
     AdversaryWeightsCallback,
     AttackCallback,
@@ -41,7 +39,7 @@ from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
 from hf_robust.data.label_order import find_labels, permuted_labels
 from hf_robust.data.labels import Labels
-from hf_robust.data.load import load_corpus
+from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.sources import HubAccess
 from hf_robust.data.splits import Splits, describe_data, log_samples
 from hf_robust.hub import add_loading, add_robustness
@@ -55,6 +53,7 @@ from hf_robust.smoothed import attacked_vote, certifier
 from hf_robust.static_attacks import file_attacks
 from hf_robust.trainers import RobustTrainer
 from hf_robust.trainers.adaptive import AdaptiveTrainer
+from hf_robust.view_attacks import makes_views, view_attacks
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_skip_labels(labels, args)  # [hf_robust]
 
     # Load pretrained model and tokenizer
-    words = load_words(model_args, data_args, args.attack.word_vectors, corpus)  # [hf_robust] for a new lstm or cnn
-    tokenizer = load_tokenizer(model_args, config, words)
-    model = load_model(model_args, config, labels, tokenizer, words)
-    if training_args.do_train:
-        check_saves(model, training_args.output_dir, training_args.push_to_hub)  # [hf_robust]
+    model, tokenizer = load(args, config, labels, corpus)
 
     # Preprocessing the datasets: only the rows that are used are tokenized.
     splits = Splits(corpus, labels, tokenizer, data_args, config)
@@ -146,6 +141,15 @@ def set_up_logging(training_args: Any) -> None:
     logger.info(f"Training/evaluation parameters {training_args}")
 
 
+def load(args: Arguments, config: Any, labels: Labels, corpus: Corpus) -> tuple[Any, Any]:
+    words = load_words(args.model, args.data, args.attack.word_vectors, corpus)  # [hf_robust] new lstm or cnn
+    tokenizer = load_tokenizer(args.model, config, words)
+    model = load_model(args.model, config, labels, tokenizer, words)
+    if args.training.do_train:
+        check_saves(model, args.training.output_dir, args.training.push_to_hub)  # [hf_robust]
+    return model, tokenizer
+
+
 def tokenize(splits: Splits, args: Arguments) -> tuple[TextDataset | None, TextDataset | None]:
     train_dataset = eval_dataset = None
     if args.training.do_train:
@@ -159,18 +163,8 @@ def tokenize(splits: Splits, args: Arguments) -> tuple[TextDataset | None, TextD
     return train_dataset, eval_dataset
 
 
-def build_trainer(
-    args: Arguments,
-    splits: Splits,
-    model: Any,
-    train_dataset: TextDataset | None,
-    eval_dataset: TextDataset | None,
-    lexicons: Lexicons,
-) -> RobustTrainer:
-    labels = splits.labels
-
-    # Get the metric function
-    compute_metrics = glue_metrics(
+def metric_function(args: Arguments, labels: Labels) -> Any:
+    return glue_metrics(
         args.data.task_name,
         labels.is_regression,
         is_multi_label=not (labels.is_single or labels.is_regression),
@@ -179,24 +173,34 @@ def build_trainer(
         num_labels=labels.num_labels,
     )
 
+
+def data_collator(args: Arguments, tokenizer: Any) -> Any:
     # Data collator will default to DataCollatorWithPadding when the tokenizer is passed to Trainer, so we change it if
     # we already did the padding.
     if args.data.pad_to_max_length:
-        data_collator = default_data_collator
-    elif args.training.fp16:
-        data_collator = DataCollatorWithPadding(splits.tokenizer, pad_to_multiple_of=8)
-    else:
-        data_collator = None
+        return default_data_collator
+    if args.training.fp16:
+        return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
+    return None
 
-    skipped = args.attack.skip_labels
+
+def build_trainer(
+    args: Arguments,
+    splits: Splits,
+    model: Any,
+    train_dataset: TextDataset | None,
+    eval_dataset: TextDataset | None,
+    lexicons: Lexicons,
+) -> RobustTrainer:
+    labels, skipped = splits.labels, args.attack.skip_labels
     trainer = args.method(
         model=model,
         args=args.training,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
-        compute_metrics=compute_metrics,
+        compute_metrics=metric_function(args, labels),
         processing_class=splits.tokenizer,
-        data_collator=data_collator,
+        data_collator=data_collator(args, splits.tokenizer),
         synonyms=lexicons["synonyms"],
         antonyms=lexicons["antonyms"],
         attacks=view_attacks(args, splits, lexicons),
@@ -211,29 +215,6 @@ def build_trainer(
     add_reports(trainer, args, data, lexicons, attacker, certificates)
     check_best_metric(args.training.metric_for_best_model, expected_of(trainer))
     return trainer
-
-
-def makes_views(args: Arguments) -> bool:
-    return "attacks" in args.method.needs and not args.training.view_file and args.training.do_train
-
-
-def view_attacks(args: Arguments, splits: Splits, lexicons: Lexicons) -> Mapping[str, AttackOrForeign]:
-    # [hf_robust] Attacks that make texts to train on
-    if getattr(args.training, "antonym_views", None) == "matched" and args.training.do_train:
-        matched = dataclasses.replace(args.attack, attacks=["antonym"], attack_backend="native")
-        return build_attacks(matched, None, lexicons["antonyms"], splits.labels.names, splits.text_columns)
-    if not makes_views(args):
-        return {}
-    if args.attack.attack_backend == "native":
-        check_recipes(args.training.view_attacks, "--view_attacks", "texts made before are given by --view_file")
-    own: dict[str, Any] = {
-        "attacks": args.training.view_attacks,
-        "attack_query_budget": args.training.view_query_budget,
-    }
-    if args.attack.attack_backend == "native":
-        own["attack_scores"] = args.attack.attack_scores or "margin"
-    flags = dataclasses.replace(args.attack, attack_lexicon=None, **own)
-    return build_attacks(flags, lexicons["synonyms"], None, splits.labels.names, splits.text_columns)
 
 
 def view_dataset(args: Arguments, splits: Splits) -> TextDataset | None:

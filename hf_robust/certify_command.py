@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hf_robust.certify import CertifySettings, Smoothing
     from hf_robust.checkpoint_attack import Attacked
     from hf_robust.data.splits import Splits
-    from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary
+    from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary, Coverage
     from hf_robust.metrics.permutation import LabelPermutation
     from hf_robust.runs import RunCard
 
@@ -133,16 +133,18 @@ def run(options: argparse.Namespace) -> str:
     card |= restored.card
     folder = claim_folder("certify", options.output_dir)
     _write(folder, card, measured, attacked)
-    legend = (
-        f"Against any swaps of words by {options.neighbours or options.lexicon}; each certificate holds with "
-        f"probability {1 - settings.alpha:g}. In brackets: 95 % Wilson interval over the examples. The attacker has "
-        f"substitutes for {coverage.in_words()}.\n"
-    )
-    if attacked:
-        legend += _about_attacks(options.attack_votes)
+    legend = _legend(options, coverage) + (_about_attacks(options.attack_votes) if attacked else "")
     table = _table(folder, measured, attacked.summaries if attacked else {})
     said = f"{legend}{restored.remark}{permuted}".rstrip()
     return f"{table}\n{said}\n\nThe certificate of every example is in {folder}."
+
+
+def _legend(options: argparse.Namespace, coverage: Coverage) -> str:
+    return (
+        f"Against any swaps of words by {options.neighbours or options.lexicon}; each certificate holds with "
+        f"probability {1 - options.alpha:g}. In brackets: 95 % Wilson interval over the examples. The attacker has "
+        f"substitutes for {coverage.in_words()}.\n"
+    )
 
 
 def _about_attacks(votes: int) -> str:
