@@ -125,12 +125,10 @@ class Measurement(TrainerCallback, ABC):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self.trainer is None:
-            name = type(self).__name__
-            raise ValueError(f"{name} needs its Trainer; call {name}(...).attach(trainer) instead.")
+        trainer = self._its_trainer()
         if self._wanted():
             self._check_choice(args)
-            check_best_metric(args.metric_for_best_model, expected_of(self.trainer))
+            check_best_metric(args.metric_for_best_model, expected_of(trainer))
             if args.greater_is_better and is_to_be_lowered(str(args.metric_for_best_model)):
                 logger.warning(
                     "--metric_for_best_model %s is better where it is lower, and greater_is_better is True: the worst "
@@ -174,9 +172,14 @@ class Measurement(TrainerCallback, ABC):
                 f"be: use --eval_strategy epoch, or {self.flag} no."
             )
 
+    def _its_trainer(self) -> Trainer:
+        if self.trainer is None:
+            name = type(self).__name__
+            raise ValueError(f"{name} needs its Trainer; call {name}(...).attach(trainer) first.")
+        return self.trainer
+
     def _victim(self) -> Victim:
-        trainer = self.trainer
-        assert trainer is not None
+        trainer = self._its_trainer()
         if self._kept_victim is None or self._kept_victim.model is not trainer.model:
             # Kept from epoch to epoch: it remembers which batches did not fit into memory.
             self._kept_victim = self._new_victim(

