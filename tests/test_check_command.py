@@ -73,9 +73,8 @@ def test_the_held_out_protocol_keeps_the_tables_apart(halves: Path, demo_run: Pa
 
 
 def test_the_commands_that_a_check_gives_answer_it(
-    demo_run: Path, halves: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    demo_run: Path, halves: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(halves)  # run cards hold the last part of a path
     before = checked(demo_run)
     assert "# " in (printed := capsys.readouterr().out) and "- **flagged** clean accuracy" in printed
     assert before["clean_accuracy"]["status"] == "flagged"  # one epoch of 64 rows
@@ -83,7 +82,7 @@ def test_the_commands_that_a_check_gives_answer_it(
     for name in ("stronger_attacks", "gradient_masking"):
         assert before[name]["status"] == "not checked" and before[name]["commands"]
         for command in before[name]["commands"]:
-            program, *arguments = shlex.split(command)
+            program, *arguments = shlex.split(command.replace("FILES_DIR", str(halves)))
             assert program == "hf-robust" and main(arguments) == 0
     after = checked(demo_run)
     for name in ("stronger_attacks", "gradient_masking"):
@@ -98,6 +97,10 @@ def test_an_attack_folder_is_checked_too(demo_run: Path, tmp_path: Path) -> None
     found = checked(tmp_path / "out", "--baseline", str(demo_run), "--force")
     assert found["complete_run"]["status"] == "ok"
     assert found["sample_size"]["numbers"][0]["num_examples"] <= 20
+    command = found["gradient_masking"]["commands"][0]
+    _, *arguments = shlex.split(command.replace("MODEL_DIR", str(demo_run.parent)))
+    assert "MODEL_DIR" in command and main(arguments) == 0
+    assert checked(tmp_path / "out")["gradient_masking"]["status"] in ("ok", "flagged")
 
 
 def test_nothing_flagged_is_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
     if vote := folder.run.card.get("vote"):
         flags["attack_votes"] = vote["votes"]
     for one in attacks:
-        flags |= dict(_parts(one.described))
+        flags |= {name: _as_given(name, value, given) for name, value in _parts(one.described)}
     if any("scores" not in one.described and not one.described.get("backend") for one in attacks):
         # Before there was a choice.
         flags["attack_scores"] = "probability"
@@ -67,8 +67,13 @@ def train_command(folder: Folder, to: str, **changed: Any) -> str:
 
 
 def model_of(folder: Folder) -> str:
-    """The checkpoint behind the numbers: a training's own folder, or what was attacked."""
-    return folder.run.path.as_posix() if folder.trained else str(folder.run.card.get("model", "MODEL"))
+    """The checkpoint behind the numbers: a training's own folder, or what was attacked, as its command names it."""
+    if folder.trained:
+        return folder.run.path.as_posix()
+    command = [str(word) for word in folder.run.card.get("command") or ()]
+    if command[:1] == ["hf-robust"] and len(command) > 2 and not command[2].startswith("-"):
+        return command[2]
+    return str(folder.run.card.get("model", "MODEL"))
 
 
 def given_flags(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +90,16 @@ def given_flags(card: Mapping[str, Any]) -> dict[str, Any]:
         elif name:
             found[name].append(word)
     return found
+
+
+def _as_given(name: str, value: Any, given: Mapping[str, Any]) -> Any:
+    """A file as the run's command names it, where that is the described one; a description has no folder."""
+    for flag in (name, f"attack_{name}"):
+        words = given.get(flag)
+        word = str(words[0] if isinstance(words, list) and words else words)
+        if Path(word).name == Path(str(value)).name:
+            return word
+    return value
 
 
 def _data(folder: Folder) -> str:
