@@ -124,7 +124,6 @@ def _antonyms(
     lexicon: Lexicon, texts: Sequence[Text], labels: Sequence[int], skip: frozenset[int], options: argparse.Namespace
 ) -> Preview:
     from hf_robust.attacks import ATTACKS, Plans, Resources
-    from hf_robust.attacks.draft import Draft
     from hf_robust.lexicons import lexicon_coverage
     from hf_robust.views import AttackedAntonym, OneAntonym
     from hf_robust.words import nltk_tagger
@@ -133,7 +132,7 @@ def _antonyms(
     asked = matched and options.pos_tagger == "nltk" and not lexicon.keeps_part_of_speech
     attack = ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=nltk_tagger() if asked else None))
     source: ViewSource = AttackedAntonym(attack, Plans(), skip) if matched else OneAntonym(lexicon, skip)
-    opened = (lambda text: attack.open_words(Draft(text))) if matched else None
+    opened = source.open_words if isinstance(source, AttackedAntonym) else None
     found = lexicon_coverage(lexicon, texts, open_words=opened)
     rng = random.Random(options.seed)
     swaps = [_swap(text, source(text, label, rng)) for text, label in zip(texts, labels, strict=True)]

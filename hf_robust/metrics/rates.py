@@ -172,8 +172,8 @@ def obstinacy(attacked: Sequence[AttackRecord]) -> dict[str, float]:
     """Rates of the attacked examples by several definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2).
 
     ``raises_asr``: the text found keeps the prediction and is held more surely (``AttackRecord.raised``).
-    ``remains_asr``: some admissible candidate kept the prediction. ``median_rise``: over the successes, by how much the
-    text found raises the label's probability, in [-1, 1]; nan where nothing succeeded.
+    ``remains_asr``: some admissible candidate kept the prediction. ``median_rise``: over the successes, by how much
+    the text found raises the label's probability, in [-1, 1]; nan where nothing succeeded.
     """
     succeeded = [record for record in attacked if record.status == "succeeded"]
     rises = [record.perturbed_score - record.original_score for record in succeeded]
