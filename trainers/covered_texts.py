@@ -41,8 +41,9 @@ def _say(trainer: RobustTrainer, role: str, coverage: Coverage) -> None:
     source = getattr(trainer, role).source
     if not coverage.covered_words:
         raise ValueError(
-            f"{source} has {role} for no open word of {coverage.texts:,} training texts, so {trainer.name} would train "
-            f"as if it had none; give a table of their language and words ({FLAGS[role]}), or --robust_method normal."
+            f"{source} has {role} for no open word of {coverage.texts:,} training texts, so {trainer.name} would "
+            f"train as if it had none; give a table of their language and words ({FLAGS[role]}), or --robust_method "
+            "normal."
         )
     if not trainer.is_world_process_zero():
         return
