@@ -177,6 +177,14 @@ def test_an_attack_that_every_right_example_falls_to_has_no_rate_in_its_table(tm
     assert not {"ASR, %", "ASR among these, %", "raises, %", "remains, %", "robust accuracy, %"} & set(row)
 
 
+def test_an_attack_that_was_blind_is_named_before_any_number(tmp_path: Path) -> None:
+    sure, other = (make_run(tmp_path / name, [(1, 9)], method=name) for name in ("sure", "other"))
+    line = json.loads((sure / "robustness_history.jsonl").read_text())
+    write_history_line(sure, {**line, "attacks": {"synonym": {**line["attacks"]["synonym"], "saturated_share": 0.3}}})
+    head = written(tmp_path / "out", sure, other)[1].split("## Runs")[0]
+    assert "**Warning:** sure: At 30.0 % of the queries of the synonym attack the model was so certain" in head
+
+
 def test_a_model_that_guesses_is_marked_in_every_table_of_rates(tmp_path: Path) -> None:
     shares = {"name": "reviews", "fingerprint": "f1", "eval_samples": 200, "class_shares": {"no": 0.5, "yes": 0.5}}
     folder = make_run(tmp_path / "a", [(1, 1)], accuracy=0.5, data=shares)

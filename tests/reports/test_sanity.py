@@ -343,6 +343,14 @@ def test_without_a_baseline_the_interval_is_measured(tmp_path: Path) -> None:
     assert found("sample_size", recorded_run(tmp_path / "many", {"synonym": records("sf" * 100)})).status == OK
 
 
+def test_an_attack_without_a_rate_needs_no_examples(tmp_path: Path) -> None:
+    goal = {"input_reduction": {"goal": {"name": "shorten", "keeps_prediction": True, "maximises": True}}}
+    run = recorded_run(tmp_path / "run", {"input_reduction": records("s" * 9, remains=True)}, goal)
+    answer = found("sample_size", run)
+    assert answer.status == OK and not answer.numbers
+    assert answer.seen == ["input_reduction has no rate: every example that was right ends as its success."]
+
+
 # ---- clean accuracy ----
 
 
