@@ -162,9 +162,9 @@ def _preview(
     from hf_robust.attacks.constraints import NoStopWords
 
     stop_words = frozenset[str]().union(*(one.words for one in attack.constraints if isinstance(one, NoStopWords)))
-    pairs = zip(texts, drawn, strict=True)
-    swaps = Counter((text.tokens[at].lower(), new.lower()) for text, own in pairs for at, new in own.items())
-    on_stop_words = sum(count for (word, _), count in swaps.items() if word in stop_words)
+    made = [(text, at, new) for text, own in zip(texts, drawn, strict=True) for at, new in own.items()]
+    swaps = Counter((text.tokens[at].lower(), new.lower()) for text, at, new in made)
+    on_stop_words = sum(text.is_listed(at, stop_words) for text, at, _ in made)
     return Preview(lexicon, rule, covered, wanted, sum(map(bool, drawn)), swaps, on_stop_words)
 
 

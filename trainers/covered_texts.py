@@ -40,10 +40,12 @@ def check_coverage(trainer: RobustTrainer) -> dict[str, Coverage]:
 def _say(trainer: RobustTrainer, role: str, coverage: Coverage) -> None:
     source = getattr(trainer, role).source
     if not coverage.covered_words:
+        cut = len(getattr(_texts(trainer), "cut_rows", ()))
+        read = f" ({cut:,} texts are cut, see --max_seq_length)" * bool(cut)
         raise ValueError(
-            f"{source} has {role} for no open word of {coverage.texts:,} training texts, so {trainer.name} would "
-            f"train as if it had none; give a table of their language and words ({FLAGS[role]}), or --robust_method "
-            "normal."
+            f"{source} has {role} for no open word of {coverage.texts:,} training texts{read}, so {trainer.name} "
+            f"would train as if it had none; give a table of their language and words ({FLAGS[role]}), or "
+            "--robust_method normal."
         )
     if not trainer.is_world_process_zero():
         return
@@ -59,8 +61,7 @@ def _of_texts(trainer: RobustTrainer, role: str) -> Coverage | None:
 
     None where the data set holds no texts.
     """
-    # Views wrap the data set.
-    dataset: Any = getattr(trainer.train_dataset, "dataset", trainer.train_dataset)
+    dataset = _texts(trainer)
     if not hasattr(dataset, "texts"):
         return None
     rows = some_rows(len(dataset))
@@ -78,3 +79,8 @@ def _of_texts(trainer: RobustTrainer, role: str) -> Coverage | None:
         return opened if seen is None else opened & seen
 
     return lexicon_coverage(getattr(trainer, role), texts, trainer.protection, open_words)
+
+
+def _texts(trainer: RobustTrainer) -> Any:
+    """The training set without the views that wrap it."""
+    return getattr(trainer.train_dataset, "dataset", trainer.train_dataset)

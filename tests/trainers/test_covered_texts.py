@@ -83,7 +83,7 @@ def cut_data(text: str = "the film was good", max_length: int = 5) -> TextDatase
 @pytest.mark.parametrize("name", ["safer", "bat_triplet"])
 def test_words_behind_the_cut_do_not_count(name: str, tmp_path: Path) -> None:
     """[CLS] the film was [SEP]: "good" is in both tables, and no model of this length reads it."""
-    with pytest.raises(ValueError, match="synonyms for no open word of 16 training texts"):
+    with pytest.raises(ValueError, match=r"no open word of 16 training texts \(16 texts are cut, see --max_seq"):
         build_trainer(name, tmp_path, data=cut_data(), synonyms=table({"good": ["fine"]}, "synonym"))
     trainer = build_trainer(name, tmp_path, data=cut_data("film was warm good good"))
     assert trainer.coverage["synonyms"] == naive(SYNONYMS, [{"sentence": "film was warm"}] * 16)
