@@ -124,7 +124,6 @@ def _antonyms(
     lexicon: Lexicon, texts: Sequence[Text], labels: Sequence[int], skip: frozenset[int], options: argparse.Namespace
 ) -> Preview:
     from hf_robust.attacks import ATTACKS, Plans, Resources
-    from hf_robust.attacks.draft import Draft
     from hf_robust.lexicons import lexicon_coverage
     from hf_robust.views import AttackedAntonym, OneAntonym
     from hf_robust.words import nltk_tagger
@@ -133,7 +132,7 @@ def _antonyms(
     asked = matched and options.pos_tagger == "nltk" and not lexicon.keeps_part_of_speech
     attack = ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=nltk_tagger() if asked else None))
     source: ViewSource = AttackedAntonym(attack, Plans(), skip) if matched else OneAntonym(lexicon, skip)
-    opened = (lambda text: attack.open_words(Draft(text))) if matched else None
+    opened = source.open_words if isinstance(source, AttackedAntonym) else None
     found = lexicon_coverage(lexicon, texts, open_words=opened)
     rng = random.Random(options.seed)
     swaps = [_swap(text, source(text, label, rng)) for text, label in zip(texts, labels, strict=True)]
@@ -163,9 +162,9 @@ def _preview(
     from hf_robust.attacks.constraints import NoStopWords
 
     stop_words = frozenset[str]().union(*(one.words for one in attack.constraints if isinstance(one, NoStopWords)))
-    pairs = zip(texts, drawn, strict=True)
-    swaps = Counter((text.tokens[at].lower(), new.lower()) for text, own in pairs for at, new in own.items())
-    on_stop_words = sum(count for (word, _), count in swaps.items() if word in stop_words)
+    made = [(text, at, new) for text, own in zip(texts, drawn, strict=True) for at, new in own.items()]
+    swaps = Counter((text.tokens[at].lower(), new.lower()) for text, at, new in made)
+    on_stop_words = sum(text.is_listed(at, stop_words) for text, at, _ in made)
     return Preview(lexicon, rule, covered, wanted, sum(map(bool, drawn)), swaps, on_stop_words)
 
 

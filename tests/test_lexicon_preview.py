@@ -67,6 +67,14 @@ def test_matched_views_leave_stop_words_alone(paths: dict[str, str]) -> None:
     assert "40 of 80 texts have one" in none and not swaps_of(none)
 
 
+def test_a_stop_word_is_one_however_its_apostrophe_is_written(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps({"don't": ["refuse"], "film": ["novel"]}))
+    rows = [{"sentence": "we don\u2019t", "label": "a"}, {"sentence": "film", "label": "b"}] * 20
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    text = preview(tmp_path / "t.json", "--relation", "antonym", "--data", tmp_path / "rows.jsonl")
+    assert "50.0 % of 40 swaps are on stop words" in text
+
+
 def test_the_split_that_is_trained_on_comes_first(tmp_path: Path, paths: dict[str, str]) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_robust.lexicons import lexicon_coverage
 from hf_robust.metrics import Coverage, some_rows
 from hf_robust.trainers.text_views import labels_left_out
+from hf_robust.views import AttackedAntonym
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
@@ -39,9 +40,12 @@ def check_coverage(trainer: RobustTrainer) -> dict[str, Coverage]:
 def _say(trainer: RobustTrainer, role: str, coverage: Coverage) -> None:
     source = getattr(trainer, role).source
     if not coverage.covered_words:
+        cut = len(getattr(_texts(trainer), "cut_rows", ()))
+        read = f" ({cut:,} texts are cut, see --max_seq_length)" * bool(cut)
         raise ValueError(
-            f"{source} has {role} for no word of {coverage.texts:,} training texts, so {trainer.name} would train as "
-            f"if it had none; give a table of their language and words ({FLAGS[role]}), or --robust_method normal."
+            f"{source} has {role} for no open word of {coverage.texts:,} training texts{read}, so {trainer.name} "
+            f"would train as if it had none; give a table of their language and words ({FLAGS[role]}), or "
+            "--robust_method normal."
         )
     if not trainer.is_world_process_zero():
         return
@@ -53,17 +57,30 @@ def _say(trainer: RobustTrainer, role: str, coverage: Coverage) -> None:
 
 
 def _of_texts(trainer: RobustTrainer, role: str) -> Coverage | None:
-    """By the words of the texts, those that are protected left out, and for antonyms the rows with a skip label.
+    """By the words that the model reads of the texts and views may change; for antonyms without rows of a skip label.
 
     None where the data set holds no texts.
     """
-    # Views wrap the data set.
-    dataset: Any = getattr(trainer.train_dataset, "dataset", trainer.train_dataset)
+    dataset = _texts(trainer)
     if not hasattr(dataset, "texts"):
         return None
     rows = some_rows(len(dataset))
     if role == "antonyms":
         left_out = labels_left_out(trainer)
         rows = [row for row in rows if dataset.label(row) not in left_out]
-    texts = (Text(dataset.texts(row)) for row in rows)
-    return lexicon_coverage(getattr(trainer, role), texts, trainer.protection)
+    texts = [Text(dataset.texts(row)) for row in rows]
+    read = dict(zip(texts, map(dataset.read_words, rows), strict=True))
+    sources = getattr(trainer.train_dataset, "sources", {}).values()
+    matched = [source for source in sources if role == "antonyms" and isinstance(source, AttackedAntonym)]
+
+    def open_words(text: Text) -> set[int]:
+        opened = matched[0].open_words(text) if matched else set(range(len(text.words)))
+        seen = read[text]
+        return opened if seen is None else opened & seen
+
+    return lexicon_coverage(getattr(trainer, role), texts, trainer.protection, open_words)
+
+
+def _texts(trainer: RobustTrainer) -> Any:
+    """The training set without the views that wrap it."""
+    return getattr(trainer.train_dataset, "dataset", trainer.train_dataset)

@@ -106,11 +106,11 @@ def plan_antonyms(trainer: RobustTrainer) -> None:
     """
     data, progress = trainer.train_dataset.dataset, trainer.is_world_process_zero() and not trainer.args.disable_tqdm
     for views in trainer.train_dataset.sources.values():
-        texts = ((Text(data.texts(row)), data.label(row)) for row in range(len(data)))
+        texts = ((Text(data.texts(row)), data.label(row), data.read_words(row)) for row in range(len(data)))
         if isinstance(views, AttackedAntonym) and not views.prepare(texts, len(data), progress):
             raise ValueError(
-                f"none of the {len(data)} training texts has a word that the antonym attack may change; give a larger "
-                "--antonym_lexicon (`hf-robust lexicon preview` shows what a table does)."
+                f"none of the {len(data)} training texts has a word that the model reads and the antonym attack may "
+                "change; give a larger --antonym_lexicon (`hf-robust lexicon preview` shows what a table does)."
             )
 
 

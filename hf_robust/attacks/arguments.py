@@ -194,9 +194,9 @@ class AttackArguments:
             raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each once.")
         if self.attack_backend == "textattack":
             self._refuse_native_flags()
-        if self.attack_query_budget is not None and self.attack_query_budget < 1:
+        if self.attack_query_budget is not None and self.attack_query_budget < 2:
             raise ValueError(
-                "--attack_query_budget must be at least 1 (the clean text is query 1), "
+                "--attack_query_budget must be at least 2 (the clean text is query 1, so that 1 asks for no other), "
                 f"got {self.attack_query_budget}."
             )
         if self.attack_votes < 0:

@@ -261,6 +261,8 @@ class Trial:
         label, reading = self.example.label, self.attack.reading
         rows = np.stack([self.before.row, self.standing.row])
         (before, after), predictions = reading.probabilities(rows), reading.predictions(rows)
+        sure, surer = reading.confidence(rows, label, self.before.row)
+        keeps = self.attack.goal.keeps_prediction
         return AttackRecord(
             idx=self.example.idx,
             label=label,
@@ -275,7 +277,8 @@ class Trial:
             perturbed_score=float(after[label]),
             stop=stop,
             num_candidates=self.num_candidates,
-            remains=self.remains if self.attack.goal.keeps_prediction else None,
+            remains=self.remains if keeps else None,
+            raised=bool(surer > sure) if keeps else None,
             near_ties=self.near_ties,
             word_rule=self.text.rule.name,
             saturated=self.saturated,

@@ -57,9 +57,9 @@ def _introduction(run: Run) -> str:
     )
     if any(is_obstinate(run, name) for name in line["attacks"]):
         text += (
-            " Of an attack that wants the prediction kept, shares of the attacked: *raises*, the changed text raises "
-            "the label's probability; *remains*, some changed text keeps the prediction; the median rise is that of "
-            "the successes."
+            " Of an attack that wants the prediction kept, shares of the attacked: *raises*, the changed text is "
+            "predicted more surely; *remains*, some changed text keeps the prediction; the median rise is that of the "
+            "successes."
         )
     return text
 

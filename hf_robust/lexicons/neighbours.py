@@ -35,7 +35,7 @@ def read_table(path: str | Path) -> dict[str, list[str]]:
     refuse_pickle(path)
     try:
         raw = Path(path).read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
         content = json.loads(text)
     except FileNotFoundError:
         raise ValueError(f"There is no lexicon table at {path}: give the path of a .json or .json.gz file.") from None

@@ -86,7 +86,7 @@ def _numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         with open(path, "rb") as probe:
             zipped = probe.read(2) == b"\x1f\x8b"
         stream: Any
-        with gzip.open(path, "rt", encoding="utf-8") if zipped else open(path, encoding="utf-8") as stream:
+        with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else open(path, encoding="utf-8-sig") as stream:
             yield from ((number, line) for number, line in enumerate(stream, start=1) if line.strip())
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8 ({error.reason}); {SHAPE}.") from None

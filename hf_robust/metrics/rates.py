@@ -171,15 +171,15 @@ def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) ->
 def obstinacy(attacked: Sequence[AttackRecord]) -> dict[str, float]:
     """Rates of the attacked examples by several definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2).
 
-    ``raises_asr``: the text found keeps the prediction and raises the label's probability. ``remains_asr``: some
-    admissible candidate kept the prediction. ``median_rise``: over the successes, by how much the text found raises
-    the label's probability, in [-1, 1]; nan where nothing succeeded.
+    ``raises_asr``: the text found keeps the prediction and is held more surely (``AttackRecord.raised``).
+    ``remains_asr``: some admissible candidate kept the prediction. ``median_rise``: over the successes, by how much
+    the text found raises the label's probability, in [-1, 1]; nan where nothing succeeded.
     """
     succeeded = [record for record in attacked if record.status == "succeeded"]
     rises = [record.perturbed_score - record.original_score for record in succeeded]
     known = [rise for rise in rises if math.isfinite(rise)]
     return {
-        "raises_asr": ratio(sum(rise > 0 for rise in rises), len(attacked)),
+        "raises_asr": ratio(sum(record.raises for record in succeeded), len(attacked)),
         "remains_asr": ratio(sum(bool(record.remains) for record in attacked), len(attacked)),
         "median_rise": median(known) if known else math.nan,
     }

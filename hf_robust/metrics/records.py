@@ -25,7 +25,9 @@ class AttackRecord:
     words for an inserted one. ``queries`` counts every text shown to the goal, the clean one included; scores are the
     probability of the true label. ``num_candidates`` counts the admissible substitutes over all positions. ``remains``
     belongs to attacks that want the prediction to stay (antonym, negation, input_reduction): whether some admissible
-    candidate kept it; None for the others, so that a file of records says what its attack wanted. ``near_ties`` counts
+    candidate kept it; None for the others, so that a file of records says what its attack wanted. ``raised``, of the
+    same attacks: whether the text found is held more surely than the clean one by what the search climbed (the margin,
+    which still tells where both probabilities are 1); None in older files. ``near_ties`` counts
     decisions taken between scores closer than the noise of batching. ``saturated`` counts the queries at which the
     probability was within sixteen steps of float32 from 1, so that the search could hardly see whether a text helped;
     None where searches climb margins, which are never flat so, in older files, and of a vote. ``read`` holds
@@ -52,6 +54,7 @@ class AttackRecord:
     saturated: int | None = None
     word_rule: str = "textattack"
     read: list[list[int]] | None = None
+    raised: bool | None = None
 
     def text(self, columns: Sequence[str]) -> Text:
         """A text of this record, cut into the words that it numbers."""
@@ -60,6 +63,11 @@ class AttackRecord:
     def reads(self, index: int) -> bool:
         """Whether the model reads word ``index`` of the original."""
         return not self.read or any(first <= index < end for first, end in self.read)
+
+    @property
+    def raises(self) -> bool:
+        """Whether the text found is held more surely than the clean one; by the probabilities in older files."""
+        return self.perturbed_score > self.original_score if self.raised is None else self.raised
 
     @property
     def words_read(self) -> int:

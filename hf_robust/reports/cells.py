@@ -22,8 +22,8 @@ NOTHING = "–"
 FEW = 100
 """Below so many examples a rate has no decimals: one example is more than a point."""
 OBSTINACY = {"raises_asr": "raises, %", "remains_asr": "remains, %", "median_rise": "median rise, points"}
-"""Shares of the attacked whose changed text raises the label's probability, or keeps the prediction at all, and by how
-much the successes raise it."""
+"""Shares of the attacked whose changed text is predicted more surely, or keeps the prediction at all, and by how much
+the successes raise the label's probability."""
 
 
 def percent(rate: float, interval: tuple[float, float] | None = None, count: float | None = None) -> str:
@@ -132,6 +132,14 @@ def accuracy_over_seeds(group: Sequence[Run]) -> str:
     )
 
 
+_APPLIES: dict[str, Callable[[Run, str], bool]] = {
+    "robust_accuracy": robust_accuracy_applies,
+    "asr": success_rate_applies,
+    "raises_asr": is_obstinate,
+    "remains_asr": is_obstinate,
+}
+
+
 def attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
     """A rate of an attack over a group's seeds; a dash where it says nothing (`hf_robust.reports.aims`)."""
 
@@ -139,8 +147,7 @@ def attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
         found = dict(run.published["attacks"].get(attack, {}))
         return {**found, **obstinacy_of(run, attack)}
 
-    applies = {"robust_accuracy": robust_accuracy_applies, "asr": success_rate_applies}.get(key)
-    if applies is not None and not all(applies(run, attack) for run in group):
+    if not all(_APPLIES[key](run, attack) for run in group):
         return NOTHING
     return over_seeds(
         group,

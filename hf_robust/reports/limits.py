@@ -23,7 +23,7 @@ def limits(run: Run, rates: bool = True) -> list[str]:
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
     sentences += _cut(run)
-    sentences += _saturated(run)
+    sentences += saturated(run)
     sentences += _vote(run)
     sentences += _plain_model(run)
     sentences += leaked(run)
@@ -57,7 +57,7 @@ def _cut(run: Run) -> Iterator[str]:
             yield f"{cut:,} of {samples:,} {name} texts are longer than {length} tokens and are cut there."
 
 
-def _saturated(run: Run) -> Iterator[str]:
+def saturated(run: Run) -> Iterator[str]:
     """A search that climbs float32 probabilities is blind where the model is very certain."""
     for name, result in run.published["attacks"].items():
         share = float(result.get("saturated_share", math.nan))

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.reports.document import Table, text_cell
 from hf_robust.reports.guessing import warnings_of
-from hf_robust.reports.limits import leaked, limits, same_attack
+from hf_robust.reports.limits import leaked, limits, same_attack, saturated
 from hf_robust.reports.reproduction import reproduction
 from hf_robust.runs import Run, redact
 
@@ -38,13 +38,15 @@ def limits_of(runs: Sequence[NamedRun]) -> list[str]:
 
 
 def marks_of(runs: Sequence[NamedRun]) -> list[str]:
-    """What must be read before any number: models that guess, leaks, attacks that were trained on, unfinished runs."""
-    shared = _shared(runs, lambda run: [("", mark) for mark in _marks(run)])
+    """What must be read before any number: models that guess, attacks that were blind or trained on, leaks,
+    unfinished runs."""
+    shared = _shared(runs, lambda run: [("", mark.replace("`", "")) for mark in _marks(run)])
     return [f"{names}: {sentence}" for (_, sentence), names in shared.items()]
 
 
 def _marks(run: Run) -> Iterator[str]:
     yield from warnings_of(run)
+    yield from saturated(run)
     yield from leaked(run)
     yield from same_attack(run)
     if not run.ended:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hf_robust.metrics import not_all_covered
+from hf_robust.reports.aims import success_rate_applies
 from hf_robust.reports.cells import (
     NOTHING,
     OBSTINACY,
@@ -93,6 +94,7 @@ def attack_table(attack: str, groups: Groups) -> Table:
             rate = over_runs(attack_rate(run, attack, key) for run in group)
             row.append(_rate(rate, attack_over_seeds(group, attack, key)))
         row += [number_cell(mean_of(results, key), ".0f") for key in ("num_examples", "num_attacked")]
+        rated = all(success_rate_applies(run, attack) for run in group)
         obstinate = [obstinacy_of(run, attack) for run in group]
         for key in ("raises_asr", "remains_asr"):
             row.append(number_cell(100 * mean_of(obstinate, key), text=attack_over_seeds(group, attack, key)))
@@ -103,7 +105,8 @@ def attack_table(attack: str, groups: Groups) -> Table:
         row += [number_cell(100 * mean_of(results, key)) for key in ("saturated_share", "texts_cut")]
         attacked = results[0].get("num_attacked") if len(results) == 1 else None
         for key in COVERED:
-            share = mean_of(results if any(map(not_all_covered, results)) else [], key)
+            told = any(map(not_all_covered, results)) and (key == "covered" or rated)
+            share = mean_of(results if told else [], key)
             row.append(number_cell(100 * share, text=percent(share, count=attacked)))
         rows.append(row)
     header = [
@@ -139,7 +142,12 @@ def union_tables(groups: Groups) -> list[Table]:
                 rate = over_runs(rate_of(one, "robust_accuracy") for one in found)
                 cell = _rate(rate, union_over_seeds(group, label))
                 rows.append(
-                    [text_cell(name), _count(len(found)), cell, number_cell(mean_of(found, "num_examples"), ".0f")]
+                    [
+                        text_cell(name + dagger(group)),
+                        _count(len(found)),
+                        cell,
+                        number_cell(mean_of(found, "num_examples"), ".0f"),
+                    ]
                 )
         tables.append(Table(label[0].upper() + label[1:], ["method", "seeds", "robust accuracy, %", "N"], rows))
     return tables

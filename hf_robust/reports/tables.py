@@ -201,8 +201,8 @@ def legend(groups: Sequence[Sequence[Run]]) -> str:
         text += "Clean → under attack: accuracy on the examples that the attack was given, before it and after. "
     if any(starmap(is_obstinate, attacked)):
         text += (
-            "Of attacks that want the prediction kept, shares of the attacked: raises, the changed text raises the "
-            "label's probability; remains, some changed text keeps the prediction; median rise, of the successes. "
+            "Of attacks that want the prediction kept, shares of the attacked: raises, the changed text is predicted "
+            "more surely; remains, some changed text keeps the prediction; median rise, of the successes. "
         )
     if any(len(group) == 1 for group in groups):
         text += "In brackets: 95 % Wilson interval. "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from hf_robust.attacks import Attack, Example, Plans
+from hf_robust.attacks.draft import Draft
 from hf_robust.lexicons import Lexicon
 from hf_robust.views.view import View
 from hf_robust.words import Protection, Text
@@ -62,28 +63,40 @@ class AttackedAntonym:
     """
 
     def __init__(self, attack: Attack, plans: Plans, skip_labels: frozenset[int] = frozenset()) -> None:
-        self.skip_labels = skip_labels
+        self.attack, self.skip_labels = attack, skip_labels
         self._plans, self._plan = plans, plans.planner(attack)
+
+    def open_words(self, text: Text) -> set[int]:
+        """Numbers of the words that the attack may change where they have an antonym."""
+        return self.attack.open_words(Draft(text))
 
     def candidates(self, text: Text) -> Mapping[int, Sequence[str]]:
         """What each word may become, by its number; planned at the first call for a text."""
         return self._plan(Example(0, text.columns, 0)).swaps
 
-    def prepare(self, texts: Iterable[tuple[Text, int | None]], total: int, progress: bool = False) -> int:
-        """Plan all texts, given with their labels, and keep that on disk; how many of them have a candidate.
+    def prepare(
+        self, texts: Iterable[tuple[Text, int | None, Collection[int] | None]], total: int, progress: bool = False
+    ) -> int:
+        """Plan all texts, given with their labels and the words that are read, and keep that on disk.
+
+        Returns how many of them have a candidate for a word that is read.
 
         Asking a part-of-speech tagger takes milliseconds for a text, and loader workers would do it in every epoch.
         """
         rows = tqdm(texts, "antonyms of each text", total=total, disable=not progress, leave=False)
-        found = sum(label not in self.skip_labels and bool(self.candidates(text)) for text, label in rows)
+        found = sum(label not in self.skip_labels and bool(self._read(text, read)) for text, label, read in rows)
         self._plans.save()
         return found
 
     def __call__(self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None) -> View:
         if label in self.skip_labels:
             return View(text, False, ())
-        swaps = {at: found for at, found in self.candidates(text).items() if read is None or at in read}
+        swaps = self._read(text, read)
         if not swaps:
             return View(text, False, ())
         index = rng.choice(sorted(swaps))
         return View(text.replace({index: rng.choice(swaps[index])}), True, (index,))
+
+    def _read(self, text: Text, read: Collection[int] | None) -> dict[int, Sequence[str]]:
+        """The candidates of the words that are read."""
+        return {at: found for at, found in self.candidates(text).items() if read is None or at in read}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hf_robust.words.contractions import APOSTROPHES, HYPHENS, character_classes
 from hf_robust.words.text import Text
 
 Span = tuple[int, int]
@@ -53,6 +55,7 @@ KINDS: dict[str, re.Pattern[str]] = {
 """What ``--protect`` takes, beside ``word:FILE``. Numbers are written in digits; with them go a currency sign, a
 percent or degree sign, a unit or month beside them, and what is written in one with them ("1st", "150p/msg")."""
 WORD = "word:"
+_RUN = re.compile(r"[^\W\u02bc]+")
 _AFTER_URLS = ".,;:!?'\"”’)]}*…"
 
 
@@ -62,7 +65,8 @@ class Protection:
 
     Args:
         kinds: keys of ``KINDS``.
-        phrases: words or phrases that are protected wherever they stand, whatever their case and white space.
+        phrases: words or phrases that are protected wherever they stand, whatever their case, white space, apostrophes
+            and hyphens, and whether accents are composed.
         source: where the phrases come from, for the run card.
 
     >>> shielded = Protection(["urls", "numbers"], ["New York"])
@@ -115,7 +119,7 @@ class Protection:
         )
 
     def _phrases_of(self, column: str) -> Iterator[Span]:
-        for run in re.finditer(r"\w+", column):
+        for run in _RUN.finditer(column):
             for before, pattern in self._patterns.get(run.group().lower(), ()):
                 start = run.start() - before
                 match = pattern.match(column, start) if start >= 0 else None
@@ -126,12 +130,12 @@ class Protection:
     def _patterns(self) -> dict[str, list[tuple[int, re.Pattern[str]]]]:
         """By a phrase's first word: how many characters stand before it, and the phrase. A list may be long."""
         found: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
-        for phrase in dict.fromkeys(" ".join(one.split()) for one in self.phrases):
-            first = re.search(r"\w+", phrase)
-            assert first is not None
-            end = r"(?!\w)" if phrase[-1].isalnum() else ""
-            pattern = re.compile(r"\s+".join(map(re.escape, phrase.split())) + end, _FLAGS)
-            found.setdefault(first.group().lower(), []).append((first.start(), pattern))
+        for phrase in dict.fromkeys(" ".join(unicodedata.normalize("NFC", one).split()) for one in self.phrases):
+            pattern = _pattern_of(phrase)
+            # A text's accents may be characters of their own, where the first run of letters ends.
+            firsts = (_RUN.search(unicodedata.normalize(form, phrase)) for form in ("NFC", "NFD"))
+            for before, first in {(run.start(), run.group().lower()) for run in firsts if run}:
+                found.setdefault(first, []).append((before, pattern))
         return found
 
     def describe(self) -> dict[str, Any]:
@@ -163,7 +167,7 @@ def read_protection(specs: Sequence[str]) -> Protection | None:
 
 def _read(file: Path) -> list[str]:
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f"--protect {WORD}{file} cannot be read ({error}); give a text file with a word or phrase a line."
@@ -177,3 +181,19 @@ def _matches(kind: str, column: str) -> Iterable[Span]:
     trim: Callable[[str], str] = (lambda found: found.rstrip(_AFTER_URLS)) if kind == "urls" else str
     for match in KINDS[kind].finditer(column):
         yield match.start(), match.start() + len(trim(match.group()))
+
+
+def _pattern_of(phrase: str) -> re.Pattern[str]:
+    """A composed phrase in any case and white space, with any apostrophes and hyphens, composed or not."""
+    marks, _ = character_classes()
+    end = rf"(?![\w{marks}])" if phrase[-1].isalnum() else ""
+    return re.compile("".join(map(_written, phrase)) + end, _FLAGS)
+
+
+def _written(letter: str) -> str:
+    """A pattern of the ways in which one character is written."""
+    for alike, pattern in ((" ", r"\s+"), (APOSTROPHES, f"[{APOSTROPHES}]"), (HYPHENS, f"[{re.escape(HYPHENS)}]")):
+        if letter in alike:
+            return pattern
+    apart = unicodedata.normalize("NFD", letter)
+    return re.escape(letter) if apart == letter else f"(?:{re.escape(letter)}|{re.escape(apart)})"

@@ -154,7 +154,7 @@ def outcomes(which: Attack, target: Victim, rows: Any) -> list[AttackRecord]:
 
 
 def told(record: AttackRecord) -> list[Any]:
-    return [record.status, record.stop, record.perturbed, record.queries, record.remains]
+    return [record.status, record.stop, record.perturbed, record.queries, record.remains, record.raised]
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -199,3 +199,10 @@ def test_by_probability_it_looks_robust() -> None:
     assert before.extra["saturated_share"] == 0 and after.extra["saturated_share"] > 0.9
     assert rates["margin"][0].robust_accuracy == rates["margin"][1].robust_accuracy == before.robust_accuracy
     assert all("saturated_share" not in one.extra for one in rates["margin"])
+
+
+def test_what_raises_by_the_margin_is_counted_where_both_probabilities_are_one() -> None:
+    sure = scaled(2, 2.0**20)
+    found = AttackSummary.from_records(outcomes(by_margin("antonym"), sure, examples(sure, 60, seed=1)))
+    assert found.extra["median_rise"] == 0
+    assert found.extra["raises_asr"] == found.asr > 0

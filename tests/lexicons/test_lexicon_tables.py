@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -175,3 +176,11 @@ def test_a_key_with_a_typographic_apostrophe_stands_under_the_straight_one_too()
 def test_words_are_counted_by_the_key_they_are_looked_up_by():
     counts = count_words([("Don’t they 're", "don't re\u0301sume\u0301"), "R\u00e9sum\u00e9 ca n't"])
     assert counts == {"don't": 2, "they": 1, "r\u00e9sum\u00e9": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("t.json", '{"good": ["fine"]}'), ("v.txt", "good 1 0\nfine 1 0.1\nbad -1 0\n")]
+)
+def test_a_byte_order_mark_is_no_part_of_the_first_word(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert "fine" in load_lexicon(str(tmp_path / name))("good")

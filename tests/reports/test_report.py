@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 from report_folders import record, run_with_records
-from run_folders import make_run
+from run_folders import attack_line, make_run
 
+from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.cli import main
 from hf_robust.reports import load_runs, write_report
 from hf_robust.reports.examples import FEW, examples_of
@@ -160,6 +161,39 @@ def test_certificates_and_unions_have_tables(report: tuple[str, str]) -> None:
     assert (certified["median radius"], certified["votes"], certified["alpha"]) == ("2", "50", "0.001")
     (union,) = rows(report[1], "Worst of synonym, pwws")
     assert union["robust accuracy, %"].startswith("30.0 [")
+
+
+def test_an_attack_that_every_right_example_falls_to_has_no_rate_in_its_table(tmp_path: Path) -> None:
+    folder = make_run(
+        tmp_path / "a", [(1, 1)], attacks={"input_reduction": ATTACKS["input_reduction"](Resources()).describe()}
+    )
+    line = json.loads((folder / "robustness_history.jsonl").read_text())
+    found = {"raises_asr": 0.4, "remains_asr": 0.9, "covered": 0.95, "covered_asr": 1.0, "changed_share": 0.6}
+    kept = attack_line(20, 0, 25, **found)
+    del kept["robust_accuracy"]
+    write_history_line(folder, {**line, "attacks": {"input_reduction": kept}})
+    (row,) = rows(written(tmp_path / "out", folder)[1], "input_reduction")
+    assert row["texts with a substitute, %"] == "95" and row["changed words, %"] == "60.0"
+    assert not {"ASR, %", "ASR among these, %", "raises, %", "remains, %", "robust accuracy, %"} & set(row)
+
+
+def test_an_attack_that_was_blind_is_named_before_any_number(tmp_path: Path) -> None:
+    sure, other = (make_run(tmp_path / name, [(1, 9)], method=name) for name in ("sure", "other"))
+    line = json.loads((sure / "robustness_history.jsonl").read_text())
+    write_history_line(sure, {**line, "attacks": {"synonym": {**line["attacks"]["synonym"], "saturated_share": 0.3}}})
+    head = written(tmp_path / "out", sure, other)[1].split("## Runs")[0]
+    assert "**Warning:** sure: At 30.0 % of the queries of the synonym attack the model was so certain" in head
+
+
+def test_a_model_that_guesses_is_marked_in_every_table_of_rates(tmp_path: Path) -> None:
+    shares = {"name": "reviews", "fingerprint": "f1", "eval_samples": 200, "class_shares": {"no": 0.5, "yes": 0.5}}
+    folder = make_run(tmp_path / "a", [(1, 1)], accuracy=0.5, data=shares)
+    line = json.loads((folder / "robustness_history.jsonl").read_text())
+    union = {"attacks": ["synonym", "pwws"], "robust_accuracy": 0.3, "num_examples": 100}
+    write_history_line(folder, {**line, "union": union})
+    text = written(tmp_path / "out", folder)[1]
+    for caption in ("Methods and data", "synonym", "Worst of synonym, pwws"):
+        assert rows(text, caption)[0]["method"] == "normal †"
 
 
 def test_a_number_that_a_certificate_lacks_is_a_dash(tmp_path: Path) -> None:

@@ -343,6 +343,31 @@ def test_without_a_baseline_the_interval_is_measured(tmp_path: Path) -> None:
     assert found("sample_size", recorded_run(tmp_path / "many", {"synonym": records("sf" * 100)})).status == OK
 
 
+def test_an_attack_without_a_rate_needs_no_examples(tmp_path: Path) -> None:
+    goal = {"input_reduction": {"goal": {"name": "shorten", "keeps_prediction": True, "maximises": True}}}
+    run = recorded_run(tmp_path / "run", {"input_reduction": records("s" * 9, remains=True)}, goal)
+    answer = found("sample_size", run)
+    assert answer.status == OK and not answer.numbers
+    assert answer.seen == ["input_reduction has no rate: every example that was right ends as its success."]
+
+
+# ---- cut texts ----
+
+
+@pytest.mark.parametrize(
+    ("rule", "frozen", "tried"), [("textattack", [], True), ("textattack", [0], False), ("unicode", [], False)]
+)
+def test_words_behind_the_cut_were_tried_where_they_are_open(
+    rule: str, frozen: list[int], tried: bool, tmp_path: Path
+) -> None:
+    """The first column of a pair is cut, and the second read to its end."""
+    cut = [record(idx, texts=("a good film", "it is"), word_rule=rule, read=[[0, 2], [3, 5]]) for idx in range(10)]
+    described = {"synonym": {"word_rule": rule, "frozen_columns": frozen}}
+    (flag,) = found("cut_texts", recorded_run(tmp_path / "run", {"synonym": cut}, described)).flags
+    assert flag.startswith("synonym: 100.0 % of 10 texts were cut")
+    assert flag.endswith("also tried words that the model does not read." if tried else "beginnings of these texts.")
+
+
 # ---- clean accuracy ----
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tiny import ANTONYMS, build_model, build_tokenizer, build_trainer, review_d
 from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.data import TextDataset
 from hf_robust.interpret.head import EMBEDDINGS
+from hf_robust.lexicons import TableLexicon
 from hf_robust.losses import balanced_pairwise, balanced_triplet
 from hf_robust.trainers import METHODS
 from hf_robust.words import Text
@@ -266,9 +268,16 @@ def test_matched_views_are_the_attacks_candidates(tmp_path: Path) -> None:
 def test_matched_views_need_the_attack_and_a_candidate(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='matched draws from the antonym attack; pass attacks={"antonym": '):
         build_trainer("bat_triplet", tmp_path, antonym_views="matched")
-    lexicon = table({"was": ["differ"]}, "antonym")
-    attacks = {"antonym": ATTACKS["antonym"](Resources(antonyms=lexicon))}
-    with pytest.raises(ValueError, match="none of the 16 training texts has a word that the antonym attack may"):
+    lexicon = TableLexicon({"film": ["novel"]}, relation="antonym")
+
+    class Tagger:
+        name = "nouns and adjectives"
+
+        def __call__(self, words: Sequence[str]) -> list[str]:
+            return ["JJ" if word == "novel" else "NN" for word in words]
+
+    attacks = {"antonym": ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=Tagger()))}
+    with pytest.raises(ValueError, match="none of the 16 training texts has a word that the model reads and the ant"):
         build_trainer("bat_triplet", tmp_path, antonym_views="matched", antonyms=lexicon, attacks=attacks)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import ANTONYMS, SYNONYMS, build_trainer, review_data, review_rows, table
+from tiny import ANTONYMS, SYNONYMS, build_tokenizer, build_trainer, review_data, review_rows, table
 
+from hf_robust.attacks import ATTACKS, Resources
+from hf_robust.data import TextDataset
 from hf_robust.lexicons import TableLexicon
 from hf_robust.metrics import Coverage
 from hf_robust.trainers import METHODS
@@ -37,7 +39,7 @@ def test_a_table_that_covers_no_training_text_is_refused(
     name: str, need: str, words: dict[str, list[str]], tmp_path: Path
 ) -> None:
     flag = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}[need]
-    with pytest.raises(ValueError, match=f"has {need} for no word of 16 training texts.*{flag}"):
+    with pytest.raises(ValueError, match=f"has {need} for no open word of 16 training texts.*{flag}"):
         build_trainer(name, tmp_path, **{need: lexicon(words, need)})
 
 
@@ -71,6 +73,32 @@ def test_protected_words_and_skipped_labels_do_not_count(tmp_path: Path) -> None
     closed = build_trainer("safer", tmp_path, protection=Protection((), ["film", "good"]))
     assert closed.coverage["synonyms"].covered_words < free["synonyms"].covered_words
     assert closed.coverage["synonyms"].open_words < free["synonyms"].open_words
+
+
+def cut_data(text: str = "the film was good", max_length: int = 5) -> TextDataset:
+    rows = [{"sentence": text, "label": row % 2} for row in range(16)]
+    return TextDataset(rows, ("sentence",), build_tokenizer(), max_length=max_length)
+
+
+@pytest.mark.parametrize("name", ["safer", "bat_triplet"])
+def test_words_behind_the_cut_do_not_count(name: str, tmp_path: Path) -> None:
+    """[CLS] the film was [SEP]: "good" is in both tables, and no model of this length reads it."""
+    with pytest.raises(ValueError, match=r"no open word of 16 training texts \(16 texts are cut, see --max_seq"):
+        build_trainer(name, tmp_path, data=cut_data(), synonyms=table({"good": ["fine"]}, "synonym"))
+    trainer = build_trainer(name, tmp_path, data=cut_data("film was warm good good"))
+    assert trainer.coverage["synonyms"] == naive(SYNONYMS, [{"sentence": "film was warm"}] * 16)
+
+
+def test_words_that_matched_views_leave_do_not_count(tmp_path: Path) -> None:
+    antonyms = table({"was": ["lacked"], "good": ["bad"]}, "antonym")
+    attack = ATTACKS["antonym"](Resources(antonyms=antonyms))
+    given = {"data": cut_data(max_length=32), "antonyms": antonyms, "attacks": {"antonym": attack}}
+    for rule, expected in (("authors", Coverage(64, 32, 16, 16)), ("matched", Coverage(32, 16, 16, 16))):
+        trainer = build_trainer("bat_triplet", tmp_path, antonym_views=rule, **given)
+        assert trainer.coverage["antonyms"] == expected
+    given["data"] = cut_data()
+    with pytest.raises(ValueError, match="antonyms for no open word of 16 training texts"):
+        build_trainer("bat_triplet", tmp_path, antonym_views="matched", **given)
 
 
 def test_nothing_is_asked_where_nothing_is_trained(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def test_words_behind_the_cut_are_not_drawn() -> None:
     views = [source(Text(("good warm cold",)), 0, random.Random(seed), read={1}) for seed in range(20)]
     assert {(view.changed, view.text.columns) for view in views} == {((1,), ("good cold cold",))}
     assert not source(Text(("good film",)), 0, random.Random(0), read={1}).ok
+    rows = [(Text(("good film",)), 0, read) for read in (None, {0}, {1})]
+    assert source.prepare(iter(rows), 3) == 2
 
 
 def test_plans_are_made_once_and_shared_with_the_attack(tmp_path: Path) -> None:
@@ -92,13 +94,14 @@ def test_plans_are_made_once_and_shared_with_the_attack(tmp_path: Path) -> None:
     rows = [(Text(columns), index % 2) for index, columns in enumerate(texts(12))]
     tagger: Any = next(rule.tagger for rule in which.constraints if hasattr(rule, "tagger"))
     source = AttackedAntonym(which, Plans(tmp_path), frozenset({1}))
-    count = source.prepare(iter(rows), len(rows))
+    planned = [(*row, None) for row in rows]
+    count = source.prepare(iter(planned), len(rows))
     assert count == sum(label == 0 and bool(source.candidates(text)) for text, label in rows)
     calls = tagger.calls
     assert calls > 0
     before = [source(text, label, random.Random(1)) for text, label in rows]
     again = AttackedAntonym(which, Plans(tmp_path), frozenset({1}))
-    assert again.prepare(iter(rows), len(rows)) == count and tagger.calls == calls
+    assert again.prepare(iter(planned), len(rows)) == count and tagger.calls == calls
     for other in (again, pickle.loads(pickle.dumps(source))):  # noqa: S301, loader workers get it so
         assert [other(text, label, random.Random(1)) for text, label in rows] == before
     for text, label in rows:

@@ -1,5 +1,7 @@
 """What is protected: spans by kind, the words that they close, phrases of a file."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,18 @@ def test_phrases_go_by_words_whatever_their_case_and_white_space():
     assert phrases.closed(Text(("Old and new York", "acmes acme"))) == {2, 3, 5}
 
 
+@pytest.mark.parametrize("apostrophe", ["'", "\u2019", "\u02bc"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_phrase_is_found_however_a_text_writes_it(apostrophe, form):
+    text = unicodedata.normalize(form, f"They don{apostrophe}t like a well\u2011made caf\u00e9 or cafe, nor हिन्दी")
+    closed = {text.split()[1], "well\u2011made", unicodedata.normalize(form, "caf\u00e9"), "हिन्दी"}
+    for own in ("NFC", "NFD"):
+        for written in ("don't", "don\u2019t"):
+            phrases = [unicodedata.normalize(own, one) for one in (written, "Well-made", "caf\u00e9", "हिन्दी")]
+            assert set(strings(Protection((), phrases), text)) == closed
+    assert strings(Protection((), ["cafe"]), text) == ["cafe"]
+
+
 @given(st.text(st.sampled_from("ab12 .,@#£%/:-'www\n"), max_size=40), st.text(max_size=20))
 def test_the_closed_words_are_those_that_a_span_overlaps(first, second):
     protection, text = Protection(tuple(KINDS), ["a b"]), Text((first, second))
@@ -80,6 +94,8 @@ def test_the_flag_reads_kinds_and_files(tmp_path):
     assert found.describe() == {
         "kinds": ["urls"], "words": 2, "fingerprint": found.fingerprint(), "source": str(file),
     }  # fmt: skip
+    file.write_text("Acme\nNew York", encoding="utf-8-sig")
+    assert read_protection([f"word:{file}"]).phrases == ("Acme", "New York")
     assert read_protection([]) is None
     copy = tmp_path / "copy.txt"
     copy.write_text("new york\nacme", encoding="utf-8")

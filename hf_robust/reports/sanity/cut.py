@@ -39,9 +39,8 @@ def _share(finding: Finding, evidence: Evidence, measured: Measured) -> None:
     if share <= MANY:
         finding.seen.append(f"{said}.")
         return
-    wasted = measured.described.get("word_rule") == "textattack"
-    if wasted:
-        finding.flags.append(f"{said}, and it also changed words that the model does not read.")
+    if _tries_unread(measured):
+        finding.flags.append(f"{said}, and it also tried words that the model does not read.")
         if measured.main:
             finding.suggest(attack_command(evidence.main, [measured], "mended", attack_mended=True))
     else:
@@ -49,6 +48,15 @@ def _share(finding: Finding, evidence: Evidence, measured: Measured) -> None:
     length = max_length_of(evidence.main.training)
     if length:
         finding.suggest(*filter(None, [train_command(evidence.main, "longer", max_seq_length=str(2 * length))]))
+
+
+def _tries_unread(measured: Measured) -> bool:
+    """Whether words that were cut off are open to the attack: by TextAttack's rule, but in frozen columns."""
+    if measured.described.get("word_rule") != "textattack":
+        return False
+    frozen = measured.described.get("frozen_columns") or ()
+    words = ((one, *pair) for one in measured.records if one.read for pair in enumerate(one.text(one.original).words))
+    return not measured.records or any(not one.reads(at) and word.column not in frozen for one, at, word in words)
 
 
 def _lengths(finding: Finding, evidence: Evidence) -> None:

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 from hf_robust.metrics import wilson_interval
 from hf_robust.metrics.paired import POINTS, Difference, examples_needed, rates, robust
-from hf_robust.reports.aims import robust_accuracy_applies
+from hf_robust.reports.aims import robust_accuracy_applies, success_rate_applies
 from hf_robust.reports.cells import attack_interval, percent
 from hf_robust.reports.compare import same_rows
 from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
@@ -30,7 +30,9 @@ def sample_size(evidence: Evidence) -> Finding:
         finding.missing.append("the run has no attack.")
         return finding
     for measured in evidence.main.attacks:
-        if evidence.baseline is None:
+        if not success_rate_applies(evidence.main.run, measured.name):
+            finding.seen.append(f"{measured.label} has no rate: every example that was right ends as its success.")
+        elif evidence.baseline is None:
             _width(finding, measured, _key(evidence.main, measured))
         else:
             _difference(finding, evidence.main, evidence.baseline, measured)
