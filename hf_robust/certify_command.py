@@ -90,6 +90,7 @@ def run(options: argparse.Namespace) -> str:
             no word of these texts, or attacks that the vote cannot answer.
     """
     from hf_robust.attacks import AttackArguments, Victim, choose_examples
+    from hf_robust.attacks.flag_readers import check_flags_are_read, is_read
     from hf_robust.certify import CertifySettings, Smoothing, require_substitutes
     from hf_robust.checkpoint_attack import AttackOptions, load_classifier, measure_attacks, splits_of
     from hf_robust.data.label_order import permuted_labels
@@ -102,9 +103,10 @@ def run(options: argparse.Namespace) -> str:
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
     sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
     # The attacks are those of the attacker whom the certificates are about, if nothing else is asked for.
-    if options.attack_backend == "native":
+    if options.attack_backend == "native" and is_read("attack_lexicon", options.attacks):
         options.attack_lexicon = options.attack_lexicon or options.neighbours
     flags = AttackArguments(**_given(options, AttackArguments), **sample)
+    check_flags_are_read(flags, flags.recipes, (), protects=True)
     neighbours = None if options.neighbours is None else load_lexicon(options.neighbours)
     smoothing = Smoothing(load_lexicon(options.lexicon), options.seed, neighbours, flags.protection())
     own = AttackOptions(**_given(options, AttackOptions))

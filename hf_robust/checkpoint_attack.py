@@ -30,6 +30,7 @@ from hf_robust.attacks import (
     with_coverage,
 )
 from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.flag_readers import check_flags_are_read
 from hf_robust.attacks.journal import prediction_of
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -115,7 +116,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         raise ValueError("No attack given; name at least one after --attacks (`hf-robust attacks` lists them).")
     if flags.attacks and options.data is None:
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
-    flags.check_bounds(attacks=bool(flags.recipes), protects=bool(flags.attack_votes))
+    check_flags_are_read(flags, flags.recipes, (), protects=bool(flags.attack_votes))
     lexicons = load_lexicons(flags, voted=bool(flags.attack_votes))
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer, lexicons)

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, NoReturn
 from transformers import HfArgumentParser
 
 from hf_robust.attacks import ATTACKS, goal_of
-from hf_robust.attacks.arguments import READ_WORD_VECTORS, AttackArguments
+from hf_robust.attacks.arguments import AttackArguments
+from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read
 from hf_robust.attacks.static import named_files
 from hf_robust.callbacks.best_metric import Expected, check_best_metric
 from hf_robust.certify.arguments import CertifyArguments
@@ -97,8 +98,8 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     keep_trackio_local(arguments.training)
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
     check_votes(arguments.attack)
-    check_bounds(arguments.attack, arguments.certify, method)
-    check_word_vectors(arguments.model, arguments.attack)
+    check_flags(arguments)
+    check_word_vectors(arguments)
     return arguments
 
 
@@ -219,19 +220,27 @@ def check_votes(attack: AttackArguments) -> None:
         )
 
 
-def check_bounds(attack: AttackArguments, certify: CertifyArguments, method: type[RobustTrainer]) -> None:
-    """Refuse ``--protect`` and ``--attack_max_changed`` where nothing keeps to them."""
-    measured = bool(attack.recipes) and attack.attack_strategy != "no"
+def check_flags(arguments: Arguments) -> None:
+    """Refuse flags of attacks, and ``--protect``, where nothing reads them."""
+    attack, method = arguments.attack, arguments.method
     # gradient_mask makes texts without any lexicon or attack.
-    makes_texts = bool(method.needs) or method.name == "gradient_mask"
-    attack.check_bounds(measured or "attacks" in method.needs, makes_texts or certify.certify != "no")
+    protects = bool(method.needs) or method.name == "gradient_mask" or arguments.certify.certify != "no"
+    measuring = attack.recipes if attack.attack_strategy != "no" else []
+    check_flags_are_read(attack, measuring, making(arguments), protects)
 
 
-def check_word_vectors(model: ModelArguments, attack: AttackArguments) -> None:
+def making(arguments: Arguments) -> list[str]:
+    """The attacks that make texts to train on."""
+    names = list(arguments.training.view_attacks) if "attacks" in arguments.method.needs else []
+    return ["antonym"] if getattr(arguments.training, "antonym_views", None) == "matched" else names
+
+
+def check_word_vectors(arguments: Arguments) -> None:
     """Refuse vectors that nothing reads, and say so where the model does not."""
+    model, attack = arguments.model, arguments.attack
     if attack.word_vectors is None or model.is_new_word_model:
         return
-    readers = [name for name in attack.attacks if name in READ_WORD_VECTORS]
+    readers = [name for name in [*attack.attacks, *making(arguments)] if name in READ_WORD_VECTORS]
     if not readers or attack.attack_backend != "native":
         raise ValueError(
             f"nothing in this run reads --word_vectors {attack.word_vectors}: {model.model_name_or_path} has its own "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from hf_robust.attacks.arguments import READ_SYNONYMS, AttackArguments
+from hf_robust.attacks.arguments import AttackArguments
+from hf_robust.attacks.flag_readers import READ_SYNONYMS
 from hf_robust.lexicons import Lexicon, load_lexicon
 from hf_robust.metrics import Coverage
 

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interpret": FLOOR_0,
     "trainers": FLOOR_0 | FLOOR_1 | {"runs"},
     "callbacks": FLOOR_0 | FLOOR_1 | {"runs", "reports"},
-    "reports": {"metrics", "words", "runs"},
+    "reports": {"metrics", "words", "runs", "attacks"},
     "hub": {"reports", "metrics", "models", "runs"},
     "sweep": {"parsing", "attacks", "reports", "metrics", "runs"},
 }

@@ -22,10 +22,6 @@ NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
 """Labels of pairs without a relation: an antonym or a "not" does not change them."""
 _GENERIC = re.compile(r"^LABEL_(\d+)$")  # what transformers calls a class without a name
 _WITH_ANTONYMS = ("builtin", "wordnet")
-READ_SYNONYMS = ("synonym", "textfooler", "textbugger", "a2t", "genetic", "faster_genetic", "iga")
-"""The attacks that take their substitutes from --lexicon, or --attack_lexicon."""
-READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
-"""The attacks that --word_vectors means anything to."""
 # Not --lexicon, --antonym_lexicon, --skip_labels and --word_vectors: training methods and new models read these too.
 _NATIVE_ONLY = (
     "attack_time_limit",
@@ -238,27 +234,6 @@ class AttackArguments:
             ValueError: an unknown kind, or a file that cannot be read or names no word.
         """
         return read_protection(self.protect)
-
-    def check_bounds(self, attacks: bool, protects: bool) -> None:
-        """Refuse bounds that nothing keeps to.
-
-        Args:
-            attacks: whether an attack searches for texts.
-            protects: whether anything else that ``--protect`` binds does: a vote, a certificate, texts to train on.
-
-        Raises:
-            ValueError: there is such a bound.
-        """
-        if self.attack_max_changed is not None and not attacks:
-            raise ValueError(
-                f"--attack_max_changed {self.attack_max_changed:g} bounds attacks, and none searches for texts here; "
-                "add --attacks, or leave it out."
-            )
-        if self.protect and not (attacks or protects):
-            raise ValueError(
-                f"--protect {' '.join(self.protect)} binds attacks, votes, certificates and texts to train on, and "
-                "there is none of them; add --attacks, or leave it out."
-            )
 
     def synonym_source(self) -> str:
         """The specification of the lexicon that the attacks draw synonyms from."""

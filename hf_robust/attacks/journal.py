@@ -15,6 +15,9 @@ from hf_robust.runs import LineJournal, journal_seconds, share_path
 if TYPE_CHECKING:
     from hf_robust.attacks.victim import Victim
 
+RECORDS = 2
+"""What a record holds; one of an older kind is measured again instead of being taken for a new one."""
+
 __all__ = ["Journal", "attack_key", "classifier_of", "journal_seconds", "prediction_of", "share_path"]
 
 
@@ -60,7 +63,7 @@ def attack_key(
         replayed: the texts that are asked first.
     """
     warm = sorted(replayed.items()) if replayed else []
-    content = json.dumps([attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
+    content = json.dumps([RECORDS, attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_robust.attacks.flag_readers import READERS, is_read
 from hf_robust.reports.reproduction import program_words
 from hf_robust.reports.sanity.evidence import Folder, Measured
 from hf_robust.reports.training_overlap import drawn_from
@@ -36,12 +37,13 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
         to: name of the folder under ``checks`` of the run; ``--output_dir`` in ``changed`` is not needed.
         changed: flags by name; None leaves one out.
     """
-    flags: dict[str, Any] = {"data": _data(folder), "attacks": [one.name for one in attacks]}
+    names = [one.name for one in attacks]
+    flags: dict[str, Any] = {"data": _data(folder), "attacks": names}
     sample = _SAMPLE.fullmatch(str(folder.run.data.get("attack_sample", "")))
     if sample:
         flags |= {"attack_num_examples": sample[1], "attack_seed": sample[2]}
     given = given_flags(folder.run.card)
-    flags |= {name: given[name] for name in CARRIED if name in given}
+    flags |= {name: given[name] for name in CARRIED if name in given and (name not in READERS or is_read(name, names))}
     if vote := folder.run.card.get("vote"):
         flags["attack_votes"] = vote["votes"]
     for one in attacks:
