@@ -138,8 +138,8 @@ class Measurement(TrainerCallback, ABC):
                     args.metric_for_best_model,
                 )
             self._check()
-        if state.is_world_process_zero and state.global_step == 0:
-            clear_results(args.output_dir)
+        if state.is_world_process_zero:
+            clear_results(str(args.output_dir), state.global_step)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -250,7 +250,8 @@ class _Evaluations:
                     part = measurement._measure(output)
                 parts += [] if part is None else [part]
         if parts and self.trainer.is_world_process_zero():
-            self._write(parts, output)
+            with saved_where_it_fails(self.trainer):
+                self._write(parts, output)
 
     def _write(self, parts: Sequence[Part], output: EvalLoopOutput) -> None:
         trainer = self.trainer

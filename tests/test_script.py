@@ -825,9 +825,7 @@ def test_an_attack_that_the_model_cannot_meet_is_refused_before_any_training(fla
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "mask_token": None}))
     attacks = [] if flags else ["--attacks", "gradient_mask"]
-    with pytest.raises(
-        (SystemExit, ValueError), match="gradient_mask attack cannot run on this model: masking"
-    ):
+    with pytest.raises((SystemExit, ValueError), match="gradient_mask attack cannot run on this model: masking"):
         data = {"train": review_rows(16), "validation": review_rows(8, 1)}
         run(folder, tmp_path / "out", "--do_train", "--do_eval", *attacks, *flags, **data)
     assert not (tmp_path / "out" / "model.safetensors").exists() and not list(tmp_path.rglob("checkpoint-*"))
