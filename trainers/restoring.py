@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from transformers.trainer import OPTIMIZER_NAME, SCALER_NAME, SCHEDULER_NAME, TR
 
 from hf_robust.models.conversion import load_weights, refuse_names
 from hf_robust.models.files import ADAPTER_FILES, check_files, read_weights, weight_files
-from hf_robust.runs import portable_path
+from hf_robust.runs import is_training, portable_path, read_card
 
 if TYPE_CHECKING:
     from hf_robust.trainers.base import RobustTrainer
@@ -35,6 +34,8 @@ def check_checkpoint(trainer: RobustTrainer, folder: str | Path) -> None:
     if not folder.is_dir():
         raise ValueError(f"--resume_from_checkpoint {folder} is no folder; give one that is called checkpoint-<step>.")
     check_files([folder / TRAINER_STATE_NAME], RESUME)
+    state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+    _check_run(trainer, folder, state)
     if shards_elsewhere(trainer):
         return
     if not (folder / OPTIMIZER_NAME).exists() and not (folder / SCHEDULER_NAME).exists():
@@ -48,12 +49,32 @@ def check_checkpoint(trainer: RobustTrainer, folder: str | Path) -> None:
         logger.warning("%s was saved by another number of processes: dropout is drawn anew.", folder)
     scaler = [folder / SCALER_NAME] if (folder / SCALER_NAME).exists() else []
     check_files([folder / OPTIMIZER_NAME, folder / SCHEDULER_NAME, *random_state, *scaler], RESUME)
-    best = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8")).get("best_model_checkpoint")
+    best = state.best_model_checkpoint
     if args.load_best_model_at_end and best and not Path(best).is_dir():
         raise ValueError(
             f"{folder} names {best} as the best checkpoint so far, and it is not there; put it back (a relative path "
             "starts where the run was started), or resume with --load_best_model_at_end False."
         )
+
+
+def _check_run(trainer: RobustTrainer, folder: Path, state: TrainerState) -> None:
+    """Refuse another method's checkpoint, since the run would not be of one method; say where nothing is left to do.
+
+    Raises:
+        ValueError: the run card beside the checkpoint is of another method.
+    """
+    args, card = trainer.args, read_card(folder.parent)
+    method = card.get("method", trainer.name) if is_training(card) else trainer.name
+    if method != trainer.name:
+        raise ValueError(
+            f"{folder} is of a run of --robust_method {method}, and this is one of {trainer.name}: resume with the "
+            "method that wrote it, or start from its weights by --model_name_or_path."
+        )
+    by_steps = args.max_steps > 0
+    done, asked = (state.global_step, args.max_steps) if by_steps else (state.epoch or 0.0, args.num_train_epochs)
+    if done >= asked:
+        unit, flag = ("step", "--max_steps") if by_steps else ("epoch", "--num_train_epochs")
+        logger.warning("%s is of %s %g of %g: nothing is trained; raise %s to go on.", folder, unit, done, asked, flag)
 
 
 def shards_elsewhere(trainer: RobustTrainer) -> bool:

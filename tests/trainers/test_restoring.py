@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny import build_legacy_model, build_model, build_trainer, review_data
 from transformers import TrainerCallback
 
+from hf_robust.runs import write_card
 from hf_robust.trainers.auxiliary import STATE_FILE
 
 STEPS = {"save_strategy": "steps", "save_steps": 1, "max_steps": 3, "optim": "adamw_torch", "learning_rate": 1e-2}
@@ -211,3 +212,28 @@ def test_an_adapter_that_transformers_added_is_refused(tmp_path: Path) -> None:
     model.add_adapter(peft.LoraConfig(r=2, target_modules=["query"]))
     with pytest.raises(ValueError, match="was added by model.add_adapter.*make it by peft.get_peft_model"):
         build_trainer("normal", tmp_path, model=model, **STEPS)
+
+
+def test_a_checkpoint_of_another_method_is_refused_by_the_card_beside_it(tmp_path: Path) -> None:
+    build_trainer("normal", tmp_path, **STEPS).train()
+    on = str(tmp_path / "checkpoint-2")
+    build_trainer("pgd", tmp_path / "no-card", **STEPS).train(resume_from_checkpoint=on)
+    write_card(tmp_path, {"method": "normal", "final_step": 3})
+    build_trainer("normal", tmp_path / "same", **STEPS).train(resume_from_checkpoint=on)
+    with pytest.raises(ValueError, match="is of a run of --robust_method normal, and this is one of pgd: resume with"):
+        build_trainer("pgd", tmp_path, **STEPS).train(resume_from_checkpoint=on)
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [({"max_steps": 2}, "step 3 of 2"), ({"max_steps": -1, "num_train_epochs": 1}, "epoch 1.5 of 1")],
+)
+def test_a_checkpoint_after_which_nothing_is_left_to_train_is_said(
+    length: dict[str, int], said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = build_trainer("normal", tmp_path, **STEPS)
+    whole.train()
+    assert "nothing is trained" not in caplog.text
+    on = str(tmp_path / "checkpoint-3")
+    build_trainer("normal", tmp_path / "again", **{**STEPS, **length}).train(resume_from_checkpoint=on)
+    assert f"checkpoint-3 is of {said}: nothing is trained; raise --{next(iter(reversed(length)))}" in caplog.text
