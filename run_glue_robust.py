@@ -35,7 +35,7 @@ from hf_robust.callbacks import (
 from hf_robust.callbacks.best_metric import check_best_metric
 from hf_robust.callbacks.measurement import expected_of
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
-from hf_robust.checks import check_skip_labels, check_task, check_writable, needs_classes
+from hf_robust.checks import check_skip_labels, check_task, needs_classes
 from hf_robust.command import told
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
@@ -50,6 +50,7 @@ from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves
 from hf_robust.parsing import Arguments, parse_arguments
 from hf_robust.run_lexicons import Lexicons, described, load_lexicons
+from hf_robust.runs import check_writable
 from hf_robust.smoothed import attacked_vote, certifier
 from hf_robust.static_attacks import file_attacks
 from hf_robust.trainers import RobustTrainer
