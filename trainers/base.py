@@ -365,7 +365,7 @@ class RobustTrainer(Trainer):
             if not restoring.restore(self, resume_from_checkpoint, restoring.RESUME):
                 super()._load_from_checkpoint(resume_from_checkpoint, model)
         if module is not None:
-            auxiliary.load_state(module, resume_from_checkpoint, restoring.RESUME)
+            auxiliary.load_state(module, resume_from_checkpoint, restoring.RESUME.broken)
         if self.generation is not None:
             self.generation.resumed_from = Path(resume_from_checkpoint).parent
 
@@ -374,7 +374,7 @@ class RobustTrainer(Trainer):
             if not restoring.restore(self, str(self.state.best_model_checkpoint), restoring.BEST):
                 super()._load_best_model()
         if module is not None:
-            auxiliary.load_state(module, self.state.best_model_checkpoint, restoring.BEST)
+            auxiliary.load_state(module, self.state.best_model_checkpoint, restoring.BEST.broken)
 
     def save_state(self) -> None:
         with restoring.portable(self.state):
