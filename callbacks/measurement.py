@@ -296,7 +296,8 @@ def saved_where_it_fails(trainer: Trainer) -> Iterator[None]:
             step = trainer.state.global_step
             logger.warning(
                 "The measurement after step %d ended with %s. What was trained is saved as checkpoint-%d in %s: go on "
-                "with --resume_from_checkpoint, which measures the epochs to come.",
+                "with --resume_from_checkpoint, which measures the epochs to come; this one is not measured, and so "
+                "is not the best.",
                 step,
                 type(error).__name__,
                 step,
