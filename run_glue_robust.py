@@ -33,7 +33,7 @@ from hf_robust.callbacks import (
 from hf_robust.callbacks.best_metric import check_best_metric
 from hf_robust.callbacks.measurement import expected_of
 from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
-from hf_robust.checks import check_skip_labels, check_task, check_writable, needs_classes
+from hf_robust.checks import check_skip_labels, check_task, needs_classes
 from hf_robust.command import told
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
@@ -48,7 +48,7 @@ from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves
 from hf_robust.parsing import Arguments, parse_arguments
 from hf_robust.run_lexicons import Lexicons, described, load_lexicons
-from hf_robust.runs import clear_results
+from hf_robust.runs import check_writable
 from hf_robust.smoothed import attacked_vote, certifier
 from hf_robust.static_attacks import file_attacks
 from hf_robust.trainers import RobustTrainer
@@ -225,10 +225,6 @@ def view_dataset(args: Arguments, splits: Splits) -> TextDataset | None:
 def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicons: Lexicons) -> AttackCallback | None:
     # [hf_robust] Attack the model at the end of each epoch
     if not args.attack.attacks or args.attack.attack_strategy == "no":
-        starts_anew = args.training.do_train and not args.training.resume_from_checkpoint
-        if starts_anew and trainer.is_world_process_zero():
-            # Else the card of this run would claim what an earlier run in this folder measured.
-            clear_results(args.training.output_dir)
         return None
     vote = attacked_vote(args.attack, lexicons["synonyms"])
     synonyms = lexicons["attack_synonyms"] or lexicons["synonyms"]

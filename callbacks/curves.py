@@ -35,6 +35,14 @@ class CurvesCallback(TrainerCallback):
         self.baseline_runs = tuple(baseline_runs)
         self._drawn: tuple[int, int] | None = None
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        folder = Path(str(args.output_dir))
+        if state.is_world_process_zero and not history_path(folder).is_file():
+            for ending in (".png", ".svg"):  # an earlier run's
+                (folder / f"{CURVES_STEM}{ending}").unlink(missing_ok=True)
+
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

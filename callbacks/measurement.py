@@ -136,8 +136,8 @@ class Measurement(TrainerCallback, ABC):
                     args.metric_for_best_model,
                 )
             self._check()
-        if state.is_world_process_zero and state.global_step == 0:
-            clear_results(args.output_dir)
+        if state.is_world_process_zero:
+            clear_results(str(args.output_dir), state.global_step)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -253,7 +253,8 @@ class _Evaluations:
                     part = measurement._measure(output)
                 parts += [] if part is None else [part]
         if parts and self.trainer.is_world_process_zero():
-            self._write(parts, output)
+            with saved_where_it_fails(self.trainer):
+                self._write(parts, output)
 
     def _write(self, parts: Sequence[Part], output: EvalLoopOutput) -> None:
         trainer = self.trainer
@@ -298,7 +299,8 @@ def saved_where_it_fails(trainer: Trainer) -> Iterator[None]:
             step = trainer.state.global_step
             logger.warning(
                 "The measurement after step %d ended with %s. What was trained is saved as checkpoint-%d in %s: go on "
-                "with --resume_from_checkpoint, which measures the epochs to come.",
+                "with --resume_from_checkpoint, which measures the epochs to come; this one is not measured, and so "
+                "is not the best.",
                 step,
                 type(error).__name__,
                 step,

@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_robust.models.architecture import architecture, part_beside
 from hf_robust.models.passes import ForwardCounter
-from hf_robust.runs import RunCard, redact_command, versions, write_card
+from hf_robust.runs import RunCard, clear_results, redact_command, versions, write_card
 
 _NOT_TRAINING = (
     "output_dir", "seed", "data_seed", "run_name", "report_to", "project", "trackio_space_id", "disable_tqdm",
@@ -116,6 +116,9 @@ class RunCardCallback(TrainerCallback):
         self._running, self._began = True, time.perf_counter()
         # A plain run of a callback that stands before this one came before the clock.
         self._before_it_began = sum(seconds for seconds, _ in self.plain_runs.values())
+        if state.is_world_process_zero:
+            # Without attacks too: this card would claim what an earlier run in this folder measured.
+            clear_results(str(args.output_dir), state.global_step)
         self._write(args, state, model, **kwargs)
 
     def on_step_begin(

@@ -39,25 +39,28 @@ def run(options: argparse.Namespace) -> str:
         ValueError: a share is no share, or the two models cannot be averaged.
     """
     from hf_robust.attacks import AttackArguments
-    from hf_robust.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
+    from hf_robust.checkpoint_attack import AttackOptions, checked_lexicons, measure_attacks, splits_of, write_attacks
     from hf_robust.reports import average_figure, save_figure
     from hf_robust.restored import text_length
     from hf_robust.runs import claim_folder, portable_path, write_json
-    from hf_robust.trainers.taichi import TWIN_FOLDER
+    from hf_robust.trainers.auxiliary import PEER_FOLDER
 
     options.output_dir = output_folder(options)
     given = vars(options)
     flags = AttackArguments(**{f.name: given[f.name] for f in dataclasses.fields(AttackArguments) if f.name in given})
     attack = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions)})
-    twin = options.twin or str(Path(options.model) / TWIN_FOLDER)
+    twin = options.twin or str(Path(options.model) / PEER_FOLDER)
     if options.twin is None and not Path(twin).is_dir():
         raise ValueError(
-            f"{options.model} has no folder {TWIN_FOLDER}; train it with --robust_method taichi --taichi_variant "
+            f"{options.model} has no folder {PEER_FOLDER}; train it with --robust_method taichi --taichi_variant "
             "linear_average, or name the other model by --twin."
         )
+    checked_lexicons(attack, flags)
     model, other, tokenizer = load_pair(options.model, twin, options.lambdas)
     # The averages have no run card of their own.
     attack.max_seq_length = text_length(attack.max_seq_length, options.model, tokenizer, model.config)
+    if attack.data is not None:
+        splits_of(attack, attack.data, model, tokenizer)  # before any model is written
     output = claim_folder("average", options.output_dir)
     points = []
     for lam, folder in write_averages(model, other, tokenizer, options.lambdas, output).items():

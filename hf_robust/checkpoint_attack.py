@@ -112,12 +112,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
     Raises:
         ValueError: the model has no trained classification head, or model, data and attacks do not fit together.
     """
-    if not flags.attacks and not options.replay:
-        raise ValueError("No attack given; name at least one after --attacks (`hf-robust attacks` lists them).")
-    if flags.attacks and options.data is None:
-        raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
-    check_flags_are_read(flags, flags.recipes, (), protects=bool(flags.attack_votes))
-    lexicons = load_lexicons(flags, voted=bool(flags.attack_votes))
+    lexicons = checked_lexicons(options, flags)
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer, lexicons)
     measured = measured_model(options.model, model, tokenizer)
@@ -140,6 +135,20 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         card["vote"] = task.vote.describe()
     card |= measured.card
     return Attacked(records, summaries, task.attacks, card, measured.remark)
+
+
+def checked_lexicons(options: AttackOptions, flags: AttackArguments) -> Lexicons:
+    """The tables of attacks that can be run as they are asked for, as far as that can be known without a model.
+
+    Raises:
+        ValueError: there is no attack, a flag is out of its bounds or without an effect, or a table is not there.
+    """
+    if not flags.attacks and not options.replay:
+        raise ValueError("No attack given; name at least one after --attacks (`hf-robust attacks` lists them).")
+    if flags.attacks and options.data is None:
+        raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
+    check_flags_are_read(flags, flags.recipes, (), protects=bool(flags.attack_votes))
+    return load_lexicons(flags, voted=bool(flags.attack_votes))
 
 
 def write_attacks(found: Attacked, folder: Path) -> None:

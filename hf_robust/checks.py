@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from hf_robust.attacks import resolve_skip_labels
 from hf_robust.data.labels import Labels
 from hf_robust.parsing import Arguments
 from hf_robust.trainers import RobustTrainer
-
-
-def check_writable(output_dir: str) -> None:
-    """Make the output folder, and refuse one that cannot be written to."""
-    try:
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output_dir):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"--output_dir {output_dir} cannot be written to ({error.strerror}): choose another folder."
-        ) from error
 
 
 def needs_classes(args: Arguments) -> bool:

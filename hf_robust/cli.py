@@ -122,14 +122,17 @@ def output_folder(options: argparse.Namespace) -> Path:
     """``--output_dir``, else the folder of the model.
 
     Raises:
-        ValueError: neither is a folder.
+        ValueError: neither is a folder, or nothing can be written there.
     """
+    from hf_robust.runs import check_writable
+
     given: Path | None = options.output_dir
     if given is None and not Path(options.model).is_dir():
         raise ValueError(f"results of {options.model}, which is no folder, need an --output_dir.")
     folder = Path(options.model) if given is None else given
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--output_dir {folder} is a file; name a folder, which is made where there is none.")
+    check_writable(folder)
     return folder
 
 
@@ -342,7 +345,10 @@ def add_interpret_flags(parser: argparse.ArgumentParser) -> None:
 def interpret(options: argparse.Namespace) -> str | Answer:
     """Run one of its tasks."""
     from hf_robust.interpret_commands import TASKS
+    from hf_robust.runs import check_writable
 
+    if options.output_dir is not None:
+        check_writable(options.output_dir)
     return TASKS[options.task].run(options)
 
 

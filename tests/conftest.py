@@ -16,10 +16,15 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from hypothesis import settings
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, table
 from transformers import PreTrainedTokenizerFast
 
 from hf_robust.lexicons import TableLexicon
+
+# A machine that is busy with other tests is slow at times, which says nothing about what is tested.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -115,3 +115,11 @@ def test_a_run_without_a_twin_is_one_line(
 ) -> None:
     assert average(model_folder(), corpus, tmp_path / "out") == 2
     assert "has no folder _twin; train it with --robust_method taichi" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--attacks", "antonym"], ["--attack_query_budget", "0"], ["--data", "gone.jsonl"]])
+def test_what_cannot_be_attacked_leaves_no_average_behind(
+    flags: list[str], run_folder: Path, corpus: dict[str, str], tmp_path: Path
+) -> None:
+    assert average(run_folder, corpus, tmp_path / "out", *flags) == 2
+    assert not (tmp_path / "out").exists()

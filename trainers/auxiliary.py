@@ -8,6 +8,7 @@ loaded.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from hf_robust.models.files import check_files
 
 ATTRIBUTE = BESIDE
 STATE_FILE = "robust_state.safetensors"
+PEER_FOLDER = "_twin"
+"""Where a second classifier is published, below the first; the Hub upload leaves out names that begin so."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,16 @@ class Auxiliary:
     saved: for what is not learnt by gradient, as a moving average, or must stay in a set.
 
     ``peer`` is for a second classifier: it shares the first one's optimizer settings, is clipped by its own norm
-    (TAICHI-15), keeps what is frozen in it frozen, and is saved with the model as a checkpoint of its own in the
-    sub-folder of that name. ``frozen`` names parameters of the classifier that the method froze; they train in the
-    plain model whose weaknesses views show.
+    (TAICHI-15), keeps what is frozen in it frozen, and is published as a model of its own in `PEER_FOLDER`. ``frozen``
+    names parameters of the classifier that the method froze; they train in the plain model whose weaknesses views
+    show.
     """
 
     module: nn.Module
     learning_rate: float | None = None
     maximize: bool = False
     after_step: Callable[[], None] | None = None
-    peer: str | None = None
+    peer: bool = False
     frozen: tuple[str, ...] = ()
 
     @property
@@ -72,7 +75,7 @@ class AfterStep(TrainerCallback):
 def attach(model: nn.Module, part: Auxiliary) -> None:
     """Make ``part`` the model's auxiliary part, trainable even where PEFT froze the rest."""
     device = next(model.parameters()).device
-    if part.peer is None:
+    if not part.peer:
         part.module.requires_grad_()
     setattr(owner(model), ATTRIBUTE, part.module.to(device))
 
@@ -98,18 +101,20 @@ def is_checkpoint(folder: str | Path) -> bool:
 
 def save(part: Auxiliary | None, folder: Path, tokenizer: Any) -> None:
     """Write a part beside a checkpoint's weights (tied weights once), or beside what is published a second classifier
-    where plain ``from_pretrained`` loads it."""
-    if part is None:
+    where plain ``from_pretrained`` loads it, in the place of one that an earlier run left there."""
+    if is_checkpoint(folder):
+        if part is not None:
+            safetensors.torch.save_model(part.module, str(folder / STATE_FILE))
+        return
+    shutil.rmtree(folder / PEER_FOLDER, ignore_errors=True)
+    if part is None or not part.peer:
         return
     peer: Any = part.module
-    if is_checkpoint(folder):
-        safetensors.torch.save_model(peer, str(folder / STATE_FILE))
-    elif part.peer is not None:
-        peer.save_pretrained(folder / part.peer)
-        if hasattr(peer, "peft_config"):
-            write_config(peer, folder / part.peer)
-        if tokenizer is not None:
-            tokenizer.save_pretrained(folder / part.peer)
+    peer.save_pretrained(folder / PEER_FOLDER)
+    if hasattr(peer, "peft_config"):
+        write_config(peer, folder / PEER_FOLDER)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder / PEER_FOLDER)
 
 
 def load_state(module: nn.Module, folder: str | Path, remedy: str) -> None:

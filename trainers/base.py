@@ -26,7 +26,7 @@ from hf_robust.trainers.accumulation import say_split_batches
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.trainers.auxiliary import AfterStep, Auxiliary
 from hf_robust.trainers.baseline import PlainTraining
-from hf_robust.trainers.card_note import complete_card
+from hf_robust.trainers.card_note import complete_card, keeps_card
 from hf_robust.trainers.covered_texts import check_coverage
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
@@ -342,7 +342,7 @@ class RobustTrainer(Trainer):
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         # Private in transformers: the only place between the backward pass and the step (a test pins it).
-        if self._auxiliary is None or self._auxiliary.peer is None:
+        if self._auxiliary is None or not self._auxiliary.peer:
             return super()._clip_grad_norm(model)
         with auxiliary.detached(self.model):
             norm = super()._clip_grad_norm(model)
@@ -365,7 +365,7 @@ class RobustTrainer(Trainer):
             if not restoring.restore(self, resume_from_checkpoint, restoring.RESUME):
                 super()._load_from_checkpoint(resume_from_checkpoint, model)
         if module is not None:
-            auxiliary.load_state(module, resume_from_checkpoint, restoring.RESUME)
+            auxiliary.load_state(module, resume_from_checkpoint, restoring.RESUME.broken)
         if self.generation is not None:
             self.generation.resumed_from = Path(resume_from_checkpoint).parent
 
@@ -374,13 +374,15 @@ class RobustTrainer(Trainer):
             if not restoring.restore(self, str(self.state.best_model_checkpoint), restoring.BEST):
                 super()._load_best_model()
         if module is not None:
-            auxiliary.load_state(module, self.state.best_model_checkpoint, restoring.BEST)
+            auxiliary.load_state(module, self.state.best_model_checkpoint, restoring.BEST.broken)
 
     def save_state(self) -> None:
         with restoring.portable(self.state):
             super().save_state()
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        if not self.state.global_step and keeps_card(Path(self.args.output_dir)):
+            return
         asked = kwargs.get("tags") or []
         tags = [asked] if isinstance(asked, str) else list(asked)
         super().create_model_card(*args, **kwargs)

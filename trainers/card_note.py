@@ -3,6 +3,7 @@ published model predicts otherwise than the run was measured."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,21 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from hf_robust.models.architecture import architecture
-from hf_robust.runs import say_start, size_in_words
+from hf_robust.runs import is_training, read_card, say_start, size_in_words
 from hf_robust.trainers.saved_inference import SavedInference
 
+logger = logging.getLogger(__name__)
+
 _MARK = "<!-- note on the published model written by hf_robust -->"
+
+
+def keeps_card(output_dir: Path) -> bool:
+    """Whether the folder has the model card of a training, which one who only evaluates there knows nothing of."""
+    readme = output_dir / "README.md"
+    kept = readme.is_file() and is_training(read_card(output_dir))
+    if kept:
+        logger.warning("%s is of a training run, and nothing was trained now: it stays as it is.", readme)
+    return kept
 
 
 def complete_card(output_dir: Path, model: Any, tags: Sequence[str], saved: SavedInference | None) -> None:

@@ -24,9 +24,6 @@ from hf_robust.trainers.text_views import attacked_views
 from hf_robust.trainers.twin import averaged, holding, twin_of
 from hf_robust.views import ViewSource
 
-TWIN_FOLDER = "_twin"
-"""Beside a saved model; the Hub upload leaves out names that start with an underscore."""
-
 
 class Seen(NamedTuple):
     """What a model makes of B clean texts and their adversarial ones: outputs, logits (B, K), embeddings (B, H)."""
@@ -100,7 +97,7 @@ class TaichiTrainer(RobustTrainer):
                 "average of the adapters; train without --lora_rank."
             )
         self.twin = twin_of(self.model, self.args.seed)
-        return Auxiliary(self.twin, peer=TWIN_FOLDER)
+        return Auxiliary(self.twin, peer=True)
 
     # ---- linear_average ----
 

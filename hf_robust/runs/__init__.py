@@ -40,7 +40,7 @@ from hf_robust.runs.json_files import (
     write_json_lines,
     write_text,
 )
-from hf_robust.runs.measured import claim_folder, holds_a_run, measured_card
+from hf_robust.runs.measured import check_writable, claim_folder, holds_a_run, measured_card
 from hf_robust.runs.model_card import FROM_NOTHING, FROM_SCRATCH, drop_local_base_model, say_start
 from hf_robust.runs.pairs import read_pairs
 from hf_robust.runs.records import read_certificates, read_records, write_certificates, write_records
@@ -76,6 +76,7 @@ __all__ = [
     "RunCard",
     "SCRIPT_LENGTH",
     "attack_names",
+    "check_writable",
     "claim_folder",
     "clear_results",
     "command_words",

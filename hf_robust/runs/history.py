@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,16 @@ def write_history_line(path: str | Path, line: Mapping[str, Any], keep_later: bo
     earlier = read_history(path) if path.exists() else []
     kept = [old for old in earlier if old["epoch"] < new["epoch"]]
     later = [old for old in earlier if keep_later and old["epoch"] > new["epoch"]]
-    write_json_lines(path, [*kept, new, *later])
+    write_history(path, [*kept, new, *later])
+
+
+def write_history(path: str | Path, lines: Sequence[HistoryLine]) -> None:
+    """Put lines in the place of all that a history holds; without lines there is no history."""
+    path = history_path(path)
+    if lines:
+        write_json_lines(path, lines)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def history_path(path: str | Path) -> Path:

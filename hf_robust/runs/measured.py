@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,22 @@ from hf_robust.runs.command import redact_command
 from hf_robust.runs.files import HISTORY_FILE, MEASURED_FOLDER, RUN_CARD_FILE, TRAINER_STATE_FILE
 
 _OF_A_RUN = (RUN_CARD_FILE, HISTORY_FILE, TRAINER_STATE_FILE, "config.json", "adapter_config.json")
+
+
+def check_writable(output_dir: str | os.PathLike[str]) -> None:
+    """Refuse an output folder that cannot be written to, before there is anything to write; it is not made yet.
+
+    Raises:
+        ValueError: neither it nor, where it is not there, the folder in which it would be made can be written to.
+    """
+    folder = Path(output_dir)
+    try:
+        with tempfile.TemporaryFile(dir=next(one for one in (folder, *folder.absolute().parents) if one.exists())):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"--output_dir {folder} cannot be written to ({error.strerror}): choose another folder."
+        ) from error
 
 
 def holds_a_run(folder: Path) -> bool:

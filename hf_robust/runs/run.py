@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.runs.card import RunCard, is_training, read_card
-from hf_robust.runs.files import CERTIFICATES_FOLDER, HISTORY_FILE, RESULTS_FOLDER, TRAINER_STATE_FILE
-from hf_robust.runs.history import HistoryLine, read_history
+from hf_robust.runs.files import (
+    CERTIFICATES_FOLDER,
+    HISTORY_FILE,
+    METRICS_FILE,
+    RESULTS_FOLDER,
+    TRAINER_STATE_FILE,
+)
+from hf_robust.runs.history import HistoryLine, read_history, write_history
 from hf_robust.runs.json_files import read_json
 
 
@@ -95,9 +101,25 @@ def _best_step(folder: Path, card: RunCard) -> int | None:
     return int(step) if step else None
 
 
-def clear_results(folder: str | Path) -> None:
-    """Remove what an earlier run measured in this folder: it is of other weights than a new run's."""
+def clear_results(folder: str | Path, after: int = 0) -> None:
+    """Remove what was measured in this folder after a step: it is of other weights than those that are to come.
+
+    Args:
+        after: the step that training goes on from; 0 where it begins anew, and nothing of an earlier run stays.
+
+    Raises:
+        ValueError: the history is broken, and it is gone on with.
+    """
     folder = Path(folder)
-    (folder / HISTORY_FILE).unlink(missing_ok=True)
-    for name in (RESULTS_FOLDER, CERTIFICATES_FOLDER):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / METRICS_FILE).unlink(missing_ok=True)
+    history = folder / HISTORY_FILE
+    if not after:
+        history.unlink(missing_ok=True)
+        for name in (RESULTS_FOLDER, CERTIFICATES_FOLDER):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    elif history.is_file():
+        lines = read_history(history)
+        write_history(history, [line for line in lines if line["step"] <= after])
+        for epoch in (f"epoch-{line['epoch']:g}" for line in lines if line["step"] > after):
+            shutil.rmtree(folder / RESULTS_FOLDER / epoch, ignore_errors=True)
+            (folder / CERTIFICATES_FOLDER / f"{epoch}.jsonl").unlink(missing_ok=True)

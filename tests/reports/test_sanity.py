@@ -554,6 +554,17 @@ def test_another_models_attacks_are_refused_and_old_checks_left_out(tmp_path: Pa
     assert any("empty cannot be read" in one for one in found("complete_run", run).flags)
 
 
+def test_an_attack_that_was_run_again_for_a_check_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run", {"a": records("sf")})
+    other = [record(0, "failed", ("film 0",), original_score=0.3), record(1, "failed", ("film 1",), label=1)]
+    old = recorded_run(run / "checks" / "random", {"a": other}, trained=False)
+    for again, found_then in (("attack-9", other), ("attack-10", records("ff"))):
+        folder = recorded_run(old / "measured" / again, {"a": found_then}, trained=False)
+        (folder / "attack_summary.json").write_text("{}")
+    assert not found("complete_run", run).flags
+    assert [one.folder.name for one in gather(run).measured] == ["run", "attack-10"]
+
+
 def test_no_run_and_no_history_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing is no folder; give the output folder"):
         gather(tmp_path / "nothing")

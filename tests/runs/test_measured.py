@@ -112,3 +112,13 @@ def test_folders_are_claimed_in_order_and_never_twice(tmp_path: Path) -> None:
     (tmp_path / "new" / "measured" / "attack-x").mkdir()
     (tmp_path / "new" / "measured" / "attack-12").mkdir()
     assert claim_folder("attack", tmp_path / "new").name == "attack-13"
+
+
+@pytest.mark.parametrize("command", ["attack", "certify", "average", "interpret words"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_loaded(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    given = ["--model", "gone", "--pairs", "gone"] if "interpret" in command else ["gone", "--data", "gone.jsonl"]
+    assert main([*command.split(), *given, "--output_dir", str(tmp_path / "file" / "out")]) == 2
+    assert "file/out cannot be written to (Not a directory): choose another folder." in capsys.readouterr().err

@@ -17,7 +17,7 @@ from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.models.trained import load_trained
 from hf_robust.trainers.adapters import find_heads
-from hf_robust.trainers.taichi import TWIN_FOLDER
+from hf_robust.trainers.auxiliary import PEER_FOLDER
 
 peft = pytest.importorskip("peft")
 BATCH = dict(build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt"))
@@ -83,7 +83,7 @@ def test_both_models_of_taichi_come_back(base: Path, tmp_path: Path) -> None:
     trainer = build_trainer("taichi", tmp_path / "run", model=adapted(base))
     trainer.train()
     trainer.save_model(str(tmp_path / "export"))
-    for folder, model in ((tmp_path / "export", trainer.model), (tmp_path / "export" / TWIN_FOLDER, trainer.twin)):
+    for folder, model in ((tmp_path / "export", trainer.model), (tmp_path / "export" / PEER_FOLDER, trainer.twin)):
         assert torch.equal(logits(load_trained(str(folder))), logits(model))
 
 

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from tiny import build_legacy_model, build_model, build_trainer, review_data
 from transformers import TrainerCallback
 
+from hf_robust.callbacks.run_card import method_config
+from hf_robust.runs import write_card
 from hf_robust.trainers.auxiliary import STATE_FILE
 
 STEPS = {"save_strategy": "steps", "save_steps": 1, "max_steps": 3, "optim": "adamw_torch", "learning_rate": 1e-2}
@@ -123,7 +125,10 @@ def test_a_checkpoint_that_is_no_folder_and_one_of_another_size(flat_run: Path, 
     with pytest.raises(ValueError, match="--resume_from_checkpoint .*none is no folder; give one that is called"):
         build_trainer("flat", tmp_path, **STEPS).train(resume_from_checkpoint=str(tmp_path / "none"))
     other = build_trainer("flat", tmp_path, **STEPS, model=build_model(num_hidden_layers=1))
-    with pytest.raises(ValueError, match="has tensors that this BertForSequenceClassification has not"):
+    with pytest.raises(
+        ValueError,
+        match="has tensors that this BertForSequenceClassification has not .*; resume with the model and the flags",
+    ):
         other.train(resume_from_checkpoint=str(flat_run / "checkpoint-1"))
     wide = build_trainer("flat", tmp_path, **STEPS, mask_hidden_dim=7)
     with pytest.raises(ValueError, match="does not hold this run's WordMask .*resume with the flags") as caught:
@@ -211,3 +216,67 @@ def test_an_adapter_that_transformers_added_is_refused(tmp_path: Path) -> None:
     model.add_adapter(peft.LoraConfig(r=2, target_modules=["query"]))
     with pytest.raises(ValueError, match="was added by model.add_adapter.*make it by peft.get_peft_model"):
         build_trainer("normal", tmp_path, model=model, **STEPS)
+
+
+def test_a_checkpoint_of_another_method_is_refused_by_the_card_beside_it(tmp_path: Path) -> None:
+    build_trainer("normal", tmp_path, **STEPS).train()
+    on = str(tmp_path / "checkpoint-2")
+    build_trainer("pgd", tmp_path / "no-card", **STEPS).train(resume_from_checkpoint=on)
+    write_card(tmp_path, {"method": "normal", "final_step": 3})
+    build_trainer("normal", tmp_path / "same", **STEPS).train(resume_from_checkpoint=on)
+    with pytest.raises(ValueError, match="is of a run of --robust_method normal, and this is one of pgd: resume with"):
+        build_trainer("pgd", tmp_path, **STEPS).train(resume_from_checkpoint=on)
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [({"max_steps": 2}, "step 3 of 2"), ({"max_steps": -1, "num_train_epochs": 1}, "epoch 1.5 of 1")],
+)
+def test_a_checkpoint_after_which_nothing_is_left_to_train_is_said(
+    length: dict[str, int], said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = build_trainer("normal", tmp_path, **STEPS)
+    whole.train()
+    assert "nothing is trained" not in caplog.text
+    on = str(tmp_path / "checkpoint-3")
+    build_trainer("normal", tmp_path / "again", **{**STEPS, **length}).train(resume_from_checkpoint=on)
+    assert f"checkpoint-3 is of {said}: nothing is trained; raise --{next(iter(reversed(length)))}" in caplog.text
+
+
+def test_a_checkpoint_of_another_kind_of_model_or_adapter_is_not_called_broken(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+
+    def adapted(**settings: Any) -> Any:
+        given: dict[str, Any] = {"r": 2, "target_modules": ["query"], "task_type": "SEQ_CLS", **settings}
+        return peft.get_peft_model(build_model(), peft.LoraConfig(**given))
+
+    build_trainer("normal", tmp_path / "whole", **STEPS).train()
+    build_trainer("normal", tmp_path / "adapter", model=adapted(), **STEPS).train()
+    cases = {
+        "holds a whole model, and this run trains an adapter": ("whole", adapted()),
+        "holds an adapter, and this run trains a whole model": ("adapter", build_model()),
+        "holds an adapter with r 2, this run one with 4": ("adapter", adapted(r=4)),
+        "holds an adapter with lora_alpha 8, this run one with 64": ("adapter", adapted(lora_alpha=64)),
+        r"holds an adapter with target_modules \['query'\], this run one with \['key'\]": (
+            "adapter",
+            adapted(target_modules=["key"]),
+        ),
+    }
+    for message, (written, model) in cases.items():
+        again = build_trainer("normal", tmp_path / "again", model=model, **STEPS)
+        with pytest.raises(ValueError, match=message + "; resume with the model and the flags of the run that wrote"):
+            again.train(resume_from_checkpoint=str(tmp_path / written / "checkpoint-1"))
+
+
+def test_going_on_with_other_arguments_of_the_method_is_said(
+    flat_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Path(shutil.copytree(flat_run, tmp_path / "run"))
+    write_card(
+        folder, {"method": "flat", "final_step": 3, "config": method_config(build_trainer("flat", folder).args)}
+    )
+    on = str(folder / "checkpoint-1")
+    build_trainer("flat", tmp_path / "same", **STEPS).train(resume_from_checkpoint=on)
+    assert "was written with" not in caplog.text
+    build_trainer("flat", tmp_path / "other", **STEPS, flat_beta=0.7).train(resume_from_checkpoint=on)
+    assert "checkpoint-1 was written with flat_beta 0.1, and training goes on with the values of now" in caplog.text

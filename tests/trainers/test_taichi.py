@@ -15,8 +15,8 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_robust.adversary import evaluating
 from hf_robust.hub import citation
-from hf_robust.trainers.auxiliary import ATTRIBUTE, STATE_FILE
-from hf_robust.trainers.taichi import TWIN_FOLDER, TaichiTrainer
+from hf_robust.trainers.auxiliary import ATTRIBUTE, PEER_FOLDER, STATE_FILE
+from hf_robust.trainers.taichi import TaichiTrainer
 from hf_robust.trainers.taichi_arguments import VARIANTS, TaichiConfig
 from hf_robust.trainers.twin import linear_average, twin_of
 
@@ -269,7 +269,7 @@ class TestVariants:
         trainer.save_model(str(tmp_path / "export"))
         _, info = AutoModelForSequenceClassification.from_pretrained(tmp_path / "export", output_loading_info=True)
         assert not info["missing_keys"] and not info["unexpected_keys"]
-        assert (tmp_path / "export" / TWIN_FOLDER).exists() == (variant in TWO_MODELS)
+        assert (tmp_path / "export" / PEER_FOLDER).exists() == (variant in TWO_MODELS)
 
     def test_base_adv_is_cross_entropy_on_views_alone(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, SOME, taichi_variant="base_adv")
@@ -368,7 +368,7 @@ class TestTwoModels:
         trainer.save_model(str(tmp_path / "export"))
         batch = build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt")
         trainer.model.eval()
-        for folder, model in {"export": trainer.model, f"export/{TWIN_FOLDER}": trainer.twin}.items():
+        for folder, model in {"export": trainer.model, f"export/{PEER_FOLDER}": trainer.twin}.items():
             loaded, info = AutoModelForSequenceClassification.from_pretrained(
                 tmp_path / folder, output_loading_info=True
             )
@@ -380,7 +380,7 @@ class TestTwoModels:
         options = {"optim": "adamw_torch", "learning_rate": 1e-3, "save_strategy": "steps", "save_steps": 2}
         whole = train("taichi", tmp_path / "whole", max_steps=4, **options)
         checkpoint = tmp_path / "whole" / "checkpoint-2"
-        assert (checkpoint / STATE_FILE).exists() and not (checkpoint / TWIN_FOLDER).exists()
+        assert (checkpoint / STATE_FILE).exists() and not (checkpoint / PEER_FOLDER).exists()
         again = build_trainer("taichi", tmp_path / "again", model=build_model(seed=9), max_steps=4, **options)
         again.train(resume_from_checkpoint=str(checkpoint))
         assert_same(twin_weights(whole), twin_weights(again))

@@ -140,7 +140,8 @@ def gather(
             path for path in sorted((Path(run) / name).glob("*")) if path.is_dir() and path.resolve() not in known
         ]
         # Of what was measured at any time only attacks are of interest here; a check was asked for.
-        asked = [path for path in paths if name == CHECKS_FOLDER or (path / ATTACK_SUMMARY_FILE).is_file()]
+        checks = name == CHECKS_FOLDER
+        asked = [_newest(path) if checks else path for path in paths if checks or _has_attacks(path)]
         read = {path: _read_below(main, path) for path in asked}
         further += [one for one in read.values() if isinstance(one, Folder)]
         left_out[name] = [f"{path} {reason}" for path, reason in read.items() if isinstance(reason, str)]
@@ -148,6 +149,16 @@ def gather(
     if against is not None and not force:
         check_comparable([main.run, against.run])
     return Evidence(main, further, against, left_out[CHECKS_FOLDER], left_out[MEASURED_FOLDER])
+
+
+def _has_attacks(path: Path) -> bool:
+    return (path / ATTACK_SUMMARY_FILE).is_file()
+
+
+def _newest(path: Path) -> Path:
+    """Where a check's attack was run again: commands write below a folder that holds a measurement already."""
+    again = [below for below in (path / MEASURED_FOLDER).glob("attack-*") if _has_attacks(below)]
+    return max(again, key=lambda below: int(below.name.rpartition("-")[2]), default=path)
 
 
 def _read_below(main: Folder, path: Path) -> Folder | str:
