@@ -135,30 +135,6 @@ def test_every_flag_of_the_native_engine_alone_is_a_flag_with_a_default():
             AttackArguments(**{"attack_backend": "textattack", name: 0.5 if defaults[name] != 0.5 else 1})
 
 
-@pytest.mark.parametrize(
-    ("part", "readers"), [("word_vectors", arguments.READ_WORD_VECTORS), ("synonyms", arguments.READ_SYNONYMS)]
-)
-def test_the_attacks_that_read_a_resource_are_named(part, readers):
-    class Asked:
-        """Resources that note whether the part was asked for."""
-
-        def __init__(self, name):
-            self._parts, self.was = all_resources(name), False
-
-        def __getattr__(self, asked):
-            if asked == "neighbours":  # which asks for the synonyms by itself
-                self.was |= part == "synonyms"
-            self.was |= asked == part
-            return getattr(self._parts, asked)
-
-    found = []
-    for name, recipe in ATTACKS.items():
-        asked = Asked(name)
-        recipe(asked)
-        found += [name] * asked.was
-    assert set(found) == set(readers)
-
-
 def test_goals_are_known_by_name_before_an_attack_is_built():
     """So that a metric that no attack will measure is refused before anything is loaded."""
     for name, recipe in ATTACKS.items():

@@ -1,0 +1,104 @@
+"""Flags that nothing reads are refused; the table of who reads what is what recipes really do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from test_attack_arguments import all_resources, parse
+
+from hf_robust.attacks import ATTACKS
+from hf_robust.attacks.arguments import AttackArguments, _varied
+from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, READERS, check_flags_are_read, is_read
+
+# What a recipe asks of its resources for the flag.
+PARTS = {
+    "attack_lexicon": "synonyms",
+    "pos_tagger": "tagger",
+    "sentence_encoder": "encoder",
+    "masked_lm": "masked_lm",
+    "language_model": "language_model",
+    "sememes": "sememes",
+    "name_lists": "names",
+    "location_lists": "locations",
+    "antonym_success": "antonym_success",
+    "negation_count": "negation_official_count",
+    "min_similarity": "min_similarity",
+}
+VARIANTS: dict[str, Any] = {"attack_mended": True, "attack_ranking": "random", "attack_early_exit": True}
+
+
+class Asked:
+    """Resources that note which parts a recipe asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._parts, self.was = all_resources(name), set()
+        # `synonym` asks for a tagger where its table does not keep the part of speech by itself.
+        self._parts.synonyms.keeps_part_of_speech = False
+
+    def __getattr__(self, asked: str) -> Any:
+        self.was |= {"synonyms", asked} if asked == "neighbours" else {asked}
+        return getattr(self._parts, asked)
+
+
+def asked_by(name: str) -> set[str]:
+    asked = Asked(name)
+    ATTACKS[name](asked)  # type: ignore[arg-type]
+    return asked.was
+
+
+def test_every_flag_is_looked_at() -> None:
+    assert set(READERS) == set(PARTS) | set(VARIANTS)
+
+
+@pytest.mark.parametrize("flag", PARTS)
+def test_a_resource_is_asked_for_by_its_readers_alone(flag: str) -> None:
+    found = {name for name in ATTACKS if PARTS[flag] in asked_by(name)}
+    if flag == "min_similarity":
+        assert found <= set(READERS[flag])
+    else:
+        assert found == set(READERS[flag])
+    assert {name for name in ATTACKS if "word_vectors" in asked_by(name)} == set(READ_WORD_VECTORS)
+
+
+@pytest.mark.parametrize("flag", VARIANTS)
+def test_a_variant_changes_its_readers_alone(flag: str) -> None:
+    plain, other = AttackArguments(), replace(AttackArguments(), **{flag: VARIANTS[flag]})
+    found = set()
+    for name, recipe in ATTACKS.items():
+        attack = recipe(all_resources(name))
+        if _varied(attack, plain).fingerprint() != _varied(attack, other).fingerprint():
+            found.add(name)
+    assert found == set(READERS[flag])
+
+
+@pytest.mark.parametrize(
+    ("flags", "measuring", "making", "said"),
+    [
+        (["--attack_ranking", "random"], ["negation"], [], "reads --attack_ranking random: it is for .*are negation;"),
+        (["--antonym_success", "remains"], ["synonym"], [], "it is for antonym, and the attacks are synonym"),
+        (["--attack_scores", "margin"], [], [], "for attacks that search for texts, and there is none"),
+        (["--attack_mended"], ["gradient_mask"], [], "reads --attack_mended: it is for synonym"),
+        (["--attack_lexicon", "t.json"], ["pwws"], ["textfooler"], "the attacks are pwws, textfooler"),
+        (["--attack_query_budget", "9"], [], ["textfooler"], "reads --attack_query_budget 9"),
+        (["--masked_lm", "m"], ["pwws"], [], "for bae, clare"),
+        (["--min_similarity", "0.9"], ["synonym"], [], "for synonym with --sentence_encoder"),
+        (["--attack_max_changed", "0.1"], [], [], "reads --attack_max_changed 0.1"),
+    ],
+)
+def test_flags_that_nothing_reads_are_refused(
+    flags: list[str], measuring: list[str], making: list[str], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_flags_are_read(parse(*flags), measuring, making, protects=False)
+
+
+@pytest.mark.parametrize("flag", READERS)
+def test_one_reader_among_others_is_enough(flag: str) -> None:
+    reader, other = next(iter(READERS[flag])), "gradient_mask"
+    assert is_read(flag, [other, reader]) and not is_read(flag, [])
+    given = {"sentence_encoder": "e"} if flag == "min_similarity" else {}
+    values = {"pos_tagger": "none", "antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5}
+    arguments = AttackArguments(**{**given, flag: VARIANTS.get(flag, values.get(flag, "x"))})
+    check_flags_are_read(arguments, [other, reader], [], protects=False)
