@@ -118,7 +118,7 @@ def test_a_blind_search_is_said_and_check_asks_for_one_that_sees(
     assert found["status"] == "flagged" and "--attack_scores margin" in command
     # The run card holds what lies outside the working folder by its name, below one to be filled in.
     whole = {**corpus, folder.name: str(folder)}
-    words = [whole.get(word.removeprefix("DATA_DIR/"), word) for word in shlex.split(command)[1:]]
+    words = [whole.get(re.sub("^[A-Z]+_DIR/", "", word), word) for word in shlex.split(command)[1:]]
     assert not any("_DIR/" in word for word in words) and main(words) == 0
     found = checked()
     compared = [one for one in found["numbers"] if "by_margin" in one]

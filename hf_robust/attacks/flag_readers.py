@@ -21,7 +21,6 @@ READERS: Mapping[str, Collection[str]] = {
     "attack_mended": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
     "attack_ranking": (*_GREEDY, "gradient_mask"),
     "attack_early_exit": _GREEDY,
-    "pos_tagger": ("synonym", "antonym", "negation", "textfooler", "a2t", "pso", "bae", "clare", "hotflip"),
     "sentence_encoder": ("synonym", "textfooler", "textbugger", "a2t", "bae", "clare"),
     "min_similarity": ("synonym",),
     "masked_lm": ("bae", "clare"),
@@ -32,7 +31,7 @@ READERS: Mapping[str, Collection[str]] = {
     "antonym_success": ("antonym",),
     "negation_count": ("negation",),
 }
-"""By flag; a flag of every attack is not among them."""
+"""By flag; a flag of every attack is not among them, nor `--pos_tagger none`, which asks for nothing."""
 _OF_EVERY_ATTACK = ("attack_scores", "attack_time_limit", "attack_max_changed")
 _OF_MEASURING = ("attack_query_budget", "attack_warm_start", "attack_lexicon")
 """Attacks that make texts to train on have a budget of their own, and draw from --lexicon."""

@@ -15,7 +15,6 @@ from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, READERS, check_fla
 # What a recipe asks of its resources for the flag.
 PARTS = {
     "attack_lexicon": "synonyms",
-    "pos_tagger": "tagger",
     "sentence_encoder": "encoder",
     "masked_lm": "masked_lm",
     "language_model": "language_model",
@@ -34,8 +33,6 @@ class Asked:
 
     def __init__(self, name: str) -> None:
         self._parts, self.was = all_resources(name), set()
-        # `synonym` asks for a tagger where its table does not keep the part of speech by itself.
-        self._parts.synonyms.keeps_part_of_speech = False
 
     def __getattr__(self, asked: str) -> Any:
         self.was |= {"synonyms", asked} if asked == "neighbours" else {asked}
@@ -99,6 +96,6 @@ def test_one_reader_among_others_is_enough(flag: str) -> None:
     reader, other = next(iter(READERS[flag])), "gradient_mask"
     assert is_read(flag, [other, reader]) and not is_read(flag, [])
     given = {"sentence_encoder": "e"} if flag == "min_similarity" else {}
-    values = {"pos_tagger": "none", "antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5}
+    values = {"antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5}
     arguments = AttackArguments(**{**given, flag: VARIANTS.get(flag, values.get(flag, "x"))})
     check_flags_are_read(arguments, [other, reader], [], protects=False)
