@@ -1,4 +1,4 @@
-"""SMART against a naive re-derivation; its radius, its targets, its dropout and its averaged model."""
+"""SMART against the paper's Algorithm 1 and the code's rule; its radius, targets, dropout and averaged model."""
 
 from __future__ import annotations
 
@@ -57,33 +57,77 @@ def both_ways(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return ((softmax(first, -1) - softmax(second, -1)) * gap).sum(-1)
 
 
-def test_the_loss_is_its_formula(tmp_path: Path) -> None:
-    trainer = build_trainer("smart", tmp_path, smart_lambda=3.0, smart_radius=0.5, adv_steps=2, adv_lr=1e4)
-    batch = first_batch(trainer)
+def ascended(trainer: Any, batch: Any, steps: int, move: Any) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+    """The clean logits, the last perturbation, and the divergences on the way; ``move(delta, gradient)`` steps."""
     clean = logits_at(trainer, batch, torch.zeros(()))
     mask = batch["attention_mask"].unsqueeze(-1).float()
     delta = trainer.embedding_space.noise().normal(batch["input_ids"], batch["attention_mask"], 16) * 1e-5 * mask
     values = []
-    for _ in range(2):
+    for _ in range(steps):
         delta.requires_grad_()
-        divergences = both_ways(logits_at(trainer, batch, delta), clean.detach())
-        values.append(divergences)
-        (gradient,) = torch.autograd.grad(divergences.sum(), delta)
-        moved = delta.detach() + 1e4 * gradient
-        delta = mask * 0.5 * moved / (moved.abs().amax(-1, keepdim=True) + 1e-30)
+        values.append(both_ways(logits_at(trainer, batch, delta), clean.detach()))
+        (gradient,) = torch.autograd.grad(values[-1].sum(), delta)
+        delta = mask * move(delta.detach(), gradient)
+    return clean, delta, values
+
+
+def in_the_papers_ball(delta: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Algorithm 1: g / |g|_inf of each text, a step of eta 0.3, each entry back to within eps 0.5."""
+    scaled = torch.stack([own / own.abs().max() for own in gradient])
+    return torch.clamp(delta + 0.3 * scaled, -0.5, 0.5)
+
+
+def on_the_codes_sphere(delta: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """mt-dnn: a raw step, then each token's vector divided by its largest entry; at most 0.5 here."""
+    moved = delta + 1e4 * gradient
+    return 0.5 * moved / (moved.abs().amax(-1, keepdim=True) + 1e-30)
+
+
+@pytest.mark.parametrize(
+    ("follow", "rate", "move"), [("paper", 0.3, in_the_papers_ball), ("code", 1e4, on_the_codes_sphere)]
+)
+def test_the_loss_is_its_formula(tmp_path: Path, follow: str, rate: float, move: Any) -> None:
+    options = {"smart_lambda": 3.0, "smart_radius": 0.5, "adv_steps": 2, "adv_lr": rate}
+    trainer = build_trainer("smart", tmp_path, follow=follow, **options)
+    batch = first_batch(trainer)
+    clean, delta, values = ascended(trainer, batch, 2, move)
     smooth = both_ways(clean, logits_at(trainer, batch, delta)).mean()
     loss, _, parts = loss_parts(trainer, batch)
     # The first gradient is of a difference near rounding, so that the two ways to it agree in three digits.
     assert parts["smoothness"].item() == pytest.approx(3.0 * smooth.item(), rel=2e-2)
     assert loss.item() == pytest.approx(cross_entropy(clean, batch["labels"]).item() + parts["smoothness"].item())
-    # SMART-2: what is climbed is the symmetric KL itself.
+    # What is climbed is the symmetric KL itself.
     assert torch.allclose(climbed(trainer, batch)[1].losses, values[1], rtol=5e-2)
+
+
+def test_the_default_perturbation_raises_the_term_and_random_signs_of_its_size_do_not(tmp_path: Path) -> None:
+    trainer = build_trainer("smart", tmp_path, model=build_model(dropout=0.2))
+    batch, means = first_batch(trainer), {}
+    trainer.log_values = lambda **named: means.update({name: float(value) for name, value in named.items()})
+    trainer.compute_loss(trainer.model, batch)
+    trainer.model.eval()
+    clean = logits_at(trainer, batch, torch.zeros(()))
+    signs = torch.randn(*batch["input_ids"].shape, 16).sign() * trainer.args.smart_radius
+    random_term = both_ways(clean, logits_at(trainer, batch, signs)).mean().item()
+    assert means["loss_smoothness"] > 20 * max(random_term, means["smoothness_start"]) > 0
+
+
+def test_the_papers_radius_gives_next_to_nothing_and_draws_of_dropout_give_the_same_at_any(tmp_path: Path) -> None:
+    values = {}
+    for radius in (0.0, 1e-5, 1e-3):
+        for same in (True, False):
+            trainer = build_trainer(
+                "smart", tmp_path, smart_radius=radius, same_dropout=same, model=build_model(dropout=0.3)
+            )
+            values[radius, same] = loss_parts(trainer, first_batch(trainer))[2]["smoothness"].item()
+    assert abs(values[1e-5, True]) < 1e-2 * values[1e-3, True]
+    assert values[0.0, False] == pytest.approx(values[1e-5, False], rel=0.1) and values[0.0, False] > 1e-3
 
 
 @pytest.mark.parametrize("radius", [1e-5, 1.0])
 @pytest.mark.parametrize("steps", [1, 3])
-def test_SMART_1_every_token_ends_at_the_radius(tmp_path: Path, radius: float, steps: int) -> None:
-    trainer = build_trainer("smart", tmp_path, smart_radius=radius, adv_steps=steps)
+def test_the_codes_tokens_end_at_the_radius(tmp_path: Path, radius: float, steps: int) -> None:
+    trainer = build_trainer("smart", tmp_path, follow="code", smart_radius=radius, adv_steps=steps)
     batch = first_batch(trainer)
     sizes = climbed(trainer, batch)[-1].after.offset.abs().amax(-1)
     real = batch["attention_mask"].bool()
@@ -91,18 +135,10 @@ def test_SMART_1_every_token_ends_at_the_radius(tmp_path: Path, radius: float, s
     assert (sizes[~real] == 0).all()
 
 
-def test_SMART_1_the_papers_radius_gives_no_more_than_rounding(tmp_path: Path) -> None:
-    values = {}
-    for radius in (1e-5, 1.0):
-        trainer = build_trainer("smart", tmp_path, smart_radius=radius)
-        values[radius] = loss_parts(trainer, first_batch(trainer))[2]["smoothness"].item()
-    assert abs(values[1e-5]) < 1e-6 < 1e-2 < values[1.0]
-
-
-def test_published_steps_stay_at_the_noise_where_dropout_is_shared(tmp_path: Path) -> None:
+def test_the_codes_steps_stay_at_the_noise_where_dropout_is_shared(tmp_path: Path) -> None:
     cosine = {}
     for rate in (1e-3, 1e3):
-        trainer = build_trainer("smart", tmp_path, smart_radius=1.0, adv_lr=rate, same_dropout=True)
+        trainer = build_trainer("smart", tmp_path, follow="code", adv_lr=rate, same_dropout=True)
         batch = first_batch(trainer)
         (step,) = climbed(trainer, batch)
         real = batch["attention_mask"].bool()
@@ -111,19 +147,19 @@ def test_published_steps_stay_at_the_noise_where_dropout_is_shared(tmp_path: Pat
     assert cosine[1e-3] > 0.999 and cosine[1e3] < 0.5
 
 
-@pytest.mark.parametrize("detach", [True, False])
-def test_SMART_3_targets_are_constants_unless_asked(tmp_path: Path, detach: bool) -> None:
-    trainer = build_trainer("smart", tmp_path, smart_radius=1.0, detach_targets=detach)
+@pytest.mark.parametrize("follow", ["paper", "code"])
+def test_targets_are_constants_in_the_code(tmp_path: Path, follow: str) -> None:
+    trainer = build_trainer("smart", tmp_path, smart_radius=1.0, follow=follow)
     batch = first_batch(trainer)
     offset = climbed(trainer, batch)[-1].after.offset
     _, outputs, parts = loss_parts(trainer, batch)
     (gradient,) = torch.autograd.grad(parts["smoothness"], outputs["logits"], retain_graph=True)
     adversarial = logits_at(trainer, batch, offset)
     difference = (softmax(outputs["logits"], -1) - softmax(adversarial, -1)) / len(adversarial)
-    assert torch.allclose(gradient, difference, atol=1e-4) is detach
+    assert torch.allclose(gradient, difference, atol=1e-4) is (follow == "code")
 
 
-def test_SMART_5_X18_shared_dropout_makes_the_divergence_0_at_the_clean_text(tmp_path: Path) -> None:
+def test_shared_dropout_makes_the_divergence_0_at_the_clean_text(tmp_path: Path) -> None:
     values = {}
     for same in (True, False):
         options: dict[str, Any] = {"same_dropout": same, "adv_init_mag": 1e-15, "smart_radius": 0.0}
@@ -132,6 +168,17 @@ def test_SMART_5_X18_shared_dropout_makes_the_divergence_0_at_the_clean_text(tmp
         climb = climbed(trainer, batch)[0].losses.mean().item()
         values[same] = climb, loss_parts(trainer, batch)[2]["smoothness"].item()
     assert max(map(abs, values[True])) < 1e-6 and min(values[False]) > 1e-3
+
+
+def test_readings_fill_in_what_is_not_given(tmp_path: Path) -> None:
+    def read(**given: Any) -> tuple[Any, ...]:
+        args = SmartConfig(output_dir=str(tmp_path), **given)
+        return args.adv_lr, args.smart_radius, args.same_dropout
+
+    assert read() == (0.1, 1e-3, True) and read(follow="code") == (1e-5, 1.0, False)
+    assert read(follow="code", smart_radius=0.5, same_dropout=True) == (1e-5, 0.5, True)
+    with pytest.raises(ValueError, match="--follow must be one of paper, code, got 'both'"):
+        read(follow="both")
 
 
 @pytest.mark.parametrize("eval_mode", [True, False])
@@ -156,7 +203,7 @@ def test_weight_0_equals_normal_with_dropout_too(tmp_path: Path) -> None:
 def test_flags_that_would_do_nothing_are_not_there() -> None:
     fields = SmartConfig.__dataclass_fields__
     assert not {"adv_max_norm", "adv_norm_type", "multi_backward"} & set(fields)
-    assert fields["smart_radius"].default == fields["adv_init_mag"].default == 1e-5
+    assert "detach_targets" not in fields
 
 
 @pytest.mark.parametrize(
