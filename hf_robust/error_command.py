@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,14 +81,15 @@ def errors(options: argparse.Namespace) -> str:
     from hf_robust.reports import class_figure, transition_figure, transition_tables
     from hf_robust.runs import portable_path
 
-    chosen = _slices(options)
+    own = {} if options.slices is None else _given_slices(options.slices)
+    chosen = _slices(options, own)
     found = _of_files(options) if options.data is None else _of_models(options)
     try:
         reports = error_transition(found.baseline, found.new, chosen)
     except ValueError as error:
         raise ValueError(f"--baseline {options.baseline} and --new {options.new}: {error}") from error
     sources = {flag: portable_path(str(getattr(options, flag))) for flag in ("baseline", "new")}
-    numbers = {**sources, "printed_words": options.printed_words, **found.card}
+    numbers = {**sources, "printed_words": options.printed_words, "own_slices": own, **found.card}
     text = f"{found.table}{transition_tables(reports, found.names)}{_empty(reports)}"
     figures: dict[str, Figure] = {}
     if reports["all"].transition.union:
@@ -99,17 +101,33 @@ def errors(options: argparse.Namespace) -> str:
     return write_result(options.output_dir, "errors", text, numbers, figures)
 
 
-def _slices(options: argparse.Namespace) -> dict[str, Slice]:
+def _given_slices(path: Path) -> dict[str, Any]:
+    """What ``--slices`` holds; two slices of one name would be one, so they are refused."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} is named twice")
+        return dict(pairs)
+
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
+    except OSError:
+        raise ValueError(f"--slices {path} is no file; give a JSON object of slices by name.") from None
+    except ValueError as error:
+        raise ValueError(f"--slices {path} cannot be read: {error}; give a JSON object of slices by name.") from error
+    if not isinstance(given, dict) or not given:
+        raise ValueError(f"--slices {path} must be a JSON object of slices by name, got {given!r:.60}.")
+    return given
+
+
+def _slices(options: argparse.Namespace, given: Mapping[str, Any]) -> dict[str, Slice]:
+    """Ours and those of the user's own."""
     from hf_robust.metrics import own_slices, slices
     from hf_robust.metrics.transition import WHOLE
-    from hf_robust.runs import read_json
 
     ours = dict(slices(options.printed_words))
-    if options.slices is None:
-        return ours
-    if not options.slices.is_file():
-        raise ValueError(f"--slices {options.slices} is no file; give a JSON object of slices by name.")
-    given = read_json(options.slices)
     taken = [name for name in given if name in ours or name == WHOLE]
     if taken:
         raise ValueError(

@@ -22,7 +22,8 @@ from hf_robust.data.splits import Splits
 from hf_robust.metrics import Guessing, wilson_interval
 from hf_robust.metrics.means import Mean, mean_interval
 from hf_robust.metrics.permutation import confusion, label_permutation
-from hf_robust.restored import Measured, measured_model
+from hf_robust.reports.training_overlap import leaked_splits
+from hf_robust.restored import Measured, measured_model, run_behind
 
 
 class Answers(NamedTuple):
@@ -126,12 +127,15 @@ class Checkpoint:
         return Guessing.of(answers.labels.tolist(), answers.predictions, self.splits.labels.num_labels)
 
     def remarks(self, name: str, answers: Answers) -> str:
-        """What to know of its numbers, in lines that begin with ``name``: that labels may be permuted, or that the
-        plain model was measured; mostly nothing."""
+        """What to know of its numbers, in lines that begin with ``name``: that labels may be permuted, that the plain
+        model was measured, or that evaluation texts were trained on; mostly nothing."""
         labels = self.splits.labels
         counts = confusion(answers.labels.tolist(), answers.predictions, labels.num_labels)
         permuted = permuted_labels(label_permutation(counts), self.splits.corpus, labels)
-        return "".join(f"{name}: {said.strip()}\n" for said in (permuted, self.measured.remark) if said)
+        splits = " and ".join(leaked_splits(run_behind(self.source)))
+        leak = f"Leaked: texts of the {splits} split were trained on, so its numbers on these say nothing of others."
+        said = (permuted, self.measured.remark, leak if splits else "")
+        return "".join(f"{name}: {one.strip()}\n" for one in said if one)
 
     def describe(self) -> dict[str, Any]:
         """What is noted of it beside its numbers."""

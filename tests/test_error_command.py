@@ -122,13 +122,32 @@ def test_slices_of_the_users_own_stand_beside_ours(tmp_path: Path, data: Path, c
     texts = [row["sentence1"].rstrip(".").split() + row["sentence2"].rstrip(".").split() for row in pair_rows(48)]
     assert found["films"]["num_examples"] == sum(bool({"film", "movie"} & {*words}) for words in texts) > 0
     short = [min(len(row[f"sentence{number}"].split()) for number in (1, 2)) == 3 for row in pair_rows(48)]
+    assert json.loads((tmp_path / "out" / "errors.json").read_text())["own_slices"]["none"] == ["zebra"]
     assert found["short"]["num_examples"] == sum(short) > 0
     assert "No text is in the slice 'negation', 'ambiguity', 'long', 'none'." in printed
     own.write_text(json.dumps({"long": ["film"]}))
     assert "slices.json names 'long', as one of ours is called" in call(*flags)[2]
     own.write_text(json.dumps({"films": "film"}))
     assert "slices.json: the slice 'films' must be a list of words" in call(*flags)[2]
+    own.write_text('{"a": ["film"], "a": ["plot"]}')
+    assert "slices.json cannot be read: 'a' is named twice" in call(*flags)[2]
+    own.write_text("[1")
+    assert "slices.json cannot be read: Expecting" in call(*flags)[2]
+    own.write_text("[]")
+    assert "must be a JSON object of slices by name, got []" in call(*flags)[2]
     assert "none.json is no file" in call(*flags[:-1], tmp_path / "none.json")[2]
+
+
+def test_a_model_that_trained_on_evaluation_texts_is_marked(tmp_path: Path, data: Path, call: Call) -> None:
+    """The paper's own model did: its 94.11 % are of texts that it was trained on, masked."""
+    old, new = saved(tmp_path / "old", 0), saved(tmp_path / "new", 1)
+    card = {"method": "gradient_mask", "final_step": 3, "views": [{"split": "validation", "leaked": True}]}
+    (new / "run_card.json").write_text(json.dumps(card))
+    _, printed, _ = call("--baseline", old, "--new", new, "--data", data)
+    assert (
+        "new: Leaked: texts of the validation split were trained on" in printed and "baseline: Leaked" not in printed
+    )
+    assert "| new | gradient_mask | 48 |" in printed
 
 
 def test_fewer_texts_are_the_same_ones_for_both(tmp_path: Path, data: Path, call: Call) -> None:
