@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +125,8 @@ def _write(
         for one in _masked_examples(first, made)
     )
     write_json_lines(folder / SET_FILE, rows)
-    write_json_lines(folder / PREDICTIONS_FILE, (_predicted(row, one, measured) for row, one in enumerate(made)))
-    attacked = _as_a_file(options, first, made)
+    write_json_lines(folder / PREDICTIONS_FILE, _predicted(made, measured))
+    attacked = _as_a_file(options, first, made, measured[0].plain)
     write_attacks(attacked, folder)
     write_history_line(folder, {**attacked.line, "accuracy": measured[0].plain.accuracy.value})
     numbers = {
@@ -140,7 +140,7 @@ def _write(
     write_text(folder / f"{STEM}.md", text)
 
 
-def _as_a_file(options: argparse.Namespace, first: Checkpoint, made: Sequence[Challenged]) -> Attacked:
+def _as_a_file(options: argparse.Namespace, first: Checkpoint, made: Sequence[Challenged], plain: Answers) -> Attacked:
     """The set as ``--attacks file:PATH`` shows it to the model, so that reports read this folder as any other."""
     from hf_robust.attacks import attack_dataset, examples_of
     from hf_robust.attacks.static import labelled_file
@@ -164,6 +164,8 @@ def _as_a_file(options: argparse.Namespace, first: Checkpoint, made: Sequence[Ch
         **first.splits.labels.describe(),
         seed=options.seed,
     )
+    if permuted := first.permuted(plain):
+        card["label_permutation"] = permuted
     card |= first.measured.card
     return Attacked({name: records}, {name: AttackSummary.from_records(records)}, {name: attack}, card)
 
@@ -172,22 +174,12 @@ def _masked_examples(first: Checkpoint, made: Sequence[Challenged]) -> list[Exam
     return [one.example._replace(texts=one.texts(first.victim.mask_token)) for one in made]
 
 
-def _predicted(row: int, one: Challenged, measured: Sequence[ChallengeScores]) -> dict[str, Any]:
-    """What every model makes of one text: label ids, which are each model's own."""
-    from hf_robust.runs import portable_path
-
-    answers = [
-        {
-            "model": portable_path(model.source),
-            "label": int(model.plain.labels[row]),
-            "prediction": model.plain.predictions[row],
-            "challenge_prediction": model.masked.predictions[row],
-            "loss": float(model.plain.losses[row]),
-            "challenge_loss": float(model.masked.losses[row]),
-        }
-        for model in measured
-    ]
-    return {"idx": one.example.idx, "masked": one.token, "place": one.place, "alike": one.alike, "models": answers}
+def _predicted(made: Sequence[Challenged], measured: Sequence[ChallengeScores]) -> Iterator[dict[str, Any]]:
+    """What every model makes of each text: label ids, which are each model's own."""
+    by_model = [one.rows() for one in measured]
+    for one, answers in zip(made, zip(*by_model, strict=True), strict=True):
+        stated = {"idx": one.example.idx, "masked": one.token, "place": one.place, "alike": one.alike}
+        yield {**stated, "models": list(answers)}
 
 
 def _said(labels: Labels, label: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hf_robust.measured_checkpoint import Answers
@@ -28,6 +28,16 @@ class ChallengeScores(NamedTuple):
     def fall(self) -> Mean:
         """Accuracy on the challenge set minus that on the texts as they are, over the same rows."""
         return mean_interval((self.masked.right - self.plain.right).tolist())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Of each text the label, and prediction and loss on it as it is and on the set."""
+        keys = ("label", "prediction", "challenge_prediction", "loss", "challenge_loss")
+        values = (
+            self.plain.labels.tolist(), self.plain.predictions, self.masked.predictions, self.plain.losses.tolist(),
+            self.masked.losses.tolist(),
+        )  # fmt: skip
+        model = portable_path(self.source)
+        return ({"model": model, **dict(zip(keys, row, strict=True))} for row in zip(*values, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"model": portable_path(self.source), "mask_token": self.mask_token}

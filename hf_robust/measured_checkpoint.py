@@ -126,15 +126,18 @@ class Checkpoint:
         """Whether it is better than guessing on these texts."""
         return Guessing.of(answers.labels.tolist(), answers.predictions, self.splits.labels.num_labels)
 
+    def permuted(self, answers: Answers) -> str:
+        """What these predictions say about the order of the labels, as a sentence; mostly nothing."""
+        labels = self.splits.labels
+        counts = confusion(answers.labels.tolist(), answers.predictions, labels.num_labels)
+        return permuted_labels(label_permutation(counts), self.splits.corpus, labels)
+
     def remarks(self, name: str, answers: Answers) -> str:
         """What to know of its numbers, in lines that begin with ``name``: that labels may be permuted, that the plain
         model was measured, or that evaluation texts were trained on; mostly nothing."""
-        labels = self.splits.labels
-        counts = confusion(answers.labels.tolist(), answers.predictions, labels.num_labels)
-        permuted = permuted_labels(label_permutation(counts), self.splits.corpus, labels)
         splits = " and ".join(leaked_splits(run_behind(self.source)))
         leak = f"Leaked: texts of the {splits} split were trained on, so its numbers on these say nothing of others."
-        said = (permuted, self.measured.remark, leak if splits else "")
+        said = (self.permuted(answers), self.measured.remark, leak if splits else "")
         return "".join(f"{name}: {one.strip()}\n" for one in said if one)
 
     def describe(self) -> dict[str, Any]:

@@ -180,3 +180,19 @@ def test_below_a_model_it_is_a_measurement_of_its_own(tmp_path: Path, capsys: py
     (found,) = numbers["models"]
     losses = [row["models"][0]["challenge_loss"] for row in predictions]
     assert found["challenge_loss"] == pytest.approx(math.fsum(losses) / len(losses))
+
+
+def test_labels_that_seem_permuted_are_said_before_the_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = named(tmp_path / "model", ["a", "b", "c"], [0, 1, 2]), tmp_path / "out"
+    rows, data = pair_rows(120), tmp_path / "pairs.jsonl"
+    with torch.no_grad():
+        for row in rows:
+            encoded = build_tokenizer()(row["sentence1"], row["sentence2"], return_tensors="pt")
+            row["label"] = (int(build_model(num_labels=3).eval()(**encoded).logits.argmax()) + 1) % 3
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["challenge", model, "--data", str(data), "--output_dir", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Warning: {model}: Labels may be permuted: 0.0 % of 120 rows are right")
+    assert "Labels may be permuted" in read_card(out)["label_permutation"]
