@@ -184,6 +184,22 @@ def certify(options: argparse.Namespace) -> str:
     return run(options)
 
 
+# ---- challenge ----
+
+
+def add_challenge_flags(parser: argparse.ArgumentParser) -> None:
+    from hf_robust.challenge_command import add_flags
+
+    add_flags(parser)
+
+
+def challenge(options: argparse.Namespace) -> str:
+    """Mask one token of each text for a checkpoint, and measure it and others on that."""
+    from hf_robust.challenge_command import run
+
+    return run(options)
+
+
 # ---- average ----
 
 
@@ -357,6 +373,11 @@ COMMANDS: dict[str, Command] = {
     "attacks": Command("List the attacks.", _no_flags, list_attacks),
     "attack": Command("Attack a checkpoint, without training.", add_attack_flags, attack),
     "certify": Command("Certify a checkpoint's vote over random substitutions.", add_certify_flags, certify),
+    "challenge": Command(
+        "Make a model's challenge set, one token of each text masked, and measure models on it.",
+        add_challenge_flags,
+        challenge,
+    ),
     "interpret": Command("What a model looks at, and how steadily.", add_interpret_flags, interpret),
     "average": Command("Average a model with its taichi twin, and attack each average.", add_average_flags, average),
     "check": Command("Flag the numbers of a run that should not be believed.", add_check_flags, check),

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.command import Command, add_class_names, add_text_length
+from hf_robust.error_command import add_errors_flags, errors
 from hf_robust.metrics import kept_prediction
+from hf_robust.task_output import add_output_flag, model_names, write_result
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from hf_robust.metrics import AttackRecord
 
 TEXTS, PAIRS, DRAWS = 500, 1000, 10
@@ -32,17 +32,13 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="Of every draw. Default: 0.")
 
 
-def _add_output_flag(parser: argparse.ArgumentParser, what: str = "table, numbers and picture") -> None:
-    parser.add_argument("--output_dir", type=Path, help=f"Folder for {what}. Default: print only.")
-
-
 # ---- pairs ----
 
 
 def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
     _add_model_flags(parser)
     add_class_names(parser)
-    _add_output_flag(parser, "table and numbers")
+    add_output_flag(parser, "table and numbers")
     parser.add_argument(
         "--pairs", type=Path, required=True, metavar="FILE",
         help="attack_results/<attack>.jsonl of any run: every model is shown its texts.",
@@ -100,7 +96,7 @@ def pairs(options: argparse.Namespace) -> str:
         + _unread_note(numbers)
     )
     card = {"status": options.status, "tau": options.tau, "seed": options.seed, "models": numbers}
-    return _write(options.output_dir, "pairs", f"{markdown_table(header, rows)}\n{legend}{remarks}", card)
+    return write_result(options.output_dir, "pairs", f"{markdown_table(header, rows)}\n{legend}{remarks}", card)
 
 
 def _refuse_remaining(records: Sequence[AttackRecord], path: Path) -> None:
@@ -116,7 +112,7 @@ def _refuse_remaining(records: Sequence[AttackRecord], path: Path) -> None:
 
 def add_space_flags(parser: argparse.ArgumentParser) -> None:
     _add_model_flags(parser)
-    _add_output_flag(parser)
+    add_output_flag(parser)
     parser.add_argument("--data", help="Draw views of its texts: a file, a GLUE task, a folder, or a Hub id.")
     parser.add_argument("--split", help="Split of --data. Default: validation.")
     parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
@@ -181,7 +177,9 @@ def space(options: argparse.Namespace) -> str:
     fit = f"one joint t-SNE for each model, perplexity {perplexity:.3g}, seed {options.seed}"
     caption = f"{len(views.originals):,} texts, {options.pooling} embeddings; {fit}. d: mean cosine distance."
     text = f"{_distance_table(numbers)}\n{legend}Picture: {fit}.\n"
-    return _write(options.output_dir, "space", text, {**settings, "models": numbers}, space_figure(panels, caption))
+    return write_result(
+        options.output_dir, "space", text, {**settings, "models": numbers}, {"space": space_figure(panels, caption)}
+    )
 
 
 def _unread_note(numbers: Sequence[dict[str, Any]]) -> str:
@@ -214,56 +212,13 @@ def _distance_table(numbers: Sequence[dict[str, Any]]) -> str:
     return markdown_table(["model", "pooling", "texts", *(named[key] for key in keys)], rows)
 
 
-# ---- errors ----
-
-
-def add_errors_flags(parser: argparse.ArgumentParser) -> None:
-    for flag, what in (("--baseline", "of the baseline"), ("--new", "of the new model")):
-        parser.add_argument(
-            flag, type=Path, required=True, metavar="FILE",
-            help=f"attack_results/<attack>.jsonl {what}; its predictions on the clean texts are compared.",
-        )  # fmt: skip
-    parser.add_argument(
-        "--printed_words",
-        action="store_true",
-        help="Slices by the words that the paper prints, without ours.",
-    )
-    _add_output_flag(parser)
-
-
-def errors(options: argparse.Namespace) -> str:
-    """Which errors a new model fixed, introduced and left, by linguistic slice (GradMask, Section 5)."""
-    from hf_robust.metrics import error_transition, slices
-    from hf_robust.reports import transition_figure, transition_tables
-    from hf_robust.runs import portable_path, read_records
-    from hf_robust.static_attacks import label_names_beside
-
-    paths = {"baseline": options.baseline, "new": options.new}
-    for flag, path in paths.items():
-        if not path.is_file():
-            raise ValueError(f"--{flag} {path} is no file; give an attack_results/<attack>.jsonl of a run.")
-    baseline, new = (read_records(path) for path in paths.values())
-    try:
-        reports = error_transition(baseline, new, slices(options.printed_words))
-    except ValueError as error:
-        raise ValueError(f"--baseline {options.baseline} and --new {options.new}: {error}") from error
-    names = label_names_beside(options.baseline) or ()
-    numbers = {name: report.to_json() for name, report in reports.items()}
-    card = {**{flag: portable_path(str(path)) for flag, path in paths.items()}, "printed_words": options.printed_words}
-    figure = transition_figure(reports, "errors of either model") if reports["all"].transition.union else None
-    text = transition_tables(reports, names)
-    if figure is None:
-        text += "\nNeither model makes an error, so there is no picture.\n"
-    return _write(options.output_dir, "errors", text, {**card, "slices": numbers}, figure)
-
-
 # ---- conflict ----
 
 
 def add_conflict_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="Output folders; the first is what others differ from.")
     parser.add_argument("--force", action="store_true", help="Show runs of different texts all the same.")
-    _add_output_flag(parser)
+    add_output_flag(parser)
 
 
 def conflict(options: argparse.Namespace) -> str:
@@ -272,40 +227,9 @@ def conflict(options: argparse.Namespace) -> str:
 
     rows, reasons = clean_accuracies(options.runs, options.force)
     card = {"not_comparable": reasons, "runs": [row.to_json() for row in rows]}
-    return _write(options.output_dir, "conflict", conflict_table(rows, reasons), card, conflict_figure(rows))
-
-
-# ---- what all of them do ----
-
-
-def model_names(models: Sequence[str]) -> list[str]:
-    """The method of each checkpoint's run card, else its folder; both where several are of one method."""
-    from hf_robust.runs import read_card
-
-    folders = [Path(model).resolve().name for model in models]
-    cards = [read_card(model) for model in models]
-    methods = [str(card.get("method", folder)) for card, folder in zip(cards, folders, strict=True)]
-    return [
-        f"{method} ({folder})" if methods.count(method) > 1 and method != folder else method
-        for method, folder in zip(methods, folders, strict=True)
-    ]
-
-
-def _write(folder: Path | None, stem: str, text: str, numbers: dict[str, Any], figure: Figure | None = None) -> str:
-    """Put table, numbers and picture into ``--output_dir``, if it is given; the text to print."""
-    from hf_robust.reports import save_figure
-    from hf_robust.runs import claim_folder, write_json, write_text
-
-    if folder is None:
-        return text
-    folder = claim_folder(f"interpret-{stem}", folder)
-    shown = ""
-    if figure is not None:
-        save_figure(figure, folder, stem)
-        shown = f"\n![{stem}]({stem}.png)\n"
-    write_text(folder / f"{stem}.md", text + shown)
-    write_json(folder / f"{stem}.json", numbers)
-    return f"{text}\nWritten to {folder}.\n"
+    return write_result(
+        options.output_dir, "conflict", conflict_table(rows, reasons), card, {"conflict": conflict_figure(rows)}
+    )
 
 
 TASKS: dict[str, Command] = {

@@ -19,8 +19,9 @@ from hf_robust import pair_commands
 from hf_robust.cli import Command
 from hf_robust.interpret.head import EMBEDDINGS
 from hf_robust.metrics import AttackRecord
-from hf_robust.pair_commands import TASKS, model_names
+from hf_robust.pair_commands import TASKS
 from hf_robust.runs import write_records
+from hf_robust.task_output import model_names
 
 ROOT = Path(__file__).parents[1]
 SWAPS = {"good": "fine", "warm": "tender", "bad": "poor", "cold": "chilly"}

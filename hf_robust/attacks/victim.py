@@ -163,6 +163,13 @@ class Victim:
         self.queries += len(sequences)
         return self._score(sequences[start : start + CHUNK] for start in range(0, len(sequences), CHUNK))
 
+    def batch_logits(self, sequences: Sequence[Encoded]) -> Floats:
+        """Logits [n, K] of token sequences as one batch, as they stand: not divided, not sorted, equal ones each for
+        itself. What a batch costs in an evaluation is timed by it."""
+        with self._eval(), torch.inference_mode(), self.autocast():
+            found: Floats = self._logits(moved(self._pad(sequences), self.device)).cpu().numpy()
+        return found
+
     def _score_texts(self, texts: Sequence[Columns]) -> Scores:
         return self._score(self._tokens.encode(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
 

@@ -13,11 +13,13 @@ from hf_robust.metrics.coverage import (
 )
 from hf_robust.metrics.front import pareto_front
 from hf_robust.metrics.guessing import Guessing
+from hf_robust.metrics.means import Mean, mean_interval
+from hf_robust.metrics.own_slices import own_slices
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.rates import SATURATED, AttackSummary, saturation_in_words, wilson_interval
 from hf_robust.metrics.records import AttackRecord
 from hf_robust.metrics.slices import Slice, slices
-from hf_robust.metrics.transition import ClassScores, SliceReport, Transition, error_transition
+from hf_robust.metrics.transition import ClassScores, Predicted, SliceReport, Transition, error_transition
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "Coverage",
     "Difference",
     "Guessing",
+    "Mean",
+    "Predicted",
     "Slice",
     "SliceReport",
     "Transition",
@@ -43,7 +47,9 @@ __all__ = [
     "is_little",
     "kept_prediction",
     "mcnemar_exact",
+    "mean_interval",
     "not_all_covered",
+    "own_slices",
     "paired_difference",
     "pareto_front",
     "saturation_in_words",

@@ -38,15 +38,22 @@ def slices(printed_only: bool = False) -> Mapping[str, Slice]:
     """
     found: dict[str, Slice] = {}
     for name, printed in PRINTED_WORDS.items():
-        found[name] = partial(_has_word, printed if printed_only else printed | MORE_WORDS[name])
-    found["long"] = _is_long
+        found[name] = partial(has_word, printed if printed_only else printed | MORE_WORDS[name])
+    found["long"] = partial(is_longer, LONG)
     return found
 
 
-def _has_word(wanted: frozenset[str], columns: Sequence[str]) -> bool:
-    words = (folded(word) for column in columns for word, _, _ in UNICODE_WORDS.split(column))
+def has_word(wanted: frozenset[str], columns: Sequence[str]) -> bool:
+    """Whether a text column holds one of these words, whole; ``n't`` is every word that ends so."""
+    words = (word for column in columns for word in words_of(column))
     return any(word in wanted or ("n't" in wanted and word.endswith(("n't", "'t"))) for word in words)
 
 
-def _is_long(columns: Sequence[str]) -> bool:
-    return any(len(UNICODE_WORDS.split(column)) > LONG for column in columns)
+def is_longer(than: int, columns: Sequence[str]) -> bool:
+    """Whether a text column has more words than this."""
+    return any(len(words_of(column)) > than for column in columns)
+
+
+def words_of(column: str) -> list[str]:
+    """The words of a text in lower case."""
+    return [folded(word) for word, _, _ in UNICODE_WORDS.split(column)]

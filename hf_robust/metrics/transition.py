@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from hf_robust.metrics.paired import mcnemar_exact
 from hf_robust.metrics.rates import ratio
-from hf_robust.metrics.records import AttackRecord
 from hf_robust.metrics.slices import Slice
 
 WHOLE = "all"
@@ -17,6 +16,28 @@ WHOLE = "all"
 
 MIN_BASELINE_ACCURACY = 0.6
 """Where a baseline is right more rarely on a slice, labels or text pairs are likely mixed up (GRADMASK-5)."""
+
+
+class Row(Protocol):
+    """A text, its label and what a model predicts for it: a `Predicted`, or the record of an attack."""
+
+    @property
+    def idx(self) -> int: ...
+    @property
+    def label(self) -> int: ...
+    @property
+    def original(self) -> Sequence[str]: ...
+    @property
+    def original_prediction(self) -> int: ...
+
+
+class Predicted(NamedTuple):
+    """Row number, label id, text columns, and the predicted label id."""
+
+    idx: int
+    label: int
+    original: tuple[str, ...]
+    original_prediction: int
 
 
 @dataclass(frozen=True)
@@ -141,12 +162,11 @@ def class_scores(predictions: Sequence[int], labels: Sequence[int], classes: Seq
 
 
 def error_transition(
-    baseline: Sequence[AttackRecord], new: Sequence[AttackRecord], slices: Mapping[str, Slice]
+    baseline: Sequence[Row], new: Sequence[Row], slices: Mapping[str, Slice]
 ) -> dict[str, SliceReport]:
     """The reports of the whole data and of each slice, from two models' predictions on the clean texts.
 
-    Only ``idx``, ``label``, ``original`` and ``original_prediction`` of the records are read, whatever the attack was
-    and how it ended. Rows are matched by ``idx``.
+    Rows are matched by ``idx``. Of the records of an attack nothing else is read, whatever it was and how it ended.
 
     Raises:
         ValueError: the records are not of the same rows and labels, or there are none.
@@ -164,7 +184,7 @@ def error_transition(
     return reports
 
 
-def _matched(baseline: Sequence[AttackRecord], new: Sequence[AttackRecord]) -> list[tuple[AttackRecord, AttackRecord]]:
+def _matched(baseline: Sequence[Row], new: Sequence[Row]) -> list[tuple[Row, Row]]:
     if not baseline or not new:
         raise ValueError("there is no row to compare; give two files of results on the same texts.")
     old, fresh = ({record.idx: record for record in records} for records in (baseline, new))

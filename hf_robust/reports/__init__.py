@@ -4,6 +4,7 @@ from hf_robust.reports.aims import robust_accuracy_applies
 from hf_robust.reports.average import average_figure
 from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.cells import markdown_table, percent, union_label
+from hf_robust.reports.class_bars import class_figure
 from hf_robust.reports.compare import IncomparableRunsError, check_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
 from hf_robust.reports.conflict import CleanAccuracy, clean_accuracies, conflict_figure, conflict_table
@@ -53,6 +54,7 @@ __all__ = [
     "Setting",
     "average_figure",
     "check_comparable",
+    "class_figure",
     "clean_accuracies",
     "clear_weights",
     "comparison_figure",

@@ -83,10 +83,15 @@ def _classes(reports: Mapping[str, SliceReport], label_names: Sequence[str]) -> 
     rows = []
     for name, report in reports.items():
         for label in report.baseline:
-            called = label_names[label] if 0 <= label < len(label_names) else str(label)
+            called = class_name(label, label_names)
             for model, scores in (("baseline", report.baseline[label]), ("new", report.new[label])):
                 rows.append([name, called, model, *map(percent, (scores.precision, scores.recall, scores.f1))])
     return markdown_table(["slice", "class", "model", "precision", "recall", "F1"], rows)
+
+
+def class_name(label: int, label_names: Sequence[str]) -> str:
+    """What a label id is called; the id itself where that is not known."""
+    return label_names[label] if 0 <= label < len(label_names) else str(label)
 
 
 def _draw_bar(axes: Axes, row: int, report: SliceReport) -> None:

@@ -2,6 +2,7 @@
 
 from hf_robust.views.antonym import AttackedAntonym, OneAntonym
 from hf_robust.views.attacked import AttackedViews
+from hf_robust.views.challenge import MASKS, Challenged, challenge_set
 from hf_robust.views.dataset import RefreshViews, ViewedDataset, encode_view, without_unread
 from hf_robust.views.draw import DrawnViews, draw_views
 from hf_robust.views.generated import DrawnFrom, GeneratedViews, Made, ViewMaker, spread
@@ -13,8 +14,10 @@ from hf_robust.views.view_file import FromFile, read_views, tokenizer_hash, writ
 from hf_robust.views.workplace import Workplace
 
 __all__ = [
+    "MASKS",
     "AttackedAntonym",
     "AttackedViews",
+    "Challenged",
     "DrawnFrom",
     "DrawnViews",
     "FromFile",
@@ -30,6 +33,7 @@ __all__ = [
     "ViewSource",
     "ViewedDataset",
     "Workplace",
+    "challenge_set",
     "draw_views",
     "encode_view",
     "read_views",

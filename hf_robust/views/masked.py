@@ -26,6 +26,7 @@ from hf_robust.words import UNICODE_WORDS, Protection, Text
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
     from hf_robust.attacks.batches import Encoded
+    from hf_robust.attacks.tokens import Aligned
     from hf_robust.attacks.victim import Salience
 
 logger = logging.getLogger(__name__)
@@ -127,15 +128,8 @@ class MaskedViews:
 
     def positions(self, salience: Salience, text: Text, tokenizer: Any) -> list[int]:
         """Which tokens of a text are masked, ascending."""
-        encoded, places, columns, offsets = salience.aligned
-        last = len(text.columns) - 1
-        ids = encoded.ids
-        special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}  # an unknown word is a word
-        real = {at for at, column in enumerate(columns) if column == last and int(ids[at]) not in special}
-        if self.protection:
-            # By characters: the signs between a span's words are tokens too.
-            for start, end in self.protection.spans(text.columns[last]):
-                real -= {at for at in real if offsets[at][0] < end and start < offsets[at][1]}
+        places, last = salience.aligned.positions, len(text.columns) - 1
+        real = maskable(salience.aligned, text, tokenizer, self.protection)
         if self.unit == "word":
             words = {i: places[i] for i, word in enumerate(text.words) if word.column == last and real & {*places[i]}}
             ranked = sorted(words, key=lambda word: (-salience.words[word], word))
@@ -149,7 +143,7 @@ class MaskedViews:
         chosen = [self.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
         plain = [salience.aligned.encoded for salience in saliences]
         mask_id = victim.tokenizer.mask_token_id
-        hidden = [_replaced(one, places, mask_id) for one, places in zip(plain, chosen, strict=True)]
+        hidden = [replaced(one, places, mask_id) for one, places in zip(plain, chosen, strict=True)]
         before, after = (victim.score_tokens(sequences).probabilities for sequences in (plain, hidden))
         return [
             Masked(
@@ -165,7 +159,22 @@ class MaskedViews:
         ]
 
 
-def _replaced(encoded: Encoded, positions: Sequence[int], mask_id: int) -> Encoded:
+def maskable(aligned: Aligned, text: Text, tokenizer: Any, protection: Protection | None = None) -> set[int]:
+    """Places of the tokens that may be masked: those of the last column that the model reads, signs of punctuation
+    included; no special token, and nothing that is protected."""
+    last = len(text.columns) - 1
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}  # an unknown word is a word
+    ids = aligned.encoded.ids
+    real = {at for at, column in enumerate(aligned.columns) if column == last and int(ids[at]) not in special}
+    if protection:
+        # By characters: the signs between a span's words are tokens too.
+        for start, end in protection.spans(text.columns[last]):
+            real -= {at for at in real if aligned.offsets[at][0] < end and start < aligned.offsets[at][1]}
+    return real
+
+
+def replaced(encoded: Encoded, positions: Sequence[int], mask_id: int) -> Encoded:
+    """The tokens with the mask token at some places."""
     ids = encoded.ids.copy()
     ids[list(positions)] = mask_id
     return encoded._replace(ids=ids)

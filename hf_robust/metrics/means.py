@@ -1,0 +1,37 @@
+"""A mean with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Mean(NamedTuple):
+    """A mean and the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_interval(values: Sequence[float]) -> Mean:
+    r"""The mean of independent values and its normal 95 % interval, :math:`\bar v \pm 1.96\, s / \sqrt n`.
+
+    Of the differences of two measurements on the same rows it is the paired interval. nan without values, and where
+    there is one, which tells nothing of its spread.
+
+    >>> [round(one, 3) for one in mean_interval([1.0, 2.0, 3.0])]
+    [2.0, 0.868, 3.132]
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if not len(found):
+        return Mean(math.nan, math.nan, math.nan)
+    mean = float(found.mean())
+    if len(found) == 1:
+        return Mean(mean, math.nan, math.nan)
+    half = NormalDist().inv_cdf(0.975) * float(found.std(ddof=1)) / math.sqrt(len(found))
+    return Mean(mean, mean - half, mean + half)
