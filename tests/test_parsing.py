@@ -281,9 +281,7 @@ def test_the_worst_of_several_attacks_may_choose_the_best_model():
 def test_bounds_that_nothing_keeps_to_are_refused():
     with pytest.raises(ValueError, match="--protect urls numbers binds attacks, votes, certificates"):
         parse("--protect", "urls", "numbers")
-    with pytest.raises(
-        ValueError, match="reads --attack_max_changed 0.3: it is for attacks that search for texts"
-    ):
+    with pytest.raises(ValueError, match="reads --attack_max_changed 0.3: it is for attacks that search for texts"):
         parse("--attack_max_changed", "0.3", "--attacks", "file:texts.jsonl")
     with pytest.raises(ValueError, match="reads --attack_max_changed 0.3"):
         parse("--attack_max_changed", "0.3", "--attacks", "synonym", "--attack_strategy", "no")

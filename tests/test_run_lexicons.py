@@ -83,6 +83,4 @@ def test_bounds_that_nothing_keeps_to_are_refused_by_the_command(tmp_path, capsy
     replay = ["attack", str(tmp_path), "--replay", "x.jsonl"]
     assert main([*replay, "--protect", "urls"]) == 2 and "--protect urls binds attacks" in capsys.readouterr().err
     assert main([*replay, "--attack_max_changed", "0.1"]) == 2
-    assert (
-        "in this run reads --attack_max_changed 0.1: it is for attacks that search" in capsys.readouterr().err
-    )
+    assert "in this run reads --attack_max_changed 0.1: it is for attacks that search" in capsys.readouterr().err
