@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.paired import VOID, accuracy_of, runs_by_seed, statuses_of
+from benchmarks.paired import VOID, accuracy_of, runs_by_seed
+from hf_robust.runs import read_statuses
 
 Row = dict[str, Any]
 ACCURACY, COLLAPSE = "accuracy", "collapse"
@@ -79,25 +80,20 @@ def counted_once(folder: Path, rows: Sequence[Row]) -> list[Row]:
 
 def repeats(folder: Path, row: Row, earlier: Row) -> bool:
     """Whether both rows of one claim are the same numbers, made of the same outcomes of as many runs."""
-    if is_void(earlier["verdict"]) or any(row[key] != earlier[key] for key in ("claim", "value", "low", "high")):
+    keys = ("claim", "value", "low", "high", "by_seed")
+    if is_void(earlier["verdict"]) or any(row[key] != earlier[key] for key in keys):
         return False
-    if row["by_seed"] != earlier["by_seed"] or len(row["runs"]) != len(earlier["runs"]):
-        return False
-    pairs = zip(row["runs"], earlier["runs"], strict=True)
-    return all(
-        outcomes(folder, first, row["quantity"]) == outcomes(folder, second, earlier["quantity"])
-        for first, second in pairs
-    )
+    sides = [[outcomes(folder, setting, one["quantity"]) for setting in one["runs"]] for one in (row, earlier)]
+    return sides[0] == sides[1] and None not in sides[0]
 
 
-def outcomes(folder: Path, setting: str, quantity: str) -> Any:
-    """By seed what a setting's runs did: clean accuracy, or the outcome of each example under an attack.
+def outcomes(folder: Path, setting: str, quantity: str) -> list[Any] | None:
+    """What a setting's runs did, by seed: each example's outcome under an attack, or clean accuracy and all outcomes.
 
-    Of any other quantity its name and the setting's, so that it is equal to itself alone.
+    None where a row measures anything else: equal numbers do not make it the same.
     """
     runs = runs_by_seed(folder, setting)
     if quantity in (ACCURACY, COLLAPSE):
-        return {seed: accuracy_of(run) for seed, run in runs.items()}
-    # As text: an outcome may be nan, which equals nothing.
-    found = {seed: str(statuses_of(run, quantity)) for seed, run in runs.items()}
-    return found if found and all(value != "{}" for value in found.values()) else (setting, quantity)
+        return [(seed, accuracy_of(run), read_statuses(run)) for seed, run in runs.items()]
+    found = [(seed, read_statuses(run).get(quantity)) for seed, run in runs.items()]
+    return found if all(statuses for _, statuses in found) else None
