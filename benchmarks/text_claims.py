@@ -4,8 +4,9 @@
 
 Intervals are those of `benchmarks.paired`: 95 % bootstrap intervals over the same examples, of clean accuracies those
 of independent rates, of error transitions McNemar's. A claim *holds* where the whole interval lies on its side, does
-*not* hold where it lies on the other side, and is *undecided* otherwise; it is *void* where a model is near chance,
-and *not run* where the runs that it needs are not there. Each verdict has its reason, made of the numbers.
+*not* hold where it lies on the other side, and is *undecided* otherwise; it is *void* by the rule of
+`benchmarks.checks`, and *not run* where the runs that it needs are not there. Each verdict has its reason, made of the
+numbers.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ def c8(one: TextExperiment) -> list[Row]:
         there = round(sum(weight * published[name] for name, weight in weights.items()), 1) if published else None
         method, others = next(iter(weights)), [name for name in weights if name != NORMAL]
         given = {"method": method, "quantity": ACCURACY, "paper": there, "void": dropped(one, TWIN), **limits}
+        given["control"] = " and ".join(name for name in weights if name != method)
         rows += claim(one, "C8", text, accuracy_contrast(one, weights), (NORMAL, *others), **given)
     return rows
 
