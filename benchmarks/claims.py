@@ -93,7 +93,7 @@ def distance(one: TextExperiment, method: str) -> list[Row]:
         most = "most" if bat else "less than half of the"
         text = f"{method}: {where}antonym view further than synonym view in {most} texts"
         means = {key: statistics.mean(row[key] for row in found) for key in ("fickle", "obstinate")}
-        given = {"method": method, "quantity": "distance", "part": f"{kind} {most}", **means}
+        given = {"method": method, "quantity": "distance", "part": where + most, **means}
         given |= {"control": "half of the texts", "void": "" if split else NOT_SPLIT}
         side = {"above": 50.0} if bat else {"below": 50.0}
         rows += claim(one, "C6", text, share, (method,), **given, **side)
