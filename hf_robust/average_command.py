@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from hf_robust.cli import add_attack_flags, output_folder
 
 if TYPE_CHECKING:
-    from hf_robust.checkpoint_attack import Attacked
+    from hf_robust.attacks import AttackArguments
+    from hf_robust.checkpoint_attack import AttackOptions
 
 STEM = "linear_average"
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> str:
         ValueError: a share is no share, the two models cannot be averaged, or were trained to agree.
     """
     from hf_robust.attacks import AttackArguments
-    from hf_robust.checkpoint_attack import AttackOptions, checked_lexicons, measure_attacks, splits_of, write_attacks
+    from hf_robust.checkpoint_attack import AttackOptions, checked_lexicons, splits_of
     from hf_robust.reports import average_figure, save_figure
     from hf_robust.restored import text_length
     from hf_robust.runs import claim_folder, portable_path, write_json
@@ -75,17 +76,12 @@ def run(options: argparse.Namespace) -> str:
     for path in named.values():
         _check_beside(path, attack)
     output = claim_folder("average", options.output_dir)
-    points = []
-    for lam, folder in write_averages(model, other, tokenizer, options.lambdas, output).items():
-        found = measure_attacks(dataclasses.replace(attack, model=str(folder), output_dir=folder), flags)
-        write_attacks(found, folder)
-        points.append({"lambda": lam, **_point(folder, found)})
-    beside = []
-    for name, path in named.items():
-        folder = output / f"beside-{name}"
-        found = measure_attacks(dataclasses.replace(attack, model=path, output_dir=folder), flags)
-        write_attacks(found, folder)
-        beside.append({"name": name, "model": portable_path(path), **_point(folder, found)})
+    folders = write_averages(model, other, tokenizer, options.lambdas, output)
+    points = [{"lambda": lam, **attacked(str(folder), folder, attack, flags)} for lam, folder in folders.items()]
+    beside = [
+        {"name": name, "model": portable_path(path), **attacked(path, output / f"beside-{name}", attack, flags)}
+        for name, path in named.items()
+    ]
     models = {"clean": portable_path(options.model), "twin": portable_path(twin)}
     write_json(output / f"{STEM}.json", {**models, "points": points, "beside": beside})
     save_figure(average_figure(points, beside), output, STEM)
@@ -129,7 +125,7 @@ def names_of(models: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _check_beside(path: str, attack: Any) -> None:
+def _check_beside(path: str, attack: AttackOptions) -> None:
     """Load a model and fit it to the data before anything is attacked."""
     from hf_robust.checkpoint_attack import load_classifier, splits_of
 
@@ -184,10 +180,14 @@ def write_averages(
     return folders
 
 
-def _point(folder: Path, found: Attacked) -> dict[str, Any]:
+def attacked(model: str, folder: Path, attack: AttackOptions, flags: AttackArguments) -> dict[str, Any]:
+    """Attack a model, write its results into the folder, and return its point of the picture."""
     from hf_robust.attacks import of_the_data
+    from hf_robust.checkpoint_attack import measure_attacks, write_attacks
     from hf_robust.metrics import wilson_interval
 
+    found = measure_attacks(dataclasses.replace(attack, model=model, output_dir=folder), flags)
+    write_attacks(found, folder)
     keys = ("robust_accuracy", "robust_accuracy_low", "robust_accuracy_high", "asr", "num_examples")
     # Of the clean texts, which attacks that bring their own texts do not see.
     accuracy = found.line["accuracy"]

@@ -234,7 +234,7 @@ def test_C12_the_most_robust_average_of_those_as_clean(results: Path, files: Pat
     run(results, "linear_average_100-seed1", {"textfooler": FEW}, 0.85)
     row = row_of(found(results, files), "taichi above the most robust linear average of those as clean as it")
     assert "linear_average_100" in row["text"] and row["value"] == pytest.approx(25.0) and row["verdict"] == "holds"
-    assert row["control"] == "linear_average_100, of base_adv and normal"
+    assert row["control"] == "linear_average_100, of normal and base_adv"
     one = TextExperiment(files / f"{SST2}.json", results / SST2)
     assert "| linear_average_25 | 1 | 70.0" in text_tables.BLOCKS[4](one)
 
