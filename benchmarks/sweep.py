@@ -187,7 +187,7 @@ def tolerates(pgd: Sequence[Point], freelb: Sequence[Point]) -> dict[str, Any]:
     text = "freelb tolerates a larger alpha than pgd"
     if not lost:
         return {**row, "text": f"{text}: at none of both has one collapsed alone", "verdict": "undecided"}
-    one, other = lost[0]
+    one, _ = lost[0]
     fallen, other_one = ("pgd", "freelb") if one.collapsed else ("freelb", "pgd")
     row |= {"value": one.alpha, "examples": one.eval_samples, "verdict": "holds" if one.collapsed else "does not hold"}
     return {**row, "text": f"{text}: at {one.alpha:g} {fallen} has collapsed, {other_one} has not"}
