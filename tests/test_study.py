@@ -160,6 +160,11 @@ STORED = [
     ("C12", "undecided", "of 1 check 1 void (1 near chance)"),
     ("C8", "undecided", "2 failed rows dropped"),
     ("C6", "undecided", "10 function words not apart"),
+    ("C4", "undecided", "2 fail, 9 undecided, 8 void (8 near chance)"),
+    ("C9", "undecided", "40 no rival of the paper, 17 near chance): nowhere shown: taichi loses at most 1.5"),
+    ("C13", "undecided", "of 50 checks 21 hold, 11 fail, 18 undecided"),
+    ("C16", "holds", "3 void (3 counted above)"),
+    ("C20", "undecided", "of 6 checks 3 hold, 1 fails, 2 void (2 near chance)"),
     ("C17", "undecided", "6 no frozen control, 6 counted above"),
     ("C21", "undecided", "2 not what the paper measures"),
 ]
