@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.embedding_claims import ACCURACY
+from benchmarks.checks import ACCURACY
 from benchmarks.paired import runs_by_seed, statuses_of
 from benchmarks.text_runs import Compared, TextExperiment, compared, compared_asr
 from benchmarks.text_verdicts import NORMAL, Row, claim
@@ -28,7 +28,8 @@ def c2(one: TextExperiment) -> list[Row]:
     ):
         models = tuple(f"{method}-{batch}" for batch in (SMALL, LARGE) for method in (NORMAL, "safer"))
         found = difference_of_differences(one, models, attack)
-        rows += claim(one, "C2", text, found, models, method="safer", quantity=attack, **side)
+        given = {"method": "safer", "quantity": attack, "control": f"{NORMAL} at both batches", **side}
+        rows += claim(one, "C2", text, found, models, **given)
     return rows
 
 

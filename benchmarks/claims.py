@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import text_paper as paper
 from benchmarks.bat_sweep import c2, c5, c7
-from benchmarks.embedding_claims import ACCURACY
+from benchmarks.checks import ACCURACY, NOT_SPLIT, counted_once
+from benchmarks.distances import CONTENT, FUNCTION
 from benchmarks.paired import read, runs_of
 from benchmarks.text_runs import Compared, TextExperiment, compared, compared_asr, seed_of
 from benchmarks.text_verdicts import NORMAL, Row, claim
@@ -34,7 +37,8 @@ ACCURACY_LOSS = 1.6
 def check(one: TextExperiment) -> list[Row]:
     """Every claim about the methods that were run in one experiment."""
     run = [name for name in METHODS if runs_of(one.folder, name)]
-    return sorted((row for name in run for row in claims_about(one, name)), key=lambda row: row["claim"])
+    rows = sorted((row for name in run for row in claims_about(one, name)), key=lambda row: row["claim"])
+    return counted_once(one.folder, rows)
 
 
 def claims_about(one: TextExperiment, method: str) -> list[Row]:
@@ -54,7 +58,7 @@ def claims_about(one: TextExperiment, method: str) -> list[Row]:
         text = f"{method}'s synonym ASR stays above safer's"
         given = {"method": method, "quantity": "synonym", "paper": paper_difference(one, *pair, "synonym")}
         rows += claim(one, number, text, compared_asr(one, *pair, "synonym"), pair, **given, above=0.0)
-    # For BAT this is in the paper's tables, not in its claim: both rates mean little where the task is unlearnt.
+    # For BAT this is in the paper's tables, not in its claim.
     text = f"{method} keeps accuracy within {ACCURACY_LOSS}"
     given = {"method": method, "quantity": ACCURACY, "paper": paper_difference(one, *models, ACCURACY)}
     rows += claim(one, number, text, compared(one, *models, ACCURACY), models, **given, above=-ACCURACY_LOSS)
@@ -68,21 +72,41 @@ def paper_difference(one: TextExperiment, first: str, second: str, quantity: str
 
 
 def distance(one: TextExperiment, method: str) -> list[Row]:
-    """C6: the obstinate view lies further away than the fickle one in most texts after BAT, and only there."""
+    """C6: the obstinate view lies further away than the fickle one in most texts after BAT, and only there.
+
+    Of the texts whose obstinate view changes a content word: BAT's training views change function words too, as the
+    attack never does, and a model can learn these alone. Runs measured before the two were told apart are void.
+    """
     runs = [run for run in runs_of(one.folder, method) if (run / "distances.json").is_file()]
     if not runs:
         return []
     measured = [read(run / "distances.json") for run in runs]
+    split = all(CONTENT in row for row in measured)
+    bat = method.startswith("bat")
+    rows = []
+    for kind in (CONTENT, FUNCTION) if split else ("",):
+        found = [row[kind] if kind else row for row in measured]
+        if any(not row["texts"] for row in found):
+            continue
+        share = share_further(found, runs)
+        where = f"{kind}-word " if kind else ""
+        most = "most" if bat else "less than half of the"
+        text = f"{method}: {where}antonym view further than synonym view in {most} texts"
+        means = {key: statistics.mean(row[key] for row in found) for key in ("fickle", "obstinate")}
+        given = {"method": method, "quantity": "distance", "part": where + most, **means}
+        given |= {"control": "half of the texts", "void": "" if split else NOT_SPLIT}
+        side = {"above": 50.0} if bat else {"below": 50.0}
+        rows += claim(one, "C6", text, share, (method,), **given, **side)
+    return rows
+
+
+def share_further(measured: Sequence[dict[str, Any]], runs: Sequence[Path]) -> Compared:
+    """The mean share of texts over the seeds, with Wilson's interval of one seed's number of texts."""
     shares = [row["obstinate_further"] for row in measured]
-    texts = measured[0]["texts"]
+    texts = min(row["texts"] for row in measured)
     low, high = wilson_interval(round(statistics.mean(shares) * texts), texts)
     found = Difference(POINTS * statistics.mean(shares), POINTS * low, POINTS * high, [POINTS * s for s in shares])
-    bat = method.startswith("bat")
-    side = {"above": 50.0} if bat else {"below": 50.0}
-    text = f"{method}: antonym view further than synonym view in {'most' if bat else 'less than half of the'} texts"
-    means = {key: statistics.mean(row[key] for row in measured) for key in ("fickle", "obstinate")}
-    share = Compared(found, texts, tuple(map(seed_of, runs)), "%")
-    return claim(one, "C6", text, share, (method,), method=method, quantity="distance", **side, **means)
+    return Compared(found, texts, tuple(map(seed_of, runs)), "%")
 
 
 def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, list[Row]]:
@@ -92,7 +116,7 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, l
         if set(read(path).get("methods", ())) == set(METHODS) and runs_of(results / path.stem, NORMAL):
             found[path.stem] = check(TextExperiment(path, results / path.stem))
     sweep = TextExperiment(files / f"{SWEEP}.json", results / SWEEP)
-    rows = [*c2(sweep), *c5(sweep), *c7(sweep)]
+    rows = counted_once(sweep.folder, [*c2(sweep), *c5(sweep), *c7(sweep)])
     return {**found, **({SWEEP: rows} if rows else {})}
 
 

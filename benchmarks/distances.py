@@ -4,14 +4,20 @@
 
 Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of what the head reads from
 500 validation texts to a fickle and to an obstinate view of each, and the share of texts whose obstinate view is
-further away than the fickle one by the margin). `hf-robust interpret space` draws the picture.
+further away than the fickle one by the margin), of all of them and, under ``content`` and ``function``, of those whose
+obstinate view changes a content or a function word: BAT's training views change both, the antonym attack changes no
+function word, so that a model may have learnt these alone. `hf-robust interpret space` draws the picture.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.data import TextDataset
@@ -20,12 +26,15 @@ from hf_robust.interpret.space import view_distances
 from hf_robust.interpret.states import sentence_states
 from hf_robust.lexicons import load_lexicon
 from hf_robust.runs import read_records
-from hf_robust.views import OneAntonym, RandomSynonyms, draw_views
+from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
+from hf_robust.words import NLTK_STOP_WORDS, Text
 
 TEXTS, MARGIN = 500, 1.0
+CONTENT, FUNCTION = "content", "function"
+LEAST_TEXTS = 2
 
 
-def distances(folder: Path) -> dict[str, float]:
+def distances(folder: Path) -> dict[str, Any]:
     arguments = json.loads((folder / "_arguments.json").read_text(encoding="utf-8"))
     model, tokenizer = load_classifier(str(folder), device="cpu")
     skipped = {model.config.label2id[name] for name in arguments["skip_labels"]}
@@ -40,7 +49,29 @@ def distances(folder: Path) -> dict[str, float]:
     groups = draw_views(texts, range(len(rows)), fickle, obstinate, TEXTS)
     pooling = chosen_pooling(model, tokenizer, HEAD, "use a model such as BERT")
     states = [sentence_states(model, tokenizer, group, pooling, length).embeddings for group in groups]
-    return view_distances(*states, margin=MARGIN)
+    return {**view_distances(*states, margin=MARGIN), **by_word(groups, states)}
+
+
+def by_word(groups: DrawnViews, states: Sequence[Tensor]) -> dict[str, Any]:
+    """The distances of the texts whose obstinate view changes a content word, and of those with a function word.
+
+    Args:
+        states: (n, H) each, of the texts, of their fickle and of their obstinate views.
+    """
+    kinds = [changed_word(*pair) for pair in zip(groups.originals, groups.obstinate, strict=True)]
+    found: dict[str, Any] = {}
+    for kind in (CONTENT, FUNCTION):
+        rows = [index for index, one in enumerate(kinds) if one == kind]
+        few = len(rows) < LEAST_TEXTS
+        found[kind] = {"texts": 0} if few else view_distances(*(state[rows] for state in states), margin=MARGIN)
+    return found
+
+
+def changed_word(original: Sequence[str], view: Sequence[str]) -> str:
+    """Whether the first word that a view changes is a stop word of NLTK's list, which the antonym attack leaves."""
+    before, after = (Text(tuple(columns)).tokens for columns in (original, view))
+    changed = next(word for word, other in zip(before, after, strict=False) if word != other)
+    return FUNCTION if changed.lower() in NLTK_STOP_WORDS else CONTENT
 
 
 if __name__ == "__main__":

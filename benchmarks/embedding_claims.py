@@ -2,9 +2,9 @@
 
     python benchmarks/embedding_claims.py          writes benchmarks/results/embedding_claims.json
 
-Intervals and verdicts are those of `benchmarks.paired`. A rate is *void* where a run of either method stays near
-guessing: such a model keeps its one answer under any attack, which is no robustness. Near guessing is an accuracy less
-than a fifth of the way from that of the larger class to 1, ten points where the classes are even.
+Intervals and verdicts are those of `benchmarks.paired`, the rule of what is void and what counts once that of
+`benchmarks.checks`. Near chance is an accuracy less than a fifth of the way from that of the larger class to 1, ten
+points where the classes are even.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.checks import ACCURACY, NO_FROZEN, counted_once, judged
 from benchmarks.linearisation import c20
 from benchmarks.paired import (
     VOID,
@@ -42,7 +43,8 @@ LINEARISATION = "embedding_linearisation"
 
 WRAPPED = {"adaptive_pgd": "pgd", "adaptive_freelb": "freelb", "adaptive_tavat": "tavat"}
 RECIPES = ("textfooler", "textbugger", "synonym")
-ACCURACY = "accuracy"
+FROZEN = "_frozen"
+"""What a setting is called whose weights do not learn (``--w_lr 0``), behind the name of its method."""
 KEPT_WITHIN = 1.0
 PAPER = {
     "sst2": {
@@ -123,9 +125,7 @@ def named(quantity: str) -> str:
 
 
 def measured(one: Experiment, row: dict[str, Any], first: str, second: str, quantity: str) -> dict[str, Any]:
-    """Add what was compared on how much, and make a rate void that says nothing."""
-    if quantity != ACCURACY and (one.near_guessing(first) or one.near_guessing(second)):
-        row["verdict"] = VOID
+    """Add what was compared on how much."""
     if quantity == ACCURACY:
         examples = read(runs_of(one.folder, first)[0] / "run_card.json")["data"]["eval_samples"]
     else:
@@ -134,20 +134,33 @@ def measured(one: Experiment, row: dict[str, Any], first: str, second: str, quan
 
 
 def c17(one: Experiment) -> list[dict[str, Any]]:
-    """C17: the adaptive method is more robust than what it wraps, at the same clean accuracy."""
+    """C17: the adaptive method is more robust than what it wraps, at the same clean accuracy.
+
+    It also trains at another point than what it wraps, whatever its weights: a gain is the weights' where the method
+    is more robust than with frozen weights too, and says nothing of them where that was not run.
+    """
     rows = []
     for adaptive, wrapped in WRAPPED.items():
         if not shared_runs(one.folder, wrapped, adaptive):
             continue
+        frozen = adaptive + FROZEN
+        there = bool(shared_runs(one.folder, frozen, adaptive))
         for quantity in (*one.attacks, ACCURACY):
             found = compared(one, wrapped, adaptive, quantity)
             if quantity == ACCURACY:
                 row = entry("C17", f"{adaptive} keeps {wrapped}'s clean accuracy within 1", found, above=-KEPT_WITHIN)
             else:
                 row = entry("C17", f"{adaptive} raises {wrapped}'s {named(quantity)}", found, above=0.0)
-            paper = PAPER.get(one.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
-            rows.append({**measured(one, row, wrapped, adaptive, quantity), "paper": paper})
-    return rows
+            row["paper"] = PAPER.get(one.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
+            row = measured(one, row, wrapped, adaptive, quantity)
+            gain = quantity != ACCURACY and row["verdict"] == "holds"
+            rows.append(judged(one, row, (wrapped, adaptive), void=NO_FROZEN if gain and not there else ""))
+            if there and quantity != ACCURACY:
+                text = f"{adaptive} above its frozen weights: {named(quantity)}"
+                row = entry("C17", text, compared(one, frozen, adaptive, quantity), above=0.0)
+                row = {**measured(one, row, frozen, adaptive, quantity), "paper": None}
+                rows.append(judged(one, row, (frozen, adaptive)))
+    return counted_once(one.folder, rows)
 
 
 def against_normal(one: Experiment) -> list[dict[str, Any]]:
@@ -159,7 +172,8 @@ def against_normal(one: Experiment) -> list[dict[str, Any]]:
         for quantity in (ACCURACY, *one.attacks):
             found = compared(one, "normal", method, quantity)
             text = f"{method} minus normal: {named(quantity)}"
-            row = {"text": text, **found._asdict(), "verdict": side(found)}
+            void = quantity != ACCURACY and (one.near_guessing("normal") or one.near_guessing(method))
+            row = {"text": text, **found._asdict(), "verdict": VOID if void else side(found)}
             rows.append(measured(one, row, "normal", method, quantity))
     return rows
 
@@ -188,8 +202,8 @@ def c19(file: Path) -> list[dict[str, Any]]:
         goal = 100 * found["goal"]
         text = f"a step of {adaptive} costs {expected:.0f} % more than one of {wrapped}, within {goal:.0f} points"
         row = entry("C19", text, overhead, above=expected - goal, below=expected + goal)
-        paper = round(100 * (found["paper"] - 1), 1)
-        rows.append({**row, "method": adaptive, "quantity": "cost", "unit": "%", "examples": None, "paper": paper})
+        row |= {"paper": round(100 * (found["paper"] - 1), 1), "runs": [wrapped, adaptive], "control": wrapped}
+        rows.append({**row, "method": adaptive, "quantity": "cost", "unit": "%", "examples": None})
     return rows
 
 
@@ -202,8 +216,10 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, d
     for path in sorted(files.glob("embedding_*sweep.json")):
         points = read_sweep(path, results / path.stem)
         if points:
-            found[path.stem] = {"claims": [*c16(points), *c18(points)]}
-    linear = c20(files / f"{LINEARISATION}.json", results / LINEARISATION)
+            rows = [*c16(points), *c18(points)]
+            found[path.stem] = {"claims": counted_once(results / path.stem, rows)}
+    file = files / f"{LINEARISATION}.json"
+    linear = c20(Experiment(file, results / LINEARISATION)) if file.is_file() else []
     if linear:
         found[LINEARISATION] = {"claims": linear}
     for file in sorted(results.glob("cost_*.json")):

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.paired import entry, read, runs_of
+from benchmarks.checks import Learnt, Row, judged
+from benchmarks.paired import entry, runs_of
 from benchmarks.run import WEIGHTS
 from hf_robust.metrics import Difference
 from hf_robust.metrics.paired import DRAWS, POINTS
@@ -26,11 +27,20 @@ LEAST_CORRELATION, LARGEST_ERROR = 90.0, 10.0
 """Where *tracks* begins, in points: our choice, since the paper shows two curves and no number."""
 
 
-def c20(file: Path, folder: Path) -> list[dict[str, Any]]:
+class Settings(Learnt, Protocol):
+    """An experiment whose runs go by the names of its settings."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def settings(self) -> dict[str, Any]: ...
+
+
+def c20(one: Settings) -> list[Row]:
     """Two rows for each setting that was run: how the losses correlate, and how far they are apart."""
-    if not file.is_file():
-        return []
-    return [row for name, setting in read(file)["settings"].items() for row in _rows(folder, name, setting)]
+    rows = [(name, _rows(one.folder, name, setting)) for name, setting in one.settings["settings"].items()]
+    return [judged(one, row, (name,), control="the loss at the same point") for name, found in rows for row in found]
 
 
 def logged(run: Path) -> Values:

@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import claims, embedding_claims, readme, study_figures, study_page, text_claims
-from benchmarks.paired import VOID, read, runs_of, with_classes
+from benchmarks.checks import is_void, void_reasons
+from benchmarks.paired import read, runs_of, with_classes
 from hf_robust.reports import load_runs, write_report
 
 ROOT = Path(__file__).parents[1]
@@ -64,8 +65,9 @@ def checks(results: Path = RESULTS) -> Iterator[Check]:
 def overall(found: Sequence[Check]) -> Verdict:
     """One verdict from a claim's checks.
 
-    *holds*: no check fails, and as many hold as are undecided, or more. *does not hold*: more checks fail than hold.
-    *undecided*: anything between. Checks of models near chance are void and count for nothing.
+    *holds*: no check fails, as many hold as are undecided, or more, and each part of the claim (``part``, else what
+    was measured) has a check that holds. *does not hold*: more checks fail than hold. *undecided*: anything between.
+    Void checks (`benchmarks.checks`) count for nothing.
     """
     counts = Counter(row["verdict"] for row in found)
     holds, fails, open_ = (counts[name] for name in (HOLDS, FAILS, UNDECIDED))
@@ -74,20 +76,32 @@ def overall(found: Sequence[Check]) -> Verdict:
     why = counted(counts)
     if fails > holds:
         return Verdict(FAILS, f"{why}: {failing(found)}")
-    if not fails and holds and holds >= open_:
-        return Verdict(HOLDS, why)
     if fails:
         return Verdict(UNDECIDED, f"{why}: {failing(found)}")
     if not holds and not open_:
-        return Verdict(UNDECIDED, f"{why}: every model of it stays near chance")
+        return Verdict(UNDECIDED, f"{why}: no check of it says anything")
+    missing = not_shown(found)
+    if holds >= open_ and missing:
+        return Verdict(UNDECIDED, f"{why}: nowhere shown: {named(missing)}")
+    if holds >= open_:
+        return Verdict(HOLDS, why)
     return Verdict(UNDECIDED, f"{why}: most intervals hold both signs")
+
+
+def not_shown(found: Sequence[Check]) -> list[str]:
+    """The parts of a claim of which no check holds, of those that a check says anything about."""
+    parts: dict[str, list[str]] = {}
+    for row in found:
+        if not is_void(row["verdict"]):
+            parts.setdefault(row.get("part") or row["quantity"], []).append(row["verdict"])
+    return [part for part, verdicts in parts.items() if HOLDS not in verdicts]
 
 
 def counted(counts: Counter[str]) -> str:
     """How many checks there are of each verdict, in words."""
     words = ((HOLDS, "holds", "hold"), (FAILS, "fails", "fail"), (UNDECIDED, UNDECIDED, UNDECIDED))
     said = [f"{counts[name]} {one if counts[name] == 1 else many}" for name, one, many in words if counts[name]]
-    said += [f"{counts[VOID]} void"] * bool(counts[VOID])
+    said += filter(None, [void_reasons(counts.elements())])
     total = counts.total()
     return f"of {total} check{'s' * (total != 1)} {', '.join(said)}"
 
@@ -95,8 +109,13 @@ def counted(counts: Counter[str]) -> str:
 def failing(found: Sequence[Check]) -> str:
     """Which checks fail, the first few by name and where."""
     names = [f"{row['text']} ({study_page.title(row['experiment'])})" for row in found if row["verdict"] == FAILS]
+    return f"not so: {named(names)}"
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
     rest = len(names) - NAMED
-    return f"not so: {'; '.join(names[:NAMED])}" + (f"; and {rest} more" if rest > 0 else "")
+    return "; ".join(names[:NAMED]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def study(results: Path = RESULTS, paper: Path = PAPER) -> dict[str, Any]:

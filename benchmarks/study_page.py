@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.checks import is_void
 from benchmarks.embedding_tables import TITLES as EMBEDDING_TITLES
-from benchmarks.paired import VOID, read
+from benchmarks.paired import read
 from benchmarks.study_figures import pictures
 from benchmarks.text_runs import TITLES as TEXT_TITLES
 from hf_robust.reports import markdown_table
@@ -27,7 +28,7 @@ REMARKS = Path(__file__).parent / "study_remarks.json"
 """What a person adds to the counted reasons; no number stands in it."""
 NOTHING = "–"
 WORDS = {"holds": "hold", "does not hold": "do not", "undecided": "are undecided", "not run": "were not run"}
-HEADER = ["where", "check", "here", "paper", "N", "seeds", "verdict"]
+HEADER = ["where", "check", "control", "here", "paper", "N", "seeds", "verdict"]
 
 
 def page(found: dict[str, Any], results: Path) -> str:
@@ -37,9 +38,12 @@ def page(found: dict[str, Any], results: Path) -> str:
         "# The papers' claims on small models",
         "Written by `python benchmarks/study.py` from `results/`; no measured number is typed by hand. What the "
         "papers say is in `paper_claims.json`, what a claim comes to is counted from its checks: it "
-        "*holds* where no check fails and as many hold as are undecided, or more; it *does not hold* where more fail "
-        "than hold; else it is *undecided*. A check holds where its whole 95 % interval lies on the claim's side, "
-        "fails where it lies on the other, and is void where a model is near chance.",
+        "*holds* where no check fails, as many hold as are undecided, or more, and each part of the claim has one "
+        "that holds; it *does not hold* where more fail than hold; else it is *undecided*. A check holds where its "
+        "whole 95 % interval lies on the claim's side, and fails where it lies on the other. It is *void*, and counts "
+        "for nothing, where a run of it is near chance, where it measures something else than the paper, and where an "
+        "earlier check of the claim has the same outcomes, so that one measurement is counted once. *Control* is what "
+        "a check was made against.",
         summary(found),
         chance(rows),
         "## What was run",
@@ -86,9 +90,10 @@ def compact(found: dict[str, Any]) -> str:
 
 def chance(rows: Sequence[dict[str, Any]]) -> str:
     counts = Counter(row["verdict"] for row in rows)
-    decided, tried = counts["holds"] + counts["does not hold"], len(rows) - counts[VOID]
+    decided, void = counts["holds"] + counts["does not hold"], sum(is_void(row["verdict"]) for row in rows)
+    tried = len(rows) - void
     return (
-        f"{len(rows)} checks, {decided} of them decided and {counts[VOID]} void. Intervals are not corrected for "
+        f"{len(rows)} checks, {decided} of them decided and {void} void. Intervals are not corrected for "
         "their number: were there no difference anywhere, about one in twenty of those that are not void would be "
         f"decided all the same, {tried / 20:.0f} of these."
     )
@@ -108,6 +113,7 @@ def check(row: dict[str, Any]) -> list[str]:
     return [
         title(row["experiment"]),
         row["text"],
+        row["control"],
         f"{interval(row)}{unit}",
         NOTHING if not isinstance(paper, (int, float)) else f"{paper:g}",
         f"{examples:,}" if examples else NOTHING,
@@ -117,8 +123,8 @@ def check(row: dict[str, Any]) -> list[str]:
 
 
 def interval(row: dict[str, Any]) -> str:
-    digits = 2 if row.get("unit") == "nats" else 1
-    value, low, high = (NOTHING if row[key] is None else f"{row[key]:.{digits}f}" for key in ("value", "low", "high"))
+    form = {"nats": ".2f", "alpha": "g"}.get(row.get("unit") or "points", ".1f")
+    value, low, high = (NOTHING if row[key] is None else f"{row[key]:{form}}" for key in ("value", "low", "high"))
     return value if NOTHING in (low, high) else f"{value} [{low}, {high}]"
 
 

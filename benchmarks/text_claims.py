@@ -4,8 +4,9 @@
 
 Intervals are those of `benchmarks.paired`: 95 % bootstrap intervals over the same examples, of clean accuracies those
 of independent rates, of error transitions McNemar's. A claim *holds* where the whole interval lies on its side, does
-*not* hold where it lies on the other side, and is *undecided* otherwise; it is *void* where a model is near chance,
-and *not run* where the runs that it needs are not there. Each verdict has its reason, made of the numbers.
+*not* hold where it lies on the other side, and is *undecided* otherwise; it is *void* by the rule of
+`benchmarks.checks`, and *not run* where the runs that it needs are not there. Each verdict has its reason, made of the
+numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import text_paper as paper
-from benchmarks.embedding_claims import ACCURACY, column, side
+from benchmarks.checks import ACCURACY, OTHER_QUANTITY, counted_once
+from benchmarks.embedding_claims import column, side
 from benchmarks.paired import VOID, runs_by_seed, runs_of, statuses_of
 from benchmarks.text_flat import c13, c14, c15
 from benchmarks.text_measures import MASKING
@@ -45,7 +47,7 @@ NOT_RUN = "not run"
 UNCHANGED = 5.0
 """Points of antonym ASR that count as about unchanged."""
 DROP = 5.0
-"""Points of accuracy beyond which masked texts count as hard: a text that is wrong before cannot become right here."""
+"""Points of accuracy beyond which masked texts count as hard."""
 SLICES = ("all", "negation", "ambiguity", "long")
 NEEDS = {
     "C3": "a2t and normal under the attacks synonym and antonym",
@@ -81,16 +83,14 @@ def c3(one: TextExperiment) -> list[Row]:
 
 
 def c21(one: TextExperiment) -> list[Row]:
-    given = {
-        "method": NORMAL,
-        "quantity": MASKING,
-        "paper": round(paper.GRADMASK["masked"] - paper.GRADMASK["clean"], 1),
-    }
-    text = f"normal loses more than {DROP:g} points where one word is masked (it cannot gain)"
+    # The paper masks every text for one model and reads accuracy on all of them. The attack passes over what was wrong
+    # before, and masks for each model that it meets: a loss that cannot be a gain, and two models on different texts.
+    given = {"method": NORMAL, "quantity": MASKING, "control": "its own clean texts", "void": OTHER_QUANTITY}
+    text = f"{NORMAL} loses more than {DROP:g} points where one word of a right text is masked"
     rows = claim(one, "C21", text, masked_drop(one), (NORMAL,), **given, below=-DROP)
-    found = compared(one, NORMAL, MASKING, MASKING)
-    given = {"method": MASKING, "quantity": MASKING, "above": 0.0}
-    rows += claim(one, "C21", f"{MASKING} above {NORMAL}: masked texts", found, (NORMAL, MASKING), **given)
+    given = {"method": MASKING, "quantity": MASKING, "void": OTHER_QUANTITY, "above": 0.0}
+    text, found = f"{MASKING} above {NORMAL}, each masked by its own gradient", compared(one, NORMAL, MASKING, MASKING)
+    rows += claim(one, "C21", text, found, (NORMAL, MASKING), **given)
     runs = runs_of(one.folder, MASKING)
     for name in SLICES:
         there = paper.GRADMASK_SLICES.get(name)
@@ -138,7 +138,7 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, d
     found: dict[str, dict[str, list[Row]]] = {}
     for one in experiments(results, files):
         if one.methods:
-            rows = [row for check in CLAIMS.values() for row in check(one)]
+            rows = counted_once(one.folder, [row for check in CLAIMS.values() for row in check(one)])
             found[one.name] = {"claims": rows, "against_normal": against_normal(one)}
     if not found:
         return found
@@ -149,7 +149,7 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, d
 
 def not_run(number: str) -> Row:
     row = {"claim": number, "text": NEEDS[number], "value": None, "low": None, "high": None, "by_seed": []}
-    row |= {"verdict": NOT_RUN, "unit": "points", "examples": None, "seeds": [], "paper": None}
+    row |= {"verdict": NOT_RUN, "unit": "points", "examples": None, "seeds": [], "paper": None, "runs": []}
     return {**row, "why": "there is no run of it", "method": None, "quantity": None}
 
 

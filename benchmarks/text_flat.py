@@ -12,7 +12,8 @@ from hf_robust.metrics.paired import POINTS
 def c13(one: TextExperiment) -> list[Row]:
     published = paper.FLAT_3.get((one.model, one.data), {})
     rows = []
-    for first, second in ((NORMAL, "flat"), ("adv_iter", "flat"), (NORMAL, "adv_iter")):
+    pairs = [(NORMAL, "flat"), ("adv_iter", "flat"), *[(NORMAL, "adv_iter")] * bool(published)]
+    for first, second in pairs:
         wanted = (
             [("AA", 0, POINTS), ("KT", 1, POINTS), ("TI-5", 2, POINTS)] if second == "flat" else [("KT", 1, POINTS)]
         )
@@ -24,10 +25,12 @@ def c13(one: TextExperiment) -> list[Row]:
                     found = compared(one, first, second, ATTACK)
                 else:
                     found = by_values(one, first, second, of_pairs(where, TAU if place == 1 else TOP5), scale)
-                pairs = {OWN: "own pairs", FIXED: "normal's pairs"}[where]
-                of = f"{name} under {ATTACK}" if place == 0 else f"{name} on {pairs}"
+                texts = {OWN: "own pairs", FIXED: "normal's pairs"}[where]
+                of = f"{name} under {ATTACK}" if place == 0 else f"{name} on {texts}"
                 given = {"method": second, "quantity": name, "paper": there if where == OWN else None}
-                verb, limits = ("above", {"above": 0.0}) if second == "flat" else ("below", {"below": 0.0})
+                # That adv_iter *can* fall below base is for the paper's cells where it does; in the others it rises.
+                falls = second == "adv_iter" and published[second][place] < published[first][place]
+                verb, limits = ("below", {"below": 0.0}) if falls else ("above", {"above": 0.0})
                 rows += claim(one, "C13", f"{second} {verb} {first}: {of}", found, (first, second), **given, **limits)
     return rows
 

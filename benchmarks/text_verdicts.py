@@ -5,13 +5,11 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.embedding_claims import ACCURACY
-from benchmarks.paired import VOID, verdict
+from benchmarks.checks import Row, judged
+from benchmarks.paired import verdict
 from benchmarks.text_measures import ATTACK
 from benchmarks.text_runs import Compared, TextExperiment
-from hf_robust.metrics.paired import POINTS
 
-Row = dict[str, Any]
 NORMAL = "normal"
 CLEAN_LOSS = 1.5
 
@@ -19,21 +17,18 @@ CLEAN_LOSS = 1.5
 def claim(
     one: TextExperiment, number: str, text: str, found: Compared | None, models: tuple[str, ...], **more: Any
 ) -> list[Row]:
-    """One row, or none where there is nothing to compare. ``above``, ``below``: the side on which the claim holds."""
+    """One row, or none where there is nothing to compare. ``above``, ``below``: the side on which the claim holds.
+
+    ``models``, ``control`` and ``void`` are those of `benchmarks.checks.judged`, the control first.
+    """
     if found is None:
         return []
     limits = {key: more.pop(key) for key in ("above", "below") if key in more}
+    told = {key: more.pop(key) for key in ("control", "void") if key in more}
     row = {"claim": number, "text": text, **found.found._asdict(), "verdict": verdict(found.found, **limits)}
     row |= {"unit": found.unit, "examples": found.examples, "seeds": list(found.seeds), "paper": None, **more}
     row["why"] = reason(found, row["verdict"], limits)
-    if row.get("quantity") != ACCURACY:
-        guessing = [name for name in models if one.near_guessing(name)]
-        if guessing:
-            row["verdict"] = VOID
-            row["why"] = (
-                f"{', '.join(guessing)} at or below chance (accuracy below {POINTS * one.least_accuracy:.0f} %)"
-            )
-    return [row]
+    return [judged(one, row, models, **told)]
 
 
 def reason(found: Compared, decided: str, limits: dict[str, float]) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import bat_sweep, claims, paired, run
+from benchmarks import bat_sweep, checks, claims, distances, paired, run
 from benchmarks.text_runs import TextExperiment
 from hf_robust.trainers import METHODS
+from hf_robust.views import DrawnViews
 
 EXPERIMENTS = sorted((Path(run.ROOT) / "benchmarks" / "experiments").glob("*.json"))
 
@@ -62,10 +64,11 @@ def experiment(folder: Path, larger_class: float) -> TextExperiment:
 
 def test_verdicts(tmp_path: Path) -> None:
     half, most, few = "sf" * 200, "sssf" * 100, "fffs" * 100
+    other, fewer = "fs" * 200, "sfff" * 100
     for method, (synonym, antonym, accuracy, further) in {
-        "normal": (half, half, 0.80, 0.4),
+        "normal": (half, other, 0.80, 0.4),
         "safer": (few, most, 0.79, 0.3),
-        "bat_pairwise": (few, few, 0.80, 0.9),
+        "bat_pairwise": (few, fewer, 0.80, 0.9),
         "bat_triplet": (half, most, 0.70, 0.5),
     }.items():
         for seed in (1, 2):
@@ -76,8 +79,93 @@ def test_verdicts(tmp_path: Path) -> None:
     assert verdicts["bat_pairwise lowers synonym ASR"] == verdicts["bat_pairwise lowers antonym ASR"] == "holds"
     assert verdicts["bat_triplet lowers synonym ASR"] == "undecided"
     assert verdicts["bat_triplet lowers antonym ASR"] == "does not hold"
-    assert verdicts["bat_pairwise: antonym view further than synonym view in most texts"] == "holds"
-    assert verdicts["bat_triplet: antonym view further than synonym view in most texts"] == "undecided"
+    for method in ("normal", "bat_pairwise", "bat_triplet"):
+        most = "most" if method.startswith("bat") else "less than half of the"
+        assert verdicts[f"{method}: antonym view further than synonym view in {most} texts"] == checks.NOT_SPLIT
+
+
+def test_C6_is_asked_of_content_and_of_function_words(tmp_path: Path) -> None:
+    """After BAT the antonyms of function words alone lie apart: the claim fails where the attack changes words."""
+    for method, content, function in [("normal", 0.3, 0.4), ("bat_pairwise", 0.3, 0.95), ("bat_triplet", 0.8, 0.9)]:
+        folder = tmp_path / f"{method}-seed1"
+        write_run(folder, "sf" * 200, "sf" * 200, 0.80, 0.6)
+        found = json.loads((folder / "distances.json").read_text())
+        for kind, further in (("content", content), ("function", function)):
+            found[kind] = {"texts": 250, "obstinate_further": further, "fickle": 0.1, "obstinate": 0.2}
+        (folder / "distances.json").write_text(json.dumps(found))
+    rows = [row for row in claims.check(experiment(tmp_path, larger_class=0.5)) if row["claim"] == "C6"]
+    verdicts = {row["text"].partition(" antonym view")[0]: row["verdict"] for row in rows}
+    assert verdicts == {
+        "normal: content-word": "holds",
+        "normal: function-word": "holds",
+        "bat_pairwise: content-word": "does not hold",
+        "bat_pairwise: function-word": "holds",
+        "bat_triplet: content-word": "holds",
+        "bat_triplet: function-word": "holds",
+    }
+    assert {row["examples"] for row in rows} == {250} and {row["control"] for row in rows} == {"half of the texts"}
+
+
+def test_distances_by_the_kind_of_the_changed_word() -> None:
+    """Two texts whose antonym view changes a content word and lies near, three with a function word and far."""
+    originals = [(f"a good film {number}", "it is on") for number in range(5)]
+    swaps = [("good", "bad"), ("good", "bad"), ("is", "differs"), ("is", "differs"), ("on", "off")]
+    obstinate = [
+        tuple(" ".join(new if word == old else word for word in column.split()) for column in text)
+        for text, (old, new) in zip(originals, swaps, strict=True)
+    ]
+    groups = DrawnViews(originals, originals, obstinate)
+    assert [distances.changed_word(*pair) for pair in zip(originals, obstinate, strict=True)] == [
+        *["content"] * 2, *["function"] * 3,
+    ]  # fmt: skip
+    text = torch.tensor([[1.0, 0.0]] * 5)
+    fickle = torch.tensor([[1.0, 1.0]] * 5)  # at 45 degrees, a cosine distance of 1 - 1 / sqrt(2)
+    apart = torch.tensor([[1.0, 0.1]] * 2 + [[-1.0, 0.0]] * 3)
+    found = distances.by_word(groups, [text, fickle, apart])
+    assert found["content"]["texts"] == 2 and found["content"]["obstinate_further"] == 0.0
+    assert found["function"]["texts"] == 3 and found["function"]["obstinate_further"] == 1.0
+    assert found["function"]["obstinate"] == pytest.approx(2.0)
+    alone = DrawnViews(originals[:2], originals[:2], obstinate[:2])
+    assert distances.by_word(alone, [text[:2], fickle[:2], apart[:2]])["function"] == {"texts": 0}
+
+
+def test_one_measurement_is_counted_once(tmp_path: Path) -> None:
+    """Two attacks that find the same of both models are one; the same number from other texts is another."""
+    rows = []
+    for method, synonym, antonym in [("normal", "ssff", "ssff"), ("safer", "sfff", "sfff")]:
+        write_run(tmp_path / f"{method}-seed1", synonym * 50, antonym * 50, 0.8, 0.5)
+    for method, synonym, antonym in [("other", "ssff", "ffss"), ("another", "sfff", "fffs")]:
+        write_run(tmp_path / f"{method}-seed1", synonym * 50, antonym * 50, 0.8, 0.5)
+    for first, second in (("normal", "safer"), ("other", "another")):
+        for attack in ("synonym", "antonym"):
+            found = paired.robust_difference(tmp_path, first, second, attack)
+            row = paired.entry("C1", f"{second} above {first}: {attack}", found, above=0.0)
+            rows.append({**row, "quantity": attack, "runs": [first, second]})
+    assert {row["value"] for row in rows} == {25.0}
+    verdicts = [row["verdict"] for row in checks.counted_once(tmp_path, rows)]
+    assert verdicts == ["holds", checks.REPEATED, checks.REPEATED, "holds"]
+    other_claim = [rows[0], {**rows[1], "claim": "C4"}]
+    assert [row["verdict"] for row in checks.counted_once(tmp_path, other_claim)] == ["holds", "holds"]
+    void = [{**rows[0], "verdict": checks.NO_FROZEN}, rows[1]]  # what is void was not counted
+    assert [row["verdict"] for row in checks.counted_once(tmp_path, void)] == [checks.NO_FROZEN, "holds"]
+
+
+def test_accuracies_count_once_too(tmp_path: Path) -> None:
+    for method, accuracy in [("pgd-a", 0.8), ("pgd-b", 0.7), ("adaptive-a", 0.8), ("adaptive-b", 0.7)]:
+        write_run(tmp_path / f"{method}-seed1", "sf", "sf", accuracy, 0.5)
+    rows = []
+    for method in ("pgd", "adaptive"):
+        pair = (f"{method}-a", f"{method}-b")
+        row = paired.entry("C16", method, paired.accuracy_difference(tmp_path, *pair), below=0.0)
+        rows.append({**row, "quantity": "accuracy", "runs": list(pair)})
+    assert [row["verdict"] for row in checks.counted_once(tmp_path, rows)] == ["holds", checks.REPEATED]
+
+
+def test_void_checks_are_counted_by_their_reason() -> None:
+    assert checks.void_reasons(["holds", paired.VOID, checks.REPEATED, paired.VOID]) == (
+        "3 void (2 near chance, 1 counted above)"
+    )
+    assert checks.void_reasons(["holds", "undecided"]) == ""
 
 
 def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:
@@ -87,7 +175,7 @@ def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:
     assert (
         verdicts["bat_triplet lowers synonym ASR"] == verdicts["bat_triplet lowers antonym ASR"] == "void: near chance"
     )
-    assert verdicts["bat_triplet keeps accuracy within 1.6"] == "does not hold"
+    assert verdicts["bat_triplet keeps accuracy within 1.6"] == "void: near chance"  # and neither does what it lost
 
 
 def test_differences_are_paired_by_example_and_leave_skipped_ones_out(tmp_path: Path) -> None:
@@ -136,3 +224,12 @@ def test_a_change_of_a_difference_is_paired_over_four_settings(tmp_path: Path) -
     verdicts = {row["quantity"]: row["verdict"] for row in bat_sweep.c2(one)}
     assert verdicts == {"synonym": "holds", "antonym": "does not hold"}
     assert bat_sweep.c5(one) == bat_sweep.c7(one) == []
+
+
+def test_committed_claims_are_those_of_the_committed_results() -> None:
+    written = json.loads((claims.RESULTS / "claims.json").read_text(encoding="utf-8"))
+    verdicts = [
+        {name: [(row["text"], row["control"], row["verdict"]) for row in rows] for name, rows in one.items()}
+        for one in (written, claims.check_all())
+    ]
+    assert verdicts[0] == verdicts[1], "run python benchmarks/claims.py"

@@ -21,7 +21,7 @@ ANTONYM_VIEWS = ("authors", "matched")
 
 @dataclass
 class BatConfig(RobustTrainingArguments):
-    """What both forms of Balanced Adversarial Training share; defaults are the paper's (Appendix B) and its code's."""
+    """What both forms of balanced training share; defaults are the paper's (Appendix C.1) and its code's."""
 
     bat_margin: float = field(
         default=1.0, metadata={"help": "[m] cosine distance the antonym view should keep, in [0, 2]."}

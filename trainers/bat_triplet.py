@@ -15,7 +15,7 @@ from hf_robust.trainers.bat_pairwise import BatConfig, BatPairwiseTrainer
 
 @dataclass
 class BatTripletConfig(BatConfig):
-    """Weight of the triplet term; the paper uses 1 everywhere."""
+    """Weight of the triplet term; 1 is what the released training script sets."""
 
     bat_lambda: float = field(default=1.0, metadata={"help": "[lambda] weight of the triplet term."})
 
@@ -25,7 +25,7 @@ class BatTripletConfig(BatConfig):
 
 
 class BatTripletTrainer(BatPairwiseTrainer):
-    r"""Chen, Ji and Evans 2022, arXiv:2210.11498, Section 4.2. Differs from ``bat_pairwise`` in the loss only.
+    r"""Chen, Ji and Evans 2022, arXiv:2210.11498, Section 4.1. Differs from ``bat_pairwise`` in the loss only.
 
     .. math:: \mathrm{CE}(f(x),y) + \lambda\frac1B\sum_b\max\bigl(0,\ p^f_b d_b^+ + p^o_b(m-d_b^-)\bigr)
 

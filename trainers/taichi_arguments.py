@@ -45,7 +45,7 @@ _NEEDS = {
 
 @dataclass
 class TaichiConfig(AttackedViewArguments):
-    """Defaults are the paper's; the official code's weights are ``--taichi_code_weights True``."""
+    """Defaults are the paper's; the weights as the released file reads are ``--taichi_code_weights True``."""
 
     taichi_variant: str = field(
         default="full",
@@ -59,7 +59,7 @@ class TaichiConfig(AttackedViewArguments):
     taichi_kl: float = field(default=1.0, metadata={"help": "[gamma] weight of the divergence of predictions."})
     taichi_symmetric_kl: bool = field(default=False, metadata={"help": "Take each KL both ways."})
     taichi_code_weights: bool = field(
-        default=False, metadata={"help": "Double all but the KL, which is what the official code trains on."}
+        default=False, metadata={"help": "Double all but the KL, as the released file reads."}
     )
     taichi_lambda: float = field(
         default=1.0, metadata={"help": "[lambda] share of the clean model in linear_average's saved weights."}

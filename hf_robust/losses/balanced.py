@@ -47,7 +47,7 @@ def balanced_pairwise(
 def balanced_triplet(
     fickle: Tensor, obstinate: Tensor, fickle_ok: Tensor, obstinate_ok: Tensor, margin: float
 ) -> Tensor:
-    r"""Obstinate view further from the anchor than the fickle view by the margin (Chen et al. 2022, Section 4.2).
+    r"""Obstinate view further from the anchor than the fickle view by the margin (Chen et al. 2022, Section 4.1).
 
     .. math:: \frac1B\sum_b \max\bigl(0,\ p^f_b d_b^+ + p^o_b (m - d_b^-)\bigr)
 
