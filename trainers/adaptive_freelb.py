@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from hf_robust.trainers.adaptive import AdaptiveArguments, AdaptiveTrainer
+from hf_robust.trainers.adaptive import AdaptiveTrainer
+from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
 from hf_robust.trainers.base import Batch
 
 
 @dataclass
 class AdaptiveFreelbConfig(AdaptiveArguments):
     """FreeLB's steps and the weights over them; beta is (k+1)/2."""
-
-    same_dropout: bool = field(default=True, metadata={"help": "The ascent passes share their dropout masks."})
 
 
 class AdaptiveFreelbTrainer(AdaptiveTrainer):

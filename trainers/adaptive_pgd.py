@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.trainers.adaptive import AdaptiveArguments, AdaptiveTrainer
+from hf_robust.trainers.adaptive import AdaptiveTrainer
+from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
 from hf_robust.trainers.base import Batch
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -20,6 +21,9 @@ class TavatConfig(TokenAwareArguments, StreamArguments):
     """Defaults are TextDefender's."""
 
     adv_steps: int = field(default=2, metadata={"help": "[k] number of steps."})
+    include_initial: bool = field(
+        default=True, metadata={"help": "Average over the points 0..k-1, as the code; else over 1..k (one pass more)."}
+    )
     divide_by_k: bool = field(
         default=True, metadata={"help": "Average the k losses, as the paper; else sum them, as the code."}
     )
@@ -62,7 +66,11 @@ class TavatTrainer(RobustTrainer):
             return PassLoss(*self.task_loss(model, inputs, at=point))
 
         weights = (1 / steps if self.args.divide_by_k else 1.0,) * steps
-        start = self.table.start(self, inputs)
-        loss, outputs = self.embedding_space.streamed(model, inputs, weights, loss_at, start)
+        start: Variable = self.table.start(self, inputs)
+        space, replay = self.embedding_space, self.embedding_space.replay(inputs)
+        if not self.args.include_initial:
+            objective = partial(self.sample_losses, labels=inputs["labels"])
+            start = space.worst(inputs, objective, start, steps=1, replay=replay)
+        loss, outputs = space.streamed(model, inputs, weights, loss_at, start, replay)
         self.table.remember(inputs, last[0])  # type: ignore[arg-type]
         return (loss, outputs) if return_outputs else loss
