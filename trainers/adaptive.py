@@ -74,7 +74,8 @@ class AdaptiveTrainer(RobustTrainer):
         if self.train_dataset is None:
             return {}
         w = [round(weight, 6) for weight in self.weights().detach().tolist()]
-        return {**super().found_in_training(), "w": w}
+        moved = [entry["point_moved"] for entry in self.state.log_history if "point_moved" in entry]
+        return {**super().found_in_training(), "w": w, **({"point_moved": round(max(moved), 6)} if moved else {})}
 
     def first_weights(self) -> Tensor:
         """(k,) 1/k each (ADAPT-1), ones, or what the wrapped mean gives: 2(k-i+1)/(k(k+1)) (ADAPT-5)."""

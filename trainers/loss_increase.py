@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hf_robust.adversary import Perturbation, kept_random_state
+from hf_robust.models.passes import uncounted
 
 if TYPE_CHECKING:
     from hf_robust.trainers.base import Batch, RobustTrainer
@@ -38,7 +39,7 @@ class LossIncrease:
     not trained against equally strong adversaries, whatever their step sizes.
 
     The clean pass is one more forward pass without a gradient, for each set of masks, in every `EVERY`-th step and at
-    least once in each logging window. It draws no random number of the run's.
+    least once in each logging window. It draws no random number of the run's, and is in no count of forward passes.
     """
 
     def __init__(self, trainer: RobustTrainer) -> None:
@@ -82,7 +83,7 @@ class LossIncrease:
         step, ids, random = trainer.state.global_step, batch["input_ids"], random_state(batch["input_ids"].device)
         last = self._last
         if last is None or last.step != step or last.ids is not ids or not all(map(torch.equal, last.random, random)):
-            with torch.no_grad(), kept_random_state():
+            with torch.no_grad(), kept_random_state(), uncounted():
                 loss, _ = trainer.task_loss(trainer.model, batch)
             self._last = last = _Measured(step, ids, random, loss.detach())
         return last.loss
