@@ -41,7 +41,8 @@ class TavatTrainer(RobustTrainer):
     Differs from the code: losses are averaged (TAVAT-1, ``--divide_by_k False`` sums); eta is brought to norm 1 for
     each text over its real tokens, not for the batch (TAVAT-2, TAVAT-3), and the start into the radius, which the
     code's smaller start needs not; V takes the mean over a word's occurrences, not the old value plus their sum
-    (TAVAT-4); each pass has its own look-up and is freed (TAVAT-7).
+    (TAVAT-4); each pass has its own look-up and is freed (TAVAT-7). ``--include_initial False`` averages over the
+    points 1..k, which ``adaptive_tavat`` climbs, with one pass more.
     """
 
     name = "tavat"
