@@ -41,7 +41,8 @@ class AdaptiveArguments(ClimbArguments):
     w_param: str = field(
         default="simplex",
         metadata={
-            "help": "How the weights stay on the simplex: by projection, as a softmax, or not at all (raw).",
+            "help": "How the weights stay on the simplex: by projection, as a softmax, or not at all (raw: starts "
+            "at ones, where the perturbation is k times as large).",
             "choices": list(_CHOICES["w_param"]),
         },
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+from transformers import IntervalStrategy
 
 from hf_robust.adversary import Perturbation, kept_random_state
 from hf_robust.models.passes import uncounted
@@ -59,8 +60,10 @@ class LossIncrease:
 
     @property
     def _due(self) -> bool:
-        state = self._trainer.state
-        period = 1 if self.every_step else max(1, min(EVERY, int(state.logging_steps)))
+        state, window = self._trainer.state, self._trainer.state.logging_steps
+        if self._trainer.args.logging_strategy == IntervalStrategy.EPOCH:
+            window = state.max_steps // max(1, state.num_train_epochs)
+        period = 1 if self.every_step else max(1, min(EVERY, int(window)))
         return not self._paused and (state.global_step + 1) % period == 0
 
     def beside(self, batch: Batch, at: Perturbation | None) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:

@@ -353,6 +353,21 @@ def test_w_follows_the_runs_schedule_and_sums_its_micro_batches(tmp_path: Path) 
     assert groups[-1]["params"] == [whole.weights.values] and groups[-1]["lr"] == 0.0  # the schedule's end
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_half_precision_neither_scales_nor_breaks_a_plain_step(scaled: bool, tmp_path: Path) -> None:
+    """A fused optimizer is given the gradients times the scaler's factor, and steps over those that are not finite."""
+    trainer = build_trainer(
+        "adaptive_pgd", tmp_path, w_lr=0.5, w_param="raw", adv_steps=2, optim="adamw_torch_fused"
+    )  # fmt: skip
+    optimizer, values = trainer.create_optimizer(), trainer.weights.values
+    if scaled:
+        optimizer.grad_scale = torch.tensor(1024.0)
+    for gradient, expected in (([2.0, 4.0], [2.0, 3.0]), ([torch.inf, 4.0], [2.0, 3.0])):
+        values.grad = torch.tensor(gradient) * (1024.0 if scaled else 1.0)
+        optimizer.step()
+        assert values.tolist() == expected and values.grad is None
+
+
 def test_adam_moves_w_in_the_models_optimizer(tmp_path: Path) -> None:
     trainer = build_trainer("adaptive_pgd", tmp_path, weight_decay=0.1, w_lr=0.02, w_optim="adam", optim="adamw_torch")
     group = trainer.create_optimizer().param_groups[-1]

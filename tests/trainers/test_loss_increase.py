@@ -111,6 +111,14 @@ def test_measured_in_every_tenth_step_and_in_every_window_of_the_log(
     assert all("loss_increase" in entry for entry in windows)
 
 
+def test_short_epochs_that_are_logged_have_it_too(tmp_path: Path) -> None:
+    """Two steps an epoch."""
+    trainer = build_trainer("pgd", tmp_path, adv_steps=1, max_steps=6, logging_strategy="epoch")
+    trainer.train()
+    windows = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert len(windows) == 3 and all("loss_increase" in entry for entry in windows)
+
+
 def test_the_direct_objective_has_none(tmp_path: Path) -> None:
     model = build_model(attn_implementation="eager")
     trainer, batch = prepared("adaptive_pgd", tmp_path, model=model, adaptive_objective="direct")
