@@ -76,7 +76,7 @@ def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
         for axes in last:
             _plot(axes, steps, moved, COLOURS[0], "point moved by w")
             least = axes.axhline(100 * LEAST_MOVED, color="#999999", linewidth=0.9, linestyle=(0, (3, 1)), zorder=1)
-            least.set_label("hardly at all")
+            least.set_label(f"{LEAST_MOVED:.0%}: hardly at all")
             axes.set_ylabel("% of its norm")
             axes.set_ylim(bottom=0)
         _finish(figure, [below, *last][-1], title)
@@ -100,9 +100,10 @@ def linearisation_figure(lines: Sequence[WeightLine], title: str) -> Figure:
             ("clean_loss", "clean loss", COLOURS[2]),
         ):
             _plot(above, steps, [_number(line.get(key)) for line in lines], colour, label)
+        above.lines[1].set_linestyle((0, (3, 2)))  # lies on the first where the approximation is good
         above.set_ylabel("loss")
         _plot(below, steps, [_relative_error(line) for line in lines], COLOURS[6], "error / (adversarial - clean)")
-        below.set_ylabel("error, % of the increase")
+        below.set_ylabel("error, %")
         below.set_ylim(bottom=0)
         _finish(figure, below, title)
     return figure

@@ -105,7 +105,7 @@ def test_how_far_the_point_moved_has_a_panel_of_its_own_in_percent() -> None:
     *_, moved = weights_figure(lines, "title").axes
     curves = {line.get_label(): list(line.get_ydata()) for line in moved.lines}
     assert curves["point moved by w"] == pytest.approx([0.0, 3.4])
-    assert curves["hardly at all"] == [1.0, 1.0] and moved.get_ylabel() == "% of its norm"
+    assert curves["1%: hardly at all"] == [1.0, 1.0] and moved.get_ylabel() == "% of its norm"
     assert farthest_moved(lines) == 0.034
     # A file of an earlier version says nothing of it.
     assert len(weights_figure(weight_lines([entry(10, 0.5, 0.5)]), "title").axes) == 2
