@@ -65,7 +65,11 @@ class AdaptiveArguments(ClimbArguments):
         },
     )
     log_linearisation_error: bool = field(
-        default=False, metadata={"help": "Log how far the loss is from its first-order approximation (Figure 4)."}
+        default=False,
+        metadata={
+            "help": "Log how far the loss is from its first-order approximation, and the clean loss, in each step (a "
+            "forward pass more)."
+        },
     )
 
     def __post_init__(self) -> None:

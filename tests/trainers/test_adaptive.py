@@ -416,10 +416,12 @@ def test_ADAPT_6_the_perturbation_stays_below_k_alpha_whatever_w(tmp_path: Path)
         assert (points_of(trainer, batch)[0].flatten(1).norm(dim=1) <= 0.4 + 1e-5).all()
 
 
-@pytest.mark.parametrize("w_param", ["simplex", "softmax"])
+@pytest.mark.parametrize("w_optim", ["sgd", "adam"])
+@pytest.mark.parametrize("w_param", ["simplex", "softmax", "raw"])
 @pytest.mark.parametrize("name", ADAPTIVE)
-def test_resume_restores_w(name: str, w_param: str, tmp_path: Path) -> None:
+def test_resume_restores_w(name: str, w_param: str, w_optim: str, tmp_path: Path) -> None:
     options = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1, "w_lr": 0.5, "w_param": w_param, **STRONG}
+    options |= {"w_optim": w_optim, "optim": "adamw_torch", "lr_scheduler_type": "linear"}
     first = build_trainer(name, tmp_path / "first", **options)
     first.train()
     second = build_trainer(name, tmp_path / "second", **options)
