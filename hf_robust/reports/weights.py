@@ -79,7 +79,9 @@ def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
             least.set_label(f"{LEAST_MOVED:.0%}: hardly at all")
             axes.set_ylabel("% of its norm")
             axes.set_ylim(bottom=0)
-        _finish(figure, [below, *last][-1], title)
+        little = farthest_moved(lines) < LEAST_MOVED
+        warning = f"The weights moved the point by less than {LEAST_MOVED:.0%} of its norm: as frozen ones." * little
+        _finish(figure, [below, *last][-1], title, warning)
     return figure
 
 
@@ -120,14 +122,14 @@ def _plot(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: Any
     axes.plot(steps, values, color=colour, linewidth=1.5, marker=marker, markersize=3, zorder=4, label=label)
 
 
-def _finish(figure: Figure, lowest: Axes, title: str) -> None:
+def _finish(figure: Figure, lowest: Axes, title: str, warning: str = "") -> None:
     from matplotlib.ticker import MaxNLocator
 
     lowest.set_xlabel("step")
     lowest.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10.5)
-    caption = "Means over the steps since the point before."
+    caption = " ".join(filter(None, [warning, "Means over the steps since the point before."]))
     figure.supxlabel(caption, fontsize=7, color="#555555")
 
 

@@ -107,6 +107,9 @@ def test_how_far_the_point_moved_has_a_panel_of_its_own_in_percent() -> None:
     assert curves["point moved by w"] == pytest.approx([0.0, 3.4])
     assert curves["1%: hardly at all"] == [1.0, 1.0] and moved.get_ylabel() == "% of its norm"
     assert farthest_moved(lines) == 0.034
+    warning = "moved the point by less than 1% of its norm"
+    little = weights_figure(weight_lines([entry(10, 0.5, 0.5, point_moved=0.009)]), "title")
+    assert warning in little.get_supxlabel() and warning not in moved.figure.get_supxlabel()
     # A file of an earlier version says nothing of it.
     assert len(weights_figure(weight_lines([entry(10, 0.5, 0.5)]), "title").axes) == 2
     assert math.isnan(farthest_moved(weight_lines([entry(10, 0.5, 0.5)])))
