@@ -11,7 +11,7 @@ from typing import Any
 from hf_robust.hub import citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
-from hf_robust.trainers.adaptive import AdaptiveArguments
+from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
 from hf_robust.trainers.adv_iter import RoundArguments
 from hf_robust.trainers.adversary_arguments import (
     AdversaryArguments,

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import IntervalStrategy, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.reports import clear_weights, draw_adversary_weights
+from hf_robust.reports import LEAST_MOVED, clear_weights, draw_adversary_weights, farthest_moved
 from hf_robust.runs import weight_lines, write_weights
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ class AdversaryWeightsCallback(TrainerCallback):
     At the end of each epoch, at each evaluation and at the end of training, on the main process, where something was
     logged since. The Trainer restores its log with a checkpoint, so a resumed run has the earlier lines too. Where
     the run logs nothing, a warning says so before the first step, and nothing is written. A picture that cannot be
-    drawn is a warning.
+    drawn is a warning, and so are, at the end, weights that were to be learnt and hardly moved the perturbation.
     """
 
     def __init__(self) -> None:
@@ -62,6 +62,8 @@ class AdversaryWeightsCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._update(args, state)
+        if state.is_world_process_zero:
+            _say_little_moved(args, farthest_moved(weight_lines(state.log_history)))
 
     def _update(self, args: TrainingArguments, state: TrainerState) -> None:
         if not state.is_world_process_zero:
@@ -75,3 +77,16 @@ class AdversaryWeightsCallback(TrainerCallback):
             draw_adversary_weights(str(args.output_dir))
         except (ValueError, OSError) as error:
             logger.warning("The adversary's weights were not drawn: %s", error)
+
+
+def _say_little_moved(args: TrainingArguments, moved: float) -> None:
+    """Warn where a run differs from its frozen control in name only."""
+    rate = getattr(args, "w_lr", 0.0)
+    if rate and moved < LEAST_MOVED:
+        logger.warning(
+            "The learnt weights moved the perturbation by %.2g %% of its norm at most (--w_lr %g), so that what this "
+            "run shows is what frozen weights (--w_lr 0) show: raise --w_lr; where increment_alignment is near 1, no "
+            "weights can move it much.",
+            100 * moved,
+            rate,
+        )

@@ -57,6 +57,21 @@ def test_a_preset_leaves_no_number_of_its_method_unsaid(path: Path) -> None:
     assert {field.name for field in own if is_number(field.default)} <= set(given)
 
 
+def test_presets_of_one_table_have_its_step_size_steps_batch_and_epochs() -> None:
+    """AdaptAT: "all settings consistent"; a preset and its wrapped method are compared."""
+    shared = ("adv_lr", "adv_steps", "per_device_train_batch_size", "num_train_epochs", "learning_rate", "task_name")
+    found = set()
+    for wrapped in ("pgd", "freelb", "tavat"):
+        for name in (wrapped, f"adaptive_{wrapped}"):
+            given = json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))
+            found.add(tuple(given[key] for key in shared))
+        own = parse_arguments([str(EXAMPLES / f"adaptive_{wrapped}.json"), "--use_cpu"]).training
+        theirs = parse_arguments([str(EXAMPLES / f"{wrapped}.json"), "--use_cpu"]).training
+        for flag in ("adv_init_mag", "adv_max_norm", "adv_norm_type", "seed"):
+            assert getattr(own, flag) == getattr(theirs, flag), (wrapped, flag)
+    assert found == {(0.04, 5, 128, 10, 2e-5, "sst2")}
+
+
 def test_the_two_radii_of_smart() -> None:
     radius = {
         name: parse_arguments([str(EXAMPLES / f"{name}.json"), "--use_cpu"]).training.smart_radius  # type: ignore[attr-defined]

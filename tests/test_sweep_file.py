@@ -248,5 +248,11 @@ def test_the_papers_values() -> None:
     assert values("adaptive_step_size", "adv_steps") == [10] and 0.04 in values("adaptive_step_size", "adv_lr")
     for point in read_sweep(SWEEPS / "adaptive_steps_constant_product.json").points:
         assert point.flags["adv_steps"] * point.flags["adv_lr"] == pytest.approx(0.4)
+    controls = read_sweep(SWEEPS / "adaptive_controls.json").points
+    for flag in ("adv_steps", "adv_lr", "same_dropout", "per_device_train_batch_size", "num_train_epochs"):
+        assert len({one.flags[flag] for one in controls}) == 1, flag
+    for wrapped in ("pgd", "freelb", "tavat"):
+        rates = [one.flags["w_lr"] for one in controls if one.flags["robust_method"] == f"adaptive_{wrapped}"]
+        assert sorted(set(rates)) == [0.0, 0.01]  # learnt and frozen
     assert values("taichi_lambda", "taichi_lambda") == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert parse_flags(fill(read_sweep(SWEEPS / "taichi_lambda.json").points[0].flags, None)).data.task_name == "sst2"

@@ -5,105 +5,23 @@ Zhu et al., "Adaptive Adversarial Training for Balancing Model Robustness and St
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from hf_robust.adversary import OffsetVariable, Shift, Step, Variable, project_simplex
-from hf_robust.trainers.adversary_arguments import ClimbArguments
-from hf_robust.trainers.arguments import check_choice, check_range
+from hf_robust.adversary import OffsetVariable, Shift, Step, Variable, sample_norm
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.increment_weights import IncrementWeights
 
-_CHOICES = {
-    "w_param": ("simplex", "softmax", "raw"),
-    "w_mode": ("max", "min"),
-    "adaptive_init": ("uniform", "method"),
-    "adaptive_objective": ("surrogate", "direct"),
-}
+logger = logging.getLogger(__name__)
 
-
-@dataclass
-class AdaptiveArguments(ClimbArguments):
-    """Weights over the increments; the step size is the paper's."""
-
-    adv_lr: float = field(default=0.04, metadata={"help": "[alpha] size of one ascent step."})
-    adaptive_beta: float | None = field(
-        default=None, metadata={"help": "[beta] size of the weighted perturbation; by default the paper's (5.3)."}
-    )
-    w_lr: float = field(default=0.01, metadata={"help": "Learning rate of the weights; the paper prints none."})
-    w_param: str = field(
-        default="simplex",
-        metadata={
-            "help": "How the weights stay on the simplex: by projection, as a softmax, or not at all (raw).",
-            "choices": list(_CHOICES["w_param"]),
-        },
-    )
-    w_mode: str = field(
-        default="max", metadata={"help": "Ascend or descend the loss by w.", "choices": list(_CHOICES["w_mode"])}
-    )
-    adaptive_init: str = field(
-        default="uniform",
-        metadata={
-            "help": "First weights: 1/k, or those that the wrapped method has.",
-            "choices": list(_CHOICES["adaptive_init"]),
-        },
-    )
-    adaptive_objective: str = field(
-        default="surrogate",
-        metadata={
-            "help": "surrogate: Eq. 12; direct: Eq. 11, by second derivatives (eager attention).",
-            "choices": list(_CHOICES["adaptive_objective"]),
-        },
-    )
-    log_linearisation_error: bool = field(
-        default=False, metadata={"help": "Log how far the loss is from its first-order approximation (Figure 4)."}
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.adaptive_beta is not None:
-            check_range("adaptive_beta", self.adaptive_beta, 0.0, None, "0 leaves the increments out")
-        check_range("w_lr", self.w_lr, 0.0, None, "--w_mode min descends")
-        for flag, choices in _CHOICES.items():
-            check_choice(flag, getattr(self, flag), choices)
-
-
-class IncrementWeights(nn.Module):
-    """``w`` (k,), one for the whole training set; ``wrapped`` is the wrapped method's own auxiliary module.
-
-    Args:
-        first: (k,) the first weights, of sum one.
-        parametrisation: ``simplex`` (projected after each step), ``softmax`` (of logits), ``raw``.
-    """
-
-    def __init__(self, first: Tensor, parametrisation: str, wrapped: nn.Module | None = None) -> None:
-        super().__init__()
-        self._parametrisation = parametrisation
-        self.values = nn.Parameter(first.log() if parametrisation == "softmax" else first.clone())
-        self.wrapped = wrapped
-
-    def forward(self) -> Tensor:
-        """w (k,), differentiable."""
-        weights: Tensor = self.values
-        if self._parametrisation == "softmax":
-            weights = weights.softmax(0)
-        if self._parametrisation == "simplex":
-            # The same value, with the gradient along the simplex. What all weights share would be projected away after
-            # a plain step; under Adam, which brings every gradient to one size, it would be all that is left.
-            mean = weights.mean()
-            weights = weights + (mean.detach() - mean)
-        return weights
-
-    @torch.no_grad()
-    def project(self) -> None:
-        """Put w back on the simplex."""
-        if self._parametrisation == "simplex":
-            # A handful of numbers, whose cumulative sum has no deterministic form on a GPU.
-            self.values.copy_(project_simplex(self.values.cpu()))
+GROWN = 1.1
+"""The sum of raw weights, relative to the first ones, above which a warning says that it grows."""
 
 
 class AdaptiveTrainer(RobustTrainer):
@@ -118,7 +36,9 @@ class AdaptiveTrainer(RobustTrainer):
     """Whether the wrapped loss is a mean over points, which fixes beta and the method's own weights (5.3)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._said_growth = False
         super().__init__(*args, **kwargs)
+        self.increase.every_step = self.args.log_linearisation_error
         if self.args.adaptive_objective == "direct":
             check_direct(self)
 
@@ -135,6 +55,10 @@ class AdaptiveTrainer(RobustTrainer):
     def after_climb(self, inputs: Batch, last: Variable) -> None:
         """What the wrapped method does with the ascent's last point."""
 
+    def increment(self, before: OffsetVariable, gradients: tuple[Tensor, ...]) -> Tensor:
+        """delta_i (B, L, E): how far a step moves along its gradients, as a function of them."""
+        return before.moved(gradients).offset - before.offset
+
     # ---- weights ----
 
     def beta(self) -> float:
@@ -149,11 +73,15 @@ class AdaptiveTrainer(RobustTrainer):
     def found_in_training(self) -> dict[str, Any]:
         if self.train_dataset is None:
             return {}
-        return {"w": [round(weight, 6) for weight in self.weights().detach().tolist()]}
+        w = [round(weight, 6) for weight in self.weights().detach().tolist()]
+        moved = [entry["point_moved"] for entry in self.state.log_history if "point_moved" in entry]
+        return {**super().found_in_training(), "w": w, **({"point_moved": round(max(moved), 6)} if moved else {})}
 
     def first_weights(self) -> Tensor:
-        """(k,) 1/k each, not 1 (ADAPT-1), or what the wrapped mean gives: 2(k-i+1)/(k(k+1)) (ADAPT-5)."""
+        """(k,) 1/k each (ADAPT-1), ones, or what the wrapped mean gives: 2(k-i+1)/(k(k+1)) (ADAPT-5)."""
         steps = self.args.adv_steps
+        if self.args.adaptive_init == "ones":
+            return torch.ones(steps)
         if self.args.adaptive_init == "method" and self.wraps_average:
             falling: Tensor = torch.arange(steps, 0, -1).float() * 2 / (steps * (steps + 1))
             return falling
@@ -165,66 +93,96 @@ class AdaptiveTrainer(RobustTrainer):
 
         def after_step() -> None:
             self.weights.project()
+            if self.args.w_param == "raw":
+                self._say_growth()
             if wrapped is not None and wrapped.after_step is not None:
                 wrapped.after_step()
 
-        return Auxiliary(self.weights, self.args.w_lr, maximize=self.args.w_mode == "max", after_step=after_step)
+        return Auxiliary(
+            self.weights,
+            self.args.w_lr,
+            maximize=self.args.w_mode == "max",
+            after_step=after_step,
+            plain=self.args.w_optim == "sgd",
+        )
+
+    def _say_growth(self) -> None:
+        """Warn once where nothing holds the perturbation back any more."""
+        first, now = float(self.weights.first.sum()), float(self.weights.values.detach().sum())
+        if self._said_growth or now <= GROWN * first or not self.is_world_process_zero():
+            return
+        self._said_growth = True
+        logger.warning(
+            "The sum of the weights w grew from %.3g to %.3g by step %d, and with it the perturbation, which nothing "
+            "bounds under --w_param raw: watch perturbation_norm and loss_increase in the log; use --w_param simplex, "
+            "or lower --w_lr or --adaptive_beta.",
+            first,
+            now,
+            self.state.global_step,
+        )
 
     # ---- the loss ----
 
     def weighted_loss(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, Any]:
-        """Climb as the wrapped method does, then one training pass at the weighted point (or Eq. 11's sum)."""
+        """Climb as the wrapped method does, then one training pass at the weighted point (or Eq. 11's sum).
+
+        All passes have the same dropout masks: the increments are first-order terms of the very network that the
+        weighted point is then put into, without which Eq. 13 does not hold.
+        """
         direct = self.args.adaptive_objective == "direct"
-        start = self.first_point(inputs)
+        start, replay = self.first_point(inputs), self.embedding_space.replay(inputs)
         objective = partial(self.sample_losses, labels=inputs["labels"])
-        steps = list(self.embedding_space.climb(inputs, objective, start, create_graph=direct))
+        steps = list(self.embedding_space.climb(inputs, objective, start, create_graph=direct, replay=replay))
         self.after_climb(inputs, steps[-1].after)
-        weights, divisor = self.weights(), self.mean_divisor(inputs)
-        increments = torch.stack([_increment(step) for step in steps])
-        self._log_ascent(weights.detach(), increments)
-        if direct:
-            loss, outputs = self.task_loss(model, inputs, at=Shift(start.offset.detach(), start.mask))
-            return loss + self.beta() * torch.dot(
-                weights, torch.stack([_first_order(step, divisor) for step in steps])
-            ), outputs
-        offset = start.offset.detach() + self.beta() * torch.tensordot(weights, increments, dims=1)
-        loss, outputs = self.task_loss(model, inputs, at=Shift(offset, start.mask))
+        weights, divisor, beta = self.weights(), self.mean_divisor(inputs), self.beta()
+        increments = torch.stack([self._increment(step).detach() for step in steps])
+        first = start.offset.detach()
+        self._log_ascent(weights.detach(), increments, first)
+        with replay.again():
+            if direct:
+                # Its terms beside the clean loss are no loss at a point, so that no increase can be measured.
+                with self.increase.paused():
+                    loss, outputs = self.task_loss(model, inputs, at=Shift(first, start.mask))
+                return loss + beta * torch.dot(weights, self._slopes(steps, divisor)), outputs
+            offset = first + beta * torch.tensordot(weights, increments, dims=1)
+            loss, outputs = self.task_loss(model, inputs, at=Shift(offset, start.mask))
         if self.args.log_linearisation_error:
-            linear = steps[0].losses.sum() / divisor + self.beta() * sum(
-                weight * _first_order(step, divisor) for weight, step in zip(weights.detach(), steps, strict=True)
-            )
+            linear = steps[0].losses.sum() / divisor
+            linear = linear + beta * torch.dot(weights.detach(), self._slopes(steps, divisor))
             self.log_values(linearised_loss=linear, linearisation_error=(loss.detach() - linear).abs())
         return loss, outputs
 
-    def _log_ascent(self, weights: Tensor, increments: Tensor) -> None:
-        """``increment_alignment`` is 1 where all increments point one way: then no weights change the point much."""
+    def _increment(self, step: Step) -> Tensor:
+        """delta_i; with the climb's graph kept, a function of the parameters, as Eq. 11 differentiates it."""
+        before = step.before.detached()
+        assert isinstance(before, OffsetVariable)
+        return self.increment(before, step.gradients)
+
+    def _slopes(self, steps: Sequence[Step], divisor: float | Tensor) -> Tensor:
+        """(k,) <g_i, delta_i>, the batch's sums by ``divisor``: ||delta_i||^2 / alpha for un-normalised steps (Eq. 8,
+        ADAPT-3)."""
+        products = [(step.gradients[0].float() * self._increment(step)).sum() for step in steps]
+        return torch.stack(products) / divisor
+
+    def _log_ascent(self, weights: Tensor, increments: Tensor, start: Tensor) -> None:
+        """``increment_alignment`` is 1 where all increments point one way: then no weights change the point much.
+
+        ``point_moved`` is how far the learnt weights have moved the point from where the first ones put it, relative
+        to that point's norm.
+        """
         sizes = torch.linalg.vector_norm(increments, dim=(2, 3)).mean(0)
         aligned = torch.linalg.vector_norm(increments.mean(0), dim=(1, 2)) / sizes.clamp(min=1e-12)
+        learnt, first = (
+            start + self.beta() * torch.tensordot(one.to(increments), increments, dims=1)
+            for one in (weights, self.weights.first)
+        )
         self.log_values(
             **{f"w_{i}": weight for i, weight in enumerate(weights, start=1)},
             w_entropy=-torch.special.xlogy(weights, weights.clamp(min=1e-12)).sum(),
             increment_norm=sizes.mean(),
             increment_alignment=aligned.mean(),
+            point_moved=(sample_norm(learnt - first) / sample_norm(first).clamp(min=1e-12)).mean(),
         )
-
-
-def _increment(step: Step) -> Tensor:
-    before, after = step.before, step.after
-    assert isinstance(before, OffsetVariable) and isinstance(after, OffsetVariable)
-    return after.offset.detach() - before.offset.detach()
-
-
-def _first_order(step: Step, divisor: float | Tensor) -> Tensor:
-    """<g_i, delta_i>, the batch's sum by ``divisor``: ||delta_i||^2 / alpha for un-normalised steps (Eq. 8, ADAPT-3).
-
-    With the climb's graph kept, delta_i too is a function of the parameters, as Eq. 11 differentiates it.
-    """
-    before = step.before
-    assert isinstance(before, OffsetVariable)
-    moved = before.moved(step.gradients)
-    assert isinstance(moved, OffsetVariable)
-    product = step.gradients[0].float() * (moved.offset - before.offset.detach())
-    return product.sum() / divisor
 
 
 def check_direct(trainer: RobustTrainer) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from hf_robust.trainers.adaptive import AdaptiveArguments, AdaptiveTrainer
+from hf_robust.trainers.adaptive import AdaptiveTrainer
+from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
 from hf_robust.trainers.base import Batch
 
 
 @dataclass
 class AdaptiveFreelbConfig(AdaptiveArguments):
     """FreeLB's steps and the weights over them; beta is (k+1)/2."""
-
-    same_dropout: bool = field(default=True, metadata={"help": "The ascent passes share their dropout masks."})
 
 
 class AdaptiveFreelbTrainer(AdaptiveTrainer):
@@ -26,7 +25,8 @@ class AdaptiveFreelbTrainer(AdaptiveTrainer):
     ``e`` and delta_i are (B, L, E), w is (k,) as in ``adaptive_pgd``; beta = (k+1)/2. With w_i = 2(k-i+1)/(k(k+1))
     (``--adaptive_init method``) the weighted point is the mean of the k points 1..k that the paper's Eq. 9 averages,
     so that the loss is FreeLB's to first order, not the mean of losses (ADAPT-5); with 1/k, the paper's start, it is
-    not. k+1 forwards and backwards a step, one more than FreeLB.
+    not. k+1 forwards and backwards a step, one more than FreeLB. The control at the same points is ``freelb
+    --include_initial False``.
 
     Differs from ``freelb`` in the points, 1..k for 0..k-1 (ADAPT-7), and as ``adaptive_pgd`` does from the paper.
     """

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from hf_robust.adversary import OffsetVariable, TokenAware, Variable
-from hf_robust.trainers.adaptive import AdaptiveArguments, AdaptiveTrainer
+from hf_robust.trainers.adaptive import AdaptiveTrainer
+from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
 from hf_robust.trainers.adversary_arguments import TokenAwareArguments
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch
@@ -20,6 +21,12 @@ class AdaptiveTavatConfig(TokenAwareArguments, AdaptiveArguments):
     """TA-VAT's table, noise and radius, the paper's step size and the weights over the steps; beta is k."""
 
     adv_lr: float = field(default=0.04, metadata={"help": "[alpha] size of one ascent step."})
+    same_dropout: bool = field(
+        default=True, metadata={"help": "The ascent passes and the training pass share their dropout masks."}
+    )
+    tavat_norm: str = field(
+        default="magnitude", metadata=dict(TokenAwareArguments.__dataclass_fields__["tavat_norm"].metadata)
+    )
 
 
 class AdaptiveTavatTrainer(AdaptiveTrainer):
@@ -27,12 +34,16 @@ class AdaptiveTavatTrainer(AdaptiveTrainer):
 
     .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\bigl(f(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i),y\bigr)
 
-    ``e`` and delta_i are (B, L, E), w is (k,) as in ``adaptive_pgd``; delta_i is the increment of delta + eta after
-    scaling and clipping, beta = k.
-    The table of words is kept as in ``tavat``. k+1 forwards and backwards a step, one more than TA-VAT.
+    ``e`` and delta_i are (B, L, E), w is (k,) as in ``adaptive_pgd``, beta = k. Eq. 11 needs increments along the
+    gradient: delta_i is what the step adds to the next point of delta + eta
+    (:meth:`hf_robust.adversary.TokenAware.gained`), not the difference of the two points, in which the scaling of
+    tokens and the radius also shrink what was there before. The table of words is kept as in ``tavat``. k+1 forwards
+    and backwards a step, one more than TA-VAT.
 
-    Differs from the paper as ``adaptive_pgd`` and ``tavat`` do; the weighted point may leave the radius that the
-    wrapped ascent keeps.
+    Differs from the paper as ``adaptive_pgd`` and ``tavat`` do; with 1/k the weighted point is not TA-VAT's last one,
+    since nothing that was gained shrinks again, and it may leave the radius that the wrapped ascent keeps. A text's
+    remembered perturbation starts at the noise's magnitude (``--tavat_norm magnitude``): at norm 1 (``sample``) every
+    start stands on the radius of 0.5, where an ascent can only turn.
     """
 
     name = "adaptive_tavat"
@@ -45,6 +56,10 @@ class AdaptiveTavatTrainer(AdaptiveTrainer):
 
     def first_point(self, inputs: Batch) -> OffsetVariable:
         return self.table.start(self, inputs)
+
+    def increment(self, before: OffsetVariable, gradients: tuple[Tensor, ...]) -> Tensor:
+        assert isinstance(before, TokenAware)
+        return before.gained(gradients)
 
     def after_climb(self, inputs: Batch, last: Variable) -> None:
         assert isinstance(last, TokenAware)

@@ -68,7 +68,7 @@ class ClimbArguments(AdversaryArguments):
     """An adversary whose ascent passes are its own, beside the training pass."""
 
     same_dropout: bool = field(
-        default=False, metadata={"help": "The ascent passes over a batch share their dropout masks."}
+        default=False, metadata={"help": "The ascent passes and the training pass share their dropout masks."}
     )
     ascent_eval_mode: bool = field(default=False, metadata={"help": "Run the ascent passes without dropout."})
 
@@ -114,7 +114,7 @@ class StreamArguments(AdversaryArguments, MultiBackwardArguments):
 
 
 TOKEN_AWARE_NORMS = ("l2", "none")
-TABLE_NORMS = ("sample", "batch", "none")
+TABLE_NORMS = ("sample", "magnitude", "batch", "none")
 TABLE_UPDATES = ("mean", "last", "accumulate")
 
 
@@ -135,7 +135,11 @@ class TokenAwareArguments(AdversaryArguments):
     )
     tavat_norm: str = field(
         default="sample",
-        metadata={"help": "What of the remembered perturbation is brought to norm 1.", "choices": list(TABLE_NORMS)},
+        metadata={
+            "help": "The remembered perturbation at the start: of each text to norm 1 (sample) or to --adv_init_mag "
+            "(magnitude), of the whole batch to norm 1, or as it is.",
+            "choices": list(TABLE_NORMS),
+        },
     )
     table_update: str = field(
         default="mean",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -44,6 +45,9 @@ class Auxiliary:
     (TAICHI-15), keeps what is frozen in it frozen, and is published as a model of its own in `PEER_FOLDER`. ``frozen``
     names parameters of the classifier that the method froze; they train in the plain model whose weaknesses views
     show.
+
+    ``plain`` parts go plain gradient steps at their rate and the run's schedule, whatever the optimizer, and are
+    neither clipped nor do they count in the norm by which the classifier's gradient is.
     """
 
     module: nn.Module
@@ -52,6 +56,7 @@ class Auxiliary:
     after_step: Callable[[], None] | None = None
     peer: bool = False
     frozen: tuple[str, ...] = ()
+    plain: bool = False
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -147,14 +152,31 @@ def join(part: Auxiliary, optimizer: Any, learning_rate: float, name: str) -> No
     """
     if not part.parameters:
         return
-    if part.maximize and "maximize" not in optimizer.defaults:
+    if part.maximize and not part.plain and "maximize" not in optimizer.defaults:
         raise ValueError(
             f"{name} ascends the loss by a part of its own, and {type(optimizer).__name__} only descends; use --optim "
             "adamw_torch."
         )
     rate = learning_rate if part.learning_rate is None else part.learning_rate
-    group = {"params": part.parameters, "lr": rate, "weight_decay": 0.0, "maximize": part.maximize}
-    optimizer.add_param_group(group)
+    group = {"params": part.parameters, "lr": rate, "weight_decay": 0.0}
+    optimizer.add_param_group(group if part.plain else {**group, "maximize": part.maximize})
+    if part.plain:
+        # In the step itself, which fp16 leaves out where a gradient overflowed, with the rate that the schedule gives.
+        optimizer.register_step_pre_hook(lambda stepped, *_: step_plainly(part, stepped))
+
+
+@torch.no_grad()
+def step_plainly(part: Auxiliary, optimizer: Any) -> None:
+    """Move a plain part along its gradient, which the optimizer then does not find any more."""
+    rate = next(group["lr"] for group in optimizer.param_groups if group["params"][0] is part.parameters[0])
+    scale = getattr(optimizer, "grad_scale", None)  # a fused optimizer is given fp16 gradients as they are
+    for parameter in part.parameters:
+        if parameter.grad is None:
+            continue
+        gradient = parameter.grad if scale is None else parameter.grad / scale
+        if gradient.isfinite().all():
+            parameter.add_(gradient, alpha=rate if part.maximize else -rate)
+        parameter.grad = None
 
 
 def check_holds(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:

@@ -30,6 +30,7 @@ from hf_robust.trainers.card_note import complete_card, keeps_card
 from hf_robust.trainers.covered_texts import check_coverage
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
+from hf_robust.trainers.loss_increase import LossIncrease
 from hf_robust.trainers.saved_inference import Fetch, SavedInference, write_saved_inference
 from hf_robust.trainers.step_means import StepMeans
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
@@ -103,6 +104,7 @@ class RobustTrainer(Trainer):
             check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []
         self.means = StepMeans()
+        self.increase = LossIncrease(self)
         self.plain_runs: dict[str, PlainTraining] = {}
         self._set_up_views()
         # Without training there is nothing beside the model: what was loaded is the result already.
@@ -165,7 +167,7 @@ class RobustTrainer(Trainer):
 
     def found_in_training(self) -> dict[str, Any]:
         """What this run's data and seed made of the method's arguments and weights, JSON-ready, for the run card."""
-        return {}
+        return dict(self.increase.over_the_run())
 
     @property
     def inference_settings(self) -> str:
@@ -184,8 +186,9 @@ class RobustTrainer(Trainer):
 
         ``at`` is a point in embedding space; None is the clean text.
         """
+        noted = self.increase.beside(batch, at)
         with perturbed(self.model, None if at is None else partial(self._perturb, at)):
-            return self._task_loss(model, batch, **forward)
+            return noted(*self._task_loss(model, batch, **forward))
 
     def _perturb(self, at: Perturbation, embeddings: Tensor) -> Tensor:
         moved = at(embeddings)
@@ -342,12 +345,14 @@ class RobustTrainer(Trainer):
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         # Private in transformers: the only place between the backward pass and the step (a test pins it).
-        if self._auxiliary is None or not self._auxiliary.peer:
+        part = self._auxiliary
+        if part is None or not (part.peer or part.plain):
             return super()._clip_grad_norm(model)
         with auxiliary.detached(self.model):
             norm = super()._clip_grad_norm(model)
-        # By torch itself: a second call of accelerate's would unscale fp16 gradients twice.
-        nn.utils.clip_grad_norm_(self._auxiliary.parameters, self.args.max_grad_norm)
+        if part.peer:
+            # By torch itself: a second call of accelerate's would unscale fp16 gradients twice.
+            nn.utils.clip_grad_norm_(part.parameters, self.args.max_grad_norm)
         return norm
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

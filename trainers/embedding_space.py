@@ -142,6 +142,7 @@ class EmbeddingSpace:
         loss_at: Callable[[Variable], PassLoss] | None = None,
         start: Variable | None = None,
         replay: DropoutReplay | None = None,
+        clean_first: bool = False,
     ) -> tuple[Tensor, Any]:
         """``sum_t weights[t] * L(delta_t)`` over as many passes as weights, with the outputs of the first (R11).
 
@@ -154,6 +155,7 @@ class EmbeddingSpace:
             loss_at: a training pass at a point; by default the task loss there.
             start: the first point; by default :meth:`start`.
             replay: as in :meth:`climb`.
+            clean_first: the first point is the clean text, whose loss no adversary raised.
         """
         steps = len(weights)
         replay = self.replay(batch) if replay is None else replay
@@ -164,7 +166,7 @@ class EmbeddingSpace:
         for number, weight in enumerate(weights, start=1):
             # Ranks exchange their gradients once, in the last backward pass, which is the Trainer's.
             with nullcontext() if number == steps else self._trainer.accelerator.no_sync(model):
-                with replay.again():
+                with replay.again(), self._trainer.increase.paused(clean_first and number == 1):
                     if loss_at is None:
                         this = PassLoss(*self._trainer.task_loss(model, batch, at=point))
                     else:

@@ -56,5 +56,5 @@ class FgmTrainer(RobustTrainer):
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         weight = 0.5 if self.args.mean_losses else 1.0
-        loss, outputs = self.embedding_space.streamed(model, inputs, (weight, weight))
+        loss, outputs = self.embedding_space.streamed(model, inputs, (weight, weight), clean_first=True)
         return (loss, outputs) if return_outputs else loss

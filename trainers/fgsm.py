@@ -56,7 +56,7 @@ class FgsmTrainer(RobustTrainer):
     ) -> Any:
         space, clean_weight = self.embedding_space, self.args.fgsm_clean_weight
         if clean_weight:
-            loss, outputs = space.streamed(model, inputs, (clean_weight, 1.0))
+            loss, outputs = space.streamed(model, inputs, (clean_weight, 1.0), clean_first=True)
         else:
             worst = space.worst(inputs, partial(self.sample_losses, labels=inputs["labels"]))
             loss, outputs = self.task_loss(model, inputs, at=worst)

@@ -34,7 +34,7 @@ class PgdTrainer(RobustTrainer):
 
     ``e`` and ``delta`` are (B, L, E), g the gradient of each text's own loss. k+1 forwards and backwards a step, the
     first k of which differentiate by delta alone and leave accumulated gradients as they are (PGD-5). By
-    default dropout draws a new mask at every pass.
+    default dropout draws a new mask at every pass; ``--same_dropout True`` has one for all, the training pass too.
 
     Differs from AdaptAT's text: delta_k is the sum of the increments, not the last one (PGD-1); steps are normalised
     and, by default, not projected, as in its Eq. 5 and in the code, not in Eq. 3 (PGD-2). Clean text is not trained
@@ -48,10 +48,14 @@ class PgdTrainer(RobustTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        worst = self.embedding_space.worst(inputs, partial(self.sample_losses, labels=inputs["labels"]))
-        loss, outputs = self.task_loss(model, inputs, at=worst)
+        replay = self.embedding_space.replay(inputs)
+        objective = partial(self.sample_losses, labels=inputs["labels"])
+        worst = self.embedding_space.worst(inputs, objective, replay=replay)
+        with replay.again():
+            loss, outputs = self.task_loss(model, inputs, at=worst)
         if self.args.clean_weight:
-            clean, outputs = self.task_loss(model, inputs)
+            with replay.again():
+                clean, outputs = self.task_loss(model, inputs)
             self.log_parts(adversarial=loss, clean=clean)
             loss = loss + self.args.clean_weight * clean
         return (loss, outputs) if return_outputs else loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -20,6 +21,9 @@ class TavatConfig(TokenAwareArguments, StreamArguments):
     """Defaults are TextDefender's."""
 
     adv_steps: int = field(default=2, metadata={"help": "[k] number of steps."})
+    include_initial: bool = field(
+        default=True, metadata={"help": "Average over the points 0..k-1, as the code; else over 1..k (one pass more)."}
+    )
     divide_by_k: bool = field(
         default=True, metadata={"help": "Average the k losses, as the paper; else sum them, as the code."}
     )
@@ -37,7 +41,8 @@ class TavatTrainer(RobustTrainer):
     Differs from the code: losses are averaged (TAVAT-1, ``--divide_by_k False`` sums); eta is brought to norm 1 for
     each text over its real tokens, not for the batch (TAVAT-2, TAVAT-3), and the start into the radius, which the
     code's smaller start needs not; V takes the mean over a word's occurrences, not the old value plus their sum
-    (TAVAT-4); each pass has its own look-up and is freed (TAVAT-7).
+    (TAVAT-4); each pass has its own look-up and is freed (TAVAT-7). ``--include_initial False`` averages over the
+    points 1..k, which ``adaptive_tavat`` climbs, with one pass more.
     """
 
     name = "tavat"
@@ -62,7 +67,11 @@ class TavatTrainer(RobustTrainer):
             return PassLoss(*self.task_loss(model, inputs, at=point))
 
         weights = (1 / steps if self.args.divide_by_k else 1.0,) * steps
-        start = self.table.start(self, inputs)
-        loss, outputs = self.embedding_space.streamed(model, inputs, weights, loss_at, start)
+        start: Variable = self.table.start(self, inputs)
+        space, replay = self.embedding_space, self.embedding_space.replay(inputs)
+        if not self.args.include_initial:
+            objective = partial(self.sample_losses, labels=inputs["labels"])
+            start = space.worst(inputs, objective, start, steps=1, replay=replay)
+        loss, outputs = space.streamed(model, inputs, weights, loss_at, start, replay)
         self.table.remember(inputs, last[0])  # type: ignore[arg-type]
         return (loss, outputs) if return_outputs else loss

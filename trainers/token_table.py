@@ -46,19 +46,20 @@ class TokenTable(nn.Module):
         return TokenAware(delta.value * shrink, eta * shrink, delta.mask, delta.rule, args.token_step)
 
     def look_up(self, ids: Tensor, mask: Tensor, norm: str) -> Tensor:
-        """(B, L, E) what is remembered of the words, zero where ``mask`` (B, L, 1) is, brought to norm 1.
+        """(B, L, E) what is remembered of the words, zero where ``mask`` (B, L, 1) is, brought to a norm.
 
-        ``norm``: of each text (``sample``), or of the whole batch as in the code, where it depends on the batch's size
-        and padding and stands at padding too (``batch``: TAVAT-2, TAVAT-3); ``none`` leaves it as it is.
+        ``norm``: of each text to 1 (``sample``) or to the noise's magnitude (``magnitude``, so that the start is no
+        farther out than the noise may be twice), or of the whole batch to 1 as in the code, where it depends on the
+        batch's size and padding and stands at padding too (``batch``: TAVAT-2, TAVAT-3); ``none`` leaves it as it is.
         """
         found: Tensor = self.table[ids]
         if norm == "batch":
             found = found / found.norm().clamp(min=1e-8)
             return found
         found = found * mask
-        if norm == "sample":
+        if norm != "none":
             found = found / torch.linalg.vector_norm(found, dim=(1, 2), keepdim=True).clamp(min=1e-8)
-        return found
+        return found * self._args.adv_init_mag if norm == "magnitude" else found
 
     def remember(self, batch: Batch, point: TokenAware) -> None:
         """Note the word perturbations of a batch's last point."""

@@ -25,7 +25,7 @@ class Adversary:
             ascent step too and is backpropagated at once; ``sum``: the same with all graphs kept to the end.
         init_mag: size of the noise at the start, 0 for none.
         init: ``uniform`` noise scaled as R7, or ``gauss``: ``init_mag`` times the standard normal in each entry.
-        same_dropout: the ascent's passes over a batch, or a stream's, share their dropout masks (R8).
+        same_dropout: all passes over a batch share their dropout masks (R8), the training pass too.
         eval_mode: a climb's passes run without dropout.
         special_tokens: whether [CLS], [SEP] and the like are perturbed too (R4).
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from hf_robust.adversary.norms import StepRule, keep_finite, sample_norm, token_norm
@@ -43,8 +44,7 @@ class TokenAware(OffsetVariable):
 
     def moved(self, gradients: tuple[Tensor, ...]) -> TokenAware:
         gradient = gradients[0].float() * self.mask
-        delta = self.delta + self.rule.step_size * self.rule.direction(gradient)
-        eta = self.eta + self.token_step * gradient / token_norm(gradient).clamp(min=_SMALLEST)
+        delta, eta = self._stepped(gradient)
         eta = eta * token_scale(eta)
         shrink = self.rule.shrink(sample_norm(delta + eta))
         return replace(
@@ -52,6 +52,24 @@ class TokenAware(OffsetVariable):
             delta=keep_finite(delta * shrink, self.delta, gradient),
             eta=keep_finite(eta * shrink, self.eta, gradient),
         )
+
+    def gained(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """(B, L, E) what the step along the gradient adds to the next point's offset.
+
+        The rest of the move is no step: the scaling of tokens and the radius also shrink what was there before. Each
+        token's part is a positive multiple of its own gradient.
+        """
+        gradient = gradients[0].float() * self.mask
+        delta, eta = self._stepped(gradient)
+        scale = token_scale(eta)
+        shrink = self.rule.shrink(sample_norm(delta + eta * scale))
+        step = (delta - self.delta + (eta - self.eta) * scale) * shrink
+        return keep_finite(step, torch.zeros_like(step), gradient)
+
+    def _stepped(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """delta and eta after a step along the gradient, before any scaling."""
+        delta = self.delta + self.rule.step_size * self.rule.direction(gradient)
+        return delta, self.eta + self.token_step * gradient / token_norm(gradient).clamp(min=_SMALLEST)
 
 
 def token_scale(eta: Tensor) -> Tensor:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+
+_measuring: ContextVar[bool] = ContextVar("measuring", default=False)
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Passes in the block measure something inside a training step, and are no part of what training needs."""
+    before = _measuring.set(True)
+    try:
+        yield
+    finally:
+        _measuring.reset(before)
 
 
 class ForwardCounter:
@@ -27,7 +41,7 @@ class ForwardCounter:
         self.texts[name] = 0
 
         def count(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
-            if self.counting:
+            if self.counting and not _measuring.get():
                 self.texts[name] += _rows(args, kwargs)
 
         self._handles.append(module.register_forward_pre_hook(count, with_kwargs=True))

@@ -33,16 +33,19 @@ from hf_robust.reports.sweeps import (
 from hf_robust.reports.tables import comparison_table, results_table, table_of_runs
 from hf_robust.reports.transition import transition_figure, transition_tables
 from hf_robust.reports.weights import (
+    LEAST_MOVED,
     LINEARISATION_STEM,
     WEIGHTS_STEM,
     clear_weights,
     draw_adversary_weights,
+    farthest_moved,
     linearisation_figure,
     weights_figure,
 )
 from hf_robust.reports.word_colours import ColouredText, draw_words
 
 __all__ = [
+    "LEAST_MOVED",
     "BUDGET_STEM",
     "CURVES_STEM",
     "LINEARISATION_STEM",
@@ -69,6 +72,7 @@ __all__ = [
     "draw_interpretation",
     "draw_tradeoff_curves",
     "draw_words",
+    "farthest_moved",
     "flag_value",
     "front_figure",
     "front_of",

@@ -48,6 +48,13 @@ _CERTIFICATE = {
 }
 
 
+_ADVERSARY = {
+    "loss increase by the adversary": ("loss_increase", 1.0),
+    "point moved by w, % of its norm": ("point_moved", 100.0),
+}
+"""What a run found of its adversary in embedding space (`run_card.json`, `config`), and what it is multiplied by."""
+
+
 def runs_table(groups: Groups) -> Table:
     """What was trained: method, model, data, seeds and the epoch whose weights were kept."""
     rows = []
@@ -65,6 +72,7 @@ def runs_table(groups: Groups) -> Table:
                 _count(run.eval_samples),
                 text_cell(kept_epochs(group)),
                 _accuracy(group),
+                *(number_cell(scale * _over_cards(group, "config", key), ".3g") for key, scale in _ADVERSARY.values()),
                 text_cell(folders),
             ]
         )
@@ -77,9 +85,10 @@ def runs_table(groups: Groups) -> Table:
         "evaluated on",
         "kept epoch",
         "clean accuracy, %",
+        *_ADVERSARY,
         "folders",
     ]
-    return Table("Methods and data", header, rows)
+    return Table("Methods and data", header, rows).without_empty_columns()
 
 
 def attack_table(attack: str, groups: Groups) -> Table:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WEIGHTS_STEM = "adversary_weights"
 LINEARISATION_STEM = "linearisation"
+LEAST_MOVED = 0.01
+"""Where learnt weights move the perturbation by less, relative to its norm, a run is but its frozen control."""
 _FEW = 40
 
 
@@ -44,16 +46,24 @@ def draw_adversary_weights(run_dir: str | Path) -> list[Path]:
     return paths
 
 
+def farthest_moved(lines: Sequence[WeightLine]) -> float:
+    """The most that the learnt weights moved the perturbation, relative to its norm; nan where no line says."""
+    return max((_number(line["point_moved"]) for line in lines if "point_moved" in line), default=math.nan)
+
+
 def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
-    """Each weight over the steps, above their entropy; colours run with the number of the increment."""
+    """Each weight over the steps, above their entropy and how far they move the point, where the lines say that;
+    colours run with the number of the increment."""
     from matplotlib import colormaps, rc_context
     from matplotlib.figure import Figure
 
     steps = [line["step"] for line in lines]
     count = len(lines[0]["w"])
+    moved = [100 * _number(line.get("point_moved")) for line in lines]
+    said = math.isfinite(farthest_moved(lines))
     with rc_context(STYLE):
-        figure = Figure(figsize=(6.8, 4.6), dpi=200, layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+        figure = Figure(figsize=(6.8, 5.8 if said else 4.6), dpi=200, layout="constrained")
+        above, below, *last = figure.subplots(2 + said, 1, sharex=True, height_ratios=(2.2, 1, 1)[: 2 + said])
         for index in range(count):
             colour = colormaps["viridis"](0.92 * index / max(count - 1, 1))
             _plot(above, steps, [line["w"][index] for line in lines], colour, f"w{index + 1}")
@@ -63,28 +73,48 @@ def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
         most = below.axhline(math.log(count), color="#999999", linewidth=0.9, linestyle=(0, (5, 2)), zorder=1)
         most.set_label("log k")
         below.set_ylabel("entropy")
-        _finish(figure, below, title)
+        for axes in last:
+            _plot(axes, steps, moved, COLOURS[0], "point moved by w")
+            least = axes.axhline(100 * LEAST_MOVED, color="#999999", linewidth=0.9, linestyle=(0, (3, 1)), zorder=1)
+            least.set_label(f"{LEAST_MOVED:.0%}: hardly at all")
+            axes.set_ylabel("% of its norm")
+            axes.set_ylim(bottom=0)
+        little = farthest_moved(lines) < LEAST_MOVED
+        warning = f"The weights moved the point by less than {LEAST_MOVED:.0%} of its norm: as frozen ones." * little
+        _finish(figure, [below, *last][-1], title, warning)
     return figure
 
 
 def linearisation_figure(lines: Sequence[WeightLine], title: str) -> Figure:
-    """The loss at the weighted point and its first-order approximation (AdaptAT, Figure 4), over the steps."""
+    """The loss at the weighted point, its first-order approximation (AdaptAT, Figure 4) and the clean loss over the
+    steps; below, the approximation's error in % of what there is to approximate, the loss's increase over the clean
+    one. Of the loss itself the adversary is a small part, and an error that looks small beside it need not be."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     steps = [line["step"] for line in lines]
     with rc_context(STYLE):
-        figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(6.8, 5.0), dpi=200, layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
         for key, label, colour in (
-            ("loss", "loss", COLOURS[1]),
+            ("loss", "loss at the point", COLOURS[1]),
             ("linearised_loss", "linearised loss", COLOURS[0]),
-            ("linearisation_error", "mean |difference|", COLOURS[6]),
+            ("clean_loss", "clean loss", COLOURS[2]),
         ):
-            _plot(axes, steps, [_number(line.get(key)) for line in lines], colour, label)
-        axes.set_ylabel("loss")
-        _finish(figure, axes, title)
+            _plot(above, steps, [_number(line.get(key)) for line in lines], colour, label)
+        above.lines[1].set_linestyle((0, (3, 2)))  # lies on the first where the approximation is good
+        above.set_ylabel("loss")
+        _plot(below, steps, [_relative_error(line) for line in lines], COLOURS[6], "error / (adversarial - clean)")
+        below.set_ylabel("error, %")
+        below.set_ylim(bottom=0)
+        _finish(figure, below, title)
     return figure
+
+
+def _relative_error(line: WeightLine) -> float:
+    """In %; nan where the adversary did not raise the loss, or a file of an earlier version does not say."""
+    increase = _number(line.get("loss_increase"))
+    return 100 * _number(line.get("linearisation_error")) / increase if increase > 0 else math.nan
 
 
 def _plot(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: Any, label: str) -> None:
@@ -92,14 +122,14 @@ def _plot(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: Any
     axes.plot(steps, values, color=colour, linewidth=1.5, marker=marker, markersize=3, zorder=4, label=label)
 
 
-def _finish(figure: Figure, lowest: Axes, title: str) -> None:
+def _finish(figure: Figure, lowest: Axes, title: str, warning: str = "") -> None:
     from matplotlib.ticker import MaxNLocator
 
     lowest.set_xlabel("step")
     lowest.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10.5)
-    caption = "Means over the steps since the point before."
+    caption = " ".join(filter(None, [warning, "Means over the steps since the point before."]))
     figure.supxlabel(caption, fontsize=7, color="#555555")
 
 

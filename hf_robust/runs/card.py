@@ -39,7 +39,8 @@ class RunCard(TypedDict, total=False):
     """``type`` and number of ``parameters`` of what is published; of an adapter those of its base model, its own are
     ``adapter_parameters``."""
     config: dict[str, Any]
-    """The method's arguments, with what was used in the place of ``auto`` and null, and the last learnt weights."""
+    """The method's arguments, with what was used in the place of ``auto`` and null, the last learnt weights, and of an
+    adversary in embedding space ``loss_increase`` (mean over the run) and ``point_moved`` (the most)."""
     found: list[str]
     """Those of them that followed from this run's data and seed."""
     training: dict[str, Any]

@@ -1,9 +1,10 @@
 """The learnt weights of an adaptive adversary over the steps of a run, and how good its linearisation was.
 
 ``adversary_weights.jsonl`` holds one object for each logged step: ``step``, ``epoch``, ``w`` (the weights of the k
-increments, means since the step before), ``entropy``, and where the run logged them ``increment_norm`` and
-``increment_alignment`` (1 where all increments point one way), ``loss``, ``linearised_loss`` and
-``linearisation_error``.
+increments, means since the step before), ``entropy``, and where the run logged them ``increment_norm``,
+``increment_alignment`` (1 where all increments point one way), ``point_moved`` (how far the learnt weights moved the
+perturbation from where the first ones put it, relative to its norm), ``clean_loss``, ``loss_increase`` (the loss at
+the point less the clean one, under one dropout mask), ``loss``, ``linearised_loss`` and ``linearisation_error``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from hf_robust.runs.files import WEIGHTS_FILE
 from hf_robust.runs.json_files import write_json_lines
 
-_INCREMENTS = ("increment_norm", "increment_alignment")
+_ASCENT = ("increment_norm", "increment_alignment", "point_moved", "clean_loss", "loss_increase")
 _LINEARISATION = ("loss", "linearised_loss", "linearisation_error")
 
 WeightLine = dict[str, Any]
@@ -35,7 +36,7 @@ def weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[WeightLine]:
             weights.append(entry[f"w_{len(weights) + 1}"])
         line: WeightLine = {"step": entry["step"], "epoch": entry.get("epoch"), "w": weights}
         line["entropy"] = entry.get("w_entropy")
-        line |= {key: entry[key] for key in _INCREMENTS if key in entry}
+        line |= {key: entry[key] for key in _ASCENT if key in entry}
         if "linearised_loss" in entry:
             line |= {key: entry[key] for key in _LINEARISATION if key in entry}
         lines[entry["step"]] = line

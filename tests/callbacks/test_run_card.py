@@ -61,7 +61,7 @@ def test_the_card_holds_the_settings_that_were_used(tmp_path: Path, method: str)
     trainer.train()
     card = card_of(tmp_path)
     assert {key for key, value in card["config"].items() if value in (None, "auto")} <= NONE_AT_ALL
-    assert set(card["config"]) - {"w"} == set(method_config(trainer.args))
+    assert set(card["config"]) - {"w", "loss_increase", "point_moved"} == set(method_config(trainer.args))
 
 
 def test_adaptive_weights_and_their_rate_are_on_the_card(tmp_path: Path) -> None:
@@ -71,7 +71,8 @@ def test_adaptive_weights_and_their_rate_are_on_the_card(tmp_path: Path) -> None
     card = card_of(tmp_path)
     assert card["config"]["adaptive_beta"] == 2.0  # (k + 1) / 2
     assert card["config"]["w"] == pytest.approx(trainer.weights().tolist(), abs=1e-6) != before
-    assert card["found"] == ["w"]
+    assert card["found"] == ["loss_increase", "point_moved", "w"]
+    assert card["config"]["loss_increase"] > 0 and card["config"]["point_moved"] > 0
 
 
 def test_the_flood_level_that_was_measured_is_on_the_card(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def carded(folder: Path, method: str, *more: TrainerCallback, **options: Any) ->
         ("normal", {"gradient_accumulation_steps": 2}, {"train": 7.5, "per_step": 1.0}),
         ("taichi", {}, {"train": 15.0, "twin": 15.0, "baseline": 7.5, "per_step": 5.0}),
         ("smart", {"use_bregman": True}, {"train": 30.0, "per_step": 4.0}),  # the teacher predicts without dropout
-        ("pgd", {"adv_steps": 2, "ascent_eval_mode": True}, {"train": 22.5, "per_step": 3.0}),
+        ("pgd", {"adv_steps": 2, "ascent_eval_mode": True}, {"train": 22.5, "per_step": 3.0}),  # no measured pass
         ("flooding_x", {}, {"train": 7.5, "level": 7.5, "per_step": 2.0}),
     ],
 )

@@ -45,7 +45,22 @@ def test_every_logged_step_is_a_line_of_weights_on_the_simplex(name: str, tmp_pa
 def test_linearisation_has_a_picture_of_its_own(tmp_path: Path) -> None:
     run(tmp_path, log_linearisation_error=True)
     assert files(tmp_path) == [*FILES, "linearisation.png", "linearisation.svg"]
-    assert all(line["linearised_loss"] > 0 for line in read_weights(tmp_path))
+    for line in read_weights(tmp_path):
+        assert line["linearised_loss"] > 0
+        assert line["loss"] == pytest.approx(line["clean_loss"] + line["loss_increase"], abs=2e-4)
+
+
+@pytest.mark.parametrize(("w_lr", "said"), [(1e-6, True), (0.0, False), (50.0, False)])
+def test_weights_that_hardly_moved_the_perturbation_are_said_at_the_end(
+    w_lr: float, said: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        trainer = run(tmp_path, w_lr=w_lr, adv_lr=0.3)
+    found = [record.getMessage() for record in caplog.records if "moved the perturbation" in record.getMessage()]
+    assert len(found) == said
+    if said:
+        assert "of its norm at most (--w_lr 1e-06)" in found[0] and "(--w_lr 0) show: raise --w_lr" in found[0]
+    assert (trainer.found_in_training()["point_moved"] >= 0.01) == (w_lr == 50.0)
 
 
 def test_a_resumed_run_keeps_the_earlier_lines(tmp_path: Path) -> None:

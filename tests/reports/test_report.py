@@ -309,6 +309,24 @@ def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(
     assert "had an admissible change; among these" not in text
 
 
+def test_what_adversaries_added_stands_beside_the_methods_and_does_not_part_two_seeds(tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / "normal", [(1, 1)], seed=1)]
+    for seed, increase in {1: 0.2, 2: 0.4}.items():
+        found = {"loss_increase": increase, "point_moved": 0.01 * seed}
+        folders.append(
+            make_run(
+                tmp_path / f"a{seed}", [(1, 1)], seed=seed, method="adaptive_pgd", found=sorted(found), config=found
+            )
+        )
+    _, text = written(tmp_path / "out", *folders)
+    plain, adaptive = rows(text, "Methods and data")
+    assert adaptive["seeds"] == "1, 2"
+    assert adaptive["loss increase by the adversary"] == "0.3"
+    assert adaptive["point moved by w, % of its norm"] == "1.5"
+    assert plain["loss increase by the adversary"] == "–"
+    assert "loss increase" not in written(tmp_path / "alone", folders[0])[1]
+
+
 def test_models_of_one_name_and_other_sizes_are_told_apart(tmp_path: Path) -> None:
     sizes = {0: 4.4e6, 1: 22.7e6}
     folders = [

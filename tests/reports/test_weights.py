@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.reports import clear_weights, draw_adversary_weights, linearisation_figure, weights_figure
+from hf_robust.reports import (
+    clear_weights,
+    draw_adversary_weights,
+    farthest_moved,
+    linearisation_figure,
+    weights_figure,
+)
 from hf_robust.runs import read_weights, weight_lines, write_weights
 
 
@@ -94,11 +100,33 @@ def test_one_curve_for_each_weight_and_the_entropy() -> None:
     assert list(entropy.get_xdata()) == [10, 20]
 
 
-def test_linearisation_shows_both_losses() -> None:
-    lines = weight_lines([entry(step, 1.0, linearised_loss=step / 10, linearisation_error=0.1) for step in (1, 2)])
-    (axes,) = linearisation_figure(lines, "title").axes
-    curves = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
-    assert curves["loss"] == [0.5, 0.5] and curves["linearised loss"] == [0.1, 0.2]
+def test_how_far_the_point_moved_has_a_panel_of_its_own_in_percent() -> None:
+    lines = weight_lines([entry(10, 0.5, 0.5, point_moved=0.0), entry(20, 0.6, 0.4, point_moved=0.034)])
+    *_, moved = weights_figure(lines, "title").axes
+    curves = {line.get_label(): list(line.get_ydata()) for line in moved.lines}
+    assert curves["point moved by w"] == pytest.approx([0.0, 3.4])
+    assert curves["1%: hardly at all"] == [1.0, 1.0] and moved.get_ylabel() == "% of its norm"
+    assert farthest_moved(lines) == 0.034
+    warning = "moved the point by less than 1% of its norm"
+    little = weights_figure(weight_lines([entry(10, 0.5, 0.5, point_moved=0.009)]), "title")
+    assert warning in little.get_supxlabel() and warning not in moved.figure.get_supxlabel()
+    # A file of an earlier version says nothing of it.
+    assert len(weights_figure(weight_lines([entry(10, 0.5, 0.5)]), "title").axes) == 2
+    assert math.isnan(farthest_moved(weight_lines([entry(10, 0.5, 0.5)])))
+
+
+def test_linearisation_has_the_clean_loss_and_divides_by_what_the_adversary_added() -> None:
+    more: dict[str, float] = {"linearised_loss": 0.49, "linearisation_error": 0.01, "clean_loss": 0.45}
+    lines = weight_lines(
+        [entry(1, 1.0, **more, loss_increase=0.05), entry(2, 1.0, **more, loss_increase=-0.01), entry(3, 1.0, **more)]
+    )
+    above, below = linearisation_figure(lines, "title").axes
+    curves = {line.get_label(): list(line.get_ydata()) for line in above.lines}
+    assert curves["loss at the point"] == [0.5] * 3 and curves["linearised loss"] == [0.49] * 3
+    assert curves["clean loss"] == [0.45] * 3
+    (error,) = below.lines
+    assert error.get_ydata()[0] == pytest.approx(20.0)  # of the loss itself it is 2 %
+    assert np.isnan(error.get_ydata()[1:]).all()  # nothing to divide by, or not known
 
 
 def test_pictures_in_a_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ascent_parts import (
     assert_close,
     assert_same,
     forwards_of,
+    gradient_at,
     gradients_of,
     l2_points,
     loss_at,
@@ -28,7 +30,7 @@ from tiny import build_model, build_trainer
 from torch import Tensor
 
 from hf_robust.adversary import project_simplex
-from hf_robust.trainers.adaptive import IncrementWeights
+from hf_robust.trainers.increment_weights import IncrementWeights
 
 ADAPTIVE = ("adaptive_pgd", "adaptive_freelb", "adaptive_tavat")
 STRONG: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.3, "adv_init_mag": 0.5}
@@ -103,24 +105,99 @@ def test_ADAPT_7_the_average_is_over_the_points_1_to_k(tmp_path: Path) -> None:
         assert torch.allclose(step.after.leaves[0], point, atol=1e-5)
 
 
-def test_reduction_tavat_increments_are_of_delta_and_eta_together(tmp_path: Path) -> None:
-    trainer, batch = prepared("adaptive_tavat", tmp_path, **STRONG)
-    first = trainer.table.start(trainer, batch)
-    objective = lambda z: trainer.sample_losses(z, batch["labels"])  # noqa: E731
-    last = trainer.embedding_space.worst(batch, objective, first)
+def tavat_increments(trainer: Any, batch: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """TA-VAT's steps by hand, row by row, as Li and Qiu write them: what each adds along the gradient, the gradients,
+    and eta at the end."""
+    args, start = trainer.args, trainer.table.start(trainer, batch)
+    delta, eta = start.delta, start.eta
+    gained, gradients = [], []
+    for _ in range(args.adv_steps):
+        gradient = gradient_at(trainer, batch, delta + eta)
+        by_row = []
+        for row, g in enumerate(gradient):
+            real = int(batch["attention_mask"][row].sum())
+            step = args.adv_lr * g / g.norm()
+            word_step = torch.zeros_like(g)
+            word_step[:real] = args.adv_lr * g[:real] / g[:real].norm(dim=1, keepdim=True)
+            sizes = (eta[row] + word_step).norm(dim=1, keepdim=True)
+            share = sizes / sizes.max()
+            moved = delta[row] + step, (eta[row] + word_step) * share
+            norm = (moved[0] + moved[1]).norm()
+            shrink = min(1.0, args.adv_max_norm / norm.item())
+            by_row.append((moved[0] * shrink, moved[1] * shrink, (step + word_step * share) * shrink))
+        delta, eta, step = (torch.stack(parts) for parts in zip(*by_row, strict=True))
+        gained.append(step)
+        gradients.append(gradient)
+    return gained, gradients, eta
+
+
+@pytest.mark.parametrize("radius", [0.6, 100.0])
+def test_tavat_increments_are_what_the_steps_add_along_the_gradient(radius: float, tmp_path: Path) -> None:
+    trainer, batch = prepared("adaptive_tavat", tmp_path, **STRONG, adv_max_norm=radius)
+    set_weights(trainer, [0.2, 0.7, 0.1])
+    gained, gradients, eta = tavat_increments(trainer, batch)
+    start = trainer.table.start(trainer, batch).offset
     (found,) = points_of(trainer, batch)
-    assert torch.allclose(found, last.offset, atol=1e-5) and trainer.beta() == 3.0
-    assert trainer.table._found and torch.allclose(
-        trainer.table._found[-1][1], last.eta[batch["attention_mask"].bool()], atol=1e-6
-    )
+    weighted = sum(w * step for w, step in zip([0.2, 0.7, 0.1], gained, strict=True))
+    assert trainer.beta() == 3.0 and torch.allclose(found, start + 3.0 * weighted, atol=1e-5)
+    # Each token moves along its own gradient; the differences of the points do not.
+    for step, gradient in zip(gained, gradients, strict=True):
+        real = batch["attention_mask"].bool()
+        cosines = torch.cosine_similarity(step, gradient, dim=-1)[real]
+        assert torch.allclose(cosines, torch.ones_like(cosines), atol=1e-4)
+    assert torch.allclose(trainer.table._found[-1][1], eta[batch["attention_mask"].bool()], atol=1e-5)
 
 
 def test_the_wrapped_method_keeps_its_noise_and_radius(tmp_path: Path) -> None:
     for name, wrapped in {"adaptive_pgd": "pgd", "adaptive_freelb": "freelb", "adaptive_tavat": "tavat"}.items():
         own, theirs = build_trainer(name, tmp_path).args, build_trainer(wrapped, tmp_path).args
-        for flag in ("adv_init_mag", "adv_max_norm", "same_dropout", "adv_norm_type"):
+        for flag in ("adv_init_mag", "adv_max_norm", "adv_norm_type"):
             assert getattr(own, flag) == getattr(theirs, flag), (name, flag)
         assert own.adv_lr == 0.04
+
+
+# ---- one dropout mask ----
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_all_passes_of_a_step_draw_the_same_dropout(name: str, tmp_path: Path) -> None:
+    trainer, batch = prepared(name, tmp_path, **STRONG, model=build_model(dropout=0.3))
+    assert trainer.args.same_dropout
+    seen: list[Tensor] = []
+    trainer.model.register_forward_pre_hook(lambda *_: seen.append(torch.get_rng_state()))
+    gradients_of(trainer, batch)
+    assert len(seen) == 4 and all(torch.equal(seen[0], state) for state in seen)
+    other, batch = prepared(name, tmp_path, **STRONG, model=build_model(dropout=0.3), same_dropout=False)
+    seen.clear()
+    other.model.register_forward_pre_hook(lambda *_: seen.append(torch.get_rng_state()))
+    gradients_of(other, batch)
+    assert len({tuple(state.tolist()) for state in seen}) == 4
+
+
+def test_reduction_uniform_weights_are_pgd_under_dropout_too(tmp_path: Path) -> None:
+    found = []
+    for name in ("adaptive_pgd", "pgd"):
+        trainer, batch = prepared(name, tmp_path, **STRONG, model=build_model(dropout=0.3), same_dropout=True)
+        torch.manual_seed(3)
+        found.append(gradients_of(trainer, batch))
+    assert_close(*found)
+
+
+def test_ADAPT_4_with_one_mask_the_linearisation_error_vanishes_with_the_step_under_dropout(tmp_path: Path) -> None:
+    """Both masks give an error of first order in the step; that of two masks does not vanish at all."""
+    errors: dict[tuple[bool, float], float] = {}
+    for same in (True, False):
+        for alpha in (0.2, 0.02):
+            options = {"adv_norm_type": "none", "adv_init_mag": 0.0, "adv_lr": alpha, "adv_steps": 3}
+            trainer, batch = prepared(
+                "adaptive_pgd", tmp_path, model=build_model(dropout=0.1), log_linearisation_error=True,
+                same_dropout=same, **options,
+            )  # fmt: skip
+            torch.manual_seed(1)
+            gradients_of(trainer, batch)
+            errors[same, alpha] = trainer.means.take()["linearisation_error"]
+    assert errors[True, 0.02] < errors[True, 0.2] / 20  # quadratic in the step
+    assert errors[False, 0.02] > 20 * errors[True, 0.02]
 
 
 # ---- the loss and the gradient of w ----
@@ -179,10 +256,34 @@ def test_beta_0_is_the_loss_at_the_start(name: str, tmp_path: Path) -> None:
 # ---- w over a run ----
 
 
-def test_ADAPT_1_weights_start_at_one_over_k_and_sum_to_one(tmp_path: Path) -> None:
-    for w_param in ("simplex", "softmax", "raw"):
-        weights = build_trainer("adaptive_pgd", tmp_path, w_param=w_param).weights()
-        assert torch.allclose(weights, torch.full((5,), 0.2))
+def test_ADAPT_1_weights_start_at_one_over_k_and_raw_ones_at_the_papers_ones(tmp_path: Path) -> None:
+    for w_param, first in {"simplex": 0.2, "softmax": 0.2, "raw": 1.0}.items():
+        trainer = build_trainer("adaptive_pgd", tmp_path, w_param=w_param)
+        assert torch.allclose(trainer.weights(), torch.full((5,), first))
+        assert trainer.args.adaptive_init == ("ones" if w_param == "raw" else "uniform")
+    raw = build_trainer("adaptive_pgd", tmp_path, w_param="raw", adaptive_init="uniform")
+    assert torch.allclose(raw.weights(), torch.full((5,), 0.2))
+
+
+@pytest.mark.parametrize("w_param", ["simplex", "softmax"])
+def test_ones_are_refused_where_the_sum_stays_at_one(w_param: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=f"--adaptive_init ones has a sum of k, and --w_param {w_param} keeps it at 1"
+    ):
+        build_trainer("adaptive_pgd", tmp_path, w_param=w_param, adaptive_init="ones")
+
+
+def test_a_growing_sum_of_raw_weights_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options: dict[str, Any] = {**STRONG, "w_param": "raw", "max_steps": 4, "learning_rate": 0.0}
+    for name, w_lr in {"still": 0.0, "growing": 5.0}.items():
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            trainer = build_trainer("adaptive_pgd", tmp_path / name, w_lr=w_lr, **options)
+            trainer.train()
+        said = [record.getMessage() for record in caplog.records if "sum of the weights" in record.getMessage()]
+        assert len(said) == (name == "growing")
+    assert "grew from 3 to " in said[0] and "by step 1," in said[0] and "use --w_param simplex" in said[0]
+    assert trainer.weights().sum() > 3.3
 
 
 @pytest.mark.parametrize("w_param", ["simplex", "softmax"])
@@ -214,31 +315,77 @@ def test_raw_weights_leave_the_simplex(tmp_path: Path) -> None:
     assert trainer.weights().sum().item() != pytest.approx(1.0, abs=1e-3)
 
 
-def test_ADAPT_2_w_ascends_by_default_and_descends_where_asked(tmp_path: Path) -> None:
-    moves = {}
-    for mode in ("max", "min"):
-        options = {**STRONG, "max_steps": 1, "w_param": "raw", "w_lr": 0.5, "max_grad_norm": 0.0, "w_mode": mode}
-        trainer = build_trainer("adaptive_pgd", tmp_path, **options)
-        trainer.train()
-        moves[mode] = trainer.weights().detach() - 1 / 3
-    trainer, batch = prepared("adaptive_pgd", tmp_path, **STRONG, w_param="raw")
-    gradient = weight_gradient(gradients_of(trainer, batch)[1])
-    assert torch.allclose(moves["max"], 0.5 * gradient, atol=1e-5)
-    assert torch.allclose(moves["min"], -moves["max"], atol=1e-6)
+@pytest.mark.parametrize("optim", ["sgd", "adamw_torch", "adafactor"])
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_ADAPT_2_w_goes_plain_steps_up_or_down_whatever_the_models_optimizer(
+    mode: str, optim: str, tmp_path: Path
+) -> None:
+    options = {**STRONG, "w_param": "raw", "adaptive_init": "uniform"}
+    still, batch = prepared("adaptive_pgd", tmp_path, **options)
+    gradient = weight_gradient(gradients_of(still, batch)[1])
+    trainer = build_trainer(
+        "adaptive_pgd", tmp_path, max_steps=1, w_lr=0.5, w_mode=mode, optim=optim, weight_decay=0.1,
+        max_grad_norm=1e-3, **options,
+    )  # fmt: skip
+    trainer.train()
+    moved = trainer.weights().detach() - 1 / 3
+    assert torch.allclose(moved, (0.5 if mode == "max" else -0.5) * gradient, atol=1e-5)
 
 
-def test_an_optimizer_that_cannot_ascend_is_one_sentence(tmp_path: Path) -> None:
-    trainer = build_trainer("adaptive_pgd", tmp_path, optim="adafactor")
-    with pytest.raises(ValueError, match="adaptive_pgd ascends.*Adafactor.*; use --optim adamw_torch"):
-        trainer.create_optimizer()
-    build_trainer("adaptive_pgd", tmp_path, optim="adafactor", w_mode="min").create_optimizer()
+def test_w_is_not_in_the_norm_by_which_the_models_gradient_is_clipped(tmp_path: Path) -> None:
+    options = {**STRONG, "max_steps": 1, "max_grad_norm": 1e-3}
+    frozen = weights_after("adaptive_pgd", tmp_path / "frozen", w_lr=0.0, **options)
+    assert_same(frozen, weights_after("pgd", tmp_path / "pgd", **options))
+    assert_same(frozen, weights_after("adaptive_pgd", tmp_path / "learnt", w_lr=9.0, **options), 0.0)
 
 
-def test_w_has_no_decay_and_its_own_rate(tmp_path: Path) -> None:
-    trainer = build_trainer("adaptive_pgd", tmp_path, weight_decay=0.1, w_lr=0.02)
+def test_w_follows_the_runs_schedule_and_sums_its_micro_batches(tmp_path: Path) -> None:
+    options = {**STRONG, "w_lr": 0.5, "learning_rate": 0.0, "lr_scheduler_type": "linear", "max_steps": 4}
+    options |= {"w_param": "raw", "adaptive_init": "uniform"}
+    whole = build_trainer("adaptive_pgd", tmp_path / "whole", **options)
+    whole.train()
+    parts = build_trainer(
+        "adaptive_pgd", tmp_path / "parts", per_device_train_batch_size=2, gradient_accumulation_steps=4, **options
+    )
+    parts.train()
+    assert torch.allclose(whole.weights(), parts.weights(), atol=1e-6)
+    groups = whole.optimizer.param_groups
+    assert groups[-1]["params"] == [whole.weights.values] and groups[-1]["lr"] == 0.0  # the schedule's end
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_half_precision_neither_scales_nor_breaks_a_plain_step(scaled: bool, tmp_path: Path) -> None:
+    """A fused optimizer is given the gradients times the scaler's factor, and steps over those that are not finite."""
+    trainer = build_trainer(
+        "adaptive_pgd", tmp_path, w_lr=0.5, w_param="raw", adv_steps=2, optim="adamw_torch_fused"
+    )  # fmt: skip
+    optimizer, values = trainer.create_optimizer(), trainer.weights.values
+    if scaled:
+        optimizer.grad_scale = torch.tensor(1024.0)
+    for gradient, expected in (([2.0, 4.0], [2.0, 3.0]), ([torch.inf, 4.0], [2.0, 3.0])):
+        values.grad = torch.tensor(gradient) * (1024.0 if scaled else 1.0)
+        optimizer.step()
+        assert values.tolist() == expected and values.grad is None
+
+
+def test_adam_moves_w_in_the_models_optimizer(tmp_path: Path) -> None:
+    trainer = build_trainer("adaptive_pgd", tmp_path, weight_decay=0.1, w_lr=0.02, w_optim="adam", optim="adamw_torch")
     group = trainer.create_optimizer().param_groups[-1]
     assert group["params"] == [trainer.weights.values]
     assert (group["lr"], group["weight_decay"], group["maximize"]) == (0.02, 0.0, True)
+    options = {**STRONG, "w_param": "raw", "adaptive_init": "uniform", "w_lr": 0.02, "max_steps": 1}
+    trainer = build_trainer("adaptive_pgd", tmp_path, w_optim="adam", optim="adamw_torch", **options)
+    trainer.train()
+    # Adam's first step has one size in each entry.
+    moved = (trainer.weights().detach() - 1 / 3).abs()
+    assert torch.allclose(moved, torch.full((3,), 0.02), rtol=1e-3)
+
+
+def test_an_optimizer_that_cannot_ascend_is_one_sentence(tmp_path: Path) -> None:
+    trainer = build_trainer("adaptive_pgd", tmp_path, optim="adafactor", w_optim="adam")
+    with pytest.raises(ValueError, match="adaptive_pgd ascends.*Adafactor.*; use --optim adamw_torch"):
+        trainer.create_optimizer()
+    build_trainer("adaptive_pgd", tmp_path, optim="adafactor", w_optim="adam", w_mode="min").create_optimizer()
 
 
 def test_on_a_linear_model_w_moves_to_the_increment_that_goes_further() -> None:
@@ -269,10 +416,12 @@ def test_ADAPT_6_the_perturbation_stays_below_k_alpha_whatever_w(tmp_path: Path)
         assert (points_of(trainer, batch)[0].flatten(1).norm(dim=1) <= 0.4 + 1e-5).all()
 
 
-@pytest.mark.parametrize("w_param", ["simplex", "softmax"])
+@pytest.mark.parametrize("w_optim", ["sgd", "adam"])
+@pytest.mark.parametrize("w_param", ["simplex", "softmax", "raw"])
 @pytest.mark.parametrize("name", ADAPTIVE)
-def test_resume_restores_w(name: str, w_param: str, tmp_path: Path) -> None:
+def test_resume_restores_w(name: str, w_param: str, w_optim: str, tmp_path: Path) -> None:
     options = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1, "w_lr": 0.5, "w_param": w_param, **STRONG}
+    options |= {"w_optim": w_optim, "optim": "adamw_torch", "lr_scheduler_type": "linear"}
     first = build_trainer(name, tmp_path / "first", **options)
     first.train()
     second = build_trainer(name, tmp_path / "second", **options)
@@ -364,7 +513,8 @@ def test_ADAPT_4_the_linearisation_error_is_logged_and_vanishes_with_the_step(tm
     [
         ("w_param", "box", "--w_param must be one of simplex, softmax, raw, got 'box'"),
         ("w_mode", "up", "--w_mode must be one of max, min, got 'up'"),
-        ("adaptive_init", "ones", "--adaptive_init must be one of uniform, method, got 'ones'"),
+        ("adaptive_init", "box", "--adaptive_init must be one of uniform, ones, method, got 'box'"),
+        ("w_optim", "adagrad", "--w_optim must be one of sgd, adam, got 'adagrad'"),
         ("adaptive_objective", "both", "--adaptive_objective must be one of surrogate, direct, got 'both'"),
         ("adaptive_beta", -1.0, "--adaptive_beta must be at least 0.0, got -1.0; 0 leaves the increments out"),
         ("w_lr", -1.0, "--w_lr must be at least 0.0, got -1.0; --w_mode min descends"),
@@ -376,11 +526,26 @@ def test_bad_flags_are_one_sentence(flag: str, value: Any, message: str, tmp_pat
 
 
 def test_increments_that_point_one_way_are_logged_as_aligned(tmp_path: Path) -> None:
-    trainer, _ = prepared("adaptive_pgd", tmp_path)
+    trainer, _ = prepared("adaptive_pgd", tmp_path, adv_steps=3)
     logged: dict[str, Tensor] = {}
     trainer.log_values = logged.update  # type: ignore[method-assign]
     step = torch.randn(1, 2, 3, 4)
     for others, expected in {(1.0, 1.0): 1.0, (1.0, -2.0): 0.0}.items():
-        trainer._log_ascent(torch.ones(3) / 3, torch.cat([step, others[0] * step, others[1] * step]))
+        increments = torch.cat([step, others[0] * step, others[1] * step])
+        trainer._log_ascent(torch.ones(3) / 3, increments, torch.zeros(2, 3, 4))
         assert logged["increment_alignment"].item() == pytest.approx(expected, abs=1e-6)
     assert logged["increment_norm"].item() == pytest.approx(step.flatten(2).norm(dim=2).mean().item() * 4 / 3)
+
+
+def test_how_far_the_weights_moved_the_point_is_logged(tmp_path: Path) -> None:
+    trainer, batch = prepared("adaptive_pgd", tmp_path, **STRONG)
+    gradients_of(trainer, batch)
+    assert trainer.means.take()["point_moved"] == 0.0  # as the frozen control
+    set_weights(trainer, [0.1, 0.2, 0.7])
+    steps = increments_of(trainer, batch)
+    first = start_of(trainer, batch) + sum(steps)
+    learnt = start_of(trainer, batch) + 3 * sum(w * one for w, one in zip([0.1, 0.2, 0.7], steps, strict=True))
+    norm = lambda values: values.flatten(1).norm(dim=1)  # noqa: E731
+    gradients_of(trainer, batch)
+    expected = (norm(learnt - first) / norm(first)).mean()
+    assert trainer.means.take()["point_moved"] == pytest.approx(expected.item(), rel=1e-4)

@@ -219,7 +219,7 @@ def test_other_norms_have_no_joint_radius_and_are_refused(name: str, norm: str, 
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("tavat_norm", "text", "--tavat_norm must be one of sample, batch, none, got 'text'"),
+        ("tavat_norm", "text", "--tavat_norm must be one of sample, magnitude, batch, none, got 'text'"),
         ("table_update", "sum", "--table_update must be one of mean, last, accumulate, got 'sum'"),
         ("tavat_token_lr", -1.0, "--tavat_token_lr must be at least 0.0, got -1.0; 0 keeps the words' perturbation"),
     ],
@@ -230,8 +230,27 @@ def test_bad_flags_are_one_sentence(flag: str, value: Any, message: str, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["tavat", "adaptive_tavat"])
-def test_the_start_is_inside_the_radius(name: str, tmp_path: Path) -> None:
-    trainer, batch = prepared(name, tmp_path, adv_max_norm=0.5)
+def test_a_start_of_norm_1_is_brought_to_the_radius(name: str, tmp_path: Path) -> None:
+    trainer, batch = prepared(name, tmp_path, adv_max_norm=0.5, tavat_norm="sample")
     table = trainer.table
     sizes = table.start(trainer, batch).offset.flatten(1).norm(dim=1)
     assert sizes.max() <= 0.5 + 1e-6 and sizes.min() > 0.4  # the remembered part alone has norm 1
+
+
+def test_adaptive_tavat_starts_inside_the_radius_whatever_the_table_remembers(tmp_path: Path) -> None:
+    trainer, batch = prepared("adaptive_tavat", tmp_path)
+    radius, magnitude = trainer.args.adv_max_norm, trainer.args.adv_init_mag
+    for factor in (1.0, 1000.0):
+        trainer.table.table *= factor
+        start = trainer.table.start(trainer, batch)
+        assert torch.allclose(start.eta.flatten(1).norm(dim=1), torch.tensor(magnitude), atol=1e-6)
+        assert (start.offset.flatten(1).norm(dim=1) <= 2 * magnitude).all() and 2 * magnitude < radius
+
+
+def test_without_the_initial_point_the_average_is_over_1_to_k(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.1}
+    usual, batch = prepared("tavat", tmp_path, **{**options, "adv_steps": 4})
+    later, _ = prepared("tavat", tmp_path, **options, include_initial=False)
+    assert forwards_of(later, batch) == forwards_of(usual, batch) == 4
+    for found, wanted in zip(points_of(later, batch), points_of(usual, batch)[1:], strict=True):
+        assert torch.allclose(found, wanted, atol=1e-6)
