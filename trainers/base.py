@@ -30,6 +30,7 @@ from hf_robust.trainers.card_note import complete_card, keeps_card
 from hf_robust.trainers.covered_texts import check_coverage
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
+from hf_robust.trainers.leaving_chance import SayStillAtChance
 from hf_robust.trainers.saved_inference import Fetch, SavedInference, write_saved_inference
 from hf_robust.trainers.step_means import StepMeans
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
@@ -66,6 +67,8 @@ class RobustTrainer(Trainer):
     trains_regression: ClassVar[bool] = False
     batch_relative: ClassVar[bool] = False
     """Whether the loss depends on which rows share a micro-batch; the log then says so where batches are split."""
+    weakened_by: ClassVar[Mapping[str, str]] = {}
+    """By the name of a logged value the flag to lower where that value keeps the model from learning its task."""
 
     train_dataset: Any
     data_collator: Any
@@ -125,6 +128,7 @@ class RobustTrainer(Trainer):
         if adversary is not None:
             self.embedding_space = EmbeddingSpace(self, adversary)
         self.coverage = {} if self.train_dataset is None else check_coverage(self)
+        self.add_callback(SayStillAtChance(self))
 
     # ---- what a method may declare ----
 

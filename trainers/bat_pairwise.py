@@ -113,6 +113,7 @@ class BatPairwiseTrainer(RobustTrainer):
     name = "bat_pairwise"
     citation = "chen2022balanced"
     config = BatPairwiseConfig
+    weakened_by = {"loss_pull": "bat_alpha", "loss_push": "bat_beta"}
     needs = ("synonyms", "antonyms")
     batch_relative = True
 

@@ -41,6 +41,7 @@ class BatTripletTrainer(BatPairwiseTrainer):
 
     name = "bat_triplet"
     config = BatTripletConfig
+    weakened_by = {"loss_triplet": "bat_lambda"}
     batch_relative = False
 
     def compute_loss(

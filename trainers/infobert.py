@@ -84,6 +84,7 @@ class InfobertTrainer(RobustTrainer):
     name = "infobert"
     citation = "wang2021infobert"
     config = InfobertConfig
+    weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "info_beta", "loss_info_nce": "info_alpha"}
     batch_relative = True
 
     def adversary(self) -> Adversary:

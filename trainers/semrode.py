@@ -63,6 +63,7 @@ class SemrodeTrainer(RobustTrainer):
     name = "semrode"
     citation = "formento2024semrode"
     config = SemrodeConfig
+    weakened_by = {"loss_distance": "semrode_lambda"}
     needs = ("attacks",)
     batch_relative = True
 

@@ -68,6 +68,7 @@ class TaichiTrainer(RobustTrainer):
     name = "taichi"
     citation = "chen2024taichi"
     config = TaichiConfig
+    weakened_by = {"loss_ctr": "taichi_ctr", "loss_kl": "taichi_kl"}
     needs = ("attacks",)
     batch_relative = True
 
