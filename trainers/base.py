@@ -128,7 +128,7 @@ class RobustTrainer(Trainer):
         if adversary is not None:
             self.embedding_space = EmbeddingSpace(self, adversary)
         self.coverage = {} if self.train_dataset is None else check_coverage(self)
-        self.add_callback(SayStillAtChance(self))
+        self.callback_handler.callbacks.insert(0, SayStillAtChance(self))  # its pass is none of the step that begins
 
     # ---- what a method may declare ----
 

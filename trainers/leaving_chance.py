@@ -52,7 +52,7 @@ class SayStillAtChance(TrainerCallback):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        # At the begin of the next step, where no one counts forward passes.
+        # At the begin of the next step and before all other callbacks: none of them counts its passes yet.
         if state.global_step != math.ceil(PART * state.max_steps):
             return
         learnt, logged = measured(self.trainer), last_values(self.trainer)
