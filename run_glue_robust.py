@@ -42,6 +42,7 @@ from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.sources import HubAccess
 from hf_robust.data.splits import Splits, describe_data, log_samples
+from hf_robust.extra_rows import generation_of, with_extra_rows
 from hf_robust.hub import add_loading, add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
@@ -98,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Preprocessing the datasets: only the rows that are used are tokenized.
     splits = Splits(corpus, labels, tokenizer, data_args, config)
     train_dataset, eval_dataset = tokenize(splits, args)
+    train_dataset = with_extra_rows(train_dataset, args)  # [hf_robust]
 
     # Initialize our Trainer
     trainer = build_trainer(args, splits, model, train_dataset, eval_dataset, lexicons)
@@ -279,7 +281,7 @@ def add_reports(
             trained_on=args.method.needs,
             seconds=ChainMap(*spent) if spent else None,
             measured=measured,
-            generation=trainer.generation,
+            generation=trainer.generation or generation_of(trainer.train_dataset),
             plain_runs=trainer.plain_runs,
             used=trainer.used_arguments,
             found=trainer.found_in_training,

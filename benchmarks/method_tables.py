@@ -22,6 +22,7 @@ from hf_robust.trainers.adversary_arguments import (
     TokenAwareArguments,
 )
 from hf_robust.trainers.arguments import RobustTrainingArguments
+from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments
 from hf_robust.trainers.neighbour_table import NeighbourArguments
 from hf_robust.trainers.view_arguments import AttackedViewArguments, GenerationArguments
 
@@ -40,6 +41,7 @@ GROUPS: dict[type[RobustTrainingArguments], str] = {
     GenerationArguments: "views",
     AttackedViewArguments: "attacks",
     RoundArguments: "rounds",
+    ContrastiveWarmupArguments: "warm up",
 }
 NOTHING = "–"
 ABSENT = "-"

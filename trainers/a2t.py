@@ -69,6 +69,7 @@ class A2tTrainer(RobustTrainer):
     name = "a2t"
     citation = "yoo2021a2t"
     config = A2tConfig
+    weakened_by = {"loss_views": "num_train_adv_examples"}
     needs = ("attacks",)
 
     def view_sources(self) -> Mapping[str, ViewSource]:

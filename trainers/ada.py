@@ -36,6 +36,7 @@ class AdaTrainer(RobustTrainer):
     name = "ada"
     citation = "si2021better"
     config = AdaConfig
+    weakened_by = {"loss_views": "view_fraction"}
     needs = ("attacks",)
 
     def view_sources(self) -> Mapping[str, ViewSource]:

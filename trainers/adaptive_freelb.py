@@ -34,6 +34,7 @@ class AdaptiveFreelbTrainer(AdaptiveTrainer):
     name = "adaptive_freelb"
     citation = "zhu2025adaptive"
     config = AdaptiveFreelbConfig
+    weakened_by = {"perturbation_norm": "adv_lr"}
     wraps_average = True
 
     def compute_loss(

@@ -43,6 +43,7 @@ class AdaptivePgdTrainer(AdaptiveTrainer):
     name = "adaptive_pgd"
     citation = "zhu2025adaptive"
     config = AdaptivePgdConfig
+    weakened_by = {"perturbation_norm": "adv_lr"}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -49,6 +49,7 @@ class AdaptiveTavatTrainer(AdaptiveTrainer):
     name = "adaptive_tavat"
     citation = "zhu2025adaptive"
     config = AdaptiveTavatConfig
+    weakened_by = {"perturbation_norm": "adv_lr"}
 
     def wrapped_auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self)

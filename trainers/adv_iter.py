@@ -94,6 +94,7 @@ class AdvIterTrainer(RobustTrainer):
     name = "adv_iter"
     citation = "chen2022flat"
     config = AdvIterConfig
+    weakened_by = {"loss_views": "view_fraction"}
     needs = ("attacks",)
 
     if TYPE_CHECKING:

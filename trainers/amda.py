@@ -126,6 +126,7 @@ class AmdaTrainer(RobustTrainer):
     name = "amda"
     citation = "si2021better"
     config = AmdaConfig
+    weakened_by = {"loss_views": "view_fraction", "loss_mix": "amda_weight"}
     needs = ("attacks",)
     batch_relative = True
 

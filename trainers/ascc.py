@@ -73,6 +73,7 @@ class AsccTrainer(RobustTrainer):
     name = "ascc"
     citation = "dong2021ascc"
     config = AsccConfig
+    weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "adv_weight"}
     needs = ("synonyms",)
 
     def adversary(self) -> Adversary:

@@ -85,6 +85,15 @@ def attach(model: nn.Module, part: Auxiliary) -> None:
     setattr(owner(model), ATTRIBUTE, part.module.to(device))
 
 
+def suit_ranks(trainer: Any, part: Auxiliary) -> None:
+    """Used outside the wrapped forward, an auxiliary parameter is "marked ready twice" under DDP's default here."""
+    if part.parameters and trainer.args.ddp_find_unused_parameters is None:
+        trainer.args.ddp_find_unused_parameters = False
+        # transformers 5.23 gave the default to accelerate before this line, 5.17 gives it later.
+        if trainer.accelerator.ddp_handler is not None:
+            trainer.accelerator.ddp_handler.find_unused_parameters = False
+
+
 @contextmanager
 def detached(model: nn.Module) -> Iterator[nn.Module | None]:
     """The model without its auxiliary part for the length of the block; yields that part, or None."""

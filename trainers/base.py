@@ -30,6 +30,7 @@ from hf_robust.trainers.card_note import complete_card, keeps_card
 from hf_robust.trainers.covered_texts import check_coverage
 from hf_robust.trainers.embedding_space import EmbeddingSpace
 from hf_robust.trainers.generation import GenerateViews, generated_behind
+from hf_robust.trainers.leaving_chance import SayStillAtChance
 from hf_robust.trainers.loss_increase import LossIncrease
 from hf_robust.trainers.saved_inference import Fetch, SavedInference, write_saved_inference
 from hf_robust.trainers.step_means import StepMeans
@@ -67,6 +68,8 @@ class RobustTrainer(Trainer):
     trains_regression: ClassVar[bool] = False
     batch_relative: ClassVar[bool] = False
     """Whether the loss depends on which rows share a micro-batch; the log then says so where batches are split."""
+    weakened_by: ClassVar[Mapping[str, str]] = {}
+    """By the name of a logged value the flag to lower where that value keeps the model from learning its task."""
 
     train_dataset: Any
     data_collator: Any
@@ -116,17 +119,13 @@ class RobustTrainer(Trainer):
             )
         if self._auxiliary is not None:
             auxiliary.attach(self.model, self._auxiliary)
-            if self._auxiliary.parameters and self.args.ddp_find_unused_parameters is None:
-                # Used outside the wrapped forward, an auxiliary parameter is "marked ready twice" under the default.
-                self.args.ddp_find_unused_parameters = False
-                # transformers 5.23 gave the default to accelerate before this line, 5.17 gives it later.
-                if self.accelerator.ddp_handler is not None:
-                    self.accelerator.ddp_handler.find_unused_parameters = False
+            auxiliary.suit_ranks(self, self._auxiliary)
             self.add_callback(AfterStep(self._auxiliary))
         adversary = self.adversary()
         if adversary is not None:
             self.embedding_space = EmbeddingSpace(self, adversary)
         self.coverage = {} if self.train_dataset is None else check_coverage(self)
+        self.callback_handler.callbacks.insert(0, SayStillAtChance(self))  # its pass is none of the step that begins
 
     # ---- what a method may declare ----
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from hf_robust.data import split_views
 from hf_robust.interpret.head import EMBEDDINGS, HEAD, chosen_pooling, last_states
 from hf_robust.losses import balanced_pairwise, cosine_distance, sentence_embedding
-from hf_robust.trainers.arguments import RobustTrainingArguments, check_choice, check_range
+from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments, risen
 from hf_robust.trainers.text_views import attacked_antonyms, labels_left_out, plan_antonyms
 from hf_robust.views import OneAntonym, RandomSynonyms, ViewSource
 
@@ -20,7 +21,7 @@ ANTONYM_VIEWS = ("authors", "matched")
 
 
 @dataclass
-class BatConfig(RobustTrainingArguments):
+class BatConfig(ContrastiveWarmupArguments):
     """What both forms of balanced training share; defaults are the paper's (Appendix C.1) and its code's."""
 
     bat_margin: float = field(
@@ -57,6 +58,8 @@ class BatConfig(RobustTrainingArguments):
 @dataclass
 class BatPairwiseConfig(BatConfig):
     """Weights of the two pairwise terms, as for BERT on MNLI."""
+
+    risen_weights = ("bat_alpha", "bat_beta")
 
     bat_alpha: float = field(default=1.0, metadata={"help": "[alpha] weight of pulling the synonym view."})
     bat_beta: float = field(default=1.2, metadata={"help": "[beta] weight of pushing the antonym view."})
@@ -100,6 +103,9 @@ class BatPairwiseTrainer(RobustTrainer):
     ``--antonym_views matched`` draws what the antonym attack could do. Take it to train a model; the default is the
     paper's, to compare with its numbers.
 
+    The weights are those of some 36,000 steps. With a few hundred the contrastive terms outrun cross-entropy and clean
+    accuracy falls far (``benchmarks/budgets.md``): lower them, or let them rise (``--contrastive_warmup``).
+
     Differs from the paper: its printed ``L_ML = log f`` is cross-entropy (BAT-1), its views' letters are x_f and
     x_o throughout (BAT-3); from the code: a view is valid iff some word changed under case folding (BAT-5),
     denominators are clamped (BAT-4), accumulation is right (BAT-7), the flags have the names of the paper's symbols
@@ -110,6 +116,7 @@ class BatPairwiseTrainer(RobustTrainer):
     name = "bat_pairwise"
     citation = "chen2022balanced"
     config = BatPairwiseConfig
+    weakened_by = {"loss_pull": "bat_alpha", "loss_push": "bat_beta"}
     needs = ("synonyms", "antonyms")
     batch_relative = True
 
@@ -160,5 +167,6 @@ class BatPairwiseTrainer(RobustTrainer):
         seen = self.view_distances(model, inputs)
         pull, push = balanced_pairwise(*seen.pairs(), self.args.bat_margin)
         self.log_parts(task=seen.loss, pull=pull, push=push)
-        loss = seen.loss + self.args.bat_alpha * pull + self.args.bat_beta * push
+        share = risen(self)
+        loss = seen.loss + share * self.args.bat_alpha * pull + share * self.args.bat_beta * push
         return (loss, seen.outputs) if return_outputs else loss

@@ -11,11 +11,14 @@ from hf_robust.losses import balanced_triplet
 from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.base import Batch
 from hf_robust.trainers.bat_pairwise import BatConfig, BatPairwiseTrainer
+from hf_robust.trainers.contrastive_warmup import risen
 
 
 @dataclass
 class BatTripletConfig(BatConfig):
     """Weight of the triplet term; 1 is what the released training script sets."""
+
+    risen_weights = ("bat_lambda",)
 
     bat_lambda: float = field(default=1.0, metadata={"help": "[lambda] weight of the triplet term."})
 
@@ -38,6 +41,7 @@ class BatTripletTrainer(BatPairwiseTrainer):
 
     name = "bat_triplet"
     config = BatTripletConfig
+    weakened_by = {"loss_triplet": "bat_lambda"}
     batch_relative = False
 
     def compute_loss(
@@ -46,5 +50,5 @@ class BatTripletTrainer(BatPairwiseTrainer):
         seen = self.view_distances(model, inputs)
         triplet = balanced_triplet(*seen.pairs(), self.args.bat_margin)
         self.log_parts(task=seen.loss, triplet=triplet)
-        loss = seen.loss + self.args.bat_lambda * triplet
+        loss = seen.loss + risen(self) * self.args.bat_lambda * triplet
         return (loss, seen.outputs) if return_outputs else loss

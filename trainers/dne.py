@@ -81,6 +81,7 @@ class DneTrainer(RobustTrainer):
     name = "dne"
     citation = "zhou2021dne"
     config = DneConfig
+    weakened_by = {"perturbation_norm": "max_neighbours"}
     needs = ("synonyms",)
 
     def adversary(self) -> Adversary:

@@ -43,6 +43,7 @@ class FgmTrainer(RobustTrainer):
     name = "fgm"
     citation = "miyato2017adversarial"
     config = FgmConfig
+    weakened_by = {"perturbation_norm": "adv_eps"}
 
     def adversary(self) -> Adversary:
         return Adversary(

@@ -42,6 +42,7 @@ class FgsmTrainer(RobustTrainer):
     name = "fgsm"
     citation = "goodfellow2015explaining"
     config = FgsmConfig
+    weakened_by = {"perturbation_norm": "adv_eps"}
 
     def adversary(self) -> Adversary:
         return Adversary(

@@ -112,6 +112,7 @@ class FlatTrainer(RobustTrainer):
     name = "flat"
     citation = "chen2022flat"
     config = FlatConfig
+    weakened_by = {"loss_views": "view_fraction", "loss_entropy": "flat_beta", "loss_importance": "flat_gamma"}
     needs = ("attacks",)
 
     masking: Masking

@@ -40,6 +40,7 @@ class FloodingTrainer(RobustTrainer):
     name = "flooding"
     citation = "ishida2020flooding"
     config = FloodingConfig
+    weakened_by = {"flood_below": "flood_level"}
     batch_relative = True
 
     def compute_loss(

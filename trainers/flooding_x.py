@@ -59,6 +59,7 @@ class FloodingXTrainer(RobustTrainer):
     name = "flooding_x"
     citation = "liu2022floodingx"
     config = FloodingXConfig
+    weakened_by = {"flood_below": "flood_level"}
     batch_relative = True
 
     def auxiliary(self) -> Auxiliary | None:

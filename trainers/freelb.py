@@ -41,6 +41,7 @@ class FreelbTrainer(RobustTrainer):
     name = "freelb"
     citation = "zhu2020freelb"
     config = FreelbConfig
+    weakened_by = {"perturbation_norm": "adv_lr"}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

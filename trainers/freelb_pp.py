@@ -30,3 +30,4 @@ class FreelbPpTrainer(FreelbTrainer):
     name = "freelb_pp"
     citation = "li2021searching"
     config = FreelbPpConfig
+    weakened_by = {"perturbation_norm": "adv_lr"}

@@ -58,6 +58,7 @@ class GradientMaskTrainer(RobustTrainer):
     name = "gradient_mask"
     citation = "khan2025gradmask"
     config = GradientMaskConfig
+    weakened_by = {"loss_views": "view_fraction"}
 
     if TYPE_CHECKING:
         args: GradientMaskConfig

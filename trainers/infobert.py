@@ -16,6 +16,7 @@ from hf_robust.trainers.adversary_arguments import StreamArguments
 from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments, risen
 from hf_robust.trainers.embedding_space import FP16_SCALE, PassLoss, check_reentrant
 from hf_robust.trainers.info_critic import Critic, feature_widths
 
@@ -23,8 +24,10 @@ _CHOICES = {"info_grad_from": ("ce_club", "ce"), "info_negatives": NEGATIVES}
 
 
 @dataclass
-class InfobertConfig(StreamArguments):
+class InfobertConfig(ContrastiveWarmupArguments, StreamArguments):
     """Defaults are those of the official README's run line and of TextDefender."""
+
+    risen_weights = ("info_alpha", "info_beta")
 
     adv_steps: int = field(default=3, metadata={"help": "[k] number of steps."})
     adv_lr: float = field(default=4e-2, metadata={"help": "[alpha] size of one ascent step."})
@@ -81,6 +84,7 @@ class InfobertTrainer(RobustTrainer):
     name = "infobert"
     citation = "wang2021infobert"
     config = InfobertConfig
+    weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "info_beta", "loss_info_nce": "info_alpha"}
     batch_relative = True
 
     def adversary(self) -> Adversary:
@@ -106,12 +110,13 @@ class InfobertTrainer(RobustTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _pass_loss(self, model: nn.Module, inputs: Batch, point: Variable, draw: int) -> PassLoss:
-        args = self.args
+        args, share = self.args, risen(self)
+        alpha, beta = share * args.info_alpha, share * args.info_beta
         mask: Tensor = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
         task, outputs = self.task_loss(model, inputs, at=point, output_hidden_states=True)
         words, last = outputs["hidden_states"][0], last_states(outputs, self.model)
         upper = club(words[mask.bool()], self._partners(inputs["input_ids"], mask, draw))
-        climbed = task + args.info_beta * upper if args.info_grad_from == "ce_club" else task
+        climbed = task + beta * upper if args.info_grad_from == "ce_club" else task
         scale = FP16_SCALE if args.fp16 else 1.0
         found = torch.autograd.grad(climbed * scale, point.leaves, retain_graph=True)
         divisor = self.mean_divisor(inputs)
@@ -120,7 +125,7 @@ class InfobertTrainer(RobustTrainer):
         scores = self.critic(words[local], sentence_embedding(last, mask, self.pooling))
         lower = info_nce(scores, local.nonzero()[:, 0], args.info_negatives)
         self.log_parts(task=task, club=upper, info_nce=-lower)
-        return PassLoss(task + args.info_beta * upper - args.info_alpha * lower, outputs, gradients)
+        return PassLoss(task + beta * upper - alpha * lower, outputs, gradients)
 
     def _partners(self, ids: Tensor, mask: Tensor, draw: int) -> Tensor:
         """(n,) a random real token of the batch for each, drawn with replacement."""

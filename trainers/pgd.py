@@ -44,6 +44,7 @@ class PgdTrainer(RobustTrainer):
     name = "pgd"
     citation = "madry2018towards"
     config = PgdConfig
+    weakened_by = {"perturbation_norm": "adv_lr"}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -14,6 +14,7 @@ from hf_robust.losses import coral, mmd, sinkhorn
 from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.classifier_features import check_features, classifier_features
+from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments, risen
 from hf_robust.trainers.text_views import attacked_views, shown_rows
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import DrawnFrom, ViewSource
@@ -22,8 +23,10 @@ DISTANCES = {"mmd": mmd, "coral": coral, "sinkhorn": sinkhorn}
 
 
 @dataclass
-class SemrodeConfig(AttackedViewArguments):
+class SemrodeConfig(ContrastiveWarmupArguments, AttackedViewArguments):
     """Defaults are those of the run line in the code's README."""
+
+    risen_weights = ("semrode_lambda",)
 
     view_fraction: float = field(
         default=0.1, metadata={"help": "Share of the training texts that views are made of, drawn by --seed."}
@@ -60,6 +63,7 @@ class SemrodeTrainer(RobustTrainer):
     name = "semrode"
     citation = "formento2024semrode"
     config = SemrodeConfig
+    weakened_by = {"loss_distance": "semrode_lambda"}
     needs = ("attacks",)
     batch_relative = True
 
@@ -85,11 +89,11 @@ class SemrodeTrainer(RobustTrainer):
             if drawn and (self.args.semrode_lambda > 0 or self.args.semrode_adv_ce):
                 adversarial, _ = self.task_loss(model, stack_rows(drawn, self.processing_class))
                 distance = DISTANCES[self.args.semrode_distance](*features)
-        zero = torch.zeros_like(loss)
+        weight, zero = risen(self) * self.args.semrode_lambda, torch.zeros_like(loss)
         self.log_parts(task=loss, distance=zero if distance is None else distance)
         if self.args.semrode_adv_ce:
             self.log_parts(adversarial=zero if adversarial is None else adversarial)
         if distance is not None and adversarial is not None:
-            loss = loss + self.args.semrode_lambda * distance
+            loss = loss + weight * distance
             loss = loss + adversarial if self.args.semrode_adv_ce else loss
         return (loss, outputs) if return_outputs else loss

@@ -109,6 +109,7 @@ class SmartTrainer(RobustTrainer):
     name = "smart"
     citation = "jiang2020smart"
     config = SmartConfig
+    weakened_by = {"loss_smoothness": "smart_lambda", "loss_bregman": "smart_mu"}
 
     def adversary(self) -> Adversary:
         args, rate, radius = self.args, float(self.args.adv_lr), float(self.args.smart_radius)

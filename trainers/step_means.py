@@ -29,11 +29,16 @@ class StepMeans:
         before = self._sums.get(name)
         self._sums[name] = (total, count) if before is None else (before[0] + total, before[1] + count)
 
-    def take(self, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
-        """The means, and begin anew. ``reduce`` sums over ranks. What had no valid value anywhere is left out."""
+    def now(self, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
+        """The means so far. ``reduce`` sums over ranks. What had no valid value anywhere is left out."""
         if not self._sums:
             return {}
         sums = reduce(torch.stack([torch.stack(pair) for pair in self._sums.values()]))
-        names, self._sums = list(self._sums), {}
-        means = zip(names, (sums[:, 0] / sums[:, 1]).tolist(), sums[:, 1].tolist(), strict=True)
+        means = zip(self._sums, (sums[:, 0] / sums[:, 1]).tolist(), sums[:, 1].tolist(), strict=True)
         return {name: mean for name, mean, count in means if count > 0}
+
+    def take(self, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
+        """The means so far, and begin anew."""
+        means = self.now(reduce)
+        self._sums = {}
+        return means

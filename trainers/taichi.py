@@ -18,6 +18,7 @@ from hf_robust.interpret.head import chosen_pooling, last_states
 from hf_robust.losses import contrastive, pair_distances, sample_kl, sample_symmetric_kl, sentence_embedding
 from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint, owner
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.contrastive_warmup import risen
 from hf_robust.trainers.saved_inference import SavedInference
 from hf_robust.trainers.taichi_arguments import TaichiConfig
 from hf_robust.trainers.text_views import attacked_views
@@ -67,6 +68,7 @@ class TaichiTrainer(RobustTrainer):
     name = "taichi"
     citation = "chen2024taichi"
     config = TaichiConfig
+    weakened_by = {"loss_ctr": "taichi_ctr", "loss_kl": "taichi_kl"}
     needs = ("attacks",)
     batch_relative = True
 
@@ -140,7 +142,7 @@ class TaichiTrainer(RobustTrainer):
         else:
             parts, outputs = self._paired(model, main, view)
         twice = 2.0 if args.taichi_code_weights else 1.0
-        weights = {"clean": twice, "adv": twice, "ctr": twice * args.taichi_ctr, "kl": args.taichi_kl}
+        weights = {"clean": twice, "adv": twice, "ctr": twice * risen(self) * args.taichi_ctr, "kl": args.taichi_kl}
         parts = {name: weights[name] * part for name, part in parts.items()}
         self.log_parts(**parts)
         loss = torch.stack(list(parts.values())).sum()

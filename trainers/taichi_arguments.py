@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hf_robust.losses import CTR_SIMILARITIES
 from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
+from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 
 
@@ -38,14 +39,16 @@ VARIANTS = {
     "linear_average": Variant(twin=True),
 }
 _NEEDS = {
-    **dict.fromkeys(("taichi_ctr", "ctr_sim", "ctr_tau", "ctr_include_pos"), "ctr"),
+    **dict.fromkeys(("taichi_ctr", "ctr_sim", "ctr_tau", "ctr_include_pos", "contrastive_warmup"), "ctr"),
     **dict.fromkeys(("taichi_kl", "taichi_symmetric_kl"), "kl"),
 }
 
 
 @dataclass
-class TaichiConfig(AttackedViewArguments):
+class TaichiConfig(ContrastiveWarmupArguments, AttackedViewArguments):
     """Defaults are the paper's; the weights as the released file reads are ``--taichi_code_weights True``."""
+
+    risen_weights = ("taichi_ctr",)
 
     taichi_variant: str = field(
         default="full",

@@ -48,6 +48,7 @@ class TavatTrainer(RobustTrainer):
     name = "tavat"
     citation = "li2021tavat"
     config = TavatConfig
+    weakened_by = {"perturbation_norm": "adv_lr"}
 
     def auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self)

@@ -62,6 +62,7 @@ class TradesTrainer(RobustTrainer):
     name = "trades"
     citation = "zhang2019trades"
     config = TradesConfig
+    weakened_by = {"loss_kl": "trades_lambda"}
 
     def adversary(self) -> Adversary:
         adversary: Adversary = self.args.adversary(init="gauss")

@@ -37,6 +37,13 @@ class DataTrainingArguments:
     )
     validation_file: str | None = field(default=None, metadata={"help": "Validation rows, a file as --train_file."})
     test_file: str | None = field(default=None, metadata={"help": "Rows for --do_predict, a file as --train_file."})
+    extra_rows: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Files of texts that an earlier run made of this training set (its _views/*.jsonl): they are "
+            "training rows too, with their labels. For methods that make no texts of their own (see --view_file)."
+        },
+    )
 
     label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels (default: label)."})
     text_column_names: str | None = field(

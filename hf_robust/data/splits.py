@@ -201,6 +201,7 @@ def describe_data(
         **(
             {"class_shares": class_shares(evaluation, labels)} if evaluation is not None and labels is not None else {}
         ),
+        **({"extra_rows": extra} if (extra := getattr(train, "extra_rows", None)) else {}),
         **both,
     }
 

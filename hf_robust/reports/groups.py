@@ -26,7 +26,7 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
         config = run.card.get("config") or {}
         kept["config"] = {key: value for key, value in config.items() if key not in _found(run)}
         kept["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
-        kept["data"] = run.data.get("fingerprint") or run.data
+        kept["data"] = [run.data.get("fingerprint") or run.data, run.data.get("extra_rows")]
         kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
         kept["max_length"] = max_length_of(run.card)
         key = json.dumps(without_sources(kept), sort_keys=True, default=str)

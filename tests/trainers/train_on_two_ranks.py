@@ -11,13 +11,17 @@ from tiny import SPLITTABLE, build_trainer, dense_synonyms
 
 from hf_robust.trainers import METHODS
 
+# Runs beside those of every method at its defaults: a name of their own, the method and its options.
+VARIANTS = {"bat_triplet_warmed": ("bat_triplet", {"contrastive_warmup": 1.0})}
+
 if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), os.environ["RANK"]
-    for name in METHODS:
-        options = {"max_steps": 2, "per_device_train_batch_size": 4, "synonyms": dense_synonyms()}
-        trainer = build_trainer(name, folder / f"_{name}", **options, **SPLITTABLE.get(name, {}))
+    runs = {name: (name, SPLITTABLE.get(name, {})) for name in METHODS}
+    for run, (name, own) in {**runs, **VARIANTS}.items():
+        options = {"max_steps": 2, "per_device_train_batch_size": 4, "synonyms": dense_synonyms(), **own}
+        trainer = build_trainer(name, folder / f"_{run}", **options)
         trainer.train()
-        torch.save(trainer.model.state_dict(), folder / f"{name}-{rank}.pt")
+        torch.save(trainer.model.state_dict(), folder / f"{run}-{rank}.pt")
     # Threads of the process group may still run when the interpreter takes itself apart, which aborts now and then.
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
