@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.stopwatch import CLOCKS, wait_for
 from hf_robust.adversary import Delta, StepRule, embedding_width, perturbed
+from hf_robust.models.passes import are_counted
 from hf_robust.trainers import RobustTrainer
 
 FORWARDS = ("forward", "forward_no_grad")
@@ -44,7 +45,8 @@ class PassCounter:
     def begin_forward(self, module: nn.Module, args: Any, given: Mapping[str, Any]) -> None:
         size = 1.0 if self._rows is None else len(next(_tensors((args, given)))) / self._rows
         self._sizes.append(size)
-        self.counts["forward" if torch.is_grad_enabled() else "forward_no_grad"] += size
+        if are_counted():
+            self.counts["forward" if torch.is_grad_enabled() else "forward_no_grad"] += size
 
     def end_forward(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
         for tensor in _tensors(outputs):

@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_robust.adversary import evaluating, kept_random_state
 from hf_robust.metrics import some_rows
+from hf_robust.models.passes import uncounted
 from hf_robust.views import ViewedDataset
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def measured(trainer: RobustTrainer) -> Learnt | None:
     rows, size = some_rows(len(dataset), ROWS), trainer.args.per_device_eval_batch_size
     # Private in transformers: what its own loaders drop of rows that hold more than the model takes.
     collate = trainer._get_collator_with_removed_columns(trainer.data_collator)
-    logits, labels = [], []
-    with torch.no_grad(), kept_random_state(), evaluating(trainer.model), trainer.compute_loss_context_manager():
+    logits, labels, precision = [], [], trainer.compute_loss_context_manager()
+    with uncounted(), torch.no_grad(), kept_random_state(), evaluating(trainer.model), precision:
         for start in range(0, len(rows), size):
             batch = trainer._prepare_inputs(collate([dataset[row] for row in rows[start : start + size]]))
             labels.append(batch.pop("labels"))

@@ -23,6 +23,11 @@ def uncounted() -> Iterator[None]:
         _measuring.reset(before)
 
 
+def are_counted() -> bool:
+    """Whether passes now are part of what training needs."""
+    return not _measuring.get()
+
+
 class ForwardCounter:
     """Counts the texts that go forward through the watched modules while ``counting`` is on.
 
@@ -41,7 +46,7 @@ class ForwardCounter:
         self.texts[name] = 0
 
         def count(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
-            if self.counting and not _measuring.get():
+            if self.counting and are_counted():
                 self.texts[name] += _rows(args, kwargs)
 
         self._handles.append(module.register_forward_pre_hook(count, with_kwargs=True))

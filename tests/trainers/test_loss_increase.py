@@ -104,7 +104,8 @@ def test_measured_in_every_tenth_step_and_in_every_window_of_the_log(
 ) -> None:
     trainer = build_trainer("pgd", tmp_path, adv_steps=1, max_steps=12, logging_steps=logging_steps)
     calls: list[int] = []
-    trainer.model.register_forward_pre_hook(lambda *_: calls.append(1))
+    # In training mode: the question whether the model has left chance is asked in the other.
+    trainer.model.register_forward_pre_hook(lambda module, *_: calls.extend([1] * module.training))
     trainer.train()
     assert EVERY == 10 and len(calls) == 12 * 2 + measured_steps
     windows = [entry for entry in trainer.state.log_history if "loss" in entry]
