@@ -31,7 +31,9 @@ def _parts() -> tuple[Any, Any]:
 
     lower = normalizers.BertNormalizer(lowercase=True, strip_accents=False)
     straight = normalizers.Replace(Regex(_INNER_APOSTROPHE), "'")
-    normalizer = normalizers.Sequence([normalizers.NFC(), straight, lower])
+    # One blank may part "they" from "'re"; lower-casing makes one of a tab or a line's end, and two part as those do.
+    parted = normalizers.Replace(Regex(r"[^\S ]"), "  ")
+    normalizer = normalizers.Sequence([normalizers.NFC(), straight, parted, lower])
     return normalizer, pre_tokenizers.Split(Regex(_TOKEN), "removed", invert=True)
 
 

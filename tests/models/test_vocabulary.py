@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, set_seed
 from word_models import WIDTH, write_vectors
@@ -26,7 +26,9 @@ NORMAL = len(SPECIAL_TOKENS)
 # ---- tokens ----
 
 
-@given(st.text(alphabet="abcZés1tnré1\u0301 '’-_*@.,!×`\t", max_size=30))
+@given(st.text(alphabet="abcZés1tnré1\u0301 '’-_*@.,!×`\t\n\u00a0", max_size=30))
+@example("`\ts")
+@example("they\u00a0're '\nre")
 def test_tokens_are_the_words_and_every_other_mark(text: str) -> None:
     words = [folded(word) for word in Text((text,)).tokens if len(folded(word)) > 1]
     tokens = [token.replace("’", "'").replace("`", "'").replace(" ", "") for token in cut(text)]
