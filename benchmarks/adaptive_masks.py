@@ -14,6 +14,8 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,19 +62,7 @@ def main() -> None:
 
 def measure(data: Path, seed: int) -> dict[str, Values]:
     """(batches, 2) of each quantity: what is measured and what it is divided by."""
-    name = packaged_model("bert_tiny")
-    tokenizer = AutoTokenizer.from_pretrained(name)
-    rows = read_rows(data / "sst2" / "train.jsonl.gz")[: BATCH * (TRAINED + MEASURED)]
-    train, held = (
-        TextDataset(part, ("sentence",), tokenizer, max_length=64)
-        for part in (rows[: BATCH * TRAINED], rows[BATCH * TRAINED :])
-    )
-    set_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=2)
-    with tempfile.TemporaryDirectory() as folder:
-        build = partial(trainer, folder=folder, seed=seed, tokenizer=tokenizer)
-        build("normal", model, train).train()
-        again = partial(build, model=model, data=held)
+    with begun(data, seed, TRAINED) as again:
         freelb = losses(again("freelb", **FREELB), "loss_increase")
         found = {}
         for masks, same in (("one mask", True), ("a mask for each pass", False)):
@@ -84,6 +74,24 @@ def measure(data: Path, seed: int) -> dict[str, Values]:
         for norm in ("sample", "magnitude"):
             found |= {f"{key}, {norm}": values for key, values in tavat(again("adaptive_tavat", tavat_norm=norm))}
     return found
+
+
+@contextmanager
+def begun(data: Path, seed: int, steps: int) -> Iterator[Callable[..., Any]]:
+    """BERT-tiny after so many plain steps on SST-2; gives a method's trainer over it and the rows behind those."""
+    name = packaged_model("bert_tiny")
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    rows = read_rows(data / "sst2" / "train.jsonl.gz")[: BATCH * (steps + MEASURED)]
+    train, held = (
+        TextDataset(part, ("sentence",), tokenizer, max_length=64)
+        for part in (rows[: BATCH * steps], rows[BATCH * steps :])
+    )
+    set_seed(seed)
+    model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=2)
+    with tempfile.TemporaryDirectory() as folder:
+        build = partial(trainer, folder=folder, seed=seed, tokenizer=tokenizer)
+        build("normal", model, train).train()
+        yield partial(build, model=model, data=held)
 
 
 def trainer(name: str, model: Any, data: Any, folder: str, seed: int, tokenizer: Any, **options: Any) -> Any:

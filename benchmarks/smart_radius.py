@@ -13,28 +13,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers import set_seed
 
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.adaptive_masks import BATCH, Values, batches, losses, trainer
-from benchmarks.run import RESULTS, packaged_model
+from benchmarks.adaptive_masks import BATCH, MEASURED, Values, batches, begun, losses
+from benchmarks.run import RESULTS
 from hf_robust.adversary import Shift
-from hf_robust.data import TextDataset
-from hf_robust.data.files import read_rows
 from hf_robust.losses import symmetric_kl
 from hf_robust.metrics.paired import DRAWS
 from hf_robust.runs import versions
 
-TRAINED, MEASURED = 200, 8
+TRAINED = 200
 PAPERS: dict[str, Any] = {"adv_lr": 1e-3, "smart_radius": 1e-5}
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -66,23 +62,11 @@ def main() -> None:
 
 def measure(data: Path, seed: int) -> dict[str, Values]:
     """(batches,) the smoothness term at lambda 1 of each setting, and of random signs."""
-    name = packaged_model("bert_tiny")
-    tokenizer = AutoTokenizer.from_pretrained(name)
-    rows = read_rows(data / "sst2" / "train.jsonl.gz")[: BATCH * (TRAINED + MEASURED)]
-    train, held = (
-        TextDataset(part, ("sentence",), tokenizer, max_length=64)
-        for part in (rows[: BATCH * TRAINED], rows[BATCH * TRAINED :])
-    )
-    set_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=2)
-    with tempfile.TemporaryDirectory() as folder:
-        build = partial(trainer, folder=folder, seed=seed, tokenizer=tokenizer)
-        build("normal", model, train).train()
+    with begun(data, seed, TRAINED) as smart:
         found = {
-            setting: losses(build("smart", model=model, data=held, **options), "loss_smoothness")
-            for setting, options in SETTINGS.items()
+            setting: losses(smart("smart", **options), "loss_smoothness") for setting, options in SETTINGS.items()
         }
-        found["random signs"] = random_signs(build("smart", model=model, data=held))
+        found["random signs"] = random_signs(smart("smart"))
     return found
 
 

@@ -58,12 +58,13 @@ def check_flags_are_read(
     defaults = {one.name: one.default for one in fields(args)}
     idle = [
         flag
-        for flag in (*READERS, *_OF_EVERY_ATTACK, *_OF_MEASURING)
+        for flag in dict.fromkeys((*READERS, *_OF_EVERY_ATTACK, *_OF_MEASURING))
         if getattr(args, flag) != defaults[flag] and not is_read(flag, measuring if flag in _OF_MEASURING else attacks)
     ]
     if args.min_similarity != defaults["min_similarity"] and args.sentence_encoder is None:
         idle.append("min_similarity")
-    for flag in idle:
+    if idle:
+        flag = idle[0]
         readers = ", ".join(READERS.get(flag, ())) or "attacks that search for texts"
         given = getattr(args, flag)
         value = "" if given is True else f" {given}"
