@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+from hf_robust.flag_help import NEED_FLAGS, idea
 from hf_robust.hub import citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -15,7 +15,6 @@ from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
 from hf_robust.trainers.adv_iter import RoundArguments
 from hf_robust.trainers.adversary_arguments import (
     AdversaryArguments,
-    ClimbArguments,
     MultiBackwardArguments,
     SpecialTokensArguments,
     StepArguments,
@@ -28,12 +27,10 @@ from hf_robust.trainers.view_arguments import AttackedViewArguments, GenerationA
 
 COST = "cost_minilm"
 """The result whose numbers the table shows; others lie beside it."""
-NEED_FLAGS = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
 GROUPS: dict[type[RobustTrainingArguments], str] = {
     SpecialTokensArguments: "tokens",
     StepArguments: "steps",
     AdversaryArguments: "radius",
-    ClimbArguments: "climb",
     MultiBackwardArguments: "stream",
     TokenAwareArguments: "word table",
     AdaptiveArguments: "weights",
@@ -60,19 +57,6 @@ def table(results: Path) -> str:
     return markdown_table(header, rows) + "".join(f"\n{note}\n" for note in notes)
 
 
-def idea(method: type[RobustTrainer]) -> str:
-    """What the first line of the method's file says after its name.
-
-    Raises:
-        ValueError: the file does not begin with ``name: idea.``
-    """
-    first = (inspect.getdoc(inspect.getmodule(method)) or "").split("\n")[0]
-    name, colon, text = first.partition(": ")
-    if name != method.name or not colon:
-        raise ValueError(f"{method.__module__} must begin with a docstring '{method.name}: its idea.', got {first!r}.")
-    return text.rstrip(".")
-
-
 def paper(method: type[RobustTrainer]) -> str:
     """Authors and year of the method's citation, linked to its page."""
     if not method.citation:
@@ -90,7 +74,7 @@ def flags(method: type[RobustTrainer]) -> str:
     groups = [cls for cls in GROUPS if issubclass(method.config, cls)]
     for cls in groups:
         shared |= set(group_flags(cls))
-    own = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
+    own = [f"--{NEED_FLAGS[need]}" for need in method.needs if need in NEED_FLAGS]
     own += [f"--{name}" for name in method.config.__dataclass_fields__ if name not in shared]
     parts = [*(f"*{GROUPS[cls]}*" for cls in groups), *([f"`{' '.join(own)}`"] if own else [])]
     return ", ".join(parts) or NOTHING

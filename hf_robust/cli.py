@@ -49,13 +49,14 @@ def _no_flags(parser: argparse.ArgumentParser) -> None:
 
 def list_methods(options: argparse.Namespace) -> str:
     """A row for each training method: its name, what it does, its paper."""
+    from hf_robust.flag_help import idea
     from hf_robust.hub.citations import title
     from hf_robust.trainers import METHODS
 
     rows = []
     for name, trainer in METHODS.items():
         paper = f"{trainer.citation}: {title(trainer.citation)}" if trainer.citation else ""
-        rows.append([name, _first_line(sys.modules[trainer.__module__], name), paper])
+        rows.append([name, idea(trainer), paper])
     return _columns([["method", "what it does", "paper"], *rows])
 
 
@@ -69,7 +70,7 @@ def list_attacks(options: argparse.Namespace) -> str:
 
 def _first_line(module: Any, name: str) -> str:
     line = (module.__doc__ or "").strip().split("\n")[0]
-    return line.removeprefix(f"{name}: ").removeprefix(f"The {name} attack: ")
+    return line.removeprefix(f"The {name} attack: ")
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:

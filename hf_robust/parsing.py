@@ -11,6 +11,7 @@ import difflib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 from transformers import HfArgumentParser
@@ -23,6 +24,7 @@ from hf_robust.callbacks.best_metric import Expected, check_best_metric
 from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.legacy_flags import translate
+from hf_robust.flag_help import help_of_all, help_of_method
 from hf_robust.metrics import Aim
 from hf_robust.metrics.keys import AttackKeys
 from hf_robust.metrics.task import possible_names
@@ -42,6 +44,15 @@ class ReportArguments:
     baseline_run: list[str] | None = dataclasses.field(
         default=None, metadata={"help": "Output folders of other runs, drawn into the tradeoff curves for comparison."}
     )
+
+
+SECTIONS: dict[str, type] = {
+    "model": ModelArguments,
+    "data": DataTrainingArguments,
+    "attacks": AttackArguments,
+    "certificates": CertifyArguments,
+    "report": ReportArguments,
+}
 
 
 class Arguments(NamedTuple):
@@ -78,14 +89,17 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     """
     given = flags_of(tokens)
     method = find_method({**file_flags, **given})
-    groups = (ModelArguments, DataTrainingArguments, AttackArguments, CertifyArguments, ReportArguments, method.config)
+    sections = {**SECTIONS, "training": method.config}
+    groups = tuple(sections.values())
     names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
     file_flags = translate(file_flags, names.__contains__)
     tokens = translate_tokens(tokens, names)
     merged = {**file_flags, **flags_of(tokens)}
     check_names(merged, names, method)
-    parser = HfArgumentParser(groups, allow_abbrev=False, description=f"Flags of --robust_method {method.name}.")
-    vars(parser)["error"] = _raise
+    parser = HfArgumentParser(groups, allow_abbrev=False)
+    asked = "robust_method" in merged
+    helping = partial(help_of_method, parser, method) if asked else partial(help_of_all, parser, sections)
+    vars(parser).update(error=_raise, format_help=helping)
     take_several_trackers(parser)
     tokens = [*tokens_of(file_flags, parser), *tokens]
     *parsed, stray = parser.parse_args_into_dataclasses(

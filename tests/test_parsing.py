@@ -1,10 +1,13 @@
 """Two-stage parsing: the method first, then that method's flags and no others."""
 
+import dataclasses
 import json
 import logging
+import re
 
 import pytest
 
+from hf_robust.flag_help import idea
 from hf_robust.parsing import as_resume, flags_of, parse_arguments
 from hf_robust.trainers import METHODS
 
@@ -107,14 +110,37 @@ def test_missing_model_is_one_sentence():
         parse_arguments(["--train_file", "t.csv"])
 
 
-@pytest.mark.parametrize("name", ["normal", "bat_triplet"])
-def test_help_shows_the_methods_own_flags(name, capsys):
+def helped(capsys, *tokens):
     with pytest.raises(SystemExit) as left:
-        parse_arguments(["--robust_method", name, "--help"])
-    shown = capsys.readouterr().out
+        parse_arguments([*tokens, "--help"])
     assert left.value.code == 0
-    assert "--task_name" in shown and "--attacks" in shown and "--learning_rate" in shown
-    assert ("--bat_margin" in shown) == (name == "bat_triplet")
+    return capsys.readouterr().out
+
+
+def flags_in(shown):
+    return set(re.findall(r"^  --(\w+)", shown, flags=re.MULTILINE))
+
+
+def test_help_shows_every_flag_of_the_script_in_its_section(capsys):
+    shown = helped(capsys)
+    assert set(METHODS["normal"].config.__dataclass_fields__) - {"_n_gpu", "local_rank"} <= flags_in(shown)
+    assert {"task_name", "attacks", "certify", "baseline_run", "learning_rate"} <= flags_in(shown)
+    assert [line for line in shown.splitlines() if re.fullmatch(r"[a-z]+:", line)] == [
+        "model:", "data:", "attacks:", "certificates:", "report:", "training:"
+    ]  # fmt: skip
+    assert "--robust_method NAME --help" in shown and "bat_triplet" in shown and "bat_margin" not in shown
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_help_of_a_method_is_its_own_flags_and_short(name, capsys):
+    shown, method = helped(capsys, "--robust_method", name), METHODS[name]
+    own = {field.name for field in dataclasses.fields(method.config) if field.init}
+    own -= set(METHODS["normal"].config.__dataclass_fields__)
+    tables = {"synonyms": "lexicon", "antonyms": "antonym_lexicon"}
+    assert flags_in(shown) == own | {tables[need] for need in method.needs if need in tables}
+    assert idea(method) in " ".join(shown.split()) and "--help" in shown.splitlines()[-1]
+    assert len(shown.splitlines()) < 120
+    assert ("--follow code is " in shown) == ("follow" in own) and "--follow code is ." not in shown
 
 
 def test_args_file_values_are_read_and_later_flags_override_them(args_file):

@@ -12,10 +12,11 @@ import pytest
 
 from hf_robust.parsing import parse_arguments
 from hf_robust.trainers import METHODS
+from hf_robust.trainers.follow import FollowArguments
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.startswith("demo"))
-VARIANTS = {"smart_code": "smart"}
+CODE = "_code"
 FAMILY = {
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
     "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat", "amda", "semrode",
@@ -30,14 +31,23 @@ def is_number(value: Any) -> bool:
 
 
 def test_every_method_of_the_family_has_a_preset() -> None:
-    assert FAMILY <= {path.stem for path in PRESETS} <= set(METHODS) | set(VARIANTS)
+    assert FAMILY <= {path.stem for path in PRESETS} <= set(METHODS) | {f"{name}{CODE}" for name in METHODS}
+
+
+@pytest.mark.parametrize("path", [path for path in PRESETS if path.stem.endswith(CODE)], ids=lambda path: path.stem)
+def test_a_preset_of_the_code_follows_it_and_leaves_the_defaults_that_differ_to_it(path: Path) -> None:
+    found = parse_arguments([str(path), "--use_cpu"]).training
+    assert isinstance(found, FollowArguments) and found.follow_code
+    assert {name: getattr(found, name) for name in found.readings()} == {
+        name: reading.code for name, reading in found.readings().items()
+    }
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_a_preset_parses_for_its_method(path: Path) -> None:
     given = json.loads(path.read_text(encoding="utf-8"))
     found = parse_arguments([str(path), "--use_cpu"])
-    assert found.method.name == VARIANTS.get(path.stem, path.stem)
+    assert found.method.name == path.stem.removesuffix(CODE)
     assert (found.data.task_name, found.attack.attacks) == TASK.get(path.stem, ("sst2", ["textfooler", "synonym"]))
     for name, value in given.items():
         if hasattr(found.training, name):

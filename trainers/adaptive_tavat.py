@@ -24,9 +24,6 @@ class AdaptiveTavatConfig(TokenAwareArguments, AdaptiveArguments):
     same_dropout: bool = field(
         default=True, metadata={"help": "The ascent passes and the training pass share their dropout masks."}
     )
-    tavat_norm: str = field(
-        default="magnitude", metadata=dict(TokenAwareArguments.__dataclass_fields__["tavat_norm"].metadata)
-    )
 
 
 class AdaptiveTavatTrainer(AdaptiveTrainer):

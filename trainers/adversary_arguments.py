@@ -70,10 +70,9 @@ class ClimbArguments(AdversaryArguments):
     same_dropout: bool = field(
         default=False, metadata={"help": "The ascent passes and the training pass share their dropout masks."}
     )
-    ascent_eval_mode: bool = field(default=False, metadata={"help": "Run the ascent passes without dropout."})
 
     def adversary(self, **changes: Any) -> Adversary:
-        return super().adversary(**{"passes": "climb", "eval_mode": self.ascent_eval_mode, **changes})
+        return super().adversary(**{"passes": "climb", **changes})
 
 
 def require_noise(magnitude: float) -> None:
@@ -115,7 +114,12 @@ class StreamArguments(AdversaryArguments, MultiBackwardArguments):
 
 TOKEN_AWARE_NORMS = ("l2", "none")
 TABLE_NORMS = ("sample", "magnitude", "batch", "none")
-TABLE_UPDATES = ("mean", "last", "accumulate")
+
+
+TABLE_NORM_HELP = (
+    "The remembered perturbation at the start: of each text brought to norm 1 (sample) or to --adv_init_mag "
+    "(magnitude), of the whole batch to norm 1, or as it is (none)."
+)
 
 
 @dataclass
@@ -133,18 +137,7 @@ class TokenAwareArguments(AdversaryArguments):
     use_global_embedding: bool = field(
         default=True, metadata={"help": "Start a word's perturbation where it last ended, else at 0."}
     )
-    tavat_norm: str = field(
-        default="sample",
-        metadata={
-            "help": "The remembered perturbation at the start: of each text to norm 1 (sample) or to --adv_init_mag "
-            "(magnitude), of the whole batch to norm 1, or as it is.",
-            "choices": list(TABLE_NORMS),
-        },
-    )
-    table_update: str = field(
-        default="mean",
-        metadata={"help": "How a word's occurrences in a step enter the table.", "choices": list(TABLE_UPDATES)},
-    )
+    tavat_norm: str = field(default="magnitude", metadata={"help": TABLE_NORM_HELP, "choices": list(TABLE_NORMS)})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -155,8 +148,7 @@ class TokenAwareArguments(AdversaryArguments):
                 f"--adv_norm_type must be l2 or none for {self.robust_method}, whose radius holds two perturbations "
                 f"together, got {self.adv_norm_type!r}; use --adv_norm_type l2."
             )
-        for flag, choices in {"tavat_norm": TABLE_NORMS, "table_update": TABLE_UPDATES}.items():
-            check_choice(flag, getattr(self, flag), choices)
+        check_choice("tavat_norm", self.tavat_norm, TABLE_NORMS)
 
     @property
     def token_step(self) -> float:

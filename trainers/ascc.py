@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,31 +13,46 @@ from hf_robust.adversary import AdamRule, Adversary, SparseWeights, StepRule
 from hf_robust.losses import kl, sample_kl
 from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.follow import FollowArguments, Reading
 from hf_robust.trainers.neighbour_table import NeighbourArguments, NeighbourTable
 
 WEIGHT_DECAY = 2e-5
 
 
-@dataclass
-class AsccConfig(NeighbourArguments):
-    """TextDefender's numbers; the official code takes 10 steps of 1 (BERT) and an alpha of 15."""
+READINGS = {"adv_steps": Reading(5, 10), "ascc_alpha": Reading(10.0, 15.0)}
 
-    adv_steps: int = field(default=5, metadata={"help": "[k] number of Adam steps on the weights."})
+
+@dataclass
+class AsccConfig(FollowArguments, NeighbourArguments):
+    """TextDefender's numbers, and those of the official code for BERT."""
+
+    code_reading = "dongxinshuai/ASCC for BERT: the ascent runs without dropout"
+
+    adv_steps: int | None = field(
+        default=None, metadata={"help": f"[k] number of Adam steps on the weights. {READINGS['adv_steps'].words}"}
+    )
     adv_lr: float = field(default=1.0, metadata={"help": "Learning rate of the weights."})
     adv_init_mag: float = field(default=1.0, metadata={"help": "Standard deviation of the weights' start."})
     same_dropout: bool = field(
         default=False,
         metadata={"help": "The clean pass, the ascent and the pass at its end share their dropout masks."},
     )
-    ascent_eval_mode: bool = field(default=False, metadata={"help": "Run the ascent passes without dropout."})
-    ascc_alpha: float = field(default=10.0, metadata={"help": "[alpha] weight of the entropy that the ascent avoids."})
+    ascc_alpha: float | None = field(
+        default=None,
+        metadata={"help": f"[alpha] weight of the entropy that the ascent avoids. {READINGS['ascc_alpha'].words}"},
+    )
     ascc_beta: float = field(default=4.0, metadata={"help": "[beta] weight of the KL divergence."})
     adv_weight: float = field(
         default=0.0, metadata={"help": "Weight of the cross-entropy at the worst mixture, as the official code has."}
     )
 
+    @staticmethod
+    def readings() -> Mapping[str, Reading]:
+        return READINGS
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        assert self.adv_steps is not None and self.ascc_alpha is not None
         check_range("adv_steps", self.adv_steps, 1, None, "use --robust_method normal for training without steps")
         check_range("adv_lr", self.adv_lr, 0.0, None, "the ascent goes up the divergence")
         check_range("ascc_alpha", self.ascc_alpha, 0.0, None, "0 lets the weights spread out")
@@ -65,9 +81,9 @@ class AsccTrainer(RobustTrainer):
     Differs from the codes: the entropy is a mean over each text's real tokens and the divergence one text's, where
     they take a mean over the batch and its padding beside a sum over the batch, which lowers alpha as a batch grows.
     w starts at ``--adv_init_mag`` times N(0, 1); theirs, by Kaiming's rule, shrinks with length and padding. The
-    ascent draws new dropout masks at each pass, as TextDefender's does (``--same_dropout``); the official one is
-    ``--ascent_eval_mode True``. TextDefender drops CE at e_adv; ``--adv_weight`` adds the official code's (ASCC-4),
-    whose ramps over epochs are left out.
+    ascent draws new dropout masks at each pass, as TextDefender's does (``--same_dropout``). ``--follow code`` is the
+    authors' own dongxinshuai/ASCC: 10 steps, alpha 15, and an ascent without dropout. TextDefender drops CE at e_adv;
+    ``--adv_weight`` adds the official code's (ASCC-4), whose ramps over epochs are left out.
     """
 
     name = "ascc"
@@ -84,7 +100,7 @@ class AsccTrainer(RobustTrainer):
             StepRule(args.adv_lr),
             "climb",
             same_dropout=args.same_dropout,
-            eval_mode=args.ascent_eval_mode,
+            eval_mode=args.follow_code,
         )
 
     def _start(self, batch: Batch) -> SparseWeights:

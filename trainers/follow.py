@@ -28,7 +28,11 @@ class FollowArguments(RobustTrainingArguments):
     """Arguments of a method whose released code is another than its paper.
 
     What a flag says itself holds under both. A field in ``readings()`` is None until it is given or filled in here.
+    ``code_reading`` says whose code it is, and what of it beside the defaults in ``readings()`` is another.
     """
+
+    # Without an annotation, which would make it a flag.
+    code_reading = ""
 
     follow: str = field(
         default=PAPER,

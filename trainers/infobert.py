@@ -11,23 +11,23 @@ from torch import Tensor, nn
 
 from hf_robust.adversary import Adversary, Variable, token_norm
 from hf_robust.interpret.head import HEAD, chosen_pooling, last_states
-from hf_robust.losses import NEGATIVES, club, info_nce, middle_ranks, sentence_embedding
+from hf_robust.losses import club, info_nce, middle_ranks, sentence_embedding
 from hf_robust.trainers.adversary_arguments import StreamArguments
-from hf_robust.trainers.arguments import check_choice, check_range
+from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments, risen
 from hf_robust.trainers.embedding_space import FP16_SCALE, PassLoss, check_reentrant
+from hf_robust.trainers.follow import FollowArguments
 from hf_robust.trainers.info_critic import Critic, feature_widths
-
-_CHOICES = {"info_grad_from": ("ce_club", "ce"), "info_negatives": NEGATIVES}
 
 
 @dataclass
-class InfobertConfig(ContrastiveWarmupArguments, StreamArguments):
+class InfobertConfig(FollowArguments, ContrastiveWarmupArguments, StreamArguments):
     """Defaults are those of the official README's run line and of TextDefender."""
 
     risen_weights = ("info_alpha", "info_beta")
+    code_reading = "AI-secure/InfoBERT: InfoNCE tells a sentence's tokens from those of others, not a token's sentence"
 
     adv_steps: int = field(default=3, metadata={"help": "[k] number of steps."})
     adv_lr: float = field(default=4e-2, metadata={"help": "[alpha] size of one ascent step."})
@@ -36,21 +36,6 @@ class InfobertConfig(ContrastiveWarmupArguments, StreamArguments):
     info_beta: float = field(default=5e-3, metadata={"help": "[beta] weight of CLUB."})
     info_cl: float = field(default=0.5, metadata={"help": "[c_l] share of tokens that are too stable to be local."})
     info_ch: float = field(default=0.9, metadata={"help": "[c_h] share of tokens above which they are too brittle."})
-    info_grad_from: str = field(
-        default="ce_club",
-        metadata={
-            "help": "What the ascent climbs and tokens are ranked by: CE + beta CLUB, or CE alone.",
-            "choices": list(_CHOICES["info_grad_from"]),
-        },
-    )
-    info_negatives: str = field(
-        default="sentences",
-        metadata={
-            "help": "InfoNCE tells a token's sentence from the batch's others, or a sentence's tokens from the others "
-            "(official code).",
-            "choices": list(_CHOICES["info_negatives"]),
-        },
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,8 +43,6 @@ class InfobertConfig(ContrastiveWarmupArguments, StreamArguments):
         check_range("info_beta", self.info_beta, 0.0, None, "0 leaves CLUB out")
         check_range("info_cl", self.info_cl, 0.0, 1.0, "it is a share of a text's tokens")
         check_range("info_ch", self.info_ch, self.info_cl, 1.0, "it is a share of a text's tokens, at least --info_cl")
-        for flag, choices in _CHOICES.items():
-            check_choice(flag, getattr(self, flag), choices)
 
 
 class InfobertTrainer(RobustTrainer):
@@ -72,13 +55,12 @@ class InfobertTrainer(RobustTrainer):
     layer norm and so not the word's embedding (INFO-2); CLUB pairs each real token with a random one of the batch. Z
     (B, H) is the last hidden state that the head reads, BERT's [CLS]; local tokens are those of a text whose gradient
     by delta has a middle norm. k forwards, k backwards and k partial ones a step. The critic trains with the model, to
-    raise InfoNCE (INFO-1); its gradient is clipped together with the model's. CLUB's gradient moves delta too (INFO-3,
-    ``--info_grad_from ce`` leaves it out). A text too short for a local token has none, and a batch without any has
-    InfoNCE 0 (INFO-5).
+    raise InfoNCE (INFO-1); its gradient is clipped together with the model's. CLUB's gradient moves delta too
+    (INFO-3). A text too short for a local token has none, and a batch without any has InfoNCE 0 (INFO-5).
 
-    Differs from the code: its schedule of beta and its list of brittle tokens are dead code and not here (INFO-6,
-    INFO-7); InfoNCE is over the whole micro-batch, not over shuffled chunks of it; its negatives are sentences where
-    the code has tokens (``--info_negatives tokens``).
+    InfoNCE tells a token's sentence from the batch's others; with ``--follow code`` (AI-secure/InfoBERT) a sentence's
+    tokens from the others. Differs from that code: its schedule of beta and its list of brittle tokens are dead code
+    and not here (INFO-6, INFO-7); InfoNCE is over the whole micro-batch, not over shuffled chunks of it.
     """
 
     name = "infobert"
@@ -116,14 +98,13 @@ class InfobertTrainer(RobustTrainer):
         task, outputs = self.task_loss(model, inputs, at=point, output_hidden_states=True)
         words, last = outputs["hidden_states"][0], last_states(outputs, self.model)
         upper = club(words[mask.bool()], self._partners(inputs["input_ids"], mask, draw))
-        climbed = task + beta * upper if args.info_grad_from == "ce_club" else task
         scale = FP16_SCALE if args.fp16 else 1.0
-        found = torch.autograd.grad(climbed * scale, point.leaves, retain_graph=True)
+        found = torch.autograd.grad((task + beta * upper) * scale, point.leaves, retain_graph=True)
         divisor = self.mean_divisor(inputs)
         gradients = tuple(gradient.float() * (divisor / scale) for gradient in found)
         local = middle_ranks(token_norm(gradients[0]).squeeze(-1), mask, args.info_cl, args.info_ch)
         scores = self.critic(words[local], sentence_embedding(last, mask, self.pooling))
-        lower = info_nce(scores, local.nonzero()[:, 0], args.info_negatives)
+        lower = info_nce(scores, local.nonzero()[:, 0], "tokens" if args.follow_code else "sentences")
         self.log_parts(task=task, club=upper, info_nce=-lower)
         return PassLoss(task + beta * upper - alpha * lower, outputs, gradients)
 

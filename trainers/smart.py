@@ -30,6 +30,11 @@ READINGS = {"adv_lr": Reading(0.1, 1e-5), "smart_radius": Reading(1e-3, 1.0), "s
 class SmartConfig(FollowArguments, StepArguments):
     """Defaults are the paper's algorithm at a radius at which it has an effect (:class:`SmartTrainer`)."""
 
+    code_reading = (
+        "namisan/mt-dnn: each token's vector is divided by its largest entry in place of a ball, and the targets of "
+        "the term are constants"
+    )
+
     adv_steps: int = field(default=1, metadata={"help": "[T_x] number of steps."})
     adv_lr: float | None = field(  # type: ignore[assignment]
         default=None, metadata={"help": f"[eta] size of one ascent step. {READINGS['adv_lr'].words}"}
@@ -44,7 +49,6 @@ class SmartConfig(FollowArguments, StepArguments):
             f"perturbation's alone. {READINGS['same_dropout'].words}"
         },
     )
-    ascent_eval_mode: bool = field(default=False, metadata={"help": "Run the ascent passes without dropout."})
     smart_radius: float | None = field(
         default=None,
         metadata={
@@ -124,7 +128,6 @@ class SmartTrainer(RobustTrainer):
             init_mag=args.adv_init_mag,
             init="gauss",
             same_dropout=args.same_dropout,
-            eval_mode=args.ascent_eval_mode,
             special_tokens=args.adv_special_tokens,
         )
 

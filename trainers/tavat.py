@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -9,24 +10,45 @@ from typing import Any
 from torch import nn
 
 from hf_robust.adversary import Variable
-from hf_robust.trainers.adversary_arguments import StreamArguments, TokenAwareArguments
+from hf_robust.trainers.adversary_arguments import (
+    TABLE_NORM_HELP,
+    TABLE_NORMS,
+    StreamArguments,
+    TokenAwareArguments,
+)
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
 from hf_robust.trainers.embedding_space import PassLoss
+from hf_robust.trainers.follow import FollowArguments, Reading
 from hf_robust.trainers.token_table import TokenTable
+
+READINGS = {"tavat_norm": Reading("sample", "batch")}
 
 
 @dataclass
-class TavatConfig(TokenAwareArguments, StreamArguments):
-    """Defaults are TextDefender's."""
+class TavatConfig(FollowArguments, TokenAwareArguments, StreamArguments):
+    """Numbers are TextDefender's."""
+
+    code_reading = (
+        "LinyangLee/Token-Aware-VAT: losses are summed, not averaged, and what a step found is added to the table, "
+        "not put in its place"
+    )
 
     adv_steps: int = field(default=2, metadata={"help": "[k] number of steps."})
     include_initial: bool = field(
         default=True, metadata={"help": "Average over the points 0..k-1, as the code; else over 1..k (one pass more)."}
     )
-    divide_by_k: bool = field(
-        default=True, metadata={"help": "Average the k losses, as the paper; else sum them, as the code."}
+    tavat_norm: str | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={
+            "help": f"{TABLE_NORM_HELP} {READINGS['tavat_norm'].words}",
+            "choices": list(TABLE_NORMS),
+        },
     )
+
+    @staticmethod
+    def readings() -> Mapping[str, Reading]:
+        return READINGS
 
 
 class TavatTrainer(RobustTrainer):
@@ -38,11 +60,11 @@ class TavatTrainer(RobustTrainer):
     word's last one (:class:`TokenTable`); how they move is :class:`hf_robust.adversary.TokenAware`. k forwards and k
     backwards a step. V is no parameter; it is saved with checkpoints, so that a run resumes exactly (TAVAT-6).
 
-    Differs from the code: losses are averaged (TAVAT-1, ``--divide_by_k False`` sums); eta is brought to norm 1 for
-    each text over its real tokens, not for the batch (TAVAT-2, TAVAT-3), and the start into the radius, which the
-    code's smaller start needs not; V takes the mean over a word's occurrences, not the old value plus their sum
-    (TAVAT-4); each pass has its own look-up and is freed (TAVAT-7). ``--include_initial False`` averages over the
-    points 1..k, which ``adaptive_tavat`` climbs, with one pass more.
+    ``--follow code`` is LinyangLee/Token-Aware-VAT and TextDefender: the k losses are summed (TAVAT-1); eta is brought
+    to norm 1 for the whole batch, padding too, not for each text over its real tokens (TAVAT-2, TAVAT-3); V takes its
+    old value plus the sum over a word's occurrences, not their mean (TAVAT-4). Differs from both: the start is brought
+    into the radius, which the code's smaller start needs not; each pass has its own look-up and is freed (TAVAT-7).
+    ``--include_initial False`` averages over the points 1..k, which ``adaptive_tavat`` climbs, with one pass more.
     """
 
     name = "tavat"
@@ -51,7 +73,7 @@ class TavatTrainer(RobustTrainer):
     weakened_by = {"perturbation_norm": "adv_lr"}
 
     def auxiliary(self) -> Auxiliary:
-        self.table = TokenTable(self)
+        self.table = TokenTable(self, accumulate=self.args.follow_code)
         return Auxiliary(self.table, after_step=self.table.write)
 
     def used_arguments(self) -> dict[str, Any]:
@@ -67,7 +89,7 @@ class TavatTrainer(RobustTrainer):
             last[:] = [point]
             return PassLoss(*self.task_loss(model, inputs, at=point))
 
-        weights = (1 / steps if self.args.divide_by_k else 1.0,) * steps
+        weights = (1.0 if self.args.follow_code else 1 / steps,) * steps
         start: Variable = self.table.start(self, inputs)
         space, replay = self.embedding_space, self.embedding_space.replay(inputs)
         if not self.args.include_initial:

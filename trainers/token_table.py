@@ -22,12 +22,15 @@ class TokenTable(nn.Module):
 
     Args:
         trainer: whose model's words are remembered; its ``args`` are ``TokenAwareArguments``.
+        accumulate: a word's old value plus the sum over its occurrences is remembered, as in the released code, where
+            the table then grows with a word's frequency (TAVAT-4); else the mean over its occurrences.
     """
 
     table: Tensor
 
-    def __init__(self, trainer: RobustTrainer) -> None:
+    def __init__(self, trainer: RobustTrainer, accumulate: bool = False) -> None:
         super().__init__()
+        self._accumulate = accumulate
         self._args, self._accelerator = trainer.args, trainer.accelerator
         weight: Any = word_embeddings(trainer.model)[0].weight
         generator = torch.Generator().manual_seed(trainer.args.seed)
@@ -67,11 +70,7 @@ class TokenTable(nn.Module):
         self._found.append((batch["input_ids"][real], point.eta[real].detach()))
 
     def write(self) -> None:
-        """Put what was noted since the last call into the table, the same on every rank.
-
-        ``--table_update mean`` takes the mean over a word's occurrences, ``last`` the last of them; ``accumulate``
-        adds their sum, as the code does, where the table then grows with a word's frequency (TAVAT-4).
-        """
+        """Put what was noted since the last call into the table, the same on every rank."""
         if not self._found:
             return
         ids, eta = (torch.cat(parts) for parts in zip(*self._found, strict=True))
@@ -79,16 +78,9 @@ class TokenTable(nn.Module):
         ids = self._accelerator.gather(self._accelerator.pad_across_processes(ids, pad_index=-1))
         eta = self._accelerator.gather(self._accelerator.pad_across_processes(eta))
         ids, eta = ids[ids >= 0], eta[ids >= 0].to(self.table)
-        update = self._args.table_update
-        if update == "accumulate":
+        if self._accumulate:
             self.table.index_add_(0, ids, eta)
             return
         words, places, counts = ids.unique(return_inverse=True, return_counts=True)
-        if update == "last":
-            last = torch.zeros_like(words).scatter_reduce_(
-                0, places, torch.arange(len(ids), device=ids.device), "amax"
-            )
-            self.table[words] = eta[last]
-        else:
-            sums = eta.new_zeros(len(words), eta.shape[1]).index_add_(0, places, eta)
-            self.table[words] = sums / counts.unsqueeze(-1)
+        sums = eta.new_zeros(len(words), eta.shape[1]).index_add_(0, places, eta)
+        self.table[words] = sums / counts.unsqueeze(-1)

@@ -29,7 +29,6 @@ class TradesConfig(ClimbArguments):
         default=False,
         metadata={"help": "The clean pass, the ascent and the pass at its end share their dropout masks."},
     )
-    ascent_eval_mode: bool = field(default=True, metadata={"help": "Run the ascent passes without dropout."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,8 +49,8 @@ class TradesTrainer(RobustTrainer):
     delta starts from noise, as its gradient at 0 is 0 (TRADES-5).
 
     The ascent's p(e) is the clean training pass's own, as a constant: the adversary raises the very loss that is then
-    minimised, for its fixed first argument. Its k passes run without dropout (TRADES-2, ``--ascent_eval_mode``), the
-    two training passes with masks of their own, which ``--same_dropout True`` makes one.
+    minimised, for its fixed first argument. Its k passes run without dropout (TRADES-2), the two
+    training passes with masks of their own, which ``--same_dropout True`` makes one.
 
     Differs from the official code: it takes p(e) anew at each step, without dropout; it clamps pixels to [0, 1], which
     embeddings do not know (TRADES-4); its l2 norm is of the whole batch, ours of each text (TRADES-3). AdaptAT's row
@@ -65,7 +64,7 @@ class TradesTrainer(RobustTrainer):
     weakened_by = {"loss_kl": "trades_lambda"}
 
     def adversary(self) -> Adversary:
-        adversary: Adversary = self.args.adversary(init="gauss")
+        adversary: Adversary = self.args.adversary(init="gauss", eval_mode=True)
         return adversary
 
     def compute_loss(

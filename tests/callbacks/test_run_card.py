@@ -151,7 +151,11 @@ def carded(folder: Path, method: str, *more: TrainerCallback, **options: Any) ->
         ("normal", {"gradient_accumulation_steps": 2}, {"train": 7.5, "per_step": 1.0}),
         ("taichi", {}, {"train": 15.0, "twin": 15.0, "baseline": 7.5, "per_step": 5.0}),
         ("smart", {"use_bregman": True}, {"train": 30.0, "per_step": 4.0}),  # the teacher predicts without dropout
-        ("pgd", {"adv_steps": 2, "ascent_eval_mode": True}, {"train": 22.5, "per_step": 3.0}),  # no measured pass
+        (
+            "trades",
+            {"adv_steps": 2},
+            {"train": 30.0, "per_step": 4.0},
+        ),  # an ascent without dropout is no measured pass
         ("flooding_x", {}, {"train": 7.5, "level": 7.5, "per_step": 2.0}),
     ],
 )

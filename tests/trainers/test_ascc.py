@@ -11,6 +11,7 @@ from tiny import build_model, build_trainer
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from hf_robust.trainers import METHODS
+from hf_robust.trainers.ascc import AsccConfig
 
 
 def first_batch(trainer: Any) -> dict[str, torch.Tensor]:
@@ -125,12 +126,22 @@ def test_R3_padding_changes_nothing(tmp_path: Path) -> None:
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
-def test_ascent_in_eval_mode_has_no_dropout_and_training_has(tmp_path: Path) -> None:
-    trainer = build_trainer("ascc", tmp_path, model=build_model(dropout=0.5), ascent_eval_mode=True, adv_steps=2)
+@pytest.mark.parametrize(("follow", "ascent"), [("paper", True), ("code", False)])
+def test_the_codes_ascent_has_no_dropout_and_training_has(tmp_path: Path, follow: str, ascent: bool) -> None:
+    trainer = build_trainer("ascc", tmp_path, model=build_model(dropout=0.5), follow=follow, adv_steps=2)
     modes: list[bool] = []
     trainer.model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     trainer.compute_loss(trainer.model, first_batch(trainer))
-    assert modes == [True, False, False, True] and trainer.model.training
+    assert modes == [True, ascent, ascent, True] and trainer.model.training
+
+
+def test_the_code_takes_ten_steps_and_an_alpha_of_15(tmp_path: Path) -> None:
+    def read(**given: Any) -> tuple[Any, ...]:
+        args = AsccConfig(output_dir=str(tmp_path), **given)
+        return args.adv_steps, args.ascc_alpha
+
+    assert read() == (5, 10.0) and read(follow="code") == (10, 15.0)
+    assert read(follow="code", ascc_alpha=3.0) == (10, 3.0)
 
 
 @pytest.mark.parametrize(

@@ -218,12 +218,12 @@ def test_R6_X6_micro_batches_change_no_step(name: str, norm: str, tmp_path: Path
     assert_same(one, weights_after(name, tmp_path / "four", **options), tolerance=2e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"multi_backward": "sum"}, {"divide_by_k": False}])
+@pytest.mark.parametrize("options", [{}, {"multi_backward": "sum"}, {"follow": "code"}])
 @pytest.mark.parametrize("rows", [(0,), (0, 1, 2)])
 def test_R6_raw_steps_follow_the_gradient_of_the_summed_losses(
     options: dict[str, Any], rows: tuple[int, ...], tmp_path: Path
 ) -> None:
-    name = "tavat" if "divide_by_k" in options else "freelb"
+    name = "tavat" if "follow" in options else "freelb"
     raw = {key: value for key, value in RAW.items() if key != "max_steps"}
     if name == "tavat":
         options = {**options, "use_global_embedding": False, "tavat_token_lr": 0.0, "adv_max_norm": 0.0}

@@ -21,9 +21,9 @@ NO_TERM: dict[str, dict[str, float]] = {
     "semrode": {"semrode_lambda": 0.0},
     "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
 }
-# One pass at a point and tokens that do not depend on the weights, so that the loss is a straight line in them.
+# One pass at a point and all tokens local, so that the loss is a straight line in the weights.
 STRAIGHT: dict[str, dict[str, Any]] = {
-    "infobert": {"info_grad_from": "ce", "adv_steps": 1, "info_alpha": 0.5, "info_beta": 0.5}
+    "infobert": {"adv_steps": 1, "info_alpha": 0.5, "info_beta": 0.5, "info_cl": 0.0, "info_ch": 1.0}
 }
 
 

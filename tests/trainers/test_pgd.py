@@ -94,15 +94,12 @@ def test_small_steps_raise_the_loss_of_every_text(tmp_path: Path) -> None:
     assert (sample_losses_at(trainer, batch, last) > before).all()
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_the_ascent_runs_without_dropout_where_asked_and_the_training_pass_with_it(
-    asked: bool, tmp_path: Path
-) -> None:
-    trainer, batch = prepared("pgd", tmp_path, model=build_model(dropout=0.1), ascent_eval_mode=asked)
+def test_every_pass_has_dropout(tmp_path: Path) -> None:
+    trainer, batch = prepared("pgd", tmp_path, model=build_model(dropout=0.1))
     modes: list[bool] = []
     trainer.model.register_forward_pre_hook(lambda module, *_: modes.append(module.training))
     gradients_of(trainer, batch)
-    assert modes == [not asked] * 5 + [True]
+    assert modes == [True] * 6
     assert all(module.training for module in trainer.model.modules())
 
 

@@ -25,6 +25,8 @@ from ascent_parts import (
 from tiny import build_model, build_trainer
 from torch import Tensor
 
+from hf_robust.trainers.tavat import TavatConfig
+
 STRONG: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.3, "adv_init_mag": 0.5, "adv_max_norm": 1.2}
 
 
@@ -56,16 +58,17 @@ def naive_points(trainer: Any, batch: dict[str, Tensor], token_step: float) -> l
     return points
 
 
-@pytest.mark.parametrize("divide", [True, False])
+@pytest.mark.parametrize("follow", ["paper", "code"])
 @pytest.mark.parametrize("passes", ["stream", "sum"])
 @pytest.mark.parametrize("token_step", [None, 0.7])
 def test_TAVAT_1_loss_and_gradients_equal_the_naive_ones(
-    divide: bool, passes: str, token_step: float | None, tmp_path: Path
+    follow: str, passes: str, token_step: float | None, tmp_path: Path
 ) -> None:
-    options = {**STRONG, "divide_by_k": divide, "multi_backward": passes, "tavat_token_lr": token_step}
+    options = {**STRONG, "follow": follow, "tavat_norm": "sample", "multi_backward": passes}
+    options["tavat_token_lr"] = token_step
     trainer, batch = prepared("tavat", tmp_path, **options)
     points = naive_points(trainer, batch, 0.3 if token_step is None else token_step)
-    loss = sum(loss_at(trainer, batch, delta + eta) for delta, eta in points) / (3 if divide else 1)
+    loss = sum(loss_at(trainer, batch, delta + eta) for delta, eta in points) / (3 if follow == "paper" else 1)
     assert_close(gradients_of(trainer, batch), naive_gradients(trainer, loss))
     assert forwards_of(trainer, batch) == 3
 
@@ -112,9 +115,9 @@ def remembered(trainer: Any, eta: Tensor, ids: Tensor = IDS, mask: Tensor = MASK
     trainer.table.remember(batch, type(point)(point.delta, eta, point.mask, point.rule, point.token_step))
 
 
-@pytest.mark.parametrize("update", ["mean", "last", "accumulate"])
-def test_TAVAT_4_what_a_step_finds_enters_the_table(update: str, tmp_path: Path) -> None:
-    trainer, _ = prepared("tavat", tmp_path, table_update=update)
+@pytest.mark.parametrize("follow", ["paper", "code"])
+def test_TAVAT_4_a_steps_mean_is_remembered_and_in_the_code_its_sum_is_added(follow: str, tmp_path: Path) -> None:
+    trainer, _ = prepared("tavat", tmp_path, follow=follow)
     before = trainer.table.table.clone()
     eta = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
     remembered(trainer, eta)
@@ -125,10 +128,9 @@ def test_TAVAT_4_what_a_step_finds_enters_the_table(update: str, tmp_path: Path)
     for word in range(64):
         found = occurrences.get(word, [])
         expected = {
-            "mean": torch.stack(found).mean(0) if found else before[word],
-            "last": found[-1] if found else before[word],
-            "accumulate": before[word] + (torch.stack(found).sum(0) if found else 0.0),
-        }[update]
+            "paper": torch.stack(found).mean(0) if found else before[word],
+            "code": before[word] + (torch.stack(found).sum(0) if found else 0.0),
+        }[follow]
         assert torch.allclose(trainer.table.table[word], expected, atol=1e-6), word
     after = trainer.table.table.clone()
     trainer.table.write()
@@ -141,9 +143,9 @@ def test_a_word_twice_gets_one_row_and_both_places_start_from_it(tmp_path: Path)
     assert torch.equal(eta[0, 1], eta[0, 3]) and not torch.equal(eta[0, 1], eta[0, 2])
 
 
-@pytest.mark.parametrize("update", ["mean", "last", "accumulate"])
-def test_two_micro_batches_equal_one_batch(update: str, tmp_path: Path) -> None:
-    options = {**STRONG, "table_update": update, "max_steps": 2}
+@pytest.mark.parametrize("follow", ["paper", "code"])
+def test_two_micro_batches_equal_one_batch(follow: str, tmp_path: Path) -> None:
+    options = {"tavat_norm": "sample", **STRONG, "follow": follow, "max_steps": 2}
     one = build_trainer("tavat", tmp_path / "one", **options)
     two = build_trainer(
         "tavat", tmp_path / "two", per_device_train_batch_size=4, gradient_accumulation_steps=2, **options
@@ -156,11 +158,18 @@ def test_two_micro_batches_equal_one_batch(update: str, tmp_path: Path) -> None:
 
 def test_accumulating_makes_frequent_words_grow_and_the_mean_does_not(tmp_path: Path) -> None:
     sizes = {}
-    for update in ("mean", "accumulate"):
-        trainer = build_trainer("tavat", tmp_path, table_update=update, max_steps=12)
+    for follow in ("paper", "code"):
+        trainer = build_trainer("tavat", tmp_path, follow=follow, tavat_norm="sample", max_steps=12)
         trainer.train()
-        sizes[update] = trainer.table.table.norm(dim=1).max().item()
-    assert sizes["mean"] <= 1.0 < sizes["accumulate"]
+        sizes[follow] = trainer.table.table.norm(dim=1).max().item()
+    assert sizes["paper"] <= 1.0 < sizes["code"]
+
+
+def test_the_codes_start_is_normed_over_the_whole_batch_and_a_given_norm_wins(tmp_path: Path) -> None:
+    def read(**given: Any) -> str | None:
+        return TavatConfig(output_dir=str(tmp_path), **given).tavat_norm
+
+    assert read() == "sample" and read(follow="code") == "batch" and read(follow="code", tavat_norm="none") == "none"
 
 
 @pytest.mark.parametrize("kind", ["albert", "electra"])
@@ -220,7 +229,6 @@ def test_other_norms_have_no_joint_radius_and_are_refused(name: str, norm: str, 
     ("flag", "value", "message"),
     [
         ("tavat_norm", "text", "--tavat_norm must be one of sample, magnitude, batch, none, got 'text'"),
-        ("table_update", "sum", "--table_update must be one of mean, last, accumulate, got 'sum'"),
         ("tavat_token_lr", -1.0, "--tavat_token_lr must be at least 0.0, got -1.0; 0 keeps the words' perturbation"),
     ],
 )

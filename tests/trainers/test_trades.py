@@ -75,14 +75,12 @@ def test_0_where_the_model_ignores_its_embeddings(tmp_path: Path) -> None:
     assert loss_parts(trainer, first_batch(trainer))[2]["kl"].item() == 0.0
 
 
-@pytest.mark.parametrize("eval_mode", [True, False])
-def test_TRADES_2_only_the_ascent_runs_without_dropout(tmp_path: Path, eval_mode: bool) -> None:
-    trainer = build_trainer("trades", tmp_path, adv_steps=2, ascent_eval_mode=eval_mode)
+def test_TRADES_2_only_the_ascent_runs_without_dropout(tmp_path: Path) -> None:
+    trainer = build_trainer("trades", tmp_path, adv_steps=2)
     batch, modes = first_batch(trainer), []
     trainer.model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     trainer.compute_loss(trainer.model, batch)
-    assert modes == [True, not eval_mode, not eval_mode, True]
-    assert TradesConfig.ascent_eval_mode is True
+    assert modes == [True, False, False, True]
 
 
 def test_TRADES_3_a_text_has_one_perturbation_whatever_its_batch(tmp_path: Path) -> None:
