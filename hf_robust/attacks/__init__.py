@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     from hf_robust.models.weights import weights_hash
 
 _NEED_TORCH = {
-    "CausalLanguageModel": "attacks.language_model",
-    "MaskedLM": "attacks.masked_lm",
-    "SentenceEncoder": "attacks.encoder",
-    "Victim": "attacks.victim",
-    "Vote": "attacks.voting",
-    "VotingVictim": "attacks.voting",
-    "attack_on_ranks": "attacks.ranks",
-    "load_encoder": "attacks.encoder",
-    "load_language_model": "attacks.language_model",
-    "load_masked_lm": "attacks.masked_lm",
-    "weights_hash": "models.weights",
+    "CausalLanguageModel": "hf_robust.attacks.language_model",
+    "MaskedLM": "hf_robust.attacks.masked_lm",
+    "SentenceEncoder": "hf_robust.attacks.encoder",
+    "Victim": "hf_robust.attacks.victim",
+    "Vote": "hf_robust.attacks.voting",
+    "VotingVictim": "hf_robust.attacks.voting",
+    "attack_on_ranks": "hf_robust.attacks.ranks",
+    "load_encoder": "hf_robust.attacks.encoder",
+    "load_language_model": "hf_robust.attacks.language_model",
+    "load_masked_lm": "hf_robust.attacks.masked_lm",
+    "weights_hash": "hf_robust.models.weights",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _NEED_TORCH:
-        return getattr(import_module(f"hf_robust.{_NEED_TORCH[name]}"), name)
+        return getattr(import_module(_NEED_TORCH[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
