@@ -66,7 +66,7 @@ class RobustTrainer(Trainer):
     config: ClassVar[type[RobustTrainingArguments]] = RobustTrainingArguments
     needs: ClassVar[tuple[str, ...]] = ()
     trains_regression: ClassVar[bool] = False
-    batch_relative: ClassVar[bool] = False
+    batch_relative: bool = False
     """Whether the loss depends on which rows share a micro-batch; the log then says so where batches are split."""
     weakened_by: ClassVar[Mapping[str, str]] = {}
     """By the name of a logged value the flag to lower where that value keeps the model from learning its task."""
@@ -102,7 +102,6 @@ class RobustTrainer(Trainer):
             raise ValueError(
                 f"{self.name} needs class labels, got a regression task (num_labels 1); use --robust_method normal."
             )
-        say_split_batches(self, stock_multiplies)
         if self.train_dataset is not None:
             check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []
@@ -124,6 +123,7 @@ class RobustTrainer(Trainer):
         adversary = self.adversary()
         if adversary is not None:
             self.embedding_space = EmbeddingSpace(self, adversary)
+        say_split_batches(self, stock_multiplies)
         self.coverage = {} if self.train_dataset is None else check_coverage(self)
         self.callback_handler.callbacks.insert(0, SayStillAtChance(self))  # its pass is none of the step that begins
 

@@ -32,6 +32,7 @@ class TokenTable(nn.Module):
         super().__init__()
         self._accumulate = accumulate
         self._args, self._accelerator = trainer.args, trainer.accelerator
+        trainer.batch_relative = self._args.tavat_norm == "batch"
         weight: Any = word_embeddings(trainer.model)[0].weight
         generator = torch.Generator().manual_seed(trainer.args.seed)
         noise = torch.rand(tuple(weight.shape), generator=generator) * 2 - 1

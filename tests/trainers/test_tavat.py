@@ -165,6 +165,15 @@ def test_accumulating_makes_frequent_words_grow_and_the_mean_does_not(tmp_path: 
     assert sizes["paper"] <= 1.0 < sizes["code"]
 
 
+@pytest.mark.parametrize("follow", ["paper", "code"])
+def test_only_the_batchs_norm_makes_a_loss_that_splitting_changes(
+    follow: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = build_trainer("tavat", tmp_path, follow=follow, gradient_accumulation_steps=2)
+    assert trainer.batch_relative is (follow == "code")
+    assert ("tavat takes means over each micro-batch" in caplog.text) is (follow == "code")
+
+
 def test_the_codes_start_is_normed_over_the_whole_batch_and_a_given_norm_wins(tmp_path: Path) -> None:
     def read(**given: Any) -> str | None:
         return TavatConfig(output_dir=str(tmp_path), **given).tavat_norm
