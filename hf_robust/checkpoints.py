@@ -18,7 +18,12 @@ from hf_robust.models import WORD_MODELS, WordSource, fill_embeddings, read_sour
 from hf_robust.models.adapter_files import BASE_WEIGHTS, base_name, describe_adapter
 from hf_robust.models.files import loading
 from hf_robust.models.lora import target_layers, whole_modules
-from hf_robust.models.mean_head import MeanHeadConfig, MeanHeadForSequenceClassification, check_mean_head, with_mean_head
+from hf_robust.models.mean_head import (
+    MeanHeadConfig,
+    MeanHeadForSequenceClassification,
+    check_mean_head,
+    with_mean_head,
+)
 from hf_robust.models.weights import is_new, loaded_hash
 from hf_robust.trainers.saved_inference import read_saved_inference
 

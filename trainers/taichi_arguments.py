@@ -9,6 +9,7 @@ from hf_robust.losses import CTR_SIMILARITIES
 from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments
 from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.views.failed import CLEAN, FAILED_VIEWS
 
 
 class Variant(NamedTuple):
@@ -50,6 +51,14 @@ class TaichiConfig(ContrastiveWarmupArguments, AttackedViewArguments):
 
     risen_weights = ("taichi_ctr",)
 
+    failed_views: str = field(
+        default=CLEAN,
+        metadata={
+            "help": "What a text has whose attack failed: clean, itself, as the paper pairs every text; drop, no "
+            "view; last, the text where the search ended.",
+            "choices": list(FAILED_VIEWS),
+        },
+    )
     taichi_variant: str = field(
         default="full",
         metadata={
