@@ -184,9 +184,7 @@ class TestLoss:
         assert parts_of(trainer, batch)["kl"].item() != pytest.approx(before, abs=1e-6)
 
     def test_TAICHI_6_code_weights_double_all_but_the_kl(self, tmp_path: Path) -> None:
-        plain, doubled = (
-            parts_of(*ready(tmp_path / str(code), SOME, taichi_code_weights=code)) for code in (False, True)
-        )
+        plain, doubled = (parts_of(*ready(tmp_path / follow, SOME, follow=follow)) for follow in ("paper", "code"))
         ratios = {name: doubled[name].item() / plain[name].item() for name in plain}
         assert ratios == pytest.approx({"clean": 2.0, "adv": 2.0, "ctr": 2.0, "kl": 1.0})
 
