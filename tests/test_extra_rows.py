@@ -67,9 +67,8 @@ def test_what_stands_for_a_failed_attack_is_no_row_more(tmp_path: Path) -> None:
     train = review_data(6)
     views = [*VIEWS, (5, View(text("a chilly story"), True, (), failed=True))]
     found = with_extra_rows(train, arguments([view_file(tmp_path / "a.jsonl", train, views)]))
-    assert [found.texts(row) for row in (6, 7)] == [("the film was splendid",), ("a dreadful plot",)] and len(
-        found
-    ) == 8
+    assert [found.texts(row) for row in (6, 7)] == [("the film was splendid",), ("a dreadful plot",)]
+    assert len(found) == 8
     (line,) = found.rounds
     assert (line["rows"], line["found"], line["attempts"]) == (2, 3, 6)
 

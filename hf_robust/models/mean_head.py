@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,8 @@ class MeanHeadConfig(PreTrainedConfig):
     """
 
     model_type = "hf_robust_mean_head"
+    classifier_head: ClassVar[str] = "mean"
+    """For the run card; the value of ``--classifier_head``."""
     sub_configs = {"encoder": AutoConfig}  # noqa: RUF012  # as transformers declares it
     has_no_defaults_at_init = True
 

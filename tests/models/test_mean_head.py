@@ -133,7 +133,9 @@ def test_the_configuration_is_the_encoders_but_for_the_labels() -> None:
     assert (written["model_type"], written["encoder"]["model_type"]) == ("hf_robust_mean_head", "roberta")
     with pytest.raises(AttributeError, match="no attribute"):
         config.nothing_of_the_kind  # noqa: B018
-    assert architecture(build_model("electra", head="mean"))["type"] == "electra"
+    found = architecture(build_model("electra", head="mean"))
+    assert (found["type"], found["head"]) == ("electra", "mean")
+    assert "head" not in architecture(build_model("electra"))
 
 
 def test_labels_of_a_regression_and_of_several_classes() -> None:
