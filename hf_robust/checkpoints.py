@@ -9,14 +9,21 @@ from typing import Any
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-from hf_robust.data.arguments import DataTrainingArguments, ModelArguments
+from hf_robust.data.arguments import MEAN_HEAD, DataTrainingArguments, ModelArguments
 from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus
 from hf_robust.data.splits import train_texts
+from hf_robust.interpret.head import probe_texts
 from hf_robust.models import WORD_MODELS, WordSource, fill_embeddings, read_source, word_tokenizer
 from hf_robust.models.adapter_files import BASE_WEIGHTS, base_name, describe_adapter
 from hf_robust.models.files import loading
 from hf_robust.models.lora import target_layers, whole_modules
+from hf_robust.models.mean_head import (
+    MeanHeadConfig,
+    MeanHeadForSequenceClassification,
+    check_mean_head,
+    with_mean_head,
+)
 from hf_robust.models.weights import is_new, loaded_hash
 from hf_robust.trainers.saved_inference import read_saved_inference
 
@@ -49,6 +56,19 @@ def _files(args: ModelArguments) -> dict[str, Any]:
 
 def load_config(args: ModelArguments) -> Any:
     """The checkpoint's configuration, with its own label names still in it."""
+    config = _own_config(args)
+    if args.classifier_head != MEAN_HEAD or isinstance(config, MeanHeadConfig):
+        return config
+    if args.lora_rank:
+        raise ValueError(
+            f"--classifier_head mean with --lora_rank would save an adapter of {args.model_name_or_path}, which plain "
+            "from_pretrained loads without complaint under another, random head; leave one of the two out, or start "
+            "from a model that was trained and saved with --classifier_head mean."
+        )
+    return with_mean_head(config)
+
+
+def _own_config(args: ModelArguments) -> Any:
     if args.model_name_or_path == DEMO:
         return _demo()[0].config
     kind = WORD_MODELS.get(args.model_name_or_path)
@@ -128,6 +148,8 @@ def load_model(
         saved = read_saved_inference(args.model_name_or_path, **_files(args))
         if saved is not None:
             logger.warning(f"{args.model_name_or_path} is loaded as the plain model. {saved.note}")
+    if isinstance(model, MeanHeadForSequenceClassification) and tokenizer is not None:
+        check_mean_head(model, probe_texts(tokenizer, model.device))
     if args.lora_rank:
         model = with_adapters(model, args)
     if args.freeze_embeddings:

@@ -87,15 +87,16 @@ def _read(train: TextDataset, path: Path) -> tuple[list[View], dict[str, Any]]:
             "--view_file."
         )
     usable = without_unread(train, dict(made))
+    found = [view for _, view in made if not view.failed]
     views = [
         view if view.label is not None else view._replace(label=train.label(row))  # type: ignore[arg-type]
         for row, view in usable.items()
-        if view.ok
+        if view.ok and not view.failed
     ]
     if not views:
         raise ValueError(f"{path} holds no text that the model reads otherwise than its row; give another file.")
-    line = {"view": str(header["name"]), "round": 0, "epoch": 0, "attempts": made.attempts, "found": len(made)}
-    line |= {"unread": sum(view.ok for _, view in made) - len(views), "share": round(len(views) / len(train), 6)}
+    line = {"view": str(header["name"]), "round": 0, "epoch": 0, "attempts": made.attempts, "found": len(found)}
+    line |= {"unread": sum(view.ok for view in found) - len(views), "share": round(len(views) / len(train), 6)}
     line |= {"seconds": 0.0, "rows": len(views)} | {
         key: header.get(key) for key in ("split", "victim", "how", "digest")
     }

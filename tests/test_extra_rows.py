@@ -63,6 +63,16 @@ def test_views_that_may_be_trained_on_stand_below_the_rows_with_their_labels(tmp
     assert (line["view"], line["rows"], line["found"], line["attempts"]) == ("pwws", 2, 3, 6)
 
 
+def test_what_stands_for_a_failed_attack_is_no_row_more(tmp_path: Path) -> None:
+    train = review_data(6)
+    views = [*VIEWS, (5, View(text("a chilly story"), True, (), failed=True))]
+    found = with_extra_rows(train, arguments([view_file(tmp_path / "a.jsonl", train, views)]))
+    assert [found.texts(row) for row in (6, 7)] == [("the film was splendid",), ("a dreadful plot",)]
+    assert len(found) == 8
+    (line,) = found.rounds
+    assert (line["rows"], line["found"], line["attempts"]) == (2, 3, 6)
+
+
 def test_the_card_finds_them_under_views_that_wrap_the_rows(tmp_path: Path) -> None:
     train = review_data(6)
     found = with_extra_rows(train, arguments([view_file(tmp_path / "a.jsonl", train, VIEWS)]))

@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lexicons": {"words", "metrics"},
     "losses": set(),
     "metrics": {"words"},
-    "models": {"lexicons", "words"},
+    "models": {"lexicons", "losses", "words"},
     "runs": {"metrics", "words"},
     "data": FLOOR_0,
     "attacks": FLOOR_0 | {"runs"},

@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
-import hf_robust.models  # noqa: F401, the Auto classes then know its architectures
 from hf_robust.attacks import ATTACKS, Attack, Resources
 from hf_robust.attacks.goals import Misclassify
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import TableLexicon
+from hf_robust.models import with_mean_head  # the Auto classes then know our own architectures too
 from hf_robust.trainers import METHODS, RobustTrainer
 
 SYNONYMS = {
@@ -122,8 +122,13 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def build_model(kind: str = "bert", num_labels: int = 2, dropout: float = 0.0, seed: int = 0, **extra: Any) -> Any:
-    """A random two-layer classifier; ``initializer_range`` is large so that its predictions differ between texts."""
+def build_model(
+    kind: str = "bert", num_labels: int = 2, dropout: float = 0.0, seed: int = 0, head: str = "own", **extra: Any
+) -> Any:
+    """A random two-layer classifier; ``initializer_range`` is large so that its predictions differ between texts.
+
+    ``head`` is that of ``--classifier_head``.
+    """
     config = AutoConfig.for_model(
         kind,
         vocab_size=64,
@@ -151,7 +156,7 @@ def build_model(kind: str = "bert", num_labels: int = 2, dropout: float = 0.0, s
         if hasattr(config, name):
             setattr(config, name, dropout)
     set_seed(seed)
-    return AutoModelForSequenceClassification.from_config(config)
+    return AutoModelForSequenceClassification.from_config(with_mean_head(config) if head == "mean" else config)
 
 
 def build_legacy_model(folder: Path, **options: Any) -> Any:

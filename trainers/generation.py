@@ -47,6 +47,7 @@ from hf_robust.views import (
     without_unread,
     write_views,
 )
+from hf_robust.views.failed import DROP, of_file
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class GenerateViews(TrainerCallback):
 
     def _check_found(self, epoch: int, untrained: bool) -> None:
         made = [one for one in self.rounds if one["epoch"] == epoch]
-        if self.trainer.view_share > 0 or not sum(one["attempts"] for one in made):
+        if any(source.found for source in self.sources.values()) or not sum(one["attempts"] for one in made):
             return
         names = ", ".join(one["view"] for one in made)
         if untrained and any(one["found"] for one in made):
@@ -185,6 +186,8 @@ class GenerateViews(TrainerCallback):
         before = path if self.resumed_from is None else self.resumed_from / VIEWS_FOLDER / path.name
         if isinstance(source.make, FromFile):
             header, made = read_views(source.make.path, self._expected)
+            rows = choose_examples(self._source_dataset, 0, 0)
+            made = of_file(made, header, self._of_failed, rows, source.make.path)
             if "soft" in source.extras and any(view.ok and view.soft is None for _, view in made):
                 raise ValueError(
                     f"{self.trainer.name} learns the class probabilities of views here, and those of "
@@ -203,6 +206,9 @@ class GenerateViews(TrainerCallback):
         if self.trainer.is_world_process_zero():
             write_views(path, header, made)
         usable = without_unread(self._source_dataset, dict(made), self.trainer.train_dataset.mask_token_id)
+        unread = {idx for idx, view in made if view.ok and not usable[idx].ok}
+        if self._of_failed != DROP:  # to the model these texts are their rows' own
+            usable |= {idx: view._replace(failed=True, changed=(), pairs=()) for idx, view in made if idx in unread}
         source.fill(self._carried(usable, train), train)
         # The baseline's training has a line of its own.
         spent = time.perf_counter() - start - (self.seconds["baseline"] - baseline)
@@ -210,16 +216,23 @@ class GenerateViews(TrainerCallback):
         kept = {key: header.get(key) for key in ("split", "victim", "how")} | made.notes
         if kept["split"] not in (None, TRAIN):
             kept["leaked"] = True
-        unread = sum(view.ok and not usable[idx].ok for idx, view in made)
+        found = sum(not view.failed for _, view in made)
+        kept |= {"failed_kept": len(made) - found} if found < len(made) else {}
         self.rounds.append(
-            {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": len(made)}
-            | {"unread": unread, "share": round(source.share, 6), "seconds": round(spent, 3), **kept}
+            {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": found}
+            | {"unread": len(unread), "share": round(source.share, 6), "seconds": round(spent, 3), **kept}
             | self._coverage.get(name, {})
         )
+        of_failed = f"; {len(made) - found} for failed attacks ({self._of_failed})" if found < len(made) else ""
         logger.info(
-            "%s, round %d: %d views of %d texts, %d of them with the tokens of their text; %.0f s",
-            name, number, len(made), made.attempts, unread, spent,
+            "%s, round %d: %d views of %d texts, %d of them with the tokens of their text%s; %.0f s",
+            name, number, found, made.attempts, len(unread), of_failed, spent,
         )  # fmt: skip
+
+    @property
+    def _of_failed(self) -> str:
+        """What a row has whose attack failed; only methods that attack have a choice."""
+        return str(getattr(self.trainer.args, "failed_views", DROP))
 
     def _check_protected(self, path: Path, made: Made) -> None:
         """Views of an earlier run know nothing of what this one protects."""

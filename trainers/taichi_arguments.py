@@ -8,7 +8,9 @@ from typing import NamedTuple
 from hf_robust.losses import CTR_SIMILARITIES
 from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments
+from hf_robust.trainers.follow import FollowArguments
 from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.views.failed import CLEAN, FAILED_VIEWS
 
 
 class Variant(NamedTuple):
@@ -45,11 +47,19 @@ _NEEDS = {
 
 
 @dataclass
-class TaichiConfig(ContrastiveWarmupArguments, AttackedViewArguments):
-    """Defaults are the paper's; the weights as the released file reads are ``--taichi_code_weights True``."""
+class TaichiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArguments):
+    """Defaults are the paper's; ``--follow code`` weighs the terms as the released file reads."""
 
     risen_weights = ("taichi_ctr",)
 
+    failed_views: str = field(
+        default=CLEAN,
+        metadata={
+            "help": "What a text has whose attack failed: clean, itself, as the paper pairs every text; drop, no "
+            "view; last, the text where the search ended.",
+            "choices": list(FAILED_VIEWS),
+        },
+    )
     taichi_variant: str = field(
         default="full",
         metadata={
@@ -61,9 +71,6 @@ class TaichiConfig(ContrastiveWarmupArguments, AttackedViewArguments):
     taichi_ctr: float = field(default=1.0, metadata={"help": "[beta] weight of the contrastive term."})
     taichi_kl: float = field(default=1.0, metadata={"help": "[gamma] weight of the divergence of predictions."})
     taichi_symmetric_kl: bool = field(default=False, metadata={"help": "Take each KL both ways."})
-    taichi_code_weights: bool = field(
-        default=False, metadata={"help": "Double all but the KL, as the released file reads."}
-    )
     taichi_lambda: float = field(
         default=1.0, metadata={"help": "[lambda] share of the clean model in linear_average's saved weights."}
     )

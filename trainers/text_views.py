@@ -43,6 +43,7 @@ def attacked_views(
     """
     if not trainer.args.view_file:
         check_attacks(trainer.name, trainer.attacks)
+    limits["failed"] = trainer.args.failed_views
     makers = {name: AttackedViews(attack, **limits) for name, attack in trainer.attacks.items()}
     return made_views(trainer, makers, refresh=refresh, victim=victim, extras=extras)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_robust.trainers.arguments import RobustTrainingArguments, check_choice, check_range
+from hf_robust.views.failed import DROP, FAILED_VIEWS
 
 TRAIN = "train"
 SPLITS = (TRAIN, "validation", "test")
@@ -59,6 +60,14 @@ class AttackedViewArguments(GenerationArguments):
     view_query_budget: int | None = field(
         default=None, metadata={"help": "Queries for each text while views are made. Default: no limit."}
     )
+    failed_views: str = field(
+        default=DROP,
+        metadata={
+            "help": "What a text has whose attack failed: drop, no view; clean, itself; last, the text where the "
+            "search ended.",
+            "choices": list(FAILED_VIEWS),
+        },
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,5 +76,6 @@ class AttackedViewArguments(GenerationArguments):
                 f"--view_attacks needs one attack or several different ones, got {self.view_attacks or 'none'}; "
                 "`hf-robust attacks` lists them."
             )
+        check_choice("failed_views", self.failed_views, FAILED_VIEWS)
         if self.view_query_budget is not None:
             check_range("view_query_budget", self.view_query_budget, 1, None, "the clean text is query 1")

@@ -8,6 +8,8 @@ NEW_WORD_MODELS = ("lstm", "cnn")
 """Models over words that start without a checkpoint; they learn their vocabulary from the data."""
 NEW_MODELS = ("demo", *NEW_WORD_MODELS)
 """All names that --model_name_or_path takes beside checkpoints."""
+OWN_HEAD, MEAN_HEAD = CLASSIFIER_HEADS = ("own", "mean")
+"""Which head a model gets: that of its own class, or one linear layer on the mean of its tokens."""
 
 
 @dataclass
@@ -144,6 +146,14 @@ class ModelArguments:
     ignore_mismatched_sizes: bool = field(
         default=False, metadata={"help": "Start a new head where the checkpoint's has another number of classes."}
     )
+    classifier_head: str = field(
+        default=OWN_HEAD,
+        metadata={
+            "help": "What reads a text: own, the head of the checkpoint's class, or mean, one linear layer on the "
+            "mean of its last hidden states (TaiChi, Section 3.2), a new one unless the checkpoint has it.",
+            "choices": list(CLASSIFIER_HEADS),
+        },
+    )
     vocabulary_size: int | None = field(
         default=None, metadata={"help": "Most words that a new lstm or cnn knows. Default: 100,000."}
     )
@@ -162,6 +172,8 @@ class ModelArguments:
     )
 
     def __post_init__(self) -> None:
+        if self.classifier_head not in CLASSIFIER_HEADS:
+            raise ValueError(f"--classifier_head must be {' or '.join(CLASSIFIER_HEADS)}, got {self.classifier_head}.")
         if self.lora_rank < 0:
             raise ValueError(f"--lora_rank must be at least 0, got {self.lora_rank}; 0 trains all weights.")
         if self.vocabulary_size is not None and not self.is_new_word_model:

@@ -32,7 +32,7 @@ _ADAPTER = """{heading}
 This is an adapter of `{base}`. The labels and the padding token are in a configuration of its own:
 
 ```python
-from peft import PeftModel
+{imports}from peft import PeftModel
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{name}")
@@ -63,6 +63,13 @@ def _how_to_load(output_dir: Path, name: str) -> str:
     adapter: dict[str, Any] = read_json(output_dir / ADAPTER)
     if adapter.get("base_model_name_or_path") and (output_dir / CONFIG_FOLDER / "config.json").is_file():
         base, revision = portable_path(adapter["base_model_name_or_path"]), adapter.get("revision") or "main"
-        return _ADAPTER.format(heading=_HEADING, name=name, base=base, revision=revision, folder=CONFIG_FOLDER)
-    model_type = str(read_json(output_dir / "config.json").get("model_type", ""))
+        imports = "import hf_robust.models\n" if _type(output_dir / CONFIG_FOLDER).startswith(OWN_TYPES) else ""
+        return _ADAPTER.format(
+            heading=_HEADING, imports=imports, name=name, base=base, revision=revision, folder=CONFIG_FOLDER
+        )
+    model_type = _type(output_dir)
     return _OWN.format(heading=_HEADING, model_type=model_type, name=name) if model_type.startswith(OWN_TYPES) else ""
+
+
+def _type(folder: Path) -> str:
+    return str(read_json(folder / "config.json").get("model_type", ""))

@@ -1,10 +1,11 @@
-"""FLAT's LSTM and CNN as Hugging Face models; importing this makes the Auto classes load their checkpoints."""
+"""Classifiers of our own as Hugging Face models; importing this makes the Auto classes load their checkpoints."""
 
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from hf_robust.models.base import WordConfig, WordModel
 from hf_robust.models.cnn import CnnConfig, CnnForSequenceClassification
 from hf_robust.models.lstm import LstmConfig, LstmForSequenceClassification
+from hf_robust.models.mean_head import MeanHeadConfig, MeanHeadForSequenceClassification, with_mean_head
 from hf_robust.models.tokenizer import word_level_tokenizer, word_tokenizer
 from hf_robust.models.vectors import fill_embeddings
 from hf_robust.models.vocabulary import WordSource, read_source
@@ -15,6 +16,7 @@ WORD_MODELS: dict[str, type[WordConfig]] = {"lstm": LstmConfig, "cnn": CnnConfig
 for _config, _model in (
     (LstmConfig, LstmForSequenceClassification),
     (CnnConfig, CnnForSequenceClassification),
+    (MeanHeadConfig, MeanHeadForSequenceClassification),
 ):
     AutoConfig.register(_config.model_type, _config, exist_ok=True)
     AutoModelForSequenceClassification.register(_config, _model, exist_ok=True)
@@ -25,11 +27,14 @@ __all__ = [
     "CnnForSequenceClassification",
     "LstmConfig",
     "LstmForSequenceClassification",
+    "MeanHeadConfig",
+    "MeanHeadForSequenceClassification",
     "WordConfig",
     "WordModel",
     "WordSource",
     "fill_embeddings",
     "read_source",
+    "with_mean_head",
     "word_level_tokenizer",
     "word_tokenizer",
 ]

@@ -24,15 +24,18 @@ def part_beside(model: nn.Module) -> nn.Module | None:
 def architecture(model: Any) -> dict[str, Any]:
     """Type and size of what is published of a model, which a local folder's name does not say.
 
-    ``parameters`` counts the model without the part beside it; of an adapter it is the base model's, which the adapter
+    ``head`` is there where it is not that of the architecture's own classifier. ``parameters`` counts the model without the part beside it; of an adapter it is the base model's, which the adapter
     needs, and ``adapter_parameters`` are those that the adapter's own file holds.
     """
     beside = part_beside(model)
     left_out = set() if beside is None else {id(weights) for weights in beside.parameters()}
     parameters = sum(weights.numel() for weights in model.parameters() if id(weights) not in left_out)
     kind = getattr(model.config, "model_type", "") or type(model).__name__
+    found: dict[str, Any] = {"type": kind}
+    if head := getattr(model.config, "classifier_head", None):
+        found["head"] = head
     if not hasattr(model, "peft_config"):
-        return {"type": kind, "parameters": parameters}
+        return {**found, "parameters": parameters}
     from peft import get_peft_model_state_dict
 
     # The part beside has adapters of its own where it is a second classifier.
@@ -40,4 +43,4 @@ def architecture(model: Any) -> dict[str, Any]:
         name: weights for name, weights in get_peft_model_state_dict(model).items() if BESIDE not in name.split(".")
     }
     adapter = sum(weights.numel() for weights in own.values())
-    return {"type": kind, "parameters": parameters - adapter, "adapter_parameters": adapter}
+    return {**found, "parameters": parameters - adapter, "adapter_parameters": adapter}

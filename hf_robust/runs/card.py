@@ -135,8 +135,11 @@ def size_in_words(known: Mapping[str, Any]) -> str:
 
     >>> size_in_words({"type": "bert", "parameters": 4386178, "adapter_parameters": 33026})
     'bert, 4.4 M weights, and 0.033 M in the adapter'
+    >>> size_in_words({"type": "bert", "head": "mean", "parameters": 4370434})
+    'bert with a mean head, 4.4 M weights'
     """
-    said = f"{known['type']}, {_millions(known['parameters'])} M weights"
+    kind = f"{known['type']} with a {known['head']} head" if known.get("head") else known["type"]
+    said = f"{kind}, {_millions(known['parameters'])} M weights"
     adapter = known.get("adapter_parameters")
     return f"{said}, and {_millions(adapter)} M in the adapter" if adapter else said
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hf_robust.attacks import Example
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.metrics import AttackRecord, AttackSummary, saturation_in_words
+from hf_robust.views.failed import DROP, LAST
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.views.workplace import Workplace
@@ -31,24 +33,27 @@ LEAST_CHUNK = 64
 class AttackedViews:
     """Attack the examples; each success is a view with the example's own label (A2T-5).
 
-    Failures and skipped examples are no adversarial examples (X15, ADA-2): they have no view. The victim's class
-    probabilities at the view are kept as its soft label.
+    Failures and skipped examples are no adversarial examples (X15, ADA-2): what they have is ``failed``. The victim's
+    class probabilities at the view are kept as its soft label.
 
     Args:
         attack: what searches.
         wanted: stop after so many successes, in an order drawn by ``seed`` and the victim's weights; None attacks all
             examples.
         attempts: attack at most so many examples in that order (A2T-1); None for no limit.
+        failed: which text an attacked example has that was not fooled, one of :data:`FAILED_VIEWS`.
     """
 
     attack: AttackOrForeign
     wanted: int | None = None
     attempts: int | None = None
     seed: int = 0
+    failed: str = DROP
 
     def describe(self) -> dict[str, Any]:
-        """The attack's parts, and how many examples are attacked."""
-        return {**self.attack.describe(), "wanted": self.wanted, "attempts": self.attempts}
+        """The attack's parts, how many examples are attacked, and what becomes of those that were not fooled."""
+        limits = {"wanted": self.wanted, "attempts": self.attempts, "failed_views": self.failed}
+        return {**self.attack.describe(), **limits}
 
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
         """Of the victim's weights and way of predicting, the attack, the texts and the order they are attacked in."""
@@ -57,7 +62,8 @@ class AttackedViews:
 
         weights, prediction = weights_hash(victim.model), prediction_of(victim)
         whole = attack_key(self.attack, weights, examples, victim.max_length, prediction)
-        content = json.dumps([whole, self.wanted, self.attempts, None if self._all else self.seed])
+        parts = [whole, self.wanted, self.attempts, None if self._all else self.seed]
+        content = json.dumps(parts if self.failed == DROP else [*parts, self.failed])
         return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
     @property
@@ -65,7 +71,7 @@ class AttackedViews:
         return self.wanted is None and self.attempts is None
 
     def __call__(self, victim: Victim, examples: Sequence[Example], place: Workplace) -> Made:
-        """The successes, on every rank.
+        """The successes, and behind them what stands for the failures, on every rank.
 
         Raises:
             ValueError: the attack has no candidates for any example.
@@ -78,6 +84,7 @@ class AttackedViews:
             random.Random(f"attacked:{self.seed}:{weights}").shuffle(order)
             order = order[: self.attempts]
         records: list[AttackRecord] = []
+        failures: list[AttackRecord] = []
         attempts, wanted = 0, len(order) if self.wanted is None else self.wanted
         if wanted:
             # Of all examples: a chunk of a few may have none.
@@ -86,14 +93,20 @@ class AttackedViews:
             size = len(order) if self.wanted is None else max(wanted - len(records), LEAST_CHUNK)
             chunk = order[attempts : attempts + size]
             attempts += len(chunk)
-            found = {
-                one.idx: one for one in self._attacked(victim, weights, chunk, place) if one.status == "succeeded"
-            }
-            records += [found[example.idx] for example in chunk if example.idx in found]
-        views = _views(records[:wanted], victim)
-        made = Made(zip([record.idx for record in records[:wanted]], views, strict=True))
+            by_idx = {one.idx: one for one in self._attacked(victim, weights, chunk, place)}
+            attacked = [by_idx[example.idx] for example in chunk]
+            records += [record for record in attacked if record.status == "succeeded"]
+            failures += [record for record in attacked if record.status != "succeeded"]
+        kept = records[:wanted] + ([] if self.failed == DROP else [self._ended(record) for record in failures])
+        made = Made(zip([record.idx for record in kept], _views(kept, victim), strict=True))
         made.attempts = attempts
         return made
+
+    def _ended(self, record: AttackRecord) -> AttackRecord:
+        """What stands for a failure as the text that was found."""
+        if self.failed == LAST and record.status == "failed":
+            return record
+        return dataclasses.replace(record, perturbed=record.original, changed=[])
 
     def _attacked(
         self, victim: Victim, weights: str, examples: Sequence[Example], place: Workplace
@@ -130,6 +143,7 @@ def _views(records: Sequence[AttackRecord], victim: Victim) -> list[View]:
             changed=tuple(index for index, _, _ in record.changed),
             pairs=word_pairs(record.changed, word_rule(record.word_rule)),
             soft=tuple(round(float(value), 6) for value in row),
+            failed=record.status != "succeeded",
         )
         for record, row in zip(records, probabilities, strict=True)
     ]

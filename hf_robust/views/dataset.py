@@ -128,13 +128,15 @@ def encode_view(dataset: Texts, view: View, mask_token_id: int | None = None) ->
 
 
 def without_unread(dataset: Texts, made: Mapping[int, View], mask_token_id: int | None = None) -> dict[int, View]:
-    """Views by the row of ``dataset`` that they are of, with ``ok`` off where their token ids are the row's own."""
-    return {
-        row: view._replace(
-            ok=view.ok and encode_view(dataset, view, mask_token_id)["input_ids"] != dataset[row]["input_ids"]
-        )
-        for row, view in made.items()
-    }
+    """Views by the row of ``dataset`` that they are of, with ``ok`` off where their token ids are the row's own.
+
+    Those that stand for an attack that failed may be the row's own text.
+    """
+
+    def differs(row: int, view: View) -> bool:
+        return bool(encode_view(dataset, view, mask_token_id)["input_ids"] != dataset[row]["input_ids"])
+
+    return {row: view._replace(ok=view.ok and (view.failed or differs(row, view))) for row, view in made.items()}
 
 
 class RefreshViews(TrainerCallback):

@@ -60,6 +60,7 @@ class GeneratedViews:
 
     Attributes:
         share: views that may be trained on for each example of the training set, M / N; set by ``fill``.
+        found: whether one of them is another text than its row's, as one that stands for a failed attack may not be.
         pool: these views, each with its label, since it may stand beside another example.
     """
 
@@ -70,7 +71,7 @@ class GeneratedViews:
     made_beforehand: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self.share = 0.0
+        self.share, self.found = 0.0, False
         self.pool: list[View] = []
         self._views: dict[tuple[tuple[str, ...], int | None], View] = {}
 
@@ -83,6 +84,7 @@ class GeneratedViews:
         self._views = {(own.texts, own.label): views[own.idx] for own in own if own.idx in views}
         held = [self._views.get((one.texts, one.label)) for one in own]
         self.share = sum(view is not None and view.ok for view in held) / max(len(own), 1)
+        self.found = any(view.ok and (view.changed or not view.failed) for view in self._views.values())
         self.pool = [
             view if view.label is not None else view._replace(label=label)
             for (_, label), view in self._views.items()

@@ -18,6 +18,8 @@ class View(NamedTuple):
         label: class id of the view where it is not the example's.
         soft: class probabilities to learn in place of the label.
         masked: positions of tokens that become the tokenizer's mask token.
+        failed: the attack failed, and ``text`` is what stands for the text that it did not find; it may be the
+            example's own.
     """
 
     text: Text
@@ -27,6 +29,7 @@ class View(NamedTuple):
     label: int | None = None
     soft: tuple[float, ...] | None = None
     masked: tuple[int, ...] = ()
+    failed: bool = False
 
 
 class ViewSource(Protocol):

@@ -109,4 +109,5 @@ def _from_json(row: dict[str, Any]) -> tuple[int, View]:
         label=row["label"],
         soft=None if soft is None else tuple(soft),
         masked=tuple(row["masked"]),
+        failed=row.get("failed", False),  # files of earlier versions hold successes alone
     )

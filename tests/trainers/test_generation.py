@@ -668,7 +668,8 @@ def cut(data: TextDataset, length: int) -> TextDataset:
 @pytest.mark.parametrize("name", ["ada", "amda", "semrode", "taichi", "adpmixup"])
 def test_views_that_differ_behind_the_cut_alone_are_not_trained_on(name: str, tmp_path: Path) -> None:
     data, file = long_views(tmp_path, {0: "film", 1: "music", 2: "film", 5: "music"})
-    trainer = build_trainer(name, tmp_path / "out", data=cut(data, 8), view_file=[str(file)], max_steps=2)
+    kept = {"view_file": [str(file)], "failed_views": "drop"}
+    trainer = build_trainer(name, tmp_path / "out", data=cut(data, 8), max_steps=2, **kept)
     card = RunCardCallback({}, {}, {}, name, generation=trainer.generation)
     trainer.add_callback(card)
     trainer.train()
@@ -678,7 +679,7 @@ def test_views_that_differ_behind_the_cut_alone_are_not_trained_on(name: str, tm
     assert (made["attempts"], made["found"], made["unread"], made["share"]) == (4, 4, 2, 0.25)
     if name != "semrode":  # its views travel with any row
         assert [trainer.train_dataset[row]["kept_ok"] for row in range(8)] == [1, 0, 1, 0, 0, 0, 0, 0]
-    whole = build_trainer(name, tmp_path / "whole", data=data, view_file=[str(file)], max_steps=1)
+    whole = build_trainer(name, tmp_path / "whole", data=data, max_steps=1, **kept)
     whole.train()
     assert whole.view_share == 4 / 8 and whole.generation.rounds[0]["unread"] == 0
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 from test_every_method import assert_same, train, weights
-from tiny import build_model, build_tokenizer, build_trainer, review_data, synonym_attack
+from tiny import build_model, build_tokenizer, build_trainer, dense_synonyms, review_data, synonym_attack
 from torch.nn.functional import cosine_similarity, log_softmax
 from transformers import AutoModelForSequenceClassification
 
 from hf_robust.adversary import evaluating
 from hf_robust.hub import citation
+from hf_robust.models.trained import load_trained
 from hf_robust.trainers.auxiliary import ATTRIBUTE, PEER_FOLDER, STATE_FILE
 from hf_robust.trainers.taichi import TaichiTrainer
 from hf_robust.trainers.taichi_arguments import VARIANTS, TaichiConfig
@@ -48,6 +49,16 @@ def rows_of(batch: dict[str, torch.Tensor], prefix: str = "") -> dict[str, torch
     return {key: batch[f"{prefix}{key}"] for key in ("input_ids", "attention_mask")}
 
 
+def paper_seen(model: Any, rows: dict[str, torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Section 3.2: (W z + b, z) of each text alone, z the mean of what the encoder gives for each of its tokens."""
+    found = []
+    for ids, mask in zip(rows["input_ids"], rows["attention_mask"], strict=True):
+        states = model.base_model(input_ids=ids[mask.bool()].unsqueeze(0)).last_hidden_state[0]
+        z = sum(states) / len(states)
+        found.append((model.mean_classifier.weight @ z + model.mean_classifier.bias, z))
+    return found
+
+
 def seen(model: Any, rows: dict[str, torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """(logits, mean of the last hidden states) of each row, one row at a time and without its padding."""
     found = []
@@ -72,7 +83,7 @@ def ctr(first: list[torch.Tensor], second: list[torch.Tensor], ok: list[bool]) -
     return torch.stack(terms).mean()
 
 
-def by_loops(trainer: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def by_loops(trainer: Any, batch: dict[str, torch.Tensor], seen: Any = seen) -> dict[str, torch.Tensor]:
     """The four terms of ``full``, one text at a time."""
     clean = [seen(model, rows_of(batch)) for model in (trainer.model, trainer.twin)]
     adv = [seen(model, rows_of(batch, "synonym_")) for model in (trainer.model, trainer.twin)]
@@ -115,6 +126,16 @@ class TestLoss:
         trainer, batch = ready(tmp_path, ok)
         for name, expected in by_loops(trainer, batch).items():
             assert parts_of(trainer, batch)[name].item() == pytest.approx(expected.item(), abs=2e-5), name
+
+    @pytest.mark.parametrize("ok", [[1.0] * 8, SOME])
+    def test_with_the_papers_head_full_equals_its_formulas(self, ok: list[float], tmp_path: Path) -> None:
+        trainer, batch = ready(
+            tmp_path, ok, model=build_model(head="mean", dropout=0.0), taichi_ctr=0.7, taichi_kl=1.3
+        )
+        assert not torch.equal(trainer.model.mean_classifier.weight, trainer.twin.mean_classifier.weight)
+        terms = by_loops(trainer, batch, paper_seen)
+        expected = terms["clean"] + terms["adv"] + 0.7 * terms["ctr"] + 1.3 * terms["kl"]
+        assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(expected.item(), abs=2e-5)
 
     def test_TAICHI_1_2_N_equal_vectors_give_log_N_minus_1(self, tmp_path: Path) -> None:
         rows = [{"sentence": "a good film", "label": 1}] * 4
@@ -163,9 +184,7 @@ class TestLoss:
         assert parts_of(trainer, batch)["kl"].item() != pytest.approx(before, abs=1e-6)
 
     def test_TAICHI_6_code_weights_double_all_but_the_kl(self, tmp_path: Path) -> None:
-        plain, doubled = (
-            parts_of(*ready(tmp_path / str(code), SOME, taichi_code_weights=code)) for code in (False, True)
-        )
+        plain, doubled = (parts_of(*ready(tmp_path / follow, SOME, follow=follow)) for follow in ("paper", "code"))
         ratios = {name: doubled[name].item() / plain[name].item() for name in plain}
         assert ratios == pytest.approx({"clean": 2.0, "adv": 2.0, "ctr": 2.0, "kl": 1.0})
 
@@ -403,6 +422,40 @@ class TestTwoModels:
         moved = {key for key, value in twin_weights(trainer).items() if not torch.equal(value, before[key])}
         assert moved and all("lora_" in key or "classifier.modules_to_save" in key for key in moved)
         assert any("lora_B" in key for key in moved)
+
+
+class TestThePapersHead:
+    """What every method keeps (``test_every_method.py``), of the two models and their twin heads."""
+
+    def test_what_is_saved_is_two_models_that_load_alone(self, tmp_path: Path) -> None:
+        trainer = train("taichi", tmp_path, model=build_model(head="mean"))
+        trainer.save_model()
+        for folder, model in ((tmp_path, trainer.model), (tmp_path / PEER_FOLDER, trainer.twin)):
+            again = load_trained(str(folder))
+            batch = rows_of(ready(tmp_path / "again")[1])
+            with torch.no_grad():
+                assert torch.equal(again.eval()(**batch).logits, model.eval()(**batch).logits)
+        assert not torch.equal(trainer.model.mean_classifier.weight, trainer.twin.mean_classifier.weight)
+
+    def test_resume_equals_the_uninterrupted_run(self, tmp_path: Path) -> None:
+        options: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4}
+        whole = train("taichi", tmp_path / "whole", model=build_model(head="mean"), **options)
+        rest = build_trainer("taichi", tmp_path / "rest", model=build_model(head="mean", seed=3), **options)
+        rest.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
+        assert_same(weights(whole), weights(rest))
+
+    def test_accumulation_equals_a_large_batch(self, tmp_path: Path) -> None:
+        options: dict[str, Any] = {"max_steps": 2, "taichi_ctr": 0.0}
+        large = train("taichi", tmp_path / "large", model=build_model(head="mean"), **options)
+        options |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+        small = train("taichi", tmp_path / "small", model=build_model(head="mean"), **options)
+        assert_same(weights(large), weights(small), tolerance=1e-6)
+
+    def test_two_ranks_equal_one_process(self, two_ranks: dict[str, Any], tmp_path: Path) -> None:
+        first, second = two_ranks["taichi_mean"]
+        assert_same(first, second)
+        options: dict[str, Any] = {"max_steps": 2, "taichi_ctr": 0.0, "synonyms": dense_synonyms()}
+        assert_same(weights(train("taichi", tmp_path, model=build_model(head="mean"), **options)), first, 1e-6)
 
 
 class TestLinearAverage:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
-from tiny import SPLITTABLE, build_trainer, dense_synonyms
+from tiny import SPLITTABLE, build_model, build_trainer, dense_synonyms
 
 from hf_robust.trainers import METHODS
 
 # Runs beside those of every method at its defaults: a name of their own, the method and its options.
-VARIANTS = {"bat_triplet_warmed": ("bat_triplet", {"contrastive_warmup": 1.0})}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bat_triplet_warmed": ("bat_triplet", {"contrastive_warmup": 1.0}),
+    "taichi_mean": ("taichi", {**SPLITTABLE["taichi"], "model": build_model(head="mean")}),
+}
 
 if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), os.environ["RANK"]

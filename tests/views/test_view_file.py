@@ -30,6 +30,7 @@ views = st.builds(
     label=st.none() | small,
     soft=st.none() | st.lists(st.floats(0, 1), max_size=3).map(tuple),
     masked=st.lists(small).map(tuple),
+    failed=st.booleans(),
 )
 
 
