@@ -15,7 +15,10 @@ from hf_robust.trainers import METHODS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.startswith("demo"))
-VARIANTS = {"smart_code": "smart"}
+VARIANTS = {
+    "smart_code": "smart",
+    **{f"{method}_{kind}": method for method in ("flat", "adv_iter") for kind in ("lstm", "cnn")},
+}
 FAMILY = {
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
     "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat", "amda", "semrode",
@@ -89,3 +92,13 @@ def test_the_two_radii_of_smart() -> None:
         for name in ("smart", "smart_code")
     }
     assert radius == {"smart": 1e-5, "smart_code": 1.0}
+
+
+@pytest.mark.parametrize("kind", ["", "_lstm", "_cnn"])
+def test_the_adv_models_of_flat_differ_from_it_by_the_mask_alone(kind: str) -> None:
+    flat, adv = (
+        json.loads((EXAMPLES / f"{name}{kind}.json").read_text(encoding="utf-8")) for name in ("flat", "adv_iter")
+    )
+    differing = {key for key in flat.keys() | adv.keys() if flat.get(key) != adv.get(key) and not key.startswith("_")}
+    mask = {"flat_beta", "flat_gamma", "mask_hidden_dim", "mask_bias", "gumbel_temperature"}
+    assert differing == {"robust_method", "output_dir", *mask}

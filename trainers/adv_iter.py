@@ -84,7 +84,9 @@ class AdvIterTrainer(RobustTrainer):
     .. math:: \min_\theta \frac{1}{|D\cup D'_t|}\sum_{(x,y)\in D\cup D'_t}\mathrm{CE}(f_\theta(x), y)
 
     ``x`` is (B, L) token ids and ``y`` (B,) class ids; D'_t holds what the attack found against the weights at the
-    begin of round t and replaces that of the round before. One forward and one backward a step.
+    begin of round t and replaces that of the round before; with ``--view_fraction`` below 1 each round draws the texts
+    that it attacks anew. One forward and one backward a step. ``--load_best_model_at_end`` chooses among checkpoints
+    after the first round.
 
     Differs from the paper and its code: the number of rounds is said outright (ADV-1: the text says 3 to 5, the
     README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``flat`` has the same flags and so the same

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from hf_robust.adversary import Noise, embedding_width, evaluating
 from hf_robust.attacks.victim import Inference
 from hf_robust.data import split_views
+from hf_robust.models import WordModel
+from hf_robust.models.architecture import owner
 from hf_robust.trainers.adv_iter import RoundArguments, used_rounds
 from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
@@ -66,8 +68,12 @@ class FlatConfig(RoundArguments):
     mask_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of the mask network. Default: the classifier's."}
     )
-    mask_attention: bool = field(
-        default=True, metadata={"help": "In training, take masked words out of the attention mask too."}
+    mask_attention: bool | None = field(
+        default=None,
+        metadata={
+            "help": "In training, take masked words out of the attention mask too. Default: yes, but for the lstm and "
+            "the cnn, which have no attention: there a masked word is a zero vector in its place."
+        },
     )
     protect_special: bool = field(
         default=True, metadata={"help": "Never mask special tokens; False masks them as words, as the paper's code."}
@@ -93,6 +99,9 @@ class FlatTrainer(RobustTrainer):
     in {0, 1} drawn with probability phi (straight-through Gumbel-softmax). The last sum is over the words that the
     attack replaced; a word is as important as its most important piece. Rounds and budget are ``adv_iter``'s
     (ADV-3), and the attacked model is the masked one. One forward and one backward a step.
+
+    For the LSTM and the CNN a masked word is a zero vector in its place (Eq. 4); elsewhere it is taken out of the
+    attention mask too, in training, as in the code for BERT (``mask_attention``).
 
     Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
     under plain transformers; ``word_importances.json`` holds phi by token. With ``--mask_input block``, and under
@@ -126,7 +135,8 @@ class FlatTrainer(RobustTrainer):
 
     def used_arguments(self) -> dict[str, Any]:
         rate = self.args.mask_learning_rate
-        return {**used_rounds(self), "mask_learning_rate": self.args.learning_rate if rate is None else rate}
+        used = {**used_rounds(self), "mask_learning_rate": self.args.learning_rate if rate is None else rate}
+        return {**used, "mask_attention": self._masks_attention}
 
     def auxiliary(self) -> Auxiliary:
         args, model = self.args, self.model
@@ -142,12 +152,17 @@ class FlatTrainer(RobustTrainer):
             block=block,
             special=special_ids(self.processing_class),
             protect=args.protect_special,
-            attention=args.mask_attention,
+            attention=self._masks_attention,
             temperature=args.gumbel_temperature,
         )
         if self._unfolded:
             logger.warning("%s", self._unfolded)
         return Auxiliary(network, learning_rate=args.mask_learning_rate, after_step=self.masking.forget)
+
+    @property
+    def _masks_attention(self) -> bool:
+        asked = self.args.mask_attention
+        return not isinstance(owner(self.model), WordModel) if asked is None else asked
 
     def _block_width(self, block: nn.Module) -> int:
         ids = torch.zeros(1, 2, dtype=torch.long, device=self.args.device)

@@ -118,7 +118,7 @@ class GenerateViews(TrainerCallback):
     def _check_coverage(self) -> None:
         """An attack that cannot run, or can change nothing, is refused before a victim is trained for it."""
         attacks = {name: one.make.attack for name, one in self.sources.items() if isinstance(one.make, AttackedViews)}
-        examples = self._examples() if attacks else []
+        examples = self._examples(0) if attacks else []
         for name, attack in attacks.items():
             # A victim that is yet to be trained is of the model's kind.
             victim = self._victim_of(self.trainer.model, self.sources[name])
@@ -143,6 +143,8 @@ class GenerateViews(TrainerCallback):
         exact = float(state.epoch or 0.0)
         epoch = int(exact)
         due = {name: source for name, source in self.sources.items() if self._resumed or source.refresh.due(epoch)}
+        if exact == epoch > 0 and any(source.refresh.begins(epoch) for source in self.sources.values()):
+            _forget_best(state)
         with kept_random_state():
             for name, source in due.items():
                 number = source.refresh.newest(epoch)
@@ -199,7 +201,7 @@ class GenerateViews(TrainerCallback):
                 "are no longer at hand; resume from another checkpoint, or start anew."
             )
         else:
-            header, made = self._generate(name, source, source.make)
+            header, made = self._generate(name, source, source.make, number)
         if self.trainer.is_world_process_zero():
             write_views(path, header, made)
         usable = without_unread(self._source_dataset, dict(made), self.trainer.train_dataset.mask_token_id)
@@ -254,9 +256,11 @@ class GenerateViews(TrainerCallback):
         given = self.trainer.view_dataset
         return self.dataset if given is None else given
 
-    def _generate(self, name: str, source: GeneratedViews, make: ViewMaker) -> tuple[dict[str, Any], Made]:
+    def _generate(
+        self, name: str, source: GeneratedViews, make: ViewMaker, number: int
+    ) -> tuple[dict[str, Any], Made]:
         trainer = self.trainer
-        examples = self._examples()
+        examples = self._examples(number)
         header = {**self._expected, "name": name, "split": trainer.args.view_split, "how": make.describe()}
         if not examples:
             return {**header, "victim": None}, Made()
@@ -288,7 +292,8 @@ class GenerateViews(TrainerCallback):
         """Of what the header must say too: data may differ in what is not attacked."""
         return hashlib.blake2b(json.dumps([made, self._expected]).encode(), digest_size=12).hexdigest()
 
-    def _examples(self) -> list[Example]:
+    def _examples(self, number: int) -> list[Example]:
+        """Those of round ``number``, drawn by the seed; each round draws others."""
         dataset, fraction = self._source_dataset, self.trainer.args.view_fraction
         count = round(fraction * len(dataset))
         if fraction > 0 and not count:
@@ -296,7 +301,8 @@ class GenerateViews(TrainerCallback):
                 f"--view_fraction {fraction:g} of {len(dataset)} texts is none, so {self.trainer.name} would be plain "
                 "training; raise it, or give 0 where that is meant."
             )
-        return choose_examples(dataset, count, self.trainer.args.seed) if count else []
+        seed = self.trainer.args.seed
+        return choose_examples(dataset, count, f"{seed}:{number}" if number else seed) if count else []
 
     def _carried(self, views: dict[int, View], train: list[Example]) -> dict[int, View]:
         if self.trainer.view_dataset is None:
@@ -328,6 +334,12 @@ class GenerateViews(TrainerCallback):
             )
             self.seconds["baseline"] += time.perf_counter() - start
         return self._victim_model
+
+
+def _forget_best(state: TrainerState) -> None:
+    """Weights that saw clean texts alone, before the first round, are not what the method is: a later checkpoint is
+    the best one, though it may be less accurate on clean texts. FLAT's code for its CNN and LSTM does so."""
+    state.best_metric = state.best_global_step = state.best_model_checkpoint = None
 
 
 def generated_behind(sources: Mapping[str, ViewSource]) -> dict[str, GeneratedViews]:
