@@ -1,4 +1,4 @@
-"""Tokenizers of four families, trained on a few texts: WordPiece without and with case, byte-level BPE, SentencePiece."""
+"""Tokenizers of four families trained on a few texts: uncased and cased WordPiece, byte-level BPE, SentencePiece."""
 
 from __future__ import annotations
 
