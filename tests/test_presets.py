@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.startswith("demo"))
 VARIANTS = {
     "smart_code": "smart",
+    "adv_iter_code": "adv_iter",
     **{f"{method}_{kind}": method for method in ("flat", "adv_iter") for kind in ("lstm", "cnn")},
 }
 FAMILY = {
@@ -92,6 +93,13 @@ def test_the_two_radii_of_smart() -> None:
         for name in ("smart", "smart_code")
     }
     assert radius == {"smart": 1e-5, "smart_code": 1.0}
+
+
+def test_the_rounds_of_flats_code_for_bert() -> None:
+    """Its epochs count from 1: attacks before the 10th, the 20th and the 30th."""
+    args: Any = parse_arguments([str(EXAMPLES / "adv_iter_code.json"), "--use_cpu"]).training
+    policy = args.rounds(int(args.num_train_epochs))
+    assert [epoch + 1 for epoch in range(30) if policy.due(epoch)] == [10, 20, 30]
 
 
 @pytest.mark.parametrize("kind", ["", "_lstm", "_cnn"])

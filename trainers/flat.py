@@ -17,7 +17,7 @@ from hf_robust.attacks.victim import Inference
 from hf_robust.data import split_views
 from hf_robust.models import WordModel
 from hf_robust.models.architecture import owner
-from hf_robust.trainers.adv_iter import RoundArguments, used_rounds
+from hf_robust.trainers.adv_iter import RoundArguments, round_loss, used_rounds
 from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
@@ -31,7 +31,7 @@ from hf_robust.trainers.flat_export import (
 )
 from hf_robust.trainers.masking import Masked, Masking, embedding_block
 from hf_robust.trainers.saved_inference import Fetch, SavedInference
-from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
+from hf_robust.trainers.text_views import attacked_views, planned_epochs
 from hf_robust.trainers.word_mask import WordMask, entropy, importance_distance, masked_mean
 from hf_robust.views import ViewSource
 
@@ -68,12 +68,8 @@ class FlatConfig(RoundArguments):
     mask_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of the mask network. Default: the classifier's."}
     )
-    mask_attention: bool | None = field(
-        default=None,
-        metadata={
-            "help": "In training, take masked words out of the attention mask too. Default: yes, but for the lstm and "
-            "the cnn, which have no attention: there a masked word is a zero vector in its place."
-        },
+    mask_attention: bool = field(
+        default=True, metadata={"help": "In training, take masked words out of the attention mask too."}
     )
     protect_special: bool = field(
         default=True, metadata={"help": "Never mask special tokens; False masks them as words, as the paper's code."}
@@ -99,9 +95,6 @@ class FlatTrainer(RobustTrainer):
     in {0, 1} drawn with probability phi (straight-through Gumbel-softmax). The last sum is over the words that the
     attack replaced; a word is as important as its most important piece. Rounds and budget are ``adv_iter``'s
     (ADV-3), and the attacked model is the masked one. One forward and one backward a step.
-
-    For the LSTM and the CNN a masked word is a zero vector in its place (Eq. 4); elsewhere it is taken out of the
-    attention mask too, in training, as in the code for BERT (``mask_attention``).
 
     Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
     under plain transformers; ``word_importances.json`` holds phi by token. With ``--mask_input block``, and under
@@ -135,8 +128,7 @@ class FlatTrainer(RobustTrainer):
 
     def used_arguments(self) -> dict[str, Any]:
         rate = self.args.mask_learning_rate
-        used = {**used_rounds(self), "mask_learning_rate": self.args.learning_rate if rate is None else rate}
-        return {**used, "mask_attention": self._masks_attention}
+        return {**used_rounds(self), "mask_learning_rate": self.args.learning_rate if rate is None else rate}
 
     def auxiliary(self) -> Auxiliary:
         args, model = self.args, self.model
@@ -152,17 +144,13 @@ class FlatTrainer(RobustTrainer):
             block=block,
             special=special_ids(self.processing_class),
             protect=args.protect_special,
-            attention=self._masks_attention,
+            # The LSTM and the CNN have none: a masked word is a zero vector in its place (Eq. 4).
+            attention=args.mask_attention and not isinstance(owner(model), WordModel),
             temperature=args.gumbel_temperature,
         )
         if self._unfolded:
             logger.warning("%s", self._unfolded)
         return Auxiliary(network, learning_rate=args.mask_learning_rate, after_step=self.masking.forget)
-
-    @property
-    def _masks_attention(self) -> bool:
-        asked = self.args.mask_attention
-        return not isinstance(owner(self.model), WordModel) if asked is None else asked
 
     def _block_width(self, block: nn.Module) -> int:
         ids = torch.zeros(1, 2, dtype=torch.long, device=self.args.device)
@@ -232,7 +220,7 @@ class FlatTrainer(RobustTrainer):
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         with self.masking.sampled(Noise(self.args.seed, self.state.global_step)) as seen:
-            loss, outputs = union_loss(self, model, inputs)
+            loss, outputs = round_loss(self, model, inputs)
         spread, apart = self.regularisers(inputs, seen[-1])
         self.log_parts(entropy=spread, importance=apart)
         if not self.args.flat_imp_grad:

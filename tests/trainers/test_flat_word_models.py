@@ -51,13 +51,6 @@ def test_a_training_pass_reads_the_drawn_words_in_their_places(kind: str, side: 
 
 
 @every_kind
-def test_the_attention_mask_can_be_asked_for_and_is_the_default_elsewhere(kind: str, tmp_path: Path) -> None:
-    for model, asked, expected in ((kind, None, False), (kind, True, True), ("bert", None, True)):
-        trainer: Any = build_trainer("flat", tmp_path, model=build_model(model), mask_attention=asked)
-        assert trainer.masking.attention is trainer.used_arguments()["mask_attention"] is expected
-
-
-@every_kind
 def test_word_vectors_that_stay_are_saved_times_their_importance(kind: str, tmp_path: Path) -> None:
     model = build_model(kind)
     table = model.get_input_embeddings().requires_grad_(False).weight
