@@ -23,6 +23,7 @@ from hf_robust.attacks import (
     Victim,
     check_attack,
     choose_examples,
+    require_candidates,
     say_coverage,
     table_coverage,
     weights_hash,
@@ -123,6 +124,8 @@ class GenerateViews(TrainerCallback):
             # A victim that is yet to be trained is of the model's kind.
             victim = self._victim_of(self.trainer.model, self.sources[name])
             check_attack(attack, victim, self._plans, examples)
+            for number in range(1, self.sources[name].refresh.rounds or 1):
+                require_candidates(attack, self._plans, self._examples(number), victim.words_read)
             found = table_coverage(attack, self._plans, examples, victim.words_read, PLANNED)
             if found is not None:
                 self._coverage[name] = {"coverage": found.describe()}

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from scripted import Scripted
-from tiny import build_tokenizer, build_trainer, review_data
+from tiny import build_tokenizer, build_trainer, review_data, table
 from transformers import AutoModelForSequenceClassification
+
+from hf_robust.attacks import ATTACKS, Resources
 
 ROUNDS: dict[str, Any] = {"clean_epochs": 1, "n_rounds": 3, "epochs_per_round": 1, "view_fraction": 0.25}
 EPOCHS: dict[str, Any] = {"max_steps": 8, "save_strategy": "steps", "save_steps": 2}  # two steps an epoch
@@ -48,6 +50,21 @@ def test_a_resumed_run_draws_what_the_whole_one_drew(name: str, tmp_path: Path) 
         for path in (tmp_path / "whole" / "_views").glob("*.kept"):
             path.rename(path.with_suffix(".jsonl"))
         assert {path.name for path in (tmp_path / "whole" / "_views").iterdir()} == views
+
+
+def test_a_later_round_that_could_change_nothing_is_refused_before_training(tmp_path: Path) -> None:
+    """One text a round: the first has a synonym, and one of the later ones has none."""
+    first, *later = (random.Random(seed).sample(range(16), 1)[0] for seed in (0, "0:1", "0:2"))
+    assert first not in later
+    rows = [{"sentence": "a good film." if row == first else "zz.", "label": row % 2} for row in range(16)]
+    attack = ATTACKS["synonym"](Resources(synonyms=table({"good": ["fine"]}, "synonym")))
+    trainer = build_trainer(
+        "adv_iter", tmp_path, attacks={"synonym": attack}, data=review_data(rows=rows),
+        **{**ROUNDS, "view_fraction": 1 / 16}, max_steps=8,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="the synonym attack can change nothing: no open word of 1 texts"):
+        trainer.train()
+    assert trainer.state.global_step == 0
 
 
 class Falling:
