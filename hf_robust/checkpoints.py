@@ -172,6 +172,11 @@ def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: Wo
     if words.vectors is not None and args.config_name is None:
         config.embedding_size = int(words.vectors.shape[1])
     config._name_or_path = ""  # the file of --config_name is no checkpoint that it was made from
+    if args.freeze_embeddings and words.vectors is None:
+        raise ValueError(
+            f"--freeze_embeddings leaves the word embeddings as they start, and those of a new "
+            f"{args.model_name_or_path} without --word_vectors are random numbers: give vectors, or leave it out."
+        )
     model = AutoModelForSequenceClassification.from_config(config)
     if words.vectors is not None:
         fill_embeddings(model.get_input_embeddings(), tokenizer.get_vocab(), words)

@@ -63,12 +63,20 @@ def words(options: argparse.Namespace) -> str:
 
 
 def add_importance_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--importances", type=Path, required=True, help='JSON file of {"word": importance, ...}.')
+    parser.add_argument(
+        "--importances", type=Path, required=True,
+        help='word_importances.json of a run, or another JSON file of {"word": importance, ...}.',
+    )  # fmt: skip
+    parser.add_argument(
+        "--tokenizer",
+        help="Folder or Hub id of the model whose tokens --importances are of. Default: the tokenizer beside them.",
+    )
     parser.add_argument("--texts", type=Path, required=True, help="Training texts: csv, tsv, json, jsonl or parquet.")
     parser.add_argument("--text_column_names", help="One or two text columns of --texts, comma separated.")
     parser.add_argument(
         "--attack_results", type=Path, nargs="+", required=True, metavar="FILE",
-        help="attack_results/<attack>.jsonl: what their successes replaced is counted.",
+        help="attack_results/<attack>.jsonl, or _views/*.jsonl of the run that trained on --texts: what their "
+        "successes replaced is counted.",
     )  # fmt: skip
     parser.add_argument("--lexicon", help="Synonyms, for the spread within them. Default: the spread is left out.")
     parser.add_argument("--seed", type=int, default=0, help="Draws the words of the spread. Default: 0.")
@@ -85,6 +93,7 @@ def importance(options: argparse.Namespace) -> str:
         options.attack_results,
         options.output_dir,
         text_column_names=options.text_column_names,
+        tokenizer=options.tokenizer,
         lexicon=options.lexicon,
         seed=options.seed,
     )

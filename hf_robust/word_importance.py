@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,28 @@ from hf_robust.data.columns import choose_text_columns
 from hf_robust.data.dataset import check_texts
 from hf_robust.data.files import read_rows
 from hf_robust.interpret import (
+    WordImportances,
+    attacked_words,
     frequency_correlation,
+    importances_as_written,
+    importances_by_word,
     read_importances,
     substitution_frequency,
     synonym_spread,
     word_frequency,
 )
 from hf_robust.lexicons import load_lexicon
+from hf_robust.models.files import loading
 from hf_robust.reports import draw_importance
 from hf_robust.runs import claim_folder, finite, read_records, write_json
+from hf_robust.views import View, read_views
+from hf_robust.words import Text
 
 IMPORTANCE_FILE = "importance.json"
 FREQUENCIES = ("frequency in the texts", "replacements in attacks")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+Change = tuple[Iterable[str], Iterable[str]]
 
 
 def describe_importance(
@@ -33,29 +44,35 @@ def describe_importance(
     output_dir: Path,
     *,
     text_column_names: str | None = None,
+    tokenizer: str | None = None,
     lexicon: str | None = None,
     seed: int = 0,
 ) -> tuple[dict[str, dict[str, Any]], Path]:
     """Write ``importance.json``, ``word_importance.png`` and ``.svg``; the correlations and the spread within synonyms
     that are in the file, and its folder.
 
+    Args:
+        attack_results: records of attacks, or views that a training on ``texts`` made.
+        tokenizer: whose tokens ``importances`` are of; None for the one beside them, if there is one.
+
     Raises:
-        ValueError: a file is missing, malformed or empty.
+        ValueError: a file is missing, malformed or empty, or is of other texts or another tokenizer.
     """
-    phi = read_importances(importances)
-    missing = [str(path) for path in attack_results if not path.is_file()]
-    if missing:
-        raise ValueError(f"--attack_results {missing[0]} is no file; give attack_results/<attack>.jsonl of a run.")
-    records = [record for path in attack_results for record in read_records(path)]
-    counts = (word_frequency(_texts(texts, text_column_names)), substitution_frequency(records))
+    named = read_importances(importances)
+    rows = _texts(texts, text_column_names)
+    changes = [change for path in attack_results for change in _changes(path, rows, texts)]
+    words = [word for columns in (*rows, *(new for _, new in changes)) for word in Text(tuple(columns)).tokens]
+    phi = _by_word(named, importances, tokenizer, words)
+    counts = (word_frequency(rows, phi.cased), substitution_frequency(changes, phi.cased))
     found: dict[str, dict[str, Any]] = {}
     panels = {}
     for name, counted in zip(FREQUENCIES, counts, strict=True):
-        correlation = frequency_correlation(phi, counted)
+        correlation = frequency_correlation(phi.values, counted)
         found[name] = {"pearson_r": correlation.r, "words": correlation.words}
-        panels[name] = (_points(phi, counted), correlation.r)
+        panels[name] = (_points(phi.values, counted), correlation.r)
     if lexicon is not None:
-        found["spread within synonyms"] = dataclasses.asdict(synonym_spread(phi, load_lexicon(lexicon), seed=seed))
+        spread = synonym_spread(phi.values, load_lexicon(lexicon), seed=seed)
+        found["spread within synonyms"] = dataclasses.asdict(spread)
     folder = claim_folder("interpret-importance", output_dir)
     draw_importance(panels, folder)
     write_json(folder / IMPORTANCE_FILE, found)
@@ -66,6 +83,24 @@ def _points(importances: Mapping[str, float], counts: Mapping[str, int]) -> list
     return [(counts[word], phi) for word, phi in sorted(importances.items()) if counts.get(word, 0) > 0]
 
 
+def _by_word(named: Mapping[str, float], path: Path, tokenizer: str | None, words: Sequence[str]) -> WordImportances:
+    beside = any((path.parent / name).is_file() for name in TOKENIZER_FILES)
+    source = tokenizer or (str(path.parent) if beside else None)
+    try:
+        if source is None:
+            return importances_as_written(named)
+        return importances_by_word(named, _load_tokenizer(source), words)
+    except ValueError as error:
+        raise ValueError(f"--importances {path}: {error}") from error
+
+
+def _load_tokenizer(name: str) -> Any:
+    from transformers import AutoTokenizer
+
+    with loading(f"the tokenizer of {name}", name, "give --tokenizer, the folder of the model"):
+        return AutoTokenizer.from_pretrained(name)
+
+
 def _texts(path: Path, names: str | None) -> list[tuple[str, ...]]:
     rows = read_rows(path)
     if not rows:
@@ -74,3 +109,40 @@ def _texts(path: Path, names: str | None) -> list[tuple[str, ...]]:
     columns = choose_text_columns(rows, arguments, "label")
     check_texts(rows, columns, path.name)
     return [tuple(row[column] for column in columns) for row in rows]
+
+
+def _changes(path: Path, rows: Sequence[tuple[str, ...]], texts: Path) -> Iterator[Change]:
+    """What the successes of a file of attack records, or the views of one, had before and after."""
+    if not path.is_file():
+        raise ValueError(
+            f"--attack_results {path} is no file; give attack_results/<attack>.jsonl or _views/*.jsonl of a run."
+        )
+    if not _holds_views(path):
+        yield from attacked_words(read_records(path))
+        return
+    for idx, view in read_views(path, {})[1]:
+        if view.ok:
+            if idx >= len(rows) or not _is_of(view, rows[idx]):
+                raise ValueError(
+                    f"--attack_results {path} has a text of row {idx} that is not made of that row of --texts "
+                    f"{texts}; give the training texts of that run, in their order."
+                )
+            yield rows[idx], view.text.columns
+
+
+def _holds_views(path: Path) -> bool:
+    with path.open(encoding="utf-8") as lines:
+        first = lines.readline()
+    try:
+        return "digest" in json.loads(first)
+    except (ValueError, TypeError):
+        return False
+
+
+def _is_of(view: View, row: tuple[str, ...]) -> bool:
+    """Whether what the view leaves of the row stands in it, in the same order."""
+    if len(row) != len(view.text.columns):
+        return False
+    left = iter(view.text.tokens)
+    kept = (word for number, word in enumerate(view.text.like(row).tokens) if number not in view.changed)
+    return all(word in left for word in kept)

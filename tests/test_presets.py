@@ -16,7 +16,9 @@ from hf_robust.trainers.follow import FollowArguments
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.startswith("demo"))
-CODE = "_code"
+CODE, KINDS = "_code", ("lstm", "cnn")
+VARIANTS = {f"{method}_{kind}": method for method in ("flat", "adv_iter") for kind in KINDS}
+VARIANTS |= {f"{name}{CODE}": name for name in METHODS}
 FAMILY = {
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
     "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat", "amda", "semrode",
@@ -31,7 +33,7 @@ def is_number(value: Any) -> bool:
 
 
 def test_every_method_of_the_family_has_a_preset() -> None:
-    assert FAMILY <= {path.stem for path in PRESETS} <= set(METHODS) | {f"{name}{CODE}" for name in METHODS}
+    assert FAMILY <= {path.stem for path in PRESETS} <= {*METHODS, *VARIANTS}
 
 
 @pytest.mark.parametrize("path", [path for path in PRESETS if path.stem.endswith(CODE)], ids=lambda path: path.stem)
@@ -47,7 +49,7 @@ def test_a_preset_of_the_code_follows_it_and_leaves_the_defaults_that_differ_to_
 def test_a_preset_parses_for_its_method(path: Path) -> None:
     given = json.loads(path.read_text(encoding="utf-8"))
     found = parse_arguments([str(path), "--use_cpu"])
-    assert found.method.name == path.stem.removesuffix(CODE)
+    assert found.method.name == VARIANTS.get(path.stem, path.stem)
     assert (found.data.task_name, found.attack.attacks) == TASK.get(path.stem, ("sst2", ["textfooler", "synonym"]))
     for name, value in given.items():
         if hasattr(found.training, name):
@@ -99,3 +101,20 @@ def test_the_two_radii_of_smart() -> None:
         for name in ("smart", "smart_code")
     }
     assert radius == {"smart": 1e-5, "smart_code": 1.0}
+
+
+def test_the_rounds_of_flats_code_for_bert() -> None:
+    """Its epochs count from 1: attacks before the 10th, the 20th and the 30th."""
+    args: Any = parse_arguments([str(EXAMPLES / "adv_iter_code.json"), "--use_cpu"]).training
+    policy = args.rounds(int(args.num_train_epochs))
+    assert [epoch + 1 for epoch in range(30) if policy.due(epoch)] == [10, 20, 30]
+
+
+@pytest.mark.parametrize("kind", ["", "_lstm", "_cnn"])
+def test_the_adv_models_of_flat_differ_from_it_by_the_mask_alone(kind: str) -> None:
+    flat, adv = (
+        json.loads((EXAMPLES / f"{name}{kind}.json").read_text(encoding="utf-8")) for name in ("flat", "adv_iter")
+    )
+    differing = {key for key in flat.keys() | adv.keys() if flat.get(key) != adv.get(key) and not key.startswith("_")}
+    mask = {"flat_beta", "flat_gamma", "mask_hidden_dim", "mask_bias", "gumbel_temperature"}
+    assert differing == {"robust_method", "output_dir", *mask}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from hf_robust.models import WordModel
+from hf_robust.models.architecture import owner
 from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.trainers.follow import FollowArguments, Reading
 from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -18,11 +22,17 @@ from hf_robust.views import Refresh, ViewSource
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class RoundArguments(AttackedViewArguments):
-    """When the model in training is attacked; defaults are FLAT's README's (10, 10 and 10 of 30 epochs)."""
+READINGS = {"n_rounds": Reading(3, 2)}
 
-    n_rounds: int = field(default=2, metadata={"help": "Rounds of attacking and training, after the clean epochs."})
+
+@dataclass
+class RoundArguments(FollowArguments, AttackedViewArguments):
+    """When the model in training is attacked: 3 to 5 times in FLAT, twice by its README (10, 10 and 10 epochs)."""
+
+    n_rounds: int | None = field(
+        default=None,
+        metadata={"help": f"Rounds of attacking and training, after the clean epochs. {READINGS['n_rounds'].words}"},
+    )
     clean_epochs: int | None = field(
         default=None,
         metadata={"help": "Epochs on clean texts before the first round. Default: as --epochs_per_round."},
@@ -31,9 +41,13 @@ class RoundArguments(AttackedViewArguments):
         default=None, metadata={"help": "Epochs between attacks. Default: all epochs / (--n_rounds + 1)."}
     )
 
+    @staticmethod
+    def readings() -> Mapping[str, Reading]:
+        return READINGS
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("n_rounds", self.n_rounds, 0, None, "0 trains on clean texts alone")
+        check_range("n_rounds", self._count, 0, None, "0 trains on clean texts alone")
         if self.clean_epochs is not None:
             check_range("clean_epochs", self.clean_epochs, 0, None, "0 attacks before the first epoch")
         if self.epochs_per_round is not None:
@@ -44,23 +58,29 @@ class RoundArguments(AttackedViewArguments):
                 "training; leave it out."
             )
 
+    @property
+    def _count(self) -> int:
+        assert self.n_rounds is not None  # filled in by the reading that is followed
+        return self.n_rounds
+
     def rounds(self, epochs: int) -> Refresh:
         """The policy for a run of ``epochs`` epochs.
 
         Raises:
             ValueError: the first round would come after the last epoch.
         """
-        each = self.epochs_per_round or max(1, epochs // (self.n_rounds + 1))
+        count = self._count
+        each = self.epochs_per_round or max(1, epochs // (count + 1))
         first = each if self.clean_epochs is None else self.clean_epochs
-        if self.n_rounds and first >= epochs:
+        if count and first >= epochs:
             raise ValueError(
                 f"{self.robust_method} begins to attack after {first} clean epochs and the run has {epochs}; raise "
                 "--num_train_epochs or lower --clean_epochs."
             )
-        done = sum(first + number * each < epochs for number in range(self.n_rounds))
-        if done < self.n_rounds:
-            logger.warning("%d of --n_rounds %d come before epoch %d ends the run.", done, self.n_rounds, epochs)
-        return Refresh(first, each, self.n_rounds)
+        done = sum(first + number * each < epochs for number in range(count))
+        if done < count:
+            logger.warning("%d of --n_rounds %d come before epoch %d ends the run.", done, count, epochs)
+        return Refresh(first, each, count)
 
 
 def used_rounds(trainer: RobustTrainer) -> dict[str, Any]:
@@ -71,6 +91,25 @@ def used_rounds(trainer: RobustTrainer) -> dict[str, Any]:
         for source in sources
         for key, value in (("clean_epochs", source.refresh.first), ("epochs_per_round", source.refresh.every))
     }
+
+
+def round_loss(trainer: Any, model: nn.Module, inputs: Batch) -> tuple[Tensor, Any]:
+    """:func:`union_loss`; for the LSTM and the CNN under ``--follow code`` the cross-entropy of what is a softmax
+    already, as FLAT's code has it, whose models put out probabilities."""
+    net = owner(trainer.model)
+    if not (trainer.args.follow_code and isinstance(net, WordModel)):
+        return union_loss(trainer, model, inputs)
+    with _softmax_behind(net.classifier):
+        return union_loss(trainer, model, inputs)
+
+
+@contextmanager
+def _softmax_behind(layer: nn.Module) -> Iterator[None]:
+    handle = layer.register_forward_hook(lambda module, args, logits: logits.softmax(-1))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @dataclass
@@ -84,11 +123,14 @@ class AdvIterTrainer(RobustTrainer):
     .. math:: \min_\theta \frac{1}{|D\cup D'_t|}\sum_{(x,y)\in D\cup D'_t}\mathrm{CE}(f_\theta(x), y)
 
     ``x`` is (B, L) token ids and ``y`` (B,) class ids; D'_t holds what the attack found against the weights at the
-    begin of round t and replaces that of the round before. One forward and one backward a step.
+    begin of round t and replaces that of the round before; with ``--view_fraction`` below 1 each round draws the texts
+    that it attacks anew. One forward and one backward a step. ``--load_best_model_at_end`` chooses among checkpoints
+    after the first round.
 
     Differs from the paper and its code: the number of rounds is said outright (ADV-1: the text says 3 to 5, the
-    README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``flat`` has the same flags and so the same
-    budget (ADV-3).
+    README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``--follow code`` has two rounds and, for the
+    LSTM and the CNN, cross-entropy of a softmax of a softmax. ``flat`` has the same flags and so the same budget
+    (ADV-3).
     """
 
     name = "adv_iter"
@@ -109,5 +151,5 @@ class AdvIterTrainer(RobustTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        loss, outputs = union_loss(self, model, inputs)
+        loss, outputs = round_loss(self, model, inputs)
         return (loss, outputs) if return_outputs else loss

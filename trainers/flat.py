@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from hf_robust.adversary import Noise, embedding_width, evaluating
 from hf_robust.attacks.victim import Inference
 from hf_robust.data import split_views
-from hf_robust.trainers.adv_iter import RoundArguments, used_rounds
+from hf_robust.models import WordModel
+from hf_robust.models.architecture import owner
+from hf_robust.trainers.adv_iter import RoundArguments, round_loss, used_rounds
 from hf_robust.trainers.arguments import check_choice, check_range
 from hf_robust.trainers.auxiliary import Auxiliary
 from hf_robust.trainers.base import Batch, RobustTrainer
@@ -29,7 +31,7 @@ from hf_robust.trainers.flat_export import (
 )
 from hf_robust.trainers.masking import Masked, Masking, embedding_block
 from hf_robust.trainers.saved_inference import Fetch, SavedInference
-from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
+from hf_robust.trainers.text_views import attacked_views, planned_epochs
 from hf_robust.trainers.word_mask import WordMask, entropy, importance_distance, masked_mean
 from hf_robust.views import ViewSource
 
@@ -142,7 +144,8 @@ class FlatTrainer(RobustTrainer):
             block=block,
             special=special_ids(self.processing_class),
             protect=args.protect_special,
-            attention=args.mask_attention,
+            # The LSTM and the CNN have none: a masked word is a zero vector in its place (Eq. 4).
+            attention=args.mask_attention and not isinstance(owner(model), WordModel),
             temperature=args.gumbel_temperature,
         )
         if self._unfolded:
@@ -217,7 +220,7 @@ class FlatTrainer(RobustTrainer):
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         with self.masking.sampled(Noise(self.args.seed, self.state.global_step)) as seen:
-            loss, outputs = union_loss(self, model, inputs)
+            loss, outputs = round_loss(self, model, inputs)
         spread, apart = self.regularisers(inputs, seen[-1])
         self.log_parts(entropy=spread, importance=apart)
         if not self.args.flat_imp_grad:

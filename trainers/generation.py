@@ -23,6 +23,7 @@ from hf_robust.attacks import (
     Victim,
     check_attack,
     choose_examples,
+    require_candidates,
     say_coverage,
     table_coverage,
     weights_hash,
@@ -119,11 +120,13 @@ class GenerateViews(TrainerCallback):
     def _check_coverage(self) -> None:
         """An attack that cannot run, or can change nothing, is refused before a victim is trained for it."""
         attacks = {name: one.make.attack for name, one in self.sources.items() if isinstance(one.make, AttackedViews)}
-        examples = self._examples() if attacks else []
+        examples = self._examples(0) if attacks else []
         for name, attack in attacks.items():
             # A victim that is yet to be trained is of the model's kind.
             victim = self._victim_of(self.trainer.model, self.sources[name])
             check_attack(attack, victim, self._plans, examples)
+            for number in range(1, self.sources[name].refresh.rounds or 1):
+                require_candidates(attack, self._plans, self._examples(number), victim.words_read)
             found = table_coverage(attack, self._plans, examples, victim.words_read, PLANNED)
             if found is not None:
                 self._coverage[name] = {"coverage": found.describe()}
@@ -144,6 +147,8 @@ class GenerateViews(TrainerCallback):
         exact = float(state.epoch or 0.0)
         epoch = int(exact)
         due = {name: source for name, source in self.sources.items() if self._resumed or source.refresh.due(epoch)}
+        if exact == epoch > 0 and any(source.refresh.begins(epoch) for source in self.sources.values()):
+            _forget_best(state)
         with kept_random_state():
             for name, source in due.items():
                 number = source.refresh.newest(epoch)
@@ -202,7 +207,7 @@ class GenerateViews(TrainerCallback):
                 "are no longer at hand; resume from another checkpoint, or start anew."
             )
         else:
-            header, made = self._generate(name, source, source.make)
+            header, made = self._generate(name, source, source.make, number)
         if self.trainer.is_world_process_zero():
             write_views(path, header, made)
         usable = without_unread(self._source_dataset, dict(made), self.trainer.train_dataset.mask_token_id)
@@ -267,9 +272,11 @@ class GenerateViews(TrainerCallback):
         given = self.trainer.view_dataset
         return self.dataset if given is None else given
 
-    def _generate(self, name: str, source: GeneratedViews, make: ViewMaker) -> tuple[dict[str, Any], Made]:
+    def _generate(
+        self, name: str, source: GeneratedViews, make: ViewMaker, number: int
+    ) -> tuple[dict[str, Any], Made]:
         trainer = self.trainer
-        examples = self._examples()
+        examples = self._examples(number)
         header = {**self._expected, "name": name, "split": trainer.args.view_split, "how": make.describe()}
         if not examples:
             return {**header, "victim": None}, Made()
@@ -301,7 +308,8 @@ class GenerateViews(TrainerCallback):
         """Of what the header must say too: data may differ in what is not attacked."""
         return hashlib.blake2b(json.dumps([made, self._expected]).encode(), digest_size=12).hexdigest()
 
-    def _examples(self) -> list[Example]:
+    def _examples(self, number: int) -> list[Example]:
+        """Those of round ``number``, drawn by the seed; each round draws others."""
         dataset, fraction = self._source_dataset, self.trainer.args.view_fraction
         count = round(fraction * len(dataset))
         if fraction > 0 and not count:
@@ -309,7 +317,8 @@ class GenerateViews(TrainerCallback):
                 f"--view_fraction {fraction:g} of {len(dataset)} texts is none, so {self.trainer.name} would be plain "
                 "training; raise it, or give 0 where that is meant."
             )
-        return choose_examples(dataset, count, self.trainer.args.seed) if count else []
+        seed = self.trainer.args.seed
+        return choose_examples(dataset, count, f"{seed}:{number}" if number else seed) if count else []
 
     def _carried(self, views: dict[int, View], train: list[Example]) -> dict[int, View]:
         if self.trainer.view_dataset is None:
@@ -341,6 +350,12 @@ class GenerateViews(TrainerCallback):
             )
             self.seconds["baseline"] += time.perf_counter() - start
         return self._victim_model
+
+
+def _forget_best(state: TrainerState) -> None:
+    """Weights that saw clean texts alone, before the first round, are not what the method is: a later checkpoint is
+    the best one, though it may be less accurate on clean texts. FLAT's code for its CNN and LSTM does so."""
+    state.best_metric = state.best_global_step = state.best_model_checkpoint = None
 
 
 def generated_behind(sources: Mapping[str, ViewSource]) -> dict[str, GeneratedViews]:

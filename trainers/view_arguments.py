@@ -16,7 +16,8 @@ class GenerationArguments(RobustTrainingArguments):
     """Of which texts views are made, whose weaknesses they show, and where they are kept."""
 
     view_fraction: float = field(
-        default=1.0, metadata={"help": "Share of the training texts that views are made of, drawn by --seed."}
+        default=1.0,
+        metadata={"help": "Share of the training texts that views are made of, drawn by --seed, anew in each round."},
     )
     view_victim: str | None = field(
         default=None,

@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.attacks.attack import Example
 
 
-def choose_examples(dataset: Any, count: int, seed: int) -> list[Example]:
+def choose_examples(dataset: Any, count: int, seed: int | str) -> list[Example]:
     """``count`` rows of a labelled ``hf_robust.data.TextDataset`` drawn by ``seed``; all of them for 0 or fewer.
 
     The same rows in every epoch and in every run with this seed, whatever the method; ``idx`` is the row's number.

@@ -10,6 +10,7 @@ from hf_robust.interpret.gradients import BASELINES, integrated_gradients
 from hf_robust.interpret.importance import (
     Correlation,
     SynonymSpread,
+    attacked_words,
     frequency_correlation,
     read_importances,
     substitution_frequency,
@@ -19,6 +20,7 @@ from hf_robust.interpret.importance import (
 from hf_robust.interpret.pairs import Pair, substitution_pairs
 from hf_robust.interpret.perturbation import lime
 from hf_robust.interpret.reader import predicted_labels
+from hf_robust.interpret.word_types import WordImportances, importances_as_written, importances_by_word
 
 __all__ = [
     "BASELINES",
@@ -28,8 +30,12 @@ __all__ = [
     "Estimate",
     "Pair",
     "SynonymSpread",
+    "WordImportances",
+    "attacked_words",
     "consistency",
     "frequency_correlation",
+    "importances_as_written",
+    "importances_by_word",
     "integrated_gradients",
     "kendall_tau",
     "lime",

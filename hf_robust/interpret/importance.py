@@ -10,7 +10,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,10 @@ from hf_robust.words import Text
 
 
 def read_importances(path: str | Path) -> dict[str, float]:
-    """``{"word": phi, ...}`` from a JSON file, words in lower case.
+    """``{"word": phi, ...}`` from a JSON file, or by token; names as they are written there.
 
     Raises:
-        ValueError: no such file, another shape, a number that is not finite, or two words that differ by case alone.
+        ValueError: no such file, another shape, or a number that is not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,33 +42,39 @@ def read_importances(path: str | Path) -> dict[str, float]:
             raise ValueError(
                 f"--importances {path}: the importance of {word!r} must be a finite number, got {value!r}."
             )
-    found = {word.lower(): float(value) for word, value in content.items()}
-    if len(found) < len(content):
-        raise ValueError(f"--importances {path} holds words that differ by case alone; give one number for each word.")
-    return found
+    return {word: float(value) for word, value in content.items()}
 
 
-def word_frequency(texts: Iterable[Iterable[str]]) -> Counter[str]:
-    """How often each word, in lower case, occurs in texts of one or two columns.
+Columns = Iterable[str]
+
+
+def word_frequency(texts: Iterable[Columns], cased: bool = False) -> Counter[str]:
+    """How often each word, in lower case unless ``cased``, occurs in texts of one or two columns.
 
     >>> word_frequency([("A good, good film",)])
     Counter({'good': 2, 'a': 1, 'film': 1})
     """
-    return Counter(word.lower() for columns in texts for word in Text(tuple(columns)).tokens)
+    words = (word for columns in texts for word in Text(tuple(columns)).tokens)
+    return Counter(words if cased else map(str.lower, words))
 
 
-def substitution_frequency(records: Iterable[AttackRecord]) -> Counter[str]:
-    """How often each word, in lower case, stands on either side of a replacement in a successful attack.
+def substitution_frequency(changes: Iterable[tuple[Columns, Columns]], cased: bool = False) -> Counter[str]:
+    """How often each word stands on either side of a replacement, of texts ``(before, after)`` or parts of them.
 
     A deletion counts the old word alone and an insertion the new one: a word that stays is not replaced.
     """
     counts: Counter[str] = Counter()
+    for before, after in changes:
+        old, new = (word_frequency([side], cased) for side in (before, after))
+        counts += (old - new) + (new - old)
+    return counts
+
+
+def attacked_words(records: Iterable[AttackRecord]) -> Iterator[tuple[Columns, Columns]]:
+    """What each replacement of a successful attack had before and after."""
     for record in records:
         if record.status == "succeeded":
-            for _, *sides in record.changed:
-                old, new = (word_frequency([(side,)]) for side in sides)
-                counts += (old - new) + (new - old)
-    return counts
+            yield from (((old,), (new,)) for _, old, new in record.changed)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ def synonym_spread(
     """How differently a model weighs words of one meaning.
 
     Args:
-        importances: phi by word type, in lower case.
+        importances: phi by word type.
         synonyms: its first ``num_synonyms`` substitutes of known importance count for each word.
         num_words: drawn at random from the words that have such a substitute; all where there are fewer.
 

@@ -12,7 +12,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 
 class WordConfig(PreTrainedConfig):
-    """Sizes of a classifier over word embeddings.
+    """Sizes of a classifier over word embeddings; what is left out is as in FLAT's code.
 
     Args:
         vocab_size: rows of the embedding table.
@@ -27,7 +27,7 @@ class WordConfig(PreTrainedConfig):
         vocab_size: int = 30522,
         embedding_size: int = 300,
         embedding_dropout: float = 0.0,
-        dropout: float = 0.5,
+        dropout: float = 0.2,
         initializer_range: float = 0.1,
         pad_token_id: int | None = 0,
         **kwargs: Any,

@@ -16,7 +16,7 @@ class CnnConfig(WordConfig):
 
     model_type = "hf_robust_cnn"
 
-    def __init__(self, filter_widths: Sequence[int] = (3, 4, 5), num_filters: int = 100, **kwargs: Any) -> None:
+    def __init__(self, filter_widths: Sequence[int] = (3, 4, 5), num_filters: int = 200, **kwargs: Any) -> None:
         if not filter_widths or min(filter_widths) < 1:
             raise ValueError(f"filter_widths must be numbers of words, 1 or more, got {list(filter_widths)}.")
         self.filter_widths, self.num_filters = list(filter_widths), num_filters

@@ -16,7 +16,7 @@ class LstmConfig(WordConfig):
 
     model_type = "hf_robust_lstm"
 
-    def __init__(self, hidden_size: int = 300, embedding_dropout: float = 0.5, **kwargs: Any) -> None:
+    def __init__(self, hidden_size: int = 300, embedding_dropout: float = 0.2, **kwargs: Any) -> None:
         self.hidden_size = hidden_size
         super().__init__(embedding_dropout=embedding_dropout, **kwargs)
 

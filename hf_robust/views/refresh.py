@@ -31,4 +31,8 @@ class Refresh:
 
     def due(self, epoch: int) -> bool:
         """Whether a round is generated before epoch ``epoch``."""
-        return self.newest(epoch) is not None and (epoch == 0 or self.newest(epoch) != self.newest(epoch - 1))
+        return self.begins(epoch) or self.newest(epoch) != self.newest(epoch - 1)
+
+    def begins(self, epoch: int) -> bool:
+        """Whether the first round is generated before epoch ``epoch``."""
+        return epoch == self.first and self.newest(epoch) is not None

@@ -12,6 +12,7 @@ from interpret.interpret_parts import record
 from tiny import table
 
 from hf_robust.interpret import (
+    attacked_words,
     frequency_correlation,
     read_importances,
     substitution_frequency,
@@ -21,20 +22,23 @@ from hf_robust.interpret import (
 
 
 def test_both_sides_of_each_replacement_are_counted() -> None:
-    found = substitution_frequency(
-        [
-            record("a good film", "a fine movie", [[1, "good", "fine"], [2, "film", "movie"]]),
-            record("Good", "fine", [[0, "Good", "fine"]]),
-            record("bad", "poor", [[0, "bad", "poor"]], "failed"),
-            record("a film", "a", [[1, "film", ""]]),
-            record("a film", "a very film", [[0, "a", "a very"]]),
-        ]
-    )
+    records = [
+        record("a good film", "a fine movie", [[1, "good", "fine"], [2, "film", "movie"]]),
+        record("Good", "fine", [[0, "Good", "fine"]]),
+        record("bad", "poor", [[0, "bad", "poor"]], "failed"),
+        record("a film", "a", [[1, "film", ""]]),
+        record("a film", "a very film", [[0, "a", "a very"]]),
+    ]
+    found = substitution_frequency(attacked_words(records))
     assert found == {"good": 2, "fine": 2, "film": 2, "movie": 1, "very": 1}
+    cased = substitution_frequency(attacked_words(records), cased=True)
+    assert cased == {"good": 1, "Good": 1, "fine": 2, "film": 2, "movie": 1, "very": 1}
 
 
-def test_words_are_counted_in_lower_case() -> None:
-    assert word_frequency([("A good, GOOD film",), ("a", "film")]) == {"a": 2, "good": 2, "film": 2}
+def test_words_are_counted_in_lower_case_unless_it_matters() -> None:
+    texts = [("A good, GOOD film",), ("a", "film")]
+    assert word_frequency(texts) == {"a": 2, "good": 2, "film": 2}
+    assert word_frequency(texts, cased=True) == {"A": 1, "a": 1, "good": 1, "GOOD": 1, "film": 2}
 
 
 def test_correlation_is_pearsons_over_shared_words() -> None:
@@ -69,7 +73,6 @@ def test_spread_within_synonyms() -> None:
         ('{"good": "high"}', "importance of 'good' must be a finite number, got 'high'"),
         ('{"good": NaN}', "must be a finite number, got nan"),
         ('{"good": true}', "must be a finite number, got True"),
-        ('{"good": 1, "Good": 2}', "differ by case alone"),
     ],
 )
 def test_files_that_hold_no_importances(tmp_path: Path, content: str, message: str) -> None:
@@ -82,6 +85,6 @@ def test_files_that_hold_no_importances(tmp_path: Path, content: str, message: s
 def test_importances_are_read(tmp_path: Path) -> None:
     path = tmp_path / "word_importances.json"
     path.write_text(json.dumps({"Good": 1, "bad": 0.5}))
-    assert read_importances(path) == {"good": 1.0, "bad": 0.5}
+    assert read_importances(path) == {"Good": 1.0, "bad": 0.5}
     with pytest.raises(ValueError, match=r"none.json is no file; give a JSON file of {\"word\": importance}"):
         read_importances(tmp_path / "none.json")

@@ -114,6 +114,26 @@ def test_embeddings_start_from_the_vectors_and_train_unless_frozen(kind: str, tm
         assert model.config.pad_token_id == tokenizer.pad_token_id == model.embeddings.padding_idx
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_word_vectors_are_not_frozen(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"those of a new {kind} without --word_vectors are random numbers: give vec"):
+        start(kind, freeze_embeddings=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_model_has_the_sizes_of_flat(kind: str, tmp_path: Path) -> None:
+    """``hidden_dim``, ``kernel_num``, ``kernel_sizes`` and ``dropout`` of its repository."""
+    write_vectors(tmp_path / "v.txt", ["film"], width=6)
+    model, _ = start(kind, tmp_path / "v.txt")
+    rates = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {"dropout": 0.2, "embedding_dropout": 0.2 if kind == "lstm" else 0.0}
+    assert model.embeddings.embedding_dim == 6 and load_config(ModelArguments(kind)).embedding_size == 300
+    if kind == "lstm":
+        assert model.lstm.weight_hh_l0.shape == (4 * 300, 300)
+    else:
+        assert [tuple(layer.weight.shape) for layer in model.filters] == [(200, 6, width) for width in (3, 4, 5)]
+
+
 def test_sizes_come_from_config_name(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"model_type": "hf_robust_lstm", "hidden_size": 9, "embedding_size": 4}')
     model, _ = start("lstm", config_name=str(tmp_path / "c.json"))

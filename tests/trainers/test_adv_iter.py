@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import Scripted
-from tiny import build_trainer, review_data
+from tiny import build_model, build_trainer, dense_synonyms, review_data
+from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback
 
 from hf_robust.trainers.adv_iter import RoundArguments
-from hf_robust.trainers.text_views import planned_epochs
+from hf_robust.trainers.auxiliary import ATTRIBUTE
+from hf_robust.trainers.text_views import planned_epochs, union_rows
 from hf_robust.views import Refresh
 
 
@@ -26,8 +29,10 @@ def rounds(folder: Path, epochs: int, **options: Any) -> list[int]:
     return [epoch for epoch in range(epochs) if policy.due(epoch)]
 
 
-def test_ADV_1_the_rounds_of_the_readme_of_flat(tmp_path: Path) -> None:
-    assert rounds(tmp_path, 30) == [10, 20]
+def test_ADV_1_the_rounds_of_flat_and_of_its_readme(tmp_path: Path) -> None:
+    assert rounds(tmp_path, 30) == [7, 14, 21]  # 3 to 5
+    assert rounds(tmp_path, 30, follow="code") == [10, 20]
+    assert rounds(tmp_path, 30, follow="code", n_rounds=3) == [7, 14, 21]
     assert rounds(tmp_path, 30, n_rounds=3, clean_epochs=9, epochs_per_round=10) == [9, 19, 29]
     assert rounds(tmp_path, 30, n_rounds=5) == [5, 10, 15, 20, 25]
     assert rounds(tmp_path, 3, clean_epochs=0, n_rounds=1) == [0]
@@ -43,7 +48,7 @@ def test_a_first_round_after_the_last_epoch_is_one_sentence(tmp_path: Path) -> N
 
 def test_rounds_that_do_not_fit_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert rounds(tmp_path, 30) and not caplog.text
+        assert rounds(tmp_path, 30) and rounds(tmp_path, 30, follow="code") and not caplog.text
         assert rounds(tmp_path, 4, clean_epochs=2, epochs_per_round=1, n_rounds=5) == [2, 3]
     assert "2 of --n_rounds 5 come before epoch 4 ends the run" in caplog.text
 
@@ -60,6 +65,39 @@ def test_wrong_flags_are_one_sentence(options: dict[str, int], flag: str, tmp_pa
 def test_a_victim_has_no_effect(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--view_victim some/model has no effect here: adv_iter attacks the model in"):
         build_trainer("adv_iter", tmp_path, view_victim="some/model")
+
+
+@pytest.mark.parametrize("kind", ["hf_robust_lstm", "hf_robust_cnn", "bert"])
+@pytest.mark.parametrize("name", ["adv_iter", "flat"])
+@pytest.mark.parametrize("views", [0.0, 1.0])
+def test_the_code_takes_the_softmax_of_its_lstm_and_cnn_twice(
+    name: str, kind: str, views: float, tmp_path: Path
+) -> None:
+    """Their models put out probabilities, which ``CrossEntropyLoss`` takes for logits; BERT's puts out logits."""
+    options: dict[str, Any] = {"view_fraction": views, "synonyms": dense_synonyms()}
+    if name == "flat":  # the mask keeps all
+        options |= {"mask_bias": 50.0, "flat_beta": 0.0, "flat_gamma": 0.0}
+    found = {}
+    for follow in ("paper", "code"):
+        trainer = build_trainer(name, tmp_path / follow, model=build_model(kind), follow=follow, **options)
+        trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)  # attacks
+        trainer.model.train()
+        batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
+        _, rows = union_rows(trainer, batch)
+        labels = rows["labels"]
+        found[follow] = trainer.compute_loss(trainer.model, batch)
+        logits = trainer.model(**{key: rows[key] for key in ("input_ids", "attention_mask")}).logits
+        if follow == "code" and kind != "bert":
+            logits = logits.softmax(-1)
+        expected = cross_entropy(logits, labels, reduction="sum") / (8 * (1.0 + trainer.view_share))
+        assert found[follow].item() == pytest.approx(expected.item(), rel=1e-5)
+        parameters = [value for key, value in trainer.model.named_parameters() if ATTRIBUTE not in key]
+        gradients = [torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (found[follow], expected)]
+        for one, other in zip(*gradients, strict=True):
+            assert (one is None) == (other is None) and (one is None or torch.allclose(one, other, atol=1e-6))
+        trainer.model.eval()
+        assert not trainer.model.classifier._forward_hooks  # what evaluation and attacks see are logits
+    assert (found["paper"].item() == found["code"].item()) is (kind == "bert")
 
 
 class Epochs(TrainerCallback):

@@ -270,7 +270,7 @@ def test_data_that_share_the_attacked_texts_are_no_views_of_another_data_set(
     cache = {"view_cache": str(tmp_path / "cache"), "view_victim": victim_folder, "max_steps": 1}
     rows, fraction = review_rows(16), 1.0 if what == "columns" else 0.5
     first = train("ada", tmp_path / "first", attacks={"scripted": Scripted()}, view_fraction=fraction, **cache)
-    chosen = {one.idx for one in first.generation._examples()}
+    chosen = {one.idx for one in first.generation._examples(0)}
     if what == "columns":
         renamed = [{"text": row["sentence"], "label": row["label"]} for row in rows]
         data = TextDataset(renamed, ("text",), build_tokenizer(), max_length=32)
