@@ -20,6 +20,7 @@ from hf_robust.runs.files import (
     CHECKS_FOLDER,
     HISTORY_FILE,
     JOURNAL_FOLDER,
+    MASK_HISTORY_FILE,
     MEASURED_FOLDER,
     METRICS_FILE,
     RESULTS_FOLDER,
@@ -48,6 +49,14 @@ from hf_robust.runs.redaction import portable_path, redact
 from hf_robust.runs.run import Run, clear_results, label_names, load_run
 from hf_robust.runs.statuses import STATUS_LETTERS, letters, read_statuses
 from hf_robust.runs.weights import read_weights, weight_lines, write_weights
+from hf_robust.runs.word_mask import (
+    LEAST_SPREAD,
+    MaskLine,
+    clear_mask_lines,
+    mask_line,
+    read_mask_lines,
+    write_mask_line,
+)
 
 __all__ = [
     "ARGUMENTS_FILE",
@@ -60,6 +69,8 @@ __all__ = [
     "FROM_SCRATCH",
     "HISTORY_FILE",
     "JOURNAL_FOLDER",
+    "LEAST_SPREAD",
+    "MASK_HISTORY_FILE",
     "MEASURED_FOLDER",
     "METRICS_FILE",
     "RESULTS_FOLDER",
@@ -72,12 +83,14 @@ __all__ = [
     "Flags",
     "HistoryLine",
     "LineJournal",
+    "MaskLine",
     "Run",
     "RunCard",
     "SCRIPT_LENGTH",
     "attack_names",
     "check_writable",
     "claim_folder",
+    "clear_mask_lines",
     "clear_results",
     "command_words",
     "drop_local_base_model",
@@ -91,6 +104,7 @@ __all__ = [
     "label_names",
     "letters",
     "load_run",
+    "mask_line",
     "max_length_of",
     "measured_card",
     "portable_path",
@@ -100,6 +114,7 @@ __all__ = [
     "read_history",
     "read_json",
     "read_json_lines",
+    "read_mask_lines",
     "read_pairs",
     "read_records",
     "read_statuses",
@@ -117,6 +132,7 @@ __all__ = [
     "write_history_line",
     "write_json",
     "write_json_lines",
+    "write_mask_line",
     "write_records",
     "write_text",
     "write_weights",
