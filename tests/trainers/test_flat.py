@@ -21,6 +21,7 @@ from hf_robust.adversary import Noise, embedding_width
 from hf_robust.attacks import Victim
 from hf_robust.data import split_views, stack_rows
 from hf_robust.trainers import METHODS
+from hf_robust.trainers.flat import FIRST_SPREAD
 from hf_robust.trainers.flat_export import IMPORTANCES, MASK_FILE
 from hf_robust.trainers.masking import Masking, embedding_block
 from hf_robust.trainers.word_mask import WordMask, draw, entropy, importance_distance, masked_mean
@@ -194,6 +195,21 @@ def test_the_mask_reads_and_hides_what_bert_sees_as_inputs_embeds() -> None:
     assert 0.0 < keep[real.bool()].mean() < 1.0
     assert torch.allclose(found, expected, atol=1e-6)
     assert torch.equal(seen[0].words, real.bool() & ~torch.isin(ids, SPECIAL))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_importances_are_of_a_words_direction_whatever_the_size_of_a_models_embeddings(scale: float) -> None:
+    vectors = torch.randn(5, 16, generator=torch.Generator().manual_seed(1))
+    network = WordMask(16, 400, 0.0, seed=3)
+    expected = scores_of(network, vectors)
+    assert torch.allclose(network(vectors * scale), expected[:, 1] - expected[:, 0], atol=1e-5)
+    assert network(torch.zeros(1, 16)).isfinite().all()
+
+
+def test_words_start_about_equally_important_and_pytorchs_own_weights_far_apart() -> None:
+    vectors = torch.randn(2000, 128, generator=torch.Generator().manual_seed(1))
+    first, own = (WordMask(128, 400, 0.0, seed=3, spread=spread)(vectors).sigmoid() for spread in (FIRST_SPREAD, 1.0))
+    assert first.std() < 0.01 and own.std() > 0.07
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
@@ -377,9 +393,7 @@ def test_the_code_of_bert_means_its_entropy_over_all_places_and_masks_special_to
     expected = 0.0
     for logits, mask in zip(seen[0].logits, batch["attention_mask"], strict=True):
         for value in logits[mask.bool()].sigmoid():
-            expected -= (
-                float(value * value.log() + (1 - value) * (1 - value).log()) / 32
-            )  # the longest text there may be
+            expected -= float((value * value.log() + (1 - value) * (1 - value).log()).detach()) / 32  # tokens at most
     assert spread.item() == pytest.approx(expected / len(batch["labels"]), rel=1e-5)
 
 
