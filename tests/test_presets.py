@@ -15,7 +15,7 @@ from hf_robust.trainers import METHODS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.startswith("demo"))
-VARIANTS = {"smart_code": "smart"}
+VARIANTS = {"smart_code": "smart", "flat_code": "flat"}
 FAMILY = {
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
     "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat", "amda", "semrode",

@@ -40,8 +40,9 @@ from hf_robust.views import ViewSource
 logger = logging.getLogger(__name__)
 
 INPUTS = ("word", "block")
-READINGS = {"mask_input": Reading("word", "block")}
-FIRST_SPREAD = 0.05
+READINGS = {"mask_input": Reading("word", "block"), "mask_bias": Reading(3.0, 0.0)}
+FIRST_SPREAD, MASK_RATE = 0.05, 1e-3
+"""What the mask's last layer starts from, as a share of PyTorch's own first weights, and its least learning rate."""
 
 
 @dataclass
@@ -68,11 +69,19 @@ class FlatConfig(FollowArguments, RoundArguments):
             "choices": list(INPUTS),
         },
     )
-    mask_bias: float = field(
-        default=0.0, metadata={"help": "Added to the score of keeping a word when training starts; 50 keeps all."}
+    mask_bias: float | None = field(
+        default=None,
+        metadata={
+            "help": "Score of keeping a word when training starts: 3 keeps 95 % of them, 50 all, 0 half, behind which "
+            f"a run of few steps learns little. {READINGS['mask_bias'].words}"
+        },
     )
     mask_learning_rate: float | None = field(
-        default=None, metadata={"help": "Learning rate of the mask network. Default: the classifier's."}
+        default=None,
+        metadata={
+            "help": f"Learning rate of the mask network. Default: the classifier's, at least {MASK_RATE:g}, since it "
+            "starts from nothing (--follow code: the classifier's)."
+        },
     )
     gumbel_temperature: float = field(default=1.0, metadata={"help": "Temperature of the Gumbel-softmax."})
 
@@ -138,8 +147,7 @@ class FlatTrainer(RobustTrainer):
         return attacked_views(self, refresh=rounds, victim="model", extras=("labels", "words"))
 
     def used_arguments(self) -> dict[str, Any]:
-        rate = self.args.mask_learning_rate
-        return {**used_rounds(self), "mask_learning_rate": self.args.learning_rate if rate is None else rate}
+        return {**used_rounds(self), "mask_learning_rate": self._mask_rate}
 
     def auxiliary(self) -> Auxiliary:
         args, model = self.args, self.model
@@ -151,7 +159,7 @@ class FlatTrainer(RobustTrainer):
         network = WordMask(
             width,
             args.mask_hidden_dim,
-            args.mask_bias,
+            args.mask_bias or 0.0,
             args.seed,
             table,
             normalised=block is None,
@@ -170,7 +178,14 @@ class FlatTrainer(RobustTrainer):
             logger.warning("%s", self._unfolded)
         self.report = MaskReport(self)
         self.add_callback(self.report)
-        return Auxiliary(network, learning_rate=args.mask_learning_rate, after_step=self.masking.forget)
+        return Auxiliary(network, learning_rate=self._mask_rate, after_step=self.masking.forget)
+
+    @property
+    def _mask_rate(self) -> float:
+        given, own = self.args.mask_learning_rate, float(self.args.learning_rate)
+        if given is not None:
+            return float(given)
+        return own if self.args.follow_code else max(own, MASK_RATE)
 
     @property
     def _as_bert_code(self) -> bool:

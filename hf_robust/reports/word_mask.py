@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.reports.cells import percent
 from hf_robust.reports.document import Cell, Section, Table, number_cell, text_cell
 from hf_robust.reports.outcomes import Named
-from hf_robust.runs import LEAST_SPREAD, Run, read_mask_lines
+from hf_robust.runs import LEAST_RANK, LEAST_SPREAD, Run, read_mask_lines, why_not_flat
 
 SPREAD = "phi_std"
 _ACCURACIES = {
@@ -35,11 +35,13 @@ def mask_in_words(card: Mapping[str, Any]) -> list[str]:
         f"standard deviation {found[SPREAD]:.3f}. Highest: {_words(found['phi_top'])}. Lowest: "
         f"{_words(found['phi_bottom'])}."
     ]
-    if found[SPREAD] < LEAST_SPREAD:
+    if "phi_rank" in found:
         said.append(
-            f"**The mask tells no words apart** (a standard deviation below {LEAST_SPREAD:g}): this is adversarial "
-            "training behind noise and not FLAT, whose mask separates words."
+            f"Rank correlation with what leaving a word out changes: {found['phi_rank']:.2f} over "
+            f"{found['phi_rank_words']:,} words."
         )
+    if reason := why_not_flat(found):
+        said.append(f"**This is adversarial training behind noise and not FLAT**, whose mask finds words: {reason}.")
     if "mask_accuracy_none" in found:
         rates = {key: percent(float(found[key])) for key in _ACCURACIES}
         draws = percent(float(found["mask_accuracy_sampled_std"]))
@@ -58,7 +60,8 @@ def masks_section(runs: Sequence[Named]) -> Section | None:
         return None
     text = (
         "phi is the probability that a mask keeps a word, of words that the training texts hold three times or more. "
-        f"Where its standard deviation is below {LEAST_SPREAD:g} the mask tells no words apart."
+        f"Where its standard deviation is below {LEAST_SPREAD:g} the mask tells no words apart, and where its rank "
+        f"correlation with what leaving a word out changes is below {LEAST_RANK:g} it does by chance."
     )
     epochs = Table(
         "Importances by epoch",
@@ -66,8 +69,8 @@ def masks_section(runs: Sequence[Named]) -> Section | None:
         [[text_cell(one.name), *_line_cells(line)] for one in masked for line in _lines(one.run)],
     )
     accuracies = Table(
-        "Clean accuracy and the mask",
-        ["run", "N", *_ACCURACIES.values(), "std over draws"],
+        "Rank correlation, and clean accuracy",
+        ["run", "rank correlation", "N", *_ACCURACIES.values(), "std over draws"],
         [[text_cell(one.name), *_accuracy_cells(mask_of(one.run.card))] for one in masked],
     )
     return Section("Word masks", [text], tables=[epochs, accuracies.without_empty_columns()])
@@ -94,7 +97,8 @@ def _line_cells(line: Mapping[str, Any]) -> list[Cell]:
 def _accuracy_cells(found: Mapping[str, Any]) -> list[Cell]:
     scales = {"mask_accuracy_rows": 1.0, **dict.fromkeys(_ACCURACIES, 100.0), "mask_accuracy_sampled_std": 100.0}
     values = {key: scale * float(found.get(key, math.nan)) for key, scale in scales.items()}
-    return [number_cell(value, ",.0f" if key == "mask_accuracy_rows" else ".1f") for key, value in values.items()]
+    cells = [number_cell(value, ",.0f" if key == "mask_accuracy_rows" else ".1f") for key, value in values.items()]
+    return [number_cell(float(found.get("phi_rank", math.nan)), ".2f"), *cells]
 
 
 def _words(importances: Mapping[str, float]) -> str:

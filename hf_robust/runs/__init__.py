@@ -50,11 +50,13 @@ from hf_robust.runs.run import Run, clear_results, label_names, load_run
 from hf_robust.runs.statuses import STATUS_LETTERS, letters, read_statuses
 from hf_robust.runs.weights import read_weights, weight_lines, write_weights
 from hf_robust.runs.word_mask import (
+    LEAST_RANK,
     LEAST_SPREAD,
     MaskLine,
     clear_mask_lines,
     mask_line,
     read_mask_lines,
+    why_not_flat,
     write_mask_line,
 )
 
@@ -69,6 +71,7 @@ __all__ = [
     "FROM_SCRATCH",
     "HISTORY_FILE",
     "JOURNAL_FOLDER",
+    "LEAST_RANK",
     "LEAST_SPREAD",
     "MASK_HISTORY_FILE",
     "MEASURED_FOLDER",
@@ -126,6 +129,7 @@ __all__ = [
     "size_in_words",
     "versions",
     "weight_lines",
+    "why_not_flat",
     "without_remarks",
     "write_card",
     "write_certificates",

@@ -17,6 +17,9 @@ from hf_robust.runs.json_files import read_json_lines, write_json_lines
 
 LEAST_SPREAD = 0.05
 """A standard deviation of phi below which a mask tells no words apart: they are all kept alike often."""
+LEAST_RANK, ENOUGH = 0.2, 30
+"""A rank correlation of phi with the words' own importance to the model below which the words are told apart by
+chance, and the words that it takes to say so."""
 SHOWN = 10
 MaskLine = dict[str, Any]
 
@@ -38,6 +41,26 @@ def mask_line(epoch: float, step: int, importances: Mapping[str, float], texts: 
     }
     numbers = {"words": count, "texts": texts, "mean": round(mean, 4), "std": round(spread, 4)}
     return {"epoch": epoch, "step": step, **numbers, **shown}
+
+
+def why_not_flat(found: Mapping[str, Any]) -> str:
+    """What is wrong with a mask, as half a sentence; empty where nothing is, or nothing is known.
+
+    Args:
+        found: ``phi_std`` and, where they were measured, ``phi_rank`` and ``phi_rank_words``.
+    """
+    if found["phi_std"] < LEAST_SPREAD:
+        return (
+            f"the importances of its words have a standard deviation of {found['phi_std']:.3f}, below "
+            f"{LEAST_SPREAD:g}, so that it keeps all alike"
+        )
+    rank, words = found.get("phi_rank"), found.get("phi_rank_words", 0)
+    if rank is not None and words >= ENOUGH and rank < LEAST_RANK:
+        return (
+            f"over {words:,} words its importances have a rank correlation of {rank:.2f} with what leaving a word out "
+            f"changes, below {LEAST_RANK:g}, so that it keeps words by chance"
+        )
+    return ""
 
 
 def write_mask_line(folder: str | os.PathLike[str], line: MaskLine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from tiny import build_trainer, review_data
 
 from hf_robust.runs import read_mask_lines
+from hf_robust.trainers.mask_rank import left_out_importances, rank
 from hf_robust.trainers.mask_report import LEAST_OFTEN
 
 SPECIAL = {0, 2, 3}
@@ -109,12 +111,59 @@ def test_looking_at_the_mask_changes_nothing_of_the_training(tmp_path: Path) -> 
 def test_a_mask_that_tells_no_words_apart_is_a_warning(
     by: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trainer = spread(build_trainer("flat", tmp_path, learning_rate=1e-6), by)
+    trainer = spread(build_trainer("flat", tmp_path, learning_rate=1e-6, mask_learning_rate=1e-6), by)
     with caplog.at_level(logging.WARNING, logger="hf_robust"):
         trainer.train()
-    warned = [one for one in caplog.messages if "tells no words apart" in one]
+    warned = [one for one in caplog.messages if "keeps all alike" in one]
     assert bool(warned) is (by == 0.0)
     assert all("not FLAT" in one and "--flat_beta" in one for one in warned)
+
+
+def linear_logits(weights: dict[str, float]) -> Any:
+    """A model of two classes that adds up its words' weights."""
+
+    def logits(texts: Any) -> torch.Tensor:
+        sums = [sum(weights.get(word, 0.0) for word in columns[0].split()) for columns in texts]
+        return torch.tensor([[-0.5 * total, 0.5 * total] for total in sums])
+
+    return logits
+
+
+def test_a_words_own_importance_is_what_leaving_it_out_changes() -> None:
+    weights = {"good": 2.0, "bad": -3.0, "the": 0.1}
+    texts = [("the good film",), ("the bad film",), ("good good the film",)]
+    found = left_out_importances(linear_logits(weights), texts, often=2)
+    assert found == pytest.approx({"good": 2.0, "the": 0.1, "film": 0.0}, abs=1e-5)  # "bad" stands there once
+
+
+def test_a_model_that_looks_at_no_word_has_no_importances() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.2]]))
+    found = left_out_importances(lambda texts: logits.repeat(len(texts), 1), [("the good film",)], 1)
+    assert set(found) == {"the", "good", "film"} and set(found.values()) == {0.0}
+
+
+def test_the_rank_correlation_is_over_the_words_that_both_know() -> None:
+    own = {"good": 2.0, "bad": 3.0, "the": 0.1, "film": 0.2, "unseen": 9.0}
+    assert rank({"good": 0.6, "bad": 0.9, "the": 0.1, "film": 0.2, "other": 0.5}, own) == (1.0, 4)
+    assert rank({"good": 0.1, "bad": 0.0, "the": 0.9, "film": 0.5}, own).correlation == pytest.approx(-1.0)
+    assert math.isnan(rank({"good": 0.5, "bad": 0.5}, own).correlation)
+
+
+def test_the_rank_at_the_end_of_training_is_of_the_model_without_its_mask(tmp_path: Path) -> None:
+    trainer = spread(build_trainer("flat", tmp_path, max_steps=2))
+    trainer.train()
+    data = trainer.train_dataset.dataset
+
+    def logits(texts: Any) -> torch.Tensor:
+        rows = [trainer.model.eval()(**trainer.processing_class(*one, return_tensors="pt")).logits for one in texts]
+        return torch.cat(rows).detach()
+
+    own = left_out_importances(logits, [data.texts(row) for row in range(len(data))], LEAST_OFTEN)
+    expected = rank(trainer.report.word_importances(), own)
+    found = trainer.found_in_training()
+    assert found["phi_rank"] == pytest.approx(expected.correlation, abs=1e-3)
+    assert found["phi_rank_words"] == expected.words > 5
+    assert [entry["phi_rank"] for entry in trainer.state.log_history if "phi_rank" in entry] == [found["phi_rank"]]
 
 
 def test_a_resumed_run_replaces_the_lines_of_what_it_trains_again(tmp_path: Path) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.word_mask import SPREAD, mask_of
-from hf_robust.runs import LEAST_SPREAD
+from hf_robust.runs import why_not_flat
 
 
 def word_mask(evidence: Evidence) -> Finding:
-    """Flagged where the importances of words hardly differ: FLAT's terms then act on nothing, and what was trained is
-    adversarial training behind noise.
-
-    ``LEAST_SPREAD`` is half of what a mask has that ranks words as the model's own predictions do
-    (``benchmarks/results/flat_mask.json``), and above that of one that reads raw embeddings.
+    """Flagged where the importances of words hardly differ, or do not follow what leaving a word out changes: FLAT's
+    terms then act on noise, and what was trained is adversarial training behind it (`why_not_flat`).
     """
     finding = Finding("word_mask", "a mask that tells words apart")
     card = evidence.main.training
@@ -28,10 +25,13 @@ def word_mask(evidence: Evidence) -> Finding:
             f"importances of {found['phi_words']:,} words: mean {found['phi_mean']:.2f}, standard deviation "
             f"{found[SPREAD]:.3f}"
         )
-        finding.numbers.append({"std": found[SPREAD], "mean": found["phi_mean"], "words": found["phi_words"]})
-        if found[SPREAD] < LEAST_SPREAD:
-            finding.flags.append(f"{said}, below {LEAST_SPREAD:g}: the mask keeps all words alike, which is not FLAT.")
-            finding.advice.append("train longer, lower --flat_beta or raise --mask_learning_rate.")
+        if "phi_rank" in found:
+            said += f", rank correlation {found['phi_rank']:.2f} with what leaving a word out changes"
+        names = {"std": SPREAD, "mean": "phi_mean", "words": "phi_words", "rank": "phi_rank"}
+        finding.numbers.append({name: found.get(key) for name, key in names.items()})
+        if reason := why_not_flat(found):
+            finding.flags.append(f"{said}; this is not FLAT: {reason}.")
+            finding.advice.append("train longer, or try other --flat_beta and --mask_learning_rate.")
         else:
             finding.seen.append(f"{said}.")
     return finding
