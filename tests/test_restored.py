@@ -29,7 +29,7 @@ TEXTS = [("a good film",), ("a bad plot with the cold ending",), ("warm music",)
 SETTINGS: dict[str, dict[str, Any]] = {
     **{name: {"robust_method": name} for name in METHODS},
     "block mask": {"robust_method": "flat", "mask_input": "block"},
-    "block mask of special tokens too": {"robust_method": "flat", "mask_input": "block", "protect_special": False},
+    "block mask of special tokens too": {"robust_method": "flat", "follow": "code"},
     "mixed outputs": {"robust_method": "adpmixup", "adpmixup_mixing": "outputs"},
     "no mix": {"robust_method": "adpmixup", "adpmixup_mixing": "clean"},
     "no vote": {"robust_method": "dne", "dne_votes": 0},

@@ -29,6 +29,8 @@ from hf_robust.trainers.flat_export import (
     why_not_folded,
     write_importances,
 )
+from hf_robust.trainers.follow import FollowArguments, Reading
+from hf_robust.trainers.mask_report import MaskReport
 from hf_robust.trainers.masking import Masked, Masking, embedding_block
 from hf_robust.trainers.saved_inference import Fetch, SavedInference
 from hf_robust.trainers.text_views import attacked_views, planned_epochs
@@ -38,43 +40,54 @@ from hf_robust.views import ViewSource
 logger = logging.getLogger(__name__)
 
 INPUTS = ("word", "block")
+READINGS = {"mask_input": Reading("word", "block"), "mask_bias": Reading(3.0, 0.0)}
+FIRST_SPREAD, MASK_RATE = 0.05, 1e-3
+"""What the mask's last layer starts from, as a share of PyTorch's own first weights, and its least learning rate."""
 
 
 @dataclass
-class FlatConfig(RoundArguments):
-    """Defaults are the example of the paper's repository and the best of its Table 5; the code's own are 1 and 1."""
+class FlatConfig(FollowArguments, RoundArguments):
+    """Weights are the example of the code's README and the best of the paper's Table 5; the code's own are 1 and 1."""
 
     flat_beta: float = field(
-        default=0.1, metadata={"help": "Weight of the mask's entropy, which is raised: it spreads importances."}
+        default=0.1,
+        metadata={
+            "help": "Weight of the mask's entropy, which is raised: the mean over a text's words. The code's mean is "
+            "over 50 places whatever a text has, so that the same weight pushes each word less (on SST-2 2.46 times)."
+        },
     )
     flat_gamma: float = field(
-        default=0.001, metadata={"help": "Weight of how far the importances of replaced words are apart."}
-    )
-    flat_imp_grad: bool = field(
-        default=True, metadata={"help": "False: that distance has no gradient, as in the paper's code for BERT."}
+        default=0.001,
+        metadata={"help": "Weight of how far the importances of replaced words are apart, a mean over all texts."},
     )
     mask_hidden_dim: int = field(default=400, metadata={"help": "Width of the mask network's hidden layer."})
-    mask_input: str = field(
-        default="word",
+    mask_input: str | None = field(
+        default=None,
         metadata={
             "help": "What the mask reads and scales: the word embeddings (a saved model then predicts alike in plain "
-            "transformers), or the output of the embedding block, as in the paper's code.",
+            f"transformers), or the output of the embedding block. {READINGS['mask_input'].words}",
             "choices": list(INPUTS),
         },
     )
-    mask_bias: float = field(
-        default=0.0, metadata={"help": "Added to the score of keeping a word when training starts; 50 keeps all."}
+    mask_bias: float | None = field(
+        default=None,
+        metadata={
+            "help": "Score of keeping a word when training starts: 3 keeps 95 % of them, 50 all, 0 half, behind which "
+            f"a run of few steps learns little. {READINGS['mask_bias'].words}"
+        },
     )
     mask_learning_rate: float | None = field(
-        default=None, metadata={"help": "Learning rate of the mask network. Default: the classifier's."}
-    )
-    mask_attention: bool = field(
-        default=True, metadata={"help": "In training, take masked words out of the attention mask too."}
-    )
-    protect_special: bool = field(
-        default=True, metadata={"help": "Never mask special tokens; False masks them as words, as the paper's code."}
+        default=None,
+        metadata={
+            "help": f"Learning rate of the mask network. Default: the classifier's, at least {MASK_RATE:g}, since it "
+            "starts from nothing (--follow code: the classifier's)."
+        },
     )
     gumbel_temperature: float = field(default=1.0, metadata={"help": "Temperature of the Gumbel-softmax."})
+
+    @staticmethod
+    def readings() -> Mapping[str, Reading]:
+        return READINGS
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,33 +95,40 @@ class FlatConfig(RoundArguments):
         check_range("flat_gamma", self.flat_gamma, 0.0, None, "0 leaves the distance out")
         check_range("mask_hidden_dim", self.mask_hidden_dim, 1, None, "the paper has 400")
         check_range("gumbel_temperature", self.gumbel_temperature, 1e-3, None, "the paper has 1")
-        check_choice("mask_input", self.mask_input, INPUTS)
+        check_choice("mask_input", str(self.mask_input), INPUTS)
 
 
 class FlatTrainer(RobustTrainer):
     r"""Chen and Ji 2022 (FLAT), arXiv:2203.12709, Eqs. 1 to 4, with the mask of VMASK (Chen and Ji 2020).
 
-    .. math:: \frac{1}{|D\cup D'_t|}\sum_{(x,y)\in D\cup D'_t}\big[\mathrm{CE}(f(r\odot e),y) - \beta\bar H(\phi)\big]
-              + \frac{\gamma}{|D'_t|}\sum_{(x,x')}\sum_{w\to w'}|\phi(w)-\phi(w')|
+    .. math:: \frac{1}{|D\cup D'_t|}\sum_{(x,y)\in D\cup D'_t}\Big[\mathrm{CE}(f(r\odot e),y) - \beta\bar H(\phi)
+              + \gamma\sum_{w\to w'}|\phi(w)-\phi(w')|\Big]
 
     e is (B, L, E) the word embeddings, phi (B, L) their importances by a small network (:class:`WordMask`), r (B, L)
-    in {0, 1} drawn with probability phi (straight-through Gumbel-softmax). The last sum is over the words that the
-    attack replaced; a word is as important as its most important piece. Rounds and budget are ``adv_iter``'s
-    (ADV-3), and the attacked model is the masked one. One forward and one backward a step.
+    in {0, 1} drawn with probability phi (straight-through Gumbel-softmax). H is the mean over a text's words of the
+    entropy of keeping each, in nats. The last sum is over the words that the attack replaced in a text of D', 0 for
+    one of D; a word is as important as its most important piece. Rounds and budget are ``adv_iter``'s (ADV-3), and the
+    attacked model is the masked one. One forward and one backward a step.
 
     Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
     under plain transformers; ``word_importances.json`` holds phi by token. With ``--mask_input block``, and under
     PEFT, a saved model has no mask: a warning and the model card say so, and ``hf-robust`` restores it. A model whose
-    next layer takes the mask out again is refused (:mod:`hf_robust.trainers.mask_effect`).
+    next layer takes the mask out again is refused (:mod:`hf_robust.trainers.mask_effect`). Which words came out as
+    important is in the log, the run card and ``word_mask.jsonl``, and a mask that tells none apart is a warning
+    (:mod:`hf_robust.trainers.mask_report`).
 
     Draws are a function of seed, step and text. Means are over texts, so that splitting a batch changes nothing.
 
-    Differs from the paper: phi reads the bare word embedding, so that a word has one importance (FLAT-3, FLAT-11;
-    ``mask_input="block"`` is the code's). Differs from the code: the distance has a gradient (FLAT-1:
-    ``flat_imp_grad=False``) and takes the attack's word pairs instead of equal positions (FLAT-4, FLAT-5); the
-    entropy is a mean over a text's words, then over texts, without padding and special tokens (FLAT-6), which stay
-    unmasked (FLAT-7: ``protect_special=False``); no text loses all its tokens (FLAT-8); gradients of the mask come by
-    way of the embeddings alone, not of the attention mask.
+    Phi reads the bare word embedding, brought to one norm, so that a word has one importance (FLAT-3, FLAT-11).
+    A masked word is a zero vector that is attended to as any other (Eq. 4), as it is at inference; special tokens
+    stay (FLAT-7). At first all words are about equally important: what tells them apart later was learnt.
+
+    ``--follow code`` is UVa-NLP/FLAT for BERT: phi reads what the embedding block puts out, special tokens are masked
+    as words, attention leaves masked places out in training alone, the mean of the entropy is over the places of
+    the longest text that there may be (``--max_seq_length``; FLAT-6; the entropy of padding itself, which no text
+    depends on, is left out here), the distance has no gradient (FLAT-1), and layers start as PyTorch makes them.
+    Differs from the code under both: the distance takes the attack's word pairs instead of equal positions (FLAT-4,
+    FLAT-5); no text loses all its tokens (FLAT-8).
     """
 
     name = "flat"
@@ -127,8 +147,7 @@ class FlatTrainer(RobustTrainer):
         return attacked_views(self, refresh=rounds, victim="model", extras=("labels", "words"))
 
     def used_arguments(self) -> dict[str, Any]:
-        rate = self.args.mask_learning_rate
-        return {**used_rounds(self), "mask_learning_rate": self.args.learning_rate if rate is None else rate}
+        return {**used_rounds(self), "mask_learning_rate": self._mask_rate}
 
     def auxiliary(self) -> Auxiliary:
         args, model = self.args, self.model
@@ -137,20 +156,44 @@ class FlatTrainer(RobustTrainer):
         block = embedding_block(model) if args.mask_input == "block" else None
         width = embedding_width(model) if block is None else self._block_width(block)
         table: Any = None if self._unfolded else model.get_input_embeddings().weight
-        network = WordMask(width, args.mask_hidden_dim, args.mask_bias, args.seed, table)
+        network = WordMask(
+            width,
+            args.mask_hidden_dim,
+            args.mask_bias or 0.0,
+            args.seed,
+            table,
+            normalised=block is None,
+            spread=1.0 if args.follow_code else FIRST_SPREAD,
+        )
         self.masking = Masking(
             model,
             network,
             block=block,
             special=special_ids(self.processing_class),
-            protect=args.protect_special,
-            # The LSTM and the CNN have none: a masked word is a zero vector in its place (Eq. 4).
-            attention=args.mask_attention and not isinstance(owner(model), WordModel),
+            protect=not args.follow_code,
+            attention=self._as_bert_code,
             temperature=args.gumbel_temperature,
         )
         if self._unfolded:
             logger.warning("%s", self._unfolded)
-        return Auxiliary(network, learning_rate=args.mask_learning_rate, after_step=self.masking.forget)
+        self.report = MaskReport(self)
+        self.add_callback(self.report)
+        return Auxiliary(network, learning_rate=self._mask_rate, after_step=self.masking.forget)
+
+    @property
+    def _mask_rate(self) -> float:
+        given, own = self.args.mask_learning_rate, float(self.args.learning_rate)
+        if given is not None:
+            return float(given)
+        return own if self.args.follow_code else max(own, MASK_RATE)
+
+    @property
+    def _as_bert_code(self) -> bool:
+        """Whether to do as the code does for models with attention alone; its LSTM and CNN are the paper's there."""
+        return self.args.follow_code and not isinstance(owner(self.model), WordModel)
+
+    def found_in_training(self) -> dict[str, Any]:
+        return {**super().found_in_training(), **(self.report.found() if self._auxiliary is not None else {})}
 
     def _block_width(self, block: nn.Module) -> int:
         ids = torch.zeros(1, 2, dtype=torch.long, device=self.args.device)
@@ -167,7 +210,11 @@ class FlatTrainer(RobustTrainer):
         if self._auxiliary is None or not self._unfolded:
             return None
         note = f"{self._unfolded} The mask's network is in `{MASK_FILE}`, from which `hf-robust` restores it."
-        settings = {"mask_input": self.args.mask_input, "protect_special": self.args.protect_special}
+        settings = {
+            "mask_input": self.args.mask_input,
+            "protect_special": self.masking.protect,
+            "normalised": self.masking.network.normalised,
+        }
         return SavedInference(self.name, note, settings)
 
     @classmethod
@@ -223,7 +270,7 @@ class FlatTrainer(RobustTrainer):
             loss, outputs = round_loss(self, model, inputs)
         spread, apart = self.regularisers(inputs, seen[-1])
         self.log_parts(entropy=spread, importance=apart)
-        if not self.args.flat_imp_grad:
+        if self._as_bert_code:
             apart = apart.detach()
         loss = loss - self.args.flat_beta * spread + self.args.flat_gamma * apart
         return (loss, outputs) if return_outputs else loss
@@ -231,11 +278,12 @@ class FlatTrainer(RobustTrainer):
     def regularisers(self, inputs: Batch, seen: Masked) -> tuple[Tensor, Tensor]:
         """The two scalars H and Limp of a batch whose rows, and then those of its views, a pass has seen.
 
-        Both are unbiased estimates of their means over all N + M texts and all M pairs, as :func:`union_loss` is.
+        Both are unbiased estimates of their means over all N + M texts, as :func:`union_loss` is.
         """
         main, views = split_views(inputs, self.view_names)
-        rows, share = len(main["labels"]), self.view_share
-        spread = masked_mean(entropy(seen.logits), seen.words).sum() / (rows * (1.0 + share))
+        rows = len(main["labels"])
+        texts = rows * (1.0 + self.view_share)
+        spread = self._entropies(seen).sum() / texts
         importances = seen.logits.sigmoid()
         apart, start = spread.new_zeros(()), rows
         for view in views.values():
@@ -245,9 +293,18 @@ class FlatTrainer(RobustTrainer):
                 own, other = view["main_words"][kept], view["words"][kept]
                 first = self._beside(importances[:rows][kept], own)
                 second = self._beside(importances[start:end], other)
-                apart = apart + importance_distance(first, own, second, other).sum() / (rows * share)
+                apart = apart + importance_distance(first, own, second, other).sum() / texts
             start = end
         return spread, apart
+
+    def _entropies(self, seen: Masked) -> Tensor:
+        """(B,) of each text the mean entropy over its words or, as the code has it, its sum over the tokens by the
+        places of the longest text that there may be."""
+        found = entropy(seen.logits)
+        if not self.args.follow_code:
+            return masked_mean(found, seen.words)
+        most = self.train_dataset.dataset.max_length or found.shape[1]
+        return torch.where(seen.real, found, 0.0).sum(1) / most
 
     def _beside(self, values: Tensor, words: Tensor) -> Tensor:
         """The values of the places that ``words`` has, without the padding that stacking rows added."""

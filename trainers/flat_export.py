@@ -95,7 +95,8 @@ def restored_masking(model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping
     check_files([path], "copy it again from the run that wrote it")
     state = {name.removeprefix(f"{ATTRIBUTE}."): value for name, value in read_weights([path]).items()}
     hidden, width = state["hidden.weight"].shape
-    network = WordMask(width, hidden, bias=0.0, seed=0)
+    # Masks of word embeddings that were saved before these were brought to one norm read them as they are.
+    network = WordMask(width, hidden, bias=0.0, seed=0, normalised=settings.get("normalised", False))
     network.load_state_dict(state, strict=False)  # without the table of a mask that is folded
     attach(model, Auxiliary(network))
     block = embedding_block(model) if settings["mask_input"] == "block" else None

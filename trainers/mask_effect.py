@@ -26,7 +26,7 @@ def check_effect(trainer: FlatTrainer) -> None:
     Raises:
         ValueError: halving a word changes the model's logits by less than 3 % of what removing the word does.
     """
-    asked = trainer.args.mask_input
+    asked = str(trainer.args.mask_input)
     found = _effect_of(trainer, asked)
     if found is None or found >= LEAST:
         return

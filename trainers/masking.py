@@ -24,11 +24,12 @@ class Masked:
     """What a masked training pass saw, once it has run.
 
     ``logits`` (B, L) float32 are the keep logits of the tokens, ``words`` (B, L) is True for real tokens that are not
-    special (FLAT-6).
+    special (FLAT-6), ``real`` for all that are no padding.
     """
 
     logits: Tensor
     words: Tensor
+    real: Tensor
 
 
 class Masking:
@@ -84,7 +85,7 @@ class Masking:
             keep = self._kept(draw(logits, ids, real, noise, self.temperature), ids, real)
             features.append(read)
             scales.append(keep)
-            seen.append(Masked(logits, real.bool() & ~self._is_special(ids)))
+            seen.append(Masked(logits, real.bool() & ~self._is_special(ids), real.bool()))
             return args, {**given, "attention_mask": self._hidden(real, keep) if self.attention else mask}
 
         def mask_look_up(ids: Tensor) -> Tensor | None:
@@ -181,6 +182,14 @@ class Masking:
                     found[self.special] = 1.0
             self._known = (state, found)
         return self._known[1]
+
+    def token_importances(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, L) float32 importance of each token of a batch where it stands, as inference has it."""
+        ids = batch["input_ids"]
+        if self.block is None:
+            return self.importances()[ids]
+        importance = self.network(self._block_output(batch)).sigmoid()
+        return torch.where(self._is_special(ids), 1.0, importance) if self.protect else importance
 
     def forget(self) -> None:
         """Compute the importances anew when they are next asked for."""

@@ -9,10 +9,14 @@ from hf_robust.adversary import Noise
 
 
 class WordMask(nn.Module):
-    r"""Chen and Ji 2020 (VMASK): :math:`\phi = \mathrm{softmax}(W_2\tanh(W_1 e + b_1) + b_2)_1`.
+    r"""Chen and Ji 2020 (VMASK): :math:`\phi = \mathrm{softmax}(W_2\tanh(W_1 h + b_1) + b_2)_1`.
 
     What it returns is the keep logit, the difference of the two scores, whose sigmoid is phi. It computes in float32
     under any autocast, so that equal weights give equal importances.
+
+    h is e scaled to the norm sqrt(``width``), so that its entries are about 1, where ``normalised``. The paper's code
+    reads what its embedding block has normalised; raw word embeddings of BERT have the norm 1, with which the tanh
+    stays near 0 and phi near 1/2 (``benchmarks/results/flat_mask.json``). A vector of zeros stays one.
 
     Args:
         width: of the features e that it reads.
@@ -22,23 +26,42 @@ class WordMask(nn.Module):
         table: the word embeddings (V, E) that a saved model holds folded (multiplied by their importances). They are
             part of this module's state, from which a resumed run gets them back as they were. None where nothing is
             folded.
+        normalised: bring e to one norm; what comes out of an embedding block has been.
+        spread: what W_2 starts from, as a share of PyTorch's own first weights. At 1 the first importances of words
+            differ by chance as much (standard deviation .09) as trained ones should by what the words do.
     """
 
-    def __init__(self, width: int, hidden: int, bias: float, seed: int, table: nn.Parameter | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        bias: float,
+        seed: int,
+        table: nn.Parameter | None = None,
+        *,
+        normalised: bool = True,
+        spread: float = 1.0,
+    ) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.hidden = nn.Linear(width, hidden)
             self.score = nn.Linear(hidden, 2)
         with torch.no_grad():
+            self.score.weight.mul_(spread)
+            self.score.bias.mul_(spread)
             self.score.bias[1] += bias
+        self.normalised = normalised
         # In a tuple, so that it stays the classifier's parameter alone.
         self._table = () if table is None else (table,)
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., ``width``) to (...) float32 keep logits."""
         with torch.autocast(features.device.type, enabled=False):
-            scores = _linear(self.score, _linear(self.hidden, features.float()).tanh())
+            read = features.float()
+            if self.normalised:
+                read = nn.functional.normalize(read, dim=-1) * read.shape[-1] ** 0.5
+            scores = _linear(self.score, _linear(self.hidden, read).tanh())
         return scores[..., 1] - scores[..., 0]
 
     def get_extra_state(self) -> Tensor:

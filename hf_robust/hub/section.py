@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from hf_robust.hub.citations import citation, citations_of, title
-from hf_robust.reports import CURVES_STEM, markdown_table, percent, results_table, warnings_of
+from hf_robust.reports import CURVES_STEM, markdown_table, mask_in_words, percent, results_table, warnings_of
 from hf_robust.reports.aims import is_obstinate
 from hf_robust.reports.limits import limits
 from hf_robust.reports.reproduction import reproduction
@@ -20,6 +20,8 @@ def robustness_section(run: Run) -> str:
     if (run.path / f"{CURVES_STEM}.png").is_file():
         blocks.append(f"![Clean accuracy and attack success rates per epoch]({CURVES_STEM}.png)")
     blocks += _certificates(run)
+    if mask := mask_in_words(run.card):
+        blocks += ["### Word mask", " ".join(mask)]
     blocks += ["### What these numbers do not show", "".join(f"- {limit}\n" for limit in limits(run)).strip()]
     blocks += _cost(run)
     blocks += _reproduction(run)

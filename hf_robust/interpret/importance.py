@@ -98,11 +98,15 @@ def frequency_correlation(importances: Mapping[str, float], counts: Mapping[str,
 class SynonymSpread:
     """``|phi(word) - phi(synonym)|`` over ``pairs`` of a word and a synonym: its mean and variance.
 
-    The variance is that of the population; both are nan where no word has a synonym of known importance.
+    The variance is that of the population. ``random_mean`` and ``random_variance`` are the control: the same words,
+    their synonyms shuffled among them. Only what lies below these is something that synonyms share. All are nan where
+    no word has a synonym of known importance.
     """
 
     mean: float
     variance: float
+    random_mean: float
+    random_variance: float
     words: int
     pairs: int
 
@@ -110,12 +114,13 @@ class SynonymSpread:
 def synonym_spread(
     importances: Mapping[str, float], synonyms: Lexicon, num_words: int = 1000, num_synonyms: int = 10, seed: int = 0
 ) -> SynonymSpread:
-    """How differently a model weighs words of one meaning.
+    """How differently a model weighs words of one meaning, and words of any.
 
     Args:
         importances: phi by word type.
         synonyms: its first ``num_synonyms`` substitutes of known importance count for each word.
         num_words: drawn at random from the words that have such a substitute; all where there are fewer.
+        seed: of these words, and of the order of the synonyms in the control.
 
     Raises:
         ValueError: a number is below 1.
@@ -127,10 +132,13 @@ def synonym_spread(
         for word in sorted(importances)
     }
     candidates = [word for word, others in known.items() if others]
-    chosen = candidates
+    chosen, rng = candidates, random.Random(seed)
     if len(candidates) > num_words:
-        chosen = sorted(random.Random(seed).sample(candidates, num_words))
-    gaps = [abs(importances[word] - importances[other]) for word in chosen for other in known[word]]
-    if not gaps:
-        return SynonymSpread(math.nan, math.nan, 0, 0)
-    return SynonymSpread(float(np.mean(gaps)), float(np.var(gaps)), len(chosen), len(gaps))
+        chosen = sorted(rng.sample(candidates, num_words))
+    pairs = [(importances[word], importances[other]) for word in chosen for other in known[word]]
+    if not pairs:
+        return SynonymSpread(math.nan, math.nan, math.nan, math.nan, 0, 0)
+    first, second = np.array(pairs).T
+    gaps, control = np.abs(first - second), np.abs(first - rng.sample(list(second), len(second)))
+    (mean, variance), (random_mean, random_variance) = ((float(x.mean()), float(x.var())) for x in (gaps, control))
+    return SynonymSpread(mean, variance, random_mean, random_variance, len(chosen), len(pairs))

@@ -43,6 +43,7 @@ from hf_robust.reports.weights import (
     weights_figure,
 )
 from hf_robust.reports.word_colours import ColouredText, draw_words
+from hf_robust.reports.word_mask import mask_in_words
 
 __all__ = [
     "LEAST_MOVED",
@@ -83,6 +84,7 @@ __all__ = [
     "load_measured",
     "load_runs",
     "markdown_table",
+    "mask_in_words",
     "measured",
     "metric_label",
     "metrics_of",

@@ -29,6 +29,7 @@ from hf_robust.reports.report_tables import (
     union_tables,
 )
 from hf_robust.reports.tables import legend
+from hf_robust.reports.word_mask import masks_section
 from hf_robust.runs import Run, attack_names, load_run, write_text
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def build_report(groups: Sequence[Sequence[Named]], folder: Path) -> Document:
         _epochs(runs, folder),
         _attacks(attacks, grouped, runs, folder),
         _tests(groups),
+        *filter(None, [masks_section(every)]),
         _examples(attacks, groups),
         _cost(grouped),
         Section("What these numbers do not show", items=limits_of(named)),

@@ -64,6 +64,21 @@ def test_spread_within_synonyms() -> None:
         synonym_spread(phi, lexicon, num_words=0)
 
 
+def test_spread_within_synonyms_stands_beside_that_of_shuffled_pairs() -> None:
+    """Synonyms of equal importance, a group of each value, have no spread; shuffled ones that of two draws."""
+    groups = [[f"word{group}of{number}" for number in range(20)] for group in range(30)]
+    phi = {word: group / 29 for group, words in enumerate(groups) for word in words}
+    lexicon = table(
+        {word: [other for other in words if other != word] for words in groups for word in words}, "synonym"
+    )
+    found = synonym_spread(phi, lexicon)
+    assert found.mean == found.variance == 0.0 and found.pairs == 6000
+    values = np.arange(30) / 29
+    gaps = np.abs(values[:, None] - values)
+    assert found.random_mean == pytest.approx(gaps.mean(), rel=0.05)
+    assert found.random_variance == pytest.approx(gaps.var(), rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -21,6 +21,7 @@ from hf_robust.adversary import Noise, embedding_width
 from hf_robust.attacks import Victim
 from hf_robust.data import split_views, stack_rows
 from hf_robust.trainers import METHODS
+from hf_robust.trainers.flat import FIRST_SPREAD
 from hf_robust.trainers.flat_export import IMPORTANCES, MASK_FILE
 from hf_robust.trainers.masking import Masking, embedding_block
 from hf_robust.trainers.word_mask import WordMask, draw, entropy, importance_distance, masked_mean
@@ -53,7 +54,7 @@ def tokenised(*texts: str) -> dict[str, torch.Tensor]:
 def spread_importances(trainer: Any) -> None:
     """Make importances of words differ widely."""
     with torch.no_grad():
-        trainer.masking.network.score.weight.mul_(30.0)
+        trainer.masking.network.score.weight.mul_(100.0)
 
 
 # ---- the parts of the loss ----
@@ -196,6 +197,21 @@ def test_the_mask_reads_and_hides_what_bert_sees_as_inputs_embeds() -> None:
     assert torch.equal(seen[0].words, real.bool() & ~torch.isin(ids, SPECIAL))
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_importances_are_of_a_words_direction_whatever_the_size_of_a_models_embeddings(scale: float) -> None:
+    vectors = torch.randn(5, 16, generator=torch.Generator().manual_seed(1))
+    network = WordMask(16, 400, 0.0, seed=3)
+    expected = scores_of(network, vectors)
+    assert torch.allclose(network(vectors * scale), expected[:, 1] - expected[:, 0], atol=1e-5)
+    assert network(torch.zeros(1, 16)).isfinite().all()
+
+
+def test_words_start_about_equally_important_and_pytorchs_own_weights_far_apart() -> None:
+    vectors = torch.randn(2000, 128, generator=torch.Generator().manual_seed(1))
+    first, own = (WordMask(128, 400, 0.0, seed=3, spread=spread)(vectors).sigmoid() for spread in (FIRST_SPREAD, 1.0))
+    assert first.std() < 0.01 and own.std() > 0.07
+
+
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_folding_predicts_as_the_mask_does(kind: str) -> None:
     for side in ARCHITECTURES[kind].sides:
@@ -282,8 +298,17 @@ def test_FLAT_3_the_output_of_the_block_is_masked_where_asked() -> None:
 # ---- the trainer ----
 
 
+def scores_of(network: WordMask, embedded: torch.Tensor) -> torch.Tensor:
+    """(..., 2) VMASK's scores of dropping and of keeping a word, from its vector at the norm sqrt(E)."""
+    length = embedded.pow(2).sum(-1, keepdim=True).sqrt()
+    h = embedded / length * math.sqrt(embedded.shape[-1])
+    u = torch.tanh(h @ network.hidden.weight.T + network.hidden.bias)
+    return u @ network.score.weight.T + network.score.bias
+
+
 def naive_loss(trainer: Any, batch: dict[str, torch.Tensor], beta: float, gamma: float) -> torch.Tensor:
-    """The docstring's formula with a loop over texts, pairs and words."""
+    """The paper's objective with a loop over the texts of D and D', their pairs and words: each text of D or D' has a
+    cross-entropy and an entropy; each of D' the distances of its replaced words, where one of D has 0."""
     main, views = split_views(batch, trainer.view_names)
     (view,) = views.values()
     model, network, share = trainer.model, trainer.masking.network, trainer.view_share
@@ -296,25 +321,32 @@ def naive_loss(trainer: Any, batch: dict[str, torch.Tensor], beta: float, gamma:
     for source, row in texts:
         real = source["attention_mask"][row].bool()
         ids = source["input_ids"][row][real].unsqueeze(0)
-        logits = network(embed(ids))
-        keep = draw(logits, ids, torch.ones_like(ids), Noise(trainer.args.seed, trainer.state.global_step))
+        scores = scores_of(network, embed(ids))
+        keep = draw(
+            scores[..., 1] - scores[..., 0],
+            ids,
+            torch.ones_like(ids),
+            Noise(trainer.args.seed, trainer.state.global_step),
+        )
         framing = torch.tensor([[int(number) in special for number in ids[0]]])
         keep = torch.where(framing, 1.0, keep)
         missing = longest - ids.shape[1]  # BERT's positions and its pooled token are the padded row's
         sides = (missing, 0) if trainer.processing_class.padding_side == "left" else (0, missing)
         masked = embed(pad(ids, sides)) * pad(keep, sides, value=1.0).unsqueeze(-1)
-        outputs = model(inputs_embeds=masked, attention_mask=pad(keep.long(), sides))["logits"]
-        phi = logits.sigmoid()[~framing]
+        outputs = model(inputs_embeds=masked, attention_mask=pad(torch.ones_like(ids), sides))["logits"]
+        phi = scores.softmax(-1)[..., 1][~framing]
         own = -(phi * phi.log() + (1 - phi) * (1 - phi).log()).mean()
         total = total + (cross_entropy(outputs, source["labels"][row : row + 1]) - beta * own) / divisor
     for row in pairs:
         for number in range(1, int(view["words"][row].max()) + 1):
             texts_of = [(view, "words"), (main, "main_words")]
             phis = [
-                network(embed(source["input_ids"][row][view[column][row] == number])).sigmoid().max()
+                scores_of(network, embed(source["input_ids"][row][view[column][row] == number]))
+                .softmax(-1)[..., 1]
+                .max()
                 for source, column in texts_of
             ]
-            total = total + gamma * (phis[0] - phis[1]).abs() / (len(main["labels"]) * share)
+            total = total + gamma * (phis[0] - phis[1]).abs() / divisor
     return total
 
 
@@ -338,17 +370,31 @@ def test_loss_and_gradient_are_the_formula(side: str, tmp_path: Path) -> None:
 
 
 def importance_gradient(folder: Path, **options: Any) -> torch.Tensor:
-    trainer: Any = build_trainer("flat", folder, flat_beta=0.0, **options)
+    trainer: Any = build_trainer("flat", folder, flat_beta=0.0, mask_input="word", **options)
     trainer.compute_loss(trainer.model, first_batch(trainer)).backward()
     gradient: torch.Tensor = trainer.masking.network.hidden.weight.grad
     return gradient
 
 
-def test_FLAT_1_the_distance_trains_the_mask_unless_it_must_not(tmp_path: Path) -> None:
-    without = importance_gradient(tmp_path / "0", flat_gamma=0.0)
-    ours = importance_gradient(tmp_path / "1", flat_gamma=100.0)
-    code = importance_gradient(tmp_path / "2", flat_gamma=100.0, flat_imp_grad=False)
-    assert not torch.allclose(ours, without) and torch.equal(code, without)
+@pytest.mark.parametrize("follow", ["paper", "code"])
+def test_FLAT_1_the_distance_trains_the_mask_unless_the_code_is_followed(follow: str, tmp_path: Path) -> None:
+    without = importance_gradient(tmp_path / "0", flat_gamma=0.0, follow=follow)
+    found = importance_gradient(tmp_path / "1", flat_gamma=100.0, follow=follow)
+    assert torch.equal(found, without) is (follow == "code")
+
+
+def test_the_code_of_bert_means_its_entropy_over_all_places_and_masks_special_tokens(tmp_path: Path) -> None:
+    trainer: Any = build_trainer("flat", tmp_path, follow="code", view_fraction=0.0)
+    assert trainer.args.mask_input == "block" and not trainer.masking.protect and trainer.masking.attention
+    batch = first_batch(trainer)
+    with trainer.masking.sampled(Noise(0, 0)) as seen:
+        trainer.model(**{key: value for key, value in batch.items() if not key.startswith("synonym")})
+    spread, _ = trainer.regularisers(batch, seen[0])
+    expected = 0.0
+    for logits, mask in zip(seen[0].logits, batch["attention_mask"], strict=True):
+        for value in logits[mask.bool()].sigmoid():
+            expected -= float((value * value.log() + (1 - value) * (1 - value).log()).detach()) / 32  # tokens at most
+    assert spread.item() == pytest.approx(expected / len(batch["labels"]), rel=1e-5)
 
 
 def test_FLAT_6_entropy_is_of_words_alone(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
 from hf_robust.reports.sanity.saturation import saturated_scores
 from hf_robust.reports.sanity.size import sample_size
 from hf_robust.reports.sanity.stronger import stronger_attacks
+from hf_robust.reports.sanity.word_mask import word_mask
 
 CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     stronger_attacks,
@@ -30,6 +31,7 @@ CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     label_order,
     held_out_table,
     evaluation_unseen,
+    word_mask,
     complete_run,
 )
 
