@@ -77,11 +77,12 @@ def measure(data: Path, seed: int) -> dict[str, Values]:
 
 
 @contextmanager
-def begun(data: Path, seed: int, steps: int) -> Iterator[Callable[..., Any]]:
-    """BERT-tiny after so many plain steps on SST-2; gives a method's trainer over it and the rows behind those."""
+def begun(data: Path, seed: int, steps: int, behind: int = MEASURED) -> Iterator[Callable[..., Any]]:
+    """BERT-tiny after so many plain steps on SST-2; gives a method's trainer over it and the ``behind`` batches after
+    those."""
     name = packaged_model("bert_tiny")
     tokenizer = AutoTokenizer.from_pretrained(name)
-    rows = read_rows(data / "sst2" / "train.jsonl.gz")[: BATCH * (steps + MEASURED)]
+    rows = read_rows(data / "sst2" / "train.jsonl.gz")[: BATCH * (steps + behind)]
     train, held = (
         TextDataset(part, ("sentence",), tokenizer, max_length=64)
         for part in (rows[: BATCH * steps], rows[BATCH * steps :])

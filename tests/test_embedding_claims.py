@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import checks, embedding_claims, embedding_tables, fronts, linearisation, paired, sweep
@@ -312,9 +313,9 @@ def write_linear(results: Path, files: Path, error: float) -> Path:
     run = results / name / "raw-seed1"
     write_run(run, {"textfooler": "sf"}, 0.8)
     lines = [
-        {"step": step, "w": [0.5, 0.5], "entropy": 0.69, "loss": 0.7 - 0.01 * step,
-         "linearised_loss": (0.7 - 0.01 * step) * (1 - error), "linearisation_error": (0.7 - 0.01 * step) * error}
-        for step in range(40)
+        {"step": step, "w": [0.5, 0.5], "entropy": 0.69, "clean_loss": 0.7 - 0.01 * step, "loss": 0.7 - 0.01 * step + up,
+         "linearised_loss": 0.7 - 0.01 * step + up * (1 - error), "linearisation_error": up * error}
+        for step in range(40) for up in [0.1 + 0.03 * (step % 3)]
     ]  # fmt: skip
     (run / WEIGHTS).write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run
@@ -327,6 +328,18 @@ def test_C20_correlation_and_relative_error(results: Path, files: Path, error: f
     assert tracks["value"] == pytest.approx(100.0) and tracks["verdict"] == "holds"
     assert near["value"] == pytest.approx(100 * error) and near["verdict"] == verdict and near["examples"] == 40
     assert tracks["text"].startswith("adaptive_pgd, raw steps, alpha 0.05")
+
+
+def test_C20_an_error_that_is_small_beside_the_loss_is_measured_by_the_increase() -> None:
+    """A clean loss that falls from 2 to 1, which both curves share, hides that the increase is not approximated."""
+    clean = np.linspace(2.0, 1.0, 41)
+    true, linear = clean + 0.02, clean + 0.02 + 0.02 * np.sin(np.arange(41))
+    values = np.stack([true, linear, abs(true - linear), clean], axis=1)
+    assert np.corrcoef(true, linear)[0, 1] > 0.99 and values[:, 2].mean() / true.mean() < 0.02
+    expected = 100 * np.abs(np.sin(np.arange(41))).mean()
+    assert linearisation.relative_error(values) == pytest.approx(expected)
+    values[:, 0] += 0.01 * np.cos(np.arange(41))  # an increase of its own, without relation to the linearised one
+    assert abs(linearisation.correlation(values)) < 20
 
 
 def test_C20_is_void_where_training_collapsed(results: Path, files: Path) -> None:

@@ -27,6 +27,7 @@ from hf_robust.views import ViewSource
 logger = logging.getLogger(__name__)
 
 MIXINGS = ("weights", "outputs", "clean")
+BOTH, ATTACKED = "both", "attacked"
 FOLDER = "adapters"
 
 
@@ -43,6 +44,14 @@ class AdpmixupConfig(AttackedViewArguments):
     adapter_learning_rate: float | None = field(
         default=None, metadata={"help": "Learning rate of the adapters. Default: --learning_rate, as the head's."}
     )
+    adpmixup_rows: str = field(
+        default=BOTH,
+        metadata={
+            "help": "What an attack's adapter trains on: the clean texts and the attack's (both), or the attack's "
+            "alone, which teaches it that texts flip.",
+            "choices": [BOTH, ATTACKED],
+        },
+    )
     adpmixup_mixing: str = field(
         default="weights",
         metadata={
@@ -58,6 +67,7 @@ class AdpmixupConfig(AttackedViewArguments):
         check_range("adapter_rank", self.adapter_rank, 1, None, "8 is LoRA's usual rank")
         check_range("adapter_alpha", self.adapter_alpha, 0.0, None, "twice the rank is usual")
         check_range("adapter_dropout", self.adapter_dropout, 0.0, 1.0, "0 is none")
+        check_choice("adpmixup_rows", self.adpmixup_rows, (BOTH, ATTACKED))
         check_choice("adpmixup_mixing", self.adpmixup_mixing, MIXINGS)
 
 
@@ -65,11 +75,17 @@ class AdpmixupTrainer(RobustTrainer):
     r"""Nguyen and Le 2024, arXiv:2401.10111; the mixing formula is ours, after the paper's idea (ADPMIX-1).
 
     .. math:: L = \frac{1}{|D|}\sum_{(x,y)\in D}\mathrm{CE}(f_{\theta_c}(x),y)
-              + \sum_a\frac{1}{|D_a|}\sum_{(x,y)\in D_a}\mathrm{CE}(f_{\theta_a}(x),y)
+              + \sum_a\frac{1}{|D\cup D_a|}\sum_{(x,y)\in D\cup D_a}\mathrm{CE}(f_{\theta_a}(x),y)
 
     ``x`` is (B, L) token ids and ``y`` (B,) class ids. The encoder is frozen; theta_c and theta_a are LoRA adapters,
     the head is shared and learns from all rows. D_a holds what attack a found against a plainly (and wholly)
-    fine-tuned model. One forward and one backward a step, of a batch and its views, each row by its own adapter.
+    fine-tuned model. One forward and one backward a step, of a batch for each adapter and its views, each row by its
+    own adapter.
+
+    With ``--adpmixup_rows attacked`` an attack's adapter sees D_a alone, as the paper's first version says. All of its
+    texts are ones that a plain model takes for another class, and where they differ little from clean texts it learns
+    to answer with the other class: on SST-2 such an adapter of BERT-tiny has 33 % of the clean texts right, is surer
+    than the clean adapter all the same, and pulls the mix down to 47 %.
 
     A text is predicted with the weights that :func:`mixing_shares` gives it (ADPMIX-2: products B A are mixed). Each
     row has its own mix in one batched forward, exactly (ADPMIX-3); with K attacks a prediction takes K + 2 forwards.
@@ -81,7 +97,7 @@ class AdpmixupTrainer(RobustTrainer):
     the encoder as it was, for resuming.
 
     Differs from the paper: LoRA in place of Houlsby's adapters; the head is shared, so that a mix of adapters is a
-    model; several attacks' pairwise mixes are averaged.
+    model; several attacks' pairwise mixes are averaged; the attacks' adapters see clean texts too.
     """
 
     name = "adpmixup"
@@ -195,30 +211,34 @@ class AdpmixupTrainer(RobustTrainer):
     ) -> Any:
         self._check_found()
         main, views = split_views(inputs, self.view_names)
-        batches = {name: shown_rows(view) for name, view in views.items()}
-        batches = {name: view for name, view in batches.items() if len(view["labels"])}
-        count = len(main["labels"])
-        rows = [self.adapters.alone(CLEAN, count)]
-        rows += [self.adapters.alone(name, len(view["labels"])) for name, view in batches.items()]
+        lots = [(CLEAN, main, 1.0)]
+        for name, view in views.items():
+            lots += self._lots(name, main, shown_rows(view))
+        rows = [self.adapters.alone(name, len(batch["labels"])) for name, batch, _ in lots]
         self.adapters.train_with(torch.cat(rows))
-        if not batches:
+        if len(lots) == 1:
             loss, outputs = self.task_loss(model, main)
             self.log_parts(clean=loss, views=torch.zeros_like(loss))
             return (loss, outputs) if return_outputs else loss
-        stacked = stack_rows([main, *batches.values()], self.processing_class)
+        stacked = stack_rows([batch for _, batch, _ in lots], self.processing_class)
         labels = stacked.pop("labels")
         outputs = model(**stacked)
-        losses = self.sample_losses(outputs["logits"], labels)
+        losses = torch.split(self.sample_losses(outputs["logits"], labels), [len(one) for one in rows])
         divisor = self.mean_divisor(main)
-        clean, views_loss = losses[:count].sum() / divisor, losses.new_zeros(())
-        for name, view in batches.items():
-            here = losses[count : count + len(view["labels"])]
-            # By the share of all rows that have a view, not of this batch's: the same however batches are split.
-            views_loss = views_loss + here.sum() / (divisor * self._share(name))
-            count += len(here)
-        self.log_parts(clean=clean, views=views_loss)
-        loss = clean + views_loss
+        clean, *others = (part.sum() / (divisor * size) for part, (_, _, size) in zip(losses, lots, strict=True))
+        attacked = torch.stack(others).sum()
+        self.log_parts(clean=clean, views=attacked)
+        loss = clean + attacked
         return (loss, outputs) if return_outputs else loss
+
+    def _lots(self, name: str, main: Batch, found: Batch) -> list[tuple[str, Batch, float]]:
+        """The rows of a batch that an attack's adapter trains on, and how many rows it has for each training text.
+
+        By the share of all rows that have a view, not of this batch's: the same however batches are split.
+        """
+        share, both = self._share(name), self.args.adpmixup_rows == BOTH
+        lots = [main, found] if both and share else [found]
+        return [(name, batch, share + both) for batch in lots if len(batch["labels"])]
 
     def _share(self, name: str) -> float:
         return 0.0 if self.generation is None else self.generation.sources[name].share

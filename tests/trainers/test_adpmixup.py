@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ import torch
 from architectures import build_architecture, padded_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows, synonym_attack, table
+from tiny import (
+    FILLERS,
+    AnyChange,
+    build_model,
+    build_tokenizer,
+    build_trainer,
+    review_data,
+    review_rows,
+    synonym_attack,
+    table,
+)
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
@@ -174,8 +185,9 @@ def two_attacks(folder: Path, **options: Any) -> Any:
     return build_trainer("adpmixup", folder, attacks=attacks, adapter_dropout=0.0, **options)
 
 
-def test_the_loss_is_each_adapters_own_mean_and_the_head_is_shared(tmp_path: Path) -> None:
-    trainer = two_attacks(tmp_path, per_device_train_batch_size=16)
+@pytest.mark.parametrize("rows", ["both", "attacked"])
+def test_the_loss_is_each_adapters_own_mean_and_the_head_is_shared(rows: str, tmp_path: Path) -> None:
+    trainer = two_attacks(tmp_path, per_device_train_batch_size=16, adpmixup_rows=rows)
     trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)
     batch = next(iter(trainer.get_train_dataloader()))
     trainer.model.train()
@@ -184,18 +196,57 @@ def test_the_loss_is_each_adapters_own_mean_and_the_head_is_shared(tmp_path: Pat
     trainer.model.eval()
     expected = 0.0
     for name, part in {CLEAN: main, **views}.items():
-        kept = part.get("ok", torch.ones(16)).bool()
-        if not kept.any():
-            continue
-        rows = {key: value[kept] for key, value in part.items() if key not in ("ok", "labels")}
-        with torch.no_grad(), trainer.adapters.sharing(trainer.adapters.alone(name, int(kept.sum()))):
-            expected += nn.functional.cross_entropy(trainer.model(**rows).logits, part["labels"][kept]).item()
+        sums, count = 0.0, 0
+        for own in [part] if name == CLEAN or rows == "attacked" else [main, part]:
+            kept = own.get("ok", torch.ones(16)).bool()
+            held = {key: value[kept] for key, value in own.items() if key not in ("ok", "labels")}
+            with torch.no_grad(), trainer.adapters.sharing(trainer.adapters.alone(name, int(kept.sum()))):
+                logits = trainer.model(**held).logits
+            sums += nn.functional.cross_entropy(logits, own["labels"][kept], reduction="sum").item()
+            count += int(kept.sum())
+        expected += sums / count
     assert loss.item() == pytest.approx(expected, abs=1e-5)  # the batch is the whole training set
     loss.backward()
     trained = [key for key, value in trainer.model.named_parameters() if value.grad is not None]
     heads = ("classifier", "bert.pooler")
     assert all(key.startswith((*heads, "robust_aux")) for key in trained)
     assert {key.split(".")[0] for key in trained} == {"classifier", "bert", "robust_aux"}
+
+
+def right_share(trainer: Any, rows: list[dict[str, Any]], alone: str | None) -> float:
+    """The share of the rows that one adapter, or the mix, has right."""
+    batch, labels = batch_of(*[row["sentence"] for row in rows]), torch.tensor([row["label"] for row in rows])
+    trainer.model.eval()
+    with torch.no_grad():
+        if alone is None:
+            logits = trainer.inference(trainer.model, batch)["logits"]
+        else:
+            with trainer.adapters.sharing(trainer.adapters.alone(alone, len(labels))):
+                logits = trainer.model(**batch).logits
+    return (logits.argmax(1) == labels).float().mean().item()
+
+
+def test_the_mix_keeps_the_clean_accuracy_where_an_attack_turns_texts_into_those_of_the_other_class(
+    tmp_path: Path,
+) -> None:
+    opposites = table({"good": ["bad"], "bad": ["good"], "warm": ["cold"], "cold": ["warm"]}, "synonym")
+    turned = replace(ATTACKS["synonym"](Resources(synonyms=opposites)), goal=AnyChange())
+    words = {"good": 1, "bad": 0, "warm": 1, "cold": 0}
+    clean = [{"sentence": f"the {noun} was {word}", "label": words[word]} for noun in FILLERS[:6] for word in words]
+    right = {}
+    for rows in ("both", "attacked"):
+        trainer = build_trainer(
+            "adpmixup", tmp_path / rows, attacks={"synonym": turned},
+            data=review_data(rows=clean), adpmixup_rows=rows, optim="adamw_torch", learning_rate=0.01, max_steps=40,
+            adapter_dropout=0.0, logging_steps=40,
+        )  # fmt: skip
+        trainer.train()
+        right[rows] = {name: right_share(trainer, clean, name) for name in (CLEAN, "synonym", None)}
+    both, attacked = right["both"], right["attacked"]
+    assert min(both[CLEAN], attacked[CLEAN]) == 1.0
+    assert both[None] >= both[CLEAN] - 0.05
+    # The control: an adapter that saw the attack's texts alone has learnt the other class, and is as sure of it.
+    assert attacked["synonym"] < 0.2 and attacked[None] < 0.8
 
 
 def test_an_adapter_without_rows_has_a_zero_gradient(tmp_path: Path) -> None:

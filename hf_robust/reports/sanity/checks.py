@@ -12,6 +12,7 @@ from hf_robust.reports.sanity.effort import query_budget
 from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.label_order import label_order
+from hf_robust.reports.sanity.learnt_weights import learnt_weights
 from hf_robust.reports.sanity.masking import gradient_masking
 from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
 from hf_robust.reports.sanity.saturation import saturated_scores
@@ -29,6 +30,7 @@ CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     sample_size,
     clean_accuracy,
     label_order,
+    learnt_weights,
     held_out_table,
     evaluation_unseen,
     word_mask,
