@@ -14,7 +14,7 @@ from hf_robust.models import WordModel
 from hf_robust.models.architecture import owner
 from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.follow import FollowArguments, Reading
+from hf_robust.trainers.follow import FollowArguments
 from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -22,17 +22,11 @@ from hf_robust.views import Refresh, ViewSource
 logger = logging.getLogger(__name__)
 
 
-READINGS = {"n_rounds": Reading(3, 2)}
-
-
 @dataclass
 class RoundArguments(FollowArguments, AttackedViewArguments):
-    """When the model in training is attacked: 3 to 5 times in FLAT, twice by its README (10, 10 and 10 epochs)."""
+    """When the model in training is attacked: 3 to 5 times in FLAT, whose code attacks before epochs 10, 20 and 30."""
 
-    n_rounds: int | None = field(
-        default=None,
-        metadata={"help": f"Rounds of attacking and training, after the clean epochs. {READINGS['n_rounds'].words}"},
-    )
+    n_rounds: int = field(default=3, metadata={"help": "Rounds of attacking and training, after the clean epochs."})
     clean_epochs: int | None = field(
         default=None,
         metadata={"help": "Epochs on clean texts before the first round. Default: as --epochs_per_round."},
@@ -41,13 +35,9 @@ class RoundArguments(FollowArguments, AttackedViewArguments):
         default=None, metadata={"help": "Epochs between attacks. Default: all epochs / (--n_rounds + 1)."}
     )
 
-    @staticmethod
-    def readings() -> Mapping[str, Reading]:
-        return READINGS
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("n_rounds", self._count, 0, None, "0 trains on clean texts alone")
+        check_range("n_rounds", self.n_rounds, 0, None, "0 trains on clean texts alone")
         if self.clean_epochs is not None:
             check_range("clean_epochs", self.clean_epochs, 0, None, "0 attacks before the first epoch")
         if self.epochs_per_round is not None:
@@ -58,18 +48,13 @@ class RoundArguments(FollowArguments, AttackedViewArguments):
                 "training; leave it out."
             )
 
-    @property
-    def _count(self) -> int:
-        assert self.n_rounds is not None  # filled in by the reading that is followed
-        return self.n_rounds
-
     def rounds(self, epochs: int) -> Refresh:
         """The policy for a run of ``epochs`` epochs.
 
         Raises:
             ValueError: the first round would come after the last epoch.
         """
-        count = self._count
+        count = self.n_rounds
         each = self.epochs_per_round or max(1, epochs // (count + 1))
         first = each if self.clean_epochs is None else self.clean_epochs
         if count and first >= epochs:
@@ -116,6 +101,8 @@ def _softmax_behind(layer: nn.Module) -> Iterator[None]:
 class AdvIterConfig(RoundArguments):
     """The rounds are all there is to set."""
 
+    code_reading = "UVa-NLP/FLAT: the LSTM and the CNN take the cross-entropy of a softmax of a softmax"
+
 
 class AdvIterTrainer(RobustTrainer):
     r"""Chen and Ji 2022 (FLAT), arXiv:2203.12709, Eq. 5: the "-adv" models that FLAT is compared with.
@@ -128,9 +115,8 @@ class AdvIterTrainer(RobustTrainer):
     after the first round.
 
     Differs from the paper and its code: the number of rounds is said outright (ADV-1: the text says 3 to 5, the
-    README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``--follow code`` has two rounds and, for the
-    LSTM and the CNN, cross-entropy of a softmax of a softmax. ``flat`` has the same flags and so the same budget
-    (ADV-3).
+    README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``--follow code`` is, for the LSTM and the
+    CNN, cross-entropy of a softmax of a softmax. ``flat`` has the same flags and so the same budget (ADV-3).
     """
 
     name = "adv_iter"

@@ -29,7 +29,7 @@ from hf_robust.trainers.flat_export import (
     why_not_folded,
     write_importances,
 )
-from hf_robust.trainers.follow import FollowArguments, Reading
+from hf_robust.trainers.follow import Reading
 from hf_robust.trainers.mask_report import MaskReport
 from hf_robust.trainers.masking import Masked, Masking, embedding_block
 from hf_robust.trainers.saved_inference import Fetch, SavedInference
@@ -46,8 +46,14 @@ FIRST_SPREAD, MASK_RATE = 0.05, 1e-3
 
 
 @dataclass
-class FlatConfig(FollowArguments, RoundArguments):
+class FlatConfig(RoundArguments):
     """Weights are the example of the code's README and the best of the paper's Table 5; the code's own are 1 and 1."""
+
+    code_reading = (
+        "UVa-NLP/FLAT: for models with attention special tokens are masked as words, attention leaves "
+        "masked places out in training, the entropy is over the places of the longest text, and the distance has no "
+        "gradient; the LSTM and the CNN take the cross-entropy of a softmax of a softmax"
+    )
 
     flat_beta: float = field(
         default=0.1,
@@ -72,7 +78,7 @@ class FlatConfig(FollowArguments, RoundArguments):
     mask_bias: float | None = field(
         default=None,
         metadata={
-            "help": "Score of keeping a word when training starts: 3 keeps 95 % of them, 50 all, 0 half, behind which "
+            "help": "Score of keeping a word when training starts: 3 keeps 0.95 of them, 50 all, 0 half, behind which "
             f"a run of few steps learns little. {READINGS['mask_bias'].words}"
         },
     )

@@ -51,6 +51,7 @@ class TaichiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArgu
     """Defaults are the paper's; ``--follow code`` weighs the terms as the released file reads."""
 
     risen_weights = ("taichi_ctr",)
+    code_reading = "sai4july/TaiChi as its file reads: all terms but the divergence count twice"
 
     failed_views: str = field(
         default=CLEAN,
