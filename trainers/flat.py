@@ -40,7 +40,7 @@ from hf_robust.views import ViewSource
 logger = logging.getLogger(__name__)
 
 INPUTS = ("word", "block")
-READINGS = {"mask_input": Reading("word", "block"), "mask_bias": Reading(3.0, 0.0)}
+READINGS = {"mask_bias": Reading(3.0, 0.0)}
 FIRST_SPREAD, MASK_RATE = 0.05, 1e-3
 """What the mask's last layer starts from, as a share of PyTorch's own first weights, and its least learning rate."""
 
@@ -71,7 +71,8 @@ class FlatConfig(RoundArguments):
         default=None,
         metadata={
             "help": "What the mask reads and scales: the word embeddings (a saved model then predicts alike in plain "
-            f"transformers), or the output of the embedding block. {READINGS['mask_input'].words}",
+            "transformers), or the output of the embedding block. Default: word, as the code has it block where the "
+            "model has attention (--follow code).",
             "choices": list(INPUTS),
         },
     )
@@ -101,7 +102,8 @@ class FlatConfig(RoundArguments):
         check_range("flat_gamma", self.flat_gamma, 0.0, None, "0 leaves the distance out")
         check_range("mask_hidden_dim", self.mask_hidden_dim, 1, None, "the paper has 400")
         check_range("gumbel_temperature", self.gumbel_temperature, 1e-3, None, "the paper has 1")
-        check_choice("mask_input", str(self.mask_input), INPUTS)
+        if self.mask_input is not None:
+            check_choice("mask_input", self.mask_input, INPUTS)
 
 
 class FlatTrainer(RobustTrainer):
@@ -157,6 +159,7 @@ class FlatTrainer(RobustTrainer):
 
     def auxiliary(self) -> Auxiliary:
         args, model = self.args, self.model
+        args.mask_input = args.mask_input or ("block" if self._as_bert_code else "word")
         check_set_up(self)
         self._unfolded = why_not_folded(self)
         block = embedding_block(model) if args.mask_input == "block" else None

@@ -31,8 +31,7 @@ def rounds(folder: Path, epochs: int, **options: Any) -> list[int]:
 
 def test_ADV_1_the_rounds_of_flat_and_of_its_readme(tmp_path: Path) -> None:
     assert rounds(tmp_path, 30) == [7, 14, 21]  # 3 to 5
-    assert rounds(tmp_path, 30, follow="code") == [10, 20]
-    assert rounds(tmp_path, 30, follow="code", n_rounds=3) == [7, 14, 21]
+    assert rounds(tmp_path, 30, n_rounds=2) == [10, 20]
     assert rounds(tmp_path, 30, n_rounds=3, clean_epochs=9, epochs_per_round=10) == [9, 19, 29]
     assert rounds(tmp_path, 30, n_rounds=5) == [5, 10, 15, 20, 25]
     assert rounds(tmp_path, 3, clean_epochs=0, n_rounds=1) == [0]

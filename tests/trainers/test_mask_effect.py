@@ -115,6 +115,6 @@ def test_a_model_whose_mask_is_not_cancelled_is_not_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="hf_robust"):
-        build_trainer("flat", tmp_path, model=build_model("deberta-v2"))
-        build_trainer("flat", tmp_path)
+        build_trainer("flat", tmp_path, model=build_model("deberta-v2"), n_rounds=0)
+        build_trainer("flat", tmp_path, n_rounds=0)
     assert not caplog.records
