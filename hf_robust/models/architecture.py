@@ -24,8 +24,9 @@ def part_beside(model: nn.Module) -> nn.Module | None:
 def architecture(model: Any) -> dict[str, Any]:
     """Type and size of what is published of a model, which a local folder's name does not say.
 
-    ``head`` is there where it is not that of the architecture's own classifier. ``parameters`` counts the model without the part beside it; of an adapter it is the base model's, which the adapter
-    needs, and ``adapter_parameters`` are those that the adapter's own file holds.
+    ``head`` is there where it is not that of the architecture's own classifier. ``parameters`` counts the model
+    without the part beside it; of an adapter it is the base model's, which the adapter needs, and
+    ``adapter_parameters`` are those that the adapter's own file holds.
     """
     beside = part_beside(model)
     left_out = set() if beside is None else {id(weights) for weights in beside.parameters()}
