@@ -1,4 +1,4 @@
-"""What TaiChi's head and its pairing of every row change: BERT-tiny on TREC, models of one stage of its Table 7.
+"""What TaiChi's head and its pairing of every row change: BERT-tiny on TREC, two of its ablations.
 
     python benchmarks/taichi_head.py --data DIR [--seeds 1 2 3]
 
@@ -45,6 +45,7 @@ HEADS = ("own", "mean")
 VARIANTS, FAILED = ("base_adv", "no_kl"), ("drop", "clean")
 NORMAL = "normal"
 SETTINGS = {NORMAL: ("", ""), **{f"{one}, {failed}": (one, failed) for one in VARIANTS for failed in FAILED}}
+MEASURES = ("clean accuracy", "accuracy on x'", "KL of pairs")
 Pairs = list[tuple[tuple[str, ...], tuple[str, ...], int]]
 
 
@@ -54,17 +55,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     flags = parser.parse_args()
     torch.set_num_threads(1)
-    seen = [Measured(flags.data, seed).values() for seed in flags.seeds]
+    write([Measured(flags.data, seed).values() for seed in flags.seeds], flags.seeds)
+
+
+def write(seen: list[dict[str, dict[str, float]]], seeds: list[int]) -> None:
+    """The result file of what was measured with each seed."""
     result = {
-        "model": "bert_tiny", "data": "trec", "seeds": flags.seeds, "rows": ROWS, "attacked_test_rows": ATTACKED,
+        "model": "bert_tiny", "data": "trec", "seeds": seeds, "rows": ROWS, "attacked_test_rows": ATTACKED,
         "training": TRAINING, "versions": versions(), "settings": SETTINGS,
         "measured": {
             key: {what: interval([one[key][what] for one in seen]) for what in seen[0][key]} for key in seen[0]
         },
+        "differences": {
+            f"{second} - {first}": {
+                what: interval([one[second][what] - one[first][what] for one in seen]) for what in MEASURES
+            }
+            for first, second in contrasts()
+        },
     }  # fmt: skip
     path = RESULTS / "taichi_head.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result["measured"], indent=2))
+    print(json.dumps({key: result[key] for key in ("measured", "differences")}, indent=2))
+
+
+def contrasts() -> list[tuple[str, str]]:
+    """Of each setting the two heads, and of each head and variant the two ways with rows whose attack failed."""
+    heads = [(f"own, {setting}", f"mean, {setting}") for setting in SETTINGS]
+    return heads + [(f"{head}, {one}, drop", f"{head}, {one}, clean") for head in HEADS for one in VARIANTS]
 
 
 class Measured:
@@ -140,11 +157,9 @@ class Measured:
             own, adv = (victim.probabilities([pair[side] for pair in pairs]) for side in (0, 1))
         labels = np.array([pair[2] for pair in pairs])
         logs = [torch.tensor(np.asarray(one)).clamp(min=1e-12).log() for one in (own, adv)]
-        return {
-            "clean accuracy": float((clean.argmax(1) == [self.test.label(row) for row in rows]).mean()),
-            "accuracy on x'": float((adv.argmax(1) == labels).mean()),
-            "KL of pairs": float(sample_kl(*logs).mean()),
-        }
+        right = clean.argmax(1) == [self.test.label(row) for row in rows]
+        found = (right.mean(), (adv.argmax(1) == labels).mean(), sample_kl(*logs).mean())
+        return {what: float(value) for what, value in zip(MEASURES, found, strict=True)}
 
 
 def interval(values: list[float]) -> dict[str, float]:
