@@ -72,7 +72,7 @@ class FlatConfig(FollowArguments, RoundArguments):
     mask_bias: float | None = field(
         default=None,
         metadata={
-            "help": "Score of keeping a word when training starts: 3 keeps 95 % of them, 50 all, 0 half, behind which "
+            "help": "Score of keeping a word when training starts: 3 keeps 0.95 of them, 50 all, 0 half, behind which "
             f"a run of few steps learns little. {READINGS['mask_bias'].words}"
         },
     )
