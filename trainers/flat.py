@@ -129,7 +129,9 @@ class FlatTrainer(RobustTrainer):
 
     Phi reads the bare word embedding, brought to one norm, so that a word has one importance (FLAT-3, FLAT-11).
     A masked word is a zero vector that is attended to as any other (Eq. 4), as it is at inference; special tokens
-    stay (FLAT-7). At first all words are about equally important: what tells them apart later was learnt.
+    stay (FLAT-7). At first all words are about equally important, 0.95, so that the classifier learns too: what tells
+    them apart later was learnt. It takes steps: 650 were enough for BERT-tiny (``benchmarks/results/flat_mask.json``),
+    100 were not for MiniLM.
 
     ``--follow code`` is UVa-NLP/FLAT for BERT: phi reads what the embedding block puts out, special tokens are masked
     as words, attention leaves masked places out in training alone, the mean of the entropy is over the places of

@@ -28,7 +28,7 @@ class WordMask(nn.Module):
             folded.
         normalised: bring e to one norm; what comes out of an embedding block has been.
         spread: what W_2 starts from, as a share of PyTorch's own first weights. At 1 the first importances of words
-            differ by chance as much (standard deviation .09) as trained ones should by what the words do.
+            differ by chance (standard deviation .08 to .09) as much as they should by what the words do.
     """
 
     def __init__(

@@ -572,3 +572,30 @@ def test_bf16_full_eval_casts_the_mask_too(tmp_path: Path) -> None:
     exact = trainer.evaluate()["eval_loss"]
     trainer.args.bf16_full_eval = True
     assert trainer.evaluate()["eval_loss"] == pytest.approx(exact, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        ({"learning_rate": 1e-5}, 1e-3),
+        ({"learning_rate": 0.01}, 0.01),
+        ({"learning_rate": 1e-5, "mask_learning_rate": 1e-4}, 1e-4),
+        ({"learning_rate": 1e-5, "follow": "code"}, 1e-5),
+    ],
+)
+def test_the_mask_has_a_learning_rate_of_its_own(options: dict[str, Any], rate: float, tmp_path: Path) -> None:
+    trainer: Any = build_trainer("flat", tmp_path, **options)
+    trainer.create_optimizer()
+    own = next(iter(trainer.masking.network.parameters()))
+    found = [group["lr"] for group in trainer.optimizer.param_groups if any(one is own for one in group["params"])]
+    assert found == [rate] and trainer.used_arguments()["mask_learning_rate"] == rate
+
+
+@pytest.mark.parametrize(("follow", "kept"), [("paper", 0.9526), ("code", 0.5)])
+def test_a_mask_starts_with_nearly_all_words_and_that_of_the_code_with_half(
+    follow: str, kept: float, tmp_path: Path
+) -> None:
+    trainer: Any = build_trainer("flat", tmp_path, follow=follow)
+    width = trainer.masking.network.hidden.in_features
+    phi = trainer.masking.network(torch.randn(500, width, generator=torch.Generator().manual_seed(1))).sigmoid()
+    assert phi.mean().item() == pytest.approx(kept, abs=0.1 if follow == "code" else 0.01)
