@@ -5,10 +5,11 @@
 The block of `examples/sweeps/adaptive_controls.json` for FreeLB, in small: BERT-tiny is trained plainly on SST-2, and
 each setting trains a copy of it further, on the same batches, with the same steps of the ascent. The settings are
 FreeLB over its own points 0..k-1, over the points 1..k that the adaptive form climbs (k + 1 passes, as that has), the
-adaptive form with frozen weights, as it is by default, and at a rate at which its weights move the point. Each is then
-attacked by deepwordbug. Differences are paired over the attacked texts, seeds averaged, with 95 % bootstrap intervals;
-they do not cover the spread between seeds. Writes ``benchmarks/results/adaptive_controls.json``. Needs ``NLTK_DATA``
-with the stop words. Some 10 minutes on one core.
+adaptive form with frozen weights, as it is by default, and with weights that learn a thousand times as fast. Each is
+then attacked by deepwordbug. The step size is a quarter of the preset's: at 0.04 all but FreeLB's own points, of which
+one is the clean text, end at one answer for all. Differences are paired over the attacked texts, seeds averaged, with
+95 % bootstrap intervals; they do not cover the spread between seeds. Writes
+``benchmarks/results/adaptive_controls.json``. Needs ``NLTK_DATA`` with the stop words. Some 10 minutes on one core.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ from hf_robust.metrics.paired import OUTCOMES, POINTS, paired_difference, robust
 from hf_robust.runs import versions
 from hf_robust.words import nltk_stop_words
 
-TRAINED, STEPS, EVALUATED, ATTACKED, LENGTH = 156, 60, 1000, 100, 64
+TRAINED, STEPS, EVALUATED, ATTACKED, LENGTH = 160, 50, 1000, 100, 64
 ATTACK = "deepwordbug"
-CLIMB: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.04}
-FROZEN, MOVING, OWN, SAME = "frozen weights", "weights that move", "freelb", "freelb, points 1..k"
+CLIMB: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.01}
+FROZEN, FAST, OWN, SAME = "frozen weights", "w_lr 10", "freelb", "freelb, points 1..k"
 DEFAULT = "adaptive_freelb"
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     OWN: ("freelb", {}),
     SAME: ("freelb", {"include_initial": False}),
     FROZEN: ("adaptive_freelb", {"w_lr": 0.0}),
     DEFAULT: ("adaptive_freelb", {}),
-    MOVING: ("adaptive_freelb", {"w_lr": 1.0}),
+    FAST: ("adaptive_freelb", {"w_lr": 10.0}),
 }
-COMPARED = ((OWN, DEFAULT), (SAME, DEFAULT), (FROZEN, DEFAULT), (OWN, FROZEN), (FROZEN, MOVING))
+COMPARED = ((OWN, DEFAULT), (SAME, DEFAULT), (FROZEN, DEFAULT), (OWN, FROZEN), (FROZEN, FAST))
 """Control and what is held against it."""
 
 

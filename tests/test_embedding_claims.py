@@ -313,10 +313,9 @@ def write_linear(results: Path, files: Path, error: float) -> Path:
     run = results / name / "raw-seed1"
     write_run(run, {"textfooler": "sf"}, 0.8)
     lines = [
-        {"step": step, "w": [0.5, 0.5], "entropy": 0.69, "clean_loss": 0.7 - 0.01 * step,
-         "loss": 0.7 - 0.01 * step + up, "linearised_loss": 0.7 - 0.01 * step + up * (1 - error),
-         "linearisation_error": up * error}
-        for step in range(40) for up in [0.1 + 0.03 * (step % 3)]
+        {"step": step, "w": [0.5, 0.5], "entropy": 0.69, "clean_loss": clean, "loss": clean + up,
+         "linearised_loss": clean + up * (1 - error), "linearisation_error": up * error}
+        for step in range(40) for clean, up in [(0.7 - 0.01 * step, 0.1 + 0.03 * (step % 3))]
     ]  # fmt: skip
     (run / WEIGHTS).write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run
