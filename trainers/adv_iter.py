@@ -14,12 +14,16 @@ from hf_robust.models import WordModel
 from hf_robust.models.architecture import owner
 from hf_robust.trainers.arguments import check_range
 from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.follow import FollowArguments
+from hf_robust.trainers.follow import FollowArguments, Reading
 from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.trainers.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
+from hf_robust.views.failed import DROP, FAILED_VIEWS, LAST
 
 logger = logging.getLogger(__name__)
+
+
+READINGS = {"failed_views": Reading(DROP, LAST)}
 
 
 @dataclass
@@ -34,6 +38,19 @@ class RoundArguments(FollowArguments, AttackedViewArguments):
     epochs_per_round: int | None = field(
         default=None, metadata={"help": "Epochs between attacks. Default: all epochs / (--n_rounds + 1)."}
     )
+
+    failed_views: str | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={
+            "help": "What a text has whose attack failed: drop, no view; clean, itself; last, the text where the "
+            f"search ended. {READINGS['failed_views'].words}",
+            "choices": list(FAILED_VIEWS),
+        },
+    )
+
+    @staticmethod
+    def readings() -> Mapping[str, Reading]:
+        return READINGS
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,8 +132,8 @@ class AdvIterTrainer(RobustTrainer):
     after the first round.
 
     Differs from the paper and its code: the number of rounds is said outright (ADV-1: the text says 3 to 5, the
-    README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``--follow code`` is, for the LSTM and the
-    CNN, cross-entropy of a softmax of a softmax. ``flat`` has the same flags and so the same budget (ADV-3).
+    README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``--follow code`` trains on the texts where
+    failed attacks ended too and takes, for the LSTM and the CNN, the cross-entropy of a softmax of a softmax. ``flat`` has the same flags and so the same budget (ADV-3).
     """
 
     name = "adv_iter"

@@ -94,7 +94,7 @@ class FlatConfig(RoundArguments):
 
     @staticmethod
     def readings() -> Mapping[str, Reading]:
-        return READINGS
+        return {**RoundArguments.readings(), **READINGS}
 
     def __post_init__(self) -> None:
         super().__post_init__()
