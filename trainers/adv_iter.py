@@ -133,7 +133,8 @@ class AdvIterTrainer(RobustTrainer):
 
     Differs from the paper and its code: the number of rounds is said outright (ADV-1: the text says 3 to 5, the
     README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``--follow code`` trains on the texts where
-    failed attacks ended too and takes, for the LSTM and the CNN, the cross-entropy of a softmax of a softmax. ``flat`` has the same flags and so the same budget (ADV-3).
+    failed attacks ended too and takes, for the LSTM and the CNN, the cross-entropy of a softmax of a softmax. ``flat``
+    has the same flags and so the same budget (ADV-3).
     """
 
     name = "adv_iter"
