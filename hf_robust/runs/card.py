@@ -40,7 +40,8 @@ class RunCard(TypedDict, total=False):
     ``adapter_parameters``."""
     config: dict[str, Any]
     """The method's arguments, with what was used in the place of ``auto`` and null, the last learnt weights, and of an
-    adversary in embedding space ``loss_increase`` (mean over the run) and ``point_moved`` (the most)."""
+    adversary in embedding space ``loss_increase`` (mean over the run) and ``point_moved`` (the most); of a word mask
+    ``phi_*`` (which words it keeps) and ``mask_accuracy_*`` (clean accuracy with it, without, and with draws)."""
     found: list[str]
     """Those of them that followed from this run's data and seed."""
     training: dict[str, Any]
