@@ -17,9 +17,9 @@ from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK
     [
         (
             {"w_lr": 0.01, "point_moved": 0.00006}, FLAGGED,
-            "the weights did nothing: moved the point by 0.006 % of its norm at most (--w_lr 0.01).",
+            "the weights did nothing: they moved the point by 0.006 % of its norm at most (--w_lr 0.01).",
         ),
-        ({"w_lr": 0.01, "point_moved": 0.0099}, FLAGGED, "the weights did nothing: moved the point by 0.99 % of"),
+        ({"w_lr": 0.01, "point_moved": 0.0099}, FLAGGED, "the weights did nothing: they moved the point by 0.99 % of"),
         ({"w_lr": 1.0, "point_moved": 0.01}, OK, "the weights moved the point by 1 % of its norm at most (--w_lr 1);"),
         ({"w_lr": 0.0, "point_moved": 0.0}, OK, "the weights are frozen (--w_lr 0)"),
         ({"w_lr": 0.01}, NOT_CHECKED, "how far the weights moved the point was not logged"),

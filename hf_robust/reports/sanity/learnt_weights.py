@@ -19,11 +19,14 @@ def learnt_weights(evidence: Evidence) -> Finding:
     elif moved is None:
         finding.missing.append("how far the weights moved the point was not logged (older result).")
     else:
-        said = f"the weights moved the point by {100 * moved:.2g} % of its norm at most (--w_lr {rate:g})"
+        said = f"moved the point by {100 * moved:.2g} % of its norm at most (--w_lr {rate:g})"
         finding.numbers.append({"point_moved": moved, "w_lr": rate})
         if moved < LEAST_MOVED:
-            finding.flags.append(f"the weights did nothing: {said.removeprefix('the weights ')}.")
-            finding.advice.append("credit them with nothing, or train with a larger --w_lr; --w_lr 0 is the control.")
+            finding.flags.append(f"the weights did nothing: they {said}.")
+            finding.advice.append(
+                "credit them with nothing (--w_lr 0 is the control), or train with a larger --w_lr; where "
+                "increment_alignment in the log is near 1, no weights can move the point."
+            )
         else:
-            finding.seen.append(f"{said}; what they gain is the difference to a run with --w_lr 0.")
+            finding.seen.append(f"the weights {said}; what they gain is the difference to a run with --w_lr 0.")
     return finding
