@@ -42,7 +42,8 @@ class MeanHeadConfig(PreTrainedConfig):
         if self.encoder is not None:
             self.model_type = self.encoder.model_type
             # Set again, now that there is an encoder to set it for.
-            self._attn_implementation = self._attn_implementation or self.encoder._attn_implementation
+            asked: str | None = self._attn_implementation_internal
+            self._attn_implementation = asked or self.encoder._attn_implementation
 
     def __getattr__(self, name: str) -> Any:
         encoder = self.__dict__.get("encoder")

@@ -156,9 +156,8 @@ def test_attention_is_computed_as_asked_for(tmp_path: Path) -> None:
     assert model.config._attn_implementation == model.base_model.config._attn_implementation == "eager"
     own = build_model().config
     own._attn_implementation = "eager"
-    assert AutoModelForSequenceClassification.from_config(
-        with_mean_head(own)
-    ).base_model.config._attn_implementation == ("eager")
+    model = AutoModelForSequenceClassification.from_config(with_mean_head(own))
+    assert model.base_model.config._attn_implementation == "eager"
 
 
 class TestLoading:
