@@ -41,6 +41,9 @@ class MeanHeadConfig(PreTrainedConfig):
         self.state_size = state_size
         if self.encoder is not None:
             self.model_type = self.encoder.model_type
+            # Set again, now that there is an encoder to set it for.
+            asked: str | None = self._attn_implementation_internal
+            self._attn_implementation = asked or self.encoder._attn_implementation
 
     def __getattr__(self, name: str) -> Any:
         encoder = self.__dict__.get("encoder")
@@ -92,12 +95,10 @@ class MeanHeadForSequenceClassification(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Of the head, and of what else is new by the encoder's own rule."""
-        if module is not getattr(self, "mean_classifier", None) and not isinstance(module, nn.Linear):
-            self.base_model._init_weights(module)
-            return
-        init.normal_(module.weight, std=getattr(self.config, "initializer_range", 0.02))
-        init.zeros_(module.bias)
+        """Of the head; the encoder draws what is new in it by its own rule."""
+        if isinstance(module, nn.Linear):
+            init.normal_(module.weight, std=getattr(self.config, "initializer_range", 0.02))
+            init.zeros_(module.bias)
 
     def forward(
         self,

@@ -150,6 +150,16 @@ def test_labels_of_a_regression_and_of_several_classes() -> None:
     assert loss.ndim == 0 and found.shape == (3, 2)
 
 
+def test_attention_is_computed_as_asked_for(tmp_path: Path) -> None:
+    build_model(head="mean").save_pretrained(tmp_path)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path, attn_implementation="eager")
+    assert model.config._attn_implementation == model.base_model.config._attn_implementation == "eager"
+    own = build_model().config
+    own._attn_implementation = "eager"
+    model = AutoModelForSequenceClassification.from_config(with_mean_head(own))
+    assert model.base_model.config._attn_implementation == "eager"
+
+
 class TestLoading:
     def load(self, name: Path | str, **flags: Any) -> Any:
         args = ModelArguments(model_name_or_path=str(name), **{"classifier_head": "mean", **flags})
