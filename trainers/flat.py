@@ -131,7 +131,7 @@ class FlatTrainer(RobustTrainer):
     A masked word is a zero vector that is attended to as any other (Eq. 4), as it is at inference; special tokens
     stay (FLAT-7). At first all words are about equally important, 0.95, so that the classifier learns too: what tells
     them apart later was learnt. It takes steps: 650 were enough for BERT-tiny (``benchmarks/results/flat_mask.json``),
-    100 were not for MiniLM.
+    100 of MiniLM were not at the default rate, and nearly at ``--mask_learning_rate 0.0003``.
 
     ``--follow code`` is UVa-NLP/FLAT for BERT: phi reads what the embedding block puts out, special tokens are masked
     as words, attention leaves masked places out in training alone, the mean of the entropy is over the places of
