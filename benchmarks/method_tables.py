@@ -1,14 +1,19 @@
-"""README's table of methods: ideas from docstrings, papers from citations, flags from configs, costs from a result."""
+"""Tables of methods and attacks for README and docs: ideas from docstrings, papers from citations, costs from a result."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_robust.attacks import ATTACKS, goal_of
+from hf_robust.attacks.goals import Misclassify
 from hf_robust.flag_help import NEED_FLAGS, idea
 from hf_robust.hub import citation
+from hf_robust.hub.citations import ATTACK_CITATIONS
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
@@ -40,8 +45,49 @@ GROUPS: dict[type[RobustTrainingArguments], str] = {
     RoundArguments: "rounds",
     ContrastiveWarmupArguments: "warm up",
 }
+FAMILIES: Mapping[str, Sequence[str]] = {
+    "baseline": ("normal",),
+    "substituted words": ("safer", "bat_pairwise", "bat_triplet"),
+    "attacked or masked texts": (
+        "a2t", "ada", "adv_iter", "amda", "semrode", "gradient_mask", "taichi", "flat", "adpmixup",
+    ),
+    "perturbed embeddings": ("fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert"),
+    "perturbed embeddings, learnt weights": ("adaptive_pgd", "adaptive_freelb", "adaptive_tavat"),
+    "mixtures of neighbouring words": ("ascc", "dne"),
+    "level of the loss": ("flooding", "flooding_x"),
+}  # fmt: skip
+"""What a method changes: the words of a text, a text as a whole, the word embeddings, or the loss alone."""
 NOTHING = "–"
 ABSENT = "-"
+
+
+def methods() -> str:
+    """README's table: a row for each method, by family."""
+    rows = [
+        [f"`{name}`", family, idea(METHODS[name]), paper(METHODS[name])]
+        for family, names in FAMILIES.items()
+        for name in names
+    ]
+    return markdown_table(["method", "family", "what it does", "paper"], rows)
+
+
+def attacks() -> str:
+    """README's table: a row for each attack."""
+    rows = [
+        [f"`{name}`", attack_kind(name), attack_idea(name), cited(ATTACK_CITATIONS[name][0])] for name in ATTACKS
+    ]
+    return markdown_table(["attack", "kind", "what it does", "paper"], rows)
+
+
+def attack_idea(name: str) -> str:
+    """What the first line of an attack's file says after its name."""
+    first = (sys.modules[ATTACKS[name].__module__].__doc__ or "").strip().split("\n")[0]
+    return first.removeprefix(f"The {name} attack: ").rstrip(".")
+
+
+def attack_kind(name: str) -> str:
+    """Whether an attack keeps the meaning and changes the prediction (fickle), or the other way round (obstinate)."""
+    return "fickle" if goal_of(name) is Misclassify else "obstinate"
 
 
 def table(results: Path) -> str:
@@ -50,18 +96,21 @@ def table(results: Path) -> str:
     cost: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     header = ["method", "idea", "paper", "flags", "forwards / backwards a step", "cost of a step"]
     rows = [
-        [f"`{name}`", idea(method), paper(method), flags(method), *_costs(name, cost)]
+        [f"`{name}`", idea(method), paper(method), flags(method), *costs(name, cost)]
         for name, method in METHODS.items()
     ]
-    notes = [legend(), *([_measured_on(cost)] if cost else [])]
+    notes = [legend(), *([measured_on(cost)] if cost else [])]
     return markdown_table(header, rows) + "".join(f"\n{note}\n" for note in notes)
 
 
 def paper(method: type[RobustTrainer]) -> str:
     """Authors and year of the method's citation, linked to its page."""
-    if not method.citation:
-        return NOTHING
-    entry = citation(method.citation)
+    return cited(method.citation) if method.citation else NOTHING
+
+
+def cited(key: str) -> str:
+    """Authors and year of a citation, linked to its page."""
+    entry = citation(key)
     fields = dict(re.findall(r"^\s*(author|year|url) = \{(.*)\},$", entry, flags=re.MULTILINE))
     names = [author.split(",")[0] for author in fields["author"].split(" and ")]
     known = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
@@ -92,7 +141,8 @@ def legend() -> str:
     return f"Flags that several methods share: {'; '.join(named)}."
 
 
-def _costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
+def costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
+    """Passes of a step, and its seconds relative to ``normal`` with their range; `ABSENT` where it was not timed."""
     row = cost.get("methods", {}).get(name)
     if row is None:
         return ABSENT, ABSENT
@@ -107,7 +157,8 @@ def _costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
     return passes, f"{relative['median']:.2f} [{relative['low']:.2f}, {relative['high']:.2f}]"
 
 
-def _measured_on(cost: dict[str, Any]) -> str:
+def measured_on(cost: dict[str, Any]) -> str:
+    """How the costs were measured, in sentences."""
     model, setting, machine = cost["model"], cost["setting"], cost["machine"]
     threads = machine["threads"]
     where = machine.get("gpu") or f"{threads} CPU thread{'s' * (threads != 1)}"
