@@ -114,7 +114,7 @@ def compact(results: Path) -> str:
         parts.append(f"Queries, changed words and seconds are on [the page of results]({PAGE}). {limits(found)}")
     compared = identity(results)
     if compared:
-        parts += ["### The same as TextAttack", f"{agreement(compared)} The table is on [the page of results]({PAGE})."]
+        parts += ["### The same as TextAttack", f"{agreement(compared)} [The table]({PAGE})."]
     return "".join(f"{part}\n\n" for part in parts).rstrip("\n") + "\n" * bool(parts)
 
 

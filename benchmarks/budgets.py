@@ -2,8 +2,9 @@
 
     NLTK_DATA=DIR python benchmarks/run.py benchmarks/experiments/budgets_*.json --data DIR [--jobs 2]
 
-This runs what is not there yet; the docs show what there is. A setting is *kept* where the whole interval of its accuracy minus that of ``normal`` is above -2 points and that of its antonym ASR below
-0, *not* where either is wholly on the other side, else *open*; *void* where a run of it is hardly better than chance.
+This runs what is not there yet; the docs show what there is. A setting is *kept* where the whole interval of its
+accuracy minus that of ``normal`` is above -2 points and that of its antonym ASR below 0, *not* where either is wholly
+on the other side, else *open*; *void* where a run of it is hardly better than chance.
 """
 
 from __future__ import annotations

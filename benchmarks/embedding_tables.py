@@ -53,7 +53,7 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
     shown = [(name, row) for name, rows in claims.items() for row in rows.get("claims", ()) if is_main(row)]
     if shown:
         parts += ["The claims of Zhu et al. (AdaptAT) here:", claims_table(shown).strip()]
-    parts.append(f"More attacks, each method against `normal` and the sweep are on [the page of results]({PAGE}). {limits()}")
+    parts.append(f"More attacks, each method against `normal` and the sweep are on [their page]({PAGE}). {limits()}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Tables of methods and attacks for README and docs: ideas from docstrings, papers from citations, costs from a result."""
+"""Tables of methods and attacks: ideas from docstrings, papers from citations, costs from a result."""
 
 from __future__ import annotations
 
@@ -11,40 +11,14 @@ from typing import Any
 
 from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.goals import Misclassify
-from hf_robust.flag_help import NEED_FLAGS, idea
+from hf_robust.flag_help import idea
 from hf_robust.hub import citation
 from hf_robust.hub.citations import ATTACK_CITATIONS
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
-from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
-from hf_robust.trainers.adv_iter import RoundArguments
-from hf_robust.trainers.adversary_arguments import (
-    AdversaryArguments,
-    MultiBackwardArguments,
-    SpecialTokensArguments,
-    StepArguments,
-    TokenAwareArguments,
-)
-from hf_robust.trainers.arguments import RobustTrainingArguments
-from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments
-from hf_robust.trainers.neighbour_table import NeighbourArguments
-from hf_robust.trainers.view_arguments import AttackedViewArguments, GenerationArguments
 
 COST = "cost_minilm"
 """The result whose numbers the table shows; others lie beside it."""
-GROUPS: dict[type[RobustTrainingArguments], str] = {
-    SpecialTokensArguments: "tokens",
-    StepArguments: "steps",
-    AdversaryArguments: "radius",
-    MultiBackwardArguments: "stream",
-    TokenAwareArguments: "word table",
-    AdaptiveArguments: "weights",
-    NeighbourArguments: "neighbours",
-    GenerationArguments: "views",
-    AttackedViewArguments: "attacks",
-    RoundArguments: "rounds",
-    ContrastiveWarmupArguments: "warm up",
-}
 FAMILIES: Mapping[str, Sequence[str]] = {
     "baseline": ("normal",),
     "substituted words": ("safer", "bat_pairwise", "bat_triplet"),
@@ -73,9 +47,7 @@ def methods() -> str:
 
 def attacks() -> str:
     """README's table: a row for each attack."""
-    rows = [
-        [f"`{name}`", attack_kind(name), attack_idea(name), cited(ATTACK_CITATIONS[name][0])] for name in ATTACKS
-    ]
+    rows = [[f"`{name}`", attack_kind(name), attack_idea(name), cited(ATTACK_CITATIONS[name][0])] for name in ATTACKS]
     return markdown_table(["attack", "kind", "what it does", "paper"], rows)
 
 
@@ -90,17 +62,11 @@ def attack_kind(name: str) -> str:
     return "fickle" if goal_of(name) is Misclassify else "obstinate"
 
 
-def table(results: Path) -> str:
-    """The block between the markers: one row for each method, and what the costs were measured on."""
+def read_cost(results: Path) -> dict[str, Any]:
+    """The measured costs; empty where there are none."""
     path = results / f"{COST}.json"
-    cost: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    header = ["method", "idea", "paper", "flags", "forwards / backwards a step", "cost of a step"]
-    rows = [
-        [f"`{name}`", idea(method), paper(method), flags(method), *costs(name, cost)]
-        for name, method in METHODS.items()
-    ]
-    notes = [legend(), *([measured_on(cost)] if cost else [])]
-    return markdown_table(header, rows) + "".join(f"\n{note}\n" for note in notes)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
 
 
 def paper(method: type[RobustTrainer]) -> str:
@@ -115,30 +81,6 @@ def cited(key: str) -> str:
     names = [author.split(",")[0] for author in fields["author"].split(" and ")]
     known = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
     return f"[{known.replace(' and others', ' et al.')} {fields['year']}]({fields['url']})"
-
-
-def flags(method: type[RobustTrainer]) -> str:
-    """The tables that the method needs, the groups of flags that it shares with others, and those of its own."""
-    shared = set(METHODS["normal"].config.__dataclass_fields__)
-    groups = [cls for cls in GROUPS if issubclass(method.config, cls)]
-    for cls in groups:
-        shared |= set(group_flags(cls))
-    own = [f"--{NEED_FLAGS[need]}" for need in method.needs if need in NEED_FLAGS]
-    own += [f"--{name}" for name in method.config.__dataclass_fields__ if name not in shared]
-    parts = [*(f"*{GROUPS[cls]}*" for cls in groups), *([f"`{' '.join(own)}`"] if own else [])]
-    return ", ".join(parts) or NOTHING
-
-
-def group_flags(group: type[RobustTrainingArguments]) -> list[str]:
-    """The fields that a class of arguments adds to those that it extends."""
-    inherited = {name for base in group.__bases__ for name in getattr(base, "__dataclass_fields__", ())}
-    return [name for name in group.__dataclass_fields__ if name not in inherited]
-
-
-def legend() -> str:
-    """What the names of groups in the table stand for."""
-    named = (f"*{name}*: `{' '.join(f'--{flag}' for flag in group_flags(cls))}`" for cls, name in GROUPS.items())
-    return f"Flags that several methods share: {'; '.join(named)}."
 
 
 def costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:

@@ -113,8 +113,8 @@ def balanced_page() -> str:
     parts.append(
         "Intervals of differences in success rates are 95 % bootstrap intervals over examples; they do not cover the "
         "spread between seeds, which the last column shows. Seconds were measured while other runs shared the two "
-        "cores and say nothing about what a method costs. [Run the experiments again](../docs/experiments.md) says how, "
-        "and why a claim that fails here does."
+        "cores and say nothing about what a method costs. [Run the experiments again](../docs/experiments.md) "
+        "says how, and why a claim that fails here does."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -229,7 +229,7 @@ def main() -> None:
     if "--check" not in sys.argv:
         return write_all()
     text = README.read_text(encoding="utf-8")
-    return sys.exit("README.md: not what the code says; run python benchmarks/readme.py" if filled(text) != text else 0)
+    return sys.exit("README.md: not what the code says; run benchmarks/readme.py" if filled(text) != text else 0)
 
 
 if __name__ == "__main__":

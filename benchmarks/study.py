@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import claims, embedding_claims, readme, study_figures, text_claims
+from benchmarks import claims, embedding_claims, readme, study_figures, study_page, text_claims
 from benchmarks.checks import is_void, void_reasons
 from benchmarks.paired import read, runs_of, with_classes
 from hf_robust.reports import load_runs, write_report

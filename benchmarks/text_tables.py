@@ -40,9 +40,7 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
     if claims:
         parts += ["Claims of A2T, TaiChi, FLAT and GradMask, and how many of the comparisons behind each hold here:"]
         parts.append(verdict_table(claims).strip())
-    text = (
-        f"Every comparison with its interval and reason, interpretation and pair statistics are on [the page of results]({PAGE})."
-    )
+    text = f"Every comparison with its interval and reason, interpretation, pair statistics: on [their page]({PAGE})."
     return "\n\n".join([*parts, f"{text} {CAVEAT}"]) + "\n"
 
 

@@ -22,7 +22,10 @@ extensions = [
     "docs.generate",
 ]
 exclude_patterns = ["_build", "generated/parts"]
-suppress_warnings = ["myst.header"]  # a page that is joined from parts may skip a level
+suppress_warnings = [
+    "myst.header",  # a page that is joined from parts may skip a level
+    "ref.python",  # a short name in a signature may stand for two classes
+]
 
 html_theme = "furo"
 html_title = "hf_robust"
@@ -43,4 +46,5 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_mock_imports = ["textattack"]
+autodoc_inherit_docstrings = False
 napoleon_use_ivar = True

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from docs.generate.formulas import add_renderer
-from docs.generate.links import check_links
-from docs.generate.pages import write_pages
-
 
 def setup(app: Any) -> dict[str, bool]:
+    # Here and not above: the tests of pages run where Sphinx is not installed.
+    from docs.generate.formulas import add_renderer
+    from docs.generate.links import check_links
+    from docs.generate.pages import write_pages
+
     add_renderer(app)
     app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir)))
     app.connect("autodoc-process-signature", without_long_signature)
@@ -20,9 +21,8 @@ def setup(app: Any) -> dict[str, bool]:
 
 def without_long_signature(
     app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
-) -> tuple[str | None, str | None] | None:
+) -> tuple[str, None] | None:
     """The arguments of a method's config are transformers' hundred and some more; its own are its fields."""
     from transformers import TrainingArguments
 
-    long = isinstance(thing, type) and issubclass(thing, TrainingArguments)
-    return ("", None) if long else None
+    return ("", None) if isinstance(thing, type) and issubclass(thing, TrainingArguments) else None

@@ -27,4 +27,3 @@ def page(room: str) -> str:
 def _automodule(name: str, members: bool = True) -> str:
     options = "   :members:\n" if members else ""
     return f"```{{eval-rst}}\n.. automodule:: {name}\n{options}```"
-

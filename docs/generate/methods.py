@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -52,10 +53,16 @@ def page(method: type[RobustTrainer]) -> str:
 
 def _split(docstring: str) -> tuple[list[str], list[str], list[str]]:
     """Paragraphs about the method, about where it differs, and about its released code."""
-    kept, differs, follow = [], [], []
+    kept: list[str] = []
+    differs: list[str] = []
+    follow: list[str] = []
     for part in paragraphs(docstring):
-        goes_to = differs if part.startswith("Differs") else follow if part.startswith("``--follow") else kept
-        goes_to.append(part)
+        sentence = re.search(r"(^|(?<=\.\s))Differs ", part)
+        if sentence and ".. math::" not in part:
+            differs.append(part[sentence.start() :])
+            part = part[: sentence.start()].strip()
+        if part:
+            (follow if part.startswith("``--follow") else kept).append(part)
     return kept, differs, follow
 
 
@@ -116,8 +123,7 @@ def _value(value: Any) -> str:
 
 @cache
 def _cost() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((readme.RESULTS / f"{method_tables.COST}.json").read_text(encoding="utf-8"))
-    return found
+    return method_tables.read_cost(readme.RESULTS)
 
 
 def step_costs(name: str) -> tuple[str, str]:

@@ -45,7 +45,8 @@ def claims_of(paper: str) -> str:
 
 def pages() -> dict[str, str]:
     """File below ``generated/`` -> text."""
-    found = {f"results/{name}.md": _in(DOCS / "generated/results", made(), "benchmarks") for name, made in PAGES.items()}
+    below = DOCS / "generated" / "results"
+    found = {f"results/{name}.md": _in(below, made(), "benchmarks") for name, made in PAGES.items()}
     found |= {f"parts/{name}.md": _in(DOCS, made(), "") for name, made in PARTS.items()}
     found |= {f"parts/claims_{paper.lower()}.md": claims_of(paper) for paper in SEEDS}
     return found | {"parts/choosing.md": choosing.table()}

@@ -58,15 +58,15 @@ def floors() -> dict[str, int]:
 
 
 def shown_arrows() -> list[tuple[str, str]]:
-    """The arrows of the picture: those that no way over other rooms stands for."""
-    below = imports()
+    """The arrows of the picture: those that no way over rooms of lower floors stands for."""
+    below, levels = imports(), floors()
 
     def reached(start: str, without: str) -> set[str]:
         seen: set[str] = set()
         waiting = [one for one in below[start] if one != without]
         while waiting:
             room = waiting.pop()
-            if room not in seen:
+            if room not in seen and levels[room] < levels[start]:
                 seen.add(room)
                 waiting += below[room]
         return seen
@@ -108,8 +108,9 @@ def picture(dark: bool = False) -> str:
 def table() -> str:
     """A row for each room, from the top: what it is for, and which rooms it imports."""
     levels = floors()
+    below = {room: ", ".join(f"`{one}`" for one in sorted(imports()[room])) for room in levels}
     rows = [
-        [f"`{room}`", str(levels[room]), prose(purpose(room)), ", ".join(f"`{one}`" for one in sorted(imports()[room]))]
+        [f"`{room}`", str(levels[room]), prose(purpose(room)), below[room]]
         for room in sorted(levels, key=lambda room: (-levels[room], room))
     ]
     return markdown_table(["room", "floor", "what it is for", "imports"], rows)
