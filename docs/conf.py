@@ -26,9 +26,12 @@ suppress_warnings = [
     "ref.python",  # a short name in a signature may stand for two classes
 ]
 
+smartquotes = False  # flags begin with two hyphens
+
 html_theme = "furo"
 html_title = "hf_robust"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"  # docs.generate.formulas: no script and no network
 html_show_copyright = html_show_sphinx = False

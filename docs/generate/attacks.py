@@ -8,7 +8,7 @@ import re
 from transformers import HfArgumentParser
 
 from benchmarks import method_tables
-from docs.generate.text import flags_of, flags_table, paragraphs, prose, rst_block
+from docs.generate.text import flags_of, flags_table, paragraphs, rst_block, sentence
 from hf_robust.attacks import ATTACKS, AttackArguments
 from hf_robust.attacks.flag_readers import READ_SYNONYMS, READ_WORD_VECTORS, READERS
 from hf_robust.data.arguments import DataTrainingArguments, ModelArguments
@@ -23,7 +23,7 @@ def page(name: str) -> str:
     papers = ", ".join(f"{{cite:t}}`{key}`" for key in ATTACK_CITATIONS[name])
     parts = [
         f"# {name}",
-        f"*{prose(method_tables.attack_idea(name))}.* Kind: {method_tables.attack_kind(name)}. Papers: {papers}.",
+        f"*{sentence(method_tables.attack_idea(name))}* Kind: {method_tables.attack_kind(name)}. Papers: {papers}.",
         f"```text\nhf-robust attack MODEL --data FILE --attacks {name}\n```",
         "## What it does",
         rst_block("\n\n".join(kept)),

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import HfArgumentParser
 
 from benchmarks import embedding_tables, method_tables, readme, text_tables
-from docs.generate.text import NOTHING, ROOT, flags_of, flags_table, paragraphs, prose, rst_block
+from docs.generate.text import NOTHING, ROOT, flags_of, flags_table, paragraphs, prose, rst_block, sentence
 from hf_robust.flag_help import NEED_FLAGS, idea
 from hf_robust.parsing import SECTIONS
 from hf_robust.reports import markdown_table
@@ -39,7 +39,7 @@ def table() -> str:
 def page(method: type[RobustTrainer]) -> str:
     """What a method computes, where it differs from its paper, its flags, preset, cost and results."""
     kept, differs, follow = _split(inspect.getdoc(method) or "")
-    parts = [f"# {method.name}", f"*{prose(idea(method))}.* {_paper(method)}", _how_to_run(method)]
+    parts = [f"# {method.name}", f"*{sentence(idea(method))}* {_paper(method)}", _how_to_run(method)]
     parts += ["## What it computes", rst_block("\n\n".join(kept))]
     if differs:
         parts += ["## What differs from the paper", rst_block("\n\n".join(differs))]
@@ -57,10 +57,10 @@ def _split(docstring: str) -> tuple[list[str], list[str], list[str]]:
     differs: list[str] = []
     follow: list[str] = []
     for part in paragraphs(docstring):
-        sentence = re.search(r"(^|(?<=\.\s))Differs ", part)
-        if sentence and ".. math::" not in part:
-            differs.append(part[sentence.start() :])
-            part = part[: sentence.start()].strip()
+        found = re.search(r"(^|(?<=\.\s))Differs ", part)
+        if found and ".. math::" not in part:
+            differs.append(part[found.start() :])
+            part = part[: found.start()].strip()
         if part:
             (follow if part.startswith("``--follow") else kept).append(part)
     return kept, differs, follow

@@ -92,7 +92,7 @@ def picture(dark: bool = False) -> str:
         for room, other in shown_arrows():
             axes.annotate(
                 "", places[other], places[room],
-                arrowprops={"arrowstyle": "-|>", "color": line, "alpha": 0.65, "shrinkA": 11, "shrinkB": 11},
+                arrowprops={"arrowstyle": "-|>", "color": line, "alpha": 0.65, "shrinkA": 14, "shrinkB": 16},
             )  # fmt: skip
         for room, (x, y) in places.items():
             box = {"boxstyle": "round,pad=0.45", "facecolor": ground, "edgecolor": line}

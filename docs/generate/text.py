@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hf_robust.attacks import ATTACKS
 from hf_robust.flag_help import FlagFormatter
 from hf_robust.reports import markdown_table
+from hf_robust.trainers import METHODS
 
 ROOT = Path(__file__).parents[2]
 NOTHING = "–"
@@ -20,6 +22,13 @@ def prose(text: str) -> str:
     """Plain text as Markdown: what is a sign of Markdown outside of backticks is escaped."""
     parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
     return "".join(part if part[:1] == "`" else re.sub(r"([\\*_<>\[\]{}$])", r"\\\1", part) for part in parts)
+
+
+def sentence(idea: str) -> str:
+    """A phrase as a sentence; a first word that is a name (`freelb's`, `adv_iter`) stays as it is written."""
+    first = re.split(r"[^\w]", idea)[0]
+    name = first in METHODS or first in ATTACKS
+    return prose(idea if name else idea[:1].upper() + idea[1:]) + "."
 
 
 def rst_block(text: str) -> str:
