@@ -7,7 +7,8 @@ import re
 
 from transformers import HfArgumentParser
 
-from benchmarks import method_tables
+from benchmarks import attack_tables, method_tables, readme
+from docs.generate.methods import rows_of
 from docs.generate.text import flags_of, flags_table, paragraphs, rst_block, sentence
 from hf_robust.attacks import ATTACKS, AttackArguments
 from hf_robust.attacks.flag_readers import READ_SYNONYMS, READ_WORD_VECTORS, READERS
@@ -31,7 +32,20 @@ def page(name: str) -> str:
     if differs:
         parts += ["## What differs", rst_block("\n\n".join(differs))]
     parts += ["## Flags that it reads", flags(name), "Flags of every attack are in [Attacks](../../attacks.md)."]
+    parts += ["## Measured here", *measured(name)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def measured(name: str) -> list[str]:
+    """The rows of an attack on real data, and how it compared with TextAttack's."""
+    results = readme.RESULTS
+    found = {one.title: rows_of(attack_tables.table(one), {name}) for one in attack_tables.measured(results)}
+    parts = [f"**{title}.**\n\n" + "\n".join(rows) for title, rows in found.items() if len(rows) > 2]
+    same = rows_of(attack_tables.identity_table(attack_tables.identity(results)), {name})
+    parts += ["**Beside TextAttack's own.**\n\n" + "\n".join(same)] * (len(same) > 2)
+    if not parts:
+        return ["No run of this attack alone is among the committed results. [Results](../../results.md) has all."]
+    return [*parts, "How this was measured: [Attacks on real data](../results/attacks.md)."]
 
 
 def flags(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator
 
 from transformers import HfArgumentParser, TrainingArguments
@@ -26,7 +27,7 @@ def script_page() -> str:
         "its name, and off by `--no_NAME` or `--NAME False`.",
     ]
     own = [name for name in config.__dataclass_fields__ if name not in TrainingArguments.__dataclass_fields__]
-    sections = {name: list(group.__dataclass_fields__) for name, group in SECTIONS.items()}
+    sections = {name: [field.name for field in dataclasses.fields(group)] for name, group in SECTIONS.items()}
     for name, fields in {**sections, "training": own}.items():
         parts += [f"## {name.capitalize()}", flags_table(flags_of(parser, fields))]
     return "\n\n".join(parts) + "\n"

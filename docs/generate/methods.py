@@ -148,7 +148,7 @@ def measured(name: str) -> list[str]:
     """For each experiment that has runs of a method: its row, beside that of ``normal``."""
     parts = []
     for title, setting, table, where in _experiments():
-        rows = _rows(table, {"normal", name})
+        rows = rows_of(table, {"normal", name})
         if any(_row_name(row) == name for row in rows[2:]):
             parts.append(f"**{title}.** {setting} [The whole table](../results/{where}.md).\n\n" + "\n".join(rows))
     if not parts:
@@ -173,7 +173,7 @@ def _experiments() -> list[tuple[str, str, str, str]]:
     return found
 
 
-def _rows(table: str, names: set[str]) -> list[str]:
+def rows_of(table: str, names: set[str]) -> list[str]:
     """The head of the first table in a text and its rows of some methods."""
     lines = table.strip().splitlines()
     start = next((index for index, line in enumerate(lines) if line.startswith("| ")), len(lines))
