@@ -85,18 +85,24 @@ def picture(dark: bool = False) -> str:
     levels = floors()
     rows = [[room for room in levels if levels[room] == floor] for floor in range(max(levels.values()) + 1)]
     places = {
-        room: ((index + 0.5) / len(row), floor) for floor, row in enumerate(rows) for index, room in enumerate(row)
+        room: ((index + 0.5) / len(row) + 0.04 * (floor % 3 - 1), floor)
+        for floor, row in enumerate(rows)
+        for index, room in enumerate(row)
     }
     with matplotlib.rc_context({"svg.hashsalt": "rooms", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure, axes = pyplot.subplots(figsize=(8, 1 + 0.85 * len(rows)))
-        for room, other in shown_arrows():
-            axes.annotate(
-                "", places[other], places[room],
-                arrowprops={"arrowstyle": "-|>", "color": line, "alpha": 0.65, "shrinkA": 14, "shrinkB": 16},
-            )  # fmt: skip
+        boxes = {}
         for room, (x, y) in places.items():
-            box = {"boxstyle": "round,pad=0.45", "facecolor": ground, "edgecolor": line}
-            axes.text(x, y, room, ha="center", va="center", color=ink, bbox=box, fontsize=11)
+            style = {"boxstyle": "round,pad=0.45", "facecolor": ground, "edgecolor": line}
+            text = axes.text(x, y, room, ha="center", va="center", color=ink, bbox=style, fontsize=11)
+            boxes[room] = text.get_bbox_patch()
+        for room, other in shown_arrows():
+            ends = {"patchA": boxes[room], "patchB": boxes[other], "shrinkA": 0, "shrinkB": 2}
+            # Bent where it passes a floor, so that it does not run through a box that stands between.
+            bent = f"arc3,rad={0.2 if levels[room] - levels[other] > 1 else 0}"
+            look = {"arrowstyle": "-|>", "color": line, "alpha": 0.65, "connectionstyle": bent}
+            # Above the boxes, so that a box has its place when an arrow is cut at its edge.
+            axes.annotate("", places[other], places[room], arrowprops={**look, **ends}, zorder=5)
         axes.set(xlim=(0, 1), ylim=(-0.5, len(rows) - 0.5))
         axes.axis("off")
         buffer = io.StringIO()

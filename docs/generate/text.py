@@ -52,13 +52,19 @@ def paragraphs(docstring: str) -> list[str]:
 
 def flags_table(actions: Iterable[argparse.Action]) -> str:
     """A row for each flag or argument: how it is given, what it does, its default."""
-    rows = [[f"`{written(action)}`", prose(meaning(action)), default(action)] for action in actions]
+    rows = [[_named(action), prose(meaning(action)), default(action)] for action in actions]
     return markdown_table(["flag", "what it does", "default"], rows)
 
 
 def written(action: argparse.Action) -> str:
     """A flag with the kind of its value, as ``--help`` shows it."""
     return str(FlagFormatter("")._format_action_invocation(action)) if action.option_strings else str(action.metavar)
+
+
+def _named(action: argparse.Action) -> str:
+    """A flag as code, which is not broken, and the kind of its value or its choices, which may be."""
+    name, _, kind = written(action).partition(" ")
+    return f"`{name}` {prose(kind.replace(',', ', '))}".strip()
 
 
 def meaning(action: argparse.Action) -> str:

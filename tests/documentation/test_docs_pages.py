@@ -67,6 +67,6 @@ def test_the_page_of_an_attack_has_its_docstring_and_flags() -> None:
 def test_the_page_of_a_command_has_its_arguments() -> None:
     for name in COMMANDS:
         assert commands.page(name).startswith(f"# hf-robust {name}\n")
-    assert "`--attack_query_budget INT`" in commands.page("attack") and "| `MODEL` |" in commands.page("attack")
+    assert "`--attack_query_budget` INT" in commands.page("attack") and "| `MODEL` |" in commands.page("attack")
     assert "## hf-robust lexicon split" in commands.page("lexicon")
-    assert "`--task_name TEXT`" in commands.script_page() and "`--adv_steps" not in commands.script_page()
+    assert "`--task_name` TEXT" in commands.script_page() and "`--adv_steps" not in commands.script_page()

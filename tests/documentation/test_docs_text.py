@@ -23,7 +23,7 @@ def test_a_default_is_said_once() -> None:
     plain = flag(help="How many.", default=3)
     assert (meaning(plain), default(plain)) == ("How many.", "`3`")
     assert default(flag(required=True, help="It.")) == "needed" and default(flag(help="It.")) == "–"
-    assert "| `--one {a,b}` | 50 % of it. | `a` |" in flags_table(
+    assert r"| `--one` \{a, b\} | 50 % of it. | `a` |" in flags_table(
         [flag(help="50 %% of it.", choices=["a", "b"], default="a")]
     )
 
