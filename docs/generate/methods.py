@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from transformers import HfArgumentParser
@@ -72,8 +73,10 @@ def _paper(method: type[RobustTrainer]) -> str:
 
 def _how_to_run(method: type[RobustTrainer]) -> str:
     tables = "".join(f" --{NEED_FLAGS[need]} wordnet" for need in method.needs if need in NEED_FLAGS)
+    preset = EXAMPLES / f"{method.name}.json"
+    task = _settings(preset).get("task_name", "sst2") if preset.is_file() else "sst2"
     return (
-        "```text\npython run_glue_robust.py --model_name_or_path bert-base-uncased --task_name sst2 --do_train "
+        f"```text\npython run_glue_robust.py --model_name_or_path bert-base-uncased --task_name {task} --do_train "
         f"--do_eval \\\n    --output_dir out --robust_method {method.name}{tables}\n```"
     )
 
@@ -98,12 +101,17 @@ def _flags(method: type[RobustTrainer]) -> str:
 def _presets(name: str) -> list[str]:
     """What `examples/` has of a method: the paper's settings, and those of its released code."""
     files = [EXAMPLES / f"{name}{reading}.json" for reading in ("", "_code")]
-    found = [_preset(path.name) for path in files if path.is_file()]
+    found = [_preset(path) for path in files if path.is_file()]
     return found or ["It has no preset: its settings are those of plain fine-tuning."]
 
 
-def _preset(file: str) -> str:
-    settings: dict[str, Any] = json.loads((EXAMPLES / file).read_text(encoding="utf-8"))
+def _settings(preset: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(preset.read_text(encoding="utf-8"))
+    return found
+
+
+def _preset(path: Path) -> str:
+    settings, file = _settings(path), path.name
     sources = settings.get("_sources", {})
     rows = [
         [f"`--{key}`", f"`{_value(value)}`", prose(sources.get(key, NOTHING))]
