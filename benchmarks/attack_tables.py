@@ -1,6 +1,6 @@
 """Tables of attacks on real data, of the identity with TextAttack and of speed, from committed results.
 
-`benchmarks/readme.py` puts `compact` into the main README and `full` into `benchmarks/attacks.md`.
+The docs show `compact` beside the recipes, and `full` on a page of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hf_robust.metrics import wilson_interval
 from hf_robust.reports import markdown_table, percent
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
-PAGE = "benchmarks/attacks.md"
+PAGE = "docs/generated/results/attacks.md"
 TITLES = {"sst2": "SST-2", "trec": "TREC", "mrpc": "MRPC"}
 FILE_TITLES = {"advglue": "AdvGLUE"}
 ENCODED = ("textfooler", "textbugger")
@@ -102,7 +102,7 @@ def clean(one: Measured) -> str:
     return percent(result["accuracy"], wilson_interval(round(result["accuracy"] * count), count))
 
 
-# ---- the main README ----
+# ---- beside the recipes ----
 
 
 def compact(results: Path) -> str:
@@ -111,10 +111,10 @@ def compact(results: Path) -> str:
     parts = []
     if found:
         parts += ["### Recipes on real data", setting(found), rates(found).strip(), picture(found[0], "benchmarks/")]
-        parts.append(f"Queries, changed words and seconds are in [{PAGE}]({PAGE}). {limits(found)}")
+        parts.append(f"Queries, changed words and seconds are on [the page of results]({PAGE}). {limits(found)}")
     compared = identity(results)
     if compared:
-        parts += ["### The same as TextAttack", f"{agreement(compared)} The table is in [{PAGE}]({PAGE})."]
+        parts += ["### The same as TextAttack", f"{agreement(compared)} [The table]({PAGE})."]
     return "".join(f"{part}\n\n" for part in parts).rstrip("\n") + "\n" * bool(parts)
 
 
@@ -169,13 +169,13 @@ def limits(found: Sequence[Measured]) -> str:
     )
 
 
-# ---- benchmarks/attacks.md ----
+# ---- the page ----
 
 
 def full(results: Path) -> str:
     """Everything that was measured, a table for each data set; empty where nothing was."""
     found, compared, timed = measured(results), identity(results), throughput(results)
-    parts = ["# Attacks on real data", "Written by `python benchmarks/readme.py` from `results/`."]
+    parts = ["# Attacks on real data"]
     if found:
         parts.append(f"{setting(found)} {LEGEND}")
         for one in found:

@@ -1,11 +1,10 @@
 """BAT where there are few steps: which weight, warm-up and views keep clean accuracy and still lower antonym ASR.
 
     NLTK_DATA=DIR python benchmarks/run.py benchmarks/experiments/budgets_*.json --data DIR [--jobs 2]
-    python benchmarks/readme.py
 
-The first command runs what is not there yet, the second writes ``budgets.md`` from what there is. A setting is *kept*
-where the whole interval of its accuracy minus that of ``normal`` is above -2 points and that of its antonym ASR below
-0, *not* where either is wholly on the other side, else *open*; *void* where a run of it is hardly better than chance.
+This runs what is not there yet; the docs show what there is. A setting is *kept* where the whole interval of its
+accuracy minus that of ``normal`` is above -2 points and that of its antonym ASR below 0, *not* where either is wholly
+on the other side, else *open*; *void* where a run of it is hardly better than chance.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from benchmarks.text_runs import Compared, TextExperiment, compared, compared_as
 from hf_robust.metrics.paired import rates
 from hf_robust.reports import markdown_table, percent
 
-PAGE, HEADING = "benchmarks/budgets.md", "Balanced training at small budgets"
+HEADING = "Balanced training at small budgets"
 EXPERIMENTS = Path(__file__).parent / "experiments"
 TITLES = {"budgets_snli_bert_tiny": "BERT-tiny on SNLI", "budgets_snli_minilm": "MiniLM on SNLI"}
 LOST = 2.0
@@ -109,7 +108,7 @@ def named(settings: list[str]) -> str:
 def page(results: Path) -> str:
     parts = [
         f"# {HEADING}",
-        "Written by `python benchmarks/readme.py` from `results/`; `benchmarks/budgets.py` says how to run it.",
+        "`benchmarks/budgets.py` says how to run it.",
         f"`bat_triplet` beside `normal` at the same number of steps, in batches of 32. A setting is *kept* where it "
         f"loses less than {LOST:g} points of clean accuracy and lowers the antonym attack's success rate, both by the "
         "whole 95 % interval; *not* where one of the two is wholly on the other side; *open* between; *void* where a "

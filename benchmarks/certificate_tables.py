@@ -1,4 +1,4 @@
-"""Certified accuracy beside accuracy under attack, from `experiments/certify_*.json`, for the main README."""
+"""Certified accuracy beside accuracy under attack, from `experiments/certify_*.json`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tables of the embedding-space methods on SST-2 and QQP and of the claims about them, from committed results.
 
-`benchmarks/readme.py` puts `compact` into the main README and `full` into `benchmarks/embedding.md`. Both show what
+The docs show `compact` where one chooses a method, and `full` on a page of its own. Both show what
 there is: a method or a seed that was not run is left out, and the number of seeds stands beside each mean.
 """
 
@@ -23,7 +23,7 @@ from hf_robust.reports import markdown_table, percent, union_label
 from hf_robust.runs import Run, load_run
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
-PAGE = "benchmarks/embedding.md"
+PAGE = "docs/generated/results/embedding.md"
 SWEEP = "embedding_sst2_sweep"
 TITLES = {
     "embedding_sst2_bert_tiny": "BERT-tiny on SST-2",
@@ -53,7 +53,7 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
     shown = [(name, row) for name, rows in claims.items() for row in rows.get("claims", ()) if is_main(row)]
     if shown:
         parts += ["The claims of Zhu et al. (AdaptAT) here:", claims_table(shown).strip()]
-    parts.append(f"More attacks, each method against `normal` and the sweep are in [{PAGE}]({PAGE}). {limits()}")
+    parts.append(f"More attacks, each method against `normal` and the sweep are on [their page]({PAGE}). {limits()}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,7 +62,7 @@ def full(results: Path, files: Path = EXPERIMENTS) -> str:
     found, claims = measured(results, files), claims_of(results)
     if not found and not claims:
         return ""
-    parts = [f"# {HEADING}", "Written by `python benchmarks/readme.py` from `results/`."]
+    parts = [f"# {HEADING}"]
     for one in found:
         parts += [f"## {TITLES[one.name]}", setting(one), rates(one).strip(), legend([one])]
         rows = claims.get(one.name, {})

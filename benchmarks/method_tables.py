@@ -1,98 +1,90 @@
-"""README's table of methods: ideas from docstrings, papers from citations, flags from configs, costs from a result."""
+"""Tables of methods and attacks: ideas from docstrings, papers from citations, costs from a result."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.flag_help import NEED_FLAGS, idea
+from hf_robust.attacks import ATTACKS, goal_of
+from hf_robust.attacks.goals import Misclassify
+from hf_robust.flag_help import idea
 from hf_robust.hub import citation
+from hf_robust.hub.citations import ATTACK_CITATIONS
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
-from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
-from hf_robust.trainers.adv_iter import RoundArguments
-from hf_robust.trainers.adversary_arguments import (
-    AdversaryArguments,
-    MultiBackwardArguments,
-    SpecialTokensArguments,
-    StepArguments,
-    TokenAwareArguments,
-)
-from hf_robust.trainers.arguments import RobustTrainingArguments
-from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments
-from hf_robust.trainers.neighbour_table import NeighbourArguments
-from hf_robust.trainers.view_arguments import AttackedViewArguments, GenerationArguments
 
 COST = "cost_minilm"
 """The result whose numbers the table shows; others lie beside it."""
-GROUPS: dict[type[RobustTrainingArguments], str] = {
-    SpecialTokensArguments: "tokens",
-    StepArguments: "steps",
-    AdversaryArguments: "radius",
-    MultiBackwardArguments: "stream",
-    TokenAwareArguments: "word table",
-    AdaptiveArguments: "weights",
-    NeighbourArguments: "neighbours",
-    GenerationArguments: "views",
-    AttackedViewArguments: "attacks",
-    RoundArguments: "rounds",
-    ContrastiveWarmupArguments: "warm up",
-}
+FAMILIES: Mapping[str, Sequence[str]] = {
+    "baseline": ("normal",),
+    "substituted words": ("safer", "bat_pairwise", "bat_triplet"),
+    "attacked or masked texts": (
+        "a2t", "ada", "adv_iter", "amda", "semrode", "gradient_mask", "taichi", "flat", "adpmixup",
+    ),
+    "perturbed embeddings": ("fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert"),
+    "perturbed embeddings, learnt weights": ("adaptive_pgd", "adaptive_freelb", "adaptive_tavat"),
+    "mixtures of neighbouring words": ("ascc", "dne"),
+    "level of the loss": ("flooding", "flooding_x"),
+}  # fmt: skip
+"""What a method changes: the words of a text, a text as a whole, the word embeddings, or the loss alone."""
 NOTHING = "–"
 ABSENT = "-"
 
 
-def table(results: Path) -> str:
-    """The block between the markers: one row for each method, and what the costs were measured on."""
-    path = results / f"{COST}.json"
-    cost: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    header = ["method", "idea", "paper", "flags", "forwards / backwards a step", "cost of a step"]
+def methods() -> str:
+    """README's table: a row for each method, by family."""
     rows = [
-        [f"`{name}`", idea(method), paper(method), flags(method), *_costs(name, cost)]
-        for name, method in METHODS.items()
+        [f"`{name}`", family, idea(METHODS[name]), paper(METHODS[name])]
+        for family, names in FAMILIES.items()
+        for name in names
     ]
-    notes = [legend(), *([_measured_on(cost)] if cost else [])]
-    return markdown_table(header, rows) + "".join(f"\n{note}\n" for note in notes)
+    return markdown_table(["method", "family", "what it does", "paper"], rows)
+
+
+def attacks() -> str:
+    """README's table: a row for each attack."""
+    rows = [[f"`{name}`", attack_kind(name), attack_idea(name), cited(ATTACK_CITATIONS[name][0])] for name in ATTACKS]
+    return markdown_table(["attack", "kind", "what it does", "paper"], rows)
+
+
+def attack_idea(name: str) -> str:
+    """What the first line of an attack's file says after its name."""
+    first = (sys.modules[ATTACKS[name].__module__].__doc__ or "").strip().split("\n")[0]
+    return first.removeprefix(f"The {name} attack: ").rstrip(".")
+
+
+def attack_kind(name: str) -> str:
+    """Whether an attack keeps the meaning and changes the prediction (fickle), or the other way round (obstinate)."""
+    return "fickle" if goal_of(name) is Misclassify else "obstinate"
+
+
+def read_cost(results: Path) -> dict[str, Any]:
+    """The measured costs; empty where there are none."""
+    path = results / f"{COST}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
 
 
 def paper(method: type[RobustTrainer]) -> str:
     """Authors and year of the method's citation, linked to its page."""
-    if not method.citation:
-        return NOTHING
-    entry = citation(method.citation)
+    return cited(method.citation) if method.citation else NOTHING
+
+
+def cited(key: str) -> str:
+    """Authors and year of a citation, linked to its page."""
+    entry = citation(key)
     fields = dict(re.findall(r"^\s*(author|year|url) = \{(.*)\},$", entry, flags=re.MULTILINE))
     names = [author.split(",")[0] for author in fields["author"].split(" and ")]
     known = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
     return f"[{known.replace(' and others', ' et al.')} {fields['year']}]({fields['url']})"
 
 
-def flags(method: type[RobustTrainer]) -> str:
-    """The tables that the method needs, the groups of flags that it shares with others, and those of its own."""
-    shared = set(METHODS["normal"].config.__dataclass_fields__)
-    groups = [cls for cls in GROUPS if issubclass(method.config, cls)]
-    for cls in groups:
-        shared |= set(group_flags(cls))
-    own = [f"--{NEED_FLAGS[need]}" for need in method.needs if need in NEED_FLAGS]
-    own += [f"--{name}" for name in method.config.__dataclass_fields__ if name not in shared]
-    parts = [*(f"*{GROUPS[cls]}*" for cls in groups), *([f"`{' '.join(own)}`"] if own else [])]
-    return ", ".join(parts) or NOTHING
-
-
-def group_flags(group: type[RobustTrainingArguments]) -> list[str]:
-    """The fields that a class of arguments adds to those that it extends."""
-    inherited = {name for base in group.__bases__ for name in getattr(base, "__dataclass_fields__", ())}
-    return [name for name in group.__dataclass_fields__ if name not in inherited]
-
-
-def legend() -> str:
-    """What the names of groups in the table stand for."""
-    named = (f"*{name}*: `{' '.join(f'--{flag}' for flag in group_flags(cls))}`" for cls, name in GROUPS.items())
-    return f"Flags that several methods share: {'; '.join(named)}."
-
-
-def _costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
+def costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
+    """Passes of a step, and its seconds relative to ``normal`` with their range; `ABSENT` where it was not timed."""
     row = cost.get("methods", {}).get(name)
     if row is None:
         return ABSENT, ABSENT
@@ -107,7 +99,8 @@ def _costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
     return passes, f"{relative['median']:.2f} [{relative['low']:.2f}, {relative['high']:.2f}]"
 
 
-def _measured_on(cost: dict[str, Any]) -> str:
+def measured_on(cost: dict[str, Any]) -> str:
+    """How the costs were measured, in sentences."""
     model, setting, machine = cost["model"], cost["setting"], cost["machine"]
     threads = machine["threads"]
     where = machine.get("gpu") or f"{threads} CPU thread{'s' * (threads != 1)}"

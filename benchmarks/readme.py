@@ -1,9 +1,9 @@
-"""Write README.md's generated parts and the pages beside this file from committed results.
+"""Write README.md's two tables and the pictures that the docs show; make the docs' pages of results.
 
     python benchmarks/readme.py [--check]
 
-Each part stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails where
-one of these files is not what the results say.
+Each table stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails where
+they are not what the code says. The pages of results are made when the docs are built (``docs/generate/results.py``).
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ from hf_robust.reports.captions import attacked_in_words
 from hf_robust.runs import STATUSES_FILE, load_run
 
 ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 DEMO = ROOT / "examples" / "demo_runs"
 METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
 TITLES = study_page.BAT_TITLES
-BALANCED, BALANCED_HEADING = "benchmarks/balanced.md", "Balanced training"
+BALANCED_HEADING = "Balanced training"
 ABLATIONS = {
     "snli_bert_tiny": (TITLES["snli_bert_tiny"], "–"),
     "snli_bert_tiny_lambda": (TITLES["snli_bert_tiny"], "lambda 0.1"),
@@ -98,7 +99,7 @@ def setting(run: Path) -> str:
 
 
 def balanced_page() -> str:
-    parts = [f"# {BALANCED_HEADING}", "Written by `python benchmarks/study.py` from `results/`."]
+    parts = [f"# {BALANCED_HEADING}"]
     claims: dict[str, list[dict[str, Any]]] = json.loads((RESULTS / "claims.json").read_text(encoding="utf-8"))
     for name, title in TITLES.items():
         runs = runs_of(RESULTS / name)
@@ -112,8 +113,8 @@ def balanced_page() -> str:
     parts.append(
         "Intervals of differences in success rates are 95 % bootstrap intervals over examples; they do not cover the "
         "spread between seeds, which the last column shows. Seconds were measured while other runs shared the two "
-        "cores and say nothing about what a method costs. [README.md](README.md) says how to "
-        "run these experiments again, and why a claim that fails here does."
+        "cores and say nothing about what a method costs. [Run the experiments again](../docs/experiments.md) "
+        "says how, and why a claim that fails here does."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -153,10 +154,6 @@ def claims_table(entries: list[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
-def methods() -> str:
-    return method_tables.table(RESULTS)
-
-
 def attacks() -> str:
     return attack_tables.compact(RESULTS)
 
@@ -185,6 +182,14 @@ def study() -> str:
     return study_page.compact(read(RESULTS / "study.json"))
 
 
+def study_text() -> str:
+    return study_page.page(read(RESULTS / "study.json"), RESULTS)
+
+
+def budgets_page() -> str:
+    return budgets.page(RESULTS)
+
+
 def certificates() -> str:
     return certificate_tables.compact(RESULTS)
 
@@ -208,44 +213,23 @@ def draw() -> None:
 
 
 def filled(text: str) -> str:
-    parts = {"demo": demo, "methods": methods, "attacks": attacks}
-    parts |= {"embedding": embedding, "texts": texts, "study": study, "certificates": certificates}
-    for name, part in parts.items():
+    """README with its tables as the code says."""
+    for name, table in {"methods": method_tables.methods, "attacks": method_tables.attacks}.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-        text = re.sub(pattern, lambda match, part=part: match[1] + part() + match[2], text, flags=re.DOTALL)
+        text = re.sub(pattern, lambda match, table=table: match[1] + table() + match[2], text, flags=re.DOTALL)
     return text
-
-
-def wanted() -> dict[Path, str]:
-    """Every generated file and what the results say it holds."""
-    readme = ROOT / "README.md"
-    return {
-        readme: filled(readme.read_text(encoding="utf-8")),
-        ROOT / BALANCED: balanced_page(),
-        ROOT / budgets.PAGE: budgets.page(RESULTS),
-        ROOT / attack_tables.PAGE: attacks_page(),
-        ROOT / embedding_tables.PAGE: embedding_page(),
-        ROOT / text_tables.PAGE: texts_page(),
-        ROOT / study_page.PAGE: study_page.page(read(RESULTS / "study.json"), RESULTS),
-    }
 
 
 def write_all() -> None:
     draw()
-    for path, text in wanted().items():
-        if text or path.is_file():
-            path.write_text(text, encoding="utf-8")
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def main() -> None:
     if "--check" not in sys.argv:
         return write_all()
-    differ = [path.name for path, text in wanted().items() if text != written(path)]
-    return sys.exit(f"{', '.join(differ)}: not what the results say; run python benchmarks/study.py" if differ else 0)
-
-
-def written(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = README.read_text(encoding="utf-8")
+    return sys.exit("README.md: not what the code says; run benchmarks/readme.py" if filled(text) != text else 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The papers' claims C1 to C21 on small models: run what is missing, measure, decide, and write STUDY.md.
+"""The papers' claims C1 to C21 on small models: run what is missing, measure, and decide.
 
-    python benchmarks/study.py --data DIR [--jobs 2] [--seeds 1 2 3]     runs, then the page
-    python benchmarks/study.py                                           the page alone, from committed results
+    python benchmarks/study.py --data DIR [--jobs 2] [--seeds 1 2 3]     runs, then the verdicts
+    python benchmarks/study.py                                           the verdicts alone, from committed results
 
 The first form goes on wherever it was stopped: `benchmarks/run.py` leaves out what ``results/`` holds. Every claim has
 several *checks*, one for each comparison behind it and each experiment; `claims.py`, `embedding_claims.py` and
@@ -33,7 +33,6 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 PAPER = ROOT / "benchmarks" / "paper_claims.json"
-PAGE = ROOT / study_page.PAGE
 FILE = "study.json"
 EXAMPLE = ROOT / "examples" / "report"
 EXAMPLE_EXPERIMENT = "text_sst2_bert_tiny"
@@ -150,15 +149,14 @@ def example_report(results: Path = RESULTS, folder: Path = EXAMPLE) -> None:
             shutil.copy(Path(scratch) / name, folder)
 
 
-def write(results: Path = RESULTS, page: Path = PAGE) -> None:
-    """Decide every claim anew, and write the results and all pages."""
+def write(results: Path = RESULTS) -> None:
+    """Decide every claim anew, and write the verdicts, of which the docs make their pages, and the pictures."""
     claims.main(results)
     embedding_claims.main(results)
     text_claims.main(results)
     study_figures.draw(results)
     found = study(results)
     (results / FILE).write_text(json.dumps(text_claims.rounded(found), indent=1) + "\n", encoding="utf-8")
-    page.write_text(study_page.page(found, results), encoding="utf-8")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Pictures of BAT's sweep for STUDY.md: rates by batch size, and by weight and margin of the pairwise loss."""
+"""Pictures of BAT's sweep: rates by batch size, and by weight and margin of the pairwise loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""STUDY.md: for each claim what the paper says, what was measured here, and what it comes to."""
+"""The page of claims: for each claim what the paper says, what was measured here, and what it comes to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BAT_TITLES = {
 }
 SWEEP_TITLES = {"bat_snli_sweep": "BERT-tiny on SNLI, sweep", "text_snli_a2t_bert_tiny": "BERT-tiny on SNLI, a2t"}
 TITLES = {**BAT_TITLES, **SWEEP_TITLES, **EMBEDDING_TITLES, **TEXT_TITLES, "cost_minilm": "Cost, MiniLM"}
-PAGE = "benchmarks/STUDY.md"
+PAGE = "docs/generated/results/study.md"
 REMARKS = Path(__file__).parent / "study_remarks.json"
 """What a person adds to the counted reasons; no number stands in it."""
 NOTHING = "–"
@@ -36,7 +36,7 @@ def page(found: dict[str, Any], results: Path) -> str:
     rows = [row for claim in found.values() for row in claim["checks"]]
     parts = [
         "# The papers' claims on small models",
-        "Written by `python benchmarks/study.py` from `results/`; no measured number is typed by hand. What the "
+        "No measured number on this page is typed by hand: it is made from `benchmarks/results`. What the "
         "papers say is in `paper_claims.json`, what a claim comes to is counted from its checks: it "
         "*holds* where no check fails, as many hold as are undecided, or more, and each part of the claim has one "
         "that holds; it *does not hold* where more fail than hold; else it is *undecided*. A check holds where its "
@@ -70,7 +70,7 @@ def summary(found: dict[str, Any]) -> str:
 
 
 def compact(found: dict[str, Any]) -> str:
-    """The verdicts alone, for the main README."""
+    """The verdicts alone."""
     counts = Counter(claim["verdict"] for claim in found.values())
     said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict])
     seeds = Counter(len(row["by_seed"]) for claim in found.values() for row in claim["checks"])
@@ -80,7 +80,7 @@ def compact(found: dict[str, Any]) -> str:
     return (
         f"What became of {len(found)} claims of the five papers on BERT-tiny, MiniLM, an LSTM and a CNN: {said}. Each "
         f"is counted from its checks, {seeds.total()} in all, of which {seeds[1]} rest on one seed; what the paper "
-        f"says, every interval and why are in [{PAGE}]({PAGE}), which one command writes.\n\n"
+        f"says, every interval and why are on [the page of claims]({PAGE}).\n\n"
         + markdown_table(["claim", "what the paper says", "here"], rows)
         + "\n[![Clean accuracy against robust accuracy](examples/report/fronts.png)](examples/report/report.html)\n\n"
         "From the report of some of these runs, [examples/report/report.html](examples/report/report.html), one page "

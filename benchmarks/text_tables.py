@@ -1,6 +1,6 @@
 """Tables of the methods that train on other texts and of the claims about them, from committed results.
 
-`benchmarks/readme.py` puts `compact` into the main README and `full` into `benchmarks/texts.md`. Both show what there
+The docs show `compact` where one chooses a method, and `full` on a page of its own. Both show what there
 is: a setting or a seed that was not run is left out, and the number of seeds stands beside each mean.
 """
 
@@ -21,7 +21,7 @@ from benchmarks.text_runs import EXPERIMENTS, TITLES, TextExperiment, experiment
 from hf_robust.reports import markdown_table, union_label
 from hf_robust.runs import load_run
 
-PAGE = "benchmarks/texts.md"
+PAGE = "docs/generated/results/texts.md"
 REMARKS = Path(__file__).parent / "text_remarks.json"
 """What a person adds to the reasons that are made of numbers, by experiment and claim; it need not be there."""
 HEADING = "Methods that train on other texts"
@@ -40,9 +40,7 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
     if claims:
         parts += ["Claims of A2T, TaiChi, FLAT and GradMask, and how many of the comparisons behind each hold here:"]
         parts.append(verdict_table(claims).strip())
-    text = (
-        f"Every comparison with its interval and reason, interpretation and pair statistics are in [{PAGE}]({PAGE})."
-    )
+    text = f"Every comparison with its interval and reason, interpretation, pair statistics: on [their page]({PAGE})."
     return "\n\n".join([*parts, f"{text} {CAVEAT}"]) + "\n"
 
 
@@ -54,7 +52,6 @@ def full(results: Path, files: Path = EXPERIMENTS, remarks: Path = REMARKS) -> s
     said: dict[str, dict[str, str]] = read(remarks) if remarks.is_file() else {}
     parts = [
         f"# {HEADING}",
-        "Written by `python benchmarks/readme.py` from `results/`.",
         verdict_table(claims).strip(),
     ]
     for one in found:

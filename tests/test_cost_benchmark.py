@@ -210,9 +210,10 @@ def test_costs_in_the_table(tmp_path: Path) -> None:
             }
         )
     )
-    rows = method_tables.table(tmp_path).splitlines()
-    assert next(row for row in rows if "freelb_pp" in row).endswith("| 10 / 10 (k = 10) | 9.12 [9.00, 9.50] |")
-    assert next(row for row in rows if "`freelb`" in row).endswith("| - | - |")
-    assert "1 CPU thread." in rows[-1] and "processor seconds" in rows[-1] and "7 rounds" in rows[-1]
-    without = method_tables.table(tmp_path / "nothing").splitlines()
-    assert all(row.endswith("| - | - |") for row in without if row.startswith("| `")) and "relative" not in without[-1]
+    cost = method_tables.read_cost(tmp_path)
+    assert method_tables.costs("freelb_pp", cost) == ("10 / 10 (k = 10)", "9.12 [9.00, 9.50]")
+    assert method_tables.costs("freelb", cost) == (method_tables.ABSENT, method_tables.ABSENT)
+    said = method_tables.measured_on(cost)
+    assert "1 CPU thread." in said and "processor seconds" in said and "7 rounds" in said
+    assert method_tables.read_cost(tmp_path / "nothing") == {}
+    assert method_tables.costs("freelb", {}) == (method_tables.ABSENT, method_tables.ABSENT)

@@ -37,7 +37,7 @@ class StepRule:
     norm        direction(g)                projection, where ``max_norm`` > 0
     ==========  ==========================  ======================================
     l2          g / ||g_b||_F               rescale where ||delta_b||_F is above
-    linf        g / max |g_b|               clamp each entry
+    linf        g / max(abs(g_b))           clamp each entry
     sign        sign(g)                     clamp each entry
     token_l2    g / ||g_bl||_2              rescale where ||delta_bl||_2 is above
     none        g                           as l2

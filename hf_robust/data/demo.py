@@ -1,6 +1,6 @@
 """The built-in demo: a corpus of remark and reply that shows BAT's trade-off on a small model trained from scratch.
 
-Somebody remarks on something, somebody else replies; the label is whether the reply ``agree``s or ``disagree``s:
+Somebody remarks on something, somebody else replies; the label is whether they ``agree`` or ``disagree``:
 
     The soup was quite tasty.         However, my sister found it bland.     disagree
     We thought the lobby was ugly.    My colleague called it hideous.        agree

@@ -1,38 +1,18 @@
-"""The report in a browser: it renders, sorts, complains of nothing and asks the network for nothing.
-
-Needs playwright (``pip install -c constraints.txt -e ".[browser]"``) and an installed Chromium, found on the path or
-named by ``CHROMIUM``. ``HF_ROBUST_REQUIRE_BROWSER=1`` turns the skip without them into a failure.
-"""
+"""The report in a browser: it renders, sorts, complains of nothing and asks the network for nothing."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import opened_browser
 from report_folders import record, run_with_records
 
 from hf_robust.reports import load_runs, write_report
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
 HOSTILE = "<img src='http://127.0.0.1:9/x.png'><script>document.title = 'taken'</script>"
-
-
-def missing() -> str:
-    """What a browser test lacks here; nothing where it can run."""
-    if importlib.util.find_spec("playwright") is None:
-        return "playwright is not installed; pip install -c constraints.txt -e '.[browser]'."
-    return "" if chromium() else "no Chromium was found; install one or name it by CHROMIUM."
-
-
-def chromium() -> str | None:
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +33,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    reason = missing()
-    if reason and os.environ.get("HF_ROBUST_REQUIRE_BROWSER") == "1":
-        pytest.fail(f"HF_ROBUST_REQUIRE_BROWSER is set, but {reason}")
-    if reason:
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        yield started
-        started.close()
+    yield from opened_browser()
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""A page for each command, made from its parser."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterator
+
+from transformers import HfArgumentParser, TrainingArguments
+
+from docs.generate.text import flags_of, flags_table, prose, written
+from hf_robust.cli import COMMANDS, build_parser
+from hf_robust.parsing import SECTIONS
+from hf_robust.trainers import METHODS
+
+
+def script_page() -> str:
+    """The flags of ``run_glue_robust.py`` in sections; those of a method are on its own page."""
+    config = METHODS["normal"].config
+    parser = HfArgumentParser((*SECTIONS.values(), config), allow_abbrev=False)
+    parts = [
+        "# run_glue_robust.py",
+        "```text\npython run_glue_robust.py --model_name_or_path MODEL --task_name TASK [flags]\n"
+        "python run_glue_robust.py FILE.json [flags]\n```",
+        "Flags of a method are on [its page](../../methods.md). Beside these the script takes every flag of "
+        "transformers' `TrainingArguments` (`--learning_rate`, `--num_train_epochs`, ...). A switch is turned on by "
+        "its name, and off by `--no_NAME` or `--NAME False`.",
+    ]
+    own = [name for name in config.__dataclass_fields__ if name not in TrainingArguments.__dataclass_fields__]
+    sections = {name: [field.name for field in dataclasses.fields(group)] for name, group in SECTIONS.items()}
+    for name, fields in {**sections, "training": own}.items():
+        parts += [f"## {name.capitalize()}", flags_table(flags_of(parser, fields))]
+    return "\n\n".join(parts) + "\n"
+
+
+def page(command: str) -> str:
+    """The arguments of a subcommand of ``hf-robust``, and those of its tasks where it has some."""
+    parser = _tasks(build_parser([command]))[command]
+    parts = [f"# hf-robust {command}", prose(COMMANDS[command].help), *_parts(parser)]
+    for task, below in _tasks(parser).items():
+        parts += [f"## hf-robust {command} {task}", prose(below.description or ""), *_parts(below)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _tasks(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers below a parser, by name."""
+    groups = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return {name: below for group in groups for name, below in group.choices.items()}
+
+
+def _parts(parser: argparse.ArgumentParser) -> Iterator[str]:
+    hidden = (argparse._SubParsersAction, argparse._HelpAction)
+    actions = [action for action in parser._actions if not isinstance(action, hidden)]
+    if _tasks(parser):
+        return
+    given = [written(action) for action in actions if action.required]
+    yield f"```text\n{' '.join([parser.prog, *given, *['[flags]'] * (len(actions) > len(given))])}\n```"
+    if actions:
+        yield flags_table(actions)

@@ -1,0 +1,196 @@
+"""A page for each training method, made from its class, its preset and the committed results."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from transformers import HfArgumentParser
+
+from benchmarks import embedding_tables, method_tables, readme, text_tables
+from docs.generate.text import NOTHING, ROOT, flags_of, flags_table, paragraphs, prose, rst_block, sentence
+from hf_robust.flag_help import NEED_FLAGS, idea
+from hf_robust.parsing import SECTIONS
+from hf_robust.reports import markdown_table
+from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.trainers.follow import FollowArguments
+
+EXAMPLES = ROOT / "examples"
+
+
+def table() -> str:
+    """All methods by family, with what a step costs and where their pages are."""
+    parts = []
+    for family, names in method_tables.FAMILIES.items():
+        rows = [
+            [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), method_tables.paper(METHODS[name])]
+            + [*step_costs(name)]
+            for name in names
+        ]
+        header = ["method", "idea", "paper", "forwards / backwards a step", "cost of a step"]
+        parts += [f"### {family.capitalize()}", markdown_table(header, rows)]
+    return "\n\n".join([*parts, method_tables.measured_on(_cost())]) + "\n"
+
+
+def page(method: type[RobustTrainer]) -> str:
+    """What a method computes, where it differs from its paper, its flags, preset, cost and results."""
+    kept, differs, follow = _split(inspect.getdoc(method) or "")
+    parts = [f"# {method.name}", f"*{sentence(idea(method))}* {_paper(method)}", _how_to_run(method)]
+    parts += ["## What it computes", rst_block("\n\n".join(kept))]
+    if differs:
+        parts += ["## What differs from the paper", rst_block("\n\n".join(differs))]
+    if issubclass(method.config, FollowArguments):
+        parts += ["## The released code's reading", f"`--follow code` is {prose(method.config.code_reading)}."]
+        parts += [rst_block("\n\n".join(follow))] if follow else []
+    parts += ["## Flags", _flags(method), "## Published settings", *_presets(method.name)]
+    parts += ["## Cost", _cost_sentence(method.name), "## Measured here", *measured(method.name)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _split(docstring: str) -> tuple[list[str], list[str], list[str]]:
+    """Paragraphs about the method, about where it differs, and about its released code."""
+    kept: list[str] = []
+    differs: list[str] = []
+    follow: list[str] = []
+    for part in paragraphs(docstring):
+        found = re.search(r"(^|(?<=\.\s))Differs ", part)
+        if found and ".. math::" not in part:
+            differs.append(part[found.start() :])
+            part = part[: found.start()].strip()
+        if part:
+            (follow if part.startswith("``--follow") else kept).append(part)
+    return kept, differs, follow
+
+
+def _paper(method: type[RobustTrainer]) -> str:
+    return f"Paper: {{cite:t}}`{method.citation}`." if method.citation else ""
+
+
+def _how_to_run(method: type[RobustTrainer]) -> str:
+    tables = "".join(f" --{NEED_FLAGS[need]} wordnet" for need in method.needs if need in NEED_FLAGS)
+    preset = EXAMPLES / f"{method.name}.json"
+    task = _settings(preset).get("task_name", "sst2") if preset.is_file() else "sst2"
+    return (
+        f"```text\npython run_glue_robust.py --model_name_or_path bert-base-uncased --task_name {task} --do_train "
+        f"--do_eval \\\n    --output_dir out --robust_method {method.name}{tables}\n```"
+    )
+
+
+def own_flags(method: type[RobustTrainer]) -> list[str]:
+    """The tables that a method needs and the fields that it has beside those of every method."""
+    shared = METHODS["normal"].config.__dataclass_fields__
+    needed = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
+    return [*needed, *(field.name for field in dataclasses.fields(method.config) if field.name not in shared)]
+
+
+def _flags(method: type[RobustTrainer]) -> str:
+    names = own_flags(method)
+    if not names:
+        return "It has no flags of its own."
+    parser = HfArgumentParser((*SECTIONS.values(), method.config), allow_abbrev=False)
+    command = f"`python run_glue_robust.py --robust_method {method.name} --help`"
+    said = f"{command} prints the same. Flags of the script, of training and of attacks: "
+    return f"{flags_table(flags_of(parser, names))}\n{said}[Command line](../../command_line.md)."
+
+
+def _presets(name: str) -> list[str]:
+    """What `examples/` has of a method: the paper's settings, and those of its released code."""
+    files = [EXAMPLES / f"{name}{reading}.json" for reading in ("", "_code")]
+    found = [_preset(path) for path in files if path.is_file()]
+    return found or ["It has no preset: its settings are those of plain fine-tuning."]
+
+
+def _settings(preset: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(preset.read_text(encoding="utf-8"))
+    return found
+
+
+def _preset(path: Path) -> str:
+    settings, file = _settings(path), path.name
+    sources = settings.get("_sources", {})
+    rows = [
+        [f"`--{key}`", f"`{_value(value)}`", prose(sources.get(key, NOTHING))]
+        for key, value in settings.items()
+        if key[0] != "_"
+    ]
+    budget = f" The numbers were meant for {settings['_budget']}." if "_budget" in settings else ""
+    return (
+        f"`python run_glue_robust.py examples/{file}` ([file](../../../examples/{file})).{budget}\n\n"
+        + markdown_table(["flag", "value", "source"], rows)
+    )
+
+
+def _value(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@cache
+def _cost() -> dict[str, Any]:
+    return method_tables.read_cost(readme.RESULTS)
+
+
+def step_costs(name: str) -> tuple[str, str]:
+    """Passes of a step of a method, and its seconds relative to ``normal``."""
+    return method_tables.costs(name, _cost())
+
+
+def _cost_sentence(name: str) -> str:
+    passes, relative = step_costs(name)
+    if relative == method_tables.ABSENT:
+        return "A step of this method was not timed yet. Making its texts before training costs extra."
+    return (
+        f"{passes} forward and backward passes a step; a step takes {relative} times one of `normal`. "
+        f"{method_tables.measured_on(_cost())}"
+    )
+
+
+# ---- measured results ----
+
+
+def measured(name: str) -> list[str]:
+    """For each experiment that has runs of a method: its row, beside that of ``normal``."""
+    parts = []
+    for title, setting, table, where in _experiments():
+        rows = rows_of(table, {"normal", name})
+        if any(_row_name(row) == name for row in rows[2:]):
+            parts.append(f"**{title}.** {setting} [The whole table](../results/{where}.md).\n\n" + "\n".join(rows))
+    if not parts:
+        return ["No run of this method is among the committed results yet."]
+    return [*parts, "What such numbers do not show is in [Evaluating honestly](../../evaluating.md)."]
+
+
+@cache
+def _experiments() -> list[tuple[str, str, str, str]]:
+    """Title, setting, table of rates, and page of each experiment."""
+    results = readme.RESULTS
+    found = [
+        (readme.TITLES[name], readme.setting(runs[0]), readme.table_of(name, runs), "balanced")
+        for name in readme.TITLES
+        if (runs := readme.runs_of(results / name))
+    ]
+    for embedding in embedding_tables.measured(results, embedding_tables.EXPERIMENTS):
+        title = embedding_tables.TITLES[embedding.name]
+        found.append((title, embedding_tables.setting(embedding), embedding_tables.rates(embedding), "embedding"))
+    for text in text_tables.there(results, text_tables.EXPERIMENTS):
+        found.append((text_tables.title(text.name), text_tables.setting(text), text_tables.rates(text), "texts"))
+    return found
+
+
+def rows_of(table: str, names: set[str]) -> list[str]:
+    """The head of the first table in a text and its rows of some methods."""
+    lines = table.strip().splitlines()
+    start = next((index for index, line in enumerate(lines) if line.startswith("| ")), len(lines))
+    first = lines[start:]
+    end = next((index for index, line in enumerate(first) if not line.startswith("|")), len(first))
+    return [*first[:2], *(row for row in first[2:end] if _row_name(row) in names)]
+
+
+def _row_name(row: str) -> str:
+    """The method that a row is about, without a mark behind it."""
+    cell = row.split("|")[1].strip().strip("`†* ")
+    return cell.split(" ")[0].rstrip("†")
