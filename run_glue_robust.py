@@ -32,9 +32,7 @@ from hf_robust.callbacks import (
 )
 from hf_robust.callbacks.best_metric import check_best_metric
 from hf_robust.callbacks.measurement import expected_of
-from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
-from hf_robust.checks import check_skip_labels, check_task, needs_classes
-from hf_robust.command import told
+from hf_robust.cli.command import told
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
 from hf_robust.data.label_order import find_labels, permuted_labels
@@ -42,19 +40,21 @@ from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.sources import HubAccess
 from hf_robust.data.splits import Splits, describe_data, log_samples
-from hf_robust.extra_rows import generation_of, with_extra_rows
 from hf_robust.hub import add_loading, add_robustness
 from hf_robust.lexicons import Lexicon, cache_folder
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves
-from hf_robust.parsing import Arguments, parse_arguments
-from hf_robust.run_lexicons import Lexicons, described, load_lexicons
 from hf_robust.runs import check_writable
-from hf_robust.smoothed import attacked_vote, certifier
-from hf_robust.static_attacks import file_attacks
 from hf_robust.trainers import RobustTrainer
-from hf_robust.trainers.adaptive import AdaptiveTrainer
-from hf_robust.view_attacks import makes_views, view_attacks
+from hf_robust.training.adaptive import AdaptiveTrainer
+from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
+from hf_robust.wiring.extra_rows import generation_of, with_extra_rows
+from hf_robust.wiring.parsing import Arguments, parse_arguments
+from hf_robust.wiring.run_lexicons import Lexicons, described, load_lexicons
+from hf_robust.wiring.smoothed import attacked_vote, certifier
+from hf_robust.wiring.static_attacks import file_attacks
+from hf_robust.wiring.task_checks import check_skip_labels, check_task, needs_classes
+from hf_robust.wiring.view_attacks import makes_views, view_attacks
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks.stopwatch import Row, mean, stopwatch
 from hf_robust.attacks import Victim
-from hf_robust.attacks.batches import Encoded, Padder, moved, packed
-from hf_robust.attacks.memory import CPU_OVERHEAD, GPU_OVERHEAD
+from hf_robust.attacks.engine.batches import Encoded, Padder, moved, packed
+from hf_robust.attacks.engine.memory import CPU_OVERHEAD, GPU_OVERHEAD
 from hf_robust.words import Text
 
 CPU_BUDGETS = (256, 512, 1024, 2048, 4096)

@@ -38,15 +38,15 @@ from hf_robust.attacks import (
     load_encoder,
     load_masked_lm,
 )
-from hf_robust.attacks.requests import Floats, Scores
-from hf_robust.attacks.textattack_import import import_textattack, textattack_version
-from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
+from hf_robust.attacks.engine.requests import Floats, Scores
+from hf_robust.attacks.textattack.importing import import_textattack, textattack_version
 from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits
 from hf_robust.lexicons import load_lexicon
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import redact
+from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments, load_classifier
 from hf_robust.words import TEXTATTACK_WORDS, nltk_stop_words, nltk_tagger
 
 UNCOUNTED = ("synonym",)

@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.attack_bound import RecordingVictim
 from benchmarks.stopwatch import Row, stopwatch, wait_for
 from hf_robust.attacks import ATTACKS, Attack, Example, Plans, Resources, Victim, attack_dataset
-from hf_robust.attacks.plans import Plan
-from hf_robust.attacks.requests import Columns
+from hf_robust.attacks.engine.plans import Plan
+from hf_robust.attacks.engine.requests import Columns
 from hf_robust.metrics import AttackRecord
 
 STOCK_BATCH = 32
@@ -116,7 +116,7 @@ def textattack(
     None takes a wrapper that pads to the longest of a call. The recipe is built before the clock starts.
     """
     from benchmarks.textattack_recipes import SideA, side_a
-    from hf_robust.attacks.textattack_import import import_textattack
+    from hf_robust.attacks.textattack.importing import import_textattack
 
     victim = case.new_victim()
     recipe = side_a(name, SideA(case.resources, victim, masked_lm=case.masked_lm), case.columns)

@@ -36,16 +36,16 @@ from benchmarks.attack_sides import Case, TimedPlans, native, textattack
 from benchmarks.stopwatch import CLOCKS, Row, load_average, machine, mean, times
 from benchmarks.throughput_tables import tables
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Victim, choose_examples
+from hf_robust.attacks.engine.tokens import Tokens
 from hf_robust.attacks.resources import FlaggedResources
-from hf_robust.attacks.textattack_import import import_textattack, textattack_version
-from hf_robust.attacks.tokens import Tokens
-from hf_robust.checkpoint_attack import AttackOptions, data_arguments, load_classifier
+from hf_robust.attacks.textattack.importing import import_textattack, textattack_version
 from hf_robust.data.label_order import find_labels
+from hf_robust.data.length import usable_length
 from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits
 from hf_robust.metrics import AttackRecord
-from hf_robust.models.length import usable_length
 from hf_robust.runs import versions
+from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments, load_classifier
 
 SHIPPED_LENGTH = 512
 NATIVE = ("native first", "native plan kept")

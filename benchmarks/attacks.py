@@ -50,7 +50,7 @@ def attack_command(
         flags["attack_num_examples"] = num
     if attacks:
         flags["attacks"] = list(attacks)
-    command = ["-m", "hf_robust.cli", "attack", str(model), "--output_dir", str(output)]
+    command = ["-m", "hf_robust.cli.main", "attack", str(model), "--output_dir", str(output)]
     for key, value in flags.items():
         values = value if isinstance(value, list) else [value]
         command += [f"--{key}", *(str(fill(item, data)) for item in values)]

@@ -19,7 +19,6 @@ from typing import Any
 
 from torch import Tensor
 
-from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.data import TextDataset
 from hf_robust.interpret.head import HEAD, chosen_pooling
 from hf_robust.interpret.space import view_distances
@@ -27,6 +26,7 @@ from hf_robust.interpret.states import sentence_states
 from hf_robust.lexicons import load_lexicon
 from hf_robust.runs import read_records
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
+from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.words import NLTK_STOP_WORDS, Text
 
 TEXTS, MARGIN = 500, 1.0

@@ -42,7 +42,7 @@ from hf_robust.metrics.paired import DRAWS
 from hf_robust.runs import versions
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.flat import FIRST_SPREAD
-from hf_robust.trainers.mask_report import right, sampled, unmasked
+from hf_robust.training.mask_report import right, sampled, unmasked
 from hf_robust.words import Text
 
 BEFORE, NORM, AFTER = "before", "input of one norm", "after"

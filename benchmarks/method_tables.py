@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks import ATTACKS, goal_of
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.flag_help import idea
+from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.hub import citation
 from hf_robust.hub.citations import ATTACK_CITATIONS
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.wiring.flag_help import idea
 
 COST = "cost_minilm"
 """The result whose numbers the table shows; others lie beside it."""

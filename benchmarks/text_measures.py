@@ -32,7 +32,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.run import RESULTS, WORK, last_attacks
-from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.interpret import Pair, consistency, integrated_gradients, substitution_pairs
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.interpret.pair_statistics import pair_statistics
@@ -40,6 +39,7 @@ from hf_robust.interpret.states import sentence_states
 from hf_robust.losses import sample_kl
 from hf_robust.metrics import AttackRecord, error_transition, slices
 from hf_robust.runs import STATUSES_FILE, finite, read_pairs, read_records
+from hf_robust.wiring.checkpoint_attack import load_classifier
 
 BASELINE = "normal"
 ATTACK = "textfooler"

@@ -33,9 +33,9 @@ from textattack.shared.utils import words_from_text
 from textattack.transformations.word_swaps.word_swap_embedding import recover_word_case
 
 from hf_robust.attacks import Resources, Victim
-from hf_robust.attacks.textattack_backend import TextAttackRecipe
-from hf_robust.attacks.textattack_import import quiet_building
-from hf_robust.attacks.textattack_wrapper import VictimWrapper
+from hf_robust.attacks.textattack.backend import TextAttackRecipe
+from hf_robust.attacks.textattack.importing import quiet_building
+from hf_robust.attacks.textattack.wrapper import VictimWrapper
 from hf_robust.lexicons import Lexicon, Thesaurus, WordNetLexicon
 from hf_robust.words import STOP_WORDS, NltkTagger, Tagger, coarse_tag
 

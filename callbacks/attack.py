@@ -29,7 +29,7 @@ from hf_robust.attacks import (
     with_coverage,
 )
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.attacks.requests import Columns
+from hf_robust.attacks.engine.requests import Columns
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks.best_metric import Expected
 from hf_robust.callbacks.measurement import Measurement, Part, accuracy_of

@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import Example, Victim, balanced_shares
-from hf_robust.attacks.journal import classifier_of
+from hf_robust.attacks.engine.journal import classifier_of
 from hf_robust.callbacks.best_metric import Expected
 from hf_robust.callbacks.measurement import Measurement, Part
 from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts, require_substitutes

@@ -26,7 +26,7 @@ SPENT = "hf_robust_spent"
 
 
 class Generation(Protocol):
-    """What the card is told about views that were generated; ``hf_robust.trainers.generation`` has one."""
+    """What the card is told about views that were generated; ``hf_robust.training.generation`` has one."""
 
     seconds: dict[str, float]
     rounds: list[dict[str, Any]]

@@ -9,9 +9,9 @@ import torch
 from every_classifier import full_batch, tiny_config
 from transformers import AutoModel, AutoModelForMaskedLM, set_seed
 
-from hf_robust.checkpoints import load_config, load_model
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
+from hf_robust.wiring.checkpoints import load_config, load_model
 
 LABELS = ("no", "perhaps", "yes")
 

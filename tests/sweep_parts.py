@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 
 SCRIPT = """
 import json, sys, time

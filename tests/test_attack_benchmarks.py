@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks import attack_identity, attack_tables, attacks, run
-from hf_robust.cli import build_parser
+from hf_robust.cli.main import build_parser
 from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
 from hf_robust.runs import finite
 

@@ -21,7 +21,7 @@ from benchmarks import attack_bound, attack_scale, stopwatch
 from benchmarks import attack_options as options
 from benchmarks import attack_throughput as script
 from hf_robust.attacks import Example
-from hf_robust.attacks.tokens import Tokens
+from hf_robust.attacks.engine.tokens import Tokens
 
 BUDGETS = (32, 64, 256)
 

@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from tiny import SYNONYMS, build_model, build_tokenizer, review_rows
 from transformers import AutoModelForSequenceClassification
 
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports import average_figure
 from hf_robust.reports.labels import label_points, text_box
-from hf_robust.trainers.twin import linear_average
+from hf_robust.training.twin import linear_average
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ EXPERIMENTS = sorted((Path(run.ROOT) / "benchmarks" / "experiments").glob("*.jso
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_experiments_name_methods_and_flags_that_exist(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hf_robust.parsing import parse_arguments
+    from hf_robust.wiring.parsing import parse_arguments
 
     monkeypatch.setattr(run, "packaged_model", lambda name: f"models/{name}")
     jobs = list(run.jobs_of(path, Path("data")))

@@ -11,7 +11,7 @@ from tiny import SYNONYMS, build_model, build_tokenizer, review_rows
 
 import run_glue_robust
 from hf_robust.attacks import Victim
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.metrics import CertificateSummary
 from hf_robust.reports import comparison_table
 from hf_robust.runs import load_run, read_certificates, read_history, read_records

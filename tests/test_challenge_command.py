@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import build_model, build_tokenizer, pair_rows, review_rows
 
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.metrics import wilson_interval
 from hf_robust.runs import load_run, read_card, read_records
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from recorded_runs import recorded_run, records
 
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.lexicons import read_table
 from hf_robust.reports.sanity import CHECKS
 from run_glue_robust import main as train

@@ -6,10 +6,10 @@ from headless import adapted, save_headless
 from tiny import build_model, build_tokenizer, review_rows
 from transformers import AutoConfig
 
-from hf_robust.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.data.arguments import NEW_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.data.load import Corpus
+from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
 
 
 def arguments(folder, **flags):

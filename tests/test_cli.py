@@ -19,12 +19,12 @@ from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, build_trainer
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback
-from hf_robust.checkpoint_attack import load_classifier
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.lexicons import read_table
 from hf_robust.metrics import AttackSummary, asr_at_budget
 from hf_robust.runs import load_run, read_history, read_records, write_history_line
 from hf_robust.trainers import METHODS
+from hf_robust.wiring.checkpoint_attack import load_classifier
 
 ROOT = Path(__file__).parents[1]
 
@@ -160,9 +160,9 @@ def test_an_attack_with_a_budget_finds_what_the_curve_says(
 
 DIES = """
 import os, signal, sys
-from hf_robust import checkpoint_attack
+from hf_robust.wiring import checkpoint_attack
 from hf_robust.attacks import Victim
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.runs import journal
 journal.FLUSH_SECONDS = 0
 checkpoint_attack.check_attack = lambda *_: None  # it dies in the attack itself
@@ -268,7 +268,7 @@ def test_a_killed_process_goes_on_where_it_stopped(
     asked: list[int] = []
     score = Victim.score
     # The attacks are tried on a first text all the same.
-    monkeypatch.setattr("hf_robust.checkpoint_attack.check_attack", lambda *_: None)
+    monkeypatch.setattr("hf_robust.wiring.checkpoint_attack.check_attack", lambda *_: None)
     monkeypatch.setattr(Victim, "score", lambda self, texts: asked.append(len(texts)) or score(self, texts))
     assert main(flags) == 0
     whole = {
@@ -370,7 +370,7 @@ def test_second_run_measures_nothing_again(
     assert attack(model_folder(), corpus, out) == 0
     first = read_records(out / "attack_results" / "synonym.jsonl")
     # The attack is tried on a first text all the same.
-    monkeypatch.setattr("hf_robust.checkpoint_attack.check_attack", lambda *_: None)
+    monkeypatch.setattr("hf_robust.wiring.checkpoint_attack.check_attack", lambda *_: None)
     monkeypatch.setattr("hf_robust.attacks.Victim.score", lambda *args: pytest.fail("measured again"))
     assert attack(model_folder(), corpus, out) == 0
     assert read_records(out / "attack_results" / "synonym.jsonl") == first
@@ -489,7 +489,7 @@ def test_errors_are_one_line_and_code_2(
 
 
 def test_help_is_fast_and_a_wrong_command_is_refused() -> None:
-    code = "import sys, hf_robust.cli as c; c.build_parser(['report']); assert 'torch' not in sys.modules"
+    code = "import sys, hf_robust.cli.main as c; c.build_parser(['report']); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
     with pytest.raises(SystemExit) as stopped:
         main(["nothing"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import run_glue_robust
-from hf_robust.command import told
+from hf_robust.cli.command import told
 from hf_robust.data.arguments import DataTrainingArguments
 
 ROOT = Path(__file__).parents[1]

@@ -17,8 +17,8 @@ from benchmarks import cost, cost_setting, method_tables, step_memory
 from benchmarks.cost_summary import expected_seconds, pairs, summary
 from benchmarks.passes import KINDS, counting
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.generation import GenerateViews
-from hf_robust.trainers.view_arguments import GenerationArguments
+from hf_robust.training.generation import GenerateViews
+from hf_robust.training.view_arguments import GenerationArguments
 
 ONE_SECOND = {clock: 1.0 for clock in ("seconds", "cpu_seconds")}
 

@@ -14,7 +14,7 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
 from hf_robust.attacks import Example, Victim, attack_dataset
 from hf_robust.attacks.static import labelled_file
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.data import TextDataset
 from hf_robust.runs import write_records
 

@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 from tiny import build_tokenizer, review_data, review_rows
 
 from hf_robust.data import TextDataset
-from hf_robust.extra_rows import ExtendedDataset, generation_of, with_extra_rows
 from hf_robust.reports.compare import differences
 from hf_robust.reports.groups import group_by_seed
 from hf_robust.runs import load_run
 from hf_robust.trainers import METHODS
 from hf_robust.views import Made, View, ViewedDataset, tokenizer_hash, write_views
+from hf_robust.wiring.extra_rows import ExtendedDataset, generation_of, with_extra_rows
 from hf_robust.words import Text
 from run_glue_robust import main
 

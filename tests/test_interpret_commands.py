@@ -13,9 +13,9 @@ from interpret.interpret_parts import record, review_records
 from tiny import SYNONYMS, build_model, build_tokenizer
 from transformers import AutoModelForSequenceClassification
 
-from hf_robust.cli import main
+from hf_robust.cli.interpret.commands import TASKS
+from hf_robust.cli.main import main
 from hf_robust.interpret import predicted_labels
-from hf_robust.interpret_commands import TASKS
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import write_records
 
@@ -192,5 +192,5 @@ def test_a_task_is_needed_and_help_is_fast(capsys: pytest.CaptureFixture[str]) -
     assert list(TASKS) == ["consistency", "words", "importance", "pairs", "space", "errors", "conflict"]
     with pytest.raises(SystemExit):
         main(["interpret"])
-    code = "import sys, hf_robust.cli as c; c.build_parser(['interpret']); assert 'torch' not in sys.modules"
+    code = "import sys, hf_robust.cli.main as c; c.build_parser(['interpret']); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from hf_robust.data.legacy_flags import DROPPED, LEGACY, translate
-from hf_robust.parsing import parse_arguments
+from hf_robust.wiring.parsing import parse_arguments
 
 NEEDED = ["--model_name_or_path", "m", "--train_file", "t.csv", "--use_cpu"]
 

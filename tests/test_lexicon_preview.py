@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hf_robust.cli import add_lexicon_flags, lexicon
+from hf_robust.cli.main import add_lexicon_flags, lexicon
 
 SYNONYMS = {"good": ["fine"], "cold": ["hot", "chilly"], "film": ["moving picture", "."]}
 ANTONYMS = {"is": ["differ from"], "Cold": ["Hot"], "good": ["bad"]}

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows
 
-from hf_robust import pair_commands
-from hf_robust.cli import Command
+from hf_robust.cli.interpret import pairs as pair_commands
+from hf_robust.cli.interpret.pairs import TASKS
+from hf_robust.cli.main import Command
+from hf_robust.cli.output import model_names
 from hf_robust.interpret.head import EMBEDDINGS
 from hf_robust.metrics import AttackRecord
-from hf_robust.pair_commands import TASKS
 from hf_robust.runs import write_records
-from hf_robust.task_output import model_names
 
 ROOT = Path(__file__).parents[1]
 SWAPS = {"good": "fine", "warm": "tender", "bad": "poor", "cold": "chilly"}
@@ -72,7 +72,7 @@ def test_tasks_are_commands_with_help() -> None:
 
 
 def test_flags_are_made_without_torch() -> None:
-    code = "import sys, argparse, hf_robust.pair_commands as p\n"
+    code = "import sys, argparse, hf_robust.cli.interpret.pairs as p\n"
     code += "for task in p.TASKS.values(): task.add_flags(argparse.ArgumentParser())\n"
     code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from hf_robust.flag_help import idea
-from hf_robust.parsing import as_resume, flags_of, parse_arguments
 from hf_robust.trainers import METHODS
+from hf_robust.wiring.flag_help import idea
+from hf_robust.wiring.parsing import as_resume, flags_of, parse_arguments
 
 NEEDED = ["--model_name_or_path", "m", "--train_file", "t.csv", "--use_cpu"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from hf_robust.parsing import parse_arguments
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.follow import FollowArguments
+from hf_robust.training.follow import FollowArguments
+from hf_robust.wiring.parsing import parse_arguments
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.startswith("demo"))

@@ -12,7 +12,7 @@ from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows, 
 
 from benchmarks import method_tables, readme, study
 from hf_robust.attacks import ATTACKS
-from hf_robust.cli import COMMANDS
+from hf_robust.cli.main import COMMANDS
 from hf_robust.trainers import METHODS
 
 TEXT = README.read_text(encoding="utf-8")

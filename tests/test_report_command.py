@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from run_glue_robust import main as train
 
 SETTINGS = [

@@ -12,18 +12,18 @@ import torch
 from tiny import SYNONYMS, build_model, build_trainer, review_rows
 
 from hf_robust.attacks import Victim
-from hf_robust.checkpoint_attack import load_classifier
-from hf_robust.checkpoints import load_config, load_model
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
+from hf_robust.modules.adapters import CLEAN
+from hf_robust.modules.mask_export import MASK_FILE
+from hf_robust.modules.saved_inference import INFERENCE_FILE, read_saved_inference
 from hf_robust.reports.limits import limits
-from hf_robust.restored import measured_model
 from hf_robust.runs import load_run, read_records
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.adapters import CLEAN
-from hf_robust.trainers.flat_export import MASK_FILE
-from hf_robust.trainers.saved_inference import INFERENCE_FILE, read_saved_inference
+from hf_robust.wiring.checkpoint_attack import load_classifier
+from hf_robust.wiring.checkpoints import load_config, load_model
+from hf_robust.wiring.restored import measured_model
 
 TEXTS = [("a good film",), ("a bad plot with the cold ending",), ("warm music",), ("the actor was very poor",)]
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from hf_robust.attacks import AttackArguments
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.metrics import Coverage
-from hf_robust.run_lexicons import described, load_lexicons
+from hf_robust.wiring.run_lexicons import described, load_lexicons
 
 
 @pytest.fixture

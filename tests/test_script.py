@@ -31,9 +31,9 @@ from transformers import (
 )
 
 import run_glue_robust
-from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.runs import load_run
 from hf_robust.trainers import METHODS
+from hf_robust.wiring.checkpoint_attack import load_classifier
 from run_glue_robust import main
 
 ROOT = Path(__file__).parents[1]

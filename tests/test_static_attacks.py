@@ -17,7 +17,7 @@ from hf_robust.data.load import Corpus
 from hf_robust.data.splits import Splits
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import write_records
-from hf_robust.static_attacks import file_attacks, replay_attacks
+from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
 
 NAMES = ("negative", "positive")
 ROWS = [{"sentence": "a good film", "label": 1}, {"sentence": "NA", "label": 0}]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sweep_parts import ARGS, Stage
 
-from hf_robust.parsing import parse_flags
 from hf_robust.sweep.checks import check_sweep, fill
 from hf_robust.sweep.file import Point, Sweep, read_sweep
+from hf_robust.wiring.parsing import parse_flags
 
 SWEEPS = Path(__file__).parents[1] / "examples" / "sweeps"
 SEEDS = {"seed": [1]}

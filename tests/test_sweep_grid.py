@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sweep_parts import ARGS, Stage
 
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.runs import read_history
 from hf_robust.sweep.runs import LOCK, find_script, locked, newest_checkpoint
 

@@ -13,12 +13,12 @@ import pytest
 from tiny import SYNONYMS, review_rows
 from transformers import BertConfig, CamembertConfig, RobertaConfig
 
-from hf_robust import restored
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.data.arguments import DataTrainingArguments
-from hf_robust.models.length import usable_length
-from hf_robust.restored import text_length
+from hf_robust.data.length import usable_length
 from hf_robust.runs import RUN_CARD_FILE, SCRIPT_LENGTH, load_run, read_card, write_card, write_json
+from hf_robust.wiring import restored
+from hf_robust.wiring.restored import text_length
 from run_glue_robust import main as train
 
 LENGTH = 7

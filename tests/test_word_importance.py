@@ -13,7 +13,7 @@ from tiny import AnyChange, build_model, build_trainer, dense_synonyms, review_r
 from vocabularies import VOCABULARIES, train_tokenizer
 
 from hf_robust.attacks import ATTACKS, Resources
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.data import TextDataset
 from hf_robust.views import read_views
 from hf_robust.words import Text

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
 from hf_robust.attacks import ATTACKS, Attack, Resources
-from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import TableLexicon
 from hf_robust.models import with_mean_head  # the Auto classes then know our own architectures too

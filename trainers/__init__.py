@@ -11,7 +11,6 @@ from hf_robust.trainers.adpmixup import AdpmixupTrainer
 from hf_robust.trainers.adv_iter import AdvIterTrainer
 from hf_robust.trainers.amda import AmdaTrainer
 from hf_robust.trainers.ascc import AsccTrainer
-from hf_robust.trainers.base import RobustTrainer
 from hf_robust.trainers.bat_pairwise import BatPairwiseTrainer
 from hf_robust.trainers.bat_triplet import BatTripletTrainer
 from hf_robust.trainers.dne import DneTrainer
@@ -32,6 +31,7 @@ from hf_robust.trainers.smart import SmartTrainer
 from hf_robust.trainers.taichi import TaichiTrainer
 from hf_robust.trainers.tavat import TavatTrainer
 from hf_robust.trainers.trades import TradesTrainer
+from hf_robust.training.base import RobustTrainer
 
 METHODS: dict[str, type[RobustTrainer]] = {
     "normal": NormalTrainer,

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
-from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss
+from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
 
 

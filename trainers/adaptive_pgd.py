@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.trainers.adaptive import AdaptiveTrainer
-from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
-from hf_robust.trainers.base import Batch
+from hf_robust.training.adaptive import AdaptiveTrainer
+from hf_robust.training.adaptive_arguments import AdaptiveArguments
+from hf_robust.training.base import Batch
 
 
 @dataclass

@@ -8,12 +8,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from hf_robust.adversary import OffsetVariable, TokenAware, Variable
-from hf_robust.trainers.adaptive import AdaptiveTrainer
-from hf_robust.trainers.adaptive_arguments import AdaptiveArguments
-from hf_robust.trainers.adversary_arguments import TokenAwareArguments
-from hf_robust.trainers.auxiliary import Auxiliary
-from hf_robust.trainers.base import Batch
-from hf_robust.trainers.token_table import TokenTable
+from hf_robust.modules.auxiliary import Auxiliary
+from hf_robust.modules.token_table import TokenTable
+from hf_robust.training.adaptive import AdaptiveTrainer
+from hf_robust.training.adaptive_arguments import AdaptiveArguments
+from hf_robust.training.adversary_arguments import TokenAwareArguments
+from hf_robust.training.base import Batch
 
 
 @dataclass

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from hf_robust.attacks.victim import Inference
+from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import split_views, stack_rows
 from hf_robust.models.weights import is_new
-from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but, load_adapters
-from hf_robust.trainers.arguments import check_choice, check_hub_strategy, check_range
-from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.saved_inference import Fetch, SavedInference
-from hf_robust.trainers.text_views import attacked_views, shown_rows
-from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.modules.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but, load_adapters
+from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint
+from hf_robust.modules.saved_inference import Fetch, SavedInference
+from hf_robust.training.arguments import check_choice, check_hub_strategy, check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.text_views import attacked_views, shown_rows
+from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
 
 logger = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from hf_robust.models import WordModel
 from hf_robust.models.architecture import owner
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.follow import FollowArguments, Reading
-from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss
-from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.follow import FollowArguments, Reading
+from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss
+from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
 from hf_robust.views.failed import DROP, FAILED_VIEWS, LAST
 

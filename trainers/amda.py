@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from hf_robust.adversary import changed_states, encoder_layers
 from hf_robust.losses import soft_label_kl
-from hf_robust.trainers.arguments import check_choice, check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.text_views import attacked_views, planned_epochs, union_loss, union_rows
-from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.training.arguments import check_choice, check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss, union_rows
+from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
 
 VARIANTS = ("tmix", "smix")

@@ -11,10 +11,10 @@ from torch import nn
 
 from hf_robust.adversary import AdamRule, Adversary, SparseWeights, StepRule
 from hf_robust.losses import kl, sample_kl
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.follow import FollowArguments, Reading
-from hf_robust.trainers.neighbour_table import NeighbourArguments, NeighbourTable
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.follow import FollowArguments, Reading
+from hf_robust.training.neighbour_table import NeighbourArguments, NeighbourTable
 
 WEIGHT_DECAY = 2e-5
 

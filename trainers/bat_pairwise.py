@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from hf_robust.data import split_views
 from hf_robust.interpret.head import EMBEDDINGS, HEAD, chosen_pooling, last_states
 from hf_robust.losses import balanced_pairwise, cosine_distance, sentence_embedding
-from hf_robust.trainers.arguments import check_choice, check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments, risen
-from hf_robust.trainers.text_views import attacked_antonyms, labels_left_out, plan_antonyms
+from hf_robust.training.arguments import check_choice, check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.text_views import attacked_antonyms, labels_left_out, plan_antonyms
 from hf_robust.views import OneAntonym, RandomSynonyms, ViewSource
 
 ANTONYM_VIEWS = ("authors", "matched")

@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 
 from hf_robust.losses import balanced_triplet
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.base import Batch
 from hf_robust.trainers.bat_pairwise import BatConfig, BatPairwiseTrainer
-from hf_robust.trainers.contrastive_warmup import risen
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch
+from hf_robust.training.contrastive_warmup import risen
 
 
 @dataclass

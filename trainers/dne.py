@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_robust.adversary import DIRICHLET_DRAWS, Adversary, Hull, Noise, SteppedWeights, StepRule, dirichlet, perturbed
-from hf_robust.trainers.adversary_arguments import MultiBackwardArguments
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.neighbour_table import NeighbourArguments, Neighbours, NeighbourTable
-from hf_robust.trainers.saved_inference import SavedInference
+from hf_robust.modules.saved_inference import SavedInference
+from hf_robust.training.adversary_arguments import MultiBackwardArguments
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.neighbour_table import NeighbourArguments, Neighbours, NeighbourTable
 
 # Keeps every vertex within the reach of the steps, however little weight it was drawn.
 _FLOOR = 1e-6

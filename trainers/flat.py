@@ -13,15 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.adversary import Noise, embedding_width, evaluating
-from hf_robust.attacks.victim import Inference
+from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import split_views
 from hf_robust.models import WordModel
 from hf_robust.models.architecture import owner
-from hf_robust.trainers.adv_iter import RoundArguments, round_loss, used_rounds
-from hf_robust.trainers.arguments import check_choice, check_range
-from hf_robust.trainers.auxiliary import Auxiliary
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.flat_export import (
+from hf_robust.modules.auxiliary import Auxiliary
+from hf_robust.modules.mask_export import (
     MASK_FILE,
     check_set_up,
     restored_masking,
@@ -29,12 +26,15 @@ from hf_robust.trainers.flat_export import (
     why_not_folded,
     write_importances,
 )
-from hf_robust.trainers.follow import Reading
-from hf_robust.trainers.mask_report import MaskReport
-from hf_robust.trainers.masking import Masked, Masking, embedding_block
-from hf_robust.trainers.saved_inference import Fetch, SavedInference
-from hf_robust.trainers.text_views import attacked_views, planned_epochs
-from hf_robust.trainers.word_mask import WordMask, entropy, importance_distance, masked_mean
+from hf_robust.modules.masking import Masked, Masking, embedding_block
+from hf_robust.modules.saved_inference import Fetch, SavedInference
+from hf_robust.modules.word_mask import WordMask, entropy, importance_distance, masked_mean
+from hf_robust.trainers.adv_iter import RoundArguments, round_loss, used_rounds
+from hf_robust.training.arguments import check_choice, check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.follow import Reading
+from hf_robust.training.mask_report import MaskReport
+from hf_robust.training.text_views import attacked_views, planned_epochs
 from hf_robust.views import ViewSource
 
 logger = logging.getLogger(__name__)
@@ -121,9 +121,9 @@ class FlatTrainer(RobustTrainer):
     Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
     under plain transformers; ``word_importances.json`` holds phi by token. With ``--mask_input block``, and under
     PEFT, a saved model has no mask: a warning and the model card say so, and ``hf-robust`` restores it. A model whose
-    next layer takes the mask out again is refused (:mod:`hf_robust.trainers.mask_effect`). Which words came out as
+    next layer takes the mask out again is refused (:mod:`hf_robust.modules.mask_effect`). Which words came out as
     important is in the log, the run card and ``word_mask.jsonl``, and a mask that tells none apart is a warning
-    (:mod:`hf_robust.trainers.mask_report`).
+    (:mod:`hf_robust.training.mask_report`).
 
     Draws are a function of seed, step and text. Means are over texts, so that splitting a batch changes nothing.
 

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from hf_robust.losses import flooded
-from hf_robust.trainers.arguments import RobustTrainingArguments, check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.training.arguments import RobustTrainingArguments, check_range
+from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass

@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 
 from hf_robust.losses import flooded
-from hf_robust.trainers.arguments import RobustTrainingArguments, check_range
-from hf_robust.trainers.auxiliary import Auxiliary
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.flood_level import AUTO, FloodLevel, MeasureFloodLevel, check_measurable
+from hf_robust.modules.auxiliary import Auxiliary
+from hf_robust.training.arguments import RobustTrainingArguments, check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.flood_level import AUTO, FloodLevel, MeasureFloodLevel, check_measurable
 
 
 @dataclass
@@ -46,7 +46,7 @@ class FloodingXTrainer(RobustTrainer):
 
     L is the cross-entropy's mean over ids (B, L), as in flooding; b is the mean training loss of the first epoch of a
     plain run after which the gradients g_s (P,) of S micro-batches no longer agree, A <= 0, else of the epoch with the
-    smallest A (:mod:`hf_robust.trainers.flood_level`). One forward and one backward a step, plus that run before the
+    smallest A (:mod:`hf_robust.training.flood_level`). One forward and one backward a step, plus that run before the
     first step. b is in ``flood_level.json`` and in the checkpoints, so that it is measured once.
 
     Differs from the code: the repository has the grid {0.1, 0.2} only, no measure of agreement (FLOOD-1); a number

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.trainers.adversary_arguments import StreamArguments
-from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.training.adversary_arguments import StreamArguments
+from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass

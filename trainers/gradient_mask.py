@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from hf_robust.attacks.tokens import check_mask_token
-from hf_robust.trainers.arguments import check_choice, check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.text_views import made_views, union_loss
-from hf_robust.trainers.view_arguments import GenerationArguments
+from hf_robust.attacks.engine.tokens import check_mask_token
+from hf_robust.training.arguments import check_choice, check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.text_views import made_views, union_loss
+from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.views import MaskedViews, ViewSource
 from hf_robust.views.masked import UNITS
 

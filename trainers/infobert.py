@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from hf_robust.adversary import Adversary, Variable, token_norm
 from hf_robust.interpret.head import HEAD, chosen_pooling, last_states
 from hf_robust.losses import club, info_nce, middle_ranks, sentence_embedding
-from hf_robust.trainers.adversary_arguments import StreamArguments
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.auxiliary import Auxiliary
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments, risen
-from hf_robust.trainers.embedding_space import FP16_SCALE, PassLoss, check_reentrant
-from hf_robust.trainers.follow import FollowArguments
-from hf_robust.trainers.info_critic import Critic, feature_widths
+from hf_robust.modules.auxiliary import Auxiliary
+from hf_robust.modules.critic import Critic, feature_widths
+from hf_robust.training.adversary_arguments import StreamArguments
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.embedding_space import FP16_SCALE, PassLoss, check_reentrant
+from hf_robust.training.follow import FollowArguments
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.training.base import Batch, RobustTrainer
 
 
 class NormalTrainer(RobustTrainer):

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.trainers.adversary_arguments import ClimbArguments
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.training.adversary_arguments import ClimbArguments
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from hf_robust.data import split_views
-from hf_robust.trainers.arguments import RobustTrainingArguments
-from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.training.arguments import RobustTrainingArguments
+from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.views import RandomSynonyms, ViewSource
 
 

@@ -11,12 +11,12 @@ from torch import nn
 
 from hf_robust.data import split_views, stack_rows
 from hf_robust.losses import coral, mmd, sinkhorn
-from hf_robust.trainers.arguments import check_choice, check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.classifier_features import check_features, classifier_features
-from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments, risen
-from hf_robust.trainers.text_views import attacked_views, shown_rows
-from hf_robust.trainers.view_arguments import AttackedViewArguments
+from hf_robust.training.arguments import check_choice, check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.classifier_features import check_features, classifier_features
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.text_views import attacked_views, shown_rows
+from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import DrawnFrom, ViewSource
 
 DISTANCES = {"mmd": mmd, "coral": coral, "sinkhorn": sinkhorn}

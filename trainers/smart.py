@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from hf_robust.adversary import Adversary, DropoutReplay, StepRule, TokenSphere, Variable
 from hf_robust.losses import sample_symmetric_kl, symmetric_kl
-from hf_robust.trainers.adversary_arguments import StepArguments, require_noise
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.auxiliary import Auxiliary
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.follow import FollowArguments, Reading
-from hf_robust.trainers.teacher import AverageWeights
+from hf_robust.modules.auxiliary import Auxiliary
+from hf_robust.modules.teacher import AverageWeights
+from hf_robust.training.adversary_arguments import StepArguments, require_noise
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.follow import FollowArguments, Reading
 
 # The share of the training steps in which the teacher follows faster.
 EARLY = 0.1

@@ -16,13 +16,13 @@ from torch.func import functional_call
 from hf_robust.data import split_views, stack_rows
 from hf_robust.interpret.head import chosen_pooling, last_states
 from hf_robust.losses import contrastive, pair_distances, sample_kl, sample_symmetric_kl, sentence_embedding
-from hf_robust.trainers.auxiliary import Auxiliary, is_checkpoint, owner
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.contrastive_warmup import risen
-from hf_robust.trainers.saved_inference import SavedInference
-from hf_robust.trainers.taichi_arguments import TaichiConfig
-from hf_robust.trainers.text_views import attacked_views
-from hf_robust.trainers.twin import averaged, holding, twin_of
+from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint, owner
+from hf_robust.modules.saved_inference import SavedInference
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.contrastive_warmup import risen
+from hf_robust.training.taichi_arguments import TaichiConfig
+from hf_robust.training.text_views import attacked_views
+from hf_robust.training.twin import averaged, holding, twin_of
 from hf_robust.views import ViewSource
 
 

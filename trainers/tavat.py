@@ -10,17 +10,17 @@ from typing import Any
 from torch import nn
 
 from hf_robust.adversary import Variable
-from hf_robust.trainers.adversary_arguments import (
+from hf_robust.modules.auxiliary import Auxiliary
+from hf_robust.modules.token_table import TokenTable
+from hf_robust.training.adversary_arguments import (
     TABLE_NORM_HELP,
     TABLE_NORMS,
     StreamArguments,
     TokenAwareArguments,
 )
-from hf_robust.trainers.auxiliary import Auxiliary
-from hf_robust.trainers.base import Batch, RobustTrainer
-from hf_robust.trainers.embedding_space import PassLoss
-from hf_robust.trainers.follow import FollowArguments, Reading
-from hf_robust.trainers.token_table import TokenTable
+from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.embedding_space import PassLoss
+from hf_robust.training.follow import FollowArguments, Reading
 
 READINGS = {"tavat_norm": Reading("sample", "batch")}
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from hf_robust.adversary import Adversary
 from hf_robust.losses import kl, sample_kl
-from hf_robust.trainers.adversary_arguments import ClimbArguments, require_noise
-from hf_robust.trainers.arguments import check_range
-from hf_robust.trainers.base import Batch, RobustTrainer
+from hf_robust.training.adversary_arguments import ClimbArguments, require_noise
+from hf_robust.training.arguments import check_range
+from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from transformers import HfArgumentParser, TrainingArguments
 
 from docs.generate.text import flags_of, flags_table, prose, written
-from hf_robust.cli import COMMANDS, build_parser
-from hf_robust.parsing import SECTIONS
+from hf_robust.cli.main import COMMANDS, build_parser
 from hf_robust.trainers import METHODS
+from hf_robust.wiring.parsing import SECTIONS
 
 
 def script_page() -> str:

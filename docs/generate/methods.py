@@ -14,11 +14,11 @@ from transformers import HfArgumentParser
 
 from benchmarks import embedding_tables, method_tables, readme, text_tables
 from docs.generate.text import NOTHING, ROOT, flags_of, flags_table, paragraphs, prose, rst_block, sentence
-from hf_robust.flag_help import NEED_FLAGS, idea
-from hf_robust.parsing import SECTIONS
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
-from hf_robust.trainers.follow import FollowArguments
+from hf_robust.training.follow import FollowArguments
+from hf_robust.wiring.flag_help import NEED_FLAGS, idea
+from hf_robust.wiring.parsing import SECTIONS
 
 EXAMPLES = ROOT / "examples"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from docs.generate import api, attacks, commands, methods, notebook, results, rooms
 from hf_robust.attacks import ATTACKS
-from hf_robust.cli import COMMANDS
+from hf_robust.cli.main import COMMANDS
 from hf_robust.trainers import METHODS
 
 

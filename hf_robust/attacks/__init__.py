@@ -13,36 +13,36 @@ from hf_robust.attacks.arguments import (
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example
-from hf_robust.attacks.coverage import require_candidates, say_coverage, table_coverage, with_coverage
-from hf_robust.attacks.examples import balanced_shares, choose_examples
-from hf_robust.attacks.journal import attack_key, journal_seconds
-from hf_robust.attacks.plans import Plans
-from hf_robust.attacks.probe import check_attack
+from hf_robust.attacks.engine.coverage import require_candidates, say_coverage, table_coverage, with_coverage
+from hf_robust.attacks.engine.examples import balanced_shares, choose_examples
+from hf_robust.attacks.engine.journal import attack_key, journal_seconds
+from hf_robust.attacks.engine.plans import Plans
+from hf_robust.attacks.engine.probe import check_attack
+from hf_robust.attacks.engine.scheduler import attack_dataset
 from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.scheduler import attack_dataset
 from hf_robust.attacks.static import examples_of, of_the_data
 
 if TYPE_CHECKING:
-    from hf_robust.attacks.encoder import SentenceEncoder, load_encoder
-    from hf_robust.attacks.language_model import CausalLanguageModel, load_language_model
-    from hf_robust.attacks.masked_lm import MaskedLM, load_masked_lm
-    from hf_robust.attacks.ranks import attack_on_ranks
-    from hf_robust.attacks.victim import Victim
-    from hf_robust.attacks.voting import Vote, VotingVictim
+    from hf_robust.attacks.engine.ranks import attack_on_ranks
+    from hf_robust.attacks.engine.victim import Victim
+    from hf_robust.attacks.engine.voting import Vote, VotingVictim
+    from hf_robust.attacks.models.encoder import SentenceEncoder, load_encoder
+    from hf_robust.attacks.models.language_model import CausalLanguageModel, load_language_model
+    from hf_robust.attacks.models.masked_lm import MaskedLM, load_masked_lm
     from hf_robust.models.weights import weights_hash
 
 _NEED_TORCH = {
-    "CausalLanguageModel": "hf_robust.attacks.language_model",
-    "MaskedLM": "hf_robust.attacks.masked_lm",
-    "SentenceEncoder": "hf_robust.attacks.encoder",
-    "Victim": "hf_robust.attacks.victim",
-    "Vote": "hf_robust.attacks.voting",
-    "VotingVictim": "hf_robust.attacks.voting",
-    "attack_on_ranks": "hf_robust.attacks.ranks",
-    "load_encoder": "hf_robust.attacks.encoder",
-    "load_language_model": "hf_robust.attacks.language_model",
-    "load_masked_lm": "hf_robust.attacks.masked_lm",
+    "CausalLanguageModel": "hf_robust.attacks.models.language_model",
+    "MaskedLM": "hf_robust.attacks.models.masked_lm",
+    "SentenceEncoder": "hf_robust.attacks.models.encoder",
+    "Victim": "hf_robust.attacks.engine.victim",
+    "Vote": "hf_robust.attacks.engine.voting",
+    "VotingVictim": "hf_robust.attacks.engine.voting",
+    "attack_on_ranks": "hf_robust.attacks.engine.ranks",
+    "load_encoder": "hf_robust.attacks.models.encoder",
+    "load_language_model": "hf_robust.attacks.models.language_model",
+    "load_masked_lm": "hf_robust.attacks.models.masked_lm",
     "weights_hash": "hf_robust.models.weights",
 }
 

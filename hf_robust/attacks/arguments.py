@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign
-from hf_robust.attacks.goals import Remain
+from hf_robust.attacks.parts.goals import Remain
 from hf_robust.attacks.resources import FlaggedResources
 from hf_robust.attacks.static import FILE
 from hf_robust.attacks.variants import capped, leaving_early, mended, ranked, shielded
@@ -344,7 +344,7 @@ def build_attacks(
     from hf_robust.attacks import ATTACKS, goal_of
 
     if args.attack_backend == "textattack":
-        from hf_robust.attacks.textattack_backend import textattack_attacks
+        from hf_robust.attacks.textattack.backend import textattack_attacks
 
         return textattack_attacks(args, text_columns)
     obstinate = any(goal_of(name) is Remain for name in args.recipes)

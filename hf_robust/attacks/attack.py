@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from hf_robust.attacks.candidates import Candidates, Luck, Swap
-from hf_robust.attacks.constraints import Constraint, OpenColumns
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.goals import Goal
-from hf_robust.attacks.ranking import BY_GRADIENT, Ranking
-from hf_robust.attacks.reading import READINGS, Reading
-from hf_robust.attacks.requests import Steps
-from hf_robust.attacks.similarity import SentenceSimilarity
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.reading import READINGS, Reading
+from hf_robust.attacks.engine.requests import Steps
+from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.constraints import Constraint, OpenColumns
+from hf_robust.attacks.parts.goals import Goal
+from hf_robust.attacks.parts.ranking import BY_GRADIENT, Ranking
+from hf_robust.attacks.parts.similarity import SentenceSimilarity
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, WordRule
 
 if TYPE_CHECKING:
-    from hf_robust.attacks.search import Search
-    from hf_robust.attacks.victim import Victim
+    from hf_robust.attacks.engine.victim import Victim
+    from hf_robust.attacks.parts.search import Search
     from hf_robust.metrics import AttackRecord
 
 

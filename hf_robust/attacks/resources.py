@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_robust.attacks.constraints import Constraint, NoStopWords, OpenColumns
-from hf_robust.attacks.similarity import Encoder
+from hf_robust.attacks.parts.constraints import Constraint, NoStopWords, OpenColumns
+from hf_robust.attacks.parts.similarity import Encoder
 from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, WordNetLexicon, load_lexicon
 from hf_robust.lexicons.sememes import SememeTable, load_sememes
 from hf_robust.words import Lemmatizer, Tagger, nltk_stop_words, nltk_tagger
 
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
-    from hf_robust.attacks.fluency import LanguageModel
-    from hf_robust.attacks.masked_lm import MaskedLM
-    from hf_robust.attacks.word_distance import WordVectors
+    from hf_robust.attacks.models.masked_lm import MaskedLM
+    from hf_robust.attacks.parts.fluency import LanguageModel
+    from hf_robust.attacks.parts.word_distance import WordVectors
 
 
 Part = TypeVar("Part")
@@ -113,7 +113,7 @@ def _tagger(flags: AttackArguments) -> Tagger | None:
 def _encoder(flags: AttackArguments) -> Encoder | None:
     if flags.sentence_encoder is None:
         return None
-    from hf_robust.attacks.encoder import load_encoder
+    from hf_robust.attacks.models.encoder import load_encoder
 
     return load_encoder(flags.sentence_encoder)
 
@@ -121,7 +121,7 @@ def _encoder(flags: AttackArguments) -> Encoder | None:
 def _masked_lm(flags: AttackArguments) -> MaskedLM | None:
     if flags.masked_lm is None:
         return None
-    from hf_robust.attacks.masked_lm import load_masked_lm
+    from hf_robust.attacks.models.masked_lm import load_masked_lm
 
     return load_masked_lm(flags.masked_lm)
 
@@ -129,7 +129,7 @@ def _masked_lm(flags: AttackArguments) -> MaskedLM | None:
 def _language_model(flags: AttackArguments) -> LanguageModel | None:
     if flags.language_model is None:
         return None
-    from hf_robust.attacks.language_model import load_language_model
+    from hf_robust.attacks.models.language_model import load_language_model
 
     return load_language_model(flags.language_model)
 
@@ -137,7 +137,7 @@ def _language_model(flags: AttackArguments) -> LanguageModel | None:
 def _word_vectors(flags: AttackArguments) -> WordVectors | None:
     if flags.word_vectors is None:
         return None
-    from hf_robust.attacks.word_distance import load_word_vectors
+    from hf_robust.attacks.parts.word_distance import load_word_vectors
 
     return load_word_vectors(flags.word_vectors)
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
-from hf_robust.attacks.candidates import Candidates, Luck
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.requests import Columns, Steps
+from hf_robust.attacks.engine.requests import Columns, Steps
+from hf_robust.attacks.parts.candidates import Candidates, Luck
+from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.metrics import AttackRecord, kept_prediction
 from hf_robust.runs import read_pairs, read_records
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
-    from hf_robust.attacks.search import Search
-    from hf_robust.attacks.trial import Trial
+    from hf_robust.attacks.engine.trial import Trial
+    from hf_robust.attacks.parts.search import Search
 
 FILE = "file:"
 """``--attacks file:PATH`` names a file of labelled adversarial texts."""

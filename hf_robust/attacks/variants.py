@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import AnyOf, Candidates, FromLexicon
-from hf_robust.attacks.constraints import Constraint, MaxChangedShare, Protected
-from hf_robust.attacks.genetic_search import Genetic
-from hf_robust.attacks.particle_swarm import ParticleSwarm
-from hf_robust.attacks.ranking import Ranking, at_random, by_gradient
-from hf_robust.attacks.search import Greedy
+from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
+from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, Protected
+from hf_robust.attacks.parts.genetic_search import Genetic
+from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
+from hf_robust.attacks.parts.ranking import Ranking, at_random, by_gradient
+from hf_robust.attacks.parts.search import Greedy
 from hf_robust.words import UNICODE_WORDS, Protection
 
 RANKINGS: dict[str, Ranking] = {"gradient": by_gradient, "random": at_random}

@@ -10,8 +10,8 @@ from hf_robust.data.columns import JOINED, choose_text_columns, join_columns
 from hf_robust.data.dataset import TextDataset
 from hf_robust.data.files import Rows
 from hf_robust.data.labels import UNLABELLED, Labels, is_missing, label_key
+from hf_robust.data.length import usable_length
 from hf_robust.data.load import Corpus
-from hf_robust.models.length import usable_length
 
 logger = logging.getLogger(__name__)
 

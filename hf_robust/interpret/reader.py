@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import DataCollatorWithPadding
 
 from hf_robust.adversary import evaluating, kept_random_state
-from hf_robust.models.length import usable_length
+from hf_robust.data.length import usable_length
 from hf_robust.words import Text, word_token_positions
 
 Columns = Sequence[str]

@@ -10,9 +10,9 @@ from hf_robust.lexicons.neighbours import read_table, write_table
 from hf_robust.lexicons.perturbation_sets import PerturbationSets, count_words, perturbation_sets
 from hf_robust.lexicons.split import split_table
 from hf_robust.lexicons.substitution import equal_draws, random_substitutes, substitution_sets
-from hf_robust.lexicons.vector_files import read_vectors
 from hf_robust.lexicons.vectors import cache_folder, nearest_words
 from hf_robust.lexicons.wordnet import WordNetLexicon
+from hf_robust.words.vector_files import read_vectors
 
 __all__ = [
     "LEXICONS",

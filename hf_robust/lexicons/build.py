@@ -8,9 +8,9 @@ from pathlib import Path
 from hf_robust.lexicons.base import Lexicon
 from hf_robust.lexicons.load import VECTOR_ENDINGS, load_lexicon, split_spec
 from hf_robust.lexicons.perturbation_sets import PerturbationSets, perturbation_sets
-from hf_robust.lexicons.vector_files import read_vectors
 from hf_robust.lexicons.vectors import nearest_words
 from hf_robust.lexicons.wordnet import WordNetLexicon
+from hf_robust.words.vector_files import read_vectors
 
 
 def build_table(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hf_robust.lexicons.vector_files import Vectors
 from hf_robust.words import Text
+from hf_robust.words.vector_files import Vectors
 
 Matrix = npt.NDArray[np.float64]
 

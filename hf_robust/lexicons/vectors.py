@@ -14,7 +14,7 @@ import numpy as np
 
 from hf_robust.lexicons.base import Lexicon, TableLexicon
 from hf_robust.lexicons.neighbours import read_table, write_table
-from hf_robust.lexicons.vector_files import SHAPE, Vectors, read_vectors
+from hf_robust.words.vector_files import SHAPE, Vectors, read_vectors
 
 logger = logging.getLogger(__name__)
 

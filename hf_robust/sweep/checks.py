@@ -15,9 +15,9 @@ from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.static import FILE
 from hf_robust.metrics.keys import OF_ANY_ATTACK, RATES
 from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, OF_TASK, REGRESSION
-from hf_robust.parsing import Arguments, parse_flags
 from hf_robust.runs import Flags
 from hf_robust.sweep.file import Point, Search, Sweep
+from hf_robust.wiring.parsing import Arguments, parse_flags
 
 DATA = "{data}"
 ALSO_OF_ATTACKS = tuple(key for key in OF_ANY_ATTACK if key not in RATES)

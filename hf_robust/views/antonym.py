@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from hf_robust.attacks import Attack, Example, Plans
-from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.engine.draft import Draft
 from hf_robust.lexicons import Lexicon
 from hf_robust.views.view import View
 from hf_robust.words import Protection, Text

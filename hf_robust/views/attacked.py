@@ -58,7 +58,7 @@ class AttackedViews:
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
         """Of the victim's weights and way of predicting, the attack, the texts and the order they are attacked in."""
         from hf_robust.attacks import attack_key, weights_hash
-        from hf_robust.attacks.journal import prediction_of
+        from hf_robust.attacks.engine.journal import prediction_of
 
         weights, prediction = weights_hash(victim.model), prediction_of(victim)
         whole = attack_key(self.attack, weights, examples, victim.max_length, prediction)

@@ -14,9 +14,9 @@ from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
-    from hf_robust.attacks.batches import Encoded
-    from hf_robust.attacks.requests import Columns
-    from hf_robust.attacks.tokens import Aligned, Tokens
+    from hf_robust.attacks.engine.batches import Encoded
+    from hf_robust.attacks.engine.requests import Columns
+    from hf_robust.attacks.engine.tokens import Aligned, Tokens
 
 MASKS = ("gradient", "random")
 """How the token is chosen."""
@@ -68,7 +68,7 @@ def challenge_set(
     Raises:
         ValueError: the tokenizer has no mask token, or is not a fast one.
     """
-    from hf_robust.attacks.tokens import Tokens, check_mask_token
+    from hf_robust.attacks.engine.tokens import Tokens, check_mask_token
 
     check_mask_token(victim.tokenizer)
     victim.check_saliency("masking by token")

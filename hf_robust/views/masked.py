@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hf_robust.attacks import Example
-from hf_robust.attacks.examples import balanced_shares
+from hf_robust.attacks.engine.examples import balanced_shares
 from hf_robust.runs import read_json_lines
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
@@ -25,9 +25,9 @@ from hf_robust.words import UNICODE_WORDS, Protection, Text
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
-    from hf_robust.attacks.batches import Encoded
-    from hf_robust.attacks.tokens import Aligned
-    from hf_robust.attacks.victim import Salience
+    from hf_robust.attacks.engine.batches import Encoded
+    from hf_robust.attacks.engine.tokens import Aligned
+    from hf_robust.attacks.engine.victim import Salience
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class MaskedViews:
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
         """Of the victim's weights and way of predicting, the texts, and what is masked."""
         from hf_robust.attacks import weights_hash
-        from hf_robust.attacks.journal import prediction_of
+        from hf_robust.attacks.engine.journal import prediction_of
 
         described = [self.describe(), "odds", weights_hash(victim.model), prediction_of(victim), victim.max_length]
         described += [self.protection.fingerprint()] if self.protection else []
@@ -98,7 +98,7 @@ class MaskedViews:
         """
         from accelerate.utils import gather_object
 
-        from hf_robust.attacks.tokens import check_mask_token
+        from hf_robust.attacks.engine.tokens import check_mask_token
 
         check_mask_token(victim.tokenizer)
         victim.check_saliency("masking by gradient")

@@ -13,7 +13,7 @@ from tiny import build_model, build_tokenizer, table
 from transformers import AutoConfig, AutoModelForMaskedLM, set_seed
 
 from hf_robust.attacks import ATTACKS, Attack, Example, MaskedLM, Resources, Victim
-from hf_robust.attacks.plans import make_plan
+from hf_robust.attacks.engine.plans import make_plan
 from hf_robust.lexicons import NameLists
 from hf_robust.words import Text
 

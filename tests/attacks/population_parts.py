@@ -17,10 +17,10 @@ from attack_parts import TAGS, TableTagger, texts
 from tiny import table
 
 from hf_robust.attacks import ATTACKS, Attack, Example, Resources
-from hf_robust.attacks.genetic_search import Genetic, ImprovedGenetic
-from hf_robust.attacks.particle_swarm import ParticleSwarm
-from hf_robust.attacks.requests import Scores
-from hf_robust.attacks.word_distance import WordVectors
+from hf_robust.attacks.engine.requests import Scores
+from hf_robust.attacks.parts.genetic_search import Genetic, ImprovedGenetic
+from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
+from hf_robust.attacks.parts.word_distance import WordVectors
 from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.metrics import AttackRecord
 from hf_robust.words import Text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.attacks.batches import Encoded, packed
+from hf_robust.attacks.engine.batches import Encoded, packed
 
 
 @given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 100), st.integers(0, 50))

@@ -37,7 +37,7 @@ from hf_robust.attacks import (
     say_coverage,
     table_coverage,
 )
-from hf_robust.attacks.plans import make_plan
+from hf_robust.attacks.engine.plans import make_plan
 from hf_robust.attacks.variants import shielded
 from hf_robust.lexicons import TableLexicon
 from hf_robust.metrics import Coverage

@@ -7,7 +7,7 @@ import torch
 from attack_parts import all_close, attack, examples, victim
 
 from hf_robust.attacks import Example, attack_dataset, attack_key, balanced_shares, journal_seconds
-from hf_robust.attacks.journal import Journal, prediction_of, share_path
+from hf_robust.attacks.engine.journal import Journal, prediction_of, share_path
 from hf_robust.runs import journal, read_records
 
 

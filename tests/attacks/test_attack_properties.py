@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from textattack_oracle import edits
 from tiny import build_model
 
-from hf_robust.attacks import ATTACKS, Example, Plans, attack_dataset, constraints
-from hf_robust.attacks.trial import Trial
+from hf_robust.attacks import ATTACKS, Example, Plans, attack_dataset
+from hf_robust.attacks.engine.trial import Trial
+from hf_robust.attacks.parts import constraints
 from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.words import NLTK_STOP_WORDS, STOP_WORDS, Text, coarse_tag
 

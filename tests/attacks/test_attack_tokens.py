@@ -7,7 +7,7 @@ from tiny import FILLERS, POSITIVE, build_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from hf_robust.attacks.tokens import Tokens
+from hf_robust.attacks.engine.tokens import Tokens
 
 CORPUS = [" ".join([*POSITIVE, *FILLERS]), "naïve café – it's “good”, isn't it?", "新しい映画 好き"]
 

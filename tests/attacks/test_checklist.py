@@ -8,8 +8,8 @@ from attack_parts import NAMES, PLACES, all_close, probabilities_of, resources, 
 from tiny import build_model
 
 from hf_robust.attacks import ATTACKS, Example, attack_dataset
-from hf_robust.attacks.candidates import Luck
-from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.parts.candidates import Luck
 from hf_robust.attacks.recipes.checklist import CONTRACTIONS, ChangeListed, ChangeNumber, Contract, Extend
 from hf_robust.lexicons import NameLists
 from hf_robust.words import Text

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM, set_seed
 
 from hf_robust.attacks import Example, MaskedLM, attack_dataset
-from hf_robust.attacks.candidates import Luck
-from hf_robust.attacks.contextual import Insert, Merge, Replace
-from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.parts.candidates import Luck
+from hf_robust.attacks.parts.contextual import Insert, Merge, Replace
 from hf_robust.words import Text, coarse_tag
 
 STOP_WORDS = frozenset({"the", "and", "was", "with", "very", "not"})
@@ -346,7 +346,7 @@ def textattack(monkeypatch):
     if importlib.util.find_spec("textattack") is None:
         pytest.skip("TextAttack is not installed (requirements-textattack.txt)")
     reason = "TextAttack is not imported without its dependency flair"
-    module = pytest.importorskip("hf_robust.attacks.textattack_import", reason=reason).import_textattack()
+    module = pytest.importorskip("hf_robust.attacks.textattack.importing", reason=reason).import_textattack()
 
     def tag(text, index):
         return coarse_tag(TAGS.get(text.words[index].lower(), "NN"))

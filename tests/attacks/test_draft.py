@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.engine.draft import Draft
 from hf_robust.words import Text
 
 # (columns, swaps one after another, then the text, the changed words and the last step's): what TextAttack's own text
@@ -80,7 +80,7 @@ def test_a_given_set_of_changed_words_is_kept():
 
 @pytest.mark.skipif(find_spec("textattack") is None, reason="TextAttack is not installed")
 def test_textattack_numbers_them_alike():
-    pytest.importorskip("hf_robust.attacks.textattack_import").import_textattack()
+    pytest.importorskip("hf_robust.attacks.textattack.importing").import_textattack()
     from textattack.shared import AttackedText
 
     for columns, steps, *expected in FIXED:

@@ -12,11 +12,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, XLNetConfig, XLNetForSequenceClassification
 
 from hf_robust.attacks import Victim, attack_dataset
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.flips import GradientFlips
-from hf_robust.attacks.requests import Flip, Flips
-from hf_robust.attacks.vocabulary import whole_words
-from hf_robust.attacks.word_distance import WordVectors
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.requests import Flip, Flips
+from hf_robust.attacks.engine.vocabulary import whole_words
+from hf_robust.attacks.parts.flips import GradientFlips
+from hf_robust.attacks.parts.word_distance import WordVectors
 from hf_robust.words import Text, coarse_tag
 
 PIECES = {"splen", "dread", "pic"}

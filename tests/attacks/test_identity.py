@@ -16,7 +16,7 @@ from hf_robust.words import TEXTATTACK_WORDS
 if find_spec("textattack") is None:
     pytest.skip("TextAttack is not installed (requirements-textattack.txt)", allow_module_level=True)
 
-from hf_robust.attacks.textattack_import import import_textattack
+from hf_robust.attacks.textattack.importing import import_textattack
 
 import_textattack()
 

@@ -9,10 +9,10 @@ import torch
 from tiny import SPECIAL, build_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.fluency import LikeliestSwaps, MaxLikelihoodDrop
-from hf_robust.attacks.language_model import CausalLanguageModel, load_language_model
-from hf_robust.attacks.requests import Consult
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.requests import Consult
+from hf_robust.attacks.models.language_model import CausalLanguageModel, load_language_model
+from hf_robust.attacks.parts.fluency import LikeliestSwaps, MaxLikelihoodDrop
 from hf_robust.words import Text
 
 PAIRS = [

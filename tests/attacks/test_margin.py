@@ -19,10 +19,10 @@ from population_parts import small
 from tiny import build_model
 
 from hf_robust.attacks import ATTACKS, Attack, Victim, attack_dataset
-from hf_robust.attacks.goals import Misclassify, Remain, Seen, Shorten
-from hf_robust.attacks.losses import LOSSES
-from hf_robust.attacks.reading import READINGS
-from hf_robust.attacks.requests import Scores
+from hf_robust.attacks.engine.losses import LOSSES
+from hf_robust.attacks.engine.reading import READINGS
+from hf_robust.attacks.engine.requests import Scores
+from hf_robust.attacks.parts.goals import Misclassify, Remain, Seen, Shorten
 from hf_robust.attacks.variants import mended
 from hf_robust.metrics import AttackRecord, AttackSummary
 from hf_robust.words import Text

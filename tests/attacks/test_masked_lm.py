@@ -11,7 +11,7 @@ from tiny import build_tokenizer
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from hf_robust.attacks import MaskedLM, load_masked_lm
-from hf_robust.attacks.masked_lm import MOST, _readable
+from hf_robust.attacks.models.masked_lm import MOST, _readable
 from hf_robust.words import TEXTATTACK_WORDS
 
 KINDS = {

@@ -3,10 +3,10 @@
 import pytest
 from attack_parts import attack
 
-from hf_robust.attacks.candidates import Luck
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.negation_rules import Negations, add_not, remove_not, takes_not
-from hf_robust.attacks.plans import make_plan
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.plans import make_plan
+from hf_robust.attacks.parts.candidates import Luck
+from hf_robust.attacks.parts.negation_rules import Negations, add_not, remove_not, takes_not
 from hf_robust.words import Text
 from hf_robust.words.contractions import parts
 

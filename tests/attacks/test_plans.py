@@ -7,7 +7,7 @@ from attack_parts import TableTagger, attack, resources
 from tiny import table
 
 from hf_robust.attacks import ATTACKS, Example, Plans
-from hf_robust.attacks.plans import make_plan
+from hf_robust.attacks.engine.plans import make_plan
 from hf_robust.words import UNICODE_WORDS
 
 TEXTS = [("The Good film was BAD, bad.",), ("a good, good plot",), ("music",), ("",)]

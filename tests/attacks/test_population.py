@@ -28,14 +28,14 @@ from population_parts import (
 from tiny import table
 
 from hf_robust.attacks import ATTACKS, Example, Resources, attack_dataset
-from hf_robust.attacks import population as shared
-from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import MaxChangedWords
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.genetic_search import Genetic, ImprovedGenetic
-from hf_robust.attacks.particle_swarm import ParticleSwarm
-from hf_robust.attacks.plans import make_plan
-from hf_robust.attacks.trial import Trial
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.plans import make_plan
+from hf_robust.attacks.engine.trial import Trial
+from hf_robust.attacks.parts import population as shared
+from hf_robust.attacks.parts.candidates import FromLexicon
+from hf_robust.attacks.parts.constraints import MaxChangedWords
+from hf_robust.attacks.parts.genetic_search import Genetic, ImprovedGenetic
+from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
 from hf_robust.words import Text
 
 
@@ -248,8 +248,8 @@ def test_a_mixed_text_counts_as_changed_where_its_words_come_from_changed_ones()
 
 
 def test_strong_parents_are_preferred_only_when_mended() -> None:
-    from hf_robust.attacks.genetic_search import Member, Seedling
-    from hf_robust.attacks.trial import Standing
+    from hf_robust.attacks.engine.trial import Standing
+    from hf_robust.attacks.parts.genetic_search import Member, Seedling
 
     seedling = Seedling(Draft(Text(("a",))), np.ones(1))
     members = [Member(seedling, Standing(np.zeros(2), b"", score, False)) for score in (0.1, 0.9)]

@@ -38,12 +38,12 @@ from population_parts import (
 )
 
 from hf_robust.attacks import Example, attack_dataset
-from hf_robust.attacks.constraints import MaxChangedWords
+from hf_robust.attacks.parts.constraints import MaxChangedWords
 
 if find_spec("textattack") is None:
     pytest.skip("TextAttack is not installed (requirements-textattack.txt)", allow_module_level=True)
 
-from hf_robust.attacks.textattack_import import import_textattack
+from hf_robust.attacks.textattack.importing import import_textattack
 
 UNIVERSAL = {"JJ": "ADJ", "NN": "NOUN", "VBD": "VERB", "RB": "ADV"}
 

@@ -11,7 +11,7 @@ from attack_parts import attack
 from tiny import build_model, build_tokenizer
 
 from hf_robust.attacks import Example, Plans, Victim, check_attack
-from hf_robust.attacks.probe import QUERIES
+from hf_robust.attacks.engine.probe import QUERIES
 
 EXAMPLES = [
     Example(0, ("the film was a good and funny one with a great plot and a great cast",), 0),

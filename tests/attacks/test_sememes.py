@@ -7,8 +7,8 @@ import pytest
 from attack_parts import TableTagger, resources
 
 from hf_robust.attacks import ATTACKS
-from hf_robust.attacks.candidates import Luck
-from hf_robust.attacks.draft import Draft
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.parts.candidates import Luck
 from hf_robust.attacks.recipes.pso import SameSememes
 from hf_robust.lexicons.sememes import SememeTable, load_sememes, share_sememes
 from hf_robust.words import Text

@@ -12,11 +12,11 @@ from tiny import build_tokenizer
 from transformers import BertConfig, BertModel
 
 from hf_robust.attacks import Example, SentenceEncoder, attack_dataset, load_encoder
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.requests import Consult
-from hf_robust.attacks.search import _most_similar
-from hf_robust.attacks.similarity import SentenceSimilarity, window, window_parts
-from hf_robust.attacks.trial import Scored
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.requests import Consult
+from hf_robust.attacks.engine.trial import Scored
+from hf_robust.attacks.parts.search import _most_similar
+from hf_robust.attacks.parts.similarity import SentenceSimilarity, window, window_parts
 from hf_robust.words import Text
 
 

@@ -15,7 +15,7 @@ from attack_parts import examples, saliency_of, victim
 from tiny import build_model
 
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Resources, attack_dataset, build_attacks
-from hf_robust.attacks import textattack_import as importing
+from hf_robust.attacks.textattack import importing as importing
 from hf_robust.metrics import AttackSummary, aim_of, union_of_attacks
 from hf_robust.words import Protection, Text
 
@@ -49,7 +49,7 @@ def table_attack(
     textattack: Any, wrapper: Any = None, ranking: str = "delete", swap: Any = None, constraints: Any = ()
 ) -> Any:
     """Greedy search over SWAPS, built as a user of TextAttack would."""
-    from hf_robust.attacks.textattack_wrapper import VictimWrapper
+    from hf_robust.attacks.textattack.wrapper import VictimWrapper
 
     class Table(textattack.transformations.WordSwap):  # type: ignore[misc]
         def _get_replacement_words(self, word: str) -> list[str]:
@@ -63,7 +63,7 @@ def table_attack(
 
 
 def recipe(attack: Any, **options: Any) -> Any:
-    from hf_robust.attacks.textattack_backend import TextAttackRecipe
+    from hf_robust.attacks.textattack.backend import TextAttackRecipe
 
     return TextAttackRecipe(attack, **options)
 
@@ -270,7 +270,7 @@ def test_fingerprints_change_with_what_a_result_depends_on(textattack: Any) -> N
 @needs_textattack
 @pytest.mark.parametrize("columns", [1, 2])
 def test_gradients_by_token(textattack: Any, columns: int) -> None:
-    from hf_robust.attacks.textattack_wrapper import VictimWrapper
+    from hf_robust.attacks.textattack.wrapper import VictimWrapper
 
     target = victim(build_model(dropout=0.5))
     target.model.train()

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from hf_robust.attacks import AttackArguments, Example, build_attacks
-from hf_robust.attacks import textattack_import as importing
-from hf_robust.attacks.textattack_records import changed_words, to_record
+from hf_robust.attacks.textattack import importing as importing
+from hf_robust.attacks.textattack.records import changed_words, to_record
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements-textattack.txt"
@@ -44,7 +44,7 @@ def test_without_textattack_one_sentence_names_the_command() -> None:
 def test_what_it_needs_and_lacks_is_named(tmp_path: Path) -> None:
     (tmp_path / "textattack.py").write_text("import no_such_module_here")
     code = (
-        "import sys\nfrom hf_robust.attacks.textattack_import import import_textattack\n"
+        "import sys\nfrom hf_robust.attacks.textattack.importing import import_textattack\n"
         "try: import_textattack()\nexcept ValueError as error: print(error, 'textattack' in sys.modules)"
     )
     said = run(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}")

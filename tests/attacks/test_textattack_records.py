@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hf_robust.attacks import Example
-from hf_robust.attacks.textattack_records import to_record
+from hf_robust.attacks.textattack.records import to_record
 from hf_robust.metrics import AttackSummary
 
 

@@ -8,10 +8,10 @@ from attack_parts import SYNONYMS, attack, examples, masked_lm, probabilities_of
 from tiny import build_model, table
 
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Plans, Resources, attack_dataset, build_attacks
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.plans import make_plan
-from hf_robust.attacks.ranking import BY_GRADIENT, at_random, by_gradient
-from hf_robust.attacks.search import Beam, Greedy
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.plans import make_plan
+from hf_robust.attacks.parts.ranking import BY_GRADIENT, at_random, by_gradient
+from hf_robust.attacks.parts.search import Beam, Greedy
 from hf_robust.attacks.variants import leaving_early, mended, ranked
 from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
@@ -46,7 +46,7 @@ def test_a_mended_attack_asks_only_words_that_can_move(target):
 
 
 def _swaps(which, row):
-    from hf_robust.attacks.plans import make_plan
+    from hf_robust.attacks.engine.plans import make_plan
 
     return make_plan(which, row.texts).swaps
 

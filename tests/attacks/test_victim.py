@@ -11,7 +11,7 @@ from tiny import KINDS, build_model, build_tokenizer
 from transformers import XLNetConfig, XLNetForSequenceClassification
 
 from hf_robust.attacks import Victim, weights_hash
-from hf_robust.attacks.memory import TokenBudget
+from hf_robust.attacks.engine.memory import TokenBudget
 from hf_robust.words import Text
 
 
@@ -108,7 +108,7 @@ def test_scores_are_the_float32_softmax_of_each_row_alone():
 
 def test_seconds_are_those_of_the_model(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("hf_robust.attacks.victim.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("hf_robust.attacks.engine.victim.time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def inference(model, batch):
         now[0] += 2.0

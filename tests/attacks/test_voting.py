@@ -13,11 +13,12 @@ import torch
 from attack_parts import SYNONYMS, attack, examples, probabilities_of, texts, victim
 from tiny import build_model, build_tokenizer, table
 
-from hf_robust.attacks import Vote, VotingVictim, attack_dataset, attack_key, voting, weights_hash
-from hf_robust.attacks.journal import prediction_of
-from hf_robust.attacks.requests import Flips
+from hf_robust.attacks import Vote, VotingVictim, attack_dataset, attack_key, weights_hash
+from hf_robust.attacks.engine import voting
+from hf_robust.attacks.engine.journal import prediction_of
+from hf_robust.attacks.engine.requests import Flips
 from hf_robust.certify import CertifySettings, Smoothing, certify_texts
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.lexicons import TableLexicon
 from hf_robust.words import Text
 

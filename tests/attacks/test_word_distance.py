@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.word_distance import WordDistance, WordVectors, load_word_vectors
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.parts.word_distance import WordDistance, WordVectors, load_word_vectors
 from hf_robust.words import Text
 
 WORDS = ["good", "fine", "bad", "film"]

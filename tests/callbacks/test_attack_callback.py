@@ -28,7 +28,7 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import ATTACKS, Example, Resources
-from hf_robust.attacks.reading import READINGS
+from hf_robust.attacks.engine.reading import READINGS
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
 from hf_robust.callbacks.attack import accuracy_of, rates_in_words

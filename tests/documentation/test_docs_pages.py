@@ -13,7 +13,7 @@ pytest.importorskip("sphinx", reason="pip install -c constraints.txt -e '.[docs]
 from docs.generate import attacks, commands, methods
 from docs.generate.formulas import mathml
 from hf_robust.attacks import ATTACKS
-from hf_robust.cli import COMMANDS
+from hf_robust.cli.main import COMMANDS
 from hf_robust.trainers import METHODS
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -17,11 +17,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, TrackersCallback
-from hf_robust.checkpoint_attack import load_classifier
 from hf_robust.hub import add_loading, add_robustness
 from hf_robust.models.trained import load_trained
-from hf_robust.restored import measured_model
 from hf_robust.trainers import METHODS
+from hf_robust.wiring.checkpoint_attack import load_classifier
+from hf_robust.wiring.restored import measured_model
 
 TEXTS = [("a good film.",), ("the dreadful plot was cold",)]
 STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")

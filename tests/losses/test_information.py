@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hf_robust.losses import club, info_nce, middle_ranks
-from hf_robust.trainers.info_critic import HIDDEN, Critic
+from hf_robust.modules.critic import HIDDEN, Critic
 
 
 def naive_info_nce(scores: torch.Tensor, owners: torch.Tensor, negatives: str) -> torch.Tensor:

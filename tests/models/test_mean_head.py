@@ -14,17 +14,17 @@ from tiny import NO_DATA, build_legacy_model, build_model, build_tokenizer, buil
 from transformers import AutoModel, AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from hf_robust.checkpoints import load_config, load_model
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
+from hf_robust.data.length import usable_length
 from hf_robust.hub import add_loading
 from hf_robust.interpret.head import HEAD, chosen_pooling
 from hf_robust.models import MeanHeadConfig, MeanHeadForSequenceClassification, with_mean_head
 from hf_robust.models.architecture import architecture
-from hf_robust.models.length import usable_length
 from hf_robust.models.mean_head import check_mean_head
 from hf_robust.models.trained import load_trained
-from hf_robust.trainers.twin import twin_of
+from hf_robust.training.twin import twin_of
+from hf_robust.wiring.checkpoints import load_config, load_model
 
 LABELS = named_labels(("no", "yes"))
 REFUSED = {"t5": "an encoder and a decoder", "bart": "an encoder and a decoder"} | {

@@ -17,12 +17,12 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 from word_models import KINDS, write_vectors
 
-from hf_robust.checkpoint_attack import load_classifier
-from hf_robust.checkpoints import load_config, load_model, load_tokenizer
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.hub import add_loading
 from hf_robust.models import read_source
+from hf_robust.wiring.checkpoint_attack import load_classifier
+from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer
 from run_glue_robust import main
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def test_a_saved_folder_is_trained_on_and_attacked_by_a_fresh_process(kind: str,
     rows = [{"sentence1": "The soup was tasty.", "sentence2": "Indeed, it was nice.", "label": "agree"}] * 2
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["attack", str(tmp_path / "first"), "--data", str(tmp_path / "rows.jsonl"), "--attacks", "synonym"]
-    code = "import sys; from hf_robust.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from hf_robust.cli.main import main; sys.exit(main(sys.argv[1:]))"
     given = [*command, "--output_dir", str(tmp_path / "attacked"), "--lexicon", "builtin"]
     done = subprocess.run([sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ from report_folders import record, run_with_records
 from run_folders import attack_line, make_run
 
 from hf_robust.attacks import ATTACKS, Resources
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.reports import load_runs, write_report
 from hf_robust.reports.examples import FEW, examples_of
 from hf_robust.reports.markdown import escaped

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows
 
-from hf_robust.cli import main
+from hf_robust.cli.main import main
 from hf_robust.runs import JOURNAL_FOLDER, MEASURED_FOLDER, claim_folder, load_run, read_card, read_history
 from run_glue_robust import main as train
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.parsing import parse_arguments
 from hf_robust.reports.reproduction import reproduction
 from hf_robust.runs import STANDS_FOR, command_words, flags_of, redact_command
+from hf_robust.wiring.parsing import parse_arguments
 
 SCRIPT = "run_glue_robust.py"
 

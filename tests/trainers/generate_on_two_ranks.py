@@ -12,7 +12,7 @@ import torch
 from scripted import Scripted
 from tiny import build_trainer
 
-from hf_robust.attacks import ranks
+from hf_robust.attacks.engine import ranks
 
 RUNS: dict[str, dict[str, Any]] = {
     "ada": {},

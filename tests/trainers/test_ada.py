@@ -13,7 +13,7 @@ from scripted import Scripted
 from tiny import build_model, build_trainer, review_data
 from torch import Tensor, nn
 
-from hf_robust.trainers.text_views import union_loss
+from hf_robust.training.text_views import union_loss
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ from tiny import build_model, build_trainer
 from torch import Tensor
 
 from hf_robust.adversary import project_simplex
-from hf_robust.trainers.increment_weights import IncrementWeights
+from hf_robust.modules.increment_weights import IncrementWeights
 
 ADAPTIVE = ("adaptive_pgd", "adaptive_freelb", "adaptive_tavat")
 STRONG: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.3, "adv_init_mag": 0.5}

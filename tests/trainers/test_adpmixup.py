@@ -31,10 +31,10 @@ from transformers import AutoModelForSequenceClassification
 from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.data import split_views
 from hf_robust.models.trained import load_trained
+from hf_robust.modules.adapters import CLEAN, Adapters, find_heads, find_targets, load_adapters
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.adapters import CLEAN, Adapters, find_heads, find_targets, load_adapters
 from hf_robust.trainers.adpmixup import mixed_outputs, mixing_shares
-from hf_robust.trainers.baseline import copied
+from hf_robust.training.plain_victim import copied
 
 LOGITS = st.lists(st.floats(-8, 8, width=32), min_size=3, max_size=3)
 

@@ -16,9 +16,9 @@ from tiny import build_model, build_trainer, dense_synonyms, review_data
 from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback
 
+from hf_robust.modules.auxiliary import ATTRIBUTE
 from hf_robust.trainers.adv_iter import RoundArguments
-from hf_robust.trainers.auxiliary import ATTRIBUTE
-from hf_robust.trainers.text_views import planned_epochs, union_rows
+from hf_robust.training.text_views import planned_epochs, union_rows
 from hf_robust.views import Refresh
 
 

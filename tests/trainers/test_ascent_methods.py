@@ -169,7 +169,7 @@ class TestEveryAdversary:
 
 
 def _checked(trainer: Any) -> None:
-    from hf_robust.trainers.embedding_space import check_set_up
+    from hf_robust.training.embedding_space import check_set_up
 
     check_set_up(trainer, trainer.adversary())
 

@@ -12,8 +12,8 @@ from tiny import build_model, build_trainer, review_data
 from torch import nn
 from transformers import AutoModelForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
 
+from hf_robust.modules.auxiliary import STATE_FILE, Auxiliary
 from hf_robust.trainers import METHODS, RobustTrainer
-from hf_robust.trainers.auxiliary import STATE_FILE, Auxiliary
 
 
 class Scale(nn.Module):

@@ -11,7 +11,7 @@ from tiny import build_model, build_trainer, dense_synonyms
 
 from hf_robust.callbacks.run_card import method_config
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
 
 # What leaves the term out, and beside it what makes two runs comparable.
 NO_TERM: dict[str, dict[str, float]] = {

@@ -32,13 +32,13 @@ from transformers import (
     set_seed,
 )
 
-from hf_robust.checkpoints import load_config, load_model
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.hub import citation
 from hf_robust.models.trained import load_trained
+from hf_robust.modules.auxiliary import ATTRIBUTE
 from hf_robust.trainers import METHODS, RobustTrainer
-from hf_robust.trainers.auxiliary import ATTRIBUTE
+from hf_robust.wiring.checkpoints import load_config, load_model
 
 ROOT = Path(__file__).parents[2]
 

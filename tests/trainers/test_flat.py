@@ -20,11 +20,11 @@ from transformers import AutoModelForSequenceClassification
 from hf_robust.adversary import Noise, embedding_width
 from hf_robust.attacks import Victim
 from hf_robust.data import split_views, stack_rows
+from hf_robust.modules.mask_export import IMPORTANCES, MASK_FILE
+from hf_robust.modules.masking import Masking, embedding_block
+from hf_robust.modules.word_mask import WordMask, draw, entropy, importance_distance, masked_mean
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.flat import FIRST_SPREAD
-from hf_robust.trainers.flat_export import IMPORTANCES, MASK_FILE
-from hf_robust.trainers.masking import Masking, embedding_block
-from hf_robust.trainers.word_mask import WordMask, draw, entropy, importance_distance, masked_mean
 
 SPECIAL = torch.tensor([PAD, CLS, EOS])
 KEEP_ALL: dict[str, Any] = {"mask_bias": 50.0, "flat_beta": 0.0, "flat_gamma": 0.0}

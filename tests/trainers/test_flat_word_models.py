@@ -11,8 +11,8 @@ from tiny import build_model, build_tokenizer, build_trainer
 from transformers import AutoModelForSequenceClassification
 
 from hf_robust.adversary import Noise
-from hf_robust.trainers.masking import Masking
-from hf_robust.trainers.word_mask import draw
+from hf_robust.modules.masking import Masking
+from hf_robust.modules.word_mask import draw
 
 KINDS = ("hf_robust_lstm", "hf_robust_cnn")
 every_kind = pytest.mark.parametrize("kind", KINDS)

@@ -14,9 +14,9 @@ from tiny import build_model, build_trainer, review_data
 from torch import nn
 
 from hf_robust.losses import flooded
-from hf_robust.trainers import flood_level
-from hf_robust.trainers.flood_level import Epoch, accordance, chosen, last_layer_and_head, model_copy
 from hf_robust.trainers.pgd import PgdTrainer
+from hf_robust.training import flood_level
+from hf_robust.training.flood_level import Epoch, accordance, chosen, last_layer_and_head, model_copy
 
 
 def trained(name: Any, folder: Path, **options: Any) -> Any:

@@ -34,7 +34,8 @@ from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.callbacks import RunCardCallback
 from hf_robust.data import TextDataset
 from hf_robust.runs import journal
-from hf_robust.trainers import METHODS, generation
+from hf_robust.trainers import METHODS
+from hf_robust.training import generation
 from hf_robust.views import FromFile, Made, View, tokenizer_hash, write_views
 from hf_robust.words import Protection, Text
 
@@ -201,7 +202,7 @@ def test_a_second_run_of_the_same_content_asks_the_victim_nothing(
     victim_folder: str, tmp_path: Path, queries: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The attack is tried on a first text all the same.
-    monkeypatch.setattr("hf_robust.trainers.generation.check_attack", lambda *_: None)
+    monkeypatch.setattr("hf_robust.training.generation.check_attack", lambda *_: None)
     cache = {"view_cache": str(tmp_path / "cache"), "view_victim": victim_folder}
     first = train("ada", tmp_path / "first", **cache)
     assert sum(queries) > 16

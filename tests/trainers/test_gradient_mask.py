@@ -16,7 +16,7 @@ from hf_robust.data import TextDataset, split_views
 from hf_robust.reports.limits import limits
 from hf_robust.runs import load_run, write_history_line
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.baseline import train_baseline
+from hf_robust.training.plain_victim import train_baseline
 from hf_robust.views import MaskedViews, Workplace
 
 

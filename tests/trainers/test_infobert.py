@@ -12,8 +12,8 @@ from tiny import KINDS, build_model, build_trainer
 from torch import nn
 
 from hf_robust.losses import middle_ranks
-from hf_robust.trainers.auxiliary import ATTRIBUTE
-from hf_robust.trainers.info_critic import feature_widths
+from hf_robust.modules.auxiliary import ATTRIBUTE
+from hf_robust.modules.critic import feature_widths
 
 
 def batch_of(trainer: Any) -> dict[str, torch.Tensor]:

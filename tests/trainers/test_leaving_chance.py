@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows
 
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.leaving_chance import Learnt, SayStillAtChance, compared, measured
+from hf_robust.training.leaving_chance import Learnt, SayStillAtChance, compared, measured
 
 # Terms that are in the loss under another flag alone.
 ASKED_FOR = {"loss_bregman", "loss_adversarial"}
@@ -72,7 +72,7 @@ class TestEveryMethod:
     def test_it_is_said_once_after_a_fifth(
         self, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("hf_robust.trainers.leaving_chance.measured", lambda trainer: Learnt(0.69, 0.693, 16))
+        monkeypatch.setattr("hf_robust.training.leaving_chance.measured", lambda trainer: Learnt(0.69, 0.693, 16))
         build_trainer(name, tmp_path, max_steps=10, learning_rate=0.0, save_strategy="no").train()
         (said,) = [one for one in warnings(caplog) if one.startswith(f"{name}: ")]
         assert (

@@ -12,12 +12,12 @@ import torch
 from tiny import NO_DATA, build_model, build_tokenizer, build_trainer, review_data
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, set_seed
 
-from hf_robust.checkpoints import load_config, load_model
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.models.trained import load_trained
-from hf_robust.trainers.adapters import find_heads
-from hf_robust.trainers.auxiliary import PEER_FOLDER
+from hf_robust.modules.adapters import find_heads
+from hf_robust.modules.auxiliary import PEER_FOLDER
+from hf_robust.wiring.checkpoints import load_config, load_model
 
 peft = pytest.importorskip("peft")
 BATCH = dict(build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt"))

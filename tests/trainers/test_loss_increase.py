@@ -19,7 +19,7 @@ from ascent_parts import (
 )
 from tiny import build_model, build_trainer, dense_synonyms
 
-from hf_robust.trainers.loss_increase import EVERY
+from hf_robust.training.loss_increase import EVERY
 
 WITH_ADVERSARY = (
     "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "ascc", "dne",

@@ -13,9 +13,9 @@ import pytest
 import torch
 from tiny import build_trainer, review_data
 
+from hf_robust.modules.mask_rank import left_out_importances, rank
 from hf_robust.runs import read_mask_lines
-from hf_robust.trainers.mask_rank import left_out_importances, rank
-from hf_robust.trainers.mask_report import LEAST_OFTEN
+from hf_robust.training.mask_report import LEAST_OFTEN
 
 SPECIAL = {0, 2, 3}
 

@@ -11,8 +11,8 @@ from tiny import build_tokenizer, build_trainer, table
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from hf_robust.attacks.vocabulary import Vocabulary, whole_words
-from hf_robust.trainers.neighbour_table import NeighbourTable, direct_neighbours, inside_words
+from hf_robust.attacks.engine.vocabulary import Vocabulary, whole_words
+from hf_robust.training.neighbour_table import NeighbourTable, direct_neighbours, inside_words
 
 CHAIN = {"good": ["fine", "great"], "fine": ["great", "good", "warm"], "great": ["tender", "fine"]}
 

@@ -16,8 +16,8 @@ from tiny import build_legacy_model, build_model, build_trainer, review_data
 from transformers import TrainerCallback
 
 from hf_robust.callbacks.run_card import method_config
+from hf_robust.modules.auxiliary import STATE_FILE
 from hf_robust.runs import write_card
-from hf_robust.trainers.auxiliary import STATE_FILE
 
 STEPS = {"save_strategy": "steps", "save_steps": 1, "max_steps": 3, "optim": "adamw_torch", "learning_rate": 1e-2}
 BEST = {

@@ -12,7 +12,7 @@ from tiny import KINDS, build_model, build_tokenizer, build_trainer
 from torch import nn
 
 from hf_robust.losses import coral, mmd, sinkhorn
-from hf_robust.trainers.classifier_features import classifier_features
+from hf_robust.training.classifier_features import classifier_features
 from hf_robust.views import DrawnFrom
 
 ALL = {"view_fraction": 1.0}

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from tiny import build_model, build_trainer, review_data
 
 from hf_robust.losses import symmetric_kl
-from hf_robust.trainers.auxiliary import STATE_FILE
-from hf_robust.trainers.teacher import AverageWeights
+from hf_robust.modules.auxiliary import STATE_FILE
+from hf_robust.modules.teacher import AverageWeights
 
 
 def own_weights(model: Any) -> dict[str, torch.Tensor]:

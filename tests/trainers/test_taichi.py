@@ -16,10 +16,10 @@ from transformers import AutoModelForSequenceClassification
 from hf_robust.adversary import evaluating
 from hf_robust.hub import citation
 from hf_robust.models.trained import load_trained
-from hf_robust.trainers.auxiliary import ATTRIBUTE, PEER_FOLDER, STATE_FILE
+from hf_robust.modules.auxiliary import ATTRIBUTE, PEER_FOLDER, STATE_FILE
 from hf_robust.trainers.taichi import TaichiTrainer
-from hf_robust.trainers.taichi_arguments import VARIANTS, TaichiConfig
-from hf_robust.trainers.twin import linear_average, twin_of
+from hf_robust.training.taichi_arguments import VARIANTS, TaichiConfig
+from hf_robust.training.twin import linear_average, twin_of
 
 TWO_MODELS = [name for name, variant in VARIANTS.items() if variant.twin]
 ONE_MODEL = [name for name in VARIANTS if name not in TWO_MODELS]

@@ -13,7 +13,7 @@ from tiny import build_trainer
 from transformers.trainer_utils import HubStrategy, IntervalStrategy
 
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.arguments import RobustTrainingArguments
+from hf_robust.training.arguments import RobustTrainingArguments
 
 TOKEN = "hf_" + "z" * 34
 

@@ -14,7 +14,7 @@ from attacks.attack_parts import ANTONYMS, TAGS, attack, texts
 from tiny import build_model, build_tokenizer, table
 
 from hf_robust.attacks import Example, Plans, Victim, attack_dataset
-from hf_robust.attacks.constraints import NoStopWords
+from hf_robust.attacks.parts.constraints import NoStopWords
 from hf_robust.views import AttackedAntonym, OneAntonym
 from hf_robust.words import Text
 

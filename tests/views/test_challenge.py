@@ -11,8 +11,8 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from hf_robust.attacks import Example, Victim
-from hf_robust.attacks.tokens import Tokens
-from hf_robust.challenge_command import MASKS as FLAG_MASKS
+from hf_robust.attacks.engine.tokens import Tokens
+from hf_robust.cli.challenge import MASKS as FLAG_MASKS
 from hf_robust.views import MASKS, challenge_set
 
 MASK = 4

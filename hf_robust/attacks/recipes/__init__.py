@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.goals import Goal, Misclassify, Remain, Shorten
+from hf_robust.attacks.parts.goals import Goal, Misclassify, Remain, Shorten
 from hf_robust.attacks.recipes.a2t import a2t
 from hf_robust.attacks.recipes.antonym import antonym
 from hf_robust.attacks.recipes.bae import bae

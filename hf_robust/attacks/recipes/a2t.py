@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import (
+from hf_robust.attacks.parts.candidates import FromLexicon
+from hf_robust.attacks.parts.constraints import (
     MaxModificationRate,
     NoRepeat,
     SamePartOfSpeech,
 )
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.ranking import by_gradient_of_the_start
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.ranking import by_gradient_of_the_start
+from hf_robust.attacks.parts.search import greedy
+from hf_robust.attacks.parts.similarity import SentenceSimilarity
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import greedy
-from hf_robust.attacks.similarity import SentenceSimilarity
 from hf_robust.words import TEXTATTACK_WORDS
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
-from hf_robust.attacks.goals import Remain
-from hf_robust.attacks.ranking import by_gradient
+from hf_robust.attacks.parts.candidates import FromLexicon
+from hf_robust.attacks.parts.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
+from hf_robust.attacks.parts.goals import Remain
+from hf_robust.attacks.parts.ranking import by_gradient
+from hf_robust.attacks.parts.search import greedy
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import greedy
 from hf_robust.words import NLTK_STOP_WORDS
 
 

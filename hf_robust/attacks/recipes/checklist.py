@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import AnyOf, Candidates, Luck
-from hf_robust.attacks.constraints import NoRepeat
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.requests import Steps
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.requests import Steps
+from hf_robust.attacks.parts.candidates import AnyOf, Candidates, Luck
+from hf_robust.attacks.parts.constraints import NoRepeat
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.search import Beam
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import Beam
 from hf_robust.lexicons import NameLists
 from hf_robust.words import TEXTATTACK_WORDS, Text
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import AnyOf
-from hf_robust.attacks.characters import Misspell, delete, insert, substitute, swap_neighbours
-from hf_robust.attacks.constraints import MaxEditDistance, NoRepeat
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.ranking import by_unknown
+from hf_robust.attacks.parts.candidates import AnyOf
+from hf_robust.attacks.parts.characters import Misspell, delete, insert, substitute, swap_neighbours
+from hf_robust.attacks.parts.constraints import MaxEditDistance, NoRepeat
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.ranking import by_unknown
+from hf_robust.attacks.parts.search import greedy
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import greedy
 from hf_robust.words import TEXTATTACK_WORDS
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import Candidates, Luck, Swap
-from hf_robust.attacks.constraints import LastColumn
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.ranking import by_gradient
-from hf_robust.attacks.requests import MaskToken, Steps
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.requests import MaskToken, Steps
+from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.constraints import LastColumn
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.ranking import by_gradient
+from hf_robust.attacks.parts.search import top
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import top
 
 
 @dataclass(frozen=True)

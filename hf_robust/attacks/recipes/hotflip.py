@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.constraints import Constraint, MaxChangedWords, NoRepeat, SamePartOfSpeech
-from hf_robust.attacks.flips import GradientFlips
-from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.parts.constraints import Constraint, MaxChangedWords, NoRepeat, SamePartOfSpeech
+from hf_robust.attacks.parts.flips import GradientFlips
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.search import Beam
+from hf_robust.attacks.parts.word_distance import WordDistance
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import Beam
-from hf_robust.attacks.word_distance import WordDistance
 from hf_robust.words import TEXTATTACK_WORDS
 
 

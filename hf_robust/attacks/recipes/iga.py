@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import MaxChangedWords
-from hf_robust.attacks.genetic_search import ImprovedGenetic
-from hf_robust.attacks.goals import Misclassify
+from hf_robust.attacks.parts.candidates import FromLexicon
+from hf_robust.attacks.parts.constraints import MaxChangedWords
+from hf_robust.attacks.parts.genetic_search import ImprovedGenetic
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.word_distance import WordDistance
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.word_distance import WordDistance
 from hf_robust.words import TEXTATTACK_WORDS
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import Candidates, Luck
-from hf_robust.attacks.constraints import NoRepeat
-from hf_robust.attacks.goals import Shorten
-from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.parts.candidates import Candidates, Luck
+from hf_robust.attacks.parts.constraints import NoRepeat
+from hf_robust.attacks.parts.goals import Shorten
+from hf_robust.attacks.parts.ranking import by_deletion
+from hf_robust.attacks.parts.search import greedy
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import greedy
 from hf_robust.words import TEXTATTACK_WORDS, Text
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.goals import Remain
-from hf_robust.attacks.negation_rules import Negations
+from hf_robust.attacks.parts.goals import Remain
+from hf_robust.attacks.parts.negation_rules import Negations
+from hf_robust.attacks.parts.search import once
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import once
 from hf_robust.words import WordNetVerbs
 
 

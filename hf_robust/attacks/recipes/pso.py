@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import Candidates, Luck, Swap
-from hf_robust.attacks.constraints import NoRepeat
-from hf_robust.attacks.draft import Draft
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.particle_swarm import ParticleSwarm
-from hf_robust.attacks.requests import Steps
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.requests import Steps
+from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.constraints import NoRepeat
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
 from hf_robust.attacks.resources import Resources
 from hf_robust.lexicons.sememes import PARTS, SememeTable
 from hf_robust.words import TEXTATTACK_WORDS, Tagger

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import AnyOf, FromLexicon
-from hf_robust.attacks.characters import Misspell, delete, insert_space, look_alikes, swap_neighbours
-from hf_robust.attacks.constraints import NoRepeat
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.parts.candidates import AnyOf, FromLexicon
+from hf_robust.attacks.parts.characters import Misspell, delete, insert_space, look_alikes, swap_neighbours
+from hf_robust.attacks.parts.constraints import NoRepeat
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.ranking import by_deletion
+from hf_robust.attacks.parts.search import greedy
+from hf_robust.attacks.parts.similarity import SentenceSimilarity
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import greedy
-from hf_robust.attacks.similarity import SentenceSimilarity
 from hf_robust.words import TEXTATTACK_WORDS
 
 

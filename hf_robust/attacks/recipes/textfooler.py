@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.candidates import FromLexicon
-from hf_robust.attacks.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
-from hf_robust.attacks.goals import Misclassify
-from hf_robust.attacks.ranking import by_deletion
+from hf_robust.attacks.parts.candidates import FromLexicon
+from hf_robust.attacks.parts.constraints import NoRepeat, NoStopWords, SamePartOfSpeech
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.ranking import by_deletion
+from hf_robust.attacks.parts.search import greedy
+from hf_robust.attacks.parts.similarity import SentenceSimilarity
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.search import greedy
-from hf_robust.attacks.similarity import SentenceSimilarity
 from hf_robust.words import TEXTATTACK_WORDS
 
 

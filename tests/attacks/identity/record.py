@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from identity.setting import EXPECTED, RECIPES, Tags, examples, given, probe, victim
 
-from hf_robust.attacks.textattack_import import import_textattack
+from hf_robust.attacks.textattack.importing import import_textattack
 from hf_robust.words import STOP_WORDS, coarse_tag
 
 textattack = import_textattack()

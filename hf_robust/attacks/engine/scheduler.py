@@ -1,0 +1,267 @@
+"""Runs one attack on many examples at once, so that the model sees full batches."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
+from hf_robust.attacks.engine.coverage import require_candidates
+from hf_robust.attacks.engine.journal import Journal
+from hf_robust.attacks.engine.plans import Plans
+from hf_robust.attacks.engine.requests import (
+    Columns,
+    Consult,
+    Flips,
+    MaskToken,
+    Request,
+    Saliency,
+    Score,
+    Scores,
+    Steps,
+)
+from hf_robust.attacks.engine.trial import Trial
+from hf_robust.attacks.parts.search import attack_example
+from hf_robust.metrics import AttackRecord
+
+if TYPE_CHECKING:
+    from hf_robust.attacks.engine.victim import Victim
+
+logger = logging.getLogger(__name__)
+
+LIVE = 256
+REMEMBERED = 1_000_000
+"""No example begins while those under way keep the answers to so many texts: about 200 MB."""
+
+
+def attack_dataset(
+    attack: AttackOrForeign,
+    victim: Victim,
+    examples: Sequence[Example],
+    *,
+    plans: Plans | None = None,
+    journal: Path | None = None,
+    progress: bool = True,
+    seed: int = 0,
+    live: int = LIVE,
+    check: bool = True,
+    replayed: Mapping[int, Columns] | None = None,
+) -> list[AttackRecord]:
+    """Attack every example; the records are sorted by ``idx``.
+
+    Up to ``live`` searches run in step: what they ask for is answered together. Neither ``live`` nor the victim's
+    token budget nor the order of the examples changes a result, but for scores closer than the noise of batching
+    (``near_ties`` counts these decisions). The model, its modes and all random states are left as they were.
+
+    Args:
+        examples: what to attack; each ``idx`` once.
+        plans: keeps what does not depend on the model between calls; None for this call only.
+        journal: a file to which records are added as examples finish; those already in it are not measured again. Its
+            name must depend on the weights and the attack: see ``attack_key``.
+        seed: of the random state inside, for predictions that draw from it.
+        live: examples attacked at the same time.
+        replayed: by ``idx``, a text to ask first: one that succeeded on an earlier model (``--attack_warm_start``).
+        check: raise where no example has a candidate, as far as that is known beforehand; a rank that holds a share
+            of the examples passes False and asks ``require_candidates`` about all of them.
+
+    Raises:
+        ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal is of other examples, or no
+            example has a candidate.
+    """
+    _check_examples(examples, victim)
+    plans = Plans() if plans is None else plans
+    if check and examples:
+        require_candidates(attack, plans, examples, victim.words_read)
+    book = Journal(journal)
+    records = book.finished(examples)
+    finished = {record.idx for record in records}
+    waiting = deque(example for example in examples if example.idx not in finished)
+    bar = _Bar(f"{attack.name} attack", len(examples), records, progress)
+    start, queries = time.perf_counter(), victim.queries
+    with bar.bar, victim.measuring(seed), book:
+        try:
+            for record in _running(attack, victim, waiting, plans, live, replayed or {}):
+                if record is None:
+                    book.tick()
+                    bar.tell(victim.queries - queries, time.perf_counter() - start)
+                    continue
+                record.read = _spans(victim, record)
+                records.append(record)
+                book.add(record)
+                bar.add(record)
+        finally:
+            plans.save()
+    _tell_of_ties(attack, records)
+    return sorted(records, key=lambda record: record.idx)
+
+
+def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
+    """The word numbers that the model reads of each text column, as [first, end); empty where it reads all."""
+    text = record.text(record.original)
+    read = victim.words_read(text)
+    if read is None:
+        return []
+    spans, end = [], 0
+    for number in range(len(text.columns)):
+        own = [index for index in sorted(read) if text.words[index].column == number]
+        # Of a column that is not read at all: nothing, where the one before it ends.
+        spans.append([own[0], own[-1] + 1] if own else [end, end])
+        end = spans[-1][1]
+    return spans
+
+
+def _tell_of_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> None:
+    ties = sum(record.near_ties for record in records)
+    if ties:
+        logger.info("%s attack: %d decisions were nearer than the noise of batching.", attack.name, ties)
+
+
+def _running(
+    attack: AttackOrForeign,
+    victim: Victim,
+    waiting: deque[Example],
+    plans: Plans,
+    live: int,
+    replayed: Mapping[int, Columns],
+) -> Iterator[AttackRecord | None]:
+    if isinstance(attack, Attack):
+        yield from _run(attack, victim, waiting, plans, live, replayed)
+        return
+    for record in attack.run(victim, waiting, attack.seed):
+        yield record
+        yield None
+
+
+def _run(
+    attack: Attack,
+    victim: Victim,
+    waiting: deque[Example],
+    plans: Plans,
+    live: int,
+    replayed: Mapping[int, Columns],
+) -> Iterator[AttackRecord | None]:
+    """Yield records as examples finish, and None after each round of queries."""
+    plan = plans.planner(attack)
+    attack.to(victim.device)
+    searches: list[tuple[Trial, Steps[AttackRecord], Request]] = []
+    while waiting or searches:
+        remembered = sum(trial.remembered for trial, *_ in searches)
+        while waiting and len(searches) < live and (remembered < REMEMBERED or not searches):
+            example = waiting.popleft()
+            planned = plan(example)
+            is_cut = attack.leaves_unread_words and victim.words_read(planned.text) is not None
+            trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
+            search = attack_example(trial, replayed.get(example.idx))
+            searches.append((trial, search, next(search)))
+        answers = _answer([request for *_, request in searches], victim, attack.reading.name)
+        going = []
+        for (trial, search, _), answer in zip(searches, answers, strict=True):
+            try:
+                going.append((trial, search, search.send(answer)))
+            except StopIteration as end:
+                yield end.value
+        searches = going
+        yield None
+
+
+def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[Any]:
+    """Answer all requests, those to one model together; gradients are of what the attack's scores are."""
+    answers: list[Any] = [None] * len(requests)
+    to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
+    to_gradient = [place for place, request in enumerate(requests) if isinstance(request, Saliency)]
+    to_flip = [place for place, request in enumerate(requests) if isinstance(request, Flips)]
+    to_others: dict[Any, list[int]] = {}
+    for place, request in enumerate(requests):
+        if isinstance(request, Consult):
+            to_others.setdefault(request.model, []).append(place)
+        elif isinstance(request, MaskToken):
+            answers[place] = victim.mask_token
+    _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim))  # type: ignore[union-attr]
+    if to_gradient:
+        found = victim.saliency([requests[place].text for place in to_gradient], of=scores)  # type: ignore[union-attr]
+        for place, saliency in zip(to_gradient, found, strict=True):
+            answers[place] = saliency
+    if to_flip:
+        flips = victim.flips([requests[place] for place in to_flip], of=scores)  # type: ignore[misc]
+        for place, own in zip(to_flip, flips, strict=True):
+            answers[place] = own
+    for model, places in to_others.items():
+        _fill(answers, places, [requests[place].inputs for place in places], _slicer(model))  # type: ignore[union-attr]
+    return answers
+
+
+Sliced = Callable[[int, int], Any]
+
+
+def _fill(
+    answers: list[Any], places: Sequence[int], inputs: Sequence[Sequence[Any]], ask: Callable[[list[Any]], Sliced]
+) -> None:
+    """Ask once for the inputs of all places, and give each its part of the answer."""
+    together = [one for own in inputs for one in own]
+    if not together:
+        return
+    part, start = ask(together), 0
+    for place, own in zip(places, inputs, strict=True):
+        answers[place] = part(start, start + len(own))
+        start += len(own)
+
+
+def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
+    def ask(texts: list[Any]) -> Sliced:
+        begun = time.perf_counter()
+        scores = victim.score(texts)
+        each = (time.perf_counter() - begun) / len(texts)
+        return lambda start, end: Scores(
+            scores.probabilities[start:end].copy(),
+            scores.sequences[start:end],
+            each * (end - start),
+            None if scores.logits is None else scores.logits[start:end].copy(),
+        )
+
+    return ask
+
+
+def _slicer(model: Callable[[Sequence[Any]], Any]) -> Callable[[list[Any]], Sliced]:
+    def ask(inputs: list[Any]) -> Sliced:
+        found = model(inputs)
+        return lambda start, end: found[start:end]
+
+    return ask
+
+
+class _Bar:
+    """A progress bar with the running ASR and queries a second."""
+
+    def __init__(self, title: str, total: int, records: Sequence[AttackRecord], shown: bool) -> None:
+        self.bar = tqdm(total=total, initial=len(records), desc=title, disable=not shown, leave=False)
+        self.attacked = sum(record.status != "skipped" for record in records)
+        self.succeeded = sum(record.status == "succeeded" for record in records)
+
+    def add(self, record: AttackRecord) -> None:
+        self.bar.update()
+        self.attacked += record.status != "skipped"
+        self.succeeded += record.status == "succeeded"
+
+    def tell(self, queries: int, seconds: float) -> None:
+        rate = f"ASR {100 * self.succeeded / self.attacked:.1f} %, " if self.attacked else ""
+        self.bar.set_postfix_str(f"{rate}{queries / max(seconds, 1e-9):,.0f} queries/s", refresh=False)
+
+
+def _check_examples(examples: Sequence[Example], victim: Victim) -> None:
+    seen: set[int] = set()
+    classes = getattr(getattr(victim.model, "config", None), "num_labels", None)
+    for example in examples:
+        if example.idx in seen:
+            raise ValueError(f"each example needs an idx of its own, got {example.idx} twice.")
+        seen.add(example.idx)
+        if example.label < 0 or (classes is not None and example.label >= classes):
+            raise ValueError(
+                f"example {example.idx} has label {example.label}, which is none of the model's {classes} classes; "
+                "attack a split that has labels."
+            )

@@ -1,0 +1,289 @@
+"""One example under attack: what was asked, what was found, what comes of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.engine.draft import Draft, Reader
+from hf_robust.attacks.engine.requests import Columns, Floats, Score, Scores, Steps
+from hf_robust.attacks.parts.candidates import Luck, Swap
+from hf_robust.attacks.parts.goals import Seen
+from hf_robust.metrics import AttackRecord
+from hf_robust.words import Text
+
+if TYPE_CHECKING:
+    from hf_robust.attacks.engine.plans import Plan
+
+_ITEM = np.dtype(np.float32).itemsize
+
+
+class Scored(NamedTuple):
+    """The attack's reading [n, W] of the texts asked for, goal scores [n], where the goal is reached [n], token keys
+    [n]."""
+
+    rows: Floats
+    scores: Floats
+    reached: NDArray[np.bool_]
+    sequences: Sequence[bytes]
+
+    def best(self) -> int:
+        """The first of the texts with the highest score."""
+        return int(self.scores.argmax())
+
+    def joined(self, other: Scored) -> Scored:
+        """These texts, then the other ones."""
+        arrays = [np.concatenate(pair) for pair in zip(self[:3], other[:3], strict=True)]
+        return Scored(arrays[0], arrays[1], arrays[2], [*self.sequences, *other.sequences])
+
+    def row(self, place: int) -> Standing:
+        """What was said of the text at ``place``."""
+        return Standing(self.rows[place], self.sequences[place], float(self.scores[place]), bool(self.reached[place]))
+
+
+class Standing(NamedTuple):
+    """What the model says of one text: its reading [W], the key of its tokens, goal score, whether it is reached."""
+
+    row: Floats
+    sequence: bytes
+    score: float
+    reached: bool
+
+
+class Trial:
+    """The state of one attack on one example; searches and rankings work on it.
+
+    Attributes:
+        clean: the draft before any swap; plan: what was prepared for it.
+        current: the draft that the record would hold now; standing: what the model says of it.
+        score: the goal's score that the next accepted text must exceed.
+        queries: texts shown to the goal so far, the clean one included.
+        saturated: queries whose confidence was flat for lack of precision; None where that is not counted.
+        seconds: this example's share of the time that its queries took.
+        luck: the random state of this example.
+    """
+
+    def __init__(self, attack: Attack, example: Example, plan: Plan, reader: Reader | None = None) -> None:
+        self.attack, self.example, self.plan = attack, example, plan
+        self.clean = self.current = Draft(plan.text, reader=reader)
+        self.luck = Luck(attack.seed + example.idx)
+        self.queries = 0
+        self.saturated: int | None = 0 if attack.scores is not None else None
+        self.seconds = 0.0
+        self.near_ties = 0
+        self.num_candidates = sum(len(self.plan.swaps[index]) for index in self._movable())
+        self.truncated = False
+        self.remains = False
+        # A population asks thousands of texts, and hundreds of trials live at once: kept are digests, not texts.
+        self._seen: dict[bytes, bytes] = {}
+        self._by_tokens: dict[bytes, bytes] = {}
+        self._first: Floats | None = None
+        self._flat = 0.0
+
+    @property
+    def remembered(self) -> int:
+        """Texts whose answers are kept until this example is done."""
+        return len(self._seen)
+
+    @property
+    def text(self) -> Text:
+        """The clean text."""
+        return self.clean.text
+
+    @property
+    def positions(self) -> list[int]:
+        """The words of the clean text to be ranked, in the order that decides ties."""
+        found = list(self.attack.open_words(self.clean))
+        return [index for index in found if index in self.plan.swaps] if self.attack.ranks_movable_only else found
+
+    def _movable(self) -> set[int]:
+        """The words of the clean text that have a planned substitute and are open."""
+        swaps = self.plan.swaps
+        return swaps.keys() & self.attack.open_words(self.clean) if swaps else set()
+
+    @property
+    def spent(self) -> str | None:
+        """Why no further query is allowed: ``budget`` or ``time``; None while some are."""
+        attack = self.attack
+        if attack.query_budget is not None and self.queries >= attack.query_budget:
+            return "budget"
+        return "time" if attack.time_limit is not None and self.seconds >= attack.time_limit else None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the label is predicted of the clean text."""
+        return int(self.attack.reading.predictions(self.before.row)) == self.example.label
+
+    @property
+    def noise(self) -> float:
+        """How far the noise of batching moves a score."""
+        return self.attack.reading.noise(self.example.label, self.before.row)
+
+    def look(self) -> Steps[None]:
+        """Ask for the clean text: query 1."""
+        scored = yield from self.ask([self.text])
+        self.before = self.standing = scored.row(0)
+        self.score = self.attack.goal.start(self.standing.score)
+
+    def ask(self, wanted: Iterable[Text]) -> Steps[Scored]:
+        """Score texts, as many as the budget allows, and count them; those beyond it are not even made.
+
+        A text asked before is answered from memory, and texts of equal tokens score equally: the same tokens in
+        another batch differ by noise, which must not pass for a rise.
+        """
+        texts = list(self._affordable(wanted))
+        self.queries += len(texts)
+        keys = [_digest(text.columns) for text in texts]
+        new = {key: text.columns for key, text in zip(keys, texts, strict=True) if key not in self._seen}
+        if new:
+            answer: Scores = yield Score(list(new.values()))
+            self.seconds += answer.seconds
+            self._keep(list(new), answer)
+        sequences = [self._seen[key] for key in keys]
+        kept = b"".join(self._by_tokens[sequence] for sequence in sequences)
+        width = len(next(iter(self._by_tokens.values()))) // _ITEM
+        rows = np.frombuffer(kept, np.float32).reshape(len(texts), width)
+        self._count_saturated(rows)
+        seen, goal = self._read(rows), self.attack.goal
+        return Scored(rows, goal.scores(seen, texts, self.text), goal.reached(seen), sequences)
+
+    def _keep(self, keys: list[bytes], answer: Scores) -> None:
+        for key, row, sequence in zip(keys, self.attack.reading.rows(answer), answer.sequences, strict=True):
+            self._by_tokens.setdefault(sequence, row.tobytes())
+            self._seen[key] = sequence
+        if answer.logits is None:
+            # The shares of a vote are steps by nature.
+            self.saturated = None
+
+    def _read(self, rows: Floats) -> Seen:
+        reading, label = self.attack.reading, self.example.label
+        if self._first is None and len(rows):
+            self._first = rows[0]
+        confidence = reading.confidence(rows, label, rows[0] if self._first is None else self._first)
+        return Seen(confidence, reading.share(confidence), reading.predictions(rows) == label)
+
+    def _count_saturated(self, rows: Floats) -> None:
+        count = self.attack.reading.saturated(rows)
+        if count is None or self.saturated is None:
+            self.saturated = None
+        else:
+            self.saturated += count
+            self._flat = count / max(len(rows), 1)
+
+    def repeat(self, count: int) -> None:
+        """Count queries whose texts were just asked, as far as the budget goes, without asking."""
+        budget = self.attack.query_budget
+        if budget is not None and self.queries + count > budget:
+            count, self.truncated = budget - self.queries, True
+        self.queries += count
+        if self.saturated is not None:
+            self.saturated += round(self._flat * count)
+
+    def _affordable(self, texts: Iterable[Text]) -> Iterator[Text]:
+        budget = self.attack.query_budget
+        for count, text in enumerate(texts, self.queries + 1):
+            if budget is not None and count > budget:
+                self.truncated = True
+                return
+            yield text
+
+    def neighbours(self, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:
+        """The admissible drafts one step away from ``draft``, at ``indices`` or anywhere, sorted by their text.
+
+        The order decides ties between scores, so it must not depend on that of the substitutes.
+        """
+        open_words = self.attack.open_words(draft, indices)
+        proposed = yield from self._proposed(draft, open_words)
+        rewritten = yield from self.attack.candidates.rewrites(draft, open_words, self.luck)
+        drafts = [draft.swap(index, new) for index, new in proposed] + rewritten
+        drafts = [one for one in drafts if one.text.columns != draft.text.columns]
+        drafts = yield from self.kept(draft, drafts)
+        # A plan counts its own.
+        self.num_candidates += len(rewritten if self.attack.candidates.planned else drafts)
+        return sorted(drafts, key=lambda one: one.text.joined)
+
+    def kept(self, draft: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        """Those of ``drafts``, made from ``draft``, that the constraints on whole texts let pass."""
+        for rule in self.attack.constraints:
+            if drafts:
+                drafts = yield from rule.keeps(self.clean, draft, drafts)
+        return drafts
+
+    def _proposed(self, draft: Draft, open_words: set[int]) -> Steps[list[Swap]]:
+        """From the plan, where a word is still the clean text's at its place; else made now."""
+        clean, words = self.text.tokens, draft.text.tokens
+        if self.attack.candidates.planned and len(clean) == len(words):
+            planned = [index for index in open_words if clean[index] == words[index]]
+        else:
+            planned = []
+        found = [(index, new) for index in planned for new in self.plan.swaps.get(index, ())]
+        others = open_words.difference(planned)
+        if others:
+            found += yield from self.attack.proposals(self.clean, draft, others, self.luck)
+        return found
+
+    def weigh(self, scored: Scored) -> None:
+        """Note of scored candidates whether one kept the prediction, and whether noise may have chosen among them."""
+        self.remains |= bool((self.attack.reading.predictions(scored.rows) == self.example.label).any())
+        order = np.argsort(-scored.scores, kind="stable")
+        top, rivals = order[0], [(scored.scores[place], scored.sequences[place]) for place in order[1:2]]
+        rivals.append((self.score, self.standing.sequence))
+        self.near_ties += any(
+            0 < abs(float(scored.scores[top]) - float(score)) < self.noise and scored.sequences[top] != sequence
+            for score, sequence in rivals
+        )
+
+    def replay(self, columns: Columns) -> Steps[bool]:
+        """Ask for a text that was found before; whether it reaches the goal, in which case it becomes the current."""
+        drafts = [self.clean.become(columns)]
+        for rule in self.attack.constraints:
+            if rule.binds_replays and drafts:
+                drafts = yield from rule.keeps(self.clean, self.clean, drafts)
+        if not drafts:
+            return False
+        scored = yield from self.ask([self.text.like(columns)])
+        if not len(scored.scores) or not scored.reached[0] or scored.scores[0] <= self.score:
+            return False
+        self.take(drafts[0], scored.row(0))
+        return True
+
+    def take(self, draft: Draft, standing: Standing) -> None:
+        """Make a scored draft the current one."""
+        self.current, self.standing, self.score = draft, standing, standing.score
+
+    def record(self, status: str, stop: str) -> AttackRecord:
+        """The result as it is now."""
+        label, reading = self.example.label, self.attack.reading
+        rows = np.stack([self.before.row, self.standing.row])
+        (before, after), predictions = reading.probabilities(rows), reading.predictions(rows)
+        sure, surer = reading.confidence(rows, label, self.before.row)
+        keeps = self.attack.goal.keeps_prediction
+        return AttackRecord(
+            idx=self.example.idx,
+            label=label,
+            status=status,
+            original=list(self.text.columns),
+            perturbed=list(self.current.text.columns),
+            changed=self.current.changes(self.text),
+            queries=self.queries,
+            original_prediction=int(predictions[0]),
+            perturbed_prediction=int(predictions[1]),
+            original_score=float(before[label]),
+            perturbed_score=float(after[label]),
+            stop=stop,
+            num_candidates=self.num_candidates,
+            remains=self.remains if keeps else None,
+            raised=bool(surer > sure) if keeps else None,
+            near_ties=self.near_ties,
+            word_rule=self.text.rule.name,
+            saturated=self.saturated,
+        )
+
+
+def _digest(columns: Columns) -> bytes:
+    return hashlib.blake2b(repr(columns).encode(), digest_size=16).digest()

@@ -1,0 +1,110 @@
+"""The words that are one token of a tokenizer, and what the loss would become with them in a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hf_robust.attacks.engine.requests import Flip
+from hf_robust.words import TEXTATTACK_WORDS, Text, word_token_positions
+
+_LETTER = re.compile("[a-zA-Z]")
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """``words`` as they stand in a text, each the one token of the same place in ``ids``."""
+
+    words: Sequence[str]
+    ids: Sequence[int]
+
+    @cached_property
+    def rows(self) -> dict[int, int]:
+        """The place of each id."""
+        return {number: row for row, number in enumerate(self.ids)}
+
+
+def whole_words(tokenizer: Any) -> Vocabulary:
+    """The entries with an ASCII letter that are one word and, between two other words, tokenised as this entry alone.
+
+    So pieces from inside words, special tokens and spellings that the tokenizer changes are left out. Case is the
+    vocabulary's. A tokenizer that writes a word otherwise at the front of a text (RoBERTa's) is asked about its inside
+    only. Tokenises every entry once: some seconds for a large vocabulary.
+
+    Args:
+        tokenizer: a fast one.
+
+    Raises:
+        ValueError: there is no such entry, as in a vocabulary of characters.
+    """
+    special = set(tokenizer.all_special_ids)
+    entries = [number for number in sorted(tokenizer.get_vocab().values()) if number not in special]
+    shown = [text.strip() for text in tokenizer.batch_decode([[number] for number in entries])]
+    likely = [
+        pair
+        for pair in zip(shown, entries, strict=True)
+        if TEXTATTACK_WORDS.is_one_word(pair[0]) and _LETTER.search(pair[0])
+    ]
+    found: dict[str, int] = {}
+    length = len(tokenizer("a a")["input_ids"]) + 1
+    for start in range(0, len(likely), _CHUNK):
+        part = likely[start : start + _CHUNK]
+        texts = [Text((f"a {word} a",), TEXTATTACK_WORDS) for word, _ in part]
+        encoding = tokenizer([text.joined for text in texts], return_offsets_mapping=True)
+        for row, (word, number) in enumerate(part):
+            offsets, columns = encoding["offset_mapping"][row], encoding.sequence_ids(row)
+            ids, places = encoding["input_ids"][row], word_token_positions(texts[row].words, offsets, columns)[1]
+            # The length tells of a space that is a token of its own.
+            if len(ids) == length and [ids[place] for place in places] == [number]:
+                found[word] = number
+    if not found:
+        raise ValueError(
+            f"flipping words by gradient needs a vocabulary with whole words, {type(tokenizer).__name__} has none; "
+            "attack this model without gradients, as textfooler does."
+        )
+    return Vocabulary(tuple(found), tuple(found.values()))
+
+
+def best_flips(
+    vocabulary: Vocabulary,
+    table: Tensor,
+    gradients: Tensor,
+    embeddings: Tensor,
+    ids: Sequence[int],
+    pieces: Mapping[int, Sequence[int]],
+    k: int,
+) -> list[Flip]:
+    r"""The ``k`` words of highest estimate for each word of one text, highest first.
+
+    The estimate of a word in the place of one with pieces :math:`P` is
+    :math:`\frac1{|P|}\sum_{j\in P}(e_{new}-e_j)\cdot\partial L/\partial e_j`: where ``P`` is
+    one token, the first-order change of the loss (Ebrahimi et al. 2018). The token that stands there is no flip.
+
+    Args:
+        table: [V, E], the embeddings of the vocabulary's words.
+        gradients: [tokens, E]. embeddings: [tokens, E]. ids: [tokens], of the text.
+        pieces: positions of the tokens of each word that may be flipped, one at least.
+    """
+    if not pieces or k < 1:
+        return []
+    share = torch.zeros(len(pieces), len(gradients), device=gradients.device)
+    for row, places in enumerate(pieces.values()):
+        share[row, list(places)] = 1 / len(places)
+    estimates = share @ gradients @ table.T - share @ (gradients * embeddings).sum(-1, keepdim=True)
+    for row, places in enumerate(pieces.values()):
+        if len(places) == 1 and ids[places[0]] in vocabulary.rows:
+            estimates[row, vocabulary.rows[ids[places[0]]]] = -torch.inf
+    highest, columns = (one.tolist() for one in estimates.topk(min(k, estimates.shape[1])))
+    return [
+        Flip(index, vocabulary.words[column], value)
+        for index, values, found in zip(pieces, highest, columns, strict=True)
+        for value, column in zip(values, found, strict=True)
+        if value > -torch.inf
+    ]

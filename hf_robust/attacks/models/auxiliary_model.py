@@ -1,0 +1,62 @@
+"""What the models beside the victim have in common: sentence encoders, masked and causal language models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from hf_robust.attacks.engine.memory import TokenBudget
+from hf_robust.models.weights import weights_hash
+
+Input = TypeVar("Input", bound=Hashable)
+Self = TypeVar("Self", bound="AuxiliaryModel")
+
+
+class AuxiliaryModel:
+    """A model in eval mode that answers many inputs at once and remembers its latest answers.
+
+    Args:
+        name: for result files: which model judged, or proposed, is part of a result.
+        token_budget: padded tokens in one batch; None for what suits the device.
+        remembered: answers that are kept; most of one epoch's questions come again in the next.
+    """
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, name: str, token_budget: int | None, remembered: int = 1 << 15
+    ) -> None:
+        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
+        self.remembered = remembered
+        self._budget = TokenBudget(token_budget)
+        self._known: dict[Any, Any] = {}
+        self._weights: str | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's first parameter lies."""
+        return next(self.model.parameters()).device
+
+    def to(self: Self, device: torch.device) -> Self:
+        """Move the model."""
+        self.model.to(device)
+        return self
+
+    def fingerprint(self) -> str:
+        """The hash of the weights."""
+        if self._weights is None:
+            self._weights = weights_hash(self.model)
+        return self._weights
+
+    def _recall(self, inputs: Sequence[Input], answer: Callable[[list[Input]], Sequence[Any]]) -> list[Any]:
+        """The answer to each input; ``answer`` is asked only for those not remembered, each once."""
+        new = [one for one in dict.fromkeys(inputs) if one not in self._known]
+        # Taken out and put in again behind the others, so that what was not asked for longest is forgotten first.
+        found = {one: self._known.pop(one) for one in dict.fromkeys(inputs) if one in self._known}
+        if new:
+            found.update(zip(new, answer(new), strict=True))
+        self._known.update(found)
+        while len(self._known) > self.remembered:
+            del self._known[next(iter(self._known))]
+        return [found[one] for one in inputs]

@@ -1,0 +1,271 @@
+"""Which words may be swapped, and for what."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.requests import Steps
+from hf_robust.words import STOP_WORDS, Protection, Tagger, Text, WordRule, context_tag
+
+
+class Constraint:
+    """Admits everything; subclasses narrow one of three questions.
+
+    ``opens`` may look at the words changed so far. ``admits`` may not: its answers are planned once and kept.
+    ``keeps`` sees whole texts, at every step, and may consult a model. A constraint whose description does not hold
+    all that its answers depend on has a ``fingerprint`` too.
+
+    ``binds_replays`` says that ``keeps`` looks at a text alone, and not at the steps that led to it, so that it holds
+    for a text found elsewhere too (``Trial.replay``).
+    """
+
+    binds_replays: ClassVar[bool] = False
+
+    def opens(self, draft: Draft) -> set[int] | None:
+        """The words that may be swapped; None where this constraint does not ask.
+
+        Sets are built as TextAttack builds them, since their order of iteration decides ties between words.
+        """
+        return None
+
+    def admits(self, original: Text, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
+        """Those of ``substitutes`` that may stand for word ``index`` of ``text``, in their order."""
+        return substitutes
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        """Those of ``drafts`` that may follow ``current``, in their order."""
+        return drafts
+        yield  # makes this a generator, as every constraint's is
+
+    def describe(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NoRepeat(Constraint):
+    """No word is changed twice."""
+
+    def opens(self, draft: Draft) -> set[int]:
+        return set(range(len(draft.text.words))) - draft.modified
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "no_repeat"}
+
+
+@dataclass(frozen=True)
+class NoStopWords(Constraint):
+    """Stop words stay. By TextAttack's words they are compared with their case ("The" may change, "the" not).
+
+    ``source`` says whose list it is.
+    """
+
+    words: frozenset[str] = field(default=STOP_WORDS, repr=False)
+    source: str = "textfooler"
+
+    def opens(self, draft: Draft) -> set[int]:
+        text = draft.text
+        return {index for index in range(len(text.words)) if not text.is_listed(index, self.words)}
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal characters of the words: two lists may be equally long."""
+        return hashlib.blake2b("\n".join(sorted(self.words)).encode(), digest_size=8).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "stop_words", "list": self.source, "count": len(self.words)}
+
+
+@dataclass(frozen=True)
+class OpenColumns(Constraint):
+    """Some text columns stay as they are, by number; none is ever closed by its name alone (ATTACK-1, ATTACK-2)."""
+
+    frozen: frozenset[int] = frozenset()
+
+    def opens(self, draft: Draft) -> set[int]:
+        if not self.frozen:
+            return set(range(len(draft.text.words)))
+        found: set[int] = set()
+        for number in range(len(draft.text.columns)):
+            inside = [index for index, word in enumerate(draft.text.words) if word.column == number]
+            if number not in self.frozen and inside:
+                found |= set(range(inside[0], inside[-1] + 1))
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "open_columns", "frozen": sorted(self.frozen)}
+
+
+@dataclass(frozen=True)
+class LastColumn(Constraint):
+    """Only the last text column that is not frozen is open: the hypothesis of a pair, or the one text."""
+
+    frozen: frozenset[int] = frozenset()
+
+    def opens(self, draft: Draft) -> set[int]:
+        last = max(set(range(len(draft.text.columns))) - self.frozen, default=None)
+        return {index for index, word in enumerate(draft.text.words) if word.column == last}
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "last_column"}
+
+
+@dataclass(frozen=True)
+class MaxModificationRate(Constraint):
+    """Words are open until ``max(ceil(words * rate), minimum)`` of them are changed (A2T)."""
+
+    rate: float
+    minimum: int = 1
+
+    def opens(self, draft: Draft) -> set[int]:
+        limit = max(math.ceil(draft.length * self.rate), self.minimum)
+        return set() if len(draft.modified) >= limit else set(range(len(draft.text.words)))
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "max_modification_rate", "rate": self.rate, "minimum": self.minimum}
+
+
+@dataclass(frozen=True)
+class SamePartOfSpeech(Constraint):
+    """A substitute has its word's universal tag, both tagged in the word's place among the original's words.
+
+    With ``verb_noun_swap`` a verb may stand for a noun and the other way round.
+    """
+
+    tagger: Tagger
+    verb_noun_swap: bool = True
+
+    def admits(self, original: Text, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
+        words = original.tokens
+        if index >= len(words):
+            return []
+        tagger = original.rule.tagger(self.tagger)
+        own = context_tag(tagger, words, index, words[index])
+        allowed = {"NOUN", "VERB"} if self.verb_noun_swap and own in ("NOUN", "VERB") else {own}
+        shown = {new: _as_word(new, original.rule) for new in substitutes}
+        return [new for new in substitutes if context_tag(tagger, words, index, shown[new]) in allowed]
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "part_of_speech", "tagger": self.tagger.name, "verb_noun_swap": self.verb_noun_swap}
+
+
+def _as_word(substitute: str, rule: WordRule) -> str:
+    """The word that a text shows where ``substitute`` stands: "UNK" for "[UNK]"."""
+    words = rule.split(substitute)
+    return words[0][0] if len(words) == 1 else substitute
+
+
+@dataclass(frozen=True)
+class MaxEditDistance(Constraint):
+    """At most ``maximum`` characters inserted, deleted or replaced, against the original text (Levenshtein)."""
+
+    maximum: int
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        from rapidfuzz.distance import Levenshtein
+
+        clean = original.text.joined
+        return [
+            draft
+            for draft in drafts
+            if Levenshtein.distance(clean, draft.text.joined, score_cutoff=self.maximum) <= self.maximum
+        ]
+        yield
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "max_edit_distance", "maximum": self.maximum}
+
+
+@dataclass(frozen=True)
+class MaxChangedWords(Constraint):
+    """At most ``count`` words, or ``ceil(words * share)`` of them, differ from the original's, place by place."""
+
+    share: float | None = None
+    count: int | None = None
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        return [draft for draft in drafts if self._allows(original, draft)]
+        yield
+
+    def _allows(self, original: Draft, draft: Draft) -> bool:
+        changed = sum(before != after for before, after in zip(original.words, draft.words, strict=False))
+        if self.count is not None and changed > self.count:
+            return False
+        return self.share is None or changed <= math.ceil(min(original.length, len(draft.words)) * self.share)
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "max_changed_words", "share": self.share, "count": self.count}
+
+
+@dataclass(frozen=True)
+class MaxChangedShare(Constraint):
+    """At most ``ceil(words * share)`` of the clean text's words change, of all columns together. Of a text that is cut
+    the words are those that the model reads, but for the recipes that are identical with TextAttack's.
+
+    TextDefender's bound (Li et al. 2021, arXiv:2108.12777; TextAttack's ``MaxWordsPerturbed``). Differs from it in
+    what counts as changed where words become more or fewer: here what a record lists, each swap once, be it a word
+    that becomes two, a deleted or an inserted one; there each place that holds another word, so all behind it too.
+    """
+
+    binds_replays = True
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError(f"--attack_max_changed is a share above 0 and at most 1, got {self.share:g}.")
+
+    def limit(self, original: Draft) -> int:
+        """How many words may change."""
+        # 0.07 * 100 is a hair above 7.
+        return math.ceil(round(original.length * self.share, 9))
+
+    def opens(self, draft: Draft) -> set[int]:
+        full = len(draft.changes(draft.origin.text)) >= self.limit(draft.origin)
+        return set(draft.modified) if full else set(range(len(draft.text.words)))
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        limit = self.limit(original)
+        return [draft for draft in drafts if len(draft.changes(original.text)) <= limit]
+        yield
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "max_changed_share", "share": self.share}
+
+
+@dataclass(frozen=True)
+class Protected(Constraint):
+    """What is protected stays, and no swap makes or breaks a protected span (``--protect``)."""
+
+    binds_replays = True
+    protection: Protection
+
+    def opens(self, draft: Draft) -> set[int]:
+        return set(range(len(draft.text.words))) - self.protection.closed(draft.text)
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        kept, closed = self.protection.strings(original.text), {current: self.protection.closed(current.text)}
+        return [
+            draft
+            for draft in drafts
+            if not self._touches(draft, current, closed) and self.protection.strings(draft.text) == kept
+        ]
+        yield
+
+    def _touches(self, draft: Draft, current: Draft, closed: dict[Draft, frozenset[int]]) -> bool:
+        """Whether a step from ``current`` changed a protected word: a swap beside it may have put the word back."""
+        while draft is not current and draft.parent is not None:
+            if draft.parent not in closed:
+                closed[draft.parent] = self.protection.closed(draft.parent.text)
+            if not closed[draft.parent].isdisjoint(draft.swaps):
+                return True
+            draft = draft.parent
+        return False
+
+    def fingerprint(self) -> str:
+        return self.protection.fingerprint()
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "protected", **self.protection.describe()}

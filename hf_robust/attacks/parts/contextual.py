@@ -1,0 +1,187 @@
+"""Substitutes in context: a masked language model fills a blank in the text as it is now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.requests import Consult, Steps
+from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.words import Tagger, Text, coarse_tag
+
+if TYPE_CHECKING:
+    from hf_robust.attacks.models.masked_lm import Filling, MaskedLM
+
+_LETTER = re.compile("[a-zA-Z]")
+_MERGES = {
+    "NOUN": ("NOUN",),
+    "ADJ": ("NOUN", "NUM", "ADJ", "ADV"),
+    "ADV": ("ADJ", "VERB"),
+    "VERB": ("ADV", "VERB", "NOUN", "ADJ"),
+    "DET": ("NOUN", "ADJ"),
+    "PRON": ("NOUN", "ADJ"),
+    "NUM": ("NUM", "NOUN"),
+}
+"""Universal tags of a word and of the words behind it with which it may become one."""
+
+
+@dataclass(frozen=True)
+class Contextual(Candidates):
+    """What the masked language model puts into a blank: its ``k`` likeliest words of ``min_confidence`` or more.
+
+    Subclasses say where blanks are, how the text around one is shown to the model, and what a word there becomes. All
+    blanks of one text are one request. Words without an ASCII letter, and the blank's own word, are dropped after the
+    first k are counted, as in TextAttack 0.3.11.
+    """
+
+    planned = False
+    masked_lm: MaskedLM
+    k: int = 50
+    min_confidence: float = 0.0
+
+    def blanks(self, text: Text, open_words: Iterable[int]) -> Iterable[int]:
+        """The words where a blank is."""
+        return open_words
+
+    def question(self, text: Text, index: int) -> str:
+        """The text with its blank at word ``index``."""
+        raise NotImplementedError
+
+    def filled(self, text: Text, index: int, word: str) -> str:
+        """What word ``index`` becomes where ``word`` fills the blank."""
+        return word
+
+    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+        return (yield from self._answers(draft.text, open_words))
+
+    def _answers(self, text: Text, open_words: Iterable[int]) -> Steps[list[Swap]]:
+        """Each blank's word and what it becomes."""
+        # A blank behind so many words is cut off: asking would take long and have no answer.
+        places = [index for index in self.blanks(text, open_words) if index < self.masked_lm.max_length]
+        if not places:
+            return []
+        fillings: list[Filling] = yield Consult(self.masked_lm.fill, [self.question(text, index) for index in places])
+        return [
+            (index, self.filled(text, index, word))
+            for index, filling in zip(places, fillings, strict=True)
+            for word in filling.above(self.k, self.min_confidence)
+            if word != text.tokens[index] and _LETTER.search(word)
+        ]
+
+    def to(self, device: Any) -> None:
+        """Move the masked language model."""
+        self.masked_lm.to(device)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": f"masked_lm_{type(self).__name__.lower()}",
+            "masked_lm": self.masked_lm.name,
+            "whole_words": self.masked_lm.whole_words,
+            "k": self.k,
+            "min_confidence": self.min_confidence,
+        }
+
+    def fingerprint(self) -> str:
+        settings = {key: value for key, value in self.describe().items() if key != "masked_lm"}
+        return f"{self.masked_lm.fingerprint()} {settings}"
+
+
+@dataclass(frozen=True)
+class Replace(Contextual):
+    """A word is the blank (BAE-R, Garg and Ramakrishnan 2020; CLARE's replacement); ``stop_words`` stay."""
+
+    stop_words: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def blanks(self, text: Text, open_words: Iterable[int]) -> list[int]:
+        return [index for index in open_words if not text.is_listed(index, self.stop_words)]
+
+    def question(self, text: Text, index: int) -> str:
+        return text.replace({index: self.masked_lm.mask}).joined
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "stop_words": len(self.stop_words)}
+
+    def fingerprint(self) -> str:
+        return f"{super().fingerprint()} {sorted(self.stop_words)}"
+
+
+@dataclass(frozen=True)
+class Insert(Contextual):
+    """The blank is before a word, which then counts as changed too (CLARE).
+
+    As in TextAttack the model sees the text from its first word to its last. That cuts a mask at the front open, so
+    nothing is inserted before the first word; with ``whole_text`` the model sees all of it, and something is.
+    """
+
+    whole_text: bool = False
+
+    def question(self, text: Text, index: int) -> str:
+        masked = text.replace({index: self.filled(text, index, self.masked_lm.mask)})
+        return masked.joined if self.whole_text else _first_word_to_last(masked)
+
+    def filled(self, text: Text, index: int, word: str) -> str:
+        return f"{word} {text.tokens[index]}"
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "whole_text": self.whole_text}
+
+
+@dataclass(frozen=True)
+class Merge(Contextual):
+    """The blank takes the place of two words whose parts of speech allow it (CLARE).
+
+    As in TextAttack any two neighbours may merge, words of ``frozen`` columns apart: stop words and words changed
+    before too, and the last of one column with the first of the next. With ``open_only`` both words must be open and
+    in one column. ``whole_text`` is as for ``Insert``: without it the first two words and the last two do not merge.
+
+    Differs from TextAttack: the parts of speech are the tagger's, made universal, where it asks flair's.
+    """
+
+    tagger: Tagger | None = None
+    frozen: frozenset[int] = frozenset()
+    open_only: bool = False
+    whole_text: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tagger is None:
+            raise ValueError("merging words needs a part-of-speech tagger, got none; pass --pos_tagger nltk.")
+
+    def blanks(self, text: Text, open_words: Iterable[int]) -> Iterator[int]:
+        assert self.tagger is not None
+        allowed = set(open_words)
+        tagger = text.rule.tagger(self.tagger)
+        tags = [coarse_tag(tag) for tag in tagger(text.tokens)] if len(text.words) > 1 else []
+        for index, (tag, following) in enumerate(zip(tags, tags[1:], strict=False)):
+            pair, columns = {index, index + 1}, {text.words[index].column, text.words[index + 1].column}
+            if following not in _MERGES.get(tag, ()) or columns & self.frozen:
+                continue
+            if not self.open_only or (pair <= allowed and len(columns) == 1):
+                yield index
+
+    def question(self, text: Text, index: int) -> str:
+        masked = text.delete(index + 1).replace({index: self.masked_lm.mask})
+        return masked.joined if self.whole_text else _first_word_to_last(masked)
+
+    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+        return []
+        yield
+
+    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+        found = yield from self._answers(draft.text, open_words)
+        return [draft.swap(index + 1, "").swap(index, word) for index, word in found]
+
+    def describe(self) -> dict[str, Any]:
+        assert self.tagger is not None
+        settings = {"frozen": sorted(self.frozen), "open_only": self.open_only, "whole_text": self.whole_text}
+        return {**super().describe(), "tagger": self.tagger.name, **settings}
+
+
+def _first_word_to_last(text: Text) -> str:
+    """The columns joined by a line break, without what stands before the first word and behind the last."""
+    first, last = text.words[0], text.words[-1]
+    before = sum(len(column) + 1 for column in text.columns[: first.column])
+    behind = sum(len(column) + 1 for column in text.columns[: last.column])
+    return text.joined[before + first.start : behind + last.end]

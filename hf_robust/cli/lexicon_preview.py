@@ -1,0 +1,203 @@
+"""`hf-robust lexicon preview`: what a table would do to a data set's texts, before anybody trains on it."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from hf_robust.attacks import Attack
+    from hf_robust.lexicons import Lexicon
+    from hf_robust.metrics import Coverage
+    from hf_robust.views import View, ViewSource
+    from hf_robust.words import Text
+
+TOP, TEXTS = 20, 5000
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="TABLE", help="As --lexicon in training; with --relation antonym, antonyms.")
+    parser.add_argument("--data", required=True, help="A file, a GLUE task, a folder, or a Hub id.")
+    parser.add_argument("--split", help="Split of --data. Default: train, where there is one, else validation.")
+    parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
+    parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
+    parser.add_argument("--class_names", nargs="+", metavar="NAME", help="Names of integer labels, in their order.")
+    parser.add_argument("--antonym_lexicon", help="Antonyms to show beside the synonyms of TABLE. Default: none.")
+    parser.add_argument(
+        "--antonym_views", choices=("authors", "matched"), default="authors",
+        help="As in training: any word that has an antonym, or the antonym attack's own rule. Default: authors.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pos_tagger", choices=("nltk", "none"), default="nltk", help="Of matched antonym views. Default: nltk."
+    )
+    parser.add_argument(
+        "--skip_labels", nargs="+", help="Labels without antonym views; the word none for no label. Default: neutral "
+        "and its like, where the data has them by name.",
+    )  # fmt: skip
+    parser.add_argument("--num_texts", type=int, default=TEXTS, help=f"First texts; 0: all. Default: {TEXTS}.")
+    parser.add_argument("--top", type=int, default=TOP, help=f"Most frequent swaps shown. Default: {TOP}.")
+    parser.add_argument("--seed", type=int, default=0, help="Draws the views. Default: 0.")
+
+
+class Preview(NamedTuple):
+    """What one lexicon does: ``swaps`` (word, substitute) of one view of each text, by how many there are."""
+
+    lexicon: Lexicon
+    rule: str
+    coverage: Coverage
+    texts: int
+    views: int
+    swaps: Counter[tuple[str, str]]
+    on_stop_words: int
+
+
+def run(options: argparse.Namespace) -> str:
+    """Coverage, the most frequent swaps and the share of stop words of each table; words that both have.
+
+    Raises:
+        ValueError: the data or a table cannot be read.
+    """
+    from hf_robust.attacks import resolve_skip_labels
+    from hf_robust.lexicons import load_lexicon
+
+    texts, labels, names = _labelled_texts(options)
+    first = load_lexicon(options.source, options.relation)
+    antonyms = first if options.relation == "antonym" else None
+    if options.antonym_lexicon is not None:
+        if antonyms is not None:
+            raise ValueError("--antonym_lexicon goes beside a table of synonyms; leave out --relation antonym.")
+        antonyms = load_lexicon(options.antonym_lexicon, "antonym")
+    blocks = []
+    if options.relation == "synonym":
+        blocks.append(_block(_synonyms(first, texts, options.seed), options.top))
+    if antonyms is not None:
+        skipped = resolve_skip_labels(options.skip_labels, names)
+        blocks.append(_block(_antonyms(antonyms, texts, labels, skipped, options), options.top))
+    if options.relation == "synonym" and antonyms is not None:
+        blocks.append(_in_both(first, antonyms, texts, options.top))
+    return "\n".join(blocks)
+
+
+def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int], list[str]]:
+    """Texts, the number of each one's label, and the labels' names by number."""
+    from hf_robust.data.columns import choose_text_columns
+    from hf_robust.data.dataset import check_texts
+    from hf_robust.data.load import load_corpus
+    from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments
+    from hf_robust.words import Text
+
+    columns = {name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names")}
+    arguments = data_arguments(AttackOptions(model="", output_dir=Path(), **columns), options.data)
+    corpus = load_corpus(arguments)
+    role = "train" if options.split is None and "train" in corpus.splits else "validation"
+    rows = corpus.rows(role)[: options.num_texts if options.num_texts > 0 else None]
+    chosen = choose_text_columns(rows, arguments, corpus.label_column)
+    check_texts(rows, chosen, corpus.label(role))
+    values = [row.get(corpus.label_column) for row in rows]
+    named = tuple(options.class_names or corpus.label_names)
+    if named:
+        values = [named[value] if isinstance(value, int) and 0 <= value < len(named) else value for value in values]
+    names = sorted({str(value) for value in values})
+    texts = [Text(tuple(row[column] for column in chosen)) for row in rows]
+    return texts, [names.index(str(value)) for value in values], names
+
+
+# ---- one table ----
+
+
+def _synonyms(lexicon: Lexicon, texts: Sequence[Text], seed: int) -> Preview:
+    from hf_robust.attacks import ATTACKS, Resources
+    from hf_robust.lexicons import lexicon_coverage, random_substitutes, substitution_sets
+
+    rng = random.Random(seed)
+    swaps = [random_substitutes(substitution_sets(lexicon, text), rng) for text in texts]
+    attack = ATTACKS["synonym"](Resources(synonyms=lexicon))
+    covered = lexicon_coverage(lexicon, texts)
+    return _preview(lexicon, "every word or itself", covered, texts, swaps, attack, len(texts))
+
+
+def _antonyms(
+    lexicon: Lexicon, texts: Sequence[Text], labels: Sequence[int], skip: frozenset[int], options: argparse.Namespace
+) -> Preview:
+    from hf_robust.attacks import ATTACKS, Plans, Resources
+    from hf_robust.lexicons import lexicon_coverage
+    from hf_robust.views import AttackedAntonym, OneAntonym
+    from hf_robust.words import nltk_tagger
+
+    matched = options.antonym_views == "matched"
+    asked = matched and options.pos_tagger == "nltk" and not lexicon.keeps_part_of_speech
+    attack = ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=nltk_tagger() if asked else None))
+    source: ViewSource = AttackedAntonym(attack, Plans(), skip) if matched else OneAntonym(lexicon, skip)
+    opened = source.open_words if isinstance(source, AttackedAntonym) else None
+    found = lexicon_coverage(lexicon, texts, open_words=opened)
+    rng = random.Random(options.seed)
+    swaps = [_swap(text, source(text, label, rng)) for text, label in zip(texts, labels, strict=True)]
+    whose = "the attack's rule (matched)" if matched else "any word (authors)"
+    return _preview(lexicon, whose, found, texts, swaps, attack, sum(label not in skip for label in labels))
+
+
+def _swap(text: Text, view: View) -> dict[int, str]:
+    """The word that differs and what stands there, one word or several."""
+    if not view.ok:
+        return {}
+    (index,) = view.changed
+    _, column, start, end = text.words[index]
+    behind = len(text.columns[column]) - end
+    return {index: view.text.columns[column][start : len(view.text.columns[column]) - behind]}
+
+
+def _preview(
+    lexicon: Lexicon,
+    rule: str,
+    covered: Coverage,
+    texts: Sequence[Text],
+    drawn: Sequence[Mapping[int, str]],
+    attack: Attack,
+    wanted: int,
+) -> Preview:
+    from hf_robust.attacks.parts.constraints import NoStopWords
+
+    stop_words = frozenset[str]().union(*(one.words for one in attack.constraints if isinstance(one, NoStopWords)))
+    made = [(text, at, new) for text, own in zip(texts, drawn, strict=True) for at, new in own.items()]
+    swaps = Counter((text.tokens[at].lower(), new.lower()) for text, at, new in made)
+    on_stop_words = sum(text.is_listed(at, stop_words) for text, at, _ in made)
+    return Preview(lexicon, rule, covered, wanted, sum(map(bool, drawn)), swaps, on_stop_words)
+
+
+def _block(found: Preview, top: int) -> str:
+    from hf_robust.reports import markdown_table, percent
+
+    lexicon, covered, total = found.lexicon, found.coverage, found.swaps.total()
+    shown = found.swaps.most_common(max(top, 0))
+    rows = [[word, new, f"{count:,}", percent(count / total)] for (word, new), count in shown]
+    return (
+        f"{lexicon.relation}s: {lexicon.source}, {len(lexicon):,} words\n"
+        f"covers {covered.in_words()}\n"
+        f"views by {found.rule}: {found.views:,} of {found.texts:,} texts have one; "
+        f"{percent(found.on_stop_words / total if total else 0.0)} % of {total:,} swaps are on stop words\n\n"
+        + (markdown_table(["word", "becomes", "swaps", "%"], rows) if rows else "")
+    )
+
+
+# ---- both tables ----
+
+
+def _in_both(synonyms: Lexicon, antonyms: Lexicon, texts: Sequence[Text], top: int) -> str:
+    """Words that a table calls a synonym of what the other calls its antonym: cold and hot, in word vectors."""
+    from hf_robust.reports import markdown_table
+
+    counts = Counter(token.lower() for text in texts for token in text.tokens)
+    pairs = {
+        (word, new)
+        for word in set(synonyms.words()) & set(antonyms.words())
+        for new in {one.lower() for one in synonyms(word)} & {one.lower() for one in antonyms(word)}
+    }
+    ranked = sorted(pairs, key=lambda pair: (-counts[pair[0]], pair))
+    head = f"{len(pairs):,} pairs of a word and its substitute are in both tables, as synonyms and as antonyms"
+    rows = [[word, new, f"{counts[word]:,}"] for word, new in ranked[: max(top, 0)]]
+    table = markdown_table(["word", "substitute", "the word in these texts"], rows) if rows else ""
+    return f"{head}{':' if rows else '.'}\n\n{table}".rstrip("\n") + "\n"

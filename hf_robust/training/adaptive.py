@@ -1,0 +1,200 @@
+"""What the adaptive methods share: learnt weights over the increments of another method's ascent.
+
+Zhu et al., "Adaptive Adversarial Training for Balancing Model Robustness and Standard Performance", Sections 4-6.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.adversary import OffsetVariable, Shift, Step, Variable, sample_norm
+from hf_robust.modules.auxiliary import Auxiliary
+from hf_robust.modules.increment_weights import IncrementWeights
+from hf_robust.training.base import Batch, RobustTrainer
+
+logger = logging.getLogger(__name__)
+
+GROWN = 1.1
+"""The sum of raw weights, relative to the first ones, above which a warning says that it grows."""
+
+
+class AdaptiveTrainer(RobustTrainer):
+    """The weighted loss over the increments of a wrapped ascent; each adaptive method says which and overrides
+    ``compute_loss``.
+
+    Raises:
+        ValueError: the direct objective with attention that has no second derivative, or on several ranks.
+    """
+
+    wraps_average: ClassVar[bool] = False
+    """Whether the wrapped loss is a mean over points, which fixes beta and the method's own weights (5.3)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._said_growth = False
+        super().__init__(*args, **kwargs)
+        self.increase.every_step = self.args.log_linearisation_error
+        if self.args.adaptive_objective == "direct":
+            check_direct(self)
+
+    # ---- what is wrapped ----
+
+    def wrapped_auxiliary(self) -> Auxiliary | None:
+        """The wrapped method's auxiliary part; none by default."""
+        return None
+
+    def first_point(self, inputs: Batch) -> OffsetVariable:
+        """Where the wrapped ascent starts."""
+        return self.embedding_space.start(inputs)
+
+    def after_climb(self, inputs: Batch, last: Variable) -> None:
+        """What the wrapped method does with the ascent's last point."""
+
+    def increment(self, before: OffsetVariable, gradients: tuple[Tensor, ...]) -> Tensor:
+        """delta_i (B, L, E): how far a step moves along its gradients, as a function of them."""
+        return before.moved(gradients).offset - before.offset
+
+    # ---- weights ----
+
+    def beta(self) -> float:
+        steps = self.args.adv_steps
+        if self.args.adaptive_beta is not None:
+            return float(self.args.adaptive_beta)
+        return (steps + 1) / 2 if self.wraps_average else float(steps)
+
+    def used_arguments(self) -> dict[str, Any]:
+        return {**super().used_arguments(), "adaptive_beta": self.beta()}
+
+    def found_in_training(self) -> dict[str, Any]:
+        if self.train_dataset is None:
+            return {}
+        w = [round(weight, 6) for weight in self.weights().detach().tolist()]
+        moved = [entry["point_moved"] for entry in self.state.log_history if "point_moved" in entry]
+        return {**super().found_in_training(), "w": w, **({"point_moved": round(max(moved), 6)} if moved else {})}
+
+    def first_weights(self) -> Tensor:
+        """(k,) 1/k each (ADAPT-1), ones, or what the wrapped mean gives: 2(k-i+1)/(k(k+1)) (ADAPT-5)."""
+        steps = self.args.adv_steps
+        if self.args.adaptive_init == "ones":
+            return torch.ones(steps)
+        if self.args.adaptive_init == "method" and self.wraps_average:
+            falling: Tensor = torch.arange(steps, 0, -1).float() * 2 / (steps * (steps + 1))
+            return falling
+        return torch.full((steps,), 1 / steps)
+
+    def auxiliary(self) -> Auxiliary:
+        wrapped = self.wrapped_auxiliary()
+        self.weights = IncrementWeights(self.first_weights(), self.args.w_param, wrapped.module if wrapped else None)
+
+        def after_step() -> None:
+            self.weights.project()
+            if self.args.w_param == "raw":
+                self._say_growth()
+            if wrapped is not None and wrapped.after_step is not None:
+                wrapped.after_step()
+
+        return Auxiliary(
+            self.weights,
+            self.args.w_lr,
+            maximize=self.args.w_mode == "max",
+            after_step=after_step,
+            plain=self.args.w_optim == "sgd",
+        )
+
+    def _say_growth(self) -> None:
+        """Warn once where nothing holds the perturbation back any more."""
+        first, now = float(self.weights.first.sum()), float(self.weights.values.detach().sum())
+        if self._said_growth or now <= GROWN * first or not self.is_world_process_zero():
+            return
+        self._said_growth = True
+        logger.warning(
+            "The sum of the weights w grew from %.3g to %.3g by step %d, and with it the perturbation, which nothing "
+            "bounds under --w_param raw: watch perturbation_norm and loss_increase in the log; use --w_param simplex, "
+            "or lower --w_lr or --adaptive_beta.",
+            first,
+            now,
+            self.state.global_step,
+        )
+
+    # ---- the loss ----
+
+    def weighted_loss(self, model: nn.Module, inputs: Batch) -> tuple[Tensor, Any]:
+        """Climb as the wrapped method does, then one training pass at the weighted point (or Eq. 11's sum).
+
+        All passes have the same dropout masks: the increments are first-order terms of the very network that the
+        weighted point is then put into, without which Eq. 13 does not hold.
+        """
+        direct = self.args.adaptive_objective == "direct"
+        start, replay = self.first_point(inputs), self.embedding_space.replay(inputs)
+        objective = partial(self.sample_losses, labels=inputs["labels"])
+        steps = list(self.embedding_space.climb(inputs, objective, start, create_graph=direct, replay=replay))
+        self.after_climb(inputs, steps[-1].after)
+        weights, divisor, beta = self.weights(), self.mean_divisor(inputs), self.beta()
+        increments = torch.stack([self._increment(step).detach() for step in steps])
+        first = start.offset.detach()
+        self._log_ascent(weights.detach(), increments, first)
+        with replay.again():
+            if direct:
+                # Its terms beside the clean loss are no loss at a point, so that no increase can be measured.
+                with self.increase.paused():
+                    loss, outputs = self.task_loss(model, inputs, at=Shift(first, start.mask))
+                return loss + beta * torch.dot(weights, self._slopes(steps, divisor)), outputs
+            offset = first + beta * torch.tensordot(weights, increments, dims=1)
+            loss, outputs = self.task_loss(model, inputs, at=Shift(offset, start.mask))
+        if self.args.log_linearisation_error:
+            linear = steps[0].losses.sum() / divisor
+            linear = linear + beta * torch.dot(weights.detach(), self._slopes(steps, divisor))
+            self.log_values(linearised_loss=linear, linearisation_error=(loss.detach() - linear).abs())
+        return loss, outputs
+
+    def _increment(self, step: Step) -> Tensor:
+        """delta_i; with the climb's graph kept, a function of the parameters, as Eq. 11 differentiates it."""
+        before = step.before.detached()
+        assert isinstance(before, OffsetVariable)
+        return self.increment(before, step.gradients)
+
+    def _slopes(self, steps: Sequence[Step], divisor: float | Tensor) -> Tensor:
+        """(k,) <g_i, delta_i>, the batch's sums by ``divisor``: ||delta_i||^2 / alpha for un-normalised steps (Eq. 8,
+        ADAPT-3)."""
+        products = [(step.gradients[0].float() * self._increment(step)).sum() for step in steps]
+        return torch.stack(products) / divisor
+
+    def _log_ascent(self, weights: Tensor, increments: Tensor, start: Tensor) -> None:
+        """``increment_alignment`` is 1 where all increments point one way: then no weights change the point much.
+
+        ``point_moved`` is how far the learnt weights have moved the point from where the first ones put it, relative
+        to that point's norm.
+        """
+        sizes = torch.linalg.vector_norm(increments, dim=(2, 3)).mean(0)
+        aligned = torch.linalg.vector_norm(increments.mean(0), dim=(1, 2)) / sizes.clamp(min=1e-12)
+        learnt, first = (
+            start + self.beta() * torch.tensordot(one.to(increments), increments, dims=1)
+            for one in (weights, self.weights.first)
+        )
+        self.log_values(
+            **{f"w_{i}": weight for i, weight in enumerate(weights, start=1)},
+            w_entropy=-torch.special.xlogy(weights, weights.clamp(min=1e-12)).sum(),
+            increment_norm=sizes.mean(),
+            increment_alignment=aligned.mean(),
+            point_moved=(sample_norm(learnt - first) / sample_norm(first).clamp(min=1e-12)).mean(),
+        )
+
+
+def check_direct(trainer: RobustTrainer) -> None:
+    """Refuse Eq. 11 where its second derivatives cannot be had."""
+    attention = getattr(trainer.model.config, "_attn_implementation", "eager")
+    if attention != "eager":
+        raise ValueError(
+            f"--adaptive_objective direct needs second derivatives, which {attention} attention has not; load the "
+            "model with attn_implementation='eager', or use --adaptive_objective surrogate."
+        )
+    if trainer.args.world_size > 1:
+        raise ValueError(
+            f"--adaptive_objective direct runs on one process, got {trainer.args.world_size}; "
+            "use --adaptive_objective surrogate."
+        )

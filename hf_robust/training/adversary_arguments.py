@@ -1,0 +1,156 @@
+"""Flags of the embedding-space adversary, spelt the same for every method that has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_robust.adversary import NORMS, Adversary, StepRule
+from hf_robust.training.arguments import RobustTrainingArguments, check_choice, check_range
+
+
+@dataclass
+class SpecialTokensArguments(RobustTrainingArguments):
+    """Where the adversary may perturb."""
+
+    adv_special_tokens: bool = field(
+        default=True, metadata={"help": "Perturb [CLS], [SEP] and the like too, as the official code does."}
+    )
+
+
+@dataclass
+class StepArguments(SpecialTokensArguments):
+    """How often and how far an adversary steps, and from where; defaults are TextDefender's."""
+
+    adv_steps: int = field(default=5, metadata={"help": "[k] number of steps."})
+    adv_lr: float = field(default=0.03, metadata={"help": "[alpha] size of one ascent step."})
+    adv_init_mag: float = field(default=0.05, metadata={"help": "Magnitude of the noise that the ascent starts from."})
+    same_dropout: bool = field(default=False, metadata={"help": "All passes over a batch share their dropout masks."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("adv_steps", self.adv_steps, 1, None, "use --robust_method normal for training without steps")
+        check_range("adv_lr", self.adv_lr, 0.0, None, "the ascent goes up the loss")
+        check_range("adv_init_mag", self.adv_init_mag, 0.0, None, "0 starts at the clean text")
+
+
+@dataclass
+class AdversaryArguments(StepArguments):
+    """A stepwise adversary whose steps are normalised and may have a radius."""
+
+    adv_max_norm: float = field(
+        default=0.0, metadata={"help": "[eps] radius of the accumulated perturbation; 0: no limit."}
+    )
+    adv_norm_type: str = field(
+        default="l2",
+        metadata={"help": "Norm of steps and radius; linf divides by the largest entry.", "choices": list(NORMS)},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("adv_max_norm", self.adv_max_norm, 0.0, None, "0 means no limit")
+        check_choice("adv_norm_type", self.adv_norm_type, NORMS)
+
+    def adversary(self, **changes: Any) -> Adversary:
+        """The adversary that the flags describe, but for ``changes``."""
+        settings: dict[str, Any] = {
+            "steps": self.adv_steps,
+            "rule": StepRule(self.adv_lr, self.adv_max_norm, self.adv_norm_type),  # type: ignore[arg-type]
+            "init_mag": self.adv_init_mag,
+            "same_dropout": self.same_dropout,
+            "special_tokens": self.adv_special_tokens,
+        }
+        return Adversary(**{**settings, **changes})
+
+
+@dataclass
+class ClimbArguments(AdversaryArguments):
+    """An adversary whose ascent passes are its own, beside the training pass."""
+
+    same_dropout: bool = field(
+        default=False, metadata={"help": "The ascent passes and the training pass share their dropout masks."}
+    )
+
+    def adversary(self, **changes: Any) -> Adversary:
+        return super().adversary(**{"passes": "climb", **changes})
+
+
+def require_noise(magnitude: float) -> None:
+    """Refuse to climb a divergence from the clean prediction at the clean text, where its gradient is 0 (R15)."""
+    if magnitude == 0:
+        raise ValueError(
+            "--adv_init_mag must be above 0 where the adversary raises a KL divergence, got 0: at the clean text its "
+            "gradient is 0; leave the flag at its default."
+        )
+
+
+PASSES = ("stream", "sum")
+
+
+@dataclass
+class MultiBackwardArguments(RobustTrainingArguments):
+    """How several training passes of one step are backpropagated."""
+
+    multi_backward: str = field(
+        default="stream",
+        metadata={
+            "help": "stream: backpropagate each pass at once, one graph in memory; sum: keep all graphs to the end.",
+            "choices": list(PASSES),
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("multi_backward", self.multi_backward, PASSES)
+
+
+@dataclass
+class StreamArguments(AdversaryArguments, MultiBackwardArguments):
+    """An adversary whose every pass also trains."""
+
+    def adversary(self, **changes: Any) -> Adversary:
+        return super().adversary(**{"passes": self.multi_backward, **changes})
+
+
+TOKEN_AWARE_NORMS = ("l2", "none")
+TABLE_NORMS = ("sample", "magnitude", "batch", "none")
+
+
+TABLE_NORM_HELP = (
+    "The remembered perturbation at the start: of each text brought to norm 1 (sample) or to --adv_init_mag "
+    "(magnitude), of the whole batch to norm 1, or as it is (none)."
+)
+
+
+@dataclass
+class TokenAwareArguments(AdversaryArguments):
+    """TA-VAT's table and word perturbation; the step, noise and radius are TextDefender's."""
+
+    adv_lr: float = field(default=0.05, metadata={"help": "[alpha] size of one ascent step."})
+    adv_init_mag: float = field(
+        default=0.2, metadata={"help": "Magnitude of the noise at the start and in the table."}
+    )
+    adv_max_norm: float = field(default=0.5, metadata={"help": "[eps] radius of delta + eta; 0: no limit."})
+    tavat_token_lr: float | None = field(
+        default=None, metadata={"help": "Step size of the word perturbation; by default adv_lr."}
+    )
+    use_global_embedding: bool = field(
+        default=True, metadata={"help": "Start a word's perturbation where it last ended, else at 0."}
+    )
+    tavat_norm: str = field(default="magnitude", metadata={"help": TABLE_NORM_HELP, "choices": list(TABLE_NORMS)})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tavat_token_lr is not None:
+            check_range("tavat_token_lr", self.tavat_token_lr, 0.0, None, "0 keeps the words' perturbation in place")
+        if self.adv_norm_type not in TOKEN_AWARE_NORMS:
+            raise ValueError(
+                f"--adv_norm_type must be l2 or none for {self.robust_method}, whose radius holds two perturbations "
+                f"together, got {self.adv_norm_type!r}; use --adv_norm_type l2."
+            )
+        check_choice("tavat_norm", self.tavat_norm, TABLE_NORMS)
+
+    @property
+    def token_step(self) -> float:
+        """The size of one ascent step of the words' perturbation."""
+        return self.adv_lr if self.tavat_token_lr is None else self.tavat_token_lr

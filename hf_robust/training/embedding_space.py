@@ -1,0 +1,254 @@
+"""Runs a method's adversary in its trainer: a batch's first perturbation, the ascent passes, the streamed loss."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.adversary import (
+    Adversary,
+    Delta,
+    DropoutReplay,
+    Noise,
+    Step,
+    Variable,
+    ascend,
+    climb,
+    embedding_width,
+    evaluating,
+    perturbed,
+)
+
+if TYPE_CHECKING:
+    from hf_robust.training.base import Batch, RobustTrainer
+
+Objective = Callable[[Tensor], Tensor]
+"""(B, K) logits at a perturbed point to (B,) losses that the adversary raises."""
+
+FP16_SCALE = 2.0**10
+
+
+class PassLoss(NamedTuple):
+    """What one streamed pass gives: its mean loss with its graph, the model's outputs, and, where the ascent does not
+    follow that loss, the gradients that it follows."""
+
+    loss: Tensor
+    outputs: Any
+    gradients: tuple[Tensor, ...] | None = None
+
+
+class EmbeddingSpace:
+    """The word embeddings of a trainer's model as a place for its adversary.
+
+    Raises:
+        ValueError: the model, the checkpointing or the parallelism does not go with the adversary.
+    """
+
+    def __init__(self, trainer: RobustTrainer, adversary: Adversary) -> None:
+        self._trainer, self.adversary = trainer, adversary
+        self._width = embedding_width(trainer.model)
+        check_set_up(trainer, adversary)
+
+    # ---- where it starts ----
+
+    def mask(self, batch: Batch) -> Tensor:
+        """(B, L) 1 where the adversary may perturb: real tokens, without special ones where they are left out."""
+        ids = batch["input_ids"]
+        mask: Tensor = batch.get("attention_mask", torch.ones_like(ids))
+        if self.adversary.special_tokens:
+            return mask
+        tokenizer: Any = self._trainer.processing_class
+        special = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}
+        numbers = torch.tensor([number for number in special if number is not None], device=ids.device)
+        return mask * ~torch.isin(ids, numbers)
+
+    def noise(self, draw: int = 0) -> Noise:
+        """The noise of this training step."""
+        return Noise(self._trainer.args.seed, self._trainer.state.global_step, draw)
+
+    def start(self, batch: Batch) -> Delta:
+        """The first perturbation of a batch (R7)."""
+        return self.adversary.start(batch["input_ids"], self.mask(batch), self._width, self.noise())
+
+    def replay(self, batch: Batch) -> DropoutReplay:
+        """Dropout masks for passes over this batch, of which none has run yet; shared where the adversary says so."""
+        return DropoutReplay(batch["input_ids"].device, self.adversary.same_dropout)
+
+    # ---- ascent passes of their own ----
+
+    def climb(
+        self,
+        batch: Batch,
+        objective: Objective,
+        start: Variable | None = None,
+        steps: int | None = None,
+        create_graph: bool = False,
+        replay: DropoutReplay | None = None,
+    ) -> Iterator[Step]:
+        """The steps of an ascent on ``objective``, on the bare model: ranks need not wait here.
+
+        ``start`` is :meth:`start` by default, ``steps`` the adversary's. Passes with one ``replay`` share their
+        dropout masks, where the adversary does at all (X18); by default these steps have one of their own.
+
+        Raises:
+            ValueError: a loss on the way is not finite, or checkpointing is re-entrant.
+        """
+        trainer, adversary = self._trainer, self.adversary
+        check_reentrant(trainer)
+        model: Any = trainer.model
+        inputs = {key: value for key, value in batch.items() if key != "labels"}
+        replay = self.replay(batch) if replay is None else replay
+
+        def losses_at(point: Variable) -> Tensor:
+            with (
+                evaluating(model) if adversary.eval_mode else nullcontext(),
+                replay.again(),
+                perturbed(model, point),
+            ):
+                return objective(model(**inputs)["logits"].float())
+
+        seen: list[Tensor] = []
+        first = self.start(batch) if start is None else start
+        scale = FP16_SCALE if trainer.args.fp16 else 1.0
+        for step in climb(first, adversary.steps if steps is None else steps, losses_at, scale, create_graph):
+            seen.append(step.losses.detach().sum())
+            yield step
+        self._check_finite(seen)
+
+    def worst(
+        self,
+        batch: Batch,
+        objective: Objective,
+        start: Variable | None = None,
+        steps: int | None = None,
+        replay: DropoutReplay | None = None,
+    ) -> Variable:
+        """The point that the ascent of :meth:`climb` ends at."""
+        (last,) = deque(self.climb(batch, objective, start, steps, replay=replay), maxlen=1)
+        return last.after
+
+    # ---- training passes that ascend ----
+
+    def streamed(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        weights: Sequence[float],
+        loss_at: Callable[[Variable], PassLoss] | None = None,
+        start: Variable | None = None,
+        replay: DropoutReplay | None = None,
+        clean_first: bool = False,
+    ) -> tuple[Tensor, Any]:
+        """``sum_t weights[t] * L(delta_t)`` over as many passes as weights, with the outputs of the first (R11).
+
+        All passes but the last are backpropagated here, so that one graph is in memory at a time; what is returned has
+        the last one's graph and the value of the whole sum. With ``passes="sum"`` all graphs are kept instead.
+
+        Args:
+            model: as compute_loss got it.
+            weights: of each pass, 1/k for a mean.
+            loss_at: a training pass at a point; by default the task loss there.
+            start: the first point; by default :meth:`start`.
+            replay: as in :meth:`climb`.
+            clean_first: the first point is the clean text, whose loss no adversary raised.
+        """
+        steps = len(weights)
+        replay = self.replay(batch) if replay is None else replay
+        points = ascend(self.start(batch) if start is None else start, steps - 1)
+        point: Variable = next(points)
+        total: Any = 0.0
+        outputs: Any = None
+        for number, weight in enumerate(weights, start=1):
+            # Ranks exchange their gradients once, in the last backward pass, which is the Trainer's.
+            with nullcontext() if number == steps else self._trainer.accelerator.no_sync(model):
+                with replay.again(), self._trainer.increase.paused(clean_first and number == 1):
+                    if loss_at is None:
+                        this = PassLoss(*self._trainer.task_loss(model, batch, at=point))
+                    else:
+                        this = loss_at(point)
+                outputs = this.outputs if outputs is None else outputs
+                gradients = (
+                    None
+                    if number == steps
+                    else self._gradients(this, point, weight, self._trainer.mean_divisor(batch))
+                )
+            keep = number == steps or self.adversary.passes == "sum"
+            total = total + weight * (this.loss if keep else this.loss.detach())
+            if gradients is not None:
+                point = points.send(gradients)
+        if steps > 1:
+            self._check_finite([total.detach()])
+        return total, outputs
+
+    def _gradients(
+        self, this: PassLoss, point: Variable, weight: float, divisor: float | Tensor
+    ) -> tuple[Tensor, ...]:
+        """Gradients of the summed per-sample losses; backpropagates the pass where it is streamed.
+
+        ``divisor`` is what made a mean of the sum.
+        """
+        if self.adversary.passes == "sum":
+            scale = FP16_SCALE if self._trainer.args.fp16 else 1.0
+            if this.gradients is not None:
+                return this.gradients
+            found = torch.autograd.grad(this.loss * scale, point.leaves, retain_graph=True)
+            return tuple(gradient.float() * (divisor / scale) for gradient in found)
+        trainer = self._trainer
+        share = weight / getattr(trainer, "current_gradient_accumulation_steps", 1)
+        trainer.accelerator.backward(this.loss * share)
+        if this.gradients is not None:
+            return this.gradients
+        scaler = trainer.accelerator.scaler
+        factor = share * (1.0 if scaler is None else scaler.get_scale())
+        found = tuple(leaf.grad for leaf in point.leaves if leaf.grad is not None)
+        return tuple(gradient.float() * (divisor / factor) for gradient in found)
+
+    def _check_finite(self, losses: list[Tensor]) -> None:
+        if losses and not bool(torch.stack(losses).isfinite().all()):
+            raise ValueError(
+                f"{self._trainer.name}: the loss became {[float(loss) for loss in losses]} inside the ascent, and "
+                "every step needs a finite one; lower --learning_rate or the adversary's step (--adv_lr, --adv_eps), "
+                "or train with --bf16 in place of --fp16."
+            )
+
+
+def check_set_up(trainer: Any, adversary: Adversary) -> None:
+    """Refuse what the adversary's passes cannot run under."""
+    args = trainer.args
+    if adversary.passes != "stream":
+        check_reentrant(trainer)
+    if args.n_gpu > 1:
+        raise ValueError(
+            f"{trainer.name} perturbs a whole batch, and DataParallel over {args.n_gpu} GPUs would split it unseen; "
+            "start the script with torchrun, or show it one GPU (CUDA_VISIBLE_DEVICES=0)."
+        )
+    if args.torch_compile:
+        raise ValueError(
+            f"{trainer.name} perturbs embeddings by a hook that changes from pass to pass, which a compiled model "
+            "does not see; leave --torch_compile out."
+        )
+    if trainer.is_deepspeed_enabled and adversary.passes == "stream":
+        raise ValueError(
+            f"{trainer.name} backpropagates several times in a step, and DeepSpeed takes one backward pass; "
+            "use DDP, or --multi_backward sum where the method has it."
+        )
+    if not adversary.special_tokens and trainer.processing_class is None:
+        raise ValueError(
+            f"{trainer.name} got --adv_special_tokens False and no tokenizer, which knows the special tokens; "
+            "pass processing_class=tokenizer to the trainer."
+        )
+
+
+def check_reentrant(trainer: Any) -> None:
+    """Refuse the checkpointing under which gradients of the perturbation alone cannot be had (R13a)."""
+    args = trainer.args
+    if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False):
+        raise ValueError(
+            f"{trainer.name} differentiates by the perturbation alone, which re-entrant gradient checkpointing "
+            "cannot; pass --gradient_checkpointing_kwargs '{\"use_reentrant\": false}'."
+        )

@@ -1,0 +1,60 @@
+"""``--follow paper|code``: whose reading of a method its defaults are, where its released code reads otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hf_robust.training.arguments import RobustTrainingArguments, check_choice
+
+PAPER, CODE = "paper", "code"
+
+
+class Reading(NamedTuple):
+    """A default as the paper has it, and as its released code does."""
+
+    paper: Any
+    code: Any
+
+    @property
+    def words(self) -> str:
+        """For the help of a flag."""
+        return f"Default: {self.paper}, as the code has it {self.code} (--follow code)."
+
+
+@dataclass
+class FollowArguments(RobustTrainingArguments):
+    """Arguments of a method whose released code is another than its paper.
+
+    What a flag says itself holds under both. A field in ``readings()`` is None until it is given or filled in here.
+    ``code_reading`` says whose code it is, and what of it beside the defaults in ``readings()`` is another.
+    """
+
+    # Without an annotation, which would make it a flag.
+    code_reading = ""
+
+    follow: str = field(
+        default=PAPER,
+        metadata={
+            "help": "Whose reading of the method the defaults are: its paper's, or that of its released code.",
+            "choices": [PAPER, CODE],
+        },
+    )
+
+    def __post_init__(self) -> None:
+        check_choice("follow", self.follow, (PAPER, CODE))
+        for name, reading in self.readings().items():
+            if getattr(self, name) is None:
+                setattr(self, name, reading.code if self.follow_code else reading.paper)
+        super().__post_init__()
+
+    @staticmethod
+    def readings() -> Mapping[str, Reading]:
+        """By field, the two defaults."""
+        return {}
+
+    @property
+    def follow_code(self) -> bool:
+        """Whether the released code is followed."""
+        return self.follow == CODE

@@ -1,0 +1,113 @@
+"""The variants of taichi and their flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hf_robust.losses import CTR_SIMILARITIES
+from hf_robust.training.arguments import check_choice, check_hub_strategy, check_range
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments
+from hf_robust.training.follow import FollowArguments
+from hf_robust.training.view_arguments import AttackedViewArguments
+from hf_robust.views.failed import CLEAN, FAILED_VIEWS
+
+
+class Variant(NamedTuple):
+    """Which terms a variant has, of which models.
+
+    Args:
+        clean: the model classifies clean texts; otherwise it is the one that classifies adversarial texts.
+        twin: there is a second model, which classifies adversarial texts.
+        ctr, kl: the contrastive term, and the divergence of predictions.
+        soft: targets of adversarial texts are the attacked model's probabilities, not labels.
+    """
+
+    clean: bool = True
+    twin: bool = False
+    ctr: bool = False
+    kl: bool = False
+    soft: bool = False
+
+
+VARIANTS = {
+    "full": Variant(twin=True, ctr=True, kl=True),
+    "no_kl": Variant(ctr=True),
+    "no_ctr": Variant(twin=True, kl=True),
+    "no_adv": Variant(ctr=True, kl=True),
+    "adversarial": Variant(clean=False, ctr=True),
+    "base_adv": Variant(clean=False),
+    "base_adv_soft": Variant(clean=False, soft=True),
+    "linear_average": Variant(twin=True),
+}
+_NEEDS = {
+    **dict.fromkeys(("taichi_ctr", "ctr_sim", "ctr_tau", "ctr_include_pos", "contrastive_warmup"), "ctr"),
+    **dict.fromkeys(("taichi_kl", "taichi_symmetric_kl"), "kl"),
+}
+
+
+@dataclass
+class TaichiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArguments):
+    """Defaults are the paper's; ``--follow code`` weighs the terms as the released file reads."""
+
+    risen_weights = ("taichi_ctr",)
+    code_reading = "sai4july/TaiChi as its file reads: all terms but the divergence count twice"
+
+    failed_views: str = field(
+        default=CLEAN,
+        metadata={
+            "help": "What a text has whose attack failed: clean, itself, as the paper pairs every text; drop, no "
+            "view; last, the text where the search ended.",
+            "choices": list(FAILED_VIEWS),
+        },
+    )
+    taichi_variant: str = field(
+        default="full",
+        metadata={
+            "help": "Which terms of which models: full, the ablations no_kl, no_ctr and no_adv (one model), "
+            "adversarial, base_adv and base_adv_soft (one model, adversarial texts), or linear_average.",
+            "choices": list(VARIANTS),
+        },
+    )
+    taichi_ctr: float = field(default=1.0, metadata={"help": "[beta] weight of the contrastive term."})
+    taichi_kl: float = field(default=1.0, metadata={"help": "[gamma] weight of the divergence of predictions."})
+    taichi_symmetric_kl: bool = field(default=False, metadata={"help": "Take each KL both ways."})
+    taichi_lambda: float = field(
+        default=1.0, metadata={"help": "[lambda] share of the clean model in linear_average's saved weights."}
+    )
+    ctr_sim: str = field(
+        default="cosine",
+        metadata={
+            "help": "Similarity of two texts: cosine, or minus the distance.",
+            "choices": list(CTR_SIMILARITIES),
+        },
+    )
+    ctr_tau: float = field(default=1.0, metadata={"help": "[tau] temperature of the contrastive term."})
+    ctr_include_pos: bool = field(
+        default=False, metadata={"help": "Count a text's own pair in the denominator too, as InfoNCE does."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.taichi_variant == "linear_average":
+            check_hub_strategy(self, "linear_average")
+        check_choice("taichi_variant", self.taichi_variant, list(VARIANTS))
+        check_choice("ctr_sim", self.ctr_sim, CTR_SIMILARITIES)
+        check_range("taichi_ctr", self.taichi_ctr, 0.0, None, "0 leaves the contrastive term out")
+        check_range("taichi_kl", self.taichi_kl, 0.0, None, "0 leaves the divergence out")
+        check_range("ctr_tau", self.ctr_tau, 1e-6, None, "1 is the paper's")
+        check_range("taichi_lambda", self.taichi_lambda, 0.0, 1.0, "1 saves the clean model, 0 its twin")
+        needs = {**_NEEDS, "taichi_lambda": "average"}
+        for flag, need in needs.items():
+            has = self.taichi_variant == "linear_average" if need == "average" else getattr(self.variant, need)
+            value = getattr(self, flag)
+            if not has and value != TaichiConfig.__dataclass_fields__[flag].default:
+                raise ValueError(
+                    f"--{flag} {value} has no effect with --taichi_variant {self.taichi_variant}; leave it out, or "
+                    "use another variant."
+                )
+
+    @property
+    def variant(self) -> Variant:
+        """The terms of ``taichi_variant``."""
+        return VARIANTS[self.taichi_variant]

@@ -1,0 +1,167 @@
+"""What methods that train on attacked texts share: where the views come from, and the loss on clean and views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hf_robust.attacks import Attack, Plans, resolve_skip_labels
+from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.data import split_views, stack_rows
+from hf_robust.data.labels import checkpoint_names
+from hf_robust.lexicons import cache_folder
+from hf_robust.metrics import aim_of
+from hf_robust.views import AttackedAntonym, AttackedViews, FromFile, GeneratedViews, Refresh, ViewMaker
+from hf_robust.views.generated import Extra
+from hf_robust.words import Text
+
+if TYPE_CHECKING:
+    from hf_robust.training.base import Batch, RobustTrainer
+
+
+ONCE = Refresh()
+
+
+def attacked_views(
+    trainer: RobustTrainer,
+    *,
+    refresh: Refresh = ONCE,
+    victim: Literal["baseline", "model"] = "baseline",
+    extras: tuple[Extra, ...] = ("labels",),
+    **limits: Any,
+) -> dict[str, GeneratedViews]:
+    """A view source for each of ``--view_attacks`` by the attack's name, or for each of ``--view_file``.
+
+    ``limits`` are those of :class:`AttackedViews`.
+
+    Raises:
+        ValueError: there is neither attack nor file, or an attack's texts have another label than their examples.
+    """
+    if not trainer.args.view_file:
+        check_attacks(trainer.name, trainer.attacks)
+    limits["failed"] = trainer.args.failed_views
+    makers = {name: AttackedViews(attack, **limits) for name, attack in trainer.attacks.items()}
+    return made_views(trainer, makers, refresh=refresh, victim=victim, extras=extras)
+
+
+def made_views(
+    trainer: RobustTrainer,
+    makers: Mapping[str, ViewMaker],
+    *,
+    refresh: Refresh = ONCE,
+    victim: Literal["baseline", "model"] = "baseline",
+    extras: tuple[Extra, ...] = ("labels",),
+) -> dict[str, GeneratedViews]:
+    """A view source for each of ``makers`` by its name, or for each of ``--view_file`` in their place."""
+    files = [FromFile(path) for path in trainer.args.view_file or ()]
+    wanted: Mapping[str, ViewMaker | FromFile] = {file.name: file for file in files} or makers
+    return {name: GeneratedViews(make, refresh=refresh, victim=victim, extras=extras) for name, make in wanted.items()}
+
+
+def check_attacks(name: str, attacks: Mapping[str, AttackOrForeign]) -> None:
+    """Refuse to make views with no attack, or with one whose texts mean something else than their examples."""
+    if not attacks:
+        raise ValueError(f"{name} needs attacks to make its views, got none; pass attacks=... (--view_attacks).")
+    for attack, own in attacks.items():
+        if aim_of(own.describe()).keeps_prediction:
+            raise ValueError(
+                f"--view_attacks {attack} makes texts with another label than the text they come from, and {name} "
+                "keeps labels; choose attacks that keep the meaning, such as textfooler."
+            )
+
+
+def labels_left_out(trainer: RobustTrainer) -> frozenset[int]:
+    """Label ids that an antonym leaves true: the trainer's ``skip_labels``, or by the model's label names.
+
+    Raises:
+        ValueError: neither is there.
+    """
+    given = trainer.skip_labels
+    return given if given is not None else resolve_skip_labels(None, checkpoint_names(trainer.model.config))
+
+
+def attacked_antonyms(trainer: RobustTrainer) -> AttackedAntonym:
+    """Obstinate views by the rule of the antonym attack; ``plan_antonyms`` goes before they are drawn.
+
+    Raises:
+        ValueError: there is no such attack.
+    """
+    attack = trainer.attacks.get("antonym")
+    if not isinstance(attack, Attack):
+        raise ValueError(
+            f'{trainer.name} with --antonym_views matched draws from the antonym attack; pass attacks={{"antonym": '
+            "ATTACKS['antonym'](Resources(antonyms=..., tagger=...))}."
+        )
+    return AttackedAntonym(attack, Plans(cache_folder() / "plans"), labels_left_out(trainer))
+
+
+def plan_antonyms(trainer: RobustTrainer) -> None:
+    """Ask the antonym attack about every training text, where views are drawn from what it answers.
+
+    Raises:
+        ValueError: it has no candidate for any of them.
+    """
+    data, progress = trainer.train_dataset.dataset, trainer.is_world_process_zero() and not trainer.args.disable_tqdm
+    for views in trainer.train_dataset.sources.values():
+        texts = ((Text(data.texts(row)), data.label(row), data.read_words(row)) for row in range(len(data)))
+        if isinstance(views, AttackedAntonym) and not views.prepare(texts, len(data), progress):
+            raise ValueError(
+                f"none of the {len(data)} training texts has a word that the model reads and the antonym attack may "
+                "change; give a larger --antonym_lexicon (`hf-robust lexicon preview` shows what a table does)."
+            )
+
+
+def planned_epochs(trainer: RobustTrainer) -> int:
+    """Epochs that the arguments ask for, a last part of one counted as one."""
+    if trainer.args.max_steps <= 0 or trainer.train_dataset is None:
+        epochs: float = trainer.args.num_train_epochs
+        return max(1, math.ceil(epochs))
+    steps, rows = int(trainer.args.max_steps), int(trainer.args.train_batch_size * trainer.args.world_size)
+    batches = len(trainer.train_dataset) / rows
+    whole = math.floor(batches) if trainer.args.dataloader_drop_last else math.ceil(batches)
+    updates = max(1, math.ceil(whole / int(trainer.args.gradient_accumulation_steps)))
+    return math.ceil(steps / updates)
+
+
+def union_rows(trainer: RobustTrainer, inputs: Batch) -> tuple[Batch, Batch]:
+    """A batch without its views, and the same with the rows of its views that may be trained on below its own."""
+    main, views = split_views(inputs, trainer.view_names)
+    shown = [shown_rows(view) for view in views.values()]
+    shown = [view for view in shown if len(view["labels"])]
+    return main, stack_rows([main, *shown], trainer.processing_class) if shown else main
+
+
+def union_loss(trainer: RobustTrainer, model: nn.Module, inputs: Batch, weight: float = 1.0) -> tuple[Tensor, Any]:
+    r"""Mean task loss over the training set and the views of it, by one forward of a batch and its views.
+
+    .. math:: L = \frac{1}{B(1+\rho)}\sum_b\Big[\mathrm{CE}(f(x_b),y_b)
+              + w\sum_v ok_{bv}\,\mathrm{CE}(f(x'_{bv}),y'_{bv})\Big]
+
+    with ``rho`` = M / N, views for each example of the training set (``trainer.view_share``), so that L is an unbiased
+    estimate of the mean over all N + M rows however batches are split, and equal to the task loss where M = 0. Views
+    travel with their examples: an epoch has as many updates as a plain one, of B (1 + rho) rows on average. The two
+    sums are logged as ``loss_clean`` and ``loss_views``.
+    """
+    main, rows = union_rows(trainer, inputs)
+    scale = 1.0 + trainer.view_share
+    if rows is main:
+        loss, outputs = trainer.task_loss(model, main)
+        trainer.log_parts(clean=loss / scale, views=torch.zeros_like(loss))
+        return loss / scale, outputs
+    labels = rows.pop("labels")
+    outputs = model(**rows)
+    losses = trainer.sample_losses(outputs["logits"], labels)
+    divisor, count = trainer.mean_divisor(main) * scale, len(main["labels"])
+    clean, found = losses[:count].sum() / divisor, weight * losses[count:].sum() / divisor
+    trainer.log_parts(clean=clean, views=found)
+    return clean + found, outputs
+
+
+def shown_rows(view: Batch) -> Batch:
+    """The rows of a view that may be trained on."""
+    kept = view["ok"].bool()
+    return {key: value[kept] for key, value in view.items() if key != "ok" and isinstance(value, torch.Tensor)}

@@ -1,0 +1,311 @@
+"""Attack a checkpoint that is there already: `hf-robust attack`, without any training."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_robust.attacks import (
+    AttackArguments,
+    Example,
+    Plans,
+    Victim,
+    Vote,
+    VotingVictim,
+    attack_dataset,
+    attack_key,
+    build_attacks,
+    check_attack,
+    choose_examples,
+    examples_of,
+    journal_seconds,
+    of_the_data,
+    say_coverage,
+    table_coverage,
+    weights_hash,
+    with_coverage,
+)
+from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.engine.journal import prediction_of
+from hf_robust.attacks.flag_readers import check_flags_are_read
+from hf_robust.data import GLUE_TASKS
+from hf_robust.data.arguments import DataTrainingArguments
+from hf_robust.data.files import EXTENSIONS
+from hf_robust.data.label_order import find_labels, model_labels, permuted_labels
+from hf_robust.data.labels import Labels
+from hf_robust.data.load import load_corpus
+from hf_robust.data.splits import Splits, describe_data
+from hf_robust.lexicons import cache_folder
+from hf_robust.metrics import AttackRecord, AttackSummary, Coverage, asr_at_budget, union_of_attacks
+from hf_robust.metrics.budget import budgets_up_to
+from hf_robust.metrics.permutation import of_records
+from hf_robust.reports import draw_asr_by_budget
+from hf_robust.reports.titles import data_title
+from hf_robust.runs import (
+    ATTACK_SUMMARY_FILE,
+    JOURNAL_FOLDER,
+    RESULTS_FOLDER,
+    SCRIPT_LENGTH,
+    RunCard,
+    load_run,
+    measured_card,
+    redact,
+    write_card,
+    write_history_line,
+    write_json,
+    write_records,
+)
+from hf_robust.wiring.restored import Measured, measured_model, text_length
+from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
+from hf_robust.wiring.smoothed import attacked_vote
+from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
+
+
+@dataclass
+class AttackOptions:
+    """What `hf-robust attack` takes beside the flags of the attacks."""
+
+    model: str
+    output_dir: Path
+    data: str | None = None
+    replay: list[str] = field(default_factory=list)
+    split: str | None = None
+    label_column_name: str | None = None
+    text_column_names: str | None = None
+    class_names: list[str] | None = None
+    max_seq_length: int | None = None
+    """None: as the model read in training (`text_length`)."""
+    device: str | None = None
+    command_line: list[str] = field(default_factory=list)
+    """What stands behind `hf-robust`, for the run card."""
+
+
+@dataclass
+class Attacked:
+    """What the attacks found, before it is written: records and rates by attack, the card, the history line, and what
+    to know of the model that was measured."""
+
+    records: dict[str, list[AttackRecord]]
+    summaries: dict[str, AttackSummary]
+    attacks: Mapping[str, AttackOrForeign]
+    card: RunCard
+    remark: str = ""
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """What the history holds of it: one line, of the weights as they are."""
+        # Texts that an attack brought along say nothing about clean accuracy.
+        clean = [summary.extra["accuracy"] for summary in of_the_data(self.attacks, self.summaries).values()]
+        line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
+        line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
+        union = union_of_attacks(of_the_data(self.attacks, self.records))
+        return line if union is None else {**line, "union": union.history()}
+
+
+def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
+    """Run the attacks. What was killed goes on where it stopped, if model, data and attack are the same.
+
+    Raises:
+        ValueError: the model has no trained classification head, or model, data and attacks do not fit together.
+    """
+    lexicons = checked_lexicons(options, flags)
+    model, tokenizer = load_classifier(options.model, options.device)
+    task = _task(options, flags, model, tokenizer, lexicons)
+    measured = measured_model(options.model, model, tokenizer)
+    victim = _victim(task, flags, model, tokenizer, measured)
+    plans = Plans(cache_folder() / "plans")
+    coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
+    records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER, plans)
+    card = measured_card(
+        options.model,
+        options.command_line,
+        data=task.data,
+        lexicons=task.lexicons,
+        attacks={name: with_coverage(attack, coverage[name]) for name, attack in task.attacks.items()},
+        **task.labels.describe(),
+        seed=flags.attack_seed,
+    )
+    if permuted := _permuted(task, records):
+        card["label_permutation"] = permuted
+    if task.vote is not None:
+        card["vote"] = task.vote.describe()
+    card |= measured.card
+    return Attacked(records, summaries, task.attacks, card, measured.remark)
+
+
+def checked_lexicons(options: AttackOptions, flags: AttackArguments) -> Lexicons:
+    """The tables of attacks that can be run as they are asked for, as far as that can be known without a model.
+
+    Raises:
+        ValueError: there is no attack, a flag is out of its bounds or without an effect, or a table is not there.
+    """
+    if not flags.attacks and not options.replay:
+        raise ValueError("No attack given; name at least one after --attacks (`hf-robust attacks` lists them).")
+    if flags.attacks and options.data is None:
+        raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
+    check_flags_are_read(flags, flags.recipes, (), protects=bool(flags.attack_votes))
+    return load_lexicons(flags, voted=bool(flags.attack_votes))
+
+
+def write_attacks(found: Attacked, folder: Path) -> None:
+    """Write ``attack_results/<attack>.jsonl``, ``attack_summary.json``, ``asr_by_budget.png``, a card and a history.
+
+    The history has one line, so that `hf-robust report` can put the folder beside training runs.
+    """
+    for name, records in found.records.items():
+        write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records)
+    write_card(folder, found.card)
+    write_history_line(folder, found.line)
+    # Texts that an attack brought along have no budgets to speak of.
+    searched = of_the_data(found.attacks, found.records)
+    results = {
+        "results": {name: dataclasses.asdict(summary) for name, summary in found.summaries.items()},
+        "union": found.line.get("union"),
+        "asr_by_budget": {name: _by_budget(records) for name, records in searched.items()},
+    }
+    write_json(folder / ATTACK_SUMMARY_FILE, {**redact(found.card), **results})
+    if searched:
+        draw_asr_by_budget(searched, folder, f"{Path(found.card['model']).name} on {data_title(load_run(folder))}")
+
+
+@dataclass
+class _Task:
+    """What is attacked and with what: examples, their labels, the cut in tokens, what a card says."""
+
+    attacks: Mapping[str, AttackOrForeign]
+    examples: list[Example]
+    labels: Labels
+    max_length: int
+    data: dict[str, Any] = field(default_factory=dict)
+    lexicons: dict[str, Any] = field(default_factory=dict)
+    vote: Vote | None = None
+    splits: Splits | None = None
+
+
+def _permuted(task: _Task, records: Mapping[str, list[AttackRecord]]) -> str:
+    """What the predictions on the clean texts say about the order of the labels."""
+    clean: list[AttackRecord] = max(of_the_data(task.attacks, records).values(), key=len, default=[])
+    if task.splits is None or not clean:
+        return ""
+    return permuted_labels(of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels)
+
+
+def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any, lexicons: Lexicons) -> _Task:
+    vote = attacked_vote(flags, lexicons["synonyms"])
+    if options.data is None:
+        labels = model_labels(model.config, options.class_names)
+        length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
+        replays = replay_attacks(options.replay, labels.names, None, class_names=options.class_names)
+        return _Task(replays, [], labels, length, {"max_length": length}, vote=vote)
+    splits = splits_of(options, options.data, model, tokenizer)
+    labels, dataset = splits.labels, splits.labelled("validation")
+    synonyms, antonyms = lexicons["attack_synonyms"] or lexicons["synonyms"], lexicons["antonyms"]
+    attacks = dict(build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns))
+    attacks.update(file_attacks(flags.attacks, splits))
+    columns = len(dataset.texts(0))
+    attacks.update(replay_attacks(options.replay, labels.names, columns, attacks, options.class_names))
+    examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
+    sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
+    data = describe_data(splits.corpus, None, dataset, labels)
+    data |= {"eval_samples": len(examples), "eval_cut": sum(one.idx in dataset.cut_rows for one in examples)}
+    data["attack_sample"] = sample
+    used = {"synonyms": synonyms, "antonyms": antonyms}
+    described = {role: lexicon.describe() for role, lexicon in used.items() if lexicon is not None}
+    return _Task(attacks, examples, labels, splits.max_length, data, described, vote, splits)
+
+
+def _coverage(attack: AttackOrForeign, plans: Plans, victim: Victim, examples: list[Example]) -> Coverage | None:
+    """Asked before anything is measured; an attack that cannot run, or can change nothing, is refused."""
+    examples = examples_of(attack, examples)
+    check_attack(attack, victim, plans, examples)
+    found = table_coverage(attack, plans, examples, victim.words_read)
+    say_coverage(attack, found)
+    return found
+
+
+def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, measured: Measured) -> Victim:
+    options: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
+    options["inference"] = measured.inference
+    victim = Victim(model, tokenizer, **options)
+    if task.vote is not None:
+        victim = VotingVictim(model, tokenizer, vote=task.vote, **options)
+        asked = [one for attack in task.attacks.values() for one in examples_of(attack, task.examples)]
+        task.vote.require_substitutes([example.texts for example in asked])
+    return victim
+
+
+def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> Splits:
+    """The splits of ``data`` as the model reads them.
+
+    Raises:
+        ValueError: the data cannot be read, or is not of the model's classes.
+    """
+    length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
+    arguments = data_arguments(options, data, length)
+    corpus = load_corpus(arguments)
+    labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
+    if not labels.is_single or labels.num_labels != model.config.num_labels:
+        raise ValueError(
+            f"{options.model} has {model.config.num_labels} classes and {data} has {labels.num_labels} "
+            f"({labels.problem_type.replace('_', ' ')}); give the data that the model was made for."
+        )
+    return Splits(corpus, labels, tokenizer, arguments, model.config)
+
+
+def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
+    """A fine-tuned classifier, on a GPU where there is one, and its tokenizer; adapter repositories included.
+
+    Raises:
+        ValueError: there is no such checkpoint, a part of it was never trained, or an adapter's base is not there.
+    """
+    import torch
+    from transformers import AutoTokenizer
+
+    from hf_robust.models.files import loading
+    from hf_robust.models.trained import load_trained
+
+    model = load_trained(name)
+    with loading(f"the tokenizer of {name}", name, "save that of its training beside the model"):
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
+
+
+def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_LENGTH) -> DataTrainingArguments:
+    """``--data`` as the flags of the training script: a file, a GLUE task, or a data set by folder or name."""
+    source: dict[str, Any] = {"dataset_name": data}
+    if data.lower() in GLUE_TASKS and not Path(data).exists():
+        source = {"task_name": data}
+    elif Path(data).is_file() or data.endswith(tuple(EXTENSIONS)):
+        source = {"validation_file": data}
+    return DataTrainingArguments(
+        **source,
+        validation_split_name=options.split,
+        label_column_name=options.label_column_name,
+        text_column_names=options.text_column_names,
+        class_names=options.class_names,
+        max_seq_length=max_length,
+        pad_to_max_length=False,
+    )
+
+
+def _run(
+    task: _Task, victim: Victim, journals: Path, plans: Plans
+) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
+    records, summaries = {}, {}
+    weights, prediction = weights_hash(victim.model), prediction_of(victim)
+    for name, attack in task.attacks.items():
+        examples = examples_of(attack, task.examples)
+        journal = journals / f"{attack_key(attack, weights, examples, task.max_length, prediction)}.jsonl"
+        records[name] = attack_dataset(attack, victim, examples, plans=plans, journal=journal)
+        summaries[name] = AttackSummary.from_records(records[name], journal_seconds(journal))
+    return records, summaries
+
+
+def _by_budget(records: list[AttackRecord]) -> dict[str, list[float]]:
+    """Two lists of the same length, for any plotting program."""
+    budgets = budgets_up_to(records)
+    return {"budget": list(budgets), "asr": asr_at_budget(records, budgets)}

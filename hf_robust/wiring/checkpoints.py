@@ -1,0 +1,232 @@
+"""Load what training starts from: configuration, tokenizer and model, with LoRA adapters where they are asked for."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+from typing import Any
+
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.pytorch_utils import Conv1D
+
+from hf_robust.data.arguments import MEAN_HEAD, DataTrainingArguments, ModelArguments
+from hf_robust.data.labels import Labels
+from hf_robust.data.load import Corpus
+from hf_robust.data.splits import train_texts
+from hf_robust.interpret.head import probe_texts
+from hf_robust.models import WORD_MODELS, WordSource, fill_embeddings, read_source, word_tokenizer
+from hf_robust.models.adapter_files import BASE_WEIGHTS, base_name, describe_adapter
+from hf_robust.models.files import loading
+from hf_robust.models.lora import target_layers, whole_modules
+from hf_robust.models.mean_head import (
+    MeanHeadConfig,
+    MeanHeadForSequenceClassification,
+    check_mean_head,
+    with_mean_head,
+)
+from hf_robust.models.weights import is_new, loaded_hash
+from hf_robust.modules.saved_inference import read_saved_inference
+
+logger = logging.getLogger(__name__)
+
+DEMO = "demo"  # a small new model with its tokenizer, instead of a checkpoint
+
+
+def hub_options(args: ModelArguments) -> dict[str, Any]:
+    """What every ``from_pretrained`` call is given."""
+    return {
+        "cache_dir": args.cache_dir,
+        "revision": args.model_revision,
+        "token": args.token,
+        "trust_remote_code": args.trust_remote_code,
+    }
+
+
+def _loading(args: ModelArguments, flag: str = "model_name_or_path") -> AbstractContextManager[None]:
+    """Around a ``from_pretrained`` call of what ``--flag`` names, or else of the model."""
+    flag = flag if getattr(args, flag) else "model_name_or_path"
+    name = getattr(args, flag)
+    remedy = "give a folder, or the id of a Hub model that can be reached or was downloaded before"
+    return loading(f"--{flag} {name}", name, remedy, cache_dir=args.cache_dir, revision=args.model_revision)
+
+
+def _files(args: ModelArguments) -> dict[str, Any]:
+    return {key: value for key, value in hub_options(args).items() if key != "trust_remote_code"}
+
+
+def load_config(args: ModelArguments) -> Any:
+    """The checkpoint's configuration, with its own label names still in it."""
+    config = _own_config(args)
+    if args.classifier_head != MEAN_HEAD or isinstance(config, MeanHeadConfig):
+        return config
+    if args.lora_rank:
+        raise ValueError(
+            f"--classifier_head mean with --lora_rank would save an adapter of {args.model_name_or_path}, which plain "
+            "from_pretrained loads without complaint under another, random head; leave one of the two out, or start "
+            "from a model that was trained and saved with --classifier_head mean."
+        )
+    return with_mean_head(config)
+
+
+def _own_config(args: ModelArguments) -> Any:
+    if args.model_name_or_path == DEMO:
+        return _demo()[0].config
+    kind = WORD_MODELS.get(args.model_name_or_path)
+    if kind is not None and args.config_name is None:
+        return kind()
+    if kind is None and describe_adapter(args.model_name_or_path, **_files(args)) is not None:
+        raise ValueError(
+            f"--model_name_or_path {args.model_name_or_path} is an adapter, and training starts from a whole model: "
+            "load it as its README.md says, save model.merge_and_unload() with its tokenizer into a folder, and start "
+            "from that; `hf-robust attack` measures it as it is."
+        )
+    with _loading(args, "config_name"):
+        config = AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
+    if kind is not None and not isinstance(config, kind):
+        raise ValueError(
+            f"--model_name_or_path {args.model_name_or_path} needs a configuration of type {kind.model_type}, and "
+            f"--config_name {args.config_name} is one of {config.model_type}: give another, or leave it out."
+        )
+    return config
+
+
+def load_words(
+    args: ModelArguments, data: DataTrainingArguments, word_vectors: str | None, corpus: Corpus
+) -> WordSource | None:
+    """What a new LSTM or CNN takes its words from; None for other models, which have their vocabulary."""
+    if not args.is_new_word_model:
+        return None
+    size = {} if args.vocabulary_size is None else {"size": args.vocabulary_size}
+    return read_source(train_texts(corpus, data), word_vectors, **size)
+
+
+def load_tokenizer(args: ModelArguments, config: Any, words: WordSource | None = None) -> Any:
+    """The tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
+
+    ``words`` are those of a new LSTM or CNN, whose vocabulary they become.
+    """
+    if args.model_name_or_path == DEMO and args.tokenizer_name is None:
+        return _demo()[1]
+    if words is not None and args.tokenizer_name is None:
+        return word_tokenizer(words.vocabulary())
+    with _loading(args, "tokenizer_name"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            args.tokenizer_name or args.model_name_or_path, use_fast=args.use_fast_tokenizer, **hub_options(args)
+        )
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ValueError(f"the tokenizer of {args.model_name_or_path} has no padding token: add one and save it.")
+        logger.warning(f"The tokenizer has no padding token, {tokenizer.eos_token!r} is used.")
+        tokenizer.pad_token = tokenizer.eos_token
+        config.pad_token_id = tokenizer.pad_token_id
+    return tokenizer
+
+
+def load_model(
+    args: ModelArguments, config: Any, labels: Labels, tokenizer: Any = None, words: WordSource | None = None
+) -> Any:
+    """The classifier with a head for ``labels``, whose names are written to its configuration.
+
+    A new LSTM or CNN needs its tokenizer and ``words``; where these have vectors its word embeddings start from them.
+
+    Raises:
+        ValueError: adapters that cannot be trained or saved (see :func:`with_adapters`), or vectors that do not fit.
+    """
+    labels.write_to(config)
+    if words is not None:
+        model = _new_word_model(args, config, tokenizer, words)
+    elif args.model_name_or_path == DEMO:
+        model = AutoModelForSequenceClassification.from_config(config)
+    else:
+        with _loading(args):
+            model = AutoModelForSequenceClassification.from_pretrained(
+                args.model_name_or_path,
+                config=config,
+                ignore_mismatched_sizes=args.ignore_mismatched_sizes,
+                **hub_options(args),
+            )
+        saved = read_saved_inference(args.model_name_or_path, **_files(args))
+        if saved is not None:
+            logger.warning(f"{args.model_name_or_path} is loaded as the plain model. {saved.note}")
+    if isinstance(model, MeanHeadForSequenceClassification) and tokenizer is not None:
+        check_mean_head(model, probe_texts(tokenizer, model.device))
+    if args.lora_rank:
+        model = with_adapters(model, args)
+    if args.freeze_embeddings:
+        _freeze_embeddings(model)
+    return model
+
+
+def _freeze_embeddings(model: Any) -> None:
+    embeddings = model.get_input_embeddings()
+    if any("lora_" in name for name, _ in embeddings.named_parameters()):
+        raise ValueError(
+            "--freeze_embeddings leaves the word embeddings as they start, and --lora_target_modules adapts them: "
+            "leave one of the two out."
+        )
+    embeddings.requires_grad_(False)
+
+
+def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: WordSource) -> Any:
+    config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
+    if words.vectors is not None and args.config_name is None:
+        config.embedding_size = int(words.vectors.shape[1])
+    config._name_or_path = ""  # the file of --config_name is no checkpoint that it was made from
+    if args.freeze_embeddings and words.vectors is None:
+        raise ValueError(
+            f"--freeze_embeddings leaves the word embeddings as they start, and those of a new "
+            f"{args.model_name_or_path} without --word_vectors are random numbers: give vectors, or leave it out."
+        )
+    model = AutoModelForSequenceClassification.from_config(config)
+    if words.vectors is not None:
+        fill_embeddings(model.get_input_embeddings(), tokenizer.get_vocab(), words)
+    return model
+
+
+def _demo() -> tuple[Any, Any]:
+    from hf_robust.data.demo import demo_model
+
+    model, tokenizer = demo_model()
+    return model, tokenizer
+
+
+def with_adapters(model: Any, args: ModelArguments) -> Any:
+    """The model with LoRA adapters of rank ``--lora_rank``; they train, the head, and what no checkpoint held.
+
+    Raises:
+        ValueError: peft is missing, the model starts from random weights, or it has no layer to adapt.
+    """
+    try:
+        from peft import LoraConfig, TaskType, get_peft_model
+    except ImportError as error:
+        raise ValueError('--lora_rank needs peft: pip install "hf_robust[peft]" or pip install peft.') from error
+    if is_new(model):
+        raise ValueError(
+            f"--lora_rank trains adapters beside a model that is not saved with them, and {args.model_name_or_path} "
+            "starts from random weights, which nobody could load again; leave it out, or give a checkpoint."
+        )
+    whole = whole_modules(model)
+    targets = target_layers(model, args.lora_target_modules, whole, flag="--lora_target_modules")
+    setattr(model.config, BASE_WEIGHTS, loaded_hash(model))
+    adapters = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=args.lora_rank,
+        lora_alpha=args.lora_alpha,
+        lora_dropout=args.lora_dropout,
+        target_modules=targets,
+        modules_to_save=[name for name in whole if name not in ("classifier", "score")],  # peft adds these itself
+        fan_in_fan_out=any(isinstance(model.get_submodule(name), Conv1D) for name in targets),
+    )
+    try:
+        adapted = get_peft_model(model, adapters, revision=args.model_revision)
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"peft cannot put adapters into {type(model).__name__} ({reason}); name other layers by "
+            "--lora_target_modules, or leave --lora_rank out."
+        ) from error
+    adapted.peft_config["default"].base_model_name_or_path = base_name(model)
+    if model.config.model_type == "reformer":
+        # Its reversible layers pass no gradient on where their input needs none, as that of frozen embeddings.
+        model.enable_input_require_grads()
+    return adapted

@@ -1,0 +1,266 @@
+"""From a command line or an args file to dataclasses in two stages: the method first, then its flags, strictly.
+
+A flag of another method, a misspelt flag and an unknown key of an args file are errors of one sentence. Flags that
+transformers 5 has dropped are translated (:mod:`hf_robust.data.legacy_flags`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
+
+from transformers import HfArgumentParser
+
+from hf_robust.attacks import ATTACKS, goal_of
+from hf_robust.attacks.arguments import AttackArguments
+from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read
+from hf_robust.attacks.static import named_files
+from hf_robust.callbacks.best_metric import Expected, check_best_metric
+from hf_robust.certify.arguments import CertifyArguments
+from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
+from hf_robust.data.legacy_flags import translate
+from hf_robust.metrics import Aim
+from hf_robust.metrics.keys import AttackKeys
+from hf_robust.metrics.task import possible_names
+from hf_robust.runs import Flags, flags_of, read_args_file
+from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.arguments import RobustTrainingArguments
+from hf_robust.wiring.flag_help import help_of_all, help_of_method
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_METHOD = "normal"
+
+
+@dataclasses.dataclass
+class ReportArguments:
+    """What the report of a run is compared with."""
+
+    baseline_run: list[str] | None = dataclasses.field(
+        default=None, metadata={"help": "Output folders of other runs, drawn into the tradeoff curves for comparison."}
+    )
+
+
+SECTIONS: dict[str, type] = {
+    "model": ModelArguments,
+    "data": DataTrainingArguments,
+    "attacks": AttackArguments,
+    "certificates": CertifyArguments,
+    "report": ReportArguments,
+}
+
+
+class Arguments(NamedTuple):
+    """All arguments of a run, and the trainer class that they name."""
+
+    model: ModelArguments
+    data: DataTrainingArguments
+    attack: AttackArguments
+    certify: CertifyArguments
+    report: ReportArguments
+    training: RobustTrainingArguments
+    method: type[RobustTrainer]
+    given: Sequence[str] = ()
+    """The command line behind them, without the program."""
+
+
+def parse_arguments(argv: Sequence[str]) -> Arguments:
+    """Parse flags, or an args file (``*.json`` first) whose values later flags override.
+
+    Raises:
+        ValueError: what is wrong with which flag, in one sentence.
+    """
+    tokens = list(argv)
+    if tokens and tokens[0].endswith(".json"):
+        return parse_flags(read_args_file(tokens[0]), tokens[1:])._replace(given=tokens)
+    return parse_flags({}, tokens)._replace(given=tokens)
+
+
+def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
+    """Parse flags by name, as an args file holds them, whose values those of a command line override.
+
+    Raises:
+        ValueError: as `parse_arguments`.
+    """
+    given = flags_of(tokens)
+    method = find_method({**file_flags, **given})
+    sections = {**SECTIONS, "training": method.config}
+    groups = tuple(sections.values())
+    names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
+    file_flags = translate(file_flags, names.__contains__)
+    tokens = translate_tokens(tokens, names)
+    merged = {**file_flags, **flags_of(tokens)}
+    check_names(merged, names, method)
+    parser = HfArgumentParser(groups, allow_abbrev=False)
+    asked = "robust_method" in merged
+    helping = partial(help_of_method, parser, method) if asked else partial(help_of_all, parser, sections)
+    vars(parser).update(error=_raise, format_help=helping)
+    take_several_trackers(parser)
+    tokens = [*tokens_of(file_flags, parser), *tokens]
+    *parsed, stray = parser.parse_args_into_dataclasses(
+        tokens, return_remaining_strings=True, look_for_args_file=False
+    )
+    if stray:
+        raise ValueError(f"{' '.join(stray)} belongs to no flag: flags begin with --, texts with blanks need quotes.")
+    arguments = Arguments._make([*parsed, method, ()])
+    arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
+    keep_trackio_local(arguments.training)
+    check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
+    check_votes(arguments.attack)
+    check_flags(arguments)
+    check_word_vectors(arguments)
+    return arguments
+
+
+def take_several_trackers(parser: Any) -> None:
+    """``--report_to tensorboard trackio``: an args file can name several, and transformers' flag takes one."""
+    for action in parser._actions:
+        if action.dest == "report_to":
+            action.nargs = "+"
+
+
+def _raise(message: str) -> NoReturn:
+    raise ValueError(message if message.endswith(".") else f"{message}.")
+
+
+def translate_tokens(tokens: Sequence[str], names: Iterable[str]) -> list[str]:
+    """A command line in the words of the installed transformers."""
+    before = flags_of(tokens)
+    after = translate(before, set(names).__contains__)
+    if after == before:
+        return list(tokens)
+    kept: list[str] = []
+    keep = True
+    for token in tokens:
+        if token.startswith("--") and len(token) > 2:
+            name = token[2:].partition("=")[0].replace("-", "_")
+            keep = name in after and after[name] == before[name]
+        if keep:
+            kept.append(token)
+    added = {name: value for name, value in after.items() if name not in before or before[name] != value}
+    for name, value in added.items():
+        values = [] if value is True else value if isinstance(value, list) else [str(value)]
+        kept += [f"--{name}", *values]
+    return kept
+
+
+def tokens_of(flags: Flags, parser: Any) -> list[str]:
+    """Flags of an args file as a command line, so that both are checked alike.
+
+    What no command line can say (an object, a list for a flag with one value, an empty list) becomes the default.
+    """
+    takes_many = {action.dest for action in parser._actions if action.nargs in ("+", "*")}
+    tokens: list[str] = []
+    for name, value in flags.items():
+        if isinstance(value, list) and value and name in takes_many:
+            tokens += [f"--{name}", *map(_written, value)]
+        elif isinstance(value, (list, dict)):
+            parser.set_defaults(**{name: value})
+        else:
+            tokens.append(f"--{name}={_written(value)}")
+    return tokens
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def find_method(flags: Mapping[str, Any]) -> type[RobustTrainer]:
+    """The trainer class that ``--robust_method`` names."""
+    name = flags.get("robust_method", DEFAULT_METHOD)
+    if name not in METHODS if isinstance(name, str) else True:
+        raise ValueError(f"--robust_method {name} is unknown, choose one of {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def check_names(flags: Iterable[str], names: set[str], method: type[RobustTrainer]) -> None:
+    """Refuse flags that the method does not have, and say whose they are or what was meant."""
+    for flag in flags:
+        if flag in names or flag.removeprefix("no_") in names or flag == "help":
+            continue
+        owners = [
+            name
+            for name, trainer in METHODS.items()
+            if flag in {field.name for field in dataclasses.fields(trainer.config)}
+        ]
+        if owners:
+            raise ValueError(
+                f"--{flag} belongs to --robust_method {' or '.join(owners)}, and this run's method is {method.name}: "
+                "choose the method or leave the flag out."
+            )
+        close = difflib.get_close_matches(flag, names, n=1)
+        hint = f"did you mean --{close[0]}" if close else "--help lists the flags there are"
+        raise ValueError(f"--{flag} is not a flag of this script or of --robust_method {method.name}: {hint}.")
+
+
+def as_resume(value: str | bool | None) -> str | bool | None:
+    """``true`` resumes from the newest checkpoint and ``false`` does not; anything else is a folder."""
+    known: dict[str, str | bool | None] = {"true": True, "false": None}
+    return known.get(str(value).lower(), value)
+
+
+def keep_trackio_local(training: RobustTrainingArguments) -> None:
+    """``--trackio_static_space_id false``: transformers means the value, which a command line cannot say to it."""
+    if str(getattr(training, "trackio_static_space_id", None)).lower() == "false":
+        training.trackio_static_space_id = False
+
+
+def expected_by(args: Arguments) -> Expected:
+    """What the run's evaluations will hold, as far as its flags say."""
+    goals = {name.rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
+    files = named_files(args.attack.attacks)
+    aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
+    return Expected(
+        possible_names(args.data.task_name, args.data.metric_name),
+        AttackKeys(aims | dict.fromkeys(files, Aim()), files, bool(args.attack.attack_votes)),
+        ATTACKS,
+        args.training.eval_strategy.value,
+        args.attack.attack_strategy,
+        args.certify.certify,
+    )
+
+
+def check_votes(attack: AttackArguments) -> None:
+    """Refuse votes that no attack meets."""
+    if attack.attack_votes and (not attack.attacks or attack.attack_strategy == "no"):
+        raise ValueError(
+            f"--attack_votes {attack.attack_votes} is what attacks meet, and nothing is attacked; add --attacks, or "
+            "leave it out (--certify measures the vote without an attack)."
+        )
+
+
+def check_flags(arguments: Arguments) -> None:
+    """Refuse flags of attacks, and ``--protect``, where nothing reads them."""
+    attack, method = arguments.attack, arguments.method
+    # gradient_mask makes texts without any lexicon or attack.
+    protects = bool(method.needs) or method.name == "gradient_mask" or arguments.certify.certify != "no"
+    measuring = attack.recipes if attack.attack_strategy != "no" else []
+    check_flags_are_read(attack, measuring, making(arguments), protects)
+
+
+def making(arguments: Arguments) -> list[str]:
+    """The attacks that make texts to train on."""
+    names = list(arguments.training.view_attacks) if "attacks" in arguments.method.needs else []
+    return ["antonym"] if getattr(arguments.training, "antonym_views", None) == "matched" else names
+
+
+def check_word_vectors(arguments: Arguments) -> None:
+    """Refuse vectors that nothing reads, and say so where the model does not."""
+    model, attack = arguments.model, arguments.attack
+    if attack.word_vectors is None or model.is_new_word_model:
+        return
+    readers = [name for name in [*attack.attacks, *making(arguments)] if name in READ_WORD_VECTORS]
+    if not readers or attack.attack_backend != "native":
+        raise ValueError(
+            f"nothing in this run reads --word_vectors {attack.word_vectors}: {model.model_name_or_path} has its own "
+            f"embeddings, and only the attacks {', '.join(READ_WORD_VECTORS)} ask for them; leave it out, or start "
+            f"a new model by --model_name_or_path {' or '.join(NEW_WORD_MODELS)}."
+        )
+    logger.info(
+        f"--word_vectors bounds the attacks {', '.join(readers)}; {model.model_name_or_path} keeps its own embeddings."
+    )

@@ -1,0 +1,43 @@
+"""From ``--view_attacks`` and ``--antonym_views`` to the attacks that make texts to train on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from hf_robust.attacks import build_attacks, check_recipes
+from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.data.splits import Splits
+from hf_robust.wiring.parsing import Arguments
+from hf_robust.wiring.run_lexicons import Lexicons
+
+
+def makes_views(args: Arguments) -> bool:
+    """Whether ``--view_attacks`` are to run: the method trains on their texts, and no file holds these."""
+    return "attacks" in args.method.needs and not args.training.view_file and args.training.do_train
+
+
+def view_attacks(args: Arguments, splits: Splits, lexicons: Lexicons) -> Mapping[str, AttackOrForeign]:
+    """The attacks whose texts the method trains on; none where it needs none.
+
+    They search by the margin unless told otherwise, and by the query budget of views.
+
+    Raises:
+        ValueError: an attack of another backend's name, or one that lacks a resource.
+    """
+    if getattr(args.training, "antonym_views", None) == "matched" and args.training.do_train:
+        matched = dataclasses.replace(args.attack, attacks=["antonym"], attack_backend="native")
+        return build_attacks(matched, None, lexicons["antonyms"], splits.labels.names, splits.text_columns)
+    if not makes_views(args):
+        return {}
+    if args.attack.attack_backend == "native":
+        check_recipes(args.training.view_attacks, "--view_attacks", "texts made before are given by --view_file")
+    own: dict[str, Any] = {
+        "attacks": args.training.view_attacks,
+        "attack_query_budget": args.training.view_query_budget,
+    }
+    if args.attack.attack_backend == "native":
+        own["attack_scores"] = args.attack.attack_scores or "margin"
+    flags = dataclasses.replace(args.attack, attack_lexicon=None, **own)
+    return build_attacks(flags, lexicons["synonyms"], None, splits.labels.names, splits.text_columns)
