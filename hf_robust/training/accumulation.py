@@ -11,15 +11,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def say_split_batches(trainer: RobustTrainer, stock_multiplies: bool) -> None:
+def say_split_batches(trainer: RobustTrainer) -> None:
     """One line where a batch is split and that changes something.
 
     The stock Trainer (5.23, https://github.com/huggingface/transformers/issues/47688) takes the ``**kwargs`` of a
     classifier for a promise to scale its loss by the whole batch, which its head does not keep: neither accumulation
     steps nor ranks divide, so that its gradients are as many times as large.
-
-    Args:
-        stock_multiplies: whether the stock Trainer would do so with this model.
     """
     args = trainer.args
     parts = args.gradient_accumulation_steps * args.world_size
@@ -27,7 +24,7 @@ def say_split_batches(trainer: RobustTrainer, stock_multiplies: bool) -> None:
         return
     if trainer.batch_relative:
         logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", trainer.name)
-    if stock_multiplies:
+    if trainer.stock_multiplies:
         logger.info(
             "The loss is the mean over the %d parts of a batch (accumulation steps times processes). The stock "
             "Trainer of transformers does not divide for this model: its gradients are %d times as large, and its "

@@ -22,12 +22,12 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from hf_robust.adversary import evaluating, kept_random_state
 from hf_robust.modules import auxiliary
 from hf_robust.runs import write_json
-from hf_robust.trainers.normal import NormalTrainer
 from hf_robust.training.embedding_space import FP16_SCALE
 from hf_robust.training.plain_victim import PlainTraining
+from hf_robust.training.task_loss import Batch, TaskTrainer
 
 if TYPE_CHECKING:
-    from hf_robust.training.base import Batch, RobustTrainer
+    from hf_robust.training.base import RobustTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class FloodLevel(nn.Module):
         self.value: Tensor
 
 
-class PlainRun(NormalTrainer):
+class PlainRun(TaskTrainer):
     """Ordinary fine-tuning that remembers the losses of its current epoch."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -15,7 +15,7 @@ from hf_robust.adversary import Perturbation, kept_random_state
 from hf_robust.models.passes import uncounted
 
 if TYPE_CHECKING:
-    from hf_robust.training.base import Batch, RobustTrainer
+    from hf_robust.training.task_loss import Batch, TaskTrainer
 
 EVERY = 10
 """Training steps from one measurement to the next; fewer where the log has shorter windows."""
@@ -43,7 +43,7 @@ class LossIncrease:
     least once in each logging window. It draws no random number of the run's, and is in no count of forward passes.
     """
 
-    def __init__(self, trainer: RobustTrainer) -> None:
+    def __init__(self, trainer: TaskTrainer) -> None:
         self._trainer = trainer
         self.every_step = False
         self._paused = False

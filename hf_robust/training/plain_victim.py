@@ -15,6 +15,7 @@ from hf_robust.data import TextDataset
 from hf_robust.models.trained import load_trained
 from hf_robust.modules import auxiliary
 from hf_robust.modules.saved_inference import read_saved_inference
+from hf_robust.training.task_loss import TaskTrainer
 
 if TYPE_CHECKING:
     from hf_robust.training.base import RobustTrainer
@@ -43,8 +44,6 @@ def train_baseline(trainer: RobustTrainer, dataset: TextDataset, collator: Any) 
     Same arguments, same seed, same rows: the weights are those of a run of ``normal``. Nothing is evaluated, saved or
     reported; ``trainer.plain_runs`` has what it took.
     """
-    from hf_robust.trainers.normal import NormalTrainer
-
     logger.info("Training a plain model first, whose weaknesses the views show (--view_victim gives one instead).")
     args = copy.copy(trainer.args)
     args.output_dir = f"{trainer.args.output_dir}/{FOLDER}"
@@ -55,7 +54,7 @@ def train_baseline(trainer: RobustTrainer, dataset: TextDataset, collator: Any) 
     copy_of_it = copied(trainer.model)
     for frozen in () if trainer._auxiliary is None else trainer._auxiliary.frozen:
         copy_of_it.get_parameter(frozen).requires_grad_()
-    plain = NormalTrainer(
+    plain = TaskTrainer(
         model=copy_of_it,
         args=args,
         train_dataset=dataset,

@@ -1,0 +1,97 @@
+"""What trains beside the classifier: its optimizer group, its clipping, and how both are saved and restored."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from hf_robust.models.adapter_files import save_config
+from hf_robust.modules import auxiliary
+from hf_robust.modules.auxiliary import AfterStep, Auxiliary
+from hf_robust.modules.saved_inference import SavedInference, write_saved_inference
+from hf_robust.training import restoring
+from hf_robust.training.viewing import ViewingTrainer
+
+
+class PartsTrainer(ViewingTrainer):
+    """Trains, saves and restores `auxiliary` together with the model, and apart from what is exported."""
+
+    _auxiliary: Auxiliary | None = None
+
+    def auxiliary(self) -> Auxiliary | None:
+        """The module that trains beside the classifier; none by default. Not asked for where nothing is trained."""
+        return None
+
+    def saved_inference(self, folder: Path) -> SavedInference | None:
+        """What plain ``from_pretrained`` of ``folder`` lacks of how the run predicts; None where it predicts alike."""
+        return None
+
+    def exported(self, folder: Path) -> AbstractContextManager[Any]:
+        """The model with the weights to be saved to ``folder`` for the length of the block: how a method folds its
+        inference into what plain ``from_pretrained`` loads; by default they are the weights in training."""
+        return nullcontext()
+
+    def _set_up_parts(self, beside: bool) -> None:
+        """``beside``: the method keeps something else beside its model."""
+        # Without training there is nothing beside the model: what was loaded is the result already.
+        self._auxiliary = None if self.train_dataset is None else self.auxiliary()
+        if self.model_init is not None and (self._auxiliary is not None or beside):
+            raise ValueError(
+                f"{self.name} keeps parts beside its model, which model_init would replace when training starts; "
+                "pass model=... in place of model_init."
+            )
+        if self._auxiliary is not None:
+            auxiliary.attach(self.model, self._auxiliary)
+            auxiliary.suit_ranks(self, self._auxiliary)
+            self.add_callback(AfterStep(self._auxiliary))
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Any:
+        parameters = [] if self._auxiliary is None else self._auxiliary.parameters
+        if self._auxiliary is None or self._auxiliary.peer or self.optimizer is not None:
+            auxiliary.check_holds(self.optimizer, parameters, self.name)
+            return super().create_optimizer(model)
+        with auxiliary.detached(self.model):
+            optimizer = super().create_optimizer(model)
+        auxiliary.join(self._auxiliary, optimizer, self.args.learning_rate, self.name)
+        return optimizer
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        # Private in transformers: the only place between the backward pass and the step (a test pins it).
+        part = self._auxiliary
+        if part is None or not (part.peer or part.plain):
+            return super()._clip_grad_norm(model)
+        with auxiliary.detached(self.model):
+            norm = super()._clip_grad_norm(model)
+        if part.peer:
+            # By torch itself: a second call of accelerate's would unscale fp16 gradients twice.
+            nn.utils.clip_grad_norm_(part.parameters, self.args.max_grad_norm)
+        return norm
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
+        with auxiliary.detached(self.model), self.exported(folder):
+            super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            save_config(self.model, folder, self.args)
+            write_saved_inference(self.saved_inference(folder), folder)
+            auxiliary.save(self._auxiliary, folder, self.processing_class)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        restoring.check_checkpoint(self, resume_from_checkpoint)
+        with auxiliary.detached(self.model) as module:
+            if not restoring.restore(self, resume_from_checkpoint, restoring.RESUME):
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if module is not None:
+            auxiliary.load_state(module, resume_from_checkpoint, restoring.RESUME.broken)
+        if self.generation is not None:
+            self.generation.resumed_from = Path(resume_from_checkpoint).parent
+
+    def _load_best_model(self) -> None:
+        with auxiliary.detached(self.model) as module:
+            if not restoring.restore(self, str(self.state.best_model_checkpoint), restoring.BEST):
+                super()._load_best_model()
+        if module is not None:
+            auxiliary.load_state(module, self.state.best_model_checkpoint, restoring.BEST.broken)

@@ -1,0 +1,125 @@
+"""The loss of the task and what is logged of it: ordinary fine-tuning, which every method builds on."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer
+
+from hf_robust.adversary import Perturbation, perturbed, sample_norm
+from hf_robust.training.loss_increase import LossIncrease
+from hf_robust.training.step_means import StepMeans
+
+Batch = dict[str, Any]
+
+
+class TaskTrainer(Trainer):
+    """A Hugging Face ``Trainer`` on the task loss, whose gradients do not depend on how batches are accumulated.
+
+    The task loss is the model's own, or the smoothed or weighted cross-entropy. ``stock_multiplies`` says whether the
+    stock Trainer would multiply this model's gradients by the parts of a batch.
+    """
+
+    name: ClassVar[str] = "normal"
+    args: Any
+
+    # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps (X1).
+    loss_is_scaled_for_ga = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stock_multiplies = bool(vars(self)["model_accepts_loss_kwargs"])
+        # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead (R10).
+        self.model_accepts_loss_kwargs = False
+        self.means = StepMeans()
+        self.increase = LossIncrease(self)
+
+    def inference(self, model: nn.Module, batch: Batch) -> Any:
+        """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
+        return model(**batch)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss, outputs = self.task_loss(model, inputs)
+        return (loss, outputs) if return_outputs else loss
+
+    def task_loss(
+        self, model: nn.Module, batch: Batch, at: Perturbation | None = None, **forward: Any
+    ) -> tuple[Tensor, Any]:
+        """Mean task loss of a batch with ``labels``: the model's own, or the smoothed or weighted cross-entropy.
+
+        ``at`` is a point in embedding space; None is the clean text.
+        """
+        noted = self.increase.beside(batch, at)
+        with perturbed(self.model, None if at is None else partial(self._perturb, at)):
+            return noted(*self._task_loss(model, batch, **forward))
+
+    def _perturb(self, at: Perturbation, embeddings: Tensor) -> Tensor:
+        moved = at(embeddings)
+        with torch.no_grad():
+            # A size means nothing without the embeddings' own, which a model can grow to escape (FGM-3, X19). Both are
+            # of the tokens that may be perturbed, and means over all passes that have a point, a point of zeros too.
+            self.log_values(
+                embedding_norm=sample_norm(embeddings * at.mask).mean(),
+                perturbation_norm=sample_norm((moved - embeddings) * at.mask).mean(),
+            )
+        return moved
+
+    def _task_loss(self, model: nn.Module, batch: Batch, **forward: Any) -> tuple[Tensor, Any]:
+        own_loss = self.label_smoother is None and self.args.class_weights is None
+        inputs = batch if own_loss else {key: value for key, value in batch.items() if key != "labels"}
+        outputs = model(**inputs, **forward) if model.training else self.inference(model, {**inputs, **forward})
+        if own_loss:
+            return outputs["loss"], outputs
+        if self.args.class_weights is None:
+            return self.label_smoother(outputs, batch["labels"]), outputs
+        return self._weighted_loss(outputs["logits"], batch["labels"]), outputs
+
+    def _weighted_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        weights = self.args.class_weights
+        if labels.is_floating_point():
+            raise ValueError("--class_weights needs one class for each row, and this task has not: leave it out.")
+        if len(weights) != logits.shape[-1]:
+            raise ValueError(
+                f"--class_weights needs {logits.shape[-1]} values, one for each class, got {len(weights)}."
+            )
+        return self.sample_losses(logits, labels).sum() / self.mean_divisor({"labels": labels})
+
+    def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(B,) task loss of each row, smoothed and weighted as the mean is: what adversaries of the label raise."""
+        weights = self.args.class_weights
+        if labels.is_floating_point():
+            raise ValueError(
+                f"{self.name} needs one class for each row, and this task has not; use --robust_method normal."
+            )
+        return nn.functional.cross_entropy(
+            logits.float(),
+            labels,
+            weight=None if weights is None else torch.tensor(weights, device=logits.device),
+            label_smoothing=self.args.label_smoothing_factor,
+            reduction="none",
+        )
+
+    def mean_divisor(self, batch: Batch) -> float | Tensor:
+        """What :meth:`task_loss` divides the sum of :meth:`sample_losses` by: the rows, or their classes' weights."""
+        weights = self.args.class_weights
+        labels: Tensor = batch["labels"]
+        return float(len(labels)) if weights is None else torch.tensor(weights, device=labels.device)[labels].sum()
+
+    def log_parts(self, **parts: Tensor) -> None:
+        """Name parts of the loss, the same in every step; their means are logged as ``loss_<name>`` (R16)."""
+        self.log_values(**{f"loss_{name}": part for name, part in parts.items()})
+
+    def log_values(self, **values: Tensor) -> None:
+        """Name other scalars of a step; their means since the last log entry are logged as they are named."""
+        for name, value in values.items():
+            self.means.add(name, value)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            logs.update(self.means.take(partial(self.accelerator.reduce, reduction="sum")))
+        super().log(logs, start_time)

@@ -1,0 +1,74 @@
+"""Other texts of each training example: where a method's come from, and how they reach its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset, valid_rows
+from hf_robust.training.evaluation import EvaluatingTrainer
+from hf_robust.training.generation import GenerateViews, generated_behind
+from hf_robust.training.task_loss import Batch
+from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
+
+
+class ViewingTrainer(EvaluatingTrainer):
+    """Trains on the views of `view_sources` beside each example."""
+
+    train_dataset: Any
+    data_collator: Any
+    view_dataset: TextDataset | None
+    view_names: tuple[str, ...] = ()
+    generation: GenerateViews | None = None
+
+    def view_sources(self) -> Mapping[str, ViewSource]:
+        """Other texts of each training example by view name; none by default."""
+        return {}
+
+    def _set_up_views(self) -> None:
+        # Evaluation needs neither views nor what they are made with.
+        sources: Mapping[str, ViewSource] = {} if self.train_dataset is None else self.view_sources()
+        self.view_names = tuple(sources)
+        self.generation: GenerateViews | None = None
+        if not sources:
+            return
+        if not hasattr(self.train_dataset, "texts"):
+            raise ValueError(
+                f"{self.name} trains on other texts of an example, and a {type(self.train_dataset).__name__} holds "
+                "none; wrap the rows in hf_robust.data.TextDataset."
+            )
+        viewed = ViewedDataset(
+            self.train_dataset,
+            sources,
+            seed=self.args.seed,
+            mask_token_id=getattr(self.processing_class, "mask_token_id", None),
+            num_labels=self.model.config.num_labels,
+        )
+        generated = generated_behind(sources)
+        if generated:
+            self.generation = GenerateViews(self, generated, self.train_dataset, self.data_collator)
+            self.add_callback(self.generation)
+        self.train_dataset = viewed
+        self.data_collator = PairedCollator(self.data_collator, self.view_names)
+        self.add_callback(RefreshViews(viewed))
+
+    @property
+    def view_share(self) -> float:
+        """M / N: generated views that may be trained on now, for each example of the training set."""
+        return sum(source.share for source in self.generation.sources.values()) if self.generation else 0.0
+
+    def _set_signature_columns_if_needed(self) -> None:
+        # Private in transformers: without it remove_unused_columns drops every view (a test pins it).
+        known = self._signature_columns is not None
+        super()._set_signature_columns_if_needed()
+        if not known:
+            self._signature_columns += [f"{view}_{column}" for view in self.view_names for column in VIEW_COLUMNS]
+
+    def training_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Tensor:
+        """A step of the Trainer's; of a batch with views the share that may be trained on is logged."""
+        for name, ok in valid_rows(inputs, self.view_names).items():
+            self.means.add(f"view_ok_{name}", ok.to(self.args.device))
+        loss: Tensor = super().training_step(model, inputs, *args, **kwargs)
+        return loss
