@@ -13,7 +13,7 @@ from interpret.interpret_parts import record, review_records
 from tiny import SYNONYMS, build_model, build_tokenizer
 from transformers import AutoModelForSequenceClassification
 
-from hf_robust.cli.interpret.commands import TASKS
+from hf_robust.cli.interpret.tasks import TASKS
 from hf_robust.cli.main import main
 from hf_robust.interpret import predicted_labels
 from hf_robust.metrics import AttackRecord

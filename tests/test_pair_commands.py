@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows
 
+from hf_robust.cli.command import Command
 from hf_robust.cli.interpret import pairs as pair_commands
 from hf_robust.cli.interpret.pairs import TASKS
-from hf_robust.cli.main import Command
 from hf_robust.cli.output import model_names
 from hf_robust.interpret.head import EMBEDDINGS
 from hf_robust.metrics import AttackRecord

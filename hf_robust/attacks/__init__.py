@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.arguments import (
     AttackArguments,
-    build_attacks,
     check_recipes,
     resolve_frozen_columns,
     resolve_skip_labels,
 )
 from hf_robust.attacks.attack import Attack, Example
+from hf_robust.attacks.building import build_attacks
 from hf_robust.attacks.engine.coverage import require_candidates, say_coverage, table_coverage, with_coverage
 from hf_robust.attacks.engine.examples import balanced_shares, choose_examples
 from hf_robust.attacks.engine.journal import attack_key, journal_seconds

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
-from hf_robust.attacks.attack import Attack, AttackOrForeign
-from hf_robust.attacks.parts.goals import Remain
-from hf_robust.attacks.resources import FlaggedResources
 from hf_robust.attacks.static import FILE
-from hf_robust.attacks.variants import capped, leaving_early, mended, ranked, shielded
 from hf_robust.words import Protection, read_protection
 from hf_robust.words.protected import KINDS
 
 if TYPE_CHECKING:
-    from hf_robust.lexicons import Lexicon
+    pass
 
 NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
 """Labels of pairs without a relation: an antonym or a "not" does not change them."""
@@ -320,53 +316,8 @@ def check_recipes(names: Sequence[str], flag: str, otherwise: str) -> None:
     Raises:
         ValueError: there is such a name.
     """
-    from hf_robust.attacks import ATTACKS
+    from hf_robust.attacks.recipes import ATTACKS
 
     unknown = [name for name in names if name not in ATTACKS]
     if unknown:
         raise ValueError(f"{flag} must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}; {otherwise}.")
-
-
-def build_attacks(
-    args: AttackArguments,
-    synonyms: Lexicon | None,
-    antonyms: Lexicon | None,
-    label_names: Sequence[str],
-    text_columns: Sequence[str],
-) -> Mapping[str, AttackOrForeign]:
-    """The recipes that the flags name, in their order; files of adversarial texts are not among them.
-
-    Only what they ask for is loaded. ``synonyms`` and ``antonyms`` are taken as they are where they are given.
-
-    Raises:
-        ValueError: a resource is missing, or a label or column name unknown.
-    """
-    from hf_robust.attacks import ATTACKS, goal_of
-
-    if args.attack_backend == "textattack":
-        from hf_robust.attacks.textattack.backend import textattack_attacks
-
-        return textattack_attacks(args, text_columns)
-    obstinate = any(goal_of(name) is Remain for name in args.recipes)
-    resources = FlaggedResources(
-        args,
-        synonyms=synonyms,
-        antonyms=antonyms,
-        skip_labels=resolve_skip_labels(args.skip_labels, label_names) if obstinate else frozenset(),
-        frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
-    )
-    return {name: _varied(ATTACKS[name](resources), args) for name in args.recipes}
-
-
-def _varied(attack: Attack, args: AttackArguments) -> Attack:
-    if args.attack_mended:
-        attack = mended(attack)
-    if args.attack_scores is not None:
-        attack = replace(attack, scores=args.attack_scores)
-    if args.attack_ranking != "recipe":
-        attack = ranked(attack, args.attack_ranking)
-    if args.attack_max_changed is not None:
-        attack = capped(attack, args.attack_max_changed)
-    if protection := args.protection():
-        attack = shielded(attack, protection)
-    return leaving_early(attack) if args.attack_early_exit else attack

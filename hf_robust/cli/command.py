@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 WRONG_INPUT = 2
@@ -68,31 +68,15 @@ class Answer(NamedTuple):
     code: int = 0
 
 
-def add_class_names(parser: argparse.ArgumentParser) -> None:
-    """The flag that says which class of the model a label is."""
-    parser.add_argument(
-        "--class_names",
-        nargs="+",
-        metavar="NAME",
-        help="Names of the classes: of the data's integer labels in their order, or, where the data has names, of the "
-        "model's classes in theirs; LABEL_1 is the model's class 1. Default: the data's names, else the model's.",
-    )
-
-
-def add_text_length(parser: argparse.ArgumentParser) -> None:
-    """The flag that says behind how many tokens texts are cut."""
-    parser.add_argument(
-        "--max_seq_length",
-        type=int,
-        metavar="TOKENS",
-        help="Texts are cut behind so many tokens. Default: as in the model's training, by its run card, else as many "
-        "as it can read.",
-    )
-
-
 class Command(NamedTuple):
     """A subcommand: its one-line help, what adds its flags, and what runs it and returns the text to print."""
 
     help: str
     add_flags: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], str | Answer]
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as text, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

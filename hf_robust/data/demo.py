@@ -30,13 +30,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from hf_robust.lexicons import opposite_groups, synonym_groups
-from hf_robust.words import Text
-
-if TYPE_CHECKING:
-    from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+from hf_robust.lexicons import opposite_groups
 
 SPLITS = {"train": 2400, "validation": 300, "test": 300}
 LABELS = ("agree", "disagree")
@@ -114,64 +109,3 @@ def _draw_row(rng: random.Random, scales: dict[str, tuple[tuple[str, ...], tuple
 def draw_by_zipf(rng: random.Random, words: Sequence[str]) -> str:
     """One of ``words``, the i-th with a probability proportional to ``i ** -ZIPF_EXPONENT``."""
     return rng.choices(words, [(rank + 1) ** -ZIPF_EXPONENT for rank in range(len(words))])[0]
-
-
-def demo_vocabulary() -> list[str]:
-    """Every token of the corpus and of the built-in lexicon, in alphabetical order after the special ones."""
-    from hf_robust.models.tokenizer import SPECIAL_TOKENS
-
-    frames = [*REMARKS, *REPLIES, *PEOPLE, *DEGREES]
-    frames += [word for group in (*SUBJECTS.values(), *OPENINGS.values(), *synonym_groups()) for word in group]
-    words = {word.lower() for word in Text(tuple(frames)).tokens} - {"0", "1"}
-    return [*SPECIAL_TOKENS, *PUNCTUATION, *sorted(words)]
-
-
-def demo_tokenizer() -> PreTrainedTokenizerFast:
-    """A word-level tokenizer, lower-casing, one token for each word or mark; unknown words are [UNK]."""
-    from tokenizers import normalizers, pre_tokenizers
-
-    from hf_robust.models import word_level_tokenizer
-
-    return word_level_tokenizer(
-        demo_vocabulary(),
-        normalizers.BertNormalizer(lowercase=True),
-        pre_tokenizers.BertPreTokenizer(),
-        "[CLS] $A [SEP] $B:1 [SEP]:1",
-        ["input_ids", "token_type_ids", "attention_mask"],
-        model_max_length=64,
-    )
-
-
-def demo_model(
-    num_labels: int = 2, *, hidden_size: int = 64, num_layers: int = 2, seed: int | None = None
-) -> tuple[BertForSequenceClassification, PreTrainedTokenizerFast]:
-    """A small BERT with random weights and its tokenizer; both are saved and loaded by plain ``from_pretrained``.
-
-    Args:
-        seed: of the weights; None draws them from the global random state, as any new model's.
-
-    There is no dropout, and weights start wider than BERT's 0.02: with 2,400 rows a model this narrow otherwise learns
-    to compare words late or not at all.
-    """
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
-    tokenizer = demo_tokenizer()
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden_size,
-        num_hidden_layers=num_layers,
-        num_attention_heads=4,
-        intermediate_size=2 * hidden_size,
-        max_position_embeddings=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.05,
-        pad_token_id=tokenizer.pad_token_id,
-        num_labels=num_labels,
-    )
-    if seed is None:
-        return BertForSequenceClassification(config), tokenizer
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return BertForSequenceClassification(config), tokenizer

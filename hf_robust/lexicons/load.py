@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hf_robust.lexicons.base import Lexicon, check_relation
 from hf_robust.lexicons.builtin import builtin_lexicon
-from hf_robust.lexicons.neighbours import neighbours_lexicon, refuse_pickle
+from hf_robust.lexicons.neighbours import neighbours_lexicon
 from hf_robust.lexicons.vectors import vectors_lexicon
 from hf_robust.lexicons.wordnet import wordnet_lexicon
+from hf_robust.words.vector_files import refuse_pickle
 
 LEXICONS: dict[str, Callable[..., Lexicon]] = {
     "builtin": builtin_lexicon,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.lexicons.base import TableLexicon
+from hf_robust.words.vector_files import refuse_pickle
 
 Table = Mapping[str, Sequence[str] | Mapping[str, int]]
 _SHAPE = 'a table is one JSON object {"word": ["substitute", ...], ...}, optionally gzipped'
@@ -92,13 +93,3 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def refuse_pickle(path: str | Path) -> None:
-    """SAFER-8: published tables ship as pickles, and unpickling a download runs its code."""
-    name = str(path).lower().removesuffix(".gz")
-    if name.endswith((".pkl", ".pickle", ".p", ".pt", ".bin")):
-        raise ValueError(
-            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; convert it once, "
-            "where you trust it, to a JSON table {word: [substitute, ...]} or to vectors as text or .npz."
-        )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.lexicons.base import fingerprint_table
-from hf_robust.lexicons.neighbours import refuse_pickle
+from hf_robust.words.vector_files import refuse_pickle
 
 PARTS = ("noun", "verb", "adj", "adv")
 _SHAPE = (

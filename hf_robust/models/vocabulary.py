@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from hf_robust.lexicons import read_vectors
 from hf_robust.models.tokenizer import SPECIAL_TOKENS, cut
-from hf_robust.words.vector_files import Vectors
+from hf_robust.words.vector_files import Vectors, read_vectors
 
 logger = logging.getLogger(__name__)
 

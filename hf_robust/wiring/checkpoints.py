@@ -184,7 +184,7 @@ def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: Wo
 
 
 def _demo() -> tuple[Any, Any]:
-    from hf_robust.data.demo import demo_model
+    from hf_robust.wiring.demo_model import demo_model
 
     model, tokenizer = demo_model()
     return model, tokenizer

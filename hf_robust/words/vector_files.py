@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hf_robust.lexicons.neighbours import refuse_pickle
-
 Vectors = npt.NDArray[np.float32]
 SHAPE = (
     "vectors are lines `word v1 v2 ...` (GloVe or word2vec text, optionally gzipped) or an .npz with `words` and "
@@ -92,3 +90,13 @@ def _numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         raise ValueError(f"{path} is not text in UTF-8 ({error.reason}); {SHAPE}.") from None
     except (OSError, EOFError) as error:
         raise ValueError(f"The word vectors at {path} cannot be read ({error}); {SHAPE}.") from None
+
+
+def refuse_pickle(path: str | Path) -> None:
+    """SAFER-8: published tables ship as pickles, and unpickling a download runs its code."""
+    name = str(path).lower().removesuffix(".gz")
+    if name.endswith((".pkl", ".pickle", ".p", ".pt", ".bin")):
+        raise ValueError(
+            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; convert it once, "
+            "where you trust it, to a JSON table {word: [substitute, ...]} or to vectors as text or .npz."
+        )

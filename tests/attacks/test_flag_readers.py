@@ -9,7 +9,8 @@ import pytest
 from test_attack_arguments import all_resources, parse
 
 from hf_robust.attacks import ATTACKS
-from hf_robust.attacks.arguments import AttackArguments, _varied
+from hf_robust.attacks.arguments import AttackArguments
+from hf_robust.attacks.building import _varied
 from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, READERS, check_flags_are_read, is_read
 
 # What a recipe asks of its resources for the flag.

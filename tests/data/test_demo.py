@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_robust.data import demo
 from hf_robust.lexicons import load_lexicon, opposite_groups
+from hf_robust.wiring import demo_model
 from hf_robust.words import Text
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -67,7 +68,7 @@ def test_the_shares_are_those_stated():
 
 
 def test_the_tokenizer_knows_every_word_of_the_corpus_and_the_lexicon():
-    tokenizer = demo.demo_tokenizer()
+    tokenizer = demo_model.demo_tokenizer()
     pairs = [(row["sentence1"], row["sentence2"]) for split in demo.SPLITS for row in demo.demo_rows(split)]
     encoded = tokenizer([first for first, _ in pairs], [second for _, second in pairs])
     assert all(tokenizer.unk_token_id not in ids for ids in encoded["input_ids"])
@@ -81,7 +82,7 @@ def test_the_tokenizer_knows_every_word_of_the_corpus_and_the_lexicon():
 
 
 def test_model_and_tokenizer_are_saved_and_loaded_plainly(tmp_path):
-    model, tokenizer = demo.demo_model(3, seed=1)
+    model, tokenizer = demo_model.demo_model(3, seed=1)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
@@ -99,7 +100,7 @@ def test_model_and_tokenizer_are_saved_and_loaded_plainly(tmp_path):
 def test_a_seed_gives_the_weights_and_leaves_the_global_state_alone():
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    first, second, other = (demo.demo_model(seed=seed)[0].classifier.weight for seed in (1, 1, 2))
+    first, second, other = (demo_model.demo_model(seed=seed)[0].classifier.weight for seed in (1, 1, 2))
     assert torch.equal(first, second) and not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), state)
 

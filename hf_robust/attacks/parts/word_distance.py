@@ -14,8 +14,7 @@ from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
 from hf_robust.attacks.parts.constraints import Constraint
 from hf_robust.attacks.parts.similarity import REFERENCES
-from hf_robust.lexicons import read_vectors
-from hf_robust.words.vector_files import Vectors
+from hf_robust.words.vector_files import Vectors, read_vectors
 
 
 class WordVectors:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hf_robust.cli.command import Command, add_class_names, add_text_length
+from hf_robust.cli.command import Command
+from hf_robust.cli.flags import add_class_names, add_text_length
 from hf_robust.cli.interpret.pairs import TASKS as PAIR_TASKS
 
 

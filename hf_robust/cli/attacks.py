@@ -1,0 +1,26 @@
+"""`hf-robust attacks`: the attacks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from hf_robust.cli.command import columns
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """None."""
+
+
+def run(options: argparse.Namespace) -> str:
+    """A row for each attack: its name and what it does."""
+    from hf_robust.attacks import ATTACKS
+
+    rows = [[name, _first_line(sys.modules[recipe.__module__], name)] for name, recipe in ATTACKS.items()]
+    return columns([["attack", "what it does"], *rows])
+
+
+def _first_line(module: Any, name: str) -> str:
+    line = (module.__doc__ or "").strip().split("\n")[0]
+    return line.removeprefix(f"The {name} attack: ")

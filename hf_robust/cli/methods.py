@@ -1,0 +1,24 @@
+"""`hf-robust methods`: the training methods."""
+
+from __future__ import annotations
+
+import argparse
+
+from hf_robust.cli.command import columns
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """None."""
+
+
+def run(options: argparse.Namespace) -> str:
+    """A row for each training method: its name, what it does, its paper."""
+    from hf_robust.hub.citations import title
+    from hf_robust.trainers import METHODS
+    from hf_robust.wiring.flag_help import idea
+
+    rows = []
+    for name, trainer in METHODS.items():
+        paper = f"{trainer.citation}: {title(trainer.citation)}" if trainer.citation else ""
+        rows.append([name, idea(trainer), paper])
+    return columns([["method", "what it does", "paper"], *rows])
