@@ -40,7 +40,8 @@ from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.sources import HubAccess
 from hf_robust.data.splits import Splits, describe_data, log_samples
-from hf_robust.hub import add_loading, add_robustness
+from hf_robust.hub.card import add_robustness
+from hf_robust.hub.loading import add_loading
 from hf_robust.lexicons import Lexicon, cache_folder
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves

@@ -187,7 +187,8 @@ def test_options_of_methods_are_fields_of_their_configs() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_row_of_a_method(name: str) -> None:
     method = METHODS[name]
-    assert method_tables.idea(method) and not method_tables.idea(method).endswith(".")
+    idea = METHODS.describe(name).idea
+    assert idea and not idea.endswith(".")
     paper = method_tables.paper(method)
     assert (paper == "–") == (not method.citation) and len(paper) < 120
 

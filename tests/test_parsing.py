@@ -8,7 +8,6 @@ import re
 import pytest
 
 from hf_robust.trainers import METHODS
-from hf_robust.wiring.flag_help import idea
 from hf_robust.wiring.parsing import as_resume, flags_of, parse_arguments
 
 NEEDED = ["--model_name_or_path", "m", "--train_file", "t.csv", "--use_cpu"]
@@ -138,7 +137,7 @@ def test_help_of_a_method_is_its_own_flags_and_short(name, capsys):
     own -= set(METHODS["normal"].config.__dataclass_fields__)
     tables = {"synonyms": "lexicon", "antonyms": "antonym_lexicon"}
     assert flags_in(shown) == own | {tables[need] for need in method.needs if need in tables}
-    assert idea(method) in " ".join(shown.split()) and "--help" in shown.splitlines()[-1]
+    assert METHODS.describe(name).idea in " ".join(shown.split()) and "--help" in shown.splitlines()[-1]
     assert len(shown.splitlines()) < 120
     assert ("--follow code is " in shown) == ("follow" in own) and "--follow code is ." not in shown
 

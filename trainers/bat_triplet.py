@@ -40,6 +40,7 @@ class BatTripletTrainer(BatPairwiseTrainer):
     """
 
     name = "bat_triplet"
+    citation = "chen2022balanced"
     config = BatTripletConfig
     weakened_by = {"loss_triplet": "bat_lambda"}
     batch_relative = False

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from hf_robust import __version__
 from hf_robust.cli.command import Answer, say
 
 COMMANDS = {
@@ -48,6 +49,7 @@ def command_module(name: str) -> Any:
 def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
     """The parser; only the flags of the subcommand that is called are made."""
     parser = argparse.ArgumentParser(prog="hf-robust", description="Robust fine-tuning of text classifiers.")
+    parser.add_argument("--version", action="version", version=f"hf_robust {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         subparser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)

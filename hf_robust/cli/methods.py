@@ -15,10 +15,9 @@ def run(options: argparse.Namespace) -> str:
     """A row for each training method: its name, what it does, its paper."""
     from hf_robust.hub.citations import title
     from hf_robust.trainers import METHODS
-    from hf_robust.wiring.flag_help import idea
 
     rows = []
-    for name, trainer in METHODS.items():
-        paper = f"{trainer.citation}: {title(trainer.citation)}" if trainer.citation else ""
-        rows.append([name, idea(trainer), paper])
+    for name in METHODS:
+        idea, citation = METHODS.describe(name)
+        rows.append([name, idea, f"{citation}: {title(citation)}" if citation else ""])
     return columns([["method", "what it does", "paper"], *rows])

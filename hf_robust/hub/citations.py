@@ -37,11 +37,13 @@ CERTIFICATE_CITATIONS = (*VOTE_CITATIONS, "cohen2019certified")
 
 
 def citation(key: str) -> str:
-    """The BibTeX entry of a key, as ``python -c "from hf_robust.hub import citation; ..."`` would print it.
+    """The BibTeX entry of a key, as ``python -c "from hf_robust.hub.citations import citation; ..."`` would print it.
 
     Raises:
         ValueError: the key is not in ``citations.bib``.
     """
+    if key.startswith("@"):  # a method of the user's own brings its entry
+        return key
     if key not in _entries():
         raise ValueError(f"No citation {key!r}; citations.bib has {', '.join(_entries())}: add the entry there.")
     return _entries()[key]

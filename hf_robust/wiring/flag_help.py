@@ -33,16 +33,11 @@ class FlagFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def idea(method: type[RobustTrainer]) -> str:
-    """What the first line of the method's file says after its name.
-
-    Raises:
-        ValueError: the file does not begin with ``name: idea.``
-    """
-    first = (inspect.getdoc(inspect.getmodule(method)) or "").split("\n")[0]
-    name, colon, text = first.partition(": ")
-    if name != method.name or not colon:
-        raise ValueError(f"{method.__module__} must begin with a docstring '{method.name}: its idea.', got {first!r}.")
-    return text.rstrip(".")
+    """What the first line of a method's file says it does; of the user's own method its class may say it."""
+    if method.name in METHODS:
+        return METHODS.describe(method.name).idea
+    lines = (inspect.getdoc(inspect.getmodule(method)) or method.__doc__ or "no description").strip().split("\n")
+    return lines[0].removeprefix(f"{method.name}: ").rstrip(".")
 
 
 def help_of_all(parser: argparse.ArgumentParser, sections: Mapping[str, type]) -> str:
@@ -65,7 +60,8 @@ def help_of_method(parser: argparse.ArgumentParser, method: type[RobustTrainer])
     own.sort(key=lambda name: name != "follow")
     needed = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
     paper = f" Paper: {title(method.citation)}." if method.citation else ""
-    formatter = _formatter(parser, f"--robust_method {method.name} [flags]", f"{method.name}: {idea(method)}.{paper}")
+    about = f"{method.name}: {idea(method)}.{paper}"
+    formatter = _formatter(parser, f"--robust_method {method.name} [flags]", about)
     formatter.add_text(_SWITCHES if own else "It has no flags of its own.")
     _add(formatter, parser, f"flags of {method.name}", [*needed, *own])
     if issubclass(method.config, FollowArguments):

@@ -172,10 +172,7 @@ def _written(value: Any) -> str:
 
 def find_method(flags: Mapping[str, Any]) -> type[RobustTrainer]:
     """The trainer class that ``--robust_method`` names."""
-    name = flags.get("robust_method", DEFAULT_METHOD)
-    if name not in METHODS if isinstance(name, str) else True:
-        raise ValueError(f"--robust_method {name} is unknown, choose one of {', '.join(METHODS)}.")
-    return METHODS[name]
+    return METHODS.find(str(flags.get("robust_method", DEFAULT_METHOD)))
 
 
 def check_names(flags: Iterable[str], names: set[str], method: type[RobustTrainer]) -> None:

@@ -17,7 +17,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, TrackersCallback
-from hf_robust.hub import add_loading, add_robustness
+from hf_robust.hub.card import add_robustness
+from hf_robust.hub.loading import add_loading
 from hf_robust.models.trained import load_trained
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.checkpoint_attack import load_classifier

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from hf_robust.hub import add_robustness, citation
+from hf_robust.hub.card import add_robustness
+from hf_robust.hub.citations import citation
 from hf_robust.runs import read_history, write_history_line
 
 LEXICON = {"name": "table", "relation": "synonym", "fingerprint": "aa", "size": 7, "keeps_part_of_speech": True}

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from test_card import ANTONYM, LEXICON, SYNONYM, make_folder, rates, read, results
 
 from hf_robust.attacks import ATTACKS
-from hf_robust.hub import add_robustness
+from hf_robust.hub.card import add_robustness
 from hf_robust.hub.citations import ATTACK_CITATIONS
 from hf_robust.runs import read_history, write_history_line
 

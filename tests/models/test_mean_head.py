@@ -17,7 +17,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.data.length import usable_length
-from hf_robust.hub import add_loading
+from hf_robust.hub.loading import add_loading
 from hf_robust.interpret.head import HEAD, chosen_pooling
 from hf_robust.models import MeanHeadConfig, MeanHeadForSequenceClassification, with_mean_head
 from hf_robust.models.architecture import architecture

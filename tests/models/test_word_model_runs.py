@@ -19,7 +19,7 @@ from word_models import KINDS, write_vectors
 
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
-from hf_robust.hub import add_loading
+from hf_robust.hub.loading import add_loading
 from hf_robust.models import read_source
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer

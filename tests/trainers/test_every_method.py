@@ -34,7 +34,7 @@ from transformers import (
 
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
-from hf_robust.hub import citation
+from hf_robust.hub.citations import citation
 from hf_robust.models.trained import load_trained
 from hf_robust.modules.auxiliary import ATTRIBUTE
 from hf_robust.trainers import METHODS, RobustTrainer

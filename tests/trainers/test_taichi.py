@@ -14,7 +14,7 @@ from torch.nn.functional import cosine_similarity, log_softmax
 from transformers import AutoModelForSequenceClassification
 
 from hf_robust.adversary import evaluating
-from hf_robust.hub import citation
+from hf_robust.hub.citations import citation
 from hf_robust.models.trained import load_trained
 from hf_robust.modules.auxiliary import ATTRIBUTE, PEER_FOLDER, STATE_FILE
 from hf_robust.trainers.taichi import TaichiTrainer

@@ -1,0 +1,127 @@
+"""The training methods by name, each imported when it is asked for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from hf_robust.training.base import RobustTrainer
+
+    Trainers = Mapping[str, type[RobustTrainer]]
+else:
+    Trainers = Mapping
+
+
+class Described(NamedTuple):
+    """What a method is in one line, and the key of its paper's citation, empty where there is none."""
+
+    idea: str
+    citation: str
+
+
+class Methods(Trainers):
+    """A mapping from the name of a method, which is also its file in ``hf_robust/trainers``, to its trainer class.
+
+    Args:
+        classes: the name of the class by the name of the method.
+    """
+
+    def __init__(self, **classes: str) -> None:
+        self._classes = classes
+
+    def __getitem__(self, name: str) -> type[RobustTrainer]:
+        found: type[RobustTrainer] = getattr(self._module(name), self._classes[name])
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
+    def find(self, name: str) -> type[RobustTrainer]:
+        """The trainer class of a method, or of ``package.module:Class``, a class of the user's own.
+
+        Raises:
+            ValueError: there is none, in one sentence.
+        """
+        if ":" in name:
+            return _own(name)
+        if name not in self:
+            raise ValueError(
+                f"--robust_method {name} is unknown, choose one of {', '.join(self)}, or give package.module:Class."
+            )
+        return self[name]
+
+    def public(self, name: str) -> Any:
+        """A trainer class or its config by the name of the class.
+
+        Raises:
+            AttributeError: no method has such a class.
+        """
+        for method, trainer in self._classes.items():
+            if name in (trainer, trainer.removesuffix("Trainer") + "Config"):
+                return getattr(self._module(method), name)
+        raise AttributeError(f"no training method has a class {name!r}")
+
+    def describe(self, name: str) -> Described:
+        """Read off the method's file, which is not imported: that would import torch and transformers.
+
+        Raises:
+            ValueError: the file does not begin with ``name: idea.``
+        """
+        spec = find_spec(f"hf_robust.trainers.{name}")
+        assert spec is not None and spec.origin is not None
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        first = (ast.get_docstring(tree) or "").split("\n")[0]
+        title, colon, idea = first.partition(": ")
+        if title != name or not colon:
+            raise ValueError(f"{spec.origin} must begin with a docstring '{name}: its idea.', got {first!r}.")
+        return Described(idea.rstrip("."), _constant(tree, self._classes[name], "citation"))
+
+    def _module(self, name: str) -> Any:
+        return import_module(f"hf_robust.trainers.{name}") if name in self._classes else _unknown(name)
+
+
+def _own(name: str) -> type[RobustTrainer]:
+    from hf_robust.training.base import RobustTrainer
+
+    module, _, owner = name.partition(":")
+    try:
+        found = getattr(import_module(module), owner)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"--robust_method {name} cannot be imported ({error}); give package.module:Class, with the module's "
+            "folder on PYTHONPATH."
+        ) from error
+    if not (
+        isinstance(found, type) and issubclass(found, RobustTrainer) and getattr(found, "name", "normal") != "normal"
+    ):
+        raise ValueError(
+            f"--robust_method {name} must be a class that extends hf_robust.RobustTrainer and has a name of its own, "
+            f"got {found!r}."
+        )
+    trainer: type[RobustTrainer] = found
+    return trainer
+
+
+def _unknown(name: str) -> Any:
+    raise KeyError(name)
+
+
+def _constant(tree: ast.Module, owner: str, name: str) -> str:
+    """The text that a class of the file gives one of its attributes; empty where it gives none."""
+    bodies = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner]
+    for statement in (statement for body in bodies for statement in body):
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
+            if any(isinstance(target, ast.Name) and target.id == name for target in statement.targets):
+                return str(statement.value.value)
+    return ""
