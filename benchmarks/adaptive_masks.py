@@ -27,7 +27,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.run import RESULTS, packaged_model
+from benchmarks.run import packaged_model
+from benchmarks.stored import COMMITTED
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
 from hf_robust.metrics.paired import DRAWS
@@ -55,7 +56,7 @@ def main() -> None:
         "batches_a_seed": MEASURED, **CLIMB, "versions": versions(),
         "measured": {name: summary(values) for name, values in joined.items()},
     }  # fmt: skip
-    path = RESULTS / "adaptive_masks.json"
+    path = COMMITTED / "adaptive_masks.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result["measured"], indent=2))
 

@@ -23,7 +23,8 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.run import RESULTS, ROOT, fill, jobs_of
+from benchmarks.run import ROOT, fill, jobs_of
+from benchmarks.stored import RESULTS, commit
 from hf_robust.runs import read_json
 
 KEPT = ("attack_summary.json", "run_card.json", "asr_by_budget.png", "asr_by_budget.svg")
@@ -171,6 +172,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BenchmarkError as error:
             failed = True
             print(f"FAILED {path.stem}: {error}", flush=True)
+    if options.results == RESULTS:
+        commit()
     return int(failed)
 
 

@@ -22,12 +22,12 @@ from benchmarks.bat_sweep import c2, c5, c7
 from benchmarks.checks import ACCURACY, NOT_SPLIT, counted_once
 from benchmarks.distances import CONTENT, FUNCTION
 from benchmarks.paired import read, runs_of
+from benchmarks.stored import RESULTS
 from benchmarks.text_runs import Compared, TextExperiment, compared, compared_asr, seed_of
 from benchmarks.text_verdicts import NORMAL, Row, claim
 from hf_robust.metrics import Difference, wilson_interval
 from hf_robust.metrics.paired import POINTS
 
-RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"
 METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
 SWEEP = "bat_snli_sweep"

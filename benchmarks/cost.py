@@ -30,9 +30,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.cost_setting import Setting, StepClock, StepCounts, build, own_options, synthetic_rows
 from benchmarks.cost_summary import OVERHEAD_GOAL, pairs, summary
 from benchmarks.passes import counting, time_passes
-from benchmarks.run import PACKAGED_MODELS, RESULTS, packaged_model
+from benchmarks.run import PACKAGED_MODELS, packaged_model
 from benchmarks.step_memory import step_memory
 from benchmarks.stopwatch import CLOCKS, load_average, machine
+from benchmarks.stored import COMMITTED
 from hf_robust.data.files import read_rows
 from hf_robust.runs import versions
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -167,7 +168,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--cpu", action="store_true", help="use the CPU even where there is a GPU")
     parser.add_argument("--name", help="of the result file; by default the model's")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result file")
+    parser.add_argument("--output", type=Path, default=COMMITTED, help="folder of the result file")
     return parser.parse_args(argv)
 
 

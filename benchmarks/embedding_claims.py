@@ -32,11 +32,11 @@ from benchmarks.paired import (
     runs_of,
     shared_runs,
 )
+from benchmarks.stored import RESULTS
 from benchmarks.sweep import c16, c18, read_sweep
 from hf_robust.metrics import Difference
 from hf_robust.metrics.guessing import least_accuracy
 
-RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"
 FILE = "embedding_claims.json"
 LINEARISATION = "embedding_linearisation"

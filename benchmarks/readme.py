@@ -31,6 +31,7 @@ from benchmarks import (
 )
 from benchmarks.fronts import draw_fronts
 from benchmarks.paired import read, with_classes
+from benchmarks.stored import RESULTS, commit
 from benchmarks.sweep import read_sweep
 from hf_robust.reports import load_runs, markdown_table, percent, save_figure, table_of_runs, tradeoff_figure
 from hf_robust.reports.captions import attacked_in_words
@@ -38,7 +39,6 @@ from hf_robust.runs import STATUSES_FILE, load_run
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-RESULTS = ROOT / "benchmarks" / "results"
 DEMO = ROOT / "examples" / "demo_runs"
 METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
 TITLES = study_page.BAT_TITLES
@@ -223,6 +223,7 @@ def filled(text: str) -> str:
 def write_all() -> None:
     draw()
     README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    commit()
 
 
 def main() -> None:

@@ -28,10 +28,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from benchmarks.stored import RESULTS, commit
 from hf_robust.runs import STATUSES_FILE, letters, read_records
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 WEIGHTS = "adversary_weights.jsonl"
 KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", WEIGHTS, "word_mask.jsonl")
 BASELINE = "{baseline}"
@@ -154,9 +154,12 @@ def main() -> None:
         and any(fnmatch(setting_of(job[0]), pattern) for pattern in options.only)
     ]
     print(f"{len(todo)} runs to do")
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for line in pool.map(lambda job: run(*job, options.work.resolve()), todo):
-            print(line, flush=True)
+    try:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for line in pool.map(lambda job: run(*job, options.work.resolve()), todo):
+                print(line, flush=True)
+    finally:
+        commit()
 
 
 if __name__ == "__main__":

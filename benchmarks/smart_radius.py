@@ -24,7 +24,7 @@ from transformers import set_seed
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.adaptive_masks import BATCH, MEASURED, Values, batches, begun, losses
-from benchmarks.run import RESULTS
+from benchmarks.stored import COMMITTED
 from hf_robust.adversary import Shift
 from hf_robust.losses import symmetric_kl
 from hf_robust.metrics.paired import DRAWS
@@ -55,7 +55,7 @@ def main() -> None:
         "batches_a_seed": MEASURED, "versions": versions(), "settings": SETTINGS,
         "term": {name: interval(values) for name, values in joined.items()},
     }  # fmt: skip
-    path = RESULTS / "smart_radius.json"
+    path = COMMITTED / "smart_radius.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result["term"], indent=2))
 

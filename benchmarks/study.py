@@ -27,10 +27,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import claims, embedding_claims, readme, study_figures, study_page, text_claims
 from benchmarks.checks import is_void, void_reasons
 from benchmarks.paired import read, runs_of, with_classes
+from benchmarks.stored import RESULTS
 from hf_robust.reports import load_runs, write_report
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 EXPERIMENTS = ROOT / "benchmarks" / "experiments"
 PAPER = ROOT / "benchmarks" / "paper_claims.json"
 FILE = "study.json"

@@ -31,7 +31,8 @@ from typing import Any
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.run import RESULTS, WORK, last_attacks
+from benchmarks.run import WORK, last_attacks
+from benchmarks.stored import RESULTS, commit
 from hf_robust.interpret import Pair, consistency, integrated_gradients, substitution_pairs
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.interpret.pair_statistics import pair_statistics
@@ -237,6 +238,8 @@ def main() -> None:
                 continue
             for line in measure(run, result, kinds_of(experiment, setting)):
                 print(line, flush=True)
+    if options.results == RESULTS:
+        commit()
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ from benchmarks.paired import (
     runs_of,
     shared_runs,
 )
+from benchmarks.stored import RESULTS
 from benchmarks.text_measures import ATTACK, INTERPRETATION, PAIRS, TRANSITION
 from hf_robust.metrics import Difference, paired_difference
 from hf_robust.metrics.paired import POINTS, Outcomes, rates
 from hf_robust.runs import STATUSES_FILE
 
-RESULTS = Path(__file__).parent / "results"
 EXPERIMENTS = Path(__file__).parent / "experiments"
 TITLES = {
     "text_sst2_bert_tiny": "BERT-tiny on SST-2",

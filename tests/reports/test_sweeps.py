@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from run_folders import attack_line, make_run
 
+from benchmarks import stored
 from hf_robust.metrics import AttackRecord, wilson_interval
 from hf_robust.reports import (
     Setting,
@@ -27,7 +28,7 @@ from hf_robust.reports import (
 )
 from hf_robust.runs import Run, load_run, write_history_line, write_records
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "embedding_sst2_sweep"
+RESULTS = stored.RESULTS / "embedding_sst2_sweep"
 GRID = {8: (60, 20, 0.70), 16: (40, 40, 0.80), 32: (30, 50, 0.75)}
 
 
