@@ -32,7 +32,7 @@ from transformers import set_seed
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.adaptive_masks import BATCH, begun
-from benchmarks.run import RESULTS
+from benchmarks.stored import COMMITTED
 from hf_robust.attacks import ATTACKS, Resources, Victim, attack_dataset, choose_examples
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
@@ -71,7 +71,7 @@ def main() -> None:
         "measured": {name: summary([one[name] for one in seen]) for name in SETTINGS},
         "differences": differences(seen),
     }  # fmt: skip
-    path = RESULTS / "adaptive_controls.json"
+    path = COMMITTED / "adaptive_controls.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({key: result[key] for key in ("measured", "differences")}, indent=2))
 

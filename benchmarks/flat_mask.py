@@ -32,7 +32,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.run import RESULTS, packaged_model
+from benchmarks.run import packaged_model
+from benchmarks.stored import COMMITTED
 from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
@@ -72,7 +73,7 @@ def main() -> None:
         "settings": SETTINGS, "versions": versions(),
         "measured": {name: summary(seeds) for name, seeds in found.items()},
     }  # fmt: skip
-    path = RESULTS / "flat_mask.json"
+    path = COMMITTED / "flat_mask.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result["measured"], indent=2))
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.parts.goals import Misclassify
-from hf_robust.hub.citations import citation
-from hf_robust.hub.citations import ATTACK_CITATIONS
+from hf_robust.hub.citations import ATTACK_CITATIONS, citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.wiring.flag_help import idea

@@ -27,7 +27,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.run import RESULTS, packaged_model
+from benchmarks.run import packaged_model
+from benchmarks.stored import COMMITTED
 from hf_robust.attacks import ATTACKS, Resources, Victim, attack_dataset, choose_examples
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
@@ -73,7 +74,7 @@ def write(seen: list[dict[str, dict[str, float]]], seeds: list[int]) -> None:
             for first, second in contrasts()
         },
     }  # fmt: skip
-    path = RESULTS / "taichi_head.json"
+    path = COMMITTED / "taichi_head.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({key: result[key] for key in ("measured", "differences")}, indent=2))
 
