@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.smart_radius import SETTINGS, interval
-from hf_robust.trainers.smart import SmartConfig
+from hf_robust.trainers.smart import SMARTConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ def test_the_default_has_an_adversary_and_the_papers_radius_has_dropout_alone(tm
         for name in ("the paper's radius", "no perturbation")
     )
     assert paper == pytest.approx(none, rel=0.02)
-    default = SmartConfig(output_dir=str(tmp_path))
+    default = SMARTConfig(output_dir=str(tmp_path))
     papers = SETTINGS["the paper's radius"]
     assert (default.adv_lr, default.smart_radius) == pytest.approx(
         (100 * papers["adv_lr"], 100 * papers["smart_radius"])

@@ -212,9 +212,9 @@ def test_the_drop_of_training_on_adversarial_texts_rests_on_dropped_rows() -> No
 
 
 def test_beta_is_the_entropy_and_gamma_the_consistency() -> None:
-    from hf_robust.trainers.flat import FlatConfig
+    from hf_robust.trainers.flat import FLATConfig
 
     says = study.study()["C15"]["says"]
     assert "entropy of the mask (beta 0)" in says and "consistency of importance (gamma 0)" in says
-    helps = {name: FlatConfig.__dataclass_fields__[name].metadata["help"] for name in ("flat_beta", "flat_gamma")}
+    helps = {name: FLATConfig.__dataclass_fields__[name].metadata["help"] for name in ("flat_beta", "flat_gamma")}
     assert "entropy" in helps["flat_beta"] and "entropy" not in helps["flat_gamma"]

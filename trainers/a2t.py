@@ -16,7 +16,7 @@ from hf_robust.views import Refresh, ViewSource
 
 
 @dataclass
-class A2tConfig(AttackedViewArguments):
+class A2TConfig(AttackedViewArguments):
     """Defaults are the paper's (Section 5) and its code's."""
 
     view_attacks: list[str] = field(
@@ -50,7 +50,7 @@ class A2tConfig(AttackedViewArguments):
             )
 
 
-class A2tTrainer(RobustTrainer):
+class A2TTrainer(RobustTrainer):
     r"""Yoo and Qi 2021, arXiv:2109.00544, Algorithm 1.
 
     .. math:: L = \frac{1}{|D\cup D'_t|}\Big[\sum_{D}\mathrm{CE}(f_\theta(x), y)
@@ -68,7 +68,7 @@ class A2tTrainer(RobustTrainer):
 
     name = "a2t"
     citation = "yoo2021a2t"
-    config = A2tConfig
+    config = A2TConfig
     weakened_by = {"loss_views": "num_train_adv_examples"}
     needs = ("attacks",)
 

@@ -15,11 +15,11 @@ from hf_robust.views import ViewSource
 
 
 @dataclass
-class AdaConfig(AttackedViewArguments):
+class ADAConfig(AttackedViewArguments):
     """Adversarial data augmentation has no strength of its own: the attacks and ``--view_fraction`` are."""
 
 
-class AdaTrainer(RobustTrainer):
+class ADATrainer(RobustTrainer):
     r"""Si et al. 2021, arXiv:2012.15699, Section 3.1, the static augmentation that TaiChi and others compare with.
 
     .. math:: \min_\theta \frac{1}{|D\cup D'|}\sum_{(x,y)\in D\cup D'}\mathrm{CE}(f_\theta(x), y)
@@ -35,7 +35,7 @@ class AdaTrainer(RobustTrainer):
 
     name = "ada"
     citation = "si2021better"
-    config = AdaConfig
+    config = ADAConfig
     weakened_by = {"loss_views": "view_fraction"}
     needs = ("attacks",)
 

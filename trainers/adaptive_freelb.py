@@ -13,11 +13,11 @@ from hf_robust.training.base import Batch
 
 
 @dataclass
-class AdaptiveFreelbConfig(AdaptiveArguments):
+class AdaptiveFreeLBConfig(AdaptiveArguments):
     """FreeLB's steps and the weights over them; beta is (k+1)/2."""
 
 
-class AdaptiveFreelbTrainer(AdaptiveTrainer):
+class AdaptiveFreeLBTrainer(AdaptiveTrainer):
     r"""Zhu et al., Adaptive Adversarial Training, Eqs. 9-14, over ``freelb`` (arXiv:1909.11764).
 
     .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\bigl(f(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i),y\bigr)
@@ -33,7 +33,7 @@ class AdaptiveFreelbTrainer(AdaptiveTrainer):
 
     name = "adaptive_freelb"
     citation = "zhu2025adaptive"
-    config = AdaptiveFreelbConfig
+    config = AdaptiveFreeLBConfig
     weakened_by = {"perturbation_norm": "adv_lr"}
     wraps_average = True
 

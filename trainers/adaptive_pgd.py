@@ -13,11 +13,11 @@ from hf_robust.training.base import Batch
 
 
 @dataclass
-class AdaptivePgdConfig(AdaptiveArguments):
+class AdaptivePGDConfig(AdaptiveArguments):
     """PGD's steps and the weights over them; beta is k."""
 
 
-class AdaptivePgdTrainer(AdaptiveTrainer):
+class AdaptivePGDTrainer(AdaptiveTrainer):
     r"""Zhu et al., Adaptive Adversarial Training, Eqs. 12-14 and Algorithm 1, over ``pgd`` (arXiv:1706.06083).
 
     .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\bigl(f(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i),y\bigr)
@@ -42,7 +42,7 @@ class AdaptivePgdTrainer(AdaptiveTrainer):
 
     name = "adaptive_pgd"
     citation = "zhu2025adaptive"
-    config = AdaptivePgdConfig
+    config = AdaptivePGDConfig
     weakened_by = {"perturbation_norm": "adv_lr"}
 
     def compute_loss(

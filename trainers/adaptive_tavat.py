@@ -17,7 +17,7 @@ from hf_robust.training.base import Batch
 
 
 @dataclass
-class AdaptiveTavatConfig(TokenAwareArguments, AdaptiveArguments):
+class AdaptiveTAVATConfig(TokenAwareArguments, AdaptiveArguments):
     """TA-VAT's table, noise and radius, the paper's step size and the weights over the steps; beta is k."""
 
     adv_lr: float = field(default=0.04, metadata={"help": "[alpha] size of one ascent step."})
@@ -26,7 +26,7 @@ class AdaptiveTavatConfig(TokenAwareArguments, AdaptiveArguments):
     )
 
 
-class AdaptiveTavatTrainer(AdaptiveTrainer):
+class AdaptiveTAVATTrainer(AdaptiveTrainer):
     r"""Zhu et al., Adaptive Adversarial Training, Eqs. 12-14, over ``tavat`` (arXiv:2004.14543).
 
     .. math:: \min_\theta\max_{w\in\Delta_k}\ \mathrm{CE}\bigl(f(e+\delta_0+\beta\textstyle\sum_i w_i\delta_i),y\bigr)
@@ -45,7 +45,7 @@ class AdaptiveTavatTrainer(AdaptiveTrainer):
 
     name = "adaptive_tavat"
     citation = "zhu2025adaptive"
-    config = AdaptiveTavatConfig
+    config = AdaptiveTAVATConfig
     weakened_by = {"perturbation_norm": "adv_lr"}
 
     def wrapped_auxiliary(self) -> Auxiliary:

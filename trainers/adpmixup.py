@@ -32,7 +32,7 @@ FOLDER = "adapters"
 
 
 @dataclass
-class AdpmixupConfig(AttackedViewArguments):
+class AdpMixupConfig(AttackedViewArguments):
     """LoRA's settings are those of its paper; the mixing is the paper's idea in our formula (ADPMIX-1)."""
 
     adapter_rank: int = field(default=8, metadata={"help": "Rank of each adapter."})
@@ -71,7 +71,7 @@ class AdpmixupConfig(AttackedViewArguments):
         check_choice("adpmixup_mixing", self.adpmixup_mixing, MIXINGS)
 
 
-class AdpmixupTrainer(RobustTrainer):
+class AdpMixupTrainer(RobustTrainer):
     r"""Nguyen and Le 2024, arXiv:2401.10111; the mixing formula is ours, after the paper's idea (ADPMIX-1).
 
     .. math:: L = \frac{1}{|D|}\sum_{(x,y)\in D}\mathrm{CE}(f_{\theta_c}(x),y)
@@ -102,11 +102,11 @@ class AdpmixupTrainer(RobustTrainer):
 
     name = "adpmixup"
     citation = "nguyen2024adpmixup"
-    config = AdpmixupConfig
+    config = AdpMixupConfig
     needs = ("attacks",)
 
     if TYPE_CHECKING:
-        args: AdpmixupConfig
+        args: AdpMixupConfig
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         return attacked_views(self)

@@ -24,7 +24,7 @@ NUM_ADV = 500
 
 
 @dataclass
-class AmdaConfig(AttackedViewArguments):
+class AMDAConfig(AttackedViewArguments):
     """Defaults are those of MixADA's code."""
 
     amda_weight: float = field(default=1.0, metadata={"help": "[w_mix] weight of the loss on mixed texts."})
@@ -105,7 +105,7 @@ class Mixing(NamedTuple):
         return {**both, "attention_mask": (own | own[self.partners]).to(mask.dtype)}
 
 
-class AmdaTrainer(RobustTrainer):
+class AMDATrainer(RobustTrainer):
     r"""Si et al. 2021, arXiv:2012.15699, Section 3.2 (AMDA-TMix and AMDA-SMix).
 
     .. math:: \min_\theta \mathbb{E}_{D\cup D'}\Big[\mathrm{CE}(f(x_i), y_i)
@@ -125,13 +125,13 @@ class AmdaTrainer(RobustTrainer):
 
     name = "amda"
     citation = "si2021better"
-    config = AmdaConfig
+    config = AMDAConfig
     weakened_by = {"loss_views": "view_fraction", "loss_mix": "amda_weight"}
     needs = ("attacks",)
     batch_relative = True
 
     if TYPE_CHECKING:
-        args: AmdaConfig
+        args: AMDAConfig
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

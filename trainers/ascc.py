@@ -23,7 +23,7 @@ READINGS = {"adv_steps": Reading(5, 10), "ascc_alpha": Reading(10.0, 15.0)}
 
 
 @dataclass
-class AsccConfig(FollowArguments, NeighbourArguments):
+class ASCCConfig(FollowArguments, NeighbourArguments):
     """TextDefender's numbers, and those of the official code for BERT."""
 
     code_reading = "dongxinshuai/ASCC for BERT: the ascent runs without dropout"
@@ -65,7 +65,7 @@ class AsccConfig(FollowArguments, NeighbourArguments):
             )
 
 
-class AsccTrainer(RobustTrainer):
+class ASCCTrainer(RobustTrainer):
     r"""Dong et al. 2021, arXiv:2107.13541 (Adversarial Sparse Convex Combination), as in TextDefender.
 
     .. math:: \mathrm{CE}(f(e),y) + \beta\,\mathrm{KL}\bigl(p(e)\,\|\,p(e^{adv})\bigr),\qquad
@@ -88,7 +88,7 @@ class AsccTrainer(RobustTrainer):
 
     name = "ascc"
     citation = "dong2021ascc"
-    config = AsccConfig
+    config = ASCCConfig
     weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "adv_weight"}
     needs = ("synonyms",)
 

@@ -25,7 +25,7 @@ _INFERENCE_STEP = -1
 
 
 @dataclass
-class DneConfig(NeighbourArguments, MultiBackwardArguments):
+class DNEConfig(NeighbourArguments, MultiBackwardArguments):
     """TextDefender's numbers for AG News; for IMDB it takes 0.1 for both ``dir_alpha`` and ``dir_decay``.
 
     Its ``adv_steps`` is the length of a step, here ``adv_lr``, and its ``adv_iteration`` the count, here ``adv_steps``
@@ -54,7 +54,7 @@ class DneConfig(NeighbourArguments, MultiBackwardArguments):
         check_range("dne_votes", self.dne_votes, 0, None, "0 predicts from the clean text")
 
 
-class DneTrainer(RobustTrainer):
+class DNETrainer(RobustTrainer):
     r"""Zhou et al. 2021, arXiv:2006.11627 (Dirichlet Neighbourhood Ensemble), as in TextDefender.
 
     .. math:: \sum_{t=0}^{k}\mathrm{CE}\Bigl(f\bigl(\textstyle\sum_j \mathrm{softmax}(w^t)_j\,
@@ -80,7 +80,7 @@ class DneTrainer(RobustTrainer):
 
     name = "dne"
     citation = "zhou2021dne"
-    config = DneConfig
+    config = DNEConfig
     weakened_by = {"perturbation_norm": "max_neighbours"}
     needs = ("synonyms",)
 

@@ -14,7 +14,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass
-class FgmConfig(SpecialTokensArguments):
+class FGMConfig(SpecialTokensArguments):
     """Length of the one step; 1.0 is our choice for word vectors of BERT's size."""
 
     adv_eps: float = field(default=1.0, metadata={"help": "[eps] l2 length of a text's perturbation."})
@@ -25,7 +25,7 @@ class FgmConfig(SpecialTokensArguments):
         check_range("adv_eps", self.adv_eps, 0.0, None, "0 trains twice on the clean text")
 
 
-class FgmTrainer(RobustTrainer):
+class FGMTrainer(RobustTrainer):
     r"""Miyato, Dai and Goodfellow 2017, arXiv:1605.07725, Section 3, with labels; the loss of AdaptAT's Table 6.
 
     .. math:: \mathrm{CE}(f(e),y) + \mathrm{CE}(f(e+\delta),y),\qquad
@@ -42,7 +42,7 @@ class FgmTrainer(RobustTrainer):
 
     name = "fgm"
     citation = "miyato2017adversarial"
-    config = FgmConfig
+    config = FGMConfig
     weakened_by = {"perturbation_norm": "adv_eps"}
 
     def adversary(self) -> Adversary:

@@ -15,7 +15,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass
-class FgsmConfig(SpecialTokensArguments):
+class FGSMConfig(SpecialTokensArguments):
     """Size of the one step in each entry; 0.01 is ours: at E = 768 it is 0.28 for a token, whose norm is about 1.4."""
 
     adv_eps: float = field(default=0.01, metadata={"help": "[eps] change of each entry of a word vector."})
@@ -27,7 +27,7 @@ class FgsmConfig(SpecialTokensArguments):
         check_range("fgsm_clean_weight", self.fgsm_clean_weight, 0.0, None, "0 leaves the clean text out")
 
 
-class FgsmTrainer(RobustTrainer):
+class FGSMTrainer(RobustTrainer):
     r"""Goodfellow, Shlens and Szegedy 2015, arXiv:1412.6572, Section 4; AdaptAT Eq. 2.
 
     .. math:: \mathrm{CE}\bigl(f(e+\epsilon\,\mathrm{sign}\nabla_e\mathrm{CE}(f(e),y)),y\bigr) + c\,\mathrm{CE}(f(e),y)
@@ -41,7 +41,7 @@ class FgsmTrainer(RobustTrainer):
 
     name = "fgsm"
     citation = "goodfellow2015explaining"
-    config = FgsmConfig
+    config = FGSMConfig
     weakened_by = {"perturbation_norm": "adv_eps"}
 
     def adversary(self) -> Adversary:

@@ -46,7 +46,7 @@ FIRST_SPREAD, MASK_RATE = 0.05, 1e-3
 
 
 @dataclass
-class FlatConfig(RoundArguments):
+class FLATConfig(RoundArguments):
     """Weights are the example of the code's README and the best of the paper's Table 5; the code's own are 1 and 1."""
 
     code_reading = (
@@ -106,7 +106,7 @@ class FlatConfig(RoundArguments):
             check_choice("mask_input", self.mask_input, INPUTS)
 
 
-class FlatTrainer(RobustTrainer):
+class FLATTrainer(RobustTrainer):
     r"""Chen and Ji 2022 (FLAT), arXiv:2203.12709, Eqs. 1 to 4, with the mask of VMASK (Chen and Ji 2020).
 
     .. math:: \frac{1}{|D\cup D'_t|}\sum_{(x,y)\in D\cup D'_t}\Big[\mathrm{CE}(f(r\odot e),y) - \beta\bar H(\phi)
@@ -143,14 +143,14 @@ class FlatTrainer(RobustTrainer):
 
     name = "flat"
     citation = "chen2022flat"
-    config = FlatConfig
+    config = FLATConfig
     weakened_by = {"loss_views": "view_fraction", "loss_entropy": "flat_beta", "loss_importance": "flat_gamma"}
     needs = ("attacks",)
 
     masking: Masking
 
     if TYPE_CHECKING:
-        args: FlatConfig
+        args: FLATConfig
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         rounds = self.args.rounds(planned_epochs(self))

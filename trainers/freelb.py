@@ -13,7 +13,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass
-class FreelbConfig(StreamArguments):
+class FreeLBConfig(StreamArguments):
     """Steps as TextDefender's: the official parser's own defaults are plain training, its scripts differ by task."""
 
     same_dropout: bool = field(default=True, metadata={"help": "All k passes over a batch share their dropout masks."})
@@ -22,7 +22,7 @@ class FreelbConfig(StreamArguments):
     )
 
 
-class FreelbTrainer(RobustTrainer):
+class FreeLBTrainer(RobustTrainer):
     r"""Zhu et al. 2020, arXiv:1909.11764, Algorithm 1.
 
     .. math:: \frac1k\sum_{t=0}^{k-1}\mathrm{CE}(f(e+\delta_t),y),\qquad
@@ -40,7 +40,7 @@ class FreelbTrainer(RobustTrainer):
 
     name = "freelb"
     citation = "zhu2020freelb"
-    config = FreelbConfig
+    config = FreeLBConfig
     weakened_by = {"perturbation_norm": "adv_lr"}
 
     def compute_loss(

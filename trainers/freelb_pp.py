@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hf_robust.trainers.freelb import FreelbConfig, FreelbTrainer
+from hf_robust.trainers.freelb import FreeLBConfig, FreeLBTrainer
 
 
 @dataclass
-class FreelbPpConfig(FreelbConfig):
+class FreeLBPPConfig(FreeLBConfig):
     """FreeLB's flags with 30 steps, the number that later work trains with."""
 
     adv_steps: int = field(default=30, metadata={"help": "[k] number of steps."})
 
 
-class FreelbPpTrainer(FreelbTrainer):
+class FreeLBPPTrainer(FreeLBTrainer):
     r"""Li et al. 2021, arXiv:2108.12777, Section 4: FreeLB without a radius and with more steps.
 
     .. math:: \frac1k\sum_{t=0}^{k-1}\mathrm{CE}(f(e+\delta_t),y),\qquad \|\delta_t\|_F \le m + t\,\alpha
@@ -29,5 +29,5 @@ class FreelbPpTrainer(FreelbTrainer):
 
     name = "freelb_pp"
     citation = "li2021searching"
-    config = FreelbPpConfig
+    config = FreeLBPPConfig
     weakened_by = {"perturbation_norm": "adv_lr"}

@@ -23,7 +23,7 @@ from hf_robust.training.follow import FollowArguments
 
 
 @dataclass
-class InfobertConfig(FollowArguments, ContrastiveWarmupArguments, StreamArguments):
+class InfoBERTConfig(FollowArguments, ContrastiveWarmupArguments, StreamArguments):
     """Defaults are those of the official README's run line and of TextDefender."""
 
     risen_weights = ("info_alpha", "info_beta")
@@ -45,7 +45,7 @@ class InfobertConfig(FollowArguments, ContrastiveWarmupArguments, StreamArgument
         check_range("info_ch", self.info_ch, self.info_cl, 1.0, "it is a share of a text's tokens, at least --info_cl")
 
 
-class InfobertTrainer(RobustTrainer):
+class InfoBERTTrainer(RobustTrainer):
     r"""Wang et al. 2021, arXiv:2010.02329, Sections 3.2 and 3.3.
 
     .. math:: \frac1k\sum_{t=0}^{k-1}\bigl[\mathrm{CE}(f(e+\delta_t),y) + \beta\,\mathrm{CLUB}(T)
@@ -65,7 +65,7 @@ class InfobertTrainer(RobustTrainer):
 
     name = "infobert"
     citation = "wang2021infobert"
-    config = InfobertConfig
+    config = InfoBERTConfig
     weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "info_beta", "loss_info_nce": "info_alpha"}
     batch_relative = True
 

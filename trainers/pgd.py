@@ -14,7 +14,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass
-class PgdConfig(ClimbArguments):
+class PGDConfig(ClimbArguments):
     """The steps are TextDefender's; AdaptAT takes 0.04 with 5 or 10 of them (PGD-3)."""
 
     clean_weight: float = field(
@@ -26,7 +26,7 @@ class PgdConfig(ClimbArguments):
         check_range("clean_weight", self.clean_weight, 0.0, None, "0 leaves the clean text out")
 
 
-class PgdTrainer(RobustTrainer):
+class PGDTrainer(RobustTrainer):
     r"""Madry et al. 2018, arXiv:1706.06083, Eq. 2.1, in embedding space (AdaptAT Eqs. 3-7).
 
     .. math:: \mathrm{CE}(f(e+\delta_k),y),\qquad
@@ -43,7 +43,7 @@ class PgdTrainer(RobustTrainer):
 
     name = "pgd"
     citation = "madry2018towards"
-    config = PgdConfig
+    config = PGDConfig
     weakened_by = {"perturbation_norm": "adv_lr"}
 
     def compute_loss(

@@ -15,11 +15,11 @@ from hf_robust.views import RandomSynonyms, ViewSource
 
 
 @dataclass
-class SaferConfig(RobustTrainingArguments):
+class SAFERConfig(RobustTrainingArguments):
     """SAFER has no strength of its own: the table given as ``--lexicon`` is its only hyper-parameter."""
 
 
-class SaferTrainer(RobustTrainer):
+class SAFERTrainer(RobustTrainer):
     r"""Ye, Gong and Liu 2020, arXiv:2005.14424, Section 3.1, the training half of SAFER.
 
     .. math:: \min_\theta \frac1B\sum_b \mathrm{CE}(f_\theta(\tilde x_b), y_b),\qquad \tilde x_{b,i}\sim U(P_{x_{b,i}})
@@ -36,7 +36,7 @@ class SaferTrainer(RobustTrainer):
 
     name = "safer"
     citation = "ye2020safer"
-    config = SaferConfig
+    config = SAFERConfig
     needs = ("synonyms",)
 
     def view_sources(self) -> Mapping[str, ViewSource]:

@@ -23,7 +23,7 @@ DISTANCES = {"mmd": mmd, "coral": coral, "sinkhorn": sinkhorn}
 
 
 @dataclass
-class SemrodeConfig(ContrastiveWarmupArguments, AttackedViewArguments):
+class SemRoDeConfig(ContrastiveWarmupArguments, AttackedViewArguments):
     """Defaults are those of the run line in the code's README."""
 
     risen_weights = ("semrode_lambda",)
@@ -45,7 +45,7 @@ class SemrodeConfig(ContrastiveWarmupArguments, AttackedViewArguments):
         check_choice("semrode_distance", self.semrode_distance, tuple(DISTANCES))
 
 
-class SemrodeTrainer(RobustTrainer):
+class SemRoDeTrainer(RobustTrainer):
     r"""Formento et al. 2024, arXiv:2403.18423, Section 4.
 
     .. math:: \mathrm{CE}(f(x), y) + \lambda\,\mathrm{MMD}^2\big(\{h(x_b)\}_{b\le B}, \{h(x'_b)\}_{b\le B}\big)
@@ -62,13 +62,13 @@ class SemrodeTrainer(RobustTrainer):
 
     name = "semrode"
     citation = "formento2024semrode"
-    config = SemrodeConfig
+    config = SemRoDeConfig
     weakened_by = {"loss_distance": "semrode_lambda"}
     needs = ("attacks",)
     batch_relative = True
 
     if TYPE_CHECKING:
-        args: SemrodeConfig
+        args: SemRoDeConfig
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -27,8 +27,8 @@ READINGS = {"adv_lr": Reading(0.1, 1e-5), "smart_radius": Reading(1e-3, 1.0), "s
 
 
 @dataclass
-class SmartConfig(FollowArguments, StepArguments):
-    """Defaults are the paper's algorithm at a radius at which it has an effect (:class:`SmartTrainer`)."""
+class SMARTConfig(FollowArguments, StepArguments):
+    """Defaults are the paper's algorithm at a radius at which it has an effect (:class:`SMARTTrainer`)."""
 
     code_reading = (
         "namisan/mt-dnn: each token's vector is divided by its largest entry in place of a ball, and the targets of "
@@ -84,7 +84,7 @@ class SmartConfig(FollowArguments, StepArguments):
         check_range("teacher_decay_early", self.teacher_decay_early, 0.0, 1.0, "0 keeps only the last weights")
 
 
-class SmartTrainer(RobustTrainer):
+class SMARTTrainer(RobustTrainer):
     r"""Jiang et al. 2020, arXiv:1911.03437, Eqs. 1-3 and Algorithm 1.
 
     .. math:: \mathrm{CE}(f(e),y) + \lambda_s\,\mathrm{symKL}\bigl(p(e), p(e+\delta_k)\bigr)
@@ -116,7 +116,7 @@ class SmartTrainer(RobustTrainer):
 
     name = "smart"
     citation = "jiang2020smart"
-    config = SmartConfig
+    config = SMARTConfig
     weakened_by = {"loss_smoothness": "smart_lambda", "loss_bregman": "smart_mu"}
 
     def adversary(self) -> Adversary:

@@ -20,7 +20,7 @@ from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint, owner
 from hf_robust.modules.saved_inference import SavedInference
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.contrastive_warmup import risen
-from hf_robust.training.taichi_arguments import TaichiConfig
+from hf_robust.training.taichi_arguments import TaiChiConfig
 from hf_robust.training.text_views import attacked_views
 from hf_robust.training.twin import averaged, holding, twin_of
 from hf_robust.views import ViewSource
@@ -36,7 +36,7 @@ class Seen(NamedTuple):
     adv_state: Tensor
 
 
-class TaichiTrainer(RobustTrainer):
+class TaiChiTrainer(RobustTrainer):
     r"""Chen et al. 2024, LREC-COLING (ACL Anthology 2024.lrec-main.1351; we know of no arXiv id), Section 3.
 
     .. math:: L = \mathrm{CE}(p^c(x),y) + \mathrm{CE}(p^a(x'),y) + \beta\,[\mathrm{CTR}_c(z,z') +
@@ -70,7 +70,7 @@ class TaichiTrainer(RobustTrainer):
 
     name = "taichi"
     citation = "chen2024taichi"
-    config = TaichiConfig
+    config = TaiChiConfig
     weakened_by = {"loss_ctr": "taichi_ctr", "loss_kl": "taichi_kl"}
     needs = ("attacks",)
     batch_relative = True

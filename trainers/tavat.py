@@ -26,7 +26,7 @@ READINGS = {"tavat_norm": Reading("sample", "batch")}
 
 
 @dataclass
-class TavatConfig(FollowArguments, TokenAwareArguments, StreamArguments):
+class TAVATConfig(FollowArguments, TokenAwareArguments, StreamArguments):
     """Numbers are TextDefender's."""
 
     code_reading = (
@@ -51,7 +51,7 @@ class TavatConfig(FollowArguments, TokenAwareArguments, StreamArguments):
         return READINGS
 
 
-class TavatTrainer(RobustTrainer):
+class TAVATTrainer(RobustTrainer):
     r"""Li and Qiu 2021, arXiv:2004.14543, Algorithm 1 (token-aware VAT).
 
     .. math:: \frac1k\sum_{t=0}^{k-1}\mathrm{CE}(f(e+\delta_t+\eta_t),y)
@@ -69,7 +69,7 @@ class TavatTrainer(RobustTrainer):
 
     name = "tavat"
     citation = "li2021tavat"
-    config = TavatConfig
+    config = TAVATConfig
     weakened_by = {"perturbation_norm": "adv_lr"}
 
     def auxiliary(self) -> Auxiliary:

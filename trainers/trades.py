@@ -16,7 +16,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 
 
 @dataclass
-class TradesConfig(ClimbArguments):
+class TRADESConfig(ClimbArguments):
     """The weight is AdaptAT's and the noise the official code's; steps for text are ours."""
 
     trades_lambda: float = field(
@@ -36,7 +36,7 @@ class TradesConfig(ClimbArguments):
         require_noise(self.adv_init_mag)
 
 
-class TradesTrainer(RobustTrainer):
+class TRADESTrainer(RobustTrainer):
     r"""Zhang et al. 2019, arXiv:1901.08573, Eq. 5, in embedding space; AdaptAT's Table 6 writes lambda as alpha.
 
     .. math:: \mathrm{CE}(f(e),y) + \lambda\,\mathrm{KL}\bigl(p(e)\,\|\,p(e+\delta_k)\bigr),\qquad
@@ -60,7 +60,7 @@ class TradesTrainer(RobustTrainer):
 
     name = "trades"
     citation = "zhang2019trades"
-    config = TradesConfig
+    config = TRADESConfig
     weakened_by = {"loss_kl": "trades_lambda"}
 
     def adversary(self) -> Adversary:

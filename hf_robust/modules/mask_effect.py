@@ -12,7 +12,7 @@ from hf_robust.adversary import evaluating, word_embeddings
 from hf_robust.modules.masking import embedding_block, hooked
 
 if TYPE_CHECKING:
-    from hf_robust.trainers.flat import FlatTrainer
+    from hf_robust.trainers.flat import FLATTrainer
 
 LEAST = 0.03
 """Share of a word's whole effect that halving it must have. Where a normalisation cancels the mask the share is below
@@ -20,7 +20,7 @@ LEAST = 0.03
 TEXTS, WORDS = 8, 3
 
 
-def check_effect(trainer: FlatTrainer) -> None:
+def check_effect(trainer: FLATTrainer) -> None:
     """Refuse a mask that scales what the next layer normalises, one word at a time.
 
     Raises:
@@ -41,7 +41,7 @@ def check_effect(trainer: FlatTrainer) -> None:
     )
 
 
-def _effect_of(trainer: FlatTrainer, mask_input: str) -> float | None:
+def _effect_of(trainer: FLATTrainer, mask_input: str) -> float | None:
     """None where the model has no such input, or looks at no word."""
     model = trainer.model
     modules: Sequence[nn.Module]
@@ -55,7 +55,7 @@ def _effect_of(trainer: FlatTrainer, mask_input: str) -> float | None:
     return mask_effect(model, modules, _some_texts(trainer), trainer.processing_class.all_special_ids)
 
 
-def _some_texts(trainer: FlatTrainer) -> dict[str, Tensor]:
+def _some_texts(trainer: FLATTrainer) -> dict[str, Tensor]:
     dataset = trainer.train_dataset.dataset  # without its views
     rows = [dataset.encode(dataset.texts(index)) for index in range(min(TEXTS, len(dataset)))]
     batch = dict(trainer.processing_class.pad(rows, return_tensors="pt"))

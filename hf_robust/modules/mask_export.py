@@ -19,7 +19,7 @@ from hf_robust.modules.saved_inference import Fetch
 from hf_robust.modules.word_mask import WordMask
 
 if TYPE_CHECKING:
-    from hf_robust.trainers.flat import FlatTrainer
+    from hf_robust.trainers.flat import FLATTrainer
 
 IMPORTANCES = "word_importances.json"
 MASK_FILE = "word_mask.safetensors"
@@ -32,7 +32,7 @@ def special_ids(tokenizer: Any) -> Tensor:
     return torch.tensor(sorted(found), dtype=torch.long)
 
 
-def check_set_up(trainer: FlatTrainer) -> None:
+def check_set_up(trainer: FLATTrainer) -> None:
     """Refuse what the mask does not work under.
 
     Raises:
@@ -72,7 +72,7 @@ def _is_look_up(module: nn.Module) -> bool:
     return isinstance(module, nn.Embedding) or hasattr(module, "base_layer")
 
 
-def why_not_folded(trainer: FlatTrainer) -> str | None:
+def why_not_folded(trainer: FLATTrainer) -> str | None:
     """One sentence on why the saved model cannot hold the mask; None where it does."""
     if trainer.args.mask_input == "block":
         return (
@@ -103,7 +103,7 @@ def restored_masking(model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping
     return Masking(model, network, block=block, special=special_ids(tokenizer), protect=settings["protect_special"])
 
 
-def write_importances(trainer: FlatTrainer, folder: Path) -> None:
+def write_importances(trainer: FLATTrainer, folder: Path) -> None:
     """Write phi of each token to ``word_importances.json`` (5.6), and the network beside a model that lacks it."""
     if not trainer.args.should_save:
         return

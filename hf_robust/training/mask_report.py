@@ -23,7 +23,7 @@ from hf_robust.runs import MaskLine, clear_mask_lines, mask_line, why_not_flat, 
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
-    from hf_robust.trainers.flat import FlatTrainer
+    from hf_robust.trainers.flat import FLATTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class MaskReport(TrainerCallback):
     other words than the model does, is a warning.
     """
 
-    def __init__(self, trainer: FlatTrainer) -> None:
+    def __init__(self, trainer: FLATTrainer) -> None:
         self.trainer = trainer
         self.line: MaskLine | None = None
         self.accuracies: dict[str, float] = {}
@@ -187,7 +187,7 @@ def unmasked(model: nn.Module, batch: dict[str, Any]) -> Any:
     return model(**batch)
 
 
-def sampled(trainer: FlatTrainer, draw: int) -> Predict:
+def sampled(trainer: FLATTrainer, draw: int) -> Predict:
     """The outputs under the masks of one draw."""
     noise = Noise(trainer.args.seed, trainer.state.global_step, draw)
 
@@ -198,7 +198,7 @@ def sampled(trainer: FlatTrainer, draw: int) -> Predict:
     return predict
 
 
-def right(trainer: FlatTrainer, data: Any, rows: Sequence[int], predict: Predict) -> torch.Tensor:
+def right(trainer: FLATTrainer, data: Any, rows: Sequence[int], predict: Predict) -> torch.Tensor:
     """(rows,) whether each row of the data is classified correctly, in eval mode."""
     found, size = [], trainer.args.per_device_eval_batch_size
     with _measuring(trainer):
@@ -210,14 +210,14 @@ def right(trainer: FlatTrainer, data: Any, rows: Sequence[int], predict: Predict
 
 
 @contextmanager
-def _measuring(trainer: FlatTrainer) -> Iterator[None]:
+def _measuring(trainer: FLATTrainer) -> Iterator[None]:
     """Passes in the block are in eval mode and without gradients, counted nowhere, and draw nothing of the run's."""
     precision = trainer.compute_loss_context_manager()
     with uncounted(), torch.no_grad(), kept_random_state(), evaluating(trainer.model), precision:
         yield
 
 
-def batch_of(trainer: FlatTrainer, items: list[Any]) -> dict[str, Any]:
+def batch_of(trainer: FLATTrainer, items: list[Any]) -> dict[str, Any]:
     """Items of a data set as the Trainer gives them to the model."""
     # Private in transformers: what its own loaders drop of rows that hold more than the model takes.
     collate = trainer._get_collator_with_removed_columns(trainer.data_collator)

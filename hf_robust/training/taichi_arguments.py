@@ -47,7 +47,7 @@ _NEEDS = {
 
 
 @dataclass
-class TaichiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArguments):
+class TaiChiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArguments):
     """Defaults are the paper's; ``--follow code`` weighs the terms as the released file reads."""
 
     risen_weights = ("taichi_ctr",)
@@ -101,7 +101,7 @@ class TaichiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArgu
         for flag, need in needs.items():
             has = self.taichi_variant == "linear_average" if need == "average" else getattr(self.variant, need)
             value = getattr(self, flag)
-            if not has and value != TaichiConfig.__dataclass_fields__[flag].default:
+            if not has and value != TaiChiConfig.__dataclass_fields__[flag].default:
                 raise ValueError(
                     f"--{flag} {value} has no effect with --taichi_variant {self.taichi_variant}; leave it out, or "
                     "use another variant."

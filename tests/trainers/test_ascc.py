@@ -11,7 +11,7 @@ from tiny import build_model, build_trainer
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from hf_robust.trainers import METHODS
-from hf_robust.trainers.ascc import AsccConfig
+from hf_robust.trainers.ascc import ASCCConfig
 
 
 def first_batch(trainer: Any) -> dict[str, torch.Tensor]:
@@ -137,7 +137,7 @@ def test_the_codes_ascent_has_no_dropout_and_training_has(tmp_path: Path, follow
 
 def test_the_code_takes_ten_steps_and_an_alpha_of_15(tmp_path: Path) -> None:
     def read(**given: Any) -> tuple[Any, ...]:
-        args = AsccConfig(output_dir=str(tmp_path), **given)
+        args = ASCCConfig(output_dir=str(tmp_path), **given)
         return args.adv_steps, args.ascc_alpha
 
     assert read() == (5, 10.0) and read(follow="code") == (10, 15.0)

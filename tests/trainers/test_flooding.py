@@ -14,7 +14,7 @@ from tiny import build_model, build_trainer, review_data
 from torch import nn
 
 from hf_robust.losses import flooded
-from hf_robust.trainers.pgd import PgdTrainer
+from hf_robust.trainers.pgd import PGDTrainer
 from hf_robust.training import flood_level
 from hf_robust.training.flood_level import Epoch, accordance, chosen, last_layer_and_head, model_copy
 
@@ -34,7 +34,7 @@ def assert_equal(first: Any, second: Any) -> None:
         assert torch.equal(value, state(second)[key]), key
 
 
-class FloodedPgd(PgdTrainer):
+class FloodedPgd(PGDTrainer):
     """Flooding around another method's loss."""
 
     level = 0.0

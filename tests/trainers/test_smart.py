@@ -10,7 +10,7 @@ import torch
 from tiny import build_model, build_trainer
 from torch.nn.functional import cross_entropy, log_softmax, softmax
 
-from hf_robust.trainers.smart import SmartConfig
+from hf_robust.trainers.smart import SMARTConfig
 
 
 def first_batch(trainer: Any) -> dict[str, torch.Tensor]:
@@ -172,7 +172,7 @@ def test_shared_dropout_makes_the_divergence_0_at_the_clean_text(tmp_path: Path)
 
 def test_readings_fill_in_what_is_not_given(tmp_path: Path) -> None:
     def read(**given: Any) -> tuple[Any, ...]:
-        args = SmartConfig(output_dir=str(tmp_path), **given)
+        args = SMARTConfig(output_dir=str(tmp_path), **given)
         return args.adv_lr, args.smart_radius, args.same_dropout
 
     assert read() == (0.1, 1e-3, True) and read(follow="code") == (1e-5, 1.0, False)
@@ -200,7 +200,7 @@ def test_weight_0_equals_normal_with_dropout_too(tmp_path: Path) -> None:
 
 
 def test_flags_that_would_do_nothing_are_not_there() -> None:
-    fields = SmartConfig.__dataclass_fields__
+    fields = SMARTConfig.__dataclass_fields__
     assert not {"adv_max_norm", "adv_norm_type", "multi_backward"} & set(fields)
     assert "detach_targets" not in fields
 
@@ -219,4 +219,4 @@ def test_flags_that_would_do_nothing_are_not_there() -> None:
 )
 def test_R15_bad_flags_are_one_sentence(tmp_path: Path, flag: str, value: float, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        SmartConfig(output_dir=str(tmp_path), **{flag: value})
+        SMARTConfig(output_dir=str(tmp_path), **{flag: value})

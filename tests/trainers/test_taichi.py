@@ -17,8 +17,8 @@ from hf_robust.adversary import evaluating
 from hf_robust.hub.citations import citation
 from hf_robust.models.trained import load_trained
 from hf_robust.modules.auxiliary import ATTRIBUTE, PEER_FOLDER, STATE_FILE
-from hf_robust.trainers.taichi import TaichiTrainer
-from hf_robust.training.taichi_arguments import VARIANTS, TaichiConfig
+from hf_robust.trainers.taichi import TaiChiTrainer
+from hf_robust.training.taichi_arguments import VARIANTS, TaiChiConfig
 from hf_robust.training.twin import linear_average, twin_of
 
 TWO_MODELS = [name for name, variant in VARIANTS.items() if variant.twin]
@@ -515,7 +515,7 @@ class TestArguments:
     )
     def test_bad_values_are_one_sentence(self, options: dict[str, Any], message: str, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
-            TaichiConfig(output_dir=str(tmp_path), robust_method="taichi", use_cpu=True, report_to="none", **options)
+            TaiChiConfig(output_dir=str(tmp_path), robust_method="taichi", use_cpu=True, report_to="none", **options)
 
     def test_two_attacks_are_one_sentence(self, tmp_path: Path) -> None:
         attacks = {"synonym": synonym_attack(), "other": synonym_attack()}
@@ -528,7 +528,7 @@ class TestArguments:
             build_trainer("taichi", tmp_path, **options)
 
     def test_TAICHI_6_7_8_13_are_said_where_users_look(self) -> None:
-        text = TaichiTrainer.__doc__ or ""
+        text = TaiChiTrainer.__doc__ or ""
         for number in (*range(1, 10), 11, 13, 14, 15):
             assert f"TAICHI-{number}" in text or f"-{number}" in text
-        assert "Seeking Common Ground" in citation(TaichiTrainer.citation)
+        assert "Seeking Common Ground" in citation(TaiChiTrainer.citation)

@@ -25,7 +25,7 @@ from ascent_parts import (
 from tiny import build_model, build_trainer
 from torch import Tensor
 
-from hf_robust.trainers.tavat import TavatConfig
+from hf_robust.trainers.tavat import TAVATConfig
 
 STRONG: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.3, "adv_init_mag": 0.5, "adv_max_norm": 1.2}
 
@@ -176,7 +176,7 @@ def test_only_the_batchs_norm_makes_a_loss_that_splitting_changes(
 
 def test_the_codes_start_is_normed_over_the_whole_batch_and_a_given_norm_wins(tmp_path: Path) -> None:
     def read(**given: Any) -> str | None:
-        return TavatConfig(output_dir=str(tmp_path), **given).tavat_norm
+        return TAVATConfig(output_dir=str(tmp_path), **given).tavat_norm
 
     assert read() == "sample" and read(follow="code") == "batch" and read(follow="code", tavat_norm="none") == "none"
 

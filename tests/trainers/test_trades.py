@@ -10,7 +10,7 @@ import torch
 from tiny import build_model, build_trainer
 from torch.nn.functional import kl_div, log_softmax, softmax
 
-from hf_robust.trainers.trades import TradesConfig
+from hf_robust.trainers.trades import TRADESConfig
 
 
 def first_batch(trainer: Any) -> dict[str, torch.Tensor]:
@@ -114,9 +114,9 @@ def test_weight_0_equals_normal_with_dropout_too(tmp_path: Path) -> None:
 
 def test_TRADES_5_R15_a_start_without_noise_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--adv_init_mag must be above 0.*got 0.*leave the flag"):
-        TradesConfig(output_dir=str(tmp_path), adv_init_mag=0.0)
+        TRADESConfig(output_dir=str(tmp_path), adv_init_mag=0.0)
 
 
 def test_a_negative_weight_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--trades_lambda must be at least 0.0, got -1"):
-        TradesConfig(output_dir=str(tmp_path), trades_lambda=-1.0)
+        TRADESConfig(output_dir=str(tmp_path), trades_lambda=-1.0)
