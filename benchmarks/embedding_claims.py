@@ -60,7 +60,7 @@ PAPER = {
 }
 """Adaptive minus wrapped method by data set in AdaptAT's Table 2 (BERT-base). TA-VAT's other cells on QNLI repeat
 those of SST-2 and are left out. Its AdvGLUE column is left out: the rates
-are no multiples of 1/148, the size of the public part, so that they are of other texts (ADAPT-9)."""
+are no multiples of 1/148, the size of the public part, so that they are of other texts."""
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def limits(rows: Sequence[dict[str, Any]]) -> list[str]:
         f"Bootstrap intervals are over examples, not over seeds: {one_seed} of {len(rows)} checks rest on one seed.",
         "No sentence encoder holds the attacks back, and their tables are those that could be had: rates under attack "
         "are lower than the papers', and attacks that share a table find much the same.",
-        "Safer, BAT and a2t are attacked with the table that they train on, as in the papers (ATK-SYN-2).",
+        "Safer, BAT and a2t are attacked with the table that they train on, as in the papers.",
         "Settings are the papers' where these learn on small models, else found by a few trial runs; the experiment "
         "files say which. No baseline was tuned as a paper's authors tune their own method.",
         "Hours were taken on shared cores and say what a rerun costs, not what a method costs.",

@@ -211,7 +211,7 @@ PIES = (
     "GradMask's slices: errors of `normal` on clean texts that `gradient_mask` fixed, introduced and left, as shares "
     "of the texts that either gets wrong (the paper's pies); fix rate is of the errors of `normal`, introduction rate "
     "of what it got right. p: McNemar's exact test. The paper's are leaked: its masked texts are of the split that it "
-    "measures on (GRADMASK-1)."
+    "measures on."
 )
 
 

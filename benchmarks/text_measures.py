@@ -9,7 +9,7 @@ anew:
 
 - ``interpretation.json``: Kendall's tau and top-k intersection of integrated gradients on the pairs that the attack
   made of this model (``own``), and on those that it made of ``normal`` with the same seed (``fixed``): the first is
-  what FLAT reports, the second shows every model the same texts (METRIC-5).
+  what FLAT reports, the second shows every model the same texts.
 - ``pairs.json``: MSE, KL and CTR of TaiChi's Table 7, on the successes against ``normal`` with the same seed.
 - ``transition.json``: which of ``normal``'s errors on clean texts ``gradient_mask`` fixed, and which it introduced.
 

@@ -60,7 +60,7 @@ def test_consistency_end_to_end(
     assert all((out / f"interpretation.{ending}").stat().st_size > 1000 for ending in ("png", "svg"))
 
 
-def test_METRIC_5_any_models_pairs_and_the_same_numbers_again(
+def test_any_models_pairs_and_the_same_numbers_again(
     model_folder: Callable[..., Path], pairs: Path, tmp_path: Path
 ) -> None:
     results = []
@@ -106,7 +106,7 @@ def test_the_baseline_reaches_the_gradients(model_folder: Callable[..., Path], p
     assert len(errors) == 2
 
 
-def test_METRIC_4_pairs_that_the_model_gets_right(
+def test_pairs_that_the_model_gets_right(
     model_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(model_folder())

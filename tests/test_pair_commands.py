@@ -79,7 +79,7 @@ def test_flags_are_made_without_torch() -> None:
     assert pair_commands.POOLINGS == EMBEDDINGS
 
 
-def test_METRIC_9_pairs_shows_every_model_the_same_texts(
+def test_pairs_shows_every_model_the_same_texts(
     model_folder: Callable[..., Path], files: dict[str, Path], tmp_path: Path
 ) -> None:
     models = [model_folder(), model_folder("distilbert")]

@@ -299,7 +299,7 @@ def test_mnli_has_a_mismatched_pass_and_two_prediction_files(mnli_dir, model_fol
     assert config.id2label == {0: "entailment", 1: "neutral", 2: "contradiction"}
 
 
-def test_X20_predictions_go_by_the_checkpoints_own_names(mnli_dir, tmp_path):
+def test_predictions_go_by_the_checkpoints_own_names(mnli_dir, tmp_path):
     names = {0: "CONTRADICTION", 1: "ENTAILMENT", 2: "NEUTRAL"}
     model = build_model(num_labels=3)
     model.config.id2label, model.config.label2id = names, {name: index for index, name in names.items()}

@@ -85,9 +85,7 @@ def test_all_measures_and_none_twice(
     assert capsys.readouterr().out == ""
 
 
-def test_METRIC_9_pairs_are_the_baselines_for_every_model(
-    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pairs_are_the_baselines_for_every_model(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(tmp_path, monkeypatch)
     rows = [read(tmp_path, name, "pairs") for name in ("normal", "other")]
     for row in rows:

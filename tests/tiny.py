@@ -38,7 +38,7 @@ ANTONYMS = {
 }
 POSITIVE, NEGATIVE = ["good", "fine", "great", "warm"], ["bad", "awful", "poor", "cold"]
 FILLERS = ["film", "movie", "plot", "story", "actor", "music", "ending", "was", "and", "very", "with", "the", "a"]
-# "splendid", "dreadful" and "picture" are two pieces each, so that words and tokens never coincide everywhere (X16).
+# "splendid", "dreadful" and "picture" are two pieces each, so that words and tokens never coincide everywhere.
 PIECES = ["splen", "##did", "dread", "##ful", "pic", "##ture", "tender", "chilly", ",", ".", "not", "'", "is", "it"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 

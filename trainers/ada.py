@@ -29,8 +29,8 @@ class ADATrainer(RobustTrainer):
     weights. One forward and one backward a step, of up to twice the rows.
 
     Differs from the paper: a view travels with its example, so an epoch has as many updates as a plain one; failed
-    attacks leave no view (ADA-2; TaiChi's comparison pairs every text, ``--failed_views clean``). With several attacks
-    D' is the union of what all found (ADA-1: what one attack trains is best measured by another).
+    attacks leave no view (TaiChi's comparison pairs every text, ``--failed_views clean``). With several attacks
+    D' is the union of what all found (what one attack trains is best measured by another).
     """
 
     name = "ada"

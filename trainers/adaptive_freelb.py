@@ -24,11 +24,11 @@ class AdaptiveFreeLBTrainer(AdaptiveTrainer):
 
     ``e`` and delta_i are (B, L, E), w is (k,) as in ``adaptive_pgd``; beta = (k+1)/2. With w_i = 2(k-i+1)/(k(k+1))
     (``--adaptive_init method``) the weighted point is the mean of the k points 1..k that the paper's Eq. 9 averages,
-    so that the loss is FreeLB's to first order, not the mean of losses (ADAPT-5); with 1/k, the paper's start, it is
+    so that the loss is FreeLB's to first order, not the mean of losses; with 1/k, the paper's start, it is
     not. k+1 forwards and backwards a step, one more than FreeLB. The control at the same points is ``freelb
     --include_initial False``.
 
-    Differs from ``freelb`` in the points, 1..k for 0..k-1 (ADAPT-7), and as ``adaptive_pgd`` does from the paper.
+    Differs from ``freelb`` in the points, 1..k for 0..k-1, and as ``adaptive_pgd`` does from the paper.
     """
 
     name = "adaptive_freelb"

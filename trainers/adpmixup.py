@@ -33,7 +33,7 @@ FOLDER = "adapters"
 
 @dataclass
 class AdpMixupConfig(AttackedViewArguments):
-    """LoRA's settings are those of its paper; the mixing is the paper's idea in our formula (ADPMIX-1)."""
+    """LoRA's settings are those of its paper; the mixing is the paper's idea in our formula."""
 
     adapter_rank: int = field(default=8, metadata={"help": "Rank of each adapter."})
     adapter_alpha: float = field(default=16.0, metadata={"help": "An adapter weighs adapter_alpha / adapter_rank."})
@@ -72,7 +72,7 @@ class AdpMixupConfig(AttackedViewArguments):
 
 
 class AdpMixupTrainer(RobustTrainer):
-    r"""Nguyen and Le 2024, arXiv:2401.10111; the mixing formula is ours, after the paper's idea (ADPMIX-1).
+    r"""Nguyen and Le 2024, arXiv:2401.10111; the mixing formula is ours, after the paper's idea.
 
     .. math:: L = \frac{1}{|D|}\sum_{(x,y)\in D}\mathrm{CE}(f_{\theta_c}(x),y)
               + \sum_a\frac{1}{|D\cup D_a|}\sum_{(x,y)\in D\cup D_a}\mathrm{CE}(f_{\theta_a}(x),y)
@@ -87,8 +87,8 @@ class AdpMixupTrainer(RobustTrainer):
     to answer with the other class: on SST-2 such an adapter of BERT-tiny has 33 % of the clean texts right, is surer
     than the clean adapter all the same, and pulls the mix down to 47 %.
 
-    A text is predicted with the weights that :func:`mixing_shares` gives it (ADPMIX-2: products B A are mixed). Each
-    row has its own mix in one batched forward, exactly (ADPMIX-3); with K attacks a prediction takes K + 2 forwards.
+    A text is predicted with the weights that :func:`mixing_shares` gives it (products B A are mixed). Each
+    row has its own mix in one batched forward, exactly; with K attacks a prediction takes K + 2 forwards.
     ``--adpmixup_mixing outputs`` mixes the K + 1 probabilities instead.
 
     What ``from_pretrained`` loads is the clean adapter merged into the encoder: a plain model has one weight for all
@@ -245,7 +245,7 @@ class AdpMixupTrainer(RobustTrainer):
 
 
 def mixing_shares(clean: Tensor, attacked: Tensor) -> Tensor:
-    r"""(B, 1 + m) what the clean adapter and those of m attacks weigh for each row (ADPMIX-1).
+    r"""(B, 1 + m) what the clean adapter and those of m attacks weigh for each row.
 
     .. math:: \beta_a = \frac{H_a}{H_c + H_a},\qquad
               \theta = \frac1m\sum_a \beta_a\theta_c + (1 - \beta_a)\theta_a

@@ -131,10 +131,10 @@ class AdvIterTrainer(RobustTrainer):
     that it attacks anew. One forward and one backward a step. ``--load_best_model_at_end`` chooses among checkpoints
     after the first round.
 
-    Differs from the paper and its code: the number of rounds is said outright (ADV-1: the text says 3 to 5, the
-    README's settings give 2 or 3); failed attacks leave no view (ADV-2). ``--follow code`` trains on the texts where
+    Differs from the paper and its code: the number of rounds is said outright (the text says 3 to 5, the
+    README's settings give 2 or 3); failed attacks leave no view. ``--follow code`` trains on the texts where
     failed attacks ended too and takes, for the LSTM and the CNN, the cross-entropy of a softmax of a softmax. ``flat``
-    has the same flags and so the same budget (ADV-3).
+    has the same flags and so the same budget.
     """
 
     name = "adv_iter"

@@ -90,7 +90,7 @@ class Mixing(NamedTuple):
         return self.share * rows + (1.0 - self.share) * rows[self.partners]
 
     def joined(self, rows: Batch) -> Batch:
-        """The columns of both texts of each pair without labels, on the union of their real positions (AMDA-3).
+        """The columns of both texts of each pair without labels, on the union of their real positions.
 
         Where a text has no token its partner's stands, from which some models count positions and lengths.
         """
@@ -115,11 +115,11 @@ class AMDATrainer(RobustTrainer):
     D' is ada's; i is any row of a batch (B, L) and its views, j a random other, ``h^s`` (B, L, H) the states after
     layer s, y one-hot. Layer, lambda and pairs of a step are drawn from (seed, step). The mixed pass goes on from the
     states of the clean one, so a step has two forwards and one backward where the code has three; layers above s
-    attend to the union of both texts (AMDA-3). ``smix`` mixes after the last layer, of which a classifier on [CLS]
-    sees [CLS] alone; layer 12 of 12 is the same there (AMDA-4). Word embeddings (layer 0) are mixed before positions.
+    attend to the union of both texts. ``smix`` mixes after the last layer, of which a classifier on [CLS]
+    sees [CLS] alone; layer 12 of 12 is the same there. Word embeddings (layer 0) are mixed before positions.
 
-    Differs from the code: it hides the union (AMDA-3) and takes log of softmax (AMDA-5); TextDefender's never mixes
-    (AMDA-1) and weighs the term 0 (AMDA-2). ``--amda_iterative`` replaces the views of the epoch before, the code
+    Differs from the code: it hides the union and takes log of softmax; TextDefender's never mixes
+    and weighs the term 0. ``--amda_iterative`` replaces the views of the epoch before, the code
     keeps them. The pairs are of a micro-batch.
     """
 
@@ -153,7 +153,7 @@ class AMDATrainer(RobustTrainer):
         return {"amda_layers": self.mixing_layers, **attempts}
 
     def mixing(self, count: int) -> Mixing:
-        """The draw of this step for ``count`` rows, from a generator of its own (R17)."""
+        """The draw of this step for ``count`` rows, from a generator of its own."""
         rng = random.Random(f"amda:{self.args.seed}:{self.state.global_step}")
         layer, share = rng.choice(self.mixing_layers), rng.betavariate(self.args.amda_alpha, self.args.amda_alpha)
         return Mixing(layer, share, torch.tensor(rng.sample(range(count), count), device=self.args.device))

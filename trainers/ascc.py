@@ -71,19 +71,19 @@ class ASCCTrainer(RobustTrainer):
     .. math:: \mathrm{CE}(f(e),y) + \beta\,\mathrm{KL}\bigl(p(e)\,\|\,p(e^{adv})\bigr),\qquad
               e^{adv}_{bl} = \sum_j \mathrm{softmax}(w_{bl})_j\,\mathrm{Emb}(\mathrm{nbr}_j)
 
-    ``e`` is (B, L, E), the weights w are (B, L, N) over a word and its neighbours (:class:`NeighbourTable`, ASCC-2).
+    ``e`` is (B, L, E), the weights w are (B, L, N) over a word and its neighbours (:class:`NeighbourTable`).
     w starts from noise and takes k Adam steps up :math:`\mathrm{KL} - \alpha\,\bar H(\mathrm{softmax}(w))`, p(e) held
-    fixed: low entropy is wanted, a mixture near one word (ASCC-1). Empty places of the N have weight 0 (ASCC-3). The
+    fixed: low entropy is wanted, a mixture near one word. Empty places of the N have weight 0. The
     gradient flows into both predictions and, through the mixture, into every neighbour's embedding. k+2 forwards a
     step, one where both weights are 0; the ascent differentiates by w alone and leaves the parameters' gradients as
-    they are (ASCC-5).
+    they are.
 
     Differs from the codes: the entropy is a mean over each text's real tokens and the divergence one text's, where
     they take a mean over the batch and its padding beside a sum over the batch, which lowers alpha as a batch grows.
     w starts at ``--adv_init_mag`` times N(0, 1); theirs, by Kaiming's rule, shrinks with length and padding. The
     ascent draws new dropout masks at each pass, as TextDefender's does (``--same_dropout``). ``--follow code`` is the
     authors' own dongxinshuai/ASCC: 10 steps, alpha 15, and an ascent without dropout. TextDefender drops CE at e_adv;
-    ``--adv_weight`` adds the official code's (ASCC-4), whose ramps over epochs are left out.
+    ``--adv_weight`` adds the official code's, whose ramps over epochs are left out.
     """
 
     name = "ascc"

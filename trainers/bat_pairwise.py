@@ -45,7 +45,7 @@ class BatConfig(ContrastiveWarmupArguments):
     )
     label_fickle: bool = field(
         default=False,
-        metadata={"help": "Also train the label on the synonym view (BAT-9: an ablation, not the paper)."},
+        metadata={"help": "Also train the label on the synonym view (an ablation, not the paper)."},
     )
 
     def __post_init__(self) -> None:
@@ -106,10 +106,10 @@ class BatPairwiseTrainer(RobustTrainer):
     The weights are those of some 36,000 steps. With a few hundred the contrastive terms outrun cross-entropy and clean
     accuracy falls far (``benchmarks/budgets.py``): lower them, or let them rise (``--contrastive_warmup``).
 
-    Differs from the paper: its printed ``L_ML = log f`` is cross-entropy (BAT-1), its views' letters are x_f and
-    x_o throughout (BAT-3); from the code: a view is valid iff some word changed under case folding (BAT-5),
-    denominators are clamped (BAT-4), accumulation is right (BAT-7), the flags have the names of the paper's symbols
-    (BAT-6). Figure 3 is read as a trade-off in both directions, whatever its caption says (BAT-14). The masks' means
+    Differs from the paper: its printed ``L_ML = log f`` is cross-entropy, its views' letters are x_f and
+    x_o throughout; from the code: a view is valid iff some word changed under case folding,
+    denominators are clamped, accumulation is right, the flags have the names of the paper's symbols.
+    Figure 3 is read as a trade-off in both directions, whatever its caption says. The masks' means
     are taken over each micro-batch.
     """
 

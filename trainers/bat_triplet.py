@@ -32,11 +32,11 @@ class BatTripletTrainer(BatPairwiseTrainer):
 
     .. math:: \mathrm{CE}(f(x),y) + \lambda\frac1B\sum_b\max\bigl(0,\ p^f_b d_b^+ + p^o_b(m-d_b^-)\bigr)
 
-    ``h`` is (B, H) as there. With the fickle view near the anchor the target is again "orthogonal or beyond" (BAT-13):
+    ``h`` is (B, H) as there. With the fickle view near the anchor the target is again "orthogonal or beyond":
     the two forms differ in when the gradient stops. Three forwards and one backward a step.
 
-    Differs from the code: both halves are masked (BAT-11); as there, the mean is over all rows, so that the effective
-    lambda varies with the share of rows without an antonym view (BAT-12).
+    Differs from the code: both halves are masked; as there, the mean is over all rows, so that the effective
+    lambda varies with the share of rows without an antonym view.
     """
 
     name = "bat_triplet"

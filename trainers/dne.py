@@ -29,7 +29,7 @@ class DNEConfig(NeighbourArguments, MultiBackwardArguments):
     """TextDefender's numbers for AG News; for IMDB it takes 0.1 for both ``dir_alpha`` and ``dir_decay``.
 
     Its ``adv_steps`` is the length of a step, here ``adv_lr``, and its ``adv_iteration`` the count, here ``adv_steps``
-    as everywhere (DNE-1).
+    as everywhere.
     """
 
     adv_steps: int = field(default=3, metadata={"help": "Number of adversarial points beside the random one."})
@@ -63,10 +63,10 @@ class DNETrainer(RobustTrainer):
 
     w is (B, L, N), the logarithms of weights over a word, its neighbours and theirs (:class:`NeighbourTable`). w^0 is
     drawn from Dirichlet(alpha), alpha * decay for second-order neighbours; g is the gradient of each text's own loss
-    and eta the length ``adv_lr`` (DNE-1). The losses are summed, so that a step is k+1 times one of ``normal``; k+1
-    forwards and backwards, one graph in memory at a time. Draws are a function of seed, step and text (DNE-2: the code
+    and eta the length ``adv_lr``. The losses are summed, so that a step is k+1 times one of ``normal``; k+1
+    forwards and backwards, one graph in memory at a time. Draws are a function of seed, step and text (the code
     draws 10,000 rows once, under keys that collide). ``dir_alpha`` 0 makes the random point SAFER in embedding space:
-    one neighbour for each word (DNE-3), drawn in proportion to the decay as in the limit, where the code draws evenly.
+    one neighbour for each word, drawn in proportion to the decay as in the limit, where the code draws evenly.
 
     Evaluation and attacks see the vote: the mean of the probabilities at ``dne_votes`` mixtures, as logits, in one
     forward pass of so many times the rows. A text is always voted on at the same mixtures, whatever else is in the

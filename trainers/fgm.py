@@ -35,9 +35,9 @@ class FGMTrainer(RobustTrainer):
     step costs two forwards and two backwards, with one graph in memory at a time.
 
     Differs from the paper: word vectors are not normalised first, so that a model can grow them to escape; their mean
-    norm is logged beside the perturbation's, in which the clean pass counts as 0 (FGM-3). Differs from the widespread
-    snippet: outputs are perturbed, each text by its own gradient, not the embedding matrix (FGM-1). AdaptAT's Eq. 2 is
-    ``fgsm`` (FGM-2).
+    norm is logged beside the perturbation's, in which the clean pass counts as 0. Differs from the widespread
+    snippet: outputs are perturbed, each text by its own gradient, not the embedding matrix. AdaptAT's Eq. 2 is
+    ``fgsm``.
     """
 
     name = "fgm"

@@ -35,8 +35,8 @@ class FGSMTrainer(RobustTrainer):
     ``e`` is (B, L, E). Two forwards and two backwards a step, with c > 0 too: the clean pass then also trains.
 
     Differs from the papers: AdaptAT prints no step size, which would move each entry by 1, some twenty standard
-    deviations of a BERT embedding (FGSM-1); TaiChi does not print its mix with the clean loss, so that c is a flag.
-    Unlike an l2 step its size grows with the length of the text (FGSM-2). Padding stays 0.
+    deviations of a BERT embedding; TaiChi does not print its mix with the clean loss, so that c is a flag.
+    Unlike an l2 step its size grows with the length of the text. Padding stays 0.
     """
 
     name = "fgsm"

@@ -115,7 +115,7 @@ class FLATTrainer(RobustTrainer):
     e is (B, L, E) the word embeddings, phi (B, L) their importances by a small network (:class:`WordMask`), r (B, L)
     in {0, 1} drawn with probability phi (straight-through Gumbel-softmax). H is the mean over a text's words of the
     entropy of keeping each, in nats. The last sum is over the words that the attack replaced in a text of D', 0 for
-    one of D; a word is as important as its most important piece. Rounds and budget are ``adv_iter``'s (ADV-3), and the
+    one of D; a word is as important as its most important piece. Rounds and budget are ``adv_iter``'s, and the
     attacked model is the masked one. One forward and one backward a step.
 
     Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
@@ -127,18 +127,18 @@ class FLATTrainer(RobustTrainer):
 
     Draws are a function of seed, step and text. Means are over texts, so that splitting a batch changes nothing.
 
-    Phi reads the bare word embedding, brought to one norm, so that a word has one importance (FLAT-3, FLAT-11).
+    Phi reads the bare word embedding, brought to one norm, so that a word has one importance.
     A masked word is a zero vector that is attended to as any other (Eq. 4), as it is at inference; special tokens
-    stay (FLAT-7). At first all words are about equally important, 0.95, so that the classifier learns too: what tells
+    stay. At first all words are about equally important, 0.95, so that the classifier learns too: what tells
     them apart later was learnt. It takes steps: 650 were enough for BERT-tiny (``benchmarks/results/flat_mask.json``),
     100 of MiniLM were not at the default rate, and nearly at ``--mask_learning_rate 0.0003``.
 
     ``--follow code`` is UVa-NLP/FLAT for BERT: phi reads what the embedding block puts out, special tokens are masked
     as words, attention leaves masked places out in training alone, the mean of the entropy is over the places of
-    the longest text that there may be (``--max_seq_length``; FLAT-6; the entropy of padding itself, which no text
-    depends on, is left out here), the distance has no gradient (FLAT-1), and layers start as PyTorch makes them.
-    Differs from the code under both: the distance takes the attack's word pairs instead of equal positions (FLAT-4,
-    FLAT-5); no text loses all its tokens (FLAT-8).
+    the longest text that there may be (``--max_seq_length``; the entropy of padding itself, which no text
+    depends on, is left out here), the distance has no gradient, and layers start as PyTorch makes them.
+    Differs from the code under both: the distance takes the attack's word pairs instead of equal positions; no text
+    loses all its tokens.
     """
 
     name = "flat"

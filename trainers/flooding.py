@@ -29,9 +29,9 @@ class FloodingTrainer(RobustTrainer):
     .. math:: |L - b| + b,\qquad L = \frac1B\sum_b \mathrm{CE}(f(x_b), y_b)
 
     ``x`` is (B, L) token ids. One forward and one backward a step: below the level the step goes up. L is the mean of
-    the micro-batch, so that splitting a batch raises the loss that is trained, ``E|L_i - b| >= |E L_i - b|``
-    (FLOOD-2); ``flood_below`` in the log is the share of micro-batches below the level. At L = b nothing moves
-    (FLOOD-3). What is logged as the training loss is L (FLOOD-4), and evaluation is on L (FLOOD-5).
+    the micro-batch, so that splitting a batch raises the loss that is trained, ``E|L_i - b| >= |E L_i - b|``;
+    ``flood_below`` in the log is the share of micro-batches below the level. At L = b nothing moves.
+    What is logged as the training loss is L, and evaluation is on L.
 
     Differs from the paper: nothing. Flooding another method is :func:`hf_robust.losses.flooded` around its loss, where
     that is backpropagated at once (``--multi_backward sum`` for the methods that stream their passes).

@@ -49,8 +49,8 @@ class FloodingXTrainer(RobustTrainer):
     smallest A (:mod:`hf_robust.training.flood_level`). One forward and one backward a step, plus that run before the
     first step. b is in ``flood_level.json`` and in the checkpoints, so that it is measured once.
 
-    Differs from the code: the repository has the grid {0.1, 0.2} only, no measure of agreement (FLOOD-1); a number
-    for ``--flood_level`` is that. FLOOD-2 to FLOOD-5 are as in :class:`hf_robust.trainers.flooding.FloodingTrainer`.
+    Differs from the code: the repository has the grid {0.1, 0.2} only, no measure of agreement; a number
+    for ``--flood_level`` is that. All else is as in :class:`hf_robust.trainers.flooding.FloodingTrainer`.
 
     Raises:
         ValueError: the level is to be measured where the model or the data are not whole.

@@ -30,12 +30,12 @@ class FreeLBTrainer(RobustTrainer):
 
     ``e`` and ``delta`` are (B, L, E); delta_t is a constant in the loss. k forwards and k backwards a step: each
     pass's backward gives the parameters' gradient and g_t, and its graph is freed before the next
-    (``--multi_backward sum`` keeps all k). The last delta is not computed (FREELB-3); the radius is on what has
-    accumulated, whatever the code's names say (FREELB-4); embeddings are looked up anew at each pass (FREELB-5).
+    (``--multi_backward sum`` keeps all k). The last delta is not computed; the radius is on what has
+    accumulated, whatever the code's names say; embeddings are looked up anew at each pass.
 
-    One set of dropout masks for the k passes, as in the paper; TextDefender draws new ones (FREELB-2,
-    ``--same_dropout False``). Differs from AdaptAT's Eq. 9, which averages t = 1..k: ``--include_initial False``
-    (FREELB-1).
+    One set of dropout masks for the k passes, as in the paper; TextDefender draws new ones
+    (``--same_dropout False``). Differs from AdaptAT's Eq. 9, which averages t = 1..k: ``--include_initial False``.
+
     """
 
     name = "freelb"

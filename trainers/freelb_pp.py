@@ -23,8 +23,8 @@ class FreeLBPPTrainer(FreeLBTrainer):
     differs by default. k forwards and k backwards a step.
 
     Differs from the code in the shared dropout masks, as ``freelb`` does. FreeLB's own scripts for ALBERT mostly have
-    no radius either, so that the steps are what is new (FREELBPP-1); without one the perturbation reaches up to
-    0.92 with these defaults (FREELBPP-2).
+    no radius either, so that the steps are what is new; without one the perturbation reaches up to
+    0.92 with these defaults.
     """
 
     name = "freelb_pp"

@@ -49,10 +49,10 @@ class GradientMaskTrainer(RobustTrainer):
     and backward a text; then one forward and one backward a step.
 
     Differs from the paper: the texts are of the training set; the paper's are SNLI's validation texts, on which it
-    then measures (GRADMASK-1; ``--view_split validation --allow_eval_views`` reproduces it, and the results say
-    leaked). Labels are kept by fiat, as there: the run card has the baseline's fall of confidence (GRADMASK-6). A
+    then measures (``--view_split validation --allow_eval_views`` reproduces it, and the results say
+    leaked). Labels are kept by fiat, as there: the run card has the baseline's fall of confidence. A
     model that never saw its mask token in pre-training (ELECTRA's discriminator) is out of its distribution on these
-    texts (GRADMASK-4).
+    texts.
     """
 
     name = "gradient_mask"

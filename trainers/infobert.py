@@ -52,15 +52,15 @@ class InfoBERTTrainer(RobustTrainer):
               - \alpha\,\mathrm{InfoNCE}(T_{local}, Z)\bigr]
 
     ``e`` and delta are (B, L, E) and move as in freelb. T is the first hidden state, which is after positions and
-    layer norm and so not the word's embedding (INFO-2); CLUB pairs each real token with a random one of the batch. Z
+    layer norm and so not the word's embedding; CLUB pairs each real token with a random one of the batch. Z
     (B, H) is the last hidden state that the head reads, BERT's [CLS]; local tokens are those of a text whose gradient
     by delta has a middle norm. k forwards, k backwards and k partial ones a step. The critic trains with the model, to
-    raise InfoNCE (INFO-1); its gradient is clipped together with the model's. CLUB's gradient moves delta too
-    (INFO-3). A text too short for a local token has none, and a batch without any has InfoNCE 0 (INFO-5).
+    raise InfoNCE; its gradient is clipped together with the model's. CLUB's gradient moves delta too.
+    A text too short for a local token has none, and a batch without any has InfoNCE 0.
 
     InfoNCE tells a token's sentence from the batch's others; with ``--follow code`` (AI-secure/InfoBERT) a sentence's
     tokens from the others. Differs from that code: its schedule of beta and its list of brittle tokens are dead code
-    and not here (INFO-6, INFO-7); InfoNCE is over the whole micro-batch, not over shuffled chunks of it.
+    and not here; InfoNCE is over the whole micro-batch, not over shuffled chunks of it.
     """
 
     name = "infobert"

@@ -16,7 +16,7 @@ class NormalTrainer(RobustTrainer):
 
     ``x`` is (B, L) token ids, ``y`` (B,) class ids. One forward and one backward a step; with one accumulation step
     its weights equal the stock ``Trainer``'s bit for bit. The only method that also trains regression heads, on the
-    model's own squared error (NORMAL-1).
+    model's own squared error.
     """
 
     name = "normal"

@@ -15,7 +15,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 
 @dataclass
 class PGDConfig(ClimbArguments):
-    """The steps are TextDefender's; AdaptAT takes 0.04 with 5 or 10 of them (PGD-3)."""
+    """The steps are TextDefender's; AdaptAT takes 0.04 with 5 or 10 of them."""
 
     clean_weight: float = field(
         default=0.0, metadata={"help": "Weight of the loss on the clean text (one pass more)."}
@@ -33,12 +33,12 @@ class PGDTrainer(RobustTrainer):
               \delta_t = \Pi_\epsilon\bigl(\delta_{t-1} + \alpha\, g_{t-1}/\|g_{t-1}\|\bigr)
 
     ``e`` and ``delta`` are (B, L, E), g the gradient of each text's own loss. k+1 forwards and backwards a step, the
-    first k of which differentiate by delta alone and leave accumulated gradients as they are (PGD-5). By
+    first k of which differentiate by delta alone and leave accumulated gradients as they are. By
     default dropout draws a new mask at every pass; ``--same_dropout True`` has one for all, the training pass too.
 
-    Differs from AdaptAT's text: delta_k is the sum of the increments, not the last one (PGD-1); steps are normalised
-    and, by default, not projected, as in its Eq. 5 and in the code, not in Eq. 3 (PGD-2). Clean text is not trained
-    on (PGD-4); ``clean_weight`` adds it.
+    Differs from AdaptAT's text: delta_k is the sum of the increments, not the last one; steps are normalised
+    and, by default, not projected, as in its Eq. 5 and in the code, not in Eq. 3. Clean text is not trained
+    on; ``clean_weight`` adds it.
     """
 
     name = "pgd"

@@ -29,8 +29,8 @@ class SAFERTrainer(RobustTrainer):
     forward and one backward a step; both texts of a pair are substituted.
 
     Differs from the official code: texts are drawn anew at every fetch instead of once an epoch on disk (the same
-    distribution), cased words are looked up in lower case and keep their case (SAFER-4), and punctuation never reaches
-    the table (SAFER-6). Evaluation and attacks see the plain network, as in BAT's comparison; the vote of SAFER's
+    distribution), cased words are looked up in lower case and keep their case, and punctuation never reaches
+    the table. Evaluation and attacks see the plain network, as in BAT's comparison; the vote of SAFER's
     test time is measured by ``--attack_votes`` and ``--certify``.
     """
 

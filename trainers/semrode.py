@@ -55,9 +55,9 @@ class SemRoDeTrainer(RobustTrainer):
     are compared as distributions, not pair by pair. The attack runs once, on a tenth of the training texts; where it
     found nothing the term is 0. Two forwards and one backward a step. The distances are of each micro-batch.
 
-    Differs from the code: the kernel's width is guarded where all rows are equal (SEMRODE-1); the estimator takes its
-    diagonals in as the code does (SEMRODE-2). Compare only with methods that were given the same attacked texts
-    (SEMRODE-3: ``--view_file``).
+    Differs from the code: the kernel's width is guarded where all rows are equal; the estimator takes its
+    diagonals in as the code does. Compare only with methods that were given the same attacked texts
+    (``--view_file``).
     """
 
     name = "semrode"

@@ -44,27 +44,27 @@ class TaiChiTrainer(RobustTrainer):
 
     ``x`` and ``x'`` are (B, L): a text and its adversarial form, found once against a plainly trained model. f_c is
     the model itself and f_a a copy of its weights with another head; z (B, H) is the mean of a model's last hidden
-    states over real tokens, [CLS] and [SEP] too (TAICHI-14). The paper's models classify z itself by one linear layer
+    states over real tokens, [CLS] and [SEP] too. The paper's models classify z itself by one linear layer
     (Section 3.2): give a model with that head (``--classifier_head mean``); with its own, BERT's on [CLS], what CTR
     aligns is not what is classified. Nothing is detached: both models learn from each KL.
-    Inference, evaluation and the choice of a checkpoint know f_c and clean texts alone (TAICHI-9); f_a is saved in
+    Inference, evaluation and the choice of a checkpoint know f_c and clean texts alone; f_a is saved in
     ``_twin``. Four passes a step as two of twice the rows, one of each model, and twice the memory.
 
     The paper pairs every text. Where the attack failed x' is the text itself (``--failed_views clean``, which x' alone
-    needs to keep the task); with ``drop`` such a row has neither CE, KL nor positive pair there, and stays a negative
-    (TAICHI-11). Means over x' are sums divided by B M / N, with M views of N texts, so that they do not depend on how
+    needs to keep the task); with ``drop`` such a row has neither CE, KL nor positive pair there, and stays a negative.
+    Means over x' are sums divided by B M / N, with M views of N texts, so that they do not depend on how
     batches are split; CTR does, by nature. The mean cosine distances of texts from their own x' and from those of
-    others are logged as ``distance_pair`` and ``distance_others``. Train and test attacks should differ (TAICHI-13).
+    others are logged as ``distance_pair`` and ``distance_others``. Train and test attacks should differ.
 
     Variants: ``no_kl`` is f_c with CE and CTR; ``no_adv`` adds KL(p(x) || p(x')) in that one model, as the paper must
-    mean (TAICHI-4); ``no_ctr`` has both models; ``adversarial`` is f_a with CE and CTR, ``base_adv`` with CE alone,
+    mean; ``no_ctr`` has both models; ``adversarial`` is f_a with CE and CTR, ``base_adv`` with CE alone,
     ``base_adv_soft`` with the attacked model's probabilities at x' as targets; ``linear_average`` trains both apart
     and saves ``lambda * theta_c + (1 - lambda) * theta_a`` (``hf-robust average`` for a sweep of lambda).
 
-    Differs from the paper: CTR as the code has it (TAICHI-1, -2, -3), both models on x' in the second KL (TAICHI-5).
-    Differs from the code as the released file reads: pairs are shuffled (TAICHI-7); token types are passed (TAICHI-8);
-    each model's gradient is clipped by its own norm, which ``--max_grad_norm 0`` turns off as there (TAICHI-15). It
-    counts each gradient but the KL's twice (TAICHI-6), which ``--follow code`` does; as it stands it fails, since the
+    Differs from the paper: CTR as the code has it (-2, -3), both models on x' in the second KL.
+    Differs from the code as the released file reads: pairs are shuffled; token types are passed;
+    each model's gradient is clipped by its own norm, which ``--max_grad_norm 0`` turns off as there. It
+    counts each gradient but the KL's twice, which ``--follow code`` does; as it stands it fails, since the
     backward pass of CE frees the graph that CTR's needs.
     """
 

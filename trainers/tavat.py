@@ -58,12 +58,12 @@ class TAVATTrainer(RobustTrainer):
 
     ``e``, delta and eta are (B, L, E). delta starts from noise, eta from a table V [vocabulary, E] that remembers each
     word's last one (:class:`TokenTable`); how they move is :class:`hf_robust.adversary.TokenAware`. k forwards and k
-    backwards a step. V is no parameter; it is saved with checkpoints, so that a run resumes exactly (TAVAT-6).
+    backwards a step. V is no parameter; it is saved with checkpoints, so that a run resumes exactly.
 
-    ``--follow code`` is LinyangLee/Token-Aware-VAT and TextDefender: the k losses are summed (TAVAT-1); eta is brought
-    to norm 1 for the whole batch, padding too, not for each text over its real tokens (TAVAT-2, TAVAT-3); V takes its
-    old value plus the sum over a word's occurrences, not their mean (TAVAT-4). Differs from both: the start is brought
-    into the radius, which the code's smaller start needs not; each pass has its own look-up and is freed (TAVAT-7).
+    ``--follow code`` is LinyangLee/Token-Aware-VAT and TextDefender: the k losses are summed; eta is brought
+    to norm 1 for the whole batch, padding too, not for each text over its real tokens; V takes its
+    old value plus the sum over a word's occurrences, not their mean. Differs from both: the start is brought
+    into the radius, which the code's smaller start needs not; each pass has its own look-up and is freed.
     ``--include_initial False`` averages over the points 1..k, which ``adaptive_tavat`` climbs, with one pass more.
     """
 

@@ -43,19 +43,19 @@ class TRADESTrainer(RobustTrainer):
               \delta_t = \Pi_\epsilon\bigl(\delta_{t-1} + \alpha\, g_{t-1}/\|g_{t-1}\|_F\bigr),\quad
               \delta_0 = \sigma\,\mathcal N(0, 1)
 
-    ``e`` and ``delta`` are (B, L, E), g of each text's own KL(p(e) || p(e+delta)), in this order (TRADES-1). The
+    ``e`` and ``delta`` are (B, L, E), g of each text's own KL(p(e) || p(e+delta)), in this order. The
     outer loss has a gradient through both predictions. k+2 forwards, k+1 backwards a step: the clean pass, k
     ascents, the pass at delta_k; with ``trades_lambda`` 0 the clean pass alone, since nothing else would be used.
-    delta starts from noise, as its gradient at 0 is 0 (TRADES-5).
+    delta starts from noise, as its gradient at 0 is 0.
 
     The ascent's p(e) is the clean training pass's own, as a constant: the adversary raises the very loss that is then
-    minimised, for its fixed first argument. Its k passes run without dropout (TRADES-2), the two
+    minimised, for its fixed first argument. Its k passes run without dropout, the two
     training passes with masks of their own, which ``--same_dropout True`` makes one.
 
     Differs from the official code: it takes p(e) anew at each step, without dropout; it clamps pixels to [0, 1], which
-    embeddings do not know (TRADES-4); its l2 norm is of the whole batch, ours of each text (TRADES-3). AdaptAT's row
+    embeddings do not know; its l2 norm is of the whole batch, ours of each text. AdaptAT's row
     at lambda 0.5 has a lower clean accuracy than PGD, which trains on no clean text; nothing here is tuned to repeat
-    that (TRADES-6).
+    that.
     """
 
     name = "trades"

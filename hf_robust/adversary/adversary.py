@@ -24,10 +24,11 @@ class Adversary:
         passes: ``climb``: ascent passes of their own, then the training pass; ``stream``: each training pass is an
             ascent step too and is backpropagated at once; ``sum``: the same with all graphs kept to the end.
         init_mag: size of the noise at the start, 0 for none.
-        init: ``uniform`` noise scaled as R7, or ``gauss``: ``init_mag`` times the standard normal in each entry.
-        same_dropout: all passes over a batch share their dropout masks (R8), the training pass too.
+        init: ``uniform`` noise of :meth:`StepRule.start_scale`, or ``gauss``: ``init_mag`` times the standard normal
+            in each entry.
+        same_dropout: all passes over a batch share their dropout masks, the training pass too.
         eval_mode: a climb's passes run without dropout.
-        special_tokens: whether [CLS], [SEP] and the like are perturbed too (R4).
+        special_tokens: whether [CLS], [SEP] and the like are perturbed too.
     """
 
     steps: int

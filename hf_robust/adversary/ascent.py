@@ -18,7 +18,7 @@ def ascend(start: V, steps: int) -> Generator[V, tuple[Tensor, ...], None]:
 
     Who sends decides what a pass is for: the training loss's own backward pass (one graph in memory), or
     :func:`climb`. Each point but the last is ready to be differentiated by; the last is a constant, since no gradient
-    of it is asked for (FREELB-3).
+    of it is asked for.
     """
     point = start
     for _ in range(steps):
@@ -36,7 +36,7 @@ class Step(NamedTuple):
     losses: Tensor
     """(B,) per-sample losses at ``before``, float32."""
     gradients: tuple[Tensor, ...]
-    """Of the SUM of the losses, for each leaf of ``before`` (R6)."""
+    """Of the SUM of the losses, for each leaf of ``before``."""
     after: Variable
 
 
@@ -47,15 +47,15 @@ def climb(
     scale: float = 1.0,
     create_graph: bool = False,
 ) -> Iterator[Step]:
-    """Climb by gradients of their own, which never touch the parameters' ``.grad`` (R13c).
+    """Climb by gradients of their own, which never touch the parameters' ``.grad``.
 
     Args:
         start: the first point.
         steps: number of ascent steps, 0 for none.
         losses_at: a forward pass at a point, giving (B,) per-sample losses.
         scale: what the losses are multiplied by before and the gradients divided by after differentiation, so that
-            fp16 gradients do not vanish (R12).
-        create_graph: keep the gradients differentiable, for objectives made of them (R13b).
+            fp16 gradients do not vanish.
+        create_graph: keep the gradients differentiable, for objectives made of them.
     """
     points = ascend(start, steps)
     before = next(points)

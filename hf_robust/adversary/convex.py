@@ -63,7 +63,7 @@ class ConvexWeights(Variable):
 
     .. math:: e^{adv}_{bl} = \sum_j \mathrm{softmax}(w_{bl})_j\,\mathrm{Emb}(\mathrm{nbr}_j(ids_{bl}))
 
-    Places without a vertex have weight 0, not almost 0 (ASCC-3). ``mask`` is the hull's.
+    Places without a vertex have weight 0, not almost 0. ``mask`` is the hull's.
     """
 
     logits: Tensor

@@ -1,9 +1,9 @@
 """Perturb word embeddings inside a model's own forward pass.
 
-What is perturbed is the look-up's output, before positions, layer norm and dropout, as in every official code (R1).
+What is perturbed is the look-up's output, before positions, layer norm and dropout, as in every official code.
 A forward hook on the embedding look-up, while ``input_ids`` are still passed, is exact where ``inputs_embeds`` is not:
 RoBERTa builds its positions from the ids, GPT-2 and Llama find the last real token by them, T5 and BART have no such
-argument (R2).
+argument.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def word_embeddings(model: nn.Module) -> list[nn.Module]:
 
 
 def embedding_width(model: nn.Module) -> int:
-    """E, the width of a word vector: not the hidden width for ALBERT and ELECTRA-small (X3)."""
+    """E, the width of a word vector: not the hidden width for ALBERT and ELECTRA-small."""
     return int(word_embeddings(model)[0].weight.shape[1])  # type: ignore[index]
 
 

@@ -2,7 +2,7 @@
 
 A generator's next draw depends on what was drawn before, so that the noise of an example would change with the batch
 size, the padding, the rank and the device. Here each number is a hash of (seed, step, the text's tokens, token
-position, dimension), so it does not (R17).
+position, dimension), so it does not.
 """
 
 from __future__ import annotations

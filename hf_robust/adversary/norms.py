@@ -29,7 +29,7 @@ def token_norm(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StepRule:
-    r"""One normalised ascent step and the projection of what has accumulated (R5).
+    r"""One normalised ascent step and the projection of what has accumulated.
 
     ``delta <- project(delta + step_size * direction(g))``, for g (B, L, E) of the SUM of per-sample losses:
 
@@ -44,7 +44,7 @@ class StepRule:
     ==========  ==========================  ======================================
 
     ``linf`` is what the official code calls so; it is not the sign. A sample whose gradient is not finite keeps its
-    delta (R12).
+    delta.
     """
 
     step_size: float
@@ -81,7 +81,7 @@ class StepRule:
         return keep_finite(self.project(delta + self.step_size * self.direction(gradient)), delta, gradient)
 
     def start_scale(self, counts: Tensor, width: int, magnitude: float) -> Tensor:
-        """Factor of U(-1, 1) noise at the start (R7), (B, 1, 1); ``counts`` (B,) perturbed tokens of each sample.
+        """Factor of U(-1, 1) noise at the start, (B, 1, 1); ``counts`` (B,) perturbed tokens of each sample.
 
         For l2 the expected norm of a sample is magnitude / sqrt(3), whatever its length.
         """

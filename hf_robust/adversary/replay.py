@@ -12,7 +12,7 @@ from torch import nn
 
 
 class DropoutReplay:
-    """Passes run inside :meth:`again` all start from the random state that the first one found (R8).
+    """Passes run inside :meth:`again` all start from the random state that the first one found.
 
     The CPU's and the device's generators both; with ``shared`` False each pass draws its own masks. Only for passes
     over the same batch: in another shape the same state gives other masks.

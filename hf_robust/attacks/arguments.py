@@ -254,7 +254,7 @@ class AttackArguments:
 def resolve_skip_labels(names: Sequence[str] | None, label_names: Sequence[str]) -> frozenset[int]:
     """Label ids of the label names that obstinacy attacks and views leave out.
 
-    Always by name, never by position: GLUE's QQP and the papers' own configuration order them differently (BAT-10).
+    Always by name, never by position: GLUE's QQP and the papers' own configuration order them differently.
 
     Args:
         names: label names; None for those of ``label_names`` that mean "no relation"; ``["none"]`` for no label. For

@@ -37,8 +37,8 @@ class Attack:
     """The parts of one attack (design.md section 5).
 
     ``constraints`` are asked in their order, so the cheap ones stand first. ``max_changed`` None means all words.
-    ``query_budget`` counts the clean text; None is no limit, as TextAttack's default, where BAT stops at 2000 queries
-    (ATTACK-3). ``time_limit`` is in seconds of an example's share of the work; results that it cuts short depend on
+    ``query_budget`` counts the clean text; None is no limit, as TextAttack's default, where BAT stops at 2000 queries.
+    ``time_limit`` is in seconds of an example's share of the work; results that it cuts short depend on
     the machine. Examples with a label in ``skip_labels`` are not attacked, nor are misclassified ones but for an
     attack that has ``skip_misclassified`` off. ``seed`` plus an example's ``idx`` seeds what is drawn for it.
     ``ranks_movable_only`` leaves words without any substitute out of the ranking: the same outcome for fewer queries,
@@ -129,7 +129,7 @@ class Attack:
         return found
 
     def describe(self) -> dict[str, Any]:
-        """Every part by name, for result files and the run card; JSON-ready (ATTACK-7)."""
+        """Every part by name, for result files and the run card; JSON-ready."""
         return {
             "name": self.name,
             "goal": self.goal.describe(),

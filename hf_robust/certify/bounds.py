@@ -48,6 +48,6 @@ BOUNDS: dict[str, Bound] = {
     "clopper_pearson": Bound(clopper_pearson_lower, clopper_pearson_upper),
     "hoeffding": Bound(hoeffding_lower, hoeffding_upper),
 }
-"""The official code subtracts a fixed ``mc_error`` of 0.01 instead, at any number of votes (SAFER-3). At 99 %
+"""The official code subtracts a fixed ``mc_error`` of 0.01 instead, at any number of votes. At 99 %
 Hoeffding's bound is 0.0215 below the share with the paper's 5,000 votes and 0.0048 with run.sh's 100,000: the constant
 claims too much there and too little here, and is not offered."""

@@ -30,8 +30,8 @@ class Smoothing:
     :math:`1 - \prod_i q_{x_i}`. The overlap is taken over the strings as they are drawn, in the case of the word that
     they replace: "I" and "iPhone" have no pattern of case that a substitute could take and give back.
 
-    A certificate is relative to this table and this way of cutting words (SAFER-4), ``UnicodeWords``: an attacker who
-    swaps words that the table does not have, or who adds and removes words, is another one (SAFER-5). Which words are
+    A certificate is relative to this table and this way of cutting words, ``UnicodeWords``: an attacker who
+    swaps words that the table does not have, or who adds and removes words, is another one. Which words are
     part of a contraction that stands apart, and so have no substitutes, no swap changes.
 
     Differs from the paper: it divides by \|P_w\| alone. That is right where all sets are as large as their attacker's,

@@ -45,7 +45,7 @@ class Splits:
             logger.info("text: column(s) %s", self.text_columns)
 
     def labelled(self, role: str, limit: int | None = None) -> TextDataset:
-        """The first ``limit`` labelled rows of a split, with their labels as ids, without rows of label -1 (NORMAL-2).
+        """The first ``limit`` labelled rows of a split, with their labels as ids, without rows of label -1.
 
         Raises:
             ValueError: no such split or column, a row without label, or labels that no class of the task has.
@@ -176,8 +176,8 @@ def class_shares(dataset: TextDataset, labels: Labels) -> dict[str, float]:
 def describe_data(
     corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None, labels: Labels | None = None
 ) -> dict[str, Any]:
-    """What the run card says about the data, so that variants of a data set are not compared with each other (X21) and
-    nobody need guess which split was trained on and which was attacked (X13).
+    """What the run card says about the data, so that variants of a data set are not compared with each other and
+    nobody need guess which split was trained on and which was attacked.
 
     ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels. Where both
     splits are at hand, ``seen_in_training`` counts the evaluation rows whose text was trained on too. With ``labels``

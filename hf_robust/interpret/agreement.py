@@ -20,7 +20,7 @@ def kendall_tau(first: Numbers, second: Numbers, absolute: bool = False) -> floa
     (1.0, -1.0)
 
     Args:
-        absolute: rank by size, not by sign (METRIC-3).
+        absolute: rank by size, not by sign.
 
     Raises:
         ValueError: they have different lengths.

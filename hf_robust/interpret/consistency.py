@@ -36,7 +36,7 @@ class Consistency:
             truncation cut off every word that differs the model saw one text twice.
         tau: Kendall's tau-b.
         top_k: top-k intersection for k = 1, 2, ... 10.
-        changed_share: mean share of the words that differ. Tau is high by itself where it is small (METRIC-6).
+        changed_share: mean share of the words that differ. Tau is high by itself where it is small.
         words: mean number of words.
         complete_share: share of all pairs given whose completeness error is below 1 % for both texts and every class;
             nan for methods without that check.
@@ -61,7 +61,7 @@ def consistency(pairs: Sequence[tuple[Attribution, Attribution]], absolute: bool
 
     Args:
         pairs: attributions of the text and of the perturbed text, whose words stand at the same positions.
-        absolute: rank by size, not by sign (METRIC-3).
+        absolute: rank by size, not by sign.
 
     Raises:
         ValueError: the texts of a pair differ in their number of words or classes.

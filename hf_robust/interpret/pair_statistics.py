@@ -46,7 +46,7 @@ def pair_statistics(
 
     CTR is TaiChi's contrastive loss over all pairs as one batch. For the negatives every clean text is compared with
     one clean text of another label, the same for all texts of a label. The paper does not say which: they are drawn
-    by the seed, ``draws`` times, and averaged (METRIC-8).
+    by the seed, ``draws`` times, and averaged.
 
     Args:
         clean, adversarial: states of the two texts of each pair, in one order.

@@ -40,14 +40,14 @@ def sentence_states(
     max_length: int | None = None,
     predict: Predict | None = None,
 ) -> States:
-    """Last hidden states, pooled over the real tokens, and logits, in eval mode (METRIC-9); the mode is put back.
+    """Last hidden states, pooled over the real tokens, and logits, in eval mode; the mode is put back.
 
     Args:
         model: a sequence classifier of transformers, on its device.
         tokenizer: its tokenizer, with a padding token.
         texts: each one or two columns.
         pooling: one of `hf_robust.losses.POOLINGS`, as `hf_robust.interpret.head.chosen_pooling` finds it for a
-            model; ``mean_pool`` takes [CLS] and [SEP] in (TAICHI-14).
+            model; ``mean_pool`` takes [CLS] and [SEP] in.
         max_length: tokens to which texts are cut; None for the tokenizer's own limit.
         predict: how the method predicts, where that is not ``model(**batch)``.
 

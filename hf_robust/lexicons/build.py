@@ -41,7 +41,7 @@ def build_counts(
 ) -> dict[str, dict[str, int]]:
     """:func:`build_table` with, for each substitute, the number of WordNet lemmas that lead to it.
 
-    WordNet's antonyms are noisy (BAT-8); a table with counts lets its reader see which of them few senses support.
+    WordNet's antonyms are noisy; a table with counts lets its reader see which of them few senses support.
     Sources other than WordNet count 1 each.
     """
     lexicon = load_lexicon(source, relation)

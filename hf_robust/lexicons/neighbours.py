@@ -28,7 +28,7 @@ def neighbours_lexicon(path: str | Path, relation: str = "synonym") -> TableLexi
 def read_table(path: str | Path) -> dict[str, list[str]]:
     """Read ``{word: [substitute, ...]}``, gzipped or not (by content, not by name).
 
-    ``{word: {substitute: count}}`` is read as well: the counts inform people, the order is that of the file (BAT-8).
+    ``{word: {substitute: count}}`` is read as well: the counts inform people, the order is that of the file.
 
     Raises:
         ValueError: one sentence with the file and what is wrong in it.

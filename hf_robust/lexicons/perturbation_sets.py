@@ -38,8 +38,8 @@ class PerturbationSets:
 def count_words(texts: Iterable[str | Iterable[str]]) -> Counter[str]:
     """How often each word occurs in texts of one or several columns, by the key it is looked up by.
 
-    Give it the TRAINING texts: the official code counts test texts too, which makes the table transductive (SAFER-5).
-    Words are those of :class:`hf_robust.words.Text`, by which views and attacks look up too (SAFER-4, SAFER-6).
+    Give it the TRAINING texts: the official code counts test texts too, which makes the table transductive.
+    Words are those of :class:`hf_robust.words.Text`, by which views and attacks look up too.
     """
     counts: Counter[str] = Counter()
     for text in texts:
@@ -69,7 +69,7 @@ def perturbation_sets(
         words, vectors: N words and their vectors [N, E], counter-fitted ones in the paper.
         counts: occurrences in the training texts, see :func:`count_words`.
         table_similarity: "dot", the official code's product of vectors that the projection has left shorter than 1, or
-            "cosine", what BAT's text says (SAFER-1). Neither limits the number of neighbours.
+            "cosine", what BAT's text says. Neither limits the number of neighbours.
         directions: principal directions taken out.
 
     Raises:
@@ -106,7 +106,7 @@ def perturbation_sets(
 
 
 def all_but_the_top(vectors: Matrix, directions: int = 8) -> Matrix:
-    r"""Unit-length vectors without their mean and main directions, with the official code's peculiarity (SAFER-2).
+    r"""Unit-length vectors without their mean and main directions, with the official code's peculiarity.
 
     .. math:: \hat V = (U - \bar U) - U D D^\top
 

@@ -85,7 +85,7 @@ def load_sememes(path: str | Path) -> SememeTable:
     """Read a JSON table, gzipped or not: senses with their sememes, or ready lists of substitutes.
 
     Raises:
-        ValueError: one sentence with the file and what is wrong in it; pickled files are refused (SAFER-8).
+        ValueError: one sentence with the file and what is wrong in it; pickled files are refused.
     """
     refuse_pickle(path)
     try:

@@ -1,4 +1,4 @@
-"""A table in two halves without a pair in common: one to train with, one to attack with (ATK-SYN-2)."""
+"""A table in two halves without a pair in common: one to train with, one to attack with."""
 
 from __future__ import annotations
 

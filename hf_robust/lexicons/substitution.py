@@ -24,7 +24,7 @@ def random_substitutes(sets: Sets, rng: random.Random) -> dict[int, str]:
 
     Ye et al. 2020, arXiv:2005.14424, Section 3.1: all words independently, a word that stays has no entry. A
     substitute is written as the word that it replaces. Training, voting and certifying draw by this function alone,
-    so that they share one table and one tokenisation (SAFER-4).
+    so that they share one table and one tokenisation.
     """
     swaps: dict[int, str] = {}
     for index, substitutes in sets.items():

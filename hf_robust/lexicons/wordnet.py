@@ -45,7 +45,7 @@ class WordNetLexicon(Lexicon):
 
     Both keep single words other than the word itself, in WordNet's order of senses. This is PWWS's and BAT's reading
     (``WordSwapWordNet``, ``word_swap_antonym.py``): the antonyms include those of synonyms, so they are noisy,
-    "louder" -> "piano" (BAT-8); :meth:`counts` says how much of WordNet stands behind each. Words are reduced to base
+    "louder" -> "piano"; :meth:`counts` says how much of WordNet stands behind each. Words are reduced to base
     forms by WordNet's own rules, and substitutes are not inflected again: "films" -> "movie".
     """
 

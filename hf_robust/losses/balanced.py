@@ -7,13 +7,13 @@ from torch.nn.functional import cosine_similarity
 
 
 def cosine_distance(first: Tensor, second: Tensor) -> Tensor:
-    """``1 - cos``, in [0, 2]: 0 parallel, 1 orthogonal, 2 opposite (BAT-2: a distance, not a similarity).
+    """``1 - cos``, in [0, 2]: 0 parallel, 1 orthogonal, 2 opposite (a distance, not a similarity).
 
     Args:
         first, second: (B, H) sentence embeddings of any float type.
 
     Returns:
-        (B,) float32 distances, whatever the precision of the model (R12).
+        (B,) float32 distances, whatever the precision of the model.
 
     >>> import torch
     >>> cosine_distance(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])).item()
@@ -29,7 +29,7 @@ def balanced_pairwise(
 
     .. math:: \frac{\sum_b p^f_b d_b^+}{\sum_b p^f_b},\qquad \frac{\sum_b p^o_b \max(0, m - d_b^-)}{\sum_b p^o_b}
 
-    The denominators are clamped to 1, so that a batch without a valid view gives 0 and not 0/0 (BAT-4).
+    The denominators are clamped to 1, so that a batch without a valid view gives 0 and not 0/0.
 
     Args:
         fickle, obstinate: (B,) distances of the views from the anchor.
@@ -51,7 +51,7 @@ def balanced_triplet(
 
     .. math:: \frac1B\sum_b \max\bigl(0,\ p^f_b d_b^+ + p^o_b (m - d_b^-)\bigr)
 
-    Both halves are masked, as the text says; the official code ignores the fickle mask (BAT-11). The mean is over all
-    B rows, valid or not (BAT-12). Arguments as in :func:`balanced_pairwise`; returns a scalar.
+    Both halves are masked, as the text says; the official code ignores the fickle mask. The mean is over all
+    B rows, valid or not. Arguments as in :func:`balanced_pairwise`; returns a scalar.
     """
     return (fickle_ok * fickle + obstinate_ok * (margin - obstinate)).clamp(min=0.0).mean()

@@ -17,7 +17,7 @@ def pair_similarities(first: Tensor, second: Tensor, similarity: str = "cosine")
         similarity: one of :data:`CTR_SIMILARITIES`; ``neg_l2`` is ``-||u_i - v_j||_2``.
 
     Returns:
-        (B, C) float32, also under autocast (R12).
+        (B, C) float32, also under autocast.
     """
     if similarity not in CTR_SIMILARITIES:
         raise ValueError(f"ctr_sim must be one of {', '.join(CTR_SIMILARITIES)}, got {similarity!r}.")
@@ -54,12 +54,12 @@ def contrastive(
     .. math:: \operatorname{mean}_i\Bigl[-s(u_i,v_i)/\tau + \log\sum_{j\ne i} e^{s(u_i,v_j)/\tau}\Bigr]
 
     Differs from the paper: the similarity grows as texts get closer, where the printed ``exp(+||u - v||)`` pushes
-    positives apart (TAICHI-1), and the mean is taken over i instead of the sum, as the official code does (TAICHI-3).
-    The denominator leaves j = i out, as paper and code do, so the loss can be negative (TAICHI-2).
+    positives apart, and the mean is taken over i instead of the sum, as the official code does.
+    The denominator leaves j = i out, as paper and code do, so the loss can be negative.
 
     Args:
         first, second: (B, H) embeddings of the two texts of each pair, any float type.
-        positive_ok: (B,) 1 where the pair is valid. The other rows have no term, but stay negatives (TAICHI-11).
+        positive_ok: (B,) 1 where the pair is valid. The other rows have no term, but stay negatives.
             Default: all valid.
         tau: temperature, above 0.
         similarity: one of :data:`CTR_SIMILARITIES`.

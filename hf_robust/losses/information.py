@@ -16,7 +16,7 @@ _ROUNDING = 1e-3
 def club(features: Tensor, partners: Tensor) -> Tensor:
     r"""``mean_i ||T_i - T_partner(i)||^2 / 2``: the contrastive upper bound (CLUB) as it was run.
 
-    With a fixed unit Gaussian it is a variance of the features, not an estimate that is learnt (INFO-2).
+    With a fixed unit Gaussian it is a variance of the features, not an estimate that is learnt.
 
     Args:
         features: (n, H) of any float type.
@@ -44,7 +44,7 @@ def info_nce(scores: Tensor, owners: Tensor, negatives: str = "sentences") -> Te
         negatives: one of :data:`NEGATIVES`.
 
     Returns:
-        A float32 scalar, at most log n; 0, with a gradient of zeros, where there are no tokens (INFO-5).
+        A float32 scalar, at most log n; 0, with a gradient of zeros, where there are no tokens.
     """
     scores = scores.float()
     count = max(len(scores), 1)
@@ -68,7 +68,7 @@ def middle_ranks(values: Tensor, mask: Tensor, low: float, high: float) -> Tenso
         low, high: shares of the tokens, in [0, 1].
 
     Returns:
-        (B, L) bool. A short text may have none: n = 1 with (.5, .9) keeps ranks 1..0 (INFO-5).
+        (B, L) bool. A short text may have none: n = 1 with (.5, .9) keeps ranks 1..0.
     """
     real = mask.bool()
     ranks = values.masked_fill(~real, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)

@@ -17,14 +17,14 @@ def mmd(first: Tensor, second: Tensor) -> Tensor:
         k(a,b)=\sum_{i=0}^{4} e^{-\|a-b\|^2 / (\sigma\,2^{i-2})}
 
     sigma is the mean squared distance between two different rows of the joint batch, a constant for the gradient; it
-    is taken as 1 where all rows are equal (SEMRODE-1). The means take the diagonals in (SEMRODE-2), so the value is
+    is taken as 1 where all rows are equal. The means take the diagonals in, so the value is
     never negative, and 0 for equal batches.
 
     Args:
         first, second: (B, H) and (C, H) of any float type; B and C may differ.
 
     Returns:
-        A float32 scalar, also under autocast (R12); 0, with a gradient of zeros, where a batch has no rows.
+        A float32 scalar, also under autocast; 0, with a gradient of zeros, where a batch has no rows.
 
     >>> mmd(torch.eye(3), torch.eye(3)).item()
     0.0

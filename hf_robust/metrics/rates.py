@@ -54,12 +54,12 @@ class AttackSummary:
     ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Both are nan
     where the attack could change no text that it attacked: it has measured nothing then. Where the only skips are
     misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. Attacks that want the prediction kept (antonym,
-    negation, input_reduction) have no robust accuracy (METRIC-1, X14): there a failure is what one wants, and texts
+    negation, input_reduction) have no robust accuracy: there a failure is what one wants, and texts
     are skipped by label too. Theirs is nan here, and no key of ``metrics`` and ``history``. ``queries`` is the mean
     over attacked examples.
 
     ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
-    not comparable with ``robust_accuracy``, METRIC-2), where candidates were counted ``covered`` (share of the
+    not comparable with ``robust_accuracy``), where candidates were counted ``covered`` (share of the
     attacked with at least one; the others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the
     covered), and for attacks that want the prediction kept what `obstinacy` gives. Where a success changed a word, it
     holds ``changed_words`` and ``changed_share`` too (see `changed_words`); where searches climbed float32
@@ -169,7 +169,7 @@ def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) ->
 
 
 def obstinacy(attacked: Sequence[AttackRecord]) -> dict[str, float]:
-    """Rates of the attacked examples by several definitions of success, which differ widely (ATK-ANT-1, ATK-ANT-2).
+    """Rates of the attacked examples by several definitions of success, which differ widely.
 
     ``raises_asr``: the text found keeps the prediction and is held more surely (``AttackRecord.raised``).
     ``remains_asr``: some admissible candidate kept the prediction. ``median_rise``: over the successes, by how much

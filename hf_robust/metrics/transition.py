@@ -15,7 +15,7 @@ WHOLE = "all"
 """The name of the slice that holds every row."""
 
 MIN_BASELINE_ACCURACY = 0.6
-"""Where a baseline is right more rarely on a slice, labels or text pairs are likely mixed up (GRADMASK-5)."""
+"""Where a baseline is right more rarely on a slice, labels or text pairs are likely mixed up."""
 
 
 class Row(Protocol):
@@ -82,7 +82,7 @@ class Transition:
 
     @property
     def union(self) -> int:
-        """Rows that either model gets wrong: what GradMask's percentages are shares of (GRADMASK-3)."""
+        """Rows that either model gets wrong: what GradMask's percentages are shares of."""
         return self.fixed + self.introduced + self.remaining
 
     @property
@@ -95,7 +95,7 @@ class Transition:
 
     @property
     def fix_rate(self) -> float:
-        """``fixed / (fixed + remaining)``: the share of the baseline's errors that are gone (GRADMASK-3)."""
+        """``fixed / (fixed + remaining)``: the share of the baseline's errors that are gone."""
         return ratio(self.fixed, self.fixed + self.remaining)
 
     @property
@@ -135,7 +135,7 @@ class SliceReport:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the baseline is right on fewer than 60 % of the rows, of which there are some (GRADMASK-5)."""
+        """Whether the baseline is right on fewer than 60 % of the rows, of which there are some."""
         return self.transition.baseline_accuracy < MIN_BASELINE_ACCURACY
 
     def to_json(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def union_of_attacks(records: Mapping[str, Sequence[AttackRecord]]) -> UnionSumm
     """Join the records of several attacks, by attack name.
 
     Only attacks that want another prediction take part: where the prediction should stay (antonym, negation,
-    input_reduction) there is no robust accuracy (METRIC-1). Only examples that every one of these attacks was given
+    input_reduction) there is no robust accuracy. Only examples that every one of these attacks was given
     count, told apart by ``idx``, texts and label; none where no attack could change any text. None where fewer than
     two attacks take part.
     """

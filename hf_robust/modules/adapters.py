@@ -29,7 +29,7 @@ class Adapters(nn.Module):
     .. math:: y_b = W x_b + \sum_k c_{bk}\, s\, B_k A_k x_b
 
     ``x`` is (B, ..., in) and ``c`` (B, K) the shares of the K adapters. This is the layer whose weight is
-    ``W + sum_k c_bk s B_k A_k`` for row b: the mix is of the products B A, never of B and A (ADPMIX-2), and each row
+    ``W + sum_k c_bk s B_k A_k`` for row b: the mix is of the products B A, never of B and A, and each row
     has a mix of its own. The layers are changed by forward hooks; a deep copy of the model has none of it.
 
     Args:

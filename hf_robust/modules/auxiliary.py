@@ -41,8 +41,8 @@ class Auxiliary:
     ``model.parameters()`` by one norm. ``after_step`` is called after each optimizer step and before anything is
     saved: for what is not learnt by gradient, as a moving average, or must stay in a set.
 
-    ``peer`` is for a second classifier: it shares the first one's optimizer settings, is clipped by its own norm
-    (TAICHI-15), keeps what is frozen in it frozen, and is published as a model of its own in `PEER_FOLDER`. ``frozen``
+    ``peer`` is for a second classifier: it shares the first one's optimizer settings, is clipped by its own norm,
+    keeps what is frozen in it frozen, and is published as a model of its own in `PEER_FOLDER`. ``frozen``
     names parameters of the classifier that the method froze; they train in the plain model whose weaknesses views
     show.
 

@@ -44,7 +44,7 @@ class Critic(nn.Module):
 
 
 def feature_widths(model: Any) -> tuple[int, int]:
-    """Widths of the first and the last hidden states, read off one look at the model's own dummy input (INFO-4).
+    """Widths of the first and the last hidden states, read off one look at the model's own dummy input.
 
     Raises:
         ValueError: the model returns no hidden states.

@@ -24,7 +24,7 @@ class Masked:
     """What a masked training pass saw, once it has run.
 
     ``logits`` (B, L) float32 are the keep logits of the tokens, ``words`` (B, L) is True for real tokens that are not
-    special (FLAT-6), ``real`` for all that are no padding.
+    special, ``real`` for all that are no padding.
     """
 
     logits: Tensor
@@ -38,9 +38,9 @@ class Masking:
     Args:
         model: the bare classifier; under PEFT the PEFT model.
         network: computes the keep logits.
-        block: the embedding block whose output is read and masked; None for the word embeddings (FLAT-3).
+        block: the embedding block whose output is read and masked; None for the word embeddings.
         special: ids of the special tokens.
-        protect: leave the special tokens as they are (FLAT-7).
+        protect: leave the special tokens as they are.
         attention: take masked words out of the attention mask too, in training.
         temperature: of the relaxed draws.
     """
@@ -68,7 +68,7 @@ class Masking:
         """Passes of the model in the block see the input times a random mask; what each saw is added to the list.
 
         The attention mask is multiplied too. A text never loses all its tokens: its first real one, which is [CLS]
-        where there is one, stays then (FLAT-8).
+        where there is one, stays then.
         """
         seen: list[Masked] = []
         scales: list[Tensor] = []

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 class TokenTable(nn.Module):
     """``table`` [vocabulary, E], drawn from U(-1, 1) * magnitude / sqrt(E); a buffer, since it has no gradient.
 
-    E is the embeddings' width, not the hidden one (TAVAT-5). What a step's batches found is written when the step
+    E is the embeddings' width, not the hidden one. What a step's batches found is written when the step
     ends, over all its micro-batches and ranks, so that neither changes the mean that a word remembers. Ranks hold the
     same table; DistributedDataParallel also sends it with each pass, which ``--ddp_broadcast_buffers False`` saves.
 
     Args:
         trainer: whose model's words are remembered; its ``args`` are ``TokenAwareArguments``.
         accumulate: a word's old value plus the sum over its occurrences is remembered, as in the released code, where
-            the table then grows with a word's frequency (TAVAT-4); else the mean over its occurrences.
+            the table then grows with a word's frequency; else the mean over its occurrences.
     """
 
     table: Tensor
@@ -54,7 +54,7 @@ class TokenTable(nn.Module):
 
         ``norm``: of each text to 1 (``sample``) or to the noise's magnitude (``magnitude``, so that the start is no
         farther out than the noise may be twice), or of the whole batch to 1 as in the code, where it depends on the
-        batch's size and padding and stands at padding too (``batch``: TAVAT-2, TAVAT-3); ``none`` leaves it as it is.
+        batch's size and padding and stands at padding too (``batch``); ``none`` leaves it as it is.
         """
         found: Tensor = self.table[ids]
         if norm == "batch":

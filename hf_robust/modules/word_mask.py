@@ -96,7 +96,7 @@ def draw(logits: Tensor, ids: Tensor, mask: Tensor, noise: Noise, temperature: f
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Entropy in nats of keeping each word, of keep logits of any shape; finite where phi is 0 or 1 (FLAT-2)."""
+    """Entropy in nats of keeping each word, of keep logits of any shape; finite where phi is 0 or 1."""
     importance = logits.sigmoid()
     softplus = nn.functional.softplus
     return importance * softplus(-logits) + (1.0 - importance) * softplus(logits)
@@ -108,7 +108,7 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def importance_distance(first: Tensor, first_words: Tensor, second: Tensor, second_words: Tensor) -> Tensor:
-    """(B,) sum over the changed words of how far their importances in two texts are apart (FLAT-4, FLAT-5).
+    """(B,) sum over the changed words of how far their importances in two texts are apart.
 
     A word is as important as its most important piece. A word that truncation cut off from one text has no distance.
 

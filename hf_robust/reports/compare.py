@@ -77,7 +77,7 @@ def _vote_differences(first: Run, other: Run) -> list[str]:
 
 
 def _certificate_differences(first: Run, other: Run) -> list[str]:
-    """A certificate is relative to its table, and its rate to how votes are counted (SAFER-4, SAFER-5)."""
+    """A certificate is relative to its table, and its rate to how votes are counted."""
     mine, theirs = (without_sources(run.card.get("certify") or {}) for run in (first, other))
     if not mine or not theirs:
         return []

@@ -88,7 +88,7 @@ def _plain_model(run: Run) -> Iterator[str]:
 
 
 def leaked(run: Run) -> Iterator[str]:
-    """Views of an evaluation split were trained on (GRADMASK-1, X13)."""
+    """Views of an evaluation split were trained on."""
     splits = leaked_splits(run.card)
     if splits:
         yield (
@@ -98,7 +98,7 @@ def leaked(run: Run) -> Iterator[str]:
 
 
 def same_attack(run: Run) -> Iterator[str]:
-    """An attack found texts to train on and measured the model too (ADA-1, TAICHI-13, X13)."""
+    """An attack found texts to train on and measured the model too."""
     names = trained_attacks(run.card, run.published["attacks"])
     if names:
         several = len(names) > 1
@@ -181,7 +181,7 @@ def _meaning(described: Mapping[str, Any]) -> str:
 
 
 def _same_table(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
-    """A defence that trains on the attacker's own table is measured in-distribution (ATK-SYN-2)."""
+    """A defence that trains on the attacker's own table is measured in-distribution."""
     for role, lexicon, users in shared_tables(run.card, attacks):
         yield (
             f"Training and the {' and '.join(users)} attack drew on the same table of {role} ({_lexicon(lexicon)}): "
@@ -209,7 +209,7 @@ def _small_tables(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _held_out_table(run: Run) -> Iterator[str]:
-    """The attack had a table of its own (``--attack_lexicon``), which is the other way to measure ATK-SYN-2."""
+    """The attack had a table of its own (``--attack_lexicon``): the other way to measure what trains on synonyms."""
     lexicons, trained_on = run.card.get("lexicons") or {}, run.card.get("trained_on") or ()
     attacked, trained = lexicons.get("attack_synonyms"), lexicons.get("synonyms")
     if attacked and trained and "synonyms" in trained_on:
@@ -221,7 +221,7 @@ def _held_out_table(run: Run) -> Iterator[str]:
 
 
 def _seen_texts(run: Run) -> Iterator[str]:
-    """Rows of the evaluation split that training had as well (X13)."""
+    """Rows of the evaluation split that training had as well."""
     seen = run.data.get("seen_in_training")
     if isinstance(seen, int) and seen > 0:
         of = f" of {run.eval_samples:,}" if run.eval_samples else ""
@@ -232,7 +232,7 @@ def _seen_texts(run: Run) -> Iterator[str]:
 
 
 def _certificate(run: Run) -> Iterator[str]:
-    """A certificate is relative to the table, to its words and to the vote (SAFER-5)."""
+    """A certificate is relative to the table, to its words and to the vote."""
     if "certified" not in run.published:
         return
     numbers, settings = run.published["certified"], run.card.get("certify") or {}
@@ -269,7 +269,7 @@ def _label_changing(run: Run) -> Iterator[str]:
 
 
 def _other_rates(run: Run) -> Iterator[str]:
-    """How many examples an attack could change at all, where not all: its rate depends on that (ATK-ANT-2)."""
+    """How many examples an attack could change at all, where not all: its rate depends on that."""
     for name, result in run.published["attacks"].items():
         among, attacked = result.get("covered_asr", math.nan), result.get("num_attacked")
         if (some := not_all_covered(result)) and not aim_in(run, name).maximises:

@@ -33,7 +33,7 @@ from hf_robust.runs import Run
 
 Groups = Sequence[Sequence[Run]]
 COVERED = {"covered": "texts with a substitute, %", "covered_asr": "ASR among these, %"}
-"""Shown where some text has no substitute (ATK-ANT-2)."""
+"""Shown where some text has no substitute."""
 _CERTIFIED = {
     "certified_accuracy": "certified accuracy",
     "smoothed_accuracy": "smoothed accuracy",

@@ -9,7 +9,7 @@ Card = Mapping[str, Any]
 
 
 class SharedTable(NamedTuple):
-    """A table that training drew on, and the attacks that draw on it too (ATK-SYN-2)."""
+    """A table that training drew on, and the attacks that draw on it too."""
 
     role: str
     lexicon: Mapping[str, Any]
@@ -59,12 +59,12 @@ def shared_tables(card: Card, attacks: Mapping[str, Mapping[str, Any]]) -> list[
 
 
 def leaked_splits(card: Card) -> list[str]:
-    """Evaluation splits whose texts were made into views and trained on (GRADMASK-1, X13)."""
+    """Evaluation splits whose texts were made into views and trained on."""
     return sorted({str(view["split"]) for view in card.get("views") or () if view.get("leaked")})
 
 
 def trained_attacks(card: Card, measured: Iterable[str]) -> list[str]:
-    """Of the attacks measured, those that also found texts to train on (ADA-1, TAICHI-13, X13)."""
+    """Of the attacks measured, those that also found texts to train on."""
     made = {str(view["view"]) for view in _found(card)}
     return [name for name in measured if name in made]
 

@@ -78,7 +78,7 @@ class AdaptiveTrainer(RobustTrainer):
         return {**super().found_in_training(), "w": w, **({"point_moved": round(max(moved), 6)} if moved else {})}
 
     def first_weights(self) -> Tensor:
-        """(k,) 1/k each (ADAPT-1), ones, or what the wrapped mean gives: 2(k-i+1)/(k(k+1)) (ADAPT-5)."""
+        """(k,) 1/k each, ones, or what the wrapped mean gives: 2(k-i+1)/(k(k+1))."""
         steps = self.args.adv_steps
         if self.args.adaptive_init == "ones":
             return torch.ones(steps)
@@ -159,8 +159,7 @@ class AdaptiveTrainer(RobustTrainer):
         return self.increment(before, step.gradients)
 
     def _slopes(self, steps: Sequence[Step], divisor: float | Tensor) -> Tensor:
-        """(k,) <g_i, delta_i>, the batch's sums by ``divisor``: ||delta_i||^2 / alpha for un-normalised steps (Eq. 8,
-        ADAPT-3)."""
+        """(k,) <g_i, delta_i>, the batch's sums by ``divisor``; ||delta_i||^2 / alpha for un-normalised steps."""
         products = [(step.gradients[0].float() * self._increment(step)).sum() for step in steps]
         return torch.stack(products) / divisor
 

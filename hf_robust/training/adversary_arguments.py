@@ -76,7 +76,7 @@ class ClimbArguments(AdversaryArguments):
 
 
 def require_noise(magnitude: float) -> None:
-    """Refuse to climb a divergence from the clean prediction at the clean text, where its gradient is 0 (R15)."""
+    """Refuse to climb a divergence from the clean prediction at the clean text, where its gradient is 0."""
     if magnitude == 0:
         raise ValueError(
             "--adv_init_mag must be above 0 where the adversary raises a KL divergence, got 0: at the clean text its "

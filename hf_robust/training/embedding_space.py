@@ -72,7 +72,7 @@ class EmbeddingSpace:
         return Noise(self._trainer.args.seed, self._trainer.state.global_step, draw)
 
     def start(self, batch: Batch) -> Delta:
-        """The first perturbation of a batch (R7)."""
+        """The first perturbation of a batch."""
         return self.adversary.start(batch["input_ids"], self.mask(batch), self._width, self.noise())
 
     def replay(self, batch: Batch) -> DropoutReplay:
@@ -93,7 +93,7 @@ class EmbeddingSpace:
         """The steps of an ascent on ``objective``, on the bare model: ranks need not wait here.
 
         ``start`` is :meth:`start` by default, ``steps`` the adversary's. Passes with one ``replay`` share their
-        dropout masks, where the adversary does at all (X18); by default these steps have one of their own.
+        dropout masks, where the adversary does at all; by default these steps have one of their own.
 
         Raises:
             ValueError: a loss on the way is not finite, or checkpointing is re-entrant.
@@ -144,7 +144,7 @@ class EmbeddingSpace:
         replay: DropoutReplay | None = None,
         clean_first: bool = False,
     ) -> tuple[Tensor, Any]:
-        """``sum_t weights[t] * L(delta_t)`` over as many passes as weights, with the outputs of the first (R11).
+        """``sum_t weights[t] * L(delta_t)`` over as many passes as weights, with the outputs of the first.
 
         All passes but the last are backpropagated here, so that one graph is in memory at a time; what is returned has
         the last one's graph and the value of the whole sum. With ``passes="sum"`` all graphs are kept instead.
@@ -245,7 +245,7 @@ def check_set_up(trainer: Any, adversary: Adversary) -> None:
 
 
 def check_reentrant(trainer: Any) -> None:
-    """Refuse the checkpointing under which gradients of the perturbation alone cannot be had (R13a)."""
+    """Refuse the checkpointing under which gradients of the perturbation alone cannot be had."""
     args = trainer.args
     if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False):
         raise ValueError(

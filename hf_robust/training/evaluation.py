@@ -19,8 +19,8 @@ class EvaluatingTrainer(TaskTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate on the task loss of the clean text, whatever ``compute_loss`` trains on (R9), and predict rows
-        without labels as they are evaluated: by ``inference`` (R14, X4)."""
+        """Evaluate on the task loss of the clean text, whatever ``compute_loss`` trains on, and predict rows
+        without labels as they are evaluated: by ``inference``."""
         predictor: Any = model
         if not all(inputs.get(name) is not None for name in self.label_names):
             # Without labels the Trainer calls the model itself, past compute_loss and so past ``inference``.

@@ -47,7 +47,7 @@ class Neighbours(NamedTuple):
 class NeighbourTable:
     """Token ids [V, N] of each token's vertices: itself, its neighbours, then (``second_order``) theirs.
 
-    Neighbours are per token id, so that only words of one token have any (ASCC-2): both the word and its substitute
+    Neighbours are per token id, so that only words of one token have any: both the word and its substitute
     must be, in the case in which the word stands. A token with which a longer word begins is not a word there, and has
     none. Where a tokenizer writes a word otherwise at the front of a text (RoBERTa's), it has none at the front.
 

@@ -26,19 +26,19 @@ class TaskTrainer(Trainer):
     name: ClassVar[str] = "normal"
     args: Any
 
-    # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps (X1).
+    # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps.
     loss_is_scaled_for_ga = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stock_multiplies = bool(vars(self)["model_accepts_loss_kwargs"])
-        # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead (R10).
+        # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead.
         self.model_accepts_loss_kwargs = False
         self.means = StepMeans()
         self.increase = LossIncrease(self)
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
-        """The outputs users see: evaluation and the attacks' victim go through here (R14)."""
+        """The outputs users see: evaluation and the attacks' victim go through here."""
         return model(**batch)
 
     def compute_loss(
@@ -61,7 +61,7 @@ class TaskTrainer(Trainer):
     def _perturb(self, at: Perturbation, embeddings: Tensor) -> Tensor:
         moved = at(embeddings)
         with torch.no_grad():
-            # A size means nothing without the embeddings' own, which a model can grow to escape (FGM-3, X19). Both are
+            # A size means nothing without the embeddings' own, which a model can grow to escape. Both are
             # of the tokens that may be perturbed, and means over all passes that have a point, a point of zeros too.
             self.log_values(
                 embedding_norm=sample_norm(embeddings * at.mask).mean(),
@@ -111,7 +111,7 @@ class TaskTrainer(Trainer):
         return float(len(labels)) if weights is None else torch.tensor(weights, device=labels.device)[labels].sum()
 
     def log_parts(self, **parts: Tensor) -> None:
-        """Name parts of the loss, the same in every step; their means are logged as ``loss_<name>`` (R16)."""
+        """Name parts of the loss, the same in every step; their means are logged as ``loss_<name>``."""
         self.log_values(**{f"loss_{name}": part for name, part in parts.items()})
 
     def log_values(self, **values: Tensor) -> None:

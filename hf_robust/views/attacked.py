@@ -33,7 +33,7 @@ LEAST_CHUNK = 64
 class AttackedViews:
     """Attack the examples; each success is a view with the example's own label (A2T-5).
 
-    Failures and skipped examples are no adversarial examples (X15, ADA-2): what they have is ``failed``. The victim's
+    Failures and skipped examples are no adversarial examples: what they have is ``failed``. The victim's
     class probabilities at the view are kept as its soft label.
 
     Args:
@@ -153,7 +153,7 @@ def word_pairs(changed: Sequence[Sequence[Any]], rule: WordRule) -> tuple[tuple[
     """``(index in the original, index in the view)`` of the words that became one other word.
 
     ``changed`` is an attack record's, by the rule that numbered its words; a deleted word and one that became several
-    move the later indices (FLAT-4).
+    move the later indices.
 
     >>> from hf_robust.words import UNICODE_WORDS
     >>> changed = [[1, "good", "fine"], [2, "old", ""], [4, "film", "moving picture"], [6, "plot", "story"]]

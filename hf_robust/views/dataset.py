@@ -35,9 +35,9 @@ class ViewedDataset(Dataset[dict[str, Any]]):
 
     A source with ``extras`` adds ``<view>_labels`` and ``<view>_soft`` (``num_labels`` probabilities: the view's own,
     else one for the label), or ``<view>_words`` and ``<view>_main_words``: for each token of the view and of the
-    example the number, from 1, of the changed word it belongs to, 0 for the others (X16).
+    example the number, from 1, of the changed word it belongs to, 0 for the others.
 
-    A view depends on (seed, epoch, row, view name) alone (R17): not on the order of fetching, the rank, the number of
+    A view depends on (seed, epoch, row, view name) alone: not on the order of fetching, the rank, the number of
     workers or the global random state, so a resumed run sees the texts of an uninterrupted one.
     """
 

@@ -60,12 +60,12 @@ class MaskedViews:
     does not vanish where the victim is certain.
 
     What was measured on the way is among the round's notes: the mean fall of the label's probability
-    (``confidence_drop``, GRADMASK-6) and the victim's accuracy on the texts before and after masking.
+    (``confidence_drop``) and the victim's accuracy on the texts before and after masking.
 
     Args:
         topk: how many tokens, or words, are masked.
         unit: ``token``, or ``word``: all pieces of the word whose mean gradient is the largest (L1).
-        per_class: examples of each class, drawn by ``seed``; a class that has fewer gives all it has (GRADMASK-2).
+        per_class: examples of each class, drawn by ``seed``; a class that has fewer gives all it has.
         protection: what is never masked; None for nothing.
     """
 

@@ -15,8 +15,8 @@ from hf_robust.words import Protection, Text
 class RandomSynonyms:
     """SAFER's perturbation: every word is replaced by a uniform draw from its substitutes and itself, independently.
 
-    Ye et al. 2020, Section 3.1. Every column is open. A view is ``ok`` iff some word changed under case folding
-    (BAT-5); the substitute is written as the word it replaces, and everything between words stays as it is (X17).
+    Ye et al. 2020, Section 3.1. Every column is open. A view is ``ok`` iff some word changed under case folding;
+    the substitute is written as the word it replaces, and everything between words stays as it is.
     Words that ``protection`` closes stay too.
     """
 

@@ -13,7 +13,7 @@ class View(NamedTuple):
     """Another text of an example: ``ok`` says whether it may be trained on, ``changed`` which words differ.
 
     Attributes:
-        pairs: ``(index in the example, index in the view)`` of each word that one other word stands for (X16). Words
+        pairs: ``(index in the example, index in the view)`` of each word that one other word stands for. Words
             are numbered by the rule of ``text`` here and in ``changed``.
         label: class id of the view where it is not the example's.
         soft: class probabilities to learn in place of the label.

@@ -21,7 +21,7 @@ def check_skip_labels(labels: Labels, args: Arguments) -> None:
 
 
 def check_task(labels: Labels, method: type[RobustTrainer], attacks: list[str] | None, certify: str = "no") -> None:
-    """Refuse robust methods, attacks and certificates where rows do not have one class each (NORMAL-1)."""
+    """Refuse robust methods, attacks and certificates where rows do not have one class each."""
     if labels.is_single:
         return
     task = "a regression" if labels.is_regression else "a task with several labels for each row"

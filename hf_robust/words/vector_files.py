@@ -23,7 +23,7 @@ def read_vectors(path: str | Path, *, max_words: int | None = None) -> tuple[lis
     Of words that differ by case alone, and of repeated ones, the first counts: files list frequent words first.
 
     Raises:
-        ValueError: one sentence with the file, the line and what is wrong; pickled files are refused (SAFER-8).
+        ValueError: one sentence with the file, the line and what is wrong; pickled files are refused.
     """
     refuse_pickle(path)
     pairs = _read_npz(path) if str(path).lower().endswith(".npz") else _read_text(path)
@@ -93,7 +93,7 @@ def _numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def refuse_pickle(path: str | Path) -> None:
-    """SAFER-8: published tables ship as pickles, and unpickling a download runs its code."""
+    """Published tables ship as pickles, and unpickling a download runs its code."""
     name = str(path).lower().removesuffix(".gz")
     if name.endswith((".pkl", ".pickle", ".p", ".pt", ".bin")):
         raise ValueError(

@@ -41,7 +41,7 @@ def test_ascend_yields_the_start_and_a_point_for_each_gradient(steps: int) -> No
         assert point.value.requires_grad and point.value.is_leaf
         assert torch.equal(point.value, torch.full_like(E, float(number)))
         point = points.send((torch.ones_like(E),))
-    # FREELB-3: no gradient of the last point is asked for, so that none is computed.
+    # no gradient of the last point is asked for, so that none is computed.
     assert not point.value.requires_grad and torch.equal(point.value, torch.full_like(E, float(steps)))
     with pytest.raises(StopIteration):
         points.send((torch.ones_like(E),))
@@ -81,13 +81,13 @@ def network() -> Any:
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
-def test_R13_X5_a_climb_leaves_no_gradient_on_parameters(create_graph: bool) -> None:
+def test_a_climb_leaves_no_gradient_on_parameters(create_graph: bool) -> None:
     model = network()
     *_, _last = climb(start(StepRule(0.1)), 3, lambda p: model(p(E)).squeeze(1), create_graph=create_graph)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_PGD_5_X5_gradients_accumulated_before_stay_as_they_were() -> None:
+def test_gradients_accumulated_before_stay_as_they_were() -> None:
     model = network()
     model(E).sum().backward()
     before = [parameter.grad.clone() for parameter in model.parameters()]
@@ -96,7 +96,7 @@ def test_PGD_5_X5_gradients_accumulated_before_stay_as_they_were() -> None:
         assert torch.equal(parameter.grad, gradient)
 
 
-def test_R13_create_graph_keeps_gradients_differentiable_by_the_parameters() -> None:
+def test_create_graph_keeps_gradients_differentiable_by_the_parameters() -> None:
     model = network()
     (step,) = climb(start(StepRule(0.1)), 1, lambda p: model(p(E)).squeeze(1), create_graph=True)
     found = torch.autograd.grad(step.gradients[0].square().sum(), model[1].weight)[0]
@@ -114,20 +114,20 @@ def test_R13_create_graph_keeps_gradients_differentiable_by_the_parameters() -> 
     assert not plain.gradients[0].requires_grad and not plain.after.leaves[0].requires_grad
 
 
-def test_R13_with_a_graph_the_next_point_is_still_a_constant() -> None:
+def test_with_a_graph_the_next_point_is_still_a_constant() -> None:
     model = network()
     steps = list(climb(start(StepRule(0.1)), 2, lambda p: model(p(E)).squeeze(1), create_graph=True))
     assert all(step.before.leaves[0].is_leaf and not step.after.leaves[0].grad_fn for step in steps)
 
 
 @pytest.mark.parametrize("norm", ["l2", "none"])
-def test_R12_the_scale_of_the_loss_changes_nothing(norm: Any) -> None:
+def test_the_scale_of_the_loss_changes_nothing(norm: Any) -> None:
     plain, scaled = (list(climb(start(StepRule(0.1, norm=norm)), 3, logistic, scale))[-1] for scale in (1.0, 1024.0))
     assert torch.allclose(plain.after.leaves[0], scaled.after.leaves[0], atol=1e-7)
     assert torch.allclose(plain.gradients[0], scaled.gradients[0]) and torch.equal(plain.losses, scaled.losses)
 
 
-def test_R12_the_scale_saves_small_half_precision_gradients() -> None:
+def test_the_scale_saves_small_half_precision_gradients() -> None:
     def losses(point: Variable) -> Tensor:
         small = torch.tensor(1.5e-4).half()  # its square is 0 in half precision
         return (point(E).half() * small * small).float().flatten(1).sum(1)
@@ -179,6 +179,6 @@ def test_PGD_a_convex_loss_never_falls_and_the_norm_grows_by_alpha_at_most(
             assert (sample_norm(found[-1].after.leaves[0]) <= radius + 1e-5).all()
 
 
-def test_PGD_2_the_radius_is_on_what_has_accumulated() -> None:
+def test_the_radius_is_on_what_has_accumulated() -> None:
     sizes = [sample_norm(s.after.leaves[0]) for s in climb(start(StepRule(0.3, 0.5)), 4, logistic)]
     assert torch.allclose(torch.stack(sizes)[:, 0].flatten(), torch.tensor([0.3, 0.5, 0.5, 0.5]), atol=1e-5)

@@ -44,7 +44,7 @@ def sparse(logits: torch.Tensor, given_hull: Hull, alpha: float, decay: float = 
 
 
 @given(st.lists(st.floats(-50, 50, width=32), min_size=12, max_size=12))
-def test_ASCC_3_weights_sum_to_one_over_the_vertices_and_are_zero_elsewhere(values: list[float]) -> None:
+def test_weights_sum_to_one_over_the_vertices_and_are_zero_elsewhere(values: list[float]) -> None:
     found = hull()
     weights = stepped(torch.tensor(values).view(1, LENGTH, VERTICES), found).weights
     assert torch.allclose(weights.sum(-1), torch.ones(1, LENGTH), atol=1e-6)
@@ -132,7 +132,7 @@ def test_weight_one_on_the_word_itself_is_the_clean_text_in_every_architecture(k
         assert torch.allclose(mixed, clean, atol=1e-6) == same
 
 
-def test_DNE_1_a_step_of_log_weights_has_the_length_that_is_asked_for() -> None:
+def test_a_step_of_log_weights_has_the_length_that_is_asked_for() -> None:
     found, logits = hull(), torch.zeros(1, LENGTH, VERTICES)
     gradient = torch.randn(1, LENGTH, VERTICES)
     moved = stepped(logits, found, length=10.0).moved((gradient,)).logits
@@ -171,7 +171,7 @@ def test_entropy_gradient_is_the_entropys() -> None:
     assert torch.allclose(point.entropy_gradient(), torch.autograd.grad(entropy, leaf)[0], atol=1e-6)
 
 
-def test_ASCC_1_the_penalty_alone_leads_to_one_vertex() -> None:
+def test_the_penalty_alone_leads_to_one_vertex() -> None:
     point = sparse(torch.randn(1, LENGTH, VERTICES), hull(counts=(3, 3, 3, 3)), alpha=10.0)
     first = point.entropy
     for _ in range(10):
@@ -191,7 +191,7 @@ def test_a_text_with_an_infinite_gradient_stays_where_it_is() -> None:
         assert moved.moved((torch.ones_like(gradient),)).logits.isfinite().all()
 
 
-def test_R6_a_text_moves_the_same_whatever_else_is_in_the_batch() -> None:
+def test_a_text_moves_the_same_whatever_else_is_in_the_batch() -> None:
     single = hull()
     both = Hull(single.ids.repeat(2, 1, 1), single.valid.repeat(2, 1, 1), single.look_up)
     values, gradient = torch.randn(2, 2, LENGTH, VERTICES)

@@ -39,7 +39,7 @@ def test_each_weight_has_its_beta_distribution(alpha: float) -> None:
         assert stats.kstest(weights[..., place].flatten().double().numpy(), law.cdf).pvalue > 1e-3
 
 
-def test_DNE_3_alpha_zero_draws_one_vertex_in_proportion_to_the_shares() -> None:
+def test_alpha_zero_draws_one_vertex_in_proportion_to_the_shares() -> None:
     shares = torch.tensor([1.0, 1.0, 0.5, 0.0]).expand(ROWS, LENGTH, 4)
     weights = dirichlet(shares, 0.0, Noise(0, 0), *texts())
     assert weights.sum(-1).eq(1).all() and weights.max(-1).values.eq(1).all()
@@ -47,14 +47,14 @@ def test_DNE_3_alpha_zero_draws_one_vertex_in_proportion_to_the_shares() -> None
     assert counts[3] == 0 and stats.chisquare(counts[:3].numpy(), ROWS * LENGTH * shares[0, 0, :3] / 2.5).pvalue > 1e-3
 
 
-def test_DNE_3_a_small_alpha_comes_near_that_limit() -> None:
+def test_a_small_alpha_comes_near_that_limit() -> None:
     shares = torch.tensor([1.0, 1.0, 0.5, 0.0]).expand(ROWS, LENGTH, 4)
     weights = dirichlet(shares, 1e-3, Noise(0, 0), *texts())
     assert weights.max(-1).values.gt(0.99).float().mean() > 0.99
     assert torch.allclose(weights.mean((0, 1)), shares[0, 0] / 2.5, atol=0.02)
 
 
-def test_DNE_2_texts_places_steps_and_draws_all_have_their_own_weights() -> None:
+def test_texts_places_steps_and_draws_all_have_their_own_weights() -> None:
     ids, mask = texts()
     shares = torch.ones(ROWS, LENGTH, 3)
     found = [dirichlet(shares, 1.0, Noise(0, step, draw), ids, mask) for step, draw in ((0, 0), (1, 0), (0, 13))]
@@ -66,7 +66,7 @@ def test_DNE_2_texts_places_steps_and_draws_all_have_their_own_weights() -> None
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_R17_weights_do_not_depend_on_batch_or_padding(alpha: float) -> None:
+def test_weights_do_not_depend_on_batch_or_padding(alpha: float) -> None:
     ids, mask = torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.ones(2, 3, dtype=torch.long)
     shares = torch.ones(2, 3, 4)
     both = dirichlet(shares, alpha, Noise(0, 0), ids, mask)

@@ -51,7 +51,7 @@ def plus(delta: Tensor) -> Callable[[Tensor], Tensor]:
     return change
 
 
-def test_R2_zero_changes_no_bit_and_anything_else_does(case: tuple[str, str, Any, Batch]) -> None:
+def test_zero_changes_no_bit_and_anything_else_does(case: tuple[str, str, Any, Batch]) -> None:
     _, _, model, batch = case
     width = embedding_width(model)
     with torch.no_grad():
@@ -67,7 +67,7 @@ def test_R2_zero_changes_no_bit_and_anything_else_does(case: tuple[str, str, Any
     assert hooks(model) == 0
 
 
-def test_R3_gradient_reaches_every_real_token_and_no_padding(case: tuple[str, str, Any, Batch]) -> None:
+def test_gradient_reaches_every_real_token_and_no_padding(case: tuple[str, str, Any, Batch]) -> None:
     kind, side, model, batch = case
     delta = offset(batch, embedding_width(model)).requires_grad_()
     with perturbed(model, plus(delta)):
@@ -81,7 +81,7 @@ def test_R3_gradient_reaches_every_real_token_and_no_padding(case: tuple[str, st
         assert gradient[~real].any()
 
 
-def test_R6_the_gradient_of_a_text_is_its_own(case: tuple[str, str, Any, Batch]) -> None:
+def test_the_gradient_of_a_text_is_its_own(case: tuple[str, str, Any, Batch]) -> None:
     _, _, model, batch = case
     delta = offset(batch, embedding_width(model)).requires_grad_()
     with perturbed(model, plus(delta)):
@@ -91,7 +91,7 @@ def test_R6_the_gradient_of_a_text_is_its_own(case: tuple[str, str, Any, Batch])
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_X3_width_is_that_of_the_look_up(kind: str, models: Callable[[str], Any]) -> None:
+def test_width_is_that_of_the_look_up(kind: str, models: Callable[[str], Any]) -> None:
     assert embedding_width(models(kind)) == ARCHITECTURES[kind].width
 
 
@@ -138,7 +138,7 @@ def _decoder_ids(model: Any, ids: Tensor) -> Tensor:
     return torch.cat([first, ids[:, :-1]], dim=1)
 
 
-def test_X2_roberta_with_left_padding_is_where_inputs_embeds_is_wrong(models: Callable[[str], Any]) -> None:
+def test_roberta_with_left_padding_is_where_inputs_embeds_is_wrong(models: Callable[[str], Any]) -> None:
     model, batch = models("roberta"), padded_batch("left")
     embeddings = word_embeddings(model)[0](batch["input_ids"])
     plain = model(**batch).logits

@@ -29,7 +29,7 @@ def test_values_are_stored_so_that_a_change_of_the_hash_is_seen() -> None:
     assert torch.equal(torch.stack([values[0, 0], values[0, 3], values[1, 2]]), torch.tensor(stored) * 2.0**-24)
 
 
-def test_R17_a_text_has_the_same_noise_in_any_batch() -> None:
+def test_a_text_has_the_same_noise_in_any_batch() -> None:
     ids, mask = texts()
     together = NOISE.uniform(ids, mask, 8)
     alone = torch.cat([NOISE.uniform(ids[row : row + 1], mask[row : row + 1], 8) for row in range(4)])
@@ -38,7 +38,7 @@ def test_R17_a_text_has_the_same_noise_in_any_batch() -> None:
 
 
 @given(left=st.integers(0, 6), right=st.integers(0, 6), pad_id=st.integers(0, 99))
-def test_R3_padding_of_any_side_and_length_moves_nothing(left: int, right: int, pad_id: int) -> None:
+def test_padding_of_any_side_and_length_moves_nothing(left: int, right: int, pad_id: int) -> None:
     ids, mask = texts(rows=2, length=5)
     plain = NOISE.uniform(ids, mask, 4)
     padded = NOISE.uniform(pad(ids, (left, right), value=pad_id), pad(mask, (left, right)), 4)

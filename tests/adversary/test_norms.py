@@ -42,7 +42,7 @@ def values(seed: int, scale: float = 1.0) -> Tensor:
         ("none", [[[3.0, 0.0], [0.0, -4.0]]]),
     ],
 )
-def test_R5_direction_in_closed_form(norm: Norm, direction: list[Any]) -> None:
+def test_direction_in_closed_form(norm: Norm, direction: list[Any]) -> None:
     gradient = torch.tensor([[[3.0, 0.0], [0.0, -4.0]]])
     assert torch.allclose(StepRule(1.0, norm=norm).direction(gradient), torch.tensor(direction))
 
@@ -57,7 +57,7 @@ def test_R5_direction_in_closed_form(norm: Norm, direction: list[Any]) -> None:
         ("none", [[[1.2, 0.0], [0.0, -1.6]]]),
     ],
 )
-def test_R5_projection_in_closed_form(norm: Norm, inside: list[Any]) -> None:
+def test_projection_in_closed_form(norm: Norm, inside: list[Any]) -> None:
     delta = torch.tensor([[[3.0, 0.0], [0.0, -4.0]]])
     assert torch.allclose(StepRule(1.0, 2.0, norm).project(delta), torch.tensor(inside))
     assert torch.equal(StepRule(1.0, 5.0, norm).project(delta), delta)
@@ -65,7 +65,7 @@ def test_R5_projection_in_closed_form(norm: Norm, inside: list[Any]) -> None:
 
 
 @given(norm=norms, seed=seeds, radius=st.floats(0.01, 10.0), scale=st.sampled_from([1e-3, 1.0, 1e3]))
-def test_R5_projection_stays_inside_and_is_idempotent(norm: Norm, seed: int, radius: float, scale: float) -> None:
+def test_projection_stays_inside_and_is_idempotent(norm: Norm, seed: int, radius: float, scale: float) -> None:
     rule, delta = StepRule(1.0, radius, norm), values(seed, scale)
     once = rule.project(delta)
     assert (SIZES[norm](once) <= radius * (1 + 1e-5)).all()
@@ -75,7 +75,7 @@ def test_R5_projection_stays_inside_and_is_idempotent(norm: Norm, seed: int, rad
 
 
 @given(norm=norms, seed=seeds, alpha=st.floats(0.001, 10.0), scale=st.sampled_from([1e-5, 1.0, 1e5]))
-def test_R5_a_step_is_alpha_long(norm: Norm, seed: int, alpha: float, scale: float) -> None:
+def test_a_step_is_alpha_long(norm: Norm, seed: int, alpha: float, scale: float) -> None:
     gradient = values(seed, scale)
     step = StepRule(alpha, norm=norm)(torch.zeros_like(gradient), gradient)
     if norm == "none":
@@ -88,7 +88,7 @@ def test_R5_a_step_is_alpha_long(norm: Norm, seed: int, alpha: float, scale: flo
 
 
 @given(norm=norms, seed=seeds, radius=st.sampled_from([0.0, 0.5]))
-def test_R6_other_samples_change_nothing(norm: Norm, seed: int, radius: float) -> None:
+def test_other_samples_change_nothing(norm: Norm, seed: int, radius: float) -> None:
     rule, gradient, delta = StepRule(0.3, radius, norm), values(seed), values(seed + 1)
     together = rule(delta, gradient)
     alone = torch.cat([rule(delta[row : row + 1], gradient[row : row + 1]) for row in range(3)])
@@ -96,7 +96,7 @@ def test_R6_other_samples_change_nothing(norm: Norm, seed: int, radius: float) -
 
 
 @given(norm=norms, seed=seeds, radius=st.sampled_from([0.0, 0.5]))
-def test_R3_padding_changes_nothing(norm: Norm, seed: int, radius: float) -> None:
+def test_padding_changes_nothing(norm: Norm, seed: int, radius: float) -> None:
     rule, gradient, delta = StepRule(0.3, radius, norm), values(seed), values(seed + 1)
     wide = [torch.nn.functional.pad(tensor, (0, 0, 0, 5)) for tensor in (delta, gradient)]
     moved = rule(*wide)
@@ -111,7 +111,7 @@ def test_a_gradient_of_zero_moves_nothing(norm: Norm) -> None:
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_R12_a_gradient_that_is_not_finite_keeps_its_own_sample(norm: Norm, bad: float) -> None:
+def test_a_gradient_that_is_not_finite_keeps_its_own_sample(norm: Norm, bad: float) -> None:
     rule, gradient, delta = StepRule(0.3, 0.5, norm), values(0), values(1)
     expected = rule(delta, gradient)
     gradient[1, 2, 3] = bad
@@ -119,14 +119,14 @@ def test_R12_a_gradient_that_is_not_finite_keeps_its_own_sample(norm: Norm, bad:
     assert torch.equal(moved[1], delta[1]) and torch.equal(moved[[0, 2]], expected[[0, 2]])
 
 
-def test_R12_half_precision_gradients_are_normalised_in_float32() -> None:
+def test_half_precision_gradients_are_normalised_in_float32() -> None:
     gradient = torch.full((1, 4, 4), 6e-8, dtype=torch.float16)  # its squares are 0 in float16
     step = StepRule(0.5)(torch.zeros(1, 4, 4), gradient)
     assert step.dtype == torch.float32 and step.norm().item() == pytest.approx(0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_R12_token_aware_keeps_both_parts_of_its_sample(bad: float) -> None:
+def test_token_aware_keeps_both_parts_of_its_sample(bad: float) -> None:
     start = TokenAware(values(0), values(1), torch.ones(3, 4, 1), StepRule(0.1, 0.5), 0.1)
     gradient = values(2)
     expected = start.moved((gradient,))
@@ -147,20 +147,20 @@ def first(norm: Norm, lengths: list[int], magnitude: float, width: int = 64, dra
 
 
 @pytest.mark.parametrize("norm", ["l2", "none"])
-def test_R7_expected_norm_is_mag_over_root_three_and_never_above_mag(norm: Norm) -> None:
+def test_expected_norm_is_mag_over_root_three_and_never_above_mag(norm: Norm) -> None:
     sizes = torch.stack([sample_norm(first(norm, [3, 17, 40], 0.6, draw=draw)).flatten() for draw in range(60)])
     assert (sizes <= 0.6).all()
     assert torch.allclose(sizes.mean(0), torch.tensor(0.6 / 3**0.5), rtol=0.02)  # whatever the length
 
 
-def test_R7_other_norms_start_within_mag_of_their_own_size() -> None:
+def test_other_norms_start_within_mag_of_their_own_size() -> None:
     for norm in ("linf", "sign", "token_l2"):
         sizes = SIZES[norm](first(norm, [3, 17, 40], 0.6))
         assert (sizes <= 0.6).all() and sizes.max() > 0.3
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_R3_the_start_is_zero_at_padding_and_everywhere_without_noise(norm: Norm) -> None:
+def test_the_start_is_zero_at_padding_and_everywhere_without_noise(norm: Norm) -> None:
     start = first(norm, [3, 17, 40], 0.6)
     assert not start[0, 3:].any() and not start[1, 17:].any() and start[0, :3].all()
     assert not first(norm, [3, 17, 40], 0.0).any()
@@ -178,7 +178,7 @@ def test_gauss_start_is_mag_times_the_standard_normal() -> None:
     assert delta.value.std().item() == pytest.approx(1e-3, rel=0.02)
 
 
-def test_R3_gradients_at_padding_are_not_followed() -> None:
+def test_gradients_at_padding_are_not_followed() -> None:
     mask = torch.tensor([[[1.0], [1.0], [0.0]]])
     moved = Delta(torch.zeros(1, 3, 2), mask, StepRule(1.0)).moved((torch.ones(1, 3, 2),))
     assert torch.allclose(moved.value, torch.tensor([[[0.5, 0.5], [0.5, 0.5], [0.0, 0.0]]]))

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "deberta-v2"])
-def test_R8_every_pass_has_the_masks_of_the_first(kind: str) -> None:
+def test_every_pass_has_the_masks_of_the_first(kind: str) -> None:
     model: Any = build_model(kind, dropout=0.2).train()
     ids = torch.tensor([[2, 9, 11, 3]])
     replay = DropoutReplay(CPU)
@@ -49,7 +49,7 @@ def test_two_replays_are_independent() -> None:
         assert not torch.equal(torch.rand(3), one)
 
 
-def test_R13_evaluating_gives_each_module_its_own_mode_back() -> None:
+def test_evaluating_gives_each_module_its_own_mode_back() -> None:
     model = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Dropout(), nn.Linear(1, 1)))
     model[1][0].eval()
     with evaluating(model):

@@ -17,7 +17,7 @@ def test_one_step_by_hand() -> None:
 
 @pytest.mark.parametrize("radius", [1e-5, 1.0])
 @pytest.mark.parametrize("size", [1e-9, 1e-5, 1.0, 1e6])
-def test_SMART_1_every_token_ends_at_the_radius_however_small_it_was(radius: float, size: float) -> None:
+def test_every_token_ends_at_the_radius_however_small_it_was(radius: float, size: float) -> None:
     torch.manual_seed(0)
     delta, gradient = torch.randn(3, 4, 8) * size, torch.randn(3, 4, 8) * size
     delta[:, -1], gradient[:, -1] = 0.0, 0.0
@@ -26,7 +26,7 @@ def test_SMART_1_every_token_ends_at_the_radius_however_small_it_was(radius: flo
     assert torch.equal(moved[:, -1], torch.zeros(3, 8))  # padding stays zero
 
 
-def test_R12_a_gradient_that_is_not_finite_keeps_the_delta() -> None:
+def test_a_gradient_that_is_not_finite_keeps_the_delta() -> None:
     delta, gradient = torch.full((2, 3, 4), 0.5), torch.ones(2, 3, 4)
     gradient[0, 1, 2] = float("nan")
     moved = TokenSphere(1e-3, 1.0)(delta, gradient)

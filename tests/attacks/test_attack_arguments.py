@@ -186,7 +186,7 @@ def test_which_classes_obstinate_attacks_skip_must_be_said_where_these_have_no_n
     assert list(build_attacks(parse("--attacks", "synonym"), SYNONYMS, None, unnamed, ["sentence"])) == ["synonym"]
 
 
-def test_BAT_10_skip_labels_go_by_name_never_by_position():
+def test_skip_labels_go_by_name_never_by_position():
     assert resolve_skip_labels(None, ["not_duplicate", "duplicate"]) == {0}
     assert resolve_skip_labels(None, ["duplicate", "not_duplicate"]) == {1}
     assert resolve_skip_labels(None, ["contradiction", "entailment", "Neutral"]) == {2}
@@ -201,7 +201,7 @@ def test_BAT_10_skip_labels_go_by_name_never_by_position():
         resolve_skip_labels(["maybe", "no"], ["yes", "no"])
 
 
-def test_ATTACK_2_frozen_columns_go_by_name():
+def test_frozen_columns_go_by_name():
     assert resolve_frozen_columns([], ["premise", "hypothesis"]) == frozenset()
     assert resolve_frozen_columns(["hypothesis"], ["premise", "hypothesis"]) == {1}
     with pytest.raises(ValueError, match="the text columns are premise, hypothesis"):

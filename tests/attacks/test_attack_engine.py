@@ -256,7 +256,7 @@ def test_weird_texts(name):
     assert all(record.queries <= 50 for record in records)
 
 
-def test_ATK_ANT_2_no_admissible_antonym_fails_but_none_anywhere_is_an_error():
+def test_no_admissible_antonym_fails_but_none_anywhere_is_an_error():
     target, which = victim(), attack("antonym")
     label = int(target.probabilities([("the and",)]).argmax())
     bare = Example(0, ("the and",), label)
@@ -327,7 +327,7 @@ def test_skip_labels_come_before_everything_else():
     assert (record.status, record.stop) == ("skipped", "misclassified")
 
 
-def test_ATK_ANT_1_raises_is_the_stricter_success(target):
+def test_raises_is_the_stricter_success(target):
     rows = examples(target, 60, seed=3)
     raises = measure(attack("antonym"), target, rows)
     remains = measure(attack("antonym", antonym_success="remains"), target, rows)
@@ -339,7 +339,7 @@ def test_ATK_ANT_1_raises_is_the_stricter_success(target):
     assert sum(r.status == "succeeded" for r in raises) < sum(r.status == "succeeded" for r in remains)
 
 
-def test_ATTACK_1_no_column_is_frozen_by_its_name(target):
+def test_no_column_is_frozen_by_its_name(target):
     which = attack("synonym", tagger=None)
     assert {Text(("good", "bad")).words[i].column for i in make_plan(which, ("good", "bad")).swaps} == {0, 1}
     assert which.describe()["frozen_columns"] == []

@@ -211,7 +211,7 @@ def test_wrong_settings_are_one_sentence(tmp_path):
         load_encoder(str(tmp_path))
 
 
-def test_ATTACK_4_the_encoder_is_named_in_the_description():
+def test_the_encoder_is_named_in_the_description():
     which = attack("synonym", encoder=Letters())
     assert which.describe()["similarity"]["encoder"] == "letters"
     assert attack("synonym").describe()["similarity"] is None

@@ -108,7 +108,7 @@ def test_results_hold_every_example_and_give_the_rates(tmp_path: Path) -> None:
             assert rates["num_attacked"] == tried
             if tried:
                 assert rates["asr"] == pytest.approx(statuses["succeeded"] / tried)
-            if name == "antonym":  # METRIC-1
+            if name == "antonym":
                 assert "robust_accuracy" not in rates
             else:
                 assert rates["robust_accuracy"] == pytest.approx(statuses["failed"] / ROWS)

@@ -57,7 +57,7 @@ def test_the_exact_bound_is_the_sharper_one(total: int, share: float, alpha: flo
     assert loose.upper(count, total, alpha) >= exact.upper(count, total, alpha) - 1e-9 >= count / total - 2e-9
 
 
-def test_SAFER_3_a_fixed_error_is_no_bound() -> None:
+def test_a_fixed_error_is_no_bound() -> None:
     assert 1 - hoeffding_lower(5000, 5000, 0.01) == pytest.approx(0.0215, abs=5e-5)
     assert 1 - hoeffding_lower(100_000, 100_000, 0.01) == pytest.approx(0.0048, abs=5e-5)
     # At half the votes of the paper the fixed 0.01 is exceeded far more often than once in a hundred.

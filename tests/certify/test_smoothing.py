@@ -210,7 +210,7 @@ def test_protected_words_are_neither_drawn_nor_attacked() -> None:
 # ---- one table, one tokenisation ----
 
 
-def test_SAFER_4_sampling_and_certificate_share_table_case_and_tokenisation() -> None:
+def test_sampling_and_certificate_share_table_case_and_tokenisation() -> None:
     table = {"good": ["fine"], "fine": ["good"], "i": ["you"], "you": ["i"], "iphone": ["phone"], "phone": ["iphone"]}
     source = smoothing(table)
     text = Text(("It's -GOOD-!!! (Good) film...",))
@@ -223,13 +223,13 @@ def test_SAFER_4_sampling_and_certificate_share_table_case_and_tokenisation() ->
     assert source.overlap("i") == 1
 
 
-def test_SAFER_5_a_word_that_the_table_lacks_is_never_replaced_and_costs_nothing() -> None:
+def test_a_word_that_the_table_lacks_is_never_replaced_and_costs_nothing() -> None:
     source, text = smoothing({"good": ["fine"]}), Text(("unheard of",))
     assert {source.sample(text, number) for number in range(20)} == {text}
     assert source.slacks(text) == [0, 0] and source.changeable(text) == [] and not source.varies(text)
 
 
-def test_SAFER_6_punctuation_is_no_word() -> None:
+def test_punctuation_is_no_word() -> None:
     source = smoothing({"good": ["fine"], "": ["nothing"]})
     for empty in ("", "...", "- ' --", "?!"):
         text = Text((empty,))
@@ -237,7 +237,7 @@ def test_SAFER_6_punctuation_is_no_word() -> None:
     assert source.sample(Text(("... good -",)), 0).columns[0] in ("... good -", "... fine -")
 
 
-def test_SAFER_8_a_pickled_table_is_not_opened() -> None:
+def test_a_pickled_table_is_not_opened() -> None:
     with pytest.raises(ValueError, match="not opened because unpickling runs code"):
         load_lexicon("perturbation_constraint_pca0.8_100.pkl")
 

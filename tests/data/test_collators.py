@@ -86,7 +86,7 @@ COLLATORS = {
 
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("how", COLLATORS)
-def test_X16_numbers_stay_beside_their_tokens(word_tokenizer, side, how, monkeypatch):
+def test_numbers_stay_beside_their_tokens(word_tokenizer, side, how, monkeypatch):
     monkeypatch.setattr(word_tokenizer, "padding_side", side)
     padding, collator = COLLATORS[how]
     rows = [{"a": text, "label": index % 2} for index, text in enumerate(TEXTS)]

@@ -58,7 +58,7 @@ def test_lists_are_multi_label():
         observed([["a"], "a"])
 
 
-def test_NORMAL_2_minus_one_is_no_class():
+def test_minus_one_is_no_class():
     assert observed([0, -1, 2, 1]).names == ("0", "1", "2")
     with pytest.raises(ValueError, match="-1 means unlabelled"):
         observed([-1, 1])
@@ -73,7 +73,7 @@ def test_missing_and_mixed_labels_are_one_sentence():
         observed(["a", 1])
 
 
-def test_X20_checkpoint_order_is_followed_where_the_names_match():
+def test_checkpoint_order_is_followed_where_the_names_match():
     config = named_config("CONTRADICTION", "ENTAILMENT", "NEUTRAL")
     labels = named_labels(GLUE_TASKS["mnli"].label_names).in_order(checkpoint_names(config))
     assert labels.names == ("contradiction", "entailment", "neutral")

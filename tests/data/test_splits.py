@@ -24,7 +24,7 @@ def splits_of(corpus, tokenizer, **flags):
     return Splits(corpus, find_labels(corpus, args, BertConfig()), tokenizer, args)
 
 
-def test_NORMAL_2_unlabelled_rows_are_left_out_and_counted(word_tokenizer, caplog):
+def test_unlabelled_rows_are_left_out_and_counted(word_tokenizer, caplog):
     splits = splits_of(corpus_of(rows(0, -1, 1, -1)), word_tokenizer)
     with caplog.at_level(logging.WARNING):
         dataset = splits.labelled("train")
@@ -127,7 +127,7 @@ def test_samples_are_logged_without_touching_the_random_state(word_tokenizer, ca
     assert random.getstate() == state
 
 
-def test_X21_the_variant_names_sources_and_rows(word_tokenizer):
+def test_the_variant_names_sources_and_rows(word_tokenizer):
     corpus = corpus_of(rows(0, 1), rows(1))
     splits = splits_of(corpus, word_tokenizer)
     train, validation = splits.labelled("train", 1), splits.labelled("validation")
@@ -149,7 +149,7 @@ def test_the_shares_of_the_classes_are_those_of_the_evaluation_rows(word_tokeniz
     assert class_shares(numbers.labelled("validation"), numbers.labels) == {}
 
 
-def test_X13_evaluation_texts_that_were_trained_on_are_counted(word_tokenizer):
+def test_evaluation_texts_that_were_trained_on_are_counted(word_tokenizer):
     train = [{"sentence": text, "label": 1} for text in ("A good  film", "bad", "only here", "bad")]
     evaluation = [{"sentence": text, "label": 1} for text in ("a GOOD film ", "Bad", "bad", "bad film", "new")]
     splits = splits_of(corpus_of(train, evaluation), word_tokenizer)
@@ -160,7 +160,7 @@ def test_X13_evaluation_texts_that_were_trained_on_are_counted(word_tokenizer):
     assert "seen_in_training" not in describe_data(splits.corpus, None, both[1])
 
 
-def test_X13_a_pair_was_seen_only_where_both_columns_were(word_tokenizer):
+def test_a_pair_was_seen_only_where_both_columns_were(word_tokenizer):
     train = [{"sentence": "one", "sentence2": "two", "label": 0}]
     evaluation = [
         {"sentence": a, "sentence2": b, "label": 0} for a, b in (("one", "two"), ("one", "three"), ("two", "one"))

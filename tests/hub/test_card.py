@@ -76,14 +76,14 @@ def test_one_result_for_each_attack(tmp_path: Path) -> None:
     assert results(tmp_path) == {
         "reviews": {"accuracy": 0.875},
         "reviews (synonym attack)": {"attack_success_rate": 0.5625, "robust_accuracy": 0.25},
-        "reviews (antonym attack)": {"attack_success_rate": 0.125},  # METRIC-1: robust accuracy has no meaning there
+        "reviews (antonym attack)": {"attack_success_rate": 0.125},  # robust accuracy has no meaning there
     }
     splits = [one["dataset"]["split"] for one in read(tmp_path)[0]["model-index"][0]["results"]]
     assert splits == ["validation", "validation (synonym attack)", "validation (antonym attack)"]
     assert [result.metric_type for result in ModelCard.load(tmp_path / "README.md").data.eval_results]
 
 
-def test_X13_ADA_1_an_attack_that_training_has_seen_is_told_of(tmp_path: Path) -> None:
+def test_an_attack_that_training_has_seen_is_told_of(tmp_path: Path) -> None:
     views = [{"view": "synonym", "found": 5}, {"view": "antonym", "found": 0}, {"view": "pwws", "found": 3}]
     cards = {"same": {"views": views}, "none": {"views": views[1:2]}, "other": {"views": views[2:]}, "old": {}}
     for name, card in cards.items():
@@ -239,7 +239,7 @@ def test_an_attacked_vote_is_said_not_to_be_the_published_network(tmp_path: Path
     )
 
 
-def test_ATK_SYN_2_same_table_in_training_and_attack_is_said(tmp_path: Path) -> None:
+def test_same_table_in_training_and_attack_is_said(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path / "same"))
     add_robustness(make_folder(tmp_path / "untrained", trained_on=[]))
     other = {"synonyms": {**LEXICON, "fingerprint": "bb"}}

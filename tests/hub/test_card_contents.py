@@ -98,7 +98,7 @@ def test_certified_accuracy_is_a_result_and_a_table(tmp_path: Path) -> None:
     assert read(folder)[1] == text  # a second call replaces what the first wrote
 
 
-def test_SAFER_5_a_certificate_is_said_to_be_of_the_table_and_the_vote(tmp_path: Path) -> None:
+def test_a_certificate_is_said_to_be_of_the_table_and_the_vote(tmp_path: Path) -> None:
     text = read(certified_folder(tmp_path))[1]
     assert "A certificate holds for the vote of 5,000 random substitutions, not for the network" in text
     assert "in the lexicon `table`, 7 words, fingerprint aa: words that are not in it" in text
@@ -119,7 +119,7 @@ def test_without_certificates_there_is_no_word_of_them(tmp_path: Path) -> None:
     assert "ertificate" not in text and "Certified accuracy" not in text and "cohen2019" not in text
 
 
-def test_X13_evaluation_texts_that_were_trained_on_are_counted(tmp_path: Path) -> None:
+def test_evaluation_texts_that_were_trained_on_are_counted(tmp_path: Path) -> None:
     data = {"name": "reviews", "eval_samples": 64, "train_samples": 1234}
     for name, seen in (("some", 3), ("none", 0)):
         add_robustness(make_folder(tmp_path / name, data={**data, "seen_in_training": seen}))
@@ -127,7 +127,7 @@ def test_X13_evaluation_texts_that_were_trained_on_are_counted(tmp_path: Path) -
     assert "training texts too" not in read(tmp_path / "none")[1]
 
 
-def test_ATK_SYN_2_a_table_held_out_from_training_is_said(tmp_path: Path) -> None:
+def test_a_table_held_out_from_training_is_said(tmp_path: Path) -> None:
     held_out = {"synonyms": {**LEXICON, "fingerprint": "bb"}, "attack_synonyms": LEXICON}
     add_robustness(make_folder(tmp_path / "held out", lexicons=held_out))
     add_robustness(make_folder(tmp_path / "untrained", lexicons=held_out, trained_on=[]))

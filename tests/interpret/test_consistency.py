@@ -49,7 +49,7 @@ def test_tau_b_is_that_of_its_definition(first: list[int], luck: object) -> None
 
 
 @given(NUMBERS)
-def test_METRIC_7_the_same_text_gives_1_and_a_reversed_order_minus_1(values: list[int]) -> None:
+def test_the_same_text_gives_1_and_a_reversed_order_minus_1(values: list[int]) -> None:
     if len(set(values)) > 1:
         assert kendall_tau(values, values) == pytest.approx(1.0)
         assert kendall_tau(values, [-value for value in values]) == pytest.approx(-1.0)
@@ -57,7 +57,7 @@ def test_METRIC_7_the_same_text_gives_1_and_a_reversed_order_minus_1(values: lis
         assert top_k_intersection(values, values, k) == 1.0
 
 
-def test_METRIC_3_signed_is_the_default() -> None:
+def test_signed_is_the_default() -> None:
     first, second = [3.0, -5.0, 1.0], [-3.0, 5.0, 1.0]
     assert kendall_tau(first, second, absolute=True) == pytest.approx(1.0)
     assert kendall_tau(first, second) == pytest.approx(-1.0)
@@ -101,7 +101,7 @@ def test_means_are_over_classes_then_pairs() -> None:
     assert len(found.top_k) == 10
 
 
-def test_METRIC_7_one_word_is_dropped_and_counted() -> None:
+def test_one_word_is_dropped_and_counted() -> None:
     one, flat, good = explained([1.0]), explained([1.0, 1.0]), explained([1.0, 2.0])
     found = consistency([(one, one), (flat, good), (good, good)])
     assert (found.num_pairs, found.num_undefined) == (1, 2)
@@ -110,7 +110,7 @@ def test_METRIC_7_one_word_is_dropped_and_counted() -> None:
     assert nothing.num_pairs == 0 and math.isnan(nothing.tau.mean) and math.isnan(nothing.worst_completeness)
 
 
-def test_METRIC_6_the_share_of_changed_words_is_told() -> None:
+def test_the_share_of_changed_words_is_told() -> None:
     before, after = (
         explained([1, 2, 3, 4], words="a good film indeed"),
         explained([1, 2, 3, 4], words="a fine film indeed"),
@@ -159,7 +159,7 @@ def test_interval_of_one_and_none() -> None:
     assert math.isnan(mean_with_interval([]).mean)
 
 
-def test_METRIC_4_pairs_are_those_of_succeeded_and_failed_attacks() -> None:
+def test_pairs_are_those_of_succeeded_and_failed_attacks() -> None:
     pairs, counts = substitution_pairs(review_records())
     assert [pair.idx for pair in pairs] == [0, 1, 2]
     assert [pair.changed for pair in pairs] == [(1,), (1, 3), (0,)]
@@ -167,7 +167,7 @@ def test_METRIC_4_pairs_are_those_of_succeeded_and_failed_attacks() -> None:
     assert [pair.idx for pair in substitution_pairs(review_records(), ("succeeded",))[0]] == [0, 1]
 
 
-def test_FLAT_4_an_insertion_that_a_deletion_makes_up_for_is_no_substitution() -> None:
+def test_an_insertion_that_a_deletion_makes_up_for_is_no_substitution() -> None:
     shifted = record("a good film was bad", "a very good film bad", [[0, "a", "a very"], [3, "was", ""]])
     moved = record(["a good", "film"], ["a", "good film"], [[0, "a", "a"]])
     recased = record("a good film", "A good film", [])

@@ -22,7 +22,7 @@ PAIR = ("the plot was bad", "a splendid picture.")
 
 @pytest.mark.parametrize("baseline", BASELINES)
 @pytest.mark.parametrize("steps", [1, 7])
-def test_METRIC_7_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, baseline: str, steps: int) -> None:
+def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, baseline: str, steps: int) -> None:
     model = LinearModel()
     (found,) = integrated_gradients(model, tokenizer, [TEXT], baseline=baseline, steps=steps)
     table = model.embed.weight.detach()

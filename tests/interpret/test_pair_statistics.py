@@ -48,7 +48,7 @@ def test_equals_a_naive_loop() -> None:
     assert math.isnan(found.mse_neg_std) and found.num_pairs == 7
 
 
-def test_METRIC_8_one_fixed_text_of_another_label_for_each_label_by_seed_averaged_over_draws() -> None:
+def test_one_fixed_text_of_another_label_for_each_label_by_seed_averaged_over_draws() -> None:
     chosen = others_of(LABELS, random.Random(0))
     assert all(LABELS[row] != LABELS[other] for row, other in enumerate(chosen))
     assert len({(label, other) for label, other in zip(LABELS, chosen, strict=True)}) == 3

@@ -22,7 +22,7 @@ def test_a_batch_gives_what_each_text_alone_gives(pooling: str) -> None:
     for index in (0, 13, 69):
         outputs = model(**tokenizer(TEXTS[index][0], return_tensors="pt"), output_hidden_states=True)
         hidden = outputs.hidden_states[-1][0]
-        expected = hidden[0] if pooling == "cls" else hidden.mean(dim=0)  # TAICHI-14: [CLS] and [SEP] are in it
+        expected = hidden[0] if pooling == "cls" else hidden.mean(dim=0)  # [CLS] and [SEP] are in it
         assert torch.allclose(states.embeddings[index], expected, atol=1e-5)
         assert torch.allclose(states.logits[index], outputs.logits[0], atol=1e-5)
 
@@ -37,7 +37,7 @@ def test_pairs_are_encoded_as_pairs_and_cut() -> None:
     assert cut[0].shape == (3, 3)
 
 
-def test_METRIC_9_eval_mode_and_the_mode_comes_back() -> None:
+def test_eval_mode_and_the_mode_comes_back() -> None:
     model, tokenizer = build_model(dropout=0.5), build_tokenizer()
     model.train()
     model.classifier.eval()

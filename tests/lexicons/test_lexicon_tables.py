@@ -89,7 +89,7 @@ def test_a_written_table_reads_back_and_equal_tables_give_equal_bytes(name, tmp_
     assert lexicon("GOOD") == ("fine", "grand") and lexicon.relation == "antonym" and lexicon.name == "neighbours"
 
 
-def test_BAT_8_a_table_with_counts_is_a_lexicon_in_the_order_of_the_file(tmp_path):
+def test_a_table_with_counts_is_a_lexicon_in_the_order_of_the_file(tmp_path):
     write_table({"loud": {"soft": 3, "piano": 1}}, tmp_path / "t.json")
     assert json.loads((tmp_path / "t.json").read_text()) == {"loud": {"soft": 3, "piano": 1}}
     assert load_lexicon(str(tmp_path / "t.json"))("loud") == ("soft", "piano")
@@ -120,7 +120,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("name", ["t.pkl", "t.pickle", "t.pkl.gz", "neighbours:t.pkl", "vectors:t.PKL"])
-def test_SAFER_8_pickles_are_refused_unopened(name, tmp_path, monkeypatch):
+def test_pickles_are_refused_unopened(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name.split(":")[-1]).write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(ValueError, match="unpickling runs code; convert it once"):

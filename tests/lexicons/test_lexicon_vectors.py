@@ -96,7 +96,7 @@ def test_malformed_text_gives_one_sentence(content, sentence, tmp_path):
         read_vectors(path)
 
 
-def test_SAFER_8_an_npz_with_pickled_words_is_refused(tmp_path):
+def test_an_npz_with_pickled_words_is_refused(tmp_path):
     np.savez(tmp_path / "v.npz", words=np.array(["a", None], dtype=object), vectors=random_vectors(2))
     with pytest.raises(ValueError, match="pickled ones are refused"):
         read_vectors(tmp_path / "v.npz")

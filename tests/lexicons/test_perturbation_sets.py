@@ -44,7 +44,7 @@ def naive_sets(points, bound, limit):
 
 @pytest.mark.parametrize("limit", [100, 3])
 @pytest.mark.parametrize("kind", ["dot", "cosine"])
-def test_SAFER_1_sets_by_naive_re_derivation_for_both_similarities(kind, limit):
+def test_sets_by_naive_re_derivation_for_both_similarities(kind, limit):
     points = naive_projection(clustered().astype(np.float64))
     if kind == "cosine":
         points = points / np.sqrt((points**2).sum(axis=1, keepdims=True))
@@ -59,7 +59,7 @@ def test_SAFER_1_sets_by_naive_re_derivation_for_both_similarities(kind, limit):
     assert found.neighbours == {WORDS[i]: [WORDS[j] for j in others] for i, others in near.items() if others}
 
 
-def test_SAFER_1_the_dot_product_finds_fewer_than_the_cosine():
+def test_the_dot_product_finds_fewer_than_the_cosine():
     # The projection leaves vectors shorter than 1, so that the same bound is stricter for their product.
     dot, cosine = (
         perturbation_sets(WORDS, clustered(), COUNTS, similarity=0.5, table_similarity=kind).neighbours
@@ -70,7 +70,7 @@ def test_SAFER_1_the_dot_product_finds_fewer_than_the_cosine():
         perturbation_sets(WORDS, clustered(), COUNTS, table_similarity="euclid")
 
 
-def test_SAFER_2_the_projection_takes_the_top_of_the_uncentred_vectors():
+def test_the_projection_takes_the_top_of_the_uncentred_vectors():
     points = np.asarray(clustered(), dtype=np.float64) + 0.5
     found = all_but_the_top(points)
     np.testing.assert_allclose(found, naive_projection(points), atol=1e-8)
@@ -98,7 +98,7 @@ def test_a_chain_is_one_component_and_a_cut_one_is_marked():
     assert all(word not in others for word, others in cut.table().items())
 
 
-def test_SAFER_5_the_vocabulary_is_that_of_the_counted_texts():
+def test_the_vocabulary_is_that_of_the_counted_texts():
     train = ["W0 w1, w2!", ("w0 w1", "w2 w3")]
     counts = count_words(train)
     assert counts == {"w0": 2, "w1": 2, "w2": 2, "w3": 1}

@@ -79,7 +79,7 @@ def test_inflected_words_are_reduced_as_wordnet_does(wordnet):
     assert load_lexicon("wordnet")("louder") == ("loud", "Forte", "noisy")
 
 
-def test_BAT_8_antonyms_of_synonyms_are_kept_and_counted(wordnet):
+def test_antonyms_of_synonyms_are_kept_and_counted(wordnet):
     lexicon = WordNetLexicon("antonym")
     assert lexicon("loud") == ("soft", "piano", "quiet")
     assert lexicon.counts("loud") == {"soft": 2, "piano": 1, "quiet": 1}

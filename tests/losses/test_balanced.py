@@ -14,7 +14,7 @@ def distance(first: tuple[float, float], second: tuple[float, float]) -> torch.T
     return cosine_distance(torch.tensor([first]), torch.tensor([second]))
 
 
-def test_BAT_2_distance_is_one_minus_cosine_from_0_to_2() -> None:
+def test_distance_is_one_minus_cosine_from_0_to_2() -> None:
     assert distance((1, 0), (1, 0)).item() == pytest.approx(0.0, abs=1e-7)
     assert distance((1, 0), (0, 3)).item() == pytest.approx(1.0)
     assert distance((1, 0), (-2, 0)).item() == pytest.approx(2.0)
@@ -37,14 +37,14 @@ def test_pairwise_closed_form(obstinate: tuple[float, float], hinge: float) -> N
         (0.1, 1.3, 1, 1, 0.0),
     ],
 )
-def test_BAT_11_triplet_masks_both_halves(
+def test_triplet_masks_both_halves(
     fickle: float, obstinate: float, fickle_ok: int, obstinate_ok: int, expected: float
 ) -> None:
     values = [torch.tensor([float(value)]) for value in (fickle, obstinate, fickle_ok, obstinate_ok)]
     assert balanced_triplet(*values, margin=1.0).item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_BAT_12_triplet_divides_by_all_rows_and_pairwise_by_valid_ones() -> None:
+def test_triplet_divides_by_all_rows_and_pairwise_by_valid_ones() -> None:
     fickle, obstinate = torch.tensor([0.4, 0.9]), torch.tensor([0.5, 0.5])
     first_only = torch.tensor([1.0, 0.0])
     pull, push = balanced_pairwise(fickle, obstinate, first_only, first_only, margin=1.0)
@@ -52,7 +52,7 @@ def test_BAT_12_triplet_divides_by_all_rows_and_pairwise_by_valid_ones() -> None
     assert balanced_triplet(fickle, obstinate, first_only, first_only, margin=1.0).item() == pytest.approx(0.45)
 
 
-def test_BAT_4_no_valid_view_is_zero_and_finite() -> None:
+def test_no_valid_view_is_zero_and_finite() -> None:
     distances = torch.full((3,), 0.5, requires_grad=True)
     none = torch.zeros(3)
     total = sum(balanced_pairwise(distances, distances, none, none, margin=1.0)) + balanced_triplet(

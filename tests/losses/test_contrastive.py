@@ -19,7 +19,7 @@ def test_equal_texts_give_log_of_the_number_of_others(rows: int) -> None:
         assert contrastive(same, 2 * same, tau=tau).item() == pytest.approx(math.log(rows - 1), abs=2e-5)
 
 
-def test_TAICHI_1_similarity_grows_as_texts_get_closer() -> None:
+def test_similarity_grows_as_texts_get_closer() -> None:
     assert contrastive(PAIR, PAIR).item() == pytest.approx(-1.0)
     assert contrastive(PAIR, PAIR, similarity="neg_l2").item() == pytest.approx(-math.sqrt(2))
     apart = torch.cdist(PAIR, PAIR)
@@ -31,7 +31,7 @@ def test_TAICHI_1_similarity_grows_as_texts_get_closer() -> None:
         assert near < far
 
 
-def test_TAICHI_2_the_denominator_leaves_the_positive_out_unless_asked() -> None:
+def test_the_denominator_leaves_the_positive_out_unless_asked() -> None:
     assert contrastive(PAIR, PAIR).item() < 0
     assert contrastive(PAIR, PAIR, include_positive=True).item() == pytest.approx(math.log(1 + math.exp(-1)), abs=1e-6)
     assert contrastive(PAIR, PAIR, include_positive=True).item() == pytest.approx(0.313, abs=5e-4)
@@ -39,7 +39,7 @@ def test_TAICHI_2_the_denominator_leaves_the_positive_out_unless_asked() -> None
 
 @pytest.mark.parametrize("include_positive", [False, True])
 @pytest.mark.parametrize("similarity", ["cosine", "neg_l2"])
-def test_TAICHI_2_one_row_is_zero_with_a_finite_gradient(similarity: str, include_positive: bool) -> None:
+def test_one_row_is_zero_with_a_finite_gradient(similarity: str, include_positive: bool) -> None:
     row = torch.randn(1, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
     loss = contrastive(row, row, similarity=similarity, include_positive=include_positive)
     loss.backward()
@@ -49,7 +49,7 @@ def test_TAICHI_2_one_row_is_zero_with_a_finite_gradient(similarity: str, includ
 
 @pytest.mark.parametrize("similarity", ["cosine", "neg_l2"])
 @pytest.mark.parametrize("include_positive", [False, True])
-def test_TAICHI_3_TAICHI_11_equals_a_naive_loop(similarity: str, include_positive: bool) -> None:
+def test_equals_a_naive_loop(similarity: str, include_positive: bool) -> None:
     first, second = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(1))
     ok, tau = [1, 0, 1, 1, 0, 1], 0.7
 
@@ -69,7 +69,7 @@ def test_TAICHI_3_TAICHI_11_equals_a_naive_loop(similarity: str, include_positiv
     assert masked.item() == pytest.approx(sum(valid) / 4, abs=1e-5)
 
 
-def test_TAICHI_11_without_a_valid_pair_it_is_zero_and_finite() -> None:
+def test_without_a_valid_pair_it_is_zero_and_finite() -> None:
     first = torch.randn(3, 4, generator=torch.Generator().manual_seed(2), requires_grad=True)
     loss = contrastive(first, first.detach(), torch.zeros(3))
     loss.backward()
@@ -83,7 +83,7 @@ def test_distance_of_equal_rows_has_a_finite_gradient() -> None:
     assert torch.isfinite(first.grad).all()
 
 
-def test_R12_float32_under_autocast() -> None:
+def test_float32_under_autocast() -> None:
     first, second = torch.randn(2, 8, 16, generator=torch.Generator().manual_seed(3))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cast = contrastive(first, second, tau=0.1)

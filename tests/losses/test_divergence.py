@@ -23,7 +23,7 @@ def test_two_classes_have_a_closed_form(a: float) -> None:
     assert symmetric_kl(even, tilted).item() == pytest.approx((share - 0.5) * a, rel=1e-5, abs=1e-7)
 
 
-def test_X9_TRADES_1_the_first_argument_is_the_one_that_weighs() -> None:
+def test_the_first_argument_is_the_one_that_weighs() -> None:
     p, q = softmax(P, -1).tolist(), softmax(Q, -1).tolist()
     expected = [
         sum(a * (math.log(a) - math.log(b)) for a, b in zip(*rows, strict=True)) for rows in zip(p, q, strict=True)
@@ -54,7 +54,7 @@ def test_equal_logits_have_value_and_gradient_0(divergence: object) -> None:
         assert gradient.abs().max() < 1e-7
 
 
-def test_SMART_3_detached_targets_keep_the_value_and_give_the_difference_of_the_predictions() -> None:
+def test_detached_targets_keep_the_value_and_give_the_difference_of_the_predictions() -> None:
     first, second = P.clone().requires_grad_(), Q.clone().requires_grad_()
     value = sample_symmetric_kl(first, second, detach_targets=True)
     assert torch.equal(value, sample_symmetric_kl(P, Q))
@@ -80,12 +80,12 @@ def test_finite_differences_of_both_arguments(argument: int) -> None:
         assert gradient[row, column].item() == pytest.approx((values[0] - values[1]) / 2e-2, abs=2e-4)
 
 
-def test_SMART_4_the_mean_does_not_grow_with_the_batch() -> None:
+def test_the_mean_does_not_grow_with_the_batch() -> None:
     assert symmetric_kl(P.repeat(4, 1), Q.repeat(4, 1)).item() == pytest.approx(symmetric_kl(P, Q).item())
     assert sample_kl(P, Q).mean() == kl(P, Q) and sample_kl(P, Q).shape == (2,)
 
 
-def test_R12_computed_in_float32() -> None:
+def test_computed_in_float32() -> None:
     half = sample_kl(P.to(torch.bfloat16), Q.to(torch.bfloat16))
     assert half.dtype == torch.float32
     assert torch.equal(half, sample_kl(P.to(torch.bfloat16).float(), Q.to(torch.bfloat16).float()))

@@ -23,12 +23,12 @@ def test_descends_above_the_level_and_ascends_below(loss: float, value: float, s
     assert gradient(flood, loss, 0.1) == (pytest.approx(value), slope)
 
 
-def test_FLOOD_3_at_the_level_nothing_moves() -> None:
+def test_at_the_level_nothing_moves() -> None:
     assert gradient(flood, 0.1, 0.1) == (0.1, 0.0)
 
 
 @given(loss=st.floats(0, 10), level=st.floats(0, 10))
-def test_FLOOD_4_flooded_has_the_loss_s_value_and_the_flood_s_gradient(loss: float, level: float) -> None:
+def test_flooded_has_the_loss_s_value_and_the_flood_s_gradient(loss: float, level: float) -> None:
     value, slope = gradient(flooded, loss, level)
     raised, raised_slope = gradient(flood, loss, level)
     assert value == loss and slope == raised_slope
@@ -36,7 +36,7 @@ def test_FLOOD_4_flooded_has_the_loss_s_value_and_the_flood_s_gradient(loss: flo
 
 
 @given(losses=st.lists(st.floats(0, 10), min_size=1, max_size=6), level=st.floats(0, 10))
-def test_FLOOD_2_the_mean_of_floods_is_not_below_the_flood_of_the_mean(losses: list[float], level: float) -> None:
+def test_the_mean_of_floods_is_not_below_the_flood_of_the_mean(losses: list[float], level: float) -> None:
     parts = torch.tensor(losses, dtype=torch.float64)
     assert flood(parts, level).mean() >= flood(parts.mean(), level) - 1e-12
 

@@ -34,7 +34,7 @@ class TestClub:
         assert club(rows, torch.tensor([1, 0])).item() == pytest.approx(25 / 2)
         assert club(rows, torch.tensor([0, 0])).item() == pytest.approx(25 / 4)
 
-    def test_INFO_2_its_expectation_is_the_variance_of_the_features(self) -> None:
+    def test_its_expectation_is_the_variance_of_the_features(self) -> None:
         rows = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         mean = torch.stack([club(rows, torch.full((5,), j)) for j in range(5)]).mean()
         assert mean.item() == pytest.approx(rows.var(0, unbiased=False).sum().item(), rel=1e-6)
@@ -66,7 +66,7 @@ class TestInfoNce:
         (naive,) = torch.autograd.grad(naive_info_nce(scores, owners, negatives), scores)
         assert torch.allclose(ours, naive, atol=1e-6)
 
-    def test_INFO_5_no_tokens_give_0_with_a_gradient_of_zeros(self, negatives: str) -> None:
+    def test_no_tokens_give_0_with_a_gradient_of_zeros(self, negatives: str) -> None:
         critic = Critic(2, 3, seed=0)
         sentences = torch.randn(4, 3, requires_grad=True)
         loss = info_nce(critic(torch.zeros(0, 2), sentences), torch.zeros(0, dtype=torch.long), negatives)
@@ -93,7 +93,7 @@ class TestMiddleRanks:
         assert kept.tolist() == [[True, True, False, False, False, False]]
         assert middle_ranks(values.flip(1), mask.flip(1), 0.5, 0.9).flip(1).equal(kept)
 
-    def test_INFO_5_a_text_of_one_token_has_none(self) -> None:
+    def test_a_text_of_one_token_has_none(self) -> None:
         assert not middle_ranks(torch.ones(1, 1), torch.ones(1, 1), 0.5, 0.9).any()
 
     @given(count=st.integers(1, 512), low=st.integers(0, 20), high=st.integers(0, 20))

@@ -43,7 +43,7 @@ def test_coral_sees_the_covariance_alone() -> None:
     assert coral(line, 2 * line).item() == pytest.approx(36 / 16)
 
 
-def test_SEMRODE_1_equal_rows_give_zero_and_a_finite_gradient(distance: Distance) -> None:
+def test_equal_rows_give_zero_and_a_finite_gradient(distance: Distance) -> None:
     rows = torch.ones(3, 4, requires_grad=True)
     value = distance(rows, torch.ones(2, 4))
     value.backward()
@@ -59,7 +59,7 @@ def test_no_rows_give_zero_and_a_finite_gradient(distance: Distance) -> None:
     assert torch.equal(rows.grad, torch.zeros(3, 4))
 
 
-def test_SEMRODE_1_SEMRODE_2_equals_a_naive_loop() -> None:
+def test_equals_a_naive_loop() -> None:
     rows = [*X.tolist(), *Y.tolist()]
     squares = [[math.dist(a, b) ** 2 for b in rows] for a in rows]
     sigma = sum(map(sum, squares)) / (14 * 13)
@@ -72,7 +72,7 @@ def test_SEMRODE_1_SEMRODE_2_equals_a_naive_loop() -> None:
     assert mmd(X, Y).item() == pytest.approx(mean(x, x) + mean(y, y) - mean(x, y) - mean(y, x), abs=1e-5)
 
 
-def test_SEMRODE_1_the_bandwidth_is_a_constant_for_the_gradient() -> None:
+def test_the_bandwidth_is_a_constant_for_the_gradient() -> None:
     # With two single rows every kernel is at d^2 / sigma = 1: a bandwidth with a gradient would cancel it to 0.
     one, other = torch.zeros(1, 2, requires_grad=True), torch.tensor([[1.0, 0.0]])
     mmd(one, other).backward()
@@ -83,7 +83,7 @@ def test_sinkhorn_between_single_rows_is_their_squared_distance() -> None:
     assert sinkhorn(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])).item() == pytest.approx(25.0, rel=1e-5)
 
 
-def test_R12_float32_under_autocast(distance: Distance) -> None:
+def test_float32_under_autocast(distance: Distance) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cast = distance(X, Y)
     assert torch.equal(cast, distance(X, Y))

@@ -71,7 +71,7 @@ def test_a_torn_last_line_is_left_out_but_a_broken_middle_is_an_error(tmp_path, 
         read_records(path)
 
 
-def test_METRIC_2_rates_of_a_hand_made_list():
+def test_rates_of_a_hand_made_list():
     statuses = ["succeeded"] * 3 + ["failed"] * 2 + ["skipped"] * 5
     summary = AttackSummary.from_records([record(i, s) for i, s in enumerate(statuses)], seconds=4.0)
     assert (summary.num_examples, summary.num_attacked) == (10, 5)
@@ -112,14 +112,14 @@ def test_changed_words_are_means_over_the_successes_that_changed_one():
     assert not {"changed_words", "changed_share"} & set(AttackSummary.from_records(others).extra)
 
 
-def test_METRIC_2_no_attacked_example_gives_nan():
+def test_no_attacked_example_gives_nan():
     summary = AttackSummary.from_records([record(0, "skipped")])
     assert math.isnan(summary.asr) and math.isnan(summary.asr_low) and math.isnan(summary.queries)
     assert summary.robust_accuracy == 0
     assert math.isnan(AttackSummary.from_records([]).robust_accuracy)
 
 
-def test_ATK_ANT_2_coverage_and_the_rate_among_the_covered():
+def test_coverage_and_the_rate_among_the_covered():
     records = [
         record(0, "succeeded", remains=True),
         record(1, "failed", remains=True),

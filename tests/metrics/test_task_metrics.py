@@ -44,7 +44,7 @@ def test_accuracy_otherwise(task):
     assert glue_metrics(task, False)(evaluated(GUESS, TRUTH)) == {"accuracy": pytest.approx(4 / 6)}
 
 
-def test_X20_f1_is_about_the_named_class():
+def test_f1_is_about_the_named_class():
     flipped = glue_metrics("mrpc", False, positive=0)(evaluated([1 - g for g in GUESS], [1 - t for t in TRUTH]))
     assert flipped == pytest.approx(glue_metrics("mrpc", False)(evaluated(GUESS, TRUTH)))
 

@@ -40,7 +40,7 @@ def test_fixed_introduced_and_remaining_are_the_union_of_errors(rows: list[tuple
     ("fixed", "introduced", "remaining", "fix_rate", "error_ratio"),
     [(633, 34, 333, 0.655, 0.38), (755, 163, 82, 0.902, 0.29), (571, 265, 164, 0.777, 0.58)],
 )
-def test_GRADMASK_3_shares_of_the_union_are_not_fix_rates(
+def test_shares_of_the_union_are_not_fix_rates(
     fixed: int, introduced: int, remaining: int, fix_rate: float, error_ratio: float
 ) -> None:
     counted = Transition(fixed, introduced, remaining, kept=9000)
@@ -83,7 +83,7 @@ def test_every_slice_counts_its_own_rows() -> None:
     assert math.isnan(reports["long"].transition.fix_rate) and reports["long"].transition.mcnemar_p == 1.0
 
 
-def test_GRADMASK_5_a_slice_on_which_the_baseline_is_poor_is_doubtful() -> None:
+def test_a_slice_on_which_the_baseline_is_poor_is_doubtful() -> None:
     rows = [record(i, 0, int(i >= 3), "not") for i in range(5)]
     worse = [record(i, 0, int(i >= 2), "not") for i in range(5)]
     assert not error_transition(rows, rows, slices())["negation"].doubtful

@@ -31,7 +31,7 @@ def test_an_example_is_robust_where_every_attack_failed():
     assert union.history()["attacks"] == ["a", "b"] and union.history()["robust_accuracy"] == 0.25
 
 
-def test_METRIC_1_attacks_that_want_the_prediction_to_stay_take_no_part():
+def test_attacks_that_want_the_prediction_to_stay_take_no_part():
     fickle = [record(0, "failed"), record(1, "failed")]
     obstinate = [record(0, "succeeded", remains=True), record(1, "succeeded", remains=True)]
     assert union_of_attacks({"a": fickle, "antonym": obstinate}) is None

@@ -109,7 +109,7 @@ def test_masking_in_the_middle_is_a_zero_vector_without_a_window_for_the_cnn() -
 
 
 @every_kind
-def test_FLAT_8_all_masked_is_finite_also_its_gradient(kind: str) -> None:
+def test_all_masked_is_finite_also_its_gradient(kind: str) -> None:
     model = build(kind)
     inputs = batch(TEXTS)
     inputs["attention_mask"][1] = 0

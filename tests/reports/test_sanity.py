@@ -413,7 +413,7 @@ def test_texts_that_an_attack_brought_along_say_nothing_about_numbers(tmp_path: 
 # ---- what training knew ----
 
 
-def test_ATK_SYN_2_one_table_for_both_is_flagged_until_another_was_measured(tmp_path: Path) -> None:
+def test_one_table_for_both_is_flagged_until_another_was_measured(tmp_path: Path) -> None:
     trained = {"lexicons": {"synonyms": LEXICON}, "trained_on": ["synonyms"]}
     command = ["run_glue_robust.py", "a.json"]
     run = recorded_run(tmp_path / "run", {"synonym": records("sf")}, **trained, command=command)
@@ -457,7 +457,7 @@ def test_an_attacked_checkpoint_is_judged_by_the_card_of_its_training(tmp_path: 
     assert found("held_out_table", alone).status == found("evaluation_unseen", alone).status == NOT_CHECKED
 
 
-def test_X13_texts_and_attacks_that_training_saw_are_flagged(tmp_path: Path) -> None:
+def test_texts_and_attacks_that_training_saw_are_flagged(tmp_path: Path) -> None:
     attacks = {"synonym": records("sf")}
     assert found("evaluation_unseen", recorded_run(tmp_path / "clean", attacks)).status == OK
     older = recorded_run(tmp_path / "older", attacks, seen=None)

@@ -64,7 +64,7 @@ def test_the_p_of_robust_accuracy_counts_examples_that_one_run_got_wrong(tmp_pat
     assert numbers["rate"] == "robust_accuracy" and numbers["p"] == pytest.approx(2 * 0.5**10)
 
 
-def test_X13_texts_seen_are_those_of_the_data_attacked(tmp_path: Path) -> None:
+def test_texts_seen_are_those_of_the_data_attacked(tmp_path: Path) -> None:
     model = recorded_run(tmp_path / "model", {"a": records("sf")}, seen=0)
     data = {"name": "other", "fingerprint": "f2", "eval_samples": 2}
     out = recorded_run(tmp_path / "out", {"a": records("sf")}, trained=False, model=str(model), data=data)

@@ -33,7 +33,7 @@ def test_single_run_has_wilson_intervals(tmp_path: Path) -> None:
     assert cells["antonym ASR"].startswith("25 [")
 
 
-def test_METRIC_1_no_robust_accuracy_where_keeping_the_prediction_is_the_error(tmp_path: Path) -> None:
+def test_no_robust_accuracy_where_keeping_the_prediction_is_the_error(tmp_path: Path) -> None:
     run = make_run(tmp_path, [(40, 40)], [(20, 60)])
     assert not [name for name in rows(comparison_table([run]))[0] if name.startswith("antonym:")]
     antonym = next(row for row in rows(results_table(load_run(run))) if row[0] == "antonym")

@@ -18,7 +18,7 @@ def roles(card: dict[str, Any]) -> list[tuple[str, str]]:
     return [(role, lexicon["fingerprint"]) for role, lexicon in tables_of_training(card)]
 
 
-def test_ATK_SYN_2_a_table_of_the_attacks_alone_was_not_trained_on() -> None:
+def test_a_table_of_the_attacks_alone_was_not_trained_on() -> None:
     card: dict[str, Any] = {"lexicons": {"synonyms": SYNONYMS, "attack_synonyms": HELD_OUT}}
     assert roles(card) == [("synonyms", "aa")]  # a card that does not say what training drew on
     assert roles({**card, "trained_on": ["synonyms"]}) == [("synonyms", "aa")]
@@ -35,7 +35,7 @@ def test_tables_come_into_training_through_attacks_too() -> None:
     assert roles({"trained_on": ["attacks"], "views": [{**view, "found": 0}]}) == []
 
 
-def test_X13_leaks_and_attacks_on_both_sides() -> None:
+def test_leaks_and_attacks_on_both_sides() -> None:
     views = [{"view": "a", "found": 1, "split": "test", "leaked": True}, {"view": "b", "found": 0, "split": "train"}]
     assert leaked_splits({"views": views}) == ["test"] and leaked_splits({}) == []
     assert trained_attacks({"views": views}, ["b", "a"]) == ["a"]

@@ -30,14 +30,14 @@ REPORTS = {
 }
 
 
-def test_GRADMASK_3_both_denominators_are_shown() -> None:
+def test_both_denominators_are_shown() -> None:
     text = transition_tables(REPORTS, ["entailment"])
     assert "| all | 20 | 55.0 [" in text and "| 6 | 1 | 3 | 60.0 / 10.0 / 30.0 | 66.7 | 9.1 | 0.44 | 0.125 |" in text
     assert "| all | entailment | new | 100.0 | 75.0 | 85.7 |" in text
     assert "| long | 0 | – | – | 0 | 0 | 0 | – / – / – | – | – | – | 1 |" in text
 
 
-def test_GRADMASK_5_a_doubtful_slice_comes_with_a_warning() -> None:
+def test_a_doubtful_slice_comes_with_a_warning() -> None:
     assert transition_tables(REPORTS).startswith("> **Doubtful:** the baseline is right on 55.0 % of 'all' only")
     fine = {"all": SliceReport(Transition(1, 0, 0, 9))}
     assert "Doubtful" not in transition_tables(fine)

@@ -75,7 +75,7 @@ def test_the_loss_is_a_sum_over_rows(trainer: Any, ok: list[tuple[bool, bool]], 
     assert loss.item() == pytest.approx(naive_union(trainer, batch, weight), abs=1e-5)
 
 
-def test_X7_a_batch_without_a_view_is_the_task_loss_up_to_the_rows(trainer: Any) -> None:
+def test_a_batch_without_a_view_is_the_task_loss_up_to_the_rows(trainer: Any) -> None:
     batch = next(iter(trainer.get_train_dataloader()))
     for view in trainer.view_names:
         batch[f"{view}_ok"] = torch.zeros(8)

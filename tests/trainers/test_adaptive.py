@@ -85,7 +85,7 @@ def test_reduction_ADAPT_5_the_methods_own_weights_give_the_mean_point_of_freelb
     assert not torch.allclose(points_of(uniform, batch)[0], middle, atol=1e-2)
 
 
-def test_ADAPT_5_the_jensen_gap_vanishes_with_the_step(tmp_path: Path) -> None:
+def test_the_jensen_gap_vanishes_with_the_step(tmp_path: Path) -> None:
     gaps = []
     for alpha in (0.2, 0.02):
         options = {"adv_steps": 3, "adv_lr": alpha, "adv_init_mag": 0.0, "adaptive_init": "method"}
@@ -96,7 +96,7 @@ def test_ADAPT_5_the_jensen_gap_vanishes_with_the_step(tmp_path: Path) -> None:
     assert gaps[1] < gaps[0] / 20  # quadratic in the step
 
 
-def test_ADAPT_7_the_average_is_over_the_points_1_to_k(tmp_path: Path) -> None:
+def test_the_average_is_over_the_points_1_to_k(tmp_path: Path) -> None:
     trainer, batch = prepared("adaptive_freelb", tmp_path, **STRONG)
     freelb, _ = prepared("freelb", tmp_path, **STRONG, include_initial=False)
     assert forwards_of(trainer, batch) == forwards_of(freelb, batch) == 4
@@ -183,7 +183,7 @@ def test_reduction_uniform_weights_are_pgd_under_dropout_too(tmp_path: Path) -> 
     assert_close(*found)
 
 
-def test_ADAPT_4_with_one_mask_the_linearisation_error_vanishes_with_the_step_under_dropout(tmp_path: Path) -> None:
+def test_with_one_mask_the_linearisation_error_vanishes_with_the_step_under_dropout(tmp_path: Path) -> None:
     """Both masks give an error of first order in the step; that of two masks does not vanish at all."""
     errors: dict[tuple[bool, float], float] = {}
     for same in (True, False):
@@ -256,7 +256,7 @@ def test_beta_0_is_the_loss_at_the_start(name: str, tmp_path: Path) -> None:
 # ---- w over a run ----
 
 
-def test_ADAPT_1_weights_start_at_one_over_k_and_raw_ones_at_the_papers_ones(tmp_path: Path) -> None:
+def test_weights_start_at_one_over_k_and_raw_ones_at_the_papers_ones(tmp_path: Path) -> None:
     for w_param, first in {"simplex": 0.2, "softmax": 0.2, "raw": 1.0}.items():
         trainer = build_trainer("adaptive_pgd", tmp_path, w_param=w_param)
         assert torch.allclose(trainer.weights(), torch.full((5,), first))
@@ -317,9 +317,7 @@ def test_raw_weights_leave_the_simplex(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optim", ["sgd", "adamw_torch", "adafactor"])
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_ADAPT_2_w_goes_plain_steps_up_or_down_whatever_the_models_optimizer(
-    mode: str, optim: str, tmp_path: Path
-) -> None:
+def test_w_goes_plain_steps_up_or_down_whatever_the_models_optimizer(mode: str, optim: str, tmp_path: Path) -> None:
     options = {**STRONG, "w_param": "raw", "adaptive_init": "uniform"}
     still, batch = prepared("adaptive_pgd", tmp_path, **options)
     gradient = weight_gradient(gradients_of(still, batch)[1])
@@ -389,7 +387,7 @@ def test_an_optimizer_that_cannot_ascend_is_one_sentence(tmp_path: Path) -> None
 
 
 def test_on_a_linear_model_w_moves_to_the_increment_that_goes_further() -> None:
-    """J(w) = <g, w_1 (1, 0) + w_2 (2, 0)>: the second increment has all the weight in the end (ADAPT-6)."""
+    """J(w) = <g, w_1 (1, 0) + w_2 (2, 0)>: the second increment has all the weight in the end."""
     weights = IncrementWeights(torch.tensor([0.5, 0.5]), "simplex")
     optimizer = torch.optim.SGD(weights.parameters(), lr=0.05, maximize=True)
     increments = torch.tensor([[1.0, 0.0], [2.0, 0.0]])
@@ -401,7 +399,7 @@ def test_on_a_linear_model_w_moves_to_the_increment_that_goes_further() -> None:
     assert torch.equal(weights().detach(), torch.tensor([0.0, 1.0]))
 
 
-def test_ADAPT_6_weights_entropy_and_size_are_logged(tmp_path: Path) -> None:
+def test_weights_entropy_and_size_are_logged(tmp_path: Path) -> None:
     trainer = build_trainer("adaptive_pgd", tmp_path, adv_steps=4, max_steps=1)
     trainer.train()
     entry = trainer.state.log_history[0]
@@ -409,7 +407,7 @@ def test_ADAPT_6_weights_entropy_and_size_are_logged(tmp_path: Path) -> None:
     assert entry["w_entropy"] == pytest.approx(1.3863, abs=1e-3) and entry["perturbation_norm"] > 0
 
 
-def test_ADAPT_6_the_perturbation_stays_below_k_alpha_whatever_w(tmp_path: Path) -> None:
+def test_the_perturbation_stays_below_k_alpha_whatever_w(tmp_path: Path) -> None:
     trainer, batch = prepared("adaptive_pgd", tmp_path, adv_steps=4, adv_lr=0.1, adv_init_mag=0.0)
     for weights in ([0.0, 0.0, 0.0, 1.0], [0.25] * 4, project_simplex(torch.randn(4)).tolist()):
         set_weights(trainer, weights)
@@ -454,14 +452,14 @@ def naive_direct(trainer: Any, batch: dict[str, Tensor], weights: list[float], b
     return loss
 
 
-def test_ADAPT_3_direct_equals_its_definition_with_raw_steps(tmp_path: Path) -> None:
+def test_direct_equals_its_definition_with_raw_steps(tmp_path: Path) -> None:
     trainer, batch = prepared("adaptive_pgd", tmp_path, model=eager(), adv_steps=3, adv_lr=0.2, **DIRECT)
     set_weights(trainer, [0.2, 0.7, 0.1])
     loss = naive_direct(trainer, batch, [0.2, 0.7, 0.1], 3.0, 0.2)
     assert_close(gradients_of(trainer, batch), naive_gradients(trainer, loss), tolerance=1e-5)
 
 
-def test_ADAPT_3_with_normalised_steps_the_term_is_alpha_times_the_norm(tmp_path: Path) -> None:
+def test_with_normalised_steps_the_term_is_alpha_times_the_norm(tmp_path: Path) -> None:
     options = {**DIRECT, "adv_norm_type": "l2", "adv_steps": 1, "adv_lr": 0.2}
     trainer, batch = prepared("adaptive_pgd", tmp_path, model=eager(), **options)
     leaf = zeros_of(trainer, batch).requires_grad_()
@@ -482,7 +480,7 @@ def test_direct_trains_and_its_gradient_of_w_is_the_first_order_term(name: str, 
     assert all(torch.isfinite(torch.tensor(e["loss"])) for e in trainer.state.log_history if "loss" in e)
 
 
-def test_R13_direct_refuses_attention_without_second_derivatives(tmp_path: Path) -> None:
+def test_direct_refuses_attention_without_second_derivatives(tmp_path: Path) -> None:
     model = build_model(attn_implementation="sdpa")
     message = "--adaptive_objective direct needs second derivatives, which sdpa attention has not; load the model with"
     with pytest.raises(ValueError, match=message):
@@ -490,10 +488,10 @@ def test_R13_direct_refuses_attention_without_second_derivatives(tmp_path: Path)
     build_trainer("adaptive_pgd", tmp_path, model=model)
 
 
-# ---- the linearisation (ADAPT-4, Figure 4) ----
+# ---- the linearisation (Figure 4) ----
 
 
-def test_ADAPT_4_the_linearisation_error_is_logged_and_vanishes_with_the_step(tmp_path: Path) -> None:
+def test_the_linearisation_error_is_logged_and_vanishes_with_the_step(tmp_path: Path) -> None:
     errors = []
     for alpha in (0.2, 0.02):
         options = {"adv_norm_type": "none", "adv_init_mag": 0.0, "adv_lr": alpha, "adv_steps": 3}

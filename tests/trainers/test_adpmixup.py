@@ -67,7 +67,7 @@ def with_deltas(kind: str, adapters: Adapters, shares: Tensor) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_ADPMIX_2_3_each_row_has_exactly_the_mix_of_delta_matrices(kind: str) -> None:
+def test_3_each_row_has_exactly_the_mix_of_delta_matrices(kind: str) -> None:
     model, adapters = adapted(kind)
     shares = torch.tensor([[1.0, 0.0], [0.3, 0.7], [0.0, 1.0], [0.5, 0.5]])
     with torch.no_grad(), adapters.sharing(shares):
@@ -132,7 +132,7 @@ def entropy(logits: list[float]) -> float:
 
 @given(LOGITS, st.lists(LOGITS, min_size=1, max_size=3))
 @settings(max_examples=60, deadline=None)
-def test_ADPMIX_1_the_formula(clean: list[float], attacked: list[list[float]]) -> None:
+def test_the_formula(clean: list[float], attacked: list[list[float]]) -> None:
     (shares,) = mixing_shares(torch.tensor([clean]), torch.tensor([[one] for one in attacked])).tolist()
     betas = [entropy(one) / (entropy(clean) + entropy(one)) for one in attacked]
     expected = [sum(betas) / len(betas), *((1 - beta) / len(betas) for beta in betas)]

@@ -29,7 +29,7 @@ def rounds(folder: Path, epochs: int, **options: Any) -> list[int]:
     return [epoch for epoch in range(epochs) if policy.due(epoch)]
 
 
-def test_ADV_1_the_rounds_of_flat_and_of_its_readme(tmp_path: Path) -> None:
+def test_the_rounds_of_flat_and_of_its_readme(tmp_path: Path) -> None:
     assert rounds(tmp_path, 30) == [7, 14, 21]  # 3 to 5
     assert rounds(tmp_path, 30, n_rounds=2) == [10, 20]
     assert rounds(tmp_path, 30, n_rounds=3, clean_epochs=9, epochs_per_round=10) == [9, 19, 29]

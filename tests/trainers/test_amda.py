@@ -42,7 +42,7 @@ def bias(mask: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3])
-def test_AMDA_1_states_are_mixed_after_the_layer(layer: int) -> None:
+def test_states_are_mixed_after_the_layer(layer: int) -> None:
     model = build_model(num_hidden_layers=3, attn_implementation="eager").eval()
     rows = rows_of(TEXTS)
     own, swapped = rows["attention_mask"], rows["attention_mask"].flip(0)
@@ -87,7 +87,7 @@ def test_a_changed_layer_reaches_the_logits_in_every_architecture(kind: str) -> 
     assert torch.allclose(mixed_logits(model, rows, swapped), model(**rows).logits.flip(0), atol=1e-5)
 
 
-def test_AMDA_3_the_union_of_both_masks() -> None:
+def test_the_union_of_both_masks() -> None:
     rows = {
         "input_ids": torch.tensor([[2, 7, 3, 0], [2, 8, 9, 3]]),
         "attention_mask": torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]),
@@ -104,9 +104,7 @@ def test_AMDA_3_the_union_of_both_masks() -> None:
 
 
 @pytest.mark.parametrize(("depth", "layers"), [(2, [1, 2, 2]), (4, [2, 3, 4]), (6, [4, 5, 6]), (12, [7, 9, 12])])
-def test_AMDA_4_layers_count_from_1_and_the_last_is_after_the_last(
-    depth: int, layers: list[int], tmp_path: Path
-) -> None:
+def test_layers_count_from_1_and_the_last_is_after_the_last(depth: int, layers: list[int], tmp_path: Path) -> None:
     model = build_model(num_hidden_layers=depth)
     assert build_trainer("amda", tmp_path, model=model, **CLEAN).mixing_layers == layers  # type: ignore[attr-defined]
     smix = build_trainer("amda", tmp_path, model=model, amda_variant="smix", **CLEAN)
@@ -131,7 +129,7 @@ def test_albert_shares_one_layer_and_every_pass_counts() -> None:
         assert torch.equal(seen[-1], states[layer])
 
 
-def test_AMDA_5_finite_where_a_probability_is_0() -> None:
+def test_finite_where_a_probability_is_0() -> None:
     targets, logits = torch.tensor([[0.25, 0.75], [1.0, 0.0]]), torch.tensor([[400.0, 0.0], [-400.0, 0.0]])
     entropy = 0.25 * torch.tensor(0.25).log() + 0.75 * torch.tensor(0.75).log()
     assert torch.allclose(soft_label_kl(targets, logits), torch.stack([entropy + 0.75 * 400.0, torch.tensor(400.0)]))
@@ -150,9 +148,7 @@ def step_loss(
     return loss, outputs, batch
 
 
-def test_AMDA_2_at_share_1_the_loss_is_twice_the_cross_entropy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_at_share_1_the_loss_is_twice_the_cross_entropy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = build_trainer("amda", tmp_path, **CLEAN)
     # Its own partner: another's tokens would be attended to at whatever share.
     loss, outputs, batch = step_loss(trainer, 1.0, 0, monkeypatch)
@@ -191,7 +187,7 @@ def test_weight_0_is_ada_bit_for_bit(tmp_path: Path) -> None:
     assert all(torch.equal(value, found[1][key]) for key, value in found[0].items())
 
 
-def test_R17_draws_belong_to_seed_and_step(tmp_path: Path) -> None:
+def test_draws_belong_to_seed_and_step(tmp_path: Path) -> None:
     trainer: Any = build_trainer("amda", tmp_path, amda_alpha=1.0, **CLEAN)
     before = torch.get_rng_state()
     first, again = trainer.mixing(8), trainer.mixing(8)

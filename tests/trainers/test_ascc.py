@@ -48,7 +48,7 @@ def naive_losses(trainer: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Te
 
 
 @pytest.mark.parametrize("adv_weight", [0.0, 0.5])
-def test_ASCC_4_loss_equals_a_naive_derivation(adv_weight: float, tmp_path: Path) -> None:
+def test_loss_equals_a_naive_derivation(adv_weight: float, tmp_path: Path) -> None:
     trainer: Any = build_trainer("ascc", tmp_path, adv_weight=adv_weight, adv_steps=3)
     batch = first_batch(trainer)
     clean, divergence, adversarial = naive_losses(trainer, batch)
@@ -71,7 +71,7 @@ def test_without_neighbours_the_divergence_is_zero(tmp_path: Path) -> None:
     assert entry["loss"] == pytest.approx(entry["loss_ce"], abs=1e-4)
 
 
-def test_X18_shared_dropout_masks_leave_no_divergence_where_nothing_moves(tmp_path: Path) -> None:
+def test_shared_dropout_masks_leave_no_divergence_where_nothing_moves(tmp_path: Path) -> None:
     found = []
     for same in (True, False):
         options: dict[str, Any] = {"same_dropout": same, "max_neighbours": 1, "max_steps": 1}
@@ -89,7 +89,7 @@ def test_the_cross_entropy_at_the_mixture_may_stand_alone(tmp_path: Path) -> Non
     assert entry["loss"] == pytest.approx(entry["loss_ce"] + entry["loss_adversarial"], abs=1e-3)
 
 
-def test_ASCC_1_a_larger_alpha_leaves_sparser_weights(tmp_path: Path) -> None:
+def test_a_larger_alpha_leaves_sparser_weights(tmp_path: Path) -> None:
     entropies = []
     for alpha in (0.0, 10.0):
         trainer = build_trainer("ascc", tmp_path, max_steps=1, ascc_alpha=alpha)
@@ -107,7 +107,7 @@ def test_the_ascent_raises_the_divergence(tmp_path: Path) -> None:
     assert found[1] > found[0]
 
 
-def test_ASCC_5_the_ascent_leaves_gradients_as_they_are(tmp_path: Path) -> None:
+def test_the_ascent_leaves_gradients_as_they_are(tmp_path: Path) -> None:
     trainer = build_trainer("ascc", tmp_path)
     batch = first_batch(trainer)
     for parameter in trainer.model.parameters():
@@ -116,7 +116,7 @@ def test_ASCC_5_the_ascent_leaves_gradients_as_they_are(tmp_path: Path) -> None:
     assert all(parameter.grad.eq(7.0).all() for parameter in trainer.model.parameters())
 
 
-def test_R3_padding_changes_nothing(tmp_path: Path) -> None:
+def test_padding_changes_nothing(tmp_path: Path) -> None:
     trainer = build_trainer("ascc", tmp_path)
     batch = first_batch(trainer)
     padded = {
@@ -147,7 +147,7 @@ def test_the_code_takes_ten_steps_and_an_alpha_of_15(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flag", "value", "reason"),
     [
-        ("adv_init_mag", 0.0, "above 0, got 0.0.*start from noise"),  # R15
+        ("adv_init_mag", 0.0, "above 0, got 0.0.*start from noise"),
         ("adv_steps", 0, "at least 1"),
         ("ascc_alpha", -1.0, "at least 0"),
         ("ascc_beta", -1.0, "at least 0"),
@@ -155,6 +155,6 @@ def test_the_code_takes_ten_steps_and_an_alpha_of_15(tmp_path: Path) -> None:
         ("max_neighbours", 0, "at least 1"),
     ],
 )
-def test_R15_bad_values_are_one_sentence(flag: str, value: Any, reason: str, tmp_path: Path) -> None:
+def test_bad_values_are_one_sentence(flag: str, value: Any, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"--{flag} must be {reason}"):
         METHODS["ascc"].config(output_dir=str(tmp_path), **{flag: value})

@@ -32,21 +32,21 @@ STRONG: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", METHODS_HERE)
 class TestEveryAdversary:
-    def test_R3_five_more_pad_tokens_change_nothing(self, name: str, tmp_path: Path) -> None:
+    def test_five_more_pad_tokens_change_nothing(self, name: str, tmp_path: Path) -> None:
         trainer, batch = prepared(name, tmp_path, **STRONG[name])
         first, second = gradients_of(trainer, batch), gradients_of(trainer, with_more_padding(batch))
         if name in ("tavat", "adaptive_tavat"):
             trainer.table._found.clear()
         assert_close(first, second)
 
-    def test_R3_nothing_is_added_at_padding(self, name: str, tmp_path: Path) -> None:
+    def test_nothing_is_added_at_padding(self, name: str, tmp_path: Path) -> None:
         trainer, batch = prepared(name, tmp_path, **STRONG[name])
         real = batch["attention_mask"].bool()
         for point in points_of(trainer, batch):
             assert not point[~real].any()
         assert point[real].abs().amax(-1).min() > 0
 
-    def test_R3_padding_on_the_left_is_not_perturbed_either(self, name: str, tmp_path: Path) -> None:
+    def test_padding_on_the_left_is_not_perturbed_either(self, name: str, tmp_path: Path) -> None:
         trainer = build_trainer(name, tmp_path, **STRONG[name])
         trainer.processing_class.padding_side = "left"
         trainer.model.train()
@@ -56,7 +56,7 @@ class TestEveryAdversary:
         for point in points_of(trainer, batch):
             assert not point[~real].any()
 
-    def test_R4_special_tokens_stay_where_asked(self, name: str, tmp_path: Path) -> None:
+    def test_special_tokens_stay_where_asked(self, name: str, tmp_path: Path) -> None:
         trainer, batch = prepared(name, tmp_path, adv_special_tokens=False, **STRONG[name])
         special = (batch["input_ids"] == 2) | (batch["input_ids"] == 3)
         words = batch["attention_mask"].bool() & ~special
@@ -66,13 +66,13 @@ class TestEveryAdversary:
         trainer, batch = prepared(name, tmp_path, **STRONG[name])
         assert points_of(trainer, batch)[-1][special].any()
 
-    def test_R6_the_points_of_a_text_do_not_depend_on_other_texts(self, name: str, tmp_path: Path) -> None:
+    def test_the_points_of_a_text_do_not_depend_on_other_texts(self, name: str, tmp_path: Path) -> None:
         trainer, batch = prepared(name, tmp_path, **STRONG[name])
         together, alone = points_of(trainer, batch), points_of(trainer, rows_of(batch, 3, 1))
         for first, second in zip(together, alone, strict=True):
             assert torch.allclose(first[[3, 1]], second, atol=1e-5)
 
-    def test_R13_X5_gradients_of_an_earlier_micro_batch_are_added_to(self, name: str, tmp_path: Path) -> None:
+    def test_gradients_of_an_earlier_micro_batch_are_added_to(self, name: str, tmp_path: Path) -> None:
         trainer, batch = prepared(name, tmp_path, **STRONG[name])
         _, own = gradients_of(trainer, batch)
         parameters = {k: p for k, p in trainer.model.named_parameters() if "robust_aux" not in k}
@@ -90,7 +90,7 @@ class TestEveryAdversary:
         assert given.keys() == before.keys() and all(torch.equal(given[key], before[key]) for key in before)
         assert not any(module._forward_hooks for module in trainer.model.modules())
 
-    def test_X20_dropout_and_mode_are_as_they_were(self, name: str, tmp_path: Path) -> None:
+    def test_dropout_and_mode_are_as_they_were(self, name: str, tmp_path: Path) -> None:
         trainer, batch = prepared(name, tmp_path, model=build_model(dropout=0.1), **STRONG[name])
         gradients_of(trainer, batch)
         assert all(module.training for module in trainer.model.modules())
@@ -140,7 +140,7 @@ class TestEveryAdversary:
             summing.is_deepspeed_enabled = True
             _checked(summing)
 
-    def test_R13_reentrant_checkpointing_is_refused_or_runs(self, name: str, tmp_path: Path) -> None:
+    def test_reentrant_checkpointing_is_refused_or_runs(self, name: str, tmp_path: Path) -> None:
         options = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}}
         message = f"{name} differentiates by the perturbation alone.*; pass --gradient_checkpointing_kwargs"
         if name == "fgm" or name in STREAMED:
@@ -197,7 +197,7 @@ def test_an_unknown_way_of_backpropagating_is_one_sentence(name: str, tmp_path: 
         build_trainer(name, tmp_path, multi_backward="once")
 
 
-def test_R13_reentrant_checkpointing_and_an_ascent_pass_before_the_stream(tmp_path: Path) -> None:
+def test_reentrant_checkpointing_and_an_ascent_pass_before_the_stream(tmp_path: Path) -> None:
     options = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}}
     with pytest.raises(ValueError, match="freelb differentiates by the perturbation alone"):
         weights_after("freelb", tmp_path, include_initial=False, **options)
@@ -210,7 +210,7 @@ RAW: dict[str, Any] = {"adv_norm_type": "none", "adv_lr": 2.0, "adv_init_mag": 0
 
 @pytest.mark.parametrize("name", STEPWISE)
 @pytest.mark.parametrize("norm", ["l2", "none"])
-def test_R6_X6_micro_batches_change_no_step(name: str, norm: str, tmp_path: Path) -> None:
+def test_micro_batches_change_no_step(name: str, norm: str, tmp_path: Path) -> None:
     options = {**RAW, "adv_norm_type": norm, "max_steps": 1, "w_lr": 0.1} if "adaptive" in name else {**RAW}
     options["adv_norm_type"] = norm
     one = weights_after(name, tmp_path / "one", **options)
@@ -220,7 +220,7 @@ def test_R6_X6_micro_batches_change_no_step(name: str, norm: str, tmp_path: Path
 
 @pytest.mark.parametrize("options", [{}, {"multi_backward": "sum"}, {"follow": "code"}])
 @pytest.mark.parametrize("rows", [(0,), (0, 1, 2)])
-def test_R6_raw_steps_follow_the_gradient_of_the_summed_losses(
+def test_raw_steps_follow_the_gradient_of_the_summed_losses(
     options: dict[str, Any], rows: tuple[int, ...], tmp_path: Path
 ) -> None:
     name = "tavat" if "follow" in options else "freelb"
@@ -237,7 +237,7 @@ def test_R6_raw_steps_follow_the_gradient_of_the_summed_losses(
 
 @pytest.mark.parametrize("passes", ["stream", "sum"])
 @pytest.mark.parametrize("loss", [{"label_smoothing_factor": 0.2}, {"class_weights": [1.0, 5.0]}])
-def test_R6_raw_steps_on_a_weighted_loss_too(passes: str, loss: dict[str, Any], tmp_path: Path) -> None:
+def test_raw_steps_on_a_weighted_loss_too(passes: str, loss: dict[str, Any], tmp_path: Path) -> None:
     trainer, batch = prepared("freelb", tmp_path, **RAW, **loss, multi_backward=passes)
     assert len(set(batch["labels"].tolist())) == 2
     together = points_of(trainer, batch)
@@ -251,7 +251,7 @@ def test_R6_raw_steps_on_a_weighted_loss_too(passes: str, loss: dict[str, Any], 
 
 @pytest.mark.parametrize("norm", ["l2", "none"])
 @pytest.mark.parametrize("name", ["pgd", "freelb", "tavat", "adaptive_pgd"])
-def test_R12_the_scale_of_inner_gradients_changes_nothing(
+def test_the_scale_of_inner_gradients_changes_nothing(
     name: str, norm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"adv_norm_type": norm, "adv_lr": 0.2, "adv_steps": 3}
@@ -266,7 +266,7 @@ def test_R12_the_scale_of_inner_gradients_changes_nothing(
 
 
 @pytest.mark.parametrize("norm", ["l2", "none"])
-def test_R12_streamed_gradients_are_freed_of_the_scaler(norm: str, tmp_path: Path) -> None:
+def test_streamed_gradients_are_freed_of_the_scaler(norm: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"adv_norm_type": norm, "adv_lr": 0.2, "adv_steps": 3}
     plain, batch = prepared("freelb", tmp_path, **options)
     scaled, _ = prepared("freelb", tmp_path, **options)
@@ -275,7 +275,7 @@ def test_R12_streamed_gradients_are_freed_of_the_scaler(norm: str, tmp_path: Pat
         assert torch.allclose(first, second, atol=1e-5)
 
 
-def test_R12_an_overflow_of_the_scaled_gradient_keeps_the_point(tmp_path: Path) -> None:
+def test_an_overflow_of_the_scaled_gradient_keeps_the_point(tmp_path: Path) -> None:
     trainer, batch = prepared("freelb", tmp_path, adv_steps=2)
     trainer.accelerator.scaler = SimpleNamespace(scale=lambda loss: loss * float("inf"), get_scale=lambda: 1.0)
     first, second = points_of(trainer, batch)
@@ -307,7 +307,7 @@ def _peak(trainer: Any, batch: dict[str, torch.Tensor]) -> int:
 
 
 @pytest.mark.parametrize("name", ["freelb", "tavat"])
-def test_R11_memory_does_not_grow_with_the_steps_where_passes_are_streamed(name: str, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_steps_where_passes_are_streamed(name: str, tmp_path: Path) -> None:
     peaks = {}
     for passes in ("stream", "sum"):
         for steps in (2, 6):

@@ -210,7 +210,7 @@ class ReversedTrainer(RobustTrainer):
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_R14_X4_evaluation_and_prediction_go_through_the_inference_transform(tmp_path: Path, labelled: bool) -> None:
+def test_evaluation_and_prediction_go_through_the_inference_transform(tmp_path: Path, labelled: bool) -> None:
     rows = review_data(10)
     if not labelled:
         rows.labels = None

@@ -70,7 +70,7 @@ def test_triplet_equals_the_naive_loss(tmp_path: Path) -> None:
     assert loss_of(trainer, batch).item() == pytest.approx(task + 0.6 * triplet, abs=1e-5)
 
 
-def test_BAT_1_the_likelihood_term_is_cross_entropy(tmp_path: Path) -> None:
+def test_the_likelihood_term_is_cross_entropy(tmp_path: Path) -> None:
     trainer = build_trainer("bat_triplet", tmp_path, bat_lambda=0.0)
     batch = batch_of(trainer)
     logits = trainer.model(batch["input_ids"], batch["attention_mask"]).logits
@@ -79,7 +79,7 @@ def test_BAT_1_the_likelihood_term_is_cross_entropy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BAT)
-def test_BAT_4_X7_a_batch_without_a_valid_view_equals_normal(name: str, tmp_path: Path, uncovered: None) -> None:
+def test_a_batch_without_a_valid_view_equals_normal(name: str, tmp_path: Path, uncovered: None) -> None:
     nothing = table({}, "synonym")
     bat = build_trainer(name, tmp_path / "bat", synonyms=nothing, skip_labels=frozenset({0, 1}))
     normal = build_trainer("normal", tmp_path / "normal")
@@ -105,7 +105,7 @@ def test_labels_are_skipped_by_the_models_names_or_must_be_said(name: str, tmp_p
     assert batch["obstinate_ok"].tolist() == [float(label != 1) for label in batch["labels"].tolist()]
 
 
-def test_BAT_5_a_pair_is_valid_when_only_its_second_sentence_changed(tmp_path: Path) -> None:
+def test_a_pair_is_valid_when_only_its_second_sentence_changed(tmp_path: Path) -> None:
     rows = [{"sentence1": "the actor was", "sentence2": "Good Plot", "label": i % 2} for i in range(8)]
     data = TextDataset(rows, ("sentence1", "sentence2"), build_tokenizer(), max_length=32)
     one_synonym = table({"good": ["fine"]}, "synonym")
@@ -115,7 +115,7 @@ def test_BAT_5_a_pair_is_valid_when_only_its_second_sentence_changed(tmp_path: P
     assert batch["fickle_ok"].tolist() == changed.float().tolist()
 
 
-def test_BAT_7_the_optimizer_steps_after_a_whole_accumulation(tmp_path: Path) -> None:
+def test_the_optimizer_steps_after_a_whole_accumulation(tmp_path: Path) -> None:
     trainer = build_trainer(
         "bat_triplet",
         tmp_path,
@@ -129,7 +129,7 @@ def test_BAT_7_the_optimizer_steps_after_a_whole_accumulation(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", BAT)
-def test_BAT_9_the_fickle_view_carries_no_label_unless_asked(name: str, tmp_path: Path) -> None:
+def test_the_fickle_view_carries_no_label_unless_asked(name: str, tmp_path: Path) -> None:
     plain, labelled = (build_trainer(name, tmp_path, label_fickle=flag) for flag in (False, True))
     batch = batch_of(plain)
     logits = plain.model(batch["fickle_input_ids"], batch["fickle_attention_mask"]).logits
@@ -137,7 +137,7 @@ def test_BAT_9_the_fickle_view_carries_no_label_unless_asked(name: str, tmp_path
     assert loss_of(labelled, batch).item() == pytest.approx(loss_of(plain, batch).item() + extra.item(), abs=1e-5)
 
 
-def test_BAT_12_the_triplet_mean_is_over_all_rows(tmp_path: Path, uncovered: None) -> None:
+def test_the_triplet_mean_is_over_all_rows(tmp_path: Path, uncovered: None) -> None:
     half = build_trainer("bat_triplet", tmp_path, synonyms=table({}, "synonym"), skip_labels=frozenset({1}))
     batch = batch_of(half)
     task, _, obstinate, _, ok = naive(half, batch)
@@ -146,7 +146,7 @@ def test_BAT_12_the_triplet_mean_is_over_all_rows(tmp_path: Path, uncovered: Non
     assert loss_of(half, batch).item() == pytest.approx(task + expected, abs=1e-5)
 
 
-def test_BAT_13_both_forms_stop_at_the_same_target(tmp_path: Path) -> None:
+def test_both_forms_stop_at_the_same_target(tmp_path: Path) -> None:
     """A fickle view on the anchor and an obstinate one orthogonal to it cost nothing in either form."""
     zero, one = torch.zeros(2), torch.ones(2)
     assert (

@@ -45,7 +45,7 @@ def log_weights(trainer: Any, batch: dict[str, torch.Tensor], noise: Noise) -> t
 
 
 @pytest.mark.parametrize("multi_backward", ["stream", "sum"])
-def test_DNE_1_loss_and_gradient_are_the_sum_over_the_points(multi_backward: str, tmp_path: Path) -> None:
+def test_loss_and_gradient_are_the_sum_over_the_points(multi_backward: str, tmp_path: Path) -> None:
     trainer: Any = build_trainer(
         "dne", tmp_path, synonyms=table(CHAIN, "synonym"), multi_backward=multi_backward, adv_steps=2, adv_lr=3.0
     )
@@ -84,7 +84,7 @@ def test_the_adversarial_points_raise_the_loss(tmp_path: Path) -> None:
     assert losses[1] > losses[0]
 
 
-def test_DNE_3_alpha_zero_trains_on_substituted_text(tmp_path: Path) -> None:
+def test_alpha_zero_trains_on_substituted_text(tmp_path: Path) -> None:
     trainer: Any = build_trainer("dne", tmp_path, dir_alpha=0.0, dir_decay=0.0, adv_steps=0)
     batch = first_batch(trainer)
     hull = trainer.neighbours(batch).hull
@@ -137,7 +137,7 @@ def test_vote_belongs_to_the_text(tmp_path: Path) -> None:
     assert torch.equal(found, vote(trainer, both))
 
 
-def test_R14_evaluation_and_prediction_see_the_vote(tmp_path: Path) -> None:
+def test_evaluation_and_prediction_see_the_vote(tmp_path: Path) -> None:
     data = review_data(8)
     trainer = build_trainer("dne", tmp_path, eval_data=data, label_smoothing_factor=0.2)
     batch = trainer.data_collator([data[i] for i in range(8)])

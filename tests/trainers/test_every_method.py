@@ -185,7 +185,7 @@ class TestEveryMethod:
         assert len(losses) == 3 and all(map(math.isfinite, losses))
         assert any(not torch.equal(value, before[key]) for key, value in weights(trainer).items())
 
-    def test_X11_every_parameter_and_every_part_receives_gradient(
+    def test_every_parameter_and_every_part_receives_gradient(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         trainer = build_trainer(name, tmp_path, **STEPS_ALONE.get(name, {}))
@@ -202,7 +202,7 @@ class TestEveryMethod:
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         assert [key for key, g in zip(parameters, gradients, strict=True) if g is None] == []
 
-    def test_R16_named_parts_are_logged_and_logging_starts_anew(self, name: str, tmp_path: Path) -> None:
+    def test_named_parts_are_logged_and_logging_starts_anew(self, name: str, tmp_path: Path) -> None:
         trainer = train(name, tmp_path)
         entries = [entry for entry in trainer.state.log_history if "loss" in entry]
         named = [{key for key in entry if key.startswith("loss_")} for entry in entries]
@@ -214,7 +214,7 @@ class TestEveryMethod:
         runs = [train(name, tmp_path / str(i), model=build_model(dropout=0.1)) for i in range(2)]
         assert_same(weights(runs[0]), weights(runs[1]))
 
-    def test_X1_accumulation_equals_a_large_batch(self, name: str, tmp_path: Path) -> None:
+    def test_accumulation_equals_a_large_batch(self, name: str, tmp_path: Path) -> None:
         options: dict[str, Any] = {"max_steps": 2, "synonyms": dense_synonyms(), **SPLITTABLE.get(name, {})}
         large = train(name, tmp_path / "large", **options)
         options |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
@@ -266,7 +266,7 @@ class TestEveryMethod:
         zero = weights(train(name, tmp_path / "zero", **ZERO_STRENGTH[name]))
         assert_same(weights(normal), {key: value for key, value in zero.items() if ATTRIBUTE not in key})
 
-    def test_R9_evaluation_calls_the_model_once_per_batch(self, name: str, tmp_path: Path) -> None:
+    def test_evaluation_calls_the_model_once_per_batch(self, name: str, tmp_path: Path) -> None:
         for options in ({}, PLAIN_INFERENCE.get(name, {})):
             trainer = build_trainer(name, tmp_path, eval_data=review_data(20), **options)
             counter = count_forwards(trainer)
@@ -275,9 +275,7 @@ class TestEveryMethod:
         plain = build_trainer("normal", tmp_path, eval_data=review_data(20)).evaluate()
         assert metrics["eval_loss"] == plain["eval_loss"]
 
-    def test_R14_without_training_data_the_model_is_evaluated_as_it_was_loaded(
-        self, name: str, tmp_path: Path
-    ) -> None:
+    def test_without_training_data_the_model_is_evaluated_as_it_was_loaded(self, name: str, tmp_path: Path) -> None:
         # A vote needs no training; all other ways of predicting are what was trained.
         options = PLAIN_INFERENCE[name] if name == "dne" else {}
         trainer = build_trainer(name, tmp_path, data=NO_DATA, eval_data=review_data(20), **options)
@@ -290,7 +288,7 @@ class TestEveryMethod:
             weights(plain), AutoModelForSequenceClassification.from_pretrained(tmp_path / "again").state_dict()
         )
 
-    def test_X10_forwards_of_a_training_step(self, name: str, tmp_path: Path) -> None:
+    def test_forwards_of_a_training_step(self, name: str, tmp_path: Path) -> None:
         # The loss increase of an adversary is measured in some steps, which has its own tests.
         trainer = build_trainer(name, tmp_path, logging_steps=50, **STEPS_ALONE.get(name, {}))
         counter = count_forwards(trainer)
@@ -322,7 +320,7 @@ class TestEveryMethod:
         assert torch.equal(reloaded(**batch).logits, trainer.model.eval()(**batch).logits)
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_X3_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
+    def test_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
         if name == "adpmixup" and kind.startswith("hf_robust_"):
             with pytest.raises(ValueError, match="adapters go beside an encoder's linear layers.*has none"):
                 build_trainer(name, tmp_path, model=build_model(kind))
@@ -363,7 +361,7 @@ class TestEveryMethod:
                 with pytest.raises(ValueError, match=f"{name} needs a lexicon of {need}.*{flag}"):
                     build_trainer(name, tmp_path, **{need: None})
 
-    def test_NORMAL_1_regression_is_for_normal_only(self, name: str, tmp_path: Path) -> None:
+    def test_regression_is_for_normal_only(self, name: str, tmp_path: Path) -> None:
         if name == "normal":
             rows = [{"sentence": "a good film", "label": 0.5}, {"sentence": "a bad plot", "label": -0.5}]
             train(name, tmp_path, model=build_model(num_labels=1), data=review_data(rows=rows), max_steps=1)

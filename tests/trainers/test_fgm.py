@@ -43,7 +43,7 @@ def test_reduction_without_eps_the_gradient_is_twice_that_of_normal(tmp_path: Pa
     )
 
 
-def test_FGM_1_each_text_moves_by_eps_along_its_own_gradient_and_the_matrix_stays(tmp_path: Path) -> None:
+def test_each_text_moves_by_eps_along_its_own_gradient_and_the_matrix_stays(tmp_path: Path) -> None:
     trainer, batch = prepared("fgm", tmp_path, adv_eps=0.7)
     before = trainer.model.get_input_embeddings().weight.clone()
     clean, moved = points_of(trainer, batch)
@@ -54,14 +54,14 @@ def test_FGM_1_each_text_moves_by_eps_along_its_own_gradient_and_the_matrix_stay
     assert torch.equal(trainer.model.get_input_embeddings().weight, before)
 
 
-def test_FGM_1_one_word_twice_in_a_text_gets_two_perturbations(tmp_path: Path) -> None:
+def test_one_word_twice_in_a_text_gets_two_perturbations(tmp_path: Path) -> None:
     trainer, batch = prepared("fgm", tmp_path)
     batch["input_ids"][0, 1:3] = 9
     _, moved = points_of(trainer, batch)
     assert not torch.allclose(moved[0, 1], moved[0, 2])
 
 
-def test_FGM_2_fgm_and_fgsm_are_two_methods(tmp_path: Path) -> None:
+def test_fgm_and_fgsm_are_two_methods(tmp_path: Path) -> None:
     fgm, batch = prepared("fgm", tmp_path, adv_eps=0.5)
     fgsm, _ = prepared("fgsm", tmp_path, adv_eps=0.5)
     _, by_norm = points_of(fgm, batch)
@@ -69,7 +69,7 @@ def test_FGM_2_fgm_and_fgsm_are_two_methods(tmp_path: Path) -> None:
     assert torch.equal(by_norm.sign(), by_sign.sign()) and not torch.allclose(by_norm, by_sign)
 
 
-def test_FGM_3_the_norm_of_the_embeddings_is_logged_beside_the_perturbation(tmp_path: Path) -> None:
+def test_the_norm_of_the_embeddings_is_logged_beside_the_perturbation(tmp_path: Path) -> None:
     trainer, batch = prepared("fgm", tmp_path, adv_eps=0.7)
     gradients_of(trainer, batch)
     found = trainer.means.take()

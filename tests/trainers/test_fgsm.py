@@ -40,7 +40,7 @@ def test_reduction_without_eps_it_is_normal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("clean_weight", [0.0, 0.4])
-def test_FGSM_1_every_entry_moves_by_eps_and_padding_by_nothing(clean_weight: float, tmp_path: Path) -> None:
+def test_every_entry_moves_by_eps_and_padding_by_nothing(clean_weight: float, tmp_path: Path) -> None:
     trainer, batch = prepared("fgsm", tmp_path, adv_eps=0.02, fgsm_clean_weight=clean_weight)
     moved = points_of(trainer, batch)[-1]
     real = batch["attention_mask"].bool()
@@ -49,14 +49,14 @@ def test_FGSM_1_every_entry_moves_by_eps_and_padding_by_nothing(clean_weight: fl
     assert ((sizes == 0) | torch.isclose(sizes, torch.tensor(0.02))).all() and sizes.mean() > 0.019
 
 
-def test_FGSM_2_the_size_grows_with_the_length_of_the_text(tmp_path: Path) -> None:
+def test_the_size_grows_with_the_length_of_the_text(tmp_path: Path) -> None:
     trainer, batch = prepared("fgsm", tmp_path, adv_eps=0.02)
     sizes = points_of(trainer, batch)[0].flatten(1).norm(dim=1)
     expected = 0.02 * (batch["attention_mask"].sum(1) * 16).float().sqrt()
     assert torch.allclose(sizes, expected, rtol=0.02)
 
 
-def test_R6_other_rows_change_nothing(tmp_path: Path) -> None:
+def test_other_rows_change_nothing(tmp_path: Path) -> None:
     trainer, batch = prepared("fgsm", tmp_path)
     (together,), (alone,) = points_of(trainer, batch), points_of(trainer, rows_of(batch, 0))
     assert torch.equal(together[:1], alone)

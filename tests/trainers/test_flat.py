@@ -61,7 +61,7 @@ def spread_importances(trainer: Any) -> None:
 
 
 @pytest.mark.parametrize("probability, expected", [(0.5, math.log(2.0)), (0.9, 0.3250829733914482)])
-def test_FLAT_2_entropy_in_nats(probability: float, expected: float) -> None:
+def test_entropy_in_nats(probability: float, expected: float) -> None:
     assert entropy(torch.tensor(logit(probability))).item() == pytest.approx(expected, abs=1e-6)
 
 
@@ -79,7 +79,7 @@ def test_importance_distance_of_one_word() -> None:
     assert found.tolist() == [pytest.approx(0.5)]
 
 
-def test_FLAT_4_a_word_is_its_most_important_piece_and_others_do_not_count() -> None:
+def test_a_word_is_its_most_important_piece_and_others_do_not_count() -> None:
     first = torch.tensor([[0.9, 0.2, 0.5, 0.7], [0.1, 0.2, 0.3, 0.4]])
     second = torch.tensor([[0.1, 0.4, 0.3, 0.6, 0.8], [0.5, 0.6, 0.7, 0.8, 0.9]])
     words = torch.tensor([[1, 0, 2, 3], [0, 0, 0, 0]])
@@ -156,7 +156,7 @@ def test_the_mask_of_a_text_does_not_depend_on_its_padding() -> None:
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_FLAT_8_a_text_with_every_word_masked_keeps_its_first_token(protect: bool) -> None:
+def test_a_text_with_every_word_masked_keeps_its_first_token(protect: bool) -> None:
     for side in ("right", "left"):
         batch = padded_batch(side)
         mask = masking(build_architecture("bert"), protect=protect)
@@ -276,7 +276,7 @@ def test_importances_of_the_vocabulary_are_those_of_its_tokens() -> None:
             assert found[number].item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_FLAT_3_the_output_of_the_block_is_masked_where_asked() -> None:
+def test_the_output_of_the_block_is_masked_where_asked() -> None:
     model, batch = build_architecture("bert").eval(), padded_batch()
     mask = masking(model, block=embedding_block(model))
     with torch.no_grad(), mask.expected():
@@ -377,7 +377,7 @@ def importance_gradient(folder: Path, **options: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("follow", ["paper", "code"])
-def test_FLAT_1_the_distance_trains_the_mask_unless_the_code_is_followed(follow: str, tmp_path: Path) -> None:
+def test_the_distance_trains_the_mask_unless_the_code_is_followed(follow: str, tmp_path: Path) -> None:
     without = importance_gradient(tmp_path / "0", flat_gamma=0.0, follow=follow)
     found = importance_gradient(tmp_path / "1", flat_gamma=100.0, follow=follow)
     assert torch.equal(found, without) is (follow == "code")
@@ -397,7 +397,7 @@ def test_the_code_of_bert_means_its_entropy_over_all_places_and_masks_special_to
     assert spread.item() == pytest.approx(expected / len(batch["labels"]), rel=1e-5)
 
 
-def test_FLAT_6_entropy_is_of_words_alone(tmp_path: Path) -> None:
+def test_entropy_is_of_words_alone(tmp_path: Path) -> None:
     trainer: Any = build_trainer("flat", tmp_path, view_fraction=0.0)
     batch = first_batch(trainer)
     with trainer.masking.sampled(Noise(0, 0)) as seen:
@@ -408,7 +408,7 @@ def test_FLAT_6_entropy_is_of_words_alone(tmp_path: Path) -> None:
     assert torch.equal(before, trainer.regularisers(batch, pass_)[0])
 
 
-def test_FLAT_10_a_mask_that_keeps_all_is_adv_iter(tmp_path: Path) -> None:
+def test_a_mask_that_keeps_all_is_adv_iter(tmp_path: Path) -> None:
     runs: dict[str, Any] = {}
     for name, options in {"adv_iter": {}, "flat": KEEP_ALL}.items():
         runs[name] = build_trainer(name, tmp_path / name, max_steps=4, n_rounds=1, **options)
@@ -491,7 +491,7 @@ def test_the_best_model_is_kept_and_saved_as_it_was_evaluated(tmp_path: Path) ->
     assert torch.equal(logits_of(tmp_path / "again"), logits_of(best))
 
 
-def test_FLAT_11_importances_are_written_by_token_and_told_by_word(tmp_path: Path) -> None:
+def test_importances_are_written_by_token_and_told_by_word(tmp_path: Path) -> None:
     trainer: Any = build_trainer("flat", tmp_path)
     spread_importances(trainer)
     trainer.save_model(str(tmp_path / "out"))

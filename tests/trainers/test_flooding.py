@@ -56,14 +56,14 @@ def test_it_wraps_the_loss_of_another_method(tmp_path: Path, monkeypatch: pytest
     assert up.state.log_history[0]["loss"] == plain.state.log_history[0]["loss"]
 
 
-def test_FLOOD_2_the_log_says_that_splitting_a_batch_matters(tmp_path: Path, caplog: Any) -> None:
+def test_the_log_says_that_splitting_a_batch_matters(tmp_path: Path, caplog: Any) -> None:
     trainer = trained("flooding", tmp_path, flood_level=0.7, gradient_accumulation_steps=2, logging_steps=3)
     assert "flooding takes means over each micro-batch" in caplog.text
     (share,) = [entry["flood_below"] for entry in trainer.state.log_history if "loss" in entry]
     assert 0.0 < share < 1.0 and round(share * 6, 6).is_integer()
 
 
-def test_FLOOD_4_and_5_the_log_and_the_evaluation_show_the_plain_loss(tmp_path: Path) -> None:
+def test_and_5_the_log_and_the_evaluation_show_the_plain_loss(tmp_path: Path) -> None:
     data = review_data(12)
     low, high = (
         trained("flooding", tmp_path, flood_level=level, max_steps=1, eval_data=data, learning_rate=0.0)

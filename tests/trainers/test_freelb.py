@@ -39,7 +39,7 @@ def test_loss_and_gradients_equal_the_naive_ones(name: str, passes: str, radius:
 
 
 @pytest.mark.parametrize("passes", ["stream", "sum"])
-def test_FREELB_1_the_points_0_to_k_minus_1_or_1_to_k(passes: str, tmp_path: Path) -> None:
+def test_the_points_0_to_k_minus_1_or_1_to_k(passes: str, tmp_path: Path) -> None:
     options = {**STRONG, "multi_backward": passes}
     trainer, batch = prepared("freelb", tmp_path, **options)
     points = l2_points(trainer, batch, start_of(trainer, batch), 3, 0.3)
@@ -61,14 +61,14 @@ def test_reductions_to_normal(tmp_path: Path) -> None:
     assert_same(normal, still)
 
 
-def test_FREELBPP_1_it_is_freelb_with_other_steps(tmp_path: Path) -> None:
+def test_it_is_freelb_with_other_steps(tmp_path: Path) -> None:
     first = weights_after("freelb", tmp_path / "freelb", adv_steps=4)
     assert_same(first, weights_after("freelb_pp", tmp_path / "pp", adv_steps=4), 0.0)
     default = build_trainer("freelb_pp", tmp_path).args
     assert (default.adv_steps, default.adv_max_norm, default.adv_lr, default.adv_init_mag) == (30, 0.0, 0.03, 0.05)
 
 
-def test_FREELBPP_2_the_norm_stays_below_mag_plus_t_alpha(tmp_path: Path) -> None:
+def test_the_norm_stays_below_mag_plus_t_alpha(tmp_path: Path) -> None:
     trainer, batch = prepared("freelb_pp", tmp_path)
     points = points_of(trainer, batch)
     assert len(points) == 30
@@ -94,9 +94,7 @@ def _pass_losses(trainer: Any, batch: Any) -> list[float]:
 
 @pytest.mark.parametrize("include_initial", [True, False])
 @pytest.mark.parametrize("passes", ["stream", "sum"])
-def test_FREELB_2_R8_passes_share_their_dropout_masks_by_default(
-    include_initial: bool, passes: str, tmp_path: Path
-) -> None:
+def test_passes_share_their_dropout_masks_by_default(include_initial: bool, passes: str, tmp_path: Path) -> None:
     options = {"adv_lr": 0.0, "adv_init_mag": 0.0, "include_initial": include_initial, "multi_backward": passes}
     trainer, batch = prepared("freelb", tmp_path, model=build_model(dropout=0.1), **options)
     assert len(set(_pass_losses(trainer, batch))) == 1
@@ -104,7 +102,7 @@ def test_FREELB_2_R8_passes_share_their_dropout_masks_by_default(
     assert len(set(_pass_losses(trainer, batch))) == 5
 
 
-def test_R8_the_pass_before_the_first_point_shares_the_masks_too(tmp_path: Path) -> None:
+def test_the_pass_before_the_first_point_shares_the_masks_too(tmp_path: Path) -> None:
     trainer, batch = prepared("freelb", tmp_path, model=build_model(dropout=0.2), include_initial=False)
     logits: list[torch.Tensor] = []
     handle = trainer.model.register_forward_hook(lambda _m, _i, out: logits.append(out["logits"].detach()))
@@ -115,13 +113,13 @@ def test_R8_the_pass_before_the_first_point_shares_the_masks_too(tmp_path: Path)
     assert len(logits) == 6 and all(torch.equal(found, logits[0]) for found in logits)
 
 
-def test_R8_each_batch_draws_masks_of_its_own(tmp_path: Path) -> None:
+def test_each_batch_draws_masks_of_its_own(tmp_path: Path) -> None:
     options = {"adv_lr": 0.0, "adv_init_mag": 0.0}
     trainer, batch = prepared("freelb", tmp_path, model=build_model(dropout=0.1), **options)
     assert _pass_losses(trainer, batch)[0] != _pass_losses(trainer, batch)[0]
 
 
-def test_FREELB_3_the_last_gradient_is_not_taken(tmp_path: Path) -> None:
+def test_the_last_gradient_is_not_taken(tmp_path: Path) -> None:
     trainer, batch = prepared("freelb", tmp_path, adv_steps=3)
     seen: list[bool] = []
     original = trainer.task_loss
@@ -135,7 +133,7 @@ def test_FREELB_3_the_last_gradient_is_not_taken(tmp_path: Path) -> None:
     assert seen == [True, True, False]
 
 
-def test_FREELB_4_the_radius_is_on_what_has_accumulated_and_the_start_may_be_outside(tmp_path: Path) -> None:
+def test_the_radius_is_on_what_has_accumulated_and_the_start_may_be_outside(tmp_path: Path) -> None:
     trainer, batch = prepared("freelb", tmp_path, adv_steps=4, adv_lr=0.4, adv_init_mag=0.3, adv_max_norm=0.5)
     sizes = [point.flatten(1).norm(dim=1) for point in points_of(trainer, batch)]
     assert torch.allclose(sizes[0], torch.tensor(0.3 / 3**0.5), rtol=0.2)
@@ -143,7 +141,7 @@ def test_FREELB_4_the_radius_is_on_what_has_accumulated_and_the_start_may_be_out
 
 
 @pytest.mark.parametrize("name", ["freelb", "tavat"])
-def test_FREELB_5_TAVAT_7_every_pass_has_its_own_look_up(name: str, tmp_path: Path) -> None:
+def test_every_pass_has_its_own_look_up(name: str, tmp_path: Path) -> None:
     trainer, batch = prepared(name, tmp_path, adv_steps=3)
     calls: list[int] = []
     trainer.model.get_input_embeddings().register_forward_hook(lambda *_: calls.append(1))
@@ -153,13 +151,13 @@ def test_FREELB_5_TAVAT_7_every_pass_has_its_own_look_up(name: str, tmp_path: Pa
 
 @pytest.mark.parametrize("options", [{}, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}])
 @pytest.mark.parametrize("name", ["freelb", "tavat"])
-def test_R11_sum_equals_stream(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+def test_sum_equals_stream(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     options = {**options, **STRONG, "max_steps": 2}
     stream = weights_after(name, tmp_path / "stream", **options)
     assert_same(stream, weights_after(name, tmp_path / "sum", multi_backward="sum", **options))
 
 
-def test_R11_the_logged_loss_is_the_mean_of_all_passes(tmp_path: Path) -> None:
+def test_the_logged_loss_is_the_mean_of_all_passes(tmp_path: Path) -> None:
     for passes in ("stream", "sum"):
         trainer, batch = prepared("freelb", tmp_path, **STRONG, multi_backward=passes)
         losses = _pass_losses(trainer, batch)

@@ -454,7 +454,7 @@ def another_kind_of_file(folder: Path) -> None:
         (another_kind_of_file, "cannot be loaded .*; give a folder or a Hub id of a checkpoint"),
     ],
 )
-def test_X20_a_victim_of_another_task_is_one_sentence(make: Any, sentence: str, tmp_path: Path) -> None:
+def test_a_victim_of_another_task_is_one_sentence(make: Any, sentence: str, tmp_path: Path) -> None:
     make(tmp_path / "victim")
     model = build_model()
     model.config.id2label, model.config.label2id = {0: "bad", 1: "good"}, {"bad": 0, "good": 1}
@@ -466,7 +466,7 @@ def test_X20_a_victim_of_another_task_is_one_sentence(make: Any, sentence: str, 
 # ---- the leak, reproduced on request ----
 
 
-def test_X13_views_of_an_evaluation_split_must_be_asked_for_and_are_told_of(tmp_path: Path) -> None:
+def test_views_of_an_evaluation_split_must_be_asked_for_and_are_told_of(tmp_path: Path) -> None:
     settings = {
         "view_split": "validation",
         "view_dataset": review_data(6, seed=3),
@@ -488,7 +488,7 @@ def test_X13_views_of_an_evaluation_split_must_be_asked_for_and_are_told_of(tmp_
     assert any(row["scripted_labels"] != row["label"] for row in carried)
 
 
-def test_X13_rows_of_a_split_and_its_name_go_together(tmp_path: Path) -> None:
+def test_rows_of_a_split_and_its_name_go_together(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--view_split train and view_dataset do not go together"):
         build_trainer("ada", tmp_path, view_dataset=review_data(6))
     with pytest.raises(ValueError, match=r"--view_split test and view_dataset do not go together \(got none\)"):

@@ -81,7 +81,7 @@ def test_without_its_terms_it_is_freelb(passes: str, tmp_path: Path) -> None:
         assert torch.allclose(value, freelb.model.state_dict()[key], rtol=0.0, atol=1e-6), key
 
 
-def test_R11_streamed_passes_equal_summed_ones(tmp_path: Path) -> None:
+def test_streamed_passes_equal_summed_ones(tmp_path: Path) -> None:
     runs = [build_trainer("infobert", tmp_path, multi_backward=passes, max_steps=2) for passes in ("stream", "sum")]
     for run in runs:
         run.train()
@@ -89,7 +89,7 @@ def test_R11_streamed_passes_equal_summed_ones(tmp_path: Path) -> None:
         assert torch.allclose(value, other, rtol=0.0, atol=1e-6), key
 
 
-def test_INFO_1_the_critic_trains_and_raises_info_nce(tmp_path: Path) -> None:
+def test_the_critic_trains_and_raises_info_nce(tmp_path: Path) -> None:
     trainer: Any = build_trainer("infobert", tmp_path, info_alpha=1.0, max_steps=20, adv_steps=1)
     before = {key: value.clone() for key, value in trainer.critic.state_dict().items()}
     trainer.train()
@@ -98,7 +98,7 @@ def test_INFO_1_the_critic_trains_and_raises_info_nce(tmp_path: Path) -> None:
     assert sum(parts[-4:]) < sum(parts[:4]) and parts[-1] < 0
 
 
-def test_INFO_3_club_moves_the_perturbation_too(tmp_path: Path) -> None:
+def test_club_moves_the_perturbation_too(tmp_path: Path) -> None:
     runs = []
     for weight in (1.0, 0.0):
         run: Any = build_trainer("infobert", tmp_path, info_beta=weight, info_alpha=0.0, max_steps=1)
@@ -108,14 +108,14 @@ def test_INFO_3_club_moves_the_perturbation_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_INFO_4_widths_are_read_off_the_tensors(kind: str, tmp_path: Path) -> None:
+def test_widths_are_read_off_the_tensors(kind: str, tmp_path: Path) -> None:
     trainer: Any = build_trainer("infobert", tmp_path, model=build_model(kind))
     outputs = trainer.model(**batch_of(trainer), output_hidden_states=True)
     widths = outputs.hidden_states[0].shape[-1], outputs.hidden_states[-1].shape[-1]
     assert (trainer.critic.token.in_features, trainer.critic.sentence.in_features) == widths
 
 
-def test_INFO_5_without_a_local_token_only_info_nce_is_gone(tmp_path: Path) -> None:
+def test_without_a_local_token_only_info_nce_is_gone(tmp_path: Path) -> None:
     none = build_trainer("infobert", tmp_path, info_cl=0.5, info_ch=0.5)
     off = build_trainer("infobert", tmp_path, info_alpha=0.0)
     none.train()
@@ -174,7 +174,7 @@ def test_a_model_without_hidden_states_is_one_sentence() -> None:
         feature_widths(Bare())
 
 
-def test_R13_reentrant_checkpointing_is_refused(tmp_path: Path) -> None:
+def test_reentrant_checkpointing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="infobert differentiates by the perturbation.*use_reentrant"):
         build_trainer(
             "infobert",

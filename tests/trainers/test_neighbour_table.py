@@ -37,12 +37,12 @@ def test_a_words_vertices_are_itself_then_its_substitutes(tmp_path: Path) -> Non
     assert found(build(tmp_path, CHAIN), "a good film") == [["a"], ["good", "fine", "great"], ["film"]]
 
 
-def test_ASCC_2_words_of_several_pieces_have_none_and_are_none(tmp_path: Path) -> None:
+def test_words_of_several_pieces_have_none_and_are_none(tmp_path: Path) -> None:
     neighbours = build(tmp_path, {"good": ["splendid", "fine"], "splendid": ["good"], "pic": ["film"]})
     assert found(neighbours, "good splendid") == [["good", "fine"], ["splen"], ["##did"]]
 
 
-def test_ASCC_2_the_first_piece_of_a_longer_word_is_not_that_word(tmp_path: Path) -> None:
+def test_the_first_piece_of_a_longer_word_is_not_that_word(tmp_path: Path) -> None:
     neighbours = build(tmp_path, {"pic": ["film"]})
     assert found(neighbours, "pic picture pic.") == [["pic", "film"], ["pic"], ["##ture"], ["pic", "film"], ["."]]
 

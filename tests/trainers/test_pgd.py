@@ -45,7 +45,7 @@ def test_reduction_without_strength_it_is_normal(tmp_path: Path) -> None:
     )
 
 
-def test_PGD_1_the_last_point_is_the_sum_of_the_increments(tmp_path: Path) -> None:
+def test_the_last_point_is_the_sum_of_the_increments(tmp_path: Path) -> None:
     trainer, batch = prepared("pgd", tmp_path, **STRONG)
     (last,) = points_of(trainer, batch)
     steps = list(trainer.embedding_space.climb(batch, lambda z: trainer.sample_losses(z, batch["labels"])))
@@ -54,7 +54,7 @@ def test_PGD_1_the_last_point_is_the_sum_of_the_increments(tmp_path: Path) -> No
     assert not torch.allclose(last, start_of(trainer, batch) + increments[-1], atol=1e-2)
 
 
-def test_PGD_2_steps_are_normalised_and_by_default_not_projected(tmp_path: Path) -> None:
+def test_steps_are_normalised_and_by_default_not_projected(tmp_path: Path) -> None:
     trainer, batch = prepared("pgd", tmp_path, adv_init_mag=0.0, adv_lr=2.0, adv_steps=1)
     assert trainer.args.adv_max_norm == 0.0
     assert torch.allclose(points_of(trainer, batch)[0].flatten(1).norm(dim=1), torch.tensor(2.0))
@@ -62,19 +62,19 @@ def test_PGD_2_steps_are_normalised_and_by_default_not_projected(tmp_path: Path)
     assert torch.allclose(points_of(trainer, batch)[0].flatten(1).norm(dim=1), torch.tensor(0.5))
 
 
-def test_PGD_3_steps_are_a_flag_and_are_kept_with_the_run(tmp_path: Path) -> None:
+def test_steps_are_a_flag_and_are_kept_with_the_run(tmp_path: Path) -> None:
     trainer, batch = prepared("pgd", tmp_path, adv_steps=10)
     assert forwards_of(trainer, batch) == 11 and trainer.args.to_dict()["adv_steps"] == 10
 
 
-def test_PGD_4_the_clean_text_is_trained_on_only_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_the_clean_text_is_trained_on_only_where_it_is_asked_for(tmp_path: Path) -> None:
     trainer, batch = prepared("pgd", tmp_path, **STRONG)
     assert trainer.args.clean_weight == 0.0 and all(point.any() for point in points_of(trainer, batch))
     trainer, batch = prepared("pgd", tmp_path, **STRONG, clean_weight=0.5)
     assert [bool(point.any()) for point in points_of(trainer, batch)] == [True, False]
 
 
-def test_PGD_5_R13_the_ascent_leaves_accumulated_gradients_as_they_are(tmp_path: Path) -> None:
+def test_the_ascent_leaves_accumulated_gradients_as_they_are(tmp_path: Path) -> None:
     trainer, batch = prepared("pgd", tmp_path, **STRONG)
     objective = lambda logits: trainer.sample_losses(logits, batch["labels"])  # noqa: E731
     trainer.embedding_space.worst(batch, objective)

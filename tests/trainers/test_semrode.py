@@ -107,21 +107,21 @@ def test_without_a_found_text_the_term_is_0(tmp_path: Path) -> None:
     assert len(entries) == 3 and all(entry["loss_distance"] == 0.0 for entry in entries)
 
 
-def test_SEMRODE_1_equal_rows_give_0_and_no_nan() -> None:
+def test_equal_rows_give_0_and_no_nan() -> None:
     rows = torch.ones(4, 3, requires_grad=True)
     value = mmd(rows, rows.detach())
     (gradient,) = torch.autograd.grad(value, rows)
     assert value.item() == 0.0 and gradient.isfinite().all()
 
 
-def test_SEMRODE_2_diagonals_are_taken_in() -> None:
+def test_diagonals_are_taken_in() -> None:
     first, second = torch.randn(5, 4), torch.randn(6, 4) + 0.5
     assert mmd(first, first).abs().item() < 1e-6
     assert torch.allclose(mmd(first, second), naive_mmd(first, second), atol=1e-5)
     assert mmd(first, second) > 0
 
 
-def test_SEMRODE_3_another_runs_texts_can_be_given(tmp_path: Path) -> None:
+def test_another_runs_texts_can_be_given(tmp_path: Path) -> None:
     ada = build_trainer("ada", tmp_path / "ada")
     ada.train()
     file = tmp_path / "ada" / "_views" / "synonym-round0.jsonl"

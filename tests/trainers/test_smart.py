@@ -217,6 +217,6 @@ def test_flags_that_would_do_nothing_are_not_there() -> None:
         ("teacher_decay_early", -0.1, r"--teacher_decay_early must be between"),
     ],
 )
-def test_R15_bad_flags_are_one_sentence(tmp_path: Path, flag: str, value: float, sentence: str) -> None:
+def test_bad_flags_are_one_sentence(tmp_path: Path, flag: str, value: float, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         SMARTConfig(output_dir=str(tmp_path), **{flag: value})

@@ -137,7 +137,7 @@ class TestLoss:
         expected = terms["clean"] + terms["adv"] + 0.7 * terms["ctr"] + 1.3 * terms["kl"]
         assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(expected.item(), abs=2e-5)
 
-    def test_TAICHI_1_2_N_equal_vectors_give_log_N_minus_1(self, tmp_path: Path) -> None:
+    def test_2_N_equal_vectors_give_log_N_minus_1(self, tmp_path: Path) -> None:
         rows = [{"sentence": "a good film", "label": 1}] * 4
         trainer, batch = ready(
             tmp_path, data=review_data(rows=rows), per_device_train_batch_size=4, taichi_variant="no_kl"
@@ -147,12 +147,12 @@ class TestLoss:
         batch["synonym_ok"] = torch.ones(4)
         assert parts_of(trainer, batch)["ctr"].item() == pytest.approx(math.log(3), abs=1e-5)  # 1.0986
 
-    def test_TAICHI_2_a_batch_of_one_has_no_contrast(self, tmp_path: Path) -> None:
+    def test_a_batch_of_one_has_no_contrast(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, [1.0], per_device_train_batch_size=1)
         parts = parts_of(trainer, batch)
         assert parts["ctr"].item() == 0.0 and all(math.isfinite(part.item()) for part in parts.values())
 
-    def test_TAICHI_3_the_contrast_is_a_mean_with_negatives_of_the_other_view(self, tmp_path: Path) -> None:
+    def test_the_contrast_is_a_mean_with_negatives_of_the_other_view(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, [1.0] * 8, taichi_variant="no_kl", ctr_tau=0.5)
         clean = [z for _, z in seen(trainer.model, rows_of(batch))]
         adv = [z for _, z in seen(trainer.model, rows_of(batch, "synonym_"))]
@@ -163,7 +163,7 @@ class TestLoss:
         ]
         assert parts_of(trainer, batch)["ctr"].item() == pytest.approx(torch.stack(terms).mean().item(), abs=1e-5)
 
-    def test_TAICHI_4_without_adv_the_kl_is_between_one_models_predictions(self, tmp_path: Path) -> None:
+    def test_without_adv_the_kl_is_between_one_models_predictions(self, tmp_path: Path) -> None:
         for symmetric in (False, True):
             trainer, batch = ready(tmp_path, SOME, taichi_variant="no_adv", taichi_symmetric_kl=symmetric)
             clean, adv = seen(trainer.model, rows_of(batch)), seen(trainer.model, rows_of(batch, "synonym_"))
@@ -177,13 +177,13 @@ class TestLoss:
             expected = torch.stack(terms).sum().item() / (8 * trainer.view_share)
             assert parts["kl"].item() == pytest.approx(expected, abs=1e-5)
 
-    def test_TAICHI_5_the_second_kl_is_at_the_adversarial_text(self, tmp_path: Path) -> None:
+    def test_the_second_kl_is_at_the_adversarial_text(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, [1.0] * 8, taichi_variant="no_ctr")
         before = parts_of(trainer, batch)["kl"].item()
         batch["synonym_input_ids"], batch["synonym_attention_mask"] = batch["input_ids"], batch["attention_mask"]
         assert parts_of(trainer, batch)["kl"].item() != pytest.approx(before, abs=1e-6)
 
-    def test_TAICHI_6_code_weights_double_all_but_the_kl(self, tmp_path: Path) -> None:
+    def test_code_weights_double_all_but_the_kl(self, tmp_path: Path) -> None:
         plain, doubled = (parts_of(*ready(tmp_path / follow, SOME, follow=follow)) for follow in ("paper", "code"))
         ratios = {name: doubled[name].item() / plain[name].item() for name in plain}
         assert ratios == pytest.approx({"clean": 2.0, "adv": 2.0, "ctr": 2.0, "kl": 1.0})
@@ -194,7 +194,7 @@ class TestLoss:
         ratios = {name: scaled[name].item() / plain[name].item() for name in plain}
         assert ratios == pytest.approx({"clean": 1.0, "adv": 1.0, "ctr": 0.25, "kl": 3.0})
 
-    def test_TAICHI_11_failed_rows_are_negatives_only(self, tmp_path: Path) -> None:
+    def test_failed_rows_are_negatives_only(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, SOME)
         parts = parts_of(trainer, batch)
         batch["synonym_labels"] = torch.where(batch["synonym_ok"].bool(), batch["labels"], 1 - batch["labels"])
@@ -242,7 +242,7 @@ class TestLoss:
             (found,) = torch.autograd.grad(part, [model.classifier.weight], retain_graph=True)
             assert found.abs().sum() > 0
 
-    def test_TAICHI_14_pooling_takes_the_special_tokens_in_and_padding_out(self, tmp_path: Path) -> None:
+    def test_pooling_takes_the_special_tokens_in_and_padding_out(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, [1.0] * 8, taichi_variant="no_kl")
         before = parts_of(trainer, batch)["ctr"].item()
         wide = {key: torch.nn.functional.pad(batch[key], (0, 4)) for key in rows_of(batch)}
@@ -343,7 +343,7 @@ class TestTwoModels:
         assert_same(own_weights(off), weights(normal), tolerance=1e-6)
         assert_same(twin_weights(off), weights(adv), tolerance=1e-6)
 
-    def test_TAICHI_15_each_is_clipped_by_its_own_norm(self, tmp_path: Path) -> None:
+    def test_each_is_clipped_by_its_own_norm(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, [1.0] * 8, max_grad_norm=0.1)
         (1000 * trainer.compute_loss(trainer.model, batch)).backward()
         trainer._clip_grad_norm(trainer.model)
@@ -351,7 +351,7 @@ class TestTwoModels:
             own = [value.grad for name, value in model.named_parameters() if ATTRIBUTE not in name]
             assert torch.nn.utils.get_total_norm(own).item() == pytest.approx(0.1, rel=1e-3)
 
-    def test_TAICHI_15_the_training_loop_clips_through_that_method(self, tmp_path: Path) -> None:
+    def test_the_training_loop_clips_through_that_method(self, tmp_path: Path) -> None:
         calls: list[int] = []
         trainer = build_trainer("taichi", tmp_path)
         clip = trainer._clip_grad_norm
@@ -359,7 +359,7 @@ class TestTwoModels:
         trainer.train()
         assert len(calls) == 3
 
-    def test_R12_mixed_precision_reaches_the_twin(self, tmp_path: Path) -> None:
+    def test_mixed_precision_reaches_the_twin(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, bf16=True)
         precisions: dict[str, set[torch.dtype]] = {"own": set(), "twin": set()}
         for name, model in {"own": trainer.model, "twin": trainer.twin}.items():
@@ -404,7 +404,7 @@ class TestTwoModels:
         again.train(resume_from_checkpoint=str(checkpoint))
         assert_same(twin_weights(whole), twin_weights(again))
 
-    def test_TAICHI_9_evaluation_sees_the_model_and_clean_texts_alone(self, tmp_path: Path) -> None:
+    def test_evaluation_sees_the_model_and_clean_texts_alone(self, tmp_path: Path) -> None:
         trainer = build_trainer("taichi", tmp_path, eval_data=review_data(8, seed=1))
         before = trainer.evaluate()["eval_loss"]
         with torch.no_grad():
@@ -527,7 +527,7 @@ class TestArguments:
         with pytest.raises(ValueError, match="trains on pairs, and views of --view_split test are of other texts"):
             build_trainer("taichi", tmp_path, **options)
 
-    def test_TAICHI_6_7_8_13_are_said_where_users_look(self) -> None:
+    def test_7_8_13_are_said_where_users_look(self) -> None:
         text = TaiChiTrainer.__doc__ or ""
         for number in (*range(1, 10), 11, 13, 14, 15):
             assert f"TAICHI-{number}" in text or f"-{number}" in text

@@ -61,7 +61,7 @@ def naive_points(trainer: Any, batch: dict[str, Tensor], token_step: float) -> l
 @pytest.mark.parametrize("follow", ["paper", "code"])
 @pytest.mark.parametrize("passes", ["stream", "sum"])
 @pytest.mark.parametrize("token_step", [None, 0.7])
-def test_TAVAT_1_loss_and_gradients_equal_the_naive_ones(
+def test_loss_and_gradients_equal_the_naive_ones(
     follow: str, passes: str, token_step: float | None, tmp_path: Path
 ) -> None:
     options = {**STRONG, "follow": follow, "tavat_norm": "sample", "multi_backward": passes}
@@ -81,7 +81,7 @@ def test_reduction_without_word_perturbations_it_is_freelb(radius: float, tmp_pa
     assert_same(freelb, weights_after("tavat", tmp_path / "tavat", **options))
 
 
-def test_TAVAT_2_TAVAT_3_each_text_starts_at_norm_one_over_its_real_tokens(tmp_path: Path) -> None:
+def test_each_text_starts_at_norm_one_over_its_real_tokens(tmp_path: Path) -> None:
     trainer, batch = prepared("tavat", tmp_path)
     mask = batch["attention_mask"].unsqueeze(-1).float()
     eta = trainer.table.look_up(batch["input_ids"], mask, "sample")
@@ -93,7 +93,7 @@ def test_TAVAT_2_TAVAT_3_each_text_starts_at_norm_one_over_its_real_tokens(tmp_p
     assert torch.allclose(alone, eta[:1])
 
 
-def test_TAVAT_2_TAVAT_3_batch_is_the_codes_reading(tmp_path: Path) -> None:
+def test_batch_is_the_codes_reading(tmp_path: Path) -> None:
     trainer, batch = prepared("tavat", tmp_path, tavat_norm="batch")
     mask = batch["attention_mask"].unsqueeze(-1).float()
     eta = trainer.table.look_up(batch["input_ids"], mask, "batch")
@@ -116,7 +116,7 @@ def remembered(trainer: Any, eta: Tensor, ids: Tensor = IDS, mask: Tensor = MASK
 
 
 @pytest.mark.parametrize("follow", ["paper", "code"])
-def test_TAVAT_4_a_steps_mean_is_remembered_and_in_the_code_its_sum_is_added(follow: str, tmp_path: Path) -> None:
+def test_a_steps_mean_is_remembered_and_in_the_code_its_sum_is_added(follow: str, tmp_path: Path) -> None:
     trainer, _ = prepared("tavat", tmp_path, follow=follow)
     before = trainer.table.table.clone()
     eta = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
@@ -182,7 +182,7 @@ def test_the_codes_start_is_normed_over_the_whole_batch_and_a_given_norm_wins(tm
 
 
 @pytest.mark.parametrize("kind", ["albert", "electra"])
-def test_TAVAT_5_the_table_has_the_width_of_the_look_up(kind: str, tmp_path: Path) -> None:
+def test_the_table_has_the_width_of_the_look_up(kind: str, tmp_path: Path) -> None:
     assert build_trainer("tavat", tmp_path, model=build_model(kind)).table.table.shape == (64, 8)
 
 
@@ -193,7 +193,7 @@ def test_the_table_starts_uniform_within_mag_over_root_e(tmp_path: Path) -> None
     assert not torch.equal(table, build_trainer("tavat", tmp_path, adv_init_mag=0.4, seed=1).table.table)
 
 
-def test_TAVAT_6_the_table_is_saved_resumed_and_not_exported(tmp_path: Path) -> None:
+def test_the_table_is_saved_resumed_and_not_exported(tmp_path: Path) -> None:
     options = {"save_strategy": "steps", "save_steps": 1}
     first = build_trainer("tavat", tmp_path / "first", max_steps=2, **options)
     first.train()
@@ -220,7 +220,7 @@ def test_the_start_without_the_table_is_noise_alone(tmp_path: Path) -> None:
     assert torch.allclose(points_of(trainer, batch)[0], start_of(trainer, batch))
 
 
-def test_R6_other_rows_change_nothing(tmp_path: Path) -> None:
+def test_other_rows_change_nothing(tmp_path: Path) -> None:
     trainer, batch = prepared("tavat", tmp_path, **STRONG)
     together, alone = points_of(trainer, batch), points_of(trainer, rows_of(batch, 0))
     for first, second in zip(together, alone, strict=True):

@@ -56,7 +56,7 @@ def test_the_loss_is_its_formula(tmp_path: Path) -> None:
     loss, _, parts = loss_parts(trainer, batch)
     assert loss.item() == pytest.approx((ce + 2.0 * forwards).item(), rel=1e-5)
     assert parts["kl"].item() == pytest.approx(2.0 * forwards.item(), rel=1e-4)
-    assert abs(forwards.item() - backwards.item()) > 1e-4, "TRADES-1: the order must tell here"
+    assert abs(forwards.item() - backwards.item()) > 1e-4, "the order must tell here"
 
 
 def test_the_outer_loss_has_a_gradient_through_the_clean_prediction(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_0_where_the_model_ignores_its_embeddings(tmp_path: Path) -> None:
     assert loss_parts(trainer, first_batch(trainer))[2]["kl"].item() == 0.0
 
 
-def test_TRADES_2_only_the_ascent_runs_without_dropout(tmp_path: Path) -> None:
+def test_only_the_ascent_runs_without_dropout(tmp_path: Path) -> None:
     trainer = build_trainer("trades", tmp_path, adv_steps=2)
     batch, modes = first_batch(trainer), []
     trainer.model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
@@ -83,7 +83,7 @@ def test_TRADES_2_only_the_ascent_runs_without_dropout(tmp_path: Path) -> None:
     assert modes == [True, False, False, True]
 
 
-def test_TRADES_3_a_text_has_one_perturbation_whatever_its_batch(tmp_path: Path) -> None:
+def test_a_text_has_one_perturbation_whatever_its_batch(tmp_path: Path) -> None:
     trainer = build_trainer("trades", tmp_path, adv_norm_type="l2")
     batch = first_batch(trainer)
     seen: list[Any] = []
@@ -94,7 +94,7 @@ def test_TRADES_3_a_text_has_one_perturbation_whatever_its_batch(tmp_path: Path)
     assert torch.allclose(seen[0].offset[:2], seen[1].offset, atol=1e-5)
 
 
-def test_X18_shared_dropout_makes_the_divergence_0_at_the_clean_text(tmp_path: Path) -> None:
+def test_shared_dropout_makes_the_divergence_0_at_the_clean_text(tmp_path: Path) -> None:
     values = {}
     for same in (True, False):
         model = build_model(dropout=0.3)
@@ -112,7 +112,7 @@ def test_weight_0_equals_normal_with_dropout_too(tmp_path: Path) -> None:
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
 
 
-def test_TRADES_5_R15_a_start_without_noise_is_refused(tmp_path: Path) -> None:
+def test_a_start_without_noise_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--adv_init_mag must be above 0.*got 0.*leave the flag"):
         TRADESConfig(output_dir=str(tmp_path), adv_init_mag=0.0)
 

@@ -86,7 +86,7 @@ def test_drawn_from_is_uniform_over_the_pool_and_the_row_itself_where_there_is_n
 
 @given(st.integers(0, 12), st.integers(1, 8), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
-def test_X13_spread_gives_each_view_a_row_of_its_own_and_its_own_label(made: int, rows: int, seed: int) -> None:
+def test_spread_gives_each_view_a_row_of_its_own_and_its_own_label(made: int, rows: int, seed: int) -> None:
     source = [Example(number, (f"eval {number}",), number % 3) for number in range(made)]
     train = [Example(number, (f"train {number}",), 0) for number in range(rows)]
     views = [(one.idx, view(f"view {one.idx}", ok=one.idx % 4 != 0, pairs=((0, 0),))) for one in source]
@@ -115,9 +115,7 @@ def place(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path)
 
 
-def test_X15_ADA_2_ADV_2_A2T_5_successes_alone_become_views_with_the_label_of_their_row(
-    victim: Victim, place: Workplace
-) -> None:
+def test_A2T_5_successes_alone_become_views_with_the_label_of_their_row(victim: Victim, place: Workplace) -> None:
     examples = choose_examples(review_data(9), 0, 0)
     attack = Scripted({number: ("succeeded", "failed", "skipped")[number % 3] for number in range(9)})
     made = AttackedViews(attack)(victim, examples, place)
@@ -199,7 +197,7 @@ news = st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join)
 
 @given(st.lists(st.none() | news, min_size=1, max_size=8), st.integers(0, 7), st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
-def test_FLAT_4_pairs_after_deletions_and_insertions(swaps: list[str | None], cut: int, rng: random.Random) -> None:
+def test_pairs_after_deletions_and_insertions(swaps: list[str | None], cut: int, rng: random.Random) -> None:
     """Every word carries its number; the view's words are split anew and looked for."""
     old = [f"w{number}" for number in range(len(swaps))]
     changed = [[number, old[number], new] for number, new in enumerate(swaps) if new is not None]
@@ -241,7 +239,7 @@ def words_at(row: dict[str, Any], prefix: str, numbers: str) -> dict[int, list[s
 
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("padding", [False, "max_length"])
-def test_X16_words_of_two_pieces_are_aligned(side: str, padding: Any) -> None:
+def test_words_of_two_pieces_are_aligned(side: str, padding: Any) -> None:
     tokenizer = build_tokenizer()
     tokenizer.padding_side = side
     rows = [{"sentence": "the picture was very good", "label": 1}]
@@ -252,7 +250,7 @@ def test_X16_words_of_two_pieces_are_aligned(side: str, padding: Any) -> None:
     assert words_at(row, "adv_", "adv_words") == {1: ["film"], 2: ["splen", "##did"]}
 
 
-def test_X16_both_sentences_of_a_pair() -> None:
+def test_both_sentences_of_a_pair() -> None:
     rows = [{"sentence1": "the film was good", "sentence2": "a picture", "label": 2}]
     one = View(Text(("the film was splendid", "a movie")), True, (3, 5), pairs=((3, 3), (5, 5)))
     row = viewed(one, rows)[0]
@@ -260,7 +258,7 @@ def test_X16_both_sentences_of_a_pair() -> None:
     assert words_at(row, "adv_", "adv_words") == {1: ["splen", "##did"], 2: ["movie"]}
 
 
-def test_X16_a_word_cut_off_on_either_side_has_no_pair() -> None:
+def test_a_word_cut_off_on_either_side_has_no_pair() -> None:
     rows = [{"sentence": "the good film was warm", "label": 0}]
     one = View(Text(("the splendid film was tender",)), True, (1, 4), pairs=((1, 1), (4, 4)))
     assert words_at(viewed(one, rows, max_length=32)[0], "", "adv_main_words") == {1: ["good"], 2: ["warm"]}

@@ -180,7 +180,7 @@ def test_a_shorter_cut_than_the_views_were_made_with_is_one_sentence() -> None:
         viewed[0]
 
 
-def test_GRADMASK_2_the_sample_is_balanced_as_far_as_the_classes_go() -> None:
+def test_the_sample_is_balanced_as_far_as_the_classes_go() -> None:
     rows = [Example(i, (f"text {i}",), 0 if i < 20 else 1) for i in range(23)]
     maker = MaskedViews(per_class=5, seed=1)
     chosen = maker.sample(rows)
@@ -188,7 +188,7 @@ def test_GRADMASK_2_the_sample_is_balanced_as_far_as_the_classes_go() -> None:
     assert chosen == sorted(chosen) == maker.sample(rows) and chosen != MaskedViews(per_class=5, seed=2).sample(rows)
 
 
-def test_GRADMASK_6_the_fall_of_confidence_is_measured_on_the_masked_rows(tmp_path: Path) -> None:
+def test_the_fall_of_confidence_is_measured_on_the_masked_rows(tmp_path: Path) -> None:
     target, rows = victim(), examples()
     made = MaskedViews()(target, rows, place(tmp_path))
     drops, right = [], []
@@ -245,7 +245,7 @@ def test_views_survive_the_file_with_their_notes(tmp_path: Path) -> None:
     assert list(again) == list(made) and again.notes == made.notes == header["notes"]
 
 
-def test_GRADMASK_1_spread_views_keep_what_is_masked_and_their_label() -> None:
+def test_spread_views_keep_what_is_masked_and_their_label() -> None:
     source = [Example(7, ("a film",), 2)]
     made = Made([(7, View(Text(("a film",)), True, (1,), masked=(2,)))])
     carried = spread(made, source, [Example(0, ("a plot",), 0), Example(1, ("the plot",), 1)], seed=0)

@@ -19,7 +19,7 @@ EMPTY = table({}, "synonym")
 
 @given(st.text(max_size=80), st.text(max_size=20))
 @settings(max_examples=60, deadline=None)
-def test_X17_empty_table_returns_the_identical_text(first: str, second: str) -> None:
+def test_empty_table_returns_the_identical_text(first: str, second: str) -> None:
     text = Text((first, second))
     view = RandomSynonyms(EMPTY)(text, 0, random.Random(0))
     assert view.text.columns == (first, second) and not view.ok and view.changed == ()
@@ -38,14 +38,14 @@ def test_words_are_substituted_independently() -> None:
     assert len(counts) == 4 and all(abs(count - 1000) < 110 for count in counts.values())
 
 
-def test_BAT_5_pair_is_valid_when_only_the_second_sentence_changed() -> None:
+def test_pair_is_valid_when_only_the_second_sentence_changed() -> None:
     source = RandomSynonyms(table({"good": ["fine"]}, "synonym"))
     views = [source(Text(("unknown words", "Good ones")), 0, random.Random(seed)) for seed in range(20)]
     assert {view.ok for view in views} == {True, False}
     assert all(view.ok == (view.text.columns[1] == "Fine ones") for view in views)
 
 
-def test_SAFER_4_look_up_ignores_case_and_keeps_it() -> None:
+def test_look_up_ignores_case_and_keeps_it() -> None:
     source = RandomSynonyms(table({"good": ["fine"]}, "synonym"))
     drawn = {
         source(Text((text,)), 0, random.Random(seed)).text.columns[0]
@@ -55,7 +55,7 @@ def test_SAFER_4_look_up_ignores_case_and_keeps_it() -> None:
     assert drawn == {"Good!", "Fine!", "GOOD!", "FINE!"}
 
 
-def test_SAFER_6_punctuation_alone_is_no_word() -> None:
+def test_punctuation_alone_is_no_word() -> None:
     view = RandomSynonyms(table({"": ["x"], "-": ["x"]}, "synonym"))(Text(("-- !! ''",)), 0, random.Random(0))
     assert view.text.columns == ("-- !! ''",) and not view.ok
 
@@ -81,7 +81,7 @@ def test_obstinate_view_falls_back_to_the_other_column() -> None:
     assert drawn == {("no such", "bad"), ("no such", "awful")}
 
 
-def test_X15_no_antonym_or_skip_label_is_not_a_pair() -> None:
+def test_no_antonym_or_skip_label_is_not_a_pair() -> None:
     source = OneAntonym(table(ANTONYMS, "antonym"), skip_labels=frozenset({1}))
     for text, label in ((Text(("nothing here",)), 0), (Text(("good",)), 1)):
         view = source(text, label, random.Random(0))
@@ -111,7 +111,7 @@ def viewed(seed: int = 0) -> ViewedDataset:
     return ViewedDataset(review_data(12), {"fickle": RandomSynonyms(table(SYNONYMS, "synonym"))}, seed)
 
 
-def test_R17_a_view_depends_on_seed_epoch_and_row_only() -> None:
+def test_a_view_depends_on_seed_epoch_and_row_only() -> None:
     data, again = viewed(), viewed()
     data.set_epoch(3)
     again.set_epoch(3)

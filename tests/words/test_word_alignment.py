@@ -1,4 +1,4 @@
-"""Words and the tokens they were cut into (X16)."""
+"""Words and the tokens they were cut into."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ def overlapping(words, offsets, sequence_ids):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_X16_pieces_of_a_pair(side):
+def test_pieces_of_a_pair(side):
     tokenizer = build_tokenizer()
     tokenizer.padding_side = side
     text = Text(("a splendid, splendid film", "the dreadful picture."))

@@ -237,7 +237,7 @@ def test_spans_cut_out_the_words_in_order(columns, rule):
 
 
 @given(COLUMNS, RULES)
-def test_X17_no_swap_returns_the_identical_text(columns, rule):
+def test_no_swap_returns_the_identical_text(columns, rule):
     text = Text(columns, rule)
     assert text.replace({}) == text
     assert text.replace({index: word for index, word in enumerate(text.tokens)}) == text

@@ -81,7 +81,7 @@ class NoStopWords(Constraint):
 
 @dataclass(frozen=True)
 class OpenColumns(Constraint):
-    """Some text columns stay as they are, by number; none is ever closed by its name alone (ATTACK-1, ATTACK-2)."""
+    """Some text columns stay as they are, by number; none is ever closed by its name alone."""
 
     frozen: frozenset[int] = frozenset()
 

@@ -77,7 +77,7 @@ class Remain:
 
     Score: the confidence in the label where it is still predicted, else 0; reached where it is.
 
-    Differs from the definition as the official code does (ATK-ANT-1): with ``success="raises"`` a text counts only
+    Differs from the definition as the official code does: with ``success="raises"`` a text counts only
     where it raises the confidence of the clean text, since a search accepts nothing else. ``success="remains"`` starts
     the search from a score of 0, so that any text that keeps the prediction counts; that rate is much higher. Of
     margins the confidence is that of ``ByMargin``: with two classes it rises exactly where the probability does.

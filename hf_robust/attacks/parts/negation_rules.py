@@ -31,7 +31,7 @@ _ARE = ("you", "we", "they", "these", "those", "there")
 def takes_not(host: str, clitic: str) -> bool:
     """Whether "not" may stand behind a contraction of be, have or will, given in its parts.
 
-    The official list names 38 of them, none of "we", and fuses "who's" and "i've" by a missing comma (ATK-NEG-2).
+    The official list names 38 of them, none of "we", and fuses "who's" and "i've" by a missing comma.
 
     >>> [takes_not(*pair) for pair in [("they", "'re"), ("we", "'d"), ("film", "'s"), ("ca", "n't"), ("they", "")]]
     [True, True, False, False, False]
@@ -80,7 +80,7 @@ class Negations(Candidates):
     """Every text with one "not" more or one fewer.
 
     Candidates for one more are verbs (universal tag) and contractions without "not" or "n't" beside them. Modal and
-    base form give "can not do"; "has" and "have" are treated as main verbs (ATK-NEG-3).
+    base form give "can not do"; "has" and "have" are treated as main verbs.
 
     A contraction is one thing, however it is written: "they’re" and "they 're" become "they’re not" and "they 're
     not", "ca n't" and "can't" become "can", and no part of one is negated by itself. What is added has the text's own
@@ -89,7 +89,7 @@ class Negations(Candidates):
     Differs from the official code: there contractions that stand apart, or have a typographic apostrophe, give
     "they 'don't re" and "ca be saved". At most one place is edited, counted after aligning the words, which each rule
     keeps to by itself; with ``official_count`` words are compared position by position, so an insertion or deletion
-    that shifts later words is rejected (ATK-NEG-1). A word inserted before a capitalised verb takes the capital. Tags
+    that shifts later words is rejected. A word inserted before a capitalised verb takes the capital. Tags
     are Penn tags of any tagger, column by column (there: flair's, of the joined text); "shan't" becomes "shall".
     """
 

@@ -19,7 +19,7 @@ REFERENCES = ("previous", "original")
 
 
 class Encoder(Protocol):
-    """Unit-length sentence embeddings; ``name`` goes into result files (ATTACK-4), ``fingerprint`` into keys."""
+    """Unit-length sentence embeddings; ``name`` goes into result files, ``fingerprint`` into keys."""
 
     @property
     def name(self) -> str: ...

@@ -21,8 +21,8 @@ def a2t(resources: Resources) -> Attack:
     """Yoo and Qi 2021 (arXiv:2109.00544), as TextAttack 0.3.11 has it.
 
     The 20 nearest neighbours of cosine 0.8 or more, same part of speech, at most a tenth of the words (four, if that
-    is more), the text 0.9 similar (cosine) to the original. In training its authors stop at 200 queries (ATTACK-3:
-    ``--attack_query_budget 200``).
+    is more), the text 0.9 similar (cosine) to the original. In training its authors stop at 200 queries
+    (``--attack_query_budget 200``).
 
     Differs: neighbours are ``--lexicon``'s first 20; the encoder is the one given or none; gradients
     are taken in eval mode, so the order does not depend on dropout.

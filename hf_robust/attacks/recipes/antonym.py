@@ -13,16 +13,16 @@ from hf_robust.words import NLTK_STOP_WORDS
 
 
 def antonym(resources: Resources) -> Attack:
-    """Chen et al. 2022 (BAT), Sections 2.2 and 3.1. That the true label changes is assumed (ATK-ANT-3).
+    """Chen et al. 2022 (BAT), Sections 2.2 and 3.1. That the true label changes is assumed.
 
     At most one word changes, not a stop word, to an antonym of the same part of speech. Labels that an antonym does
-    not change (neutral, not duplicate) are skipped. Inputs without an admissible antonym count as failures
-    (ATK-ANT-2); the summary has their share. By default an antonym must raise the confidence to count (ATK-ANT-1,
-    ``Remain``); the record notes either way whether some antonym kept the prediction.
+    not change (neutral, not duplicate) are skipped. Inputs without an admissible antonym count as failures;
+    the summary has their share. By default an antonym must raise the confidence to count
+    (``Remain``); the record notes either way whether some antonym kept the prediction.
 
     Of the rates only ASR has a meaning here: "accuracy under attack" would count skipped labels as errors, and failing
-    is good (ATK-ANT-4, METRIC-1). A substitute is a word other than the original's, so an edit of punctuation is no
-    success (ATK-ANT-5).
+    is good. A substitute is a word other than the original's, so an edit of punctuation is no
+    success.
 
     Stop words are NLTK's, as in the official code: TextFooler's list leaves "had", "did" and "will" open, whose
     antonyms ("refuse") say little about the text. Differs from the official code: the list is the one that is shipped,

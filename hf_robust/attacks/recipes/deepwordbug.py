@@ -17,7 +17,7 @@ def deepwordbug(resources: Resources) -> Attack:
     """Gao et al. 2018 (arXiv:1801.04354), as TextAttack 0.3.11 has it.
 
     A word's characters are swapped, replaced, dropped or added, each at one random place; at most 30 characters of the
-    text change. Words are ranked by ``[UNK]`` (ATTACK-5), the paper's scores of its recurrent models being no choice
+    text change. Words are ranked by ``[UNK]``, the paper's scores of its recurrent models being no choice
     for other models.
 
     Raises:

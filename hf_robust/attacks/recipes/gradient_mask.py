@@ -56,7 +56,7 @@ def gradient_mask(resources: Resources) -> Attack:
       the same order of words for two classes, but that it does not vanish where the model is certain;
       ``--attack_scores probability`` is the paper's.
 
-    Both rates need care (GRADMASK-6): without its decisive word a text often has another label, and keeps the old one
+    Both rates need care: without its decisive word a text often has another label, and keeps the old one
     here.
     """
     return Attack(

@@ -16,7 +16,7 @@ def iga(resources: Resources) -> Attack:
     """Wang et al. 2019 (arXiv:1909.06723), as TextAttack 0.3.11 has it.
 
     The 50 nearest neighbours, at most a fifth of the words (texts that are crossed may change more), squared error of
-    the word vectors at most 0.5 against the word before. A word may change up to 5 times (ATTACK-6), so it may drift
+    the word vectors at most 0.5 against the word before. A word may change up to 5 times, so it may drift
     far from the original's.
 
     Differs: neighbours are ``--lexicon``'s first 50. Without ``--word_vectors`` there is no limit on their distance

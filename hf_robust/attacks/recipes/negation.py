@@ -14,8 +14,8 @@ def negation(resources: Resources) -> Attack:
     """Chen et al. 2022 (BAT), Appendix A.2: all candidates are scored once and the best is taken.
 
     Any candidate that keeps the prediction is a success, so this rate is a "remains" rate and not comparable with the
-    antonym attack's default "raises" rate (ATK-NEG-5). The paper finds the trade-off by this attack on QQP only, not
-    on MNLI (ATK-NEG-4). The rules and how they differ: ``Negations``.
+    antonym attack's default "raises" rate. The paper finds the trade-off by this attack on QQP only, not
+    on MNLI. The rules and how they differ: ``Negations``.
 
     Raises:
         ValueError: there is no part-of-speech tagger.

@@ -20,8 +20,8 @@ def synonym(resources: Resources) -> Attack:
 
     Differs from the paper: without an encoder the similarity is left out, and the description says so; part of speech
     is not asked where the lexicon keeps it by itself; from the code: the table is read once, and it and the stop words
-    are looked up without regard to case (ATK-SYN-1), and words are those of ``UnicodeWords``. Where training draws
-    from the same lexicon, a low rate is measured inside the training distribution (ATK-SYN-2).
+    are looked up without regard to case, and words are those of ``UnicodeWords``. Where training draws
+    from the same lexicon, a low rate is measured inside the training distribution.
 
     Raises:
         ValueError: there is no synonym lexicon.

@@ -21,7 +21,7 @@ def textfooler(resources: Resources) -> Attack:
     (angular) to the text before the swap. Words are ranked by deletion.
 
     Differs: the neighbours are ``--lexicon``'s, whose size and threshold the result names; the encoder is the one
-    given, for lack of USE, or none. No column is frozen by its name (ATTACK-1).
+    given, for lack of USE, or none. No column is frozen by its name.
 
     Raises:
         ValueError: there is no synonym lexicon.

@@ -117,7 +117,7 @@ class TextAttackRecipe:
         add_limits(self.attack, self.name, self.protection, self.max_changed)
 
     def describe(self) -> dict[str, Any]:
-        """TextAttack's own account of the attack (ATTACK-7), for result files and the run card; JSON-ready."""
+        """TextAttack's own account of the attack, for result files and the run card; JSON-ready."""
         return {
             "name": self.name,
             "backend": "textattack",

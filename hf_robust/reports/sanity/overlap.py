@@ -25,7 +25,7 @@ _NO_CARD = "the run card of the training is not at hand"
 
 
 def held_out_table(evidence: Evidence) -> Finding:
-    """A defence that trains on the attacker's own table is measured in-distribution (ATK-SYN-2).
+    """A defence that trains on the attacker's own table is measured in-distribution.
 
     Flagged where an attack draws on a table of training and no attack on a table of substitutes of another content
     was measured beside it.
@@ -87,7 +87,7 @@ def _rate(one: Measured) -> str:
 
 
 def evaluation_unseen(evidence: Evidence) -> Finding:
-    """Texts that were trained on, and attacks that made training texts, measure memory (X13, ADA-1)."""
+    """Texts that were trained on, and attacks that made training texts, measure memory."""
     finding = Finding("evaluation_unseen", "evaluation texts and attacks that training saw")
     card = evidence.main.training
     if not card:
