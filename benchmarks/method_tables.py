@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,6 @@ from hf_robust.wiring.flag_help import idea
 
 COST = "cost_minilm"
 """The result whose numbers the table shows; others lie beside it."""
-FAMILIES: Mapping[str, Sequence[str]] = {
-    "baseline": ("normal",),
-    "substituted words": ("safer", "bat_pairwise", "bat_triplet"),
-    "attacked or masked texts": (
-        "a2t", "ada", "adv_iter", "amda", "semrode", "gradient_mask", "taichi", "flat", "adpmixup",
-    ),
-    "perturbed embeddings": ("fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert"),
-    "perturbed embeddings, learnt weights": ("adaptive_pgd", "adaptive_freelb", "adaptive_tavat"),
-    "mixtures of neighbouring words": ("ascc", "dne"),
-    "level of the loss": ("flooding", "flooding_x"),
-}  # fmt: skip
-"""What a method changes: the words of a text, a text as a whole, the word embeddings, or the loss alone."""
 NOTHING = "–"
 ABSENT = "-"
 
@@ -38,7 +25,7 @@ def methods() -> str:
     """README's table: a row for each method, by family."""
     rows = [
         [f"`{name}`", family, idea(METHODS[name]), paper(METHODS[name])]
-        for family, names in FAMILIES.items()
+        for family, names in METHODS.families.items()
         for name in names
     ]
     return markdown_table(["method", "family", "what it does", "paper"], rows)

@@ -26,7 +26,7 @@ EXAMPLES = ROOT / "examples"
 def table() -> str:
     """All methods by family, with what a step costs and where their pages are."""
     parts = []
-    for family, names in method_tables.FAMILIES.items():
+    for family, names in METHODS.families.items():
         rows = [
             [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), method_tables.paper(METHODS[name])]
             + [*step_costs(name)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from docs.generate.text import ROOT, prose
 from hf_robust.reports import markdown_table
 
 PACKAGE = ROOT / "hf_robust"
-TOP = "commands"
-"""Modules beside the rooms: the command line, and what it shares with the script."""
+LAYERS = ROOT / "tests" / "test_layers.py"
 _LIGHT, _DARK = ("#ffffff", "#3b6ea8", "#1b1b1b"), ("#20252c", "#7fb2e8", "#e6e6e6")
 
 
@@ -22,21 +22,21 @@ def rooms() -> list[str]:
 
 @cache
 def imports() -> dict[str, frozenset[str]]:
-    """Room -> the other rooms that its files import, lazily or at once."""
-    found = {room: _imported((PACKAGE / room).rglob("*.py")) - {room} for room in rooms()}
-    return {**found, TOP: _imported(PACKAGE.glob("*.py")) - {TOP}}
+    """Room -> the other rooms that its files import, lazily or at once; not where only a type checker looks."""
+    return {room: _imported((PACKAGE / room).rglob("*.py")) - {room} for room in rooms()}
 
 
-def _imported(files: object) -> frozenset[str]:
-    names = {name for path in files for name in _modules(path)}  # type: ignore[attr-defined]
-    parts = {name.split(".")[1] for name in names if name.startswith("hf_robust.")}
-    beside = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    return frozenset(part if part in rooms() else TOP for part in parts & {*rooms(), *beside})
+def _imported(files: Iterable[Path]) -> frozenset[str]:
+    names = {name for path in files for name in _modules(path)}
+    return frozenset({name.split(".")[1] for name in names if name.startswith("hf_robust.")} & set(rooms()))
 
 
 def _modules(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    skipped = {id(inner) for block in blocks for inner in ast.walk(block)}
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in (node for node in ast.walk(tree) if id(node) not in skipped):
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
@@ -45,16 +45,14 @@ def _modules(path: Path) -> set[str]:
 
 
 def floors() -> dict[str, int]:
-    """Room -> 0 where it imports no other, else one above the highest room that it imports.
-
-    Where rooms import each other they stand on one floor.
-    """
-    below = imports()
-
-    def reach(room: str, seen: tuple[str, ...] = ()) -> int:
-        return max((1 + reach(one, (*seen, room)) for one in below[room] if one not in (*seen, room)), default=0)
-
-    return {room: reach(room) for room in below}
+    """Room -> its floor, by the table that ``tests/test_layers.py`` holds the imports to."""
+    (table,) = (
+        node.value
+        for node in ast.parse(LAYERS.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "FLOORS"
+    )
+    assert table is not None
+    return {room: floor for floor, names in enumerate(ast.literal_eval(table)) for room in sorted(names)}
 
 
 def shown_arrows() -> list[tuple[str, str]]:
@@ -124,8 +122,6 @@ def table() -> str:
 
 def purpose(room: str) -> str:
     """The first line of a room's docstring."""
-    if room == TOP:
-        return "The command line, and what it shares with the script: the modules beside the rooms."
     text = (PACKAGE / room / "__init__.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
 

@@ -1,0 +1,1 @@
+"""What all trainers share: losses and logs, evaluation, views, parts beside the model, the card, the arguments."""

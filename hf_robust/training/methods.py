@@ -28,11 +28,12 @@ class Methods(Trainers):
     """A mapping from the name of a method, which is also its file in ``hf_robust/trainers``, to its trainer class.
 
     Args:
-        classes: the name of the class by the name of the method.
+        families: by family the names of the methods, and by these the names of their classes.
     """
 
-    def __init__(self, **classes: str) -> None:
-        self._classes = classes
+    def __init__(self, families: Mapping[str, Mapping[str, str]]) -> None:
+        self.families = {family: tuple(names) for family, names in families.items()}
+        self._classes = {name: owner for names in families.values() for name, owner in names.items()}
 
     def __getitem__(self, name: str) -> type[RobustTrainer]:
         found: type[RobustTrainer] = getattr(self._module(name), self._classes[name])

@@ -1,0 +1,1 @@
+"""From flags to objects: parsing, checkpoints, checks before a run; for the script, the commands and sweeps."""

@@ -1,0 +1,1 @@
+"""What attacks are made of: candidates, constraints, goals, rankings, searches."""

@@ -1,0 +1,1 @@
+"""TextAttack as the other engine, behind the same records."""
