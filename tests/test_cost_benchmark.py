@@ -126,6 +126,7 @@ OWN_PASSES = {
     "amda": {"forward": 4, "backward": 2, "backward_more": 2},
     "semrode": {"forward": 2, "backward": 1, "backward_more": 1},
     "taichi": {"forward": 4, "backward": 2, "backward_more": 2},
+    "adpmixup": {"forward": 3, "backward": 3},  # the attack's adapter sees the clean texts too
 }
 
 

@@ -164,7 +164,7 @@ STORED = [
     ("C9", "undecided", "40 no rival of the paper, 17 near chance): nowhere shown: taichi loses at most 1.5"),
     ("C13", "undecided", "of 50 checks 21 hold, 11 fail, 18 undecided"),
     ("C16", "holds", "3 void (3 counted above)"),
-    ("C20", "not run", "nothing was run for it"),
+    ("C20", "holds", "4 void (4 near chance)"),
     ("C17", "undecided", "6 no frozen control, 6 counted above"),
     ("C21", "undecided", "2 not what the paper measures"),
 ]

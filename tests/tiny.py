@@ -65,6 +65,12 @@ SPLITTABLE: dict[str, dict[str, Any]] = {
     "adpmixup": {"adapter_dropout": 0.0},
 }
 
+# The same under ``--follow code``: TA-VAT's code takes a norm over the batch.
+CODE: dict[str, dict[str, Any]] = {
+    name: {"follow": "code", **SPLITTABLE.get(name, {}), **({"tavat_norm": "sample"} if name == "tavat" else {})}
+    for name in ("tavat", "smart", "infobert", "ascc", "taichi", "flat", "adv_iter")
+}
+
 NO_DATA = object()
 """Given as ``data``: the trainer gets none, as one that only evaluates."""
 

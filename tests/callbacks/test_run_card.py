@@ -61,7 +61,7 @@ def test_the_card_holds_the_settings_that_were_used(tmp_path: Path, method: str)
     trainer.train()
     card = card_of(tmp_path)
     assert {key for key, value in card["config"].items() if value in (None, "auto")} <= NONE_AT_ALL
-    assert set(card["config"]) - {"w", "loss_increase", "point_moved"} == set(method_config(trainer.args))
+    assert set(card["config"]) == {*method_config(trainer.args), *trainer.found_in_training()}
 
 
 def test_adaptive_weights_and_their_rate_are_on_the_card(tmp_path: Path) -> None:

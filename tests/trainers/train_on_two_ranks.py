@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny import SPLITTABLE, build_model, build_trainer, dense_synonyms
+from tiny import CODE, SPLITTABLE, build_model, build_trainer, dense_synonyms
 
 from hf_robust.trainers import METHODS
 
@@ -16,6 +16,7 @@ from hf_robust.trainers import METHODS
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "bat_triplet_warmed": ("bat_triplet", {"contrastive_warmup": 1.0}),
     "taichi_mean": ("taichi", {**SPLITTABLE["taichi"], "model": build_model(head="mean")}),
+    **{f"{name}_code": (name, options) for name, options in CODE.items()},
 }
 
 if __name__ == "__main__":
