@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hf_robust.cli.main.lexicon import add_flags as add_lexicon_flags
-from hf_robust.cli.main.lexicon import run as lexicon
+from hf_robust.cli.lexicon import add_flags as add_lexicon_flags
+from hf_robust.cli.lexicon import run as lexicon
 
 SYNONYMS = {"good": ["fine"], "cold": ["hot", "chilly"], "film": ["moving picture", "."]}
 ANTONYMS = {"is": ["differ from"], "Cold": ["Hot"], "good": ["bad"]}

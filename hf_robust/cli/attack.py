@@ -6,8 +6,8 @@ import argparse
 import dataclasses
 import sys
 
-from hf_robust.cli.main.flags import add_attack_flags as add_flags
-from hf_robust.cli.main.flags import output_folder
+from hf_robust.cli.flags import add_attack_flags as add_flags
+from hf_robust.cli.flags import output_folder
 
 __all__ = ["add_flags", "run"]
 

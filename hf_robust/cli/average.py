@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.cli.main.flags import add_attack_flags, output_folder
+from hf_robust.cli.flags import add_attack_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import AttackArguments

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_robust.cli.main.flags import add_class_names, add_text_length
+from hf_robust.cli.flags import add_class_names, add_text_length
 from hf_robust.cli.output import add_output_flag, write_result
 
 if TYPE_CHECKING:

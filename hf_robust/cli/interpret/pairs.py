@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.cli.command import Command
+from hf_robust.cli.flags import add_class_names, add_text_length
 from hf_robust.cli.interpret.errors import add_errors_flags, errors
-from hf_robust.cli.main.flags import add_class_names, add_text_length
 from hf_robust.cli.output import add_output_flag, model_names, write_result
 from hf_robust.metrics import kept_prediction
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from hf_robust.cli.command import Command
+from hf_robust.cli.flags import add_class_names, add_text_length
 from hf_robust.cli.interpret.pairs import TASKS as PAIR_TASKS
-from hf_robust.cli.main.flags import add_class_names, add_text_length
 
 
 def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> None:
