@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command_module(name: str) -> Any:
     """The module of a subcommand, imported when it is called: some need slow imports."""
-    return import_module(f"hf_robust.cli.main.{name}")
+    return import_module(f"hf_robust.cli.{name}")
 
 
 def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
