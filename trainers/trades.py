@@ -49,8 +49,8 @@ class TradesTrainer(RobustTrainer):
     delta starts from noise, as its gradient at 0 is 0 (TRADES-5).
 
     The ascent's p(e) is the clean training pass's own, as a constant: the adversary raises the very loss that is then
-    minimised, for its fixed first argument. Its k passes run without dropout (TRADES-2), the two
-    training passes with masks of their own, which ``--same_dropout True`` makes one.
+    minimised, for its fixed first argument. Its k passes run without dropout (TRADES-2), the two training passes
+    with masks of their own, which ``--same_dropout True`` makes one.
 
     Differs from the official code: it takes p(e) anew at each step, without dropout; it clamps pixels to [0, 1], which
     embeddings do not know (TRADES-4); its l2 norm is of the whole batch, ours of each text (TRADES-3). AdaptAT's row
