@@ -14,9 +14,7 @@ one is the clean text, end at one answer for all. Differences are paired over th
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import multiprocessing
 import statistics
 import sys
@@ -31,13 +29,12 @@ from transformers import set_seed
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import over_seeds
 from benchmarks.adaptive_masks import BATCH, begun
-from benchmarks.stored import COMMITTED
 from hf_robust.attacks import ATTACKS, Resources, Victim, attack_dataset, choose_examples
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
 from hf_robust.metrics.paired import OUTCOMES, POINTS, paired_difference, robust
-from hf_robust.runs import versions
 from hf_robust.words import nltk_stop_words
 
 TRAINED, STEPS, EVALUATED, ATTACKED, LENGTH = 160, 50, 1000, 100, 64
@@ -57,9 +54,7 @@ COMPARED = ((OWN, DEFAULT), (SAME, DEFAULT), (FROZEN, DEFAULT), (OWN, FROZEN), (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with sst2/train.jsonl.gz and test.jsonl.gz")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser = over_seeds.parser(__doc__, "sst2/train.jsonl.gz and test.jsonl.gz")
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time")
     flags = parser.parse_args()
     with multiprocessing.get_context("spawn").Pool(flags.jobs) as pool:
@@ -67,13 +62,11 @@ def main() -> None:
     result = {
         "model": "bert_tiny", "data": "sst2", "seeds": flags.seeds, "trained_steps": TRAINED, "steps": STEPS,
         "batch_size": BATCH, **CLIMB, "attack": ATTACK, "evaluated": EVALUATED, "attacked": ATTACKED,
-        "versions": versions(), "settings": {name: options for name, (_, options) in SETTINGS.items()},
+        "settings": {name: options for name, (_, options) in SETTINGS.items()},
         "measured": {name: summary([one[name] for one in seen]) for name in SETTINGS},
         "differences": differences(seen),
     }  # fmt: skip
-    path = COMMITTED / "adaptive_controls.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({key: result[key] for key in ("measured", "differences")}, indent=2))
+    over_seeds.write("adaptive_controls", result, "measured", "differences")
 
 
 def measure(data: Path, seed: int) -> dict[str, dict[str, Any]]:

@@ -10,8 +10,6 @@ on and not how robust that makes a model.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,12 +25,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import over_seeds
 from benchmarks.run import packaged_model
-from benchmarks.stored import COMMITTED
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
 from hf_robust.metrics.paired import DRAWS
-from hf_robust.runs import versions
 from hf_robust.trainers import METHODS
 
 BATCH, TRAINED, MEASURED = 32, 60, 8
@@ -44,21 +41,15 @@ Values = np.ndarray[Any, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with sst2/train.jsonl.gz")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    flags = parser.parse_args()
-    torch.set_num_threads(1)
+    flags = over_seeds.parser(__doc__, "sst2/train.jsonl.gz").parse_args()
     seen = [measure(flags.data, seed) for seed in flags.seeds]
     joined = {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
     result = {
         "model": "bert_tiny", "data": "sst2", "seeds": flags.seeds, "trained_steps": TRAINED, "batch_size": BATCH,
-        "batches_a_seed": MEASURED, **CLIMB, "versions": versions(),
+        "batches_a_seed": MEASURED, **CLIMB,
         "measured": {name: summary(values) for name, values in joined.items()},
     }  # fmt: skip
-    path = COMMITTED / "adaptive_masks.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result["measured"], indent=2))
+    over_seeds.write("adaptive_masks", result, "measured")
 
 
 def measure(data: Path, seed: int) -> dict[str, Values]:

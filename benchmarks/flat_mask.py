@@ -15,8 +15,6 @@ Intervals are 95 % bootstrap intervals over words, of accuracies over texts, of 
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 from collections import defaultdict
@@ -32,15 +30,14 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import over_seeds
 from benchmarks.run import packaged_model
-from benchmarks.stored import COMMITTED
 from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
 from hf_robust.lexicons import TableLexicon
 from hf_robust.metrics import some_rows
 from hf_robust.metrics.paired import DRAWS
-from hf_robust.runs import versions
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.flat import FIRST_SPREAD
 from hf_robust.training.mask_report import right, sampled, unmasked
@@ -62,20 +59,14 @@ Values = np.ndarray[Any, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with sst2/train.jsonl.gz and test.jsonl.gz")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    flags = parser.parse_args()
-    torch.set_num_threads(1)
+    flags = over_seeds.parser(__doc__, "sst2/train.jsonl.gz and test.jsonl.gz").parse_args()
     found = {name: [measure(flags.data, seed, name) for seed in flags.seeds] for name in SETTINGS}
     result = {
         "model": "bert_tiny", "data": "sst2", "seeds": flags.seeds, "training": TRAINING, "texts": TEXTS,
-        "settings": SETTINGS, "versions": versions(),
+        "settings": SETTINGS,
         "measured": {name: summary(seeds) for name, seeds in found.items()},
     }  # fmt: skip
-    path = COMMITTED / "flat_mask.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result["measured"], indent=2))
+    over_seeds.write("flat_mask", result, "measured")
 
 
 def measure(data: Path, seed: int, setting: str) -> dict[str, Values]:

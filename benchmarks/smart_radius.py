@@ -10,8 +10,6 @@ core; nothing is attacked, so that it says what is trained on and not how robust
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,12 +21,11 @@ from transformers import set_seed
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import over_seeds
 from benchmarks.adaptive_masks import BATCH, MEASURED, Values, batches, begun, losses
-from benchmarks.stored import COMMITTED
 from hf_robust.adversary import Shift
 from hf_robust.losses import symmetric_kl
 from hf_robust.metrics.paired import DRAWS
-from hf_robust.runs import versions
 
 TRAINED = 200
 PAPERS: dict[str, Any] = {"adv_lr": 1e-3, "smart_radius": 1e-5}
@@ -43,21 +40,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with sst2/train.jsonl.gz")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    flags = parser.parse_args()
-    torch.set_num_threads(1)
+    flags = over_seeds.parser(__doc__, "sst2/train.jsonl.gz").parse_args()
     seen = [measure(flags.data, seed) for seed in flags.seeds]
     joined = {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
     result = {
         "model": "bert_tiny", "data": "sst2", "seeds": flags.seeds, "trained_steps": TRAINED, "batch_size": BATCH,
-        "batches_a_seed": MEASURED, "versions": versions(), "settings": SETTINGS,
+        "batches_a_seed": MEASURED, "settings": SETTINGS,
         "term": {name: interval(values) for name, values in joined.items()},
     }  # fmt: skip
-    path = COMMITTED / "smart_radius.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result["term"], indent=2))
+    over_seeds.write("smart_radius", result, "term")
 
 
 def measure(data: Path, seed: int) -> dict[str, Values]:

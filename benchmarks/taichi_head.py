@@ -12,7 +12,6 @@ Student's over the seeds. TextFooler's attack is without its sentence encoder an
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -27,15 +26,14 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 # As a script this file's own folder is on the path, not the checkout.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import over_seeds
 from benchmarks.run import packaged_model
-from benchmarks.stored import COMMITTED
 from hf_robust.attacks import ATTACKS, Resources, Victim, attack_dataset, choose_examples
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
 from hf_robust.lexicons import load_lexicon
 from hf_robust.losses import sample_kl
 from hf_robust.models import with_mean_head
-from hf_robust.runs import versions
 from hf_robust.trainers import METHODS
 
 CLASSES, LENGTH, ROWS, TESTED, ATTACKED = 6, 50, 1000, 500, 200
@@ -51,11 +49,7 @@ Pairs = list[tuple[tuple[str, ...], tuple[str, ...], int]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with trec/ and resources/")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    flags = parser.parse_args()
-    torch.set_num_threads(1)
+    flags = over_seeds.parser(__doc__, "trec/ and resources/").parse_args()
     write([Measured(flags.data, seed).values() for seed in flags.seeds], flags.seeds)
 
 
@@ -63,7 +57,7 @@ def write(seen: list[dict[str, dict[str, float]]], seeds: list[int]) -> None:
     """The result file of what was measured with each seed."""
     result = {
         "model": "bert_tiny", "data": "trec", "seeds": seeds, "rows": ROWS, "attacked_test_rows": ATTACKED,
-        "training": TRAINING, "versions": versions(), "settings": SETTINGS,
+        "training": TRAINING, "settings": SETTINGS,
         "measured": {
             key: {what: interval([one[key][what] for one in seen]) for what in seen[0][key]} for key in seen[0]
         },
@@ -74,9 +68,7 @@ def write(seen: list[dict[str, dict[str, float]]], seeds: list[int]) -> None:
             for first, second in contrasts()
         },
     }  # fmt: skip
-    path = COMMITTED / "taichi_head.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({key: result[key] for key in ("measured", "differences")}, indent=2))
+    over_seeds.write("taichi_head", result, "measured", "differences")
 
 
 def contrasts() -> list[tuple[str, str]]:

@@ -65,10 +65,11 @@ SPLITTABLE: dict[str, dict[str, Any]] = {
     "adpmixup": {"adapter_dropout": 0.0},
 }
 
-# The same under ``--follow code``: TA-VAT's code takes a norm over the batch.
+# The same under ``--follow code``: TA-VAT's code takes a norm over the batch. InfoBERT's code changes the very term
+# that depends on the batch, so that there is nothing to split.
 CODE: dict[str, dict[str, Any]] = {
     name: {"follow": "code", **SPLITTABLE.get(name, {}), **({"tavat_norm": "sample"} if name == "tavat" else {})}
-    for name in ("tavat", "smart", "infobert", "ascc", "taichi", "flat", "adv_iter")
+    for name in ("tavat", "smart", "ascc", "taichi", "flat", "adv_iter")
 }
 
 NO_DATA = object()

@@ -84,8 +84,7 @@ class AdpMixupTrainer(RobustTrainer):
 
     With ``--adpmixup_rows attacked`` an attack's adapter sees D_a alone, as the paper's first version says. All of its
     texts are ones that a plain model takes for another class, and where they differ little from clean texts it learns
-    to answer with the other class: on SST-2 such an adapter of BERT-tiny has 33 % of the clean texts right, is surer
-    than the clean adapter all the same, and pulls the mix down to 47 %.
+    to answer with the other class, surer than the clean adapter, and pulls the mix below chance.
 
     A text is predicted with the weights that :func:`mixing_shares` gives it (products B A are mixed). Each
     row has its own mix in one batched forward, exactly; with K attacks a prediction takes K + 2 forwards.

@@ -71,18 +71,17 @@ class RoundArguments(FollowArguments, AttackedViewArguments):
         Raises:
             ValueError: the first round would come after the last epoch.
         """
-        count = self.n_rounds
-        each = self.epochs_per_round or max(1, epochs // (count + 1))
+        each = self.epochs_per_round or max(1, epochs // (self.n_rounds + 1))
         first = each if self.clean_epochs is None else self.clean_epochs
-        if count and first >= epochs:
+        if self.n_rounds and first >= epochs:
             raise ValueError(
                 f"{self.robust_method} begins to attack after {first} clean epochs and the run has {epochs}; raise "
                 "--num_train_epochs or lower --clean_epochs."
             )
-        done = sum(first + number * each < epochs for number in range(count))
-        if done < count:
-            logger.warning("%d of --n_rounds %d come before epoch %d ends the run.", done, count, epochs)
-        return Refresh(first, each, count)
+        done = sum(first + number * each < epochs for number in range(self.n_rounds))
+        if done < self.n_rounds:
+            logger.warning("%d of --n_rounds %d come before epoch %d ends the run.", done, self.n_rounds, epochs)
+        return Refresh(first, each, self.n_rounds)
 
 
 def used_rounds(trainer: RobustTrainer) -> dict[str, Any]:
@@ -147,6 +146,12 @@ class AdvIterTrainer(RobustTrainer):
         args: RoundArguments
 
     def view_sources(self) -> Mapping[str, ViewSource]:
+        args, net = self.args, owner(self.model)
+        if args.follow_code and args.failed_views == DROP and not isinstance(net, WordModel):
+            raise ValueError(
+                f"--follow code with --failed_views {DROP} has no effect on a {type(net).__name__}; leave one "
+                "of the two out."
+            )
         return attacked_views(self, refresh=self.args.rounds(planned_epochs(self)), victim="model")
 
     def used_arguments(self) -> dict[str, Any]:

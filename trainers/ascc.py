@@ -26,6 +26,7 @@ READINGS = {"adv_steps": Reading(5, 10), "ascc_alpha": Reading(10.0, 15.0)}
 class ASCCConfig(FollowArguments, NeighbourArguments):
     """TextDefender's numbers, and those of the official code for BERT."""
 
+    code_weights = ("ascc_beta", "adv_weight")
     code_reading = "dongxinshuai/ASCC for BERT: the ascent runs without dropout"
 
     adv_steps: int | None = field(

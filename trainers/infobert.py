@@ -27,7 +27,8 @@ class InfoBERTConfig(FollowArguments, ContrastiveWarmupArguments, StreamArgument
     """Defaults are those of the official README's run line and of TextDefender."""
 
     risen_weights = ("info_alpha", "info_beta")
-    code_reading = "AI-secure/InfoBERT: InfoNCE tells a sentence's tokens from those of others, not a token's sentence"
+    code_weights = ("info_alpha",)
+    code_reading = "AI-secure/InfoBERT: the negatives of InfoNCE are tokens of other sentences, not sentences"
 
     adv_steps: int = field(default=3, metadata={"help": "[k] number of steps."})
     adv_lr: float = field(default=4e-2, metadata={"help": "[alpha] size of one ascent step."})

@@ -30,6 +30,7 @@ READINGS = {"adv_lr": Reading(0.1, 1e-5), "smart_radius": Reading(1e-3, 1.0), "s
 class SMARTConfig(FollowArguments, StepArguments):
     """Defaults are the paper's algorithm at a radius at which it has an effect (:class:`SMARTTrainer`)."""
 
+    code_weights = ("smart_lambda",)
     code_reading = (
         "namisan/mt-dnn: each token's vector is divided by its largest entry in place of a ball, and the targets of "
         "the term are constants"

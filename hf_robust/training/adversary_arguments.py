@@ -114,8 +114,6 @@ class StreamArguments(AdversaryArguments, MultiBackwardArguments):
 
 TOKEN_AWARE_NORMS = ("l2", "none")
 TABLE_NORMS = ("sample", "magnitude", "batch", "none")
-
-
 TABLE_NORM_HELP = (
     "The remembered perturbation at the start: of each text brought to norm 1 (sample) or to --adv_init_mag "
     "(magnitude), of the whole batch to norm 1, or as it is (none)."

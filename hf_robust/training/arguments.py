@@ -79,6 +79,13 @@ def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
         raise ValueError(f"--{flag} must be one of {', '.join(choices)}, got {value!r}.")
 
 
+def check_has_effect(setting: str, args: RobustTrainingArguments, weights: Sequence[str]) -> None:
+    """Refuse a setting of terms whose weights, named by their flags, are all 0."""
+    if weights and not any(getattr(args, flag) for flag in weights):
+        flags = " and ".join(f"--{flag}" for flag in weights)
+        raise ValueError(f"{setting} has no effect where {flags} is 0; leave it out.")
+
+
 def check_range(flag: str, value: float, low: float, high: float | None, remedy: str) -> None:
     """Refuse ``value`` of ``--flag`` outside [low, high] with one sentence that ends in ``remedy``."""
     if not low <= value <= (float("inf") if high is None else high):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hf_robust.training.arguments import RobustTrainingArguments, check_range
+from hf_robust.training.arguments import RobustTrainingArguments, check_has_effect, check_range
 
 if TYPE_CHECKING:
     from hf_robust.training.base import RobustTrainer
@@ -30,11 +30,8 @@ class ContrastiveWarmupArguments(RobustTrainingArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("contrastive_warmup", self.contrastive_warmup, 0.0, 1.0, "it is a share of training")
-        if self.contrastive_warmup and not any(getattr(self, flag) for flag in self.risen_weights):
-            weights = " and ".join(f"--{flag}" for flag in self.risen_weights)
-            raise ValueError(
-                f"--contrastive_warmup {self.contrastive_warmup:g} has no effect where {weights} is 0; leave it out."
-            )
+        if self.contrastive_warmup:
+            check_has_effect(f"--contrastive_warmup {self.contrastive_warmup:g}", self, self.risen_weights)
 
 
 def risen(trainer: RobustTrainer) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from hf_robust.training.arguments import RobustTrainingArguments, check_choice
+from hf_robust.training.arguments import RobustTrainingArguments, check_choice, check_has_effect
 
 PAPER, CODE = "paper", "code"
 
@@ -28,11 +28,13 @@ class FollowArguments(RobustTrainingArguments):
     """Arguments of a method whose released code is another than its paper.
 
     What a flag says itself holds under both. A field in ``readings()`` is None until it is given or filled in here.
-    ``code_reading`` says whose code it is, and what of it beside the defaults in ``readings()`` is another.
+    ``code_reading`` says whose code it is, and what of it beside the defaults in ``readings()`` is another;
+    ``code_weights`` are the weights of the terms that it changes, where these can be left out.
     """
 
-    # Without an annotation, which would make it a flag.
+    # Without annotations, which would make them flags.
     code_reading = ""
+    code_weights = tuple[str, ...]()
 
     follow: str = field(
         default=PAPER,
@@ -48,6 +50,8 @@ class FollowArguments(RobustTrainingArguments):
             if getattr(self, name) is None:
                 setattr(self, name, reading.code if self.follow_code else reading.paper)
         super().__post_init__()
+        if self.follow_code:
+            check_has_effect("--follow code", self, self.code_weights)
 
     @staticmethod
     def readings() -> Mapping[str, Reading]:

@@ -13,6 +13,8 @@ from transformers import AutoModelForSequenceClassification
 from hf_robust.trainers import METHODS
 from hf_robust.training.follow import FollowArguments
 
+NAMES = [*CODE, "infobert"]
+
 
 def train(name: str, folder: Path, **options: Any) -> Any:
     trainer = build_trainer(name, folder, **{"synonyms": dense_synonyms(), **options})
@@ -26,12 +28,12 @@ def same(first: Any, second: Any, tolerance: float = 0.0) -> bool:
 
 
 def test_these_are_the_methods_that_follow_a_code() -> None:
-    assert set(CODE) == {name for name, method in METHODS.items() if issubclass(method.config, FollowArguments)}
-    for name in CODE:
+    assert set(NAMES) == {name for name, method in METHODS.items() if issubclass(method.config, FollowArguments)}
+    for name in NAMES:
         assert METHODS[name].config.code_reading and not METHODS[name].config.code_reading.endswith(".")
 
 
-@pytest.mark.parametrize("name", CODE)
+@pytest.mark.parametrize("name", NAMES)
 class TestEveryCode:
     def test_it_trains_other_weights_than_the_paper_and_the_same_ones_again(self, name: str, tmp_path: Path) -> None:
         # adv_iter's code is another for the LSTM and the CNN, and in what failed attacks leave: here none fails.
@@ -42,19 +44,6 @@ class TestEveryCode:
             for number, follow in enumerate(["paper", "code", "code"])
         ]
         assert not same(runs[0], runs[1], tolerance=1e-7) and same(runs[1], runs[2])
-
-    def test_accumulation_equals_a_large_batch(self, name: str, tmp_path: Path) -> None:
-        options: dict[str, Any] = {"max_steps": 2, **CODE[name]}
-        large = train(name, tmp_path / "large", **options)
-        options |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
-        assert same(large, train(name, tmp_path / "small", **options), tolerance=1e-6)
-
-    def test_two_ranks_equal_one_process(self, name: str, two_ranks: dict[str, Any], tmp_path: Path) -> None:
-        first, second = two_ranks[f"{name}_code"]
-        one = train(name, tmp_path, max_steps=2, **CODE[name]).model.state_dict()
-        for key, value in one.items():
-            assert torch.equal(first[key], second[key]), key
-            assert torch.allclose(value, first[key], rtol=0.0, atol=1e-6), key
 
     def test_resume_equals_the_uninterrupted_run(self, name: str, tmp_path: Path) -> None:
         options: dict[str, Any] = {
@@ -78,3 +67,33 @@ class TestEveryCode:
         trainer.model.eval()
         assert torch.equal(model.eval()(**batch).logits, trainer.model(**batch)["logits"])
         assert (trainer.saved_inference(tmp_path) is not None) == (name == "flat")  # whose mask is behind the block
+
+
+@pytest.mark.parametrize("name", CODE)
+class TestEveryCodeWhoseLossIsAMeanOverTexts:
+    def test_accumulation_equals_a_large_batch(self, name: str, tmp_path: Path) -> None:
+        options: dict[str, Any] = {"max_steps": 2, **CODE[name]}
+        large = train(name, tmp_path / "large", **options)
+        options |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+        assert same(large, train(name, tmp_path / "small", **options), tolerance=1e-6)
+
+    def test_two_ranks_equal_one_process(self, name: str, two_ranks: dict[str, Any], tmp_path: Path) -> None:
+        first, second = two_ranks[f"{name}_code"]
+        one = train(name, tmp_path, max_steps=2, **CODE[name]).model.state_dict()
+        for key, value in one.items():
+            assert torch.equal(first[key], second[key]), key
+            assert torch.allclose(value, first[key], rtol=0.0, atol=1e-6), key
+
+
+def test_a_code_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
+    for name, flags in {
+        "infobert": "--info_alpha",
+        "smart": "--smart_lambda",
+        "ascc": "--ascc_beta and --adv_weight",
+    }.items():
+        weights = dict.fromkeys(METHODS[name].config.code_weights, 0.0)
+        with pytest.raises(ValueError, match=f"--follow code has no effect where {flags} is 0; leave it out"):
+            METHODS[name].config(output_dir=str(tmp_path), follow="code", **weights)
+    with pytest.raises(ValueError, match="--follow code with --failed_views drop has no effect .*BertForSeq.*; leave"):
+        build_trainer("adv_iter", tmp_path, follow="code", failed_views="drop")
+    build_trainer("adv_iter", tmp_path, follow="code", failed_views="drop", model=build_model("hf_robust_cnn"))
