@@ -12,8 +12,8 @@ from benchmarks.attack_bound import RecordingVictim
 from benchmarks.attack_sides import Case, TimedPlans, native
 from benchmarks.stopwatch import Row, mean, times
 from hf_robust.attacks import Attack, attack_dataset
+from hf_robust.attacks.building import leaving_early, mended, ranked
 from hf_robust.attacks.engine.requests import Columns
-from hf_robust.attacks.variants import leaving_early, mended, ranked
 from hf_robust.metrics import AttackRecord
 
 IDENTICAL = "as TextAttack"

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from hf_robust.data import TextDataset
 from hf_robust.interpret.head import HEAD, chosen_pooling
+from hf_robust.interpret.pair_statistics import sentence_states
 from hf_robust.interpret.space import view_distances
-from hf_robust.interpret.states import sentence_states
 from hf_robust.lexicons import load_lexicon
 from hf_robust.runs import read_records
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views

@@ -35,8 +35,7 @@ from benchmarks.run import WORK, last_attacks
 from benchmarks.stored import RESULTS, commit
 from hf_robust.interpret import Pair, consistency, integrated_gradients, substitution_pairs
 from hf_robust.interpret.consistency import TOP_K
-from hf_robust.interpret.pair_statistics import pair_statistics
-from hf_robust.interpret.states import sentence_states
+from hf_robust.interpret.pair_statistics import pair_statistics, sentence_states
 from hf_robust.losses import sample_kl
 from hf_robust.metrics import AttackRecord, error_transition, slices
 from hf_robust.runs import STATUSES_FILE, finite, read_pairs, read_records

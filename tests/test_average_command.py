@@ -21,7 +21,7 @@ from transformers import AutoModelForSequenceClassification
 from hf_robust.cli.main import main
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports import average_figure
-from hf_robust.reports.labels import label_points, text_box
+from hf_robust.reports.average import label_points, text_box
 from hf_robust.training.twin import linear_average
 
 

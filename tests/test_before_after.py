@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_robust.cli.before_after import before_and_after, choose_pairs, coloured, wants_colour
+from hf_robust.cli.attack import before_and_after, choose_pairs, coloured, wants_colour
 from hf_robust.metrics import AttackRecord
 
 

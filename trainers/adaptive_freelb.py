@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from hf_robust.training.adaptive import AdaptiveTrainer
-from hf_robust.training.adaptive_arguments import AdaptiveArguments
+from hf_robust.training.adaptive import AdaptiveArguments, AdaptiveTrainer
 from hf_robust.training.base import Batch
 
 

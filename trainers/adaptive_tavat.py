@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from hf_robust.adversary import OffsetVariable, TokenAware, Variable
 from hf_robust.modules.auxiliary import Auxiliary
 from hf_robust.modules.token_table import TokenTable
-from hf_robust.training.adaptive import AdaptiveTrainer
-from hf_robust.training.adaptive_arguments import AdaptiveArguments
+from hf_robust.training.adaptive import AdaptiveArguments, AdaptiveTrainer
 from hf_robust.training.adversary_arguments import TokenAwareArguments
 from hf_robust.training.base import Batch
 

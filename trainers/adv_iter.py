@@ -18,7 +18,7 @@ from hf_robust.training.follow import FollowArguments, Reading
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
-from hf_robust.views.failed import DROP, FAILED_VIEWS, LAST
+from hf_robust.views.attacked import DROP, FAILED_VIEWS, LAST
 
 logger = logging.getLogger(__name__)
 

@@ -121,7 +121,7 @@ class FLATTrainer(RobustTrainer):
     Evaluation and attacks see phi * e. A saved model has its word embeddings multiplied by phi, and so predicts alike
     under plain transformers; ``word_importances.json`` holds phi by token. With ``--mask_input block``, and under
     PEFT, a saved model has no mask: a warning and the model card say so, and ``hf-robust`` restores it. A model whose
-    next layer takes the mask out again is refused (:mod:`hf_robust.modules.mask_effect`). Which words came out as
+    next layer takes the mask out again is refused (:mod:`hf_robust.modules.mask_export`). Which words came out as
     important is in the log, the run card and ``word_mask.jsonl``, and a mask that tells none apart is a warning
     (:mod:`hf_robust.training.mask_report`).
 

@@ -2,15 +2,20 @@
 
 from hf_robust.adversary.adversary import Adversary
 from hf_robust.adversary.ascent import Step, ascend, climb
-from hf_robust.adversary.convex import AdamRule, ConvexWeights, Hull, SparseWeights, SteppedWeights
+from hf_robust.adversary.convex import AdamRule, ConvexWeights, Hull, SparseWeights, SteppedWeights, project_simplex
 from hf_robust.adversary.dirichlet import DIRICHLET_DRAWS, dirichlet
-from hf_robust.adversary.hook import embedding_width, perturbed, sequence_first, word_embeddings
-from hf_robust.adversary.layers import changed_states, encoder_layers
+from hf_robust.adversary.hook import (
+    changed_states,
+    embedding_width,
+    encoder_layers,
+    perturbed,
+    sequence_first,
+    word_embeddings,
+)
 from hf_robust.adversary.noise import Noise
 from hf_robust.adversary.norms import NORMS, StepRule, TokenSphere, sample_norm, token_norm
 from hf_robust.adversary.perturbation import Delta, OffsetVariable, Perturbation, Shift, Variable
 from hf_robust.adversary.replay import DropoutReplay, evaluating, kept_random_state
-from hf_robust.adversary.simplex import project_simplex
 from hf_robust.adversary.token_aware import TokenAware
 
 __all__ = [

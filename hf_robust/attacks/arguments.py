@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from hf_robust.attacks.static import FILE
 from hf_robust.words import Protection, read_protection
 from hf_robust.words.protected import KINDS
-
-if TYPE_CHECKING:
-    pass
 
 NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
 """Labels of pairs without a relation: an antonym or a "not" does not change them."""

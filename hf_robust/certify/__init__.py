@@ -1,13 +1,16 @@
 """Certificates of a vote over random substitutions: no attacker with the same table can change it (SAFER)."""
 
-from hf_robust.certify.bounds import (
+from hf_robust.certify.rules import (
     BOUNDS,
+    RULES,
+    CertifySettings,
+    certified_radius,
+    certify_votes,
     clopper_pearson_lower,
     clopper_pearson_upper,
     hoeffding_lower,
     hoeffding_upper,
 )
-from hf_robust.certify.rules import RULES, CertifySettings, certified_radius, certify_votes
 from hf_robust.certify.smoothing import Smoothing, require_substitutes
 from hf_robust.certify.texts import certify_key, certify_texts
 

@@ -43,7 +43,7 @@ class Smoothing:
         lexicon: w -> the others of P_w.
         seed: of the draws.
         protection: what neither the vote nor the attacker changes; None for nothing. The attacker's swaps make and
-            break no protected span (as `hf_robust.attacks.variants.shielded` has it), so that a text and an attacked
+            break no protected span (as `hf_robust.attacks.building.shielded` has it), so that a text and an attacked
             one have the same words closed, and the coupling holds over the others.
         neighbours: w -> N_w, where the attacker has fewer words than the vote: SAFER certifies against the words of
             similarity 0.8 and draws from whole components (``PerturbationSets.neighbours``). None: the same table. A

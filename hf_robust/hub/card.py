@@ -13,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard
 
 from hf_robust.hub.section import robustness_section
 from hf_robust.reports.aims import robust_accuracy_applies, success_rate_applies
+from hf_robust.reports.captions import dataset_name
 from hf_robust.reports.cells import (
     OBSTINACY,
     accuracy_interval,
@@ -22,7 +23,6 @@ from hf_robust.reports.cells import (
     union_label,
 )
 from hf_robust.reports.guessing import guesses, guessing_of
-from hf_robust.reports.titles import dataset_name
 from hf_robust.runs import FROM_NOTHING, FROM_SCRATCH, Run, drop_local_base_model, history_path, load_run
 
 TAGS = ("robustness", "adversarial-training", "hf_robust")

@@ -7,9 +7,9 @@ import math
 from hf_robust.hub.citations import citation, citations_of, title
 from hf_robust.reports import CURVES_STEM, markdown_table, mask_in_words, percent, results_table, warnings_of
 from hf_robust.reports.aims import is_obstinate
+from hf_robust.reports.captions import dataset_name, measured_file
 from hf_robust.reports.limits import limits
 from hf_robust.reports.reproduction import reproduction
-from hf_robust.reports.titles import dataset_name, measured_file
 from hf_robust.runs import Run, attack_names, size_in_words
 
 

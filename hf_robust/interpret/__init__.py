@@ -3,9 +3,15 @@
 Chen and Ji, AAAI 2022 (FLAT), measure a model's robustness by its prediction and by its interpretation.
 """
 
-from hf_robust.interpret.agreement import kendall_tau, top_k_intersection
 from hf_robust.interpret.attribution import Attribution
-from hf_robust.interpret.consistency import Consistency, Estimate, consistency, mean_with_interval
+from hf_robust.interpret.consistency import (
+    Consistency,
+    Estimate,
+    consistency,
+    kendall_tau,
+    mean_with_interval,
+    top_k_intersection,
+)
 from hf_robust.interpret.gradients import BASELINES, integrated_gradients
 from hf_robust.interpret.importance import (
     Correlation,

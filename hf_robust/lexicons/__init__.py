@@ -1,10 +1,9 @@
 """Where substitutes of words come from: a lexicon takes a word and returns its synonyms, or its antonyms."""
 
 from hf_robust.lexicons.base import Lexicon, Relation, TableLexicon, Thesaurus
-from hf_robust.lexicons.build import build_counts, build_perturbation_sets, build_table
 from hf_robust.lexicons.builtin import opposite_groups, synonym_groups
 from hf_robust.lexicons.coverage import lexicon_coverage
-from hf_robust.lexicons.load import LEXICONS, load_lexicon
+from hf_robust.lexicons.load import LEXICONS, build_counts, build_perturbation_sets, build_table, load_lexicon
 from hf_robust.lexicons.name_lists import NameLists
 from hf_robust.lexicons.neighbours import read_table, write_table
 from hf_robust.lexicons.perturbation_sets import PerturbationSets, count_words, perturbation_sets

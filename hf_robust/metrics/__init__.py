@@ -1,6 +1,5 @@
 """Rates, intervals and what they are taken of. Importing it is cheap: no torch, no scikit-learn."""
 
-from hf_robust.metrics.aim import Aim, aim_of, kept_prediction
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
 from hf_robust.metrics.coverage import (
@@ -14,11 +13,18 @@ from hf_robust.metrics.coverage import (
 from hf_robust.metrics.front import pareto_front
 from hf_robust.metrics.guessing import Guessing
 from hf_robust.metrics.means import Mean, mean_interval
-from hf_robust.metrics.own_slices import own_slices
 from hf_robust.metrics.paired import Difference, holm, mcnemar_exact, paired_difference
-from hf_robust.metrics.rates import SATURATED, AttackSummary, saturation_in_words, wilson_interval
+from hf_robust.metrics.rates import (
+    SATURATED,
+    Aim,
+    AttackSummary,
+    aim_of,
+    kept_prediction,
+    saturation_in_words,
+    wilson_interval,
+)
 from hf_robust.metrics.records import AttackRecord
-from hf_robust.metrics.slices import Slice, slices
+from hf_robust.metrics.slices import Slice, own_slices, slices
 from hf_robust.metrics.transition import ClassScores, Predicted, SliceReport, Transition, error_transition
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 

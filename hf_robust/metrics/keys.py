@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hf_robust.metrics.aim import Aim
+from hf_robust.metrics.rates import Aim
 
 OF_EVERY_EVALUATION = ("loss", "runtime", "samples_per_second", "steps_per_second")
 RATES = ("asr", "robust_accuracy")

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.metrics.aim import kept_prediction
-from hf_robust.metrics.rates import ratio, wilson_interval
+from hf_robust.metrics.rates import kept_prediction, ratio, wilson_interval
 from hf_robust.metrics.records import AttackRecord
 
 

@@ -6,9 +6,8 @@ from hf_robust.models.base import WordConfig, WordModel
 from hf_robust.models.cnn import CnnConfig, CnnForSequenceClassification
 from hf_robust.models.lstm import LstmConfig, LstmForSequenceClassification
 from hf_robust.models.mean_head import MeanHeadConfig, MeanHeadForSequenceClassification, with_mean_head
-from hf_robust.models.tokenizer import word_level_tokenizer, word_tokenizer
+from hf_robust.models.tokenizer import WordSource, read_source, word_level_tokenizer, word_tokenizer
 from hf_robust.models.vectors import fill_embeddings
-from hf_robust.models.vocabulary import WordSource, read_source
 
 WORD_MODELS: dict[str, type[WordConfig]] = {"lstm": LstmConfig, "cnn": CnnConfig}
 """Configurations of the models that start without a checkpoint, by the name that a user gives."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hf_robust.models.vocabulary import WordSource
+from hf_robust.models.tokenizer import WordSource
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,7 @@ from hf_robust.reports.conflict import CleanAccuracy, clean_accuracies, conflict
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
 from hf_robust.reports.groups import group_by_seed
 from hf_robust.reports.guessing import warnings_of
-from hf_robust.reports.importance import draw_importance
-from hf_robust.reports.interpretation import draw_interpretation, interpretation_table
+from hf_robust.reports.interpretation import draw_importance, draw_interpretation, interpretation_table
 from hf_robust.reports.report import load_runs, write_report
 from hf_robust.reports.space import SpacePanel, space_figure
 from hf_robust.reports.sweep_figures import front_figure, sweep_figure

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports.aims import rated_attacks
-from hf_robust.reports.captions import attacked_in_words, wrapped
+from hf_robust.reports.captions import attacked_in_words, run_title, wrapped
 from hf_robust.reports.compare import differences
 from hf_robust.reports.guessing import guessing_of
 from hf_robust.reports.looks import ACCURACY, CERTIFIED, attack_looks
-from hf_robust.reports.titles import run_title
 from hf_robust.runs import HistoryLine, Run, load_run
 
 if TYPE_CHECKING:

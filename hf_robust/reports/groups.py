@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Sequence
 
+from hf_robust.reports.captions import data_title
 from hf_robust.reports.cells import NOTHING
 from hf_robust.reports.compare import as_compared, without_sources
-from hf_robust.reports.titles import data_title
 from hf_robust.runs import Run, max_length_of, size_in_words
 
 # What the cards of two seeds of one run have in common.

@@ -1,7 +1,7 @@
 """How each example of each attack ended on a run's kept weights, from what the run left on disk.
 
 Records (``attack_results/epoch-<e>/<attack>.jsonl`` of a training run, ``attack_results/<attack>.jsonl`` of `hf-robust
-attack`) hold the texts too. Of kept runs there may be ``statuses.json`` alone (`hf_robust.runs.statuses`), which is
+attack`) hold the texts too. Of kept runs there may be ``statuses.json`` alone (`hf_robust.runs.pairs`), which is
 of the last measured epoch.
 """
 

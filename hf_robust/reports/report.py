@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hf_robust.reports.compare import check_comparable, differences
 from hf_robust.reports.comparison import COMPARISON_STEM, comparison_figure
 from hf_robust.reports.curves import save_figure
-from hf_robust.reports.document import Document, Picture, Section
+from hf_robust.reports.document import Document, Picture, Section, inline_svg, page
 from hf_robust.reports.examples import examples_of
 from hf_robust.reports.fronts import FRONTS_STEM, front_attacks, robustness_fronts
 from hf_robust.reports.groups import data_name, group_by_seed, run_names
@@ -17,7 +17,6 @@ from hf_robust.reports.guessing import DAGGER
 from hf_robust.reports.markdown import markdown
 from hf_robust.reports.outcomes import Named, outcomes_of
 from hf_robust.reports.overlays import OVERLAYS_STEM, has_curves, overlaid_curves
-from hf_robust.reports.page import inline_svg, page
 from hf_robust.reports.paired_tests import paired_tests
 from hf_robust.reports.provenance import limits_of, marks_of, provenance_table
 from hf_robust.reports.report_tables import (

@@ -10,7 +10,15 @@ from hf_robust.runs.card import (
     versions,
     write_card,
 )
-from hf_robust.runs.command import STANDS_FOR, command_words, redact_command
+from hf_robust.runs.command import (
+    STANDS_FOR,
+    Flags,
+    command_words,
+    flags_of,
+    read_args_file,
+    redact_command,
+    without_remarks,
+)
 from hf_robust.runs.files import (
     ARGUMENTS_FILE,
     ATTACK_SUMMARY_FILE,
@@ -29,7 +37,6 @@ from hf_robust.runs.files import (
     TRAINER_STATE_FILE,
     WEIGHTS_FILE,
 )
-from hf_robust.runs.flags import Flags, flags_of, read_args_file, without_remarks
 from hf_robust.runs.history import HistoryLine, attack_names, history_path, read_history, write_history_line
 from hf_robust.runs.journal import LineJournal, journal_seconds, share_path
 from hf_robust.runs.json_files import (
@@ -43,11 +50,18 @@ from hf_robust.runs.json_files import (
 )
 from hf_robust.runs.measured import check_writable, claim_folder, holds_a_run, measured_card
 from hf_robust.runs.model_card import FROM_NOTHING, FROM_SCRATCH, drop_local_base_model, say_start
-from hf_robust.runs.pairs import read_pairs
-from hf_robust.runs.records import read_certificates, read_records, write_certificates, write_records
+from hf_robust.runs.pairs import (
+    STATUS_LETTERS,
+    letters,
+    read_certificates,
+    read_pairs,
+    read_records,
+    read_statuses,
+    write_certificates,
+    write_records,
+)
 from hf_robust.runs.redaction import portable_path, redact
 from hf_robust.runs.run import Run, clear_results, label_names, load_run
-from hf_robust.runs.statuses import STATUS_LETTERS, letters, read_statuses
 from hf_robust.runs.weights import read_weights, weight_lines, write_weights
 from hf_robust.runs.word_mask import (
     LEAST_RANK,

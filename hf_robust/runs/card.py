@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+from hf_robust.runs.command import flags_of
 from hf_robust.runs.files import RUN_CARD_FILE
-from hf_robust.runs.flags import flags_of
 from hf_robust.runs.json_files import read_json, write_json
 from hf_robust.runs.redaction import redact
 
@@ -95,7 +95,7 @@ def read_card(folder: str | os.PathLike[str]) -> RunCard:
     Raises:
         ValueError: the file is broken.
     """
-    return cast(RunCard, read_json(Path(folder) / RUN_CARD_FILE))
+    return cast("RunCard", read_json(Path(folder) / RUN_CARD_FILE))
 
 
 def write_card(folder: str | os.PathLike[str], card: RunCard) -> None:

@@ -20,7 +20,6 @@ from hf_robust.lexicons import Lexicon
 from hf_robust.models.adapter_files import check_saves
 from hf_robust.modules.saved_inference import Fetch
 from hf_robust.training import restoring
-from hf_robust.training.accumulation import say_split_batches
 from hf_robust.training.arguments import RobustTrainingArguments, check_lexicons
 from hf_robust.training.card_note import complete_card, keeps_card
 from hf_robust.training.covered_texts import check_coverage
@@ -28,7 +27,7 @@ from hf_robust.training.embedding_space import EmbeddingSpace
 from hf_robust.training.leaving_chance import SayStillAtChance
 from hf_robust.training.parts import PartsTrainer
 from hf_robust.training.plain_victim import PlainTraining
-from hf_robust.training.task_loss import Batch
+from hf_robust.training.task_loss import Batch, say_split_batches
 from hf_robust.words import Protection
 
 __all__ = ["Batch", "RobustTrainer"]
@@ -80,7 +79,7 @@ class RobustTrainer(PartsTrainer):
         **kwargs: Any,
     ) -> None:
         check_lexicons(self.name, self.needs, {"synonyms": synonyms, "antonyms": antonyms})
-        self.synonyms, self.antonyms = cast(Lexicon, synonyms), cast(Lexicon, antonyms)
+        self.synonyms, self.antonyms = cast("Lexicon", synonyms), cast("Lexicon", antonyms)
         self.attacks = dict(attacks or {})
         self.view_dataset, self.skip_labels, self.protection = view_dataset, skip_labels, protection
         super().__init__(*args, **kwargs)

@@ -48,7 +48,7 @@ from hf_robust.views import (
     without_unread,
     write_views,
 )
-from hf_robust.views.failed import DROP, of_file
+from hf_robust.views.attacked import DROP, of_file
 from hf_robust.words import Text
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hf_robust.training.arguments import check_choice, check_hub_strategy, check
 from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments
 from hf_robust.training.follow import FollowArguments
 from hf_robust.training.view_arguments import AttackedViewArguments
-from hf_robust.views.failed import CLEAN, FAILED_VIEWS
+from hf_robust.views.attacked import CLEAN, FAILED_VIEWS
 
 
 class Variant(NamedTuple):

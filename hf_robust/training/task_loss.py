@@ -1,9 +1,16 @@
-"""The loss of the task and what is logged of it: ordinary fine-tuning, which every method builds on."""
+"""The loss of the task and what is logged of it: ordinary fine-tuning, which every method builds on.
+
+Means of named values since the last log entry.
+
+What splitting a batch over steps or ranks changes, said before training.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +18,71 @@ from transformers import Trainer
 
 from hf_robust.adversary import Perturbation, perturbed, sample_norm
 from hf_robust.training.loss_increase import LossIncrease
-from hf_robust.training.step_means import StepMeans
+
+if TYPE_CHECKING:
+    from hf_robust.training.base import RobustTrainer
+
+logger = logging.getLogger(__name__)
+
+
+def say_split_batches(trainer: RobustTrainer) -> None:
+    """One line where a batch is split and that changes something.
+
+    The stock Trainer (5.23, https://github.com/huggingface/transformers/issues/47688) takes the ``**kwargs`` of a
+    classifier for a promise to scale its loss by the whole batch, which its head does not keep: neither accumulation
+    steps nor ranks divide, so that its gradients are as many times as large.
+    """
+    args = trainer.args
+    parts = args.gradient_accumulation_steps * args.world_size
+    if parts == 1 or trainer.train_dataset is None or not trainer.is_world_process_zero():
+        return
+    if trainer.batch_relative:
+        logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", trainer.name)
+    if trainer.stock_multiplies:
+        logger.info(
+            "The loss is the mean over the %d parts of a batch (accumulation steps times processes). The stock "
+            "Trainer of transformers does not divide for this model: its gradients are %d times as large, and its "
+            "weights others.",
+            parts,
+            parts,
+        )
+
+
+class StepMeans:
+    """Adds up values by name, and gives their means, over all ranks, when the Trainer logs.
+
+    Each step counts once; of values that are valid or not each valid one does, so that a step without one changes
+    nothing. Ranks must add the same names, since they are reduced together.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def add(self, name: str, values: Tensor, valid: Tensor | None = None) -> None:
+        """The mean of ``values`` as one step's value; with ``valid`` (1 or 0, the same shape) the valid ones."""
+        values = values.detach().float()
+        if valid is None:
+            # Under DataParallel a scalar of a step has one value for each device.
+            total, count = values.mean(), torch.ones((), device=values.device)
+        else:
+            total, count = (values * valid).sum(), valid.detach().float().sum()
+        before = self._sums.get(name)
+        self._sums[name] = (total, count) if before is None else (before[0] + total, before[1] + count)
+
+    def now(self, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
+        """The means so far. ``reduce`` sums over ranks. What had no valid value anywhere is left out."""
+        if not self._sums:
+            return {}
+        sums = reduce(torch.stack([torch.stack(pair) for pair in self._sums.values()]))
+        means = zip(self._sums, (sums[:, 0] / sums[:, 1]).tolist(), sums[:, 1].tolist(), strict=True)
+        return {name: mean for name, mean, count in means if count > 0}
+
+    def take(self, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
+        """The means so far, and begin anew."""
+        means = self.now(reduce)
+        self._sums = {}
+        return means
+
 
 Batch = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_robust.training.arguments import RobustTrainingArguments, check_choice, check_range
-from hf_robust.views.failed import DROP, FAILED_VIEWS
+from hf_robust.views.attacked import DROP, FAILED_VIEWS
 
 TRAIN = "train"
 SPLITS = (TRAIN, "validation", "test")

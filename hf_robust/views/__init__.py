@@ -4,11 +4,10 @@ from hf_robust.views.antonym import AttackedAntonym, OneAntonym
 from hf_robust.views.attacked import AttackedViews
 from hf_robust.views.challenge import MASKS, Challenged, challenge_set
 from hf_robust.views.dataset import RefreshViews, ViewedDataset, encode_view, without_unread
-from hf_robust.views.draw import DrawnViews, draw_views
 from hf_robust.views.generated import DrawnFrom, GeneratedViews, Made, ViewMaker, spread
 from hf_robust.views.masked import MaskedViews
 from hf_robust.views.refresh import Refresh
-from hf_robust.views.synonym import RandomSynonyms
+from hf_robust.views.synonym import DrawnViews, RandomSynonyms, draw_views
 from hf_robust.views.view import View, ViewSource
 from hf_robust.views.view_file import FromFile, read_views, tokenizer_hash, write_views
 from hf_robust.views.workplace import Workplace

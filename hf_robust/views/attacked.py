@@ -1,4 +1,7 @@
-"""Views that an attack found: the texts that changed a victim's prediction."""
+"""Views that an attack found: the texts that changed a victim's prediction.
+
+Rows whose attack failed: which text, if any, stands for the adversarial one that was not found.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,58 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import Example
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.metrics import AttackRecord, AttackSummary, saturation_in_words
-from hf_robust.views.failed import DROP, LAST
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.views.workplace import Workplace
-from hf_robust.words import WordRule, word_rule
+from hf_robust.words import Text, WordRule, word_rule
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
+
+DROP, CLEAN, LAST = FAILED_VIEWS = ("drop", "clean", "last")
+"""The row has no view, its own text, or the text where the search ended (its own where none began)."""
+
+
+def of_file(made: Made, header: Mapping[str, Any], wanted: str, examples: Sequence[Example], path: str | Path) -> Made:
+    """The views of a file with the rows whose attack failed as ``wanted``, one of :data:`FAILED_VIEWS`.
+
+    Args:
+        header: of the file; it says which of these the file holds.
+        examples: all rows that the file is of.
+        path: for the error.
+
+    Raises:
+        ValueError: the file does not say which rows those are, or where their searches ended.
+    """
+    held = str((header.get("how") or {}).get("failed_views", DROP))
+    if wanted == held:
+        return made
+    found = [(row, view) for row, view in made if not view.failed]
+    failed = {row for row, view in made if view.failed}
+    if wanted == CLEAN and held == DROP and made.attempts == len(examples):
+        failed = {one.idx for one in examples} - {row for row, _ in made}
+    elif wanted == LAST or (wanted == CLEAN and held == DROP):
+        lacks = "where their searches ended" if wanted == LAST else "which rows were attacked"
+        raise ValueError(
+            f"--failed_views {wanted} wants a text for each row whose attack failed, and {path} was made with "
+            f"--failed_views {held} and does not say {lacks}; give --failed_views {held}, or let the attacks make the "
+            "views."
+        )
+    if wanted == CLEAN:
+        texts = {one.idx: one.texts for one in examples}
+        found += [(row, View(Text(texts[row]), True, (), failed=True)) for row in sorted(failed)]
+    chosen = Made(found)
+    chosen.attempts, chosen.notes = made.attempts, made.notes
+    return chosen
+
 
 logger = logging.getLogger(__name__)
 

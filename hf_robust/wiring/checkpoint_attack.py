@@ -44,7 +44,7 @@ from hf_robust.metrics import AttackRecord, AttackSummary, Coverage, asr_at_budg
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.metrics.permutation import of_records
 from hf_robust.reports import draw_asr_by_budget
-from hf_robust.reports.titles import data_title
+from hf_robust.reports.captions import data_title
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     JOURNAL_FOLDER,

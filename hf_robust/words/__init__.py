@@ -1,14 +1,12 @@
 """Text, its words, their case, parts of speech, and the tokens they are cut into. No torch, no nltk at import."""
 
 from hf_robust.words.alignment import word_token_positions
-from hf_robust.words.case import match_case
 from hf_robust.words.contractions import folded
-from hf_robust.words.lemmatizer import Lemmatizer, WordNetVerbs
 from hf_robust.words.protected import Protection, read_protection
 from hf_robust.words.stopwords import NLTK_STOP_WORDS, STOP_WORDS, nltk_stop_words
-from hf_robust.words.tagger import NltkTagger, Tagger, coarse_tag, context_tag, nltk_tagger
+from hf_robust.words.tagger import Lemmatizer, NltkTagger, Tagger, WordNetVerbs, coarse_tag, context_tag, nltk_tagger
 from hf_robust.words.text import Text
-from hf_robust.words.word_rules import TEXTATTACK_WORDS, UNICODE_WORDS, Word, WordRule, word_rule
+from hf_robust.words.word_rules import TEXTATTACK_WORDS, UNICODE_WORDS, Word, WordRule, match_case, word_rule
 
 __all__ = [
     "NLTK_STOP_WORDS",

@@ -37,8 +37,8 @@ from hf_robust.attacks import (
     say_coverage,
     table_coverage,
 )
+from hf_robust.attacks.building import shielded
 from hf_robust.attacks.engine.plans import make_plan
-from hf_robust.attacks.variants import shielded
 from hf_robust.lexicons import TableLexicon
 from hf_robust.metrics import Coverage
 from hf_robust.words import Protection, Text

@@ -11,10 +11,10 @@ from population_parts import SEMEMES
 from tiny import build_model, table
 
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, attack_dataset, build_attacks
+from hf_robust.attacks.building import capped, mended, shielded
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.parts.constraints import MaxChangedShare, Protected
 from hf_robust.attacks.parts.genetic_search import Genetic
-from hf_robust.attacks.variants import capped, mended, shielded
 from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.words import Protection, Text
 from hf_robust.words.protected import KINDS

@@ -19,11 +19,11 @@ from population_parts import small
 from tiny import build_model
 
 from hf_robust.attacks import ATTACKS, Attack, Victim, attack_dataset
+from hf_robust.attacks.building import mended
 from hf_robust.attacks.engine.losses import LOSSES
 from hf_robust.attacks.engine.reading import READINGS
 from hf_robust.attacks.engine.requests import Scores
 from hf_robust.attacks.parts.goals import Misclassify, Remain, Seen, Shorten
-from hf_robust.attacks.variants import mended
 from hf_robust.metrics import AttackRecord, AttackSummary
 from hf_robust.words import Text
 

@@ -9,7 +9,7 @@ from attack_parts import attack, examples, victim
 from tiny import build_model
 
 from hf_robust.attacks import Example, attack_dataset
-from hf_robust.attacks.variants import ranked
+from hf_robust.attacks.building import ranked
 from hf_robust.words import Text
 
 

@@ -8,11 +8,11 @@ from attack_parts import SYNONYMS, attack, examples, masked_lm, probabilities_of
 from tiny import build_model, table
 
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Plans, Resources, attack_dataset, build_attacks
+from hf_robust.attacks.building import leaving_early, mended, ranked
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.plans import make_plan
 from hf_robust.attacks.parts.ranking import BY_GRADIENT, at_random, by_gradient
 from hf_robust.attacks.parts.search import Beam, Greedy
-from hf_robust.attacks.variants import leaving_early, mended, ranked
 from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
 

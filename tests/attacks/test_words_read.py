@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tiny import ANTONYMS, FILLERS, NEGATIVE, POSITIVE, SYNONYMS, build_model, build_tokenizer, table
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim, attack_dataset
+from hf_robust.attacks.building import capped, mended
 from hf_robust.attacks.engine.draft import Draft, Reader
 from hf_robust.attacks.engine.tokens import Tokens
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, MaxChangedWords, MaxModificationRate
 from hf_robust.attacks.parts.ranking import by_deletion, by_unknown
-from hf_robust.attacks.variants import capped, mended
 from hf_robust.metrics import AttackRecord, AttackSummary
 from hf_robust.models.tokenizer import word_tokenizer
 from hf_robust.words import Text

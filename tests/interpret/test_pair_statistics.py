@@ -8,8 +8,7 @@ import random
 import pytest
 import torch
 
-from hf_robust.interpret.pair_statistics import others_of, pair_statistics
-from hf_robust.interpret.states import States
+from hf_robust.interpret.pair_statistics import States, others_of, pair_statistics
 
 LABELS = [0, 1, 2, 0, 1, 2, 0]
 GENERATOR = torch.Generator().manual_seed(0)

@@ -9,7 +9,7 @@ import torch
 from tiny import build_model, build_tokenizer, pair_rows, review_rows
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from hf_robust.interpret.states import sentence_states
+from hf_robust.interpret.pair_statistics import sentence_states
 
 TEXTS = [(row["sentence"],) for row in review_rows(70)]
 

@@ -12,11 +12,10 @@ from run_folders import make_run
 
 from hf_robust.attacks import ATTACKS
 from hf_robust.reports.aims import has_clean_texts, is_static
-from hf_robust.reports.captions import attacked_in_words, wrapped
+from hf_robust.reports.captions import attacked_in_words, data_title, run_title, wrapped
 from hf_robust.reports.compare import differences
 from hf_robust.reports.groups import group_by_seed
 from hf_robust.reports.looks import _KNOWN, COLOURS, attack_looks
-from hf_robust.reports.titles import data_title, run_title
 from hf_robust.runs import SCRIPT_LENGTH, load_run, max_length_of
 
 

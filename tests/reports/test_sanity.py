@@ -12,7 +12,7 @@ from scripted import record
 
 from hf_robust.metrics.guessing import least_accuracy
 from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK, Evidence, Finding, check_run, gather
-from hf_robust.reports.sanity.strength import is_at_least, is_stronger
+from hf_robust.reports.sanity.stronger import is_at_least, is_stronger
 from hf_robust.runs import read_history
 
 OTHER = {**LEXICON, "fingerprint": "bb", "source": "other.json"}

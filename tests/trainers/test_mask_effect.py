@@ -13,7 +13,7 @@ from tiny import build_model, build_trainer
 from torch import nn
 
 from hf_robust.adversary import word_embeddings
-from hf_robust.modules.mask_effect import LEAST, mask_effect
+from hf_robust.modules.mask_export import LEAST, mask_effect
 from hf_robust.modules.masking import embedding_block
 
 SPECIAL = (0, 2, 3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tiny import build_trainer, review_data, review_rows, table
 
 from hf_robust.trainers import METHODS
-from hf_robust.training.step_means import StepMeans
+from hf_robust.training.task_loss import StepMeans
 
 VIEWS = [name for name, method in METHODS.items() if {"attacks", "synonyms"} & {*method.needs}] + ["gradient_mask"]
 VIEWS = [name for name in VIEWS if name not in ("ascc", "dne")]  # these draw on a table of tokens

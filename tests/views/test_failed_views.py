@@ -16,7 +16,7 @@ from hf_robust.callbacks import RunCardCallback
 from hf_robust.data import TextDataset
 from hf_robust.metrics import AttackRecord
 from hf_robust.views import AttackedViews, Made, View, Workplace
-from hf_robust.views.failed import FAILED_VIEWS, of_file
+from hf_robust.views.attacked import FAILED_VIEWS, of_file
 from hf_robust.words import Text
 
 STATUSES = {number: ("succeeded", "failed", "skipped")[number % 3] for number in range(16)}

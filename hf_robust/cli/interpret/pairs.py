@@ -60,8 +60,7 @@ def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
 def pairs(options: argparse.Namespace) -> str:
     """How far apart each model sees the texts of a pair, and texts of other labels (TaiChi, Table 7)."""
     from hf_robust.data.label_order import model_labels
-    from hf_robust.interpret.pair_statistics import pair_statistics
-    from hf_robust.interpret.states import equal_tokens, sentence_states
+    from hf_robust.interpret.pair_statistics import equal_tokens, pair_statistics, sentence_states
     from hf_robust.reports import markdown_table
     from hf_robust.runs import read_pairs
     from hf_robust.wiring.checkpoint_attack import load_classifier
@@ -142,8 +141,8 @@ def space(options: argparse.Namespace) -> str:
     """How far views lie from their texts for each model, and with ``--output_dir`` its t-SNE (BAT, Figure 5)."""
     from hf_robust.cli.interpret.space import chosen_views
     from hf_robust.interpret.head import chosen_pooling
+    from hf_robust.interpret.pair_statistics import equal_tokens, sentence_states
     from hf_robust.interpret.space import joint_plane, view_distances
-    from hf_robust.interpret.states import equal_tokens, sentence_states
     from hf_robust.reports import SpacePanel, space_figure
     from hf_robust.wiring.checkpoint_attack import load_classifier
     from hf_robust.wiring.restored import measured_model, text_length

@@ -6,8 +6,7 @@ What Carlini et al. 2019 (arXiv:1902.06705), Athalye et al. 2018 (arXiv:1802.004
 
 from hf_robust.reports.sanity.checks import CHECKS, check_run
 from hf_robust.reports.sanity.evidence import Evidence, gather
-from hf_robust.reports.sanity.finding import FLAGGED, NOT_CHECKED, OK, Finding
-from hf_robust.reports.sanity.text import findings_json, findings_text
+from hf_robust.reports.sanity.finding import FLAGGED, NOT_CHECKED, OK, Finding, findings_json, findings_text
 
 __all__ = [
     "CHECKS",

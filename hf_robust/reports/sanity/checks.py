@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hf_robust.reports.sanity.accuracy import clean_accuracy
+from hf_robust.reports.sanity.accuracy import clean_accuracy, label_order
 from hf_robust.reports.sanity.completeness import complete_run
 from hf_robust.reports.sanity.coverage import table_coverage
 from hf_robust.reports.sanity.cut import cut_texts
 from hf_robust.reports.sanity.effort import query_budget
 from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
-from hf_robust.reports.sanity.label_order import label_order
-from hf_robust.reports.sanity.learnt_weights import learnt_weights
+from hf_robust.reports.sanity.learnt_weights import learnt_weights, word_mask
 from hf_robust.reports.sanity.masking import gradient_masking
 from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
 from hf_robust.reports.sanity.saturation import saturated_scores
 from hf_robust.reports.sanity.size import sample_size
 from hf_robust.reports.sanity.stronger import stronger_attacks
-from hf_robust.reports.sanity.word_mask import word_mask
 
 CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     stronger_attacks,

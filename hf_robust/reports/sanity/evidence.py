@@ -249,5 +249,5 @@ def _run_of_summary(path: Path, summary: Mapping[str, Any]) -> Run:
     line = {"epoch": 0.0, "step": 0, "accuracy": accuracy, "attacks": attacks}
     if summary.get("union"):
         line["union"] = summary["union"]
-    card = read_card(path) or cast(RunCard, dict(summary))
+    card = read_card(path) or cast("RunCard", dict(summary))
     return Run(path=path, history=[line], card=card, best_step=None)
