@@ -1,14 +1,116 @@
-"""Plans: what is proposed, what is kept on disk, and what a damaged file does."""
+"""Plans: what is proposed, what is kept on disk, and what a damaged file does.
+
+What would end an attack later is found before anything is trained.
+
+The rows that are attacked.
+"""
+
+from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
+import torch
 from attack_parts import TableTagger, attack, resources
-from tiny import table
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import build_model, build_tokenizer, review_data, table
 
-from hf_robust.attacks import ATTACKS, Example, Plans
+from hf_robust.attacks import ATTACKS, Example, Plans, Victim, balanced_shares, check_attack, choose_examples
 from hf_robust.attacks.engine.plans import make_plan
+from hf_robust.attacks.engine.probe import QUERIES
 from hf_robust.words import UNICODE_WORDS
+
+
+def test_examples_are_seeded_rows_of_the_split() -> None:
+    data = review_data(20)
+    chosen = choose_examples(data, 5, seed=1)
+    assert [example.idx for example in chosen] == sorted({example.idx for example in chosen}) and len(chosen) == 5
+    assert chosen == choose_examples(data, 5, seed=1) != choose_examples(data, 5, seed=2)
+    assert [example.texts for example in chosen] == [data.texts(example.idx) for example in chosen]
+    assert [example.label for example in chosen] == [data.label(example.idx) for example in chosen]
+    assert len(choose_examples(data, 0, 1)) == len(choose_examples(data, 99, 1)) == 20
+
+
+def test_no_data_is_one_sentence() -> None:
+    with pytest.raises(ValueError, match="--attacks needs rows to attack: add --do_eval"):
+        choose_examples(None, 5, seed=1)
+
+
+def of_lengths(lengths: list[int]) -> list[Example]:
+    return [Example(7 * index, ("word " * count, "and"), 0) for index, count in enumerate(lengths)]
+
+
+@given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 9))
+def test_shares_part_the_examples_and_are_balanced(lengths: list[int], ranks: int) -> None:
+    examples = of_lengths(lengths)
+    shares = balanced_shares(examples, ranks)
+    assert len(shares) == ranks and shares == balanced_shares(examples, ranks)
+    assert sorted(one.idx for share in shares for one in share) == [one.idx for one in examples]
+    assert all(share == sorted(share, key=lambda one: one.idx) for share in shares)
+    counts = [len(share) for share in shares]
+    assert max(counts) - min(counts) <= 1
+    costs = [sum(lengths[one.idx // 7] + 1 for one in share) for share in shares]
+    assert max(costs) - min(costs) <= max([length + 1 for length in lengths], default=0)
+
+
+def test_a_cost_of_ones_own_decides() -> None:
+    examples = of_lengths([1, 1, 1, 1])
+    costs = {0: 10.0, 7: 6.0, 14: 5.0, 21: 1.0}
+    shares = balanced_shares(examples, 2, cost=lambda example: costs[example.idx])
+    assert [[one.idx for one in share] for share in shares] == [[0, 21], [7, 14]]
+    assert balanced_shares(examples, 1) == [examples]
+
+
+EXAMPLES = [
+    Example(0, ("the film was a good and funny one with a great plot and a great cast",), 0),
+    Example(1, ("a good film",), 1),
+    Example(2, ("the",), 0),
+]
+OFFLINE = ["synonym", "antonym", "pwws", "textfooler", "deepwordbug", "textbugger", "hotflip", "gradient_mask"]
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_a_first_text_is_really_attacked_and_nothing_is_left_of_it(name: str) -> None:
+    model = build_model(dropout=0.1).train()
+    victim = Victim(model, build_tokenizer(), max_length=32)
+    before, random_state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
+    check_attack(attack(name), victim, Plans(), EXAMPLES)
+    assert 1 < victim.queries <= QUERIES + 1
+    assert model.training and torch.equal(random_state, torch.get_rng_state())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_labels_that_are_skipped_do_not_spare_the_model_the_attempt() -> None:
+    """The text counts as one of the class that the model says, which may be one that is left out."""
+    queries = []
+    for skipped in (set(), {0}, {1}):
+        victim = Victim(build_model(), build_tokenizer(), max_length=32)
+        check_attack(replace(attack("synonym"), skip_labels=frozenset(skipped)), victim, Plans(), EXAMPLES)
+        queries.append(victim.queries)
+    assert min(queries) > 2
+
+
+def test_a_tokenizer_without_a_mask_token_is_refused() -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.mask_token = None
+    with pytest.raises(ValueError, match="the gradient_mask attack cannot run on this model: masking tokens needs a "):
+        check_attack(attack("gradient_mask"), Victim(build_model(), tokenizer, max_length=32), Plans(), EXAMPLES)
+
+
+def test_any_other_failure_is_one_sentence_too() -> None:
+    def inference(model: Any, batch: Any) -> Any:
+        if torch.is_grad_enabled():
+            raise NotImplementedError("no derivative")
+        return model(**batch)
+
+    victim = Victim(build_model(), build_tokenizer(), max_length=32, inference=inference)
+    check_attack(attack("deepwordbug"), victim, Plans(), EXAMPLES)
+    with pytest.raises(ValueError, match="failed on a first text with NotImplementedError: no derivative; leave it"):
+        check_attack(attack("hotflip"), victim, Plans(), EXAMPLES)
+
 
 TEXTS = [("The Good film was BAD, bad.",), ("a good, good plot",), ("music",), ("",)]
 ROWS = [Example(i, one, 0) for i, one in enumerate(TEXTS)]
