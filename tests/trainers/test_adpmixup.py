@@ -67,7 +67,7 @@ def with_deltas(kind: str, adapters: Adapters, shares: Tensor) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
-def test_3_each_row_has_exactly_the_mix_of_delta_matrices(kind: str) -> None:
+def test_each_row_has_exactly_the_mix_of_delta_matrices(kind: str) -> None:
     model, adapters = adapted(kind)
     shares = torch.tensor([[1.0, 0.0], [0.3, 0.7], [0.0, 1.0], [0.5, 0.5]])
     with torch.no_grad(), adapters.sharing(shares):

@@ -63,7 +63,7 @@ def test_frozen_weights_are_not_kept_and_16_bits_are_averaged_in_32() -> None:
     assert teacher.logits(model, some_batch()).dtype == torch.bfloat16
 
 
-def test_0_at_the_first_step_without_dropout_and_its_formula_after(tmp_path: Path) -> None:
+def test_zero_at_the_first_step_without_dropout_and_its_formula_after(tmp_path: Path) -> None:
     trainer: Any = build_trainer("smart", tmp_path, use_bregman=True, smart_mu=2.0)
     trainer.train()
     values = [entry["loss_bregman"] for entry in trainer.state.log_history if "loss" in entry]

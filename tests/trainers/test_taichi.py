@@ -137,7 +137,7 @@ class TestLoss:
         expected = terms["clean"] + terms["adv"] + 0.7 * terms["ctr"] + 1.3 * terms["kl"]
         assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(expected.item(), abs=2e-5)
 
-    def test_2_N_equal_vectors_give_log_N_minus_1(self, tmp_path: Path) -> None:
+    def test_equal_vectors_give_log_N_minus_1(self, tmp_path: Path) -> None:
         rows = [{"sentence": "a good film", "label": 1}] * 4
         trainer, batch = ready(
             tmp_path, data=review_data(rows=rows), per_device_train_batch_size=4, taichi_variant="no_kl"
@@ -297,7 +297,7 @@ class TestVariants:
         expected = torch.stack(terms).sum().item() / (8 * trainer.view_share)
         assert parts_of(trainer, batch)["adv"].item() == pytest.approx(expected, abs=1e-5)
 
-    def test_5_8_soft_targets_are_the_victims_probabilities_at_the_view(self, tmp_path: Path) -> None:
+    def test_soft_targets_are_the_victims_probabilities_at_the_view(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, taichi_variant="base_adv_soft")
         victim = trainer.generation._baseline()
         with torch.no_grad(), evaluating(victim):
@@ -527,8 +527,5 @@ class TestArguments:
         with pytest.raises(ValueError, match="trains on pairs, and views of --view_split test are of other texts"):
             build_trainer("taichi", tmp_path, **options)
 
-    def test_7_8_13_are_said_where_users_look(self) -> None:
-        text = TaiChiTrainer.__doc__ or ""
-        for number in (*range(1, 10), 11, 13, 14, 15):
-            assert f"TAICHI-{number}" in text or f"-{number}" in text
+    def test_the_citation_is_the_papers(self) -> None:
         assert "Seeking Common Ground" in citation(TaiChiTrainer.citation)

@@ -68,7 +68,7 @@ def test_the_outer_loss_has_a_gradient_through_the_clean_prediction(tmp_path: Pa
     assert torch.allclose(gradient.sum(-1), torch.zeros(len(p)), atol=1e-6)
 
 
-def test_0_where_the_model_ignores_its_embeddings(tmp_path: Path) -> None:
+def test_zero_where_the_model_ignores_its_embeddings(tmp_path: Path) -> None:
     model = build_model()
     torch.nn.init.zeros_(model.classifier.weight)
     trainer = build_trainer("trades", tmp_path, model=model)
