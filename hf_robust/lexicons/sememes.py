@@ -1,4 +1,4 @@
-"""Words that share their sememes (HowNet): what the pso attack takes its substitutes from."""
+"""Words that share their sememes (HowNet), the substitutes of the pso attack."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ Substitutes = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 class SememeTable:
-    """Substitutes of a word by its part of speech; words are looked up in lower case.
+    """Substitutes by word and part of speech; words are looked up in lower case.
 
     Args:
-        table: ``{word: {part: [substitute, ...]}}``, as TextAttack keeps its HowNet candidates.
+        table: ``{word: {part: [substitute, ...]}}``, the format of TextAttack's HowNet candidates.
+        source: origin of the table, for the run card.
     """
 
     def __init__(self, table: Substitutes, source: str = "a table in memory") -> None:
@@ -35,33 +36,34 @@ class SememeTable:
         self._fingerprint: str | None = None
 
     def __call__(self, word: str, part: str) -> tuple[str, ...]:
-        """What may stand for ``word`` as this part of speech; () for unknown ones."""
+        """The substitutes of ``word`` for this part of speech; () for an unknown word."""
         return self._table.get(word.lower(), {}).get(part, ())
 
     def __len__(self) -> int:
         return len(self._table)
 
     def __bool__(self) -> bool:
-        # An empty table is still a table: it finds nothing, which is not the same as none being given.
+        # An empty table is still a table, so `if table` must not depend on its size.
         return True
 
     def fingerprint(self) -> str:
-        """16 hexadecimal characters that change with the content."""
+        """Hash (16 hexadecimal characters) of the content."""
         if self._fingerprint is None:
             rows = {f"{word} {part}": words for word, parts in self._table.items() for part, words in parts.items()}
             self._fingerprint = fingerprint_table(rows)
         return self._fingerprint
 
     def describe(self) -> dict[str, Any]:
-        """What the run card says about the table; JSON-ready."""
+        """The table's entry in the run card; JSON-ready."""
         return {"name": "sememes", "fingerprint": self.fingerprint(), "size": len(self), "source": self.source}
 
 
 def share_sememes(senses: Mapping[str, Mapping[str, Sequence[Sequence[str]]]]) -> dict[str, dict[str, list[str]]]:
-    """Zang et al. 2020, section 3.1: words one of whose senses has just the sememes of one of the word's senses.
+    """Build a table of substitutes from sememes (Zang et al. 2020, section 3.1).
 
-    Both as the same part of speech. The order is that of the word's senses, then of the table. A sense without
-    sememes says nothing and matches none.
+    A word is a substitute if one of its senses has exactly the sememes of a sense of the other word, both with the
+    same part of speech. The order is that of the word's senses, then of the table. A sense without sememes matches no
+    other.
 
     >>> share_sememes({"film": {"noun": [["shows"], ["skin"]]}, "movie": {"noun": [["shows"]]}})
     {'film': {'noun': ['movie']}, 'movie': {'noun': ['film']}}
@@ -82,17 +84,17 @@ def share_sememes(senses: Mapping[str, Mapping[str, Sequence[Sequence[str]]]]) -
 
 
 def load_sememes(path: str | Path) -> SememeTable:
-    """Read a JSON table, gzipped or not: senses with their sememes, or ready lists of substitutes.
+    """Read a JSON table, gzipped or not, of senses with their sememes or of lists of substitutes.
 
     Raises:
-        ValueError: one sentence with the file and what is wrong in it; pickled files are refused.
+        ValueError: the file is missing or has another format; pickled files are refused.
     """
     refuse_pickle(path)
     try:
         raw = Path(path).read_bytes()
         content = json.loads((gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"There is no table of sememes at {path}: pass --sememes a .json or .json.gz file.") from None
+        raise ValueError(f"There is no table of sememes at {path}; pass --sememes a .json or .json.gz file.") from None
     except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} cannot be read ({error}); {_SHAPE}.") from error
     if not isinstance(content, dict):

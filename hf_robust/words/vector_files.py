@@ -1,4 +1,4 @@
-"""Word-vector files: GloVe and word2vec text, optionally gzipped, and .npz."""
+"""Reads word-vector files: GloVe and word2vec text, optionally gzipped, and .npz."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SHAPE = (
 
 
 def read_vectors(path: str | Path, *, max_words: int | None = None) -> tuple[list[str], Vectors]:
-    """Words in lower case, N of them, and their vectors [N, E].
+    """Read N lower-case words and their vectors [N, E].
 
-    Of words that differ by case alone, and of repeated ones, the first counts: files list frequent words first.
+    Of repeated words, and of words that differ only in case, the first is read: files list frequent words first.
 
     Raises:
-        ValueError: one sentence with the file, the line and what is wrong; pickled files are refused.
+        ValueError: the file cannot be read or has another format; pickled files are refused.
     """
     refuse_pickle(path)
     pairs = _read_npz(path) if str(path).lower().endswith(".npz") else _read_text(path)
@@ -38,7 +38,7 @@ def read_vectors(path: str | Path, *, max_words: int | None = None) -> tuple[lis
     if not np.isfinite(vectors).all():
         bad = list(found)[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
         raise ValueError(
-            f"The vector of {bad!r} in {path} has a value that is not a finite number; mend or leave it out."
+            f"The vector of {bad!r} in {path} has a value that is not a finite number; correct or remove it."
         )
     return list(found), vectors
 
@@ -67,10 +67,10 @@ def _read_text(path: str | Path) -> Iterator[tuple[str, Vectors]]:
         if number == 1 and len(fields) == 2 and all(field.isdigit() for field in fields):
             continue  # word2vec's header: number of words, size
         size = size or len(fields) - 1
-        # Counted from the right, because some vector files have words with spaces (GloVe 840B: ". . .").
+        # Values are counted from the right, since some files have words with spaces (GloVe 840B: ". . .").
         word, values = " ".join(fields[: len(fields) - size]), fields[len(fields) - size :]
         if size < 2 or not word:
-            raise ValueError(f"Line {number} of {path} is not a word and its numbers: {line[:40].strip()!r}; {SHAPE}.")
+            raise ValueError(f"Line {number} of {path} is not a word and numbers: {line[:40].strip()!r}; {SHAPE}.")
         try:
             yield word, np.array(values, dtype=np.float32)
         except ValueError:
@@ -93,10 +93,10 @@ def _numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def refuse_pickle(path: str | Path) -> None:
-    """Published tables ship as pickles, and unpickling a download runs its code."""
+    """Raise for pickled files: published tables are often pickles, and unpickling a download runs its code."""
     name = str(path).lower().removesuffix(".gz")
     if name.endswith((".pkl", ".pickle", ".p", ".pt", ".bin")):
         raise ValueError(
-            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; convert it once, "
-            "where you trust it, to a JSON table {word: [substitute, ...]} or to vectors as text or .npz."
+            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; if you trust it, "
+            "convert it to a JSON table {word: [substitute, ...]} or to vectors as text or .npz."
         )

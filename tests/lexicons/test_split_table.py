@@ -84,7 +84,7 @@ def test_the_builtin_table_splits_into_tables_that_differ():
 @pytest.mark.parametrize(
     ("table", "arguments", "message"),
     [
-        ({}, {}, "a table of 0 words cannot be divided; give one with substitutes for at least two words"),
+        ({}, {}, "a table of 0 words cannot be divided; give a table with substitutes for at least two words"),
         ({"good": ["fine", "nice"]}, {}, "a table of 1 word cannot be divided"),
         ({"good": [], "bad": []}, {}, "cannot be divided"),
         ({"good": ["fine"], "fine": ["good"]}, {}, "no pair would be left in train: the table has 2 pairs"),

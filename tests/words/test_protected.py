@@ -110,7 +110,7 @@ def test_what_cannot_be_protected_is_one_sentence(tmp_path):
         (["links"], "--protect takes urls, emails, mentions, hashtags, numbers and word:FILE, got links"),
         ([f"word:{tmp_path / 'none.txt'}"], "none.txt cannot be read .* a word or phrase a line"),
         ([f"word:{empty}"], "empty.txt names no word"),
-        ([f"word:{odd}"], "odd.txt has '!!!' among the words to protect, which holds no word"),
+        ([f"word:{odd}"], "odd.txt lists '!!!' as a word to protect, but it holds no word"),
     ]:
         with pytest.raises(ValueError, match=message):
             read_protection(specs)
