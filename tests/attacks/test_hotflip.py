@@ -192,9 +192,9 @@ def test_what_cannot_be_flipped_is_one_sentence():
         ValueError, match="flipping words by gradient needs a fast tokenizer, got SimpleNamespace; load"
     ):
         Victim(build_model(), slow).flips([every(Text(("a",)))])
-    with pytest.raises(ValueError, match="a vocabulary with whole words, \\w+ has none; attack this model without"):
+    with pytest.raises(ValueError, match="a vocabulary with whole words, \\w+ has none; use an attack without"):
         whole_words(byte_level([]))
-    with pytest.raises(ValueError, match="a k of 1 or more, got 0"):
+    with pytest.raises(ValueError, match="a k of at least 1, got 0"):
         GradientFlips(k=0)
 
 

@@ -1,4 +1,4 @@
-"""Misspelt words: one character swapped, replaced, dropped, added, or exchanged for one that looks alike."""
+"""Misspelt words: one character is swapped, replaced, deleted, inserted, or exchanged for a look-alike."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ HOMOGLYPHS = dict(
         strict=True,
     )
 )
-"""A character and one that looks like it (TextBugger's Sub-C, as TextAttack fills it in)."""
+"""Character -> look-alike character (TextBugger's Sub-C, with TextAttack's choice of characters)."""
 
 
 def swap_neighbours(word: str, luck: Luck, inner: bool) -> Sequence[str]:
-    """Two neighbouring characters change places."""
+    """Swap two neighbouring characters."""
     first, last = (1, len(word) - 2) if inner else (0, len(word) - 1)
     if first >= last:
         return []
@@ -30,13 +30,13 @@ def swap_neighbours(word: str, luck: Luck, inner: bool) -> Sequence[str]:
 
 
 def substitute(word: str, luck: Luck, inner: bool) -> Sequence[str]:
-    """A random letter takes the place of a character."""
+    """Replace a character by a random letter."""
     place = luck.numpy.randint(0, len(word))
     return [word[:place] + luck.python.choice(string.ascii_letters) + word[place + 1 :]]
 
 
 def delete(word: str, luck: Luck, inner: bool) -> Sequence[str]:
-    """A character is dropped."""
+    """Delete a character."""
     first, last = _span(word, inner)
     if first >= last:
         return []
@@ -45,17 +45,17 @@ def delete(word: str, luck: Luck, inner: bool) -> Sequence[str]:
 
 
 def insert(word: str, luck: Luck, inner: bool) -> Sequence[str]:
-    """A random letter is added."""
+    """Insert a random letter."""
     return _insert(word, luck, inner, string.ascii_letters)
 
 
 def insert_space(word: str, luck: Luck, inner: bool) -> Sequence[str]:
-    """A space is added, so that the word becomes two."""
+    """Insert a space, which splits the word."""
     return _insert(word, luck, inner, " ")
 
 
 def look_alikes(word: str, luck: Luck, inner: bool) -> Sequence[str]:
-    """Each character in turn, where it has one, becomes a character that looks like it. Nothing is drawn."""
+    """Replace each character in turn by its look-alike, if it has one; without random draws."""
     pairs = enumerate(word)
     return [word[:place] + HOMOGLYPHS[one] + word[place + 1 :] for place, one in pairs if one in HOMOGLYPHS]
 
@@ -65,7 +65,7 @@ def _insert(word: str, luck: Luck, inner: bool, letters: str) -> Sequence[str]:
     if first >= last:
         return []
     place = luck.numpy.randint(first, last)
-    # The letter is drawn even where there is but one: the next draw must be TextAttack's.
+    # The letter is drawn even if there is only one, so that later draws equal TextAttack's.
     return [word[:place] + luck.python.choice(letters) + word[place:]]
 
 
@@ -78,10 +78,10 @@ Edit = Callable[[str, Luck, bool], Sequence[str]]
 
 @dataclass(frozen=True)
 class Misspell(Candidates):
-    """One edit of a word. With ``inner`` its first and last character stay.
+    """Proposes one edit of a word. ``inner`` keeps its first and last character.
 
-    Words of one character are left alone, but for look-alikes. All edits but look-alikes draw one place in the word
-    each time they are asked, so they are not planned.
+    Words of one character do not change, except to look-alikes. All edits except look-alikes draw a random position at
+    each call, so they are not planned.
     """
 
     edit: Edit

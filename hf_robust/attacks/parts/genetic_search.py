@@ -1,4 +1,4 @@
-"""Genetic searches: texts are crossed, and each child gets one better word."""
+"""Genetic searches: parents are crossed, and one word of each child is swapped for a better word."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ Weights = NDArray[Any]
 
 @dataclass(frozen=True)
 class Seedling:
-    """A text and its ``weights`` [number of words]: in their proportion a word is drawn to be swapped.
+    """A text and the ``weights`` [number of words] in proportion to which a word is drawn for a swap.
 
-    ``swapped`` says that it, or a parent of it, came from a swap: other texts are not checked after a crossover.
+    ``swapped`` tells whether the text or one of its parents was made by a swap; only then is it checked after a
+    crossover.
     """
 
     draft: Draft
@@ -30,7 +31,7 @@ class Seedling:
 
 @dataclass(frozen=True)
 class Member:
-    """A text of the population and what the model says of it."""
+    """A scored text of the population."""
 
     seedling: Seedling
     standing: Standing
@@ -44,16 +45,19 @@ class Member:
 class Genetic:
     r"""The search of Alzantot et al. 2018 (arXiv:1804.07998), Algorithm 1, as TextAttack 0.3.11 has it.
 
-    Each of ``population`` texts starts as the clean one with one word swapped. In each of ``iterations`` the best
-    lives on; the others are children: parents i with probability ``softmax(-score / temperature)_i``, each word from
-    either with 1/2. Then a word, drawn by its number of substitutes, takes its best one if the score strictly rises;
-    if it does not, further words are tried. With the same seed, what is drawn is what TextAttack draws.
+    Each of the ``population`` members starts as the clean text with one word swapped. In each of ``iterations`` the
+    best member survives, and children replace the others. A member i is a parent with probability
+    ``softmax(-score / temperature)_i``, and each word of a child comes from either parent with probability 1/2. Then a
+    word is drawn in proportion to its number of substitutes and takes the best one if the score strictly rises; if it
+    does not rise, further words are tried. With the same seed, random draws equal TextAttack's.
 
-    Its defects, kept unless ``mended``: parents of low scores are preferred (the paper: high); the children of the
-    last iteration are not looked at; a child is lost whose own query is the budget's last. And as in the recipes,
-    children may break the constraints on whole texts; ``check_children`` asks these, ``retries`` more times.
+    TextAttack's bugs are kept unless ``mended``: parents with low scores are preferred (with high scores in the
+    paper); the children of the last iteration are ignored; a child is lost if scoring it is the last query of the
+    budget. As in TextAttack's recipes, children may violate the constraints on whole texts; ``check_children`` applies
+    these, with ``retries`` further attempts.
 
-    A child is asked together with its first neighbours: the same queries in half the rounds.
+    A child is scored together with its first neighbours, which takes the same queries in half the rounds. Field names
+    are part of journal keys and result files.
     """
 
     population: int = 60
@@ -67,8 +71,8 @@ class Genetic:
     def __post_init__(self) -> None:
         if self.population < 1 or self.iterations < 0 or self.temperature <= 0:
             raise ValueError(
-                "a genetic search needs a population of at least 1, no negative number of iterations and a "
-                f"temperature above 0, got {self.population}, {self.iterations} and {self.temperature}."
+                "a genetic search needs a population of at least 1, at least 0 iterations and a temperature above 0, "
+                f"got {self.population}, {self.iterations} and {self.temperature}."
             )
 
     @property
@@ -80,7 +84,7 @@ class Genetic:
             return "exhausted"
         everywhere = yield from shared.neighbours(trial, trial.clean)
         if not everywhere and trial.attack.candidates.planned:
-            # Nothing will ever be found: every child is the clean text, asked once.
+            # No word has a substitute: every child is the clean text and takes one query.
             rounds = 0 if self.give_up else self.iterations
             trial.repeat(rounds * (self._size(trial) - 1))
             return shared.finish(trial, trial.clean, trial.standing)
@@ -101,14 +105,14 @@ class Genetic:
         return self.population
 
     def _weights(self, trial: Trial, everywhere: list[Draft]) -> Weights:
-        """Of the clean text's words: how many neighbours each has; those without one are drawn seldom, not never."""
+        """Number of neighbours of each word of the clean text; words without neighbours have a small weight."""
         counts = np.zeros(len(trial.text.words))
         for neighbour in everywhere:
             counts[shared.place_of(neighbour)] += 1
         return np.maximum(counts, max(1, int(counts.min() * 0.1)))
 
     def _first(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
-        """The first population, from the clean text."""
+        """The initial population, made from the clean text."""
         found: list[Member] = []
         while len(found) < self.population and not (found and trial.spent):
             member = yield from self._grown(trial, clean.seedling, clean.standing)
@@ -116,7 +120,7 @@ class Genetic:
         return found
 
     def _children(self, trial: Trial, population: list[Member]) -> Steps[list[Member]]:
-        """One child less than there are members, fewer where the budget ends."""
+        """The children: one fewer than there are members, or less if the budget ends."""
         count = len(population) - 1
         chances = self._chances(population, unbounded=trial.attack.scores == "margin")
         noise = trial.noise / self.temperature
@@ -132,7 +136,7 @@ class Genetic:
         return found
 
     def _chances(self, population: list[Member], unbounded: bool = False) -> Floats:
-        """How likely each member is to be a parent; of probabilities in single precision by torch, as TextAttack's."""
+        """Probability [members] of being a parent; if scores are probabilities, in float32 by torch, as TextAttack."""
         import torch
 
         scores = [member.score if self.mended else -member.score for member in population]
@@ -145,7 +149,7 @@ class Genetic:
         return found
 
     def _crossed(self, trial: Trial, father: Member, mother: Member) -> Steps[tuple[Seedling, Standing | None]]:
-        """A child of two, unscored; one of the two where no child passes the constraints."""
+        """An unscored child of two members; one of the members if no child passes the constraints."""
         first, second = father.seedling, mother.seedling
         swapped = first.swapped or second.swapped
         for _ in range(self.retries + 1):
@@ -161,19 +165,19 @@ class Genetic:
         return parent.seedling, parent.standing
 
     def _inherited(self, trial: Trial, count: int) -> NDArray[np.bool_]:
-        """Which words a child has from its second parent."""
+        """Whether each word of a child comes from its second parent."""
         return trial.luck.numpy.random_sample(count) < 0.5
 
     def _used(self, weights: Weights, index: int) -> Weights:
-        """The weights after the word at ``index`` was swapped."""
+        """The weights after a swap of word ``index``."""
         found = weights.copy()
         found[index] = 0
         return found
 
     def _grown(self, trial: Trial, seedling: Seedling, standing: Standing | None) -> Steps[Member | None]:
-        """The text with one word swapped for its best substitute, at the first drawn word where the score rises.
+        """The text with one word swapped for its best substitute: the first drawn word for which the score rises.
 
-        ``standing`` None: the text itself is asked too, first; None comes back where the budget ends with it.
+        If ``standing`` is None, the text itself is scored first. Returns None if the budget ends with this query.
         """
         weights = seedling.weights.copy()
         for _ in range(np.count_nonzero(weights)):
@@ -197,7 +201,7 @@ class Genetic:
     def _ask(
         self, trial: Trial, seedling: Seedling, standing: Standing | None, found: list[Draft]
     ) -> Steps[tuple[Standing | None, Scored]]:
-        """Scores of ``found``, and the text's own; None for this where the budget ended with it."""
+        """The result of the text itself (None if the budget ended with it), and the scores of ``found``."""
         asked = [draft.text for draft in found]
         if standing is not None:
             scored = yield from trial.ask(asked)
@@ -211,7 +215,7 @@ class Genetic:
         return standing, scored
 
     def _risen(self, seedling: Seedling, standing: Standing, found: list[Draft], scored: Scored) -> Member | None:
-        """The neighbour whose score rises most; None where none does."""
+        """The neighbour with the largest rise of the score; None if no score rises."""
         rises = scored.scores - scored.scores.dtype.type(standing.score)
         if not len(rises) or not rises.max() > 0:
             return None
@@ -224,12 +228,12 @@ class Genetic:
 class ImprovedGenetic(Genetic):
     """IGA (Wang et al. 2019, arXiv:1909.06723), as TextAttack 0.3.11 has it.
 
-    Differs from ``Genetic``: each first member is the clean text with one word, the next in reading order, swapped for
-    its best substitute; a child takes all words from a drawn place on from its second parent; a word may be swapped
-    ``swaps_per_word`` times, and is drawn in proportion to what is left.
+    Differs from ``Genetic``: the initial member i is the clean text with word i swapped for its best substitute; a
+    child takes all words from a random position on from its second parent; a word can be swapped ``swaps_per_word``
+    times and is drawn in proportion to its remaining swaps.
 
-    Further defects of TextAttack, kept unless ``mended``: in place of the first word a word is drawn; a word that
-    does not raise the score is asked again, and counted, as often as the text has words.
+    Further bugs of TextAttack are kept unless ``mended``: the first member swaps a random word instead of the first
+    word; the neighbours of a word that does not raise the score are scored, and counted, once per word of the text.
     """
 
     swaps_per_word: int = 5
@@ -256,7 +260,7 @@ class ImprovedGenetic(Genetic):
         return found[: self.population]
 
     def _grown_at(self, trial: Trial, clean: Member, found: list[Draft]) -> Steps[Member | None]:
-        """The best of one word's neighbours; None where the score does not rise."""
+        """The best of one word's neighbours; None if the score does not rise."""
         if not found:
             return None
         _, scored = yield from self._ask(trial, clean.seedling, clean.standing, found)

@@ -16,11 +16,11 @@ from hf_robust.words.contractions import CLITICS, apostrophe_of, base, parts, wi
 HOSTS: frozenset[str] = frozenset(
     "i you he she it we they this that these those there here who what when where why how let".split()
 )
-"""Words behind which 's and 'd are a verb: behind others they may be a possessive or an ending ("film's", "OK'd")."""
+"""Words after which 's and 'd are verbs; after other words they can be possessives or endings ("film's", "OK'd")."""
 AUXILIARIES: frozenset[str] = frozenset(
     "am is are was were do does did have has had can could will would shall should may might must need ought".split()
 )
-"""What may stand before "n't"."""
+"""Verbs that can be followed by "n't"."""
 _VERBS = ("'m", "'re", "'ve", "'ll")
 _PARTED = ("n't", "'t")
 _TENSED = ("'tis", "'twas", "tis", "twas")
@@ -29,9 +29,9 @@ _ARE = ("you", "we", "they", "these", "those", "there")
 
 
 def takes_not(host: str, clitic: str) -> bool:
-    """Whether "not" may stand behind a contraction of be, have or will, given in its parts.
+    """Whether "not" can follow a contraction of be, have or will, given as host and clitic.
 
-    The official list names 38 of them, none of "we", and fuses "who's" and "i've" by a missing comma.
+    The official list has 38 such contractions, none with "we", and joins "who's" and "i've" for lack of a comma.
 
     >>> [takes_not(*pair) for pair in [("they", "'re"), ("we", "'d"), ("film", "'s"), ("ca", "n't"), ("they", "")]]
     [True, True, False, False, False]
@@ -40,7 +40,7 @@ def takes_not(host: str, clitic: str) -> bool:
 
 
 def add_not(word: str, tag: str, lemmatizer: Lemmatizer) -> str | None:
-    """What stands for a verb in lower case when it is negated; None where no rule applies.
+    """The negated form of a lower-case verb; None if no rule applies.
 
     >>> [add_not(w, t, str) for w, t in [("is", "VBZ"), ("go", "VB"), ("am", "VBP"), ("can", "MD")]]
     ["isn't", 'not go', 'am not', None]
@@ -53,13 +53,13 @@ def add_not(word: str, tag: str, lemmatizer: Lemmatizer) -> str | None:
         return "am not" if word == "am" else f"don't {word}"
     if tag in ("VBD", "VBZ"):
         lemma = lemmatizer(word)
-        # A form equal to its lemma was tagged wrongly: "put" in the present tense, say.
+        # A form equal to its lemma was tagged wrongly, for example "put" in the present tense.
         return f"{'didn' if tag == 'VBD' else 'doesn'}'t {lemma}" if lemma != word else None
     return None
 
 
 def remove_not(word: str, following: str, before: str = "") -> str | None:
-    """What stands for a negating word in lower case; "" deletes it, None where no rule applies.
+    """The positive form of a lower-case negating word; "" deletes the word, None if no rule applies.
 
     >>> [remove_not(*pair) for pair in [("no", ""), ("not", "only"), ("won't", ""), ("isn't", ""), ("good", "")]]
     ['', None, 'will', 'is', None]
@@ -77,20 +77,20 @@ def remove_not(word: str, following: str, before: str = "") -> str | None:
 
 @dataclass(frozen=True)
 class Negations(Candidates):
-    """Every text with one "not" more or one fewer.
+    """Proposes every text with one "not" more or one fewer.
 
-    Candidates for one more are verbs (universal tag) and contractions without "not" or "n't" beside them. Modal and
-    base form give "can not do"; "has" and "have" are treated as main verbs.
+    A "not" is added to verbs (universal tag) and contractions that have no "not" or "n't" beside them. A modal verb
+    and a base form give "can not do"; "has" and "have" are treated as main verbs.
 
-    A contraction is one thing, however it is written: "they’re" and "they 're" become "they’re not" and "they 're
-    not", "ca n't" and "can't" become "can", and no part of one is negated by itself. What is added has the text's own
-    apostrophe.
+    A contraction is one unit however it is written: "they’re" and "they 're" become "they’re not" and "they 're not",
+    "ca n't" and "can't" become "can", and no part of a contraction is negated by itself. New words use the apostrophe
+    of the text.
 
-    Differs from the official code: there contractions that stand apart, or have a typographic apostrophe, give
-    "they 'don't re" and "ca be saved". At most one place is edited, counted after aligning the words, which each rule
-    keeps to by itself; with ``official_count`` words are compared position by position, so an insertion or deletion
-    that shifts later words is rejected. A word inserted before a capitalised verb takes the capital. Tags
-    are Penn tags of any tagger, column by column (there: flair's, of the joined text); "shan't" becomes "shall".
+    Differs from the official code: there, separated contractions and typographic apostrophes give "they 'don't re" and
+    "ca be saved". Each rule edits at most one position. With ``official_count`` words are compared position by
+    position, so an insertion or deletion that shifts later words is rejected. A word inserted before a capitalised
+    verb is capitalised. Tags are Penn tags of any tagger for each column (there: flair's for the joined text);
+    "shan't" becomes "shall".
     """
 
     tagger: Tagger
@@ -102,7 +102,7 @@ class Negations(Candidates):
         yield
 
     def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        """ "ca n't" as "can": two words that become another one."""
+        """Drafts that replace two words by one: "ca n't" becomes "can"."""
         sentence, opened, found = _Sentence(draft.text, self.tagger), set(open_words), []
         for index in sorted(opened):
             verb = sentence.verb_of(index)
@@ -116,7 +116,7 @@ class Negations(Candidates):
 
     def _swaps(self, sentence: _Sentence, open_words: Iterable[int]) -> Iterator[Swap]:
         text = sentence.text
-        # "not" behind "they're" and before "going" are one text.
+        # "not" after "they're" and "not" before "going" give the same text.
         seen = {text.columns}
         for index in open_words:
             for new in (self._without(sentence, index), self._with(sentence, index)):
@@ -128,10 +128,10 @@ class Negations(Candidates):
                     yield index, new
 
     def _without(self, sentence: _Sentence, index: int) -> str | None:
-        """What word ``index`` becomes where it alone carries a "not"; None where it does not."""
+        """The replacement of word ``index`` that removes its "not"; None if the word alone has none."""
         word, (before, after) = sentence.words[index], sentence.beside(index)
         if word in _PARTED:
-            # With a host that changes too it is a rewrite; behind none "n't" just goes.
+            # If the host changes too, ``rewrites`` proposes it; an "n't" without a host is deleted.
             verb = sentence.verb_of(index)
             goes = verb == before if verb else word == "n't"
             return "" if goes else None
@@ -139,14 +139,14 @@ class Negations(Candidates):
         return None if new is None else _in_case_of(sentence.text.tokens[index], new)
 
     def _with(self, sentence: _Sentence, index: int) -> str | None:
-        """What word ``index`` becomes when it is negated; None where it cannot be, or is already."""
+        """The negated form of word ``index``; None if it cannot be negated or is negated already."""
         word, (before, after), own = sentence.words[index], sentence.beside(index), sentence.text.tokens[index]
         if any(map(_negates, (before, word, after))):
             return None
         host, clitic = (before, word) if word.startswith("'") else parts(word)
         if word in _TENSED or takes_not(host, clitic):
             return f"{own} not"
-        # Parts of a contraction: a word with a clitic that is no verb, without a key, or before a clitic.
+        # Skips parts of a contraction: a word with a clitic that is no verb, without a key, or before a clitic.
         if clitic or not sentence.text.keys[index] or after in CLITICS:
             return None
         if coarse_tag(sentence.tags[index]) != "VERB":
@@ -172,14 +172,14 @@ class Negations(Candidates):
 
 
 class _Sentence:
-    """A text's words as the rules see them: folded, with those beside them in their column, and tagged."""
+    """A text's words for the rules: folded words, their neighbours in the column, and tags."""
 
     def __init__(self, text: Text, tagger: Tagger) -> None:
         self.text, self._tagger = text, text.rule.tagger(tagger)
         self.words = [folded(word) for word in text.tokens]
 
     def beside(self, index: int) -> tuple[str, str]:
-        """The words before and behind; "" where the column ends."""
+        """The words before and after word ``index`` in its column; "" if there is none."""
         words = self.text.words
         before, after = (
             self.words[near] if 0 <= near < len(words) and words[near].column == words[index].column else ""
@@ -188,7 +188,7 @@ class _Sentence:
         return before, after
 
     def verb_of(self, index: int) -> str | None:
-        """What is left of a verb and the "n't", or "'t", that stands apart at ``index``: "can" of "ca n't"."""
+        """The positive form of a verb with a separate "n't" or "'t" at ``index``, as "can" for "ca n't"; else None."""
         before, _ = self.beside(index)
         if not before or self.words[index] not in _PARTED:
             return None
@@ -197,7 +197,7 @@ class _Sentence:
 
     @cached_property
     def tags(self) -> list[str]:
-        """Penn tags, column by column."""
+        """Penn tags of the words, tagged column by column."""
         tags: list[str] = []
         for number in range(len(self.text.columns)):
             words = [word.text for word in self.text.words if word.column == number]
@@ -206,7 +206,7 @@ class _Sentence:
 
     @cached_property
     def apostrophe(self) -> str:
-        """The text's own, where that is one character; else the straight one."""
+        """The text's first apostrophe of one character; the straight apostrophe if there is none."""
         found = (apostrophe_of(word) for word in self.text.tokens)
         return next((one for one in found if one and len(one) == 1), "'")
 

@@ -1,4 +1,4 @@
-"""Particle swarm: texts move word by word towards the best that each of them, and that all of them, have been."""
+"""Particle swarm search: texts move word by word towards their own best text and the best text of all."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hf_robust.attacks.parts import population as shared
 from hf_robust.words import Text
 
 START, END = 0.8, 0.2
-"""Weight of a particle's own velocity and chance to move towards its own best, falling; the chance to move towards
-the best of all rises from END to START."""
+"""Inertia of the velocity, and probability of a move to a particle's own best: both fall from START to END. The
+probability of a move to the best of all rises from END to START."""
 MAX_VELOCITY = 3.0
 
 
 class Particle(NamedTuple):
-    """A text, what the model says of it, and whether a swap was ever made on its way."""
+    """A scored text; ``swapped`` tells whether it was made by at least one swap."""
 
     draft: Draft
     standing: Standing
@@ -33,8 +33,13 @@ class Particle(NamedTuple):
 
 
 class Options(NamedTuple):
-    """A particle's best neighbour at each word (the particle itself where there is none), how likely each is to be
-    taken, and how far the noise of batching may move these chances."""
+    """The best neighbours of a particle.
+
+    Attributes:
+        particles: the best neighbour at each word; the particle itself for a word without neighbours.
+        chances: probability of each neighbour to be drawn.
+        noise: size of the batching noise of these probabilities.
+    """
 
     particles: list[Particle]
     chances: Floats
@@ -45,24 +50,26 @@ class Options(NamedTuple):
 class ParticleSwarm:
     r"""The search of Zang et al. 2020 (ACL 2020.acl-main.540), section 3.2, as TextAttack 0.3.11 has it.
 
-    Each of ``size`` particles starts as the clean text with one word swapped, drawn by how far the best swap of each
-    word raises the score. In iteration i each word has a velocity
+    Each of the ``size`` particles starts as the clean text with one word swapped, drawn in proportion to the rise of
+    the score by the best swap of each word. In iteration i each word has a velocity
 
     .. math:: v \leftarrow \omega_i v + (1-\omega_i)\,(\pm 3 \pm 3), \quad
               \omega_i = 0.6\,(G - i)/G + 0.2,
 
-    (minus where it equals its own best's, and all particles' best's, word), and the particle turns: with a chance of
-    0.8 falling to 0.2 to its own best, with 0.2 rising to 0.8 to the best of all, each of whose words it replaces with
-    its own with probability ``sigmoid(v)``. Then it is mutated with a chance of ``1 - 2 * share of changed words``.
-    With the same seed, what is drawn is what TextAttack draws.
+    with a minus sign if the word equals that of the particle's own best (first term) or of the best of all (second
+    term). Then the particle moves to its own best with a probability that falls from 0.8 to 0.2, and to the best of
+    all with a probability that rises from 0.2 to 0.8: the new text is this best text with each word replaced by the
+    particle's with probability ``sigmoid(v)``. Finally the particle is mutated with probability
+    ``1 - 2 * share of changed words``. With the same seed, random draws equal TextAttack's.
 
-    A turned text that the constraints on whole texts do not keep is drawn anew up to ``retries`` times, then stays at
-    the best it was to move from. As there, one made from a text without any swap is not checked.
+    A moved text that violates a constraint on whole texts is drawn again up to ``retries`` times; then the best text
+    itself is the result. As in TextAttack, a text made from one without swaps is not checked.
 
-    Its defect, kept unless ``mended``: when the query budget ends, the best of the swarm as it stands is the result,
-    even where an earlier text was better.
+    A bug of TextAttack is kept unless ``mended``: when the query budget ends, the best of the present swarm is the
+    result, even if an earlier text was better.
 
-    All neighbours of one particle are asked at once, where TextAttack asks word by word: the same queries.
+    All neighbours of a particle are scored at once, with the same queries as TextAttack, which scores word by word.
+    Field names are part of journal keys and result files.
     """
 
     size: int = 60
@@ -74,8 +81,7 @@ class ParticleSwarm:
     def __post_init__(self) -> None:
         if self.size < 1 or self.iterations < 0:
             raise ValueError(
-                "a swarm needs at least 1 particle and no negative number of iterations, "
-                f"got {self.size} and {self.iterations}."
+                f"a swarm needs at least 1 particle and at least 0 iterations, got {self.size} and {self.iterations}."
             )
 
     @property
@@ -100,13 +106,13 @@ class ParticleSwarm:
                 top = max(swarm, key=_score)
             if top.standing.reached or (shared.budget_ended(trial) and not self.mended):
                 return shared.finish(trial, top.draft, top.standing)
-            # A budget or time that ended early has cut the swarm short.
+            # The swarm is shorter if the budget or the time ended early.
             own_best[: len(swarm)] = [max(old, new, key=_score) for old, new in zip(own_best, swarm, strict=False)]
             best = max(best, top, key=_score)
         return shared.finish(trial, best.draft, best.standing)
 
     def _options(self, trial: Trial, particle: Particle) -> Steps[Options]:
-        """The best neighbour at each word, in proportion to how far it raises the score."""
+        """The best neighbour at each word, with probabilities in proportion to the rise of the score."""
         found = yield from shared.neighbours(trial, particle.draft)
         found.sort(key=shared.place_of)
         scored = yield from trial.ask([draft.text for draft in found])
@@ -137,7 +143,7 @@ class ParticleSwarm:
         velocities: NDArray[np.float64],
         iteration: int,
     ) -> Steps[list[Particle]]:
-        """The swarm after its turns, scored; fewer particles where the budget ends. ``velocities`` are brought up."""
+        """The moved and scored swarm, with fewer particles if the budget ends; updates ``velocities``."""
         gone = iteration / self.iterations
         to_own, to_best = START - gone * (START - END), END + gone * (START - END)
         inertia = (START - END) * (self.iterations - iteration) / self.iterations + END
@@ -154,7 +160,7 @@ class ParticleSwarm:
         return [moved[row]._replace(standing=scored.row(row)) for row in range(len(scored.scores))]
 
     def _turned(self, trial: Trial, source: Particle, target: Particle, chances: Floats) -> Steps[Particle]:
-        """``source`` with each of its words replaced by the target's with its chance; not scored again yet."""
+        """``source`` with each word replaced by the target's with its probability in ``chances``; not scored yet."""
         for _ in range(self.retries + 1):
             chosen = np.flatnonzero(trial.luck.numpy.random_sample(len(chances)) < chances)
             draft = shared.mixed(source.draft, target.draft, chosen.tolist(), all_chosen=True)
@@ -167,7 +173,7 @@ class ParticleSwarm:
         return source
 
     def _mutate(self, trial: Trial, swarm: list[Particle]) -> Steps[None]:
-        """In place: the fewer words a particle has changed, the likelier it becomes one of its neighbours."""
+        """Mutate particles in place: the fewer changed words, the likelier it becomes one of its neighbours."""
         clean = trial.text.tokens
         for row, particle in enumerate(swarm):
             changed = sum(old != new for old, new in zip(clean, particle.draft.text.tokens, strict=True))
@@ -179,7 +185,7 @@ class ParticleSwarm:
 
 
 def _pull(text: Text, towards: Text) -> NDArray[np.float64]:
-    """[number of words]: minus ``MAX_VELOCITY`` where the words are equal, else plus."""
+    """Array [number of words]: minus ``MAX_VELOCITY`` for equal words, else plus ``MAX_VELOCITY``."""
     equal = [own == other for own, other in zip(text.tokens, towards.tokens, strict=True)]
     return np.where(equal, -MAX_VELOCITY, MAX_VELOCITY)
 

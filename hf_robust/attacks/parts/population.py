@@ -1,4 +1,4 @@
-"""What the searches over populations share: neighbours of as many words, draws, and how they end."""
+"""Functions shared by the population searches: neighbours, crossover, random draws, and the end of a search."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from hf_robust.attacks.engine.trial import Scored, Standing, Trial
 
 
 def title(search: Any) -> str:
-    """A search by its kind and all its settings, for result files."""
+    """The class and all fields of a search, for result files and journal keys."""
     settings = (f"{field.name} {getattr(search, field.name)}" for field in fields(search))
     return f"{type(search).__name__}: {', '.join(settings)}"
 
 
 def neighbours(trial: Trial, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:
-    """The trial's neighbours of ``draft`` that have as many words as it has.
+    """The neighbours of ``draft`` that have the same number of words.
 
-    Two texts of one population are mixed word by word, so swaps that make more or fewer words are left out.
-    TextAttack ends with an error there.
+    Texts of a population are mixed word by word, so swaps that change the number of words are left out. TextAttack
+    raises an error for them.
     """
     found = yield from trial.neighbours(draft, indices)
     count = len(draft.text.words)
-    # Splitting every text into words again would cost more than all else here.
+    # ``keeps_count`` avoids splitting every text again, which would dominate the cost of this function.
     return [one for one in found if one.keeps_count or len(one.text.words) == count]
 
 
 def place_of(neighbour: Draft) -> int:
-    """The number of the word that a neighbour's swap made."""
+    """Number of the word that a neighbour swapped."""
     return next(iter(neighbour.swaps))
 
 
 def mixed(first: Draft, second: Draft, chosen: Iterable[int], *, all_chosen: bool) -> Draft:
-    """``first`` with the words of ``second`` at ``chosen``, where these differ.
+    """``first`` with the words of ``second`` at ``chosen``.
 
-    What counts as changed is taken from ``second`` at the words that were replaced (``all_chosen``: at all chosen
-    ones) and from ``first`` elsewhere.
+    Which words count as changed is taken from ``second`` for the replaced words (with ``all_chosen`` for all chosen
+    words) and from ``first`` for the others.
     """
     indices, own, other = list(chosen), first.text.tokens, second.text.tokens
     swaps = {index: other[index] for index in indices if own[index] != other[index]}
@@ -50,9 +50,9 @@ def mixed(first: Draft, second: Draft, chosen: Iterable[int], *, all_chosen: boo
 
 
 def passes(trial: Trial, source: Draft, draft: Draft) -> Steps[bool]:
-    """Whether a mixed text may follow ``source``: it is another text, and every constraint on whole texts keeps it.
+    """Whether a mixed text may follow ``source``: it is another text and passes the constraints on whole texts.
 
-    Constraints on single words are not asked again: each word was admitted where its own text got it.
+    Constraints on single words do not apply again, since each word was admitted in its own text.
     """
     if draft.text.columns == source.text.columns:
         return False
@@ -61,23 +61,23 @@ def passes(trial: Trial, source: Draft, draft: Draft) -> Steps[bool]:
 
 
 def weigh(trial: Trial, scored: Scored, draft: Draft, standing: Standing) -> None:
-    """``trial.weigh`` with a member of the population as what the scored texts must exceed."""
+    """``trial.weigh`` with a member of the population as the text that the scored texts must exceed."""
     if len(scored.scores):
         trial.take(draft, standing)
         trial.weigh(scored)
 
 
 def part(scored: Scored, start: int, end: int | None = None) -> Scored:
-    """The rows from ``start`` to before ``end``."""
+    """The results from row ``start`` up to and excluding row ``end``."""
     rows = slice(start, end)
     return Scored(scored.rows[rows], scored.scores[rows], scored.reached[rows], scored.sequences[rows])
 
 
 def draw(trial: Trial, probabilities: Sequence[float] | Floats, size: int, noise: float = 0.0) -> NDArray[np.intp]:
-    """``size`` indices by these probabilities, from as many random numbers as numpy's ``RandomState.choice`` takes.
+    """Draw ``size`` indices with these probabilities, with the random numbers of numpy's ``RandomState.choice``.
 
-    ``noise`` is how far the noise of batching may move a border between two indices; a random number so near to one
-    counts as a near tie.
+    ``noise`` is the size of the batching noise of the cumulative probabilities. A random number within this distance
+    of one of them counts as a near tie.
     """
     borders = np.asarray(probabilities, dtype=np.float64).cumsum()
     borders /= borders[-1]
@@ -89,11 +89,11 @@ def draw(trial: Trial, probabilities: Sequence[float] | Floats, size: int, noise
 
 
 def budget_ended(trial: Trial) -> bool:
-    """Whether the example's queries are used up."""
+    """Whether the query budget of the example is used up."""
     return trial.spent == "budget"
 
 
 def finish(trial: Trial, draft: Draft, standing: Standing) -> str:
-    """Make this draft the result; why the search stopped."""
+    """Make this draft the result and return why the search stopped."""
     trial.take(draft, standing)
     return "success" if standing.reached else trial.spent or "exhausted"

@@ -34,13 +34,13 @@ CONTRACTIONS: dict[str, str] = {
     **{"ain't": "isn't", "can't": "cannot", "can't've": "cannot have", "shan't": "shall not", "won't": "will not"},
     **{"how'd'y": "how do you", "ma'am": "madam", "he'd've": "he would have", "you'd've": "you would have"},
 }
-"""Contracted forms and what they stand for, with their case: "Don't" is not among them."""
+"""Contracted form -> full form; case-sensitive, without "Don't"."""
 
 _CONTRACTED = {whole: short for short, whole in CONTRACTIONS.items()}
 _DRAWN = 3
 _KEPT = (0, 2, 4)
 _MOST_DIGITS = 18
-"""So that twice the number still fits into 64 bits."""
+"""Twice a number of 18 digits still fits into 64 bits."""
 
 
 class _Unplanned(Candidates):
@@ -58,7 +58,7 @@ class _Unplanned(Candidates):
 
 
 class Extend(_Unplanned):
-    """A contracted form in full."""
+    """Replaces a contracted form by its full form."""
 
     name = "extend"
 
@@ -68,9 +68,9 @@ class Extend(_Unplanned):
 
 
 class Contract(_Unplanned):
-    """Two words as their contracted form.
+    """Replaces two words by their contracted form.
 
-    As in TextAttack, only among the words before the first closed one, so before the first change.
+    As in TextAttack, only words before the first closed word, and so before the first change.
     """
 
     name = "contract"
@@ -88,9 +88,9 @@ class Contract(_Unplanned):
 
 
 class ChangeNumber(_Unplanned):
-    """Three numbers drawn from 1 to twice the one that stands there; 0, 2 and 4 stay.
+    """Replaces a number n by three draws from 1 to 2n; 0, 2 and 4 do not change.
 
-    Differs from TextAttack: numbers in digits alone, none in words, and none of more than 18 digits.
+    Differs from TextAttack: only numbers in digits, with at most 18 digits, and no number words.
     """
 
     name = "change_number"
@@ -104,10 +104,10 @@ class ChangeNumber(_Unplanned):
 
 @dataclass(frozen=True)
 class ChangeListed(_Unplanned):
-    """A name for which three others of its list are drawn; without lists, none.
+    """Replaces a listed name by three random names of its list; without lists nothing changes.
 
-    Differs from TextAttack: a name is what stands in a list, with its case and the longest first, where TextAttack
-    asks flair's tagger; so names that are other words too ("Will", "Reading") are changed as well.
+    Differs from TextAttack, which finds names with flair's tagger: a name is an entry of a list, matched
+    case-sensitively and the longest first. So names that are also other words ("Will", "Reading") change too.
     """
 
     name: str
@@ -128,7 +128,7 @@ class ChangeListed(_Unplanned):
         yield
 
     def _name_at(self, words: list[str], opened: set[int], index: int) -> tuple[int, tuple[str, ...]]:
-        """How many words the name at ``index`` has, and all names of its list."""
+        """Number of words of the name at ``index``, and all names of its list; 1 and () if there is no name."""
         assert self.lists is not None
         for count in range(min(self.lists.longest, len(words) - index), 0, -1):
             others = self.lists.like(" ".join(words[index : index + count]))
@@ -151,11 +151,11 @@ def _put(draft: Draft, index: int, count: int, new: str) -> Draft:
 
 
 def checklist(resources: Resources) -> Attack:
-    """Ribeiro et al. 2020 (arXiv:2005.04118), its invariance tests as TextAttack 0.3.11 makes an attack of them.
+    """Ribeiro et al. 2020 (arXiv:2005.04118): its invariance tests as an attack, as TextAttack 0.3.11 has it.
 
-    Contractions are written out or made, numbers in digits, names and places change; the best text of each step is
-    taken until the prediction changes or nothing is left. Names and places need ``Resources.names`` and
-    ``Resources.locations``; without them they stay, and the result says so.
+    Contractions are expanded or formed, and numbers in digits, names and places change. The best text of each step is
+    kept until the prediction changes or no change is left. Names and places need ``Resources.names`` and
+    ``Resources.locations``; without these they do not change, and the attack's description says so.
 
     Differs: see ``ChangeNumber`` and ``ChangeListed``.
     """

@@ -25,10 +25,10 @@ _PART |= dict.fromkeys(("VB", "VBD", "VBG", "VBN", "VBP", "VBZ"), "verb")
 
 @dataclass(frozen=True)
 class SameSememes(Candidates):
-    """The table's substitutes of a word as the part of speech it has in the text, single words in the word's case.
+    """Proposes the table's substitutes for the word's part of speech in the text: single words in the word's case.
 
-    Proper nouns have none. ``tagger`` None takes those of every part of speech. Differs from TextAttack: tags are
-    NLTK's, not flair's, and those of the clean text, which a swap elsewhere does not change.
+    Proper nouns have no substitutes. ``tagger`` None proposes the substitutes of every part of speech. Differs from
+    TextAttack: tags are NLTK's, not flair's, and are those of the clean text, so swaps of other words do not matter.
     """
 
     table: SememeTable
@@ -64,13 +64,13 @@ class SameSememes(Candidates):
 
 
 def pso(resources: Resources) -> Attack:
-    """Zang et al. 2020 (ACL 2020.acl-main.540), as TextAttack 0.3.11 has it, but for what ``SameSememes`` names.
+    """Zang et al. 2020 (ACL 2020.acl-main.540), as TextAttack 0.3.11 has it, except for ``SameSememes``.
 
-    Substitutes share all sememes of a sense (HowNet) and the part of speech; they are ``--sememes``'s, since HowNet
-    does not come with this package. No word is changed twice.
+    Substitutes share all sememes of a sense (HowNet) and the part of speech. They come from ``--sememes``, since
+    HowNet is not part of this package. No word is changed twice.
 
     Raises:
-        ValueError: there is no table of sememes (a synonym lexicon does not stand in), or NLTK's stop words are
+        ValueError: there is no table of sememes (a synonym lexicon cannot replace it), or NLTK's stop words are
             missing.
     """
     table = resources.needed(resources.sememes, "pso", "a table of HowNet sememes", "pass --sememes PATH")

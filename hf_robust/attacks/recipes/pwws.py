@@ -19,9 +19,9 @@ from hf_robust.words import TEXTATTACK_WORDS, Text
 
 @dataclass(frozen=True)
 class Lemmas(Candidates):
-    """All lemmas of all synsets of a word, single words only; the case of the word is not restored.
+    """Proposes all lemmas of all synsets of a word, single words only; the case of the word is not restored.
 
-    So an upper-case word may become itself in lower case, which an uncased tokenizer does not see.
+    So an upper-case word may become itself in lower case, which an uncased tokenizer does not distinguish.
     """
 
     thesaurus: Thesaurus
@@ -45,7 +45,7 @@ class Lemmas(Candidates):
 def pwws(resources: Resources) -> Attack:
     """Ren et al. 2019 (ACL P19-1103), as TextAttack 0.3.11 has it.
 
-    WordNet synonyms in the order of their weighted saliency; nothing but NLTK's stop words is left alone.
+    Words are swapped for WordNet synonyms in the order of their weighted saliency; only NLTK's stop words are kept.
 
     Differs from the paper as TextAttack does: no named entities, and see ``by_weighted_saliency``.
 
