@@ -116,7 +116,9 @@ def test_a_model_without_a_start_token_or_that_is_not_there_is_refused(tmp_path)
     tokenizer.cls_token = None
     with pytest.raises(ValueError, match="no start or end token"):
         build_lm(tokenizer)
-    with pytest.raises(ValueError, match="--language_model .* cannot be loaded .*; give a folder or Hub id") as error:
+    with pytest.raises(
+        ValueError, match="--language_model .* cannot be loaded .*; give the folder or Hub id"
+    ) as error:
         load_language_model(str(tmp_path))
     assert "\n" not in str(error.value)
 

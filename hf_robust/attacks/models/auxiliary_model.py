@@ -1,4 +1,4 @@
-"""What the models beside the victim have in common: sentence encoders, masked and causal language models."""
+"""Base class of the models that attacks use besides the victim."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Self = TypeVar("Self", bound="AuxiliaryModel")
 
 
 class AuxiliaryModel:
-    """A model in eval mode that answers many inputs at once and remembers its latest answers.
+    """A model in eval mode that answers many inputs at once and caches its latest answers.
 
     Args:
-        name: for result files: which model judged, or proposed, is part of a result.
-        token_budget: padded tokens in one batch; None for what suits the device.
-        remembered: answers that are kept; most of one epoch's questions come again in the next.
+        name: name of the model in result files.
+        token_budget: padded tokens in one batch; None for the device's default.
+        remembered: number of cached answers; most inputs of one epoch come again in the next.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class AuxiliaryModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's first parameter lies."""
+        """The device of the model's first parameter."""
         return next(self.model.parameters()).device
 
     def to(self: Self, device: torch.device) -> Self:
@@ -50,9 +50,9 @@ class AuxiliaryModel:
         return self._weights
 
     def _recall(self, inputs: Sequence[Input], answer: Callable[[list[Input]], Sequence[Any]]) -> list[Any]:
-        """The answer to each input; ``answer`` is asked only for those not remembered, each once."""
+        """The answer to each input; ``answer`` is called for the inputs that are not cached, each once."""
         new = [one for one in dict.fromkeys(inputs) if one not in self._known]
-        # Taken out and put in again behind the others, so that what was not asked for longest is forgotten first.
+        # Removed here and inserted again at the end, so that the least recently used answer is dropped first.
         found = {one: self._known.pop(one) for one in dict.fromkeys(inputs) if one in self._known}
         if new:
             found.update(zip(new, answer(new), strict=True))
