@@ -1,4 +1,4 @@
-"""Attacks: parts, recipes, and the engine that runs one on many examples. torch is imported when a model comes in."""
+"""Attacks: parts, recipes, and the engine that runs an attack on many examples. torch is imported on first use."""
 
 from __future__ import annotations
 

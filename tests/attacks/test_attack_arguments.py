@@ -177,7 +177,7 @@ def test_where_antonyms_come_from():
 
 @pytest.mark.parametrize("unnamed", [["0", "1", "2"], ["LABEL_0", "LABEL_1"]])
 def test_which_classes_obstinate_attacks_skip_must_be_said_where_these_have_no_names(unnamed):
-    with pytest.raises(ValueError, match="have no names .*: name them by --class_names, or .* --skip_labels"):
+    with pytest.raises(ValueError, match="have no names .*: name the classes with --class_names, or .* --skip_labels"):
         resolve_skip_labels(None, unnamed)
     assert resolve_skip_labels(["none"], unnamed) == frozenset()
     for name in ("antonym", "negation"):
@@ -206,7 +206,7 @@ def test_frozen_columns_go_by_name():
     assert resolve_frozen_columns(["hypothesis"], ["premise", "hypothesis"]) == {1}
     with pytest.raises(ValueError, match="the text columns are premise, hypothesis"):
         resolve_frozen_columns(["sentence"], ["premise", "hypothesis"])
-    with pytest.raises(ValueError, match="closes every text column"):
+    with pytest.raises(ValueError, match="freezes every text column"):
         resolve_frozen_columns(["sentence"], ["sentence"])
 
 

@@ -350,10 +350,10 @@ def test_no_column_is_frozen_by_its_name(target):
 def test_wrong_input_is_one_sentence():
     target = victim()
     which = attack("synonym")
-    with pytest.raises(ValueError, match="idx of its own, got 3 twice"):
+    with pytest.raises(ValueError, match="its own idx, but 3 occurs twice"):
         measure(which, target, [Example(3, ("a",), 0), Example(3, ("b",), 0)])
     for label in (-1, 2):
-        with pytest.raises(ValueError, match=f"label {label}, which is none of the model's 2 classes"):
+        with pytest.raises(ValueError, match=f"label {label}, but the model has 2 classes"):
             measure(which, target, [Example(0, ("a",), label)])
     with pytest.raises(ValueError, match="one or two columns, got 3"):
         measure(which, target, [Example(0, ("good", "b", "c"), 0)])

@@ -112,7 +112,7 @@ def test_a_single_class_and_regression_are_refused():
     # One output that the configuration does not tell of.
     target = victim(inference=lambda model, batch: model(**batch).logits[:, :1])
     for name in SEARCHED:
-        with pytest.raises(ValueError, match="got a model of one output; leave --attacks out"):
+        with pytest.raises(ValueError, match="got a model with one output; leave --attacks out"):
             measure(attack(name), target, [Example(0, ("good film",), 0)])
 
 

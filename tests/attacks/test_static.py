@@ -125,7 +125,7 @@ def test_what_cannot_be_replayed_is_one_sentence(tmp_path):
     refused([], "of its 0 examples none")
     refused([won, won], "holds an example twice")
     refused([won, dataclasses.replace(won, idx=777, perturbed=["a", "b"])], "mixes single texts and pairs")
-    refused([dataclasses.replace(won, remains=True)], "wants the prediction to stay")
+    refused([dataclasses.replace(won, remains=True)], "whose goal is to keep the prediction")
     write_records(path, [won, dataclasses.replace(won, idx=778)])
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])

@@ -204,7 +204,7 @@ def test_what_cannot_be_attacked_is_one_sentence():
     with pytest.raises(ValueError, match="got a regression model"):
         victim(build_model(num_labels=1))
     model = build_model()
-    with pytest.raises(ValueError, match="got a model of one output"):
+    with pytest.raises(ValueError, match="got a model with one output"):
         victim(model, inference=lambda m, batch: m(**batch).logits[:, :1]).probabilities([("a",)])
     with pytest.raises(ValueError, match="--attack_token_budget"):
         victim(model, token_budget=0)

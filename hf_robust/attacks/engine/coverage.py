@@ -1,4 +1,4 @@
-"""How many words and texts an attack can change, known before any model is asked."""
+"""How many words and texts an attack can change; computed without a model."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ def table_coverage(
     reader: Reader | None,
     most: int | None = None,
 ) -> Coverage | None:
-    """How many open words of these examples have a substitute in the attack's table, and how many texts such a word.
+    """Count the open words with a substitute in the attack's table, and the texts that have such a word.
 
-    The constraints on single words are asked, as the attack asks them. None where the attack has no table, or brings
-    its own texts.
+    The attack's constraints on single words apply. Returns None if the attack has no table or brings its own texts.
 
     Args:
-        reader: tells which words the model reads (``Victim.words_read``); None where it reads all.
-        most: count so many examples, evenly spread; None counts all. Each is planned, which takes milliseconds.
+        reader: returns the words that the model reads (``Victim.words_read``); None if it reads all.
+        most: maximum number of examples to count, evenly spaced; None for all. Planning an example takes milliseconds.
     """
     if not isinstance(attack, Attack) or attack.own_examples is not None or attack.candidates.lookup is None:
         return None
@@ -42,7 +41,7 @@ def table_coverage(
 
 
 def say_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> None:
-    """Log it in a line, as a warning where it is little."""
+    """Log the coverage in one line, as a warning if it is small."""
     if coverage is None or not coverage.open_words or not isinstance(attack, Attack):
         return
     said = f"{attack.name} attack: {_source(attack)} has substitutes for {coverage.in_words()}"
@@ -54,19 +53,19 @@ def say_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> None:
 
 
 def with_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> dict[str, Any]:
-    """What the run card says of an attack."""
+    """The attack's entry in the run card: its description and its coverage."""
     return {**attack.describe(), **({"coverage": coverage.describe()} if coverage else {})}
 
 
 def require_candidates(
     attack: AttackOrForeign, plans: Plans, examples: Sequence[Example], reader: Reader | None
 ) -> None:
-    """Check that an attack whose candidates do not depend on the model has some among these examples.
+    """Raise if none of these examples has a candidate; attacks whose candidates depend on the model are not checked.
 
     ``reader`` as in :func:`table_coverage`.
 
     Raises:
-        ValueError: no example whose label is not skipped has any admissible substitute.
+        ValueError: no example whose label is attacked has an admissible substitute.
     """
     if not isinstance(attack, Attack) or not attack.needs_candidates or not attack.candidates.planned:
         return

@@ -20,18 +20,17 @@ LOOKED_AT = 64
 
 
 def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples: Sequence[Example]) -> None:
-    """Find out now what would end the attack later, when a model was trained for it: a need that model, tokenizer or
-    data do not meet.
+    """Raise before a long run if the model, the tokenizer or the data do not meet a need of the attack.
 
-    One short text is attacked for real, with at most 50 queries, as if the model's answer were its label. Nothing is
-    kept of it, and model and random states stay as they are. TextAttack's own attacks are not tried, which have no
+    The attack runs on one short text with at most 50 queries, with the model's prediction as label. The result is
+    discarded, and model and random states do not change. TextAttack's own attacks are not tried, since they have no
     such limit.
 
     Args:
-        examples: those that will be attacked.
+        examples: the examples that will be attacked.
 
     Raises:
-        ValueError: no example can be changed, or the attempt failed.
+        ValueError: no example can be changed, or the trial run failed.
     """
     require_candidates(attack, plans, examples, victim.words_read)
     if not isinstance(attack, Attack) or not examples:
@@ -51,12 +50,12 @@ def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples
     except Exception as error:
         raise ValueError(
             f"the {attack.name} attack cannot run on this model: it failed on a first text with "
-            f"{type(error).__name__}: {error}; leave it out, or take another model."
+            f"{type(error).__name__}: {error}; leave the attack out or use another model."
         ) from error
 
 
 def _short_example(attack: Attack, plans: Plans, examples: Sequence[Example]) -> Example:
-    """The shortest of some that the attack can change; the longest where it can change none of them."""
+    """The first of the shortest ``LOOKED_AT`` examples that the attack can change; the longest if there is none."""
     plan = plans.planner(attack)
     by_length = sorted(examples, key=lambda example: sum(map(len, example.texts)))
     for example in by_length[:LOOKED_AT]:

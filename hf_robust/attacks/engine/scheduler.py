@@ -1,4 +1,4 @@
-"""Runs one attack on many examples at once, so that the model sees full batches."""
+"""Runs one attack on many examples at once, so that the model receives full batches."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 LIVE = 256
 REMEMBERED = 1_000_000
-"""No example begins while those under way keep the answers to so many texts: about 200 MB."""
+"""No new example starts while the running ones store the answers to this many texts (about 200 MB)."""
 
 
 def attack_dataset(
@@ -53,25 +53,25 @@ def attack_dataset(
     check: bool = True,
     replayed: Mapping[int, Columns] | None = None,
 ) -> list[AttackRecord]:
-    """Attack every example; the records are sorted by ``idx``.
+    """Attack every example and return the records, sorted by ``idx``.
 
-    Up to ``live`` searches run in step: what they ask for is answered together. Neither ``live`` nor the victim's
-    token budget nor the order of the examples changes a result, but for scores closer than the noise of batching
-    (``near_ties`` counts these decisions). The model, its modes and all random states are left as they were.
+    Up to ``live`` searches run in lockstep, and their requests are answered together. ``live``, the victim's token
+    budget and the order of the examples do not change a result, except for scores that differ by less than the
+    batching noise (``near_ties`` counts these decisions). The model, its modes and all random states are restored.
 
     Args:
-        examples: what to attack; each ``idx`` once.
-        plans: keeps what does not depend on the model between calls; None for this call only.
-        journal: a file to which records are added as examples finish; those already in it are not measured again. Its
-            name must depend on the weights and the attack: see ``attack_key``.
-        seed: of the random state inside, for predictions that draw from it.
-        live: examples attacked at the same time.
-        replayed: by ``idx``, a text to ask first: one that succeeded on an earlier model (``--attack_warm_start``).
-        check: raise where no example has a candidate, as far as that is known beforehand; a rank that holds a share
-            of the examples passes False and asks ``require_candidates`` about all of them.
+        examples: the examples to attack; each ``idx`` occurs once.
+        plans: cache of what does not depend on the model, shared between calls; None for a cache of this call.
+        journal: a file to which records are added as examples finish; examples in it are not measured again. Its name
+            must depend on the weights and the attack: see ``attack_key``.
+        seed: seed of the random state, for predictions that draw from it.
+        live: maximum number of examples attacked at the same time.
+        replayed: by ``idx``, a text to score first, which succeeded on an earlier model (``--attack_warm_start``).
+        check: whether to raise if no example has a candidate, as far as this is known in advance. A rank that holds a
+            share of the examples passes False and calls ``require_candidates`` with all of them.
 
     Raises:
-        ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal is of other examples, or no
+        ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal holds other examples, or no
             example has a candidate.
     """
     _check_examples(examples, victim)
@@ -102,7 +102,7 @@ def attack_dataset(
 
 
 def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
-    """The word numbers that the model reads of each text column, as [first, end); empty where it reads all."""
+    """For each text column the range [first, end) of the words that the model reads; empty if it reads all words."""
     text = record.text(record.original)
     read = victim.words_read(text)
     if read is None:
@@ -110,7 +110,7 @@ def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
     spans, end = [], 0
     for number in range(len(text.columns)):
         own = [index for index in sorted(read) if text.words[index].column == number]
-        # Of a column that is not read at all: nothing, where the one before it ends.
+        # An unread column has an empty range at the end of the previous column.
         spans.append([own[0], own[-1] + 1] if own else [end, end])
         end = spans[-1][1]
     return spans
@@ -119,7 +119,7 @@ def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
 def _tell_of_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> None:
     ties = sum(record.near_ties for record in records)
     if ties:
-        logger.info("%s attack: %d decisions were nearer than the noise of batching.", attack.name, ties)
+        logger.info("%s attack: %d decisions were closer than the batching noise.", attack.name, ties)
 
 
 def _running(
@@ -146,7 +146,7 @@ def _run(
     live: int,
     replayed: Mapping[int, Columns],
 ) -> Iterator[AttackRecord | None]:
-    """Yield records as examples finish, and None after each round of queries."""
+    """Run the searches in lockstep; yield records as examples finish, and None after each round of queries."""
     plan = plans.planner(attack)
     attack.to(victim.device)
     searches: list[tuple[Trial, Steps[AttackRecord], Request]] = []
@@ -171,7 +171,7 @@ def _run(
 
 
 def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[Any]:
-    """Answer all requests, those to one model together; gradients are of what the attack's scores are."""
+    """Answer all requests, those to the same model together; ``scores`` selects the loss of the gradients."""
     answers: list[Any] = [None] * len(requests)
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
     to_gradient = [place for place, request in enumerate(requests) if isinstance(request, Saliency)]
@@ -202,7 +202,7 @@ Sliced = Callable[[int, int], Any]
 def _fill(
     answers: list[Any], places: Sequence[int], inputs: Sequence[Sequence[Any]], ask: Callable[[list[Any]], Sliced]
 ) -> None:
-    """Ask once for the inputs of all places, and give each its part of the answer."""
+    """Request the answers to all inputs at once, and store each request's part of them in ``answers``."""
     together = [one for own in inputs for one in own]
     if not together:
         return
@@ -236,7 +236,7 @@ def _slicer(model: Callable[[Sequence[Any]], Any]) -> Callable[[list[Any]], Slic
 
 
 class _Bar:
-    """A progress bar with the running ASR and queries a second."""
+    """A progress bar with the current ASR and the queries per second."""
 
     def __init__(self, title: str, total: int, records: Sequence[AttackRecord], shown: bool) -> None:
         self.bar = tqdm(total=total, initial=len(records), desc=title, disable=not shown, leave=False)
@@ -258,10 +258,10 @@ def _check_examples(examples: Sequence[Example], victim: Victim) -> None:
     classes = getattr(getattr(victim.model, "config", None), "num_labels", None)
     for example in examples:
         if example.idx in seen:
-            raise ValueError(f"each example needs an idx of its own, got {example.idx} twice.")
+            raise ValueError(f"each example needs its own idx, but {example.idx} occurs twice.")
         seen.add(example.idx)
         if example.label < 0 or (classes is not None and example.label >= classes):
             raise ValueError(
-                f"example {example.idx} has label {example.label}, which is none of the model's {classes} classes; "
-                "attack a split that has labels."
+                f"example {example.idx} has label {example.label}, but the model has {classes} classes; attack a "
+                "split that has labels."
             )

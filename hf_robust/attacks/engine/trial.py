@@ -1,4 +1,4 @@
-"""One example under attack: what was asked, what was found, what comes of it."""
+"""``Trial``: mutable state of one attack on one example."""
 
 from __future__ import annotations
 
@@ -24,8 +24,14 @@ _ITEM = np.dtype(np.float32).itemsize
 
 
 class Scored(NamedTuple):
-    """The attack's reading [n, W] of the texts asked for, goal scores [n], where the goal is reached [n], token keys
-    [n]."""
+    """Results of n scored texts.
+
+    Attributes:
+        rows: the attack's reading [n, W].
+        scores: the goal's scores [n].
+        reached: whether the goal is reached [n].
+        sequences: keys of the tokens [n].
+    """
 
     rows: Floats
     scores: Floats
@@ -33,21 +39,21 @@ class Scored(NamedTuple):
     sequences: Sequence[bytes]
 
     def best(self) -> int:
-        """The first of the texts with the highest score."""
+        """Index of the first text with the highest score."""
         return int(self.scores.argmax())
 
     def joined(self, other: Scored) -> Scored:
-        """These texts, then the other ones."""
+        """The results of these texts, followed by those of ``other``."""
         arrays = [np.concatenate(pair) for pair in zip(self[:3], other[:3], strict=True)]
         return Scored(arrays[0], arrays[1], arrays[2], [*self.sequences, *other.sequences])
 
     def row(self, place: int) -> Standing:
-        """What was said of the text at ``place``."""
+        """The result of the text at ``place``."""
         return Standing(self.rows[place], self.sequences[place], float(self.scores[place]), bool(self.reached[place]))
 
 
 class Standing(NamedTuple):
-    """What the model says of one text: its reading [W], the key of its tokens, goal score, whether it is reached."""
+    """Result of one scored text: its reading [W], token key and score, and whether it reaches the goal."""
 
     row: Floats
     sequence: bytes
@@ -56,16 +62,18 @@ class Standing(NamedTuple):
 
 
 class Trial:
-    """The state of one attack on one example; searches and rankings work on it.
+    """State of one attack on one example; searches and rankings modify it.
 
     Attributes:
-        clean: the draft before any swap; plan: what was prepared for it.
-        current: the draft that the record would hold now; standing: what the model says of it.
+        clean: the draft of the clean text.
+        plan: the plan of the clean text.
+        current: the draft that the record would hold if the search stopped now.
+        standing: the result of scoring ``current``.
         score: the goal's score that the next accepted text must exceed.
-        queries: texts shown to the goal so far, the clean one included.
-        saturated: queries whose confidence was flat for lack of precision; None where that is not counted.
-        seconds: this example's share of the time that its queries took.
-        luck: the random state of this example.
+        queries: number of scored texts, the clean text included.
+        saturated: number of queries whose confidence was flat for lack of precision; None if this is not counted.
+        seconds: this example's share of the time of its queries.
+        luck: the random states of this example.
     """
 
     def __init__(self, attack: Attack, example: Example, plan: Plan, reader: Reader | None = None) -> None:
@@ -79,7 +87,7 @@ class Trial:
         self.num_candidates = sum(len(self.plan.swaps[index]) for index in self._movable())
         self.truncated = False
         self.remains = False
-        # A population asks thousands of texts, and hundreds of trials live at once: kept are digests, not texts.
+        # A population scores thousands of texts, and hundreds of trials run at once, so hashes are stored, not texts.
         self._seen: dict[bytes, bytes] = {}
         self._by_tokens: dict[bytes, bytes] = {}
         self._first: Floats | None = None
@@ -87,7 +95,7 @@ class Trial:
 
     @property
     def remembered(self) -> int:
-        """Texts whose answers are kept until this example is done."""
+        """Number of texts whose scores are stored until this example is finished."""
         return len(self._seen)
 
     @property
@@ -97,18 +105,18 @@ class Trial:
 
     @property
     def positions(self) -> list[int]:
-        """The words of the clean text to be ranked, in the order that decides ties."""
+        """Numbers of the clean text's words to rank, in the order that decides ties."""
         found = list(self.attack.open_words(self.clean))
         return [index for index in found if index in self.plan.swaps] if self.attack.ranks_movable_only else found
 
     def _movable(self) -> set[int]:
-        """The words of the clean text that have a planned substitute and are open."""
+        """Numbers of the clean text's open words that have a planned substitute."""
         swaps = self.plan.swaps
         return swaps.keys() & self.attack.open_words(self.clean) if swaps else set()
 
     @property
     def spent(self) -> str | None:
-        """Why no further query is allowed: ``budget`` or ``time``; None while some are."""
+        """The limit that allows no further query: ``budget`` or ``time``; None if queries are allowed."""
         attack = self.attack
         if attack.query_budget is not None and self.queries >= attack.query_budget:
             return "budget"
@@ -116,25 +124,25 @@ class Trial:
 
     @property
     def is_right(self) -> bool:
-        """Whether the label is predicted of the clean text."""
+        """Whether the clean text is predicted as its label."""
         return int(self.attack.reading.predictions(self.before.row)) == self.example.label
 
     @property
     def noise(self) -> float:
-        """How far the noise of batching moves a score."""
+        """Size of the batching noise of a score."""
         return self.attack.reading.noise(self.example.label, self.before.row)
 
     def look(self) -> Steps[None]:
-        """Ask for the clean text: query 1."""
+        """Score the clean text (query 1)."""
         scored = yield from self.ask([self.text])
         self.before = self.standing = scored.row(0)
         self.score = self.attack.goal.start(self.standing.score)
 
     def ask(self, wanted: Iterable[Text]) -> Steps[Scored]:
-        """Score texts, as many as the budget allows, and count them; those beyond it are not even made.
+        """Score texts and count them, as many as the budget allows; further texts are not generated.
 
-        A text asked before is answered from memory, and texts of equal tokens score equally: the same tokens in
-        another batch differ by noise, which must not pass for a rise.
+        A text that was scored before is answered from memory, and texts with equal tokens get equal scores: scores of
+        the same tokens in different batches differ by noise, which must not count as a rise.
         """
         texts = list(self._affordable(wanted))
         self.queries += len(texts)
@@ -157,7 +165,7 @@ class Trial:
             self._by_tokens.setdefault(sequence, row.tobytes())
             self._seen[key] = sequence
         if answer.logits is None:
-            # The shares of a vote are steps by nature.
+            # Vote shares always move in steps.
             self.saturated = None
 
     def _read(self, rows: Floats) -> Seen:
@@ -176,7 +184,7 @@ class Trial:
             self._flat = count / max(len(rows), 1)
 
     def repeat(self, count: int) -> None:
-        """Count queries whose texts were just asked, as far as the budget goes, without asking."""
+        """Count ``count`` queries of texts that were scored just before, within the budget, without scoring them."""
         budget = self.attack.query_budget
         if budget is not None and self.queries + count > budget:
             count, self.truncated = budget - self.queries, True
@@ -193,9 +201,9 @@ class Trial:
             yield text
 
     def neighbours(self, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:
-        """The admissible drafts one step away from ``draft``, at ``indices`` or anywhere, sorted by their text.
+        """The admissible drafts one step away from ``draft``, at ``indices`` or at any word, sorted by their text.
 
-        The order decides ties between scores, so it must not depend on that of the substitutes.
+        The order decides ties between scores, so it must not depend on the order of the substitutes.
         """
         open_words = self.attack.open_words(draft, indices)
         proposed = yield from self._proposed(draft, open_words)
@@ -203,19 +211,19 @@ class Trial:
         drafts = [draft.swap(index, new) for index, new in proposed] + rewritten
         drafts = [one for one in drafts if one.text.columns != draft.text.columns]
         drafts = yield from self.kept(draft, drafts)
-        # A plan counts its own.
+        # Planned candidates were counted in __init__.
         self.num_candidates += len(rewritten if self.attack.candidates.planned else drafts)
         return sorted(drafts, key=lambda one: one.text.joined)
 
     def kept(self, draft: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        """Those of ``drafts``, made from ``draft``, that the constraints on whole texts let pass."""
+        """Those of ``drafts``, made from ``draft``, that pass the constraints on whole texts."""
         for rule in self.attack.constraints:
             if drafts:
                 drafts = yield from rule.keeps(self.clean, draft, drafts)
         return drafts
 
     def _proposed(self, draft: Draft, open_words: set[int]) -> Steps[list[Swap]]:
-        """From the plan, where a word is still the clean text's at its place; else made now."""
+        """Swaps of the open words: from the plan for unchanged words, else computed now."""
         clean, words = self.text.tokens, draft.text.tokens
         if self.attack.candidates.planned and len(clean) == len(words):
             planned = [index for index in open_words if clean[index] == words[index]]
@@ -228,7 +236,7 @@ class Trial:
         return found
 
     def weigh(self, scored: Scored) -> None:
-        """Note of scored candidates whether one kept the prediction, and whether noise may have chosen among them."""
+        """Record whether a candidate kept the prediction, and whether noise may have decided between the best two."""
         self.remains |= bool((self.attack.reading.predictions(scored.rows) == self.example.label).any())
         order = np.argsort(-scored.scores, kind="stable")
         top, rivals = order[0], [(scored.scores[place], scored.sequences[place]) for place in order[1:2]]
@@ -239,7 +247,7 @@ class Trial:
         )
 
     def replay(self, columns: Columns) -> Steps[bool]:
-        """Ask for a text that was found before; whether it reaches the goal, in which case it becomes the current."""
+        """Score a text from an earlier run, and make it the current one if it reaches the goal; whether it did."""
         drafts = [self.clean.become(columns)]
         for rule in self.attack.constraints:
             if rule.binds_replays and drafts:
@@ -257,7 +265,7 @@ class Trial:
         self.current, self.standing, self.score = draft, standing, standing.score
 
     def record(self, status: str, stop: str) -> AttackRecord:
-        """The result as it is now."""
+        """The record of the current draft."""
         label, reading = self.example.label, self.attack.reading
         rows = np.stack([self.before.row, self.standing.row])
         (before, after), predictions = reading.probabilities(rows), reading.predictions(rows)
