@@ -84,7 +84,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "empty table": (
         [*RUN, "--certify", "end", "--lexicon", "{table}"],
         BOTH,
-        "lexicon table.json is empty, so a certificate would only repeat|table.json.*no ",
+        "table.json is empty, so a certificate would only repeat",
     ),
     "a table of other words": (
         [

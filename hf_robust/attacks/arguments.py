@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from hf_robust.attacks.static import FILE
+from hf_robust.attacks.static import FILE_PREFIX
 from hf_robust.words import Protection, read_protection
 from hf_robust.words.protected import KINDS
 
@@ -206,19 +206,19 @@ class AttackArguments:
         self.protection()
 
     def _refuse_native_flags(self) -> None:
-        defaults = {one.name: one.default for one in fields(self)}
-        given = [f"--{name}" for name in _NATIVE_ONLY if getattr(self, name) != defaults[name]]
-        if given:
-            verb = "is" if len(given) == 1 else "are"
+        defaults = {option.name: option.default for option in fields(self)}
+        passed = [f"--{name}" for name in _NATIVE_ONLY if getattr(self, name) != defaults[name]]
+        if passed:
+            verb = "is" if len(passed) == 1 else "are"
             raise ValueError(
-                f"{', '.join(given)} {verb} for --attack_backend native; TextAttack's recipes bring their own parts. "
+                f"{', '.join(passed)} {verb} for --attack_backend native; TextAttack's recipes bring their own parts. "
                 "Leave these flags out, or use the native backend."
             )
 
     @property
     def recipes(self) -> list[str]:
         """Names of the attacks, without files of adversarial texts."""
-        return [name for name in self.attacks if not name.startswith(FILE)]
+        return [name for name in self.attacks if not name.startswith(FILE_PREFIX)]
 
     def protection(self) -> Protection | None:
         """The protection that ``--protect`` names; None for none.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.reading import READINGS, Reading
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.attacks.parts.constraints import Constraint, OpenColumns
 from hf_robust.attacks.parts.goals import Goal
 from hf_robust.attacks.parts.ranking import BY_GRADIENT, Ranking
@@ -86,8 +86,8 @@ class Attack:
     @property
     def frozen_columns(self) -> frozenset[int]:
         """Numbers of the text columns that do not change."""
-        found = [rule.frozen for rule in self.constraints if isinstance(rule, OpenColumns)]
-        return frozenset().union(*found)
+        column_sets = [rule.frozen for rule in self.constraints if isinstance(rule, OpenColumns)]
+        return frozenset().union(*column_sets)
 
     @property
     def similarity(self) -> SentenceSimilarity | None:
@@ -106,13 +106,13 @@ class Attack:
 
     def open_words(self, draft: Draft, indices: Iterable[int] | None = None) -> set[int]:
         """Numbers of the words that every constraint allows to change, among all words or among ``indices``."""
-        found = set(range(len(draft.text.words))) if indices is None else set(indices)
+        open_words = set(range(len(draft.text.words))) if indices is None else set(indices)
         for rule in self.constraints:
             opened = rule.opens(draft)
             if opened is not None:
                 # These are TextAttack's set operations: the order in which the result is iterated decides ties.
-                found = found & opened
-        return found if draft.read is None else found & draft.read
+                open_words = open_words & opened
+        return open_words if draft.words_read is None else open_words & draft.words_read
 
     @property
     def leaves_unread_words(self) -> bool:
@@ -123,18 +123,18 @@ class Attack:
         """
         return self.word_rule is not TEXTATTACK_WORDS
 
-    def proposals(self, clean: Draft, draft: Draft, indices: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def proposals(self, clean: Draft, draft: Draft, indices: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         """The swaps of these words that pass the constraints on single words."""
-        found = yield from self.candidates.propose(draft, indices, luck)
+        swaps = yield from self.candidates.propose(draft, indices, rng)
         for rule in self.constraints:
-            if type(rule).admits is Constraint.admits or not found:
+            if type(rule).admits is Constraint.admits or not swaps:
                 continue
             by_word: dict[int, list[str]] = {}
-            for index, new in found:
+            for index, new in swaps:
                 by_word.setdefault(index, []).append(new)
             good = {index: set(rule.admits(clean.text, draft.text, index, new)) for index, new in by_word.items()}
-            found = [(index, new) for index, new in found if new in good[index]]
-        return found
+            swaps = [(index, new) for index, new in swaps if new in good[index]]
+        return swaps
 
     def describe(self) -> dict[str, Any]:
         """The name and settings of every part, for result files and the run card; JSON-ready."""
@@ -144,8 +144,8 @@ class Attack:
             "candidates": self.candidates.describe(),
             "constraints": [constraint.describe() for constraint in self.constraints],
             "similarity": self.similarity.describe() if self.similarity else None,
-            "ranking": _name(self.ranking) if self.ranking else None,
-            "search": _name(self.search),
+            "ranking": _function_name(self.ranking) if self.ranking else None,
+            "search": _function_name(self.search),
             "scores": self.scores,
             "max_changed": self.max_changed,
             "query_budget": self.query_budget,
@@ -160,8 +160,8 @@ class Attack:
 
     def plan_fingerprint(self) -> str:
         """Hash (16 hexadecimal characters) of the parts that do not depend on the model, without names and paths."""
-        asked = (Constraint.opens, Constraint.admits)
-        lexical = [rule for rule in self.constraints if (type(rule).opens, type(rule).admits) != asked]
+        defaults = (Constraint.opens, Constraint.admits)
+        lexical = [rule for rule in self.constraints if (type(rule).opens, type(rule).admits) != defaults]
         described = [rule.describe() for rule in lexical]
         return _digest([self.word_rule.name, self.candidates.fingerprint(), described, _fingerprints(lexical)])
 
@@ -198,7 +198,7 @@ class ForeignAttack(Protocol):
 AttackOrForeign = Attack | ForeignAttack
 
 
-def _name(function: Callable[..., Any]) -> str:
+def _function_name(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 

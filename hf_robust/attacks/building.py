@@ -27,7 +27,7 @@ EARLY_EXIT = 8
 """Number of substitutes per request under ``--attack_early_exit``."""
 
 
-def mended(attack: Attack) -> Attack:
+def with_bug_fixes(attack: Attack) -> Attack:
     """Return the attack with known TextAttack bugs fixed (``--attack_mended``).
 
     - Words without substitutes are not ranked. TextAttack spends a query on each.
@@ -55,7 +55,7 @@ def mended(attack: Attack) -> Attack:
     )
 
 
-def ranked(attack: Attack, ranking: str) -> Attack:
+def with_ranking(attack: Attack, ranking: str) -> Attack:
     """Return the attack with another word ranking (``--attack_ranking``): by gradient or at random.
 
     Ranking by gradient takes one forward and one backward pass instead of one query per word. An attack without a
@@ -64,19 +64,19 @@ def ranked(attack: Attack, ranking: str) -> Attack:
     return attack if attack.ranking is None else replace(attack, ranking=RANKINGS[ranking])
 
 
-def leaving_early(attack: Attack) -> Attack:
+def with_early_exit(attack: Attack) -> Attack:
     """Return the attack that leaves a word at its first success (``--attack_early_exit``); for greedy searches."""
     if not isinstance(attack.search, Greedy):
         return attack
     return replace(attack, search=replace(attack.search, early_exit=EARLY_EXIT))
 
 
-def shielded(attack: Attack, protection: Protection) -> Attack:
+def with_protection(attack: Attack, protection: Protection) -> Attack:
     """Return the attack that does not change protected spans (``--protect``)."""
-    return _bound(attack, Protected(protection))
+    return _with_constraint(attack, Protected(protection))
 
 
-def capped(attack: Attack, share: float) -> Attack:
+def with_max_changed(attack: Attack, share: float) -> Attack:
     """Return the attack that changes at most this share of the words (``--attack_max_changed``).
 
     The recipe's own limit still holds.
@@ -89,10 +89,10 @@ def capped(attack: Attack, share: float) -> Attack:
             f"--attack_max_changed {share:g} does not go with the {attack.name} attack, which deletes as many words "
             "as it can; leave one of the two out."
         )
-    return _bound(attack, MaxChangedShare(share))
+    return _with_constraint(attack, MaxChangedShare(share))
 
 
-def _bound(attack: Attack, rule: Constraint) -> Attack:
+def _with_constraint(attack: Attack, rule: Constraint) -> Attack:
     """Add a constraint on every text, also on children of a crossover, which recipes do not check."""
     search = replace(attack.search, check_children=True) if isinstance(attack.search, Genetic) else attack.search
     return replace(attack, constraints=[rule, *attack.constraints], search=search)
@@ -100,7 +100,7 @@ def _bound(attack: Attack, rule: Constraint) -> Attack:
 
 def _distinct(source: Candidates) -> Candidates:
     if isinstance(source, AnyOf):
-        return AnyOf([_distinct(one) for one in source.sources])
+        return AnyOf([_distinct(inner) for inner in source.sources])
     return replace(source, distinct=True) if isinstance(source, FromLexicon) else source
 
 
@@ -131,18 +131,18 @@ def build_attacks(
         skip_labels=resolve_skip_labels(args.skip_labels, label_names) if obstinate else frozenset(),
         frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
     )
-    return {name: _varied(ATTACKS[name](resources), args) for name in args.recipes}
+    return {name: _with_flags(ATTACKS[name](resources), args) for name in args.recipes}
 
 
-def _varied(attack: Attack, args: AttackArguments) -> Attack:
+def _with_flags(attack: Attack, args: AttackArguments) -> Attack:
     if args.attack_mended:
-        attack = mended(attack)
+        attack = with_bug_fixes(attack)
     if args.attack_scores is not None:
         attack = replace(attack, scores=args.attack_scores)
     if args.attack_ranking != "recipe":
-        attack = ranked(attack, args.attack_ranking)
+        attack = with_ranking(attack, args.attack_ranking)
     if args.attack_max_changed is not None:
-        attack = capped(attack, args.attack_max_changed)
+        attack = with_max_changed(attack, args.attack_max_changed)
     if protection := args.protection():
-        attack = shielded(attack, protection)
-    return leaving_early(attack) if args.attack_early_exit else attack
+        attack = with_protection(attack, protection)
+    return with_early_exit(attack) if args.attack_early_exit else attack

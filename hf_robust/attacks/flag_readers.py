@@ -37,42 +37,43 @@ _OF_MEASURING = ("attack_query_budget", "attack_warm_start", "attack_lexicon")
 """Flags of attacks that measure. Attacks that generate training texts have their own budget and use --lexicon."""
 
 
-def is_read(flag: str, attacks: Collection[str]) -> bool:
+def is_flag_read(flag: str, attacks: Collection[str]) -> bool:
     """Whether at least one of these attacks reads the flag."""
     return bool(attacks) if flag not in READERS else any(name in READERS[flag] for name in attacks)
 
 
 def check_flags_are_read(
-    args: AttackArguments, measuring: Sequence[str], making: Sequence[str], protects: bool
+    args: AttackArguments, measuring_attacks: Sequence[str], view_attacks: Sequence[str], protects: bool
 ) -> None:
     """Refuse flags that were passed and have no effect in this run.
 
     Args:
-        measuring: native attacks that measure the model.
-        making: native attacks that generate training texts.
+        measuring_attacks: native attacks that measure the model.
+        view_attacks: native attacks that generate training texts.
         protects: whether a vote, a certificate or a source of training texts reads ``--protect``.
 
     Raises:
         ValueError: a flag has no effect.
     """
-    attacks = [*measuring, *making]
-    defaults = {one.name: one.default for one in fields(args)}
-    idle = [
+    attacks = [*measuring_attacks, *view_attacks]
+    defaults = {field.name: field.default for field in fields(args)}
+    unread = [
         flag
         for flag in dict.fromkeys((*READERS, *_OF_EVERY_ATTACK, *_OF_MEASURING))
-        if getattr(args, flag) != defaults[flag] and not is_read(flag, measuring if flag in _OF_MEASURING else attacks)
+        if getattr(args, flag) != defaults[flag]
+        and not is_flag_read(flag, measuring_attacks if flag in _OF_MEASURING else attacks)
     ]
     if args.min_similarity != defaults["min_similarity"] and args.sentence_encoder is None:
-        idle.append("min_similarity")
-    if idle:
-        flag = idle[0]
+        unread.append("min_similarity")
+    if unread:
+        flag = unread[0]
         readers = ", ".join(READERS.get(flag, ())) or "attacks that search for texts"
-        given = getattr(args, flag)
-        value = "" if given is True else f" {given}"
-        also = " with --sentence_encoder" if flag == "min_similarity" else ""
-        here = f"the attacks are {', '.join(attacks)}" if attacks else "there is none"
+        value = getattr(args, flag)
+        shown = "" if value is True else f" {value}"
+        condition = " with --sentence_encoder" if flag == "min_similarity" else ""
+        present = f"the attacks are {', '.join(attacks)}" if attacks else "there is none"
         raise ValueError(
-            f"nothing in this run reads --{flag}{value}: it is for {readers}{also}, and {here}; leave it out."
+            f"nothing in this run reads --{flag}{shown}: it is for {readers}{condition}, and {present}; leave it out."
         )
     if args.protect and not (attacks or protects):
         raise ValueError(

@@ -168,7 +168,7 @@ class FlaggedResources(Resources):
     names: Any = _Loaded(lambda flags: flags.name_lists and NameLists.load(flags.name_lists))
     locations: Any = _Loaded(lambda flags: flags.location_lists and NameLists.load(flags.location_lists))
 
-    def __init__(self, flags: AttackArguments, **given: Any) -> None:
+    def __init__(self, flags: AttackArguments, **passed: Any) -> None:
         super().__init__(
             query_budget=flags.attack_query_budget,
             time_limit=flags.attack_time_limit,
@@ -176,7 +176,7 @@ class FlaggedResources(Resources):
             min_similarity=flags.min_similarity,
             antonym_success=flags.antonym_success,
             negation_official_count=flags.negation_count == "official",
-            **given,
+            **passed,
         )
         self.flags = flags
         for name, value in list(vars(self).items()):

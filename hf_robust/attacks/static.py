@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.engine.requests import Columns, Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.metrics import AttackRecord, kept_prediction
 from hf_robust.runs import read_pairs, read_records
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks.engine.trial import Trial
     from hf_robust.attacks.parts.search import Search
 
-FILE = "file:"
+FILE_PREFIX = "file:"
 """Prefix in ``--attacks file:PATH``, which names a file of labelled adversarial texts."""
 
 
@@ -43,7 +43,7 @@ def labelled_file(name: str, source: str, examples: Sequence[Example]) -> Attack
     return Attack(
         name=name,
         goal=Misclassify(),
-        candidates=Given("file", source, len(rows), digest(rows)),
+        candidates=StaticTexts("file", source, len(rows), digest(rows)),
         search=as_it_is,
         scores=None,
         own_examples=tuple(examples),
@@ -68,7 +68,7 @@ def transferred(name: str, source: str, records: Sequence[AttackRecord]) -> Atta
     return Attack(
         name=name,
         goal=Misclassify(),
-        candidates=Given("replay", source, len(rows), digest(rows)),
+        candidates=StaticTexts("replay", source, len(rows), digest(rows)),
         search=replay(texts),
         scores=None,
         own_examples=tuple(Example(record.idx, tuple(record.original), record.label) for record in records),
@@ -116,16 +116,16 @@ def static_name(kind: str, path: str | os.PathLike[str], taken: Collection[str] 
 
 def named_files(specs: Iterable[str]) -> dict[str, Path]:
     """Attack name -> file, for each ``file:PATH`` among ``specs``."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for spec in specs:
-        if spec.startswith(FILE):
-            path = Path(spec.removeprefix(FILE))
-            found[static_name("file", path, found)] = path
-    return found
+        if spec.startswith(FILE_PREFIX):
+            path = Path(spec.removeprefix(FILE_PREFIX))
+            files[static_name("file", path, files)] = path
+    return files
 
 
 @dataclass(frozen=True)
-class Given(Candidates):
+class StaticTexts(Candidates):
     """Candidates of a static attack: none, since its texts exist already. ``content`` is their fingerprint."""
 
     kind: str
@@ -133,7 +133,7 @@ class Given(Candidates):
     rows: int
     content: str
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         return ()
 
     def describe(self) -> dict[str, Any]:
@@ -156,8 +156,8 @@ def replay(texts: Mapping[int, Columns]) -> Search:
     """Return the search that scores one stored text per example, looked up by ``idx``."""
 
     def replay(trial: Trial) -> Steps[str]:
-        if trial.spent:
-            return trial.spent
+        if trial.limit_reached:
+            return trial.limit_reached
         columns = texts[trial.example.idx]
         scored = yield from trial.ask([trial.text.like(columns)])
         trial.take(trial.clean.become(columns), scored.row(0))
@@ -171,7 +171,7 @@ def examples_of(attack: AttackOrForeign, examples: Sequence[Example]) -> list[Ex
     return list(examples if attack.own_examples is None else attack.own_examples)
 
 
-def of_the_data(attacks: Mapping[str, AttackOrForeign], results: Mapping[str, Any]) -> dict[str, Any]:
+def results_on_data(attacks: Mapping[str, AttackOrForeign], results: Mapping[str, Any]) -> dict[str, Any]:
     """Results by attack name, without those of attacks that bring their own examples."""
     return {name: result for name, result in results.items() if not attacks[name].own_examples}
 

@@ -39,12 +39,12 @@ class CertifyArguments:
 
     def __post_init__(self) -> None:
         if self.certify == "no":
-            given = [f"--{one.name}" for one in fields(self) if getattr(self, one.name) != one.default]
-            if given:
-                verb = "has" if len(given) == 1 else "have"
+            passed = [f"--{option.name}" for option in fields(self) if getattr(self, option.name) != option.default]
+            if passed:
+                verb = "has" if len(passed) == 1 else "have"
                 raise ValueError(
-                    f"{', '.join(given)} {verb} no effect without --certify; add --certify end or epoch, or leave "
-                    f"{'it' if len(given) == 1 else 'them'} out."
+                    f"{', '.join(passed)} {verb} no effect without --certify; add --certify end or epoch, or leave "
+                    f"{'it' if len(passed) == 1 else 'them'} out."
                 )
         self.settings()
 

@@ -112,10 +112,10 @@ class CertifySettings:
                 f"a certificate needs a classifier with at least 2 classes, got {num_labels}; a regression model has "
                 "no class to certify."
             )
-        if _unanimous(self, num_labels):
+        if _certifies_unanimous(self, num_labels):
             return
         enough = self.votes
-        while not _unanimous(self, num_labels, enough):
+        while not _certifies_unanimous(self, num_labels, enough):
             enough += 1  # the required number grows with log(K / alpha), so the loop is short
         raise ValueError(
             f"{self.votes} votes cannot certify any text at alpha {self.alpha:g} with {num_labels} classes, rule "
@@ -182,7 +182,7 @@ def certified_radius(lower: float, rival: float, overlaps: Sequence[float], rule
 
 def _slacks(overlaps: Sequence[float]) -> list[float]:
     """Maximum change of a share by 0, 1, ... swapped words, words with the smallest overlap first."""
-    return [1 - kept for kept in accumulate(sorted(overlaps), operator.mul, initial=1.0)]
+    return [1 - overlap for overlap in accumulate(sorted(overlaps), operator.mul, initial=1.0)]
 
 
 def _bounds(label: int, counts: Sequence[int], settings: CertifySettings) -> tuple[float, float]:
@@ -191,16 +191,16 @@ def _bounds(label: int, counts: Sequence[int], settings: CertifySettings) -> tup
     if settings.rule == "half":
         return bound.lower(counts[label], total, settings.alpha), 0.0
     alpha = settings.alpha / len(counts)
-    others = max(count for one, count in enumerate(counts) if one != label)
+    others = max(count for class_id, count in enumerate(counts) if class_id != label)
     return bound.lower(counts[label], total, alpha), bound.upper(others, total, alpha)
 
 
 def _prediction(counts: Sequence[int], alpha: float) -> int | None:
-    first, second = sorted(range(len(counts)), key=lambda one: -counts[one])[:2]
+    first, second = sorted(range(len(counts)), key=lambda class_id: -counts[class_id])[:2]
     test = binomtest(counts[first], counts[first] + counts[second], 0.5)
     return None if test.pvalue > alpha else first
 
 
-def _unanimous(settings: CertifySettings, num_labels: int, votes: int | None = None) -> bool:
+def _certifies_unanimous(settings: CertifySettings, num_labels: int, votes: int | None = None) -> bool:
     counts = [settings.votes if votes is None else votes, *[0] * (num_labels - 1)]
     return certify_votes(0, 0, counts, [], settings).certified

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from hf_robust.lexicons import Lexicon, equal_draws, lexicon_coverage, random_substitutes, substitution_sets
-from hf_robust.lexicons.substitution import Sets
+from hf_robust.lexicons.substitution import SubstitutionSets
 from hf_robust.metrics import Coverage
 from hf_robust.words import UNICODE_WORDS, Protection, Text
 
@@ -46,7 +46,7 @@ class Smoothing:
             similarity 0.8 and draws from whole components (``PerturbationSets.neighbours``). None for ``lexicon``. A
             word whose neighbours all have its own set has q_w = 1 (the official flag ``isdivide`` 0).
         protection: spans that neither the vote nor the attacker changes; None for none. The attacker's swaps neither
-            create nor remove a protected span (as in `hf_robust.attacks.building.shielded`), so a text and its
+            create nor remove a protected span (as in `hf_robust.attacks.building.with_protection`), so a text and its
             attacked version have the same closed words, and the coupling holds for the other words.
     """
 
@@ -65,7 +65,7 @@ class Smoothing:
         """Draw ``number`` of this text; it depends only on the seed, the text's columns and the number."""
         return self._drawn(text, self._sets(text), number)
 
-    def _drawn(self, text: Text, sets: Sets, number: int) -> Text:
+    def _drawn(self, text: Text, sets: SubstitutionSets, number: int) -> Text:
         key = json.dumps([self.seed, number, *text.columns]).encode()
         rng = random.Random(hashlib.blake2b(key, digest_size=16).digest())
         return text.replace(random_substitutes(sets, rng))
@@ -94,7 +94,7 @@ class Smoothing:
         changeable = set(self.changeable(text))
         return [1 - self.overlap(word) if index in changeable else 0.0 for index, word in enumerate(text.tokens)]
 
-    def _sets(self, text: Text) -> Sets:
+    def _sets(self, text: Text) -> SubstitutionSets:
         return substitution_sets(self.lexicon, text, self._closed(text))
 
     def _closed(self, text: Text) -> Collection[int]:
@@ -103,31 +103,35 @@ class Smoothing:
     def overlap(self, word: str) -> float:
         """q_w of a word, in [0, 1]."""
         if word not in self._overlaps:
-            own = equal_draws(self.lexicon, word)
+            draws = equal_draws(self.lexicon, word)
             placed = dict.fromkeys(UNICODE_WORDS.substitutes(word, self.neighbours))
-            self._overlaps[word] = min((self._shared(own, new) for new in placed), default=1.0)
+            self._overlaps[word] = min((self._shared(draws, new) for new in placed), default=1.0)
         return self._overlaps[word]
 
-    def _shared(self, own: Sequence[str], new: str) -> float:
+    def _shared(self, draws: Sequence[str], new: str) -> float:
         if not UNICODE_WORDS.is_one_word(new):
             return 0.0
-        first, second = Counter(own), Counter(equal_draws(self.lexicon, new))
-        sizes = len(own), second.total()
+        first, second = Counter(draws), Counter(equal_draws(self.lexicon, new))
+        sizes = len(draws), second.total()
         return sum(min(first[s] * sizes[1], second[s] * sizes[0]) for s in first) / (sizes[0] * sizes[1])
 
     def describe(self) -> dict[str, Any]:
         """The entry in the run card; JSON-ready."""
-        own: dict[str, Any] = {"lexicon": self.lexicon.describe(), "seed": self.seed, "word_rule": UNICODE_WORDS.name}
+        described: dict[str, Any] = {
+            "lexicon": self.lexicon.describe(),
+            "seed": self.seed,
+            "word_rule": UNICODE_WORDS.name,
+        }
         if self.neighbours is not self.lexicon:
-            own["neighbours"] = self.neighbours.describe()
+            described["neighbours"] = self.neighbours.describe()
         if self.protection:
-            own["protected"] = self.protection.describe()
-        return own
+            described["protected"] = self.protection.describe()
+        return described
 
     def fingerprint(self) -> list[Any]:
         """Everything that draws and slacks depend on, for the name of a journal."""
-        own = [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint(), UNICODE_WORDS.name]
-        return [*own, self.protection.fingerprint()] if self.protection else own
+        parts = [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint(), UNICODE_WORDS.name]
+        return [*parts, self.protection.fingerprint()] if self.protection else parts
 
 
 def require_substitutes(smoothing: Smoothing, texts: Sequence[Text]) -> None:

@@ -76,7 +76,7 @@ def certify_texts(
                 book.add(done[ids[place]])
             # The next texts may take minutes, and the process may be interrupted.
             book.flush()
-            share = sum(one.certified for one in done.values()) / len(done)
+            share = sum(certificate.certified for certificate in done.values()) / len(done)
             bar.set_postfix_str(f"certified {100 * share:.1f} %", refresh=False)
             bar.update(len(counted))
     return [done[idx] for idx in ids]
@@ -110,16 +110,16 @@ def _count_votes(
         group.append(smoothing.draws(text, votes))
         if end == len(texts) or sum(map(len, group)) >= batch:
             counts = _ask(predict, group, num_labels, batch)
-            yield [(*one, found) for one, found in zip(texts[start:end], counts, strict=True)]
+            yield [(*item, votes_by_class) for item, votes_by_class in zip(texts[start:end], counts, strict=True)]
             group, start = [], end
 
 
 def _ask(predict: Predict, group: Sequence[Counter[Columns]], num_labels: int, batch: int) -> Iterator[list[int]]:
     """Yield the number of votes of each class for each text's draws."""
-    asked = list(dict.fromkeys(columns for drawn in group for columns in drawn))
+    distinct = list(dict.fromkeys(columns for drawn in group for columns in drawn))
     answers: dict[Columns, int] = {}
-    for start in range(0, len(asked), batch):
-        part = asked[start : start + batch]
+    for start in range(0, len(distinct), batch):
+        part = distinct[start : start + batch]
         answers.update(zip(part, _class_ids(predict(part), len(part), num_labels), strict=True))
     for drawn in group:
         counts = [0] * num_labels
@@ -129,13 +129,13 @@ def _ask(predict: Predict, group: Sequence[Counter[Columns]], num_labels: int, b
 
 
 def _class_ids(predicted: Any, count: int, num_labels: int) -> list[int]:
-    found = np.asarray(predicted)
-    if found.shape != (count,) or found.dtype.kind not in "iu" or not ((found >= 0) & (found < num_labels)).all():
+    ids = np.asarray(predicted)
+    if ids.shape != (count,) or ids.dtype.kind not in "iu" or not ((ids >= 0) & (ids < num_labels)).all():
         raise ValueError(
-            f"a vote needs one class id below {num_labels} for each of {count} texts, got {found.dtype} of shape "
-            f"{found.shape}; a regression or multi-label model has no such prediction and cannot be certified."
+            f"a vote needs one class id below {num_labels} for each of {count} texts, got {ids.dtype} of shape "
+            f"{ids.shape}; a regression or multi-label model has no such prediction and cannot be certified."
         )
-    return [int(one) for one in found]
+    return [int(class_id) for class_id in ids]
 
 
 def _check(texts: Sequence[Columns], labels: Sequence[int], ids: Sequence[int], num_labels: int) -> None:

@@ -23,8 +23,8 @@ def check_relation(relation: str) -> Relation:
 
 def clean_substitutes(word: str, substitutes: Iterable[str]) -> tuple[str, ...]:
     """``substitutes`` in their order, each once, without empty strings and without ``word`` in any case."""
-    kept = dict.fromkeys(other.strip() for other in substitutes)
-    return tuple(other for other in kept if other and other.casefold() != word.casefold())
+    distinct = dict.fromkeys(other.strip() for other in substitutes)
+    return tuple(other for other in distinct if other and other.casefold() != word.casefold())
 
 
 class Lexicon(ABC):

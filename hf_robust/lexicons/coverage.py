@@ -30,7 +30,7 @@ def lexicon_coverage(
     def count(text: Text) -> tuple[int, int]:
         closed = protection.closed(text) if protection else frozenset()
         chosen = range(len(text.words)) if open_words is None else open_words(text)
-        kept = [index for index in chosen if index not in closed]
-        return sum(bool(text.substitutes(index, lexicon)) for index in kept), len(kept)
+        open_indices = [index for index in chosen if index not in closed]
+        return sum(bool(text.substitutes(index, lexicon)) for index in open_indices), len(open_indices)
 
     return Coverage.of(map(count, texts))

@@ -51,11 +51,11 @@ class NameLists:
 
     @cached_property
     def _kinds(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+        kinds: dict[str, tuple[str, ...]] = {}
         for names in self.lists.values():
             for name in names:
-                found.setdefault(name, names)
-        return found
+                kinds.setdefault(name, names)
+        return kinds
 
     @cached_property
     def longest(self) -> int:

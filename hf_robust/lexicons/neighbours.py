@@ -14,7 +14,7 @@ from hf_robust.lexicons.base import TableLexicon
 from hf_robust.words.vector_files import refuse_pickle
 
 Table = Mapping[str, Sequence[str] | Mapping[str, int]]
-_SHAPE = 'a table is one JSON object {"word": ["substitute", ...], ...}, optionally gzipped'
+_EXPECTED_FORMAT = 'a table is one JSON object {"word": ["substitute", ...], ...}, optionally gzipped'
 
 
 def neighbours_lexicon(path: str | Path, relation: str = "synonym") -> TableLexicon:
@@ -41,9 +41,9 @@ def read_table(path: str | Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         raise ValueError(f"There is no lexicon table at {path}; give the path of a .json or .json.gz file.") from None
     except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a lexicon table ({error}); {_SHAPE}.") from error
+        raise ValueError(f"{path} is not a lexicon table ({error}); {_EXPECTED_FORMAT}.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a JSON {_json_kind(content)}; {_SHAPE}.")
+        raise ValueError(f"{path} holds a JSON {_json_kind(content)}; {_EXPECTED_FORMAT}.")
     return {word: _check_substitutes(path, word, value) for word, value in content.items()}
 
 
@@ -51,10 +51,10 @@ def _check_substitutes(path: str | Path, word: str, value: Any) -> list[str]:
     if isinstance(value, dict) and all(isinstance(count, int) for count in value.values()):
         return list(value)
     if not isinstance(value, list):
-        raise ValueError(f"In {path} the entry {word!r} is a JSON {_json_kind(value)}; {_SHAPE}.")
+        raise ValueError(f"In {path} the entry {word!r} is a JSON {_json_kind(value)}; {_EXPECTED_FORMAT}.")
     wrong = [other for other in value if not isinstance(other, str)]
     if wrong:
-        raise ValueError(f"In {path} the entry {word!r} lists {wrong[0]!r}, which is not a word; {_SHAPE}.")
+        raise ValueError(f"In {path} the entry {word!r} lists {wrong[0]!r}, which is not a word; {_EXPECTED_FORMAT}.")
     return value
 
 

@@ -143,18 +143,18 @@ def _near(points: Matrix, similarity: float, chunk: int = 512) -> list[list[int]
 
 def connected_components(near: list[list[int]]) -> list[list[int]]:
     """The components of a graph given as lists of neighbours; each sorted, ordered by their first member."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     components = []
     for start in range(len(near)):
-        if start in seen:
+        if start in visited:
             continue
-        seen.add(start)
+        visited.add(start)
         component, waiting = [], [start]
         while waiting:
             node = waiting.pop()
             component.append(node)
-            fresh = [other for other in near[node] if other not in seen]
-            seen.update(fresh)
+            fresh = [other for other in near[node] if other not in visited]
+            visited.update(fresh)
             waiting.extend(fresh)
         components.append(sorted(component))
     return components

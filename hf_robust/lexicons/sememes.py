@@ -11,8 +11,8 @@ from typing import Any
 from hf_robust.lexicons.base import fingerprint_table
 from hf_robust.words.vector_files import refuse_pickle
 
-PARTS = ("noun", "verb", "adj", "adv")
-_SHAPE = (
+PARTS_OF_SPEECH = ("noun", "verb", "adj", "adv")
+_EXPECTED_FORMAT = (
     'a table of sememes is one JSON object {"word": {"noun": [["sememe", ...], ...], ...}, ...} with the sememes of '
     'each sense, or {"word": {"noun": ["substitute", ...], ...}, ...}; parts of speech are noun, verb, adj and adv'
 )
@@ -68,16 +68,18 @@ def share_sememes(senses: Mapping[str, Mapping[str, Sequence[Sequence[str]]]]) -
     >>> share_sememes({"film": {"noun": [["shows"], ["skin"]]}, "movie": {"noun": [["shows"]]}})
     {'film': {'noun': ['movie']}, 'movie': {'noun': ['film']}}
     """
-    having: dict[tuple[str, frozenset[str]], list[str]] = {}
+    words_by_sememes: dict[tuple[str, frozenset[str]], list[str]] = {}
     for word, parts in senses.items():
         for part, lists in parts.items():
             for sememes in dict.fromkeys(map(frozenset, lists)):
-                having.setdefault((part, sememes), []).append(word)
+                words_by_sememes.setdefault((part, sememes), []).append(word)
     table: dict[str, dict[str, list[str]]] = {}
     for word, parts in senses.items():
         for part, lists in parts.items():
-            found = dict.fromkeys(other for one in lists if one for other in having[part, frozenset(one)])
-            others = [other for other in found if other != word]
+            substitutes = dict.fromkeys(
+                other for sememes in lists if sememes for other in words_by_sememes[part, frozenset(sememes)]
+            )
+            others = [other for other in substitutes if other != word]
             if others:
                 table.setdefault(word, {})[part] = others
     return table
@@ -96,28 +98,28 @@ def load_sememes(path: str | Path) -> SememeTable:
     except FileNotFoundError:
         raise ValueError(f"There is no table of sememes at {path}; pass --sememes a .json or .json.gz file.") from None
     except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); {_SHAPE}.") from error
+        raise ValueError(f"{path} cannot be read ({error}); {_EXPECTED_FORMAT}.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} does not hold a JSON object; {_SHAPE}.")
+        raise ValueError(f"{path} does not hold a JSON object; {_EXPECTED_FORMAT}.")
     kinds = {_kind(path, word, parts) for word, parts in content.items()} - {None}
     if len(kinds) > 1:
-        raise ValueError(f"{path} holds both senses and substitutes; {_SHAPE}.")
+        raise ValueError(f"{path} holds both senses and substitutes; {_EXPECTED_FORMAT}.")
     return SememeTable(share_sememes(content) if kinds == {"senses"} else content, source=str(path))
 
 
 def _kind(path: str | Path, word: str, parts: Any) -> str | None:
     """Whether an entry holds ``senses`` or ``substitutes``; None for an empty one."""
     if not isinstance(parts, dict):
-        raise ValueError(f"In {path} the entry {word!r} is not a JSON object; {_SHAPE}.")
-    unknown = [part for part in parts if part not in PARTS]
+        raise ValueError(f"In {path} the entry {word!r} is not a JSON object; {_EXPECTED_FORMAT}.")
+    unknown = [part for part in parts if part not in PARTS_OF_SPEECH]
     if unknown:
-        raise ValueError(f"In {path} the entry {word!r} has the part of speech {unknown[0]!r}; {_SHAPE}.")
+        raise ValueError(f"In {path} the entry {word!r} has the part of speech {unknown[0]!r}; {_EXPECTED_FORMAT}.")
     for part, lists in parts.items():
         if not isinstance(lists, list):
-            raise ValueError(f"In {path} the {part} of {word!r} is not a JSON array; {_SHAPE}.")
+            raise ValueError(f"In {path} the {part} of {word!r} is not a JSON array; {_EXPECTED_FORMAT}.")
     items = [item for lists in parts.values() for item in lists]
     if all(isinstance(item, str) for item in items):
         return "substitutes" if items else None
     if all(isinstance(item, list) and all(isinstance(sememe, str) for sememe in item) for item in items):
         return "senses"
-    raise ValueError(f"In {path} the entry {word!r} lists neither words nor lists of sememes; {_SHAPE}.")
+    raise ValueError(f"In {path} the entry {word!r} lists neither words nor lists of sememes; {_EXPECTED_FORMAT}.")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
-By = Literal["substitutes", "words"]
+SplitBy = Literal["substitutes", "words"]
 Table = dict[str, list[str]]
 _Pair = tuple[str, str]
 
@@ -20,7 +20,7 @@ class Halves(NamedTuple):
 
 
 def split_table(
-    table: Mapping[str, Sequence[str]], share: float = 0.5, seed: int = 0, by: By = "substitutes"
+    table: Mapping[str, Sequence[str]], share: float = 0.5, seed: int = 0, by: SplitBy = "substitutes"
 ) -> Halves:
     """Divide a table so that no pair of a word and a substitute is in both halves.
 
@@ -38,8 +38,8 @@ def split_table(
     Raises:
         ValueError: there are fewer than two words, ``share`` is out of range, or a half would be empty.
     """
-    if by not in get_args(By):
-        raise ValueError(f"--by must be one of {', '.join(get_args(By))}, got {by!r}.")
+    if by not in get_args(SplitBy):
+        raise ValueError(f"--by must be one of {', '.join(get_args(SplitBy))}, got {by!r}.")
     if not 0 < share < 1:
         raise ValueError(f"--share must lie between 0 and 1, got {share:g}; 0.5 makes halves.")
     pairs = [(word, other) for word, others in table.items() for other in others]
@@ -62,13 +62,13 @@ def split_table(
 def _by_substitutes(pairs: Sequence[_Pair], share: float, seed: int) -> dict[_Pair, bool | None]:
     stems = _stems(pairs)
     units = {pair: tuple(sorted(stems[word] for word in pair)) for pair in pairs}
-    train = _drawn(set(units.values()), share, seed)
+    train = _sample(set(units.values()), share, seed)
     return {pair: unit in train for pair, unit in units.items()}
 
 
 def _by_words(pairs: Sequence[_Pair], share: float, seed: int) -> dict[_Pair, bool | None]:
     stems = _stems(pairs)
-    train = _drawn({(stem,) for stem in stems.values()}, share, seed)
+    train = _sample({(stem,) for stem in stems.values()}, share, seed)
     sides: dict[_Pair, bool | None] = {}
     for pair in pairs:
         first, second = ((stems[word],) in train for word in pair)
@@ -76,7 +76,7 @@ def _by_words(pairs: Sequence[_Pair], share: float, seed: int) -> dict[_Pair, bo
     return sides
 
 
-def _drawn(units: set[tuple[str, ...]], share: float, seed: int) -> set[tuple[str, ...]]:
+def _sample(units: set[tuple[str, ...]], share: float, seed: int) -> set[tuple[str, ...]]:
     """A random sample of this share of the units, at least one and not all; independent of their order."""
     count = min(max(round(share * len(units)), 1), len(units) - 1)
     return set(random.Random(seed).sample(sorted(units), count))

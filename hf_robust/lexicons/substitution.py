@@ -8,18 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from hf_robust.lexicons.base import Lexicon
 from hf_robust.words import UNICODE_WORDS, Text
 
-Sets = Mapping[int, Sequence[str]]
+SubstitutionSets = Mapping[int, Sequence[str]]
 """Word number -> substitutes, without the word itself; words without substitutes are left out."""
 
 
 def substitution_sets(lexicon: Lexicon, text: Text, closed: Collection[int] = ()) -> dict[int, list[str]]:
     """The substitutes of each word of ``text`` that has substitutes and is not ``closed``."""
     chosen = (index for index in range(len(text.words)) if index not in closed)
-    found = ((index, text.substitutes(index, lexicon)) for index in chosen)
-    return {index: substitutes for index, substitutes in found if substitutes}
+    pairs = ((index, text.substitutes(index, lexicon)) for index in chosen)
+    return {index: substitutes for index, substitutes in pairs if substitutes}
 
 
-def random_substitutes(sets: Sets, rng: random.Random) -> dict[int, str]:
+def random_substitutes(sets: SubstitutionSets, rng: random.Random) -> dict[int, str]:
     """Word number -> new word: replaces every word by a uniform draw from its substitutes and itself.
 
     Ye et al. 2020, arXiv:2005.14424, Section 3.1: words are drawn independently; a word that does not change has no

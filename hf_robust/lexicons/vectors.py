@@ -14,7 +14,7 @@ import numpy as np
 
 from hf_robust.lexicons.base import Lexicon, TableLexicon
 from hf_robust.lexicons.neighbours import read_table, write_table
-from hf_robust.words.vector_files import SHAPE, Vectors, read_vectors
+from hf_robust.words.vector_files import EXPECTED_FORMAT, Vectors, read_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def hash_file(path: str | Path) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise ValueError(f"The word vectors at {path} cannot be read ({error.strerror}); {SHAPE}.") from None
+        raise ValueError(f"The word vectors at {path} cannot be read ({error.strerror}); {EXPECTED_FORMAT}.") from None
     return digest.hexdigest()
 
 

@@ -56,7 +56,7 @@ class WordNetLexicon(Lexicon):
         self.relation = check_relation(relation)
         self._reader = open_wordnet()
         self._process = os.getpid()
-        self._seen: dict[str, Counter[str]] = {}
+        self._counts: dict[str, Counter[str]] = {}
         self._version = str(self._reader.get_version() or "unknown version")
         self.source = f"WordNet {self._version} (nltk)"
 
@@ -66,11 +66,11 @@ class WordNetLexicon(Lexicon):
     def counts(self, word: str) -> Counter[str]:
         """The substitutes of ``word`` in order, each with the number of lemmas that lead to it."""
         key = word.lower()
-        if key not in self._seen:
-            found = list(self._synonyms(key) if self.relation == "synonym" else self._antonyms(key))
-            kept = clean_substitutes(key, (other for other in found if is_one_word(other)))
-            self._seen[key] = Counter({other: found.count(other) for other in kept})
-        return self._seen[key]
+        if key not in self._counts:
+            lemmas = list(self._synonyms(key) if self.relation == "synonym" else self._antonyms(key))
+            substitutes = clean_substitutes(key, (other for other in lemmas if is_one_word(other)))
+            self._counts[key] = Counter({other: lemmas.count(other) for other in substitutes})
+        return self._counts[key]
 
     def lemmas(self, word: str) -> list[str]:
         """All lemmas of all synsets of ``word`` in WordNet's spelling and order of senses."""

@@ -27,7 +27,7 @@ def word_token_positions(
         if column is not None and end > start
     ]
     tokens.sort()
-    found: list[list[int]] = []
+    positions_by_word: list[list[int]] = []
     first = 0
     for word in words:
         # Words and tokens are both sorted, so a token that ends before this word overlaps no later word.
@@ -39,5 +39,5 @@ def word_token_positions(
                 break
             if column == word.column and end > word.start:
                 positions.append(position)
-        found.append(sorted(positions))
-    return found
+        positions_by_word.append(sorted(positions))
+    return positions_by_word

@@ -21,7 +21,7 @@ ENDINGS = ("s", "re", "ve", "ll", "d", "m", "t")
 ELIDED = ("em", "til", "tis", "twas")
 """Letters after the apostrophe of a word without its beginning, such as "'tis"."""
 
-CLOSED: frozenset[str] = frozenset({*ENDINGS, "n't", *(f"'{one}" for one in (*ENDINGS, *ELIDED))})
+CLOSED: frozenset[str] = frozenset({*ENDINGS, "n't", *(f"'{ending}" for ending in (*ENDINGS, *ELIDED))})
 """Folded pieces that have no substitutes. Pieces without an apostrophe occur in corpora that lost theirs."""
 FRAGMENTS: frozenset[str] = CLOSED | {"ca", "wo", "sha", "ai"}
 """Pieces that are no substitutes: "ca" is a word only before "n't", but tables of tokenised corpora list it."""
@@ -39,14 +39,14 @@ def character_classes() -> tuple[str, str]:
     ``re`` has no ``\\p{M}``. Invisible characters are the soft hyphen, joiners and direction marks; the zero-width
     space is left out, since it separates words.
     """
-    found: dict[str, list[str]] = {"M": [], "Cf": []}
+    ranges: dict[str, list[str]] = {"M": [], "Cf": []}
     # Without ideographs and unassigned code points, but with variation selectors and tags.
     codes = (code for part in (range(0x80, 0x1F001), range(0xE0000, 0xE0201)) for code in part if code != 0x200B)
     for kind, run in groupby(codes, lambda code: unicodedata.category(chr(code))):
         if kind == "Cf" or kind[0] == "M":
             first, *others = run
-            found["Cf" if kind == "Cf" else "M"].append(f"{chr(first)}-{chr((others or [first])[-1])}")
-    return "".join(found["M"]), "".join(found["Cf"])
+            ranges["Cf" if kind == "Cf" else "M"].append(f"{chr(first)}-{chr((others or [first])[-1])}")
+    return "".join(ranges["M"]), "".join(ranges["Cf"])
 
 
 @cache
@@ -82,8 +82,8 @@ def apostrophe_of(word: str) -> str | None:
     >>> apostrophe_of("don\u2019t"), apostrophe_of("can&#39;t"), apostrophe_of("cannot")
     ('’', '&#39;', None)
     """
-    found = _APOSTROPHE.search(word)
-    return found.group().rstrip() if found else None
+    match = _APOSTROPHE.search(word)
+    return match.group().rstrip() if match else None
 
 
 def with_apostrophe(word: str, apostrophe: str) -> str:
@@ -91,21 +91,21 @@ def with_apostrophe(word: str, apostrophe: str) -> str:
     return _APOSTROPHE.sub(lambda _: apostrophe, word)
 
 
-def parts(word: str) -> tuple[str, str]:
+def split_clitic(word: str) -> tuple[str, str]:
     """Host and clitic of a straight word, split as in the Penn Treebank; the word and "" if it has no clitic.
 
-    >>> parts("they're"), parts("can't"), parts("film's"), parts("o'clock"), parts("n't")
-    (('they', "'re"), ('ca', "n't"), ('film', "'s"), ("o'clock", ''), ("n't", ''))
+    >>> [split_clitic(word) for word in ("they're", "can't", "film's", "o'clock", "n't")]
+    [('they', "'re"), ('ca', "n't"), ('film', "'s"), ("o'clock", ''), ("n't", '')]
     """
-    found = _JOINED.fullmatch(word)
-    return (found["host"], found["clitic"]) if found else (word, "")
+    match = _JOINED.fullmatch(word)
+    return (match["host"], match["clitic"]) if match else (word, "")
 
 
-def base(word: str) -> str:
+def base_form(word: str) -> str:
     """A folded word without its clitic.
 
-    >>> base("they're"), base("can't"), base("won't"), base("isn't"), base("film")
+    >>> base_form("they're"), base_form("can't"), base_form("won't"), base_form("isn't"), base_form("film")
     ('they', 'can', 'will', 'is', 'film')
     """
-    host, clitic = parts(word)
+    host, clitic = split_clitic(word)
     return _POSITIVE.get(host, host) if clitic == "n't" else host

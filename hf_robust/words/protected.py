@@ -54,7 +54,7 @@ KINDS: dict[str, re.Pattern[str]] = {
 }
 """Kinds of spans for ``--protect``, which also accepts ``word:FILE``. A number is written in digits and includes a
 currency, percent or degree sign, a unit or month beside it, and characters joined to it ("1st", "150p/msg")."""
-WORD = "word:"
+WORD_PREFIX = "word:"
 _RUN = re.compile(r"[^\W\u02bc]+")
 _AFTER_URLS = ".,;:!?'\"”’)]}*…"
 
@@ -87,18 +87,18 @@ class Protection:
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown:
-            raise ValueError(f"--protect accepts {', '.join(KINDS)} and {WORD}FILE, got {', '.join(unknown)}.")
+            raise ValueError(f"--protect accepts {', '.join(KINDS)} and {WORD_PREFIX}FILE, got {', '.join(unknown)}.")
         empty = [phrase for phrase in self.phrases if not re.search(r"\w", phrase)]
         if empty:
             raise ValueError(f"{self.source} lists {empty[0]!r} as a word to protect, but it holds no word.")
 
     def spans(self, column: str) -> list[Span]:
         """The protected spans of one string, in order; overlapping spans are merged."""
-        found = [span for kind in self.kinds for span in _matches(kind, column)]
+        spans = [span for kind in self.kinds for span in _matches(kind, column)]
         if self.phrases:
-            found += self._phrases_of(column)
+            spans += self._phrases_of(column)
         merged: list[Span] = []
-        for start, end in sorted(found):
+        for start, end in sorted(spans):
             if merged and start < merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(merged[-1][1], end))
             else:
@@ -129,14 +129,14 @@ class Protection:
     @cached_property
     def _patterns(self) -> dict[str, list[tuple[int, re.Pattern[str]]]]:
         """First word of a phrase -> number of characters before it, and the phrase's pattern; fast for long lists."""
-        found: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
-        for phrase in dict.fromkeys(" ".join(unicodedata.normalize("NFC", one).split()) for one in self.phrases):
+        patterns: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
+        for phrase in dict.fromkeys(" ".join(unicodedata.normalize("NFC", listed).split()) for listed in self.phrases):
             pattern = _pattern_of(phrase)
             # A decomposed accent in a text ends the first run of letters.
             firsts = (_RUN.search(unicodedata.normalize(form, phrase)) for form in ("NFC", "NFD"))
             for before, first in {(run.start(), run.group().lower()) for run in firsts if run}:
-                found.setdefault(first, []).append((before, pattern))
-        return found
+                patterns.setdefault(first, []).append((before, pattern))
+        return patterns
 
     def describe(self) -> dict[str, Any]:
         """The entry in the run card; JSON-ready."""
@@ -161,9 +161,9 @@ def read_protection(specs: Sequence[str]) -> Protection | None:
     """
     if not specs:
         return None
-    files = [Path(spec.removeprefix(WORD)) for spec in specs if spec.startswith(WORD)]
+    files = [Path(spec.removeprefix(WORD_PREFIX)) for spec in specs if spec.startswith(WORD_PREFIX)]
     phrases = [phrase for file in files for phrase in _read(file)]
-    kinds = tuple(dict.fromkeys(spec for spec in specs if not spec.startswith(WORD)))
+    kinds = tuple(dict.fromkeys(spec for spec in specs if not spec.startswith(WORD_PREFIX)))
     return Protection(kinds, tuple(phrases), ", ".join(map(str, files)))
 
 
@@ -172,15 +172,18 @@ def _read(file: Path) -> list[str]:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"--protect {WORD}{file} cannot be read ({error}); give a text file with one word or phrase per line."
+            f"--protect {WORD_PREFIX}{file} cannot be read ({error}); give a text file with one word or phrase per "
+            "line."
         ) from error
     if not any(lines):
-        raise ValueError(f"--protect {WORD}{file} names no word; give a text file with one word or phrase per line.")
+        raise ValueError(
+            f"--protect {WORD_PREFIX}{file} names no word; give a text file with one word or phrase per line."
+        )
     return [line for line in lines if line]
 
 
 def _matches(kind: str, column: str) -> Iterable[Span]:
-    trim: Callable[[str], str] = (lambda found: found.rstrip(_AFTER_URLS)) if kind == "urls" else str
+    trim: Callable[[str], str] = (lambda string: string.rstrip(_AFTER_URLS)) if kind == "urls" else str
     for match in KINDS[kind].finditer(column):
         yield match.start(), match.start() + len(trim(match.group()))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from hf_robust.words.contractions import parts, straight
+from hf_robust.words.contractions import split_clitic, straight
 
 Lemmatizer = Callable[[str], str]
 
@@ -22,15 +22,15 @@ class WordNetVerbs:
     name = "wordnet morphy"
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._lemmas: dict[str, str] = {}
 
     def __call__(self, word: str) -> str:
-        if word not in self._known:
-            self._known[word] = _verb(word)
-        return self._known[word]
+        if word not in self._lemmas:
+            self._lemmas[word] = _lemma(word)
+        return self._lemmas[word]
 
 
-def _verb(word: str) -> str:
+def _lemma(word: str) -> str:
     try:
         import nltk
         from nltk.stem import WordNetLemmatizer
@@ -111,7 +111,7 @@ class PennTokens:
         hosts = []
         for word in words:
             hosts.append(len(tokens))
-            tokens += [part for part in parts(straight(word)) if part]
+            tokens += [part for part in split_clitic(straight(word)) if part]
         tags = self.tagger(tokens)
         return [tags[place] for place in hosts]
 

@@ -21,7 +21,7 @@ from hf_robust.words.contractions import (
     FRAGMENTS,
     HYPHENS,
     apostrophe_of,
-    base,
+    base_form,
     character_classes,
     folded,
     with_apostrophe,
@@ -81,12 +81,12 @@ class WordRule(ABC):
 
     def split(self, text: str) -> list[tuple[str, int, int]]:
         """The words of one string, as ``(word, start, end)``, in their original case."""
-        return [(found.group(), *found.span()) for found in self._word.finditer(text)]
+        return [(match.group(), *match.span()) for match in self._word.finditer(text)]
 
     def is_one_word(self, substitute: str) -> bool:
         """Whether ``substitute`` is exactly one word, so that a swap keeps the number of words."""
-        found = self._word.search(substitute)
-        return found is not None and found.group() == substitute
+        match = self._word.search(substitute)
+        return match is not None and match.group() == substitute
 
     @abstractmethod
     def keys(self, words: Sequence[Word]) -> list[str]:
@@ -169,14 +169,14 @@ class UnicodeWords(WordRule):
         return unicode_pattern(r"[^\W_\u02bc]", r"\w", *character_classes())
 
     def keys(self, words: Sequence[Word]) -> list[str]:
-        found = [folded(word.text) for word in words]
+        keys = [folded(word.text) for word in words]
         for index in range(1, len(words)):
-            if _parted(words[index - 1], words[index], found[index - 1], found[index]):
-                found[index - 1] = ""
-        return ["" if key in CLOSED else key for key in found]
+            if _is_separate_not(words[index - 1], words[index], keys[index - 1], keys[index]):
+                keys[index - 1] = ""
+        return ["" if key in CLOSED else key for key in keys]
 
     def is_listed(self, key: str, words: Set[str]) -> bool:
-        return not key or key in words or base(key) in words
+        return not key or key in words or base_form(key) in words
 
     def substitutes(self, word: str, look_up: LookUp) -> list[str]:
         key = folded(word)
@@ -192,7 +192,7 @@ class UnicodeWords(WordRule):
         return PennTokens(tagger)
 
 
-def _parted(host: Word, clitic: Word, first: str, second: str) -> bool:
+def _is_separate_not(host: Word, clitic: Word, first: str, second: str) -> bool:
     """Whether two words are a negated verb and its separated "n't" or "t"."""
     near = host.column == clitic.column and clitic.start - host.end <= 1
     return near and (second == "n't" or (second in ("'t", "t") and first.endswith("n")))

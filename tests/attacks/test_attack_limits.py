@@ -158,12 +158,12 @@ def test_examples_wait_while_others_remember_much(monkeypatch, target):
     expected = attack_dataset(which, target, rows, progress=False)
     live: list[int] = []
     score = type(target).score
-    monkeypatch.setattr("hf_robust.attacks.engine.scheduler.REMEMBERED", 1)
+    monkeypatch.setattr("hf_robust.attacks.engine.scheduler.MAX_REMEMBERED", 1)
     monkeypatch.setattr(type(target), "score", lambda self, texts: live.append(len(texts)) or score(self, texts))
     target.queries = 0
     assert all_close(attack_dataset(which, target, rows, progress=False), expected)
     assert live[0] == len(rows)  # none remembers anything yet
-    monkeypatch.setattr("hf_robust.attacks.engine.scheduler.LIVE", 4)
+    monkeypatch.setattr("hf_robust.attacks.engine.scheduler.MAX_LIVE", 4)
     live.clear()
     assert all_close(attack_dataset(which, target, rows, progress=False, live=4), expected)
     assert live[0] == 4 and live[1] <= max(record.queries for record in expected) * 4

@@ -159,7 +159,7 @@ def test_limits_reach_the_description_and_the_checks_of_crossed_texts(textattack
 
 
 @needs_textattack
-def test_only_columns_named_premise_and_hypothesis_close_by_their_names(textattack: Any) -> None:
+def test_only_columns_named_premise_and_hypothesis_are_closed_by_name(textattack: Any) -> None:
     target = victim()
     rows = examples(target, 15, 2)
     changed = {}

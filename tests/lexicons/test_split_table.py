@@ -92,7 +92,7 @@ def test_the_builtin_table_splits_into_tables_that_differ():
         ({"a": ["b"], "c": ["d"]}, {"by": "letters"}, "--by must be one of substitutes, words, got 'letters'"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(table, arguments, message):
+def test_tables_that_cannot_be_divided_are_refused(table, arguments, message):
     with pytest.raises(ValueError, match=message):
         split_table(table, **arguments)
 

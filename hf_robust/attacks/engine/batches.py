@@ -98,7 +98,7 @@ class Padder:
         return slice(longest - length, longest) if self.left else slice(0, length)
 
 
-def moved(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     """Copy the batch to the device; to a GPU through page-locked memory, so that the host does not wait."""
     if device.type == "cuda":
         batch = {name: tensor.pin_memory() for name, tensor in batch.items()}

@@ -37,17 +37,17 @@ class Draft:
         self.text, self.parent, self.swaps = text, parent, dict(swaps or {})
         self.reader: Reader | None = reader if parent is None else parent.reader
         self.similarity: float | None = None
-        self._given = None if modified is None else frozenset(modified)
+        self._modified_override = None if modified is None else frozenset(modified)
 
     @cached_property
-    def read(self) -> frozenset[int] | None:
+    def words_read(self) -> frozenset[int] | None:
         """Numbers of the words that the model reads; None for all words."""
         return None if self.reader is None else self.reader(self.text)
 
     @property
     def length(self) -> int:
         """Number of words that the model reads: the denominator of shares of changed words."""
-        return len(self.words) if self.read is None else len(self.read)
+        return len(self.words) if self.words_read is None else len(self.words_read)
 
     @property
     def origin(self) -> Draft:
@@ -93,25 +93,25 @@ class Draft:
         """``text.tokens``, copied from the parent if the number of words is unchanged: splitting again is slow."""
         if self.parent is None or not self.keeps_count:
             return self.text.tokens
-        found = list(self.parent.words)
+        words = list(self.parent.words)
         for index, new in self.swaps.items():
-            found[index] = new
-        return found
+            words[index] = new
+        return words
 
     @cached_property
-    def fresh(self) -> frozenset[int]:
+    def last_modified(self) -> frozenset[int]:
         """Numbers of the words that the last swaps made."""
-        return frozenset(self._moves[1])
+        return frozenset(self._modifications[1])
 
     @cached_property
     def modified(self) -> frozenset[int]:
         """Numbers of all words that were changed since the clean text."""
-        return self._given if self._given is not None else frozenset(self._moves[0])
+        return self._modified_override if self._modified_override is not None else frozenset(self._modifications[0])
 
     @cached_property
-    def _moves(self) -> tuple[set[int], set[int]]:
+    def _modifications(self) -> tuple[set[int], set[int]]:
         modified = set(self.parent.modified) if self.parent is not None else set()
-        fresh: set[int] = set()
+        last_modified: set[int] = set()
         moved = 0
         for index in sorted(self.swaps):
             if self.parent is not None and self.swaps[index] == self.parent.text.tokens[index]:
@@ -120,11 +120,11 @@ class Draft:
             if count != 1:
                 # By the parent's numbers, as in TextAttack: shifts by earlier swaps of the same step do not count.
                 modified = {old + (count - 1) * (old > index) for old in modified if old != index}
-            made = range(index + moved, index + moved + count)
-            modified.update(made)
-            fresh.update(made)
+            new_words = range(index + moved, index + moved + count)
+            modified.update(new_words)
+            last_modified.update(new_words)
             moved += count - 1
-        return modified, fresh
+        return modified, last_modified
 
     def changes(self, original: Text) -> list[list[object]]:
         """``[index, old, new]`` for each changed word of the original.
@@ -163,8 +163,8 @@ def _aligned(old: list[str], new: list[str]) -> dict[int, str]:
             continue
         # An inserted word is joined to the word behind it, or to the last word.
         where = min(start, len(old) - 1)
-        kept = [old[where]] if start == end else []
-        words = [*kept, *new[first:last]] if start == len(old) else [*new[first:last], *kept]
+        neighbour = [old[where]] if start == end else []
+        words = [*neighbour, *new[first:last]] if start == len(old) else [*new[first:last], *neighbour]
         swaps.update({index: "" for index in range(start, end)})
         swaps[where] = " ".join(words)
     return swaps

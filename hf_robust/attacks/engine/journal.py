@@ -15,7 +15,7 @@ from hf_robust.runs import LineJournal, journal_seconds, share_path
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.victim import Victim
 
-RECORDS = 2
+RECORD_VERSION = 2
 """Version of the records; examples with records of an older version are measured again."""
 
 __all__ = ["Journal", "attack_key", "classifier_of", "journal_seconds", "prediction_of", "share_path"]
@@ -33,7 +33,7 @@ class Journal(LineJournal[AttackRecord]):
         Raises:
             ValueError: the record with an example's ``idx`` has another text or label.
         """
-        found = []
+        records = []
         for example in examples:
             record = self.records.get(example.idx)
             if record is None:
@@ -43,8 +43,8 @@ class Journal(LineJournal[AttackRecord]):
                     f"{self.path} holds another text or label for example {example.idx}; "
                     "give each set of examples a journal of its own (attack_key names one)."
                 )
-            found.append(record)
-        return found
+            records.append(record)
+        return records
 
 
 def attack_key(
@@ -64,7 +64,7 @@ def attack_key(
         replayed: by ``idx``, the texts to score first.
     """
     warm = sorted(replayed.items()) if replayed else []
-    content = json.dumps([RECORDS, attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
+    content = json.dumps([RECORD_VERSION, attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 

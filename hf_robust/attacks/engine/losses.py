@@ -16,31 +16,31 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits, labels, reduction="sum")
 
 
-def odds(logits: Tensor, labels: Tensor) -> Tensor:
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     """``log((1 - p_y) / p_y)``, whose gradient is that of the cross-entropy without the factor ``1 - p_y``.
 
     All words of a text share this factor, so both losses rank the words equally; this one also where the model is
     certain.
     """
     others = logits.scatter(1, labels[:, None], -torch.inf)
-    return (others.logsumexp(1) - _own(logits, labels)).sum()
+    return (others.logsumexp(1) - _label_logits(logits, labels)).sum()
 
 
 def minus_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """Minus the margin of the label's logit over the highest other logit, which attacks by margin increase.
 
-    For two classes it equals ``odds``.
+    For two classes it equals ``log_odds``.
     """
     others = logits.scatter(1, labels[:, None], -torch.inf)
-    return (others.max(1).values - _own(logits, labels)).sum()
+    return (others.max(1).values - _label_logits(logits, labels)).sum()
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "probability": cross_entropy,
-    "odds": odds,
+    "odds": log_odds,
     "margin": minus_margin,
 }
 
 
-def _own(logits: Tensor, labels: Tensor) -> Tensor:
+def _label_logits(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.gather(1, labels[:, None])[:, 0]

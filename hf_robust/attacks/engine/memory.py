@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 CPU_TOKENS, CPU_OVERHEAD = 1024, 32
 """Padded tokens of a batch, and the cost of one more batch in tokens; measured with a 6-layer model."""
 GPU_TOKENS, GPU_OVERHEAD = 32768, 4096
-_SAYINGS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_MESSAGES = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 Result = TypeVar("Result")
 
 
@@ -89,7 +89,7 @@ class TokenBudget:
 
 def means_out_of_memory(error: RuntimeError) -> bool:
     """Whether the error is an out-of-memory error (allocator, CUDA libraries or CPU)."""
-    return isinstance(error, torch.OutOfMemoryError) or any(saying in str(error) for saying in _SAYINGS)
+    return isinstance(error, torch.OutOfMemoryError) or any(message in str(error) for message in _MESSAGES)
 
 
 def _attempt(work: Callable[[list[int]], Result], part: list[int]) -> list[Result] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import Luck, Swap
+from hf_robust.attacks.parts.candidates import RandomStates, Swap
 from hf_robust.runs import write_text
 from hf_robust.words import Text
 
@@ -41,18 +41,20 @@ def make_plan(attack: Attack, texts: tuple[str, ...]) -> Plan:
     clean = Draft(Text(texts, attack.word_rule))
     swaps: dict[int, list[str]] = {}
     if attack.candidates.planned:
-        for index, new in _run(attack.proposals(clean, clean, sorted(attack.open_words(clean)), Luck(0))):
+        for index, new in _result_of(
+            attack.proposals(clean, clean, sorted(attack.open_words(clean)), RandomStates(0))
+        ):
             swaps.setdefault(index, []).append(new)
-    return Plan(clean.text, {index: tuple(found) for index, found in swaps.items()})
+    return Plan(clean.text, {index: tuple(substitutes) for index, substitutes in swaps.items()})
 
 
-def _run(steps: Steps[list[Swap]]) -> list[Swap]:
+def _result_of(steps: Steps[list[Swap]]) -> list[Swap]:
     """The result of a generator that yields no request, as planned sources do."""
     try:
         next(steps)
     except StopIteration as end:
-        found: list[Swap] = end.value
-        return found
+        swaps: list[Swap] = end.value
+        return swaps
     raise TypeError("a source of candidates that uses a model must not set `planned`.")
 
 
@@ -76,14 +78,14 @@ class Plans:
     def planner(self, attack: Attack) -> Callable[[Example], Plan]:
         """``get`` for one attack, whose fingerprint is computed only once."""
         fingerprint = attack.plan_fingerprint()
-        return partial(self._one, attack, fingerprint)
+        return partial(self._plan, attack, fingerprint)
 
-    def _one(self, attack: Attack, fingerprint: str, example: Example) -> Plan:
+    def _plan(self, attack: Attack, fingerprint: str, example: Example) -> Plan:
         texts = example.texts
         stored, key = self._load(fingerprint), content_key(texts)
         if key in stored:
-            found: dict[str, list[str]] = json.loads(stored[key])
-            return Plan(Text(texts, attack.word_rule), {int(index): tuple(new) for index, new in found.items()})
+            swaps: dict[str, list[str]] = json.loads(stored[key])
+            return Plan(Text(texts, attack.word_rule), {int(index): tuple(new) for index, new in swaps.items()})
         plan = make_plan(attack, texts)
         stored[key] = json.dumps(plan.swaps)
         self._changed.add(fingerprint)

@@ -15,8 +15,8 @@ from hf_robust.attacks.engine.scheduler import attack_dataset
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.victim import Victim
 
-QUERIES = 50
-LOOKED_AT = 64
+MAX_QUERIES = 50
+MAX_TRIED_EXAMPLES = 64
 
 
 def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples: Sequence[Example]) -> None:
@@ -40,11 +40,11 @@ def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples
     example = _short_example(attack, plans, examples)
     with victim.measuring():
         label = int(victim.probabilities([example.texts])[0].argmax())
-    budget = QUERIES if attack.query_budget is None else min(attack.query_budget, QUERIES)
+    budget = MAX_QUERIES if attack.query_budget is None else min(attack.query_budget, MAX_QUERIES)
     brief = dataclasses.replace(attack, query_budget=budget, skip_labels=frozenset())
     tried = [example._replace(label=label)]
     try:
-        attack_dataset(brief, victim, tried, plans=plans, progress=False, check=False)
+        attack_dataset(brief, victim, tried, plans=plans, progress=False, check_candidates=False)
     except ValueError as error:
         raise ValueError(f"the {attack.name} attack cannot run on this model: {error}") from error
     except Exception as error:
@@ -55,10 +55,10 @@ def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples
 
 
 def _short_example(attack: Attack, plans: Plans, examples: Sequence[Example]) -> Example:
-    """The first of the shortest ``LOOKED_AT`` examples that the attack can change; the longest if there is none."""
+    """The first of the shortest ``MAX_TRIED_EXAMPLES`` examples that the attack can change; else the longest."""
     plan = plans.planner(attack)
     by_length = sorted(examples, key=lambda example: sum(map(len, example.texts)))
-    for example in by_length[:LOOKED_AT]:
+    for example in by_length[:MAX_TRIED_EXAMPLES]:
         planned = plan(example)
         if planned.swaps if attack.candidates.planned else attack.open_words(Draft(planned.text)):
             return example

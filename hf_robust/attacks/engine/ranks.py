@@ -29,7 +29,7 @@ def attack_on_ranks(
     ranks: int,
     plans: Plans,
     progress: bool,
-    check: bool = True,
+    check_candidates: bool = True,
     replayed: Mapping[int, Columns] | None = None,
 ) -> tuple[list[AttackRecord], float]:
     """Return the records of all examples, sorted by ``idx``, and the seconds of the slowest rank; equal on all ranks.
@@ -40,10 +40,10 @@ def attack_on_ranks(
     Args:
         weights: ``weights_hash`` of the victim's model.
         journals: folder of the journals.
-        check: whether to raise if no example has a candidate; False if ``examples`` are a part of the data.
+        check_candidates: whether to raise if no example has a candidate; False for a part of the data.
         replayed: by ``idx``, texts to score first.
     """
-    if check:
+    if check_candidates:
         # Checks all examples, so that every rank gets the same answer.
         require_candidates(attack, plans, examples, victim.words_read)
     key = attack_key(attack, weights, examples, victim.max_length, prediction_of(victim), replayed)
@@ -55,7 +55,7 @@ def attack_on_ranks(
         plans=plans,
         journal=journal,
         progress=progress,
-        check=False,
+        check_candidates=False,
         replayed=replayed,
     )
     # Seconds from the journal: the duration of the measurement, also after it was read back from the file.

@@ -41,7 +41,7 @@ class Reading(Protocol):
         """Size of the batching noise of a confidence."""
         ...
 
-    def saturated(self, rows: Floats) -> int | None:
+    def num_saturated(self, rows: Floats) -> int | None:
         """Number of texts whose confidence is flat for lack of precision; None if that cannot happen."""
         ...
 
@@ -73,8 +73,8 @@ class ByProbability:
     def noise(self, label: int, clean: Floats) -> float:
         return BATCH_NOISE
 
-    def saturated(self, rows: Floats) -> int | None:
-        return saturated(rows)
+    def num_saturated(self, rows: Floats) -> int | None:
+        return num_saturated(rows)
 
 
 class ByMargin:
@@ -107,20 +107,20 @@ class ByMargin:
         return np.asarray(1 + (_margins(rows, label) - start) / unit)
 
     def share(self, confidence: Floats) -> Floats:
-        kept = np.maximum(confidence, 0)
-        return np.asarray(kept / (1 + kept))
+        positive = np.maximum(confidence, 0)
+        return np.asarray(positive / (1 + positive))
 
     def noise(self, label: int, clean: Floats) -> float:
         return BATCH_NOISE * float(np.abs(_logits(clean)).max()) / abs(_unit(clean, label))
 
-    def saturated(self, rows: Floats) -> int | None:
+    def num_saturated(self, rows: Floats) -> int | None:
         return None
 
 
 READINGS: dict[str, Reading] = {"probability": ByProbability(), "margin": ByMargin()}
 
 
-def saturated(probabilities: Floats) -> int:
+def num_saturated(probabilities: Floats) -> int:
     """Number of texts, given probabilities [n, K], whose highest probability is within RESOLVED of 1."""
     return int((1 - probabilities.max(-1, initial=0) < RESOLVED).sum())
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LIVE = 256
-REMEMBERED = 1_000_000
+MAX_LIVE = 256
+MAX_REMEMBERED = 1_000_000
 """No new example starts while the running ones store the answers to this many texts (about 200 MB)."""
 
 
@@ -49,8 +49,8 @@ def attack_dataset(
     journal: Path | None = None,
     progress: bool = True,
     seed: int = 0,
-    live: int = LIVE,
-    check: bool = True,
+    live: int = MAX_LIVE,
+    check_candidates: bool = True,
     replayed: Mapping[int, Columns] | None = None,
 ) -> list[AttackRecord]:
     """Attack every example and return the records, sorted by ``idx``.
@@ -67,8 +67,8 @@ def attack_dataset(
         seed: seed of the random state, for predictions that draw from it.
         live: maximum number of examples attacked at the same time.
         replayed: by ``idx``, a text to score first, which succeeded on an earlier model (``--attack_warm_start``).
-        check: whether to raise if no example has a candidate, as far as this is known in advance. A rank that holds a
-            share of the examples passes False and calls ``require_candidates`` with all of them.
+        check_candidates: whether to raise if no example has a candidate, as far as this is known in advance. A rank
+            that holds a share of the examples passes False and calls ``require_candidates`` with all of them.
 
     Raises:
         ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal holds other examples, or no
@@ -76,7 +76,7 @@ def attack_dataset(
     """
     _check_examples(examples, victim)
     plans = Plans() if plans is None else plans
-    if check and examples:
+    if check_candidates and examples:
         require_candidates(attack, plans, examples, victim.words_read)
     book = Journal(journal)
     records = book.finished(examples)
@@ -86,10 +86,10 @@ def attack_dataset(
     start, queries = time.perf_counter(), victim.queries
     with bar.bar, victim.measuring(seed), book:
         try:
-            for record in _running(attack, victim, waiting, plans, live, replayed or {}):
+            for record in _records(attack, victim, waiting, plans, live, replayed or {}):
                 if record is None:
                     book.tick()
-                    bar.tell(victim.queries - queries, time.perf_counter() - start)
+                    bar.show_rate(victim.queries - queries, time.perf_counter() - start)
                     continue
                 record.read = _spans(victim, record)
                 records.append(record)
@@ -97,7 +97,7 @@ def attack_dataset(
                 bar.add(record)
         finally:
             plans.save()
-    _tell_of_ties(attack, records)
+    _log_near_ties(attack, records)
     return sorted(records, key=lambda record: record.idx)
 
 
@@ -109,20 +109,20 @@ def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
         return []
     spans, end = [], 0
     for number in range(len(text.columns)):
-        own = [index for index in sorted(read) if text.words[index].column == number]
+        indices = [index for index in sorted(read) if text.words[index].column == number]
         # An unread column has an empty range at the end of the previous column.
-        spans.append([own[0], own[-1] + 1] if own else [end, end])
+        spans.append([indices[0], indices[-1] + 1] if indices else [end, end])
         end = spans[-1][1]
     return spans
 
 
-def _tell_of_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> None:
+def _log_near_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> None:
     ties = sum(record.near_ties for record in records)
     if ties:
         logger.info("%s attack: %d decisions were closer than the batching noise.", attack.name, ties)
 
 
-def _running(
+def _records(
     attack: AttackOrForeign,
     victim: Victim,
     waiting: deque[Example],
@@ -131,14 +131,14 @@ def _running(
     replayed: Mapping[int, Columns],
 ) -> Iterator[AttackRecord | None]:
     if isinstance(attack, Attack):
-        yield from _run(attack, victim, waiting, plans, live, replayed)
+        yield from _run_searches(attack, victim, waiting, plans, live, replayed)
         return
     for record in attack.run(victim, waiting, attack.seed):
         yield record
         yield None
 
 
-def _run(
+def _run_searches(
     attack: Attack,
     victim: Victim,
     waiting: deque[Example],
@@ -151,8 +151,8 @@ def _run(
     attack.to(victim.device)
     searches: list[tuple[Trial, Steps[AttackRecord], Request]] = []
     while waiting or searches:
-        remembered = sum(trial.remembered for trial, *_ in searches)
-        while waiting and len(searches) < live and (remembered < REMEMBERED or not searches):
+        remembered = sum(trial.num_remembered for trial, *_ in searches)
+        while waiting and len(searches) < live and (remembered < MAX_REMEMBERED or not searches):
             example = waiting.popleft()
             planned = plan(example)
             is_cut = attack.leaves_unread_words and victim.words_read(planned.text) is not None
@@ -184,13 +184,13 @@ def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[An
             answers[place] = victim.mask_token
     _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim))  # type: ignore[union-attr]
     if to_gradient:
-        found = victim.saliency([requests[place].text for place in to_gradient], of=scores)  # type: ignore[union-attr]
-        for place, saliency in zip(to_gradient, found, strict=True):
+        saliencies = victim.saliency([requests[place].text for place in to_gradient], loss=scores)  # type: ignore[union-attr]
+        for place, saliency in zip(to_gradient, saliencies, strict=True):
             answers[place] = saliency
     if to_flip:
-        flips = victim.flips([requests[place] for place in to_flip], of=scores)  # type: ignore[misc]
-        for place, own in zip(to_flip, flips, strict=True):
-            answers[place] = own
+        flips = victim.flips([requests[place] for place in to_flip], loss=scores)  # type: ignore[misc]
+        for place, word_flips in zip(to_flip, flips, strict=True):
+            answers[place] = word_flips
     for model, places in to_others.items():
         _fill(answers, places, [requests[place].inputs for place in places], _slicer(model))  # type: ignore[union-attr]
     return answers
@@ -203,13 +203,14 @@ def _fill(
     answers: list[Any], places: Sequence[int], inputs: Sequence[Sequence[Any]], ask: Callable[[list[Any]], Sliced]
 ) -> None:
     """Request the answers to all inputs at once, and store each request's part of them in ``answers``."""
-    together = [one for own in inputs for one in own]
+    together = [item for request_inputs in inputs for item in request_inputs]
     if not together:
         return
     part, start = ask(together), 0
-    for place, own in zip(places, inputs, strict=True):
-        answers[place] = part(start, start + len(own))
-        start += len(own)
+    for place, request_inputs in zip(places, inputs, strict=True):
+        end = start + len(request_inputs)
+        answers[place] = part(start, end)
+        start = end
 
 
 def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
@@ -229,8 +230,8 @@ def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
 
 def _slicer(model: Callable[[Sequence[Any]], Any]) -> Callable[[list[Any]], Sliced]:
     def ask(inputs: list[Any]) -> Sliced:
-        found = model(inputs)
-        return lambda start, end: found[start:end]
+        results = model(inputs)
+        return lambda start, end: results[start:end]
 
     return ask
 
@@ -248,18 +249,18 @@ class _Bar:
         self.attacked += record.status != "skipped"
         self.succeeded += record.status == "succeeded"
 
-    def tell(self, queries: int, seconds: float) -> None:
+    def show_rate(self, queries: int, seconds: float) -> None:
         rate = f"ASR {100 * self.succeeded / self.attacked:.1f} %, " if self.attacked else ""
         self.bar.set_postfix_str(f"{rate}{queries / max(seconds, 1e-9):,.0f} queries/s", refresh=False)
 
 
 def _check_examples(examples: Sequence[Example], victim: Victim) -> None:
-    seen: set[int] = set()
+    ids: set[int] = set()
     classes = getattr(getattr(victim.model, "config", None), "num_labels", None)
     for example in examples:
-        if example.idx in seen:
+        if example.idx in ids:
             raise ValueError(f"each example needs its own idx, but {example.idx} occurs twice.")
-        seen.add(example.idx)
+        ids.add(example.idx)
         if example.label < 0 or (classes is not None and example.label >= classes):
             raise ValueError(
                 f"example {example.idx} has label {example.label}, but the model has {classes} classes; attack a "

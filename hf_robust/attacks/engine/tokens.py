@@ -29,7 +29,7 @@ class Aligned(NamedTuple):
     offsets: list[tuple[int, int]]
 
 
-class Tokens:
+class TextTokenizer:
     """Tokenises texts, truncated to ``max_length`` tokens, the longer column of a pair first.
 
     If the tokenizer's class does not override transformers' encoding, texts go directly to its backend, without
@@ -62,11 +62,13 @@ class Tokens:
         (first,) = self._slowly(texts[:1])
         pairs = list(texts) if len(texts[0]) == 2 else [column for (column,) in texts]
         typed = first.types is not None
-        found = [
-            Encoded(np.array(one.ids, dtype=np.int32), np.array(one.type_ids, dtype=np.int32) if typed else None)
-            for one in self._backend(pairs)
+        encodings = [
+            Encoded(
+                np.array(encoding.ids, dtype=np.int32), np.array(encoding.type_ids, dtype=np.int32) if typed else None
+            )
+            for encoding in self._backend(pairs)
         ]
-        return found if found[0].key() == first.key() else self._slowly(texts)
+        return encodings if encodings[0].key() == first.key() else self._slowly(texts)
 
     def align(self, text: Text) -> Aligned:
         """A text's tokens, and the words and columns that they belong to."""
@@ -97,14 +99,14 @@ class Tokens:
         """
         read: set[int] = set()
         for number, column in enumerate(text.columns):
-            own = [index for index, word in enumerate(text.words) if word.column == number]
+            indices = [index for index, word in enumerate(text.words) if word.column == number]
 
-            def is_whole(count: int, number: int = number, column: str = column, own: list[int] = own) -> bool:
-                part = column[: text.words[own[count - 1]].end] if count else ""
+            def is_whole(count: int, number: int = number, column: str = column, indices: list[int] = indices) -> bool:
+                part = column[: text.words[indices[count - 1]].end] if count else ""
                 columns = (*text.columns[:number], part, *text.columns[number + 1 :])
                 return self.encode([columns])[0].key() == whole.key()
 
-            read.update(own[: bisect_left(range(len(own) + 1), True, key=is_whole)])
+            read.update(indices[: bisect_left(range(len(indices) + 1), True, key=is_whole)])
         return frozenset(read)
 
     def _slowly(self, texts: Sequence[Columns]) -> list[Encoded]:
@@ -131,11 +133,11 @@ def check_mask_token(tokenizer: Any) -> None:
 
 
 def _sequences(encoding: Any) -> list[Encoded]:
-    ids = [np.asarray(one, dtype=np.int32) for one in encoding["input_ids"]]
+    ids = [np.asarray(row, dtype=np.int32) for row in encoding["input_ids"]]
     if "token_type_ids" not in encoding:
-        return [Encoded(one, None) for one in ids]
-    types = [np.asarray(one, dtype=np.int32) for one in encoding["token_type_ids"]]
-    return [Encoded(*one) for one in zip(ids, types, strict=True)]
+        return [Encoded(row, None) for row in ids]
+    types = [np.asarray(row, dtype=np.int32) for row in encoding["token_type_ids"]]
+    return [Encoded(*pair) for pair in zip(ids, types, strict=True)]
 
 
 def _backend(tokenizer: Any) -> Callable[[list[Any]], Any] | None:
@@ -143,8 +145,8 @@ def _backend(tokenizer: Any) -> Callable[[list[Any]], Any] | None:
     from transformers import PreTrainedTokenizerFast
 
     for name in ("__call__", "_encode_plus", "_convert_encoding"):
-        own = getattr(PreTrainedTokenizerFast, name, None)
-        if own is None or getattr(type(tokenizer), name, None) is not own:
+        method = getattr(PreTrainedTokenizerFast, name, None)
+        if method is None or getattr(type(tokenizer), name, None) is not method:
             return None
     encode: Callable[[list[Any]], Any] | None = getattr(tokenizer.backend_tokenizer, "encode_batch_fast", None)
     return encode

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hf_robust.attacks.engine.batches import Encoded, Padder, moved
+from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
 from hf_robust.attacks.engine.losses import LOSSES
 from hf_robust.attacks.engine.memory import TokenBudget
 from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scores
-from hf_robust.attacks.engine.tokens import Aligned, Tokens, check_mask_token
+from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer, check_mask_token
 from hf_robust.attacks.engine.vocabulary import Vocabulary, best_flips, whole_words
 from hf_robust.data.length import usable_length
 from hf_robust.words import Text
@@ -29,7 +29,7 @@ _BACKWARD = 8
 Inference = Callable[[nn.Module, dict[str, Tensor]], Any]
 
 
-class Salience(NamedTuple):
+class GradientNorms(NamedTuple):
     """A text's aligned tokens, L1 norms of the tokens' gradients [tokens] and of the words' mean gradients [words]."""
 
     aligned: Aligned
@@ -86,7 +86,7 @@ class Victim:
         self.queries = self.forwards = self.forwarded = 0
         self.seconds = 0.0
         self._budget = TokenBudget(token_budget)
-        self._tokens = Tokens(tokenizer, self.max_length)
+        self._tokens = TextTokenizer(tokenizer, self.max_length)
         self._pad = Padder(tokenizer)
 
     @property
@@ -113,7 +113,7 @@ class Victim:
         """Numbers of the words of which the model reads a token; None if nothing is truncated."""
         return self._tokens.words_read(text)
 
-    def check_saliency(self, doing: str = "ranking words by gradient") -> None:
+    def check_saliency(self, purpose: str = "ranking words by gradient") -> None:
         """Raise before a long run if gradients by word cannot be computed.
 
         Raises:
@@ -121,7 +121,7 @@ class Victim:
         """
         if not self.can_align:
             raise ValueError(
-                f"{doing} needs a fast tokenizer, got {type(self.tokenizer).__name__}; load it with use_fast=True."
+                f"{purpose} needs a fast tokenizer, got {type(self.tokenizer).__name__}; load it with use_fast=True."
             )
 
     @contextmanager
@@ -170,8 +170,8 @@ class Victim:
         It serves to time the cost of a batch in an evaluation.
         """
         with self._eval(), torch.inference_mode(), self.autocast():
-            found: Floats = self._logits(moved(self._pad(sequences), self.device)).cpu().numpy()
-        return found
+            logits: Floats = self._logits(to_device(self._pad(sequences), self.device)).cpu().numpy()
+        return logits
 
     def _score_texts(self, texts: Sequence[Columns]) -> Scores:
         return self._score(self._tokens.encode(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
@@ -207,53 +207,53 @@ class Victim:
         def work(places: list[int]) -> Tensor:
             batch = self._pad([new[place][1] for place in places])
             with self._timed():
-                return self._logits(moved(batch, self.device))
+                return self._logits(to_device(batch, self.device))
 
         for places, logits in self._budget.run([len(encoded.ids) for _, encoded in new], self.device, work):
             self.forwarded += len(places)
             yield [new[place][0] for place in places], logits
 
-    def saliency(self, texts: Sequence[Text], of: str = "probability") -> list[Floats]:
+    def saliency(self, texts: Sequence[Text], loss: str = "probability") -> list[Floats]:
         r"""Importance of each word: ``|| mean over its pieces of dL/de ||_1``, e the embedding layer's output.
 
-        L is the loss ``of`` (a key of LOSSES) of the predicted label. A word that truncation removed has importance 0.
+        L is ``loss`` (a key of LOSSES) of the predicted label. A word that truncation removed has importance 0.
         Each batch takes one forward and one backward pass; the parameters' gradients do not change.
 
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
-        return [salience.words for salience in self.salience(texts, of=of)]
+        return [norms.words for norms in self.gradient_norms(texts, loss=loss)]
 
-    def salience(
-        self, texts: Sequence[Text], labels: Sequence[int] | None = None, of: str = "probability"
-    ) -> list[Salience]:
+    def gradient_norms(
+        self, texts: Sequence[Text], labels: Sequence[int] | None = None, loss: str = "probability"
+    ) -> list[GradientNorms]:
         """Gradient norms by token and by word, with the aligned tokens; see ``saliency``.
 
         Args:
             labels: class ids of the loss; None for the predicted ones.
-            of: the loss, a key of LOSSES.
+            loss: a key of LOSSES.
 
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
         self.check_saliency()
-        found: dict[int, Salience] = {}
+        norms: dict[int, GradientNorms] = {}
         aligned = [self._tokens.align(text) for text in texts]
-        lengths = [len(one.encoded.ids) for one in aligned]
+        lengths = [len(tokens.encoded.ids) for tokens in aligned]
 
         def work(places: list[int]) -> np.ndarray[Any, Any]:
             batch = self._pad([aligned[place].encoded for place in places])
             wanted = None if labels is None else torch.tensor([labels[place] for place in places], device=self.device)
             with self._timed():
-                return self._embedding_gradients(moved(batch, self.device), of, wanted).cpu().numpy()
+                return self._embedding_gradients(to_device(batch, self.device), loss, wanted).cpu().numpy()
 
         share = 1 if self.device.type == "cpu" else _BACKWARD
         for places, gradients in self._budget.run(lengths, self.device, work, share):
             for row, place in enumerate(places):
-                own = gradients[row, self._pad.span(lengths[place], gradients.shape[1])]
-                by_token = np.abs(own).sum(-1).astype(np.float64)
-                found[place] = Salience(aligned[place], by_token, _by_word(own, aligned[place].positions))
-        return [found[place] for place in range(len(texts))]
+                unpadded = gradients[row, self._pad.span(lengths[place], gradients.shape[1])]
+                by_token = np.abs(unpadded).sum(-1).astype(np.float64)
+                norms[place] = GradientNorms(aligned[place], by_token, _by_word(unpadded, aligned[place].positions))
+        return [norms[place] for place in range(len(texts))]
 
     @property
     def mask_token(self) -> str:
@@ -265,10 +265,10 @@ class Victim:
         check_mask_token(self.tokenizer)
         return str(self.tokenizer.mask_token)
 
-    def flips(self, asked: Sequence[Flips], of: str = "probability") -> list[list[Flip]]:
+    def flips(self, requests: Sequence[Flips], loss: str = "probability") -> list[list[Flip]]:
         r"""For each request the flips with the highest estimated loss (``best_flips``); they count as no query.
 
-        The loss is ``of`` (a key of LOSSES) of the predicted label, which is the true label until an attack succeeds.
+        The loss is ``loss`` (a key of LOSSES) of the predicted label, the true label until an attack succeeds.
         New words are those of ``vocabulary``, which are one token each. The estimate of a word of several pieces is
         the mean over its pieces, each as if it alone became the new word; the change of length is not estimated. A
         word that truncation removed has no flip. Each batch takes one forward and one backward pass.
@@ -277,41 +277,43 @@ class Victim:
             ValueError: the tokenizer is not a fast one, or has no whole words.
         """
         self.check_saliency("flipping words by gradient")
-        encodings = [self._tokens.align(one.text) for one in asked]
+        encodings = [self._tokens.align(request.text) for request in requests]
         embed = self.model.get_input_embeddings()  # type: ignore[operator]
         with torch.no_grad():
             table = embed(torch.tensor(self.vocabulary.ids, device=self.device)).float()
 
         def work(places: list[int]) -> list[list[Flip]]:
-            batch = moved(self._pad([encodings[place].encoded for place in places]), self.device)
+            batch = to_device(self._pad([encodings[place].encoded for place in places]), self.device)
             with self._timed(), torch.no_grad():
-                gradients, embedded = self._embedding_gradients(batch, of), embed(batch["input_ids"]).float()
+                gradients, embedded = self._embedding_gradients(batch, loss), embed(batch["input_ids"]).float()
                 answers = []
                 for row, place in enumerate(places):
-                    (encoded, positions, *_), one = encodings[place], asked[place]
+                    (encoded, positions, *_), request = encodings[place], requests[place]
                     span = self._pad.span(len(encoded.ids), gradients.shape[1])
-                    tokens, pieces = gradients[row, span], {i: positions[i] for i in one.words if positions[i]}
-                    ids, own = encoded.ids.tolist(), embedded[row, span]
-                    answers.append(best_flips(self.vocabulary, table, tokens, own, ids, pieces, one.k))
+                    pieces = {index: positions[index] for index in request.words if positions[index]}
+                    ids, embeddings = encoded.ids.tolist(), embedded[row, span]
+                    answers.append(
+                        best_flips(self.vocabulary, table, gradients[row, span], embeddings, ids, pieces, request.k)
+                    )
             return answers
 
-        found: list[list[Flip]] = [[]] * len(asked)
-        lengths = [len(one.encoded.ids) for one in encodings]
+        flips: list[list[Flip]] = [[]] * len(requests)
+        lengths = [len(aligned.encoded.ids) for aligned in encodings]
         share = 1 if self.device.type == "cpu" else _BACKWARD
         for places, answers in self._budget.run(lengths, self.device, work, share):
             for place, answer in zip(places, answers, strict=True):
-                found[place] = answer
-        return found
+                flips[place] = answer
+        return flips
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The words that ``flips`` can put into a text; computed at the first use."""
         return whole_words(self.tokenizer)
 
-    def _embedding_gradients(self, batch: dict[str, Tensor], of: str, labels: Tensor | None = None) -> Tensor:
+    def _embedding_gradients(self, batch: dict[str, Tensor], loss: str, labels: Tensor | None = None) -> Tensor:
         """Gradients dL/de [n, longest, width], summed over the calls of the embedding layer with this batch.
 
-        L is the loss ``of`` of ``labels`` [n], or of the predictions if ``labels`` is None.
+        L is ``loss`` of ``labels`` [n], or of the predictions if ``labels`` is None.
         """
         ids = batch["input_ids"]
         leaves: list[tuple[Tensor, bool]] = []
@@ -335,11 +337,14 @@ class Victim:
                     raise ValueError("gradients by word need a model that embeds its input_ids; this one does not.")
                 # The loss is a sum over the rows, so a row's gradient does not depend on the other rows.
                 wanted = logits.detach().argmax(-1) if labels is None else labels
-                found = torch.autograd.grad(LOSSES[of](logits, wanted), [leaf for leaf, _ in leaves])
+                gradients = torch.autograd.grad(LOSSES[loss](logits, wanted), [leaf for leaf, _ in leaves])
         finally:
             hook.remove()
-        straightened = [one if kept else one.transpose(0, 1) for one, (_, kept) in zip(found, leaves, strict=True)]
-        return torch.stack(straightened).sum(0).float()
+        by_row = [
+            gradient if straight else gradient.transpose(0, 1)
+            for gradient, (_, straight) in zip(gradients, leaves, strict=True)
+        ]
+        return torch.stack(by_row).sum(0).float()
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:
         outputs = self.model(**batch) if self.inference is None else self.inference(self.model, batch)

@@ -52,7 +52,7 @@ def whole_words(tokenizer: Any) -> Vocabulary:
         for pair in zip(shown, entries, strict=True)
         if TEXTATTACK_WORDS.is_one_word(pair[0]) and _LETTER.search(pair[0])
     ]
-    found: dict[str, int] = {}
+    ids_by_word: dict[str, int] = {}
     length = len(tokenizer("a a")["input_ids"]) + 1
     for start in range(0, len(likely), _CHUNK):
         part = likely[start : start + _CHUNK]
@@ -63,13 +63,13 @@ def whole_words(tokenizer: Any) -> Vocabulary:
             ids, places = encoding["input_ids"][row], word_token_positions(texts[row].words, offsets, columns)[1]
             # A larger length shows that a space is a separate token.
             if len(ids) == length and [ids[place] for place in places] == [number]:
-                found[word] = number
-    if not found:
+                ids_by_word[word] = number
+    if not ids_by_word:
         raise ValueError(
             f"flipping words by gradient needs a vocabulary with whole words, {type(tokenizer).__name__} has none; "
             "use an attack without gradients, such as textfooler."
         )
-    return Vocabulary(tuple(found), tuple(found.values()))
+    return Vocabulary(tuple(ids_by_word), tuple(ids_by_word.values()))
 
 
 def best_flips(
@@ -104,10 +104,10 @@ def best_flips(
     for row, places in enumerate(pieces.values()):
         if len(places) == 1 and ids[places[0]] in vocabulary.rows:
             estimates[row, vocabulary.rows[ids[places[0]]]] = -torch.inf
-    highest, columns = (one.tolist() for one in estimates.topk(min(k, estimates.shape[1])))
+    highest, columns = (tensor.tolist() for tensor in estimates.topk(min(k, estimates.shape[1])))
     return [
         Flip(index, vocabulary.words[column], value)
-        for index, values, found in zip(pieces, highest, columns, strict=True)
-        for value, column in zip(values, found, strict=True)
+        for index, values, best_columns in zip(pieces, highest, columns, strict=True)
+        for value, column in zip(values, best_columns, strict=True)
         if value > -torch.inf
     ]

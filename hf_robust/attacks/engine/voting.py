@@ -92,8 +92,8 @@ class VotingVictim(Victim):
         vote: the number of draws and their sampler. The other arguments are those of ``Victim``.
     """
 
-    def __init__(self, *given: Any, vote: Vote, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *args: Any, vote: Vote, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.vote = vote
 
     @property
@@ -124,23 +124,23 @@ class VotingVictim(Victim):
             "--attack_votes out."
         )
 
-    def check_saliency(self, doing: str = "ranking words by gradient") -> None:
+    def check_saliency(self, purpose: str = "ranking words by gradient") -> None:
         """Refused, since vote shares have no gradient.
 
         Raises:
             ValueError: always.
         """
         raise ValueError(
-            f"{doing} needs a gradient, and shares of {self.vote.votes} votes have none; leave --attack_votes out, or "
-            "use attacks that need scores only (--attack_ranking random replaces a ranking by gradient)."
+            f"{purpose} needs a gradient, and shares of {self.vote.votes} votes have none; leave --attack_votes out, "
+            "or use attacks that need scores only (--attack_ranking random replaces a ranking by gradient)."
         )
 
     def _shares(self, texts: Sequence[Columns]) -> Floats:
         """Vote shares [n, K] in float32."""
         ballots = [self.vote.sampler.draws(Text(columns), self.vote.votes) for columns in texts]
-        asked = list(dict.fromkeys(columns for drawn in ballots for columns in drawn))
-        probabilities = self._score_texts(asked).probabilities
-        chosen = dict(zip(asked, probabilities.argmax(-1).tolist(), strict=True))
+        distinct = list(dict.fromkeys(columns for drawn in ballots for columns in drawn))
+        probabilities = self._score_texts(distinct).probabilities
+        chosen = dict(zip(distinct, probabilities.argmax(-1).tolist(), strict=True))
         counts = np.zeros((len(texts), probabilities.shape[1]), dtype=np.float32)
         for row, drawn in enumerate(ballots):
             for columns, times in drawn.items():

@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hf_robust.attacks.engine.batches import Padder, moved
-from hf_robust.attacks.engine.tokens import Tokens
-from hf_robust.attacks.models.auxiliary_model import AuxiliaryModel
+from hf_robust.attacks.engine.batches import Padder, to_device
+from hf_robust.attacks.engine.tokens import TextTokenizer
+from hf_robust.attacks.models.consulted_model import ConsultedModel
 
-REMEMBERED = 1 << 15
+CACHE_SIZE = 1 << 15
 """Number of cached embeddings: most windows of one epoch's attack come again in the next."""
 
 
-class SentenceEncoder(AuxiliaryModel):
+class SentenceEncoder(ConsultedModel):
     """Embeds a sentence as the mean of the last hidden states over its tokens, scaled to unit length.
 
     The papers use Google's Universal Sentence Encoder, which is not available in transformers. Their thresholds are
@@ -28,9 +28,9 @@ class SentenceEncoder(AuxiliaryModel):
     def __init__(
         self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int | None = None
     ) -> None:
-        super().__init__(model, tokenizer, name, token_budget, REMEMBERED)
+        super().__init__(model, tokenizer, name, token_budget, CACHE_SIZE)
         self.max_length = max_length
-        self._tokens, self._pad = Tokens(tokenizer, max_length), Padder(tokenizer)
+        self._tokens, self._pad = TextTokenizer(tokenizer, max_length), Padder(tokenizer)
 
     def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """Unit-length embeddings [n, d]; recent ones are cached."""
@@ -43,7 +43,7 @@ class SentenceEncoder(AuxiliaryModel):
         encoded = self._tokens.encode([(sentence,) for sentence in sentences])
 
         def work(places: list[int]) -> Tensor:
-            inputs = moved(self._pad([encoded[place] for place in places]), self.device)
+            inputs = to_device(self._pad([encoded[place] for place in places]), self.device)
             hidden = self.model(**inputs).last_hidden_state.float()
             mask = inputs["attention_mask"].unsqueeze(-1)
             means = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
@@ -52,9 +52,9 @@ class SentenceEncoder(AuxiliaryModel):
         order: list[int] = []
         vectors = []
         with torch.inference_mode():
-            for places, found in self._budget.run([len(one.ids) for one in encoded], self.device, work):
+            for places, embeddings in self._budget.run([len(tokens.ids) for tokens in encoded], self.device, work):
                 order += places
-                vectors.append(found)
+                vectors.append(embeddings)
         stacked = torch.cat(vectors).cpu().numpy()
         ordered = np.empty_like(stacked)
         ordered[order] = stacked

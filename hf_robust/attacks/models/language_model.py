@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hf_robust.attacks.engine.batches import Encoded, Padder, moved
-from hf_robust.attacks.models.auxiliary_model import AuxiliaryModel
+from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
+from hf_robust.attacks.models.consulted_model import ConsultedModel
 from hf_robust.attacks.parts.fluency import Continuation
 
-REMEMBERED = 1 << 16
+CACHE_SIZE = 1 << 16
 """Number of cached answers: most windows and word pairs of one attack come again."""
 
 
-class CausalLanguageModel(AuxiliaryModel):
+class CausalLanguageModel(ConsultedModel):
     """Log probability of a text after a context, summed over the text's tokens.
 
     The papers' models (Google's billion-word model and the model of "Learning to Write") are not available in
@@ -33,7 +33,7 @@ class CausalLanguageModel(AuxiliaryModel):
     def __init__(
         self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int | None = None
     ) -> None:
-        super().__init__(model, tokenizer, name, token_budget, REMEMBERED)
+        super().__init__(model, tokenizer, name, token_budget, CACHE_SIZE)
         self.max_length = max_length
         starts = (tokenizer.bos_token_id, tokenizer.eos_token_id, getattr(tokenizer, "cls_token_id", None))
         start = next((token for token in starts if token is not None), None)
@@ -55,7 +55,7 @@ class CausalLanguageModel(AuxiliaryModel):
         encoded = self._encode(inputs)
 
         def work(places: list[int]) -> list[float]:
-            padded = moved(self._pad([Encoded(encoded[place][0], None) for place in places]), self.device)
+            padded = to_device(self._pad([Encoded(encoded[place][0], None) for place in places]), self.device)
             logits = self.model(**padded, use_cache=False).logits[:, :-1].float()
             follows = padded["input_ids"][:, 1:]
             scores = logits.gather(-1, follows.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
@@ -63,29 +63,29 @@ class CausalLanguageModel(AuxiliaryModel):
             rows = zip(lengths, scores.cpu().double(), strict=True)
             return [float(row[end - count : end].sum()) for (end, count), row in rows]
 
-        found = [0.0] * len(inputs)
+        results = [0.0] * len(inputs)
         with torch.inference_mode():
             for places, scores in self._budget.run([len(ids) for ids, _ in encoded], self.device, work):
                 for place, score in zip(places, scores, strict=True):
-                    found[place] = score
-        return found
+                    results[place] = score
+        return results
 
     def _encode(self, inputs: Sequence[Continuation]) -> list[tuple[NDArray[np.int32], int]]:
         """Token ids from the start token on, and the number of tokens at the end that belong to the text."""
         wholes = self._ids([f"{context} {text}" if context else text for context, text in inputs])
         contexts = dict.fromkeys(context for context, _ in inputs if context)
         before = dict(zip(contexts, self._ids(list(contexts)), strict=True))
-        found = []
+        encoded = []
         for ids, (context, _) in zip(wholes, inputs, strict=True):
             # If the text's first letters change the context's last token, this token belongs to the text.
             shared = 0
-            for own, other in zip(ids, before.get(context, ()), strict=False):
-                if own != other:
+            for token, other in zip(ids, before.get(context, ()), strict=False):
+                if token != other:
                     break
                 shared += 1
-            kept = ids[-(self.max_length - 1) :]
-            found.append((np.array([self._start, *kept], dtype=np.int32), min(len(ids) - shared, len(kept))))
-        return found
+            tail = ids[-(self.max_length - 1) :]
+            encoded.append((np.array([self._start, *tail], dtype=np.int32), min(len(ids) - shared, len(tail))))
+        return encoded
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:

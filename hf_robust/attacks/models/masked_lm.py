@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hf_robust.attacks.engine.batches import Encoded, Padder, moved
-from hf_robust.attacks.engine.tokens import Tokens
-from hf_robust.attacks.models.auxiliary_model import AuxiliaryModel
+from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
+from hf_robust.attacks.engine.tokens import TextTokenizer
+from hf_robust.attacks.models.consulted_model import ConsultedModel
 from hf_robust.data.length import usable_length
 from hf_robust.words import TEXTATTACK_WORDS
 
-REMEMBERED = 1 << 15
+CACHE_SIZE = 1 << 15
 """Number of cached answers (under 1 KB each): the clean texts' masks come again in every epoch."""
-MOST = 50
+MAX_WORDS = 50
 """Maximum number of words in one answer, as BAE and CLARE use."""
 MAX_LENGTH = 512
 _INNER, _SPACE, _UNDERLINE = "##", "\u0120", "\u2581"
@@ -37,12 +37,12 @@ class Filling(NamedTuple):
         return self.words[: int((self.probabilities[:k] >= np.float32(minimum)).sum())]
 
 
-class MaskedLM(AuxiliaryModel):
+class MaskedLM(ConsultedModel):
     """Fills texts with one ``mask`` each.
 
     The answers are those of TextAttack 0.3.11's masked-LM transformations. Probabilities are a softmax over the whole
-    vocabulary at the first mask. Entries that are not one word or only punctuation are dropped; the ``MOST`` likeliest
-    remaining entries are returned. A piece from inside a word counts as a word, and so does a special token
+    vocabulary at the first mask. Entries that are not one word or only punctuation are dropped; the ``MAX_WORDS``
+    likeliest remaining entries are returned. A piece from inside a word counts as a word, and so does a special token
     (``[UNK]``), which the victim's tokenizer may then read as a special token; ``whole_words`` drops both, as BAE's
     authors did. The case is the vocabulary's. Non-ASCII letters of byte-level vocabularies keep the vocabulary's
     spelling.
@@ -83,13 +83,13 @@ class MaskedLM(AuxiliaryModel):
                 f"a masked language model needs a tokenizer with a mask token, and {name} has none; give --masked_lm "
                 "the folder or Hub id of a masked language model."
             )
-        super().__init__(model, tokenizer, name, token_budget, REMEMBERED)
+        super().__init__(model, tokenizer, name, token_budget, CACHE_SIZE)
         self.whole_words = whole_words
         self.mask = str(tokenizer.mask_token)
         usable = usable_length(tokenizer, getattr(model, "config", None)) or MAX_LENGTH
         self.max_length = min(MAX_LENGTH, usable) if max_length is None else max_length
         self.forwards = 0
-        self._tokens, self._pad = Tokens(tokenizer, self.max_length), Padder(tokenizer)
+        self._tokens, self._pad = TextTokenizer(tokenizer, self.max_length), Padder(tokenizer)
         self._words = _readable(tokenizer.get_vocab(), set(tokenizer.all_special_ids), whole_words)
         self._closed: Tensor | None = None
 
@@ -105,22 +105,24 @@ class MaskedLM(AuxiliaryModel):
         """Answers in the order of ``texts``, computed in batches of falling length."""
         mask_id = self.tokenizer.mask_token_id
         encoded = self._tokens.encode([(text,) for text in texts])
-        keys = [one.key() for one in encoded]
-        open_blanks = {key: one for key, one in zip(keys, encoded, strict=True) if mask_id in one.ids}
-        asked = list(open_blanks.values())
+        keys = [tokens.key() for tokens in encoded]
+        open_blanks = {key: tokens for key, tokens in zip(keys, encoded, strict=True) if mask_id in tokens.ids}
+        masked = list(open_blanks.values())
         order: list[int] = []
         ids, probabilities = [], []
 
         def work(places: list[int]) -> tuple[Tensor, Tensor]:
-            return self._likeliest([asked[place] for place in places], mask_id)
+            return self._likeliest([masked[place] for place in places], mask_id)
 
         with torch.inference_mode():
-            for places, (likely, numbers) in self._budget.run([len(one.ids) for one in asked], self.device, work):
+            for places, (likely, numbers) in self._budget.run(
+                [len(tokens.ids) for tokens in masked], self.device, work
+            ):
                 order += places
                 probabilities.append(likely)
                 ids.append(numbers)
         answers = dict.fromkeys(keys, Filling((), np.empty(0, dtype=np.float32)))
-        if asked:
+        if masked:
             by_place, rows = list(open_blanks), zip(torch.cat(ids).tolist(), torch.cat(probabilities), strict=True)
             for place, (numbers, likely) in zip(order, rows, strict=True):
                 count = int((likely >= 0).sum())
@@ -129,19 +131,21 @@ class MaskedLM(AuxiliaryModel):
         return [answers[key] for key in keys]
 
     def _likeliest(self, sequences: Sequence[Encoded], mask_id: int) -> tuple[Tensor, Tensor]:
-        """Probabilities and ids of the likeliest words at each sequence's first mask, each [n, at most MOST].
+        """Probabilities and ids of the likeliest words at each sequence's first mask, each [n, at most MAX_WORDS].
 
         Entries that do not count as words have probability -1.
         """
-        inputs = moved(self._pad(sequences), self.device)
+        inputs = to_device(self._pad(sequences), self.device)
         longest = inputs["input_ids"].shape[1]
-        masks = [self._pad.span(len(one.ids), longest).start + one.ids.tolist().index(mask_id) for one in sequences]
+        masks = [
+            self._pad.span(len(tokens.ids), longest).start + tokens.ids.tolist().index(mask_id) for tokens in sequences
+        ]
         logits = self._logits_at(inputs, torch.tensor(masks, device=inputs["input_ids"].device))
         if self._closed is None or self._closed.device != logits.device:
             closed = [number not in self._words for number in range(logits.shape[-1])]
             self._closed = torch.tensor(closed, device=logits.device)
         probabilities = logits.float().softmax(-1).masked_fill(self._closed, -1.0)
-        values, ids = probabilities.topk(min(MOST, probabilities.shape[-1]))
+        values, ids = probabilities.topk(min(MAX_WORDS, probabilities.shape[-1]))
         return values.cpu(), ids.cpu()
 
     def _logits_at(self, inputs: dict[str, Tensor], masks: Tensor) -> Tensor:
@@ -152,8 +156,8 @@ class MaskedLM(AuxiliaryModel):
         self.forwards += 1
         rows, shape = torch.arange(len(masks), device=masks.device), inputs["input_ids"].shape
 
-        def narrow(module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-            hidden, *others = given
+        def narrow(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+            hidden, *others = args
             return (hidden[rows, masks].unsqueeze(1), *others) if hidden.shape[:2] == shape else None
 
         head = self.model.get_output_embeddings()  # type: ignore[operator]
@@ -189,15 +193,15 @@ def load_masked_lm(spec: str, *, whole_words: bool = False) -> MaskedLM:
 def _readable(vocabulary: dict[str, int], special: set[int], whole_words: bool) -> dict[int, str]:
     """Token id -> written form in a text, for each entry that counts as a word."""
     style = _style(vocabulary)
-    found = {}
+    words = {}
     for token, number in vocabulary.items():
         if whole_words and (number in special or _is_inner(token, style)):
             continue
         # TextAttack treats the byte-level mark as a letter here, so "\u0120," counts as a word.
         shown = token.replace(style, "") if style in (_INNER, _UNDERLINE) else token
         if len(TEXTATTACK_WORDS.split(shown)) == 1 and not _PUNCTUATION.issuperset(shown):
-            found[number] = shown.strip(_SPACE)
-    return found
+            words[number] = shown.strip(_SPACE)
+    return words
 
 
 def _style(vocabulary: Iterable[str]) -> str:

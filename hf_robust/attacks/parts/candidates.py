@@ -21,7 +21,7 @@ Swap = tuple[int, str]
 """A word's number and its substitute; "" deletes the word."""
 
 
-class Luck:
+class RandomStates:
     """The random states of one example, so that its draws do not depend on the other examples or their order.
 
     There are two generators, as in TextAttack.
@@ -54,16 +54,16 @@ class Candidates(ABC):
         """The flag that selects the table; "" if there is none."""
         return ""
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         """Substitutes of word ``index``, for sources that treat each word separately."""
         raise NotImplementedError
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         """Swaps of the open words; of equal texts the first swap is kept."""
-        return [(index, new) for index in open_words for new in self.substitutes(draft.text, index, luck)]
+        return [(index, new) for index in open_words for new in self.substitutes(draft.text, index, rng)]
         yield  # makes this method a generator, as in all sources
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
         """Drafts that change several words at once; they are never planned, and most sources have none.
 
         ``Constraint.admits`` does not apply to them, and the source itself decides which words they may change.
@@ -99,11 +99,11 @@ class FromLexicon(Candidates):
     def flag(self) -> str:
         return "--antonym_lexicon" if self.lexicon.relation == "antonym" else "--lexicon or --attack_lexicon"
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
-        found = text.substitutes(index, lambda word: self.lexicon(word)[: self.k])
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
+        substitutes = text.substitutes(index, lambda word: self.lexicon(word)[: self.k])
         if self.distinct:
-            found = [new for new in dict.fromkeys(found) if text.rule.is_one_word(new)]
-        return [new for new in found if new != text.tokens[index]]
+            substitutes = [new for new in dict.fromkeys(substitutes) if text.rule.is_one_word(new)]
+        return [new for new in substitutes if new != text.tokens[index]]
 
     def describe(self) -> dict[str, Any]:
         return {"name": f"{self.lexicon.relation}s", "lexicon": self.lexicon.describe(), "k": self.k}
@@ -131,19 +131,19 @@ class AnyOf(Candidates):
     def flag(self) -> str:
         return " and ".join(filter(None, (source.flag for source in self.sources)))
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
-        indices, found = list(open_words), []
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
+        indices, swaps = list(open_words), []
         for source in self.sources:
-            found += yield from source.propose(draft, indices, luck)
-        return list(dict.fromkeys(found))
+            swaps += yield from source.propose(draft, indices, rng)
+        return list(dict.fromkeys(swaps))
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
         indices = list(open_words)
-        found: dict[tuple[str, ...], Draft] = {}
+        drafts: dict[tuple[str, ...], Draft] = {}
         for source in self.sources:
-            for made in (yield from source.rewrites(draft, indices, luck)):
-                found.setdefault(made.text.columns, made)
-        return list(found.values())
+            for rewritten in (yield from source.rewrites(draft, indices, rng)):
+                drafts.setdefault(rewritten.text.columns, rewritten)
+        return list(drafts.values())
 
     def describe(self) -> dict[str, Any]:
         return {"name": "any_of", "sources": [source.describe() for source in self.sources]}

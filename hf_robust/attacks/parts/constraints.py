@@ -90,12 +90,12 @@ class OpenColumns(Constraint):
     def opens(self, draft: Draft) -> set[int]:
         if not self.frozen:
             return set(range(len(draft.text.words)))
-        found: set[int] = set()
+        open_words: set[int] = set()
         for number in range(len(draft.text.columns)):
             inside = [index for index, word in enumerate(draft.text.words) if word.column == number]
             if number not in self.frozen and inside:
-                found |= set(range(inside[0], inside[-1] + 1))
-        return found
+                open_words |= set(range(inside[0], inside[-1] + 1))
+        return open_words
 
     def describe(self) -> dict[str, Any]:
         return {"name": "open_columns", "frozen": sorted(self.frozen)}
@@ -145,8 +145,8 @@ class SamePartOfSpeech(Constraint):
         if index >= len(words):
             return []
         tagger = original.rule.tagger(self.tagger)
-        own = context_tag(tagger, words, index, words[index])
-        allowed = {"NOUN", "VERB"} if self.verb_noun_swap and own in ("NOUN", "VERB") else {own}
+        tag = context_tag(tagger, words, index, words[index])
+        allowed = {"NOUN", "VERB"} if self.verb_noun_swap and tag in ("NOUN", "VERB") else {tag}
         shown = {new: _as_word(new, original.rule) for new in substitutes}
         return [new for new in substitutes if context_tag(tagger, words, index, shown[new]) in allowed]
 
@@ -249,11 +249,11 @@ class Protected(Constraint):
         return set(range(len(draft.text.words))) - self.protection.closed(draft.text)
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        kept, closed = self.protection.strings(original.text), {current: self.protection.closed(current.text)}
+        strings, closed = self.protection.strings(original.text), {current: self.protection.closed(current.text)}
         return [
             draft
             for draft in drafts
-            if not self._touches(draft, current, closed) and self.protection.strings(draft.text) == kept
+            if not self._touches(draft, current, closed) and self.protection.strings(draft.text) == strings
         ]
         yield
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Consult, Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.words import Tagger, Text, coarse_tag
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Contextual(Candidates):
         """The replacement of word ``index`` if ``word`` fills the blank."""
         return word
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         return (yield from self._answers(draft.text, open_words))
 
     def _answers(self, text: Text, open_words: Iterable[int]) -> Steps[list[Swap]]:
@@ -166,13 +166,13 @@ class Merge(Contextual):
         masked = text.delete(index + 1).replace({index: self.masked_lm.mask})
         return masked.joined if self.whole_text else _first_word_to_last(masked)
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         return []
         yield
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        found = yield from self._answers(draft.text, open_words)
-        return [draft.swap(index + 1, "").swap(index, word) for index, word in found]
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
+        swaps = yield from self._answers(draft.text, open_words)
+        return [draft.swap(index + 1, "").swap(index, word) for index, word in swaps]
 
     def describe(self) -> dict[str, Any]:
         assert self.tagger is not None

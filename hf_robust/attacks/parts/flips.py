@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Flip, Flips, Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class GradientFlips(Candidates):
         if self.k < 1:
             raise ValueError(f"flips by gradient need a k of at least 1, got {self.k}.")
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         indices = tuple(open_words)
         if not indices:
             return []

@@ -73,16 +73,16 @@ class LikeliestSwaps(_ByLanguageModel):
             if index is not None:
                 by_word.setdefault(index, []).append(place)
         # Words with at most ``top`` texts need no query of the model.
-        asked = [(index, place) for index, places in by_word.items() if len(places) > self.top for place in places]
-        kept = [place for places in by_word.values() if len(places) <= self.top for place in places]
-        if asked:
-            inputs = [(self._context(words, index), drafts[place].text.tokens[index]) for index, place in asked]
+        queries = [(index, place) for index, places in by_word.items() if len(places) > self.top for place in places]
+        admitted = [place for places in by_word.values() if len(places) <= self.top for place in places]
+        if queries:
+            inputs = [(self._context(words, index), drafts[place].text.tokens[index]) for index, place in queries]
             answer = yield Consult(self.model.log_probabilities, inputs)
-            likelihood = {place: float(value) for (_, place), value in zip(asked, answer, strict=True)}
+            likelihood = {place: float(value) for (_, place), value in zip(queries, answer, strict=True)}
             for places in by_word.values():
                 if len(places) > self.top:
-                    kept += sorted(places, key=lambda place: -likelihood[place])[: self.top]
-        return [drafts[place] for place in sorted(kept)]
+                    admitted += sorted(places, key=lambda place: -likelihood[place])[: self.top]
+        return [drafts[place] for place in sorted(admitted)]
 
     def _context(self, words: list[str], index: int) -> str:
         start = 0 if self.context_words is None else max(index - self.context_words, 0)
@@ -122,18 +122,20 @@ class MaxLikelihoodDrop(_ByLanguageModel):
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
         against = (original if self.reference == "original" else current).text
         inputs: list[Continuation] = []
-        asked: list[tuple[int, int]] = []
+        pairs: list[tuple[int, int]] = []
         failed: set[int] = set()
         for place, draft in enumerate(drafts):
-            if any(index >= min(len(against.words), len(draft.text.words)) for index in draft.fresh):
+            if any(index >= min(len(against.words), len(draft.text.words)) for index in draft.last_modified):
                 failed.add(place)
                 continue
-            for index in sorted(draft.fresh):
-                asked.append((place, len(inputs)))
+            for index in sorted(draft.last_modified):
+                pairs.append((place, len(inputs)))
                 inputs += [("", self._window(against, index)), ("", self._window(draft.text, index))]
         if inputs:
-            found = yield Consult(self.model.log_probabilities, inputs)
-            failed.update(place for place, at in asked if not found[at + 1] > found[at] - self.max_drop)
+            log_probabilities = yield Consult(self.model.log_probabilities, inputs)
+            failed.update(
+                place for place, at in pairs if not log_probabilities[at + 1] > log_probabilities[at] - self.max_drop
+            )
         return [draft for place, draft in enumerate(drafts) if place not in failed]
 
     def _window(self, text: Text, index: int) -> str:

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Floats, Steps
-from hf_robust.attacks.engine.trial import Scored, Standing, Trial
+from hf_robust.attacks.engine.trial import Evaluation, Evaluations, Trial
 from hf_robust.attacks.parts import population as shared
 
-Weights = NDArray[Any]
+DrawWeights = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Seedling:
-    """A text and the ``weights`` [number of words] in proportion to which a word is drawn for a swap.
+class Genome:
+    """A text and the ``draw_weights`` [number of words] in proportion to which a word is drawn for a swap.
 
     ``swapped`` tells whether the text or one of its parents was made by a swap; only then is it checked after a
     crossover.
     """
 
     draft: Draft
-    weights: Weights
+    draw_weights: DrawWeights
     swapped: bool = False
 
 
@@ -33,12 +33,12 @@ class Seedling:
 class Member:
     """A scored text of the population."""
 
-    seedling: Seedling
-    standing: Standing
+    genome: Genome
+    evaluation: Evaluation
 
     @property
     def score(self) -> float:
-        return self.standing.score
+        return self.evaluation.score
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Genetic:
 
     @property
     def __name__(self) -> str:
-        return shared.title(self)
+        return shared.describe_search(self)
 
     def __call__(self, trial: Trial) -> Steps[str]:
         if not trial.text.words:
@@ -87,37 +87,37 @@ class Genetic:
             # No word has a substitute: every child is the clean text and takes one query.
             rounds = 0 if self.give_up else self.iterations
             trial.repeat(rounds * (self._size(trial) - 1))
-            return shared.finish(trial, trial.clean, trial.standing)
-        highest, clean = trial.standing.score, Seedling(trial.clean, self._weights(trial, everywhere))
-        population = yield from self._first(trial, Member(clean, trial.standing), everywhere)
+            return shared.finish(trial, trial.clean, trial.evaluation)
+        highest, clean = trial.evaluation.score, Genome(trial.clean, self._draw_weights(trial, everywhere))
+        population = yield from self._initial_population(trial, Member(clean, trial.evaluation), everywhere)
         for _ in range(self.iterations):
             population.sort(key=_score, reverse=True)
             top = population[0]
-            if trial.spent or top.standing.reached or (self.give_up and top.score <= highest):
+            if trial.limit_reached or top.evaluation.reached or (self.give_up and top.score <= highest):
                 break
             highest = max(highest, top.score)
             children = yield from self._children(trial, population)
             population = [top, *children]
         best = max(population, key=_score) if self.mended else population[0]
-        return shared.finish(trial, best.seedling.draft, best.standing)
+        return shared.finish(trial, best.genome.draft, best.evaluation)
 
     def _size(self, trial: Trial) -> int:
         return self.population
 
-    def _weights(self, trial: Trial, everywhere: list[Draft]) -> Weights:
+    def _draw_weights(self, trial: Trial, everywhere: list[Draft]) -> DrawWeights:
         """Number of neighbours of each word of the clean text; words without neighbours have a small weight."""
         counts = np.zeros(len(trial.text.words))
         for neighbour in everywhere:
-            counts[shared.place_of(neighbour)] += 1
+            counts[shared.swapped_index(neighbour)] += 1
         return np.maximum(counts, max(1, int(counts.min() * 0.1)))
 
-    def _first(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
+    def _initial_population(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
         """The initial population, made from the clean text."""
-        found: list[Member] = []
-        while len(found) < self.population and not (found and trial.spent):
-            member = yield from self._grown(trial, clean.seedling, clean.standing)
-            found.append(member or clean)
-        return found
+        members: list[Member] = []
+        while len(members) < self.population and not (members and trial.limit_reached):
+            member = yield from self._mutated(trial, clean.genome, clean.evaluation)
+            members.append(member or clean)
+        return members
 
     def _children(self, trial: Trial, population: list[Member]) -> Steps[list[Member]]:
         """The children: one fewer than there are members, or less if the budget ends."""
@@ -125,15 +125,15 @@ class Genetic:
         chances = self._chances(population, unbounded=trial.attack.scores == "margin")
         noise = trial.noise / self.temperature
         fathers, mothers = (shared.draw(trial, chances, count, noise) for _ in range(2))
-        found: list[Member] = []
+        children: list[Member] = []
         for father, mother in zip(fathers, mothers, strict=True):
-            seedling, standing = yield from self._crossed(trial, population[father], population[mother])
-            child = yield from self._grown(trial, seedling, standing)
+            genome, evaluation = yield from self._crossover(trial, population[father], population[mother])
+            child = yield from self._mutated(trial, genome, evaluation)
             if child is not None:
-                found.append(child)
-            if trial.spent:
+                children.append(child)
+            if trial.limit_reached:
                 break
-        return found
+        return children
 
     def _chances(self, population: list[Member], unbounded: bool = False) -> Floats:
         """Probability [members] of being a parent; if scores are probabilities, in float32 by torch, as TextAttack."""
@@ -142,86 +142,88 @@ class Genetic:
         scores = [member.score if self.mended else -member.score for member in population]
         if unbounded:
             highest = max(scores)
-            weights = np.exp([(score - highest) / self.temperature for score in scores])
-            return np.asarray(weights / weights.sum())
+            powers = np.exp([(score - highest) / self.temperature for score in scores])
+            return np.asarray(powers / powers.sum())
         logits = (torch.tensor(scores, dtype=torch.float32) / self.temperature).exp()
-        found: Floats = (logits / logits.sum()).numpy()
-        return found
+        chances: Floats = (logits / logits.sum()).numpy()
+        return chances
 
-    def _crossed(self, trial: Trial, father: Member, mother: Member) -> Steps[tuple[Seedling, Standing | None]]:
+    def _crossover(self, trial: Trial, father: Member, mother: Member) -> Steps[tuple[Genome, Evaluation | None]]:
         """An unscored child of two members; one of the members if no child passes the constraints."""
-        first, second = father.seedling, mother.seedling
+        first, second = father.genome, mother.genome
         swapped = first.swapped or second.swapped
         for _ in range(self.retries + 1):
-            chosen = self._inherited(trial, len(first.weights))
-            draft = shared.mixed(first.draft, second.draft, np.flatnonzero(chosen).tolist(), all_chosen=False)
-            child = Seedling(draft, np.where(chosen, second.weights, first.weights), swapped)
+            chosen = self._from_second_parent(trial, len(first.draw_weights))
+            draft = shared.mix(first.draft, second.draft, np.flatnonzero(chosen).tolist(), all_chosen=False)
+            child = Genome(draft, np.where(chosen, second.draw_weights, first.draw_weights), swapped)
             if not (self.check_children and swapped):
                 return child, None
             source = first.draft if first.swapped else second.draft
-            if (yield from shared.passes(trial, source, draft)):
+            if (yield from shared.is_admissible(trial, source, draft)):
                 return child, None
-        parent = father if trial.luck.numpy.uniform() < 0.5 else mother
-        return parent.seedling, parent.standing
+        parent = father if trial.rng.numpy.uniform() < 0.5 else mother
+        return parent.genome, parent.evaluation
 
-    def _inherited(self, trial: Trial, count: int) -> NDArray[np.bool_]:
+    def _from_second_parent(self, trial: Trial, count: int) -> NDArray[np.bool_]:
         """Whether each word of a child comes from its second parent."""
-        return trial.luck.numpy.random_sample(count) < 0.5
+        return trial.rng.numpy.random_sample(count) < 0.5
 
-    def _used(self, weights: Weights, index: int) -> Weights:
+    def _after_swap(self, draw_weights: DrawWeights, index: int) -> DrawWeights:
         """The weights after a swap of word ``index``."""
-        found = weights.copy()
-        found[index] = 0
-        return found
+        remaining = draw_weights.copy()
+        remaining[index] = 0
+        return remaining
 
-    def _grown(self, trial: Trial, seedling: Seedling, standing: Standing | None) -> Steps[Member | None]:
+    def _mutated(self, trial: Trial, genome: Genome, evaluation: Evaluation | None) -> Steps[Member | None]:
         """The text with one word swapped for its best substitute: the first drawn word for which the score rises.
 
-        If ``standing`` is None, the text itself is scored first. Returns None if the budget ends with this query.
+        If ``evaluation`` is None, the text itself is scored first. Returns None if the budget ends with this query.
         """
-        weights = seedling.weights.copy()
-        for _ in range(np.count_nonzero(weights)):
-            index = int(shared.draw(trial, weights / weights.sum(), 1)[0])
-            found = yield from shared.neighbours(trial, seedling.draft, [index])
-            if not found:
+        draw_weights = genome.draw_weights.copy()
+        for _ in range(np.count_nonzero(draw_weights)):
+            index = int(shared.draw(trial, draw_weights / draw_weights.sum(), 1)[0])
+            neighbours = yield from shared.neighbours(trial, genome.draft, [index])
+            if not neighbours:
                 continue
-            standing, scored = yield from self._ask(trial, seedling, standing, found)
-            if standing is None:
+            evaluation, scored = yield from self._ask(trial, genome, evaluation, neighbours)
+            if evaluation is None:
                 return None
-            better = self._risen(seedling, standing, found, scored)
+            better = self._best_rise(genome, evaluation, neighbours, scored)
             if better is not None:
                 return better
-            weights[index] = 0
-            if trial.spent:
+            draw_weights[index] = 0
+            if trial.limit_reached:
                 break
-        if standing is None:
-            standing, _ = yield from self._ask(trial, seedling, None, [])
-        return None if standing is None else Member(seedling, standing)
+        if evaluation is None:
+            evaluation, _ = yield from self._ask(trial, genome, None, [])
+        return None if evaluation is None else Member(genome, evaluation)
 
     def _ask(
-        self, trial: Trial, seedling: Seedling, standing: Standing | None, found: list[Draft]
-    ) -> Steps[tuple[Standing | None, Scored]]:
-        """The result of the text itself (None if the budget ended with it), and the scores of ``found``."""
-        asked = [draft.text for draft in found]
-        if standing is not None:
-            scored = yield from trial.ask(asked)
+        self, trial: Trial, genome: Genome, evaluation: Evaluation | None, neighbours: list[Draft]
+    ) -> Steps[tuple[Evaluation | None, Evaluations]]:
+        """The result of the text itself (None if the budget ended with it), and the scores of ``neighbours``."""
+        texts = [draft.text for draft in neighbours]
+        if evaluation is not None:
+            scored = yield from trial.ask(texts)
         else:
-            both = yield from trial.ask([seedling.draft.text, *asked])
-            scored = shared.part(both, 1)
+            both = yield from trial.ask([genome.draft.text, *texts])
+            scored = shared.slice_rows(both, 1)
             lost = not len(both.scores) or (shared.budget_ended(trial) and not len(scored.scores) and not self.mended)
-            standing = None if lost else both.row(0)
-        if standing is not None:
-            shared.weigh(trial, scored, seedling.draft, standing)
-        return standing, scored
+            evaluation = None if lost else both.row(0)
+        if evaluation is not None:
+            shared.record_decision(trial, scored, genome.draft, evaluation)
+        return evaluation, scored
 
-    def _risen(self, seedling: Seedling, standing: Standing, found: list[Draft], scored: Scored) -> Member | None:
+    def _best_rise(
+        self, genome: Genome, evaluation: Evaluation, neighbours: list[Draft], scored: Evaluations
+    ) -> Member | None:
         """The neighbour with the largest rise of the score; None if no score rises."""
-        rises = scored.scores - scored.scores.dtype.type(standing.score)
+        rises = scored.scores - scored.scores.dtype.type(evaluation.score)
         if not len(rises) or not rises.max() > 0:
             return None
         best = int(rises.argmax())
-        weights = self._used(seedling.weights, shared.place_of(found[best]))
-        return Member(Seedling(found[best], weights, swapped=True), scored.row(best))
+        draw_weights = self._after_swap(genome.draw_weights, shared.swapped_index(neighbours[best]))
+        return Member(Genome(neighbours[best], draw_weights, swapped=True), scored.row(best))
 
 
 @dataclass(frozen=True)
@@ -241,41 +243,41 @@ class ImprovedGenetic(Genetic):
     def _size(self, trial: Trial) -> int:
         return min(self.population, len(trial.text.words))
 
-    def _weights(self, trial: Trial, everywhere: list[Draft]) -> Weights:
+    def _draw_weights(self, trial: Trial, everywhere: list[Draft]) -> DrawWeights:
         return np.full(len(trial.text.words), self.swaps_per_word)
 
-    def _first(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
+    def _initial_population(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
         by_word: dict[int, list[Draft]] = {}
         for neighbour in everywhere:
-            by_word.setdefault(shared.place_of(neighbour), []).append(neighbour)
-        found: list[Member] = []
+            by_word.setdefault(shared.swapped_index(neighbour), []).append(neighbour)
+        members: list[Member] = []
         for index in range(len(trial.text.words)):
-            if found and trial.spent:
+            if members and trial.limit_reached:
                 break
             if index == 0 and not self.mended:
-                member = yield from self._grown(trial, clean.seedling, clean.standing)
+                member = yield from self._mutated(trial, clean.genome, clean.evaluation)
             else:
-                member = yield from self._grown_at(trial, clean, by_word.get(index, []))
-            found.append(member or clean)
-        return found[: self.population]
+                member = yield from self._mutated_at(trial, clean, by_word.get(index, []))
+            members.append(member or clean)
+        return members[: self.population]
 
-    def _grown_at(self, trial: Trial, clean: Member, found: list[Draft]) -> Steps[Member | None]:
+    def _mutated_at(self, trial: Trial, clean: Member, neighbours: list[Draft]) -> Steps[Member | None]:
         """The best of one word's neighbours; None if the score does not rise."""
-        if not found:
+        if not neighbours:
             return None
-        _, scored = yield from self._ask(trial, clean.seedling, clean.standing, found)
-        better = self._risen(clean.seedling, clean.standing, found, scored)
+        _, scored = yield from self._ask(trial, clean.genome, clean.evaluation, neighbours)
+        better = self._best_rise(clean.genome, clean.evaluation, neighbours, scored)
         if better is None and not self.mended:
-            trial.repeat((len(clean.seedling.weights) - 1) * len(found))
+            trial.repeat((len(clean.genome.draw_weights) - 1) * len(neighbours))
         return better
 
-    def _inherited(self, trial: Trial, count: int) -> NDArray[np.bool_]:
-        return np.arange(count) >= trial.luck.numpy.randint(0, count)
+    def _from_second_parent(self, trial: Trial, count: int) -> NDArray[np.bool_]:
+        return np.arange(count) >= trial.rng.numpy.randint(0, count)
 
-    def _used(self, weights: Weights, index: int) -> Weights:
-        found = weights.copy()
-        found[index] -= 1
-        return found
+    def _after_swap(self, draw_weights: DrawWeights, index: int) -> DrawWeights:
+        remaining = draw_weights.copy()
+        remaining[index] -= 1
+        return remaining
 
 
 def _score(member: Member) -> float:

@@ -15,18 +15,18 @@ from hf_robust.words import Text
 ANTONYM_SUCCESSES = ("raises", "remains")
 
 
-class Seen(NamedTuple):
+class LabelPredictions(NamedTuple):
     """A ``Reading`` of n texts with respect to the label.
 
     Attributes:
         confidence: confidence in the label [n].
         share: the confidence mapped into [0, 1] where the label is predicted [n].
-        stays: whether the label is predicted [n].
+        is_predicted: whether the label is predicted [n].
     """
 
     confidence: Floats
     share: Floats
-    stays: NDArray[np.bool_]
+    is_predicted: NDArray[np.bool_]
 
 
 class Goal(Protocol):
@@ -37,9 +37,9 @@ class Goal(Protocol):
     maximises: bool
     """Whether the search always runs to its end, and its result is always a success."""
 
-    def scores(self, seen: Seen, texts: Sequence[Text], clean: Text) -> Floats: ...
+    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats: ...
 
-    def reached(self, seen: Seen) -> NDArray[np.bool_]: ...
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]: ...
 
     def start(self, score: float) -> float:
         """The score that the first accepted text must exceed, given the clean text's score."""
@@ -64,11 +64,11 @@ class Misclassify:
     keeps_prediction = False
     maximises = False
 
-    def scores(self, seen: Seen, texts: Sequence[Text], clean: Text) -> Floats:
-        return 1 - seen.confidence
+    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
+        return 1 - predictions.confidence
 
-    def reached(self, seen: Seen) -> NDArray[np.bool_]:
-        return ~seen.stays
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
+        return ~predictions.is_predicted
 
     def start(self, score: float) -> float:
         return score
@@ -98,13 +98,15 @@ class Remain:
         if self.success not in ANTONYM_SUCCESSES:
             raise ValueError(f"--antonym_success must be one of {', '.join(ANTONYM_SUCCESSES)}, got {self.success!r}.")
 
-    def scores(self, seen: Seen, texts: Sequence[Text], clean: Text) -> Floats:
-        kind = seen.confidence.dtype
+    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
+        kind = predictions.confidence.dtype
         # A margin of 0 is a tie that the label wins, so its score must be above 0.
-        return np.where(seen.stays, np.maximum(seen.confidence, np.finfo(kind).tiny), kind.type(0))
+        return np.where(
+            predictions.is_predicted, np.maximum(predictions.confidence, np.finfo(kind).tiny), kind.type(0)
+        )
 
-    def reached(self, seen: Seen) -> NDArray[np.bool_]:
-        return seen.stays
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
+        return predictions.is_predicted
 
     def start(self, score: float) -> float:
         return score if self.success == "raises" else 0.0
@@ -126,19 +128,19 @@ class Shorten:
     keeps_prediction = True
     maximises = True
 
-    def scores(self, seen: Seen, texts: Sequence[Text], clean: Text) -> Floats:
+    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
         count = len(clean.words)
-        found: list[Any] = []
-        for share, stays, text in zip(seen.share, seen.stays, texts, strict=True):
-            if not stays or not count:
-                found.append(0)
+        scores: list[Any] = []
+        for share, is_predicted, text in zip(predictions.share, predictions.is_predicted, texts, strict=True):
+            if not is_predicted or not count:
+                scores.append(0)
                 continue
             # In the precision of ``share`` (float32 for probabilities, as in TextAttack), so that ties are the same.
-            found.append(min(share.dtype.type(max((count - len(text.words)) / count, 0)) + share / count, 1))
-        return np.array(found, dtype=None if found else np.float64)
+            scores.append(min(share.dtype.type(max((count - len(text.words)) / count, 0)) + share / count, 1))
+        return np.array(scores, dtype=None if scores else np.float64)
 
-    def reached(self, seen: Seen) -> NDArray[np.bool_]:
-        return np.zeros(len(seen.stays), dtype=np.bool_)
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
+        return np.zeros(len(predictions.is_predicted), dtype=np.bool_)
 
     def start(self, score: float) -> float:
         return score

@@ -9,9 +9,9 @@ from typing import Any
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.words import Lemmatizer, Tagger, Text, coarse_tag, folded, match_case
-from hf_robust.words.contractions import CLITICS, apostrophe_of, base, parts, with_apostrophe
+from hf_robust.words.contractions import CLITICS, apostrophe_of, base_form, split_clitic, with_apostrophe
 
 HOSTS: frozenset[str] = frozenset(
     "i you he she it we they this that these those there here who what when where why how let".split()
@@ -22,8 +22,8 @@ AUXILIARIES: frozenset[str] = frozenset(
 )
 """Verbs that can be followed by "n't"."""
 _VERBS = ("'m", "'re", "'ve", "'ll")
-_PARTED = ("n't", "'t")
-_TENSED = ("'tis", "'twas", "tis", "twas")
+_SEPARATE_NOTS = ("n't", "'t")
+_CONTRACTED_VERBS = ("'tis", "'twas", "tis", "twas")
 _NOT_BEFORE = ("VB", "VBG", "VBN")
 _ARE = ("you", "we", "they", "these", "those", "there")
 
@@ -70,8 +70,8 @@ def remove_not(word: str, following: str, before: str = "") -> str | None:
         return ""
     if word == "ain't":
         return "am" if before == "i" else "are" if before in _ARE else "is"
-    if word == "cannot" or parts(word)[1] == "n't":
-        return "can" if word == "cannot" else base(word)
+    if word == "cannot" or split_clitic(word)[1] == "n't":
+        return "can" if word == "cannot" else base_form(word)
     return None
 
 
@@ -97,40 +97,40 @@ class Negations(Candidates):
     lemmatizer: Lemmatizer
     official_count: bool = False
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         return list(self._swaps(_Sentence(draft.text, self.tagger), open_words))
         yield
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
         """Drafts that replace two words by one: "ca n't" becomes "can"."""
-        sentence, opened, found = _Sentence(draft.text, self.tagger), set(open_words), []
+        sentence, opened, drafts = _Sentence(draft.text, self.tagger), set(open_words), []
         for index in sorted(opened):
             verb = sentence.verb_of(index)
             if verb is None or verb == sentence.words[index - 1] or index - 1 not in opened:
                 continue
-            made = draft.swap(index, "").swap(index - 1, _in_case_of(draft.text.tokens[index - 1], verb))
-            if self._counts(draft.text, made.text):
-                found.append(made)
-        return found
+            rewritten = draft.swap(index, "").swap(index - 1, _in_case_of(draft.text.tokens[index - 1], verb))
+            if self._counts(draft.text, rewritten.text):
+                drafts.append(rewritten)
+        return drafts
         yield
 
     def _swaps(self, sentence: _Sentence, open_words: Iterable[int]) -> Iterator[Swap]:
         text = sentence.text
         # "not" after "they're" and "not" before "going" give the same text.
-        seen = {text.columns}
+        texts = {text.columns}
         for index in open_words:
-            for new in (self._without(sentence, index), self._with(sentence, index)):
+            for new in (self._without_not(sentence, index), self._negated(sentence, index)):
                 if new is None:
                     continue
                 changed = text.replace({index: new}) if new else text.delete(index)
-                if changed.columns not in seen and self._counts(text, changed):
-                    seen.add(changed.columns)
+                if changed.columns not in texts and self._counts(text, changed):
+                    texts.add(changed.columns)
                     yield index, new
 
-    def _without(self, sentence: _Sentence, index: int) -> str | None:
+    def _without_not(self, sentence: _Sentence, index: int) -> str | None:
         """The replacement of word ``index`` that removes its "not"; None if the word alone has none."""
-        word, (before, after) = sentence.words[index], sentence.beside(index)
-        if word in _PARTED:
+        word, (before, after) = sentence.words[index], sentence.neighbours(index)
+        if word in _SEPARATE_NOTS:
             # If the host changes too, ``rewrites`` proposes it; an "n't" without a host is deleted.
             verb = sentence.verb_of(index)
             goes = verb == before if verb else word == "n't"
@@ -138,21 +138,21 @@ class Negations(Candidates):
         new = remove_not(word, after, before)
         return None if new is None else _in_case_of(sentence.text.tokens[index], new)
 
-    def _with(self, sentence: _Sentence, index: int) -> str | None:
+    def _negated(self, sentence: _Sentence, index: int) -> str | None:
         """The negated form of word ``index``; None if it cannot be negated or is negated already."""
-        word, (before, after), own = sentence.words[index], sentence.beside(index), sentence.text.tokens[index]
+        word, (before, after), token = sentence.words[index], sentence.neighbours(index), sentence.text.tokens[index]
         if any(map(_negates, (before, word, after))):
             return None
-        host, clitic = (before, word) if word.startswith("'") else parts(word)
-        if word in _TENSED or takes_not(host, clitic):
-            return f"{own} not"
+        host, clitic = (before, word) if word.startswith("'") else split_clitic(word)
+        if word in _CONTRACTED_VERBS or takes_not(host, clitic):
+            return f"{token} not"
         # Skips parts of a contraction: a word with a clitic that is no verb, without a key, or before a clitic.
         if clitic or not sentence.text.keys[index] or after in CLITICS:
             return None
         if coarse_tag(sentence.tags[index]) != "VERB":
             return None
-        new = add_not(own.lower(), sentence.tags[index], self.lemmatizer)
-        return None if new is None else with_apostrophe(_in_case_of(own, new), sentence.apostrophe)
+        new = add_not(token.lower(), sentence.tags[index], self.lemmatizer)
+        return None if new is None else with_apostrophe(_in_case_of(token, new), sentence.apostrophe)
 
     def _counts(self, text: Text, changed: Text) -> bool:
         if not self.official_count:
@@ -178,7 +178,7 @@ class _Sentence:
         self.text, self._tagger = text, text.rule.tagger(tagger)
         self.words = [folded(word) for word in text.tokens]
 
-    def beside(self, index: int) -> tuple[str, str]:
+    def neighbours(self, index: int) -> tuple[str, str]:
         """The words before and after word ``index`` in its column; "" if there is none."""
         words = self.text.words
         before, after = (
@@ -189,10 +189,10 @@ class _Sentence:
 
     def verb_of(self, index: int) -> str | None:
         """The positive form of a verb with a separate "n't" or "'t" at ``index``, as "can" for "ca n't"; else None."""
-        before, _ = self.beside(index)
-        if not before or self.words[index] not in _PARTED:
+        before, _ = self.neighbours(index)
+        if not before or self.words[index] not in _SEPARATE_NOTS:
             return None
-        verb = remove_not(before + self.words[index], "", self.beside(index - 1)[0])
+        verb = remove_not(before + self.words[index], "", self.neighbours(index - 1)[0])
         return verb if verb in AUXILIARIES else None
 
     @cached_property
@@ -207,12 +207,12 @@ class _Sentence:
     @cached_property
     def apostrophe(self) -> str:
         """The text's first apostrophe of one character; the straight apostrophe if there is none."""
-        found = (apostrophe_of(word) for word in self.text.tokens)
-        return next((one for one in found if one and len(one) == 1), "'")
+        apostrophes = (apostrophe_of(word) for word in self.text.tokens)
+        return next((apostrophe for apostrophe in apostrophes if apostrophe and len(apostrophe) == 1), "'")
 
 
 def _negates(word: str) -> bool:
-    return word in ("not", "cannot", *_PARTED) or parts(word)[1] == "n't"
+    return word in ("not", "cannot", *_SEPARATE_NOTS) or split_clitic(word)[1] == "n't"
 
 
 def _in_case_of(word: str, new: str) -> str:

@@ -54,8 +54,8 @@ def by_weighted_saliency(trial: Trial) -> Steps[list[int]]:
     saliency = _softmax(np.asarray(scored.scores, dtype=None if trial.attack.scores == "margin" else np.float32))
     best: list[Any] = []
     for index in positions[: len(saliency)]:
-        found = [] if trial.spent else (yield from trial.neighbours(trial.clean, [index]))
-        candidates = (yield from trial.ask([draft.text for draft in found])) if found else None
+        drafts = [] if trial.limit_reached else (yield from trial.neighbours(trial.clean, [index]))
+        candidates = (yield from trial.ask([draft.text for draft in drafts])) if drafts else None
         # A Python zero among float32 values makes the product float64, as in TextAttack; this decides ties.
         best.append(np.max(candidates.scores) if candidates is not None and len(candidates.scores) else 0.0)
     return _descending(positions, saliency * np.array(best))
@@ -90,7 +90,7 @@ BY_GRADIENT: tuple[Ranking, ...] = (by_gradient, by_gradient_of_the_start)
 def at_random(trial: Trial) -> Steps[list[int]]:
     """Rank words at random, without queries; a control for the other rankings."""
     positions = trial.positions
-    trial.luck.numpy.shuffle(positions)
+    trial.rng.numpy.shuffle(positions)
     return positions
     yield  # makes this function a generator, as all rankings are
 
@@ -103,5 +103,5 @@ def _softmax(values: Floats) -> Floats:
     """Softmax by torch, as in TextAttack."""
     import torch
 
-    found: Floats = torch.softmax(torch.from_numpy(values), dim=0).numpy()
-    return found
+    shares: Floats = torch.softmax(torch.from_numpy(values), dim=0).numpy()
+    return shares

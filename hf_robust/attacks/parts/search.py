@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Columns, Steps
-from hf_robust.attacks.engine.trial import Scored, Trial
+from hf_robust.attacks.engine.trial import Evaluations, Trial
 from hf_robust.metrics import AttackRecord
 
 Search = Callable[[Trial], Steps[str]]
@@ -23,10 +23,10 @@ def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[Attac
     succeeds (stop ``warm_start``).
     """
     attack, example = trial.attack, trial.example
-    yield from trial.look()
+    yield from trial.ask_clean()
     if example.label in attack.skip_labels:
         return trial.record("skipped", "skip_label")
-    if not trial.is_right:
+    if not trial.is_correct:
         return (
             trial.record("skipped", "misclassified")
             if attack.skip_misclassified
@@ -69,34 +69,34 @@ class Greedy:
             raise ValueError(f"the attack {attack.name!r} searches greedily and needs a ranking, got none.")
         order = yield from attack.ranking(trial)
         for ranked in order:
-            if trial.spent:
-                return trial.spent
+            if trial.limit_reached:
+                return trial.limit_reached
             index = trial.current.place_of(ranked) if self.follows_words else ranked
             if index is None or index >= len(trial.current.text.words):
                 continue
-            found = yield from trial.neighbours(trial.current, [index])
-            if not found:
+            drafts = yield from trial.neighbours(trial.current, [index])
+            if not drafts:
                 continue
-            scored = yield from self._ask(trial, found)
-            trial.weigh(scored)
+            scored = yield from self._ask(trial, drafts)
+            trial.record_decision(scored)
             best = scored.best()
             if scored.scores[best] <= trial.score:
                 continue
             if scored.reached[best]:
-                place = _most_similar(found, scored)
-                trial.take(found[place], scored.row(place))
+                place = _most_similar(drafts, scored)
+                trial.take(drafts[place], scored.row(place))
                 return "success"
-            trial.take(found[best], scored.row(best))
+            trial.take(drafts[best], scored.row(best))
             if attack.max_changed is not None and len(trial.current.modified) >= attack.max_changed:
                 break
         return "budget" if trial.truncated else "exhausted"
 
-    def _ask(self, trial: Trial, found: list[Draft]) -> Steps[Scored]:
-        texts = [draft.text for draft in found]
+    def _ask(self, trial: Trial, drafts: list[Draft]) -> Steps[Evaluations]:
+        texts = [draft.text for draft in drafts]
         step = self.early_exit or len(texts)
         scored = yield from trial.ask(texts[:step])
         for start in range(step, len(texts), step):
-            if scored.reached.any() or trial.spent:
+            if scored.reached.any() or trial.limit_reached:
                 break
             scored = scored.joined((yield from trial.ask(texts[start : start + step])))
         return scored
@@ -123,20 +123,20 @@ class Beam:
     def __call__(self, trial: Trial) -> Steps[str]:
         attack, beam = trial.attack, [trial.clean]
         while True:
-            if trial.spent:
-                return trial.spent
-            found: list[Draft] = []
+            if trial.limit_reached:
+                return trial.limit_reached
+            drafts: list[Draft] = []
             for draft in beam:
-                found += yield from trial.neighbours(draft)
-            if not found:
+                drafts += yield from trial.neighbours(draft)
+            if not drafts:
                 return "exhausted"
-            scored = yield from trial.ask([draft.text for draft in found])
-            trial.weigh(scored)
+            scored = yield from trial.ask([draft.text for draft in drafts])
+            trial.record_decision(scored)
             best = scored.best()
-            trial.take(found[best], scored.row(best))
+            trial.take(drafts[best], scored.row(best))
             if scored.reached[best]:
                 return "success"
-            beam = [found[place] for place in (-scored.scores).argsort()[: self.width]]
+            beam = [drafts[place] for place in (-scored.scores).argsort()[: self.width]]
             if attack.max_changed is not None:
                 beam = [draft for draft in beam if len(draft.modified) < attack.max_changed]
 
@@ -150,8 +150,8 @@ def top(trial: Trial) -> Steps[str]:
     if trial.attack.ranking is None:
         raise ValueError(f"the attack {trial.attack.name!r} changes the word that ranks first and needs a ranking.")
     order = yield from trial.attack.ranking(trial)
-    found = (yield from trial.neighbours(trial.clean, order[:1])) if order else []
-    return (yield from _best_of(trial, found))
+    drafts = (yield from trial.neighbours(trial.clean, order[:1])) if order else []
+    return (yield from _best_of(trial, drafts))
 
 
 def once(trial: Trial) -> Steps[str]:
@@ -159,33 +159,33 @@ def once(trial: Trial) -> Steps[str]:
 
     ``SearchOnce`` of Chen et al. 2022 (BAT A.2). Ties are decided by the text itself.
     """
-    found = yield from trial.neighbours(trial.clean)
-    return (yield from _best_of(trial, found))
+    drafts = yield from trial.neighbours(trial.clean)
+    return (yield from _best_of(trial, drafts))
 
 
-def _best_of(trial: Trial, found: list[Draft]) -> Steps[str]:
+def _best_of(trial: Trial, drafts: list[Draft]) -> Steps[str]:
     """Take the best of these candidates, whether or not it raises the score, and return why the search stopped."""
-    if not found:
+    if not drafts:
         return "exhausted"
-    if trial.spent:
-        return trial.spent
-    scored = yield from trial.ask([draft.text for draft in found])
-    trial.weigh(scored)
+    if trial.limit_reached:
+        return trial.limit_reached
+    scored = yield from trial.ask([draft.text for draft in drafts])
+    trial.record_decision(scored)
     best = scored.best()
-    trial.take(found[best], scored.row(best))
+    trial.take(drafts[best], scored.row(best))
     if scored.reached[best]:
         return "success"
     return "budget" if trial.truncated else "exhausted"
 
 
-def _most_similar(found: list[Draft], scored: Scored) -> int:
+def _most_similar(drafts: list[Draft], scored: Evaluations) -> int:
     """Index of the most similar text among the successes before the first failure, in order of falling score."""
     order = np.argsort(-scored.scores, kind="stable")
-    if found[order[0]].similarity is None:
+    if drafts[order[0]].similarity is None:
         return int(order[0])
     leading: list[int] = []
     for place in order:
         if not scored.reached[place]:
             break
         leading.append(int(place))
-    return max(leading, key=lambda place: found[place].similarity or 0.0)
+    return max(leading, key=lambda place: drafts[place].similarity or 0.0)

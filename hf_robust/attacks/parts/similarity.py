@@ -47,10 +47,10 @@ def window_parts(text: Text, index: int, size: int | None) -> tuple[str, str]:
     starts = np.cumsum([0, *(len(column) + 1 for column in text.columns)])
     joined, word = text.joined, text.words[index]
     edges = (0, len(text.words) - 1) if size is None else window(text, index, size)
-    left, right = (text.words[edge] for edge in edges)
-    first, last = int(starts[left.column]) + left.start, int(starts[right.column]) + right.end
-    here = int(starts[word.column])
-    return joined[first : here + word.start], joined[here + word.end : last]
+    first, last = (text.words[edge] for edge in edges)
+    start, end = int(starts[first.column]) + first.start, int(starts[last.column]) + last.end
+    offset = int(starts[word.column])
+    return joined[start : offset + word.start], joined[offset + word.end : end]
 
 
 @dataclass(frozen=True)
@@ -79,20 +79,20 @@ class SentenceSimilarity(Constraint):
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
         """The drafts that are similar enough; sets the ``similarity`` of every draft."""
         size = self.window_size
-        asked: list[tuple[Draft, str, str]] = []
+        windows: list[tuple[Draft, str, str]] = []
         around: dict[tuple[int, bool], tuple[str, str]] = {}
         for draft in drafts:
             draft.similarity = 1.0
             if self.skip_short and size is not None and _count_words(draft, current) < size:
                 continue
-            asked.append((draft, *self._windows(original, current, draft, around)))
-        if asked:
-            sentences = [sentence for _, *pair in asked for sentence in pair]
+            windows.append((draft, *self._windows(original, current, draft, around)))
+        if windows:
+            sentences = [sentence for _, *pair in windows for sentence in pair]
             embedded = yield Consult(self.encoder.encode, sentences)
             vectors = np.asarray(embedded, dtype=np.float64)
             cosine = np.clip((vectors[0::2] * vectors[1::2]).sum(-1), -1.0, 1.0)
-            found = 1 - np.arccos(cosine) / np.pi if self.metric == "angular" else cosine
-            for (draft, *_), value in zip(asked, found, strict=True):
+            similarities = 1 - np.arccos(cosine) / np.pi if self.metric == "angular" else cosine
+            for (draft, *_), value in zip(windows, similarities, strict=True):
                 draft.similarity = float(value)
         return [draft for draft in drafts if draft.similarity is not None and draft.similarity >= self.minimum]
 
@@ -100,8 +100,8 @@ class SentenceSimilarity(Constraint):
         self, original: Draft, current: Draft, draft: Draft, around: dict[tuple[int, bool], tuple[str, str]]
     ) -> tuple[str, str]:
         """The windows of the reference and of the draft; ``around`` caches the characters around a word."""
-        made = draft.fresh or {index for index, new in draft.swaps.items() if new}
-        index, size = next(iter(made), 0), self.window_size
+        swapped = draft.last_modified or {index for index, new in draft.swaps.items() if new}
+        index, size = next(iter(swapped), 0), self.window_size
         against = current if self.reference == "previous" else original
         where = min(index, len(against.text.words) - 1)
         before, after = _kept(around, (where, True), lambda: window_parts(against.text, where, size))

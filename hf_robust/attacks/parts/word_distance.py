@@ -85,8 +85,11 @@ class WordDistance(Constraint):
         yield
 
     def _allows(self, words: list[str], draft: Draft) -> bool:
-        own, limit = draft.text.keys, len(words)
-        return all(index < limit and index < len(own) and self.near(words[index], own[index]) for index in draft.fresh)
+        keys, limit = draft.text.keys, len(words)
+        return all(
+            index < limit and index < len(keys) and self.near(words[index], keys[index])
+            for index in draft.last_modified
+        )
 
     def near(self, word: str, other: str) -> bool:
         """Whether the two words are close enough; unknown words are."""

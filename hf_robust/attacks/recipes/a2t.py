@@ -1,4 +1,4 @@
-"""The a2t attack: few and near swaps, words ranked by gradient, made to be cheap enough for training."""
+"""The a2t attack: swap few words for near neighbours, ranked by gradient; cheap enough for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The antonym attack: one word becomes its antonym, and the prediction stays (obstinacy)."""
+"""The antonym attack: swap one word for its antonym while the prediction stays (obstinacy)."""
 
 from __future__ import annotations
 

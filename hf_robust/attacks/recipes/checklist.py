@@ -1,4 +1,4 @@
-"""The checklist attack: contractions, numbers, names and places, none of which should change a prediction."""
+"""The checklist attack: change contractions, numbers, names and places, which should not change a prediction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import AnyOf, Candidates, Luck
+from hf_robust.attacks.parts.candidates import AnyOf, Candidates, RandomStates
 from hf_robust.attacks.parts.constraints import NoRepeat
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.parts.search import Beam
@@ -37,8 +37,8 @@ CONTRACTIONS: dict[str, str] = {
 """Contracted form -> full form; case-sensitive, without "Don't"."""
 
 _CONTRACTED = {whole: short for short, whole in CONTRACTIONS.items()}
-_DRAWN = 3
-_KEPT = (0, 2, 4)
+_NUM_DRAWS = 3
+_UNCHANGED_NUMBERS = (0, 2, 4)
 _MOST_DIGITS = 18
 """Twice a number of 18 digits still fits into 64 bits."""
 
@@ -47,7 +47,7 @@ class _Unplanned(Candidates):
     planned = False
     name: str
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         return []
 
     def describe(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Extend(_Unplanned):
 
     name = "extend"
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         whole = CONTRACTIONS.get(text.tokens[index])
         return [] if whole is None else [whole]
 
@@ -75,15 +75,15 @@ class Contract(_Unplanned):
 
     name = "contract"
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        words, opened, found = draft.text.tokens, set(open_words), []
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
+        words, opened, drafts = draft.text.tokens, set(open_words), []
         for index in range(len(words) - 1):
             if not {index, index + 1} <= opened:
                 break
             short = _CONTRACTED.get(f"{words[index]} {words[index + 1]}")
             if short is not None:
-                found.append(draft.swap(index, short).swap(index + 1, ""))
-        return found
+                drafts.append(draft.swap(index, short).swap(index + 1, ""))
+        return drafts
         yield
 
 
@@ -95,11 +95,11 @@ class ChangeNumber(_Unplanned):
 
     name = "change_number"
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         word = text.tokens[index]
-        if not word.isdecimal() or len(word) > _MOST_DIGITS or int(word) in _KEPT:
+        if not word.isdecimal() or len(word) > _MOST_DIGITS or int(word) in _UNCHANGED_NUMBERS:
             return []
-        return [str(number) for number in luck.numpy.randint(1, 2 * int(word) + 1, _DRAWN)]
+        return [str(number) for number in rng.numpy.randint(1, 2 * int(word) + 1, _NUM_DRAWS)]
 
 
 @dataclass(frozen=True)
@@ -113,18 +113,18 @@ class ChangeListed(_Unplanned):
     name: str
     lists: NameLists | None
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        found: list[Draft] = []
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
+        drafts: list[Draft] = []
         if self.lists is None:
-            return found
+            return drafts
         words, opened, index = draft.text.tokens, set(open_words), 0
         while index < len(words):
             count, others = self._name_at(words, opened, index)
             if others:
-                drawn = luck.numpy.randint(0, len(others), _DRAWN)
-                found += [_put(draft, index, count, others[place]) for place in drawn]
+                drawn = rng.numpy.randint(0, len(others), _NUM_DRAWS)
+                drafts += [_replace_words(draft, index, count, others[place]) for place in drawn]
             index += count
-        return found
+        return drafts
         yield
 
     def _name_at(self, words: list[str], opened: set[int], index: int) -> tuple[int, tuple[str, ...]]:
@@ -143,11 +143,11 @@ class ChangeListed(_Unplanned):
         return f"{self.name} {self.lists and self.lists.fingerprint()}"
 
 
-def _put(draft: Draft, index: int, count: int, new: str) -> Draft:
-    found = draft.swap(index, new)
+def _replace_words(draft: Draft, index: int, count: int, new: str) -> Draft:
+    swapped = draft.swap(index, new)
     for _ in range(count - 1):
-        found = found.swap(index + len(draft.text.rule.split(new)), "")
-    return found
+        swapped = swapped.swap(index + len(draft.text.rule.split(new)), "")
+    return swapped
 
 
 def checklist(resources: Resources) -> Attack:

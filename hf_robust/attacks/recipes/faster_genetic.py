@@ -1,4 +1,4 @@
-"""The faster_genetic attack: the genetic one with swaps that depend on the original text alone."""
+"""The faster_genetic attack: a genetic search whose swaps are compared with the original text only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The genetic attack: a population of texts, crossed and swapped word by word."""
+"""The genetic attack: a genetic search: a population of texts is crossed and changed word by word."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import MaskToken, Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.attacks.parts.constraints import LastColumn
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.parts.ranking import by_gradient
@@ -18,12 +18,12 @@ from hf_robust.attacks.resources import Resources
 
 
 @dataclass(frozen=True)
-class Masking(Candidates):
+class MaskTokenSwaps(Candidates):
     """Proposes the victim's mask token for each open word."""
 
     planned = False
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         indices = list(open_words)
         if not indices:
             return []
@@ -62,7 +62,7 @@ def gradient_mask(resources: Resources) -> Attack:
     return Attack(
         name="gradient_mask",
         goal=Misclassify(),
-        candidates=Masking(),
+        candidates=MaskTokenSwaps(),
         constraints=[LastColumn(resources.frozen_columns), *resources.with_columns()],
         ranking=by_gradient,
         search=top,

@@ -1,4 +1,4 @@
-"""The hotflip attack: at most two words become what the model's own gradient says, found by a beam."""
+"""The hotflip attack: flip at most two words by the model's gradient, found by beam search."""
 
 from __future__ import annotations
 

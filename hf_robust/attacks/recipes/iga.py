@@ -1,4 +1,4 @@
-"""The iga attack: an improved genetic search over all neighbours, in which a word may change again."""
+"""The iga attack: an improved genetic search over all neighbours, in which a word can change several times."""
 
 from __future__ import annotations
 

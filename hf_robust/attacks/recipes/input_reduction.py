@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.parts.candidates import Candidates, Luck
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates
 from hf_robust.attacks.parts.constraints import NoRepeat
 from hf_robust.attacks.parts.goals import Shorten
 from hf_robust.attacks.parts.ranking import by_deletion
@@ -20,7 +20,7 @@ from hf_robust.words import TEXTATTACK_WORDS, Text
 class Deletion(Candidates):
     """Proposes to delete each word, as long as another word is left."""
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         return [""] if len(text.words) > 1 else []
 
     def describe(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The negation attack: one "not" more or one fewer, and the prediction stays (obstinacy)."""
+"""The negation attack: add or remove one "not" while the prediction stays (obstinacy)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pso attack: words of the same sememes, found by a swarm of texts."""
+"""The pso attack: swap words for words with the same sememes, found by a particle swarm."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.attacks.parts.constraints import NoRepeat
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
 from hf_robust.attacks.resources import Resources
-from hf_robust.lexicons.sememes import PARTS, SememeTable
+from hf_robust.lexicons.sememes import PARTS_OF_SPEECH, SememeTable
 from hf_robust.words import TEXTATTACK_WORDS, Tagger
 
-_PART = {"JJ": "adj", "JJR": "adj", "JJS": "adj", "NN": "noun", "NNS": "noun"}
-_PART |= {"RB": "adv", "RBR": "adv", "RBS": "adv", "WRB": "adv"}
-_PART |= dict.fromkeys(("VB", "VBD", "VBG", "VBN", "VBP", "VBZ"), "verb")
+_PART_OF_TAG = {"JJ": "adj", "JJR": "adj", "JJS": "adj", "NN": "noun", "NNS": "noun"}
+_PART_OF_TAG |= {"RB": "adv", "RBR": "adv", "RBS": "adv", "WRB": "adv"}
+_PART_OF_TAG |= dict.fromkeys(("VB", "VBD", "VBG", "VBN", "VBP", "VBZ"), "verb")
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class SameSememes(Candidates):
     def flag(self) -> str:
         return "--sememes"
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         text, words, indices = draft.text, draft.text.tokens, list(open_words)
         tags = text.rule.tagger(self.tagger)(words) if self.tagger is not None and indices else None
-        found: list[Swap] = []
+        swaps: list[Swap] = []
         for index in indices:
-            parts = PARTS if tags is None else (_PART.get(tags[index], ""),)
+            parts = PARTS_OF_SPEECH if tags is None else (_PART_OF_TAG.get(tags[index], ""),)
             for part in parts:
                 cased = text.substitutes(index, partial(self.table, part=part))
-                found += [(index, new) for new in cased if new != words[index] and len(text.rule.split(new)) == 1]
-        return found
+                swaps += [(index, new) for new in cased if new != words[index] and len(text.rule.split(new)) == 1]
+        return swaps
         yield  # makes this a generator, as every source's is
 
     def describe(self) -> dict[str, Any]:

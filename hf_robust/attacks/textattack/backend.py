@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_robust.attacks.attack import Example
-from hf_robust.attacks.engine.reading import saturated
+from hf_robust.attacks.engine.reading import num_saturated
 from hf_robust.attacks.parts.goals import described
 from hf_robust.attacks.textattack.importing import import_textattack, quiet_building, textattack_version
 from hf_robust.attacks.textattack.limits import add_limits
@@ -29,7 +29,7 @@ _BATCH = 1024
 _SPLIT = "<SPLIT>"
 _DEPTH = 4
 # Attributes that are not settings: the state of the present example, and the search's reference to the goal.
-_PASSING = frozenset({"goal_function", "initial_attacked_text", "ground_truth_output", "num_queries", "victim"})
+_TRANSIENT = frozenset({"goal_function", "initial_attacked_text", "ground_truth_output", "num_queries", "victim"})
 
 
 class TextAttackRecipe:
@@ -139,7 +139,9 @@ class TextAttackRecipe:
         def counted(texts: list[Any]) -> Any:
             outputs = call_model(texts)
             if len(outputs):  # TextAttack also sends empty requests
-                self._saturated += saturated(np.array([np.asarray(output, dtype=np.float32) for output in outputs]))
+                self._saturated += num_saturated(
+                    np.array([np.asarray(output, dtype=np.float32) for output in outputs])
+                )
             return outputs
 
         return counted
@@ -165,14 +167,14 @@ class TextAttackRecipe:
         Raises:
             ValueError: an example has a wrong number of columns, or TextAttack fails on it.
         """
-        self._bind(victim)
+        self._bind_victim(victim)
         try:
             for example in list(waiting):
-                yield self._one(example, seed)
+                yield self._attack_example(example, seed)
         finally:
             self.wrapper.release()
 
-    def _bind(self, victim: Victim) -> None:
+    def _bind_victim(self, victim: Victim) -> None:
         search = self.attack.search_method
         if victim.device.type == "cuda":
             # Called before the wrapper holds the victim, so that the victim is not moved.
@@ -182,7 +184,7 @@ class TextAttackRecipe:
             # A2T was built before the model's maximum length was known.
             search.truncate_words_to = self.wrapper.max_length
 
-    def _one(self, example: Example, seed: int) -> AttackRecord:
+    def _attack_example(self, example: Example, seed: int) -> AttackRecord:
         from hf_robust.attacks.textattack.records import to_record
 
         text, own_seed = self._text(example), (seed + example.idx) % 2**32
@@ -223,7 +225,7 @@ def textattack_attacks(args: AttackArguments, text_columns: Sequence[str]) -> di
     from hf_robust.attacks.arguments import resolve_frozen_columns
 
     frozen = resolve_frozen_columns(args.frozen_columns, text_columns)
-    found = [
+    recipes = [
         TextAttackRecipe(
             name,
             columns=text_columns,
@@ -235,7 +237,7 @@ def textattack_attacks(args: AttackArguments, text_columns: Sequence[str]) -> di
         )
         for name in args.recipes
     ]
-    return {recipe.name: recipe for recipe in found}
+    return {recipe.name: recipe for recipe in recipes}
 
 
 def find_recipe(name: str) -> Any:
@@ -250,17 +252,17 @@ def find_recipe(name: str) -> Any:
     if ":" in name:
         module, _, wanted = name.partition(":")
         try:
-            found = getattr(import_module(module), wanted)
+            kind = getattr(import_module(module), wanted)
         except (ImportError, AttributeError) as error:
             raise ValueError(f"--attacks {name} cannot be imported ({error}); give module:Class.") from error
     else:
-        found = getattr(recipes, known.get(name.replace("_", "-"), name), None)
-    if not (isinstance(found, type) and issubclass(found, recipes.AttackRecipe)):
+        kind = getattr(recipes, known.get(name.replace("_", "-"), name), None)
+    if not (isinstance(kind, type) and issubclass(kind, recipes.AttackRecipe)):
         raise ValueError(
             f"--attacks {name} is no recipe of TextAttack; with --attack_backend textattack give one of "
             f"{', '.join(sorted(known))}, the name of a recipe's class, or module:Class."
         )
-    return found
+    return kind
 
 
 def _build(kind: Any, wrapper: Any) -> Any:
@@ -282,7 +284,7 @@ def _settings(part: Any, depth: int = 0) -> Any:
     if isinstance(part, (set, frozenset)):
         return sorted(map(str, part))
     if isinstance(part, (list, tuple)):
-        return [_settings(one, depth + 1) for one in part]
+        return [_settings(item, depth + 1) for item in part]
     if isinstance(part, dict):
         return {str(key): _settings(value, depth + 1) for key, value in part.items()}
     kind = f"{type(part).__module__}.{type(part).__qualname__}"
@@ -290,6 +292,6 @@ def _settings(part: Any, depth: int = 0) -> Any:
         return [kind, part.fingerprint()]
     if depth > _DEPTH or not any(base.__module__.startswith("textattack.") for base in type(part).__mro__):
         return kind
-    passing = _PASSING if depth else _PASSING - {"goal_function"}
+    passing = _TRANSIENT if depth else _TRANSIENT - {"goal_function"}
     held = {key: value for key, value in vars(part).items() if key[0] != "_" and key not in passing}
     return [kind, {key: _settings(value, depth + 1) for key, value in sorted(held.items())}]

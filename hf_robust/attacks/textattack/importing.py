@@ -36,7 +36,7 @@ def import_textattack() -> Any:
         return sys.modules["textattack"]
     if find_spec("textattack") is None:
         raise ValueError(f"--attack_backend textattack needs TextAttack, which is not installed: {INSTALL}.")
-    put_flair_stub()
+    install_flair_stub()
     try:
         with _process_as_before(), _no_post_install(), _no_stop_words_needed():
             textattack = import_module("textattack")
@@ -44,7 +44,7 @@ def import_textattack() -> Any:
         for name in [name for name in sys.modules if name.split(".")[0] == "textattack"]:
             del sys.modules[name]
         raise ValueError(f"TextAttack cannot be imported ({error}); install it with {INSTALL}.") from error
-    _mend_look_alikes(textattack)
+    _patch_homoglyphs(textattack)
     return textattack
 
 
@@ -59,7 +59,7 @@ class _Missing(dict[str, list[str]]):
         raise ValueError(self.sentence)
 
 
-def _mend_look_alikes(textattack: Any) -> None:
+def _patch_homoglyphs(textattack: Any) -> None:
     """Patch ``WordSwapHomoglyphSwap`` so that it can be built without a file that the wheel of 0.3.11 lacks.
 
     TextBugger's letters are in the code. The file's letters are for ``bad-characters``, where using them then raises.
@@ -67,7 +67,7 @@ def _mend_look_alikes(textattack: Any) -> None:
     swap = textattack.transformations.WordSwapHomoglyphSwap
     original = swap.__init__
 
-    def mended(self: Any, *args: Any, **options: Any) -> None:
+    def patched(self: Any, *args: Any, **options: Any) -> None:
         try:
             original(self, *args, **options)
         except FileNotFoundError:
@@ -75,7 +75,7 @@ def _mend_look_alikes(textattack: Any) -> None:
                 "this TextAttack recipe reads intentional_homoglyphs.txt, which its wheel lacks."
             )
 
-    swap.__init__ = mended
+    swap.__init__ = patched
 
 
 def textattack_version() -> str:
@@ -86,7 +86,7 @@ def textattack_version() -> str:
         return "not installed"
 
 
-def put_flair_stub() -> None:
+def install_flair_stub() -> None:
     """Install stub modules ``flair``, ``flair.data`` and ``flair.models``, if flair is not imported yet.
 
     They define the names that TextAttack's import uses. Loading a flair tagger raises a ValueError; among the recipes
@@ -120,13 +120,13 @@ def _refuse(*args: Any, **options: Any) -> Any:
 def _process_as_before() -> Iterator[None]:
     """Context that restores the process-wide settings that the import changes."""
     loggers = logging.Logger.manager.loggerDict.values()
-    enabled = [one for one in loggers if isinstance(one, logging.Logger) and not one.disabled]
+    enabled = [logger for logger in loggers if isinstance(logger, logging.Logger) and not logger.disabled]
     environment = dict(os.environ)
     try:
         yield
     finally:
-        for one in enabled:
-            one.disabled = False
+        for logger in enabled:
+            logger.disabled = False
         os.environ.clear()
         os.environ.update(environment)
 
@@ -197,16 +197,16 @@ def quiet_building() -> Iterator[None]:
     locks: list[Any] = []
     filelock = install.filelock
 
-    class Remembered(filelock.FileLock):  # type: ignore[name-defined]
+    class RecordedLock(filelock.FileLock):  # type: ignore[name-defined]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             locks.append(self)
 
-    seen = ModuleType("filelock")
-    vars(seen).update(FileLock=Remembered)
+    stub = ModuleType("filelock")
+    vars(stub).update(FileLock=RecordedLock)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
-    install.filelock = seen
+    install.filelock = stub
     # NLTK chose its error stream when it was imported, so redirection does not affect it.
     nltk.download = partial(download, quiet=True, print_error_to=io.StringIO())
     try:

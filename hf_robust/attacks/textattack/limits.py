@@ -10,7 +10,7 @@ from typing import Any
 from hf_robust.attacks.textattack.importing import import_textattack
 from hf_robust.words import Protection, Text
 
-_CHECKS_CROSSED = ("post_crossover_check", "post_turn_check")
+_CROSSOVER_CHECKS = ("post_crossover_check", "post_turn_check")
 """Settings of TextAttack's population searches; off, as in some recipes, children of a crossover are not checked."""
 
 
@@ -33,11 +33,11 @@ def add_limits(attack: Any, name: str, protection: Protection | None, max_change
     if max_changed is not None:
         attack.constraints.insert(0, textattack.constraints.overlap.MaxWordsPerturbed(max_percent=max_changed))
     if protection is not None:
-        opened, kept = _protected(textattack, protection)
+        opened, unchanged = _protected(textattack, protection)
         attack.pre_transformation_constraints.append(opened)
-        attack.constraints.insert(0, kept)
+        attack.constraints.insert(0, unchanged)
     if protection is not None or max_changed is not None:
-        for setting in _CHECKS_CROSSED:
+        for setting in _CROSSOVER_CHECKS:
             if hasattr(attack.search_method, setting):
                 setattr(attack.search_method, setting, True)
 
@@ -64,16 +64,16 @@ def _protected(textattack: Any, protection: Protection) -> tuple[Any, Any]:
 
 def _open_words(protection: Protection, attacked: Any) -> set[int]:
     """TextAttack's numbers of the words outside protected spans; by position, since TextAttack segments Chinese."""
-    found: set[int] = set()
+    open_words: set[int] = set()
     number = 0
     for column, words in zip(attacked._text_input.values(), attacked.words_per_input, strict=True):
         spans, place = protection.spans(column), 0
         for word in words:
             place = column.index(word, place)
             if not any(place < end and start < place + len(word) for start, end in spans):
-                found.add(number)
+                open_words.add(number)
             place, number = place + len(word), number + 1
-    return found
+    return open_words
 
 
 def _strings(protection: Protection, attacked: Any) -> tuple[tuple[str, ...], ...]:

@@ -33,7 +33,7 @@ class VictimWrapper(ModelWrapper):
         self.victim = victim
         self.gradient_dropout = gradient_dropout
         self.has_logits = True
-        self._known: dict[bytes, Floats] = {}
+        self._rows_by_tokens: dict[bytes, Floats] = {}
 
     @property
     def model(self) -> nn.Module:
@@ -52,7 +52,7 @@ class VictimWrapper(ModelWrapper):
     def start(self, seed: int) -> None:
         """Start a new example: forget the stored scores, and seed the random states that dropout draws from."""
         device = self._bound().device
-        self._known.clear()
+        self._rows_by_tokens.clear()
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             # Not torch.manual_seed: that also reaches the process's other GPUs.
@@ -62,14 +62,15 @@ class VictimWrapper(ModelWrapper):
     def release(self) -> None:
         """Forget the victim, so that a recipe that lives between epochs does not keep the model in memory."""
         self.victim = None
-        self._known.clear()
+        self._rows_by_tokens.clear()
 
     def __call__(self, text_input_list: list[Any]) -> Tensor:
         """Class probabilities [n, K] in float32 of strings, or of tuples of two strings."""
-        scores = self._bound().score([(one,) if isinstance(one, str) else tuple(one) for one in text_input_list])
+        scores = self._bound().score([(text,) if isinstance(text, str) else tuple(text) for text in text_input_list])
         self.has_logits = scores.logits is not None
         rows = [
-            self._known.setdefault(key, row) for key, row in zip(scores.sequences, scores.probabilities, strict=True)
+            self._rows_by_tokens.setdefault(key, row)
+            for key, row in zip(scores.sequences, scores.probabilities, strict=True)
         ]
         return torch.from_numpy(np.stack(rows))
 
@@ -104,13 +105,13 @@ class VictimWrapper(ModelWrapper):
         return {"ids": inputs["input_ids"], "gradient": row.cpu().numpy()}
 
     def _tokenize(self, inputs: list[Any]) -> list[list[str]]:
-        encoded = (self._encode([one])["input_ids"][0] for one in inputs)
+        encoded = (self._encode([text])["input_ids"][0] for text in inputs)
         return [self._bound().tokenizer.convert_ids_to_tokens(ids) for ids in encoded]
 
     def _encode(self, inputs: list[Any], **options: Any) -> Any:
         victim = self._bound()
         cut = {"truncation": victim.max_length is not None, "max_length": victim.max_length}
-        return victim.tokenizer([one if isinstance(one, str) else tuple(one) for one in inputs], **cut, **options)
+        return victim.tokenizer([text if isinstance(text, str) else tuple(text) for text in inputs], **cut, **options)
 
     def _logits(self, inputs: Any) -> Tensor:
         victim = self._bound()

@@ -12,25 +12,25 @@ from hf_robust.attacks.engine.memory import TokenBudget
 from hf_robust.models.weights import weights_hash
 
 Input = TypeVar("Input", bound=Hashable)
-Self = TypeVar("Self", bound="AuxiliaryModel")
+Self = TypeVar("Self", bound="ConsultedModel")
 
 
-class AuxiliaryModel:
+class ConsultedModel:
     """A model in eval mode that answers many inputs at once and caches its latest answers.
 
     Args:
         name: name of the model in result files.
         token_budget: padded tokens in one batch; None for the device's default.
-        remembered: number of cached answers; most inputs of one epoch come again in the next.
+        cache_size: number of cached answers; most inputs of one epoch come again in the next.
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: Any, name: str, token_budget: int | None, remembered: int = 1 << 15
+        self, model: nn.Module, tokenizer: Any, name: str, token_budget: int | None, cache_size: int = 1 << 15
     ) -> None:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
-        self.remembered = remembered
+        self.cache_size = cache_size
         self._budget = TokenBudget(token_budget)
-        self._known: dict[Any, Any] = {}
+        self._answers: dict[Any, Any] = {}
         self._weights: str | None = None
 
     @property
@@ -51,12 +51,12 @@ class AuxiliaryModel:
 
     def _recall(self, inputs: Sequence[Input], answer: Callable[[list[Input]], Sequence[Any]]) -> list[Any]:
         """The answer to each input; ``answer`` is called for the inputs that are not cached, each once."""
-        new = [one for one in dict.fromkeys(inputs) if one not in self._known]
+        new = [query for query in dict.fromkeys(inputs) if query not in self._answers]
         # Removed here and inserted again at the end, so that the least recently used answer is dropped first.
-        found = {one: self._known.pop(one) for one in dict.fromkeys(inputs) if one in self._known}
+        answers = {query: self._answers.pop(query) for query in dict.fromkeys(inputs) if query in self._answers}
         if new:
-            found.update(zip(new, answer(new), strict=True))
-        self._known.update(found)
-        while len(self._known) > self.remembered:
-            del self._known[next(iter(self._known))]
-        return [found[one] for one in inputs]
+            answers.update(zip(new, answer(new), strict=True))
+        self._answers.update(answers)
+        while len(self._answers) > self.cache_size:
+            del self._answers[next(iter(self._answers))]
+        return [answers[query] for query in inputs]
