@@ -16,9 +16,9 @@ from hf_robust.words import TEXTATTACK_WORDS
 def genetic(resources: Resources) -> Attack:
     """Alzantot et al. 2018 (arXiv:1804.07998), as TextAttack 0.3.11 has it, except for ``LikeliestSwaps``.
 
-    Substitutes are the 8 nearest neighbours whose word vectors have a squared error of at most 0.5 to the word before
-    the swap, and among these the 4 likeliest after the previous word. At most a fifth of the words change; children of
-    a crossover may change more.
+    Substitutes are those of the 8 nearest neighbours whose word vectors have a squared error of at most 0.5 to the
+    word before the swap; of these the 4 likeliest after the previous word are kept. At most a fifth of the words
+    change; children of a crossover may change more.
 
     Differs: neighbours are the first 8 of ``--lexicon``. Without ``--word_vectors`` only the lexicon limits their
     distance; the language model is ``--language_model``'s, if given, since Google's model is not available. The

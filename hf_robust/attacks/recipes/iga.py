@@ -15,9 +15,9 @@ from hf_robust.words import TEXTATTACK_WORDS
 def iga(resources: Resources) -> Attack:
     """Wang et al. 2019 (arXiv:1909.06723), as TextAttack 0.3.11 has it.
 
-    Substitutes are the 50 nearest neighbours whose word vectors have a squared error of at most 0.5 to the word before
-    the swap. At most a fifth of the words change; children of a crossover may change more. A word can change up to 5
-    times, so it can drift far from the original word.
+    Substitutes are those of the 50 nearest neighbours whose word vectors have a squared error of at most 0.5 to the
+    word before the swap. At most a fifth of the words change; children of a crossover may change more. A word can
+    change up to 5 times, so it can drift far from the original word.
 
     Differs: neighbours are the first 50 of ``--lexicon``. Without ``--word_vectors`` only the lexicon limits their
     distance; the result's list of constraints shows whether this one was applied.
