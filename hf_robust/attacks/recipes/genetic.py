@@ -1,4 +1,4 @@
-"""The genetic attack: a genetic search: a population of texts is crossed and changed word by word."""
+"""The genetic attack: cross the texts of a population and swap one word of each in every generation."""
 
 from __future__ import annotations
 
