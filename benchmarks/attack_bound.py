@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.stopwatch import Row, mean, stopwatch
 from hf_robust.attacks import Victim
-from hf_robust.attacks.engine.batches import Encoded, Padder, moved, packed
+from hf_robust.attacks.engine.batches import Encoded, Padder, packed, to_device
 from hf_robust.attacks.engine.memory import CPU_OVERHEAD, GPU_OVERHEAD
 from hf_robust.words import Text
 
@@ -36,9 +36,9 @@ class RecordingVictim(Victim):
         self.recorded.update(new)
         return super()._batches(new)
 
-    def saliency(self, texts: Sequence[Text], of: str = "probability") -> list[Any]:
+    def saliency(self, texts: Sequence[Text], loss: str = "probability") -> list[Any]:
         self.gradients += len(texts)
-        return super().saliency(texts, of)
+        return super().saliency(texts, loss)
 
 
 class Bound:
@@ -73,7 +73,7 @@ class Bound:
         }
 
     def _forward(self, batch: dict[str, Tensor]) -> Tensor:
-        logits: Tensor = self.victim.model(**moved(batch, self.victim.device)).logits
+        logits: Tensor = self.victim.model(**to_device(batch, self.victim.device)).logits
         return logits
 
 

@@ -12,7 +12,7 @@ from benchmarks.attack_bound import RecordingVictim
 from benchmarks.attack_sides import Case, TimedPlans, native
 from benchmarks.stopwatch import Row, mean, times
 from hf_robust.attacks import Attack, attack_dataset
-from hf_robust.attacks.building import leaving_early, mended, ranked
+from hf_robust.attacks.building import with_bug_fixes, with_early_exit, with_ranking
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.metrics import AttackRecord
 
@@ -32,12 +32,12 @@ def options_of(case: Case, name: str, noise: float) -> dict[str, Option]:
     plain = case.recipe(name)
     found = {
         IDENTICAL: Option(plain),
-        "--attack_mended": Option(mended(plain)),
-        "--attack_early_exit": Option(leaving_early(plain)),
+        "--attack_mended": Option(with_bug_fixes(plain)),
+        "--attack_early_exit": Option(with_early_exit(plain)),
         "--attack_warm_start": Option(plain, successes_before(case, plain, noise)),
     }
     if plain.ranking is not None and case.victim.can_align:
-        found["--attack_ranking gradient"] = Option(ranked(plain, "gradient"))
+        found["--attack_ranking gradient"] = Option(with_ranking(plain, "gradient"))
     return found
 
 

@@ -79,7 +79,9 @@ def native(
     options: dict[str, Any] = {"plans": plans, "seed": case.seed, "progress": False, "replayed": replayed}
     with stopwatch(victim.device) as spent:
         if one_at_a_time:
-            records = [attack_dataset(attack, victim, [one], live=1, check=False, **options)[0] for one in chosen]
+            records = [
+                attack_dataset(attack, victim, [one], live=1, check_candidates=False, **options)[0] for one in chosen
+            ]
         else:
             records = attack_dataset(attack, victim, chosen, **options)
     row = summed(records, spent.to_json(), victim.seconds)

@@ -36,7 +36,7 @@ from benchmarks.attack_sides import Case, TimedPlans, native, textattack
 from benchmarks.stopwatch import CLOCKS, Row, load_average, machine, mean, times
 from benchmarks.throughput_tables import tables
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Victim, choose_examples
-from hf_robust.attacks.engine.tokens import Tokens
+from hf_robust.attacks.engine.tokens import TextTokenizer
 from hf_robust.attacks.resources import FlaggedResources
 from hf_robust.attacks.textattack.importing import import_textattack, textattack_version
 from hf_robust.data.label_order import find_labels
@@ -171,7 +171,9 @@ def prepare(args: argparse.Namespace) -> tuple[Case, list[Example], dict[str, in
         args.seed,
         args.masked_lm,
     )
-    longest = max(len(one.ids) for one in Tokens(tokenizer, splits.max_length).encode([row.texts for row in rows]))
+    longest = max(
+        len(one.ids) for one in TextTokenizer(tokenizer, splits.max_length).encode([row.texts for row in rows])
+    )
     shipped = min(SHIPPED_LENGTH, usable_length(tokenizer, model.config) or SHIPPED_LENGTH)
     return case, rows, {"shipped": shipped, "data": longest}
 

@@ -21,12 +21,12 @@ from hf_robust.attacks import (
     VotingVictim,
     attack_on_ranks,
     check_attack,
+    describe_with_coverage,
     examples_of,
-    of_the_data,
-    say_coverage,
+    log_coverage,
+    results_on_data,
     table_coverage,
     weights_hash,
-    with_coverage,
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.requests import Columns
@@ -134,7 +134,7 @@ class AttackCallback(Measurement):
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """What the run card says of each attack: its parts, and how much its table covers."""
-        return {name: with_coverage(attack, self.coverage[name]) for name, attack in self.attacks.items()}
+        return {name: describe_with_coverage(attack, self.coverage[name]) for name, attack in self.attacks.items()}
 
     def _has_work(self) -> bool:
         return bool(self.attacks)
@@ -156,7 +156,7 @@ class AttackCallback(Measurement):
         for name, attack in self.attacks.items():
             check_attack(attack, victim, self.plans, examples_of(attack, self.examples))
             if self.trainer.is_world_process_zero():
-                say_coverage(attack, self.coverage[name])
+                log_coverage(attack, self.coverage[name])
 
     def _measure(self, output: EvalLoopOutput) -> Part | None:
         trainer = self.trainer
@@ -165,12 +165,12 @@ class AttackCallback(Measurement):
         measured = {name: self._attack(name, attack, victim, weights) for name, attack in self.attacks.items()}
         records = {name: found for name, (found, _) in measured.items()}
         summaries = {name: AttackSummary.from_records(found, seconds) for name, (found, seconds) in measured.items()}
-        union = union_of_attacks(of_the_data(self.attacks, records))
+        union = union_of_attacks(results_on_data(self.attacks, records))
         for name, summary in summaries.items():
             output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
         if union is not None:
             output.metrics.update({f"eval_{key}": value for key, value in union.metrics().items()})
-        accuracy = accuracy_of(output, of_the_data(self.attacks, summaries))
+        accuracy = accuracy_of(output, results_on_data(self.attacks, summaries))
         if self.vote is not None:
             rows, seconds = self._attack("vote", self._clean, victim, weights)
             accuracy = AttackSummary.from_records(rows).extra["accuracy"]
@@ -252,7 +252,7 @@ class AttackCallback(Measurement):
             for name, found in records.items():
                 write_records(folder / epoch / f"{name}.jsonl", found)
 
-        own: list[AttackRecord] = next(iter(of_the_data(self.attacks, records).values()), [])
+        own: list[AttackRecord] = next(iter(results_on_data(self.attacks, records).values()), [])
         answers = [(record.label, record.original_prediction) for record in own]
         return Part("attacks", line, "  ".join(said), write, answers)
 

@@ -21,7 +21,7 @@ from benchmarks import attack_bound, attack_scale, stopwatch
 from benchmarks import attack_options as options
 from benchmarks import attack_throughput as script
 from hf_robust.attacks import Example
-from hf_robust.attacks.engine.tokens import Tokens
+from hf_robust.attacks.engine.tokens import TextTokenizer
 
 BUDGETS = (32, 64, 256)
 
@@ -128,7 +128,7 @@ def test_with_textattack(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> N
     found = result_of([*flags, "--against", "textattack", "--shipped_num", "2", "--rounds", "1"])
     (recipe,) = found["recipes"]
     runs, ratios = recipe["runs"], recipe["ratios"]
-    longest = max(len(one.ids) for one in Tokens(victim().tokenizer, 64).encode(texts(24)))
+    longest = max(len(one.ids) for one in TextTokenizer(victim().tokenizer, 64).encode(texts(24)))
     assert found["padded_to"] == {"shipped": 64, "data": longest}
     assert [runs[label]["padded_to"] for label in script.PADDED] == [64, longest, None]
     assert [runs[label]["examples"] for label in script.PADDED] == [2, 6, 6]

@@ -151,7 +151,7 @@ def test_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_path: Path)
     [
         (["--votes", "5"], "5 votes cannot certify any text at alpha 0.01 with 2 classes"),
         (["--alpha", "2"], "alpha must lie between 0 and 1, got 2"),
-        (["--lexicon", "EMPTY"], "is empty, so a certificate against it says no more than the plain prediction"),
+        (["--lexicon", "EMPTY"], "is empty, so a certificate would only repeat the plain prediction"),
         (["--lexicon", "OTHER"], "has no word of the 24 texts"),
         (["--lexicon", "table.pkl"], "not opened because unpickling runs code"),
         (["--neighbours", "nowhere.json"], "There is no lexicon file at nowhere.json"),

@@ -466,7 +466,7 @@ def test_an_evaluation_of_permuted_labels_is_warned_about(model_folder, tmp_path
 )
 def test_antonyms_for_classes_without_names_end_the_run_before_training(asks, model_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(run_glue_robust, "load_model", lambda *_: pytest.fail("the model was loaded"))
-    with pytest.raises(ValueError, match="the classes have no names .*: name them by --class_names"):
+    with pytest.raises(ValueError, match="the classes have no names .*: name the classes with --class_names"):
         run(model_folder(), tmp_path / "out", "--do_eval", *asks, train=review_rows(8), validation=review_rows(8))
 
 

@@ -191,8 +191,8 @@ def table(words: dict[str, list[str]], relation: str) -> TableLexicon:
 class AnyChange(Misclassify):
     """Reached by whatever raises the score, so that an attack finds something against any weights."""
 
-    def reached(self, seen: Any) -> Any:
-        return np.ones(len(seen.stays), dtype=bool)
+    def reached(self, predictions: Any) -> Any:
+        return np.ones(len(predictions.is_predicted), dtype=bool)
 
 
 def synonym_attack() -> Attack:

@@ -1,4 +1,4 @@
-"""Attacks: parts, recipes, and the engine that runs one on many examples. torch is imported when a model comes in."""
+"""Attacks: parts, recipes, and the engine that runs an attack on many examples. torch is imported on first use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hf_robust.attacks.arguments import (
 )
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.building import build_attacks
-from hf_robust.attacks.engine.coverage import require_candidates, say_coverage, table_coverage, with_coverage
+from hf_robust.attacks.engine.coverage import describe_with_coverage, log_coverage, require_candidates, table_coverage
 from hf_robust.attacks.engine.examples import balanced_shares, choose_examples
 from hf_robust.attacks.engine.journal import attack_key, journal_seconds
 from hf_robust.attacks.engine.plans import Plans
@@ -21,7 +21,7 @@ from hf_robust.attacks.engine.probe import check_attack
 from hf_robust.attacks.engine.scheduler import attack_dataset
 from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import Resources
-from hf_robust.attacks.static import examples_of, of_the_data
+from hf_robust.attacks.static import examples_of, results_on_data
 
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.ranks import attack_on_ranks
@@ -74,18 +74,18 @@ __all__ = [
     "check_attack",
     "check_recipes",
     "choose_examples",
+    "describe_with_coverage",
     "examples_of",
     "goal_of",
     "journal_seconds",
     "load_encoder",
     "load_language_model",
-    "of_the_data",
     "load_masked_lm",
+    "log_coverage",
     "require_candidates",
     "resolve_frozen_columns",
     "resolve_skip_labels",
-    "say_coverage",
+    "results_on_data",
     "table_coverage",
     "weights_hash",
-    "with_coverage",
 ]

@@ -1,4 +1,4 @@
-"""The flags of the attacks, and the attacks they name."""
+"""Flags of the attacks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from hf_robust.attacks.static import FILE
+from hf_robust.attacks.static import FILE_PREFIX
 from hf_robust.words import Protection, read_protection
 from hf_robust.words.protected import KINDS
 
 NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
-"""Labels of pairs without a relation: an antonym or a "not" does not change them."""
+"""Labels of pairs without a relation, which an antonym or a "not" does not change."""
 _GENERIC = re.compile(r"^LABEL_(\d+)$")  # what transformers calls a class without a name
 _WITH_ANTONYMS = ("builtin", "wordnet")
-# Not --lexicon, --antonym_lexicon, --skip_labels and --word_vectors: training methods and new models read these too.
+# Without --lexicon, --antonym_lexicon, --skip_labels and --word_vectors, which training methods and new models read.
 _NATIVE_ONLY = (
     "attack_time_limit",
     "attack_warm_start",
@@ -180,12 +180,12 @@ class AttackArguments:
         if self.attack_backend == "native":
             check_recipes(self.recipes, "--attacks", "a file of adversarial texts is file:PATH")
         if len(set(self.attacks)) != len(self.attacks):
-            raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each once.")
+            raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each attack once.")
         if self.attack_backend == "textattack":
             self._refuse_native_flags()
         if self.attack_query_budget is not None and self.attack_query_budget < 2:
             raise ValueError(
-                "--attack_query_budget must be at least 2 (the clean text is query 1, so that 1 asks for no other), "
+                "--attack_query_budget must be at least 2 (query 1 is the clean text), "
                 f"got {self.attack_query_budget}."
             )
         if self.attack_votes < 0:
@@ -200,62 +200,62 @@ class AttackArguments:
             raise ValueError(f"--min_similarity must lie in [0, 1], got {self.min_similarity}.")
         if self.attack_max_changed is not None and not 0 < self.attack_max_changed <= 1:
             raise ValueError(
-                f"--attack_max_changed is a share above 0 and at most 1, got {self.attack_max_changed:g}; 0.1 and 0.3 "
-                "are TextDefender's."
+                f"--attack_max_changed must be above 0 and at most 1, got {self.attack_max_changed:g}; TextDefender "
+                "uses 0.1 and 0.3."
             )
         self.protection()
 
     def _refuse_native_flags(self) -> None:
-        defaults = {one.name: one.default for one in fields(self)}
-        given = [f"--{name}" for name in _NATIVE_ONLY if getattr(self, name) != defaults[name]]
-        if given:
-            verb = "is" if len(given) == 1 else "are"
+        defaults = {option.name: option.default for option in fields(self)}
+        passed = [f"--{name}" for name in _NATIVE_ONLY if getattr(self, name) != defaults[name]]
+        if passed:
+            verb = "is" if len(passed) == 1 else "are"
             raise ValueError(
-                f"{', '.join(given)} {verb} for --attack_backend native, and TextAttack's recipes bring their own "
-                "parts; leave out what is named, or take the native backend."
+                f"{', '.join(passed)} {verb} for --attack_backend native; TextAttack's recipes bring their own parts. "
+                "Leave these flags out, or use the native backend."
             )
 
     @property
     def recipes(self) -> list[str]:
-        """The attacks that are named, without the files of adversarial texts."""
-        return [name for name in self.attacks if not name.startswith(FILE)]
+        """Names of the attacks, without files of adversarial texts."""
+        return [name for name in self.attacks if not name.startswith(FILE_PREFIX)]
 
     def protection(self) -> Protection | None:
-        """What ``--protect`` names; None where it names nothing.
+        """The protection that ``--protect`` names; None for none.
 
         Raises:
-            ValueError: an unknown kind, or a file that cannot be read or names no word.
+            ValueError: a kind is unknown, or a file cannot be read or names no word.
         """
         return read_protection(self.protect)
 
     def synonym_source(self) -> str:
-        """The specification of the lexicon that the attacks draw synonyms from."""
+        """The specification of the synonym lexicon of the attacks."""
         return self.lexicon if self.attack_lexicon is None else self.attack_lexicon
 
     def antonym_source(self) -> str:
-        """The antonym lexicon's specification.
+        """The specification of the antonym lexicon.
 
         Raises:
-            ValueError: none was given and ``--lexicon`` has no antonyms.
+            ValueError: no antonym lexicon is given, and ``--lexicon`` has no antonyms.
         """
         if self.antonym_lexicon is not None:
             return self.antonym_lexicon
         if self.lexicon in _WITH_ANTONYMS:
             return self.lexicon
         raise ValueError(
-            f"antonyms are needed and --lexicon {self.lexicon} has none; pass --antonym_lexicon builtin, wordnet or a "
-            "JSON table of antonyms."
+            f"antonyms are needed, and --lexicon {self.lexicon} has none; pass --antonym_lexicon builtin, wordnet or "
+            "a JSON table of antonyms."
         )
 
 
 def resolve_skip_labels(names: Sequence[str] | None, label_names: Sequence[str]) -> frozenset[int]:
-    """Label ids of the label names that obstinacy attacks and views leave out.
+    """Ids of the labels that obstinacy attacks and views leave out.
 
-    Always by name, never by position: GLUE's QQP and the papers' own configuration order them differently.
+    Labels are given by name, not by position, since GLUE's QQP and the papers' configuration order them differently.
 
     Args:
-        names: label names; None for those of ``label_names`` that mean "no relation"; ``["none"]`` for no label. For
-            classes that are only numbered (1, LABEL_1) their numbers.
+        names: label names, or numbers for classes without names (1, LABEL_1); None for the labels that mean "no
+            relation"; ``["none"]`` for no label.
         label_names: the task's labels, by id.
 
     >>> sorted(resolve_skip_labels(None, ["entailment", "neutral", "contradiction"]))
@@ -264,15 +264,15 @@ def resolve_skip_labels(names: Sequence[str] | None, label_names: Sequence[str])
     [1]
 
     Raises:
-        ValueError: a name is none of ``label_names``, or none is given and the classes have no names to go by.
+        ValueError: a name is not in ``label_names``, or ``names`` is None and the classes have no names.
     """
     folded = [_folded(name) for name in label_names]
     if names is None:
         if all(name.isdecimal() for name in folded):
             raise ValueError(
-                f"the classes have no names ({', '.join(label_names)}), so nobody knows which of them antonyms and "
-                f"negations leave true, as they do {', '.join(NO_RELATION)}: name them by --class_names, or say which "
-                "to leave out by --skip_labels (none for no class)."
+                f"the classes have no names ({', '.join(label_names)}), so it is unknown which of them antonyms and "
+                f"negations do not change, such as {', '.join(NO_RELATION)}: name the classes with --class_names, or "
+                "give the classes to leave out with --skip_labels (none for no class)."
             )
         return frozenset(index for index, name in enumerate(folded) if name in NO_RELATION)
     if list(names) == ["none"] and "none" not in folded:
@@ -291,10 +291,10 @@ def _folded(name: str) -> str:
 
 
 def resolve_frozen_columns(names: Sequence[str], text_columns: Sequence[str]) -> frozenset[int]:
-    """Numbers of the text columns that stay as they are.
+    """Numbers of the text columns that no attack changes.
 
     Raises:
-        ValueError: a name is no text column, or no column is left open.
+        ValueError: a name is no text column, or every column would be frozen.
     """
     unknown = [name for name in names if name not in text_columns]
     if unknown:
@@ -303,15 +303,20 @@ def resolve_frozen_columns(names: Sequence[str], text_columns: Sequence[str]) ->
         )
     frozen = frozenset(text_columns.index(name) for name in names)
     if len(frozen) == len(text_columns):
-        raise ValueError(f"--frozen_columns {' '.join(names)} closes every text column; leave one open to attack.")
+        raise ValueError(f"--frozen_columns {' '.join(names)} freezes every text column; leave one open to attack.")
     return frozen
 
 
 def check_recipes(names: Sequence[str], flag: str, otherwise: str) -> None:
-    """Refuse names that ``flag`` holds and that are none of our attacks; ``otherwise`` is the way out.
+    """Raise if one of the ``names`` is no native attack.
+
+    Args:
+        names: the value of ``flag``.
+        flag: the flag, for the message.
+        otherwise: the remedy, for the message.
 
     Raises:
-        ValueError: there is such a name.
+        ValueError: a name is no native attack.
     """
     from hf_robust.attacks.recipes import ATTACKS
 

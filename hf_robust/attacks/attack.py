@@ -1,4 +1,4 @@
-"""An attack is a list of parts; a recipe is a function that names them."""
+"""``Attack``, the parts of one attack; a recipe is a function that returns an ``Attack``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.reading import READINGS, Reading
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.attacks.parts.constraints import Constraint, OpenColumns
 from hf_robust.attacks.parts.goals import Goal
 from hf_robust.attacks.parts.ranking import BY_GRADIENT, Ranking
@@ -36,17 +36,23 @@ class Example(NamedTuple):
 class Attack:
     """The parts of one attack (design.md section 5).
 
-    ``constraints`` are asked in their order, so the cheap ones stand first. ``max_changed`` None means all words.
-    ``query_budget`` counts the clean text; None is no limit, as TextAttack's default, where BAT stops at 2000 queries.
-    ``time_limit`` is in seconds of an example's share of the work; results that it cuts short depend on
-    the machine. Examples with a label in ``skip_labels`` are not attacked, nor are misclassified ones but for an
-    attack that has ``skip_misclassified`` off. ``seed`` plus an example's ``idx`` seeds what is drawn for it.
-    ``ranks_movable_only`` leaves words without any substitute out of the ranking: the same outcome for fewer queries,
-    where TextAttack spends one on each. With ``needs_candidates`` it is an error when no example of a set has any
-    admissible substitute, where this does not depend on the model. ``own_examples`` are attacked instead of the
-    data's, where an attack brings them. ``word_rule`` says what a word is: TextAttack's rule for the recipes that are
-    identical with its own. ``scores`` says how the model's answers are read, for searches and for gradients: by
-    ``probability`` or ``margin`` (``ByProbability``, ``ByMargin``); None where nothing is searched.
+    Attributes:
+        constraints: applied in their order, so cheap ones come first.
+        max_changed: maximum number of changed words; None for all words.
+        query_budget: maximum number of queries per example, the clean text included; None for no limit, TextAttack's
+            default (BAT stops at 2000 queries).
+        time_limit: seconds of work per example; results that the limit cuts short depend on the machine.
+        skip_labels: label ids whose examples are not attacked.
+        skip_misclassified: whether misclassified examples are skipped.
+        seed: ``seed`` plus an example's ``idx`` seeds the random draws for this example.
+        ranks_movable_only: whether words without substitutes are left out of the ranking. The outcome is the same for
+            fewer queries; TextAttack spends one query on each such word.
+        needs_candidates: whether it is an error if no example has an admissible substitute. Only candidates that do
+            not depend on the model are tested for this.
+        own_examples: examples that the attack brings and that replace the examples of the data.
+        word_rule: the definition of a word. The recipes that are identical with TextAttack's use TextAttack's rule.
+        scores: how searches and gradients read the model's outputs: by ``probability`` or by ``margin``
+            (``ByProbability``, ``ByMargin``); None for an attack without a search.
     """
 
     name: str
@@ -79,65 +85,67 @@ class Attack:
 
     @property
     def frozen_columns(self) -> frozenset[int]:
-        """Text columns that stay as they are, by number."""
-        found = [rule.frozen for rule in self.constraints if isinstance(rule, OpenColumns)]
-        return frozenset().union(*found)
+        """Numbers of the text columns that do not change."""
+        column_sets = [rule.frozen for rule in self.constraints if isinstance(rule, OpenColumns)]
+        return frozenset().union(*column_sets)
 
     @property
     def similarity(self) -> SentenceSimilarity | None:
-        """The constraint on sentence similarity, where there is one."""
+        """The constraint on sentence similarity; None for an attack without one."""
         return next((rule for rule in self.constraints if isinstance(rule, SentenceSimilarity)), None)
 
     @property
     def reading(self) -> Reading:
-        """How the model's answers are read."""
+        """The ``Reading`` of the model's outputs."""
         return READINGS[self.scores or "probability"]
 
     @property
     def needs_gradient(self) -> bool:
-        """Whether some part asks for gradients by word, for which the tokenizer must align."""
+        """Whether a part uses gradients by word, which need a tokenizer that aligns words with tokens."""
         return self.ranking in BY_GRADIENT or self.candidates.needs_gradient
 
     def open_words(self, draft: Draft, indices: Iterable[int] | None = None) -> set[int]:
-        """The words of ``draft``, all or those at ``indices``, that every constraint leaves open."""
-        found = set(range(len(draft.text.words))) if indices is None else set(indices)
+        """Numbers of the words that every constraint allows to change, among all words or among ``indices``."""
+        open_words = set(range(len(draft.text.words))) if indices is None else set(indices)
         for rule in self.constraints:
             opened = rule.opens(draft)
             if opened is not None:
-                # The operations are TextAttack's: the order in which the result is iterated decides ties.
-                found = found & opened
-        return found if draft.read is None else found & draft.read
+                # These are TextAttack's set operations: the order in which the result is iterated decides ties.
+                open_words = open_words & opened
+        return open_words if draft.words_read is None else open_words & draft.words_read
 
     @property
     def leaves_unread_words(self) -> bool:
-        """Whether words behind the cut stay closed and count in no share: no swap of theirs changes a prediction, and
-        each costs queries. TextAttack does not know the cut, so the recipes that are identical with its own try them.
+        """Whether words behind the truncation are closed and count in no share.
+
+        Swapping them cannot change a prediction and costs queries. TextAttack does not know the truncation, so the
+        recipes that are identical with TextAttack's try these words.
         """
         return self.word_rule is not TEXTATTACK_WORDS
 
-    def proposals(self, clean: Draft, draft: Draft, indices: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
-        """Swaps of these words that the constraints on single words admit."""
-        found = yield from self.candidates.propose(draft, indices, luck)
+    def proposals(self, clean: Draft, draft: Draft, indices: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
+        """The swaps of these words that pass the constraints on single words."""
+        swaps = yield from self.candidates.propose(draft, indices, rng)
         for rule in self.constraints:
-            if type(rule).admits is Constraint.admits or not found:
+            if type(rule).admits is Constraint.admits or not swaps:
                 continue
             by_word: dict[int, list[str]] = {}
-            for index, new in found:
+            for index, new in swaps:
                 by_word.setdefault(index, []).append(new)
             good = {index: set(rule.admits(clean.text, draft.text, index, new)) for index, new in by_word.items()}
-            found = [(index, new) for index, new in found if new in good[index]]
-        return found
+            swaps = [(index, new) for index, new in swaps if new in good[index]]
+        return swaps
 
     def describe(self) -> dict[str, Any]:
-        """Every part by name, for result files and the run card; JSON-ready."""
+        """The name and settings of every part, for result files and the run card; JSON-ready."""
         return {
             "name": self.name,
             "goal": self.goal.describe(),
             "candidates": self.candidates.describe(),
             "constraints": [constraint.describe() for constraint in self.constraints],
             "similarity": self.similarity.describe() if self.similarity else None,
-            "ranking": _name(self.ranking) if self.ranking else None,
-            "search": _name(self.search),
+            "ranking": _function_name(self.ranking) if self.ranking else None,
+            "search": _function_name(self.search),
             "scores": self.scores,
             "max_changed": self.max_changed,
             "query_budget": self.query_budget,
@@ -151,26 +159,26 @@ class Attack:
         }
 
     def plan_fingerprint(self) -> str:
-        """16 hexadecimal characters of the parts that do not depend on the model; names and paths do not count."""
-        asked = (Constraint.opens, Constraint.admits)
-        lexical = [rule for rule in self.constraints if (type(rule).opens, type(rule).admits) != asked]
+        """Hash (16 hexadecimal characters) of the parts that do not depend on the model, without names and paths."""
+        defaults = (Constraint.opens, Constraint.admits)
+        lexical = [rule for rule in self.constraints if (type(rule).opens, type(rule).admits) != defaults]
         described = [rule.describe() for rule in lexical]
         return _digest([self.word_rule.name, self.candidates.fingerprint(), described, _fingerprints(lexical)])
 
     def fingerprint(self) -> str:
-        """16 hexadecimal characters that change whenever a result could."""
+        """Hash (16 hexadecimal characters) of everything that a result can depend on."""
         parts = {key: value for key, value in self.describe().items() if key not in ("name", "candidates")}
         return _digest([self.plan_fingerprint(), parts, _fingerprints(self.constraints)])
 
     def to(self, device: Any) -> None:
-        """Move the models that the parts consult to the victim's device."""
+        """Move the models that the parts use to the victim's device."""
         for part in (self.candidates, *self.constraints):
             if hasattr(part, "to"):
                 part.to(device)
 
 
 class ForeignAttack(Protocol):
-    """An attack that another library runs, one example after another (``--attack_backend textattack``)."""
+    """An attack that another library runs example by example (``--attack_backend textattack``)."""
 
     name: str
     seed: int
@@ -183,14 +191,14 @@ class ForeignAttack(Protocol):
     def fingerprint(self) -> str: ...
 
     def run(self, victim: Victim, waiting: Iterable[Example], seed: int) -> Iterator[AttackRecord]:
-        """Records in the order of ``waiting``; called inside ``victim.measuring``."""
+        """Yield records in the order of ``waiting``; call it inside ``victim.measuring``."""
         ...
 
 
 AttackOrForeign = Attack | ForeignAttack
 
 
-def _name(function: Callable[..., Any]) -> str:
+def _function_name(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 

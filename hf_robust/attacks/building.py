@@ -1,7 +1,4 @@
-"""From the flags of attacks to the attacks that they name.
-
-Attacks that go beyond identity with TextAttack: by name, and off by default.
-"""
+"""Builds the attacks that the flags name, and the variants of an attack that further flags select."""
 
 from __future__ import annotations
 
@@ -27,20 +24,21 @@ if TYPE_CHECKING:
 
 RANKINGS: dict[str, Ranking] = {"gradient": by_gradient, "random": at_random}
 EARLY_EXIT = 8
-"""Substitutes asked for at a time, where a word is left at its first success."""
+"""Number of substitutes per request under ``--attack_early_exit``."""
 
 
-def mended(attack: Attack) -> Attack:
-    """The attack without TextAttack's defects (``--attack_mended``).
+def with_bug_fixes(attack: Attack) -> Attack:
+    """Return the attack with known TextAttack bugs fixed (``--attack_mended``).
 
-    - Words without any substitute are not ranked: TextAttack spends a query on each.
-    - Words are those of ``UnicodeWords``: there a typographic apostrophe or a combining mark ends a word, the parts of
-      "ca n't" and "they 're" are words to be replaced, and stop words are compared with their case.
-    - Substitutes that the word's case makes equal are asked once, and only single words: there each counts.
-    - A word is visited where it stands now: there a swap that makes two words of one, or none, shifts all words behind
-      it against the order of the search.
-    - The population searches' own defects (see ``Genetic``, ``ImprovedGenetic``, ``ParticleSwarm``).
-    - Scores are those of margins: there float32 probabilities, which are flat where the model is certain.
+    - Words without substitutes are not ranked. TextAttack spends a query on each.
+    - Words are those of ``UnicodeWords``. In TextAttack a typographic apostrophe or a combining mark ends a word, the
+      parts of "ca n't" and "they 're" are words to replace, and stop words are compared case-sensitively.
+    - Substitutes that become equal in the word's case are scored once, and a substitute is a single word. TextAttack
+      scores duplicates and allows several words.
+    - A word is found at its present position. In TextAttack a swap that splits or deletes a word shifts all later
+      words against the order of the search.
+    - The population searches have fixes of their own (see ``Genetic``, ``ImprovedGenetic``, ``ParticleSwarm``).
+    - Scores are margins. TextAttack uses float32 probabilities, which are flat where the model is certain.
     """
     search = attack.search
     if isinstance(search, Greedy):
@@ -57,50 +55,52 @@ def mended(attack: Attack) -> Attack:
     )
 
 
-def ranked(attack: Attack, ranking: str) -> Attack:
-    """The attack with words in another order (``--attack_ranking``): by gradient, or at random.
+def with_ranking(attack: Attack, ranking: str) -> Attack:
+    """Return the attack with another word ranking (``--attack_ranking``): by gradient or at random.
 
-    By gradient, one forward and one backward stand for a query a word. An attack that does not rank is left alone.
+    Ranking by gradient takes one forward and one backward pass instead of one query per word. An attack without a
+    ranking is returned unchanged.
     """
     return attack if attack.ranking is None else replace(attack, ranking=RANKINGS[ranking])
 
 
-def leaving_early(attack: Attack) -> Attack:
-    """The attack that leaves a word at its first success (``--attack_early_exit``); only a greedy one changes."""
+def with_early_exit(attack: Attack) -> Attack:
+    """Return the attack that leaves a word at its first success (``--attack_early_exit``); for greedy searches."""
     if not isinstance(attack.search, Greedy):
         return attack
     return replace(attack, search=replace(attack.search, early_exit=EARLY_EXIT))
 
 
-def shielded(attack: Attack, protection: Protection) -> Attack:
-    """The attack that leaves what is protected as it is (``--protect``)."""
-    return _bound(attack, Protected(protection))
+def with_protection(attack: Attack, protection: Protection) -> Attack:
+    """Return the attack that does not change protected spans (``--protect``)."""
+    return _with_constraint(attack, Protected(protection))
 
 
-def capped(attack: Attack, share: float) -> Attack:
-    """The attack that changes at most this share of the words (``--attack_max_changed``); the recipe's own limit holds
-    too.
+def with_max_changed(attack: Attack, share: float) -> Attack:
+    """Return the attack that changes at most this share of the words (``--attack_max_changed``).
+
+    The recipe's own limit still holds.
 
     Raises:
-        ValueError: the share is none, or the attack aims at changing as many words as it can.
+        ValueError: the share is out of range, or the goal is to change as many words as possible.
     """
     if attack.goal.maximises:
         raise ValueError(
             f"--attack_max_changed {share:g} does not go with the {attack.name} attack, which deletes as many words "
             "as it can; leave one of the two out."
         )
-    return _bound(attack, MaxChangedShare(share))
+    return _with_constraint(attack, MaxChangedShare(share))
 
 
-def _bound(attack: Attack, rule: Constraint) -> Attack:
-    """With one more rule for every text, those that are crossed included: recipes do not check these."""
+def _with_constraint(attack: Attack, rule: Constraint) -> Attack:
+    """Add a constraint on every text, also on children of a crossover, which recipes do not check."""
     search = replace(attack.search, check_children=True) if isinstance(attack.search, Genetic) else attack.search
     return replace(attack, constraints=[rule, *attack.constraints], search=search)
 
 
 def _distinct(source: Candidates) -> Candidates:
     if isinstance(source, AnyOf):
-        return AnyOf([_distinct(one) for one in source.sources])
+        return AnyOf([_distinct(inner) for inner in source.sources])
     return replace(source, distinct=True) if isinstance(source, FromLexicon) else source
 
 
@@ -111,12 +111,13 @@ def build_attacks(
     label_names: Sequence[str],
     text_columns: Sequence[str],
 ) -> Mapping[str, AttackOrForeign]:
-    """The recipes that the flags name, in their order; files of adversarial texts are not among them.
+    """Build the recipes that the flags name, in their order; files of adversarial texts are left out.
 
-    Only what they ask for is loaded. ``synonyms`` and ``antonyms`` are taken as they are where they are given.
+    Only resources that a recipe needs are loaded. ``synonyms`` and ``antonyms``, where given, replace the lexicons
+    that the flags name.
 
     Raises:
-        ValueError: a resource is missing, or a label or column name unknown.
+        ValueError: a resource is missing, or a label or column name is unknown.
     """
     if args.attack_backend == "textattack":
         from hf_robust.attacks.textattack.backend import textattack_attacks
@@ -130,18 +131,18 @@ def build_attacks(
         skip_labels=resolve_skip_labels(args.skip_labels, label_names) if obstinate else frozenset(),
         frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
     )
-    return {name: _varied(ATTACKS[name](resources), args) for name in args.recipes}
+    return {name: _with_flags(ATTACKS[name](resources), args) for name in args.recipes}
 
 
-def _varied(attack: Attack, args: AttackArguments) -> Attack:
+def _with_flags(attack: Attack, args: AttackArguments) -> Attack:
     if args.attack_mended:
-        attack = mended(attack)
+        attack = with_bug_fixes(attack)
     if args.attack_scores is not None:
         attack = replace(attack, scores=args.attack_scores)
     if args.attack_ranking != "recipe":
-        attack = ranked(attack, args.attack_ranking)
+        attack = with_ranking(attack, args.attack_ranking)
     if args.attack_max_changed is not None:
-        attack = capped(attack, args.attack_max_changed)
+        attack = with_max_changed(attack, args.attack_max_changed)
     if protection := args.protection():
-        attack = shielded(attack, protection)
-    return leaving_early(attack) if args.attack_early_exit else attack
+        attack = with_protection(attack, protection)
+    return with_early_exit(attack) if args.attack_early_exit else attack

@@ -1,4 +1,4 @@
-"""Which attacks each flag means anything to, so that a flag that nothing reads is refused."""
+"""Which attacks read each flag, so that a flag without effect is refused."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
 
 READ_SYNONYMS = ("synonym", "textfooler", "textbugger", "a2t", "genetic", "faster_genetic", "iga")
-"""The attacks that take their substitutes from --lexicon, or --attack_lexicon."""
+"""Attacks that take their substitutes from --lexicon or --attack_lexicon."""
 READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
-"""The attacks that --word_vectors means anything to."""
+"""Attacks that read --word_vectors."""
 _GREEDY = ("synonym", "antonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction", "bae")
 _POPULATIONS = ("genetic", "faster_genetic", "iga", "pso")
 
@@ -31,47 +31,49 @@ READERS: Mapping[str, Collection[str]] = {
     "antonym_success": ("antonym",),
     "negation_count": ("negation",),
 }
-"""By flag; a flag of every attack is not among them, nor `--pos_tagger none`, which asks for nothing."""
+"""Flag -> attacks that read it. Flags of every attack are left out, and `--pos_tagger none`, which adds nothing."""
 _OF_EVERY_ATTACK = ("attack_scores", "attack_time_limit", "attack_max_changed")
 _OF_MEASURING = ("attack_query_budget", "attack_warm_start", "attack_lexicon")
-"""Attacks that make texts to train on have a budget of their own, and draw from --lexicon."""
+"""Flags of attacks that measure. Attacks that generate training texts have their own budget and use --lexicon."""
 
 
-def is_read(flag: str, attacks: Collection[str]) -> bool:
-    """Whether one of these attacks reads a flag."""
+def is_flag_read(flag: str, attacks: Collection[str]) -> bool:
+    """Whether at least one of these attacks reads the flag."""
     return bool(attacks) if flag not in READERS else any(name in READERS[flag] for name in attacks)
 
 
 def check_flags_are_read(
-    args: AttackArguments, measuring: Sequence[str], making: Sequence[str], protects: bool
+    args: AttackArguments, measuring_attacks: Sequence[str], view_attacks: Sequence[str], protects: bool
 ) -> None:
-    """Refuse flags that are given and mean nothing to this run.
+    """Refuse flags that were passed and have no effect in this run.
 
     Args:
-        measuring, making: the native attacks that measure the model, and those that make texts to train on.
-        protects: whether anything but an attack keeps to ``--protect``: a vote, a certificate, texts to train on.
+        measuring_attacks: native attacks that measure the model.
+        view_attacks: native attacks that generate training texts.
+        protects: whether a vote, a certificate or a source of training texts reads ``--protect``.
 
     Raises:
-        ValueError: there is such a flag.
+        ValueError: a flag has no effect.
     """
-    attacks = [*measuring, *making]
-    defaults = {one.name: one.default for one in fields(args)}
-    idle = [
+    attacks = [*measuring_attacks, *view_attacks]
+    defaults = {field.name: field.default for field in fields(args)}
+    unread = [
         flag
         for flag in dict.fromkeys((*READERS, *_OF_EVERY_ATTACK, *_OF_MEASURING))
-        if getattr(args, flag) != defaults[flag] and not is_read(flag, measuring if flag in _OF_MEASURING else attacks)
+        if getattr(args, flag) != defaults[flag]
+        and not is_flag_read(flag, measuring_attacks if flag in _OF_MEASURING else attacks)
     ]
     if args.min_similarity != defaults["min_similarity"] and args.sentence_encoder is None:
-        idle.append("min_similarity")
-    if idle:
-        flag = idle[0]
+        unread.append("min_similarity")
+    if unread:
+        flag = unread[0]
         readers = ", ".join(READERS.get(flag, ())) or "attacks that search for texts"
-        given = getattr(args, flag)
-        value = "" if given is True else f" {given}"
-        also = " with --sentence_encoder" if flag == "min_similarity" else ""
-        here = f"the attacks are {', '.join(attacks)}" if attacks else "there is none"
+        value = getattr(args, flag)
+        shown = "" if value is True else f" {value}"
+        condition = " with --sentence_encoder" if flag == "min_similarity" else ""
+        present = f"the attacks are {', '.join(attacks)}" if attacks else "there is none"
         raise ValueError(
-            f"nothing in this run reads --{flag}{value}: it is for {readers}{also}, and {here}; leave it out."
+            f"nothing in this run reads --{flag}{shown}: it is for {readers}{condition}, and {present}; leave it out."
         )
     if args.protect and not (attacks or protects):
         raise ValueError(

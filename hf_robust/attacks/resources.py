@@ -1,4 +1,4 @@
-"""What recipes are made from: given as they are, or loaded as the flags name them when a recipe first asks."""
+"""Resources of the recipes (lexicons, taggers, models): passed in, or loaded from the flags on first use."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ Part = TypeVar("Part")
 
 @dataclass
 class Resources:
-    """What recipes are made from; a recipe asks for what it needs.
+    """Lexicons, taggers, models and settings from which a recipe takes what it needs.
 
-    ``encoder`` None leaves the sentence similarity out, ``tagger`` None the part of speech. ``stop_words`` are NLTK's,
-    for the recipes that use those. ``lemmatizer`` None takes WordNet's when the negation attack first needs it.
-    ``word_vectors`` and ``language_model`` None leave these constraints of the genetic attacks out, ``names`` and
-    ``locations`` None these parts of the checklist attack.
+    Attributes:
+        tagger: None leaves out the part-of-speech constraint.
+        encoder: None leaves out the sentence-similarity constraint.
+        stop_words: NLTK's stop words, for the recipes that use them.
+        lemmatizer: None loads WordNet's when the negation attack first needs one.
+        word_vectors, language_model: None leaves out these constraints of the genetic attacks.
+        names, locations: None leaves out these parts of the checklist attack.
     """
 
     synonyms: Lexicon | None = None
@@ -55,36 +58,36 @@ class Resources:
     negation_official_count: bool = False
 
     def limits(self) -> dict[str, Any]:
-        """The settings that every attack takes."""
+        """Keyword arguments of ``Attack`` that every recipe passes on."""
         return {"query_budget": self.query_budget, "time_limit": self.time_limit, "seed": self.seed}
 
     def with_columns(self, *rules: Constraint, always: bool = False) -> list[Constraint]:
-        """``rules``, then the one that leaves the frozen columns as they are, where there are any.
+        """Return ``rules`` and, if columns are frozen, the constraint that keeps them.
 
-        With ``always`` it is there in any case, as where TextAttack's recipe has one: it closes nothing then, but
-        intersecting once more can change the order of a set of words, and this order decides ties.
+        ``always`` adds this constraint even if no column is frozen, as TextAttack's recipe does. It then closes no
+        word, but one more set intersection can change the order of a set of words, and this order decides ties.
         """
         return [*rules, OpenColumns(self.frozen_columns)] if always or self.frozen_columns else list(rules)
 
     def neighbours(self, attack: str, k: int, min_cosine: float) -> Lexicon:
-        """The synonym lexicon, needed by ``attack``, with the neighbours it asks for where it can be made so."""
+        """The synonym lexicon for ``attack``; one from word vectors is rebuilt with this ``k`` and ``min_cosine``."""
         return self.needed(self.synonyms, attack, "a synonym lexicon", "pass --lexicon").nearest(k, min_cosine)
 
     def common_words(self, attack: str) -> frozenset[str]:
-        """NLTK's stop words, needed by ``attack``."""
+        """NLTK's stop words for ``attack``."""
         remedy = "set NLTK_DATA to a folder that holds corpora/stopwords"
         return self.needed(self.stop_words, attack, "NLTK's English stop words", remedy)
 
     def no_stop_words(self, attack: str) -> NoStopWords:
-        """The constraint that these stay."""
+        """The constraint that keeps NLTK's stop words."""
         return NoStopWords(self.common_words(attack), "nltk")
 
     @staticmethod
     def needed(part: Part | None, attack: str, what: str, remedy: str) -> Part:
-        """``part``, or one sentence that says which attack lacks what and how to give it.
+        """Return ``part``.
 
         Raises:
-            ValueError: ``part`` is None.
+            ValueError: ``part`` is None; the message names the attack, the missing resource and the remedy.
         """
         if part is None:
             raise ValueError(f"the {attack} attack needs {what}, got none; {remedy}.")
@@ -92,7 +95,7 @@ class Resources:
 
 
 class _Loaded:
-    """A part that is loaded when it is first asked for, and kept."""
+    """Descriptor of a resource that is loaded at its first access and then stored."""
 
     def __init__(self, load: Callable[[AttackArguments], Any]) -> None:
         self.load = load
@@ -146,11 +149,11 @@ def _thesaurus(flags: AttackArguments) -> Thesaurus:
     try:
         return WordNetLexicon()
     except ValueError as error:
-        raise ValueError(f"the pwws attack asks WordNet, whatever --lexicon is: {error}") from error
+        raise ValueError(f"the pwws attack uses WordNet and not --lexicon: {error}") from error
 
 
 class FlaggedResources(Resources):
-    """The resources that the flags name. What no recipe asks for is not loaded."""
+    """The resources that the flags name, each loaded when a recipe first uses it."""
 
     synonyms: Any = _Loaded(lambda flags: load_lexicon(flags.synonym_source(), "synonym"))
     antonyms: Any = _Loaded(lambda flags: load_lexicon(flags.antonym_source(), "antonym"))
@@ -165,7 +168,7 @@ class FlaggedResources(Resources):
     names: Any = _Loaded(lambda flags: flags.name_lists and NameLists.load(flags.name_lists))
     locations: Any = _Loaded(lambda flags: flags.location_lists and NameLists.load(flags.location_lists))
 
-    def __init__(self, flags: AttackArguments, **given: Any) -> None:
+    def __init__(self, flags: AttackArguments, **passed: Any) -> None:
         super().__init__(
             query_budget=flags.attack_query_budget,
             time_limit=flags.attack_time_limit,
@@ -173,7 +176,7 @@ class FlaggedResources(Resources):
             min_similarity=flags.min_similarity,
             antonym_success=flags.antonym_success,
             negation_official_count=flags.negation_count == "official",
-            **given,
+            **passed,
         )
         self.flags = flags
         for name, value in list(vars(self).items()):

@@ -1,4 +1,4 @@
-"""Static attacks: adversarial texts that were made beforehand, shown to the model as they are."""
+"""Static attacks: show the model adversarial texts that exist already."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.engine.requests import Columns, Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.metrics import AttackRecord, kept_prediction
 from hf_robust.runs import read_pairs, read_records
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from hf_robust.attacks.engine.trial import Trial
     from hf_robust.attacks.parts.search import Search
 
-FILE = "file:"
-"""``--attacks file:PATH`` names a file of labelled adversarial texts."""
+FILE_PREFIX = "file:"
+"""Prefix in ``--attacks file:PATH``, which names a file of labelled adversarial texts."""
 
 
 def labelled_file(name: str, source: str, examples: Sequence[Example]) -> Attack:
-    """Labelled adversarial texts of any origin, such as AdvGLUE's (Wang et al. 2021).
+    """Return an attack of labelled adversarial texts of any origin, such as AdvGLUE's (Wang et al. 2021).
 
-    The texts are the attack's own examples, whatever else is attacked. There is no clean text behind them, so none is
-    skipped and each is one query: the attack succeeded where the model is wrong and failed where it is right. Robust
-    accuracy F / N is the accuracy on the file, and ASR is 1 minus it.
+    The texts replace the examples of the data. They have no clean text, so none is skipped and each is one query: the
+    attack succeeds if the model's prediction is wrong and fails if it is correct. Robust accuracy F / N is the
+    accuracy on the file, and ASR is 1 minus this accuracy.
 
     Args:
-        name: what its metrics carry.
-        source: where the texts came from, for reports; no part of the fingerprint.
-        examples: the texts with their labels as ids of the model.
+        name: name of the attack in metrics.
+        source: origin of the texts, for reports; not part of the fingerprint.
+        examples: the texts with their label ids.
     """
     rows = [[*example.texts, example.label] for example in examples]
     return Attack(
         name=name,
         goal=Misclassify(),
-        candidates=Given("file", source, len(rows), digest(rows)),
+        candidates=StaticTexts("file", source, len(rows), digest(rows)),
         search=as_it_is,
         scores=None,
         own_examples=tuple(examples),
@@ -52,23 +52,23 @@ def labelled_file(name: str, source: str, examples: Sequence[Example]) -> Attack
 
 
 def transferred(name: str, source: str, records: Sequence[AttackRecord]) -> Attack:
-    """Replay of the texts that fooled another model.
+    """Return an attack that replays the texts that fooled another model.
 
-    Query 1 is the original text; where this model misclassifies it, it is skipped. Query 2 is the other attack's
-    perturbed text. ASR is the transfer rate: the share of the other model's adversarial texts that fool this one too,
-    among those whose original this one classifies right.
+    Query 1 is the original text; if this model misclassifies it, the example is skipped. Query 2 is the other attack's
+    perturbed text. ASR is the transfer rate: the share of the other model's adversarial texts that fool this model
+    too, among those whose original this model classifies correctly.
 
     Args:
-        name: what its metrics carry.
-        source: where the records came from, for reports; no part of the fingerprint.
-        records: what ``read_replay`` returned.
+        name: name of the attack in metrics.
+        source: origin of the records, for reports; not part of the fingerprint.
+        records: the result of ``read_replay``.
     """
     texts = {record.idx: tuple(record.perturbed) for record in records}
     rows = [[record.original, record.perturbed, record.label] for record in records]
     return Attack(
         name=name,
         goal=Misclassify(),
-        candidates=Given("replay", source, len(rows), digest(rows)),
+        candidates=StaticTexts("replay", source, len(rows), digest(rows)),
         search=replay(texts),
         scores=None,
         own_examples=tuple(Example(record.idx, tuple(record.original), record.label) for record in records),
@@ -76,20 +76,20 @@ def transferred(name: str, source: str, records: Sequence[AttackRecord]) -> Atta
 
 
 def read_replay(path: str | os.PathLike[str], succeeded_only: bool = True) -> list[AttackRecord]:
-    """The records of an ``attack_results/*.jsonl`` whose texts can be shown to another model.
+    """Read the records of an ``attack_results/*.jsonl`` file whose texts can be shown to another model.
 
     Args:
-        path: the file; a last line that was cut off is left out with a warning.
-        succeeded_only: take only texts that fooled the other model; else also its failed attacks' last texts.
+        path: the file; a truncated last line is skipped with a warning.
+        succeeded_only: read only texts that fooled the other model; False reads the last texts of failed attacks too.
 
     Raises:
         ValueError: there is no such file or record, an ``idx`` occurs twice, texts have different numbers of columns,
-            or the attack wanted the prediction to stay (antonym, negation, input_reduction).
+            or the attack's goal was to keep the prediction (antonym, negation, input_reduction).
     """
     if Path(path).is_file() and kept_prediction(read_records(path)):
         raise ValueError(
-            f"--replay {path} is of an attack that wants the prediction to stay; give the records of one that wants "
-            "another prediction."
+            f"--replay {path} holds records of an attack whose goal is to keep the prediction; give records of an "
+            "attack whose goal is to change it."
         )
     try:
         return read_pairs(path, ("succeeded",) if succeeded_only else ("succeeded", "failed"), changed_only=False)
@@ -98,7 +98,7 @@ def read_replay(path: str | os.PathLike[str], succeeded_only: bool = True) -> li
 
 
 def static_name(kind: str, path: str | os.PathLike[str], taken: Collection[str] = ()) -> str:
-    """A name for metrics and files: the kind and the file's stem; a number where it is ``taken``.
+    """Name for metrics and files: the kind and the file's stem, plus a number if the name is ``taken``.
 
     >>> static_name("file", "data/advglue-sst2.jsonl.gz")
     'file_advglue_sst2'
@@ -115,25 +115,25 @@ def static_name(kind: str, path: str | os.PathLike[str], taken: Collection[str] 
 
 
 def named_files(specs: Iterable[str]) -> dict[str, Path]:
-    """The files that ``file:PATH`` names among ``specs``, by the name that their metrics carry."""
-    found: dict[str, Path] = {}
+    """Attack name -> file, for each ``file:PATH`` among ``specs``."""
+    files: dict[str, Path] = {}
     for spec in specs:
-        if spec.startswith(FILE):
-            path = Path(spec.removeprefix(FILE))
-            found[static_name("file", path, found)] = path
-    return found
+        if spec.startswith(FILE_PREFIX):
+            path = Path(spec.removeprefix(FILE_PREFIX))
+            files[static_name("file", path, files)] = path
+    return files
 
 
 @dataclass(frozen=True)
-class Given(Candidates):
-    """Texts that are there already: nothing is proposed. ``content`` is their fingerprint."""
+class StaticTexts(Candidates):
+    """Candidates of a static attack: none, since its texts exist already. ``content`` is their fingerprint."""
 
     kind: str
     source: str
     rows: int
     content: str
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         return ()
 
     def describe(self) -> dict[str, Any]:
@@ -144,17 +144,20 @@ class Given(Candidates):
 
 
 def as_it_is(trial: Trial) -> Steps[str]:
-    """Ask nothing: the text itself was the attack, and the model is right about it."""
+    """Search nothing: the clean text was the attack, and the model's prediction is correct.
+
+    The name of this function is part of journal keys and of result files.
+    """
     yield from ()
     return "exhausted"
 
 
 def replay(texts: Mapping[int, Columns]) -> Search:
-    """The search that shows each example's text, found by its ``idx``."""
+    """Return the search that scores one stored text per example, looked up by ``idx``."""
 
     def replay(trial: Trial) -> Steps[str]:
-        if trial.spent:
-            return trial.spent
+        if trial.limit_reached:
+            return trial.limit_reached
         columns = texts[trial.example.idx]
         scored = yield from trial.ask([trial.text.like(columns)])
         trial.take(trial.clean.become(columns), scored.row(0))
@@ -164,15 +167,15 @@ def replay(texts: Mapping[int, Columns]) -> Search:
 
 
 def examples_of(attack: AttackOrForeign, examples: Sequence[Example]) -> list[Example]:
-    """What an attack is run on: its own examples where it brings some, else those of the data."""
+    """The examples of an attack: its own if it brings some, else those of the data."""
     return list(examples if attack.own_examples is None else attack.own_examples)
 
 
-def of_the_data(attacks: Mapping[str, AttackOrForeign], results: Mapping[str, Any]) -> dict[str, Any]:
-    """Those results, by attack name, that are of the data's examples and not of an attack's own."""
+def results_on_data(attacks: Mapping[str, AttackOrForeign], results: Mapping[str, Any]) -> dict[str, Any]:
+    """Results by attack name, without those of attacks that bring their own examples."""
     return {name: result for name, result in results.items() if not attacks[name].own_examples}
 
 
 def digest(rows: Any) -> str:
-    """16 hexadecimal characters of what JSON can hold."""
+    """Hash (16 hexadecimal characters) of a JSON value."""
     return hashlib.blake2b(json.dumps(rows).encode(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""Certificates of a vote over random substitutions: no attacker with the same table can change it (SAFER)."""
+"""Certificates for a vote over random substitutions, which no attacker with the same table can change (SAFER)."""
 
 from hf_robust.certify.rules import (
     BOUNDS,

@@ -1,4 +1,4 @@
-"""The flags of the certificates that are measured while a model trains."""
+"""Flags of certification during training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEFAULT = CertifySettings()
 
 @dataclass
 class CertifyArguments:
-    """Whether and how the vote over random substitutions by ``--lexicon`` is certified."""
+    """Certification of the vote over random substitutions by ``--lexicon``."""
 
     certify: Literal["no", "epoch", "end"] = field(
         default="no",
@@ -39,20 +39,20 @@ class CertifyArguments:
 
     def __post_init__(self) -> None:
         if self.certify == "no":
-            given = [f"--{one.name}" for one in fields(self) if getattr(self, one.name) != one.default]
-            if given:
-                verb = "says" if len(given) == 1 else "say"
+            passed = [f"--{option.name}" for option in fields(self) if getattr(self, option.name) != option.default]
+            if passed:
+                verb = "has" if len(passed) == 1 else "have"
                 raise ValueError(
-                    f"{', '.join(given)} {verb} how to certify, and nothing is certified; add --certify end or epoch, "
-                    f"or leave out what is named."
+                    f"{', '.join(passed)} {verb} no effect without --certify; add --certify end or epoch, or leave "
+                    f"{'it' if len(passed) == 1 else 'them'} out."
                 )
         self.settings()
 
     def settings(self) -> CertifySettings:
-        """How votes are counted.
+        """The ``CertifySettings`` of these flags.
 
         Raises:
-            ValueError: a value is out of range, or no vote could be certified with them.
+            ValueError: a value is out of range, or not even a unanimous vote could be certified.
         """
         try:
             return CertifySettings(self.certify_votes, self.certify_alpha, self.certify_bound, self.certify_rule)

@@ -1,4 +1,4 @@
-"""SAFER's smoothing: what a vote draws, and how far two texts' draws can differ."""
+"""SAFER's smoothing: the random draws of a vote, and how much the draws of two texts can differ."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from hf_robust.lexicons import Lexicon, equal_draws, lexicon_coverage, random_substitutes, substitution_sets
-from hf_robust.lexicons.substitution import Sets
+from hf_robust.lexicons.substitution import SubstitutionSets
 from hf_robust.metrics import Coverage
 from hf_robust.words import UNICODE_WORDS, Protection, Text
 
 
 class Smoothing:
-    r"""One table both as the sampler of a vote and as the attacker whom its certificates are about.
+    r"""A substitution table as the sampler of a vote and as the attacker that certificates refer to.
 
     Ye, Gong and Liu 2020, arXiv:2005.14424, Section 3. Let P_w be the word w and its substitutes in ``lexicon``, and
-    N_w what an attacker may put in place of w. A vote on text X draws every word from its P_w, uniformly and
+    N_w the words with which an attacker can replace w. A vote on text X draws every word from its P_w, uniformly and
     independently; on an attacked text X' it draws from the sets of the new words. The two draws can be coupled so that
-    they are the same text with probability :math:`\prod_i q_{x_i}` at least, with
+    they are the same text with probability at least :math:`\prod_i q_{x_i}`, with
 
     .. math:: q_w = \min_{w' \in N_w} \sum_s \min(D_w(s), D_{w'}(s))
               = \min_{w' \in N_w} \frac{|P_w \cap P_{w'}|}{\max(|P_w|, |P_{w'}|)}
 
-    where D_w is the uniform distribution on P_w. So no class's share of the draws changes by more than
-    :math:`1 - \prod_i q_{x_i}`. The overlap is taken over the strings as they are drawn, in the case of the word that
-    they replace: "I" and "iPhone" have no pattern of case that a substitute could take and give back.
+    where D_w is the uniform distribution on P_w. So the share of a class changes by at most
+    :math:`1 - \prod_i q_{x_i}`. The overlap is computed over the drawn strings, in the case of the word that they
+    replace: "I" and "iPhone" have no case pattern that a substitute could take and return.
 
-    A certificate is relative to this table and this way of cutting words, ``UnicodeWords``: an attacker who
-    swaps words that the table does not have, or who adds and removes words, is another one. Which words are
-    part of a contraction that stands apart, and so have no substitutes, no swap changes.
+    A certificate holds for this table and the word rule ``UnicodeWords``. It does not cover an attacker who swaps
+    words that are not in the table, or who adds and removes words. No swap changes which words are parts of a
+    separated contraction, and so have no substitutes.
 
-    Differs from the paper: it divides by \|P_w\| alone. That is right where all sets are as large as their attacker's,
-    as SAFER's are; where P_w' is the larger one it certifies too much, since each word of P_w' is then drawn less
-    often than the paper counts. Substitutes that are not one word (phrases) make q_w = 0: the attacked text then has
-    other words.
+    Differs from the paper, which divides by \|P_w\| only. This is correct if a set is as large as the sets of its
+    neighbours, as in SAFER. If P_w' is larger, it certifies too much, since each word of P_w' is then drawn less often
+    than the paper counts. Substitutes of several words (phrases) give q_w = 0, since the attacked text then has other
+    words.
 
     Args:
-        lexicon: w -> the others of P_w.
-        seed: of the draws.
-        protection: what neither the vote nor the attacker changes; None for nothing. The attacker's swaps make and
-            break no protected span (as `hf_robust.attacks.building.shielded` has it), so that a text and an attacked
-            one have the same words closed, and the coupling holds over the others.
-        neighbours: w -> N_w, where the attacker has fewer words than the vote: SAFER certifies against the words of
-            similarity 0.8 and draws from whole components (``PerturbationSets.neighbours``). None: the same table. A
+        lexicon: w -> P_w without w.
+        seed: seed of the draws.
+        neighbours: w -> N_w, for an attacker with fewer words than the vote: SAFER certifies against words of
+            similarity 0.8 and draws from whole components (``PerturbationSets.neighbours``). None for ``lexicon``. A
             word whose neighbours all have its own set has q_w = 1 (the official flag ``isdivide`` 0).
+        protection: spans that neither the vote nor the attacker changes; None for none. The attacker's swaps neither
+            create nor remove a protected span (as in `hf_robust.attacks.building.with_protection`), so a text and its
+            attacked version have the same closed words, and the coupling holds for the other words.
     """
 
     def __init__(
@@ -62,87 +62,91 @@ class Smoothing:
         self._overlaps: dict[str, float] = {}
 
     def sample(self, text: Text, number: int) -> Text:
-        """Draw ``number`` for this text; it depends on nothing but the seed, the text's columns and the number."""
+        """Draw ``number`` of this text; it depends only on the seed, the text's columns and the number."""
         return self._drawn(text, self._sets(text), number)
 
-    def _drawn(self, text: Text, sets: Sets, number: int) -> Text:
+    def _drawn(self, text: Text, sets: SubstitutionSets, number: int) -> Text:
         key = json.dumps([self.seed, number, *text.columns]).encode()
         rng = random.Random(hashlib.blake2b(key, digest_size=16).digest())
         return text.replace(random_substitutes(sets, rng))
 
     def draws(self, text: Text, votes: int) -> Counter[tuple[str, ...]]:
-        """How often each text, given as its columns, is among draws 0 to ``votes`` - 1 for ``text``."""
+        """Columns of a text -> how often this text is among draws 0 to ``votes`` - 1 of ``text``."""
         sets = self._sets(text)
         if not sets:
             return Counter({text.columns: votes})
         return Counter(self._drawn(text, sets, number).columns for number in range(votes))
 
     def varies(self, text: Text) -> bool:
-        """Whether a draw may be another text; else one forward is the whole vote."""
+        """Whether a draw can differ from the text; if not, one forward pass gives the whole vote."""
         return bool(self._sets(text))
 
     def changeable(self, text: Text) -> list[int]:
-        """The indices of the words that the attacker can swap."""
+        """Numbers of the words that the attacker can swap."""
         return list(substitution_sets(self.neighbours, text, self._closed(text)))
 
     def coverage(self, texts: Iterable[Text]) -> Coverage:
-        """The words that the attacker can swap among those that are not protected."""
+        """Share of the unprotected words that the attacker can swap."""
         return lexicon_coverage(self.neighbours, texts, self.protection)
 
     def slacks(self, text: Text) -> list[float]:
-        """1 - q_w of every word of ``text``: 0 where the attacker can put nothing in its place."""
+        """1 - q_w of every word of ``text``; 0 for a word that the attacker cannot replace."""
         changeable = set(self.changeable(text))
         return [1 - self.overlap(word) if index in changeable else 0.0 for index, word in enumerate(text.tokens)]
 
-    def _sets(self, text: Text) -> Sets:
+    def _sets(self, text: Text) -> SubstitutionSets:
         return substitution_sets(self.lexicon, text, self._closed(text))
 
     def _closed(self, text: Text) -> Collection[int]:
         return self.protection.closed(text) if self.protection else ()
 
     def overlap(self, word: str) -> float:
-        """q_w, in [0, 1]."""
+        """q_w of a word, in [0, 1]."""
         if word not in self._overlaps:
-            own = equal_draws(self.lexicon, word)
+            draws = equal_draws(self.lexicon, word)
             placed = dict.fromkeys(UNICODE_WORDS.substitutes(word, self.neighbours))
-            self._overlaps[word] = min((self._shared(own, new) for new in placed), default=1.0)
+            self._overlaps[word] = min((self._shared(draws, new) for new in placed), default=1.0)
         return self._overlaps[word]
 
-    def _shared(self, own: Sequence[str], new: str) -> float:
+    def _shared(self, draws: Sequence[str], new: str) -> float:
         if not UNICODE_WORDS.is_one_word(new):
             return 0.0
-        first, second = Counter(own), Counter(equal_draws(self.lexicon, new))
-        sizes = len(own), second.total()
+        first, second = Counter(draws), Counter(equal_draws(self.lexicon, new))
+        sizes = len(draws), second.total()
         return sum(min(first[s] * sizes[1], second[s] * sizes[0]) for s in first) / (sizes[0] * sizes[1])
 
     def describe(self) -> dict[str, Any]:
-        """What the run card says about it; JSON-ready."""
-        own: dict[str, Any] = {"lexicon": self.lexicon.describe(), "seed": self.seed, "word_rule": UNICODE_WORDS.name}
+        """The entry in the run card; JSON-ready."""
+        described: dict[str, Any] = {
+            "lexicon": self.lexicon.describe(),
+            "seed": self.seed,
+            "word_rule": UNICODE_WORDS.name,
+        }
         if self.neighbours is not self.lexicon:
-            own["neighbours"] = self.neighbours.describe()
+            described["neighbours"] = self.neighbours.describe()
         if self.protection:
-            own["protected"] = self.protection.describe()
-        return own
+            described["protected"] = self.protection.describe()
+        return described
 
     def fingerprint(self) -> list[Any]:
-        """What decides the draws and the slacks, for the name of a journal."""
-        own = [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint(), UNICODE_WORDS.name]
-        return [*own, self.protection.fingerprint()] if self.protection else own
+        """Everything that draws and slacks depend on, for the name of a journal."""
+        parts = [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint(), UNICODE_WORDS.name]
+        return [*parts, self.protection.fingerprint()] if self.protection else parts
 
 
 def require_substitutes(smoothing: Smoothing, texts: Sequence[Text]) -> None:
-    """Check that a certificate can say something about these texts.
+    """Raise if the attacker can swap no word of these texts, so that a certificate would be meaningless.
 
     Raises:
         ValueError: the table is empty, or the attacker can swap no word of any text.
     """
     if len(smoothing.lexicon) == 0:
         raise ValueError(
-            f"the lexicon {smoothing.lexicon.source} is empty, so a certificate against it says no more than the "
-            "plain prediction; give a table of substitutes."
+            f"the lexicon {smoothing.lexicon.source} is empty, so a certificate would only repeat the plain "
+            "prediction; give a table of substitutes."
         )
     if texts and not any(smoothing.changeable(text) for text in texts):
         raise ValueError(
             f"the lexicon {smoothing.neighbours.source} has no word of the {len(texts)} texts, so there is nothing to "
-            "certify; give a table that covers them."
+            "certify; give a table that covers the texts."
         )

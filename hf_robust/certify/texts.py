@@ -1,4 +1,4 @@
-"""Draws the votes on many texts, asks the model for them in large batches, and certifies each text."""
+"""Draws the votes for many texts, runs the model on them in large batches, and certifies each text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hf_robust.words import Text
 Columns = tuple[str, ...]
 Predict = Callable[[Sequence[Columns]], npt.NDArray[Any]]
 BATCH = 4096
-"""Draws that are asked together: with short texts those of several, so that the model sees full batches."""
+"""Number of draws that are predicted together, those of several texts if need be, so that batches are full."""
 
 
 def certify_texts(
@@ -38,24 +38,24 @@ def certify_texts(
     progress: bool = True,
     batch: int = BATCH,
 ) -> list[Certificate]:
-    """Certify every text for its label; the certificates are in the order of the texts.
+    """Certify every text for its label and return the certificates in the order of the texts.
 
-    A text drawn twice is asked once and counted as often as it was drawn; a text without a word in the table is asked
-    once. What is kept in memory are the draws of one batch, or of one text where it has more votes than that.
+    A text that is drawn several times is predicted once and counted each time; a text without a word in the table is
+    predicted once. Memory holds the draws of one batch, or of one text if it has more votes than that.
 
     Args:
-        predict: class ids [n] of n texts, each a tuple of one or two columns.
+        predict: returns the class ids [n] of n texts, each a tuple of one or two columns.
         labels: the true class ids.
-        num_labels: classes of the model [K].
-        ids: ``idx`` of each certificate, each once; None for 0, 1, ...
-        journal: a file to which certificates are added as texts are finished; those already in it are not voted on
-            again, so that a run that was killed goes on and ends the same. Its name must depend on all that decides
-            the votes: see ``certify_key``.
-        batch: draws to ask together; it changes no result.
+        num_labels: number of classes of the model [K].
+        ids: distinct ``idx`` of the certificates; None for 0, 1, ...
+        journal: a file to which certificates are added as texts finish. Texts in it are not voted on again, so an
+            interrupted run can resume with the same result. Its name must depend on everything that the votes depend
+            on: see ``certify_key``.
+        batch: number of draws to predict together; it does not change a result.
 
     Raises:
-        ValueError: the settings can certify nothing for so many classes, a label is no class, the predictions are no
-            class ids, or the journal is of other texts.
+        ValueError: the settings cannot certify any text for this number of classes, a label is no class, the
+            predictions are no class ids, or the journal holds other texts.
     """
     settings.check_classes(num_labels)
     ids = range(len(texts)) if ids is None else ids
@@ -74,9 +74,9 @@ def certify_texts(
                 overlaps = [smoothing.overlap(text.tokens[index]) for index in smoothing.changeable(text)]
                 done[ids[place]] = certify_votes(ids[place], labels[place], votes, overlaps, settings)
                 book.add(done[ids[place]])
-            # The next texts may take minutes, and the process may be killed.
+            # The next texts may take minutes, and the process may be interrupted.
             book.flush()
-            share = sum(one.certified for one in done.values()) / len(done)
+            share = sum(certificate.certified for certificate in done.values()) / len(done)
             bar.set_postfix_str(f"certified {100 * share:.1f} %", refresh=False)
             bar.update(len(counted))
     return [done[idx] for idx in ids]
@@ -85,11 +85,11 @@ def certify_texts(
 def certify_key(
     model: str, examples: Sequence[tuple[int, Columns, int]], smoothing: Smoothing, settings: CertifySettings
 ) -> str:
-    """24 hexadecimal characters that name a measurement, for its journal.
+    """Hash (24 hexadecimal characters) that identifies a measurement, for the name of its journal.
 
     Args:
-        model: all that decides a prediction: hash of the weights, cut in tokens, precision.
-        examples: ``idx``, texts and label of each; a journal knows its examples by ``idx`` alone.
+        model: everything that a prediction depends on: hash of the weights, truncation, precision.
+        examples: ``idx``, texts and label of each example; the journal itself stores only ``idx``.
     """
     content = json.dumps([model, list(examples), smoothing.fingerprint(), settings.describe()])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
@@ -103,23 +103,23 @@ def _count_votes(
     num_labels: int,
     batch: int,
 ) -> Iterator[list[tuple[int, Text, list[int]]]]:
-    """The texts with their places and the number of votes of each class, as many together as fill a batch."""
+    """Yield groups of texts that fill a batch, each text with its index and the number of votes of each class."""
     group: list[Counter[Columns]] = []
     start = 0
     for end, (_, text) in enumerate(texts, start=1):
         group.append(smoothing.draws(text, votes))
         if end == len(texts) or sum(map(len, group)) >= batch:
             counts = _ask(predict, group, num_labels, batch)
-            yield [(*one, found) for one, found in zip(texts[start:end], counts, strict=True)]
+            yield [(*item, votes_by_class) for item, votes_by_class in zip(texts[start:end], counts, strict=True)]
             group, start = [], end
 
 
 def _ask(predict: Predict, group: Sequence[Counter[Columns]], num_labels: int, batch: int) -> Iterator[list[int]]:
-    """For each text's draws in turn the number of votes of each class."""
-    asked = list(dict.fromkeys(columns for drawn in group for columns in drawn))
+    """Yield the number of votes of each class for each text's draws."""
+    distinct = list(dict.fromkeys(columns for drawn in group for columns in drawn))
     answers: dict[Columns, int] = {}
-    for start in range(0, len(asked), batch):
-        part = asked[start : start + batch]
+    for start in range(0, len(distinct), batch):
+        part = distinct[start : start + batch]
         answers.update(zip(part, _class_ids(predict(part), len(part), num_labels), strict=True))
     for drawn in group:
         counts = [0] * num_labels
@@ -129,25 +129,27 @@ def _ask(predict: Predict, group: Sequence[Counter[Columns]], num_labels: int, b
 
 
 def _class_ids(predicted: Any, count: int, num_labels: int) -> list[int]:
-    found = np.asarray(predicted)
-    if found.shape != (count,) or found.dtype.kind not in "iu" or not ((found >= 0) & (found < num_labels)).all():
+    ids = np.asarray(predicted)
+    if ids.shape != (count,) or ids.dtype.kind not in "iu" or not ((ids >= 0) & (ids < num_labels)).all():
         raise ValueError(
-            f"a vote needs one class id below {num_labels} for each of {count} texts, got {found.dtype} of shape "
-            f"{found.shape}; a regression or multi-label model has no such prediction and cannot be certified."
+            f"a vote needs one class id below {num_labels} for each of {count} texts, got {ids.dtype} of shape "
+            f"{ids.shape}; a regression or multi-label model has no such prediction and cannot be certified."
         )
-    return [int(one) for one in found]
+    return [int(class_id) for class_id in ids]
 
 
 def _check(texts: Sequence[Columns], labels: Sequence[int], ids: Sequence[int], num_labels: int) -> None:
     if not len(texts) == len(labels) == len(ids):
-        raise ValueError(f"each text needs a label and an idx, got {len(texts)}, {len(labels)} and {len(ids)}.")
+        raise ValueError(
+            f"each text needs a label and an idx, got {len(texts)} texts, {len(labels)} labels and {len(ids)} idx."
+        )
     if len(set(ids)) < len(ids):
-        raise ValueError("each text needs an idx of its own, got one twice.")
+        raise ValueError("each text needs its own idx, but one occurs twice.")
     for idx, label in zip(ids, labels, strict=True):
         if not 0 <= label < num_labels:
             raise ValueError(
-                f"example {idx} has label {label}, which is none of the model's {num_labels} classes; certify a split "
-                "that has labels."
+                f"example {idx} has label {label}, but the model has {num_labels} classes; certify a split that has "
+                "labels."
             )
 
 

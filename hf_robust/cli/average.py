@@ -182,7 +182,7 @@ def write_averages(
 
 def attacked(model: str, folder: Path, attack: AttackOptions, flags: AttackArguments) -> dict[str, Any]:
     """Attack a model, write its results into the folder, and return its point of the picture."""
-    from hf_robust.attacks import of_the_data
+    from hf_robust.attacks import results_on_data
     from hf_robust.metrics import wilson_interval
     from hf_robust.wiring.checkpoint_attack import measure_attacks, write_attacks
 
@@ -191,7 +191,7 @@ def attacked(model: str, folder: Path, attack: AttackOptions, flags: AttackArgum
     keys = ("robust_accuracy", "robust_accuracy_low", "robust_accuracy_high", "asr", "num_examples")
     # Of the clean texts, which attacks that bring their own texts do not see.
     accuracy = found.line["accuracy"]
-    texts = [one.num_examples for one in of_the_data(found.attacks, found.summaries).values()][:1]
+    texts = [one.num_examples for one in results_on_data(found.attacks, found.summaries).values()][:1]
     low, high = wilson_interval(round(accuracy * texts[0]), texts[0]) if texts else (math.nan, math.nan)
     return {
         "folder": folder.name,

@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> str:
             no word of these texts, or attacks that the vote cannot answer.
     """
     from hf_robust.attacks import AttackArguments, Victim, choose_examples
-    from hf_robust.attacks.flag_readers import check_flags_are_read, is_read
+    from hf_robust.attacks.flag_readers import check_flags_are_read, is_flag_read
     from hf_robust.certify import CertifySettings, Smoothing, require_substitutes
     from hf_robust.data.label_order import permuted_labels
     from hf_robust.lexicons import load_lexicon
@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> str:
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
     sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
     # The attacks are those of the attacker whom the certificates are about, if nothing else is asked for.
-    if options.attack_backend == "native" and is_read("attack_lexicon", options.attacks):
+    if options.attack_backend == "native" and is_flag_read("attack_lexicon", options.attacks):
         options.attack_lexicon = options.attack_lexicon or options.neighbours
     flags = AttackArguments(**_given(options, AttackArguments), **sample)
     check_flags_are_read(flags, flags.recipes, (), protects=True)

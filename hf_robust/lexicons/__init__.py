@@ -1,4 +1,4 @@
-"""Where substitutes of words come from: a lexicon takes a word and returns its synonyms, or its antonyms."""
+"""Lexicons: a lexicon takes a word and returns its synonyms or its antonyms."""
 
 from hf_robust.lexicons.base import Lexicon, Relation, TableLexicon, Thesaurus
 from hf_robust.lexicons.builtin import opposite_groups, synonym_groups

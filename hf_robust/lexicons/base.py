@@ -1,4 +1,4 @@
-"""What a lexicon is: a word in, its substitutes out."""
+"""``Lexicon``, the interface that returns the substitutes of a word, and ``TableLexicon``, a lexicon in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Relation = Literal["synonym", "antonym"]
 
 
 def check_relation(relation: str) -> Relation:
-    """``relation`` if it is "synonym" or "antonym", else a ValueError that says so."""
+    """Return ``relation`` if it is "synonym" or "antonym", else raise a ValueError."""
     for known in get_args(Relation):
         if relation == known:
             return known  # type: ignore[no-any-return]
@@ -22,26 +22,26 @@ def check_relation(relation: str) -> Relation:
 
 
 def clean_substitutes(word: str, substitutes: Iterable[str]) -> tuple[str, ...]:
-    """``substitutes`` in their order, once each, without empty ones and without ``word`` itself in any case."""
-    kept = dict.fromkeys(other.strip() for other in substitutes)
-    return tuple(other for other in kept if other and other.casefold() != word.casefold())
+    """``substitutes`` in their order, each once, without empty strings and without ``word`` in any case."""
+    distinct = dict.fromkeys(other.strip() for other in substitutes)
+    return tuple(other for other in distinct if other and other.casefold() != word.casefold())
 
 
 class Lexicon(ABC):
     """Substitutes of a word, looked up in lower case and returned in a fixed order.
 
-    What looks a text's words up asks by their keys (``Text.keys``), in which apostrophes are straight.
+    The words of a text are looked up by their keys (``Text.keys``), in which apostrophes are straight.
 
-    The relation says what a substitution means for the label: a synonym keeps it, an antonym changes it. One lexicon
-    serves training views and attacks alike, so the run card names it once (who perturbs with what is explicit).
+    The relation tells the effect of a substitution on the label: a synonym keeps it, an antonym changes it. Training
+    views and attacks use the same kind of object, so the run card shows which lexicon each of them uses.
     """
 
     name: str
     relation: Relation
     keeps_part_of_speech: bool
-    """Whether every substitute has its word's part of speech, so that an attack need not ask a tagger."""
+    """Whether every substitute has the part of speech of its word, so that an attack needs no tagger."""
     source: str
-    """Where the words come from, for the run card: a path as it was given, or a corpus and its version."""
+    """Origin of the words, for the run card: the path as passed, or a corpus and its version."""
 
     @abstractmethod
     def __call__(self, word: str) -> tuple[str, ...]:
@@ -49,25 +49,25 @@ class Lexicon(ABC):
 
     @abstractmethod
     def words(self) -> Iterator[str]:
-        """The words that may have substitutes, lower-cased."""
+        """Yield the words that can have substitutes, in lower case."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """16 hexadecimal characters that change with the content."""
+        """Hash (16 hexadecimal characters) of the content."""
 
     @abstractmethod
     def __len__(self) -> int:
         """Number of words that :meth:`words` yields."""
 
     def nearest(self, k: int, min_cosine: float) -> Lexicon:
-        """The lexicon that holds at most ``k`` substitutes of cosine ``min_cosine`` or more, as an attack asks for.
+        """The lexicon with at most ``k`` substitutes per word, of cosine ``min_cosine`` or more.
 
-        Only one made from word vectors can be made anew for it; any other is what it is.
+        A lexicon from word vectors is rebuilt with these settings; other lexicons return themselves.
         """
         return self
 
     def describe(self) -> dict[str, Any]:
-        """What the run card says about the lexicon; JSON-ready."""
+        """The lexicon's entry in the run card; JSON-ready."""
         return {
             "name": self.name,
             "relation": self.relation,
@@ -78,7 +78,7 @@ class Lexicon(ABC):
         }
 
     def __bool__(self) -> bool:
-        # An empty lexicon is still a lexicon: `if lexicon` must not depend on its size.
+        # An empty lexicon is still a lexicon, so `if lexicon` must not depend on its size.
         return True
 
     def __repr__(self) -> str:
@@ -86,7 +86,7 @@ class Lexicon(ABC):
 
 
 class Thesaurus(Protocol):
-    """A dictionary of lemmas, as WordNet is: what PWWS takes its substitutes from."""
+    """A dictionary of lemmas such as WordNet, from which PWWS takes its substitutes."""
 
     def lemmas(self, word: str) -> Sequence[str]:
         """All lemmas of all senses of ``word``, phrases (joined by ``_``), repeats and the word itself included."""
@@ -100,8 +100,8 @@ class Thesaurus(Protocol):
 class TableLexicon(Lexicon):
     """A lexicon held in memory as a dict.
 
-    Keys are lower-cased; keys that differ by case alone are merged in their order. Words without a substitute left are
-    dropped. A key that no text's word would be looked up by ("don’t") stands under that too ("don't").
+    Keys are lower-cased; keys that differ only in case are merged in their order. Words without substitutes are
+    dropped. A key that is not in lookup form ("don’t") is stored in this form too ("don't").
     """
 
     def __init__(
@@ -141,6 +141,6 @@ class TableLexicon(Lexicon):
 
 
 def fingerprint_table(table: Mapping[str, Sequence[str]]) -> str:
-    """16 hexadecimal characters of a table: the order of its words is left out, the order of substitutes is not."""
+    """Hash (16 hexadecimal characters) of a table; the order of its words does not count, that of substitutes does."""
     rows = sorted((word, list(substitutes)) for word, substitutes in table.items())
     return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The lexicon written for this project: everyday words of reviews, enough for the demo corpus and for tests."""
+"""The builtin lexicon, written for this project: common words of reviews, for the demo corpus and for tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Groups = tuple[tuple[str, ...], ...]
 
 @lru_cache(maxsize=1)
 def synonym_groups() -> Groups:
-    """Groups of interchangeable words of one part of speech, the commonest first, groups with an opposite included."""
+    """Groups of interchangeable words of one part of speech, most common word first, also groups with an opposite."""
     content = _content()
     sides = [side for pair in content["antonyms"] for side in pair]
     return tuple(tuple(group) for group in [*content["synonyms"], *sides])
@@ -21,12 +21,15 @@ def synonym_groups() -> Groups:
 
 @lru_cache(maxsize=1)
 def opposite_groups() -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-    """Pairs of synonym groups with opposite meanings; for opinions the welcome side comes first."""
+    """Pairs of synonym groups with opposite meanings; for opinions the positive group comes first."""
     return tuple((tuple(left), tuple(right)) for left, right in _content()["antonyms"])
 
 
 def builtin_lexicon(relation: str = "synonym") -> TableLexicon:
-    """Synonyms: the rest of the word's groups; antonyms: the opposite groups. Both keep the part of speech."""
+    """The builtin lexicon: synonyms are the other words of a word's groups, antonyms the words of opposite groups.
+
+    Both keep the part of speech.
+    """
     table: dict[str, list[str]] = {}
     if relation == "antonym":
         for left, right in opposite_groups():

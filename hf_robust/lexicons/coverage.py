@@ -1,4 +1,4 @@
-"""How much of some texts a lexicon covers."""
+"""The share of a text's words for which a lexicon has substitutes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def lexicon_coverage(
     protection: Protection | None = None,
     open_words: Callable[[Text], Collection[int]] | None = None,
 ) -> Coverage:
-    """The words with substitutes among the words of these texts.
+    """Count the words of these texts that have substitutes.
 
     Args:
-        protection: what it closes is left out.
-        open_words: gives the numbers of the words that may change (an attack's, or those that a model reads); None
-            for all of them.
+        protection: words that it closes are left out.
+        open_words: returns the numbers of the words that may change (in an attack, or those that a model reads); None
+            for all words.
 
     >>> from hf_robust.lexicons import TableLexicon
     >>> lexicon_coverage(TableLexicon({"good": ["fine"]}), [Text(("a good, good film",)), Text(("a plot",))])
@@ -30,7 +30,7 @@ def lexicon_coverage(
     def count(text: Text) -> tuple[int, int]:
         closed = protection.closed(text) if protection else frozenset()
         chosen = range(len(text.words)) if open_words is None else open_words(text)
-        kept = [index for index in chosen if index not in closed]
-        return sum(bool(text.substitutes(index, lexicon)) for index in kept), len(kept)
+        open_indices = [index for index in chosen if index not in closed]
+        return sum(bool(text.substitutes(index, lexicon)) for index in open_indices), len(open_indices)
 
     return Coverage.of(map(count, texts))

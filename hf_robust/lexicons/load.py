@@ -1,7 +1,4 @@
-"""From the text after `--lexicon` to a lexicon.
-
-Tables made from any source of substitutes: what `hf-robust lexicon` writes.
-"""
+"""Loads the lexicon that `--lexicon` names, and builds the tables that `hf-robust lexicon` writes."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ LEXICONS: dict[str, Callable[..., Lexicon]] = {
     "neighbours": neighbours_lexicon,
     "vectors": vectors_lexicon,
 }
-"""Name -> loader; ``neighbours`` and ``vectors`` read a file: loader(path, relation), the others loader(relation)."""
+"""Name -> loader: ``loader(path, relation)`` for ``neighbours`` and ``vectors``, else ``loader(relation)``."""
 
 TABLE_ENDINGS = (".json", ".json.gz")
 VECTOR_ENDINGS = (".txt", ".vec", ".txt.gz", ".vec.gz", ".npz")
@@ -34,13 +31,13 @@ _CHOICES = (
 
 
 def load_lexicon(spec: str, relation: str = "synonym") -> Lexicon:
-    """The lexicon that ``spec`` names, for ``relation`` "synonym" or "antonym".
+    """Load the lexicon that ``spec`` names, for ``relation`` "synonym" or "antonym".
 
-    ``builtin`` and ``wordnet`` hold both relations. A file does not say what its substitutes are: whoever gives one as
-    ``--antonym_lexicon`` vouches for it, and the relation is recorded.
+    ``builtin`` and ``wordnet`` have both relations. A file does not tell its relation, so ``relation`` is recorded
+    without a check.
 
     Raises:
-        ValueError: one sentence, for an unknown name, a missing or malformed file, or absent WordNet data.
+        ValueError: the name is unknown, the file is missing or malformed, or WordNet data are missing.
     """
     relation = check_relation(relation)
     name, path = split_spec(spec)
@@ -48,7 +45,7 @@ def load_lexicon(spec: str, relation: str = "synonym") -> Lexicon:
 
 
 def split_spec(spec: str) -> tuple[str, Path | None]:
-    """Which of LEXICONS ``spec`` means, and its file: the table and vector file are told apart by name."""
+    """The key of LEXICONS that ``spec`` names, and its file; the file's ending tells a table from vectors."""
     name, colon, rest = spec.partition(":")
     if colon and name in _FROM_FILE:
         refuse_pickle(rest)
@@ -76,11 +73,11 @@ def build_table(
     k: int = 8,
     min_cosine: float = 0.7,
 ) -> dict[str, list[str]]:
-    """Word -> substitutes from any ``source`` that :func:`load_lexicon` takes, to be written with :func:`write_table`.
+    """Build a table word -> substitutes from any ``source`` of :func:`load_lexicon`, for :func:`write_table`.
 
     Args:
-        vocabulary: rows for these words alone (their substitutes may be any word); None: for all words of the source.
-        k, min_cosine: for word vectors, whose neighbours are computed here without the cache.
+        vocabulary: the words that get a row (their substitutes can be any words); None for all words of the source.
+        k, min_cosine: settings for word vectors, whose neighbours are computed here without the cache.
     """
     name, path = split_spec(source)
     if name == "vectors":
@@ -96,8 +93,8 @@ def build_counts(
 ) -> dict[str, dict[str, int]]:
     """:func:`build_table` with, for each substitute, the number of WordNet lemmas that lead to it.
 
-    WordNet's antonyms are noisy; a table with counts lets its reader see which of them few senses support.
-    Sources other than WordNet count 1 each.
+    WordNet's antonyms are noisy, and the counts show which of them are supported by few senses. Substitutes of other
+    sources have count 1.
     """
     lexicon = load_lexicon(source, relation)
     table: dict[str, dict[str, int]] = {}
@@ -116,7 +113,7 @@ def build_perturbation_sets(
     table_similarity: str = "dot",
     max_size: int = 100,
 ) -> PerturbationSets:
-    """SAFER's sets from a word-vector file and the counts of the training words; see :func:`perturbation_sets`."""
+    """Build SAFER's sets from a word-vector file and counts of training words; see :func:`perturbation_sets`."""
     name, path = split_spec(source)
     if name != "vectors":
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Lists of names of one kind each: people's first names, cities, and so on."""
+"""Lists of names by kind: first names, cities, and so on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class NameLists:
-    """Names by kind, so that one may stand for another of its kind. A name may have several words.
+    """Names by kind, so that a name can replace another of its kind. A name can have several words.
 
     >>> places = NameLists({"city": ["New York", "Paris"], "country": ["France"]})
     >>> places.like("New York"), places.like("new york"), places.longest
@@ -26,7 +26,7 @@ class NameLists:
         self.source = source
         empty = [kind for kind, names in self.lists.items() if not names]
         if empty or not self.lists:
-            raise ValueError(f"each kind of names needs some, got none for {', '.join(empty) or 'any'}; see {source}.")
+            raise ValueError(f"each kind of names in {source} needs a name, got none for {', '.join(empty) or 'any'}.")
 
     @classmethod
     def load(cls, path: Path | str) -> NameLists:
@@ -46,28 +46,28 @@ class NameLists:
         return cls(lists, str(path))
 
     def like(self, name: str) -> tuple[str, ...]:
-        """All names of the first kind that has ``name``, itself included; () for an unknown one. Case counts."""
+        """All names of the first kind that contains ``name``, case-sensitive; () for an unknown name."""
         return self._kinds.get(name, ())
 
     @cached_property
     def _kinds(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+        kinds: dict[str, tuple[str, ...]] = {}
         for names in self.lists.values():
             for name in names:
-                found.setdefault(name, names)
-        return found
+                kinds.setdefault(name, names)
+        return kinds
 
     @cached_property
     def longest(self) -> int:
-        """Words of the longest name."""
+        """Number of words of the longest name."""
         return max(len(name.split()) for name in self._kinds)
 
     def fingerprint(self) -> str:
-        """16 hexadecimal characters that change with the content."""
+        """Hash (16 hexadecimal characters) of the content."""
         return hashlib.blake2b(json.dumps(self.lists).encode(), digest_size=8).hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """What a result file says of the lists; JSON-ready."""
+        """The description of the lists in result files; JSON-ready."""
         counts = {kind: len(names) for kind, names in self.lists.items()}
         return {"source": self.source, "fingerprint": self.fingerprint(), "counts": counts}
 

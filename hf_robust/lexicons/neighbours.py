@@ -1,4 +1,4 @@
-"""Tables of substitutes as JSON files, such as counter-fitted neighbours: {word: [substitute, ...]}."""
+"""Reads and writes tables of substitutes as JSON, such as counter-fitted neighbours: {word: [substitute, ...]}."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from hf_robust.lexicons.base import TableLexicon
 from hf_robust.words.vector_files import refuse_pickle
 
 Table = Mapping[str, Sequence[str] | Mapping[str, int]]
-_SHAPE = 'a table is one JSON object {"word": ["substitute", ...], ...}, optionally gzipped'
+_EXPECTED_FORMAT = 'a table is one JSON object {"word": ["substitute", ...], ...}, optionally gzipped'
 
 
 def neighbours_lexicon(path: str | Path, relation: str = "synonym") -> TableLexicon:
-    """The lexicon in the JSON or gzipped JSON table at ``path``; see :func:`read_table`.
+    """Load the lexicon in the JSON or gzipped JSON table at ``path``; see :func:`read_table`.
 
-    A table says nothing about its role: ``relation`` is recorded as given.
+    A table does not tell its relation, so ``relation`` is recorded without a check.
     """
     return TableLexicon(read_table(path), name="neighbours", relation=relation, source=str(path))
 
 
 def read_table(path: str | Path) -> dict[str, list[str]]:
-    """Read ``{word: [substitute, ...]}``, gzipped or not (by content, not by name).
+    """Read ``{word: [substitute, ...]}``; the content and not the name tells whether the file is gzipped.
 
-    ``{word: {substitute: count}}`` is read as well: the counts inform people, the order is that of the file.
+    ``{word: {substitute: count}}`` is read too: the counts are ignored, and the order is that of the file.
 
     Raises:
-        ValueError: one sentence with the file and what is wrong in it.
+        ValueError: the file is missing or has another format.
     """
     refuse_pickle(path)
     try:
@@ -39,11 +39,11 @@ def read_table(path: str | Path) -> dict[str, list[str]]:
         text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
         content = json.loads(text)
     except FileNotFoundError:
-        raise ValueError(f"There is no lexicon table at {path}: give the path of a .json or .json.gz file.") from None
+        raise ValueError(f"There is no lexicon table at {path}; give the path of a .json or .json.gz file.") from None
     except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a lexicon table ({error}); {_SHAPE}.") from error
+        raise ValueError(f"{path} is not a lexicon table ({error}); {_EXPECTED_FORMAT}.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a JSON {_json_kind(content)}; {_SHAPE}.")
+        raise ValueError(f"{path} holds a JSON {_json_kind(content)}; {_EXPECTED_FORMAT}.")
     return {word: _check_substitutes(path, word, value) for word, value in content.items()}
 
 
@@ -51,10 +51,10 @@ def _check_substitutes(path: str | Path, word: str, value: Any) -> list[str]:
     if isinstance(value, dict) and all(isinstance(count, int) for count in value.values()):
         return list(value)
     if not isinstance(value, list):
-        raise ValueError(f"In {path} the entry {word!r} is a JSON {_json_kind(value)}; {_SHAPE}.")
+        raise ValueError(f"In {path} the entry {word!r} is a JSON {_json_kind(value)}; {_EXPECTED_FORMAT}.")
     wrong = [other for other in value if not isinstance(other, str)]
     if wrong:
-        raise ValueError(f"In {path} the entry {word!r} lists {wrong[0]!r}, which is not a word; {_SHAPE}.")
+        raise ValueError(f"In {path} the entry {word!r} lists {wrong[0]!r}, which is not a word; {_EXPECTED_FORMAT}.")
     return value
 
 
@@ -65,9 +65,9 @@ def _json_kind(value: Any) -> str:
 
 
 def write_table(table: Table, path: str | Path) -> None:
-    """Write ``table`` at ``path`` as JSON, gzipped if the name ends in .gz, one word a line, in alphabetical order.
+    """Write ``table`` to ``path`` as JSON, gzipped if the name ends in .gz, one word per line in alphabetical order.
 
-    The file appears whole or not at all, and equal tables give equal bytes.
+    Writing is atomic, and equal tables give equal bytes.
     """
     rows = (f"{json.dumps(word)}: {json.dumps(_jsonable(table[word]))}" for word in sorted(table))
     raw = ("{\n" + ",\n".join(rows) + "\n}\n").encode()
@@ -79,13 +79,13 @@ def _jsonable(substitutes: Sequence[str] | Mapping[str, int]) -> list[str] | dic
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside ``path`` and rename, so that no reader, and no crash, ever meets half a file."""
+    """Write to a temporary file beside ``path`` and rename it, so that ``path`` never holds half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-        # mkstemp gives 0600, which would make a shared table private to whoever built it.
+        # mkstemp creates the file with mode 0600, which would make a shared table private.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)

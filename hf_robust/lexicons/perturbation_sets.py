@@ -1,4 +1,4 @@
-"""SAFER's perturbation sets P_w: connected components of the graph of near word vectors."""
+"""SAFER's perturbation sets P_w: connected components of the graph of similar word vectors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PerturbationSets:
-    """What SAFER samples from and certifies with.
+    """The sets from which SAFER samples and with which it certifies.
 
     Attributes:
-        sets: word -> P_w, nearest first. P_w holds w itself unless its component was cut and ``max_size`` others have
-            a larger dot product with w than w has.
+        sets: word -> P_w, nearest first. P_w contains w, unless its component was divided and ``max_size`` other words
+            have a larger dot product with w than w itself.
         neighbours: word -> N_w, the words whose similarity to w exceeds the threshold.
-        divided: the words whose P_w is a part of their component (the official flag ``isdivide`` 1).
+        divided: words whose P_w is only a part of their component (the official flag ``isdivide`` 1).
     """
 
     sets: dict[str, list[str]]
@@ -31,15 +31,15 @@ class PerturbationSets:
     divided: frozenset[str]
 
     def table(self) -> dict[str, list[str]]:
-        """word -> the others of P_w: the form in which lexicons are written."""
+        """word -> P_w without the word, the table format of lexicons."""
         return {word: [other for other in words if other != word] for word, words in self.sets.items()}
 
 
 def count_words(texts: Iterable[str | Iterable[str]]) -> Counter[str]:
-    """How often each word occurs in texts of one or several columns, by the key it is looked up by.
+    """Count the words in texts of one or several columns, by their lookup keys.
 
-    Give it the TRAINING texts: the official code counts test texts too, which makes the table transductive.
-    Words are those of :class:`hf_robust.words.Text`, by which views and attacks look up too.
+    Pass the TRAINING texts only: the official code counts test texts too, which makes the table transductive. Words
+    are those of :class:`hf_robust.words.Text`, as for views and attacks.
     """
     counts: Counter[str] = Counter()
     for text in texts:
@@ -60,29 +60,31 @@ def perturbation_sets(
 ) -> PerturbationSets:
     r"""Ye, Gong and Liu 2020, arXiv:2005.14424, Section 4, as in ``data_process.py`` of the official code.
 
-    The vectors of the words that occur are set to unit length and projected (:func:`all_but_the_top`); words that
-    occur more than once are joined where :math:`\langle v_i, v_j\rangle >` ``similarity``; P_w is the connected
-    component of w if that has at most ``max_size`` words, else its ``max_size`` words nearest to w. Words alone in
-    their component have no set.
+    The vectors of occurring words are scaled to unit length and projected (:func:`all_but_the_top`). Two words that
+    occur more than once are connected if :math:`\langle v_i, v_j\rangle >` ``similarity``. P_w is the connected
+    component of w if it has at most ``max_size`` words, else the ``max_size`` words of it that are nearest to w. Words
+    alone in their component have no set.
 
     Args:
         words, vectors: N words and their vectors [N, E], counter-fitted ones in the paper.
         counts: occurrences in the training texts, see :func:`count_words`.
-        table_similarity: "dot", the official code's product of vectors that the projection has left shorter than 1, or
-            "cosine", what BAT's text says. Neither limits the number of neighbours.
-        directions: principal directions taken out.
+        similarity: threshold of the similarity of two neighbours.
+        table_similarity: "dot", the official code's product of the projected vectors, which are shorter than 1, or
+            "cosine", as in BAT's text. Neither limits the number of neighbours.
+        max_size: maximum number of words of a set.
+        directions: number of principal directions removed.
 
     Raises:
-        ValueError: too few words have vectors, a setting is impossible, or, as in the official code, a word of a cut
-            component has more than ``max_size`` neighbours.
+        ValueError: too few words have vectors, a setting is impossible, or, as in the official code, a word of a
+            divided component has more than ``max_size`` neighbours.
     """
     if table_similarity not in ("dot", "cosine"):
         raise ValueError(f"table_similarity must be 'dot' (SAFER's code) or 'cosine', got {table_similarity!r}.")
     rows = [index for index, word in enumerate(words) if counts.get(word, 0) > 0]
     if len(rows) < 2:
         raise ValueError(
-            f"Only {len(rows)} of the {len(counts)} counted words have vectors, need at least 2: count the training "
-            "texts with count_words and give the vectors of their language."
+            f"Only {len(rows)} of the {len(counts)} counted words have vectors, but at least 2 are needed; count the "
+            "training texts with count_words and give vectors of their language."
         )
     projected = all_but_the_top(np.asarray(vectors, dtype=np.float64)[rows], directions)
     frequent = [i for i, row in enumerate(rows) if counts[words[row]] > 1]
@@ -106,13 +108,13 @@ def perturbation_sets(
 
 
 def all_but_the_top(vectors: Matrix, directions: int = 8) -> Matrix:
-    r"""Unit-length vectors without their mean and main directions, with the official code's peculiarity.
+    r"""Unit-length vectors without their mean and principal directions, with a peculiarity of the official code.
 
     .. math:: \hat V = (U - \bar U) - U D D^\top
 
-    with U the unit-length rows [N, E] and D [E, ``directions``] the leading eigenvectors of their covariance. What is
-    taken out is the principal part of the UNCENTRED rows U, not of :math:`U - \bar U` as in Mu and Viswanath 2018: the
-    result keeps the constant :math:`-\bar U D D^\top`, and so a mean that is not zero.
+    with U the unit-length rows [N, E] and D [E, ``directions``] the leading eigenvectors of their covariance. The
+    removed part is that of the UNCENTRED rows U, not of :math:`U - \bar U` as in Mu and Viswanath 2018, so the result
+    contains the constant :math:`-\bar U D D^\top` and its mean is not zero.
     """
     unit = unit_length(vectors)
     centred = unit - unit.mean(axis=0)
@@ -123,14 +125,14 @@ def all_but_the_top(vectors: Matrix, directions: int = 8) -> Matrix:
 
 
 def unit_length(vectors: Matrix) -> Matrix:
-    """Rows divided by their length; rows of zeros stay zeros."""
+    """Rows divided by their length; zero rows stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: Matrix = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
     return scaled
 
 
 def _near(points: Matrix, similarity: float, chunk: int = 512) -> list[list[int]]:
-    """For each row the others with a larger product than ``similarity``, in the order of the rows."""
+    """For each row the indices of the other rows whose dot product with it exceeds ``similarity``."""
     near: list[list[int]] = []
     for start in range(0, len(points), chunk):
         products = points[start : start + chunk] @ points.T
@@ -141,18 +143,18 @@ def _near(points: Matrix, similarity: float, chunk: int = 512) -> list[list[int]
 
 def connected_components(near: list[list[int]]) -> list[list[int]]:
     """The components of a graph given as lists of neighbours; each sorted, ordered by their first member."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     components = []
     for start in range(len(near)):
-        if start in seen:
+        if start in visited:
             continue
-        seen.add(start)
+        visited.add(start)
         component, waiting = [], [start]
         while waiting:
             node = waiting.pop()
             component.append(node)
-            fresh = [other for other in near[node] if other not in seen]
-            seen.update(fresh)
+            fresh = [other for other in near[node] if other not in visited]
+            visited.update(fresh)
             waiting.extend(fresh)
         components.append(sorted(component))
     return components
@@ -162,6 +164,6 @@ def _check_degree(component: list[int], near: list[list[int]], nodes: list[str],
     widest = max(component, key=lambda i: len(near[i]))
     if len(near[widest]) > max_size:
         raise ValueError(
-            f"{nodes[widest]!r} has {len(near[widest])} neighbours above similarity {bound:g}, more than the "
-            f"{max_size} words a perturbation set may have: raise the similarity or the size."
+            f"{nodes[widest]!r} has {len(near[widest])} neighbours above similarity {bound:g}, but a perturbation set "
+            f"has at most {max_size} words; raise the similarity or the size."
         )

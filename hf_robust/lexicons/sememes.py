@@ -1,4 +1,4 @@
-"""Words that share their sememes (HowNet): what the pso attack takes its substitutes from."""
+"""Words that share their sememes (HowNet), the substitutes of the pso attack."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from hf_robust.lexicons.base import fingerprint_table
 from hf_robust.words.vector_files import refuse_pickle
 
-PARTS = ("noun", "verb", "adj", "adv")
-_SHAPE = (
+PARTS_OF_SPEECH = ("noun", "verb", "adj", "adv")
+_EXPECTED_FORMAT = (
     'a table of sememes is one JSON object {"word": {"noun": [["sememe", ...], ...], ...}, ...} with the sememes of '
     'each sense, or {"word": {"noun": ["substitute", ...], ...}, ...}; parts of speech are noun, verb, adj and adv'
 )
@@ -21,10 +21,11 @@ Substitutes = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 class SememeTable:
-    """Substitutes of a word by its part of speech; words are looked up in lower case.
+    """Substitutes by word and part of speech; words are looked up in lower case.
 
     Args:
-        table: ``{word: {part: [substitute, ...]}}``, as TextAttack keeps its HowNet candidates.
+        table: ``{word: {part: [substitute, ...]}}``, the format of TextAttack's HowNet candidates.
+        source: origin of the table, for the run card.
     """
 
     def __init__(self, table: Substitutes, source: str = "a table in memory") -> None:
@@ -35,87 +36,90 @@ class SememeTable:
         self._fingerprint: str | None = None
 
     def __call__(self, word: str, part: str) -> tuple[str, ...]:
-        """What may stand for ``word`` as this part of speech; () for unknown ones."""
+        """The substitutes of ``word`` for this part of speech; () for an unknown word."""
         return self._table.get(word.lower(), {}).get(part, ())
 
     def __len__(self) -> int:
         return len(self._table)
 
     def __bool__(self) -> bool:
-        # An empty table is still a table: it finds nothing, which is not the same as none being given.
+        # An empty table is still a table, so `if table` must not depend on its size.
         return True
 
     def fingerprint(self) -> str:
-        """16 hexadecimal characters that change with the content."""
+        """Hash (16 hexadecimal characters) of the content."""
         if self._fingerprint is None:
             rows = {f"{word} {part}": words for word, parts in self._table.items() for part, words in parts.items()}
             self._fingerprint = fingerprint_table(rows)
         return self._fingerprint
 
     def describe(self) -> dict[str, Any]:
-        """What the run card says about the table; JSON-ready."""
+        """The table's entry in the run card; JSON-ready."""
         return {"name": "sememes", "fingerprint": self.fingerprint(), "size": len(self), "source": self.source}
 
 
 def share_sememes(senses: Mapping[str, Mapping[str, Sequence[Sequence[str]]]]) -> dict[str, dict[str, list[str]]]:
-    """Zang et al. 2020, section 3.1: words one of whose senses has just the sememes of one of the word's senses.
+    """Build a table of substitutes from sememes (Zang et al. 2020, section 3.1).
 
-    Both as the same part of speech. The order is that of the word's senses, then of the table. A sense without
-    sememes says nothing and matches none.
+    A word is a substitute if one of its senses has exactly the sememes of a sense of the other word, both with the
+    same part of speech. The order is that of the word's senses, then of the table. A sense without sememes matches no
+    other.
 
     >>> share_sememes({"film": {"noun": [["shows"], ["skin"]]}, "movie": {"noun": [["shows"]]}})
     {'film': {'noun': ['movie']}, 'movie': {'noun': ['film']}}
     """
-    having: dict[tuple[str, frozenset[str]], list[str]] = {}
+    words_by_sememes: dict[tuple[str, frozenset[str]], list[str]] = {}
     for word, parts in senses.items():
         for part, lists in parts.items():
             for sememes in dict.fromkeys(map(frozenset, lists)):
-                having.setdefault((part, sememes), []).append(word)
+                words_by_sememes.setdefault((part, sememes), []).append(word)
     table: dict[str, dict[str, list[str]]] = {}
     for word, parts in senses.items():
         for part, lists in parts.items():
-            found = dict.fromkeys(other for one in lists if one for other in having[part, frozenset(one)])
-            others = [other for other in found if other != word]
+            substitutes = dict.fromkeys(
+                other for sememes in lists if sememes for other in words_by_sememes[part, frozenset(sememes)]
+            )
+            others = [other for other in substitutes if other != word]
             if others:
                 table.setdefault(word, {})[part] = others
     return table
 
 
 def load_sememes(path: str | Path) -> SememeTable:
-    """Read a JSON table, gzipped or not: senses with their sememes, or ready lists of substitutes.
+    """Read a JSON table, gzipped or not, of senses with their sememes or of lists of substitutes.
 
     Raises:
-        ValueError: one sentence with the file and what is wrong in it; pickled files are refused.
+        ValueError: the file is missing or has another format; pickled files are refused.
     """
     refuse_pickle(path)
     try:
         raw = Path(path).read_bytes()
         content = json.loads((gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"There is no table of sememes at {path}: pass --sememes a .json or .json.gz file.") from None
+        raise ValueError(f"There is no table of sememes at {path}; pass --sememes a .json or .json.gz file.") from None
     except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); {_SHAPE}.") from error
+        raise ValueError(f"{path} cannot be read ({error}); {_EXPECTED_FORMAT}.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} does not hold a JSON object; {_SHAPE}.")
+        raise ValueError(f"{path} does not hold a JSON object; {_EXPECTED_FORMAT}.")
     kinds = {_kind(path, word, parts) for word, parts in content.items()} - {None}
     if len(kinds) > 1:
-        raise ValueError(f"{path} holds both senses and substitutes; {_SHAPE}.")
+        raise ValueError(f"{path} holds both senses and substitutes; {_EXPECTED_FORMAT}.")
     return SememeTable(share_sememes(content) if kinds == {"senses"} else content, source=str(path))
 
 
 def _kind(path: str | Path, word: str, parts: Any) -> str | None:
     """Whether an entry holds ``senses`` or ``substitutes``; None for an empty one."""
     if not isinstance(parts, dict):
-        raise ValueError(f"In {path} the entry {word!r} is not a JSON object; {_SHAPE}.")
-    unknown = [part for part in parts if part not in PARTS]
+        raise ValueError(f"In {path} the entry {word!r} is not a JSON object; {_EXPECTED_FORMAT}.")
+    unknown = [part for part in parts if part not in PARTS_OF_SPEECH]
     if unknown:
-        raise ValueError(f"In {path} the entry {word!r} has the part of speech {unknown[0]!r}; {_SHAPE}.")
+        raise ValueError(f"In {path} the entry {word!r} has the part of speech {unknown[0]!r}; {_EXPECTED_FORMAT}.")
     for part, lists in parts.items():
         if not isinstance(lists, list):
-            raise ValueError(f"In {path} the {part} of {word!r} is not a JSON array; {_SHAPE}.")
+            raise ValueError(f"In {path} the {part} of {word!r} is not a JSON array; {_EXPECTED_FORMAT}.")
     items = [item for lists in parts.values() for item in lists]
     if all(isinstance(item, str) for item in items):
         return "substitutes" if items else None
     if all(isinstance(item, list) and all(isinstance(sememe, str) for sememe in item) for item in items):
         return "senses"
-    raise ValueError(f"In {path} the entry {word!r} lists neither words nor lists of sememes; {_SHAPE}.")
+    raise ValueError(f"In {path} the entry {word!r} lists neither words nor lists of sememes; {_EXPECTED_FORMAT}.")

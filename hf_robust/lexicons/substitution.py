@@ -1,4 +1,4 @@
-"""SAFER's perturbation: random substitutes in a text, which training draws, votes count and certificates bound."""
+"""SAFER's random substitution of words, used in training, votes and certificates."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from collections.abc import Collection, Mapping, Sequence
 from hf_robust.lexicons.base import Lexicon
 from hf_robust.words import UNICODE_WORDS, Text
 
-Sets = Mapping[int, Sequence[str]]
-"""By index the words that a word may become, itself left out; nothing for a word that stays."""
+SubstitutionSets = Mapping[int, Sequence[str]]
+"""Word number -> substitutes, without the word itself; words without substitutes are left out."""
 
 
 def substitution_sets(lexicon: Lexicon, text: Text, closed: Collection[int] = ()) -> dict[int, list[str]]:
-    """The substitutes of each word of ``text`` that has any and is not ``closed``."""
+    """The substitutes of each word of ``text`` that has substitutes and is not ``closed``."""
     chosen = (index for index in range(len(text.words)) if index not in closed)
-    found = ((index, text.substitutes(index, lexicon)) for index in chosen)
-    return {index: substitutes for index, substitutes in found if substitutes}
+    pairs = ((index, text.substitutes(index, lexicon)) for index in chosen)
+    return {index: substitutes for index, substitutes in pairs if substitutes}
 
 
-def random_substitutes(sets: Sets, rng: random.Random) -> dict[int, str]:
-    """New words by index: every word is replaced by a uniform draw from its substitutes and itself.
+def random_substitutes(sets: SubstitutionSets, rng: random.Random) -> dict[int, str]:
+    """Word number -> new word: replaces every word by a uniform draw from its substitutes and itself.
 
-    Ye et al. 2020, arXiv:2005.14424, Section 3.1: all words independently, a word that stays has no entry. A
-    substitute is written as the word that it replaces. Training, voting and certifying draw by this function alone,
-    so that they share one table and one tokenisation.
+    Ye et al. 2020, arXiv:2005.14424, Section 3.1: words are drawn independently; a word that does not change has no
+    entry. Training, votes and certificates all draw with this function, so they share one table and one word rule.
     """
     swaps: dict[int, str] = {}
     for index, substitutes in sets.items():
@@ -35,9 +34,8 @@ def random_substitutes(sets: Sets, rng: random.Random) -> dict[int, str]:
 
 
 def equal_draws(lexicon: Lexicon, word: str) -> list[str]:
-    """What :func:`random_substitutes` may leave in the place of ``word``, each draw as likely as the others.
+    """The equally likely draws of :func:`random_substitutes` for ``word``, the word itself first.
 
-    The word itself comes first. Two substitutes that differ in case alone may give the same string twice, which is
-    then drawn twice as often.
+    Two substitutes that differ only in case can give the same string twice, which is then drawn twice as often.
     """
     return [word, *UNICODE_WORDS.substitutes(word, lexicon)]

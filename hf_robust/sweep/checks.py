@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks import ATTACKS, goal_of
-from hf_robust.attacks.static import FILE
+from hf_robust.attacks.static import FILE_PREFIX
 from hf_robust.metrics.keys import OF_ANY_ATTACK, RATES
 from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, OF_TASK, REGRESSION
 from hf_robust.runs import Flags
@@ -99,7 +99,7 @@ def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
     attacks = arguments.attack.attacks if arguments.attack.attack_strategy != "no" else []
     attack = _attack_of(name)
     if attack == "union":
-        fickle = [one for one in attacks if not (one.startswith(FILE) or goal_of(one).keeps_prediction)]
+        fickle = [one for one in attacks if not (one.startswith(FILE_PREFIX) or goal_of(one).keeps_prediction)]
         if len(fickle) < 2:
             raise ValueError(
                 f"{metric} is the worst of several attacks, and the point {point} has {len(fickle)} that want another "

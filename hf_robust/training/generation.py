@@ -23,8 +23,8 @@ from hf_robust.attacks import (
     Victim,
     check_attack,
     choose_examples,
+    log_coverage,
     require_candidates,
-    say_coverage,
     table_coverage,
     weights_hash,
 )
@@ -131,7 +131,7 @@ class GenerateViews(TrainerCallback):
             if found is not None:
                 self._coverage[name] = {"coverage": found.describe()}
             if self.trainer.is_world_process_zero():
-                say_coverage(attack, found)
+                log_coverage(attack, found)
 
     def _check_files_stay(self) -> None:
         for source in self.sources.values():

@@ -163,7 +163,7 @@ class AttackedViews:
             ranks=place.ranks,
             plans=place.plans,
             progress=place.progress,
-            check=False,
+            check_candidates=False,
         )
         said = saturation_in_words(self.attack.name, AttackSummary.from_records(records))
         if said and place.rank == 0:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks import Victim
     from hf_robust.attacks.engine.batches import Encoded
     from hf_robust.attacks.engine.requests import Columns
-    from hf_robust.attacks.engine.tokens import Aligned, Tokens
+    from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer
 
 MASKS = ("gradient", "random")
 """How the token is chosen."""
@@ -68,11 +68,11 @@ def challenge_set(
     Raises:
         ValueError: the tokenizer has no mask token, or is not a fast one.
     """
-    from hf_robust.attacks.engine.tokens import Tokens, check_mask_token
+    from hf_robust.attacks.engine.tokens import TextTokenizer, check_mask_token
 
     check_mask_token(victim.tokenizer)
     victim.check_saliency("masking by token")
-    tokens = Tokens(victim.tokenizer, victim.max_length)
+    tokens = TextTokenizer(victim.tokenizer, victim.max_length)
     found: list[Challenged] = []
     with victim.measuring(), tqdm(total=len(examples), desc="masking", leave=False) as bar:
         for start in range(0, len(examples), CHUNK):
@@ -91,7 +91,7 @@ def challenge_set(
 def _steepest(
     victim: Victim, examples: Sequence[Example], texts: Sequence[Text]
 ) -> tuple[list[Aligned], list[int | None]]:
-    saliences = victim.salience(texts, [one.label for one in examples], of="odds")
+    saliences = victim.gradient_norms(texts, [one.label for one in examples], loss="odds")
     chosen = MaskedViews()
     places = [chosen.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
     return [one.aligned for one in saliences], [own[0] if own else None for own in places]
@@ -104,7 +104,7 @@ def _drawn(example: Example, text: Text, aligned: Aligned, victim: Victim, seed:
 
 def _masked(
     victim: Victim,
-    tokens: Tokens,
+    tokens: TextTokenizer,
     examples: Sequence[Example],
     aligned: Sequence[Aligned],
     places: Sequence[int | None],

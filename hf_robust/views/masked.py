@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks import Victim
     from hf_robust.attacks.engine.batches import Encoded
     from hf_robust.attacks.engine.tokens import Aligned
-    from hf_robust.attacks.engine.victim import Salience
+    from hf_robust.attacks.engine.victim import GradientNorms
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class MaskedViews:
             kept.update(random.Random(f"masked:{self.seed}:{label}").sample(own, min(self.per_class, len(own))))
         return [one for one in examples if one.idx in kept]
 
-    def positions(self, salience: Salience, text: Text, tokenizer: Any) -> list[int]:
+    def positions(self, salience: GradientNorms, text: Text, tokenizer: Any) -> list[int]:
         """Which tokens of a text are masked, ascending."""
         places, last = salience.aligned.positions, len(text.columns) - 1
         real = maskable(salience.aligned, text, tokenizer, self.protection)
@@ -139,7 +139,7 @@ class MaskedViews:
     def mask(self, victim: Victim, examples: Sequence[Example]) -> list[Masked]:
         """Mask some examples: one forward and one backward for each, and two forwards for the probabilities."""
         texts = [Text(one.texts) for one in examples]
-        saliences = victim.salience(texts, [one.label for one in examples], of="odds")
+        saliences = victim.gradient_norms(texts, [one.label for one in examples], loss="odds")
         chosen = [self.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
         plain = [salience.aligned.encoded for salience in saliences]
         mask_id = victim.tokenizer.mask_token_id

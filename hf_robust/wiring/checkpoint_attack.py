@@ -21,13 +21,13 @@ from hf_robust.attacks import (
     build_attacks,
     check_attack,
     choose_examples,
+    describe_with_coverage,
     examples_of,
     journal_seconds,
-    of_the_data,
-    say_coverage,
+    log_coverage,
+    results_on_data,
     table_coverage,
     weights_hash,
-    with_coverage,
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.journal import prediction_of
@@ -99,10 +99,10 @@ class Attacked:
     def line(self) -> dict[str, Any]:
         """What the history holds of it: one line, of the weights as they are."""
         # Texts that an attack brought along say nothing about clean accuracy.
-        clean = [summary.extra["accuracy"] for summary in of_the_data(self.attacks, self.summaries).values()]
+        clean = [summary.extra["accuracy"] for summary in results_on_data(self.attacks, self.summaries).values()]
         line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
         line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
-        union = union_of_attacks(of_the_data(self.attacks, self.records))
+        union = union_of_attacks(results_on_data(self.attacks, self.records))
         return line if union is None else {**line, "union": union.history()}
 
 
@@ -125,7 +125,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         options.command_line,
         data=task.data,
         lexicons=task.lexicons,
-        attacks={name: with_coverage(attack, coverage[name]) for name, attack in task.attacks.items()},
+        attacks={name: describe_with_coverage(attack, coverage[name]) for name, attack in task.attacks.items()},
         **task.labels.describe(),
         seed=flags.attack_seed,
     )
@@ -161,7 +161,7 @@ def write_attacks(found: Attacked, folder: Path) -> None:
     write_card(folder, found.card)
     write_history_line(folder, found.line)
     # Texts that an attack brought along have no budgets to speak of.
-    searched = of_the_data(found.attacks, found.records)
+    searched = results_on_data(found.attacks, found.records)
     results = {
         "results": {name: dataclasses.asdict(summary) for name, summary in found.summaries.items()},
         "union": found.line.get("union"),
@@ -188,7 +188,7 @@ class _Task:
 
 def _permuted(task: _Task, records: Mapping[str, list[AttackRecord]]) -> str:
     """What the predictions on the clean texts say about the order of the labels."""
-    clean: list[AttackRecord] = max(of_the_data(task.attacks, records).values(), key=len, default=[])
+    clean: list[AttackRecord] = max(results_on_data(task.attacks, records).values(), key=len, default=[])
     if task.splits is None or not clean:
         return ""
     return permuted_labels(of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels)
@@ -223,7 +223,7 @@ def _coverage(attack: AttackOrForeign, plans: Plans, victim: Victim, examples: l
     examples = examples_of(attack, examples)
     check_attack(attack, victim, plans, examples)
     found = table_coverage(attack, plans, examples, victim.words_read)
-    say_coverage(attack, found)
+    log_coverage(attack, found)
     return found
 
 

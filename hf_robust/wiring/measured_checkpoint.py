@@ -13,7 +13,7 @@ import numpy as np
 
 from hf_robust.attacks import Example, Victim, choose_examples
 from hf_robust.attacks.engine.batches import Encoded
-from hf_robust.attacks.engine.tokens import Tokens
+from hf_robust.attacks.engine.tokens import TextTokenizer
 from hf_robust.data import TextDataset
 from hf_robust.data.label_order import permuted_labels
 from hf_robust.data.labels import Labels, label_key, same_names
@@ -113,7 +113,9 @@ class Checkpoint:
     def timed_answers(self, examples: Sequence[Example], batch_size: int) -> Answers:
         """In batches of ``batch_size`` in the order of the rows, as the Trainer evaluates; tokenising is not timed,
         nor is a first batch, in which a machine warms up."""
-        sequences = Tokens(self.victim.tokenizer, self.victim.max_length).encode([one.texts for one in examples])
+        sequences = TextTokenizer(self.victim.tokenizer, self.victim.max_length).encode(
+            [one.texts for one in examples]
+        )
         parts = [sequences[start : start + batch_size] for start in range(0, len(sequences), batch_size)]
         with self.victim.measuring():
             self.victim.batch_logits(parts[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks import Attack, choose_examples
-from hf_robust.attacks.static import FILE, labelled_file, named_files, read_replay, static_name, transferred
+from hf_robust.attacks.static import FILE_PREFIX, labelled_file, named_files, read_replay, static_name, transferred
 from hf_robust.data.files import EXTENSIONS, extension_of, read_rows
 from hf_robust.data.label_order import has_integers, numbered_names
 from hf_robust.data.labels import GENERIC, are_unnamed, label_key, same_names
@@ -39,15 +39,15 @@ def _file_attack(name: str, path: Path, splits: Splits) -> Attack:
     try:
         rows = read_rows(path)
     except ValueError as error:
-        raise ValueError(f"--attacks {FILE}{path}: {error}") from error
+        raise ValueError(f"--attacks {FILE_PREFIX}{path}: {error}") from error
     label = splits.corpus.label_column
     if not rows:
-        raise ValueError(f"--attacks {FILE}{path} holds no row; give a file of labelled adversarial texts.")
+        raise ValueError(f"--attacks {FILE_PREFIX}{path} holds no row; give a file of labelled adversarial texts.")
     missing = [column for column in (*splits.text_columns, label) if column not in rows[0]]
     if missing:
         raise ValueError(
-            f"--attacks {FILE}{path} has no column {', '.join(missing)}, only {', '.join(rows[0])}; it needs those of "
-            f"the data: text in {', '.join(splits.text_columns)}, labels in {label}."
+            f"--attacks {FILE_PREFIX}{path} has no column {', '.join(missing)}, only {', '.join(rows[0])}; it needs "
+            f"those of the data: text in {', '.join(splits.text_columns)}, labels in {label}."
         )
     if extension_of(path) in EXTENSIONS[:2]:
         rows = read_numbers({name: rows}, label)[name]

@@ -1,4 +1,4 @@
-"""Text, its words, their case, parts of speech, and the tokens they are cut into. No torch, no nltk at import."""
+"""Texts and their words: word rules, case, parts of speech, alignment with tokens. Imports neither torch nor nltk."""
 
 from hf_robust.words.alignment import word_token_positions
 from hf_robust.words.contractions import folded

@@ -1,4 +1,4 @@
-"""Which token positions a word was cut into."""
+"""Aligns words with token positions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def word_token_positions(
     """For each word, the positions of the tokens that overlap its span.
 
     Args:
-        words: as in ``Text.words``: by column, then by place.
-        offsets: character span of every token inside its own column (a fast tokenizer's ``offset_mapping``).
+        words: words as in ``Text.words``, sorted by column and position.
+        offsets: character span of every token in its column (a fast tokenizer's ``offset_mapping``).
         sequence_ids: column of every token, None for special tokens and padding (``encoding.sequence_ids(i)``).
 
     Returns:
-        One ascending list per word; empty where truncation cut the word off. A token that overlaps two words is in
-        both lists.
+        One ascending list per word; empty if truncation removed the word. A token that overlaps two words is in both
+        lists.
     """
     tokens = [
         (column, start, end, position)
@@ -27,10 +27,10 @@ def word_token_positions(
         if column is not None and end > start
     ]
     tokens.sort()
-    found: list[list[int]] = []
+    positions_by_word: list[list[int]] = []
     first = 0
     for word in words:
-        # Words and tokens both ascend, so a token that ends before this word is of no use to any later one.
+        # Words and tokens are both sorted, so a token that ends before this word overlaps no later word.
         while first < len(tokens) and (tokens[first][0], tokens[first][2]) <= (word.column, word.start):
             first += 1
         positions = []
@@ -39,5 +39,5 @@ def word_token_positions(
                 break
             if column == word.column and end > word.start:
                 positions.append(position)
-        found.append(sorted(positions))
-    return found
+        positions_by_word.append(sorted(positions))
+    return positions_by_word

@@ -1,4 +1,4 @@
-"""Parts of a text that nothing changes: addresses, mentions, hashtags, numbers with their units, words of a list."""
+"""Protected spans of a text: addresses, mentions, hashtags, numbers with their units, words of a list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hf_robust.words.text import Text
 Span = tuple[int, int]
 
 _FLAGS = re.IGNORECASE
-# Bare domains by these alone: ".it" or ".me" is more often a sentence's end than a country's.
+# The only endings of addresses without "www": ".it" or ".me" is more often the end of a sentence than a domain.
 _DOMAINS = "com|org|net|edu|gov|mil|info|biz|io|ly|tv|app|dev|co\\.[a-z]{2}|ac\\.[a-z]{2}"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _REST = r"[^\s<>\"]"
@@ -52,22 +52,22 @@ KINDS: dict[str, re.Pattern[str]] = {
     "hashtags": re.compile(r"(?<![\w&#])#(?=\w*[^\W\d_])\w+"),
     "numbers": _NUMBER,
 }
-"""What ``--protect`` takes, beside ``word:FILE``. Numbers are written in digits; with them go a currency sign, a
-percent or degree sign, a unit or month beside them, and what is written in one with them ("1st", "150p/msg")."""
-WORD = "word:"
+"""Kinds of spans for ``--protect``, which also accepts ``word:FILE``. A number is written in digits and includes a
+currency, percent or degree sign, a unit or month beside it, and characters joined to it ("1st", "150p/msg")."""
+WORD_PREFIX = "word:"
 _RUN = re.compile(r"[^\W\u02bc]+")
 _AFTER_URLS = ".,;:!?'\"”’)]}*…"
 
 
 @dataclass(frozen=True)
 class Protection:
-    """Which spans of a text stay as they are. A word that any of them overlaps is closed.
+    """Spans of a text that do not change. A word that overlaps one of them is closed.
 
     Args:
         kinds: keys of ``KINDS``.
-        phrases: words or phrases that are protected wherever they stand, whatever their case, white space, apostrophes
-            and hyphens, and whether accents are composed.
-        source: where the phrases come from, for the run card.
+        phrases: words or phrases that are protected everywhere, in any case, with any white space, apostrophes and
+            hyphens, and with composed or decomposed accents.
+        source: origin of the phrases, for the run card.
 
     >>> shielded = Protection(["urls", "numbers"], ["New York"])
     >>> text = Text(("Pay £5 at www.a.com/x, new  york!",))
@@ -77,7 +77,7 @@ class Protection:
     [1, 3, 4, 5, 6, 7, 8]
 
     Raises:
-        ValueError: an unknown kind, or a phrase without any word.
+        ValueError: a kind is unknown, or a phrase holds no word.
     """
 
     kinds: Sequence[str] = ()
@@ -87,18 +87,18 @@ class Protection:
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown:
-            raise ValueError(f"--protect takes {', '.join(KINDS)} and {WORD}FILE, got {', '.join(unknown)}.")
+            raise ValueError(f"--protect accepts {', '.join(KINDS)} and {WORD_PREFIX}FILE, got {', '.join(unknown)}.")
         empty = [phrase for phrase in self.phrases if not re.search(r"\w", phrase)]
         if empty:
-            raise ValueError(f"{self.source} has {empty[0]!r} among the words to protect, which holds no word.")
+            raise ValueError(f"{self.source} lists {empty[0]!r} as a word to protect, but it holds no word.")
 
     def spans(self, column: str) -> list[Span]:
-        """The protected spans of one string, in order; those that overlap are one."""
-        found = [span for kind in self.kinds for span in _matches(kind, column)]
+        """The protected spans of one string, in order; overlapping spans are merged."""
+        spans = [span for kind in self.kinds for span in _matches(kind, column)]
         if self.phrases:
-            found += self._phrases_of(column)
+            spans += self._phrases_of(column)
         merged: list[Span] = []
-        for start, end in sorted(found):
+        for start, end in sorted(spans):
             if merged and start < merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(merged[-1][1], end))
             else:
@@ -106,11 +106,11 @@ class Protection:
         return merged
 
     def strings(self, text: Text) -> tuple[tuple[str, ...], ...]:
-        """What the protected spans of each column hold: a text in which these are others has lost or gained some."""
+        """The strings of the protected spans of each column; a text with other strings has lost or gained a span."""
         return tuple(tuple(column[start:end] for start, end in self.spans(column)) for column in text.columns)
 
     def closed(self, text: Text) -> frozenset[int]:
-        """The numbers of the words that a protected span overlaps."""
+        """Numbers of the words that overlap a protected span."""
         spans = [self.spans(column) for column in text.columns]
         return frozenset(
             index
@@ -128,40 +128,42 @@ class Protection:
 
     @cached_property
     def _patterns(self) -> dict[str, list[tuple[int, re.Pattern[str]]]]:
-        """By a phrase's first word: how many characters stand before it, and the phrase. A list may be long."""
-        found: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
-        for phrase in dict.fromkeys(" ".join(unicodedata.normalize("NFC", one).split()) for one in self.phrases):
+        """First word of a phrase -> number of characters before it, and the phrase's pattern; fast for long lists."""
+        patterns: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
+        for phrase in dict.fromkeys(" ".join(unicodedata.normalize("NFC", listed).split()) for listed in self.phrases):
             pattern = _pattern_of(phrase)
-            # A text's accents may be characters of their own, where the first run of letters ends.
+            # A decomposed accent in a text ends the first run of letters.
             firsts = (_RUN.search(unicodedata.normalize(form, phrase)) for form in ("NFC", "NFD"))
             for before, first in {(run.start(), run.group().lower()) for run in firsts if run}:
-                found.setdefault(first, []).append((before, pattern))
-        return found
+                patterns.setdefault(first, []).append((before, pattern))
+        return patterns
 
     def describe(self) -> dict[str, Any]:
-        """What the run card says; JSON-ready."""
+        """The entry in the run card; JSON-ready."""
         described: dict[str, Any] = {"kinds": list(self.kinds)}
         if self.phrases:
             described |= {"words": len(self.phrases), "fingerprint": self.fingerprint(), "source": self.source}
         return described
 
     def fingerprint(self) -> str:
-        """16 hexadecimal characters of what is protected; no path counts."""
+        """Hash (16 hexadecimal characters) of the kinds and phrases, without paths."""
         content = "\n".join([*sorted(self.kinds), "", *sorted(phrase.lower() for phrase in self.phrases)])
         return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
 def read_protection(specs: Sequence[str]) -> Protection | None:
-    """What ``--protect`` names: kinds and ``word:FILE``, a text file with a word or phrase a line; None for nothing.
+    """Build the protection from ``--protect``: kinds and ``word:FILE``, a text file with one word or phrase per line.
+
+    Returns None for no specification.
 
     Raises:
-        ValueError: an unknown kind, or a file that is missing, empty or has a line without a word.
+        ValueError: a kind is unknown, or a file is missing, empty or has a line without a word.
     """
     if not specs:
         return None
-    files = [Path(spec.removeprefix(WORD)) for spec in specs if spec.startswith(WORD)]
+    files = [Path(spec.removeprefix(WORD_PREFIX)) for spec in specs if spec.startswith(WORD_PREFIX)]
     phrases = [phrase for file in files for phrase in _read(file)]
-    kinds = tuple(dict.fromkeys(spec for spec in specs if not spec.startswith(WORD)))
+    kinds = tuple(dict.fromkeys(spec for spec in specs if not spec.startswith(WORD_PREFIX)))
     return Protection(kinds, tuple(phrases), ", ".join(map(str, files)))
 
 
@@ -170,28 +172,31 @@ def _read(file: Path) -> list[str]:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"--protect {WORD}{file} cannot be read ({error}); give a text file with a word or phrase a line."
+            f"--protect {WORD_PREFIX}{file} cannot be read ({error}); give a text file with one word or phrase per "
+            "line."
         ) from error
     if not any(lines):
-        raise ValueError(f"--protect {WORD}{file} names no word; give a text file with a word or phrase a line.")
+        raise ValueError(
+            f"--protect {WORD_PREFIX}{file} names no word; give a text file with one word or phrase per line."
+        )
     return [line for line in lines if line]
 
 
 def _matches(kind: str, column: str) -> Iterable[Span]:
-    trim: Callable[[str], str] = (lambda found: found.rstrip(_AFTER_URLS)) if kind == "urls" else str
+    trim: Callable[[str], str] = (lambda string: string.rstrip(_AFTER_URLS)) if kind == "urls" else str
     for match in KINDS[kind].finditer(column):
         yield match.start(), match.start() + len(trim(match.group()))
 
 
 def _pattern_of(phrase: str) -> re.Pattern[str]:
-    """A composed phrase in any case and white space, with any apostrophes and hyphens, composed or not."""
+    """Pattern of a composed phrase with any case, white space, apostrophes, hyphens and (de)composed accents."""
     marks, _ = character_classes()
     end = rf"(?![\w{marks}])" if phrase[-1].isalnum() else ""
     return re.compile("".join(map(_written, phrase)) + end, _FLAGS)
 
 
 def _written(letter: str) -> str:
-    """A pattern of the ways in which one character is written."""
+    """Pattern of all written forms of one character."""
     for alike, pattern in ((" ", r"\s+"), (APOSTROPHES, f"[{APOSTROPHES}]"), (HYPHENS, f"[{re.escape(HYPHENS)}]")):
         if letter in alike:
             return pattern

@@ -1,4 +1,4 @@
-"""Words that no attack replaces."""
+"""Lists of stop words."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ def _shipped(name: str) -> frozenset[str]:
 
 
 STOP_WORDS: frozenset[str] = _shipped("textfooler_stopwords.txt")
-"""TextFooler's list (Jin et al. 2020, arXiv:1907.11932), 266 words in lower case."""
+"""TextFooler's list (Jin et al. 2020, arXiv:1907.11932): 266 lower-case words."""
 
 NLTK_STOP_WORDS: frozenset[str] = _shipped("nltk_stopwords.txt")
-"""NLTK's English list (``corpora/stopwords`` of nltk_data, by Porter and others), 198 words in lower case.
+"""NLTK's English list (``corpora/stopwords`` of nltk_data, by Porter and others): 198 lower-case words.
 
-Unlike TextFooler's it holds the forms of be, have and do, and "will". It is shipped, so that our own attacks need no
-download and do not depend on which list a machine has: older ones have 179 words, without "they're" and the like."""
+Unlike TextFooler's it contains the forms of be, have and do, and "will". It is part of this package, so that our own
+attacks need no download and do not depend on the installed version: older lists have 179 words, without "they're"."""
 
 
 def nltk_stop_words() -> frozenset[str]:
-    """NLTK's English list as this machine has it, else downloaded; what most TextAttack recipes use.
+    """NLTK's installed English list, downloaded if it is missing; most TextAttack recipes use it.
 
     Raises:
-        ValueError: NLTK is not installed, or the list is neither there nor to be had.
+        ValueError: NLTK is not installed, or the list is missing and cannot be downloaded.
     """
     try:
         import nltk

@@ -1,6 +1,6 @@
-"""Parts of speech: a tagger gives Penn tags, the attacks compare universal ones.
+"""Taggers of parts of speech, and the base forms of verbs for the negation attack ("went" -> "didn't go").
 
-The base form of a verb, for the negation attack ("went" -> "didn't go").
+A tagger returns Penn tags; the attacks compare universal tags.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from hf_robust.words.contractions import parts, straight
+from hf_robust.words.contractions import split_clitic, straight
 
 Lemmatizer = Callable[[str], str]
 
 
 class WordNetVerbs:
-    """WordNet's morphy on verbs, as NLTK's lemmatizer applies it: the shortest form found, else the word itself.
+    """Lemmatizes verbs with WordNet's morphy, as NLTK does: the shortest lemma, or the word itself if there is none.
 
     WordNet is loaded at the first call.
     """
@@ -22,15 +22,15 @@ class WordNetVerbs:
     name = "wordnet morphy"
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._lemmas: dict[str, str] = {}
 
     def __call__(self, word: str) -> str:
-        if word not in self._known:
-            self._known[word] = _verb(word)
-        return self._known[word]
+        if word not in self._lemmas:
+            self._lemmas[word] = _lemma(word)
+        return self._lemmas[word]
 
 
-def _verb(word: str) -> str:
+def _lemma(word: str) -> str:
     try:
         import nltk
         from nltk.stem import WordNetLemmatizer
@@ -69,7 +69,7 @@ _BEFORE, _AFTER = 4, 3
 
 
 class Tagger(Protocol):
-    """Penn tags of the words of a text; ``name`` goes into result files."""
+    """Returns the Penn tags of a text's words; ``name`` is for result files."""
 
     @property
     def name(self) -> str: ...
@@ -87,20 +87,20 @@ def coarse_tag(penn: str) -> str:
 
 
 def context_tag(tagger: Tagger, words: Sequence[str], index: int, word: str) -> str:
-    """The universal tag of ``word`` standing at ``index`` among ``words``.
+    """The universal tag of ``word`` at position ``index`` of ``words``.
 
-    As in TextAttack, only 4 words before and 3 after are seen, and the tag is that of the word's first occurrence
-    among these.
+    As in TextAttack, the tagger sees only 4 words before and 3 words after, and the tag is that of the word's first
+    occurrence among these.
     """
     context = [*words[max(index - _BEFORE, 0) : index], word, *words[index + 1 : index + 1 + _AFTER]]
     return coarse_tag(tagger(context)[context.index(word)])
 
 
 class PennTokens:
-    """Shows a tagger the tokens that it was trained on: "they’re" and "don't" as ``they 're`` and ``do n't``.
+    """Splits contractions for a tagger as in its training data: "they’re" and "don't" as ``they 're`` and ``do n't``.
 
-    A word's tag is that of its host. On 8,000 raw texts of MNLI, QQP, RTE and IMDB this gives half of all contractions
-    another coarse tag, and 1 % of the words around them: "seem" in "doesn't seem" is then a verb's base form.
+    A contraction gets the tag of its host. On 8,000 raw texts of MNLI, QQP, RTE and IMDB this changes the coarse tags
+    of half of all contractions and of 1 % of the words around them: "seem" in "doesn't seem" becomes a base form.
     """
 
     def __init__(self, tagger: Tagger) -> None:
@@ -111,13 +111,13 @@ class PennTokens:
         hosts = []
         for word in words:
             hosts.append(len(tokens))
-            tokens += [part for part in parts(straight(word)) if part]
+            tokens += [part for part in split_clitic(straight(word)) if part]
         tags = self.tagger(tokens)
         return [tags[place] for place in hosts]
 
 
 class NltkTagger:
-    """NLTK's averaged perceptron: ``tagger.tag(words)`` gives (word, Penn tag) pairs."""
+    """NLTK's averaged perceptron; ``perceptron.tag(words)`` returns (word, Penn tag) pairs."""
 
     def __init__(self, perceptron: Any, name: str) -> None:
         self.perceptron = perceptron
@@ -128,10 +128,10 @@ class NltkTagger:
 
 
 def nltk_tagger() -> NltkTagger:
-    """NLTK's English perceptron tagger, looked for in NLTK's paths, then downloaded.
+    """Load NLTK's English perceptron tagger, downloaded if it is not in NLTK's paths.
 
     Raises:
-        ValueError: NLTK is not installed, or the tagger is neither there nor to be had.
+        ValueError: NLTK is not installed, or the tagger is missing and cannot be downloaded.
     """
     try:
         import nltk

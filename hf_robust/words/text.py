@@ -1,4 +1,4 @@
-"""A text as words with their places, so that a word can be swapped without touching any other character."""
+"""``Text``: a text with the positions of its words, so that a swap changes no other character."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hf_robust.words.word_rules import UNICODE_WORDS, LookUp, Word, WordRule
 
 @dataclass(frozen=True)
 class Text:
-    """One example's text columns, and their words in column order, then reading order.
+    """The text columns of one example, and their words, sorted by column and position.
 
-    Immutable: ``replace`` and ``delete`` return a new Text, whose words are split again when first asked for (so a
-    replacement of two words, or of none, moves the later indices). ``rule`` says what a word is.
+    It is immutable: ``replace`` and ``delete`` return a new Text, whose words are split again at first use. So a
+    replacement by two words, or by none, shifts the later word numbers. ``rule`` defines what a word is.
 
     >>> text = Text(("A good, good film",))
     >>> text.replace({1: "fine"}).columns
@@ -27,7 +27,7 @@ class Text:
     rule: WordRule = UNICODE_WORDS
 
     def like(self, columns: Sequence[str]) -> Text:
-        """Another text by the same rule."""
+        """A text with other columns and the same rule."""
         return Text(tuple(columns), self.rule)
 
     @cached_property
@@ -41,16 +41,16 @@ class Text:
 
     @cached_property
     def tokens(self) -> list[str]:
-        """The words' strings alone."""
+        """The strings of the words."""
         return [word.text for word in self.words]
 
     @cached_property
     def keys(self) -> list[str]:
-        """What each word is looked up by; "" for the parts of a contraction that stand alone (``WordRule.keys``)."""
+        """The lookup key of each word; "" for the parts of a separated contraction (``WordRule.keys``)."""
         return self.rule.keys(self.words)
 
     def substitutes(self, index: int, look_up: LookUp) -> list[str]:
-        """What may stand for word ``index`` by a lexicon, in the word's case and with its apostrophe.
+        """A lexicon's substitutes of word ``index``, in the word's case and with its apostrophe.
 
         >>> table = {"good": ["fine"], "re": ["sos"]}
         >>> [Text(("GOOD, they 're",)).substitutes(index, lambda word: table.get(word, [])) for index in range(3)]
@@ -59,16 +59,16 @@ class Text:
         return self.rule.substitutes(self.tokens[index], look_up) if self.keys[index] else []
 
     def is_listed(self, index: int, words: Set[str]) -> bool:
-        """Whether word ``index`` is one of a list, as of stop words."""
+        """Whether a list, such as one of stop words, contains word ``index``."""
         return self.rule.is_listed(self.keys[index], words)
 
     @property
     def joined(self) -> str:
-        """The columns joined by a line break: the key by which texts are sorted."""
+        """The columns joined by a line break, by which texts are sorted."""
         return "\n".join(self.columns)
 
     def variants(self, index: int, substitutes: Sequence[str]) -> list[tuple[str, ...]]:
-        """The columns of each text in which word ``index`` is replaced by one of ``substitutes``."""
+        """The columns of the texts that replace word ``index`` by each of ``substitutes``."""
         _, number, start, end = self.words[index]
         column = self.columns[number]
         before, after = column[:start], column[end:]
@@ -76,7 +76,7 @@ class Text:
         return [(*left, before + new + after, *right) for new in substitutes]
 
     def replace(self, swaps: Mapping[int, str]) -> Text:
-        """The text with the words at these indices replaced; every other character stays. ``replace({}) == self``."""
+        """The text with these words replaced; no other character changes. ``replace({}) == self``."""
         columns = list(self.columns)
         for index in sorted(swaps, reverse=True):
             _, number, start, end = self.words[index]
@@ -86,8 +86,8 @@ class Text:
     def delete(self, index: int) -> Text:
         """The text without word ``index`` and one space beside it.
 
-        As in TextAttack, the space that follows goes with the very first word, the preceding one with any other, and
-        none where no text remains after the word.
+        As in TextAttack, this is the following space for the first word and the preceding space for other words; no
+        space is removed if no text follows the word.
         """
         _, number, start, end = self.words[index]
         column = self.columns[number]

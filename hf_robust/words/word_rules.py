@@ -1,6 +1,6 @@
-"""Two rules by which a text is words: TextAttack's, for identity with it, and the one that everything else uses.
+"""Word rules, which split a text into words: TextAttack's for identity with it, and a Unicode rule for the rest.
 
-Give a substitute the case of the word it stands for.
+A rule also defines the lookup keys of words, and writes a substitute in the case of the word that it replaces.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hf_robust.words.contractions import (
     FRAGMENTS,
     HYPHENS,
     apostrophe_of,
-    base,
+    base_form,
     character_classes,
     folded,
     with_apostrophe,
@@ -30,10 +30,11 @@ from hf_robust.words.tagger import PennTokens, Tagger
 
 
 def match_case(new: str, like: str) -> str:
-    """``new`` in the case pattern of ``like``, as TextAttack restores it.
+    """``new`` in the case pattern of ``like``, as in TextAttack.
 
-    Lower case where ``like`` is lower, UPPER where it is upper and longer than one character, Capitalised where its
-    first letter is upper and the others lower; anything else ("I", "iPhone") leaves ``new`` as it is.
+    Lower case if ``like`` is lower case, UPPER if it is upper case and longer than one character, Capitalised if its
+    first letter is upper case and the others are lower case. For any other pattern ("I", "iPhone") ``new`` is returned
+    unchanged.
 
     >>> match_case("fine", "GOOD"), match_case("fine", "Good"), match_case("Fine", "good"), match_case("you", "I")
     ('FINE', 'Fine', 'fine', 'you')
@@ -48,11 +49,11 @@ def match_case(new: str, like: str) -> str:
 
 
 LookUp = Callable[[str], Sequence[str]]
-"""A word's substitutes, as a lexicon gives them."""
+"""Returns a word's substitutes, as a lexicon does."""
 
 
 class Word(NamedTuple):
-    """One word: its text, the column it stands in, and its span inside ``columns[column]``."""
+    """One word: its text, its column, and its span in ``columns[column]``."""
 
     text: str
     column: int
@@ -61,10 +62,10 @@ class Word(NamedTuple):
 
 
 class WordRule(ABC):
-    """What a word is, under which key it is looked up, and how a substitute is written in its place.
+    """Defines what a word is, its lookup key, and the written form of its substitutes.
 
-    Word numbers mean something under one rule alone, so whatever holds some (an attack, a record, a view) names its
-    rule. A rule is one object in the process, also after pickling.
+    Word numbers are valid for one rule only, so everything that stores them (an attack, a record, a view) names its
+    rule. There is one object per rule in a process, also after pickling.
     """
 
     name: str
@@ -79,29 +80,29 @@ class WordRule(ABC):
         return re.compile(self.pattern)
 
     def split(self, text: str) -> list[tuple[str, int, int]]:
-        """The words of one string, as ``(word, start, end)``; their case is kept."""
-        return [(found.group(), *found.span()) for found in self._word.finditer(text)]
+        """The words of one string, as ``(word, start, end)``, in their original case."""
+        return [(match.group(), *match.span()) for match in self._word.finditer(text)]
 
     def is_one_word(self, substitute: str) -> bool:
-        """Whether a text's words stay as many when one of them becomes ``substitute``."""
-        found = self._word.search(substitute)
-        return found is not None and found.group() == substitute
+        """Whether ``substitute`` is exactly one word, so that a swap keeps the number of words."""
+        match = self._word.search(substitute)
+        return match is not None and match.group() == substitute
 
     @abstractmethod
     def keys(self, words: Sequence[Word]) -> list[str]:
-        """For each word of a text that by which it is looked up in lexicons and lists; "" for one that has none."""
+        """The key of each word for lookups in lexicons and lists; "" for a word without a key."""
 
     @abstractmethod
     def is_listed(self, key: str, words: Set[str]) -> bool:
-        """Whether the word of this key is one of a list, as of stop words."""
+        """Whether a list, such as one of stop words, contains the word with this key."""
 
     @abstractmethod
     def substitutes(self, word: str, look_up: LookUp) -> list[str]:
-        """What may stand for a word, as it is then written; the word alone is looked at, not what stands beside it."""
+        """The substitutes of a word in their written form; only the word itself is considered, not its neighbours."""
 
     @abstractmethod
     def tagger(self, tagger: Tagger) -> Tagger:
-        """What gives each word of this rule a tag."""
+        """A tagger that returns one tag per word of this rule."""
 
     def __reduce__(self) -> tuple[Callable[[str], WordRule], tuple[str]]:
         return word_rule, (self.name,)
@@ -113,9 +114,9 @@ class WordRule(ABC):
 class TextAttackWords(WordRule):
     """TextAttack's words: runs of letters, digits and ``'-_*@``, without ``'-_*@`` at their ends.
 
-    It also takes a list of look-alike letters for word characters; all but three are letters to Python as well. A
-    typographic apostrophe or a combining mark ends a word there. Differs from TextAttack: Chinese text is not
-    segmented (no jieba), so a run of its characters is one word.
+    A list of look-alike letters also counts as word characters; all but three of them are letters in Python too. A
+    typographic apostrophe or a combining mark ends a word. Differs from TextAttack: Chinese text is not segmented (no
+    jieba), so a run of Chinese characters is one word.
 
     >>> [word for word, _, _ in TEXTATTACK_WORDS.split("It's a -well-made- film, don\u2019t you think?")]
     ["It's", 'a', 'well-made', 'film', 'don', 't', 'you', 'think']
@@ -132,7 +133,7 @@ class TextAttackWords(WordRule):
         return [word.text for word in words]
 
     def is_listed(self, key: str, words: Set[str]) -> bool:
-        """With its case, as TextAttack compares: "The" is no stop word where "the" is one."""
+        """Case-sensitive, as in TextAttack: "The" is no stop word even if "the" is one."""
         return key in words
 
     def substitutes(self, word: str, look_up: LookUp) -> list[str]:
@@ -143,16 +144,17 @@ class TextAttackWords(WordRule):
 
 
 class UnicodeWords(WordRule):
-    r"""Words as their readers know them: contractions are one thing however they are written, and marks part nothing.
+    r"""Words as readers see them: a contraction is one word however it is written, and marks do not end a word.
 
-    - A word begins with a letter or digit and goes on over letters, digits, marks (Unicode categories M), invisible
-      characters (Cf) and, inside, apostrophes, hyphens and ``_*@``. So decomposed "é" is one word, as Unicode Standard
-      Annex 29 (WB4) has it, and "don’t" is one as "don't" is.
-    - A clitic that a corpus has parted from its word ("they 're", "ca n't", "can 't", "it ' s") is a word with its
-      apostrophe. It has no key, nor has the word before a parted "n't": neither is looked up, and for lists of stop
-      words they are in each. Escaped apostrophes (``&#39;``) are apostrophes, other entities (``&quot;``) no words.
-    - Keys are folded (:func:`~hf_robust.words.contractions.folded`). A contraction whose base is listed is listed.
-    - A substitute takes its word's case and apostrophe; one that is a piece of a contraction is left out.
+    - A word begins with a letter or digit and continues over letters, digits, marks (Unicode categories M), invisible
+      characters (Cf) and, inside, apostrophes, hyphens and ``_*@``. So decomposed "é" is one word, as in Unicode
+      Standard Annex 29 (WB4), and "don’t" is one word like "don't".
+    - A clitic that a corpus separates from its word ("they 're", "ca n't", "can 't", "it ' s") is a word with its
+      apostrophe. It has no key, and neither has the word before a separated "n't": both are never looked up and count
+      as stop words in every list. Escaped apostrophes (``&#39;``) are apostrophes; other entities (``&quot;``) are no
+      words.
+    - Keys are folded (:func:`~hf_robust.words.contractions.folded`). A contraction is listed if its base is listed.
+    - A substitute takes its word's case and apostrophe; pieces of contractions are no substitutes.
 
     A run of Chinese, Japanese or Thai text, which is written without spaces, is one word.
 
@@ -167,21 +169,21 @@ class UnicodeWords(WordRule):
         return unicode_pattern(r"[^\W_\u02bc]", r"\w", *character_classes())
 
     def keys(self, words: Sequence[Word]) -> list[str]:
-        found = [folded(word.text) for word in words]
+        keys = [folded(word.text) for word in words]
         for index in range(1, len(words)):
-            if _parted(words[index - 1], words[index], found[index - 1], found[index]):
-                found[index - 1] = ""
-        return ["" if key in CLOSED else key for key in found]
+            if _is_separate_not(words[index - 1], words[index], keys[index - 1], keys[index]):
+                keys[index - 1] = ""
+        return ["" if key in CLOSED else key for key in keys]
 
     def is_listed(self, key: str, words: Set[str]) -> bool:
-        return not key or key in words or base(key) in words
+        return not key or key in words or base_form(key) in words
 
     def substitutes(self, word: str, look_up: LookUp) -> list[str]:
         key = folded(word)
         if key in CLOSED:
             return []
         whole = [new for new in look_up(key) if (other := folded(new)) not in FRAGMENTS and other != key]
-        # Composed, so that an accent of its own does not make a capital of two characters, which would be a case.
+        # Composed, since a decomposed capital letter has two characters and would count as an upper-case word.
         like, apostrophe = unicodedata.normalize("NFC", word), apostrophe_of(word)
         cased = [match_case(new, like) for new in whole]
         return cased if apostrophe is None else [with_apostrophe(new, apostrophe) for new in cased]
@@ -190,26 +192,26 @@ class UnicodeWords(WordRule):
         return PennTokens(tagger)
 
 
-def _parted(host: Word, clitic: Word, first: str, second: str) -> bool:
-    """Whether two words are a negated verb whose "n't" stands apart, or its "t"."""
+def _is_separate_not(host: Word, clitic: Word, first: str, second: str) -> bool:
+    """Whether two words are a negated verb and its separated "n't" or "t"."""
     near = host.column == clitic.column and clitic.start - host.end <= 1
     return near and (second == "n't" or (second in ("'t", "t") and first.endswith("n")))
 
 
 def unicode_pattern(letter: str, letters: str, marks: str, invisible: str) -> str:
-    """The regular expression of a word by ``UnicodeWords``, in the dialect that its arguments are written in.
+    """The regular expression of a word by ``UnicodeWords``, in the regex dialect of the arguments.
 
     Args:
-        letter: matches one letter or digit, no apostrophe.
-        letters: letters, digits and ``_`` as the inside of ``[...]``.
-        marks, invisible: ``character_classes``.
+        letter: pattern of one letter or digit, no apostrophe.
+        letters: letters, digits and ``_`` as the content of ``[...]``.
+        marks, invisible: the results of ``character_classes``.
     """
-    # Beside apostrophes and hyphens: Catalan's middle dot, Hebrew's geresh, and what TextAttack's look-alikes use.
+    # Besides apostrophes and hyphens: Catalan's middle dot, Hebrew's geresh, and TextAttack's look-alikes.
     inner = rf"{APOSTROPHES}\-{HYPHENS[1:]}_*@\u02d7\u00d7\u00b7\u05f3\u05f4{invisible}"
     inside = f"[{letters}{marks}{inner}]"
     word = f"{letter}{inside}*(?<![{inner}])"
     apostrophe, ending = rf"(?:{ESCAPED}|[{APOSTROPHES}])", "|".join((*ENDINGS, *ELIDED))
-    # A blank may stand behind the apostrophe, "it ' s" or "it' s".
+    # A space may follow the apostrophe: "it ' s" or "it' s".
     clitic = rf"{apostrophe} ?(?i:{ending})(?!{inside})"
     entity = rf"(?:(?<=&)[{letters}]+|(?<=#)[0-9]+|quot|amp|lt|gt|nbsp);"
     return rf"(?<!{letter})(?!{entity}){word}(?:(?:{ESCAPED}){word})*|{clitic}"
@@ -220,11 +222,11 @@ WORD_RULES: dict[str, WordRule] = {rule.name: rule for rule in (TEXTATTACK_WORDS
 
 
 def word_rule(name: str) -> WordRule:
-    """The rule of this name.
+    """The word rule with this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such rule.
     """
     if name not in WORD_RULES:
-        raise ValueError(f"words are cut by the rules {' and '.join(WORD_RULES)}, got {name!r}.")
+        raise ValueError(f"a word rule must be one of {', '.join(WORD_RULES)}, got {name!r}.")
     return WORD_RULES[name]

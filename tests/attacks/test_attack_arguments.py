@@ -146,7 +146,7 @@ def test_goals_are_known_by_name_before_an_attack_is_built():
     assert goal_of("input-reduction") is goal_of("input_reduction")  # TextAttack's spelling
 
 
-def test_what_searches_climb():
+def test_default_scores_of_each_recipe():
     """The package's own attacks the margin; those that promise TextAttack's results its probability, unless mended."""
     own = {name for name, recipe in ATTACKS.items() if recipe(all_resources(name)).scores == "margin"}
     assert own == {"synonym", "antonym", "negation", "gradient_mask"}
@@ -167,7 +167,7 @@ def test_what_searches_climb():
     assert synonym.describe()["scores"] == "margin" and synonym.fingerprint() != other.fingerprint()
 
 
-def test_where_antonyms_come_from():
+def test_source_of_antonyms():
     assert AttackArguments().antonym_source() == "wordnet"
     assert AttackArguments(lexicon="builtin").antonym_source() == "builtin"
     assert AttackArguments(lexicon="a.json", antonym_lexicon="b.json").antonym_source() == "b.json"
@@ -176,8 +176,8 @@ def test_where_antonyms_come_from():
 
 
 @pytest.mark.parametrize("unnamed", [["0", "1", "2"], ["LABEL_0", "LABEL_1"]])
-def test_which_classes_obstinate_attacks_skip_must_be_said_where_these_have_no_names(unnamed):
-    with pytest.raises(ValueError, match="have no names .*: name them by --class_names, or .* --skip_labels"):
+def test_skip_labels_are_required_for_classes_without_names(unnamed):
+    with pytest.raises(ValueError, match="have no names .*: name the classes with --class_names, or .* --skip_labels"):
         resolve_skip_labels(None, unnamed)
     assert resolve_skip_labels(["none"], unnamed) == frozenset()
     for name in ("antonym", "negation"):
@@ -206,7 +206,7 @@ def test_frozen_columns_go_by_name():
     assert resolve_frozen_columns(["hypothesis"], ["premise", "hypothesis"]) == {1}
     with pytest.raises(ValueError, match="the text columns are premise, hypothesis"):
         resolve_frozen_columns(["sentence"], ["premise", "hypothesis"])
-    with pytest.raises(ValueError, match="closes every text column"):
+    with pytest.raises(ValueError, match="freezes every text column"):
         resolve_frozen_columns(["sentence"], ["sentence"])
 
 

@@ -33,11 +33,11 @@ from hf_robust.attacks import (
     Plans,
     Resources,
     attack_dataset,
+    log_coverage,
     require_candidates,
-    say_coverage,
     table_coverage,
 )
-from hf_robust.attacks.building import shielded
+from hf_robust.attacks.building import with_protection
 from hf_robust.attacks.engine.plans import make_plan
 from hf_robust.lexicons import TableLexicon
 from hf_robust.metrics import Coverage
@@ -188,9 +188,9 @@ THREE = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(THREE, min_size=8, max_size=8, unique=True))
-def test_three_words_against_every_text_there_is(target, found):
-    labels = target.probabilities([(one,) for one in found]).argmax(-1)
-    rows = [Example(i, (one,), int(label)) for i, (one, label) in enumerate(zip(found, labels, strict=True))]
+def test_searches_against_every_text_of_three_words(target, texts):
+    labels = target.probabilities([(one,) for one in texts]).argmax(-1)
+    rows = [Example(i, (one,), int(label)) for i, (one, label) in enumerate(zip(texts, labels, strict=True))]
     for name, changes in [
         ("synonym", {}),
         ("antonym", {}),
@@ -222,9 +222,9 @@ def test_three_words_against_every_text_there_is(target, found):
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(THREE, min_size=8, max_size=8, unique=True))
-def test_three_words_against_every_deletion(target, found):
-    labels = target.probabilities([(one,) for one in found]).argmax(-1)
-    rows = [Example(i, (one,), int(label)) for i, (one, label) in enumerate(zip(found, labels, strict=True))]
+def test_input_reduction_against_every_deletion_of_three_words(target, texts):
+    labels = target.probabilities([(one,) for one in texts]).argmax(-1)
+    rows = [Example(i, (one,), int(label)) for i, (one, label) in enumerate(zip(texts, labels, strict=True))]
     which = dataclasses.replace(attack("input_reduction"), needs_candidates=False)
     for record, row in zip(measure(which, target, rows), rows, strict=True):
         words = Text(row.texts).tokens
@@ -239,7 +239,7 @@ def test_three_words_against_every_deletion(target, found):
 
 
 @pytest.mark.parametrize("name", SEARCHED)
-def test_weird_texts(name):
+def test_unusual_texts(name):
     target = victim()
     odd = ["", " ", "...", "good", "🎬🎬 good", "שלום good עולם", "a\x00b\x07 good\r\n", "'-_*@", "good" * 500]
     odd.append(" ".join(["good bad very"] * 3400))  # 10,200 words, of which the tokenizer sees 62
@@ -268,7 +268,7 @@ def test_no_admissible_antonym_fails_but_none_anywhere_is_an_error():
         ValueError, match="no open word of 1 texts has an admissible substitute in a table .*--antonym_lexicon"
     ):
         measure(which, target, [bare])
-    assert len(measure(which, target, [bare], check=False)) == 1
+    assert len(measure(which, target, [bare], check_candidates=False)) == 1
     require_candidates(which, Plans(), [bare, covered], None)
     assert measure(which, target, []) == []
 
@@ -288,9 +288,9 @@ def test_coverage_counts_the_words_that_the_attack_may_change():
     which, rows = attack("synonym"), [Example(0, ("the good old film",), 0), Example(1, ("old and older",), 0)]
     found = table_coverage(which, Plans(), rows, None)
     assert found == Coverage(open_words=5, covered_words=2, texts=2, covered_texts=1)
-    closed = shielded(which, Protection((), ["film"]))
+    closed = with_protection(which, Protection((), ["film"]))
     assert table_coverage(closed, Plans(), rows, None) == Coverage(4, 1, 2, 1)
-    assert table_coverage(which, Plans(), rows, None, most=1) == Coverage(3, 2, 1, 1)
+    assert table_coverage(which, Plans(), rows, None, max_examples=1) == Coverage(3, 2, 1, 1)
     # The part of textbugger that is a table; what has no table has no coverage.
     assert table_coverage(attack("textbugger"), Plans(), rows, None).covered_words == 2
     assert [table_coverage(attack(name), Plans(), rows, None) for name in ("deepwordbug", "negation")] == [None, None]
@@ -304,8 +304,8 @@ def test_little_coverage_is_a_warning(caplog):
         [Example(0, ("the good old film",), 0), *(Example(n, ("old",), 0) for n in (1, 2))],
     )
     with caplog.at_level("INFO"):
-        say_coverage(which, table_coverage(which, Plans(), rows[:1], None))
-        say_coverage(which, table_coverage(which, Plans(), rows, None))
+        log_coverage(which, table_coverage(which, Plans(), rows[:1], None))
+        log_coverage(which, table_coverage(which, Plans(), rows, None))
     said = [(one.levelname, one.getMessage()) for one in caplog.records]
     assert said[0] == (
         "INFO",
@@ -350,10 +350,10 @@ def test_no_column_is_frozen_by_its_name(target):
 def test_wrong_input_is_one_sentence():
     target = victim()
     which = attack("synonym")
-    with pytest.raises(ValueError, match="idx of its own, got 3 twice"):
+    with pytest.raises(ValueError, match="its own idx, but 3 occurs twice"):
         measure(which, target, [Example(3, ("a",), 0), Example(3, ("b",), 0)])
     for label in (-1, 2):
-        with pytest.raises(ValueError, match=f"label {label}, which is none of the model's 2 classes"):
+        with pytest.raises(ValueError, match=f"label {label}, but the model has 2 classes"):
             measure(which, target, [Example(0, ("a",), label)])
     with pytest.raises(ValueError, match="one or two columns, got 3"):
         measure(which, target, [Example(0, ("good", "b", "c"), 0)])

@@ -112,7 +112,7 @@ def test_a_single_class_and_regression_are_refused():
     # One output that the configuration does not tell of.
     target = victim(inference=lambda model, batch: model(**batch).logits[:, :1])
     for name in SEARCHED:
-        with pytest.raises(ValueError, match="got a model of one output; leave --attacks out"):
+        with pytest.raises(ValueError, match="got a model with one output; leave --attacks out"):
             measure(attack(name), target, [Example(0, ("good film",), 0)])
 
 
@@ -158,12 +158,12 @@ def test_examples_wait_while_others_remember_much(monkeypatch, target):
     expected = attack_dataset(which, target, rows, progress=False)
     live: list[int] = []
     score = type(target).score
-    monkeypatch.setattr("hf_robust.attacks.engine.scheduler.REMEMBERED", 1)
+    monkeypatch.setattr("hf_robust.attacks.engine.scheduler.MAX_REMEMBERED", 1)
     monkeypatch.setattr(type(target), "score", lambda self, texts: live.append(len(texts)) or score(self, texts))
     target.queries = 0
     assert all_close(attack_dataset(which, target, rows, progress=False), expected)
     assert live[0] == len(rows)  # none remembers anything yet
-    monkeypatch.setattr("hf_robust.attacks.engine.scheduler.LIVE", 4)
+    monkeypatch.setattr("hf_robust.attacks.engine.scheduler.MAX_LIVE", 4)
     live.clear()
     assert all_close(attack_dataset(which, target, rows, progress=False, live=4), expected)
     assert live[0] == 4 and live[1] <= max(record.queries for record in expected) * 4

@@ -90,7 +90,7 @@ def target():
 
 
 @pytest.fixture
-def seen():
+def candidates_seen():
     """Every candidate that any search asks for, as (trial, draft before, draft after)."""
     found, original = [], Trial.neighbours
 
@@ -190,14 +190,14 @@ def check_record(which, record, target):
 @pytest.mark.parametrize("name", ATTACKS)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(columns=PAIRS, frozen=st.booleans(), budget=st.sampled_from([None, None, 4, 15]), seed=st.integers(0, 3))
-def test_no_constraint_is_ever_violated(target, seen, name, columns, frozen, budget, seed):
+def test_no_constraint_is_ever_violated(target, candidates_seen, name, columns, frozen, budget, seed):
     budget = 40 if budget is None and name not in SEARCHED else budget
     closed = frozenset({0}) if frozen and len(columns) == 2 else frozenset()
     which = build(name, frozen_columns=closed, query_budget=budget, seed=seed)
     label = int(target.probabilities([columns]).argmax())
-    seen.clear()
+    candidates_seen.clear()
     (record,) = attack_dataset(which, target, [Example(0, columns, label)], progress=False)
-    for trial, start, end in seen:
+    for trial, start, end in candidates_seen:
         for before, after in steps(start, end):
             for rule in which.constraints:
                 check(rule, trial, before, after)

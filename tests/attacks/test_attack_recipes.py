@@ -23,10 +23,10 @@ def parts(**changes):
     return resources(**{"synonyms": lexicon, "seed": 5, **changes})
 
 
-def compare(name, given, target, rows):
-    records = attack_dataset(ATTACKS[name](given), target, rows, progress=False)
+def compare(name, parts_of_attack, target, rows):
+    records = attack_dataset(ATTACKS[name](parts_of_attack), target, rows, progress=False)
     for record, row in zip(records, rows, strict=True):
-        expected = Oracle(name, given, target, row).run()
+        expected = Oracle(name, parts_of_attack, target, row).run()
         assert {key: getattr(record, key) for key in expected} == expected
     return records
 
@@ -41,7 +41,7 @@ def test_equals_one_text_at_a_time(name, columns, target):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_equals_it_without_a_tagger_and_with_a_frozen_column(name, target):
+def test_equals_the_oracle_without_a_tagger_and_with_a_frozen_column(name, target):
     rows = examples(target, 20, 2, seed=5)
     for record in compare(name, parts(tagger=None, frozen_columns=frozenset({0}), seed=9), target, rows):
         assert record.perturbed[0] == record.original[0]
@@ -49,7 +49,7 @@ def test_equals_it_without_a_tagger_and_with_a_frozen_column(name, target):
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 5, 8, 13, 30])
 @pytest.mark.parametrize("name", RECIPES)
-def test_equals_it_on_a_query_budget(name, budget, target):
+def test_equals_the_oracle_on_a_query_budget(name, budget, target):
     rows = examples(target, 12, seed=1)
     records = compare(name, parts(query_budget=budget), target, rows)
     assert all(record.queries <= budget for record in records)

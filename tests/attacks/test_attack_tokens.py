@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from hf_robust.attacks.engine.batches import Encoded, packed
-from hf_robust.attacks.engine.tokens import Tokens
+from hf_robust.attacks.engine.tokens import TextTokenizer
 
 
 @given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 100), st.integers(0, 50))
@@ -110,7 +110,7 @@ TEXT = st.text(st.sampled_from("good film  it's[UNK]<pad> \n\tÄéß新“–\u2
 @given(data=st.data(), columns=st.integers(1, 2), cut=st.sampled_from([None, 5, 12]))
 def test_ids_are_the_tokenizers_own(tokenizer, data, columns, cut):
     found = data.draw(st.lists(st.tuples(*[TEXT] * columns), min_size=1, max_size=4))
-    tokens = Tokens(tokenizer, cut)
+    tokens = TextTokenizer(tokenizer, cut)
     assert tokens._backend is not None
     plain = tokenizer(*map(list, zip(*found, strict=True)), truncation=cut is not None, max_length=cut)
     encoded = tokens.encode(found)
@@ -119,18 +119,18 @@ def test_ids_are_the_tokenizers_own(tokenizer, data, columns, cut):
     assert types == plain.get("token_type_ids", [None] * len(found))
 
 
-def test_any_doubt_takes_the_tokenizers_way():
-    class Own(PreTrainedTokenizerFast):
+def test_an_overridden_tokenizer_encodes_by_itself():
+    class ReversingTokenizer(PreTrainedTokenizerFast):
         def _encode_plus(self, text, *rest, **options):
             return super()._encode_plus([one[::-1] for one in text], *rest, **options)
 
     plain = build_tokenizer()
-    own = Own(tokenizer_object=plain.backend_tokenizer, pad_token="[PAD]")
-    assert Tokens(own, 8)._backend is None
-    assert Tokens(lambda *columns, **options: plain(*columns, **options), 8)._backend is None
+    own = ReversingTokenizer(tokenizer_object=plain.backend_tokenizer, pad_token="[PAD]")
+    assert TextTokenizer(own, 8)._backend is None
+    assert TextTokenizer(lambda *columns, **options: plain(*columns, **options), 8)._backend is None
     texts = [("good film",), ("bad film",)]
-    expected = [one.ids.tolist() for one in Tokens(plain, 8).encode(texts)]
-    other = Tokens(plain, 8)
+    expected = [one.ids.tolist() for one in TextTokenizer(plain, 8).encode(texts)]
+    other = TextTokenizer(plain, 8)
     other._backend = lambda pairs: typed().backend_tokenizer.encode_batch([pair[::-1] for pair in pairs])
     assert [one.ids.tolist() for one in other.encode(texts)] == expected
     assert other.encode([]) == []
@@ -138,4 +138,4 @@ def test_any_doubt_takes_the_tokenizers_way():
 
 def test_three_columns_are_one_sentence():
     with pytest.raises(ValueError, match="got 3; join some of them"):
-        Tokens(build_tokenizer(), 8).encode([("a", "b", "c")])
+        TextTokenizer(build_tokenizer(), 8).encode([("a", "b", "c")])

@@ -11,7 +11,7 @@ from population_parts import SEMEMES
 from tiny import build_model, table
 
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, attack_dataset, build_attacks
-from hf_robust.attacks.building import capped, mended, shielded
+from hf_robust.attacks.building import with_bug_fixes, with_max_changed, with_protection
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.parts.constraints import MaxChangedShare, Protected
 from hf_robust.attacks.parts.genetic_search import Genetic
@@ -76,8 +76,8 @@ def run(which, target, columns):
 @settings(max_examples=6, deadline=None, suppress_health_check=QUIET)
 @given(columns=COLUMNS, seed=st.integers(0, 3))
 def test_protected_spans_are_still_there(target, name, better, columns, seed):
-    which = shielded(build(name, query_budget=60, seed=seed), PROTECTION)
-    record = run(mended(which) if better else which, target, columns)
+    which = with_protection(build(name, query_budget=60, seed=seed), PROTECTION)
+    record = run(with_bug_fixes(which) if better else which, target, columns)
     kept = PROTECTION.strings(Text(columns))
     assert PROTECTION.strings(Text(tuple(record.perturbed))) == kept
     for column, spans in zip(record.perturbed, kept, strict=True):
@@ -90,7 +90,7 @@ def test_protected_spans_are_still_there(target, name, better, columns, seed):
 @settings(max_examples=8, deadline=None, suppress_health_check=QUIET)
 @given(columns=COLUMNS, share=st.sampled_from([0.01, 0.1, 0.3, 0.5, 1.0]), seed=st.integers(0, 3))
 def test_no_record_changes_more_than_the_cap(target, name, columns, share, seed):
-    record = run(capped(build(name, query_budget=80, seed=seed), share), target, columns)
+    record = run(with_max_changed(build(name, query_budget=80, seed=seed), share), target, columns)
     assert len(record.changed) <= math.ceil(len(Text(columns).words) * share)
 
 
@@ -98,7 +98,7 @@ def test_no_record_changes_more_than_the_cap(target, name, columns, share, seed)
 def test_the_cap_binds_where_the_attack_would_change_more(target, name):
     rows = examples(target, 12, seed=4)
     free = attack_dataset(build(name, query_budget=300), target, rows, progress=False)
-    bound = attack_dataset(capped(build(name, query_budget=300), 0.01), target, rows, progress=False)
+    bound = attack_dataset(with_max_changed(build(name, query_budget=300), 0.01), target, rows, progress=False)
     assert max(len(record.changed) for record in free) > 1 == max(len(record.changed) for record in bound)
 
 
@@ -113,17 +113,17 @@ def test_a_word_that_becomes_two_is_one_change():
     assert len(one.changes(clean.text)) == 1 and rule.opens(clean) == {0, 1, 2, 3} and rule.opens(one) == {1, 2}
     two = one.swap(4, "movie")
 
-    def kept(drafts):
+    def admitted(drafts):
         steps = rule.keeps(clean, clean, drafts)
         with pytest.raises(StopIteration) as end:
             next(steps)
         return end.value.value
 
-    assert kept([one, two]) == [one] and kept([clean.swap(1, "")]) and kept([clean.swap(1, "very good")])
+    assert admitted([one, two]) == [one] and admitted([clean.swap(1, "")]) and admitted([clean.swap(1, "very good")])
 
 
 def test_a_recipes_smaller_limit_holds_too(target):
-    which = capped(build("hotflip", query_budget=60), 1.0)
+    which = with_max_changed(build("hotflip", query_budget=60), 1.0)
     for row in examples(target, 6, seed=2):
         assert len(run(which, target, row.texts).changed) <= 2
 
@@ -131,7 +131,7 @@ def test_a_recipes_smaller_limit_holds_too(target):
 def test_texts_that_are_crossed_are_checked():
     for name in ("genetic", "faster_genetic", "iga"):
         assert not build(name).search.check_children
-        for bound in (capped(build(name), 0.3), shielded(build(name), PROTECTION)):
+        for bound in (with_max_changed(build(name), 0.3), with_protection(build(name), PROTECTION)):
             assert isinstance(bound.search, Genetic) and bound.search.check_children
 
 
@@ -142,19 +142,19 @@ def test_a_text_of_an_earlier_run_is_not_replayed_past_the_bounds(target):
     found = {one.idx: tuple(one.perturbed) for one in first if one.status == "succeeded"}
     bound = {one.idx for one in first if one.status == "succeeded" and len(one.changed) > 1}
     assert bound
-    again = attack_dataset(capped(which, 0.01), target, rows, progress=False, replayed=found)
+    again = attack_dataset(with_max_changed(which, 0.01), target, rows, progress=False, replayed=found)
     assert all((one.stop == "warm_start") == (one.idx in found and one.idx not in bound) for one in again)
     words = Protection((), ["good", "bad"])
-    closed = attack_dataset(shielded(which, words), target, rows, progress=False, replayed=found)
+    closed = attack_dataset(with_protection(which, words), target, rows, progress=False, replayed=found)
     assert not any({old.lower() for _, old, _ in one.changed} & {"good", "bad"} for one in closed)
     assert any({old.lower() for _, old, _ in one.changed} & {"good", "bad"} for one in first)
 
 
 def test_deleting_words_has_no_cap():
     with pytest.raises(ValueError, match="--attack_max_changed 0.3 does not go with the input_reduction attack"):
-        capped(attack("input_reduction"), 0.3)
+        with_max_changed(attack("input_reduction"), 0.3)
     for share in (0, -0.1, 1.5):
-        with pytest.raises(ValueError, match="is a share above 0 and at most 1"):
+        with pytest.raises(ValueError, match="must be above 0 and at most 1"):
             AttackArguments(attack_max_changed=share)
 
 
@@ -177,5 +177,5 @@ def test_the_flags_reach_every_attack_and_its_fingerprint(tmp_path):
     file.write_text("Other\n")
     other = built(protect=["urls", f"word:{file}"], attack_max_changed=0.3).fingerprint()
     assert same == both.fingerprint() and len({plain.fingerprint(), same, other}) == 3
-    with pytest.raises(ValueError, match="--protect takes urls, .* got links"):
+    with pytest.raises(ValueError, match="--protect accepts urls, .* got links"):
         AttackArguments(protect=["links"])

@@ -9,7 +9,7 @@ from tiny import build_model
 
 from hf_robust.attacks import ATTACKS, Example, attack_dataset
 from hf_robust.attacks.engine.draft import Draft
-from hf_robust.attacks.parts.candidates import Luck
+from hf_robust.attacks.parts.candidates import RandomStates
 from hf_robust.attacks.recipes.checklist import CONTRACTIONS, ChangeListed, ChangeNumber, Contract, Extend
 from hf_robust.lexicons import NameLists
 from hf_robust.words import Text
@@ -25,28 +25,28 @@ def answer(steps):
 
 
 def drafts(source, *columns, opened=None, seed=0):
-    draft, luck = Draft(Text(columns)), Luck(seed)
+    draft, rng = Draft(Text(columns)), RandomStates(seed)
     opened = set(range(len(draft.text.words))) if opened is None else opened
-    found = [draft.swap(index, new) for index, new in answer(source.propose(draft, opened, luck))]
-    return found + answer(source.rewrites(draft, opened, luck))
+    found = [draft.swap(index, new) for index, new in answer(source.propose(draft, opened, rng))]
+    return found + answer(source.rewrites(draft, opened, rng))
 
 
-def made(source, *columns, **options):
+def changed_texts(source, *columns, **options):
     return [one.text.joined for one in drafts(source, *columns, **options)]
 
 
 def test_contracted_forms():
-    assert made(Extend(), "I'm sure it won't, Don't!") == [
+    assert changed_texts(Extend(), "I'm sure it won't, Don't!") == [
         "I am sure it won't, Don't!",
         "I'm sure it will not, Don't!",
     ]
-    assert made(Contract(), "I am sure it will not.") == [
+    assert changed_texts(Contract(), "I am sure it will not.") == [
         "I'm sure it will not.",
         "I am sure it'll not.",
         "I am sure it won't.",
     ]
-    assert made(Contract(), "i am, it is", opened={0, 2, 3}) == []  # a closed word ends it
-    assert made(Contract(), "who", "is it") == ["who's\n it"]  # as in TextAttack, across columns
+    assert changed_texts(Contract(), "i am, it is", opened={0, 2, 3}) == []  # a closed word ends it
+    assert changed_texts(Contract(), "who", "is it") == ["who's\n it"]  # as in TextAttack, across columns
     assert len(CONTRACTIONS) == 77 and CONTRACTIONS["we're"] == "we are" and CONTRACTIONS["how'd"] == "how did"
     (one,) = drafts(Contract(), "so I am here")
     assert one.modified == {1} and one.changes(Text(("so I am here",))) == [[1, "I", "I'm"], [2, "am", ""]]
@@ -54,29 +54,29 @@ def test_contracted_forms():
     assert one.modified == {1, 2}
 
 
-def test_numbers():
+def test_numbers_are_drawn_up_to_their_double():
     drawn = np.random.RandomState(3).randint(1, 25, 3)
-    assert made(ChangeNumber(), "I am 12, two.", seed=3) == [f"I am {number}, two." for number in drawn]
+    assert changed_texts(ChangeNumber(), "I am 12, two.", seed=3) == [f"I am {number}, two." for number in drawn]
     for kept in ("0", "2", "4", "5x", "²", "9" * 19, "9" * 5000, "two"):
-        assert made(ChangeNumber(), kept) == []
-    values = {int(text) for seed in range(40) for text in made(ChangeNumber(), "3", seed=seed)}
+        assert changed_texts(ChangeNumber(), kept) == []
+    values = {int(text) for seed in range(40) for text in changed_texts(ChangeNumber(), "3", seed=seed)}
     assert values == {1, 2, 3, 4, 5, 6}
 
 
 def test_names_and_places():
     places = ChangeListed("change_location", NameLists(PLACES))
-    found = {text for seed in range(20) for text in made(places, "In New York, not new york.", seed=seed)}
+    found = {text for seed in range(20) for text in changed_texts(places, "In New York, not new york.", seed=seed)}
     assert found == {f"In {city}, not new york." for city in PLACES["city"]}
-    assert made(places, "In New York.", opened={0, 1}) == []
+    assert changed_texts(places, "In New York.", opened={0, 1}) == []
     names = ChangeListed("change_name", NameLists(NAMES))
-    found = {text for seed in range(20) for text in made(names, "Ann Smith", seed=seed)}
+    found = {text for seed in range(20) for text in changed_texts(names, "Ann Smith", seed=seed)}
     assert found == {f"{name} Smith" for name in NAMES["first"]} | {f"Ann {name}" for name in NAMES["last"]}
-    assert made(ChangeListed("change_name", None), "Ann Smith") == []
+    assert changed_texts(ChangeListed("change_name", None), "Ann Smith") == []
     one = next(one for one in drafts(places, "to New York now") if one.text.tokens[1] != "New")
     assert one.modified == {1} and len(one.text.tokens) == 3
 
 
-def test_what_is_left_out_is_said():
+def test_missing_name_lists_are_in_the_description():
     without = ATTACKS["checklist"](resources(names=None, locations=None))
     sources = {one["name"]: one for one in without.describe()["candidates"]["sources"]}
     assert list(sources) == ["extend", "contract", "change_name", "change_number", "change_location"]
@@ -106,8 +106,8 @@ def test_the_search_takes_the_best_text_of_each_step():
         draft, queries, stop = Draft(Text(row.texts)), 1, None
         while stop is None:
             opened = set(range(len(draft.text.words))) - draft.modified
-            swaps = answer(Extend().propose(draft, opened, Luck(0)))
-            found = [draft.swap(*swap) for swap in swaps] + answer(Contract().rewrites(draft, opened, Luck(0)))
+            swaps = answer(Extend().propose(draft, opened, RandomStates(0)))
+            found = [draft.swap(*swap) for swap in swaps] + answer(Contract().rewrites(draft, opened, RandomStates(0)))
             if not found:
                 stop = "exhausted"
                 break

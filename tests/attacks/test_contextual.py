@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaske
 
 from hf_robust.attacks import Example, MaskedLM, attack_dataset
 from hf_robust.attacks.engine.draft import Draft
-from hf_robust.attacks.parts.candidates import Luck
+from hf_robust.attacks.parts.candidates import RandomStates
 from hf_robust.attacks.parts.contextual import Insert, Merge, Replace
 from hf_robust.words import Text, coarse_tag
 
@@ -93,9 +93,9 @@ def test_proposals_equal_one_question_at_a_time(place, model):
     for columns in texts(25):
         draft = Draft(Text(columns))
         open_words = [index for index, word in enumerate(draft.text.tokens) if word.lower() not in STOP_WORDS]
-        proposed = answered(source.propose(draft, open_words, Luck(0)), None)
+        proposed = answered(source.propose(draft, open_words, RandomStates(0)), None)
         made = [draft.swap(index, new) for index, new in proposed]
-        made += answered(source.rewrites(draft, open_words, Luck(0)), None)
+        made += answered(source.rewrites(draft, open_words, RandomStates(0)), None)
         assert [one.text.joined for one in made] == naive_swaps(source, draft, open_words)
         count += len(made)
     assert count > 100
@@ -104,19 +104,19 @@ def test_proposals_equal_one_question_at_a_time(place, model):
 def test_blanks_of_one_text_are_one_request(model):
     draft = Draft(Text(("the good film was cold",)))
     for source in sources(model):
-        steps = (source.rewrites if isinstance(source, Merge) else source.propose)(draft, range(5), Luck(0))
+        steps = (source.rewrites if isinstance(source, Merge) else source.propose)(draft, range(5), RandomStates(0))
         steps.send(None)
         with pytest.raises(StopIteration):
             steps.send(model.fill(["[MASK]"] * len(list(source.blanks(draft.text, range(5))))))
         assert not source.planned
-    assert answered(Replace(model).propose(draft, [], Luck(0)), None) == []
+    assert answered(Replace(model).propose(draft, [], RandomStates(0)), None) == []
 
 
 def test_merging_deletes_the_next_word_and_moves_what_was_changed():
     draft = Draft(Text(("the good film, was very cold.",))).swap(4, "not").swap(1, "bad")
     merged = draft.swap(3, "").swap(2, "plot")
     assert merged.text.columns == ("the bad plot, not cold.",)
-    assert merged.modified == {1, 2, 3} and merged.fresh == {2}
+    assert merged.modified == {1, 2, 3} and merged.last_modified == {2}
     assert merged.changes(Text(("the good film, was very cold.",))) == [
         [4, "very", "not"],
         [1, "good", "bad"],
@@ -127,12 +127,12 @@ def test_merging_deletes_the_next_word_and_moves_what_was_changed():
     assert inserted.modified == {0, 1, 2, 5} and inserted.text.tokens[5] == "not"
 
 
-def test_edges_and_closed_words_by_name(model):
+def test_blanks_at_edges_and_at_closed_words(model):
     draft, tagger = Draft(Text(("good film was warm plot", "good film"))), TableTagger()
 
     def indices(source, open_words=range(7)):
-        made = answered(source.rewrites(draft, open_words, Luck(0)), None)
-        proposed = answered(source.propose(draft, open_words, Luck(0)), None)
+        made = answered(source.rewrites(draft, open_words, RandomStates(0)), None)
+        proposed = answered(source.propose(draft, open_words, RandomStates(0)), None)
         return {index for index, _ in proposed} | {index for one in made for index in one.swaps}
 
     assert indices(Insert(model)) == set(range(1, 7))
@@ -178,9 +178,9 @@ class NaiveContextual:
         if self.which.ranking:  # of clare's sources only the replacement leaves stop words alone
             open_words = [i for i in open_words if draft.text.tokens[i] not in STOP_WORDS]
         clean = Draft(draft.text.like(self.example.texts))
-        steps = self.which.proposals(clean, draft, open_words, Luck(0))
+        steps = self.which.proposals(clean, draft, open_words, RandomStates(0))
         made = [draft.swap(index, new) for index, new in answered(steps, None)]
-        made += answered(self.which.candidates.rewrites(draft, open_words, Luck(0)), None)
+        made += answered(self.which.candidates.rewrites(draft, open_words, RandomStates(0)), None)
         made = [one for one in made if one.text.joined != draft.text.joined]
         return sorted(made, key=lambda one: one.text.joined)
 
@@ -248,7 +248,7 @@ def test_many_examples_share_the_models_batches(target):
     assert together.forwards == before  # an epoch later nothing is asked again
 
 
-def test_constraints_hold(model, target):
+def test_records_keep_every_constraint(model, target):
     rows = examples(target, 20)
     for record in run(recipe("bae", model, frozen_columns=frozenset({1})), target, examples(target, 20, 2)):
         assert record.original[1] == record.perturbed[1]
@@ -288,13 +288,13 @@ def test_odd_and_very_long_texts(name, model, target):
     assert all(record.queries <= 50 for record in records)
     words = Draft(Text((odd[-1],)))
     for source in sources(model):
-        swaps = answered(source.propose(words, range(300), Luck(0)), None)
-        made = answered(source.rewrites(words, range(300), Luck(0)), None)
+        swaps = answered(source.propose(words, range(300), RandomStates(0)), None)
+        made = answered(source.rewrites(words, range(300), RandomStates(0)), None)
         places = [index for index, _ in swaps] + [index for one in made for index in one.swaps]
         assert 0 < max(places) < model.max_length
 
 
-def test_what_is_missing_is_one_sentence(model):
+def test_missing_resources_are_one_sentence(model):
     for name in ("bae", "clare"):
         with pytest.raises(ValueError, match=f"the {name} attack needs a masked language model.*--masked_lm"):
             attack(name, stop_words=STOP_WORDS)
@@ -366,7 +366,7 @@ ODD = [
 
 @pytest.mark.parametrize("build", [masked_lm, byte_level])
 @pytest.mark.parametrize("kind", ["Swap", "Insertion", "Merge"])
-def test_proposals_are_textattacks(kind, build, textattack):
+def test_proposals_equal_textattacks(kind, build, textattack):
     model = build()
     options = {"masked_language_model": model.model, "tokenizer": model.tokenizer, "max_length": 64}
     options |= {"max_candidates": 12, "min_confidence": 2e-3}
@@ -380,7 +380,7 @@ def test_proposals_are_textattacks(kind, build, textattack):
         for _ in range(2):  # the second time on a text changed once
             made = theirs(text, indices_to_modify=set(range(len(text.words))))
             open_words = range(len(draft.text.words))
-            swaps = answered(ours.propose(draft, open_words, Luck(0)), None)
+            swaps = answered(ours.propose(draft, open_words, RandomStates(0)), None)
             drafts = [draft.swap(index, new) for index, new in swaps]
             expected = [(one.tokenizer_input, one.attack_attrs) for one in made]
             found = [one.text.columns if len(columns) > 1 else one.text.columns[0] for one in drafts]
@@ -388,7 +388,7 @@ def test_proposals_are_textattacks(kind, build, textattack):
             both = dict(zip(found, drafts, strict=True))
             for one, attributes in expected:
                 assert both[one].modified == attributes["modified_indices"]
-                assert both[one].fresh == attributes["newly_modified_indices"]
+                assert both[one].last_modified == attributes["newly_modified_indices"]
             count += len(drafts)
             if not drafts:
                 break

@@ -38,8 +38,8 @@ def follow(columns, steps):
 @pytest.mark.parametrize(("columns", "steps", "text", "modified", "fresh"), FIXED)
 def test_numbers_move_with_the_words(columns, steps, text, modified, fresh):
     draft = follow(columns, steps)
-    assert (draft.text.joined, draft.modified, draft.fresh) == (text, modified, fresh)
-    assert Draft(Text(columns)).modified == Draft(Text(columns)).fresh == frozenset()
+    assert (draft.text.joined, draft.modified, draft.last_modified) == (text, modified, fresh)
+    assert Draft(Text(columns)).modified == Draft(Text(columns)).last_modified == frozenset()
 
 
 def test_changes_are_by_place_where_the_words_are_as_many():
@@ -72,14 +72,14 @@ def test_changes_are_the_swaps_in_their_order_where_words_came_or_went(steps, ex
 
 def test_a_given_set_of_changed_words_is_kept():
     draft = Draft(Text(("a good film",))).swap_many({0: "the", 1: "fine"}, modified={1})
-    assert draft.modified == {1} and draft.fresh == {0, 1}
+    assert draft.modified == {1} and draft.last_modified == {0, 1}
     assert draft.swap(2, "story").modified == {1, 2}
     # Swapping two words for one and one for two: every child starts from what its parent says.
     assert draft.swap(0, "not the").modified == {0, 1, 2}
 
 
 @pytest.mark.skipif(find_spec("textattack") is None, reason="TextAttack is not installed")
-def test_textattack_numbers_them_alike():
+def test_word_numbers_equal_textattacks():
     pytest.importorskip("hf_robust.attacks.textattack.importing").import_textattack()
     from textattack.shared import AttackedText
 
@@ -101,7 +101,7 @@ def test_textattack_numbers_them_alike():
             draft, other = draft.swap(index, new), other.replace_word_at_index(index, new)
             assert other.text == draft.text.joined
             assert other.attack_attrs["modified_indices"] == draft.modified
-            assert other.attack_attrs["newly_modified_indices"] == draft.fresh
+            assert other.attack_attrs["newly_modified_indices"] == draft.last_modified
 
 
 @pytest.mark.parametrize(

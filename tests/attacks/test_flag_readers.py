@@ -10,8 +10,8 @@ from test_attack_arguments import all_resources, parse
 
 from hf_robust.attacks import ATTACKS
 from hf_robust.attacks.arguments import AttackArguments
-from hf_robust.attacks.building import _varied
-from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, READERS, check_flags_are_read, is_read
+from hf_robust.attacks.building import _with_flags
+from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, READERS, check_flags_are_read, is_flag_read
 
 # What a recipe asks of its resources for the flag.
 PARTS = {
@@ -29,35 +29,35 @@ PARTS = {
 VARIANTS: dict[str, Any] = {"attack_mended": True, "attack_ranking": "random", "attack_early_exit": True}
 
 
-class Asked:
+class RecordingResources:
     """Resources that note which parts a recipe asked for."""
 
     def __init__(self, name: str) -> None:
-        self._parts, self.was = all_resources(name), set()
+        self._parts, self.used = all_resources(name), set()
 
-    def __getattr__(self, asked: str) -> Any:
-        self.was |= {"synonyms", asked} if asked == "neighbours" else {asked}
-        return getattr(self._parts, asked)
-
-
-def asked_by(name: str) -> set[str]:
-    asked = Asked(name)
-    ATTACKS[name](asked)  # type: ignore[arg-type]
-    return asked.was
+    def __getattr__(self, part: str) -> Any:
+        self.used |= {"synonyms", part} if part == "neighbours" else {part}
+        return getattr(self._parts, part)
 
 
-def test_every_flag_is_looked_at() -> None:
+def parts_used_by(name: str) -> set[str]:
+    recorded = RecordingResources(name)
+    ATTACKS[name](recorded)  # type: ignore[arg-type]
+    return recorded.used
+
+
+def test_every_flag_has_a_test() -> None:
     assert set(READERS) == set(PARTS) | set(VARIANTS)
 
 
 @pytest.mark.parametrize("flag", PARTS)
 def test_a_resource_is_asked_for_by_its_readers_alone(flag: str) -> None:
-    found = {name for name in ATTACKS if PARTS[flag] in asked_by(name)}
+    found = {name for name in ATTACKS if PARTS[flag] in parts_used_by(name)}
     if flag == "min_similarity":
         assert found <= set(READERS[flag])
     else:
         assert found == set(READERS[flag])
-    assert {name for name in ATTACKS if "word_vectors" in asked_by(name)} == set(READ_WORD_VECTORS)
+    assert {name for name in ATTACKS if "word_vectors" in parts_used_by(name)} == set(READ_WORD_VECTORS)
 
 
 @pytest.mark.parametrize("flag", VARIANTS)
@@ -66,13 +66,13 @@ def test_a_variant_changes_its_readers_alone(flag: str) -> None:
     found = set()
     for name, recipe in ATTACKS.items():
         attack = recipe(all_resources(name))
-        if _varied(attack, plain).fingerprint() != _varied(attack, other).fingerprint():
+        if _with_flags(attack, plain).fingerprint() != _with_flags(attack, other).fingerprint():
             found.add(name)
     assert found == set(READERS[flag])
 
 
 @pytest.mark.parametrize(
-    ("flags", "measuring", "making", "said"),
+    ("flags", "measuring", "making", "message"),
     [
         (["--attack_ranking", "random"], ["negation"], [], "reads --attack_ranking random: it is for .*are negation;"),
         (["--antonym_success", "remains"], ["synonym"], [], "it is for antonym, and the attacks are synonym"),
@@ -86,17 +86,17 @@ def test_a_variant_changes_its_readers_alone(flag: str) -> None:
     ],
 )
 def test_flags_that_nothing_reads_are_refused(
-    flags: list[str], measuring: list[str], making: list[str], said: str
+    flags: list[str], measuring: list[str], making: list[str], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         check_flags_are_read(parse(*flags), measuring, making, protects=False)
 
 
 @pytest.mark.parametrize("flag", READERS)
 def test_one_reader_among_others_is_enough(flag: str) -> None:
     reader, other = next(iter(READERS[flag])), "gradient_mask"
-    assert is_read(flag, [other, reader]) and not is_read(flag, [])
-    given = {"sentence_encoder": "e"} if flag == "min_similarity" else {}
+    assert is_flag_read(flag, [other, reader]) and not is_flag_read(flag, [])
+    extra = {"sentence_encoder": "e"} if flag == "min_similarity" else {}
     values = {"antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5}
-    arguments = AttackArguments(**{**given, flag: VARIANTS.get(flag, values.get(flag, "x"))})
+    arguments = AttackArguments(**{**extra, flag: VARIANTS.get(flag, values.get(flag, "x"))})
     check_flags_are_read(arguments, [other, reader], [], protects=False)

@@ -68,11 +68,11 @@ def check_flips(found, text, rows, k=3):
     assert [flip.place for flip in found] == [i for i, row in enumerate(rows) for _ in range(min(k, len(row)))]
     for index, row in enumerate(rows):
         best = sorted(row.values(), reverse=True)[:k]
-        own = [flip for flip in found if flip.place == index]
-        assert [flip.estimate for flip in own] == pytest.approx(best, rel=1e-3, abs=1e-5)
-        for flip in own:
+        flips = [flip for flip in found if flip.place == index]
+        assert [flip.estimate for flip in flips] == pytest.approx(best, rel=1e-3, abs=1e-5)
+        for flip in flips:
             assert row[flip.word] == pytest.approx(flip.estimate, rel=1e-3, abs=1e-5)
-        assert len({flip.word for flip in own}) == len(own)
+        assert len({flip.word for flip in flips}) == len(flips)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "deberta-v2"])
@@ -138,8 +138,8 @@ def test_words_beyond_the_truncation_have_no_flip_and_memory_may_run_out():
     asked = [every(Text(one)) for one in texts(12)]
     model = build_model()
     tight, roomy = victim(model, inference=small, token_budget=400).flips(asked), victim(model).flips(asked)
-    for own, expected in zip(tight, roomy, strict=True):
-        assert [flip[:2] for flip in own] == [flip[:2] for flip in expected]
+    for flips, expected in zip(tight, roomy, strict=True):
+        assert [flip[:2] for flip in flips] == [flip[:2] for flip in expected]
 
 
 def test_gradients_are_taken_in_eval_mode_and_leave_no_trace():
@@ -178,23 +178,23 @@ def test_the_vocabulary_is_the_words_of_one_token():
     inside = {"Good", "good", "go", "Go", "goo", "Goo", "g", "G", "a"}
     assert set(found.words) == inside and len(found.words) == len(inside)
     assert all(
-        cased.convert_ids_to_tokens(number) == "\u0120" + word for word, number in zip(*own(found), strict=True)
+        cased.convert_ids_to_tokens(number) == "\u0120" + word for word, number in zip(*pairs_of(found), strict=True)
     )
 
 
-def own(vocabulary):
+def pairs_of(vocabulary):
     return vocabulary.words, vocabulary.ids
 
 
-def test_what_cannot_be_flipped_is_one_sentence():
+def test_bad_input_for_flips_is_one_sentence():
     slow = SimpleNamespace(is_fast=False, pad_token_id=0, padding_side="right", model_max_length=9)
     with pytest.raises(
         ValueError, match="flipping words by gradient needs a fast tokenizer, got SimpleNamespace; load"
     ):
         Victim(build_model(), slow).flips([every(Text(("a",)))])
-    with pytest.raises(ValueError, match="a vocabulary with whole words, \\w+ has none; attack this model without"):
+    with pytest.raises(ValueError, match="a vocabulary with whole words, \\w+ has none; use an attack without"):
         whole_words(byte_level([]))
-    with pytest.raises(ValueError, match="a k of 1 or more, got 0"):
+    with pytest.raises(ValueError, match="a k of at least 1, got 0"):
         GradientFlips(k=0)
 
 
@@ -266,7 +266,7 @@ class Naive:
 
     def run(self):
         if self.score(self.clean)[1]:
-            return self.told(self.clean, "skipped", "misclassified")
+            return self.outcome(self.clean, "skipped", "misclassified")
         beam, best, stop = [self.clean], self.clean, None
         while stop is None:
             if self.budget is not None and self.queries >= self.budget:
@@ -284,9 +284,9 @@ class Naive:
             _, reached, best = scored[0]
             stop = "success" if reached else None
             beam = [text for _, _, text in scored[:10]]
-        return self.told(best, "succeeded" if stop == "success" else "failed", stop)
+        return self.outcome(best, "succeeded" if stop == "success" else "failed", stop)
 
-    def told(self, text, status, stop):
+    def outcome(self, text, status, stop):
         pairs = enumerate(zip(self.clean.tokens, text.tokens, strict=True))
         changed = [[index, old, new] for index, (old, new) in pairs if old != new]
         parts = {"perturbed": list(text.columns), "changed": changed, "queries": self.queries}
@@ -319,7 +319,9 @@ def test_batches_and_order_change_nothing(target):
 
 def test_no_gradient_is_taken_once_two_words_are_changed(target, monkeypatch):
     asked, flips = [], Victim.flips
-    monkeypatch.setattr(Victim, "flips", lambda self, found, of: asked.extend(found) or flips(self, found, of))
+    monkeypatch.setattr(
+        Victim, "flips", lambda self, requests, loss: asked.extend(requests) or flips(self, requests, loss)
+    )
     rows = [row for row in examples(target, 12, seed=3) if len(Text(row.texts).words) > 3]
     records = attack_dataset(attack("hotflip"), target, rows, progress=False)
     assert any(record.stop == "exhausted" and len(record.changed) == 2 for record in records)
@@ -330,11 +332,11 @@ def test_no_gradient_is_taken_once_two_words_are_changed(target, monkeypatch):
 
 
 def test_the_recipe_names_its_parts():
-    told = attack("hotflip", word_vectors=VECTORS).describe()
-    names = [rule["name"] for rule in told["constraints"]]
+    description = attack("hotflip", word_vectors=VECTORS).describe()
+    names = [rule["name"] for rule in description["constraints"]]
     assert names == ["no_repeat", "stop_words", "max_changed_words", "word_distance", "part_of_speech"]
-    assert (told["search"], told["max_changed"]) == ("beam 10", 2)
-    assert told["candidates"] == {"name": "gradient_flips", "k": 1, "per_word": True}
+    assert (description["search"], description["max_changed"]) == ("beam 10", 2)
+    assert description["candidates"] == {"name": "gradient_flips", "k": 1, "per_word": True}
     with pytest.raises(ValueError, match=re.escape("the hotflip attack needs NLTK's English stop words")):
         attack("hotflip", stop_words=None)
     assert Flip(1, "it", 0.5)[:2] == (1, "it")

@@ -48,7 +48,7 @@ def both(name: str, parts: Resources, columns: int, seed: int = 0) -> list[tuple
 
 @pytest.mark.parametrize("columns", [1, 2])
 @pytest.mark.parametrize("name", RECIPES)
-def test_both_sides_agree(name: str, columns: int) -> None:
+def test_both_engines_agree(name: str, columns: int) -> None:
     pairs = both(name, parts_of_both(), columns)
     assert [(a.idx, found) for a, b in pairs if (found := difference(name, a, b))] == []
     # Input reduction has no failures: whatever is left is a success.
@@ -57,7 +57,7 @@ def test_both_sides_agree(name: str, columns: int) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_both_sides_agree_with_a_frozen_column(name: str) -> None:
+def test_both_engines_agree_with_a_frozen_column(name: str) -> None:
     # Not seed 0: it has two equal neighbours, and `synonym` orders ties by position, TextAttack by its sets.
     pairs = both(name, parts_of_both(frozen_columns=frozenset({0}), seed=1), 2, seed=1)
     assert [(a.idx, found) for a, b in pairs if (found := difference(name, a, b))] == []

@@ -48,7 +48,7 @@ def test_a_difference_that_shared_scores_do_not_remove_disagrees(
     assert ("DISAGREES" if always else "noise") in capsys.readouterr().out
 
 
-def test_sides_that_agree() -> None:
+def test_equal_records_agree() -> None:
     victim, shared = victims()
     result = script.compare(Faked(True, near_ties=4), victim, shared, examples(victim, 6))
     assert (result["agree"], result["disagreements"]) == (6, [])

@@ -62,7 +62,7 @@ class ByTable:
         return str(self.values)
 
 
-def kept(rule, current, drafts, original=None):
+def admitted(rule, current, drafts, original=None):
     """The answer of ``keeps``, with each consultation answered."""
     steps, answer = rule.keeps(original or current, current, drafts), None
     try:
@@ -95,7 +95,7 @@ def test_a_distribution_over_next_words_sums_to_one():
     assert 0 < sum(map(math.exp, lm.log_probabilities([("good", word) for word in words]))) <= 1
 
 
-def test_what_was_asked_is_remembered():
+def test_answers_are_cached():
     lm, calls = build_lm(), []
     lm.model.register_forward_pre_hook(lambda *inputs: calls.append(1))
     first = lm.log_probabilities([*PAIRS, *PAIRS])
@@ -116,7 +116,9 @@ def test_a_model_without_a_start_token_or_that_is_not_there_is_refused(tmp_path)
     tokenizer.cls_token = None
     with pytest.raises(ValueError, match="no start or end token"):
         build_lm(tokenizer)
-    with pytest.raises(ValueError, match="--language_model .* cannot be loaded .*; give a folder or Hub id") as error:
+    with pytest.raises(
+        ValueError, match="--language_model .* cannot be loaded .*; give the folder or Hub id"
+    ) as error:
         load_language_model(str(tmp_path))
     assert "\n" not in str(error.value)
 
@@ -134,17 +136,17 @@ def test_the_likeliest_of_each_word_are_kept_in_their_order():
     lm = ByTable(a=-1.0, b=-3.0, c=-2.0, d=-2.0, e=-4.0)
     current, drafts = swapped("good bad film", 1, "edcba")
     others = [current.swap(2, word) for word in "xy"]
-    found = kept(LikeliestSwaps(lm, top=3), current, [*drafts, *others])
+    found = admitted(LikeliestSwaps(lm, top=3), current, [*drafts, *others])
     # Of the equal c and d both are in; with a top of 2 the one given first is.
     assert found == [drafts[1], drafts[2], drafts[4], *others]
-    assert kept(LikeliestSwaps(lm, top=2), current, drafts) == [drafts[1], drafts[4]]
+    assert admitted(LikeliestSwaps(lm, top=2), current, drafts) == [drafts[1], drafts[4]]
     assert set(lm.asked) == {("good", word) for word in "abcde"}
 
 
 def test_a_few_swaps_need_no_model():
     lm = ByTable()
     current, drafts = swapped("good bad film", 1, "abcd")
-    assert kept(LikeliestSwaps(lm, top=4), current, drafts) == drafts and lm.asked == []
+    assert admitted(LikeliestSwaps(lm, top=4), current, drafts) == drafts and lm.asked == []
 
 
 @pytest.mark.parametrize(
@@ -152,13 +154,13 @@ def test_a_few_swaps_need_no_model():
 )
 def test_the_context_are_the_words_before(words, index, context):
     lm = ByTable()
-    kept(LikeliestSwaps(lm, top=1, context_words=words), *swapped("good bad film, story", index, "ab"))
+    admitted(LikeliestSwaps(lm, top=1, context_words=words), *swapped("good bad film, story", index, "ab"))
     assert {context for context, _ in lm.asked} == {context}
 
 
 def test_texts_whose_words_are_equal_have_no_likeliest():
     current, drafts = swapped("good, film", 0, ["good,"])
-    assert kept(LikeliestSwaps(ByTable()), current, drafts) == []
+    assert admitted(LikeliestSwaps(ByTable()), current, drafts) == []
 
 
 @pytest.mark.parametrize("reference", ["original", "previous"])
@@ -169,14 +171,14 @@ def test_a_drop_is_measured_over_the_window_and_must_be_less(reference):
     drafts = [current.swap(1, word) for word in ("fine", "bad", "good")]
     rule = MaxLikelihoodDrop(lm, window_size=3, reference=reference)
     expected = [drafts[0], drafts[2]] if reference == "original" else drafts
-    assert kept(rule, current, drafts, clean) == expected
+    assert admitted(rule, current, drafts, clean) == expected
     assert ("", "a fine film") in lm.asked
 
 
 def test_the_window_has_so_many_words_without_punctuation():
     lm = ByTable()
     text = "one, two three. four five six seven eight"
-    kept(MaxLikelihoodDrop(lm, window_size=4), *swapped(text, 3, ["new"]))
+    admitted(MaxLikelihoodDrop(lm, window_size=4), *swapped(text, 3, ["new"]))
     assert lm.asked == [("", "two three four five"), ("", "two three new five")]
 
 
@@ -186,9 +188,9 @@ def test_every_new_word_of_a_crossed_text_is_looked_at_and_none_may_lie_beyond()
     rule = MaxLikelihoodDrop(lm, window_size=1)
     good, wrong = clean.swap_many({0: "b", 2: "b"}), clean.swap_many({0: "b", 2: "c"})
     longer = clean.swap(2, "a b")
-    assert kept(rule, clean, [wrong, good, longer]) == [good]
+    assert admitted(rule, clean, [wrong, good, longer]) == [good]
     same = clean.swap_many({})
-    assert kept(rule, clean, [same]) == [same]
+    assert admitted(rule, clean, [same]) == [same]
 
 
 def test_results_name_the_model():

@@ -19,11 +19,11 @@ from population_parts import small
 from tiny import build_model
 
 from hf_robust.attacks import ATTACKS, Attack, Victim, attack_dataset
-from hf_robust.attacks.building import mended
+from hf_robust.attacks.building import with_bug_fixes
 from hf_robust.attacks.engine.losses import LOSSES
 from hf_robust.attacks.engine.reading import READINGS
 from hf_robust.attacks.engine.requests import Scores
-from hf_robust.attacks.parts.goals import Misclassify, Remain, Seen, Shorten
+from hf_robust.attacks.parts.goals import LabelPredictions, Misclassify, Remain, Shorten
 from hf_robust.metrics import AttackRecord, AttackSummary
 from hf_robust.words import Text
 
@@ -36,18 +36,18 @@ def answer(*logits: list[float]) -> Scores:
     return Scores(rows.softmax(-1).numpy(), [b""] * len(rows), logits=rows.numpy())
 
 
-def seen(reading: Any, given: Scores, label: int) -> Seen:
+def label_predictions(reading: Any, scores: Scores, label: int) -> LabelPredictions:
     """By the first row as the clean text."""
-    rows = reading.rows(given)
+    rows = reading.rows(scores)
     confidence = reading.confidence(rows, label, rows[0])
-    return Seen(confidence, reading.share(confidence), reading.predictions(rows) == label)
+    return LabelPredictions(confidence, reading.share(confidence), reading.predictions(rows) == label)
 
 
 def test_confidences_and_scores_by_hand() -> None:
     """Margins of class 0 over the highest other one: 4, 2, 0, -1."""
-    found = seen(MARGIN, answer([5, 1, 0], [3, 0, 1], [2, 2, 1], [0, -2, 1]), 0)
+    found = label_predictions(MARGIN, answer([5, 1, 0], [3, 0, 1], [2, 2, 1], [0, -2, 1]), 0)
     assert found.confidence.tolist() == [1, 0.5, 0, -0.25] and found.confidence.dtype == np.float64
-    assert found.stays.tolist() == [True, True, True, False]  # a tie goes to the lowest class
+    assert found.is_predicted.tolist() == [True, True, True, False]  # a tie goes to the lowest class
     assert found.share[:3].tolist() == [1 / 2, 0.5 / 1.5, 0]
     clean, texts = Text(("a b c d",)), [Text((one,)) for one in ("a b c d", "a b", "a", "b")]
     assert Misclassify().scores(found, texts, clean).tolist() == [0, 0.5, 1, 1.25]
@@ -59,35 +59,37 @@ def test_confidences_and_scores_by_hand() -> None:
 
 
 def test_probabilities_are_read_as_before() -> None:
-    found = seen(PROBABILITY, answer([0, 0], [20, 0]), 0)
+    found = label_predictions(PROBABILITY, answer([0, 0], [20, 0]), 0)
     assert found.confidence.dtype == np.float32 and found.confidence.tolist() == [0.5, 1.0]
     assert found.share is found.confidence and Misclassify().scores(found, [], Text(("",))).tolist() == [0.5, 0.0]
 
 
 def test_a_margin_goes_on_where_the_probability_is_flat() -> None:
     sure = answer([200, 0], [190, 0], [210, 0])
-    assert len(set(seen(PROBABILITY, sure, 0).confidence.tolist())) == 1
-    assert seen(MARGIN, sure, 0).confidence.tolist() == pytest.approx([1, 0.95, 1.05])
+    assert len(set(label_predictions(PROBABILITY, sure, 0).confidence.tolist())) == 1
+    assert label_predictions(MARGIN, sure, 0).confidence.tolist() == pytest.approx([1, 0.95, 1.05])
     rows = PROBABILITY.rows(answer([200, 0], [0, 15], [0, 13], [0, 0]))
-    assert PROBABILITY.saturated(rows) == 2 and MARGIN.saturated(MARGIN.rows(sure)) is None
+    assert PROBABILITY.num_saturated(rows) == 2 and MARGIN.num_saturated(MARGIN.rows(sure)) is None
 
 
 @pytest.mark.parametrize("clean", [[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
 def test_a_clean_text_on_the_border_has_a_unit_all_the_same(clean: list[float]) -> None:
-    found = seen(MARGIN, answer(clean, [2, 1, 1], [0, 1, 1]), 0)
+    found = label_predictions(MARGIN, answer(clean, [2, 1, 1], [0, 1, 1]), 0)
     assert found.confidence.tolist() == [1, 2, 0]
     assert np.isfinite(MARGIN.noise(0, MARGIN.rows(answer(clean))[0]))
 
 
 def test_a_vote_has_the_margin_of_its_shares() -> None:
     shares = Scores(np.array([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]], dtype=np.float32), [b""] * 3)
-    assert seen(MARGIN, shares, 0).confidence.tolist() == [1, 0, -1]
+    assert label_predictions(MARGIN, shares, 0).confidence.tolist() == [1, 0, -1]
     assert MARGIN.probabilities(MARGIN.rows(shares)).tolist() == shares.probabilities.tolist()
 
 
 def test_two_classes_rise_and_fall_with_the_probability() -> None:
     logits = np.random.RandomState(0).normal(size=(50, 2))
-    by_margin, by_probability = (seen(one, answer(*logits.tolist()), 0).confidence for one in (MARGIN, PROBABILITY))
+    by_margin, by_probability = (
+        label_predictions(one, answer(*logits.tolist()), 0).confidence for one in (MARGIN, PROBABILITY)
+    )
     assert (by_margin.argsort() == by_probability.argsort()).all() or by_margin[0] < 0
 
 
@@ -112,9 +114,9 @@ def test_losses_against_automatic_differentiation_in_double_precision(classes: i
 def test_gradients_do_not_vanish_where_the_model_is_certain(classes: int) -> None:
     target, sure = (scaled(classes, scale) for scale in (1.0, 4096.0))
     texts = [Text(one.texts) for one in examples(target, 6)]
-    for of in ("margin", "odds"):
-        assert all(one.max() > 0 for one in sure.saliency(texts, of=of))
-    for one, other in zip(target.saliency(texts, of="margin"), sure.saliency(texts, of="margin"), strict=True):
+    for loss in ("margin", "odds"):
+        assert all(one.max() > 0 for one in sure.saliency(texts, loss=loss))
+    for one, other in zip(target.saliency(texts, loss="margin"), sure.saliency(texts, loss="margin"), strict=True):
         assert (4096 * one == other).all()
     assert any(one.max() == 0 for one in sure.saliency(texts))
 
@@ -145,7 +147,7 @@ def by_margin(name: str, **changes: Any) -> Attack:
         which = dataclasses.replace(which, search=dataclasses.replace(small(name), **few))
     else:
         which = ATTACKS[name](parts(**({"masked_lm": masked_lm()} if name in ("bae", "clare") else {})))
-    which = mended(which) if kind else which
+    which = with_bug_fixes(which) if kind else which
     return dataclasses.replace(which, scores="margin", needs_candidates=False, **changes)
 
 
@@ -153,7 +155,7 @@ def outcomes(which: Attack, target: Victim, rows: Any) -> list[AttackRecord]:
     return attack_dataset(which, target, rows, progress=False)
 
 
-def told(record: AttackRecord) -> list[Any]:
+def outcome_of(record: AttackRecord) -> list[Any]:
     return [record.status, record.stop, record.perturbed, record.queries, record.remains, record.raised]
 
 
@@ -168,9 +170,11 @@ def test_a_rescaled_model_is_attacked_as_before(name: str, classes: int) -> None
     @given(st.floats(-3, 3), st.integers(-9, 9))
     def check(power: float, two: int) -> None:
         # A power of two changes nothing at all; another factor rounds each logit anew, which may decide a near tie.
-        assert list(map(told, outcomes(which, scaled(classes, 2.0**two), rows))) == list(map(told, expected))
+        assert list(map(outcome_of, outcomes(which, scaled(classes, 2.0**two), rows))) == list(
+            map(outcome_of, expected)
+        )
         for one, other in zip(outcomes(which, scaled(classes, 10.0**power), rows), expected, strict=True):
-            assert one.near_ties or other.near_ties or told(one) == told(other)
+            assert one.near_ties or other.near_ties or outcome_of(one) == outcome_of(other)
 
     check()
     assert sum(record.near_ties > 0 for record in expected) <= 2
@@ -186,7 +190,7 @@ def test_saturated_queries_are_counted_as_queries_are(name: str) -> None:
     assert all(record.saturated == record.queries for record in outcomes(which, sure, rows))
 
 
-def test_by_probability_it_looks_robust() -> None:
+def test_a_certain_model_looks_robust_by_probability() -> None:
     """What the margin is for: the same predictions, and hardly a search that finds anything."""
     plain, sure = scaled(2, 1.0), scaled(2, 1024.0)
     rows = examples(plain, 60, seed=1)

@@ -9,7 +9,7 @@ from attack_parts import attack, examples, victim
 from tiny import build_model
 
 from hf_robust.attacks import Example, attack_dataset
-from hf_robust.attacks.building import ranked
+from hf_robust.attacks.building import with_ranking
 from hf_robust.words import Text
 
 
@@ -32,7 +32,7 @@ def test_the_top_word_of_the_last_column_becomes_the_mask_token(target, columns)
             continue
         text = Text(row.texts)
         open_words = [i for i, word in enumerate(text.words) if word.column == columns - 1]
-        (saliency,) = target.saliency([text], of="margin")
+        (saliency,) = target.saliency([text], loss="margin")
         best = max(open_words, key=lambda i: saliency[i])
         assert record.perturbed == list(text.replace({best: "[MASK]"}).columns)
         assert record.changed == [[best, text.tokens[best], "[MASK]"]]
@@ -69,7 +69,7 @@ def test_a_query_budget_of_one_masks_nothing(target):
 def test_a_random_ranking_masks_other_words(target):
     rows = examples(target, 30, 2, seed=3)
     ours, others = (
-        run(one, target, rows) for one in (attack("gradient_mask"), ranked(attack("gradient_mask"), "random"))
+        run(one, target, rows) for one in (attack("gradient_mask"), with_ranking(attack("gradient_mask"), "random"))
     )
     assert [one.perturbed for one in ours] != [one.perturbed for one in others]
     assert all(one.queries <= 2 for one in others)

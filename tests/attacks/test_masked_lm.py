@@ -11,7 +11,7 @@ from tiny import build_tokenizer
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from hf_robust.attacks import MaskedLM, load_masked_lm
-from hf_robust.attacks.models.masked_lm import MOST, _readable
+from hf_robust.attacks.models.masked_lm import MAX_WORDS, _readable
 from hf_robust.words import TEXTATTACK_WORDS
 
 KINDS = {
@@ -45,7 +45,7 @@ def naive(model, text):
         word = tokenizer.convert_ids_to_tokens(number).replace("##", "")
         if len(TEXTATTACK_WORDS.split(word)) == 1 and not all(letter in string.punctuation for letter in word):
             found.append((word, probabilities[number].item()))
-    return found[:MOST]
+    return found[:MAX_WORDS]
 
 
 def same(filling, expected):
@@ -96,9 +96,9 @@ def test_equal_tokens_are_asked_once_and_answers_remembered(monkeypatch):
     asked = model.forwards
     again = model.fill(TEXTS[::-1])
     assert model.forwards == asked and again[0] is first[len(TEXTS) - 1]
-    model.remembered = 2
+    model.cache_size = 2
     model.fill([f"{word} [MASK]" for word in ("good", "bad", "cold")])
-    assert len(model._known) == 2
+    assert len(model._answers) == 2
 
 
 def test_a_blank_cut_off_or_missing_has_no_answer():
@@ -142,7 +142,7 @@ def test_whole_words_only_is_another_fingerprint():
     assert every.fingerprint() != whole.fingerprint() and every.fingerprint() == masked_lm().fingerprint()
 
 
-def test_loading(tmp_path):
+def test_a_model_is_loaded_from_a_folder(tmp_path):
     model = masked_lm()
     model.model.save_pretrained(tmp_path / "good")
     model.tokenizer.save_pretrained(tmp_path / "good")

@@ -5,10 +5,10 @@ from attack_parts import attack
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.plans import make_plan
-from hf_robust.attacks.parts.candidates import Luck
+from hf_robust.attacks.parts.candidates import RandomStates
 from hf_robust.attacks.parts.negation_rules import Negations, add_not, remove_not, takes_not
 from hf_robust.words import Text
-from hf_robust.words.contractions import parts
+from hf_robust.words.contractions import split_clitic
 
 LEMMAS = {"went": "go", "goes": "go", "has": "have", "had": "have"}
 TAGS = {
@@ -88,26 +88,26 @@ OFFICIAL = [
 
 
 def test_the_official_contractions_take_not_and_possessives_do_not():
-    assert len(OFFICIAL) == 38 and all(takes_not(*parts(word)) for word in OFFICIAL)
-    assert all(takes_not(*parts(word)) for word in ("we're", "we'd", "let's", "dogs're"))
-    assert not any(takes_not(*parts(word)) for word in ("film's", "ok'd", "can't", "they", "o'clock", "'s"))
+    assert len(OFFICIAL) == 38 and all(takes_not(*split_clitic(word)) for word in OFFICIAL)
+    assert all(takes_not(*split_clitic(word)) for word in ("we're", "we'd", "let's", "dogs're"))
+    assert not any(takes_not(*split_clitic(word)) for word in ("film's", "ok'd", "can't", "they", "o'clock", "'s"))
 
 
 def negated(*columns, **options):
     which = Negations(Tagger(), lemma, **options)
     draft = Draft(Text(columns))
-    steps = which.propose(draft, range(len(draft.text.words)), Luck(0))
+    steps = which.propose(draft, range(len(draft.text.words)), RandomStates(0))
     with pytest.raises(StopIteration) as end:  # it asks nothing
         next(steps)
     found = {draft.swap(index, new).text.columns for index, new in end.value.value}
-    steps = which.rewrites(draft, range(len(draft.text.words)), Luck(0))
+    steps = which.rewrites(draft, range(len(draft.text.words)), RandomStates(0))
     with pytest.raises(StopIteration) as end:
         next(steps)
     return found | {one.text.columns for one in end.value.value}
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("he went home.", {"he didn't go home."}),
         ("Went home", {"Didn't go home"}),
@@ -149,8 +149,8 @@ def negated(*columns, **options):
         ("", set()),
     ],
 )
-def test_candidates_of_a_text(text, found):
-    assert negated(text) == {(one,) for one in found}
+def test_candidates_of_a_text(text, expected):
+    assert negated(text) == {(one,) for one in expected}
 
 
 def test_columns_are_tagged_and_looked_at_apart():

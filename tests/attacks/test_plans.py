@@ -20,7 +20,7 @@ from tiny import build_model, build_tokenizer, review_data, table
 
 from hf_robust.attacks import ATTACKS, Example, Plans, Victim, balanced_shares, check_attack, choose_examples
 from hf_robust.attacks.engine.plans import make_plan
-from hf_robust.attacks.engine.probe import QUERIES
+from hf_robust.attacks.engine.probe import MAX_QUERIES
 from hf_robust.words import UNICODE_WORDS
 
 
@@ -34,7 +34,7 @@ def test_examples_are_seeded_rows_of_the_split() -> None:
     assert len(choose_examples(data, 0, 1)) == len(choose_examples(data, 99, 1)) == 20
 
 
-def test_no_data_is_one_sentence() -> None:
+def test_a_missing_dataset_is_one_sentence() -> None:
     with pytest.raises(ValueError, match="--attacks needs rows to attack: add --do_eval"):
         choose_examples(None, 5, seed=1)
 
@@ -56,7 +56,7 @@ def test_shares_part_the_examples_and_are_balanced(lengths: list[int], ranks: in
     assert max(costs) - min(costs) <= max([length + 1 for length in lengths], default=0)
 
 
-def test_a_cost_of_ones_own_decides() -> None:
+def test_shares_follow_a_given_cost() -> None:
     examples = of_lengths([1, 1, 1, 1])
     costs = {0: 10.0, 7: 6.0, 14: 5.0, 21: 1.0}
     shares = balanced_shares(examples, 2, cost=lambda example: costs[example.idx])
@@ -78,7 +78,7 @@ def test_a_first_text_is_really_attacked_and_nothing_is_left_of_it(name: str) ->
     victim = Victim(model, build_tokenizer(), max_length=32)
     before, random_state = {key: value.clone() for key, value in model.state_dict().items()}, torch.get_rng_state()
     check_attack(attack(name), victim, Plans(), EXAMPLES)
-    assert 1 < victim.queries <= QUERIES + 1
+    assert 1 < victim.queries <= MAX_QUERIES + 1
     assert model.training and torch.equal(random_state, torch.get_rng_state())
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
@@ -108,7 +108,9 @@ def test_any_other_failure_is_one_sentence_too() -> None:
 
     victim = Victim(build_model(), build_tokenizer(), max_length=32, inference=inference)
     check_attack(attack("deepwordbug"), victim, Plans(), EXAMPLES)
-    with pytest.raises(ValueError, match="failed on a first text with NotImplementedError: no derivative; leave it"):
+    with pytest.raises(
+        ValueError, match="failed on a first text with NotImplementedError: no derivative; leave the attack out"
+    ):
         check_attack(attack("hotflip"), victim, Plans(), EXAMPLES)
 
 
@@ -195,7 +197,7 @@ def test_a_damaged_file_is_made_anew_with_a_warning(damage, tmp_path, caplog):
     )
     again = Plans(tmp_path)
     assert again.get(which, ROWS[0]) == expected
-    assert "made anew" in caplog.text
+    assert "computed again" in caplog.text
     again.save()
     assert path.read_text() == content
 

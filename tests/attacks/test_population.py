@@ -40,7 +40,7 @@ from hf_robust.words import Text
 
 
 def measure(which: Any, target: Any, examples: list[Example], **options: Any) -> list[Any]:
-    return attack_dataset(which, target, examples, progress=False, check=False, **options)
+    return attack_dataset(which, target, examples, progress=False, check_candidates=False, **options)
 
 
 def trial_of(which: Any, example: Example) -> Trial:
@@ -49,7 +49,7 @@ def trial_of(which: Any, example: Example) -> Trial:
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", NAMES)
-def test_outcomes_are_textattacks(name: str, setting: tuple[int, bool, int | None, bool]) -> None:
+def test_outcomes_equal_textattacks(name: str, setting: tuple[int, bool, int | None, bool]) -> None:
     which, examples = in_setting(name, setting)
     found = [outcome(record) for record in measure(which, ToyVictim(), examples)]
     assert found == stored()[key(name, setting)]
@@ -241,18 +241,18 @@ def test_draws_are_numpys() -> None:
 def test_a_mixed_text_counts_as_changed_where_its_words_come_from_changed_ones() -> None:
     clean = Draft(Text(("good bad film",)))
     first, second = clean.swap(0, "fine"), clean.swap(0, "fine").swap(2, "movie")
-    child = shared.mixed(first, second, [0, 2], all_chosen=False)
-    assert child.text.columns == ("fine bad movie",) and child.modified == {0, 2} and child.fresh == {2}
-    back = shared.mixed(second, clean, [0, 1], all_chosen=True)
-    assert back.text.columns == ("good bad movie",) and back.modified == {2} and back.fresh == {0}
+    child = shared.mix(first, second, [0, 2], all_chosen=False)
+    assert child.text.columns == ("fine bad movie",) and child.modified == {0, 2} and child.last_modified == {2}
+    back = shared.mix(second, clean, [0, 1], all_chosen=True)
+    assert back.text.columns == ("good bad movie",) and back.modified == {2} and back.last_modified == {0}
 
 
 def test_strong_parents_are_preferred_only_when_mended() -> None:
-    from hf_robust.attacks.engine.trial import Standing
-    from hf_robust.attacks.parts.genetic_search import Member, Seedling
+    from hf_robust.attacks.engine.trial import Evaluation
+    from hf_robust.attacks.parts.genetic_search import Genome, Member
 
-    seedling = Seedling(Draft(Text(("a",))), np.ones(1))
-    members = [Member(seedling, Standing(np.zeros(2), b"", score, False)) for score in (0.1, 0.9)]
+    genome = Genome(Draft(Text(("a",))), np.ones(1))
+    members = [Member(genome, Evaluation(np.zeros(2), b"", score, False)) for score in (0.1, 0.9)]
     weak, strong = Genetic(mended=False)._chances(members)
     assert weak / strong == pytest.approx(np.exp(0.8 / 0.3), rel=1e-5)
     weak, strong = Genetic(mended=True)._chances(members)

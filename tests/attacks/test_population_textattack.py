@@ -160,7 +160,7 @@ def theirs(
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", NAMES)
-def test_both_sides_agree(textattack: Any, name: str, setting: tuple[int, bool, int | None, bool]) -> None:
+def test_both_engines_agree(textattack: Any, name: str, setting: tuple[int, bool, int | None, bool]) -> None:
     _, frozen, budget, checks = setting
     which, examples = in_setting(name, setting)
     expected = theirs(textattack, name, their_search(textattack, name, checks), examples, frozen, budget)
@@ -175,7 +175,7 @@ def test_both_sides_agree(textattack: Any, name: str, setting: tuple[int, bool, 
 
 
 @pytest.mark.parametrize("name", ["genetic", "iga"])
-def test_both_sides_give_up_alike(textattack: Any, name: str) -> None:
+def test_both_engines_give_up_alike(textattack: Any, name: str) -> None:
     examples = rows(20)
     records = attack_dataset(attack(name, small(name, give_up=True)), ToyVictim(), examples, progress=False)
     expected = theirs(textattack, name, their_search(textattack, name, False, give_up=True), examples)

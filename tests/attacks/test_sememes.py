@@ -8,7 +8,7 @@ from attack_parts import TableTagger, resources
 
 from hf_robust.attacks import ATTACKS
 from hf_robust.attacks.engine.draft import Draft
-from hf_robust.attacks.parts.candidates import Luck
+from hf_robust.attacks.parts.candidates import RandomStates
 from hf_robust.attacks.recipes.pso import SameSememes
 from hf_robust.lexicons.sememes import SememeTable, load_sememes, share_sememes
 from hf_robust.words import Text
@@ -26,7 +26,7 @@ READY = {"Film": {"noun": ["movie", "motion picture", "FILM"], "verb": ["tape"]}
 
 def swaps(source, text, indices=None):
     draft = Draft(Text((text,)))
-    steps = source.propose(draft, range(len(draft.text.words)) if indices is None else indices, Luck(0))
+    steps = source.propose(draft, range(len(draft.text.words)) if indices is None else indices, RandomStates(0))
     with pytest.raises(StopIteration) as end:
         next(steps)
     return end.value.value

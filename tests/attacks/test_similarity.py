@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel
 from hf_robust.attacks import Example, SentenceEncoder, attack_dataset, load_encoder
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Consult
-from hf_robust.attacks.engine.trial import Scored
+from hf_robust.attacks.engine.trial import Evaluations
 from hf_robust.attacks.parts.search import _most_similar
 from hf_robust.attacks.parts.similarity import SentenceSimilarity, window, window_parts
 from hf_robust.words import Text
@@ -120,7 +120,7 @@ def test_short_texts_pass_unseen():
 def test_of_the_leading_successes_the_most_similar_is_taken():
     scores = np.array([0.9, 0.8, 0.95, 0.7, 0.6])
     reached = np.array([True, True, True, False, True])
-    scored = Scored(np.zeros((5, 2)), scores, reached, [b""] * 5)
+    scored = Evaluations(np.zeros((5, 2)), scores, reached, [b""] * 5)
 
     def chosen(*values):
         found = [Draft(Text(("a",))) for _ in values]
@@ -179,9 +179,9 @@ def test_encoder_remembers_what_it_has_seen(monkeypatch):
     first = encoder.encode(["good", "bad"])
     assert np.array_equal(encoder.encode(["bad", "film", "good"])[[2, 0]], first)
     assert batches == [2, 1]
-    encoder.remembered = 2
+    encoder.cache_size = 2
     encoder.encode(["cold", "warm", "plot"])
-    assert len(encoder._known) == 2
+    assert len(encoder._answers) == 2
 
 
 def test_encoder_survives_memory_that_runs_out():

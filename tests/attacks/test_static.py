@@ -9,7 +9,7 @@ from attack_parts import attack, examples, probabilities_of, victim
 from tiny import build_model
 
 from hf_robust.attacks import Example, attack_dataset, attack_key
-from hf_robust.attacks.static import examples_of, labelled_file, of_the_data, read_replay, static_name, transferred
+from hf_robust.attacks.static import examples_of, labelled_file, read_replay, results_on_data, static_name, transferred
 from hf_robust.metrics import AttackSummary
 from hf_robust.runs import write_records
 
@@ -100,7 +100,7 @@ def test_a_replays_fingerprint_follows_the_perturbed_texts(tmp_path):
 
 def test_results_of_own_texts_are_told_apart():
     attacks = {"synonym": attack("synonym"), "file_a": labelled_file("file_a", "a", [Example(0, ("a",), 0)])}
-    assert of_the_data(attacks, {"synonym": 1, "file_a": 2}) == {"synonym": 1}
+    assert results_on_data(attacks, {"synonym": 1, "file_a": 2}) == {"synonym": 1}
 
 
 def test_names_are_safe_and_unique():
@@ -110,7 +110,7 @@ def test_names_are_safe_and_unique():
     assert static_name("file", "b/sst2.tsv", {"file_sst2": 1, "file_sst2_2": 1}) == "file_sst2_3"
 
 
-def test_what_cannot_be_replayed_is_one_sentence(tmp_path):
+def test_bad_replay_files_are_one_sentence(tmp_path):
     path, records, _ = attacked(tmp_path, 20)
     with pytest.raises(ValueError, match="no.jsonl is no file; give an attack_results"):
         read_replay(tmp_path / "no.jsonl")
@@ -125,7 +125,7 @@ def test_what_cannot_be_replayed_is_one_sentence(tmp_path):
     refused([], "of its 0 examples none")
     refused([won, won], "holds an example twice")
     refused([won, dataclasses.replace(won, idx=777, perturbed=["a", "b"])], "mixes single texts and pairs")
-    refused([dataclasses.replace(won, remains=True)], "wants the prediction to stay")
+    refused([dataclasses.replace(won, remains=True)], "whose goal is to keep the prediction")
     write_records(path, [won, dataclasses.replace(won, idx=778)])
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])

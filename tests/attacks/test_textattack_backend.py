@@ -159,7 +159,7 @@ def test_limits_reach_the_description_and_the_checks_of_crossed_texts(textattack
 
 
 @needs_textattack
-def test_only_columns_named_premise_and_hypothesis_close_by_their_names(textattack: Any) -> None:
+def test_only_columns_named_premise_and_hypothesis_are_closed_by_name(textattack: Any) -> None:
     target = victim()
     rows = examples(target, 15, 2)
     changed = {}
@@ -199,7 +199,7 @@ def test_names_of_a_recipe(textattack: Any) -> None:
             recipe(name)
     with pytest.raises(ValueError, match="cannot be imported"):
         recipe("no.such.module:Recipe")
-    with pytest.raises(ValueError, match="MinimizeBleu, which is not one of classification"):
+    with pytest.raises(ValueError, match="MinimizeBleu, which is not a classification goal"):
         recipe("morpheus")
 
 
@@ -306,7 +306,7 @@ def test_an_example_on_which_textattack_fails_is_named(textattack: Any) -> None:
     with pytest.raises(ValueError, match=rf"failed on example {rows[0].idx} \(KeyError: 'no such word'\)"):
         records(attack, target, rows)
     assert attack.wrapper.victim is None
-    with pytest.raises(ValueError, match="2 text columns, and 1 were named"):
+    with pytest.raises(ValueError, match="2 text columns, got 1 column names"):
         records(recipe(table_attack(textattack), columns=("a",)), target, [Example(0, ("good", "bad"), 0)])
     with pytest.raises(ValueError, match="example 4 holds <SPLIT>"):
         records(attack, target, [Example(4, ("good <SPLIT> film",), 0)])
@@ -321,7 +321,7 @@ def test_a_transformation_that_changes_a_frozen_column_is_an_error(textattack: A
     target = victim()
     attack = table_attack(textattack, swap=Everywhere())
     frozen = recipe(attack, columns=("a", "b"), frozen_columns=frozenset({0}))
-    with pytest.raises(ValueError, match="that --frozen_columns closes: its transformation does not ask"):
+    with pytest.raises(ValueError, match="that --frozen_columns closes: its transformation ignores"):
         records(frozen, target, examples(target, 15, 2))
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from hf_robust.attacks import AttackArguments, Example, build_attacks
 from hf_robust.attacks.textattack import importing as importing
-from hf_robust.attacks.textattack.records import changed_words, to_record
+from hf_robust.attacks.textattack.records import to_record, word_changes
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements-textattack.txt"
@@ -41,7 +41,7 @@ def test_without_textattack_one_sentence_names_the_command() -> None:
         build_attacks(flags, None, None, ["no", "yes"], ["sentence"])
 
 
-def test_what_it_needs_and_lacks_is_named(tmp_path: Path) -> None:
+def test_a_missing_dependency_is_named(tmp_path: Path) -> None:
     (tmp_path / "textattack.py").write_text("import no_such_module_here")
     code = (
         "import sys\nfrom hf_robust.attacks.textattack.importing import import_textattack\n"
@@ -59,7 +59,7 @@ def test_the_attacks_do_not_import_the_backend() -> None:
 def test_the_flair_stub_holds_what_is_named_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("flair", "flair.data", "flair.models"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    importing.put_flair_stub()
+    importing.install_flair_stub()
     from flair.data import Sentence, Tokenizer  # type: ignore[import-not-found]
     from flair.models import SequenceTagger  # type: ignore[import-not-found]
 
@@ -69,7 +69,7 @@ def test_the_flair_stub_holds_what_is_named_at_import(monkeypatch: pytest.Monkey
         with pytest.raises(ValueError, match="tags words with flair"):
             refused()
     stub = sys.modules["flair"]
-    importing.put_flair_stub()
+    importing.install_flair_stub()
     assert sys.modules["flair"] is stub
 
 
@@ -119,7 +119,7 @@ def fake_text(text: str, places: list[int] | None = None) -> Any:
     ],
 )
 def test_changed_words(old: str, new: str, places: list[int], changes: list[tuple[int, str, str]]) -> None:
-    assert list(changed_words(fake_text(old), fake_text(new, places))) == changes
+    assert list(word_changes(fake_text(old), fake_text(new, places))) == changes
 
 
 @pytest.mark.parametrize(

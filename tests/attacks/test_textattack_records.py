@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from identity.setting import RECIPES, examples, given, probe, read, victim
+from identity.setting import RECIPES, examples, probe, read, resources_of, victim
 
 from hf_robust.attacks import ATTACKS, Example, attack_dataset
 from hf_robust.attacks.textattack.records import to_record
@@ -35,7 +35,7 @@ def target(stored):
 
 @pytest.mark.parametrize(("name", "rows"), [(name, rows) for name, chosen in RECIPES.items() for rows in chosen])
 def test_identical_to_textattack(name, rows, stored, target):
-    records = attack_dataset(ATTACKS[name](given(stored)), target, examples(stored, rows), progress=False)
+    records = attack_dataset(ATTACKS[name](resources_of(stored)), target, examples(stored, rows), progress=False)
     found = {record.idx: [record.status, record.queries, record.perturbed] for record in records}
     expected = stored["expected"][name][rows]
     assert found == {row.idx: one for row, one in zip(examples(stored, rows), expected, strict=True)}

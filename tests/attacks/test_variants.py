@@ -8,7 +8,7 @@ from attack_parts import SYNONYMS, attack, examples, masked_lm, probabilities_of
 from tiny import build_model, table
 
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Plans, Resources, attack_dataset, build_attacks
-from hf_robust.attacks.building import leaving_early, mended, ranked
+from hf_robust.attacks.building import with_bug_fixes, with_early_exit, with_ranking
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.plans import make_plan
 from hf_robust.attacks.parts.ranking import BY_GRADIENT, at_random, by_gradient
@@ -33,7 +33,7 @@ def test_a_mended_attack_asks_only_words_that_can_move(target):
     rows = [row._replace(texts=tuple(map(str.lower, row.texts))) for row in examples(target, 30)]
     single = table({word: [new for new in found if " " not in new] for word, found in SYNONYMS.items()}, "synonym")
     plain = dataclasses.replace(attack("textfooler", synonyms=single), scores="margin")
-    better = mended(attack("textfooler", synonyms=single))
+    better = with_bug_fixes(attack("textfooler", synonyms=single))
     first, second = run(plain, target, rows), run(better, target, rows)
     for one, other, row in zip(first, second, rows, strict=True):
         assert (one.status, one.perturbed) == (other.status, other.perturbed)
@@ -54,12 +54,14 @@ def _swaps(which, row):
 def test_a_mended_attack_compares_stop_words_without_case_and_asks_equal_substitutes_once():
     lexicon = table({"good": ["fine", "FINE", "two words"], "the": ["a"]}, "synonym")
     plain = ATTACKS["textfooler"](Resources(synonyms=lexicon))
-    assert [which.open_words(draft_of(which, "The good film")) for which in (plain, mended(plain))] == [
+    assert [which.open_words(draft_of(which, "The good film")) for which in (plain, with_bug_fixes(plain))] == [
         {0, 1, 2},
         {1, 2},
     ]
     row = Example(0, ("The good film",), 0)
-    assert _swaps(plain, row)[1] == ("fine", "fine", "two words") and _swaps(mended(plain), row)[1] == ("fine",)
+    assert _swaps(plain, row)[1] == ("fine", "fine", "two words") and _swaps(with_bug_fixes(plain), row)[1] == (
+        "fine",
+    )
 
 
 def draft_of(which, *columns):
@@ -74,10 +76,10 @@ def test_recipes_identical_with_textattack_keep_its_words_unless_mended(name, tm
     which = attack(name, masked_lm=masked_lm(), stop_words=WORDS, sememes=SememeTable({}))
     own = name in OWN_WORDS
     assert which.word_rule is (UNICODE_WORDS if own else TEXTATTACK_WORDS)
-    assert mended(which).word_rule is UNICODE_WORDS
+    assert with_bug_fixes(which).word_rule is UNICODE_WORDS
     assert which.describe()["word_rule"] == which.word_rule.name
     assert make_plan(which, ("don’t",)).text.tokens == (["don’t"] if own else ["don", "t"])
-    assert make_plan(mended(which), ("don’t",)).text.tokens == ["don’t"]
+    assert make_plan(with_bug_fixes(which), ("don’t",)).text.tokens == ["don’t"]
     if not own:
         other = dataclasses.replace(which, word_rule=UNICODE_WORDS)
         assert which.fingerprint() != other.fingerprint() and which.plan_fingerprint() != other.plan_fingerprint()
@@ -89,7 +91,7 @@ def test_plans_on_disk_are_by_the_rule(tmp_path):
     for _ in range(2):
         plans = Plans(tmp_path)
         assert plans.get(plain, row).swaps == {1: ("sos",), 2: ("good",)}
-        assert plans.get(mended(plain), row).swaps == {2: ("good",)}
+        assert plans.get(with_bug_fixes(plain), row).swaps == {2: ("good",)}
         plans.save()
 
 
@@ -108,12 +110,12 @@ def test_a_mended_search_follows_the_words_it_ranked():
     assert [draft.place_of(index) for index in range(4)] == [0, 1, 3, 4]
     shorter = draft.swap(0, "")
     assert [shorter.place_of(index) for index in range(4)] == [None, 0, 2, 3]
-    assert mended(attack("textbugger", stop_words=WORDS)).search == Greedy(follows_words=True)
+    assert with_bug_fixes(attack("textbugger", stop_words=WORDS)).search == Greedy(follows_words=True)
 
 
 def test_input_reduction_mended_deletes_the_word_that_was_ranked(target):
     rows = examples(target, 20)
-    for record in run(mended(attack("input_reduction", stop_words=WORDS)), target, rows):
+    for record in run(with_bug_fixes(attack("input_reduction", stop_words=WORDS)), target, rows):
         assert record.status == "skipped" or record.perturbed_prediction == record.label
         assert len(Text(tuple(record.perturbed)).words) <= len(Text(tuple(record.original)).words)
 
@@ -121,7 +123,7 @@ def test_input_reduction_mended_deletes_the_word_that_was_ranked(target):
 @pytest.mark.parametrize(("name", "ranking"), [("gradient", by_gradient), ("random", at_random)])
 def test_another_ranking_spends_no_query_on_it(name, ranking, target):
     rows = examples(target, 30)
-    which = ranked(attack("textfooler"), name)
+    which = with_ranking(attack("textfooler"), name)
     assert which.ranking is ranking and which.describe()["ranking"] == ranking.__name__
     for record, plain in zip(run(which, target, rows), run(attack("textfooler"), target, rows), strict=True):
         if plain.stop == "exhausted" and not plain.changed and record.stop == "exhausted" and not record.changed:
@@ -129,13 +131,13 @@ def test_another_ranking_spends_no_query_on_it(name, ranking, target):
             assert plain.queries - record.queries == len(which.open_words(text))
     assert run(which, target, rows[::-1]) == run(which, target, rows) or name == "gradient"
     no_ranking = dataclasses.replace(attack("textfooler"), ranking=None, search=Beam(1))
-    assert ranked(no_ranking, name) is no_ranking
+    assert with_ranking(no_ranking, name) is no_ranking
 
 
 def test_leaving_a_word_early_never_asks_more_and_its_successes_are_real(target):
     lexicon = table({"good": [f"w{i}" for i in range(20)] + ["bad"], "film": [f"v{i}" for i in range(20)]}, "synonym")
     plain = ATTACKS["textfooler"](Resources(synonyms=lexicon))
-    early = leaving_early(plain)
+    early = with_early_exit(plain)
     assert early.search == Greedy(early_exit=8) and early.describe()["search"] == "greedy, early exit 8"
     rows = examples(target, 40)
     for one, other in zip(run(plain, target, rows), run(early, target, rows), strict=True):
@@ -143,7 +145,7 @@ def test_leaving_a_word_early_never_asks_more_and_its_successes_are_real(target)
             assert other.queries <= one.queries and one.status == other.status
         if other.status == "succeeded":
             assert probabilities_of(target, tuple(other.perturbed)).argmax() != other.label
-    assert leaving_early(attack("negation")).search is attack("negation").search
+    assert with_early_exit(attack("negation")).search is attack("negation").search
 
 
 def test_warm_start_replays_what_succeeded_and_says_so(target):
@@ -178,13 +180,13 @@ def test_flags_reach_the_variants():
 
 
 def test_mended_reaches_every_part():
-    assert mended(attack("textbugger")).candidates.sources[-1].distinct
+    assert with_bug_fixes(attack("textbugger")).candidates.sources[-1].distinct
     for name in ("genetic", "faster_genetic", "iga"):
-        assert mended(attack(name)).search.mended and not attack(name).search.mended
-    assert mended(attack("checklist")).search == attack("checklist").search
+        assert with_bug_fixes(attack(name)).search.mended and not attack(name).search.mended
+    assert with_bug_fixes(attack("checklist")).search == attack("checklist").search
 
 
 def test_rankings_by_gradient_are_known_as_such():
-    for which in (attack("antonym"), attack("a2t"), ranked(attack("pwws"), "gradient")):
+    for which in (attack("antonym"), attack("a2t"), with_ranking(attack("pwws"), "gradient")):
         assert which.ranking in BY_GRADIENT
     assert attack("textfooler").ranking not in BY_GRADIENT

@@ -150,7 +150,7 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(columns, caplog
     assert target.forwarded == plain.forwarded and target.queries == 40
     assert target.token_budget <= 50 < 2 * target.token_budget + 50
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "tokens, not 400 (--attack_token_budget)" in caplog.text
+    assert "tokens instead of 400 (--attack_token_budget)" in caplog.text
     failures, forwards = [], target.forwards
     target.inference = lambda model, batch: failures.append(len(batch["input_ids"])) or limited(5)(model, batch)
     target.probabilities(found)
@@ -200,11 +200,11 @@ def test_lengths_come_from_the_tokenizer_then_the_model():
     assert Victim(model, tokenizer).max_length is None
 
 
-def test_what_cannot_be_attacked_is_one_sentence():
+def test_unusable_models_are_one_sentence():
     with pytest.raises(ValueError, match="got a regression model"):
         victim(build_model(num_labels=1))
     model = build_model()
-    with pytest.raises(ValueError, match="got a model of one output"):
+    with pytest.raises(ValueError, match="got a model with one output"):
         victim(model, inference=lambda m, batch: m(**batch).logits[:, :1]).probabilities([("a",)])
     with pytest.raises(ValueError, match="--attack_token_budget"):
         victim(model, token_budget=0)

@@ -14,7 +14,7 @@ NUMBERS = np.array([[1, 0], [0.8, 0.6], [-1, 0.1], [0, 0]], dtype=np.float32)
 VECTORS = WordVectors(WORDS, NUMBERS, "test")
 
 
-def kept(rule, current, drafts, original=None):
+def admitted(rule, current, drafts, original=None):
     steps = rule.keeps(original or current, current, drafts)
     with pytest.raises(StopIteration) as end:
         next(steps)
@@ -43,20 +43,20 @@ def test_only_words_of_the_last_swap_count_against_the_text_before_or_the_origin
     drafts = [current.swap(0, "fine"), current.swap(0, "bad"), current.swap(1, "music")]
     previous = WordDistance(VECTORS, max_squared_error=0.5, reference="previous")
     original = WordDistance(VECTORS, max_squared_error=0.5)
-    assert kept(previous, current, drafts, clean) == [drafts[0], drafts[2]]
-    assert kept(original, current, drafts, clean) == [drafts[1], drafts[2]]
+    assert admitted(previous, current, drafts, clean) == [drafts[0], drafts[2]]
+    assert admitted(original, current, drafts, clean) == [drafts[1], drafts[2]]
 
 
 def test_every_word_of_a_crossed_text_must_be_near():
     clean = Draft(Text(("good good film",)))
     far, near = clean.swap_many({0: "fine", 1: "bad"}), clean.swap_many({0: "fine", 1: "fine"})
-    assert kept(WordDistance(VECTORS, max_squared_error=0.5), clean, [far, near]) == [near]
+    assert admitted(WordDistance(VECTORS, max_squared_error=0.5), clean, [far, near]) == [near]
 
 
 def test_a_word_beyond_the_reference_fails():
     clean = Draft(Text(("good",)))
     longer = clean.swap(0, "good unknown")
-    assert kept(WordDistance(VECTORS, max_squared_error=9.0), clean, [longer]) == []
+    assert admitted(WordDistance(VECTORS, max_squared_error=9.0), clean, [longer]) == []
 
 
 def test_the_fingerprint_follows_the_numbers_and_not_the_name(tmp_path):

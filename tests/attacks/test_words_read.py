@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tiny import ANTONYMS, FILLERS, NEGATIVE, POSITIVE, SYNONYMS, build_model, build_tokenizer, table
 
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim, attack_dataset
-from hf_robust.attacks.building import capped, mended
+from hf_robust.attacks.building import with_bug_fixes, with_max_changed
 from hf_robust.attacks.engine.draft import Draft, Reader
-from hf_robust.attacks.engine.tokens import Tokens
+from hf_robust.attacks.engine.tokens import TextTokenizer
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, MaxChangedWords, MaxModificationRate
 from hf_robust.attacks.parts.ranking import by_deletion, by_unknown
 from hf_robust.metrics import AttackRecord, AttackSummary
@@ -33,7 +33,7 @@ def long_texts(count: int, words: int, columns: int = 1, seed: int = 0) -> list[
     return [tuple(" ".join(rng.choices(WORDS, k=words)) for _ in range(columns)) for _ in range(count)]
 
 
-def front(text: Text, tokens: Tokens) -> tuple[str, ...]:
+def front(text: Text, tokens: TextTokenizer) -> tuple[str, ...]:
     """The columns up to the last word that the model reads."""
     read = tokens.words_read(text)
     assert read is not None
@@ -69,13 +69,13 @@ def outcome(records: list[AttackRecord]) -> list[Any]:
 def test_a_text_and_its_part_in_front_of_the_cut_have_one_outcome(name: str, columns: int) -> None:
     recipe, *more = name.split()
     attack = ATTACKS[recipe](resources())
-    attack = mended(attack) if "mended" in more else attack
-    attack = capped(attack, 0.1) if "capped" in more else attack
+    attack = with_bug_fixes(attack) if "mended" in more else attack
+    attack = with_max_changed(attack, 0.1) if "capped" in more else attack
     if attack.ranking is by_deletion:
         attack = replace(attack, ranking=by_unknown)  # deleting a word pulls others in
     tokenizer, model = build_tokenizer(), build_model()
     victim = Victim(model, tokenizer, max_length=LENGTH)
-    tokens = Tokens(tokenizer, LENGTH)
+    tokens = TextTokenizer(tokenizer, LENGTH)
     whole = long_texts(24, 30, columns)
     parts = [front(Text(columns), tokens) for columns in whole]
     keys = [[one.key() for one in tokens.encode(texts)] for texts in (whole, parts)]
@@ -95,7 +95,7 @@ def test_a_text_and_its_part_in_front_of_the_cut_have_one_outcome(name: str, col
 @pytest.mark.parametrize("rule", [MaxChangedShare(0.2), MaxChangedWords(share=0.2), MaxModificationRate(0.2)])
 def test_shares_are_of_the_words_that_are_read(rule: Constraint) -> None:
     """Of 14 words in front of the cut 3 may change, whatever stands behind it."""
-    (columns,), tokens = long_texts(1, 60), Tokens(build_tokenizer(), LENGTH)
+    (columns,), tokens = long_texts(1, 60), TextTokenizer(build_tokenizer(), LENGTH)
 
     def changed(reader: Reader | None, count: int) -> tuple[bool, bool]:
         """Whether a text with so many words changed may stay, and whether another word of it is open."""
@@ -143,13 +143,13 @@ def slow(tokenizer: Any) -> Any:
     second=st.none() | st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join),
     length=st.integers(6, 40),
 )
-def test_what_is_read_is_what_changes_the_tokens(first: str, second: str | None, length: int) -> None:
+def test_words_read_are_those_that_change_the_tokens(first: str, second: str | None, length: int) -> None:
     text = Text((first,) if second is None else (first, second))
     tokenizer = build_tokenizer()
-    fast = Tokens(tokenizer, length)
+    fast = TextTokenizer(tokenizer, length)
     read = fast.words_read(text)
     if second is None:
-        assert Tokens(slow(tokenizer), length).words_read(text) == read
+        assert TextTokenizer(slow(tokenizer), length).words_read(text) == read
     (whole,) = fast.encode([text.columns])
     for index in range(len(text.words)):
         # [UNK] stands for it, which no word of the text is.
@@ -159,4 +159,4 @@ def test_what_is_read_is_what_changes_the_tokens(first: str, second: str | None,
 
 def test_a_tokenizer_without_a_limit_cuts_nothing() -> None:
     tokenizer = word_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])
-    assert Tokens(tokenizer, None).words_read(Text(("good " * 5000,))) is None
+    assert TextTokenizer(tokenizer, None).words_read(Text(("good " * 5000,))) is None

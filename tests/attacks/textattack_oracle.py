@@ -131,17 +131,17 @@ class Oracle:
         return np.array([self.score(text) for text in texts])
 
     @property
-    def spent(self) -> bool:
+    def budget_ended(self) -> bool:
         return self.parts.query_budget is not None and self.queries >= self.parts.query_budget
 
-    # What may be asked.
+    # What may be indices.
 
-    def open_words(self, state: State, asked: set[int]) -> set[int]:
+    def open_words(self, state: State, indices: set[int]) -> set[int]:
         words = words_of(state.text)
         stop = STOP_WORDS if self.name == "textfooler" else self.parts.stop_words
         if self.name == "input_reduction":
             stop = frozenset()  # the constraint is on swaps, and does not ask about deletions
-        found = asked & (set(range(len(words))) - state.modified)
+        found = indices & (set(range(len(words))) - state.modified)
         found = found & {index for index, word in enumerate(words) if word not in stop}
         if self.parts.frozen_columns:
             columns = [state.text[:start].count("\n") for start, _ in split(state.text)]
@@ -204,9 +204,9 @@ class Oracle:
         before, after = (COARSE[TAGS.get(word.lower(), "NN")] for word in (old, new))
         return before == after or (self.name == "textfooler" and {before, after} == {"NOUN", "VERB"})
 
-    def neighbours(self, state: State, asked: set[int]) -> list[State]:
+    def neighbours(self, state: State, indices: set[int]) -> list[State]:
         found = []
-        for index in self.open_words(state, asked):
+        for index in self.open_words(state, indices):
             words = words_of(state.text)
             for new in self.substitutes(words, words[index]):
                 if new != words[index] and self.same_tag(words_of(self.clean.text)[index], new):
@@ -240,7 +240,9 @@ class Oracle:
             weights = torch.softmax(torch.tensor(importance, dtype=torch.float32), 0).numpy()
             best = []
             for index in positions[: len(weights)]:
-                scores = [] if self.spent else self.ask([one.text for one in self.neighbours(self.clean, {index})])
+                scores = (
+                    [] if self.budget_ended else self.ask([one.text for one in self.neighbours(self.clean, {index})])
+                )
                 best.append(max(scores) if len(scores) else 0.0)
             importance = weights * np.array(best)
         return [positions[place] for place in (-importance).argsort()]
@@ -251,7 +253,7 @@ class Oracle:
             return self.result("skipped", "misclassified", state)
         stop = "exhausted"
         for index in self.order():
-            if self.spent:
+            if self.budget_ended:
                 self.truncated = True
                 break
             found = self.neighbours(state, {index})

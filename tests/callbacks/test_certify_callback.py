@@ -145,7 +145,7 @@ def test_errors_are_one_sentence_before_training(tmp_path: Path) -> None:
         CertifyCallback(Smoothing(LEXICON), CertifySettings(), examples(), strategy="step")
     with pytest.raises(ValueError, match="There is no example to certify; give at least one row"):
         CertifyCallback(Smoothing(LEXICON), CertifySettings(), [])
-    with pytest.raises(ValueError, match=r"lexicon .* is empty, so a certificate against it says no more than"):
+    with pytest.raises(ValueError, match=r"lexicon .* is empty, so a certificate would only repeat"):
         CertifyCallback(Smoothing(table({}, "synonym")), CertifySettings(), examples())
     with pytest.raises(ValueError, match="A certificate needs the Trainer's one eval_dataset, got none"):
         attach_certificates(build_trainer("normal", tmp_path))
@@ -154,7 +154,7 @@ def test_errors_are_one_sentence_before_training(tmp_path: Path) -> None:
         build_trainer("normal", tmp_path, callbacks=[loose]).train()
     with pytest.raises(ValueError, match="A vote needs the evaluation rows for its clean accuracy, got none"):
         AttackCallback(attacks("synonym"), examples(), vote=Vote(Smoothing(LEXICON), 3))
-    with pytest.raises(ValueError, match="so that every one of the 3 votes is the plain prediction"):
+    with pytest.raises(ValueError, match="so that each of the 3 votes is the plain prediction"):
         vote = Vote(Smoothing(table({"unheard": ["of"]}, "synonym")), 3)
         AttackCallback(attacks("synonym"), examples(), vote=vote, rows=examples())
     best = {"metric_for_best_model": "loss", "eval_strategy": "steps", "eval_steps": 1, "eval_data": review_data(4)}

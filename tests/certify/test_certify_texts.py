@@ -167,9 +167,9 @@ def test_predictions_that_are_no_classes_are_refused(predicted: Hashing, message
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"labels": [0, 1, 0, 1, 1, 2]}, "example 5 has label 2, which is none of the model's 2 classes"),
-        ({"labels": [0, 1]}, "each text needs a label and an idx, got 6, 2 and 6"),
-        ({"ids": [1, 1, 2, 3, 4, 5]}, "an idx of its own, got one twice"),
+        ({"labels": [0, 1, 0, 1, 1, 2]}, "example 5 has label 2, but the model has 2 classes"),
+        ({"labels": [0, 1]}, "each text needs a label and an idx, got 6 texts, 2 labels and 6 idx"),
+        ({"ids": [1, 1, 2, 3, 4, 5]}, "its own idx, but one occurs twice"),
         ({"num_labels": 1}, "at least 2 classes, got 1"),
     ],
 )

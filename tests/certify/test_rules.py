@@ -107,7 +107,7 @@ def test_margin_by_exact_shares(share: float, rival: float, overlaps: list[float
     assert certified_radius(share, rival, overlaps, "margin") == radius
 
 
-def test_a_certificate_holds_what_it_was_made_of() -> None:
+def test_a_certificate_contains_votes_and_bounds() -> None:
     found = certify_votes(7, 1, [20, 970, 10], [0.9, 1.0, 0.8], CertifySettings())
     assert (found.idx, found.label, found.prediction, found.votes) == (7, 1, 1, [20, 970, 10])
     assert found.lower == clopper_pearson_lower(970, 1000, 0.01)

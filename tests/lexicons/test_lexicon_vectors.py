@@ -82,7 +82,7 @@ def test_every_format_reads_the_same(name, tmp_path):
     ("content", "sentence"),
     [
         (b"", "holds no word vector"),
-        (b"good bad\n", "Line 1 of .* is not a word and its numbers"),
+        (b"good bad\n", "Line 1 of .* is not a word and numbers"),
         (b"a 1 2 3\nb 1 x 3\n", "Line 2 of .* is not a word and 3 numbers"),
         (b"a 1 2 3\nb 1 2\n", "Line 2 of .* is not a word"),
         (b"a 1 2\nb nan 1\n", "The vector of 'b' .* not a finite number"),

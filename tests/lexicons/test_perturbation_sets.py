@@ -104,7 +104,7 @@ def test_the_vocabulary_is_that_of_the_counted_texts():
     assert counts == {"w0": 2, "w1": 2, "w2": 2, "w3": 1}
     found = perturbation_sets(WORDS, clustered(), counts, similarity=-2.0)
     assert set(found.sets) == {"w0", "w1", "w2"}  # w3 occurs once, w4 only in texts that were not counted
-    with pytest.raises(ValueError, match="Only 1 of the 1 counted words have vectors, need at least 2"):
+    with pytest.raises(ValueError, match="Only 1 of the 1 counted words have vectors, but at least 2 are needed"):
         perturbation_sets(WORDS, clustered(), {"w0": 9})
 
 

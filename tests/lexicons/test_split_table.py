@@ -84,7 +84,7 @@ def test_the_builtin_table_splits_into_tables_that_differ():
 @pytest.mark.parametrize(
     ("table", "arguments", "message"),
     [
-        ({}, {}, "a table of 0 words cannot be divided; give one with substitutes for at least two words"),
+        ({}, {}, "a table of 0 words cannot be divided; give a table with substitutes for at least two words"),
         ({"good": ["fine", "nice"]}, {}, "a table of 1 word cannot be divided"),
         ({"good": [], "bad": []}, {}, "cannot be divided"),
         ({"good": ["fine"], "fine": ["good"]}, {}, "no pair would be left in train: the table has 2 pairs"),
@@ -92,7 +92,7 @@ def test_the_builtin_table_splits_into_tables_that_differ():
         ({"a": ["b"], "c": ["d"]}, {"by": "letters"}, "--by must be one of substitutes, words, got 'letters'"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(table, arguments, message):
+def test_tables_that_cannot_be_divided_are_refused(table, arguments, message):
     with pytest.raises(ValueError, match=message):
         split_table(table, **arguments)
 

@@ -120,7 +120,7 @@ def test_forked_workers_open_their_own_files(wordnet):
     assert found == [[("Forte", "noisy"), ("well-kept",)] * 20] * 3
 
 
-def test_it_travels_to_a_spawned_worker(wordnet):
+def test_the_lexicon_can_be_pickled(wordnet):
     lexicon = pickle.loads(pickle.dumps(WordNetLexicon("antonym")))
     assert lexicon.relation == "antonym" and lexicon("soft") == ("loud",)
 

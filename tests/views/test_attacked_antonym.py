@@ -47,7 +47,7 @@ def test_views_are_the_candidates_that_the_attack_asks_about(options: dict[str, 
     for columns in texts(25, 2, seed=3):
         victim = Asked()
         label = int(victim.probabilities([columns])[0].argmax())
-        attack_dataset(which, victim, [Example(0, columns, label)], check=False)
+        attack_dataset(which, victim, [Example(0, columns, label)], check_candidates=False)
         found = drawn(source, Text(columns))
         assert found == victim.asked - {columns}
         both += len(found) > 1

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from hf_robust.attacks import Example, Victim
-from hf_robust.attacks.engine.tokens import Tokens
+from hf_robust.attacks.engine.tokens import TextTokenizer
 from hf_robust.cli.challenge import MASKS as FLAG_MASKS
 from hf_robust.views import MASKS, challenge_set
 
@@ -117,7 +117,7 @@ def test_byte_level_tokens_are_masked_with_the_blanks_that_they_need() -> None:
     made = challenge_set(target, [Example(i, (text,), i % 2) for i, text in enumerate(texts * 20)], "random")
     assert len({one.place for one in made}) > 5 and all(one.alike for one in made)
     assert all(one.texts("<mask>")[0].replace("<mask>", one.token) == one.example.texts[0] for one in made)
-    read = Tokens(fast, 40).encode([one.texts("<mask>") for one in made])
+    read = TextTokenizer(fast, 40).encode([one.texts("<mask>") for one in made])
     assert [one.key() for one in read] == [one.ids.key() for one in made]
 
 

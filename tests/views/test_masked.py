@@ -63,7 +63,7 @@ def test_saliency_of_a_linear_model_is_the_sum_of_its_coefficients() -> None:
     model = Linear()
     target = victim(model)
     for example in examples(12):
-        (salience,) = target.salience([Text(example.texts)], [example.label])
+        (salience,) = target.gradient_norms([Text(example.texts)], [example.label])
         ids, _ = columns_of(example)
         with torch.no_grad():
             logits = model(torch.tensor([ids]), torch.ones(1, len(ids)))["logits"][0]
@@ -83,7 +83,7 @@ def test_a_victim_that_is_very_certain_is_masked_alike(tmp_path: Path) -> None:
     made = [MaskedViews()(victim(one), rows, place(tmp_path / str(at))) for at, one in enumerate(models)]
     assert [view.masked for _, view in made[0]] == [view.masked for _, view in made[1]]
     assert len({view.masked for _, view in made[1]}) > 3
-    tokens = [one.tokens for one in victim(models[1]).salience([Text(row.texts) for row in rows])]
+    tokens = [one.tokens for one in victim(models[1]).gradient_norms([Text(row.texts) for row in rows])]
     assert any(not values.any() for values in tokens)
 
 

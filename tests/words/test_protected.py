@@ -103,14 +103,14 @@ def test_the_flag_reads_kinds_and_files(tmp_path):
     assert read_protection(["urls"]).fingerprint() != found.fingerprint()
 
 
-def test_what_cannot_be_protected_is_one_sentence(tmp_path):
+def test_bad_protection_is_one_sentence(tmp_path):
     empty, odd = tmp_path / "empty.txt", tmp_path / "odd.txt"
     empty.write_text("\n \n"), odd.write_text("fine\n!!!\n")
     for specs, message in [
-        (["links"], "--protect takes urls, emails, mentions, hashtags, numbers and word:FILE, got links"),
-        ([f"word:{tmp_path / 'none.txt'}"], "none.txt cannot be read .* a word or phrase a line"),
+        (["links"], "--protect accepts urls, emails, mentions, hashtags, numbers and word:FILE, got links"),
+        ([f"word:{tmp_path / 'none.txt'}"], "none.txt cannot be read .* one word or phrase per line"),
         ([f"word:{empty}"], "empty.txt names no word"),
-        ([f"word:{odd}"], "odd.txt has '!!!' among the words to protect, which holds no word"),
+        ([f"word:{odd}"], "odd.txt lists '!!!' as a word to protect, but it holds no word"),
     ]:
         with pytest.raises(ValueError, match=message):
             read_protection(specs)

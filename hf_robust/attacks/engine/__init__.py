@@ -1,1 +1,1 @@
-"""How an attack runs: plans, queries in batches, the state of each example, the journal."""
+"""The engine that runs an attack: plans, batched queries, the state of each example, the journal."""

@@ -1,4 +1,4 @@
-"""Token sequences into padded batches."""
+"""Packs token sequences into padded batches."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from torch import Tensor
 
 
 class Encoded(NamedTuple):
-    """Token ids of one text or pair [length], and its token types [length] where the tokenizer gives them."""
+    """Token ids of one text or pair [length], and token types [length] if the tokenizer returns them."""
 
     ids: NDArray[np.int32]
     types: NDArray[np.int32] | None
 
     def key(self) -> bytes:
-        """16 bytes, equal for two texts of one tokenizer where the model sees the same tokens, else different.
+        """Hash (16 bytes) of the tokens: equal for two texts exactly if the model receives the same tokens.
 
-        A digest, since a search keeps the key of every text that it asks.
+        It is a hash because a search stores the key of every text that it scores.
         """
         tokens = self.ids.tobytes() if self.types is None else self.ids.tobytes() + self.types.tobytes()
         return hashlib.blake2b(tokens, digest_size=16).digest()
 
 
 def packed(lengths: Sequence[int], token_budget: int, overhead: int = 0) -> Iterator[list[int]]:
-    """Places by falling length, cut into batches of at most ``token_budget`` padded tokens (one place at least).
+    """Yield batches of indices, longest sequences first, of at most ``token_budget`` padded tokens or one sequence.
 
-    The cuts lie where padded tokens plus ``overhead`` for each batch are fewest, found by dynamic programming over the
-    distinct lengths: the variants of one text mostly have one length, and then need no padding.
+    Batches minimise padded tokens plus ``overhead`` per batch, by dynamic programming over the distinct lengths: most
+    variants of one text have the same length and then need no padding.
 
     Args:
-        overhead: what one more batch costs, in tokens.
+        lengths: number of tokens of each sequence.
+        overhead: cost of one more batch, in tokens.
     """
     if not lengths:
         return
@@ -62,7 +63,7 @@ def packed(lengths: Sequence[int], token_budget: int, overhead: int = 0) -> Iter
 
 
 class Padder:
-    """Pads to the longest of a batch on the tokenizer's side, with its pad ids.
+    """Pads a batch to its longest sequence, on the tokenizer's side and with its pad ids.
 
     Raises:
         ValueError: the tokenizer has no padding token.
@@ -78,7 +79,7 @@ class Padder:
         self.left = tokenizer.padding_side == "left"
 
     def __call__(self, sequences: Sequence[Encoded]) -> dict[str, Tensor]:
-        """``input_ids``, ``attention_mask`` and, where given, ``token_type_ids``, each [n, longest] on the CPU."""
+        """``input_ids``, ``attention_mask`` and, if types exist, ``token_type_ids``, each [n, longest], on the CPU."""
         shape = (len(sequences), max((len(sequence.ids) for sequence in sequences), default=0))
         ids = np.full(shape, self.pad_id, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
@@ -93,12 +94,12 @@ class Padder:
         return {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
 
     def span(self, length: int, longest: int) -> slice:
-        """Where a sequence of ``length`` stands in a row of ``longest``."""
+        """Positions of a sequence of ``length`` tokens in a row of ``longest``."""
         return slice(longest - length, longest) if self.left else slice(0, length)
 
 
-def moved(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """The batch on the device; to a GPU by page-locked memory, so that the host does not wait for the copy."""
+def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Copy the batch to the device; to a GPU through page-locked memory, so that the host does not wait."""
     if device.type == "cuda":
         batch = {name: tensor.pin_memory() for name, tensor in batch.items()}
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}

@@ -1,4 +1,4 @@
-"""How many words and texts an attack can change, known before any model is asked."""
+"""How many words and texts an attack can change; computed without a model."""
 
 from __future__ import annotations
 
@@ -20,69 +20,69 @@ def table_coverage(
     plans: Plans,
     examples: Sequence[Example],
     reader: Reader | None,
-    most: int | None = None,
+    max_examples: int | None = None,
 ) -> Coverage | None:
-    """How many open words of these examples have a substitute in the attack's table, and how many texts such a word.
+    """Count the open words with a substitute in the attack's table, and the texts that have such a word.
 
-    The constraints on single words are asked, as the attack asks them. None where the attack has no table, or brings
-    its own texts.
+    The attack's constraints on single words apply. Returns None if the attack has no table or brings its own texts.
 
     Args:
-        reader: tells which words the model reads (``Victim.words_read``); None where it reads all.
-        most: count so many examples, evenly spread; None counts all. Each is planned, which takes milliseconds.
+        reader: returns the words that the model reads (``Victim.words_read``); None if it reads all.
+        max_examples: number of examples to count, evenly spaced; None for all. Planning one takes milliseconds.
     """
     if not isinstance(attack, Attack) or attack.own_examples is not None or attack.candidates.lookup is None:
         return None
-    of_table = replace(attack, candidates=attack.candidates.lookup)
-    plan = plans.planner(of_table)
+    table_attack = replace(attack, candidates=attack.candidates.lookup)
     chosen = _attackable(attack, examples)
-    chosen = chosen if most is None else [chosen[row] for row in some_rows(len(chosen), most)]
-    planned = ((one, _open_words(of_table, one, reader)) for one in map(plan, chosen))
-    return Coverage.of((len(one.swaps.keys() & opened), len(opened)) for one, opened in planned)
+    if max_examples is not None:
+        chosen = [chosen[row] for row in some_rows(len(chosen), max_examples)]
+    planned = map(plans.planner(table_attack), chosen)
+    words = ((plan.swaps.keys(), _open_words(table_attack, plan, reader)) for plan in planned)
+    return Coverage.of((len(with_substitutes & opened), len(opened)) for with_substitutes, opened in words)
 
 
-def say_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> None:
-    """Log it in a line, as a warning where it is little."""
+def log_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> None:
+    """Log the coverage in one line, as a warning if it is small."""
     if coverage is None or not coverage.open_words or not isinstance(attack, Attack):
         return
-    said = f"{attack.name} attack: {_source(attack)} has substitutes for {coverage.in_words()}"
+    sentence = f"{attack.name} attack: {_source(attack)} has substitutes for {coverage.in_words()}"
     if coverage.is_little:
         flag = attack.candidates.flag
-        logger.warning("%s: its rate says little%s.", said, f"; give a larger table ({flag})" * bool(flag))
+        logger.warning("%s: its rate says little%s.", sentence, f"; give a larger table ({flag})" * bool(flag))
     else:
-        logger.info("%s.", said)
+        logger.info("%s.", sentence)
 
 
-def with_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> dict[str, Any]:
-    """What the run card says of an attack."""
+def describe_with_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> dict[str, Any]:
+    """The attack's entry in the run card: its description and its coverage."""
     return {**attack.describe(), **({"coverage": coverage.describe()} if coverage else {})}
 
 
 def require_candidates(
     attack: AttackOrForeign, plans: Plans, examples: Sequence[Example], reader: Reader | None
 ) -> None:
-    """Check that an attack whose candidates do not depend on the model has some among these examples.
+    """Raise if none of these examples has a candidate; attacks whose candidates depend on the model are not checked.
 
     ``reader`` as in :func:`table_coverage`.
 
     Raises:
-        ValueError: no example whose label is not skipped has any admissible substitute.
+        ValueError: no example whose label is attacked has an admissible substitute.
     """
     if not isinstance(attack, Attack) or not attack.needs_candidates or not attack.candidates.planned:
         return
-    chosen, plan = _attackable(attack, examples), plans.planner(attack)
+    chosen, planner = _attackable(attack, examples), plans.planner(attack)
     if attack.own_examples is not None or not chosen:
         return
-    if any(one.swaps.keys() & _open_words(attack, one, reader) for one in map(plan, chosen)):
+    if any(plan.swaps.keys() & _open_words(attack, plan, reader) for plan in map(planner, chosen)):
         return
-    cut = sum(reader is not None and reader(plan(example).text) is not None for example in chosen)
+    cut = sum(reader is not None and reader(planner(example).text) is not None for example in chosen)
     texts = f"{len(chosen):,} texts" + f" ({cut:,} of them cut, see --max_seq_length)" * bool(cut)
-    found = f"the {attack.name} attack can change nothing: no open word of {texts} has an admissible "
+    problem = f"the {attack.name} attack can change nothing: no open word of {texts} has an admissible "
     if attack.candidates.lookup is None:
-        raise ValueError(f"{found}change; leave the attack out.")
+        raise ValueError(f"{problem}change; leave the attack out.")
     flag = attack.candidates.flag
-    other = f"give a table of their language and words ({flag}), or " * bool(flag)
-    raise ValueError(f"{found}substitute in {_source(attack)}; {other}leave the attack out.")
+    remedy = f"give a table of their language and words ({flag}), or " * bool(flag)
+    raise ValueError(f"{problem}substitute in {_source(attack)}; {remedy}leave the attack out.")
 
 
 def _open_words(attack: Attack, plan: Plan, reader: Reader | None) -> set[int]:

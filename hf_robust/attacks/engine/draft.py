@@ -1,4 +1,4 @@
-"""A text on its way: the clean text with some words changed, and which."""
+"""``Draft``: a text that a search made from the clean text, and the words that it changed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Reader = Callable[[Text], frozenset[int] | None]
 
 
 class Draft:
-    """A text that a search holds, made from another by swapping words.
+    """A text in a search, made from another draft by swapping words.
 
-    Words are numbered in the text as it is now. A swap may make two words of one, or none; later numbers then move, as
-    in TextAttack, and so do those of the words changed before.
+    Word numbers count the words of the present text. A swap can split or delete a word; the numbers of all later words
+    then shift, as in TextAttack, also those of words that were changed before.
 
     Attributes:
         text: the columns and words.
-        parent: the draft it was made from; None for the clean text.
-        swaps: what became of the parent's words, by their numbers there; "" deletes.
-        similarity: to its reference, where a sentence similarity was measured.
-        reader: tells which words the model reads, where the clean text is longer than that and the attack leaves the
-            others alone; else None.
+        parent: the draft that this one was made from; None for the clean text.
+        swaps: new words by their number in the parent; "" deletes the word.
+        similarity: similarity to the reference text; None if it was not measured.
+        reader: returns the words that the model reads, for a truncated text and an attack that does not change unread
+            words; else None.
     """
 
     def __init__(
@@ -37,17 +37,17 @@ class Draft:
         self.text, self.parent, self.swaps = text, parent, dict(swaps or {})
         self.reader: Reader | None = reader if parent is None else parent.reader
         self.similarity: float | None = None
-        self._given = None if modified is None else frozenset(modified)
+        self._modified_override = None if modified is None else frozenset(modified)
 
     @cached_property
-    def read(self) -> frozenset[int] | None:
-        """Numbers of the words that the attack may look at; None for all of them."""
+    def words_read(self) -> frozenset[int] | None:
+        """Numbers of the words that the model reads; None for all words."""
         return None if self.reader is None else self.reader(self.text)
 
     @property
     def length(self) -> int:
-        """The number of these words, which shares of changed words are of."""
-        return len(self.words) if self.read is None else len(self.read)
+        """Number of words that the model reads: the denominator of shares of changed words."""
+        return len(self.words) if self.words_read is None else len(self.words_read)
 
     @property
     def origin(self) -> Draft:
@@ -58,23 +58,23 @@ class Draft:
         return draft
 
     def swap(self, index: int, new: str) -> Draft:
-        """The draft with word ``index`` replaced by ``new``, or deleted."""
+        """Return the draft with word ``index`` replaced by ``new``, or deleted for ""."""
         text = self.text.replace({index: new}) if new else self.text.delete(index)
         return Draft(text, self, {index: new})
 
     def swap_many(self, swaps: Mapping[int, str], modified: Iterable[int] | None = None) -> Draft:
-        """Several words replaced at once; ``modified`` is what counts as changed, if not the swaps."""
+        """Return the draft with several words replaced; ``modified`` overrides which words count as changed."""
         return Draft(self.text.replace(swaps), self, swaps, modified)
 
     def become(self, columns: tuple[str, ...]) -> Draft:
-        """A text made elsewhere, as a draft of this one: the swaps are found by aligning the words."""
+        """Return a text from elsewhere as a draft of this one; the swaps come from an alignment of the words."""
         text = self.text.like(columns)
         return Draft(text, self, _aligned(self.text.tokens, text.tokens))
 
     def place_of(self, index: int) -> int | None:
-        """Where the clean text's word ``index`` stands now; None where it was deleted.
+        """Present number of the clean text's word ``index``; None for a deleted word.
 
-        A word that became two stands at the first of them.
+        For a word that was split, it is the number of the first part.
         """
         if self.parent is None:
             return index
@@ -85,51 +85,51 @@ class Draft:
 
     @property
     def keeps_count(self) -> bool:
-        """Whether each word that the last swap made stands for one."""
+        """Whether the last swaps replaced each word by exactly one word."""
         return all(self.text.rule.is_one_word(new) for new in self.swaps.values())
 
     @cached_property
     def words(self) -> list[str]:
-        """``text.tokens``, taken from the parent's where swaps left their number alone: splitting again is slow."""
+        """``text.tokens``, copied from the parent if the number of words is unchanged: splitting again is slow."""
         if self.parent is None or not self.keeps_count:
             return self.text.tokens
-        found = list(self.parent.words)
+        words = list(self.parent.words)
         for index, new in self.swaps.items():
-            found[index] = new
-        return found
+            words[index] = new
+        return words
 
     @cached_property
-    def fresh(self) -> frozenset[int]:
-        """Numbers of the words that the last swap made."""
-        return frozenset(self._moves[1])
+    def last_modified(self) -> frozenset[int]:
+        """Numbers of the words that the last swaps made."""
+        return frozenset(self._modifications[1])
 
     @cached_property
     def modified(self) -> frozenset[int]:
-        """Numbers of all words that differ from the clean text's by some swap."""
-        return self._given if self._given is not None else frozenset(self._moves[0])
+        """Numbers of all words that were changed since the clean text."""
+        return self._modified_override if self._modified_override is not None else frozenset(self._modifications[0])
 
     @cached_property
-    def _moves(self) -> tuple[set[int], set[int]]:
+    def _modifications(self) -> tuple[set[int], set[int]]:
         modified = set(self.parent.modified) if self.parent is not None else set()
-        fresh: set[int] = set()
+        last_modified: set[int] = set()
         moved = 0
         for index in sorted(self.swaps):
             if self.parent is not None and self.swaps[index] == self.parent.text.tokens[index]:
                 continue
             count = len(self.text.rule.split(self.swaps[index]))
             if count != 1:
-                # By the parent's numbers, as TextAttack does: earlier swaps of the same step are not added in.
+                # By the parent's numbers, as in TextAttack: shifts by earlier swaps of the same step do not count.
                 modified = {old + (count - 1) * (old > index) for old in modified if old != index}
-            made = range(index + moved, index + moved + count)
-            modified.update(made)
-            fresh.update(made)
+            new_words = range(index + moved, index + moved + count)
+            modified.update(new_words)
+            last_modified.update(new_words)
             moved += count - 1
-        return modified, fresh
+        return modified, last_modified
 
     def changes(self, original: Text) -> list[list[object]]:
         """``[index, old, new]`` for each changed word of the original.
 
-        Where a swap was not by just one word, the swaps in their order, each numbered in the text it was made in.
+        If a swap split or deleted a word: all swaps in their order, each numbered in the text that it changed.
         """
         if not self._resized and len(self.words) == len(original.tokens):
             pairs = enumerate(zip(original.tokens, self.words, strict=True))
@@ -146,7 +146,7 @@ class Draft:
     def _resized(self) -> bool:
         draft: Draft | None = self
         while draft is not None:
-            # "_y" is one word as well, but not the one it was swapped for.
+            # "_y" counts as one word, but the text then holds "y".
             if not draft.keeps_count:
                 return True
             draft = draft.parent
@@ -154,17 +154,17 @@ class Draft:
 
 
 def _aligned(old: list[str], new: list[str]) -> dict[int, str]:
-    """What became of the words of ``old``: place by place where there are as many, else by the longest equal runs."""
+    """New words by number in ``old``: position by position for equal counts, else by the longest equal runs."""
     if len(old) == len(new):
         return {index: after for index, (before, after) in enumerate(zip(old, new, strict=True)) if before != after}
     swaps: dict[int, str] = {}
     for kind, start, end, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind == "equal" or not old:
             continue
-        # An insertion belongs to the word behind it, or to the last one.
+        # An inserted word is joined to the word behind it, or to the last word.
         where = min(start, len(old) - 1)
-        kept = [old[where]] if start == end else []
-        words = [*kept, *new[first:last]] if start == len(old) else [*new[first:last], *kept]
+        neighbour = [old[where]] if start == end else []
+        words = [*neighbour, *new[first:last]] if start == len(old) else [*new[first:last], *neighbour]
         swaps.update({index: "" for index in range(start, end)})
         swaps[where] = " ".join(words)
     return swaps

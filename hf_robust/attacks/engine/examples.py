@@ -1,4 +1,4 @@
-"""Which rows of a split are attacked, and by which process."""
+"""Chooses the examples to attack and distributes them over processes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from hf_robust.attacks.attack import Example
 
 
 def choose_examples(dataset: Any, count: int, seed: int | str) -> list[Example]:
-    """``count`` rows of a labelled ``hf_robust.data.TextDataset`` drawn by ``seed``; all of them for 0 or fewer.
+    """Draw ``count`` rows of a labelled ``hf_robust.data.TextDataset``; 0 or fewer for all rows.
 
-    The same rows in every epoch and in every run with this seed, whatever the method; ``idx`` is the row's number.
+    The rows depend on ``seed`` alone, so they are the same in every epoch and for every method. ``idx`` is the row
+    number.
 
     Raises:
-        ValueError: there is no data set.
+        ValueError: there is no dataset.
     """
     if dataset is None:
         raise ValueError("--attacks needs rows to attack: add --do_eval.")
@@ -28,14 +29,14 @@ def choose_examples(dataset: Any, count: int, seed: int | str) -> list[Example]:
 def balanced_shares(
     examples: Sequence[Example], ranks: int, cost: Callable[[Example], float] | None = None
 ) -> list[list[Example]]:
-    """One share of the examples for each rank, of about the same expected queries and in the order they came in.
+    """Split the examples into one share per rank with about equal expected queries; shares keep the examples' order.
 
-    The examples are dealt from the dearest down, forth and back over the ranks. So no two shares differ in cost by
-    more than the dearest example, nor in number by more than one. Every rank computes the same shares.
+    Examples are dealt by falling cost, back and forth over the ranks. So the costs of two shares differ by at most the
+    cost of the most expensive example, and their sizes by at most one. Every rank computes the same shares.
 
     Args:
-        cost: expected queries of an example, 0 or more; None for its number of words, with which they grow in every
-            search that tries each word.
+        cost: expected queries of an example, 0 or more; None for its number of words, since every search that tries
+            each word takes queries in proportion to it.
     """
     costs = [number_of_words(example) if cost is None else cost(example) for example in examples]
     order = sorted(range(len(examples)), key=lambda place: (-costs[place], place))
@@ -47,5 +48,5 @@ def balanced_shares(
 
 
 def number_of_words(example: Example) -> int:
-    """Words between spaces, over all text columns."""
+    """Number of words, separated by white space, in all text columns."""
     return sum(len(column.split()) for column in example.texts)

@@ -1,4 +1,4 @@
-"""A file of finished examples, so that a measurement that was killed goes on where it stopped."""
+"""A file of finished examples, so that an interrupted measurement can resume."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from hf_robust.runs import LineJournal, journal_seconds, share_path
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.victim import Victim
 
-RECORDS = 2
-"""What a record holds; one of an older kind is measured again instead of being taken for a new one."""
+RECORD_VERSION = 2
+"""Version of the records; examples with records of an older version are measured again."""
 
 __all__ = ["Journal", "attack_key", "classifier_of", "journal_seconds", "prediction_of", "share_path"]
 
 
 class Journal(LineJournal[AttackRecord]):
-    """The journal of an attack: a record for each finished example, of which ``records`` holds the earlier ones."""
+    """The journal of an attack: one record per finished example; ``records`` holds those of earlier runs."""
 
     def __init__(self, path: Path | None) -> None:
         super().__init__(path, AttackRecord.from_json)
 
     def finished(self, examples: Sequence[Example]) -> list[AttackRecord]:
-        """The records of those examples that were measured before.
+        """The stored records of these examples.
 
         Raises:
-            ValueError: a record under the ``idx`` of an example is of another text or label.
+            ValueError: the record with an example's ``idx`` has another text or label.
         """
-        found = []
+        records = []
         for example in examples:
             record = self.records.get(example.idx)
             if record is None:
@@ -43,8 +43,8 @@ class Journal(LineJournal[AttackRecord]):
                     f"{self.path} holds another text or label for example {example.idx}; "
                     "give each set of examples a journal of its own (attack_key names one)."
                 )
-            found.append(record)
-        return found
+            records.append(record)
+        return records
 
 
 def attack_key(
@@ -55,27 +55,28 @@ def attack_key(
     prediction: str = "",
     replayed: Mapping[int, Sequence[str]] | None = None,
 ) -> str:
-    """24 hexadecimal characters that name a measurement.
+    """Hash (24 hexadecimal characters) that identifies a measurement.
 
     Args:
-        attack, weights, examples, max_length: the attack, ``weights_hash`` of the model, the texts and their cut.
+        weights: ``weights_hash`` of the model.
+        max_length: number of tokens to which texts are truncated.
         prediction: ``prediction_of`` the victim: the same weights in bfloat16 are another model.
-        replayed: the texts that are asked first.
+        replayed: by ``idx``, the texts to score first.
     """
     warm = sorted(replayed.items()) if replayed else []
-    content = json.dumps([RECORDS, attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
+    content = json.dumps([RECORD_VERSION, attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 
 def classifier_of(victim: Victim) -> str:
-    """All that decides what a victim predicts for a text: its weights, its cut in tokens, and ``prediction_of`` it."""
+    """One string of all that a victim's predictions depend on: weights, truncation and ``prediction_of`` it."""
     from hf_robust.models.weights import weights_hash
 
     return f"{weights_hash(victim.model)}, {victim.max_length} tokens, {prediction_of(victim)}"
 
 
 def prediction_of(victim: Victim) -> str:
-    """How a victim turns texts into scores, beside its weights: autocast type, inference transform, settings, vote."""
+    """How a victim computes scores apart from its weights: autocast type, inference transform, settings, vote."""
     import torch
 
     device = victim.device.type
@@ -89,7 +90,7 @@ def prediction_of(victim: Victim) -> str:
 def _inference_name(inference: Any) -> str:
     if inference is None:
         return "model"
-    # A bound method says which class made it; two methods of training may share a name.
+    # The qualified name of a bound method includes its class; two training methods may share a function name.
     name = getattr(inference, "__qualname__", type(inference).__qualname__)
     settings = getattr(getattr(inference, "__self__", None), "inference_settings", "")
     return f"{getattr(inference, '__module__', '')}.{name}{settings}"

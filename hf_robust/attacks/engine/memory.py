@@ -1,4 +1,4 @@
-"""How many tokens go into one batch, and what happens when they do not fit into memory."""
+"""The number of tokens in one batch, and how it is lowered when a batch does not fit into memory."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from hf_robust.attacks.engine.batches import packed
 logger = logging.getLogger(__name__)
 
 CPU_TOKENS, CPU_OVERHEAD = 1024, 32
-"""Padded tokens of a batch, and what one more batch costs in tokens: from measurements of a 6-layer model."""
+"""Padded tokens of a batch, and the cost of one more batch in tokens; measured with a 6-layer model."""
 GPU_TOKENS, GPU_OVERHEAD = 32768, 4096
-_SAYINGS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_MESSAGES = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 Result = TypeVar("Result")
 
 
 class TokenBudget:
-    """Padded tokens in one batch; lowered for good when a batch does not fit.
+    """Maximum number of padded tokens in one batch, permanently lowered when a batch does not fit into memory.
 
     Args:
-        tokens: at most that many, if at least one sequence fits them; None for what suits the device.
+        tokens: the maximum, which one long sequence may exceed; None for the device's default.
     """
 
     def __init__(self, tokens: int | None = None) -> None:
@@ -34,7 +34,7 @@ class TokenBudget:
         self._lowered = False
 
     def tokens(self, device: torch.device) -> int:
-        """Padded tokens in one batch on this device."""
+        """Maximum number of padded tokens in one batch on this device."""
         if self._tokens is not None:
             return self._tokens
         return CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
@@ -42,12 +42,12 @@ class TokenBudget:
     def run(
         self, lengths: Sequence[int], device: torch.device, work: Callable[[list[int]], Result], share: int = 1
     ) -> Iterator[tuple[list[int], Result]]:
-        """Give ``work`` the places of each batch, longest first, and yield them with its result.
+        """Call ``work`` with the indices of each batch, longest first, and yield the indices and the result.
 
-        A batch that does not fit into memory is halved and tried again; no place is lost, each is yielded once.
+        A batch that does not fit into memory is halved and tried again; each index is yielded exactly once.
 
         Args:
-            share: how many times a token of this work needs the memory that one of a plain forward needs.
+            share: memory of one token in this work, as a multiple of its memory in a plain forward pass.
 
         Raises:
             ValueError: one sequence alone does not fit.
@@ -74,26 +74,26 @@ class TokenBudget:
             torch.cuda.empty_cache()
         if rows == 1:
             raise ValueError(
-                f"one text of {longest} tokens does not fit into the memory of {device}; cut texts at fewer tokens "
-                "(--max_seq_length) or use a device with more memory."
+                f"one text of {longest} tokens does not fit into the memory of {device}; truncate texts to fewer "
+                "tokens (--max_seq_length) or use a device with more memory."
             )
         before, self._tokens = self.tokens(device), (rows + 1) // 2 * longest * share
         if not self._lowered:
             self._lowered = True
             logger.warning(
-                "A batch of %d x %d tokens does not fit into the memory of %s: from here on batches have at most %d "
-                "tokens, not %d (--attack_token_budget), and fewer if that is still too much.",
+                "A batch of %d x %d tokens does not fit into the memory of %s: from now on batches have at most %d "
+                "tokens instead of %d (--attack_token_budget), or fewer if these do not fit either.",
                 *(rows, longest, device, self._tokens, before),
             )
 
 
 def means_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the error says that memory ran out (allocator, CUDA libraries or CPU)."""
-    return isinstance(error, torch.OutOfMemoryError) or any(saying in str(error) for saying in _SAYINGS)
+    """Whether the error is an out-of-memory error (allocator, CUDA libraries or CPU)."""
+    return isinstance(error, torch.OutOfMemoryError) or any(message in str(error) for message in _MESSAGES)
 
 
 def _attempt(work: Callable[[list[int]], Result], part: list[int]) -> list[Result] | None:
-    """The result in a list, or None where memory ran out; returning lets the error's frames and tensors go."""
+    """The result in a list, or None if memory ran out; returning frees the frames and tensors of the error."""
     try:
         return [work(part)]
     except RuntimeError as error:

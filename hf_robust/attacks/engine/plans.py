@@ -1,4 +1,4 @@
-"""What an attack can prepare without the model: words, admissible substitutes. Done once for each example."""
+"""Plans: the words and admissible substitutes of each example, computed once and without the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import Luck, Swap
+from hf_robust.attacks.parts.candidates import RandomStates, Swap
 from hf_robust.runs import write_text
 from hf_robust.words import Text
 
@@ -25,44 +25,45 @@ Swaps = dict[int, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Plan:
-    """A clean text and, for each word that may change, what it may become: nothing where the source is not planned."""
+    """A clean text and the admissible substitutes of each word; no substitutes if the source is not planned."""
 
     text: Text
     swaps: Swaps
 
     @property
     def num_candidates(self) -> int:
-        """Admissible substitutes over all words."""
+        """Number of admissible substitutes of all words."""
         return sum(len(substitutes) for substitutes in self.swaps.values())
 
 
 def make_plan(attack: Attack, texts: tuple[str, ...]) -> Plan:
-    """Ask the lexicon and the constraints that do not depend on the model."""
+    """Apply the lexicon and the constraints that do not depend on the model."""
     clean = Draft(Text(texts, attack.word_rule))
     swaps: dict[int, list[str]] = {}
     if attack.candidates.planned:
-        for index, new in _run(attack.proposals(clean, clean, sorted(attack.open_words(clean)), Luck(0))):
+        for index, new in _result_of(
+            attack.proposals(clean, clean, sorted(attack.open_words(clean)), RandomStates(0))
+        ):
             swaps.setdefault(index, []).append(new)
-    return Plan(clean.text, {index: tuple(found) for index, found in swaps.items()})
+    return Plan(clean.text, {index: tuple(substitutes) for index, substitutes in swaps.items()})
 
 
-def _run(steps: Steps[list[Swap]]) -> list[Swap]:
-    """The result of a generator that asks for nothing, as planned sources are."""
+def _result_of(steps: Steps[list[Swap]]) -> list[Swap]:
+    """The result of a generator that yields no request, as planned sources do."""
     try:
         next(steps)
     except StopIteration as end:
-        found: list[Swap] = end.value
-        return found
-    raise TypeError("a source of candidates that consults a model must not call itself planned.")
+        swaps: list[Swap] = end.value
+        return swaps
+    raise TypeError("a source of candidates that uses a model must not set `planned`.")
 
 
 class Plans:
-    """Plans by attack and text: in memory, and with a folder also on disk.
+    """Cache of plans by attack and text: in memory and, with a folder, also on disk.
 
-    In memory an example is the digest of its text and one string, so that ten thousand take little room; its plan is
-    made of them whenever it is asked for. On disk there is one JSON file for each attack, named by its fingerprint,
-    written whole or not at all. A file of another version, cut off or edited (its checksum tells) is made anew, with a
-    warning.
+    In memory an example is stored as the hash of its text and one string, so that ten thousand take little memory; its
+    plan is rebuilt from them on each access. On disk there is one JSON file per attack, named by its fingerprint and
+    written atomically. A file of another version, or with a wrong checksum, is replaced with a warning.
     """
 
     def __init__(self, folder: Path | str | None = None) -> None:
@@ -71,30 +72,30 @@ class Plans:
         self._changed: set[str] = set()
 
     def get(self, attack: Attack, example: Example) -> Plan:
-        """The plan of one example, made at the first call."""
+        """The plan of one example; computed at the first call."""
         return self.planner(attack)(example)
 
     def planner(self, attack: Attack) -> Callable[[Example], Plan]:
-        """``get`` for one attack, whose fingerprint is then taken only once."""
+        """``get`` for one attack, whose fingerprint is computed only once."""
         fingerprint = attack.plan_fingerprint()
-        return partial(self._one, attack, fingerprint)
+        return partial(self._plan, attack, fingerprint)
 
-    def _one(self, attack: Attack, fingerprint: str, example: Example) -> Plan:
+    def _plan(self, attack: Attack, fingerprint: str, example: Example) -> Plan:
         texts = example.texts
         stored, key = self._load(fingerprint), content_key(texts)
         if key in stored:
-            found: dict[str, list[str]] = json.loads(stored[key])
-            return Plan(Text(texts, attack.word_rule), {int(index): tuple(new) for index, new in found.items()})
+            swaps: dict[str, list[str]] = json.loads(stored[key])
+            return Plan(Text(texts, attack.word_rule), {int(index): tuple(new) for index, new in swaps.items()})
         plan = make_plan(attack, texts)
         stored[key] = json.dumps(plan.swaps)
         self._changed.add(fingerprint)
         return plan
 
     def save(self) -> None:
-        """Write what is new to the folder; nothing without one."""
+        """Write new plans to the folder; without a folder do nothing."""
         if self.folder is not None:
             for fingerprint in sorted(self._changed):
-                # What another process wrote meanwhile is kept.
+                # Plans that another process wrote in the meantime are kept.
                 swaps = {**_read(self._path(fingerprint)), **self._stored[fingerprint]}
                 _write(self._path(fingerprint), swaps)
         self._changed.clear()
@@ -110,7 +111,7 @@ class Plans:
 
 
 def content_key(texts: tuple[str, ...]) -> str:
-    """32 hexadecimal characters of the text columns."""
+    """Hash (32 hexadecimal characters) of the text columns."""
     return hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).hexdigest()
 
 
@@ -120,16 +121,16 @@ def _write(path: Path, swaps: dict[str, str]) -> None:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The swaps of each example by the key of its text, as JSON."""
+    """Read the swaps of each example, as JSON, by the hash of its text."""
     if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION or content["checksum"] != _checksum(content["plans"]):
-            raise ValueError("its version or checksum is another")
+            raise ValueError("its version or checksum is wrong")
         return {key: json.dumps(swaps) for key, swaps in json.loads(content["plans"]).items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        logger.warning("the attack plans in %s cannot be used (%s); they are made anew.", path, error)
+        logger.warning("the attack plans in %s cannot be used (%s); they are computed again.", path, error)
         return {}
 
 

@@ -15,23 +15,22 @@ from hf_robust.attacks.engine.scheduler import attack_dataset
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.victim import Victim
 
-QUERIES = 50
-LOOKED_AT = 64
+MAX_QUERIES = 50
+MAX_TRIED_EXAMPLES = 64
 
 
 def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples: Sequence[Example]) -> None:
-    """Find out now what would end the attack later, when a model was trained for it: a need that model, tokenizer or
-    data do not meet.
+    """Raise before a long run if the model, the tokenizer or the data do not meet a need of the attack.
 
-    One short text is attacked for real, with at most 50 queries, as if the model's answer were its label. Nothing is
-    kept of it, and model and random states stay as they are. TextAttack's own attacks are not tried, which have no
+    The attack runs on one short text with at most 50 queries, with the model's prediction as label. The result is
+    discarded, and model and random states do not change. TextAttack's own attacks are not tried, since they have no
     such limit.
 
     Args:
-        examples: those that will be attacked.
+        examples: the examples that will be attacked.
 
     Raises:
-        ValueError: no example can be changed, or the attempt failed.
+        ValueError: no example can be changed, or the trial run failed.
     """
     require_candidates(attack, plans, examples, victim.words_read)
     if not isinstance(attack, Attack) or not examples:
@@ -41,25 +40,25 @@ def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples
     example = _short_example(attack, plans, examples)
     with victim.measuring():
         label = int(victim.probabilities([example.texts])[0].argmax())
-    budget = QUERIES if attack.query_budget is None else min(attack.query_budget, QUERIES)
+    budget = MAX_QUERIES if attack.query_budget is None else min(attack.query_budget, MAX_QUERIES)
     brief = dataclasses.replace(attack, query_budget=budget, skip_labels=frozenset())
     tried = [example._replace(label=label)]
     try:
-        attack_dataset(brief, victim, tried, plans=plans, progress=False, check=False)
+        attack_dataset(brief, victim, tried, plans=plans, progress=False, check_candidates=False)
     except ValueError as error:
         raise ValueError(f"the {attack.name} attack cannot run on this model: {error}") from error
     except Exception as error:
         raise ValueError(
             f"the {attack.name} attack cannot run on this model: it failed on a first text with "
-            f"{type(error).__name__}: {error}; leave it out, or take another model."
+            f"{type(error).__name__}: {error}; leave the attack out or use another model."
         ) from error
 
 
 def _short_example(attack: Attack, plans: Plans, examples: Sequence[Example]) -> Example:
-    """The shortest of some that the attack can change; the longest where it can change none of them."""
+    """The first of the shortest ``MAX_TRIED_EXAMPLES`` examples that the attack can change; else the longest."""
     plan = plans.planner(attack)
     by_length = sorted(examples, key=lambda example: sum(map(len, example.texts)))
-    for example in by_length[:LOOKED_AT]:
+    for example in by_length[:MAX_TRIED_EXAMPLES]:
         planned = plan(example)
         if planned.swaps if attack.candidates.planned else attack.open_words(Draft(planned.text)):
             return example

@@ -1,4 +1,4 @@
-"""One attack on one set of examples by all ranks together: each its share, all the same records."""
+"""Runs one attack on all ranks: each rank attacks a share of the examples and receives all records."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def attack_on_ranks(
     ranks: int,
     plans: Plans,
     progress: bool,
-    check: bool = True,
+    check_candidates: bool = True,
     replayed: Mapping[int, Columns] | None = None,
 ) -> tuple[list[AttackRecord], float]:
-    """The records of all examples by ``idx`` and the seconds of the slowest rank, the same on every rank.
+    """Return the records of all examples, sorted by ``idx``, and the seconds of the slowest rank; equal on all ranks.
 
-    Each rank attacks a share of about the same expected queries and journals it under a key of the weights, the attack
-    and the data, so that an attack that was killed goes on where it was, on any number of ranks.
+    Each rank attacks a share with about equal expected queries. Its journal is named by a hash of the weights, the
+    attack and the data, so that an interrupted attack can resume on any number of ranks.
 
     Args:
         weights: ``weights_hash`` of the victim's model.
         journals: folder of the journals.
-        check: raise where no example has a candidate; False for a part of the examples that have some.
-        replayed: by ``idx``, texts to ask first.
+        check_candidates: whether to raise if no example has a candidate; False for a part of the data.
+        replayed: by ``idx``, texts to score first.
     """
-    if check:
-        # Of all examples, so that every rank comes to the same answer.
+    if check_candidates:
+        # Checks all examples, so that every rank gets the same answer.
         require_candidates(attack, plans, examples, victim.words_read)
     key = attack_key(attack, weights, examples, victim.max_length, prediction_of(victim), replayed)
     journal = share_path(journals, key, rank, ranks)
@@ -55,10 +55,10 @@ def attack_on_ranks(
         plans=plans,
         journal=journal,
         progress=progress,
-        check=False,
+        check_candidates=False,
         replayed=replayed,
     )
-    # The journal's own seconds: what the measurement took, not how long reading it again does.
+    # Seconds from the journal: the duration of the measurement, also after it was read back from the file.
     shares = gather_object([([record.to_json() for record in mine], journal_seconds(journal))])
     records = [AttackRecord.from_json(record) for share_records, _ in shares for record in share_records]
     return sorted(records, key=lambda record: record.idx), max(seconds for _, seconds in shares)

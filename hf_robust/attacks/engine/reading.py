@@ -1,4 +1,4 @@
-"""How an attack reads the model's answers: by the probability of the label, or by its margin over the other labels."""
+"""Readings: how an attack turns the model's outputs into a confidence in the label (probability or margin)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from hf_robust.attacks.engine.requests import Floats, Scores
 
 BATCH_NOISE = 2e-6
-"""Probabilities of the same tokens in batches of other shapes differ by about this much, and logits by this share."""
+"""Difference between probabilities of the same tokens in batches of other shapes; relative difference of logits."""
 RESOLVED = 2.0**-20
-"""A probability nearer than this to 1, sixteen steps of float32, is saturated: a search hardly sees it move."""
+"""A probability closer to 1 than this (16 float32 steps) counts as saturated: a search hardly sees it change."""
 
 
 class Reading(Protocol):
-    """What an attack keeps of the model's answers, as rows [n, W] in float32, and what it makes of them.
+    """Converts the model's outputs into rows [n, W] in float32 that an attack stores, and computes values from rows.
 
-    The confidence in a label is what goals raise or lower; ``clean`` is the row of the clean text.
+    Goals raise or lower the confidence in a label. ``clean`` is the row of the clean text.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Reading(Protocol):
     def rows(self, answer: Scores) -> Floats: ...
 
     def probabilities(self, rows: Floats) -> Floats:
-        """[n, K], for records."""
+        """Class probabilities [n, K], for records."""
         ...
 
     def predictions(self, rows: Floats) -> NDArray[np.intp]: ...
@@ -34,23 +34,23 @@ class Reading(Protocol):
     def confidence(self, rows: Floats, label: int, clean: Floats) -> Floats: ...
 
     def share(self, confidence: Floats) -> Floats:
-        """The confidence of texts that are predicted as the label, in [0, 1] and in the same order."""
+        """The confidence of texts that are predicted as the label, mapped monotonically into [0, 1]."""
         ...
 
     def noise(self, label: int, clean: Floats) -> float:
-        """How far the noise of batching moves a confidence."""
+        """Size of the batching noise of a confidence."""
         ...
 
-    def saturated(self, rows: Floats) -> int | None:
-        """Of how many texts the confidence is flat for lack of precision; None where that cannot happen."""
+    def num_saturated(self, rows: Floats) -> int | None:
+        """Number of texts whose confidence is flat for lack of precision; None if that cannot happen."""
         ...
 
 
 class ByProbability:
-    """The probability of the label, a softmax in float32, as TextAttack reads it.
+    """The probability of the label, a softmax in float32, as in TextAttack.
 
-    Near certainty float32 has no room: a model whose logits are large has the same probability, 1, whatever a search
-    does to the text, and looks robust without being so (Raina et al. 2024, arXiv:2402.17509).
+    Near 1 float32 has too little precision: a model with large logits predicts probability 1 whatever a search changes
+    in the text, and appears robust without being robust (Raina et al. 2024, arXiv:2402.17509).
     """
 
     name = "probability"
@@ -73,21 +73,21 @@ class ByProbability:
     def noise(self, label: int, clean: Floats) -> float:
         return BATCH_NOISE
 
-    def saturated(self, rows: Floats) -> int | None:
-        return saturated(rows)
+    def num_saturated(self, rows: Floats) -> int | None:
+        return num_saturated(rows)
 
 
 class ByMargin:
-    r"""The margin of the label's logit over the highest other one, in units of the clean text's margin.
+    r"""The margin of the label's logit over the highest other logit, in units of the clean text's margin.
 
     .. math:: c(x') = m(x') / m(x), \quad m(x) = z_y(x) - \max_{j\neq y} z_j(x)
 
-    in float64: 1 at the clean text, 0 where the prediction flips, negative beyond. Multiplying all logits by a number
-    changes nothing. With two classes raising the margin is raising the probability; with more, a text may lower the
-    highest other logit and raise the next, which raises the margin and lowers the probability.
+    in float64: 1 at the clean text, 0 where the prediction flips, negative beyond. Scaling all logits changes nothing.
+    With two classes a higher margin means a higher probability. With more classes a text may lower the highest other
+    logit and raise the next one, which raises the margin and lowers the probability.
 
-    Where the clean text's margin is 0 (a tie), its unit is the spread of its logits, and 1 where they are all equal.
-    Of a vote, which has no logits, the margin is that of the shares.
+    If the clean text's margin is 0 (a tie), the unit is the range of its logits, or 1 if all logits are equal. A vote
+    has no logits; its margin is that of the vote shares.
     """
 
     name = "margin"
@@ -107,21 +107,21 @@ class ByMargin:
         return np.asarray(1 + (_margins(rows, label) - start) / unit)
 
     def share(self, confidence: Floats) -> Floats:
-        kept = np.maximum(confidence, 0)
-        return np.asarray(kept / (1 + kept))
+        positive = np.maximum(confidence, 0)
+        return np.asarray(positive / (1 + positive))
 
     def noise(self, label: int, clean: Floats) -> float:
         return BATCH_NOISE * float(np.abs(_logits(clean)).max()) / abs(_unit(clean, label))
 
-    def saturated(self, rows: Floats) -> int | None:
+    def num_saturated(self, rows: Floats) -> int | None:
         return None
 
 
 READINGS: dict[str, Reading] = {"probability": ByProbability(), "margin": ByMargin()}
 
 
-def saturated(probabilities: Floats) -> int:
-    """Of how many texts, by probabilities [n, K], the most likely class is within RESOLVED of certain."""
+def num_saturated(probabilities: Floats) -> int:
+    """Number of texts, given probabilities [n, K], whose highest probability is within RESOLVED of 1."""
     return int((1 - probabilities.max(-1, initial=0) < RESOLVED).sum())
 
 
@@ -130,7 +130,7 @@ def _logits(rows: Floats) -> Floats:
 
 
 def _margins(rows: Floats, label: int) -> Floats:
-    """[n] in float64."""
+    """Margins [n] of the label's logit in float64."""
     logits = _logits(rows).astype(np.float64)
     return np.asarray(logits[:, label] - np.delete(logits, label, axis=1).max(-1))
 

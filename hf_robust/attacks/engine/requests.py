@@ -1,6 +1,6 @@
-"""What a search may ask for, and what it gets back.
+"""The requests that a search can yield, and their answers.
 
-A search is a generator: it yields one of these requests and receives the answer. It never sees the model, so that the
+A search is a generator: it yields a request and receives the answer. It has no access to the model, so that the
 scheduler can gather the requests of many examples into large batches.
 """
 
@@ -20,9 +20,15 @@ Floats = NDArray[np.floating[Any]]
 
 
 class Scores(NamedTuple):
-    """Answer to ``Score``: probabilities [n, K] in float32; for each text a key that equals another's exactly where
-    the model is given the same tokens (equal keys have bitwise equal probabilities); this request's share of the
-    seconds that the round took; and the logits [n, K] behind the probabilities, None of a vote, which has none."""
+    """Answer to ``Score``.
+
+    Attributes:
+        probabilities: class probabilities [n, K] in float32.
+        sequences: a key of each text's tokens. Keys are equal exactly if the model receives the same tokens, and texts
+            with equal keys have bitwise equal probabilities.
+        seconds: this request's share of the seconds of the round.
+        logits: logits [n, K]; None for a vote, which has none.
+    """
 
     probabilities: Floats
     sequences: Sequence[bytes]
@@ -32,20 +38,20 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """Probabilities of these texts; the answer is ``Scores``."""
+    """Request for the probabilities of these texts; the answer is ``Scores``."""
 
     texts: Sequence[Columns]
 
 
 @dataclass(frozen=True)
 class Saliency:
-    """Gradient importance of every word of a text; the answer is an array [number of words]."""
+    """Request for the gradient importance of every word of a text; the answer is an array [number of words]."""
 
     text: Text
 
 
 class Flip(NamedTuple):
-    """The number of a word, what would stand in its place, and the rise of the loss that the gradient promises."""
+    """A word's number, its replacement, and the rise of the loss that the gradient estimates."""
 
     place: int
     word: str
@@ -54,7 +60,7 @@ class Flip(NamedTuple):
 
 @dataclass(frozen=True)
 class Flips:
-    """The ``k`` best flips of each of these ``words`` of a text; the answer is a list of ``Flip``, word by word."""
+    """Request for the ``k`` best flips of each of these ``words``; the answer is a list of ``Flip``, word by word."""
 
     text: Text
     words: tuple[int, ...]
@@ -63,14 +69,14 @@ class Flips:
 
 @dataclass(frozen=True)
 class MaskToken:
-    """The text of the victim's mask token; the answer is a string."""
+    """Request for the victim's mask token; the answer is a string."""
 
 
 @dataclass(frozen=True)
 class Consult:
-    """Inputs for a model other than the victim (encoder, masked or causal language model); the answer has a row each.
+    """Request to a model other than the victim (encoder, masked or causal language model); one answer per input.
 
-    ``model`` takes the inputs of many examples at once; its answer to one input must not depend on the others.
+    ``model`` receives the inputs of many examples at once; its answer to an input must not depend on the other inputs.
     """
 
     model: Callable[[Sequence[Any]], Any]
@@ -80,4 +86,4 @@ class Consult:
 Request = Score | Saliency | Flips | MaskToken | Consult
 Answer = TypeVar("Answer")
 Steps = Generator[Request, Any, Answer]
-"""A generator that yields requests and returns an ``Answer`` in the end."""
+"""A generator that yields requests and finally returns an ``Answer``."""

@@ -1,4 +1,4 @@
-"""Runs one attack on many examples at once, so that the model sees full batches."""
+"""Runs one attack on many examples at once, so that the model receives full batches."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LIVE = 256
-REMEMBERED = 1_000_000
-"""No example begins while those under way keep the answers to so many texts: about 200 MB."""
+MAX_LIVE = 256
+MAX_REMEMBERED = 1_000_000
+"""No new example starts while the running ones store the answers to this many texts (about 200 MB)."""
 
 
 def attack_dataset(
@@ -49,34 +49,34 @@ def attack_dataset(
     journal: Path | None = None,
     progress: bool = True,
     seed: int = 0,
-    live: int = LIVE,
-    check: bool = True,
+    live: int = MAX_LIVE,
+    check_candidates: bool = True,
     replayed: Mapping[int, Columns] | None = None,
 ) -> list[AttackRecord]:
-    """Attack every example; the records are sorted by ``idx``.
+    """Attack every example and return the records, sorted by ``idx``.
 
-    Up to ``live`` searches run in step: what they ask for is answered together. Neither ``live`` nor the victim's
-    token budget nor the order of the examples changes a result, but for scores closer than the noise of batching
-    (``near_ties`` counts these decisions). The model, its modes and all random states are left as they were.
+    Up to ``live`` searches run in lockstep, and their requests are answered together. ``live``, the victim's token
+    budget and the order of the examples do not change a result, except for scores that differ by less than the
+    batching noise (``near_ties`` counts these decisions). The model, its modes and all random states are restored.
 
     Args:
-        examples: what to attack; each ``idx`` once.
-        plans: keeps what does not depend on the model between calls; None for this call only.
-        journal: a file to which records are added as examples finish; those already in it are not measured again. Its
-            name must depend on the weights and the attack: see ``attack_key``.
-        seed: of the random state inside, for predictions that draw from it.
-        live: examples attacked at the same time.
-        replayed: by ``idx``, a text to ask first: one that succeeded on an earlier model (``--attack_warm_start``).
-        check: raise where no example has a candidate, as far as that is known beforehand; a rank that holds a share
-            of the examples passes False and asks ``require_candidates`` about all of them.
+        examples: the examples to attack; each ``idx`` occurs once.
+        plans: cache of what does not depend on the model, shared between calls; None for a cache of this call.
+        journal: a file to which records are added as examples finish; examples in it are not measured again. Its name
+            must depend on the weights and the attack: see ``attack_key``.
+        seed: seed of the random state, for predictions that draw from it.
+        live: maximum number of examples attacked at the same time.
+        replayed: by ``idx``, a text to score first, which succeeded on an earlier model (``--attack_warm_start``).
+        check_candidates: whether to raise if no example has a candidate, as far as this is known in advance. A rank
+            that holds a share of the examples passes False and calls ``require_candidates`` with all of them.
 
     Raises:
-        ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal is of other examples, or no
+        ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal holds other examples, or no
             example has a candidate.
     """
     _check_examples(examples, victim)
     plans = Plans() if plans is None else plans
-    if check and examples:
+    if check_candidates and examples:
         require_candidates(attack, plans, examples, victim.words_read)
     book = Journal(journal)
     records = book.finished(examples)
@@ -86,10 +86,10 @@ def attack_dataset(
     start, queries = time.perf_counter(), victim.queries
     with bar.bar, victim.measuring(seed), book:
         try:
-            for record in _running(attack, victim, waiting, plans, live, replayed or {}):
+            for record in _records(attack, victim, waiting, plans, live, replayed or {}):
                 if record is None:
                     book.tick()
-                    bar.tell(victim.queries - queries, time.perf_counter() - start)
+                    bar.show_rate(victim.queries - queries, time.perf_counter() - start)
                     continue
                 record.read = _spans(victim, record)
                 records.append(record)
@@ -97,32 +97,32 @@ def attack_dataset(
                 bar.add(record)
         finally:
             plans.save()
-    _tell_of_ties(attack, records)
+    _log_near_ties(attack, records)
     return sorted(records, key=lambda record: record.idx)
 
 
 def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
-    """The word numbers that the model reads of each text column, as [first, end); empty where it reads all."""
+    """For each text column the range [first, end) of the words that the model reads; empty if it reads all words."""
     text = record.text(record.original)
     read = victim.words_read(text)
     if read is None:
         return []
     spans, end = [], 0
     for number in range(len(text.columns)):
-        own = [index for index in sorted(read) if text.words[index].column == number]
-        # Of a column that is not read at all: nothing, where the one before it ends.
-        spans.append([own[0], own[-1] + 1] if own else [end, end])
+        indices = [index for index in sorted(read) if text.words[index].column == number]
+        # An unread column has an empty range at the end of the previous column.
+        spans.append([indices[0], indices[-1] + 1] if indices else [end, end])
         end = spans[-1][1]
     return spans
 
 
-def _tell_of_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> None:
+def _log_near_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> None:
     ties = sum(record.near_ties for record in records)
     if ties:
-        logger.info("%s attack: %d decisions were nearer than the noise of batching.", attack.name, ties)
+        logger.info("%s attack: %d decisions were closer than the batching noise.", attack.name, ties)
 
 
-def _running(
+def _records(
     attack: AttackOrForeign,
     victim: Victim,
     waiting: deque[Example],
@@ -131,14 +131,14 @@ def _running(
     replayed: Mapping[int, Columns],
 ) -> Iterator[AttackRecord | None]:
     if isinstance(attack, Attack):
-        yield from _run(attack, victim, waiting, plans, live, replayed)
+        yield from _run_searches(attack, victim, waiting, plans, live, replayed)
         return
     for record in attack.run(victim, waiting, attack.seed):
         yield record
         yield None
 
 
-def _run(
+def _run_searches(
     attack: Attack,
     victim: Victim,
     waiting: deque[Example],
@@ -146,13 +146,13 @@ def _run(
     live: int,
     replayed: Mapping[int, Columns],
 ) -> Iterator[AttackRecord | None]:
-    """Yield records as examples finish, and None after each round of queries."""
+    """Run the searches in lockstep; yield records as examples finish, and None after each round of queries."""
     plan = plans.planner(attack)
     attack.to(victim.device)
     searches: list[tuple[Trial, Steps[AttackRecord], Request]] = []
     while waiting or searches:
-        remembered = sum(trial.remembered for trial, *_ in searches)
-        while waiting and len(searches) < live and (remembered < REMEMBERED or not searches):
+        remembered = sum(trial.num_remembered for trial, *_ in searches)
+        while waiting and len(searches) < live and (remembered < MAX_REMEMBERED or not searches):
             example = waiting.popleft()
             planned = plan(example)
             is_cut = attack.leaves_unread_words and victim.words_read(planned.text) is not None
@@ -171,7 +171,7 @@ def _run(
 
 
 def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[Any]:
-    """Answer all requests, those to one model together; gradients are of what the attack's scores are."""
+    """Answer all requests, those to the same model together; ``scores`` selects the loss of the gradients."""
     answers: list[Any] = [None] * len(requests)
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
     to_gradient = [place for place, request in enumerate(requests) if isinstance(request, Saliency)]
@@ -184,13 +184,13 @@ def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[An
             answers[place] = victim.mask_token
     _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim))  # type: ignore[union-attr]
     if to_gradient:
-        found = victim.saliency([requests[place].text for place in to_gradient], of=scores)  # type: ignore[union-attr]
-        for place, saliency in zip(to_gradient, found, strict=True):
+        saliencies = victim.saliency([requests[place].text for place in to_gradient], loss=scores)  # type: ignore[union-attr]
+        for place, saliency in zip(to_gradient, saliencies, strict=True):
             answers[place] = saliency
     if to_flip:
-        flips = victim.flips([requests[place] for place in to_flip], of=scores)  # type: ignore[misc]
-        for place, own in zip(to_flip, flips, strict=True):
-            answers[place] = own
+        flips = victim.flips([requests[place] for place in to_flip], loss=scores)  # type: ignore[misc]
+        for place, word_flips in zip(to_flip, flips, strict=True):
+            answers[place] = word_flips
     for model, places in to_others.items():
         _fill(answers, places, [requests[place].inputs for place in places], _slicer(model))  # type: ignore[union-attr]
     return answers
@@ -202,14 +202,15 @@ Sliced = Callable[[int, int], Any]
 def _fill(
     answers: list[Any], places: Sequence[int], inputs: Sequence[Sequence[Any]], ask: Callable[[list[Any]], Sliced]
 ) -> None:
-    """Ask once for the inputs of all places, and give each its part of the answer."""
-    together = [one for own in inputs for one in own]
+    """Request the answers to all inputs at once, and store each request's part of them in ``answers``."""
+    together = [item for request_inputs in inputs for item in request_inputs]
     if not together:
         return
     part, start = ask(together), 0
-    for place, own in zip(places, inputs, strict=True):
-        answers[place] = part(start, start + len(own))
-        start += len(own)
+    for place, request_inputs in zip(places, inputs, strict=True):
+        end = start + len(request_inputs)
+        answers[place] = part(start, end)
+        start = end
 
 
 def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
@@ -229,14 +230,14 @@ def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
 
 def _slicer(model: Callable[[Sequence[Any]], Any]) -> Callable[[list[Any]], Sliced]:
     def ask(inputs: list[Any]) -> Sliced:
-        found = model(inputs)
-        return lambda start, end: found[start:end]
+        results = model(inputs)
+        return lambda start, end: results[start:end]
 
     return ask
 
 
 class _Bar:
-    """A progress bar with the running ASR and queries a second."""
+    """A progress bar with the current ASR and the queries per second."""
 
     def __init__(self, title: str, total: int, records: Sequence[AttackRecord], shown: bool) -> None:
         self.bar = tqdm(total=total, initial=len(records), desc=title, disable=not shown, leave=False)
@@ -248,20 +249,20 @@ class _Bar:
         self.attacked += record.status != "skipped"
         self.succeeded += record.status == "succeeded"
 
-    def tell(self, queries: int, seconds: float) -> None:
+    def show_rate(self, queries: int, seconds: float) -> None:
         rate = f"ASR {100 * self.succeeded / self.attacked:.1f} %, " if self.attacked else ""
         self.bar.set_postfix_str(f"{rate}{queries / max(seconds, 1e-9):,.0f} queries/s", refresh=False)
 
 
 def _check_examples(examples: Sequence[Example], victim: Victim) -> None:
-    seen: set[int] = set()
+    ids: set[int] = set()
     classes = getattr(getattr(victim.model, "config", None), "num_labels", None)
     for example in examples:
-        if example.idx in seen:
-            raise ValueError(f"each example needs an idx of its own, got {example.idx} twice.")
-        seen.add(example.idx)
+        if example.idx in ids:
+            raise ValueError(f"each example needs its own idx, but {example.idx} occurs twice.")
+        ids.add(example.idx)
         if example.label < 0 or (classes is not None and example.label >= classes):
             raise ValueError(
-                f"example {example.idx} has label {example.label}, which is none of the model's {classes} classes; "
-                "attack a split that has labels."
+                f"example {example.idx} has label {example.label}, but the model has {classes} classes; attack a "
+                "split that has labels."
             )

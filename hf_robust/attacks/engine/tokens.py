@@ -1,4 +1,4 @@
-"""Texts into token sequences: the ids that the tokenizer itself gives, with less work around them."""
+"""Tokenises texts to the same ids as the tokenizer itself, with less overhead."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ from hf_robust.words import Text, word_token_positions
 
 
 class Aligned(NamedTuple):
-    """One text's tokens; for each of its words the positions of its tokens (none where it was cut off); for each
-    token the number of its column, None for special tokens, and its place in that column's characters."""
+    """A text's tokens aligned with its words.
+
+    Attributes:
+        encoded: the tokens.
+        positions: positions of the tokens of each word; empty for a word that truncation removed.
+        columns: column number of each token; None for special tokens.
+        offsets: character span of each token in its column.
+    """
 
     encoded: Encoded
     positions: list[list[int]]
@@ -23,15 +29,15 @@ class Aligned(NamedTuple):
     offsets: list[tuple[int, int]]
 
 
-class Tokens:
+class TextTokenizer:
     """Tokenises texts, truncated to ``max_length`` tokens, the longer column of a pair first.
 
-    Where the tokenizer's class leaves encoding to transformers' own code, texts go straight to its backend, without
-    offsets: the same ids for about four fifths of the time. The first text of each call still goes through the
-    tokenizer, which sets truncation there, and must come out equal; else the tokenizer's answer is used for all.
+    If the tokenizer's class does not override transformers' encoding, texts go directly to its backend, without
+    offsets: the same ids in about four fifths of the time. The first text of each call also goes through the
+    tokenizer, which sets truncation in the backend. If both results differ, the tokenizer encodes all texts.
 
-    Texts are tokenised whole, although a search changes single words of them: ids kept by word would come 4 times
-    faster, but tokenising takes under 1% of the time of a small model on a CPU.
+    Texts are tokenised whole, although a search changes single words. Caching ids by word would be 4 times faster, but
+    tokenising takes under 1% of the time of a small model on a CPU.
     """
 
     def __init__(self, tokenizer: Any, max_length: int | None) -> None:
@@ -40,11 +46,11 @@ class Tokens:
 
     @property
     def can_align(self) -> bool:
-        """Whether words can be found among the tokens: only a fast tokenizer tells offsets."""
+        """Whether words can be aligned with tokens: only a fast tokenizer returns offsets."""
         return bool(getattr(self.tokenizer, "is_fast", False))
 
     def encode(self, texts: Sequence[Columns]) -> list[Encoded]:
-        """Ids and, where the model wants them, token types of each text.
+        """Ids and, if the model uses them, token types of each text.
 
         Raises:
             ValueError: a text has more than two columns.
@@ -56,14 +62,16 @@ class Tokens:
         (first,) = self._slowly(texts[:1])
         pairs = list(texts) if len(texts[0]) == 2 else [column for (column,) in texts]
         typed = first.types is not None
-        found = [
-            Encoded(np.array(one.ids, dtype=np.int32), np.array(one.type_ids, dtype=np.int32) if typed else None)
-            for one in self._backend(pairs)
+        encodings = [
+            Encoded(
+                np.array(encoding.ids, dtype=np.int32), np.array(encoding.type_ids, dtype=np.int32) if typed else None
+            )
+            for encoding in self._backend(pairs)
         ]
-        return found if found[0].key() == first.key() else self._slowly(texts)
+        return encodings if encodings[0].key() == first.key() else self._slowly(texts)
 
     def align(self, text: Text) -> Aligned:
-        """One text's tokens, and which words and columns they belong to."""
+        """A text's tokens, and the words and columns that they belong to."""
         encoding = self._call([text.columns], return_offsets_mapping=True)
         (encoded,) = _sequences(encoding)
         columns = list(encoding.sequence_ids(0))
@@ -71,7 +79,7 @@ class Tokens:
         return Aligned(encoded, word_token_positions(text.words, offsets, columns), columns, offsets)
 
     def words_read(self, text: Text) -> frozenset[int] | None:
-        """Numbers of the words of which the model reads a token; None where truncation cuts nothing off."""
+        """Numbers of the words of which the model reads a token; None if nothing is truncated."""
         if self.max_length is None:
             return None
         (encoded,) = self.encode([text.columns])
@@ -84,20 +92,21 @@ class Tokens:
         return None if len(read) == len(text.words) else read
 
     def _read_by_prefixes(self, text: Text, whole: Encoded) -> frozenset[int]:
-        """Without offsets: a column is read up to the end of its shortest part that gives the tokens of the whole.
+        """The words read, without offsets: those of each column's shortest prefix with the tokens of the whole text.
 
-        Exact for one column; of a pair, whose columns are cut to the same length, a word more may count as read.
+        Exact for one column. For a pair, whose columns are truncated to the same length, one word too many may count
+        as read.
         """
         read: set[int] = set()
         for number, column in enumerate(text.columns):
-            own = [index for index, word in enumerate(text.words) if word.column == number]
+            indices = [index for index, word in enumerate(text.words) if word.column == number]
 
-            def is_whole(count: int, number: int = number, column: str = column, own: list[int] = own) -> bool:
-                part = column[: text.words[own[count - 1]].end] if count else ""
+            def is_whole(count: int, number: int = number, column: str = column, indices: list[int] = indices) -> bool:
+                part = column[: text.words[indices[count - 1]].end] if count else ""
                 columns = (*text.columns[:number], part, *text.columns[number + 1 :])
                 return self.encode([columns])[0].key() == whole.key()
 
-            read.update(own[: bisect_left(range(len(own) + 1), True, key=is_whole)])
+            read.update(indices[: bisect_left(range(len(indices) + 1), True, key=is_whole)])
         return frozenset(read)
 
     def _slowly(self, texts: Sequence[Columns]) -> list[Encoded]:
@@ -106,38 +115,38 @@ class Tokens:
     def _call(self, texts: Sequence[Columns], **options: bool) -> Any:
         columns = [list(column) for column in zip(*texts, strict=True)]
         if len(columns) > 2:
-            raise ValueError(f"a text has one or two columns, got {len(columns)}; join some of them.")
+            raise ValueError(f"a text must have one or two columns, got {len(columns)}; join some of them.")
         return self.tokenizer(*columns, truncation=self.max_length is not None, max_length=self.max_length, **options)
 
 
 def check_mask_token(tokenizer: Any) -> None:
-    """Refuse to mask where nothing stands for a masked token.
+    """Raise if the tokenizer has no mask token.
 
     Raises:
         ValueError: the tokenizer has no mask token.
     """
     if getattr(tokenizer, "mask_token_id", None) is None:
         raise ValueError(
-            f"masking tokens needs a tokenizer with a mask token, and this {type(tokenizer).__name__} has none; take "
+            f"masking tokens needs a tokenizer with a mask token, and this {type(tokenizer).__name__} has none; use "
             "a model that was pre-trained with one, such as BERT, RoBERTa or ELECTRA."
         )
 
 
 def _sequences(encoding: Any) -> list[Encoded]:
-    ids = [np.asarray(one, dtype=np.int32) for one in encoding["input_ids"]]
+    ids = [np.asarray(row, dtype=np.int32) for row in encoding["input_ids"]]
     if "token_type_ids" not in encoding:
-        return [Encoded(one, None) for one in ids]
-    types = [np.asarray(one, dtype=np.int32) for one in encoding["token_type_ids"]]
-    return [Encoded(*one) for one in zip(ids, types, strict=True)]
+        return [Encoded(row, None) for row in ids]
+    types = [np.asarray(row, dtype=np.int32) for row in encoding["token_type_ids"]]
+    return [Encoded(*pair) for pair in zip(ids, types, strict=True)]
 
 
 def _backend(tokenizer: Any) -> Callable[[list[Any]], Any] | None:
-    """The backend's encoding without offsets, if nothing but transformers' own code stands before it."""
+    """The backend's encoding function without offsets; None if the tokenizer overrides transformers' encoding."""
     from transformers import PreTrainedTokenizerFast
 
     for name in ("__call__", "_encode_plus", "_convert_encoding"):
-        own = getattr(PreTrainedTokenizerFast, name, None)
-        if own is None or getattr(type(tokenizer), name, None) is not own:
+        method = getattr(PreTrainedTokenizerFast, name, None)
+        if method is None or getattr(type(tokenizer), name, None) is not method:
             return None
     encode: Callable[[list[Any]], Any] | None = getattr(tokenizer.backend_tokenizer, "encode_batch_fast", None)
     return encode

@@ -1,4 +1,4 @@
-"""The model under attack: texts in, probabilities or word importances out."""
+"""``Victim``: the model under attack, with probabilities and gradients for texts."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hf_robust.attacks.engine.batches import Encoded, Padder, moved
+from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
 from hf_robust.attacks.engine.losses import LOSSES
 from hf_robust.attacks.engine.memory import TokenBudget
 from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scores
-from hf_robust.attacks.engine.tokens import Aligned, Tokens, check_mask_token
+from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer, check_mask_token
 from hf_robust.attacks.engine.vocabulary import Vocabulary, best_flips, whole_words
 from hf_robust.data.length import usable_length
 from hf_robust.words import Text
 
 CHUNK = 1024
-"""Texts that are tokenised and sorted together: a GPU works on one chunk while the next is tokenised."""
+"""Number of texts tokenised and sorted together: a GPU works on one chunk while the next one is tokenised."""
 _BACKWARD = 8
-"""How many times the memory of a forward the gradients take on a GPU, since every layer's activations are kept."""
+"""Memory of gradients on a GPU as a multiple of a forward pass, since every layer's activations are stored."""
 Inference = Callable[[nn.Module, dict[str, Tensor]], Any]
 
 
-class Salience(NamedTuple):
-    """A text's tokens, the L1 norm of each token's gradient [tokens] and of each word's mean gradient [words]."""
+class GradientNorms(NamedTuple):
+    """A text's aligned tokens, L1 norms of the tokens' gradients [tokens] and of the words' mean gradients [words]."""
 
     aligned: Aligned
     tokens: Floats
@@ -38,28 +38,29 @@ class Salience(NamedTuple):
 
 
 class Victim:
-    """A classifier behind the interface that attacks need, in large batches of little padding.
+    """A classifier under attack, run in large batches with little padding.
 
-    Every distinct token sequence of a request goes through the model once, so texts of equal tokens have bitwise
-    equal scores. The model runs in eval mode whatever its mode, and is left as it was; scores are taken in
-    ``inference_mode`` and, like training, inside ``autocast``. Logits are cast to float32, and their softmax is taken
-    in float32 on the CPU, as TextAttack does: near 1 the scores ``1 - p`` are as coarse, and tie where they tie there.
-    A batch that does not fit into memory is halved, and the smaller size kept.
+    Every distinct token sequence of a request goes through the model once, so texts with equal tokens have bitwise
+    equal scores. The model runs in eval mode, and its mode is restored. Scores are computed in ``inference_mode`` and,
+    like training, inside ``autocast``. Logits are cast to float32, and their softmax is computed in float32 on the
+    CPU, as in TextAttack: near 1 the scores ``1 - p`` are equally coarse and tie in the same places. A batch that does
+    not fit into memory is halved, and later batches are smaller too.
 
     Args:
         model: a sequence classifier, on its device; not wrapped for data parallelism.
         tokenizer: its tokenizer, with a padding token; gradients by word need a fast one.
-        max_length: tokens to which texts are cut; None for what tokenizer and model can take.
-        token_budget: padded tokens in one batch; None for 1,024 on a CPU and 32,768 elsewhere.
-        autocast: makes the context in which the model runs (``accelerator.autocast``); None for none.
-        inference: ``inference(model, batch)`` returns logits, or outputs with ``logits``: how the method predicts
-            where that is not ``model(**batch)``. Attacking without it makes every number wrong.
+        max_length: number of tokens to which texts are truncated; None for the limit of tokenizer and model.
+        token_budget: padded tokens in one batch; None for 1,024 on a CPU and 32,768 on other devices.
+        autocast: returns the context in which the model runs (``accelerator.autocast``); None for no context.
+        inference: ``inference(model, batch)`` returns logits, or outputs with ``logits``; needed for a method that
+            does not predict by ``model(**batch)``. Without it every number of such a method is wrong.
 
     Attributes:
-        queries: texts asked for so far. forwarded: sequences that went through the model for them, each distinct one
-            of a request once. forwards: batches that went through.
+        queries: number of texts scored so far.
+        forwarded: number of sequences that went through the model, each distinct one of a request once.
+        forwards: number of batches that went through the model.
         seconds: time in which the host ran the model, moved tensors or waited for either. On a GPU work is queued
-            without waiting, so a request's computation is counted where its answers are fetched.
+            without waiting, so the time of a request is counted when its answers are fetched.
     """
 
     def __init__(
@@ -85,47 +86,47 @@ class Victim:
         self.queries = self.forwards = self.forwarded = 0
         self.seconds = 0.0
         self._budget = TokenBudget(token_budget)
-        self._tokens = Tokens(tokenizer, self.max_length)
+        self._tokens = TextTokenizer(tokenizer, self.max_length)
         self._pad = Padder(tokenizer)
 
     @property
     def device(self) -> torch.device:
-        """Where the model's first parameter lies."""
+        """The device of the model's first parameter."""
         return next(self.model.parameters()).device
 
     @property
     def token_budget(self) -> int:
-        """Padded tokens in one batch, lowered where that did not fit into memory."""
+        """Maximum number of padded tokens in one batch, after any lowering for lack of memory."""
         return self._budget.tokens(self.device)
 
     @property
     def transform(self) -> str:
-        """What turns texts into scores beside weights, precision and ``inference``; journals are named by it too."""
+        """Name of a further transform between texts and scores, such as a vote; part of journal keys. "" for none."""
         return ""
 
     @property
     def can_align(self) -> bool:
-        """Whether ``saliency`` and ``flips`` can tell which tokens belong to a word."""
+        """Whether words can be aligned with tokens, as ``saliency`` and ``flips`` need."""
         return self._tokens.can_align
 
     def words_read(self, text: Text) -> frozenset[int] | None:
-        """Numbers of the words of which the model reads a token; None where truncation cuts nothing off."""
+        """Numbers of the words of which the model reads a token; None if nothing is truncated."""
         return self._tokens.words_read(text)
 
-    def check_saliency(self, doing: str = "ranking words by gradient") -> None:
-        """Ask before a long run whether words can be ranked, or flipped, by gradient.
+    def check_saliency(self, purpose: str = "ranking words by gradient") -> None:
+        """Raise before a long run if gradients by word cannot be computed.
 
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
         if not self.can_align:
             raise ValueError(
-                f"{doing} needs a fast tokenizer, got {type(self.tokenizer).__name__}; load it with use_fast=True."
+                f"{purpose} needs a fast tokenizer, got {type(self.tokenizer).__name__}; load it with use_fast=True."
             )
 
     @contextmanager
     def measuring(self, seed: int = 0) -> Iterator[None]:
-        """Eval mode and seeded random state inside; every module's mode and every generator as before after it."""
+        """Context with eval mode and seeded random states; afterwards module modes and random states are restored."""
         modes = [(module, module.training) for module in self.model.modules()]
         python, numpy_state = random.getstate(), np.random.get_state()
         devices = [self.device] if self.device.type == "cuda" else []
@@ -148,27 +149,29 @@ class Victim:
         return self.score(texts).probabilities
 
     def score(self, texts: Sequence[Columns]) -> Scores:
-        """Class probabilities, and the key of each text's tokens.
+        """Class probabilities, logits and the key of each text's tokens.
 
-        Only logits are kept: on the model's device until all batches are under way, then copied at once.
+        Logits stay on the model's device until all batches are queued, and are then copied at once.
 
         Raises:
-            ValueError: the output is not finite, or has one column, or one text alone does not fit into memory.
+            ValueError: the output is not finite or has one column, or one text alone does not fit into memory.
         """
         self.queries += len(texts)
         return self._score_texts(texts)
 
     def score_tokens(self, sequences: Sequence[Encoded]) -> Scores:
-        """As ``score``, for token sequences that no text may give; ``queries`` counts them too."""
+        """Like ``score``, for token sequences, which need not come from a text; ``queries`` counts them too."""
         self.queries += len(sequences)
         return self._score(sequences[start : start + CHUNK] for start in range(0, len(sequences), CHUNK))
 
     def batch_logits(self, sequences: Sequence[Encoded]) -> Floats:
-        """Logits [n, K] of token sequences as one batch, as they stand: not divided, not sorted, equal ones each for
-        itself. What a batch costs in an evaluation is timed by it."""
+        """Logits [n, K] of token sequences in one batch, neither split, sorted nor deduplicated.
+
+        It serves to time the cost of a batch in an evaluation.
+        """
         with self._eval(), torch.inference_mode(), self.autocast():
-            found: Floats = self._logits(moved(self._pad(sequences), self.device)).cpu().numpy()
-        return found
+            logits: Floats = self._logits(to_device(self._pad(sequences), self.device)).cpu().numpy()
+        return logits
 
     def _score_texts(self, texts: Sequence[Columns]) -> Scores:
         return self._score(self._tokens.encode(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK))
@@ -199,120 +202,124 @@ class Victim:
         return Scores(logits.softmax(-1).numpy()[order], keys, logits=logits.numpy()[order])
 
     def _batches(self, new: Sequence[tuple[bytes, Encoded]]) -> Iterator[tuple[list[bytes], Tensor]]:
-        """Batch by batch, the keys of its rows and their logits."""
+        """Yield the keys and the logits of each batch."""
 
         def work(places: list[int]) -> Tensor:
             batch = self._pad([new[place][1] for place in places])
             with self._timed():
-                return self._logits(moved(batch, self.device))
+                return self._logits(to_device(batch, self.device))
 
         for places, logits in self._budget.run([len(encoded.ids) for _, encoded in new], self.device, work):
             self.forwarded += len(places)
             yield [new[place][0] for place in places], logits
 
-    def saliency(self, texts: Sequence[Text], of: str = "probability") -> list[Floats]:
+    def saliency(self, texts: Sequence[Text], loss: str = "probability") -> list[Floats]:
         r"""Importance of each word: ``|| mean over its pieces of dL/de ||_1``, e the embedding layer's output.
 
-        L is the loss of the predicted label by LOSSES. A word that truncation cut off has 0. Takes one forward and one
-        backward for each batch; the parameters' gradients are not touched.
+        L is ``loss`` (a key of LOSSES) of the predicted label. A word that truncation removed has importance 0.
+        Each batch takes one forward and one backward pass; the parameters' gradients do not change.
 
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
-        return [salience.words for salience in self.salience(texts, of=of)]
+        return [norms.words for norms in self.gradient_norms(texts, loss=loss)]
 
-    def salience(
-        self, texts: Sequence[Text], labels: Sequence[int] | None = None, of: str = "probability"
-    ) -> list[Salience]:
-        """The gradients behind ``saliency`` by token and by word, with the tokens they belong to.
+    def gradient_norms(
+        self, texts: Sequence[Text], labels: Sequence[int] | None = None, loss: str = "probability"
+    ) -> list[GradientNorms]:
+        """Gradient norms by token and by word, with the aligned tokens; see ``saliency``.
 
         Args:
-            labels: class ids whose loss is L; None for the predicted ones.
-            of: which loss, a key of LOSSES.
+            labels: class ids of the loss; None for the predicted ones.
+            loss: a key of LOSSES.
 
         Raises:
             ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
         """
         self.check_saliency()
-        found: dict[int, Salience] = {}
+        norms: dict[int, GradientNorms] = {}
         aligned = [self._tokens.align(text) for text in texts]
-        lengths = [len(one.encoded.ids) for one in aligned]
+        lengths = [len(tokens.encoded.ids) for tokens in aligned]
 
         def work(places: list[int]) -> np.ndarray[Any, Any]:
             batch = self._pad([aligned[place].encoded for place in places])
             wanted = None if labels is None else torch.tensor([labels[place] for place in places], device=self.device)
             with self._timed():
-                return self._embedding_gradients(moved(batch, self.device), of, wanted).cpu().numpy()
+                return self._embedding_gradients(to_device(batch, self.device), loss, wanted).cpu().numpy()
 
         share = 1 if self.device.type == "cpu" else _BACKWARD
         for places, gradients in self._budget.run(lengths, self.device, work, share):
             for row, place in enumerate(places):
-                own = gradients[row, self._pad.span(lengths[place], gradients.shape[1])]
-                by_token = np.abs(own).sum(-1).astype(np.float64)
-                found[place] = Salience(aligned[place], by_token, _by_word(own, aligned[place].positions))
-        return [found[place] for place in range(len(texts))]
+                unpadded = gradients[row, self._pad.span(lengths[place], gradients.shape[1])]
+                by_token = np.abs(unpadded).sum(-1).astype(np.float64)
+                norms[place] = GradientNorms(aligned[place], by_token, _by_word(unpadded, aligned[place].positions))
+        return [norms[place] for place in range(len(texts))]
 
     @property
     def mask_token(self) -> str:
         """The tokenizer's mask token.
 
         Raises:
-            ValueError: it has none.
+            ValueError: the tokenizer has no mask token.
         """
         check_mask_token(self.tokenizer)
         return str(self.tokenizer.mask_token)
 
-    def flips(self, asked: Sequence[Flips], of: str = "probability") -> list[list[Flip]]:
-        r"""For each request the flips of its words that promise the highest loss (``best_flips``); no queries.
+    def flips(self, requests: Sequence[Flips], loss: str = "probability") -> list[list[Flip]]:
+        r"""For each request the flips with the highest estimated loss (``best_flips``); they count as no query.
 
-        L is the loss of the predicted label by LOSSES; that is the true one until an attack succeeds.
-        The new word is any that is one token inside a text (``vocabulary``). A word of several pieces has the mean of
-        its pieces' estimates, each as if this piece alone became the new word; the change of length is not estimated.
-        A word that truncation cut off has no flip. Takes one forward and one backward for each batch.
+        The loss is ``loss`` (a key of LOSSES) of the predicted label, the true label until an attack succeeds.
+        New words are those of ``vocabulary``, which are one token each. The estimate of a word of several pieces is
+        the mean over its pieces, each as if it alone became the new word; the change of length is not estimated. A
+        word that truncation removed has no flip. Each batch takes one forward and one backward pass.
 
         Raises:
             ValueError: the tokenizer is not a fast one, or has no whole words.
         """
         self.check_saliency("flipping words by gradient")
-        encodings = [self._tokens.align(one.text) for one in asked]
+        encodings = [self._tokens.align(request.text) for request in requests]
         embed = self.model.get_input_embeddings()  # type: ignore[operator]
         with torch.no_grad():
             table = embed(torch.tensor(self.vocabulary.ids, device=self.device)).float()
 
         def work(places: list[int]) -> list[list[Flip]]:
-            batch = moved(self._pad([encodings[place].encoded for place in places]), self.device)
+            batch = to_device(self._pad([encodings[place].encoded for place in places]), self.device)
             with self._timed(), torch.no_grad():
-                gradients, embedded = self._embedding_gradients(batch, of), embed(batch["input_ids"]).float()
+                gradients, embedded = self._embedding_gradients(batch, loss), embed(batch["input_ids"]).float()
                 answers = []
                 for row, place in enumerate(places):
-                    (encoded, positions, *_), one = encodings[place], asked[place]
+                    (encoded, positions, *_), request = encodings[place], requests[place]
                     span = self._pad.span(len(encoded.ids), gradients.shape[1])
-                    tokens, pieces = gradients[row, span], {i: positions[i] for i in one.words if positions[i]}
-                    ids, own = encoded.ids.tolist(), embedded[row, span]
-                    answers.append(best_flips(self.vocabulary, table, tokens, own, ids, pieces, one.k))
+                    pieces = {index: positions[index] for index in request.words if positions[index]}
+                    ids, embeddings = encoded.ids.tolist(), embedded[row, span]
+                    answers.append(
+                        best_flips(self.vocabulary, table, gradients[row, span], embeddings, ids, pieces, request.k)
+                    )
             return answers
 
-        found: list[list[Flip]] = [[]] * len(asked)
-        lengths = [len(one.encoded.ids) for one in encodings]
+        flips: list[list[Flip]] = [[]] * len(requests)
+        lengths = [len(aligned.encoded.ids) for aligned in encodings]
         share = 1 if self.device.type == "cpu" else _BACKWARD
         for places, answers in self._budget.run(lengths, self.device, work, share):
             for place, answer in zip(places, answers, strict=True):
-                found[place] = answer
-        return found
+                flips[place] = answer
+        return flips
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The words that ``flips`` may put into a text; found at the first use."""
+        """The words that ``flips`` can put into a text; computed at the first use."""
         return whole_words(self.tokenizer)
 
-    def _embedding_gradients(self, batch: dict[str, Tensor], of: str, labels: Tensor | None = None) -> Tensor:
-        """dL/de [n, longest, width], summed over the calls of the embedding layer that embed this very batch; L is
-        the loss ``of`` of ``labels`` [n], or of the predictions."""
+    def _embedding_gradients(self, batch: dict[str, Tensor], loss: str, labels: Tensor | None = None) -> Tensor:
+        """Gradients dL/de [n, longest, width], summed over the calls of the embedding layer with this batch.
+
+        L is ``loss`` of ``labels`` [n], or of the predictions if ``labels`` is None.
+        """
         ids = batch["input_ids"]
         leaves: list[tuple[Tensor, bool]] = []
 
         def detach(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            # XLNet embeds the transposed ids; an inference transform may embed other texts too.
+            # XLNet embeds the transposed ids; an inference transform may also embed other texts.
             straight = torch.equal(inputs[0], ids)
             if not straight and not torch.equal(inputs[0], ids.t()):
                 return None
@@ -327,20 +334,23 @@ class Victim:
                 with self.autocast():
                     logits = self._logits(batch)
                 if not leaves:
-                    raise ValueError("gradients of words need a model that embeds its input_ids; none did.")
-                # The sum keeps each row's gradient free of the other rows.
+                    raise ValueError("gradients by word need a model that embeds its input_ids; this one does not.")
+                # The loss is a sum over the rows, so a row's gradient does not depend on the other rows.
                 wanted = logits.detach().argmax(-1) if labels is None else labels
-                found = torch.autograd.grad(LOSSES[of](logits, wanted), [leaf for leaf, _ in leaves])
+                gradients = torch.autograd.grad(LOSSES[loss](logits, wanted), [leaf for leaf, _ in leaves])
         finally:
             hook.remove()
-        straightened = [one if kept else one.transpose(0, 1) for one, (_, kept) in zip(found, leaves, strict=True)]
-        return torch.stack(straightened).sum(0).float()
+        by_row = [
+            gradient if straight else gradient.transpose(0, 1)
+            for gradient, (_, straight) in zip(gradients, leaves, strict=True)
+        ]
+        return torch.stack(by_row).sum(0).float()
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:
         outputs = self.model(**batch) if self.inference is None else self.inference(self.model, batch)
         logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs["logits"]
         if logits.shape[-1] == 1:
-            raise ValueError("an attack needs a classifier, got a model of one output; leave --attacks out.")
+            raise ValueError("an attack needs a classifier, got a model with one output; leave --attacks out.")
         self.forwards += 1
         return logits.float()
 
@@ -354,7 +364,7 @@ class Victim:
 
     @contextmanager
     def _eval(self) -> Iterator[None]:
-        """Eval mode for one request made outside ``measuring``."""
+        """Context with eval mode, for a request outside ``measuring``."""
         if not self.model.training:
             yield
             return
@@ -368,6 +378,6 @@ class Victim:
 
 
 def _by_word(gradients: np.ndarray[Any, Any], positions: Sequence[Sequence[int]]) -> Floats:
-    """L1 norms [words] of the mean gradient over each word's token positions; gradients are [tokens, width]."""
+    """L1 norm [words] of the mean gradient over each word's token positions; ``gradients`` is [tokens, width]."""
     sums = [np.abs(gradients[list(places)].mean(0)).sum() if places else 0.0 for places in positions]
     return np.asarray(sums, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The words that are one token of a tokenizer, and what the loss would become with them in a text."""
+"""Words that are a single token of a tokenizer, and the estimated loss of a text with such a word in it."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """``words`` as they stand in a text, each the one token of the same place in ``ids``."""
+    """``words`` as written in a text, and ``ids``, the single token id of each."""
 
     words: Sequence[str]
     ids: Sequence[int]
 
     @cached_property
     def rows(self) -> dict[int, int]:
-        """The place of each id."""
+        """Index of each token id."""
         return {number: row for row, number in enumerate(self.ids)}
 
 
 def whole_words(tokenizer: Any) -> Vocabulary:
-    """The entries with an ASCII letter that are one word and, between two other words, tokenised as this entry alone.
+    """The vocabulary entries with an ASCII letter that are one word and one token between two other words.
 
-    So pieces from inside words, special tokens and spellings that the tokenizer changes are left out. Case is the
-    vocabulary's. A tokenizer that writes a word otherwise at the front of a text (RoBERTa's) is asked about its inside
-    only. Tokenises every entry once: some seconds for a large vocabulary.
+    Pieces from inside words, special tokens and spellings that the tokenizer changes are left out. The case is the
+    vocabulary's. For a tokenizer that encodes the first word of a text differently (RoBERTa's), only the encoding
+    inside a text counts. Every entry is tokenised once, which takes some seconds for a large vocabulary.
 
     Args:
-        tokenizer: a fast one.
+        tokenizer: a fast tokenizer.
 
     Raises:
         ValueError: there is no such entry, as in a vocabulary of characters.
@@ -52,7 +52,7 @@ def whole_words(tokenizer: Any) -> Vocabulary:
         for pair in zip(shown, entries, strict=True)
         if TEXTATTACK_WORDS.is_one_word(pair[0]) and _LETTER.search(pair[0])
     ]
-    found: dict[str, int] = {}
+    ids_by_word: dict[str, int] = {}
     length = len(tokenizer("a a")["input_ids"]) + 1
     for start in range(0, len(likely), _CHUNK):
         part = likely[start : start + _CHUNK]
@@ -61,15 +61,15 @@ def whole_words(tokenizer: Any) -> Vocabulary:
         for row, (word, number) in enumerate(part):
             offsets, columns = encoding["offset_mapping"][row], encoding.sequence_ids(row)
             ids, places = encoding["input_ids"][row], word_token_positions(texts[row].words, offsets, columns)[1]
-            # The length tells of a space that is a token of its own.
+            # A larger length shows that a space is a separate token.
             if len(ids) == length and [ids[place] for place in places] == [number]:
-                found[word] = number
-    if not found:
+                ids_by_word[word] = number
+    if not ids_by_word:
         raise ValueError(
             f"flipping words by gradient needs a vocabulary with whole words, {type(tokenizer).__name__} has none; "
-            "attack this model without gradients, as textfooler does."
+            "use an attack without gradients, such as textfooler."
         )
-    return Vocabulary(tuple(found), tuple(found.values()))
+    return Vocabulary(tuple(ids_by_word), tuple(ids_by_word.values()))
 
 
 def best_flips(
@@ -81,16 +81,19 @@ def best_flips(
     pieces: Mapping[int, Sequence[int]],
     k: int,
 ) -> list[Flip]:
-    r"""The ``k`` words of highest estimate for each word of one text, highest first.
+    r"""The ``k`` replacements with the highest estimate for each word of one text, highest first.
 
-    The estimate of a word in the place of one with pieces :math:`P` is
-    :math:`\frac1{|P|}\sum_{j\in P}(e_{new}-e_j)\cdot\partial L/\partial e_j`: where ``P`` is
-    one token, the first-order change of the loss (Ebrahimi et al. 2018). The token that stands there is no flip.
+    The estimate of a new word in place of a word with pieces :math:`P` is
+    :math:`\frac1{|P|}\sum_{j\in P}(e_{new}-e_j)\cdot\partial L/\partial e_j`. For a ``P`` of one token it is the
+    first-order change of the loss (Ebrahimi et al. 2018). The present token itself is no flip.
 
     Args:
-        table: [V, E], the embeddings of the vocabulary's words.
-        gradients: [tokens, E]. embeddings: [tokens, E]. ids: [tokens], of the text.
-        pieces: positions of the tokens of each word that may be flipped, one at least.
+        table: embeddings [V, E] of the vocabulary's words.
+        gradients: gradients [tokens, E] of the text.
+        embeddings: embeddings [tokens, E] of the text.
+        ids: token ids [tokens] of the text.
+        pieces: token positions, at least one, of each word that may be flipped.
+        k: number of flips of each word.
     """
     if not pieces or k < 1:
         return []
@@ -101,10 +104,10 @@ def best_flips(
     for row, places in enumerate(pieces.values()):
         if len(places) == 1 and ids[places[0]] in vocabulary.rows:
             estimates[row, vocabulary.rows[ids[places[0]]]] = -torch.inf
-    highest, columns = (one.tolist() for one in estimates.topk(min(k, estimates.shape[1])))
+    highest, columns = (tensor.tolist() for tensor in estimates.topk(min(k, estimates.shape[1])))
     return [
         Flip(index, vocabulary.words[column], value)
-        for index, values, found in zip(pieces, highest, columns, strict=True)
-        for value, column in zip(values, found, strict=True)
+        for index, values, best_columns in zip(pieces, highest, columns, strict=True)
+        for value, column in zip(values, best_columns, strict=True)
         if value > -torch.inf
     ]

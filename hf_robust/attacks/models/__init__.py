@@ -1,1 +1,1 @@
-"""Models that attacks ask beside their victim: sentence encoders, masked and causal language models."""
+"""Models that attacks use besides the victim: sentence encoders, masked and causal language models."""

@@ -10,40 +10,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hf_robust.attacks.engine.batches import Padder, moved
-from hf_robust.attacks.engine.tokens import Tokens
-from hf_robust.attacks.models.auxiliary_model import AuxiliaryModel
+from hf_robust.attacks.engine.batches import Padder, to_device
+from hf_robust.attacks.engine.tokens import TextTokenizer
+from hf_robust.attacks.models.consulted_model import ConsultedModel
 
-REMEMBERED = 1 << 15
-"""Embeddings that are kept: most windows of one epoch's attack come again in the next."""
+CACHE_SIZE = 1 << 15
+"""Number of cached embeddings: most windows of one epoch's attack come again in the next."""
 
 
-class SentenceEncoder(AuxiliaryModel):
-    """Mean of the last hidden states over the real tokens, at unit length.
+class SentenceEncoder(ConsultedModel):
+    """Embeds a sentence as the mean of the last hidden states over its tokens, scaled to unit length.
 
-    The papers use Google's Universal Sentence Encoder, which cannot be had with transformers: a threshold taken from
-    them is not calibrated for another encoder, so results name it.
+    The papers use Google's Universal Sentence Encoder, which is not available in transformers. Their thresholds are
+    not calibrated for another encoder, so results name the encoder.
     """
 
     def __init__(
         self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int | None = None
     ) -> None:
-        super().__init__(model, tokenizer, name, token_budget, REMEMBERED)
+        super().__init__(model, tokenizer, name, token_budget, CACHE_SIZE)
         self.max_length = max_length
-        self._tokens, self._pad = Tokens(tokenizer, max_length), Padder(tokenizer)
+        self._tokens, self._pad = TextTokenizer(tokenizer, max_length), Padder(tokenizer)
 
     def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
-        """Unit-length embeddings [n, d]; those of sentences seen lately are remembered."""
+        """Unit-length embeddings [n, d]; recent ones are cached."""
         if not sentences:
             return np.empty((0, 0), dtype=np.float32)
         return np.stack(self._recall(sentences, self._embed))
 
     def _embed(self, sentences: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Embeddings in the order of ``sentences``, made in batches of falling length."""
+        """Embeddings in the order of ``sentences``, computed in batches of falling length."""
         encoded = self._tokens.encode([(sentence,) for sentence in sentences])
 
         def work(places: list[int]) -> Tensor:
-            inputs = moved(self._pad([encoded[place] for place in places]), self.device)
+            inputs = to_device(self._pad([encoded[place] for place in places]), self.device)
             hidden = self.model(**inputs).last_hidden_state.float()
             mask = inputs["attention_mask"].unsqueeze(-1)
             means = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
@@ -52,9 +52,9 @@ class SentenceEncoder(AuxiliaryModel):
         order: list[int] = []
         vectors = []
         with torch.inference_mode():
-            for places, found in self._budget.run([len(one.ids) for one in encoded], self.device, work):
+            for places, embeddings in self._budget.run([len(tokens.ids) for tokens in encoded], self.device, work):
                 order += places
-                vectors.append(found)
+                vectors.append(embeddings)
         stacked = torch.cat(vectors).cpu().numpy()
         ordered = np.empty_like(stacked)
         ordered[order] = stacked
@@ -62,7 +62,7 @@ class SentenceEncoder(AuxiliaryModel):
 
 
 def load_encoder(spec: str) -> SentenceEncoder:
-    """The encoder in a local folder or on the Hub, on the CPU (the scheduler moves it to the victim's device).
+    """Load an encoder from a local folder or the Hub, on the CPU (the scheduler moves it to the victim's device).
 
     Raises:
         ValueError: there is no such model, or it cannot be loaded.
@@ -71,7 +71,7 @@ def load_encoder(spec: str) -> SentenceEncoder:
 
     from hf_robust.models.files import loading
 
-    remedy = "give a folder or Hub id of a sentence-transformers model, or leave it out"
+    remedy = "give the folder or Hub id of a sentence-transformers model, or leave the flag out"
     with loading(f"--sentence_encoder {spec}", spec, remedy):
         model, tokenizer = AutoModel.from_pretrained(spec), AutoTokenizer.from_pretrained(spec)
     return SentenceEncoder(model, tokenizer, spec)

@@ -1,4 +1,4 @@
-"""Log probabilities by any causal language model of transformers, for the constraints in ``fluency``."""
+"""Log probabilities from any causal language model of transformers, for the constraints in ``fluency``."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hf_robust.attacks.engine.batches import Encoded, Padder, moved
-from hf_robust.attacks.models.auxiliary_model import AuxiliaryModel
+from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
+from hf_robust.attacks.models.consulted_model import ConsultedModel
 from hf_robust.attacks.parts.fluency import Continuation
 
-REMEMBERED = 1 << 16
-"""Answers that are kept: most windows and word pairs of one attack come again."""
+CACHE_SIZE = 1 << 16
+"""Number of cached answers: most windows and word pairs of one attack come again."""
 
 
-class CausalLanguageModel(AuxiliaryModel):
-    """How likely a text is after a context, summed over its tokens.
+class CausalLanguageModel(ConsultedModel):
+    """Log probability of a text after a context, summed over the text's tokens.
 
-    The papers' models (Google's of a billion words, that of "Learning to Write") cannot be had with transformers: a
-    threshold taken from them is not calibrated for another model, so results name it.
+    The papers' models (Google's billion-word model and the model of "Learning to Write") are not available in
+    transformers. Their thresholds are not calibrated for another model, so results name the model.
 
-    Each text is read from the model's start token, or its end token where it has none. Of a context too long for
-    ``max_length`` tokens the last are read. Answers differ from batch to batch by the noise of single precision, which
-    near ties do not count.
+    A text starts with the model's start token, or with its end token if it has no start token. Of a context longer
+    than ``max_length`` tokens the last tokens are read. Answers differ between batches by float32 noise, which
+    ``near_ties`` does not count.
     """
 
     def __init__(
         self, model: nn.Module, tokenizer: Any, name: str, *, max_length: int = 128, token_budget: int | None = None
     ) -> None:
-        super().__init__(model, tokenizer, name, token_budget, REMEMBERED)
+        super().__init__(model, tokenizer, name, token_budget, CACHE_SIZE)
         self.max_length = max_length
         starts = (tokenizer.bos_token_id, tokenizer.eos_token_id, getattr(tokenizer, "cls_token_id", None))
         start = next((token for token in starts if token is not None), None)
         if start is None:
             raise ValueError(
-                f"the language model {name} has no start or end token to read texts from; give one that has, "
-                "or set tokenizer.bos_token."
+                f"the language model {name} has no start or end token for texts to begin with; use another model or "
+                "set tokenizer.bos_token."
             )
         self._start = int(start)
-        # Padding on the right is behind every token that counts, so any token will do.
+        # Padding on the right comes after every token that counts, so any token can be the padding token.
         self._pad = Padder(SimpleNamespace(pad_token_id=self._start, pad_token_type_id=0, padding_side="right"))
 
     def log_probabilities(self, inputs: Sequence[Continuation]) -> list[float]:
@@ -51,11 +51,11 @@ class CausalLanguageModel(AuxiliaryModel):
         return self._recall(inputs, self._score)
 
     def _score(self, inputs: Sequence[Continuation]) -> list[float]:
-        """Scores in the order of ``inputs``, made in batches of falling length."""
+        """Scores in the order of ``inputs``, computed in batches of falling length."""
         encoded = self._encode(inputs)
 
         def work(places: list[int]) -> list[float]:
-            padded = moved(self._pad([Encoded(encoded[place][0], None) for place in places]), self.device)
+            padded = to_device(self._pad([Encoded(encoded[place][0], None) for place in places]), self.device)
             logits = self.model(**padded, use_cache=False).logits[:, :-1].float()
             follows = padded["input_ids"][:, 1:]
             scores = logits.gather(-1, follows.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
@@ -63,29 +63,29 @@ class CausalLanguageModel(AuxiliaryModel):
             rows = zip(lengths, scores.cpu().double(), strict=True)
             return [float(row[end - count : end].sum()) for (end, count), row in rows]
 
-        found = [0.0] * len(inputs)
+        results = [0.0] * len(inputs)
         with torch.inference_mode():
             for places, scores in self._budget.run([len(ids) for ids, _ in encoded], self.device, work):
                 for place, score in zip(places, scores, strict=True):
-                    found[place] = score
-        return found
+                    results[place] = score
+        return results
 
     def _encode(self, inputs: Sequence[Continuation]) -> list[tuple[NDArray[np.int32], int]]:
-        """Token ids from the start token on, and how many of the last ones are the text's."""
+        """Token ids from the start token on, and the number of tokens at the end that belong to the text."""
         wholes = self._ids([f"{context} {text}" if context else text for context, text in inputs])
         contexts = dict.fromkeys(context for context, _ in inputs if context)
         before = dict(zip(contexts, self._ids(list(contexts)), strict=True))
-        found = []
+        encoded = []
         for ids, (context, _) in zip(wholes, inputs, strict=True):
-            # Where the text's first letters changed the context's last token, this token counts to the text.
+            # If the text's first letters change the context's last token, this token belongs to the text.
             shared = 0
-            for own, other in zip(ids, before.get(context, ()), strict=False):
-                if own != other:
+            for token, other in zip(ids, before.get(context, ()), strict=False):
+                if token != other:
                     break
                 shared += 1
-            kept = ids[-(self.max_length - 1) :]
-            found.append((np.array([self._start, *kept], dtype=np.int32), min(len(ids) - shared, len(kept))))
-        return found
+            tail = ids[-(self.max_length - 1) :]
+            encoded.append((np.array([self._start, *tail], dtype=np.int32), min(len(ids) - shared, len(tail))))
+        return encoded
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:
@@ -96,16 +96,16 @@ class CausalLanguageModel(AuxiliaryModel):
 
 
 def load_language_model(spec: str) -> CausalLanguageModel:
-    """The language model in a local folder or on the Hub, on the CPU (the scheduler moves it to the victim's device).
+    """Load a model from a local folder or the Hub, on the CPU (the scheduler moves it to the victim's device).
 
     Raises:
-        ValueError: there is no such model, it cannot be loaded, or it has no token to start from.
+        ValueError: there is no such model, it cannot be loaded, or it has no start token.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from hf_robust.models.files import loading
 
-    remedy = "give a folder or Hub id of a causal language model, or leave it out"
+    remedy = "give the folder or Hub id of a causal language model, or leave the flag out"
     with loading(f"--language_model {spec}", spec, remedy):
         model, tokenizer = AutoModelForCausalLM.from_pretrained(spec), AutoTokenizer.from_pretrained(spec)
     return CausalLanguageModel(model, tokenizer, spec)

@@ -1,4 +1,4 @@
-"""A masked language model that says what may stand in a blank, for many texts at once."""
+"""Fills one mask per text with a masked language model, for many texts at once."""
 
 from __future__ import annotations
 
@@ -11,60 +11,61 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hf_robust.attacks.engine.batches import Encoded, Padder, moved
-from hf_robust.attacks.engine.tokens import Tokens
-from hf_robust.attacks.models.auxiliary_model import AuxiliaryModel
+from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
+from hf_robust.attacks.engine.tokens import TextTokenizer
+from hf_robust.attacks.models.consulted_model import ConsultedModel
 from hf_robust.data.length import usable_length
 from hf_robust.words import TEXTATTACK_WORDS
 
-REMEMBERED = 1 << 15
-"""Answers that are kept (under 1 KB each): the clean texts' blanks come again in every epoch."""
-MOST = 50
-"""Words of one answer: what BAE and CLARE ask for."""
+CACHE_SIZE = 1 << 15
+"""Number of cached answers (under 1 KB each): the clean texts' masks come again in every epoch."""
+MAX_WORDS = 50
+"""Maximum number of words in one answer, as BAE and CLARE use."""
 MAX_LENGTH = 512
 _INNER, _SPACE, _UNDERLINE = "##", "\u0120", "\u2581"
 _PUNCTUATION = frozenset(string.punctuation)
 
 
 class Filling(NamedTuple):
-    """What may stand in one blank: words, likeliest first, and their probabilities [n]; none for a blank cut off."""
+    """Words for one mask, likeliest first, and their probabilities [n]; empty if truncation removed the mask."""
 
     words: tuple[str, ...]
     probabilities: NDArray[np.float32]
 
     def above(self, k: int, minimum: float) -> tuple[str, ...]:
-        """Those of the first ``k`` words whose probability is ``minimum`` or more."""
+        """Those of the first ``k`` words with a probability of at least ``minimum``."""
         return self.words[: int((self.probabilities[:k] >= np.float32(minimum)).sum())]
 
 
-class MaskedLM(AuxiliaryModel):
-    """Answers fill-mask questions: texts with one ``mask`` each.
+class MaskedLM(ConsultedModel):
+    """Fills texts with one ``mask`` each.
 
-    The answers are those of TextAttack 0.3.11's masked-LM transformations: the probability is a softmax over the whole
-    vocabulary at the first mask; entries that are not one word, or all punctuation, do not count; the ``MOST``
-    likeliest of the others do. A piece from inside a word counts as a word of its own, and so does a special token
-    (``[UNK]``), which the victim's tokenizer may then read as one; ``whole_words`` leaves both out, as BAE's authors
-    did. Case is the vocabulary's. Non-ASCII letters of byte-level vocabularies stay in the vocabulary's spelling.
+    The answers are those of TextAttack 0.3.11's masked-LM transformations. Probabilities are a softmax over the whole
+    vocabulary at the first mask. Entries that are not one word or only punctuation are dropped; the ``MAX_WORDS``
+    likeliest remaining entries are returned. A piece from inside a word counts as a word, and so does a special token
+    (``[UNK]``), which the victim's tokenizer may then read as a special token; ``whole_words`` drops both, as BAE's
+    authors did. The case is the vocabulary's. Non-ASCII letters of byte-level vocabularies keep the vocabulary's
+    spelling.
 
-    A text is one sequence, its columns joined by a line break, cut at ``max_length`` tokens; a blank cut off has no
-    answer. TextAttack pads to 512 tokens: probabilities differ from its by the noise of batching, which can decide
-    which word is the last of those that count.
+    A text is one sequence: its columns are joined by a line break and truncated to ``max_length`` tokens. If
+    truncation removes the mask, the answer is empty. TextAttack pads to 512 tokens, so probabilities differ by
+    batching noise, which can decide which word is the last one returned.
 
-    Differs: kinds of models that TextAttack refuses (DistilBERT, ALBERT) are read by the marks of their vocabulary.
+    Differs: model types that TextAttack refuses (DistilBERT, ALBERT) are read by the marks of their vocabulary.
 
     Args:
         model: an ``AutoModelForMaskedLM``; kept in eval mode.
         tokenizer: its tokenizer.
-        name: for result files.
-        whole_words: leave special tokens and pieces from inside words out.
-        max_length: tokens to which texts are cut; None for 512, or less where the model takes less.
-        token_budget: padded tokens in one batch; None for what suits the device.
+        name: name of the model in result files.
+        whole_words: whether to drop special tokens and pieces from inside words.
+        max_length: number of tokens to which texts are truncated; None for 512, or less if the model's limit is less.
+        token_budget: padded tokens in one batch; None for the device's default.
 
     Attributes:
-        forwards: batches sent through the model so far.
+        forwards: number of batches sent through the model.
 
     Raises:
-        ValueError: the tokenizer has no mask.
+        ValueError: the tokenizer has no mask token.
     """
 
     def __init__(
@@ -79,47 +80,49 @@ class MaskedLM(AuxiliaryModel):
     ) -> None:
         if tokenizer.mask_token is None:
             raise ValueError(
-                f"filling blanks needs a tokenizer with a mask token, got none in {name}; pass --masked_lm the folder "
-                "or Hub id of a masked language model."
+                f"a masked language model needs a tokenizer with a mask token, and {name} has none; give --masked_lm "
+                "the folder or Hub id of a masked language model."
             )
-        super().__init__(model, tokenizer, name, token_budget, REMEMBERED)
+        super().__init__(model, tokenizer, name, token_budget, CACHE_SIZE)
         self.whole_words = whole_words
         self.mask = str(tokenizer.mask_token)
         usable = usable_length(tokenizer, getattr(model, "config", None)) or MAX_LENGTH
         self.max_length = min(MAX_LENGTH, usable) if max_length is None else max_length
         self.forwards = 0
-        self._tokens, self._pad = Tokens(tokenizer, self.max_length), Padder(tokenizer)
+        self._tokens, self._pad = TextTokenizer(tokenizer, self.max_length), Padder(tokenizer)
         self._words = _readable(tokenizer.get_vocab(), set(tokenizer.all_special_ids), whole_words)
         self._closed: Tensor | None = None
 
     def fingerprint(self) -> str:
-        """The hash of the weights, and the settings that change an answer."""
+        """The hash of the weights and the settings that change an answer."""
         return f"{super().fingerprint()} {self.max_length} {self.whole_words}"
 
     def fill(self, texts: Sequence[str]) -> list[Filling]:
-        """The answer to each text; texts asked lately are remembered, and equal tokens are asked once."""
+        """The answer to each text; recent answers are cached, and texts with equal tokens are computed once."""
         return self._recall(texts, self._answer)
 
     def _answer(self, texts: Sequence[str]) -> list[Filling]:
-        """Answers in the order of ``texts``, made in batches of falling length."""
+        """Answers in the order of ``texts``, computed in batches of falling length."""
         mask_id = self.tokenizer.mask_token_id
         encoded = self._tokens.encode([(text,) for text in texts])
-        keys = [one.key() for one in encoded]
-        open_blanks = {key: one for key, one in zip(keys, encoded, strict=True) if mask_id in one.ids}
-        asked = list(open_blanks.values())
+        keys = [tokens.key() for tokens in encoded]
+        open_blanks = {key: tokens for key, tokens in zip(keys, encoded, strict=True) if mask_id in tokens.ids}
+        masked = list(open_blanks.values())
         order: list[int] = []
         ids, probabilities = [], []
 
         def work(places: list[int]) -> tuple[Tensor, Tensor]:
-            return self._likeliest([asked[place] for place in places], mask_id)
+            return self._likeliest([masked[place] for place in places], mask_id)
 
         with torch.inference_mode():
-            for places, (likely, numbers) in self._budget.run([len(one.ids) for one in asked], self.device, work):
+            for places, (likely, numbers) in self._budget.run(
+                [len(tokens.ids) for tokens in masked], self.device, work
+            ):
                 order += places
                 probabilities.append(likely)
                 ids.append(numbers)
         answers = dict.fromkeys(keys, Filling((), np.empty(0, dtype=np.float32)))
-        if asked:
+        if masked:
             by_place, rows = list(open_blanks), zip(torch.cat(ids).tolist(), torch.cat(probabilities), strict=True)
             for place, (numbers, likely) in zip(order, rows, strict=True):
                 count = int((likely >= 0).sum())
@@ -128,31 +131,33 @@ class MaskedLM(AuxiliaryModel):
         return [answers[key] for key in keys]
 
     def _likeliest(self, sequences: Sequence[Encoded], mask_id: int) -> tuple[Tensor, Tensor]:
-        """Probabilities and ids of the likeliest words at each sequence's first mask, each [n, at most MOST].
+        """Probabilities and ids of the likeliest words at each sequence's first mask, each [n, at most MAX_WORDS].
 
-        What does not count as a word has a probability of -1.
+        Entries that do not count as words have probability -1.
         """
-        inputs = moved(self._pad(sequences), self.device)
+        inputs = to_device(self._pad(sequences), self.device)
         longest = inputs["input_ids"].shape[1]
-        masks = [self._pad.span(len(one.ids), longest).start + one.ids.tolist().index(mask_id) for one in sequences]
+        masks = [
+            self._pad.span(len(tokens.ids), longest).start + tokens.ids.tolist().index(mask_id) for tokens in sequences
+        ]
         logits = self._logits_at(inputs, torch.tensor(masks, device=inputs["input_ids"].device))
         if self._closed is None or self._closed.device != logits.device:
             closed = [number not in self._words for number in range(logits.shape[-1])]
             self._closed = torch.tensor(closed, device=logits.device)
         probabilities = logits.float().softmax(-1).masked_fill(self._closed, -1.0)
-        values, ids = probabilities.topk(min(MOST, probabilities.shape[-1]))
+        values, ids = probabilities.topk(min(MAX_WORDS, probabilities.shape[-1]))
         return values.cpu(), ids.cpu()
 
     def _logits_at(self, inputs: dict[str, Tensor], masks: Tensor) -> Tensor:
-        """Logits [n, vocabulary] at one place of each row.
+        """Logits [n, vocabulary] at one position of each row.
 
-        The output layer is given these places only: at all of them it would cost more than the rest of the model.
+        The output layer receives these positions only; at all positions it would cost more than the rest of the model.
         """
         self.forwards += 1
         rows, shape = torch.arange(len(masks), device=masks.device), inputs["input_ids"].shape
 
-        def narrow(module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-            hidden, *others = given
+        def narrow(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+            hidden, *others = args
             return (hidden[rows, masks].unsqueeze(1), *others) if hidden.shape[:2] == shape else None
 
         head = self.model.get_output_embeddings()  # type: ignore[operator]
@@ -166,7 +171,7 @@ class MaskedLM(AuxiliaryModel):
 
 
 def load_masked_lm(spec: str, *, whole_words: bool = False) -> MaskedLM:
-    """The model in a local folder or on the Hub, on the CPU (the scheduler moves it to the victim's device).
+    """Load a model from a local folder or the Hub, on the CPU (the scheduler moves it to the victim's device).
 
     Raises:
         ValueError: there is no such model, it cannot be loaded, or it has no masked-language-model head.
@@ -175,7 +180,7 @@ def load_masked_lm(spec: str, *, whole_words: bool = False) -> MaskedLM:
 
     from hf_robust.models.files import loading
 
-    remedy = "give a folder or Hub id of a masked language model, such as bert-base-uncased"
+    remedy = "give the folder or Hub id of a masked language model, such as bert-base-uncased"
     with loading(f"--masked_lm {spec}", spec, remedy):
         model, report = AutoModelForMaskedLM.from_pretrained(spec, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(spec)
@@ -186,21 +191,21 @@ def load_masked_lm(spec: str, *, whole_words: bool = False) -> MaskedLM:
 
 
 def _readable(vocabulary: dict[str, int], special: set[int], whole_words: bool) -> dict[int, str]:
-    """Of each entry that counts as a word, its number and how it is written in a text."""
+    """Token id -> written form in a text, for each entry that counts as a word."""
     style = _style(vocabulary)
-    found = {}
+    words = {}
     for token, number in vocabulary.items():
         if whole_words and (number in special or _is_inner(token, style)):
             continue
-        # TextAttack takes the byte-level mark for a letter here: "\u0120," counts as a word, if one without a letter.
+        # TextAttack treats the byte-level mark as a letter here, so "\u0120," counts as a word.
         shown = token.replace(style, "") if style in (_INNER, _UNDERLINE) else token
         if len(TEXTATTACK_WORDS.split(shown)) == 1 and not _PUNCTUATION.issuperset(shown):
-            found[number] = shown.strip(_SPACE)
-    return found
+            words[number] = shown.strip(_SPACE)
+    return words
 
 
 def _style(vocabulary: Iterable[str]) -> str:
-    """The mark that most marked entries begin with: WordPiece's, byte-level BPE's, SentencePiece's; "" for none."""
+    """The vocabulary's most frequent prefix mark (WordPiece's, byte-level BPE's or SentencePiece's); "" for none."""
     counts = dict.fromkeys((_INNER, _SPACE, _UNDERLINE), 0)
     for token in vocabulary:
         for mark in counts:

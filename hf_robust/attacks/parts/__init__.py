@@ -1,1 +1,1 @@
-"""What attacks are made of: candidates, constraints, goals, rankings, searches."""
+"""The parts of attacks: candidates, constraints, goals, rankings, searches."""

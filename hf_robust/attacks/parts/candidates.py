@@ -1,4 +1,4 @@
-"""Where an attack's substitutes come from."""
+"""``Candidates``: the sources of an attack's substitutes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
 
 Swap = tuple[int, str]
-"""A word's number and what may stand for it; "" deletes the word."""
+"""A word's number and its substitute; "" deletes the word."""
 
 
-class Luck:
-    """The random state of one example: its draws do not depend on what else is attacked, nor in which order.
+class RandomStates:
+    """The random states of one example, so that its draws do not depend on the other examples or their order.
 
-    Two generators, as TextAttack draws from two.
+    There are two generators, as in TextAttack.
     """
 
     def __init__(self, seed: int) -> None:
@@ -33,10 +33,12 @@ class Luck:
 
 
 class Candidates(ABC):
-    """Proposes what may stand for the open words of a text.
+    """Proposes substitutes for the open words of a text.
 
-    ``planned`` says that the proposals depend on the text alone, and on no other word's swaps: they are then made once
-    for each text and kept. A source that draws, or asks a model, is not planned.
+    Attributes:
+        planned: whether proposals depend on the clean text alone and not on swaps of other words. They are then
+            computed once per text and stored. A source that draws at random or uses a model is not planned.
+        needs_gradient: whether the source uses gradients by word.
     """
 
     planned = True
@@ -44,45 +46,45 @@ class Candidates(ABC):
 
     @property
     def lookup(self) -> Candidates | None:
-        """The part that looks words up in a table; None where there is none."""
+        """The source that looks words up in a table; None if there is none."""
         return None
 
     @property
     def flag(self) -> str:
-        """By which flag its table is given; empty where there is no choice."""
+        """The flag that selects the table; "" if there is none."""
         return ""
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
-        """What may stand for word ``index``; the default of sources that look at one word at a time."""
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
+        """Substitutes of word ``index``, for sources that treat each word separately."""
         raise NotImplementedError
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
-        """Swaps of the open words, in the order in which duplicates of a text are dropped."""
-        return [(index, new) for index in open_words for new in self.substitutes(draft.text, index, luck)]
-        yield  # makes this a generator, as every source's is
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
+        """Swaps of the open words; of equal texts the first swap is kept."""
+        return [(index, new) for index in open_words for new in self.substitutes(draft.text, index, rng)]
+        yield  # makes this method a generator, as in all sources
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        """Drafts that change several words at once, never planned; most sources make none.
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
+        """Drafts that change several words at once; they are never planned, and most sources have none.
 
-        ``Constraint.admits`` is not asked about them, and which words they may change is the source's own rule.
+        ``Constraint.admits`` does not apply to them, and the source itself decides which words they may change.
         """
         return []
-        yield  # makes this a generator, as every source's is
+        yield  # makes this method a generator, as in all sources
 
     @abstractmethod
     def describe(self) -> dict[str, Any]: ...
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Changes whenever a proposal could; file names and paths do not count."""
+        """Text with everything that proposals depend on, without file names and paths."""
 
 
 @dataclass(frozen=True)
 class FromLexicon(Candidates):
-    """A lexicon's first ``k`` substitutes (None: all) as the text writes them, in the lexicon's order.
+    """Proposes a lexicon's first ``k`` substitutes (None: all), in the word's case and the lexicon's order.
 
-    With ``distinct`` single words only, each once. TextAttack's recipes have it off: what two entries make equal by
-    their case is asked twice there, and counts twice.
+    ``distinct`` keeps single words only, each once. It is off in TextAttack's recipes: two entries that are equal in
+    the word's case are scored twice there and count twice.
     """
 
     lexicon: Lexicon
@@ -97,11 +99,11 @@ class FromLexicon(Candidates):
     def flag(self) -> str:
         return "--antonym_lexicon" if self.lexicon.relation == "antonym" else "--lexicon or --attack_lexicon"
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
-        found = text.substitutes(index, lambda word: self.lexicon(word)[: self.k])
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
+        substitutes = text.substitutes(index, lambda word: self.lexicon(word)[: self.k])
         if self.distinct:
-            found = [new for new in dict.fromkeys(found) if text.rule.is_one_word(new)]
-        return [new for new in found if new != text.tokens[index]]
+            substitutes = [new for new in dict.fromkeys(substitutes) if text.rule.is_one_word(new)]
+        return [new for new in substitutes if new != text.tokens[index]]
 
     def describe(self) -> dict[str, Any]:
         return {"name": f"{self.lexicon.relation}s", "lexicon": self.lexicon.describe(), "k": self.k}
@@ -112,7 +114,7 @@ class FromLexicon(Candidates):
 
 @dataclass(frozen=True)
 class AnyOf(Candidates):
-    """The proposals of several sources, in their order, each text once."""
+    """Proposes the candidates of several sources, in their order, each text once."""
 
     sources: Sequence[Candidates]
 
@@ -129,19 +131,19 @@ class AnyOf(Candidates):
     def flag(self) -> str:
         return " and ".join(filter(None, (source.flag for source in self.sources)))
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
-        indices, found = list(open_words), []
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
+        indices, swaps = list(open_words), []
         for source in self.sources:
-            found += yield from source.propose(draft, indices, luck)
-        return list(dict.fromkeys(found))
+            swaps += yield from source.propose(draft, indices, rng)
+        return list(dict.fromkeys(swaps))
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
         indices = list(open_words)
-        found: dict[tuple[str, ...], Draft] = {}
+        drafts: dict[tuple[str, ...], Draft] = {}
         for source in self.sources:
-            for made in (yield from source.rewrites(draft, indices, luck)):
-                found.setdefault(made.text.columns, made)
-        return list(found.values())
+            for rewritten in (yield from source.rewrites(draft, indices, rng)):
+                drafts.setdefault(rewritten.text.columns, rewritten)
+        return list(drafts.values())
 
     def describe(self) -> dict[str, Any]:
         return {"name": "any_of", "sources": [source.describe() for source in self.sources]}
@@ -150,7 +152,7 @@ class AnyOf(Candidates):
         return " | ".join(source.fingerprint() for source in self.sources)
 
     def to(self, device: Any) -> None:
-        """Move the models that the sources consult."""
+        """Move the models of the sources."""
         for source in self.sources:
             if hasattr(source, "to"):
                 source.to(device)

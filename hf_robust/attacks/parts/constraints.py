@@ -1,4 +1,4 @@
-"""Which words may be swapped, and for what."""
+"""Constraints: which words may be swapped, and which substitutes are allowed."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from hf_robust.words import STOP_WORDS, Protection, Tagger, Text, WordRule, cont
 
 
 class Constraint:
-    """Admits everything; subclasses narrow one of three questions.
+    """Admits everything; subclasses override one or more of three methods.
 
-    ``opens`` may look at the words changed so far. ``admits`` may not: its answers are planned once and kept.
-    ``keeps`` sees whole texts, at every step, and may consult a model. A constraint whose description does not hold
-    all that its answers depend on has a ``fingerprint`` too.
+    ``opens`` may depend on the words changed so far. ``admits`` may not, since its results are computed once and
+    stored. ``keeps`` sees whole texts at every step and may use a model. A constraint whose description does not
+    contain everything that its results depend on also has a ``fingerprint``.
 
-    ``binds_replays`` says that ``keeps`` looks at a text alone, and not at the steps that led to it, so that it holds
-    for a text found elsewhere too (``Trial.replay``).
+    Attributes:
+        binds_replays: whether ``keeps`` depends on a text alone and not on the steps that led to it, so that it also
+            applies to a text from elsewhere (``Trial.replay``).
     """
 
     binds_replays: ClassVar[bool] = False
 
     def opens(self, draft: Draft) -> set[int] | None:
-        """The words that may be swapped; None where this constraint does not ask.
+        """Numbers of the words that may be swapped; None if this constraint closes no word.
 
-        Sets are built as TextAttack builds them, since their order of iteration decides ties between words.
+        Sets are built as in TextAttack, since their order of iteration decides ties between words.
         """
         return None
 
     def admits(self, original: Text, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
-        """Those of ``substitutes`` that may stand for word ``index`` of ``text``, in their order."""
+        """Those of ``substitutes`` that may replace word ``index`` of ``text``, in their order."""
         return substitutes
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
         """Those of ``drafts`` that may follow ``current``, in their order."""
         return drafts
-        yield  # makes this a generator, as every constraint's is
+        yield  # makes this method a generator, as in all constraints
 
     def describe(self) -> dict[str, Any]:
         raise NotImplementedError
@@ -59,9 +60,10 @@ class NoRepeat(Constraint):
 
 @dataclass(frozen=True)
 class NoStopWords(Constraint):
-    """Stop words stay. By TextAttack's words they are compared with their case ("The" may change, "the" not).
+    """Stop words do not change.
 
-    ``source`` says whose list it is.
+    By TextAttack's word rule the comparison is case-sensitive: "The" may change, "the" may not. ``source`` names the
+    list.
     """
 
     words: frozenset[str] = field(default=STOP_WORDS, repr=False)
@@ -72,7 +74,7 @@ class NoStopWords(Constraint):
         return {index for index in range(len(text.words)) if not text.is_listed(index, self.words)}
 
     def fingerprint(self) -> str:
-        """16 hexadecimal characters of the words: two lists may be equally long."""
+        """Hash (16 hexadecimal characters) of the words, since the description holds only their number."""
         return hashlib.blake2b("\n".join(sorted(self.words)).encode(), digest_size=8).hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -81,19 +83,19 @@ class NoStopWords(Constraint):
 
 @dataclass(frozen=True)
 class OpenColumns(Constraint):
-    """Some text columns stay as they are, by number; none is ever closed by its name alone."""
+    """Frozen text columns, given by number, do not change; a column's name has no effect."""
 
     frozen: frozenset[int] = frozenset()
 
     def opens(self, draft: Draft) -> set[int]:
         if not self.frozen:
             return set(range(len(draft.text.words)))
-        found: set[int] = set()
+        open_words: set[int] = set()
         for number in range(len(draft.text.columns)):
             inside = [index for index, word in enumerate(draft.text.words) if word.column == number]
             if number not in self.frozen and inside:
-                found |= set(range(inside[0], inside[-1] + 1))
-        return found
+                open_words |= set(range(inside[0], inside[-1] + 1))
+        return open_words
 
     def describe(self) -> dict[str, Any]:
         return {"name": "open_columns", "frozen": sorted(self.frozen)}
@@ -101,7 +103,7 @@ class OpenColumns(Constraint):
 
 @dataclass(frozen=True)
 class LastColumn(Constraint):
-    """Only the last text column that is not frozen is open: the hypothesis of a pair, or the one text."""
+    """Only the last text column that is not frozen may change: the hypothesis of a pair, or a single text."""
 
     frozen: frozenset[int] = frozenset()
 
@@ -115,7 +117,7 @@ class LastColumn(Constraint):
 
 @dataclass(frozen=True)
 class MaxModificationRate(Constraint):
-    """Words are open until ``max(ceil(words * rate), minimum)`` of them are changed (A2T)."""
+    """Words may change until ``max(ceil(words * rate), minimum)`` of them are changed (A2T)."""
 
     rate: float
     minimum: int = 1
@@ -130,9 +132,9 @@ class MaxModificationRate(Constraint):
 
 @dataclass(frozen=True)
 class SamePartOfSpeech(Constraint):
-    """A substitute has its word's universal tag, both tagged in the word's place among the original's words.
+    """A substitute has the universal tag of its word; both are tagged at the word's position in the original.
 
-    With ``verb_noun_swap`` a verb may stand for a noun and the other way round.
+    ``verb_noun_swap`` allows a verb for a noun and a noun for a verb.
     """
 
     tagger: Tagger
@@ -143,8 +145,8 @@ class SamePartOfSpeech(Constraint):
         if index >= len(words):
             return []
         tagger = original.rule.tagger(self.tagger)
-        own = context_tag(tagger, words, index, words[index])
-        allowed = {"NOUN", "VERB"} if self.verb_noun_swap and own in ("NOUN", "VERB") else {own}
+        tag = context_tag(tagger, words, index, words[index])
+        allowed = {"NOUN", "VERB"} if self.verb_noun_swap and tag in ("NOUN", "VERB") else {tag}
         shown = {new: _as_word(new, original.rule) for new in substitutes}
         return [new for new in substitutes if context_tag(tagger, words, index, shown[new]) in allowed]
 
@@ -153,14 +155,14 @@ class SamePartOfSpeech(Constraint):
 
 
 def _as_word(substitute: str, rule: WordRule) -> str:
-    """The word that a text shows where ``substitute`` stands: "UNK" for "[UNK]"."""
+    """The word of a text that contains ``substitute``: "UNK" for "[UNK]"."""
     words = rule.split(substitute)
     return words[0][0] if len(words) == 1 else substitute
 
 
 @dataclass(frozen=True)
 class MaxEditDistance(Constraint):
-    """At most ``maximum`` characters inserted, deleted or replaced, against the original text (Levenshtein)."""
+    """The Levenshtein distance to the original text is at most ``maximum`` characters."""
 
     maximum: int
 
@@ -181,7 +183,7 @@ class MaxEditDistance(Constraint):
 
 @dataclass(frozen=True)
 class MaxChangedWords(Constraint):
-    """At most ``count`` words, or ``ceil(words * share)`` of them, differ from the original's, place by place."""
+    """At most ``count`` or ``ceil(words * share)`` words differ from the original's, compared position by position."""
 
     share: float | None = None
     count: int | None = None
@@ -202,12 +204,13 @@ class MaxChangedWords(Constraint):
 
 @dataclass(frozen=True)
 class MaxChangedShare(Constraint):
-    """At most ``ceil(words * share)`` of the clean text's words change, of all columns together. Of a text that is cut
-    the words are those that the model reads, but for the recipes that are identical with TextAttack's.
+    """At most ``ceil(words * share)`` of the clean text's words change, counted over all columns.
 
-    TextDefender's bound (Li et al. 2021, arXiv:2108.12777; TextAttack's ``MaxWordsPerturbed``). Differs from it in
-    what counts as changed where words become more or fewer: here what a record lists, each swap once, be it a word
-    that becomes two, a deleted or an inserted one; there each place that holds another word, so all behind it too.
+    For a truncated text only the words that the model reads count, except in recipes identical with TextAttack's.
+
+    This is TextDefender's limit (Li et al. 2021, arXiv:2108.12777; TextAttack's ``MaxWordsPerturbed``). Differs from
+    it in what counts as changed after a split, a deletion or an insertion: here each swap counts once, as in a record;
+    there each position with another word counts, and so do all later words.
     """
 
     binds_replays = True
@@ -218,8 +221,8 @@ class MaxChangedShare(Constraint):
             raise ValueError(f"--attack_max_changed is a share above 0 and at most 1, got {self.share:g}.")
 
     def limit(self, original: Draft) -> int:
-        """How many words may change."""
-        # 0.07 * 100 is a hair above 7.
+        """Maximum number of changed words."""
+        # In floating point 0.07 * 100 is slightly above 7.
         return math.ceil(round(original.length * self.share, 9))
 
     def opens(self, draft: Draft) -> set[int]:
@@ -237,7 +240,7 @@ class MaxChangedShare(Constraint):
 
 @dataclass(frozen=True)
 class Protected(Constraint):
-    """What is protected stays, and no swap makes or breaks a protected span (``--protect``)."""
+    """Protected spans do not change, and no swap creates or removes one (``--protect``)."""
 
     binds_replays = True
     protection: Protection
@@ -246,16 +249,16 @@ class Protected(Constraint):
         return set(range(len(draft.text.words))) - self.protection.closed(draft.text)
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        kept, closed = self.protection.strings(original.text), {current: self.protection.closed(current.text)}
+        strings, closed = self.protection.strings(original.text), {current: self.protection.closed(current.text)}
         return [
             draft
             for draft in drafts
-            if not self._touches(draft, current, closed) and self.protection.strings(draft.text) == kept
+            if not self._touches(draft, current, closed) and self.protection.strings(draft.text) == strings
         ]
         yield
 
     def _touches(self, draft: Draft, current: Draft, closed: dict[Draft, frozenset[int]]) -> bool:
-        """Whether a step from ``current`` changed a protected word: a swap beside it may have put the word back."""
+        """Whether a step from ``current`` changed a protected word, even if a neighbouring swap restored it."""
         while draft is not current and draft.parent is not None:
             if draft.parent not in closed:
                 closed[draft.parent] = self.protection.closed(draft.parent.text)

@@ -1,4 +1,4 @@
-"""Substitutes in context: a masked language model fills a blank in the text as it is now."""
+"""Substitutes in context: a masked language model fills a blank in the present text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Consult, Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.words import Tagger, Text, coarse_tag
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ _MERGES = {
     "PRON": ("NOUN", "ADJ"),
     "NUM": ("NUM", "NOUN"),
 }
-"""Universal tags of a word and of the words behind it with which it may become one."""
+"""Universal tag of a word -> tags of a following word with which it may merge."""
 
 
 @dataclass(frozen=True)
 class Contextual(Candidates):
-    """What the masked language model puts into a blank: its ``k`` likeliest words of ``min_confidence`` or more.
+    """Proposes a masked language model's words for a blank: the ``k`` likeliest of ``min_confidence`` or more.
 
-    Subclasses say where blanks are, how the text around one is shown to the model, and what a word there becomes. All
-    blanks of one text are one request. Words without an ASCII letter, and the blank's own word, are dropped after the
-    first k are counted, as in TextAttack 0.3.11.
+    Subclasses define the positions of blanks, the text that the model sees, and the new words. All blanks of a text
+    are one request. Words without an ASCII letter, and the word that the blank replaced, are dropped after the first k
+    are selected, as in TextAttack 0.3.11.
     """
 
     planned = False
@@ -43,7 +43,7 @@ class Contextual(Candidates):
     min_confidence: float = 0.0
 
     def blanks(self, text: Text, open_words: Iterable[int]) -> Iterable[int]:
-        """The words where a blank is."""
+        """Numbers of the words that get a blank."""
         return open_words
 
     def question(self, text: Text, index: int) -> str:
@@ -51,15 +51,15 @@ class Contextual(Candidates):
         raise NotImplementedError
 
     def filled(self, text: Text, index: int, word: str) -> str:
-        """What word ``index`` becomes where ``word`` fills the blank."""
+        """The replacement of word ``index`` if ``word`` fills the blank."""
         return word
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         return (yield from self._answers(draft.text, open_words))
 
     def _answers(self, text: Text, open_words: Iterable[int]) -> Steps[list[Swap]]:
-        """Each blank's word and what it becomes."""
-        # A blank behind so many words is cut off: asking would take long and have no answer.
+        """The swaps of all blanks."""
+        # A blank behind that many words is truncated and has no answer.
         places = [index for index in self.blanks(text, open_words) if index < self.masked_lm.max_length]
         if not places:
             return []
@@ -91,7 +91,7 @@ class Contextual(Candidates):
 
 @dataclass(frozen=True)
 class Replace(Contextual):
-    """A word is the blank (BAE-R, Garg and Ramakrishnan 2020; CLARE's replacement); ``stop_words`` stay."""
+    """Replaces a word by a blank (BAE-R, Garg and Ramakrishnan 2020; CLARE's replacement), except ``stop_words``."""
 
     stop_words: frozenset[str] = field(default=frozenset(), repr=False)
 
@@ -110,10 +110,11 @@ class Replace(Contextual):
 
 @dataclass(frozen=True)
 class Insert(Contextual):
-    """The blank is before a word, which then counts as changed too (CLARE).
+    """Inserts a blank before a word, which then counts as changed too (CLARE).
 
-    As in TextAttack the model sees the text from its first word to its last. That cuts a mask at the front open, so
-    nothing is inserted before the first word; with ``whole_text`` the model sees all of it, and something is.
+    As in TextAttack, the model sees the text from its first word to its last. This cuts into a mask at the start of
+    the text, so nothing is inserted before the first word. With ``whole_text`` the model sees the whole text, and
+    words are inserted there too.
     """
 
     whole_text: bool = False
@@ -131,13 +132,13 @@ class Insert(Contextual):
 
 @dataclass(frozen=True)
 class Merge(Contextual):
-    """The blank takes the place of two words whose parts of speech allow it (CLARE).
+    """Replaces two words by one blank, if their parts of speech allow it (CLARE).
 
-    As in TextAttack any two neighbours may merge, words of ``frozen`` columns apart: stop words and words changed
-    before too, and the last of one column with the first of the next. With ``open_only`` both words must be open and
-    in one column. ``whole_text`` is as for ``Insert``: without it the first two words and the last two do not merge.
+    As in TextAttack, any two neighbouring words outside ``frozen`` columns may merge: also stop words, changed words,
+    and the last word of a column with the first of the next. ``open_only`` requires that both words are open and in
+    one column. ``whole_text`` is the same as in ``Insert``: without it the first two and last two words do not merge.
 
-    Differs from TextAttack: the parts of speech are the tagger's, made universal, where it asks flair's.
+    Differs from TextAttack: the parts of speech are universal tags from ``tagger`` instead of flair's.
     """
 
     tagger: Tagger | None = None
@@ -165,13 +166,13 @@ class Merge(Contextual):
         masked = text.delete(index + 1).replace({index: self.masked_lm.mask})
         return masked.joined if self.whole_text else _first_word_to_last(masked)
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         return []
         yield
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        found = yield from self._answers(draft.text, open_words)
-        return [draft.swap(index + 1, "").swap(index, word) for index, word in found]
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
+        swaps = yield from self._answers(draft.text, open_words)
+        return [draft.swap(index + 1, "").swap(index, word) for index, word in swaps]
 
     def describe(self) -> dict[str, Any]:
         assert self.tagger is not None
@@ -180,7 +181,7 @@ class Merge(Contextual):
 
 
 def _first_word_to_last(text: Text) -> str:
-    """The columns joined by a line break, without what stands before the first word and behind the last."""
+    """The columns joined by a line break, without the characters before the first word and after the last word."""
     first, last = text.words[0], text.words[-1]
     before = sum(len(column) + 1 for column in text.columns[: first.column])
     behind = sum(len(column) + 1 for column in text.columns[: last.column])

@@ -1,4 +1,4 @@
-"""Substitutes by gradient: the words of the victim's own vocabulary that promise the highest loss."""
+"""Substitutes by gradient: the words of the victim's vocabulary with the highest estimated loss."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Flip, Flips, Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 
 
 @dataclass(frozen=True)
 class GradientFlips(Candidates):
-    """The ``k`` flips of each open word, or of the whole text, whose estimated rise of the loss is highest.
+    """Proposes the ``k`` flips with the highest estimated rise of the loss, for each open word or for the whole text.
 
-    ``Victim.flips`` says what a flip is and how it is estimated; the gradients are of the text as it is now and do not
-    count as queries. Constraints are asked about these k, and there is no other where they refuse all.
+    See ``Victim.flips`` for the estimate. Gradients are those of the present text and do not count as queries.
+    Constraints apply to these k flips; if all are rejected, there are no others.
 
     Attributes:
-        k: flips of a word, or of a text.
-        per_word: whether each open word has k flips. Off, as in TextAttack, they are the text's: with k = 1 each text
-            has one flip, and a beam is never wider than that.
+        k: number of flips of each word, or of the text.
+        per_word: whether each open word has k flips. False, as in TextAttack: the text has k flips, so with k = 1 a
+            beam never holds more than one text.
     """
 
     planned = False
@@ -31,9 +31,9 @@ class GradientFlips(Candidates):
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise ValueError(f"flips by gradient need a k of 1 or more, got {self.k}.")
+            raise ValueError(f"flips by gradient need a k of at least 1, got {self.k}.")
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         indices = tuple(open_words)
         if not indices:
             return []

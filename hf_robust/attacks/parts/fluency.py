@@ -1,4 +1,4 @@
-"""Constraints by a language model: a substitute must be likely where it stands."""
+"""Constraints by a language model: a substitute must be likely in its context."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hf_robust.attacks.parts.similarity import REFERENCES, window
 from hf_robust.words import Text
 
 Continuation = tuple[str, str]
-"""A context, which may be empty, and the words that follow it."""
+"""A context, possibly empty, and the words that follow it."""
 
 
 class LanguageModel(Protocol):
-    """Log probabilities; ``name`` goes into result files, ``fingerprint`` into keys."""
+    """Returns log probabilities; ``name`` is for result files, ``fingerprint`` for keys."""
 
     @property
     def name(self) -> str: ...
 
     def log_probabilities(self, inputs: Sequence[Continuation]) -> Sequence[float]:
-        """The natural logarithm of how likely each text is after its context."""
+        """The natural logarithm of each text's probability after its context."""
         ...
 
     def fingerprint(self) -> str: ...
@@ -39,20 +39,20 @@ class _ByLanguageModel(Constraint):
             self.model.to(device)
 
     def fingerprint(self) -> str:
-        """The model's."""
+        """The model's fingerprint."""
         return self.model.fingerprint()
 
 
 @dataclass(frozen=True)
 class LikeliestSwaps(_ByLanguageModel):
-    """Of the texts that swap the same word, the ``top`` whose new word is likeliest after the word before it.
+    """Keeps, among texts that swap the same word, the ``top`` texts whose new word is likeliest after its context.
 
-    Alzantot et al. 2018 (arXiv:1804.07998) by Google's model of a billion words: the context is one word
-    (``context_words``; None: all that stand before). The word is the first that differs from the text before the swap;
-    texts without one fail. Equal likelihoods go by the order given.
+    Alzantot et al. 2018 (arXiv:1804.07998) use Google's billion-word model and a context of one word
+    (``context_words``; None for all previous words). The swapped word is the first that differs from the text before
+    the swap; texts without a difference fail. Ties keep the given order.
 
-    Differs from TextAttack 0.3.11, which looks the likeliest up in the wrong list and so keeps the first texts,
-    whatever the model says, and takes the text's last word for the one before the first.
+    Differs from TextAttack 0.3.11, which indexes the wrong list and so keeps the first texts whatever the model
+    answers, and which uses the text's last word as the context of the first word.
     """
 
     top: int = 4
@@ -61,7 +61,7 @@ class LikeliestSwaps(_ByLanguageModel):
     def __post_init__(self) -> None:
         if self.top < 1 or (self.context_words is not None and self.context_words < 1):
             raise ValueError(
-                "the likeliest swaps need a top of at least 1 and context_words of at least 1 or None, "
+                "LikeliestSwaps needs a top of at least 1, and context_words of at least 1 or None, "
                 f"got {self.top} and {self.context_words}."
             )
 
@@ -72,17 +72,17 @@ class LikeliestSwaps(_ByLanguageModel):
             index = _first_difference(words, draft.text.tokens)
             if index is not None:
                 by_word.setdefault(index, []).append(place)
-        # Where there are no more than ``top``, the model need not be asked.
-        asked = [(index, place) for index, places in by_word.items() if len(places) > self.top for place in places]
-        kept = [place for places in by_word.values() if len(places) <= self.top for place in places]
-        if asked:
-            inputs = [(self._context(words, index), drafts[place].text.tokens[index]) for index, place in asked]
+        # Words with at most ``top`` texts need no query of the model.
+        queries = [(index, place) for index, places in by_word.items() if len(places) > self.top for place in places]
+        admitted = [place for places in by_word.values() if len(places) <= self.top for place in places]
+        if queries:
+            inputs = [(self._context(words, index), drafts[place].text.tokens[index]) for index, place in queries]
             answer = yield Consult(self.model.log_probabilities, inputs)
-            likelihood = {place: float(value) for (_, place), value in zip(asked, answer, strict=True)}
+            likelihood = {place: float(value) for (_, place), value in zip(queries, answer, strict=True)}
             for places in by_word.values():
                 if len(places) > self.top:
-                    kept += sorted(places, key=lambda place: -likelihood[place])[: self.top]
-        return [drafts[place] for place in sorted(kept)]
+                    admitted += sorted(places, key=lambda place: -likelihood[place])[: self.top]
+        return [drafts[place] for place in sorted(admitted)]
 
     def _context(self, words: list[str], index: int) -> str:
         start = 0 if self.context_words is None else max(index - self.context_words, 0)
@@ -95,14 +95,15 @@ class LikeliestSwaps(_ByLanguageModel):
 
 @dataclass(frozen=True)
 class MaxLikelihoodDrop(_ByLanguageModel):
-    r"""The words around a swapped one stay nearly as likely: :math:`\log p(w') > \log p(w) - \delta`.
+    r"""The words around a swapped word stay nearly as likely: :math:`\log p(w') > \log p(w) - \delta`.
 
-    Jia et al. 2019 (arXiv:1909.00986), appendix A.3: w are the ``window_size`` words around the swapped one without
-    punctuation, read from the start, w' the same after the swap; ``max_drop`` is :math:`\delta`. The reference is the
-    ``original`` or the text before the swap (``previous``). A text whose words reach beyond the reference's fails.
+    Jia et al. 2019 (arXiv:1909.00986), appendix A.3: w are the ``window_size`` words around the swapped word, without
+    punctuation and without earlier context, and w' are these words after the swap; ``max_drop`` is :math:`\delta`. The
+    reference is the ``original`` or the text before the swap (``previous``). A text with a new word beyond the last
+    word of the reference fails.
 
-    Differs from TextAttack 0.3.11: no word is unknown to a model of word pieces, where its model gives an unknown
-    substitute no chance and leaves other unknown words out.
+    Differs from TextAttack 0.3.11: its model rejects unknown substitutes and skips other unknown words, whereas a
+    model of word pieces has no unknown words.
     """
 
     window_size: int = 6
@@ -112,27 +113,29 @@ class MaxLikelihoodDrop(_ByLanguageModel):
     def __post_init__(self) -> None:
         if self.window_size < 1 or self.max_drop < 0:
             raise ValueError(
-                "a likelihood's drop needs a window_size of at least 1 and a max_drop of at least 0, "
+                "MaxLikelihoodDrop needs a window_size of at least 1 and a max_drop of at least 0, "
                 f"got {self.window_size} and {self.max_drop}."
             )
         if self.reference not in REFERENCES:
-            raise ValueError(f"a likelihood's reference is one of {', '.join(REFERENCES)}, got {self.reference!r}.")
+            raise ValueError(f"reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}.")
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
         against = (original if self.reference == "original" else current).text
         inputs: list[Continuation] = []
-        asked: list[tuple[int, int]] = []
+        pairs: list[tuple[int, int]] = []
         failed: set[int] = set()
         for place, draft in enumerate(drafts):
-            if any(index >= min(len(against.words), len(draft.text.words)) for index in draft.fresh):
+            if any(index >= min(len(against.words), len(draft.text.words)) for index in draft.last_modified):
                 failed.add(place)
                 continue
-            for index in sorted(draft.fresh):
-                asked.append((place, len(inputs)))
+            for index in sorted(draft.last_modified):
+                pairs.append((place, len(inputs)))
                 inputs += [("", self._window(against, index)), ("", self._window(draft.text, index))]
         if inputs:
-            found = yield Consult(self.model.log_probabilities, inputs)
-            failed.update(place for place, at in asked if not found[at + 1] > found[at] - self.max_drop)
+            log_probabilities = yield Consult(self.model.log_probabilities, inputs)
+            failed.update(
+                place for place, at in pairs if not log_probabilities[at + 1] > log_probabilities[at] - self.max_drop
+            )
         return [draft for place, draft in enumerate(drafts) if place not in failed]
 
     def _window(self, text: Text, index: int) -> str:

@@ -1,4 +1,4 @@
-"""Genetic searches: texts are crossed, and each child gets one better word."""
+"""Genetic searches: parents are crossed, and one word of each child is swapped for a better word."""
 
 from __future__ import annotations
 
@@ -10,50 +10,54 @@ from numpy.typing import NDArray
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Floats, Steps
-from hf_robust.attacks.engine.trial import Scored, Standing, Trial
+from hf_robust.attacks.engine.trial import Evaluation, Evaluations, Trial
 from hf_robust.attacks.parts import population as shared
 
-Weights = NDArray[Any]
+DrawWeights = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Seedling:
-    """A text and its ``weights`` [number of words]: in their proportion a word is drawn to be swapped.
+class Genome:
+    """A text and the ``draw_weights`` [number of words] in proportion to which a word is drawn for a swap.
 
-    ``swapped`` says that it, or a parent of it, came from a swap: other texts are not checked after a crossover.
+    ``swapped`` tells whether the text or one of its parents was made by a swap; only then is it checked after a
+    crossover.
     """
 
     draft: Draft
-    weights: Weights
+    draw_weights: DrawWeights
     swapped: bool = False
 
 
 @dataclass(frozen=True)
 class Member:
-    """A text of the population and what the model says of it."""
+    """A scored text of the population."""
 
-    seedling: Seedling
-    standing: Standing
+    genome: Genome
+    evaluation: Evaluation
 
     @property
     def score(self) -> float:
-        return self.standing.score
+        return self.evaluation.score
 
 
 @dataclass(frozen=True)
 class Genetic:
     r"""The search of Alzantot et al. 2018 (arXiv:1804.07998), Algorithm 1, as TextAttack 0.3.11 has it.
 
-    Each of ``population`` texts starts as the clean one with one word swapped. In each of ``iterations`` the best
-    lives on; the others are children: parents i with probability ``softmax(-score / temperature)_i``, each word from
-    either with 1/2. Then a word, drawn by its number of substitutes, takes its best one if the score strictly rises;
-    if it does not, further words are tried. With the same seed, what is drawn is what TextAttack draws.
+    Each of the ``population`` members starts as the clean text with one word swapped. In each of ``iterations`` the
+    best member survives, and children replace the others. A member i is a parent with probability
+    ``softmax(-score / temperature)_i``, and each word of a child comes from either parent with probability 1/2. Then a
+    word is drawn in proportion to its number of substitutes and takes the best one if the score strictly rises; if it
+    does not rise, further words are tried. With the same seed, random draws equal TextAttack's.
 
-    Its defects, kept unless ``mended``: parents of low scores are preferred (the paper: high); the children of the
-    last iteration are not looked at; a child is lost whose own query is the budget's last. And as in the recipes,
-    children may break the constraints on whole texts; ``check_children`` asks these, ``retries`` more times.
+    TextAttack's bugs are kept unless ``mended``: parents with low scores are preferred (with high scores in the
+    paper); the children of the last iteration are ignored; a child is lost if scoring it is the last query of the
+    budget. As in TextAttack's recipes, children may violate the constraints on whole texts; ``check_children`` applies
+    these, with ``retries`` further attempts.
 
-    A child is asked together with its first neighbours: the same queries in half the rounds.
+    A child is scored together with its first neighbours, which takes the same queries in half the rounds. Field names
+    are part of journal keys and result files.
     """
 
     population: int = 60
@@ -67,169 +71,171 @@ class Genetic:
     def __post_init__(self) -> None:
         if self.population < 1 or self.iterations < 0 or self.temperature <= 0:
             raise ValueError(
-                "a genetic search needs a population of at least 1, no negative number of iterations and a "
-                f"temperature above 0, got {self.population}, {self.iterations} and {self.temperature}."
+                "a genetic search needs a population of at least 1, at least 0 iterations and a temperature above 0, "
+                f"got {self.population}, {self.iterations} and {self.temperature}."
             )
 
     @property
     def __name__(self) -> str:
-        return shared.title(self)
+        return shared.describe_search(self)
 
     def __call__(self, trial: Trial) -> Steps[str]:
         if not trial.text.words:
             return "exhausted"
         everywhere = yield from shared.neighbours(trial, trial.clean)
         if not everywhere and trial.attack.candidates.planned:
-            # Nothing will ever be found: every child is the clean text, asked once.
+            # No word has a substitute: every child is the clean text and takes one query.
             rounds = 0 if self.give_up else self.iterations
             trial.repeat(rounds * (self._size(trial) - 1))
-            return shared.finish(trial, trial.clean, trial.standing)
-        highest, clean = trial.standing.score, Seedling(trial.clean, self._weights(trial, everywhere))
-        population = yield from self._first(trial, Member(clean, trial.standing), everywhere)
+            return shared.finish(trial, trial.clean, trial.evaluation)
+        highest, clean = trial.evaluation.score, Genome(trial.clean, self._draw_weights(trial, everywhere))
+        population = yield from self._initial_population(trial, Member(clean, trial.evaluation), everywhere)
         for _ in range(self.iterations):
             population.sort(key=_score, reverse=True)
             top = population[0]
-            if trial.spent or top.standing.reached or (self.give_up and top.score <= highest):
+            if trial.limit_reached or top.evaluation.reached or (self.give_up and top.score <= highest):
                 break
             highest = max(highest, top.score)
             children = yield from self._children(trial, population)
             population = [top, *children]
         best = max(population, key=_score) if self.mended else population[0]
-        return shared.finish(trial, best.seedling.draft, best.standing)
+        return shared.finish(trial, best.genome.draft, best.evaluation)
 
     def _size(self, trial: Trial) -> int:
         return self.population
 
-    def _weights(self, trial: Trial, everywhere: list[Draft]) -> Weights:
-        """Of the clean text's words: how many neighbours each has; those without one are drawn seldom, not never."""
+    def _draw_weights(self, trial: Trial, everywhere: list[Draft]) -> DrawWeights:
+        """Number of neighbours of each word of the clean text; words without neighbours have a small weight."""
         counts = np.zeros(len(trial.text.words))
         for neighbour in everywhere:
-            counts[shared.place_of(neighbour)] += 1
+            counts[shared.swapped_index(neighbour)] += 1
         return np.maximum(counts, max(1, int(counts.min() * 0.1)))
 
-    def _first(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
-        """The first population, from the clean text."""
-        found: list[Member] = []
-        while len(found) < self.population and not (found and trial.spent):
-            member = yield from self._grown(trial, clean.seedling, clean.standing)
-            found.append(member or clean)
-        return found
+    def _initial_population(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
+        """The initial population, made from the clean text."""
+        members: list[Member] = []
+        while len(members) < self.population and not (members and trial.limit_reached):
+            member = yield from self._mutated(trial, clean.genome, clean.evaluation)
+            members.append(member or clean)
+        return members
 
     def _children(self, trial: Trial, population: list[Member]) -> Steps[list[Member]]:
-        """One child less than there are members, fewer where the budget ends."""
+        """The children: one fewer than there are members, or less if the budget ends."""
         count = len(population) - 1
         chances = self._chances(population, unbounded=trial.attack.scores == "margin")
         noise = trial.noise / self.temperature
         fathers, mothers = (shared.draw(trial, chances, count, noise) for _ in range(2))
-        found: list[Member] = []
+        children: list[Member] = []
         for father, mother in zip(fathers, mothers, strict=True):
-            seedling, standing = yield from self._crossed(trial, population[father], population[mother])
-            child = yield from self._grown(trial, seedling, standing)
+            genome, evaluation = yield from self._crossover(trial, population[father], population[mother])
+            child = yield from self._mutated(trial, genome, evaluation)
             if child is not None:
-                found.append(child)
-            if trial.spent:
+                children.append(child)
+            if trial.limit_reached:
                 break
-        return found
+        return children
 
     def _chances(self, population: list[Member], unbounded: bool = False) -> Floats:
-        """How likely each member is to be a parent; of probabilities in single precision by torch, as TextAttack's."""
+        """Probability [members] of being a parent; if scores are probabilities, in float32 by torch, as TextAttack."""
         import torch
 
         scores = [member.score if self.mended else -member.score for member in population]
         if unbounded:
             highest = max(scores)
-            weights = np.exp([(score - highest) / self.temperature for score in scores])
-            return np.asarray(weights / weights.sum())
+            powers = np.exp([(score - highest) / self.temperature for score in scores])
+            return np.asarray(powers / powers.sum())
         logits = (torch.tensor(scores, dtype=torch.float32) / self.temperature).exp()
-        found: Floats = (logits / logits.sum()).numpy()
-        return found
+        chances: Floats = (logits / logits.sum()).numpy()
+        return chances
 
-    def _crossed(self, trial: Trial, father: Member, mother: Member) -> Steps[tuple[Seedling, Standing | None]]:
-        """A child of two, unscored; one of the two where no child passes the constraints."""
-        first, second = father.seedling, mother.seedling
+    def _crossover(self, trial: Trial, father: Member, mother: Member) -> Steps[tuple[Genome, Evaluation | None]]:
+        """An unscored child of two members; one of the members if no child passes the constraints."""
+        first, second = father.genome, mother.genome
         swapped = first.swapped or second.swapped
         for _ in range(self.retries + 1):
-            chosen = self._inherited(trial, len(first.weights))
-            draft = shared.mixed(first.draft, second.draft, np.flatnonzero(chosen).tolist(), all_chosen=False)
-            child = Seedling(draft, np.where(chosen, second.weights, first.weights), swapped)
+            chosen = self._from_second_parent(trial, len(first.draw_weights))
+            draft = shared.mix(first.draft, second.draft, np.flatnonzero(chosen).tolist(), all_chosen=False)
+            child = Genome(draft, np.where(chosen, second.draw_weights, first.draw_weights), swapped)
             if not (self.check_children and swapped):
                 return child, None
             source = first.draft if first.swapped else second.draft
-            if (yield from shared.passes(trial, source, draft)):
+            if (yield from shared.is_admissible(trial, source, draft)):
                 return child, None
-        parent = father if trial.luck.numpy.uniform() < 0.5 else mother
-        return parent.seedling, parent.standing
+        parent = father if trial.rng.numpy.uniform() < 0.5 else mother
+        return parent.genome, parent.evaluation
 
-    def _inherited(self, trial: Trial, count: int) -> NDArray[np.bool_]:
-        """Which words a child has from its second parent."""
-        return trial.luck.numpy.random_sample(count) < 0.5
+    def _from_second_parent(self, trial: Trial, count: int) -> NDArray[np.bool_]:
+        """Whether each word of a child comes from its second parent."""
+        return trial.rng.numpy.random_sample(count) < 0.5
 
-    def _used(self, weights: Weights, index: int) -> Weights:
-        """The weights after the word at ``index`` was swapped."""
-        found = weights.copy()
-        found[index] = 0
-        return found
+    def _after_swap(self, draw_weights: DrawWeights, index: int) -> DrawWeights:
+        """The weights after a swap of word ``index``."""
+        remaining = draw_weights.copy()
+        remaining[index] = 0
+        return remaining
 
-    def _grown(self, trial: Trial, seedling: Seedling, standing: Standing | None) -> Steps[Member | None]:
-        """The text with one word swapped for its best substitute, at the first drawn word where the score rises.
+    def _mutated(self, trial: Trial, genome: Genome, evaluation: Evaluation | None) -> Steps[Member | None]:
+        """The text with one word swapped for its best substitute: the first drawn word for which the score rises.
 
-        ``standing`` None: the text itself is asked too, first; None comes back where the budget ends with it.
+        If ``evaluation`` is None, the text itself is scored first. Returns None if the budget ends with this query.
         """
-        weights = seedling.weights.copy()
-        for _ in range(np.count_nonzero(weights)):
-            index = int(shared.draw(trial, weights / weights.sum(), 1)[0])
-            found = yield from shared.neighbours(trial, seedling.draft, [index])
-            if not found:
+        draw_weights = genome.draw_weights.copy()
+        for _ in range(np.count_nonzero(draw_weights)):
+            index = int(shared.draw(trial, draw_weights / draw_weights.sum(), 1)[0])
+            neighbours = yield from shared.neighbours(trial, genome.draft, [index])
+            if not neighbours:
                 continue
-            standing, scored = yield from self._ask(trial, seedling, standing, found)
-            if standing is None:
+            evaluation, scored = yield from self._ask(trial, genome, evaluation, neighbours)
+            if evaluation is None:
                 return None
-            better = self._risen(seedling, standing, found, scored)
+            better = self._best_rise(genome, evaluation, neighbours, scored)
             if better is not None:
                 return better
-            weights[index] = 0
-            if trial.spent:
+            draw_weights[index] = 0
+            if trial.limit_reached:
                 break
-        if standing is None:
-            standing, _ = yield from self._ask(trial, seedling, None, [])
-        return None if standing is None else Member(seedling, standing)
+        if evaluation is None:
+            evaluation, _ = yield from self._ask(trial, genome, None, [])
+        return None if evaluation is None else Member(genome, evaluation)
 
     def _ask(
-        self, trial: Trial, seedling: Seedling, standing: Standing | None, found: list[Draft]
-    ) -> Steps[tuple[Standing | None, Scored]]:
-        """Scores of ``found``, and the text's own; None for this where the budget ended with it."""
-        asked = [draft.text for draft in found]
-        if standing is not None:
-            scored = yield from trial.ask(asked)
+        self, trial: Trial, genome: Genome, evaluation: Evaluation | None, neighbours: list[Draft]
+    ) -> Steps[tuple[Evaluation | None, Evaluations]]:
+        """The result of the text itself (None if the budget ended with it), and the scores of ``neighbours``."""
+        texts = [draft.text for draft in neighbours]
+        if evaluation is not None:
+            scored = yield from trial.ask(texts)
         else:
-            both = yield from trial.ask([seedling.draft.text, *asked])
-            scored = shared.part(both, 1)
+            both = yield from trial.ask([genome.draft.text, *texts])
+            scored = shared.slice_rows(both, 1)
             lost = not len(both.scores) or (shared.budget_ended(trial) and not len(scored.scores) and not self.mended)
-            standing = None if lost else both.row(0)
-        if standing is not None:
-            shared.weigh(trial, scored, seedling.draft, standing)
-        return standing, scored
+            evaluation = None if lost else both.row(0)
+        if evaluation is not None:
+            shared.record_decision(trial, scored, genome.draft, evaluation)
+        return evaluation, scored
 
-    def _risen(self, seedling: Seedling, standing: Standing, found: list[Draft], scored: Scored) -> Member | None:
-        """The neighbour whose score rises most; None where none does."""
-        rises = scored.scores - scored.scores.dtype.type(standing.score)
+    def _best_rise(
+        self, genome: Genome, evaluation: Evaluation, neighbours: list[Draft], scored: Evaluations
+    ) -> Member | None:
+        """The neighbour with the largest rise of the score; None if no score rises."""
+        rises = scored.scores - scored.scores.dtype.type(evaluation.score)
         if not len(rises) or not rises.max() > 0:
             return None
         best = int(rises.argmax())
-        weights = self._used(seedling.weights, shared.place_of(found[best]))
-        return Member(Seedling(found[best], weights, swapped=True), scored.row(best))
+        draw_weights = self._after_swap(genome.draw_weights, shared.swapped_index(neighbours[best]))
+        return Member(Genome(neighbours[best], draw_weights, swapped=True), scored.row(best))
 
 
 @dataclass(frozen=True)
 class ImprovedGenetic(Genetic):
     """IGA (Wang et al. 2019, arXiv:1909.06723), as TextAttack 0.3.11 has it.
 
-    Differs from ``Genetic``: each first member is the clean text with one word, the next in reading order, swapped for
-    its best substitute; a child takes all words from a drawn place on from its second parent; a word may be swapped
-    ``swaps_per_word`` times, and is drawn in proportion to what is left.
+    Differs from ``Genetic``: the initial member i is the clean text with word i swapped for its best substitute; a
+    child takes all words from a random position on from its second parent; a word can be swapped ``swaps_per_word``
+    times and is drawn in proportion to its remaining swaps.
 
-    Further defects of TextAttack, kept unless ``mended``: in place of the first word a word is drawn; a word that
-    does not raise the score is asked again, and counted, as often as the text has words.
+    Further bugs of TextAttack are kept unless ``mended``: the first member swaps a random word instead of the first
+    word; the neighbours of a word that does not raise the score are scored, and counted, once per word of the text.
     """
 
     swaps_per_word: int = 5
@@ -237,41 +243,41 @@ class ImprovedGenetic(Genetic):
     def _size(self, trial: Trial) -> int:
         return min(self.population, len(trial.text.words))
 
-    def _weights(self, trial: Trial, everywhere: list[Draft]) -> Weights:
+    def _draw_weights(self, trial: Trial, everywhere: list[Draft]) -> DrawWeights:
         return np.full(len(trial.text.words), self.swaps_per_word)
 
-    def _first(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
+    def _initial_population(self, trial: Trial, clean: Member, everywhere: list[Draft]) -> Steps[list[Member]]:
         by_word: dict[int, list[Draft]] = {}
         for neighbour in everywhere:
-            by_word.setdefault(shared.place_of(neighbour), []).append(neighbour)
-        found: list[Member] = []
+            by_word.setdefault(shared.swapped_index(neighbour), []).append(neighbour)
+        members: list[Member] = []
         for index in range(len(trial.text.words)):
-            if found and trial.spent:
+            if members and trial.limit_reached:
                 break
             if index == 0 and not self.mended:
-                member = yield from self._grown(trial, clean.seedling, clean.standing)
+                member = yield from self._mutated(trial, clean.genome, clean.evaluation)
             else:
-                member = yield from self._grown_at(trial, clean, by_word.get(index, []))
-            found.append(member or clean)
-        return found[: self.population]
+                member = yield from self._mutated_at(trial, clean, by_word.get(index, []))
+            members.append(member or clean)
+        return members[: self.population]
 
-    def _grown_at(self, trial: Trial, clean: Member, found: list[Draft]) -> Steps[Member | None]:
-        """The best of one word's neighbours; None where the score does not rise."""
-        if not found:
+    def _mutated_at(self, trial: Trial, clean: Member, neighbours: list[Draft]) -> Steps[Member | None]:
+        """The best of one word's neighbours; None if the score does not rise."""
+        if not neighbours:
             return None
-        _, scored = yield from self._ask(trial, clean.seedling, clean.standing, found)
-        better = self._risen(clean.seedling, clean.standing, found, scored)
+        _, scored = yield from self._ask(trial, clean.genome, clean.evaluation, neighbours)
+        better = self._best_rise(clean.genome, clean.evaluation, neighbours, scored)
         if better is None and not self.mended:
-            trial.repeat((len(clean.seedling.weights) - 1) * len(found))
+            trial.repeat((len(clean.genome.draw_weights) - 1) * len(neighbours))
         return better
 
-    def _inherited(self, trial: Trial, count: int) -> NDArray[np.bool_]:
-        return np.arange(count) >= trial.luck.numpy.randint(0, count)
+    def _from_second_parent(self, trial: Trial, count: int) -> NDArray[np.bool_]:
+        return np.arange(count) >= trial.rng.numpy.randint(0, count)
 
-    def _used(self, weights: Weights, index: int) -> Weights:
-        found = weights.copy()
-        found[index] -= 1
-        return found
+    def _after_swap(self, draw_weights: DrawWeights, index: int) -> DrawWeights:
+        remaining = draw_weights.copy()
+        remaining[index] -= 1
+        return remaining
 
 
 def _score(member: Member) -> float:

@@ -1,4 +1,4 @@
-"""When an attack has reached its aim, and how near a text comes to it."""
+"""Goals: the score that an attack raises, and the condition of its success."""
 
 from __future__ import annotations
 
@@ -15,54 +15,60 @@ from hf_robust.words import Text
 ANTONYM_SUCCESSES = ("raises", "remains")
 
 
-class Seen(NamedTuple):
-    """What an attack reads of n texts (``Reading``): the confidence in the label, the same as a ``share`` in [0, 1]
-    where the label is predicted, and whether it is."""
+class LabelPredictions(NamedTuple):
+    """A ``Reading`` of n texts with respect to the label.
+
+    Attributes:
+        confidence: confidence in the label [n].
+        share: the confidence mapped into [0, 1] where the label is predicted [n].
+        is_predicted: whether the label is predicted [n].
+    """
 
     confidence: Floats
     share: Floats
-    stays: NDArray[np.bool_]
+    is_predicted: NDArray[np.bool_]
 
 
 class Goal(Protocol):
-    """Answers are arrays [n]. A search tries to raise the score."""
+    """A goal of an attack; searches raise its score. Scores and conditions are arrays [n]."""
 
     keeps_prediction: bool
-    """Whether the aim is that the prediction stays (obstinacy), not that it changes (fickleness)."""
+    """Whether the goal is to keep the prediction (obstinacy) and not to change it (fickleness)."""
     maximises: bool
-    """Whether the search goes on to its end, and whatever it ends with is a success."""
+    """Whether the search always runs to its end, and its result is always a success."""
 
-    def scores(self, seen: Seen, texts: Sequence[Text], clean: Text) -> Floats: ...
+    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats: ...
 
-    def reached(self, seen: Seen) -> NDArray[np.bool_]: ...
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]: ...
 
     def start(self, score: float) -> float:
-        """What the first accepted text must exceed, given the clean text's score."""
+        """The score that the first accepted text must exceed, given the clean text's score."""
         ...
 
     def describe(self) -> dict[str, Any]: ...
 
 
 def described(goal: Any, name: str, **settings: Any) -> dict[str, Any]:
-    """What a description says of a goal, TextAttack's included; ``hf_robust.metrics.aim_of`` reads it."""
+    """The description of a goal of this package or of TextAttack; ``hf_robust.metrics.aim_of`` reads it."""
     return {"name": name, **settings, "keeps_prediction": goal.keeps_prediction, "maximises": goal.maximises}
 
 
 @dataclass(frozen=True)
 class Misclassify:
-    """Untargeted: score 1 minus the confidence in the label, reached where another is predicted.
+    """Untargeted misclassification: the score is 1 minus the confidence in the label.
 
-    Of probabilities that is ``1 - p[label]``; of margins 0 at the clean text and 1 where the prediction flips.
+    It is reached if another label is predicted. With probabilities the score is ``1 - p[label]``; with margins it is 0
+    at the clean text and 1 where the prediction flips.
     """
 
     keeps_prediction = False
     maximises = False
 
-    def scores(self, seen: Seen, texts: Sequence[Text], clean: Text) -> Floats:
-        return 1 - seen.confidence
+    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
+        return 1 - predictions.confidence
 
-    def reached(self, seen: Seen) -> NDArray[np.bool_]:
-        return ~seen.stays
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
+        return ~predictions.is_predicted
 
     def start(self, score: float) -> float:
         return score
@@ -73,14 +79,15 @@ class Misclassify:
 
 @dataclass(frozen=True)
 class Remain:
-    """Obstinacy (BAT 2.2): the prediction remains although the label should not.
+    """Obstinacy (BAT 2.2): the prediction remains although the true label changes.
 
-    Score: the confidence in the label where it is still predicted, else 0; reached where it is.
+    The score is the confidence in the label if the label is still predicted, else 0. The goal is reached if the label
+    is predicted.
 
-    Differs from the definition as the official code does: with ``success="raises"`` a text counts only
-    where it raises the confidence of the clean text, since a search accepts nothing else. ``success="remains"`` starts
-    the search from a score of 0, so that any text that keeps the prediction counts; that rate is much higher. Of
-    margins the confidence is that of ``ByMargin``: with two classes it rises exactly where the probability does.
+    Differs from the definition, as the official code does: with ``success="raises"`` a text counts only if its
+    confidence is above the clean text's, since a search accepts no other text. ``success="remains"`` starts the search
+    from a score of 0, so every text that keeps the prediction counts; this rate is much higher. With margins the
+    confidence is that of ``ByMargin``, which for two classes rises exactly when the probability rises.
     """
 
     success: str = "raises"
@@ -91,13 +98,15 @@ class Remain:
         if self.success not in ANTONYM_SUCCESSES:
             raise ValueError(f"--antonym_success must be one of {', '.join(ANTONYM_SUCCESSES)}, got {self.success!r}.")
 
-    def scores(self, seen: Seen, texts: Sequence[Text], clean: Text) -> Floats:
-        kind = seen.confidence.dtype
-        # A margin of 0, a tie that the label wins, is more than none.
-        return np.where(seen.stays, np.maximum(seen.confidence, np.finfo(kind).tiny), kind.type(0))
+    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
+        kind = predictions.confidence.dtype
+        # A margin of 0 is a tie that the label wins, so its score must be above 0.
+        return np.where(
+            predictions.is_predicted, np.maximum(predictions.confidence, np.finfo(kind).tiny), kind.type(0)
+        )
 
-    def reached(self, seen: Seen) -> NDArray[np.bool_]:
-        return seen.stays
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
+        return predictions.is_predicted
 
     def start(self, score: float) -> float:
         return score if self.success == "raises" else 0.0
@@ -108,30 +117,30 @@ class Remain:
 
 @dataclass(frozen=True)
 class Shorten:
-    r"""Input reduction (Feng et al. 2018): as few words as the prediction survives.
+    r"""Input reduction (Feng et al. 2018): the fewest words that keep the prediction.
 
-    With n words left of N, the score is ``min((N - n) / N + c / N, 1)`` where the label is still predicted, else 0:
-    fewer words first, then confidence. c is the label's probability, of margins ``m / (m + m(x))``. Never reached: the
-    search goes through all words, and every example that was right ends as a success, so its ASR says nothing; the
-    number of words left does.
+    With n of N words left, the score is ``min((N - n) / N + c / N, 1)`` if the label is still predicted, else 0: fewer
+    words count first, then the confidence c. This is the label's probability or, with margins, ``m / (m + m(x))``. The
+    goal is never reached: the search tries all words, and every correctly classified example ends as a success. So ASR
+    has no meaning; the number of remaining words is the result.
     """
 
     keeps_prediction = True
     maximises = True
 
-    def scores(self, seen: Seen, texts: Sequence[Text], clean: Text) -> Floats:
+    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
         count = len(clean.words)
-        found: list[Any] = []
-        for share, stays, text in zip(seen.share, seen.stays, texts, strict=True):
-            if not stays or not count:
-                found.append(0)
+        scores: list[Any] = []
+        for share, is_predicted, text in zip(predictions.share, predictions.is_predicted, texts, strict=True):
+            if not is_predicted or not count:
+                scores.append(0)
                 continue
-            # In the precision of the model's part, single as in TextAttack: ties must be the same ties.
-            found.append(min(share.dtype.type(max((count - len(text.words)) / count, 0)) + share / count, 1))
-        return np.array(found, dtype=None if found else np.float64)
+            # In the precision of ``share`` (float32 for probabilities, as in TextAttack), so that ties are the same.
+            scores.append(min(share.dtype.type(max((count - len(text.words)) / count, 0)) + share / count, 1))
+        return np.array(scores, dtype=None if scores else np.float64)
 
-    def reached(self, seen: Seen) -> NDArray[np.bool_]:
-        return np.zeros(len(seen.stays), dtype=np.bool_)
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
+        return np.zeros(len(predictions.is_predicted), dtype=np.bool_)
 
     def start(self, score: float) -> float:
         return score

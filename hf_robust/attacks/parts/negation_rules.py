@@ -9,29 +9,29 @@ from typing import Any
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import Candidates, Luck, Swap
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.words import Lemmatizer, Tagger, Text, coarse_tag, folded, match_case
-from hf_robust.words.contractions import CLITICS, apostrophe_of, base, parts, with_apostrophe
+from hf_robust.words.contractions import CLITICS, apostrophe_of, base_form, split_clitic, with_apostrophe
 
 HOSTS: frozenset[str] = frozenset(
     "i you he she it we they this that these those there here who what when where why how let".split()
 )
-"""Words behind which 's and 'd are a verb: behind others they may be a possessive or an ending ("film's", "OK'd")."""
+"""Words after which 's and 'd are verbs; after other words they can be possessives or endings ("film's", "OK'd")."""
 AUXILIARIES: frozenset[str] = frozenset(
     "am is are was were do does did have has had can could will would shall should may might must need ought".split()
 )
-"""What may stand before "n't"."""
+"""Verbs that can be followed by "n't"."""
 _VERBS = ("'m", "'re", "'ve", "'ll")
-_PARTED = ("n't", "'t")
-_TENSED = ("'tis", "'twas", "tis", "twas")
+_SEPARATE_NOTS = ("n't", "'t")
+_CONTRACTED_VERBS = ("'tis", "'twas", "tis", "twas")
 _NOT_BEFORE = ("VB", "VBG", "VBN")
 _ARE = ("you", "we", "they", "these", "those", "there")
 
 
 def takes_not(host: str, clitic: str) -> bool:
-    """Whether "not" may stand behind a contraction of be, have or will, given in its parts.
+    """Whether "not" can follow a contraction of be, have or will, given as host and clitic.
 
-    The official list names 38 of them, none of "we", and fuses "who's" and "i've" by a missing comma.
+    The official list has 38 such contractions, none with "we", and joins "who's" and "i've" for lack of a comma.
 
     >>> [takes_not(*pair) for pair in [("they", "'re"), ("we", "'d"), ("film", "'s"), ("ca", "n't"), ("they", "")]]
     [True, True, False, False, False]
@@ -40,7 +40,7 @@ def takes_not(host: str, clitic: str) -> bool:
 
 
 def add_not(word: str, tag: str, lemmatizer: Lemmatizer) -> str | None:
-    """What stands for a verb in lower case when it is negated; None where no rule applies.
+    """The negated form of a lower-case verb; None if no rule applies.
 
     >>> [add_not(w, t, str) for w, t in [("is", "VBZ"), ("go", "VB"), ("am", "VBP"), ("can", "MD")]]
     ["isn't", 'not go', 'am not', None]
@@ -53,13 +53,13 @@ def add_not(word: str, tag: str, lemmatizer: Lemmatizer) -> str | None:
         return "am not" if word == "am" else f"don't {word}"
     if tag in ("VBD", "VBZ"):
         lemma = lemmatizer(word)
-        # A form equal to its lemma was tagged wrongly: "put" in the present tense, say.
+        # A form equal to its lemma was tagged wrongly, for example "put" in the present tense.
         return f"{'didn' if tag == 'VBD' else 'doesn'}'t {lemma}" if lemma != word else None
     return None
 
 
 def remove_not(word: str, following: str, before: str = "") -> str | None:
-    """What stands for a negating word in lower case; "" deletes it, None where no rule applies.
+    """The positive form of a lower-case negating word; "" deletes the word, None if no rule applies.
 
     >>> [remove_not(*pair) for pair in [("no", ""), ("not", "only"), ("won't", ""), ("isn't", ""), ("good", "")]]
     ['', None, 'will', 'is', None]
@@ -70,89 +70,89 @@ def remove_not(word: str, following: str, before: str = "") -> str | None:
         return ""
     if word == "ain't":
         return "am" if before == "i" else "are" if before in _ARE else "is"
-    if word == "cannot" or parts(word)[1] == "n't":
-        return "can" if word == "cannot" else base(word)
+    if word == "cannot" or split_clitic(word)[1] == "n't":
+        return "can" if word == "cannot" else base_form(word)
     return None
 
 
 @dataclass(frozen=True)
 class Negations(Candidates):
-    """Every text with one "not" more or one fewer.
+    """Proposes every text with one "not" more or one fewer.
 
-    Candidates for one more are verbs (universal tag) and contractions without "not" or "n't" beside them. Modal and
-    base form give "can not do"; "has" and "have" are treated as main verbs.
+    A "not" is added to verbs (universal tag) and contractions that have no "not" or "n't" beside them. A modal verb
+    and a base form give "can not do"; "has" and "have" are treated as main verbs.
 
-    A contraction is one thing, however it is written: "they’re" and "they 're" become "they’re not" and "they 're
-    not", "ca n't" and "can't" become "can", and no part of one is negated by itself. What is added has the text's own
-    apostrophe.
+    A contraction is one unit however it is written: "they’re" and "they 're" become "they’re not" and "they 're not",
+    "ca n't" and "can't" become "can", and no part of a contraction is negated by itself. New words use the apostrophe
+    of the text.
 
-    Differs from the official code: there contractions that stand apart, or have a typographic apostrophe, give
-    "they 'don't re" and "ca be saved". At most one place is edited, counted after aligning the words, which each rule
-    keeps to by itself; with ``official_count`` words are compared position by position, so an insertion or deletion
-    that shifts later words is rejected. A word inserted before a capitalised verb takes the capital. Tags
-    are Penn tags of any tagger, column by column (there: flair's, of the joined text); "shan't" becomes "shall".
+    Differs from the official code: there, separated contractions and typographic apostrophes give "they 'don't re" and
+    "ca be saved". Each rule edits at most one position. With ``official_count`` words are compared position by
+    position, so an insertion or deletion that shifts later words is rejected. A word inserted before a capitalised
+    verb is capitalised. Tags are Penn tags of any tagger for each column (there: flair's for the joined text);
+    "shan't" becomes "shall".
     """
 
     tagger: Tagger
     lemmatizer: Lemmatizer
     official_count: bool = False
 
-    def propose(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Swap]]:
+    def propose(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Swap]]:
         return list(self._swaps(_Sentence(draft.text, self.tagger), open_words))
         yield
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        """ "ca n't" as "can": two words that become another one."""
-        sentence, opened, found = _Sentence(draft.text, self.tagger), set(open_words), []
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
+        """Drafts that replace two words by one: "ca n't" becomes "can"."""
+        sentence, opened, drafts = _Sentence(draft.text, self.tagger), set(open_words), []
         for index in sorted(opened):
             verb = sentence.verb_of(index)
             if verb is None or verb == sentence.words[index - 1] or index - 1 not in opened:
                 continue
-            made = draft.swap(index, "").swap(index - 1, _in_case_of(draft.text.tokens[index - 1], verb))
-            if self._counts(draft.text, made.text):
-                found.append(made)
-        return found
+            rewritten = draft.swap(index, "").swap(index - 1, _in_case_of(draft.text.tokens[index - 1], verb))
+            if self._counts(draft.text, rewritten.text):
+                drafts.append(rewritten)
+        return drafts
         yield
 
     def _swaps(self, sentence: _Sentence, open_words: Iterable[int]) -> Iterator[Swap]:
         text = sentence.text
-        # "not" behind "they're" and before "going" are one text.
-        seen = {text.columns}
+        # "not" after "they're" and "not" before "going" give the same text.
+        texts = {text.columns}
         for index in open_words:
-            for new in (self._without(sentence, index), self._with(sentence, index)):
+            for new in (self._without_not(sentence, index), self._negated(sentence, index)):
                 if new is None:
                     continue
                 changed = text.replace({index: new}) if new else text.delete(index)
-                if changed.columns not in seen and self._counts(text, changed):
-                    seen.add(changed.columns)
+                if changed.columns not in texts and self._counts(text, changed):
+                    texts.add(changed.columns)
                     yield index, new
 
-    def _without(self, sentence: _Sentence, index: int) -> str | None:
-        """What word ``index`` becomes where it alone carries a "not"; None where it does not."""
-        word, (before, after) = sentence.words[index], sentence.beside(index)
-        if word in _PARTED:
-            # With a host that changes too it is a rewrite; behind none "n't" just goes.
+    def _without_not(self, sentence: _Sentence, index: int) -> str | None:
+        """The replacement of word ``index`` that removes its "not"; None if the word alone has none."""
+        word, (before, after) = sentence.words[index], sentence.neighbours(index)
+        if word in _SEPARATE_NOTS:
+            # If the host changes too, ``rewrites`` proposes it; an "n't" without a host is deleted.
             verb = sentence.verb_of(index)
             goes = verb == before if verb else word == "n't"
             return "" if goes else None
         new = remove_not(word, after, before)
         return None if new is None else _in_case_of(sentence.text.tokens[index], new)
 
-    def _with(self, sentence: _Sentence, index: int) -> str | None:
-        """What word ``index`` becomes when it is negated; None where it cannot be, or is already."""
-        word, (before, after), own = sentence.words[index], sentence.beside(index), sentence.text.tokens[index]
+    def _negated(self, sentence: _Sentence, index: int) -> str | None:
+        """The negated form of word ``index``; None if it cannot be negated or is negated already."""
+        word, (before, after), token = sentence.words[index], sentence.neighbours(index), sentence.text.tokens[index]
         if any(map(_negates, (before, word, after))):
             return None
-        host, clitic = (before, word) if word.startswith("'") else parts(word)
-        if word in _TENSED or takes_not(host, clitic):
-            return f"{own} not"
-        # Parts of a contraction: a word with a clitic that is no verb, without a key, or before a clitic.
+        host, clitic = (before, word) if word.startswith("'") else split_clitic(word)
+        if word in _CONTRACTED_VERBS or takes_not(host, clitic):
+            return f"{token} not"
+        # Skips parts of a contraction: a word with a clitic that is no verb, without a key, or before a clitic.
         if clitic or not sentence.text.keys[index] or after in CLITICS:
             return None
         if coarse_tag(sentence.tags[index]) != "VERB":
             return None
-        new = add_not(own.lower(), sentence.tags[index], self.lemmatizer)
-        return None if new is None else with_apostrophe(_in_case_of(own, new), sentence.apostrophe)
+        new = add_not(token.lower(), sentence.tags[index], self.lemmatizer)
+        return None if new is None else with_apostrophe(_in_case_of(token, new), sentence.apostrophe)
 
     def _counts(self, text: Text, changed: Text) -> bool:
         if not self.official_count:
@@ -172,14 +172,14 @@ class Negations(Candidates):
 
 
 class _Sentence:
-    """A text's words as the rules see them: folded, with those beside them in their column, and tagged."""
+    """A text's words for the rules: folded words, their neighbours in the column, and tags."""
 
     def __init__(self, text: Text, tagger: Tagger) -> None:
         self.text, self._tagger = text, text.rule.tagger(tagger)
         self.words = [folded(word) for word in text.tokens]
 
-    def beside(self, index: int) -> tuple[str, str]:
-        """The words before and behind; "" where the column ends."""
+    def neighbours(self, index: int) -> tuple[str, str]:
+        """The words before and after word ``index`` in its column; "" if there is none."""
         words = self.text.words
         before, after = (
             self.words[near] if 0 <= near < len(words) and words[near].column == words[index].column else ""
@@ -188,16 +188,16 @@ class _Sentence:
         return before, after
 
     def verb_of(self, index: int) -> str | None:
-        """What is left of a verb and the "n't", or "'t", that stands apart at ``index``: "can" of "ca n't"."""
-        before, _ = self.beside(index)
-        if not before or self.words[index] not in _PARTED:
+        """The positive form of a verb with a separate "n't" or "'t" at ``index``, as "can" for "ca n't"; else None."""
+        before, _ = self.neighbours(index)
+        if not before or self.words[index] not in _SEPARATE_NOTS:
             return None
-        verb = remove_not(before + self.words[index], "", self.beside(index - 1)[0])
+        verb = remove_not(before + self.words[index], "", self.neighbours(index - 1)[0])
         return verb if verb in AUXILIARIES else None
 
     @cached_property
     def tags(self) -> list[str]:
-        """Penn tags, column by column."""
+        """Penn tags of the words, tagged column by column."""
         tags: list[str] = []
         for number in range(len(self.text.columns)):
             words = [word.text for word in self.text.words if word.column == number]
@@ -206,13 +206,13 @@ class _Sentence:
 
     @cached_property
     def apostrophe(self) -> str:
-        """The text's own, where that is one character; else the straight one."""
-        found = (apostrophe_of(word) for word in self.text.tokens)
-        return next((one for one in found if one and len(one) == 1), "'")
+        """The text's first apostrophe of one character; the straight apostrophe if there is none."""
+        apostrophes = (apostrophe_of(word) for word in self.text.tokens)
+        return next((apostrophe for apostrophe in apostrophes if apostrophe and len(apostrophe) == 1), "'")
 
 
 def _negates(word: str) -> bool:
-    return word in ("not", "cannot", *_PARTED) or parts(word)[1] == "n't"
+    return word in ("not", "cannot", *_SEPARATE_NOTS) or split_clitic(word)[1] == "n't"
 
 
 def _in_case_of(word: str, new: str) -> str:

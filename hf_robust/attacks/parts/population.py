@@ -1,4 +1,4 @@
-"""What the searches over populations share: neighbours of as many words, draws, and how they end."""
+"""Functions shared by the population searches: neighbours, crossover, random draws, and the end of a search."""
 
 from __future__ import annotations
 
@@ -11,77 +11,77 @@ from numpy.typing import NDArray
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Floats, Steps
-from hf_robust.attacks.engine.trial import Scored, Standing, Trial
+from hf_robust.attacks.engine.trial import Evaluation, Evaluations, Trial
 
 
-def title(search: Any) -> str:
-    """A search by its kind and all its settings, for result files."""
+def describe_search(search: Any) -> str:
+    """The class and all fields of a search, for result files and journal keys."""
     settings = (f"{field.name} {getattr(search, field.name)}" for field in fields(search))
     return f"{type(search).__name__}: {', '.join(settings)}"
 
 
 def neighbours(trial: Trial, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:
-    """The trial's neighbours of ``draft`` that have as many words as it has.
+    """The neighbours of ``draft`` that have the same number of words.
 
-    Two texts of one population are mixed word by word, so swaps that make more or fewer words are left out.
-    TextAttack ends with an error there.
+    Texts of a population are mixed word by word, so swaps that change the number of words are left out. TextAttack
+    raises an error for them.
     """
-    found = yield from trial.neighbours(draft, indices)
+    drafts = yield from trial.neighbours(draft, indices)
     count = len(draft.text.words)
-    # Splitting every text into words again would cost more than all else here.
-    return [one for one in found if one.keeps_count or len(one.text.words) == count]
+    # ``keeps_count`` avoids splitting every text again, which would dominate the cost of this function.
+    return [neighbour for neighbour in drafts if neighbour.keeps_count or len(neighbour.text.words) == count]
 
 
-def place_of(neighbour: Draft) -> int:
-    """The number of the word that a neighbour's swap made."""
+def swapped_index(neighbour: Draft) -> int:
+    """Number of the word that a neighbour swapped."""
     return next(iter(neighbour.swaps))
 
 
-def mixed(first: Draft, second: Draft, chosen: Iterable[int], *, all_chosen: bool) -> Draft:
-    """``first`` with the words of ``second`` at ``chosen``, where these differ.
+def mix(first: Draft, second: Draft, chosen: Iterable[int], *, all_chosen: bool) -> Draft:
+    """``first`` with the words of ``second`` at ``chosen``.
 
-    What counts as changed is taken from ``second`` at the words that were replaced (``all_chosen``: at all chosen
-    ones) and from ``first`` elsewhere.
+    Which words count as changed is taken from ``second`` for the replaced words (with ``all_chosen`` for all chosen
+    words) and from ``first`` for the others.
     """
-    indices, own, other = list(chosen), first.text.tokens, second.text.tokens
-    swaps = {index: other[index] for index in indices if own[index] != other[index]}
+    indices, words, other = list(chosen), first.text.tokens, second.text.tokens
+    swaps = {index: other[index] for index in indices if words[index] != other[index]}
     replaced = frozenset(indices if all_chosen else swaps)
     return first.swap_many(swaps, modified=(first.modified - replaced) | (second.modified & replaced))
 
 
-def passes(trial: Trial, source: Draft, draft: Draft) -> Steps[bool]:
-    """Whether a mixed text may follow ``source``: it is another text, and every constraint on whole texts keeps it.
+def is_admissible(trial: Trial, source: Draft, draft: Draft) -> Steps[bool]:
+    """Whether a mixed text may follow ``source``: it is another text and passes the constraints on whole texts.
 
-    Constraints on single words are not asked again: each word was admitted where its own text got it.
+    Constraints on single words do not apply again, since each word was admitted in its own text.
     """
     if draft.text.columns == source.text.columns:
         return False
-    kept = yield from trial.kept(source, [draft])
-    return bool(kept)
+    admitted = yield from trial.admissible(source, [draft])
+    return bool(admitted)
 
 
-def weigh(trial: Trial, scored: Scored, draft: Draft, standing: Standing) -> None:
-    """``trial.weigh`` with a member of the population as what the scored texts must exceed."""
+def record_decision(trial: Trial, scored: Evaluations, draft: Draft, evaluation: Evaluation) -> None:
+    """``trial.record_decision`` with a member of the population as the text that the scored texts must exceed."""
     if len(scored.scores):
-        trial.take(draft, standing)
-        trial.weigh(scored)
+        trial.take(draft, evaluation)
+        trial.record_decision(scored)
 
 
-def part(scored: Scored, start: int, end: int | None = None) -> Scored:
-    """The rows from ``start`` to before ``end``."""
+def slice_rows(scored: Evaluations, start: int, end: int | None = None) -> Evaluations:
+    """The results from row ``start`` up to and excluding row ``end``."""
     rows = slice(start, end)
-    return Scored(scored.rows[rows], scored.scores[rows], scored.reached[rows], scored.sequences[rows])
+    return Evaluations(scored.rows[rows], scored.scores[rows], scored.reached[rows], scored.sequences[rows])
 
 
 def draw(trial: Trial, probabilities: Sequence[float] | Floats, size: int, noise: float = 0.0) -> NDArray[np.intp]:
-    """``size`` indices by these probabilities, from as many random numbers as numpy's ``RandomState.choice`` takes.
+    """Draw ``size`` indices with these probabilities, with the random numbers of numpy's ``RandomState.choice``.
 
-    ``noise`` is how far the noise of batching may move a border between two indices; a random number so near to one
-    counts as a near tie.
+    ``noise`` is the size of the batching noise of the cumulative probabilities. A random number within this distance
+    of one of them counts as a near tie.
     """
     borders = np.asarray(probabilities, dtype=np.float64).cumsum()
     borders /= borders[-1]
-    numbers = trial.luck.numpy.random_sample(size)
+    numbers = trial.rng.numpy.random_sample(size)
     if noise:
         near = np.abs(numbers[:, None] - borders[None, :-1]) < noise
         trial.near_ties += int(near.any(axis=1).sum())
@@ -89,11 +89,11 @@ def draw(trial: Trial, probabilities: Sequence[float] | Floats, size: int, noise
 
 
 def budget_ended(trial: Trial) -> bool:
-    """Whether the example's queries are used up."""
-    return trial.spent == "budget"
+    """Whether the query budget of the example is used up."""
+    return trial.limit_reached == "budget"
 
 
-def finish(trial: Trial, draft: Draft, standing: Standing) -> str:
-    """Make this draft the result; why the search stopped."""
-    trial.take(draft, standing)
-    return "success" if standing.reached else trial.spent or "exhausted"
+def finish(trial: Trial, draft: Draft, evaluation: Evaluation) -> str:
+    """Make this draft the result and return why the search stopped."""
+    trial.take(draft, evaluation)
+    return "success" if evaluation.reached else trial.limit_reached or "exhausted"

@@ -1,7 +1,7 @@
-"""In which order a greedy search visits the words.
+"""Rankings: the order in which a greedy search visits the words.
 
-A ranking returns word numbers in visiting order. Ties are broken as TextAttack breaks them: by the order in which its
-sets of words are iterated, then by numpy's default sort of the same precision.
+A ranking returns word numbers in visiting order. Ties are broken as in TextAttack: by the iteration order of its sets
+of words, then by numpy's default sort in the same precision.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ def _descending(positions: Sequence[int], importance: Floats) -> list[int]:
 
 
 def by_deletion(trial: Trial) -> Steps[list[int]]:
-    """Most important first: the goal's score after deleting the word (one query each)."""
+    """Rank words by the goal's score after deleting the word, highest first (one query per word)."""
     positions = trial.positions
     scored = yield from trial.ask(trial.text.delete(index) for index in positions)
-    # A query budget may have cut the list short; the search then ends anyway.
+    # The scores are fewer if the query budget ended; then the search ends too.
     return _descending(positions, scored.scores)
 
 
 def by_unknown(trial: Trial) -> Steps[list[int]]:
-    """Most important first: the goal's score after replacing the word by ``[UNK]`` (one query each)."""
+    """Rank words by the goal's score after replacing the word with ``[UNK]``, highest first (one query per word)."""
     positions = trial.positions
     scored = yield from trial.ask(_unknown(trial, positions))
     return _descending(positions, scored.scores)
 
 
 def by_weighted_saliency(trial: Trial) -> Steps[list[int]]:
-    r"""PWWS (Ren et al. 2019), Eq. 8: ``softmax(s)_i * d_i``.
+    r"""Rank words as PWWS (Ren et al. 2019), Eq. 8: by ``softmax(s)_i * d_i``, highest first.
 
-    ``s_i`` is the goal's score with word i unknown, ``d_i`` the best score among its candidates (0 without any). The
-    candidates are queried here and, as in TextAttack, counted again when the search asks for them.
+    ``s_i`` is the goal's score with word i unknown, ``d_i`` the best score among its candidates (0 without
+    candidates). The candidates are queried here and, as in TextAttack, counted again when the search scores them.
 
-    Differs from the paper, as TextAttack does: scores, not their rises over the clean text's; scores of margins are
-    these rises.
+    Differs from the paper, as TextAttack does: s and d are scores instead of their rises over the clean text's score;
+    with margins both are the same.
     """
     positions = trial.positions
     scored = yield from trial.ask(_unknown(trial, positions))
-    # Single precision of probabilities, as TextAttack has it; scores of margins need the room of double.
+    # Float32 for probabilities, as in TextAttack; margins need float64.
     saliency = _softmax(np.asarray(scored.scores, dtype=None if trial.attack.scores == "margin" else np.float32))
     best: list[Any] = []
     for index in positions[: len(saliency)]:
-        found = [] if trial.spent else (yield from trial.neighbours(trial.clean, [index]))
-        candidates = (yield from trial.ask([draft.text for draft in found])) if found else None
-        # A plain zero beside single precision makes the product double precision there too, which decides ties.
+        drafts = [] if trial.limit_reached else (yield from trial.neighbours(trial.clean, [index]))
+        candidates = (yield from trial.ask([draft.text for draft in drafts])) if drafts else None
+        # A Python zero among float32 values makes the product float64, as in TextAttack; this decides ties.
         best.append(np.max(candidates.scores) if candidates is not None and len(candidates.scores) else 0.0)
     return _descending(positions, saliency * np.array(best))
 
 
 def by_gradient(trial: Trial) -> Steps[list[int]]:
-    """Most important first: L1 norm of the mean embedding gradient over the word's pieces (not counted as a query).
+    """Rank words by the L1 norm of the mean embedding gradient over their pieces, largest first (no query).
 
     Differs from TextAttack: the model is in eval mode, so the order does not depend on dropout.
     """
@@ -72,9 +72,9 @@ def by_gradient(trial: Trial) -> Steps[list[int]]:
 
 
 def by_gradient_of_the_start(trial: Trial) -> Steps[list[int]]:
-    """``by_gradient`` on the text up to its last open word, which alone decides where a text has one column.
+    """``by_gradient`` with a text of one column cut after its last open word.
 
-    TextAttack cuts the text so for A2T, and what stands behind, if only a full stop, is not in the gradient.
+    TextAttack cuts the text in this way for A2T, so later characters, such as a full stop, do not affect the gradient.
     """
     positions, text = sorted(trial.positions), trial.text
     if positions and len(text.columns) == 1:
@@ -84,15 +84,15 @@ def by_gradient_of_the_start(trial: Trial) -> Steps[list[int]]:
 
 
 BY_GRADIENT: tuple[Ranking, ...] = (by_gradient, by_gradient_of_the_start)
-"""The rankings that need a tokenizer which tells offsets (``Victim.check_saliency``)."""
+"""Rankings that need a tokenizer with offsets (``Victim.check_saliency``)."""
 
 
 def at_random(trial: Trial) -> Steps[list[int]]:
-    """A random order, without any query: what a ranking must beat."""
+    """Rank words at random, without queries; a control for the other rankings."""
     positions = trial.positions
-    trial.luck.numpy.shuffle(positions)
+    trial.rng.numpy.shuffle(positions)
     return positions
-    yield  # makes this a generator, as every ranking is
+    yield  # makes this function a generator, as all rankings are
 
 
 def _unknown(trial: Trial, positions: Sequence[int]) -> Iterator[Text]:
@@ -100,8 +100,8 @@ def _unknown(trial: Trial, positions: Sequence[int]) -> Iterator[Text]:
 
 
 def _softmax(values: Floats) -> Floats:
-    """By torch, as TextAttack's."""
+    """Softmax by torch, as in TextAttack."""
     import torch
 
-    found: Floats = torch.softmax(torch.from_numpy(values), dim=0).numpy()
-    return found
+    shares: Floats = torch.softmax(torch.from_numpy(values), dim=0).numpy()
+    return shares

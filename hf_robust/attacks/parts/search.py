@@ -1,4 +1,4 @@
-"""Searches: greedy in order of importance, beam, the first word alone, and all candidates at once."""
+"""Searches: greedy by word importance, beam search, the first-ranked word only, and all candidates at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Columns, Steps
-from hf_robust.attacks.engine.trial import Scored, Trial
+from hf_robust.attacks.engine.trial import Evaluations, Trial
 from hf_robust.metrics import AttackRecord
 
 Search = Callable[[Trial], Steps[str]]
@@ -17,16 +17,16 @@ Search = Callable[[Trial], Steps[str]]
 
 
 def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[AttackRecord]:
-    """Score the clean text, leave out what is not to be attacked, then search.
+    """Score the clean text, skip the example if it is not to be attacked, then search.
 
-    ``replayed`` is a text that succeeded on this example before: it is asked first, and ends the attack if it still
-    does (stop ``warm_start``).
+    ``replayed`` is a text that succeeded on this example before. It is scored first, and the attack ends if it still
+    succeeds (stop ``warm_start``).
     """
     attack, example = trial.attack, trial.example
-    yield from trial.look()
+    yield from trial.ask_clean()
     if example.label in attack.skip_labels:
         return trial.record("skipped", "skip_label")
-    if not trial.is_right:
+    if not trial.is_correct:
         return (
             trial.record("skipped", "misclassified")
             if attack.skip_misclassified
@@ -39,24 +39,25 @@ def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[Attac
     stop = yield from attack.search(trial)
     nothing = not trial.num_candidates and attack.own_examples is None
     if nothing and (stop == "exhausted" or (attack.candidates.planned and stop != "success")):
-        # What is planned had nothing to ask for, whatever ended the search.
+        # Planned candidates are known in advance, so the search had none, whatever stopped it.
         stop = "no_candidates"
     return trial.record("succeeded" if stop == "success" or attack.goal.maximises else "failed", stop)
 
 
 @dataclass(frozen=True)
 class Greedy:
-    """Visit words by falling importance; at each take the best substitute if it strictly raises the goal's score.
+    """Visits words by falling importance, and takes a word's best substitute if it strictly raises the goal's score.
 
-    ``GreedyWIR`` of Jin et al. 2020 as TextAttack has it: a word that does not help is passed over (its queries
-    count), the search ends when an accepted text reaches the goal, and then, where a similarity was measured, the most
-    similar of the leading run of successes is taken. Equal scores go by the text itself.
+    ``GreedyWIR`` of Jin et al. 2020, as TextAttack has it. A word whose substitutes do not raise the score is skipped,
+    and its queries count. The search ends when an accepted text reaches the goal. If similarities were measured, the
+    most similar of the successes before the first failure, by falling score, is then taken. Ties are decided by the
+    text itself.
 
     Attributes:
-        early_exit: at each word ask for so many substitutes at a time, and for no more once one reaches the goal:
-            fewer queries, but not always TextAttack's text. None asks for all.
-        follows_words: visit the word that was ranked even where an earlier swap moved its number. Off, as in
-            TextAttack, the number then names another word.
+        early_exit: number of substitutes of a word to score at a time; the search leaves the word once one reaches the
+            goal. It takes fewer queries, but the text is not always TextAttack's. None scores all at once.
+        follows_words: whether to visit the ranked word even if an earlier swap shifted its number. False, as in
+            TextAttack: the number then refers to another word.
     """
 
     early_exit: int | None = None
@@ -68,34 +69,34 @@ class Greedy:
             raise ValueError(f"the attack {attack.name!r} searches greedily and needs a ranking, got none.")
         order = yield from attack.ranking(trial)
         for ranked in order:
-            if trial.spent:
-                return trial.spent
+            if trial.limit_reached:
+                return trial.limit_reached
             index = trial.current.place_of(ranked) if self.follows_words else ranked
             if index is None or index >= len(trial.current.text.words):
                 continue
-            found = yield from trial.neighbours(trial.current, [index])
-            if not found:
+            drafts = yield from trial.neighbours(trial.current, [index])
+            if not drafts:
                 continue
-            scored = yield from self._ask(trial, found)
-            trial.weigh(scored)
+            scored = yield from self._ask(trial, drafts)
+            trial.record_decision(scored)
             best = scored.best()
             if scored.scores[best] <= trial.score:
                 continue
             if scored.reached[best]:
-                place = _most_similar(found, scored)
-                trial.take(found[place], scored.row(place))
+                place = _most_similar(drafts, scored)
+                trial.take(drafts[place], scored.row(place))
                 return "success"
-            trial.take(found[best], scored.row(best))
+            trial.take(drafts[best], scored.row(best))
             if attack.max_changed is not None and len(trial.current.modified) >= attack.max_changed:
                 break
         return "budget" if trial.truncated else "exhausted"
 
-    def _ask(self, trial: Trial, found: list[Draft]) -> Steps[Scored]:
-        texts = [draft.text for draft in found]
+    def _ask(self, trial: Trial, drafts: list[Draft]) -> Steps[Evaluations]:
+        texts = [draft.text for draft in drafts]
         step = self.early_exit or len(texts)
         scored = yield from trial.ask(texts[:step])
         for start in range(step, len(texts), step):
-            if scored.reached.any() or trial.spent:
+            if scored.reached.any() or trial.limit_reached:
                 break
             scored = scored.joined((yield from trial.ask(texts[start : start + step])))
         return scored
@@ -111,10 +112,10 @@ greedy = Greedy()
 
 @dataclass(frozen=True)
 class Beam:
-    """Keep the ``width`` best texts; at each step try every swap of every word of each of them.
+    """Beam search: keeps the ``width`` best texts, and at each step scores every swap of every word of each of them.
 
-    TextAttack's beam search; a width of 1 is its plain greedy search. The best text of each step is taken even where
-    its score falls, and the search ends when it reaches the goal or no text has a swap left.
+    As in TextAttack; width 1 is its plain greedy search. The best text of each step is taken even if the score falls.
+    The search ends when the best text reaches the goal or no text has a swap left.
     """
 
     width: int = 8
@@ -122,20 +123,20 @@ class Beam:
     def __call__(self, trial: Trial) -> Steps[str]:
         attack, beam = trial.attack, [trial.clean]
         while True:
-            if trial.spent:
-                return trial.spent
-            found: list[Draft] = []
+            if trial.limit_reached:
+                return trial.limit_reached
+            drafts: list[Draft] = []
             for draft in beam:
-                found += yield from trial.neighbours(draft)
-            if not found:
+                drafts += yield from trial.neighbours(draft)
+            if not drafts:
                 return "exhausted"
-            scored = yield from trial.ask([draft.text for draft in found])
-            trial.weigh(scored)
+            scored = yield from trial.ask([draft.text for draft in drafts])
+            trial.record_decision(scored)
             best = scored.best()
-            trial.take(found[best], scored.row(best))
+            trial.take(drafts[best], scored.row(best))
             if scored.reached[best]:
                 return "success"
-            beam = [found[place] for place in (-scored.scores).argsort()[: self.width]]
+            beam = [drafts[place] for place in (-scored.scores).argsort()[: self.width]]
             if attack.max_changed is not None:
                 beam = [draft for draft in beam if len(draft.modified) < attack.max_changed]
 
@@ -145,46 +146,46 @@ class Beam:
 
 
 def top(trial: Trial) -> Steps[str]:
-    """Change the word that ranks first, once: the best of its candidates is taken, whether or not it helps."""
+    """Change only the word that ranks first: take its best candidate, whether or not it raises the score."""
     if trial.attack.ranking is None:
         raise ValueError(f"the attack {trial.attack.name!r} changes the word that ranks first and needs a ranking.")
     order = yield from trial.attack.ranking(trial)
-    found = (yield from trial.neighbours(trial.clean, order[:1])) if order else []
-    return (yield from _best_of(trial, found))
+    drafts = (yield from trial.neighbours(trial.clean, order[:1])) if order else []
+    return (yield from _best_of(trial, drafts))
 
 
 def once(trial: Trial) -> Steps[str]:
-    """Score every candidate of every position once and take the best, whether or not it raises the score.
+    """Score every candidate of every word once and take the best, whether or not it raises the score.
 
-    ``SearchOnce`` of Chen et al. 2022 (BAT A.2). Equal scores go by the text itself.
+    ``SearchOnce`` of Chen et al. 2022 (BAT A.2). Ties are decided by the text itself.
     """
-    found = yield from trial.neighbours(trial.clean)
-    return (yield from _best_of(trial, found))
+    drafts = yield from trial.neighbours(trial.clean)
+    return (yield from _best_of(trial, drafts))
 
 
-def _best_of(trial: Trial, found: list[Draft]) -> Steps[str]:
-    """Take the best of these candidates, whether or not it raises the score; why the search ends there."""
-    if not found:
+def _best_of(trial: Trial, drafts: list[Draft]) -> Steps[str]:
+    """Take the best of these candidates, whether or not it raises the score, and return why the search stopped."""
+    if not drafts:
         return "exhausted"
-    if trial.spent:
-        return trial.spent
-    scored = yield from trial.ask([draft.text for draft in found])
-    trial.weigh(scored)
+    if trial.limit_reached:
+        return trial.limit_reached
+    scored = yield from trial.ask([draft.text for draft in drafts])
+    trial.record_decision(scored)
     best = scored.best()
-    trial.take(found[best], scored.row(best))
+    trial.take(drafts[best], scored.row(best))
     if scored.reached[best]:
         return "success"
     return "budget" if trial.truncated else "exhausted"
 
 
-def _most_similar(found: list[Draft], scored: Scored) -> int:
-    """Of the successes that stand before the first failure by falling score, the first with the highest similarity."""
+def _most_similar(drafts: list[Draft], scored: Evaluations) -> int:
+    """Index of the most similar text among the successes before the first failure, in order of falling score."""
     order = np.argsort(-scored.scores, kind="stable")
-    if found[order[0]].similarity is None:
+    if drafts[order[0]].similarity is None:
         return int(order[0])
     leading: list[int] = []
     for place in order:
         if not scored.reached[place]:
             break
         leading.append(int(place))
-    return max(leading, key=lambda place: found[place].similarity or 0.0)
+    return max(leading, key=lambda place: drafts[place].similarity or 0.0)

@@ -1,4 +1,4 @@
-"""Sentence similarity as a constraint: the only one that depends on how far the search has come."""
+"""Sentence similarity as a constraint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REFERENCES = ("previous", "original")
 
 
 class Encoder(Protocol):
-    """Unit-length sentence embeddings; ``name`` goes into result files, ``fingerprint`` into keys."""
+    """Returns unit-length sentence embeddings; ``name`` is for result files, ``fingerprint`` for keys."""
 
     @property
     def name(self) -> str: ...
@@ -30,7 +30,7 @@ class Encoder(Protocol):
 
 
 def window(text: Text, index: int, size: int) -> tuple[int, int]:
-    """First and last word of the ``size`` words around word ``index``, with TextAttack's rounding at the borders."""
+    """Numbers of the first and last of the ``size`` words around word ``index``, with TextAttack's rounding."""
     length, half = len(text.words), (size - 1) / 2
     if index - half < 0:
         return 0, min(size, length) - 1
@@ -40,25 +40,25 @@ def window(text: Text, index: int, size: int) -> tuple[int, int]:
 
 
 def window_parts(text: Text, index: int, size: int | None) -> tuple[str, str]:
-    """What stands before and after word ``index`` inside its window, columns joined by a line break.
+    """The characters before and after word ``index`` in its window, columns joined by a line break.
 
-    ``size`` None reaches from the first word to the last, as TextAttack's does: punctuation at the ends is left out.
+    ``size`` None is a window from the first to the last word, as in TextAttack: punctuation at the ends is left out.
     """
     starts = np.cumsum([0, *(len(column) + 1 for column in text.columns)])
     joined, word = text.joined, text.words[index]
     edges = (0, len(text.words) - 1) if size is None else window(text, index, size)
-    left, right = (text.words[edge] for edge in edges)
-    first, last = int(starts[left.column]) + left.start, int(starts[right.column]) + right.end
-    here = int(starts[word.column])
-    return joined[first : here + word.start], joined[here + word.end : last]
+    first, last = (text.words[edge] for edge in edges)
+    start, end = int(starts[first.column]) + first.start, int(starts[last.column]) + last.end
+    offset = int(starts[word.column])
+    return joined[start : offset + word.start], joined[offset + word.end : end]
 
 
 @dataclass(frozen=True)
 class SentenceSimilarity(Constraint):
-    """The encoded window around a swapped word stays at least ``minimum`` similar to the reference's.
+    """The window around a swapped word has at least similarity ``minimum`` to the window of the reference.
 
     ``angular`` is ``1 - arccos(cosine) / pi``. The reference is the text before this swap (``previous``) or the
-    ``original``. Texts of fewer words than ``window_size`` pass unseen where ``skip_short`` says so, as if equal.
+    ``original``. With ``skip_short``, texts of fewer words than ``window_size`` pass with similarity 1.
     """
 
     encoder: Encoder
@@ -70,38 +70,38 @@ class SentenceSimilarity(Constraint):
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
-            raise ValueError(f"a sentence similarity is one of {', '.join(METRICS)}, got {self.metric!r}.")
+            raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {self.metric!r}.")
         if self.reference not in REFERENCES:
-            raise ValueError(f"a sentence's reference is one of {', '.join(REFERENCES)}, got {self.reference!r}.")
+            raise ValueError(f"reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}.")
         if not 0 <= self.minimum <= 1:
             raise ValueError(f"--min_similarity must lie in [0, 1], got {self.minimum}.")
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        """The drafts that are similar enough; each one's ``similarity`` is set."""
+        """The drafts that are similar enough; sets the ``similarity`` of every draft."""
         size = self.window_size
-        asked: list[tuple[Draft, str, str]] = []
+        windows: list[tuple[Draft, str, str]] = []
         around: dict[tuple[int, bool], tuple[str, str]] = {}
         for draft in drafts:
             draft.similarity = 1.0
             if self.skip_short and size is not None and _count_words(draft, current) < size:
                 continue
-            asked.append((draft, *self._windows(original, current, draft, around)))
-        if asked:
-            sentences = [sentence for _, *pair in asked for sentence in pair]
+            windows.append((draft, *self._windows(original, current, draft, around)))
+        if windows:
+            sentences = [sentence for _, *pair in windows for sentence in pair]
             embedded = yield Consult(self.encoder.encode, sentences)
             vectors = np.asarray(embedded, dtype=np.float64)
             cosine = np.clip((vectors[0::2] * vectors[1::2]).sum(-1), -1.0, 1.0)
-            found = 1 - np.arccos(cosine) / np.pi if self.metric == "angular" else cosine
-            for (draft, *_), value in zip(asked, found, strict=True):
+            similarities = 1 - np.arccos(cosine) / np.pi if self.metric == "angular" else cosine
+            for (draft, *_), value in zip(windows, similarities, strict=True):
                 draft.similarity = float(value)
         return [draft for draft in drafts if draft.similarity is not None and draft.similarity >= self.minimum]
 
     def _windows(
         self, original: Draft, current: Draft, draft: Draft, around: dict[tuple[int, bool], tuple[str, str]]
     ) -> tuple[str, str]:
-        """The reference's window and the draft's; ``around`` keeps what stands around a word from draft to draft."""
-        made = draft.fresh or {index for index, new in draft.swaps.items() if new}
-        index, size = next(iter(made), 0), self.window_size
+        """The windows of the reference and of the draft; ``around`` caches the characters around a word."""
+        swapped = draft.last_modified or {index for index, new in draft.swaps.items() if new}
+        index, size = next(iter(swapped), 0), self.window_size
         against = current if self.reference == "previous" else original
         where = min(index, len(against.text.words) - 1)
         before, after = _kept(around, (where, True), lambda: window_parts(against.text, where, size))
@@ -121,7 +121,7 @@ class SentenceSimilarity(Constraint):
             self.encoder.to(device)
 
     def fingerprint(self) -> str:
-        """The encoder's."""
+        """The encoder's fingerprint."""
         return self.encoder.fingerprint()
 
     def describe(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class SentenceSimilarity(Constraint):
 
 
 def _count_words(draft: Draft, current: Draft) -> int:
-    # Splitting every candidate into words again would cost more than all else here.
+    # Avoids splitting every candidate into words again, which would dominate the cost.
     if draft.parent is current and draft.keeps_count:
         return len(current.text.words)
     return len(draft.text.words)

@@ -1,4 +1,4 @@
-"""How far a substitute may be from the word it stands for, by word vectors."""
+"""Maximum distance between a substitute and its word, by word vectors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hf_robust.words.vector_files import Vectors, read_vectors
 
 
 class WordVectors:
-    """Vectors of lower-cased words; ``name`` goes into result files.
+    """Vectors of lower-cased words; ``name`` is for result files.
 
     Args:
         words: N words.
-        vectors: [N, E], taken as they are: squared errors depend on their length.
+        vectors: vectors [N, E]; they are not normalised, and squared errors depend on their length.
     """
 
     def __init__(self, words: Sequence[str], vectors: Vectors, name: str) -> None:
@@ -31,7 +31,7 @@ class WordVectors:
         self._fingerprint: str | None = None
 
     def get(self, word: str) -> Vectors | None:
-        """The vector [E] of a word, whatever its case; None for an unknown one."""
+        """The vector [E] of a word in any case; None for an unknown word."""
         row = self._rows.get(word.lower())
         return None if row is None else self.vectors[row]
 
@@ -39,7 +39,7 @@ class WordVectors:
         return len(self._rows)
 
     def fingerprint(self) -> str:
-        """16 hexadecimal characters of the words and numbers."""
+        """Hash (16 hexadecimal characters) of the words and vectors."""
         if self._fingerprint is None:
             digest = hashlib.blake2b("\n".join(self._rows).encode(), digest_size=8)
             digest.update(np.ascontiguousarray(self.vectors, dtype=np.float32).tobytes())
@@ -48,21 +48,21 @@ class WordVectors:
 
 
 def load_word_vectors(path: str | Path) -> WordVectors:
-    """The vectors in a GloVe, word2vec or ``.npz`` file.
+    """Read the vectors in a GloVe, word2vec or ``.npz`` file.
 
     Raises:
-        ValueError: the file is not there, or not such a file.
+        ValueError: the file is missing or has another format.
     """
     return WordVectors(*read_vectors(path), name=str(path))
 
 
 @dataclass(frozen=True)
 class WordDistance(Constraint):
-    r"""Each word of the last swap is near enough to the reference's word at its place; unknown words pass.
+    r"""Each swapped word is close to the reference's word at the same position; unknown words pass.
 
-    Either the cosine is at least ``min_cosine`` or the squared error :math:`\sum_d (a_d - b_d)^2` at most
+    The cosine is at least ``min_cosine``, or the squared error :math:`\sum_d (a_d - b_d)^2` is at most
     ``max_squared_error`` (TextAttack's "mse"). The reference is the ``original`` or the text before the swap
-    (``previous``). A text whose words reach beyond the reference's fails.
+    (``previous``). A text with a swapped word beyond the last word of the reference fails.
     """
 
     vectors: WordVectors
@@ -77,7 +77,7 @@ class WordDistance(Constraint):
                 f"got {self.min_cosine} and {self.max_squared_error}."
             )
         if self.reference not in REFERENCES:
-            raise ValueError(f"a word's reference is one of {', '.join(REFERENCES)}, got {self.reference!r}.")
+            raise ValueError(f"reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}.")
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
         words = (original if self.reference == "original" else current).text.keys
@@ -85,11 +85,14 @@ class WordDistance(Constraint):
         yield
 
     def _allows(self, words: list[str], draft: Draft) -> bool:
-        own, limit = draft.text.keys, len(words)
-        return all(index < limit and index < len(own) and self.near(words[index], own[index]) for index in draft.fresh)
+        keys, limit = draft.text.keys, len(words)
+        return all(
+            index < limit and index < len(keys) and self.near(words[index], keys[index])
+            for index in draft.last_modified
+        )
 
     def near(self, word: str, other: str) -> bool:
-        """Whether one of the words may stand for the other."""
+        """Whether the two words are close enough; unknown words are."""
         first, second = self.vectors.get(word), self.vectors.get(other)
         if first is None or second is None:
             return True
@@ -99,7 +102,7 @@ class WordDistance(Constraint):
         return bool(first @ second >= self.min_cosine * np.maximum(lengths, 1e-8))
 
     def fingerprint(self) -> str:
-        """The vectors'."""
+        """The fingerprint of the vectors."""
         return self.vectors.fingerprint()
 
     def describe(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The attacks by name: each recipe is a function of one file that lists an attack's parts."""
+"""The attacks by name. Each recipe is one file with a function that lists the attack's parts."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ _GOALS: dict[str, type[Goal]] = {"antonym": Remain, "negation": Remain, "input_r
 
 
 def goal_of(name: str) -> type[Goal]:
-    """The kind of goal of an attack by its name, TextAttack's spelling included, before it is built."""
+    """The class of an attack's goal by the attack's name (also in TextAttack's spelling), without building it."""
     return _GOALS.get(name.replace("-", "_"), Misclassify)

@@ -1,4 +1,4 @@
-"""The a2t attack: few and near swaps, words ranked by gradient, made to be cheap enough for training."""
+"""The a2t attack: swap few words for near neighbours, ranked by gradient; cheap enough for training."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hf_robust.words import TEXTATTACK_WORDS
 def a2t(resources: Resources) -> Attack:
     """Yoo and Qi 2021 (arXiv:2109.00544), as TextAttack 0.3.11 has it.
 
-    The 20 nearest neighbours of cosine 0.8 or more, same part of speech, at most a tenth of the words (four, if that
-    is more), the text 0.9 similar (cosine) to the original. In training its authors stop at 200 queries
-    (``--attack_query_budget 200``).
+    Substitutes are the 20 nearest neighbours of cosine 0.8 or more with the same part of speech. At most a tenth of
+    the words change, or four if that is more, and the text stays 0.9 similar (cosine) to the original. In training the
+    authors stop at 200 queries (``--attack_query_budget 200``).
 
-    Differs: neighbours are ``--lexicon``'s first 20; the encoder is the one given or none; gradients
-    are taken in eval mode, so the order does not depend on dropout.
+    Differs: neighbours are the first 20 of ``--lexicon``; the encoder is ``--sentence_encoder``'s, if given; gradients
+    are computed in eval mode, so the order does not depend on dropout.
 
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.

@@ -1,4 +1,4 @@
-"""The antonym attack: one word becomes its antonym, and the prediction stays (obstinacy)."""
+"""The antonym attack: swap one word for its antonym while the prediction stays (obstinacy)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from hf_robust.words import NLTK_STOP_WORDS
 
 
 def antonym(resources: Resources) -> Attack:
-    """Chen et al. 2022 (BAT), Sections 2.2 and 3.1. That the true label changes is assumed.
+    """Chen et al. 2022 (BAT), Sections 2.2 and 3.1. The true label is assumed to change.
 
-    At most one word changes, not a stop word, to an antonym of the same part of speech. Labels that an antonym does
-    not change (neutral, not duplicate) are skipped. Inputs without an admissible antonym count as failures;
-    the summary has their share. By default an antonym must raise the confidence to count
-    (``Remain``); the record notes either way whether some antonym kept the prediction.
+    At most one word, no stop word, is replaced by an antonym of the same part of speech. Labels that an antonym does
+    not change (neutral, not duplicate) are skipped. Inputs without an admissible antonym count as failures; the
+    summary reports their share. By default an antonym counts as a success if it raises the confidence (``Remain``);
+    the record also says whether some antonym kept the prediction.
 
-    Of the rates only ASR has a meaning here: "accuracy under attack" would count skipped labels as errors, and failing
-    is good. A substitute is a word other than the original's, so an edit of punctuation is no
-    success.
+    ASR is the only rate with a meaning here: "accuracy under attack" would count skipped labels as errors, and a
+    failed attack is good. A substitute is always another word, so an edit of punctuation is no success.
 
     Stop words are NLTK's, as in the official code: TextFooler's list leaves "had", "did" and "will" open, whose
-    antonyms ("refuse") say little about the text. Differs from the official code: the list is the one that is shipped,
-    compared without case; part of speech is not asked where the lexicon keeps it by itself; confidence is the margin
-    of the logits, there the probability, which for more than two classes may rise where the other falls
-    (``--attack_scores probability``).
+    antonyms ("refuse") say little about the text. Differs from the official code: the stop words are the list in this
+    package, compared case-insensitively; the part of speech is not checked for a lexicon that keeps it; the confidence
+    is the margin of the logits. The official code uses the probability (``--attack_scores probability``), which can
+    rise where the margin falls if there are more than two classes.
 
     Raises:
         ValueError: there is no antonym lexicon.

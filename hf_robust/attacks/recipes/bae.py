@@ -16,12 +16,13 @@ from hf_robust.words import TEXTATTACK_WORDS
 def bae(resources: Resources) -> Attack:
     """BAE-R of Garg and Ramakrishnan 2020 (arXiv:2004.01970), as TextAttack 0.3.11 has it.
 
-    The 50 likeliest words in a word's place; not NLTK's stop words, same part of speech or a noun for a verb; the 15
-    words around stay 0.9363 similar (cosine) to the original's. Words are ranked by deletion.
+    Substitutes are the 50 likeliest words at a word's position, with the same part of speech or a noun for a verb.
+    NLTK's stop words do not change, and the 15 words around the change stay 0.9363 similar (cosine) to the original's.
+    Words are ranked by deletion.
 
-    Differs: the masked language model is ``--masked_lm``'s (TextAttack takes bert-base-uncased); the encoder is the
-    one given, for lack of USE, or none. Pieces from inside words and special tokens are words here, as in TextAttack
-    and unlike in the paper; a ``MaskedLM`` with ``whole_words`` leaves them out.
+    Differs: the masked language model is ``--masked_lm``'s (TextAttack uses bert-base-uncased); the encoder is
+    ``--sentence_encoder``'s, if given, since USE is not available. Pieces from inside words and special tokens count
+    as words, as in TextAttack and unlike in the paper; a ``MaskedLM`` with ``whole_words`` drops them.
 
     Raises:
         ValueError: there is no masked language model, or NLTK's stop words are missing.

@@ -1,4 +1,4 @@
-"""The checklist attack: contractions, numbers, names and places, none of which should change a prediction."""
+"""The checklist attack: change contractions, numbers, names and places, which should not change a prediction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import AnyOf, Candidates, Luck
+from hf_robust.attacks.parts.candidates import AnyOf, Candidates, RandomStates
 from hf_robust.attacks.parts.constraints import NoRepeat
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.parts.search import Beam
@@ -34,20 +34,20 @@ CONTRACTIONS: dict[str, str] = {
     **{"ain't": "isn't", "can't": "cannot", "can't've": "cannot have", "shan't": "shall not", "won't": "will not"},
     **{"how'd'y": "how do you", "ma'am": "madam", "he'd've": "he would have", "you'd've": "you would have"},
 }
-"""Contracted forms and what they stand for, with their case: "Don't" is not among them."""
+"""Contracted form -> full form; case-sensitive, without "Don't"."""
 
 _CONTRACTED = {whole: short for short, whole in CONTRACTIONS.items()}
-_DRAWN = 3
-_KEPT = (0, 2, 4)
+_NUM_DRAWS = 3
+_UNCHANGED_NUMBERS = (0, 2, 4)
 _MOST_DIGITS = 18
-"""So that twice the number still fits into 64 bits."""
+"""Twice a number of 18 digits still fits into 64 bits."""
 
 
 class _Unplanned(Candidates):
     planned = False
     name: str
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         return []
 
     def describe(self) -> dict[str, Any]:
@@ -58,77 +58,77 @@ class _Unplanned(Candidates):
 
 
 class Extend(_Unplanned):
-    """A contracted form in full."""
+    """Replaces a contracted form by its full form."""
 
     name = "extend"
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         whole = CONTRACTIONS.get(text.tokens[index])
         return [] if whole is None else [whole]
 
 
 class Contract(_Unplanned):
-    """Two words as their contracted form.
+    """Replaces two words by their contracted form.
 
-    As in TextAttack, only among the words before the first closed one, so before the first change.
+    As in TextAttack, only words before the first closed word, and so before the first change.
     """
 
     name = "contract"
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        words, opened, found = draft.text.tokens, set(open_words), []
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
+        words, opened, drafts = draft.text.tokens, set(open_words), []
         for index in range(len(words) - 1):
             if not {index, index + 1} <= opened:
                 break
             short = _CONTRACTED.get(f"{words[index]} {words[index + 1]}")
             if short is not None:
-                found.append(draft.swap(index, short).swap(index + 1, ""))
-        return found
+                drafts.append(draft.swap(index, short).swap(index + 1, ""))
+        return drafts
         yield
 
 
 class ChangeNumber(_Unplanned):
-    """Three numbers drawn from 1 to twice the one that stands there; 0, 2 and 4 stay.
+    """Replaces a number n by three draws from 1 to 2n; 0, 2 and 4 do not change.
 
-    Differs from TextAttack: numbers in digits alone, none in words, and none of more than 18 digits.
+    Differs from TextAttack: only numbers in digits, with at most 18 digits, and no number words.
     """
 
     name = "change_number"
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         word = text.tokens[index]
-        if not word.isdecimal() or len(word) > _MOST_DIGITS or int(word) in _KEPT:
+        if not word.isdecimal() or len(word) > _MOST_DIGITS or int(word) in _UNCHANGED_NUMBERS:
             return []
-        return [str(number) for number in luck.numpy.randint(1, 2 * int(word) + 1, _DRAWN)]
+        return [str(number) for number in rng.numpy.randint(1, 2 * int(word) + 1, _NUM_DRAWS)]
 
 
 @dataclass(frozen=True)
 class ChangeListed(_Unplanned):
-    """A name for which three others of its list are drawn; without lists, none.
+    """Replaces a listed name by three random names of its list; without lists nothing changes.
 
-    Differs from TextAttack: a name is what stands in a list, with its case and the longest first, where TextAttack
-    asks flair's tagger; so names that are other words too ("Will", "Reading") are changed as well.
+    Differs from TextAttack, which finds names with flair's tagger: a name is an entry of a list, matched
+    case-sensitively and the longest first. So names that are also other words ("Will", "Reading") change too.
     """
 
     name: str
     lists: NameLists | None
 
-    def rewrites(self, draft: Draft, open_words: Iterable[int], luck: Luck) -> Steps[list[Draft]]:
-        found: list[Draft] = []
+    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
+        drafts: list[Draft] = []
         if self.lists is None:
-            return found
+            return drafts
         words, opened, index = draft.text.tokens, set(open_words), 0
         while index < len(words):
             count, others = self._name_at(words, opened, index)
             if others:
-                drawn = luck.numpy.randint(0, len(others), _DRAWN)
-                found += [_put(draft, index, count, others[place]) for place in drawn]
+                drawn = rng.numpy.randint(0, len(others), _NUM_DRAWS)
+                drafts += [_replace_words(draft, index, count, others[place]) for place in drawn]
             index += count
-        return found
+        return drafts
         yield
 
     def _name_at(self, words: list[str], opened: set[int], index: int) -> tuple[int, tuple[str, ...]]:
-        """How many words the name at ``index`` has, and all names of its list."""
+        """Number of words of the name at ``index``, and all names of its list; 1 and () if there is no name."""
         assert self.lists is not None
         for count in range(min(self.lists.longest, len(words) - index), 0, -1):
             others = self.lists.like(" ".join(words[index : index + count]))
@@ -143,19 +143,19 @@ class ChangeListed(_Unplanned):
         return f"{self.name} {self.lists and self.lists.fingerprint()}"
 
 
-def _put(draft: Draft, index: int, count: int, new: str) -> Draft:
-    found = draft.swap(index, new)
+def _replace_words(draft: Draft, index: int, count: int, new: str) -> Draft:
+    swapped = draft.swap(index, new)
     for _ in range(count - 1):
-        found = found.swap(index + len(draft.text.rule.split(new)), "")
-    return found
+        swapped = swapped.swap(index + len(draft.text.rule.split(new)), "")
+    return swapped
 
 
 def checklist(resources: Resources) -> Attack:
-    """Ribeiro et al. 2020 (arXiv:2005.04118), its invariance tests as TextAttack 0.3.11 makes an attack of them.
+    """Ribeiro et al. 2020 (arXiv:2005.04118): its invariance tests as an attack, as TextAttack 0.3.11 has it.
 
-    Contractions are written out or made, numbers in digits, names and places change; the best text of each step is
-    taken until the prediction changes or nothing is left. Names and places need ``Resources.names`` and
-    ``Resources.locations``; without them they stay, and the result says so.
+    Contractions are expanded or formed, and numbers in digits, names and places change. The best text of each step is
+    kept until the prediction changes or no change is left. Names and places need ``Resources.names`` and
+    ``Resources.locations``; without these they do not change, and the attack's description says so.
 
     Differs: see ``ChangeNumber`` and ``ChangeListed``.
     """

@@ -16,14 +16,14 @@ from hf_robust.words import TEXTATTACK_WORDS
 def clare(resources: Resources) -> Attack:
     """Li et al. 2021 (arXiv:2009.07502), as TextAttack 0.3.11 has it.
 
-    At each step every replacement (probability 5e-4 or more), insertion and merge (5e-3 or more), 50 for each place,
-    is tried, and the best one taken. As there, NLTK's stop words are not replaced, but may be merged and inserted
-    before, and words changed already may be merged (see ``Merge``). The 15 words around stay 0.7 similar (cosine) to
-    the original's. Costs thousands of queries for each step of a long text: give a query budget.
+    Each step tries every replacement (probability 5e-4 or more), insertion and merge (5e-3 or more), 50 per position,
+    and takes the best one. As in TextAttack, NLTK's stop words are not replaced, but they can be merged, words can be
+    inserted before them, and changed words can be merged (see ``Merge``). The 15 words around the change stay 0.7
+    similar (cosine) to the original's. Each step of a long text costs thousands of queries, so set a query budget.
 
-    Differs: the masked language model is ``--masked_lm``'s (TextAttack takes distilroberta-base); merges go by the
-    tagger given, not flair's; the encoder is the one given, for lack of USE, or none. Unlike the paper, as TextAttack:
-    candidates are scored by the victim, not by the language model.
+    Differs: the masked language model is ``--masked_lm``'s (TextAttack uses distilroberta-base); merges use the tagger
+    of ``--pos_tagger``, not flair's; the encoder is ``--sentence_encoder``'s, if given, since USE is not available.
+    Candidates are scored by the victim, as in TextAttack; in the paper by the language model.
 
     Raises:
         ValueError: there is no masked language model or no tagger, or NLTK's stop words are missing.

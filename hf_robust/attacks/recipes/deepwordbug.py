@@ -16,9 +16,9 @@ from hf_robust.words import TEXTATTACK_WORDS
 def deepwordbug(resources: Resources) -> Attack:
     """Gao et al. 2018 (arXiv:1801.04354), as TextAttack 0.3.11 has it.
 
-    A word's characters are swapped, replaced, dropped or added, each at one random place; at most 30 characters of the
-    text change. Words are ranked by ``[UNK]``, the paper's scores of its recurrent models being no choice
-    for other models.
+    One character of a word is swapped, replaced, deleted or inserted at a random position; at most 30 characters of
+    the text change. Words are ranked by replacing them with ``[UNK]``; the paper's scores exist for its recurrent
+    models only.
 
     Raises:
         ValueError: NLTK's stop words are missing.

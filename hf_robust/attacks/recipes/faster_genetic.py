@@ -1,4 +1,4 @@
-"""The faster_genetic attack: the genetic one with swaps that depend on the original text alone."""
+"""The faster_genetic attack: a genetic search whose swaps are compared with the original text only."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hf_robust.words import TEXTATTACK_WORDS
 def faster_genetic(resources: Resources) -> Attack:
     """Jia et al. 2019 (arXiv:1909.00986), section 5 and appendix A.3, as TextAttack 0.3.11 has it.
 
-    As ``genetic``, but 40 iterations, word vectors compared with the original's, and the 6 words around a swap at
-    most 5.0 less likely (logarithm) than the original's.
+    Like ``genetic``, but with 40 iterations, word vectors compared with the original's, and a log probability of the 6
+    words around a swap at most 5.0 below that of the original's.
 
-    Differs: neighbours are ``--lexicon``'s first 8. Without ``--word_vectors`` there is no limit on their distance
-    but the lexicon's own; the language model is the one given, for lack of the authors', or none. What is left out is
-    not among the constraints that the result names.
+    Differs: neighbours are the first 8 of ``--lexicon``. Without ``--word_vectors`` only the lexicon limits their
+    distance; the language model is ``--language_model``'s, if given, since the authors' model is not available. The
+    result's list of constraints shows which ones were applied.
 
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.

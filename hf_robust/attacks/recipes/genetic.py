@@ -1,4 +1,4 @@
-"""The genetic attack: a population of texts, crossed and swapped word by word."""
+"""The genetic attack: cross the texts of a population and swap one word of each in every generation."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from hf_robust.words import TEXTATTACK_WORDS
 
 
 def genetic(resources: Resources) -> Attack:
-    """Alzantot et al. 2018 (arXiv:1804.07998), as TextAttack 0.3.11 has it, but for what ``LikeliestSwaps`` names.
+    """Alzantot et al. 2018 (arXiv:1804.07998), as TextAttack 0.3.11 has it, except for ``LikeliestSwaps``.
 
-    The 8 nearest neighbours, at most a fifth of the words (texts that are crossed may change more), squared error of
-    the word vectors at most 0.5 against the word before, of each word's substitutes the 4 likeliest after the word
-    before it.
+    Substitutes are those of the 8 nearest neighbours whose word vectors have a squared error of at most 0.5 to the
+    word before the swap; of these the 4 likeliest after the previous word are kept. At most a fifth of the words
+    change; children of a crossover may change more.
 
-    Differs: neighbours are ``--lexicon``'s first 8. Without ``--word_vectors`` there is no limit on their distance
-    but the lexicon's own; the language model is the one given, for lack of Google's, or none. What is left out is not
-    among the constraints that the result names.
+    Differs: neighbours are the first 8 of ``--lexicon``. Without ``--word_vectors`` only the lexicon limits their
+    distance; the language model is ``--language_model``'s, if given, since Google's model is not available. The
+    result's list of constraints shows which ones were applied.
 
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.

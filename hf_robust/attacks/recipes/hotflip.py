@@ -1,4 +1,4 @@
-"""The hotflip attack: at most two words become what the model's own gradient says, found by a beam."""
+"""The hotflip attack: flip at most two words by the model's gradient, found by beam search."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from hf_robust.words import TEXTATTACK_WORDS
 def hotflip(resources: Resources) -> Attack:
     """Ebrahimi et al. 2018 (arXiv:1712.06751), section 5: words flipped by their first-order effect on the loss.
 
-    A beam of 10 texts; at most two words change, not NLTK's stop words, none twice, to words of cosine 0.8 or more and
-    the same part of speech (or a noun for a verb). White-box: it needs the victim's gradients and a fast tokenizer.
+    A beam search of width 10. At most two words change, none twice and no stop word of NLTK, to words of cosine 0.8 or
+    more and the same part of speech (or a noun for a verb). White-box: it needs the victim's gradients and a fast
+    tokenizer.
 
-    Differs from TextAttack 0.3.11, whose recipe takes its own LSTM only: any model with whole words in its vocabulary
-    will do (``Victim.flips``); gradients are taken in eval mode; each word has a flip, where TextAttack has one for
-    the whole text. As there, constraints are asked about the best flip alone, and words without a vector pass; most
-    flips are refused, and few predictions change, as in the paper (2%). Without ``--word_vectors`` there is no limit
-    on the distance.
+    Differs from TextAttack 0.3.11, whose recipe accepts its own LSTM only: the model can be any with whole words in
+    its vocabulary (``Victim.flips``); gradients are computed in eval mode; each word has a flip, where TextAttack has
+    one for the whole text. As in TextAttack, constraints are applied to the best flip only, and words without a vector
+    pass. Most flips are rejected, and few predictions change, as in the paper (2%). Without ``--word_vectors`` the
+    distance is not limited.
 
     Raises:
         ValueError: NLTK's stop words are missing.

@@ -1,4 +1,4 @@
-"""The iga attack: an improved genetic search over all neighbours, in which a word may change again."""
+"""The iga attack: an improved genetic search over all neighbours, in which a word can change several times."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hf_robust.words import TEXTATTACK_WORDS
 def iga(resources: Resources) -> Attack:
     """Wang et al. 2019 (arXiv:1909.06723), as TextAttack 0.3.11 has it.
 
-    The 50 nearest neighbours, at most a fifth of the words (texts that are crossed may change more), squared error of
-    the word vectors at most 0.5 against the word before. A word may change up to 5 times, so it may drift
-    far from the original's.
+    Substitutes are those of the 50 nearest neighbours whose word vectors have a squared error of at most 0.5 to the
+    word before the swap. At most a fifth of the words change; children of a crossover may change more. A word can
+    change up to 5 times, so it can drift far from the original word.
 
-    Differs: neighbours are ``--lexicon``'s first 50. Without ``--word_vectors`` there is no limit on their distance
-    but the lexicon's own, and it is not among the constraints that the result names.
+    Differs: neighbours are the first 50 of ``--lexicon``. Without ``--word_vectors`` only the lexicon limits their
+    distance; the result's list of constraints shows whether this one was applied.
 
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.

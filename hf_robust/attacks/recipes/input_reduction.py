@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.parts.candidates import Candidates, Luck
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates
 from hf_robust.attacks.parts.constraints import NoRepeat
 from hf_robust.attacks.parts.goals import Shorten
 from hf_robust.attacks.parts.ranking import by_deletion
@@ -18,9 +18,9 @@ from hf_robust.words import TEXTATTACK_WORDS, Text
 
 @dataclass(frozen=True)
 class Deletion(Candidates):
-    """A word may go, as long as another is left."""
+    """Proposes to delete each word, as long as another word is left."""
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         return [""] if len(text.words) > 1 else []
 
     def describe(self) -> dict[str, Any]:
@@ -33,9 +33,9 @@ class Deletion(Candidates):
 def input_reduction(resources: Resources) -> Attack:
     """Feng et al. 2018 (arXiv:1804.07781), as TextAttack 0.3.11 has it; see ``Shorten``.
 
-    Stop words go like any other: there too, the list of them binds swaps alone. The order is of the clean text's
-    words, and a deletion moves the numbers of those behind it: the search then deletes other words than it ranked, as
-    TextAttack's does.
+    Stop words are deleted like other words: in TextAttack too, its stop-word constraint applies to swaps only. Words
+    are ranked in the clean text, and a deletion shifts the numbers of all later words. So the search deletes other
+    words than it ranked, as TextAttack's does.
     """
     constraints = resources.with_columns(NoRepeat())
     return Attack(

@@ -1,4 +1,4 @@
-"""The negation attack: one "not" more or one fewer, and the prediction stays (obstinacy)."""
+"""The negation attack: add or remove one "not" while the prediction stays (obstinacy)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hf_robust.words import WordNetVerbs
 
 
 def negation(resources: Resources) -> Attack:
-    """Chen et al. 2022 (BAT), Appendix A.2: all candidates are scored once and the best is taken.
+    """Chen et al. 2022 (BAT), Appendix A.2: all candidates are scored once, and the best one is taken.
 
-    Any candidate that keeps the prediction is a success, so this rate is a "remains" rate and not comparable with the
-    antonym attack's default "raises" rate. The paper finds the trade-off by this attack on QQP only, not
-    on MNLI. The rules and how they differ: ``Negations``.
+    Any candidate that keeps the prediction is a success. So the rate is a "remains" rate and not comparable with the
+    antonym attack's default "raises" rate. In the paper this attack shows the trade-off on QQP only, not on MNLI. See
+    ``Negations`` for the rules and their differences.
 
     Raises:
         ValueError: there is no part-of-speech tagger.

@@ -1,4 +1,4 @@
-"""The pwws attack: WordNet synonyms, words weighted by their saliency."""
+"""The pwws attack: swap words for WordNet synonyms, in the order of their weighted saliency."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.parts.candidates import Candidates, Luck
+from hf_robust.attacks.parts.candidates import Candidates, RandomStates
 from hf_robust.attacks.parts.constraints import NoRepeat
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.parts.ranking import by_weighted_saliency
@@ -19,9 +19,9 @@ from hf_robust.words import TEXTATTACK_WORDS, Text
 
 @dataclass(frozen=True)
 class Lemmas(Candidates):
-    """All lemmas of all synsets of a word, single words only; the case of the word is not restored.
+    """Proposes all lemmas of all synsets of a word, single words only; the case of the word is not restored.
 
-    So an upper-case word may become itself in lower case, which an uncased tokenizer does not see.
+    So an upper-case word may become itself in lower case, which an uncased tokenizer does not distinguish.
     """
 
     thesaurus: Thesaurus
@@ -30,10 +30,10 @@ class Lemmas(Candidates):
     def lookup(self) -> Candidates:
         return self
 
-    def substitutes(self, text: Text, index: int, luck: Luck) -> Iterable[str]:
-        found = dict.fromkeys(self.thesaurus.lemmas(text.keys[index])) if text.keys[index] else {}
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
+        lemmas = dict.fromkeys(self.thesaurus.lemmas(text.keys[index])) if text.keys[index] else {}
         word, split = text.tokens[index], text.rule.split
-        return [new for new in found if new != word and "_" not in new and len(split(new)) == 1]
+        return [new for new in lemmas if new != word and "_" not in new and len(split(new)) == 1]
 
     def describe(self) -> dict[str, Any]:
         return {"name": "lemmas", "lexicon": self.thesaurus.describe()}
@@ -45,7 +45,7 @@ class Lemmas(Candidates):
 def pwws(resources: Resources) -> Attack:
     """Ren et al. 2019 (ACL P19-1103), as TextAttack 0.3.11 has it.
 
-    WordNet synonyms in the order of their weighted saliency; nothing but NLTK's stop words is left alone.
+    Words are swapped for WordNet synonyms in the order of their weighted saliency; only NLTK's stop words are kept.
 
     Differs from the paper as TextAttack does: no named entities, and see ``by_weighted_saliency``.
 

@@ -15,13 +15,14 @@ from hf_robust.attacks.resources import Resources
 def synonym(resources: Resources) -> Attack:
     """Chen et al. 2022 (BAT), Sections 2.1 and 3.1: TextFooler's search over a table of substitutes.
 
-    All words may change, each once; TextFooler's stop words stay; a substitute has its word's part of speech, or is a
-    noun for a verb; with an encoder, the 15 words around it stay 0.8408 similar (angular) to the text before the swap.
+    All words except TextFooler's stop words may change, each once. A substitute has the part of speech of its word, or
+    is a noun for a verb. With an encoder, the 15 words around it stay 0.8408 similar (angular) to the text before the
+    swap.
 
-    Differs from the paper: without an encoder the similarity is left out, and the description says so; part of speech
-    is not asked where the lexicon keeps it by itself; from the code: the table is read once, and it and the stop words
-    are looked up without regard to case, and words are those of ``UnicodeWords``. Where training draws
-    from the same lexicon, a low rate is measured inside the training distribution.
+    Differs from the paper: without an encoder the similarity constraint is left out, as the description shows; the
+    part of speech is not checked for a lexicon that keeps it. Differs from the code: the table is read once, the table
+    and the stop words are looked up case-insensitively, and words are those of ``UnicodeWords``. If training uses the
+    same lexicon, a low rate is a result within the training distribution.
 
     Raises:
         ValueError: there is no synonym lexicon.

@@ -17,10 +17,12 @@ from hf_robust.words import TEXTATTACK_WORDS
 def textbugger(resources: Resources) -> Attack:
     """Li et al. 2019 (arXiv:1812.05271), as TextAttack 0.3.11 has it.
 
-    A space inside the word, a character dropped, two swapped (first and last stay), look-alike characters, the five
-    nearest neighbours; the whole text stays 0.8 similar (angular) to the original. Words are ranked by deletion.
+    Candidates are a space inside the word, a deleted character, two swapped characters (first and last stay),
+    look-alike characters and the five nearest neighbours. The whole text stays 0.8 similar (angular) to the original.
+    Words are ranked by deletion.
 
-    Differs: neighbours are ``--lexicon``'s first five; the encoder is the one given, for lack of USE, or none.
+    Differs: neighbours are the first five of ``--lexicon``; the encoder is ``--sentence_encoder``'s, if given, since
+    USE is not available.
 
     Raises:
         ValueError: there is no synonym lexicon, or NLTK's stop words are missing.

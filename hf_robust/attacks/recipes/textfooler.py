@@ -16,12 +16,12 @@ from hf_robust.words import TEXTATTACK_WORDS
 def textfooler(resources: Resources) -> Attack:
     """Jin et al. 2020 (arXiv:1907.11932), as TextAttack 0.3.11 has it.
 
-    Substitutes are the 50 nearest counter-fitted neighbours of cosine 0.5 or more (the paper says 0.7, its code does
-    0.5); not its own stop words, same part of speech or a noun for a verb; the 15 words around stay 0.8408 similar
-    (angular) to the text before the swap. Words are ranked by deletion.
+    Substitutes are the 50 nearest counter-fitted neighbours of cosine 0.5 or more (0.7 in the paper, 0.5 in its code)
+    with the same part of speech, or a noun for a verb. TextFooler's stop words do not change, and the 15 words around
+    the change stay 0.8408 similar (angular) to the text before the swap. Words are ranked by deletion.
 
-    Differs: the neighbours are ``--lexicon``'s, whose size and threshold the result names; the encoder is the one
-    given, for lack of USE, or none. No column is frozen by its name.
+    Differs: the neighbours are ``--lexicon``'s, whose size and threshold are in the result; the encoder is
+    ``--sentence_encoder``'s, if given, since USE is not available. No column is frozen by its name.
 
     Raises:
         ValueError: there is no synonym lexicon.

@@ -1,1 +1,1 @@
-"""TextAttack as the other engine, behind the same records."""
+"""TextAttack as an alternative engine with the same records."""

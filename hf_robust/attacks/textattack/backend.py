@@ -1,4 +1,4 @@
-"""Any TextAttack recipe in place of a native attack (``--attack_backend textattack``)."""
+"""Runs any TextAttack recipe instead of a native attack (``--attack_backend textattack``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_robust.attacks.attack import Example
-from hf_robust.attacks.engine.reading import saturated
+from hf_robust.attacks.engine.reading import num_saturated
 from hf_robust.attacks.parts.goals import described
 from hf_robust.attacks.textattack.importing import import_textattack, quiet_building, textattack_version
 from hf_robust.attacks.textattack.limits import add_limits
@@ -28,32 +28,32 @@ if TYPE_CHECKING:
 _BATCH = 1024
 _SPLIT = "<SPLIT>"
 _DEPTH = 4
-# What parts of an attack remember of the example at hand, and the goal that the search points back to.
-_PASSING = frozenset({"goal_function", "initial_attacked_text", "ground_truth_output", "num_queries", "victim"})
+# Attributes that are not settings: the state of the present example, and the search's reference to the goal.
+_TRANSIENT = frozenset({"goal_function", "initial_attacked_text", "ground_truth_output", "num_queries", "victim"})
 
 
 class TextAttackRecipe:
-    """One of TextAttack's attacks on a ``Victim``, one example after another, with this package's records.
+    """A TextAttack attack on a ``Victim``, one example after another, with this package's records.
 
-    Each example is attacked as ``textattack.Attack.attack`` does it, with all random states seeded by ``seed + idx``
-    before, so that its result does not depend on the examples before it. Columns go by their names: recipes with
-    TextAttack's column constraint close the first of ``premise``, ``hypothesis`` and of no other pair.
+    ``textattack.Attack.attack`` attacks each example. All random states are seeded with ``seed + idx`` before, so a
+    result does not depend on earlier examples. TextAttack's column constraint goes by column names: it closes the
+    first column of the pair ``premise``, ``hypothesis`` and no column of other pairs.
 
     Args:
-        recipe: a recipe's name on TextAttack's command line (``textfooler``, ``input-reduction``; ``_`` may stand for
-            ``-``), the name of its class, ``module:Class`` of an ``AttackRecipe``, such a class, or a built
+        recipe: a recipe's name on TextAttack's command line (``textfooler``, ``input-reduction``; ``_`` may replace
+            ``-``), its class name, ``module:Class`` of an ``AttackRecipe``, such a class, or a built
             ``textattack.Attack``, whose model is replaced by the victim.
         columns: names of the text columns; None for ``text``, or ``text_1`` and ``text_2``.
-        query_budget: queries for each example, the clean text included; None for the recipe's own limit, or none.
-        frozen_columns: numbers of the columns that stay as they are.
-        protection: what stays as it is, wherever it stands; None for nothing.
+        query_budget: maximum number of queries per example, the clean text included; None for the recipe's limit.
+        frozen_columns: numbers of the columns that do not change.
+        protection: spans that do not change; None for none.
         max_changed: share of the words that may change, by TextAttack's ``MaxWordsPerturbed``; None for the recipe's.
-        name: stands in results; None for the recipe's.
-        seed: plus an example's ``idx``, of what is drawn for it.
+        name: name of the attack in results; None for the recipe's.
+        seed: ``seed`` plus an example's ``idx`` seeds the random draws for this example.
 
     Raises:
-        ValueError: TextAttack or what the recipe needs is missing, there is no such recipe, or its goal is not one of
-            classification.
+        ValueError: TextAttack or a resource of the recipe is missing, there is no such recipe, or its goal is not a
+            classification goal.
     """
 
     needs_candidates = False
@@ -88,15 +88,15 @@ class TextAttackRecipe:
             self.attack = _build(kind, self.wrapper)
         self._length_is_open = self.attack is not recipe
         self._prepare(textattack)
-        # A search keeps notes in itself, so what an attack is must be written down before it is run.
+        # A search stores state in its attributes, so the fingerprint is computed before the first run.
         self._fingerprint = self._digest()
 
     def _prepare(self, textattack: Any) -> None:
         goal = self.attack.goal_function
         if not isinstance(goal, textattack.goal_functions.classification.ClassificationGoalFunction):
             raise ValueError(
-                f"the TextAttack recipe {self.name} has the goal {type(goal).__name__}, which is not one of "
-                "classification; use a recipe that attacks classifiers."
+                f"the TextAttack recipe {self.name} has the goal {type(goal).__name__}, which is not a classification "
+                "goal; use a recipe that attacks classifiers."
             )
         self.aim = Aim(isinstance(goal, textattack.goal_functions.InputReduction), bool(goal.maximizable))
         goal.model, goal.batch_size = self.wrapper, _BATCH
@@ -117,7 +117,7 @@ class TextAttackRecipe:
         add_limits(self.attack, self.name, self.protection, self.max_changed)
 
     def describe(self) -> dict[str, Any]:
-        """TextAttack's own account of the attack, for result files and the run card; JSON-ready."""
+        """TextAttack's description of the attack, for result files and the run card; JSON-ready."""
         return {
             "name": self.name,
             "backend": "textattack",
@@ -134,12 +134,14 @@ class TextAttackRecipe:
         }
 
     def _counted(self, call_model: Any) -> Any:
-        """What answers every query that TextAttack counts, those from its cache too, with a count of the saturated."""
+        """Wrap the goal's ``_call_model``, which answers every counted query, to count saturated outputs."""
 
         def counted(texts: list[Any]) -> Any:
             outputs = call_model(texts)
-            if len(outputs):  # TextAttack also asks about no text at all
-                self._saturated += saturated(np.array([np.asarray(output, dtype=np.float32) for output in outputs]))
+            if len(outputs):  # TextAttack also sends empty requests
+                self._saturated += num_saturated(
+                    np.array([np.asarray(output, dtype=np.float32) for output in outputs])
+                )
             return outputs
 
         return counted
@@ -150,46 +152,46 @@ class TextAttackRecipe:
         return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
     def fingerprint(self) -> str:
-        """16 hexadecimal characters of the description and of the plain settings of every part, stop words included.
+        """Hash (16 hexadecimal characters) of the description and the plain settings of every part.
 
-        What a part holds beyond them (vectors, a masked language model) counts by its class, or by its own
-        ``fingerprint`` where it has one.
+        Stop words are included. Other contents of a part (vectors, a masked language model) count by their class, or
+        by their ``fingerprint`` if they have one.
         """
         return self._fingerprint
 
     def run(self, victim: Victim, waiting: Iterable[Example], seed: int = 0) -> Iterator[AttackRecord]:
-        """Attack one example after another and yield their records in this order.
+        """Attack the examples one after another and yield their records.
 
-        To be called inside ``victim.measuring``, which puts the random states back that this one seeds.
+        Call it inside ``victim.measuring``, which restores the random states that this method seeds.
 
         Raises:
-            ValueError: an example has another number of columns, or TextAttack fails on it.
+            ValueError: an example has a wrong number of columns, or TextAttack fails on it.
         """
-        self._bind(victim)
+        self._bind_victim(victim)
         try:
             for example in list(waiting):
-                yield self._one(example, seed)
+                yield self._attack_example(example, seed)
         finally:
             self.wrapper.release()
 
-    def _bind(self, victim: Victim) -> None:
+    def _bind_victim(self, victim: Victim) -> None:
         search = self.attack.search_method
         if victim.device.type == "cuda":
-            # Before the victim is there to be moved too.
+            # Called before the wrapper holds the victim, so that the victim is not moved.
             self.attack.cuda_()
         self.wrapper.victim = victim
         if self._length_is_open and getattr(search, "truncate_words_to", None) is not None:
-            # A2T was built before there was a model to take the length from.
+            # A2T was built before the model's maximum length was known.
             search.truncate_words_to = self.wrapper.max_length
 
-    def _one(self, example: Example, seed: int) -> AttackRecord:
+    def _attack_example(self, example: Example, seed: int) -> AttackRecord:
         from hf_robust.attacks.textattack.records import to_record
 
         text, own_seed = self._text(example), (seed + example.idx) % 2**32
         np.random.seed(own_seed)
         random.seed(own_seed)
         self.wrapper.start(own_seed)
-        # TextAttack does so after an attack, but not after an example that it skips.
+        # TextAttack clears its cache after an attack, but not after a skipped example.
         self.attack.clear_cache()
         self._saturated = 0
         try:
@@ -204,7 +206,7 @@ class TextAttackRecipe:
         if any(record.perturbed[column] != record.original[column] for column in self.frozen_columns):
             raise ValueError(
                 f"TextAttack's {self.name} changed a column of example {example.idx} that --frozen_columns closes: "
-                "its transformation does not ask which words are open; leave --frozen_columns out."
+                "its transformation ignores which words are open; leave --frozen_columns out."
             )
         return record
 
@@ -212,18 +214,18 @@ class TextAttackRecipe:
         count = len(example.texts)
         names = self.columns or (("text",) if count == 1 else tuple(f"text_{n + 1}" for n in range(count)))
         if len(names) != count:
-            raise ValueError(f"example {example.idx} has {count} text columns, and {len(names)} were named.")
+            raise ValueError(f"example {example.idx} has {count} text columns, got {len(names)} column names.")
         if any(_SPLIT in column for column in example.texts):
-            raise ValueError(f"example {example.idx} holds {_SPLIT}, which TextAttack keeps for itself; leave it out.")
+            raise ValueError(f"example {example.idx} holds {_SPLIT}, which TextAttack reserves; leave it out.")
         return OrderedDict(zip(names, example.texts, strict=True))
 
 
 def textattack_attacks(args: AttackArguments, text_columns: Sequence[str]) -> dict[str, Any]:
-    """The recipes that ``--attacks`` names, in their order, by the names that their results carry."""
+    """Result name -> recipe, for the recipes that ``--attacks`` names, in their order."""
     from hf_robust.attacks.arguments import resolve_frozen_columns
 
     frozen = resolve_frozen_columns(args.frozen_columns, text_columns)
-    found = [
+    recipes = [
         TextAttackRecipe(
             name,
             columns=text_columns,
@@ -235,14 +237,14 @@ def textattack_attacks(args: AttackArguments, text_columns: Sequence[str]) -> di
         )
         for name in args.recipes
     ]
-    return {recipe.name: recipe for recipe in found}
+    return {recipe.name: recipe for recipe in recipes}
 
 
 def find_recipe(name: str) -> Any:
-    """The recipe's class by its command-line name, its class name, or ``module:Class``.
+    """Find a recipe's class by its command-line name, its class name, or ``module:Class``.
 
     Raises:
-        ValueError: there is none, or it is no ``AttackRecipe``.
+        ValueError: there is no such class, or it is no ``AttackRecipe``.
     """
     textattack = import_textattack()
     recipes = textattack.attack_recipes
@@ -250,17 +252,17 @@ def find_recipe(name: str) -> Any:
     if ":" in name:
         module, _, wanted = name.partition(":")
         try:
-            found = getattr(import_module(module), wanted)
+            kind = getattr(import_module(module), wanted)
         except (ImportError, AttributeError) as error:
             raise ValueError(f"--attacks {name} cannot be imported ({error}); give module:Class.") from error
     else:
-        found = getattr(recipes, known.get(name.replace("_", "-"), name), None)
-    if not (isinstance(found, type) and issubclass(found, recipes.AttackRecipe)):
+        kind = getattr(recipes, known.get(name.replace("_", "-"), name), None)
+    if not (isinstance(kind, type) and issubclass(kind, recipes.AttackRecipe)):
         raise ValueError(
             f"--attacks {name} is no recipe of TextAttack; with --attack_backend textattack give one of "
             f"{', '.join(sorted(known))}, the name of a recipe's class, or module:Class."
         )
-    return found
+    return kind
 
 
 def _build(kind: Any, wrapper: Any) -> Any:
@@ -270,19 +272,19 @@ def _build(kind: Any, wrapper: Any) -> Any:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
-            f"the TextAttack recipe {kind.__name__} cannot be built here ({reason:.300}); give what it asks for "
-            "(TextAttack's cache folder, NLTK_DATA), or pass a textattack.Attack that has its own."
+            f"the TextAttack recipe {kind.__name__} cannot be built here ({reason:.300}); provide what it needs "
+            "(TextAttack's cache folder, NLTK_DATA), or pass a built textattack.Attack."
         ) from error
 
 
 def _settings(part: Any, depth: int = 0) -> Any:
-    """Plain values as they are, sets sorted, and of a part of TextAttack its class and what it holds."""
+    """JSON-ready settings: plain values unchanged, sets sorted, TextAttack's parts as their class and attributes."""
     if isinstance(part, (str, int, float, bool, type(None))):
         return part
     if isinstance(part, (set, frozenset)):
         return sorted(map(str, part))
     if isinstance(part, (list, tuple)):
-        return [_settings(one, depth + 1) for one in part]
+        return [_settings(item, depth + 1) for item in part]
     if isinstance(part, dict):
         return {str(key): _settings(value, depth + 1) for key, value in part.items()}
     kind = f"{type(part).__module__}.{type(part).__qualname__}"
@@ -290,6 +292,6 @@ def _settings(part: Any, depth: int = 0) -> Any:
         return [kind, part.fingerprint()]
     if depth > _DEPTH or not any(base.__module__.startswith("textattack.") for base in type(part).__mro__):
         return kind
-    passing = _PASSING if depth else _PASSING - {"goal_function"}
+    passing = _TRANSIENT if depth else _TRANSIENT - {"goal_function"}
     held = {key: value for key, value in vars(part).items() if key[0] != "_" and key not in passing}
     return [kind, {key: _settings(value, depth + 1) for key, value in sorted(held.items())}]

@@ -1,4 +1,4 @@
-"""Importing TextAttack, which is optional, beside a transformers that its dependency flair does not know."""
+"""Imports TextAttack, an optional package, with a transformers version that its dependency flair does not support."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _DOWNLOAD_TIMEOUT = 20.0
 
 
 def import_textattack() -> Any:
-    """The module ``textattack``; the first import takes about ten seconds.
+    """Import and return the module ``textattack``; the first import takes about ten seconds.
 
-    A stand-in for ``flair`` is put in place first, unless flair was imported before. What TextAttack's import does to
-    the process is undone: it switches off every logger made before it, sets environment variables, and downloads NLTK
-    data whether or not it is needed (a recipe that needs some says so when it is built).
+    A stub replaces ``flair``, unless flair was imported before. The side effects of TextAttack's import are undone or
+    prevented: it disables every existing logger, sets environment variables, and downloads NLTK data whether or not it
+    is needed (a recipe that lacks data raises when it is built).
 
     Raises:
-        ValueError: it is not installed, or something it needs is not.
+        ValueError: TextAttack or one of its dependencies is not installed.
     """
     if "textattack" in sys.modules:
         return sys.modules["textattack"]
     if find_spec("textattack") is None:
         raise ValueError(f"--attack_backend textattack needs TextAttack, which is not installed: {INSTALL}.")
-    put_flair_stub()
+    install_flair_stub()
     try:
         with _process_as_before(), _no_post_install(), _no_stop_words_needed():
             textattack = import_module("textattack")
@@ -44,12 +44,12 @@ def import_textattack() -> Any:
         for name in [name for name in sys.modules if name.split(".")[0] == "textattack"]:
             del sys.modules[name]
         raise ValueError(f"TextAttack cannot be imported ({error}); install it with {INSTALL}.") from error
-    _mend_look_alikes(textattack)
+    _patch_homoglyphs(textattack)
     return textattack
 
 
 class _Missing(dict[str, list[str]]):
-    """In place of a table that is not there."""
+    """Replaces a missing table: raises ``sentence`` at each lookup."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__()
@@ -59,15 +59,15 @@ class _Missing(dict[str, list[str]]):
         raise ValueError(self.sentence)
 
 
-def _mend_look_alikes(textattack: Any) -> None:
-    """Let ``WordSwapHomoglyphSwap`` be built without the file that 0.3.11's wheel lacks.
+def _patch_homoglyphs(textattack: Any) -> None:
+    """Patch ``WordSwapHomoglyphSwap`` so that it can be built without a file that the wheel of 0.3.11 lacks.
 
-    TextBugger's letters stand in the code; the file's are for ``bad-characters``, where their lack is then an error.
+    TextBugger's letters are in the code. The file's letters are for ``bad-characters``, where using them then raises.
     """
     swap = textattack.transformations.WordSwapHomoglyphSwap
     original = swap.__init__
 
-    def mended(self: Any, *args: Any, **options: Any) -> None:
+    def patched(self: Any, *args: Any, **options: Any) -> None:
         try:
             original(self, *args, **options)
         except FileNotFoundError:
@@ -75,22 +75,22 @@ def _mend_look_alikes(textattack: Any) -> None:
                 "this TextAttack recipe reads intentional_homoglyphs.txt, which its wheel lacks."
             )
 
-    swap.__init__ = mended
+    swap.__init__ = patched
 
 
 def textattack_version() -> str:
-    """The installed version, without importing it; "not installed" where there is none."""
+    """The installed version, without importing TextAttack; "not installed" if there is none."""
     try:
         return version("textattack")
     except PackageNotFoundError:
         return "not installed"
 
 
-def put_flair_stub() -> None:
-    """Put modules named ``flair``, ``flair.data`` and ``flair.models`` in place, if flair is not imported yet.
+def install_flair_stub() -> None:
+    """Install stub modules ``flair``, ``flair.data`` and ``flair.models``, if flair is not imported yet.
 
-    They hold just what TextAttack names at import. Loading a flair tagger raises a ValueError: of the recipes only
-    ``checklist`` does, and only for texts with names and places.
+    They define the names that TextAttack's import uses. Loading a flair tagger raises a ValueError; among the recipes
+    only ``checklist`` loads one, and only for texts with names and places.
     """
     if "flair" in sys.modules:
         return
@@ -103,37 +103,37 @@ def put_flair_stub() -> None:
 
 
 def _module(name: str) -> ModuleType:
-    module = ModuleType(name, "A stand-in: flair itself does not import beside this transformers.")
-    # Without a spec, importlib.util.find_spec("flair") raises, and other libraries ask it.
+    module = ModuleType(name, "A stub: flair itself cannot be imported with this version of transformers.")
+    # Without a spec, importlib.util.find_spec("flair") raises, and other libraries call it.
     module.__spec__ = ModuleSpec(name, None, is_package=name == "flair")
     return module
 
 
 def _refuse(*args: Any, **options: Any) -> Any:
     raise ValueError(
-        "this TextAttack recipe tags words with flair, which does not import beside this transformers; "
-        "use a recipe that tags with NLTK or not at all."
+        "this TextAttack recipe tags words with flair, which cannot be imported with this version of transformers; "
+        "use a recipe that tags with NLTK or does not tag."
     )
 
 
 @contextlib.contextmanager
 def _process_as_before() -> Iterator[None]:
-    """Put back the process-wide settings that the import changes."""
+    """Context that restores the process-wide settings that the import changes."""
     loggers = logging.Logger.manager.loggerDict.values()
-    enabled = [one for one in loggers if isinstance(one, logging.Logger) and not one.disabled]
+    enabled = [logger for logger in loggers if isinstance(logger, logging.Logger) and not logger.disabled]
     environment = dict(os.environ)
     try:
         yield
     finally:
-        for one in enabled:
-            one.disabled = False
+        for logger in enabled:
+            logger.disabled = False
         os.environ.clear()
         os.environ.update(environment)
 
 
 @contextlib.contextmanager
 def _no_post_install() -> Iterator[None]:
-    """Keep the import from downloading; a TextAttack that is used by itself later still does so."""
+    """Context that keeps the import from downloading; TextAttack used on its own later still downloads."""
     import nltk
 
     cache = Path(os.environ.get("TA_CACHE_DIR") or Path.home() / ".cache" / "textattack")
@@ -151,7 +151,7 @@ def _no_post_install() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_stop_words_needed() -> Iterator[None]:
-    """Let the import go on without NLTK's stop words: only TextAttack's augmenters, made at import, ask for them."""
+    """Context that allows the import without NLTK's stop words, which only TextAttack's augmenters read."""
     import nltk
 
     corpus = nltk.corpus.stopwords
@@ -174,7 +174,7 @@ def _no_stop_words_needed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_log() -> Iterator[None]:
-    """Without what TextAttack reports of its own set-up; the logger gets its level at import, so the root is asked."""
+    """Context without TextAttack's set-up messages; its logger gets its level at import, so the root is disabled."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -185,10 +185,10 @@ def _quiet_log() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_building() -> Iterator[None]:
-    """Build a recipe without NLTK's chatter, without waiting long for a network, and without a lock left behind.
+    """Context for building a recipe: without NLTK's output, with a short network timeout, and without stale locks.
 
-    TextAttack locks a file before it downloads to it and does not let go where that fails: the next recipe of this
-    process would stop at the lock.
+    TextAttack locks a file before it downloads to it and keeps the lock if the download fails, so the next recipe of
+    this process would wait for the lock.
     """
     import nltk
 
@@ -197,17 +197,17 @@ def quiet_building() -> Iterator[None]:
     locks: list[Any] = []
     filelock = install.filelock
 
-    class Remembered(filelock.FileLock):  # type: ignore[name-defined]
+    class RecordedLock(filelock.FileLock):  # type: ignore[name-defined]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             locks.append(self)
 
-    seen = ModuleType("filelock")
-    vars(seen).update(FileLock=Remembered)
+    stub = ModuleType("filelock")
+    vars(stub).update(FileLock=RecordedLock)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
-    install.filelock = seen
-    # Where NLTK prints its errors was settled when it was imported, so no redirection reaches them.
+    install.filelock = stub
+    # NLTK chose its error stream when it was imported, so redirection does not affect it.
     nltk.download = partial(download, quiet=True, print_error_to=io.StringIO())
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), _quiet_log():

@@ -1,4 +1,7 @@
-"""What ``--protect`` and ``--attack_max_changed`` add to an attack of TextAttack."""
+"""Adds the constraints of ``--protect`` and ``--attack_max_changed`` to a TextAttack attack.
+
+The names of the constraint classes and of the function around them are part of journal keys.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,18 @@ from typing import Any
 from hf_robust.attacks.textattack.importing import import_textattack
 from hf_robust.words import Protection, Text
 
-_CHECKS_CROSSED = ("post_crossover_check", "post_turn_check")
-"""Settings of TextAttack's population searches: off, as in some recipes, texts that are crossed are not checked."""
+_CROSSOVER_CHECKS = ("post_crossover_check", "post_turn_check")
+"""Settings of TextAttack's population searches; off, as in some recipes, children of a crossover are not checked."""
 
 
 def add_limits(attack: Any, name: str, protection: Protection | None, max_changed: float | None) -> None:
-    """Give a ``textattack.Attack`` its further constraints, and let its search ask them of every text.
+    """Add constraints to a ``textattack.Attack``, and make its search apply them to every text.
 
-    The share is TextAttack's own ``MaxWordsPerturbed``, as TextDefender sets it: word by word from the left, so that
-    all words behind one that became two count.
+    The limit on changed words is TextAttack's own ``MaxWordsPerturbed``, as in TextDefender: it compares word by word
+    from the left, so all words behind a split word count as changed.
 
     Raises:
-        ValueError: the attack shortens texts, and a share of changed words is asked for.
+        ValueError: the attack shortens texts, and ``max_changed`` is given.
     """
     textattack = import_textattack()
     shortens = isinstance(attack.goal_function, textattack.goal_functions.InputReduction)
@@ -30,17 +33,17 @@ def add_limits(attack: Any, name: str, protection: Protection | None, max_change
     if max_changed is not None:
         attack.constraints.insert(0, textattack.constraints.overlap.MaxWordsPerturbed(max_percent=max_changed))
     if protection is not None:
-        opened, kept = _protected(textattack, protection)
+        opened, unchanged = _protected(textattack, protection)
         attack.pre_transformation_constraints.append(opened)
-        attack.constraints.insert(0, kept)
+        attack.constraints.insert(0, unchanged)
     if protection is not None or max_changed is not None:
-        for setting in _CHECKS_CROSSED:
+        for setting in _CROSSOVER_CHECKS:
             if hasattr(attack.search_method, setting):
                 setattr(attack.search_method, setting, True)
 
 
 def _protected(textattack: Any, protection: Protection) -> tuple[Any, Any]:
-    """A constraint that closes protected words, and one that refuses texts with other protected spans."""
+    """Two constraints: one closes protected words, the other rejects texts with different protected spans."""
 
     class Open(textattack.constraints.PreTransformationConstraint):
         def _get_modifiable_indices(self, current_text: Any) -> set[int]:
@@ -60,17 +63,17 @@ def _protected(textattack: Any, protection: Protection) -> tuple[Any, Any]:
 
 
 def _open_words(protection: Protection, attacked: Any) -> set[int]:
-    """TextAttack's numbers of the words that no protected span overlaps; by place, since it cuts Chinese otherwise."""
-    found: set[int] = set()
+    """TextAttack's numbers of the words outside protected spans; by position, since TextAttack segments Chinese."""
+    open_words: set[int] = set()
     number = 0
     for column, words in zip(attacked._text_input.values(), attacked.words_per_input, strict=True):
         spans, place = protection.spans(column), 0
         for word in words:
             place = column.index(word, place)
             if not any(place < end and start < place + len(word) for start, end in spans):
-                found.add(number)
+                open_words.add(number)
             place, number = place + len(word), number + 1
-    return found
+    return open_words
 
 
 def _strings(protection: Protection, attacked: Any) -> tuple[tuple[str, ...], ...]:

@@ -1,4 +1,4 @@
-"""TextAttack's results as ours."""
+"""Converts TextAttack's results to ``AttackRecord``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from hf_robust.attacks.attack import Example
 from hf_robust.metrics import AttackRecord
 
-# Of a goal that is only pushed as far as it goes while the prediction stays (input reduction).
+# The result of a goal without an end, which the search only maximises (input reduction).
 _MAXIMISED = "MaximizedAttackResult"
 _STATUSES = {
     "SuccessfulAttackResult": ("succeeded", "success"),
-    # TextAttack counts it among the successes.
+    # TextAttack counts it as a success.
     _MAXIMISED: ("succeeded", "exhausted"),
     "FailedAttackResult": ("failed", "exhausted"),
     "SkippedAttackResult": ("skipped", "misclassified"),
@@ -20,10 +20,10 @@ _STATUSES = {
 
 
 def to_record(example: Example, result: Any, query_budget: int | None, keeps_prediction: bool = False) -> AttackRecord:
-    """The record of a ``textattack.attack_results.AttackResult``.
+    """Convert a ``textattack.attack_results.AttackResult`` to a record.
 
-    ``num_candidates`` is 0: TextAttack does not count them. ``near_ties`` is not counted either. ``remains`` is of the
-    last text alone.
+    ``num_candidates`` and ``near_ties`` are 0, since TextAttack does not count them. ``remains`` describes the last
+    text only.
     """
     status, stop = _STATUSES[type(result).__name__]
     if stop == "exhausted" and query_budget is not None and result.num_queries >= query_budget:
@@ -35,7 +35,7 @@ def to_record(example: Example, result: Any, query_budget: int | None, keeps_pre
         status=status,
         original=list(example.texts),
         perturbed=_columns(after.attacked_text),
-        changed=[list(change) for change in changed_words(before.attacked_text, after.attacked_text)],
+        changed=[list(change) for change in word_changes(before.attacked_text, after.attacked_text)],
         queries=int(result.num_queries),
         original_prediction=int(before.raw_output.argmax()),
         perturbed_prediction=int(after.raw_output.argmax()),
@@ -47,26 +47,26 @@ def to_record(example: Example, result: Any, query_budget: int | None, keeps_pre
     )
 
 
-def changed_words(original: Any, perturbed: Any) -> Iterator[tuple[int, str, str]]:
-    """``(index, old, new)`` for each word of the original that is another one, several, or none ("") now.
+def word_changes(original: Any, perturbed: Any) -> Iterator[tuple[int, str, str]]:
+    """Yield ``(index, old, new)`` for each word of the original that was replaced, split or deleted ("").
 
-    By TextAttack's own map of word indices. A word that stands between two of the map's belongs to the word behind it
-    if that one was changed, else to the word before.
+    It uses TextAttack's map of word indices. A word between two mapped words belongs to the word behind it if that
+    word was changed, else to the word before it.
     """
     old, new = original.words, perturbed.words
     places = [int(place) for place in perturbed.attack_attrs["original_index_map"]]
-    kept = [(index, place) for index, place in enumerate(places) if 0 <= place < len(new)]
+    mapped = [(index, place) for index, place in enumerate(places) if 0 <= place < len(new)]
     owned: dict[int, list[str]] = {index: [] for index in range(len(old))}
     start = 0
-    for number, (index, place) in enumerate(kept):
+    for number, (index, place) in enumerate(mapped):
         between, start = new[start:place], place + 1
         changed = new[place] != old[index]
         if between:
-            owner = index if changed or number == 0 else kept[number - 1][0]
+            owner = index if changed or number == 0 else mapped[number - 1][0]
             owned[owner] += between
         owned[index].append(new[place])
-    if kept:
-        owned[kept[-1][0]] += new[start:]
+    if mapped:
+        owned[mapped[-1][0]] += new[start:]
     for index, word in enumerate(old):
         now = " ".join(owned[index])
         if now != word:
@@ -74,5 +74,5 @@ def changed_words(original: Any, perturbed: Any) -> Iterator[tuple[int, str, str
 
 
 def _columns(text: Any) -> list[str]:
-    found = text.tokenizer_input
-    return [found] if isinstance(found, str) else list(found)
+    columns = text.tokenizer_input
+    return [columns] if isinstance(columns, str) else list(columns)

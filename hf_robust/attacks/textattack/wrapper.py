@@ -1,4 +1,4 @@
-"""Our victim as TextAttack sees a model. Imports TextAttack: import this module only after ``import_textattack``."""
+"""Wraps a ``Victim`` as a TextAttack model. Import this module only after ``import_textattack``."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ UNBOUND_LENGTH = 512
 
 
 class VictimWrapper(ModelWrapper):
-    """Answers TextAttack's queries from a ``Victim``: its batches, its truncation, its padding to the longest.
+    """Answers TextAttack's queries with a ``Victim``: its batches, its truncation, its padding.
 
-    ``victim`` None while no attack is run, so that a recipe can be built before there is a model. Texts of one
-    example with equal tokens get equal scores in whichever request they come: else the noise of batching may pass for
-    a rise. Probabilities are in float32, as its own wrapper gives them; ``has_logits`` says whether logits are behind
-    them, and not votes.
+    Texts of one example with equal tokens get equal scores in all requests; otherwise batching noise could count as a
+    rise. Probabilities are float32, as in TextAttack's own wrapper.
 
     Args:
-        gradient_dropout: take gradients with the model in train mode, as TextAttack does; False for eval mode.
+        victim: None while no attack runs, so that a recipe can be built before there is a model.
+        gradient_dropout: whether gradients are computed in train mode, as in TextAttack; False for eval mode.
+
+    Attributes:
+        has_logits: whether the last probabilities come from logits; False for votes.
     """
 
     def __init__(self, victim: Victim | None = None, *, gradient_dropout: bool = True) -> None:
         self.victim = victim
         self.gradient_dropout = gradient_dropout
         self.has_logits = True
-        self._known: dict[bytes, Floats] = {}
+        self._rows_by_tokens: dict[bytes, Floats] = {}
 
     @property
     def model(self) -> nn.Module:
-        """The bound model; TextAttack asks an unbound wrapper only for its class."""
+        """The victim's model; without a victim a placeholder, of which TextAttack only reads the class."""
         return nn.Identity() if self.victim is None else self.victim.model
 
     @property
@@ -44,13 +46,13 @@ class VictimWrapper(ModelWrapper):
 
     @property
     def max_length(self) -> int:
-        """Tokens to which a text is cut; recipes that are built before there is a model take BERT's."""
+        """Number of tokens to which texts are truncated; BERT's for recipes built before there is a model."""
         return UNBOUND_LENGTH if self.victim is None else self.victim.max_length or UNBOUND_LENGTH
 
     def start(self, seed: int) -> None:
-        """Drop the last example's scores, and seed the random states that a gradient with dropout draws from."""
+        """Start a new example: forget the stored scores, and seed the random states that dropout draws from."""
         device = self._bound().device
-        self._known.clear()
+        self._rows_by_tokens.clear()
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             # Not torch.manual_seed: that also reaches the process's other GPUs.
@@ -58,24 +60,25 @@ class VictimWrapper(ModelWrapper):
                 torch.cuda.manual_seed(seed)
 
     def release(self) -> None:
-        """Forget the victim, so that a recipe which is kept between epochs does not keep a model alive."""
+        """Forget the victim, so that a recipe that lives between epochs does not keep the model in memory."""
         self.victim = None
-        self._known.clear()
+        self._rows_by_tokens.clear()
 
     def __call__(self, text_input_list: list[Any]) -> Tensor:
         """Class probabilities [n, K] in float32 of strings, or of tuples of two strings."""
-        scores = self._bound().score([(one,) if isinstance(one, str) else tuple(one) for one in text_input_list])
+        scores = self._bound().score([(text,) if isinstance(text, str) else tuple(text) for text in text_input_list])
         self.has_logits = scores.logits is not None
         rows = [
-            self._known.setdefault(key, row) for key, row in zip(scores.sequences, scores.probabilities, strict=True)
+            self._rows_by_tokens.setdefault(key, row)
+            for key, row in zip(scores.sequences, scores.probabilities, strict=True)
         ]
         return torch.from_numpy(np.stack(rows))
 
     def get_grad(self, text_input: Any) -> dict[str, Any]:
-        """Token ids [1, n] and dL/de [n, width]: the predicted label's cross-entropy by the embedding layer's output.
+        """Token ids [1, n], and the gradient [n, width] of the predicted label's cross-entropy by the embeddings.
 
-        The label comes from a forward of its own, as in TextAttack: with dropout the two may differ. The parameters'
-        gradients are not touched.
+        The label comes from a separate forward pass, as in TextAttack; with dropout both passes may differ. The
+        parameters' gradients do not change.
         """
         victim = self._bound()
         inputs = self._encode([text_input], return_tensors="pt").to(victim.device)
@@ -92,7 +95,7 @@ class VictimWrapper(ModelWrapper):
                 finally:
                     hook.remove()
             if not leaves:
-                raise ValueError("this TextAttack recipe needs a model that embeds its input_ids; none did.")
+                raise ValueError("this TextAttack recipe needs a model that embeds its input_ids; this one does not.")
             gradient = torch.autograd.grad(loss, leaves[0])[0].float()
         finally:
             for module, training in modes:
@@ -102,13 +105,13 @@ class VictimWrapper(ModelWrapper):
         return {"ids": inputs["input_ids"], "gradient": row.cpu().numpy()}
 
     def _tokenize(self, inputs: list[Any]) -> list[list[str]]:
-        encoded = (self._encode([one])["input_ids"][0] for one in inputs)
+        encoded = (self._encode([text])["input_ids"][0] for text in inputs)
         return [self._bound().tokenizer.convert_ids_to_tokens(ids) for ids in encoded]
 
     def _encode(self, inputs: list[Any], **options: Any) -> Any:
         victim = self._bound()
         cut = {"truncation": victim.max_length is not None, "max_length": victim.max_length}
-        return victim.tokenizer([one if isinstance(one, str) else tuple(one) for one in inputs], **cut, **options)
+        return victim.tokenizer([text if isinstance(text, str) else tuple(text) for text in inputs], **cut, **options)
 
     def _logits(self, inputs: Any) -> Tensor:
         victim = self._bound()
@@ -118,7 +121,7 @@ class VictimWrapper(ModelWrapper):
 
     def _bound(self) -> Victim:
         if self.victim is None:
-            raise ValueError("this TextAttack recipe queries the model while it is built, before there is one.")
+            raise ValueError("this TextAttack recipe queries the model while the recipe is built; there is none yet.")
         return self.victim
 
 

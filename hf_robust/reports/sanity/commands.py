@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.attacks.flag_readers import READERS, is_read
+from hf_robust.attacks.flag_readers import READERS, is_flag_read
 from hf_robust.reports.reproduction import program_words
 from hf_robust.reports.sanity.evidence import Folder, Measured
 from hf_robust.reports.training_overlap import drawn_from
@@ -43,7 +43,9 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
     if sample:
         flags |= {"attack_num_examples": sample[1], "attack_seed": sample[2]}
     given = given_flags(folder.run.card)
-    flags |= {name: given[name] for name in CARRIED if name in given and (name not in READERS or is_read(name, names))}
+    flags |= {
+        name: given[name] for name in CARRIED if name in given and (name not in READERS or is_flag_read(name, names))
+    }
     if vote := folder.run.card.get("vote"):
         flags["attack_votes"] = vote["votes"]
     for one in attacks:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from identity.setting import EXPECTED, RECIPES, Tags, examples, given, probe, victim
+from identity.setting import EXPECTED, RECIPES, Tags, examples, probe, resources_of, victim
 
 from hf_robust.attacks.textattack.importing import import_textattack
 from hf_robust.words import STOP_WORDS, coarse_tag
@@ -137,7 +137,7 @@ class OneByOne(HuggingFaceModelWrapper):
 
 def build(name: str, stored: dict[str, Any], wrapper: Any) -> Any:
     """TextAttack's recipe of that name."""
-    parts = given(stored)
+    parts = resources_of(stored)
     table = Table(parts.synonyms)
     stop_words = set(STOP_WORDS) if name == "textfooler" else set(stored["stop_words"])
     rules: list[Any] = [RepeatModification(), StopwordModification(stop_words)]

@@ -53,7 +53,7 @@ class Senses:
         return "table"
 
 
-def given(stored: dict[str, Any]) -> Resources:
+def resources_of(stored: dict[str, Any]) -> Resources:
     return Resources(
         synonyms=TableLexicon(stored["synonyms"]),
         tagger=Tags(stored["tags"]),
