@@ -23,7 +23,14 @@ from hf_robust.reports.cells import (
     union_label,
 )
 from hf_robust.reports.guessing import guesses, guessing_of
-from hf_robust.runs import FROM_NOTHING, FROM_SCRATCH, Run, drop_local_base_model, history_path, load_run
+from hf_robust.runs import (
+    EMPTY_BASE_SENTENCE,
+    FROM_SCRATCH_SENTENCE,
+    Run,
+    drop_local_base_model,
+    history_path,
+    load_run,
+)
 
 TAGS = ("robustness", "adversarial-training", "hf_robust")
 
@@ -65,7 +72,7 @@ def add_robustness(output_dir: Path) -> None:
     drop_local_base_model(card.data)
     card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *TAGS, run.method]))
     card.data.pipeline_tag = card.data.pipeline_tag or "text-classification"
-    text = _SECTION.sub("\n\n", card.text).replace(FROM_NOTHING, FROM_SCRATCH).rstrip()
+    text = _SECTION.sub("\n\n", card.text).replace(EMPTY_BASE_SENTENCE, FROM_SCRATCH_SENTENCE).rstrip()
     card.text = f"{text}\n\n{_BEGIN}\n{robustness_section(run)}{_END}\n"
     scratch = readme.with_name(f"_README.{os.getpid()}.md")
     card.save(scratch)

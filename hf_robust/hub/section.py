@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from hf_robust.hub.citations import citation, citations_of, title
-from hf_robust.reports import CURVES_STEM, markdown_table, mask_in_words, percent, results_table, warnings_of
+from hf_robust.reports import CURVES_STEM, guessing_warnings, markdown_table, mask_in_words, percent, results_table
 from hf_robust.reports.aims import is_obstinate
 from hf_robust.reports.captions import dataset_name, measured_file
 from hf_robust.reports.limits import limits
@@ -15,7 +15,9 @@ from hf_robust.runs import Run, attack_names, size_in_words
 
 def robustness_section(run: Run) -> str:
     """Results, curves, limits, the command of the run and what to cite."""
-    warnings = [f"> **Warning:** {warning} The rates are not in this card's metadata." for warning in warnings_of(run)]
+    warnings = [
+        f"> **Warning:** {warning} The rates are not in this card's metadata." for warning in guessing_warnings(run)
+    ]
     blocks = ["## Robustness", _introduction(run), *warnings, results_table(run).strip()]
     if (run.path / f"{CURVES_STEM}.png").is_file():
         blocks.append(f"![Clean accuracy and attack success rates per epoch]({CURVES_STEM}.png)")

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from hf_robust.adversary import word_embeddings
 from hf_robust.interpret.attribution import Attribution
-from hf_robust.interpret.reader import Columns, Predict, Reader, Tokens
+from hf_robust.interpret.reader import Columns, Predict, Reader, TokenizedText
 
-BASELINES = ("pad", "zero")
+REFERENCES = ("pad", "zero")
 
 
 def integrated_gradients(
@@ -46,8 +46,8 @@ def integrated_gradients(
     Raises:
         ValueError: captum is missing, a number is out of range, or the model has no word embeddings or no classes.
     """
-    if baseline not in BASELINES:
-        raise ValueError(f"--baseline must be one of {', '.join(BASELINES)}, got {baseline!r}.")
+    if baseline not in REFERENCES:
+        raise ValueError(f"--baseline must be one of {', '.join(REFERENCES)}, got {baseline!r}.")
     if steps < 1 or batch_size < 1:
         raise ValueError(f"--steps and the batch size must be at least 1, got {steps} and {batch_size}.")
     _captum()
@@ -66,7 +66,7 @@ def _captum() -> Any:
     return IntegratedGradients
 
 
-def _one(reader: Reader, tokens: Tokens, baseline: str, steps: int, batch_size: int) -> Attribution:
+def _one(reader: Reader, tokens: TokenizedText, baseline: str, steps: int, batch_size: int) -> Attribution:
     batch = reader.batch([tokens.inputs])
 
     def at(points: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def _one(reader: Reader, tokens: Tokens, baseline: str, steps: int, batch_size: 
     )
 
 
-def _ends(reader: Reader, tokens: Tokens, ids: Tensor, baseline: str) -> tuple[Tensor, Tensor]:
+def _ends(reader: Reader, tokens: TokenizedText, ids: Tensor, baseline: str) -> tuple[Tensor, Tensor]:
     """Both ends of the path [1, L, E] in float32: the baseline and the text."""
     look_up = word_embeddings(reader.model)[0]
     special = torch.tensor([tokens.special], device=ids.device)

@@ -70,7 +70,7 @@ def substitution_frequency(changes: Iterable[tuple[Columns, Columns]], cased: bo
     return counts
 
 
-def attacked_words(records: Iterable[AttackRecord]) -> Iterator[tuple[Columns, Columns]]:
+def replaced_words(records: Iterable[AttackRecord]) -> Iterator[tuple[Columns, Columns]]:
     """What each replacement of a successful attack had before and after."""
     for record in records:
         if record.status == "succeeded":

@@ -133,7 +133,7 @@ def pair_statistics(
         )
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}.")
-    chosen = [others_of(labels, random.Random(f"{seed}:{draw}")) for draw in range(draws)]
+    chosen = [rows_of_other_labels(labels, random.Random(f"{seed}:{draw}")) for draw in range(draws)]
     squares = [_mse(clean.embeddings, clean.embeddings[rows]) for rows in chosen]
     divergences = [kl(clean.logits, clean.logits[rows]).item() for rows in chosen]
     return PairStatistics(
@@ -149,10 +149,10 @@ def pair_statistics(
     )
 
 
-def others_of(labels: Sequence[int], rng: random.Random) -> list[int]:
+def rows_of_other_labels(labels: Sequence[int], rng: random.Random) -> list[int]:
     """For each row the number of a row of another label: one is drawn for each label, so all its rows share it.
 
-    >>> others_of([0, 0, 1], random.Random(0))[:2]
+    >>> rows_of_other_labels([0, 0, 1], random.Random(0))[:2]
     [2, 2]
     """
     fixed = {}

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from torch import nn
 
 from hf_robust.interpret.attribution import Attribution, Floats
-from hf_robust.interpret.reader import Columns, Predict, Reader, Tokens
+from hf_robust.interpret.reader import Columns, Predict, Reader, TokenizedText
 
 
 def lime(
@@ -82,12 +82,12 @@ def deletions(words: int, samples: int, seed: int, spare: bool = True) -> NDArra
     return masks
 
 
-def _spare(tokens: Tokens) -> bool:
+def _spare(tokens: TokenizedText) -> bool:
     """Whether some token belongs to no word: [CLS], or punctuation."""
     return len({place for places in tokens.words for place in places}) < len(tokens.special)
 
 
-def _probabilities(reader: Reader, tokens: Tokens, masks: NDArray[np.bool_], batch_size: int) -> Floats:
+def _probabilities(reader: Reader, tokens: TokenizedText, masks: NDArray[np.bool_], batch_size: int) -> Floats:
     """Class probabilities [samples, K] of the text with the words deleted that a mask leaves out."""
     distinct, which = np.unique(masks, axis=0, return_inverse=True)
     variants = []
@@ -107,7 +107,7 @@ def _probabilities(reader: Reader, tokens: Tokens, masks: NDArray[np.bool_], bat
 
 
 def _fitted(
-    tokens: Tokens, masks: NDArray[np.bool_], probabilities: Floats, kernel_width: float, ridge: float
+    tokens: TokenizedText, masks: NDArray[np.bool_], probabilities: Floats, kernel_width: float, ridge: float
 ) -> Attribution:
     covered = np.array([bool(positions) for positions in tokens.words], dtype=np.bool_)
     values = np.zeros((probabilities.shape[1], len(covered)))

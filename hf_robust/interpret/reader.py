@@ -21,7 +21,7 @@ Predict = Callable[[nn.Module, dict[str, Tensor]], Any]
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenizedText:
     """One text as the model reads it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Reader:
         """Where the model's first parameter lies."""
         return next(self.model.parameters()).device
 
-    def tokens(self, columns: Columns) -> Tokens:
+    def tokens(self, columns: Columns) -> TokenizedText:
         """One text, or pair of texts, with the place of its words.
 
         Raises:
@@ -92,7 +92,7 @@ class Reader:
         inputs = {name: encoding[name][0] for name in ("input_ids", "token_type_ids") if name in encoding}
         sequences = encoding.sequence_ids(0)
         words = word_token_positions(text.words, encoding["offset_mapping"][0], sequences)
-        return Tokens(inputs, [column is None for column in sequences], words, text)
+        return TokenizedText(inputs, [column is None for column in sequences], words, text)
 
     def batch(self, inputs: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
         """Token sequences padded to the longest, on the model's device."""

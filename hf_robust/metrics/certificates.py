@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.metrics.keys import OF_CERTIFICATES
+from hf_robust.metrics.keys import CERTIFICATE_KEYS
 from hf_robust.metrics.rates import ratio, wilson_interval
 
 _SECONDS = "certify_seconds"
@@ -105,7 +105,7 @@ class CertificateSummary:
 
     def metrics(self) -> dict[str, float]:
         """``{"certified_accuracy": ...}`` and so on, the keys that reach the Trainer's log (which adds ``eval_``)."""
-        return {key: self.seconds if key == _SECONDS else getattr(self, key) for key in OF_CERTIFICATES}
+        return {key: self.seconds if key == _SECONDS else getattr(self, key) for key in CERTIFICATE_KEYS}
 
     def history(self) -> dict[str, float]:
         """What a line of ``robustness_history.jsonl`` holds under ``certified``."""

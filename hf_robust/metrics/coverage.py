@@ -69,10 +69,10 @@ def coverage_of_card(described: Mapping[str, Any]) -> Coverage | None:
     return Coverage(opened, round(float(found.get("words", 0.0)) * opened), rows, int(found.get("texts", 0)))
 
 
-def some_rows(count: int, most: int = MOST_ROWS) -> list[int]:
+def sampled_rows(count: int, most: int = MOST_ROWS) -> list[int]:
     """Row numbers of a sample of at most ``most``, evenly spread: data are often sorted.
 
-    >>> some_rows(3, 2), some_rows(2, 5)
+    >>> sampled_rows(3, 2), sampled_rows(2, 5)
     ([0, 1], [0, 1])
     """
     size = min(count, most)
@@ -94,7 +94,7 @@ def texts_covered(result: Mapping[str, Any]) -> tuple[int, int] | None:
     return round(covered * attacked), int(attacked)
 
 
-def not_all_covered(result: Mapping[str, Any]) -> str:
+def partial_coverage(result: Mapping[str, Any]) -> str:
     """``180 of 500``, the same where it is not all of them; else empty."""
     found = texts_covered(result)
     return "" if found is None or found[0] == found[1] else f"{found[0]:,} of {found[1]:,}"

@@ -7,28 +7,28 @@ from dataclasses import dataclass, field
 
 from hf_robust.metrics.rates import Aim
 
-OF_EVERY_EVALUATION = ("loss", "runtime", "samples_per_second", "steps_per_second")
-RATES = ("asr", "robust_accuracy")
-OF_EVERY_ATTACK = (*RATES, "queries", "seconds", "accuracy")
-OF_STAYING = ("raises_asr", "remains_asr")
+EVALUATION_KEYS = ("loss", "runtime", "samples_per_second", "steps_per_second")
+RATE_KEYS = ("asr", "robust_accuracy")
+ATTACK_KEYS = (*RATE_KEYS, "queries", "seconds", "accuracy")
+OBSTINATE_KEYS = ("raises_asr", "remains_asr")
 """Of attacks that want the prediction to stay."""
-OF_RISES = ("median_rise",)
+RISE_KEYS = ("median_rise",)
 """Of these attacks too, but not a number where none of them succeeded."""
-OF_CANDIDATES = ("covered", "covered_asr")
+CANDIDATE_KEYS = ("covered", "covered_asr")
 """Of attacks that count their substitutes, where something was attacked."""
-OF_SUCCESSES = ("changed_words", "changed_share")
+SUCCESS_KEYS = ("changed_words", "changed_share")
 """Only there where an attack succeeded by changing a word."""
-OF_PROBABILITIES = ("saturated_share",)
+SATURATION_KEYS = ("saturated_share",)
 """Of attacks that climb probabilities, where something was attacked."""
-OF_ANY_ATTACK = (*OF_EVERY_ATTACK, *OF_STAYING, *OF_RISES, *OF_CANDIDATES, *OF_SUCCESSES, *OF_PROBABILITIES)
-OF_A_UNION = (
+ANY_ATTACK_KEYS = (*ATTACK_KEYS, *OBSTINATE_KEYS, *RISE_KEYS, *CANDIDATE_KEYS, *SUCCESS_KEYS, *SATURATION_KEYS)
+UNION_KEYS = (
     "union_robust_accuracy",
     "union_robust_accuracy_low",
     "union_robust_accuracy_high",
     "union_num_examples",
 )
-OF_A_VOTE = ("vote_accuracy", "vote_seconds")
-OF_CERTIFICATES = (
+VOTE_KEYS = ("vote_accuracy", "vote_seconds")
+CERTIFICATE_KEYS = (
     "certified_accuracy",
     "certified_accuracy_low",
     "certified_accuracy_high",
@@ -39,7 +39,7 @@ OF_CERTIFICATES = (
 _TO_LOWER = ("asr", "abstained", "loss", "mse", "mae", "seconds", "runtime")
 
 
-def is_to_be_lowered(metric: str) -> bool:
+def lower_is_better(metric: str) -> bool:
     """Whether less of a metric is better, as of a share of errors."""
     return any(metric.removeprefix("eval_") == end or metric.endswith(f"_{end}") for end in _TO_LOWER)
 
@@ -50,62 +50,62 @@ class AttackKeys:
 
     Attributes:
         aims: of each attack, by the name that its metrics carry.
-        own: those of them that bring their own texts, which are in no union.
+        static: those of them that bring their own texts, which are in no union.
         vote: whether they meet a vote.
     """
 
     aims: Mapping[str, Aim] = field(default_factory=dict)
-    own: Collection[str] = ()
+    static: Collection[str] = ()
     vote: bool = False
 
     @property
     def _union(self) -> int:
         """How many attacks would be in a union."""
-        return sum(not aim.keeps_prediction for name, aim in self.aims.items() if name not in self.own)
+        return sum(not aim.keeps_prediction for name, aim in self.aims.items() if name not in self.static)
 
-    def sure(self) -> list[str]:
+    def always_there(self) -> list[str]:
         """The metrics that are always there and tell one state of the weights from another."""
         found = [f"{name}_{key}" for name, aim in self.aims.items() for key in _telling(aim)]
-        return [*found, *(OF_A_UNION if self._union > 1 else ()), *(OF_A_VOTE if self.vote else ())]
+        return [*found, *(UNION_KEYS if self._union > 1 else ()), *(VOTE_KEYS if self.vote else ())]
 
-    def why_not(self, metric: str, known: Collection[str] = ()) -> str:
+    def reason_not_measured(self, metric: str, known: Collection[str] = ()) -> str:
         """Why these attacks do not measure a metric by which weights could be chosen, and the way out.
 
         Empty where the metric is not one of an attack. ``known`` are the attacks that could be added.
         """
-        if metric in OF_A_UNION:
+        if metric in UNION_KEYS:
             wanted = f"needs two attacks or more, got {self._union} that want another prediction"
             return f"{wanted}: add one to --attacks"
-        if metric in OF_A_VOTE:
+        if metric in VOTE_KEYS:
             return "needs the vote that is attacked: add --attack_votes"
         name, key = _parts(metric, (*self.aims, *known))
         if name not in self.aims:
             return f"needs its attack: add --attacks {name}" if name else ""
-        if key in RATES and self.aims[name].maximises:
+        if key in RATE_KEYS and self.aims[name].maximises:
             return f"says nothing, since the {name} attack succeeds on every text that was right: take another metric"
         if key == "robust_accuracy":
             return f"says nothing, since the {name} attack wants the prediction to stay: take {name}_asr"
-        if key in OF_SUCCESSES:
+        if key in SUCCESS_KEYS:
             return f"is only measured in epochs in which the {name} attack succeeds by changing a word: take another"
-        if key in OF_RISES and self.aims[name].keeps_prediction:
+        if key in RISE_KEYS and self.aims[name].keeps_prediction:
             return f"is no number in epochs in which the {name} attack never succeeds: take {name}_raises_asr"
-        if key in OF_CANDIDATES:
+        if key in CANDIDATE_KEYS:
             return f"is only measured where the {name} attack counts its substitutes: take {name}_asr"
-        if key in OF_PROBABILITIES:
+        if key in SATURATION_KEYS:
             return "says how much the other rates can be believed, not which weights are better: take another"
         return f"is not measured by the {name} attack: take another"
 
 
 def _telling(aim: Aim) -> Sequence[str]:
     if aim.maximises:
-        return tuple(key for key in OF_EVERY_ATTACK if key not in RATES)
+        return tuple(key for key in ATTACK_KEYS if key not in RATE_KEYS)
     if aim.keeps_prediction:
-        return (*(key for key in OF_EVERY_ATTACK if key != "robust_accuracy"), *OF_STAYING)
-    return OF_EVERY_ATTACK
+        return (*(key for key in ATTACK_KEYS if key != "robust_accuracy"), *OBSTINATE_KEYS)
+    return ATTACK_KEYS
 
 
 def _parts(metric: str, names: Collection[str]) -> tuple[str, str]:
     """The attack and the key of a metric, of the longest name that fits; empty names where there is none."""
-    fit = [name for name in names if metric in [f"{name}_{key}" for key in OF_ANY_ATTACK]]
+    fit = [name for name in names if metric in [f"{name}_{key}" for key in ANY_ATTACK_KEYS]]
     name = max(fit, key=len, default="")
     return name, metric.removeprefix(f"{name}_")

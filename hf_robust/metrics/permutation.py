@@ -64,7 +64,7 @@ def confusion(labels: Iterable[int], predictions: Iterable[int], num_labels: int
     return counts
 
 
-def of_records(records: Iterable[AttackRecord], num_labels: int) -> LabelPermutation | None:
+def permutation_of_records(records: Iterable[AttackRecord], num_labels: int) -> LabelPermutation | None:
     """`label_permutation` of the predictions on the clean texts of an attack."""
     pairs = [(one.label, one.original_prediction) for one in records]
     return label_permutation(confusion([label for label, _ in pairs], [found for _, found in pairs], num_labels))

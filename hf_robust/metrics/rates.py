@@ -45,7 +45,7 @@ def aim_of(described: Mapping[str, Any], name: str = "", result: Mapping[str, An
     return Aim(*_OLDER_NAMES.get(name, ("remains_asr" in (result or {}),)))
 
 
-def kept_prediction(records: Iterable[AttackRecord]) -> bool:
+def records_keep_prediction(records: Iterable[AttackRecord]) -> bool:
     """Whether these records are of an attack that wants the prediction to stay."""
     return any(record.remains is not None for record in records)
 
@@ -137,7 +137,7 @@ class AttackSummary:
         asked, given = (0, 0) if extra.get("covered") == 0 else (len(attacked), len(records))
         asr_low, asr_high = wilson_interval(succeeded, asked)
         robust, interval = ratio(failed, given), wilson_interval(failed if given else 0, given)
-        if kept_prediction(records):
+        if records_keep_prediction(records):
             robust, interval = math.nan, (math.nan, math.nan)
         return cls(
             num_examples=len(records),
@@ -177,7 +177,7 @@ SATURATED = 0.05
 """Above this share of saturated queries a rate says little about the model: its searches were blind there."""
 
 
-def saturation_in_words(name: str, summary: AttackSummary) -> str:
+def saturation_warning(name: str, summary: AttackSummary) -> str:
     """One sentence where so many queries of an attack were saturated that its rates mislead; else nothing."""
     share = summary.extra.get("saturated_share", math.nan)
     if not share > SATURATED:
@@ -197,7 +197,7 @@ def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) ->
     counted = [record.saturated for record in attacked if record.saturated is not None]
     if attacked and len(counted) == len(attacked):
         extra["saturated_share"] = ratio(sum(counted), sum(record.queries for record in attacked))
-    if kept_prediction(records):
+    if records_keep_prediction(records):
         extra |= obstinacy(attacked)
     covered = [record for record in attacked if record.stop != "no_candidates"]
     # Texts that are shown as they are, and the recipes of another library, have no candidates to count.

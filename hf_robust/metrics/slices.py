@@ -67,7 +67,7 @@ def words_of(column: str) -> list[str]:
 _KINDS = ("words", "pattern", "longer_than")
 
 
-def own_slices(given: Mapping[str, Any]) -> dict[str, Slice]:
+def custom_slices(given: Mapping[str, Any]) -> dict[str, Slice]:
     r"""The slices by name, each a question about the text columns of one example, as `slices` gives its own.
 
     A slice is a list of words, or an object with one of
@@ -80,7 +80,7 @@ def own_slices(given: Mapping[str, Any]) -> dict[str, Slice]:
     Any text column may do; ``"column": 2`` beside it asks the second alone.
 
     >>> given = {"numbers": ["one", "two"], "question": {"pattern": r"\?$", "column": 2}, "long": {"longer_than": 5}}
-    >>> [name for name, holds in own_slices(given).items() if holds(("Two men.", "Who are they?"))]
+    >>> [name for name, holds in custom_slices(given).items() if holds(("Two men.", "Who are they?"))]
     ['numbers', 'question']
 
     Raises:

@@ -85,7 +85,7 @@ MULTI_LABEL: dict[str, Metric] = {
 }
 REGRESSION: dict[str, Metric] = {"mse": mse, "mae": mae, "pearson": pearson, "spearmanr": spearmanr}
 MEAN = "combined_score"
-OF_TASK: dict[str, tuple[str, ...]] = {
+TASK_METRICS: dict[str, tuple[str, ...]] = {
     "cola": ("matthews_correlation",),
     "mrpc": ("accuracy", "f1"),
     "qqp": ("accuracy", "f1"),
@@ -93,12 +93,12 @@ OF_TASK: dict[str, tuple[str, ...]] = {
 }
 
 
-def possible_names(task: str | None, metric_name: str | None = None) -> tuple[str, ...]:
+def possible_metrics(task: str | None, metric_name: str | None = None) -> tuple[str, ...]:
     """What ``glue_metrics`` may be made to return, before the kind of the data is known; exact for a GLUE task."""
     if metric_name is not None:
         return (metric_name,)
     if task is not None:
-        return with_mean(OF_TASK.get(task, ("accuracy",)))
+        return with_mean(TASK_METRICS.get(task, ("accuracy",)))
     return tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
 
 
@@ -165,7 +165,7 @@ def glue_metrics(
         ValueError: ``metric_name`` is not one for this kind of task, or for this many classes.
     """
     table = REGRESSION if is_regression else MULTI_LABEL if is_multi_label else CLASSIFICATION
-    names = (metric_name,) if metric_name is not None else OF_TASK.get(task or "", (next(iter(table)),))
+    names = (metric_name,) if metric_name is not None else TASK_METRICS.get(task or "", (next(iter(table)),))
     if is_multi_label and metric_name is None:
         names = ("f1",)
     unknown = [name for name in names if name not in table]

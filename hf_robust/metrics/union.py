@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.metrics.rates import kept_prediction, ratio, wilson_interval
+from hf_robust.metrics.rates import ratio, records_keep_prediction, wilson_interval
 from hf_robust.metrics.records import AttackRecord
 
 
@@ -58,7 +58,7 @@ def union_of_attacks(records: Mapping[str, Sequence[AttackRecord]]) -> UnionSumm
     count, told apart by ``idx``, texts and label; none where no attack could change any text. None where fewer than
     two attacks take part.
     """
-    fickle = {name: found for name, found in records.items() if not kept_prediction(found)}
+    fickle = {name: found for name, found in records.items() if not records_keep_prediction(found)}
     if len(fickle) < 2:
         return None
     given = [{_example(record) for record in found} for found in fickle.values()]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.curves import STYLE, plain
-from hf_robust.reports.looks import attack_looks
+from hf_robust.reports.palette import attack_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +109,7 @@ def average_figure(points: Sequence[dict[str, Any]], beside: Sequence[dict[str, 
     with rc_context(STYLE):
         figure = Figure(figsize=(4.8, 3.8), dpi=200, layout="constrained")
         axes = figure.add_subplot()
-        for name, (colour, marker) in attack_looks(points[0]["attacks"]).items():
+        for name, (colour, marker) in attack_styles(points[0]["attacks"]).items():
             if name not in names:  # an attack that wants the prediction kept has no such rate
                 continue
             style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "capsize": 2}

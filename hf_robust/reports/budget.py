@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hf_robust.metrics import AttackRecord, asr_at_budget, wilson_interval
 from hf_robust.reports.curves import STYLE, save_figure
-from hf_robust.reports.looks import Look, attack_looks
+from hf_robust.reports.palette import PointStyle, attack_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,8 +37,8 @@ def budget_figure(records: Mapping[str, Sequence[AttackRecord]], title: str) -> 
         figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
         axes = figure.add_subplot()
         most = max((record.queries for found in records.values() for record in found), default=1)
-        for name, look in attack_looks(records).items():
-            _draw_attack(axes, name, records[name], most, look)
+        for name, style in attack_styles(records).items():
+            _draw_attack(axes, name, records[name], most, style)
         _label_axes(axes, most)
         figure.legend(loc="outside right center", frameon=False, fontsize=8)
         figure.suptitle(title, fontsize=10.5)
@@ -46,8 +46,8 @@ def budget_figure(records: Mapping[str, Sequence[AttackRecord]], title: str) -> 
     return figure
 
 
-def _draw_attack(axes: Axes, name: str, records: Sequence[AttackRecord], most: int, look: Look) -> None:
-    colour, marker = look
+def _draw_attack(axes: Axes, name: str, records: Sequence[AttackRecord], most: int, style: PointStyle) -> None:
+    colour, marker = style
     attacked = sum(record.status != "skipped" for record in records)
     if not attacked:
         axes.plot([], [], color=colour, label=f"{name} (nothing attacked)")

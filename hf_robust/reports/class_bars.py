@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hf_robust.metrics import ClassScores, SliceReport
 from hf_robust.reports.curves import STYLE
-from hf_robust.reports.looks import COLOURS
+from hf_robust.reports.palette import COLOURS
 from hf_robust.reports.transition import class_name
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ class IncomparableRunsError(ValueError):
     """Runs whose numbers would mislead beside each other; the message says why."""
 
 
-def check_comparable(runs: Sequence[Run]) -> None:
+def require_comparable(runs: Sequence[Run]) -> None:
     """Refuse runs that were not measured alike, with every reason in one sentence."""
     reasons = differences(runs)
     if reasons:

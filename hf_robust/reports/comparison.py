@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from hf_robust.reports.aims import rated_attacks
 from hf_robust.reports.captions import attacked_in_words, wrapped
-from hf_robust.reports.compare import check_comparable
+from hf_robust.reports.compare import require_comparable
 from hf_robust.reports.curves import STYLE, plain, save_figure
 from hf_robust.reports.groups import group_by_seed, group_names
-from hf_robust.reports.guessing import LEGEND, dagger, guesses
-from hf_robust.reports.looks import look
+from hf_robust.reports.guessing import GUESSING_NOTE, dagger, guesses
+from hf_robust.reports.palette import point_style
 from hf_robust.reports.points import accuracy_rate, attack_rate, over_runs
 from hf_robust.runs import Run, load_run
 
@@ -31,7 +31,7 @@ def draw_comparison(run_dirs: Sequence[str | Path], folder: str | Path, force: b
     """
     runs = [load_run(one) for one in run_dirs]
     if not force:
-        check_comparable(runs)
+        require_comparable(runs)
     Path(folder).mkdir(parents=True, exist_ok=True)
     return save_figure(comparison_figure(runs), Path(folder), COMPARISON_STEM)
 
@@ -63,7 +63,7 @@ def _draw_group(axes: Axes, group: Sequence[Run], attacks: Sequence[str], label:
     points += [over_runs(attack_rate(run, attack) for run in group) for attack in attacks]
     offset = (index - (count - 1) / 2) * min(0.16, 0.7 / count)
     known = [(place + offset, *point) for place, point in enumerate(points) if point.known]
-    colour, marker = look(index)
+    colour, marker = point_style(index)
     axes.errorbar(
         [place for place, *_ in known],
         [value for _, value, _, _ in known],
@@ -101,5 +101,5 @@ def _caption(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     counted = attacked_in_words(results)
     lines.append(f"{counted[:1].upper()}{counted[1:]}." if counted else "")
     if any(guesses(run) for group in groups for run in group):
-        lines.append(f"Hollow, {LEGEND}")
+        lines.append(f"Hollow, {GUESSING_NOTE}")
     return wrapped(lines, 110)

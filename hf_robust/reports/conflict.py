@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports.cells import markdown_table, percent
-from hf_robust.reports.compare import check_comparable, differences
+from hf_robust.reports.compare import differences, require_comparable
 from hf_robust.reports.curves import STYLE
-from hf_robust.reports.looks import COLOURS
+from hf_robust.reports.palette import COLOURS
 from hf_robust.runs import METRICS_FILE, RUN_CARD_FILE, Run, history_path, load_run, read_json
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def clean_accuracies(folders: Sequence[str | Path], force: bool = False) -> tupl
     """
     runs = [_evaluated(Path(folder)) for folder in folders]
     if not force:
-        check_comparable(runs)
+        require_comparable(runs)
     names = _names(folders)
     return [_accuracy(name, Path(one)) for name, one in zip(names, folders, strict=True)], differences(runs)
 

@@ -1,6 +1,6 @@
 """Tradeoff curves: clean accuracy and the success rate of every attack per epoch (Chen et al. 2022, figures 3, 6).
 
-Bands are 95 % Wilson intervals. One colour and marker per quantity (`hf_robust.reports.looks`), solid for the run,
+Bands are 95 % Wilson intervals. One colour and marker per quantity (`hf_robust.reports.palette`), solid for the run,
 dashed for each baseline; a dotted line is the accuracy of the most frequent class as every answer.
 """
 
@@ -18,7 +18,7 @@ from hf_robust.reports.aims import rated_attacks
 from hf_robust.reports.captions import attacked_in_words, run_title, wrapped
 from hf_robust.reports.compare import differences
 from hf_robust.reports.guessing import guessing_of
-from hf_robust.reports.looks import ACCURACY, CERTIFIED, attack_looks
+from hf_robust.reports.palette import ACCURACY, CERTIFIED, attack_styles
 from hf_robust.runs import HistoryLine, Run, load_run
 
 if TYPE_CHECKING:
@@ -93,13 +93,13 @@ def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[P
 
 def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bool, offset: float) -> None:
     epochs = [float(line["epoch"]) + offset for line in run.history]
-    accuracy = [clean_accuracy(run, line) for line in run.history]
+    accuracy = [curve_accuracy(run, line) for line in run.history]
     bounds = [accuracy_bounds(value, run.eval_samples) for value in accuracy]
     draw_series(axes, epochs, accuracy, bounds, *ACCURACY, dash, faint)
-    for attack, look in attack_looks(attacks).items():
+    for attack, style in attack_styles(attacks).items():
         rates = [_number(line, attack, "asr") for line in run.history]
         bounds = [(_number(line, attack, "asr_low"), _number(line, attack, "asr_high")) for line in run.history]
-        draw_series(axes, epochs, rates, bounds, *look, dash, faint)
+        draw_series(axes, epochs, rates, bounds, *style, dash, faint)
     if _is_certified(run):
         rates = [_certified(line, "certified_accuracy") for line in run.history]
         bounds = [
@@ -164,7 +164,7 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
 
     colour, marker = ACCURACY
     quantities = [Line2D([], [], color=colour, marker=marker, markersize=4, label="clean accuracy ↑")]
-    for attack, (colour, marker) in attack_looks(attacks).items():
+    for attack, (colour, marker) in attack_styles(attacks).items():
         quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=_label(run, attack)))
     if any(map(_is_certified, [run, *baselines])):
         colour, marker = CERTIFIED
@@ -242,7 +242,7 @@ def plain(name: str) -> str:
     return f" {safe}" if safe.startswith("_") else safe
 
 
-def clean_accuracy(run: Run, line: HistoryLine) -> float:
+def curve_accuracy(run: Run, line: HistoryLine) -> float:
     """Accuracy of the classifier that a run attacks, as a point of its curve.
 
     A line without an attack has the plain network's: where a vote is attacked it is no point of the same curve (nan).

@@ -73,7 +73,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Example:
+class AttackedText:
     """A text with the changed words marked, and its perturbed form in each run."""
 
     title: str
@@ -90,7 +90,7 @@ class Section:
     items: list[str] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    examples: list[Example] = field(default_factory=list)
+    examples: list[AttackedText] = field(default_factory=list)
 
     @property
     def anchor(self) -> str:

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from hf_robust.metrics import AttackRecord
-from hf_robust.reports.document import Example, Version
-from hf_robust.reports.marked import differing, joined, marked_in_any
-from hf_robust.reports.outcomes import Named
+from hf_robust.reports.document import AttackedText, Version
+from hf_robust.reports.marked import marked_differences, marked_in_any_version, merged_pieces
+from hf_robust.reports.outcomes import ReportedRun
 from hf_robust.runs import label_names
 
 SEED = 0
@@ -17,7 +17,7 @@ LONGEST = 1500
 OUTCOME = {"succeeded": "fell", "failed": "withstood", "skipped": "not attacked"}
 
 
-def examples_of(attack: str, runs: Sequence[Named], count: int = FEW, seed: int = SEED) -> list[Example]:
+def examples_of(attack: str, runs: Sequence[ReportedRun], count: int = FEW, seed: int = SEED) -> list[AttackedText]:
     """A few examples under one attack, drawn by a seed: those that some runs fell for and others withstood come first.
 
     Then those that every run fell for, then the others. Only examples that all runs with records were given with the
@@ -45,17 +45,17 @@ def _interest(row: Sequence[AttackRecord]) -> int:
     return 0 if fell and withstood else 1 if fell else 2
 
 
-def _example(attack: str, runs: Sequence[Named], row: Sequence[AttackRecord]) -> Example:
+def _example(attack: str, runs: Sequence[ReportedRun], row: Sequence[AttackRecord]) -> AttackedText:
     names = next((names for named in runs if (names := label_names(named.run))), {})
     original = " | ".join(row[0].original)
-    compared = [differing(original, " | ".join(record.perturbed)) for record in row]
+    compared = [marked_differences(original, " | ".join(record.perturbed)) for record in row]
     versions = [
-        Version(named.name, _outcome(record), _detail(names, record), joined(after, LONGEST))
+        Version(named.name, _outcome(record), _detail(names, record), merged_pieces(after, LONGEST))
         for named, record, (_, after) in zip(runs, row, compared, strict=True)
     ]
-    before = marked_in_any([pieces for pieces, _ in compared])
+    before = marked_in_any_version([pieces for pieces, _ in compared])
     title = f"{attack}, example {row[0].idx}, label {names.get(row[0].label, row[0].label)}"
-    return Example(title, joined(before, LONGEST), versions)
+    return AttackedText(title, merged_pieces(before, LONGEST), versions)
 
 
 def _outcome(record: AttackRecord) -> str:

@@ -14,7 +14,7 @@ from hf_robust.reports.aims import robust_accuracy_applies
 from hf_robust.reports.curves import STYLE, plain
 from hf_robust.reports.groups import group_by_seed, group_names
 from hf_robust.reports.guessing import dagger
-from hf_robust.reports.looks import look
+from hf_robust.reports.palette import point_style
 from hf_robust.reports.points import Rate, attack_rate, clean_rate, over_runs
 from hf_robust.runs import Run, attack_names
 
@@ -53,7 +53,7 @@ def robustness_fronts(runs: Sequence[Run]) -> Figure:
                 for group in groups
             ]
             for index, (accuracy, robust) in enumerate(points):
-                draw_point(axes, accuracy, robust, *look(index), hollow=bool(dagger(groups[index])))
+                draw_point(axes, accuracy, robust, *point_style(index), hollow=bool(dagger(groups[index])))
             # A model that guesses is no point of a front.
             draw_front(axes, [point for group, point in zip(groups, points, strict=True) if not dagger(group)])
             axes.set_title(plain(attack), fontsize=9.5)
@@ -88,7 +88,7 @@ def add_legend(figure: Figure, groups: Sequence[Sequence[Run]]) -> None:
 
     handles = []
     for index, (name, group) in enumerate(zip(group_names(groups), groups, strict=True)):
-        colour, marker = look(index)
+        colour, marker = point_style(index)
         name += dagger(group)
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=plain(name)))
     columns = legend_columns(float(figure.get_figwidth()))

@@ -61,7 +61,7 @@ def run_names(groups: Sequence[Sequence[Run]]) -> list[list[str]]:
     ]
 
 
-def kept_epochs(group: Sequence[Run]) -> str:
+def published_epochs(group: Sequence[Run]) -> str:
     """The epochs whose weights were kept, and why; a star where that very checkpoint was not attacked."""
     texts = []
     for run in group:

@@ -14,7 +14,7 @@ from hf_robust.runs import Run, read_records
 DAGGER = "†"
 ENOUGH = 20
 """From so many attacked texts on, of several classes, one answer to all of them shows a model that guesses."""
-LEGEND = (
+GUESSING_NOTE = (
     f"{DAGGER}: a model that is not, or hardly, better than the most frequent class as every answer; its rates under "
     "attack say nothing about robustness. "
 )
@@ -51,7 +51,7 @@ def dagger(runs: Iterable[Run]) -> str:
     return f" {DAGGER}" if any(map(guesses, runs)) else ""
 
 
-def warnings_of(run: Run) -> list[str]:
+def guessing_warnings(run: Run) -> list[str]:
     """The sentence to be read before the numbers of a run whose model guesses; none for another."""
     found = guessing_of(run)
     if found is None or found.learnt:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.cells import markdown_table, percent
 from hf_robust.reports.curves import STYLE, save_figure
-from hf_robust.reports.looks import COLOURS, MARKERS
+from hf_robust.reports.palette import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

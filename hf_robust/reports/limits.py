@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.metrics import SATURATED, Aim, coverage_of_card, not_all_covered
+from hf_robust.metrics import SATURATED, Aim, coverage_of_card, partial_coverage
 from hf_robust.reports.aims import aim_in, is_obstinate, success_rate_applies
 from hf_robust.reports.captions import attacked_in_words
 from hf_robust.reports.cells import percent
@@ -272,7 +272,7 @@ def _other_rates(run: Run) -> Iterator[str]:
     """How many examples an attack could change at all, where not all: its rate depends on that."""
     for name, result in run.published["attacks"].items():
         among, attacked = result.get("covered_asr", math.nan), result.get("num_attacked")
-        if (some := not_all_covered(result)) and not aim_in(run, name).maximises:
+        if (some := partial_coverage(result)) and not aim_in(run, name).maximises:
             rate = percent(among, count=attacked)
             said = f"among these its rate is {rate} %" if math.isfinite(among) else "it has no rate"
             yield f"Of the texts that the {name} attack tried, {some} have at least one substitute; {said}."

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from hf_robust.reports.cells import markdown_table
-from hf_robust.reports.document import Document, Example, Section, Table
+from hf_robust.reports.document import AttackedText, Document, Section, Table
 from hf_robust.reports.marked import Pieces
 
 _MARKUP = re.compile(r"[\\*`]|(?<!\w)_|_(?!\w)|(?<=\])(?=\()")
@@ -51,7 +51,7 @@ def _table(table: Table) -> str:
     return markdown_table([escaped(name) for name in table.header], rows)
 
 
-def _example(example: Example) -> Iterator[str]:
+def _example(example: AttackedText) -> Iterator[str]:
     yield f"### {escaped(example.title)}"
     yield _marked(example.pieces)
     yield "\n".join(

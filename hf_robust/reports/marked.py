@@ -15,10 +15,10 @@ Pieces = list[tuple[str, bool]]
 """Words, spaces and signs in order, which joined give the text; True where a piece has no like in the other text."""
 
 
-def differing(before: str, after: str) -> tuple[Pieces, Pieces]:
+def marked_differences(before: str, after: str) -> tuple[Pieces, Pieces]:
     """Both texts in pieces; spaces are never marked.
 
-    >>> differing("a good film", "a fine film")[1]
+    >>> marked_differences("a good film", "a fine film")[1]
     [('a', False), (' ', False), ('fine', True), (' ', False), ('film', False)]
     """
     old, new = _pieces(before), _pieces(after)
@@ -38,12 +38,12 @@ def _pieces(text: str) -> list[str]:
     return [*pieces, *_BETWEEN.findall(text[done:])]
 
 
-def marked_in_any(several: Sequence[Pieces]) -> Pieces:
+def marked_in_any_version(several: Sequence[Pieces]) -> Pieces:
     """One text's pieces, marked where any of its comparisons marked them."""
     return [(pieces[0][0], any(marked for _, marked in pieces)) for pieces in zip(*several, strict=True)]
 
 
-def joined(pieces: Iterable[tuple[str, bool]], longest: int) -> Pieces:
+def merged_pieces(pieces: Iterable[tuple[str, bool]], longest: int) -> Pieces:
     """Neighbours of one kind together, the text cut after about so many characters."""
     found: Pieces = []
     left = longest

@@ -16,7 +16,7 @@ from hf_robust.runs import STATUSES_FILE, Run, read_records, read_statuses
 
 
 @dataclass(frozen=True)
-class Ended:
+class AttackOutcomes:
     """One attack on one run: the status of each example by idx, and the records behind them where they were kept."""
 
     statuses: Mapping[int, str]
@@ -24,15 +24,15 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Named:
+class ReportedRun:
     """A run with the name that the report gives it, and how its examples ended."""
 
     name: str
     run: Run
-    outcomes: Mapping[str, Ended]
+    outcomes: Mapping[str, AttackOutcomes]
 
 
-def outcomes_of(run: Run) -> dict[str, Ended]:
+def outcomes_of(run: Run) -> dict[str, AttackOutcomes]:
     """The outcomes of each attack of the published epoch; attacks of which nothing was kept are left out.
 
     Raises:
@@ -44,13 +44,13 @@ def outcomes_of(run: Run) -> dict[str, Ended]:
     last = run.published is run.history[-1]
     if last and len(found) < len(attacks) and (run.path / STATUSES_FILE).is_file():
         kept = read_statuses(run.path)
-        found |= {name: Ended(kept[name]) for name in attacks if name in kept and name not in found}
+        found |= {name: AttackOutcomes(kept[name]) for name in attacks if name in kept and name not in found}
     return {name: found[name] for name in attacks if name in found}
 
 
-def _from_records(path: Path) -> Ended:
+def _from_records(path: Path) -> AttackOutcomes:
     try:
         records = {record.idx: record for record in read_records(path)}
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return Ended({idx: records[idx].status for idx in sorted(records)}, records)
+    return AttackOutcomes({idx: records[idx].status for idx in sorted(records)}, records)

@@ -12,7 +12,7 @@ from hf_robust.metrics import Difference, Transition, holm, paired_difference
 from hf_robust.metrics.paired import OUTCOMES, rates, robust
 from hf_robust.reports.aims import is_obstinate, success_rate_applies
 from hf_robust.reports.compare import same_rows
-from hf_robust.reports.outcomes import Ended, Named
+from hf_robust.reports.outcomes import AttackOutcomes, ReportedRun
 
 ROBUST, ASR = "robust accuracy", "ASR"
 
@@ -39,7 +39,7 @@ class PairedTest:
     corrected: float = 1.0
 
 
-def paired_tests(groups: Sequence[Sequence[Named]]) -> tuple[list[PairedTest], list[str]]:
+def paired_tests(groups: Sequence[Sequence[ReportedRun]]) -> tuple[list[PairedTest], list[str]]:
     """Every test between runs of different groups, and a sentence for each thing that could not be tested.
 
     Of two groups those runs are paired that share a seed; where none does, each with each.
@@ -70,7 +70,7 @@ def paired_tests(groups: Sequence[Sequence[Named]]) -> tuple[list[PairedTest], l
     return [replace(test, corrected=p) for test, p in zip(tests, corrected, strict=True)], list(notes)
 
 
-def _attacks(groups: Sequence[Sequence[Named]], notes: dict[str, None]) -> Iterator[str]:
+def _attacks(groups: Sequence[Sequence[ReportedRun]], notes: dict[str, None]) -> Iterator[str]:
     """The attacks that have a rate to be tested; what is missing is noted."""
     every = [named for group in groups for named in group]
     for attack in dict.fromkeys(name for named in every for name in named.run.published["attacks"]):
@@ -87,14 +87,16 @@ def _attacks(groups: Sequence[Sequence[Named]], notes: dict[str, None]) -> Itera
         yield attack
 
 
-def _pairs(groups: Sequence[Sequence[Named]]) -> Iterator[tuple[Named, Named]]:
+def _pairs(groups: Sequence[Sequence[ReportedRun]]) -> Iterator[tuple[ReportedRun, ReportedRun]]:
     for some, others in combinations(groups, 2):
         every = list(product(some, others))
         shared = [(a, b) for a, b in every if "seed" in a.run.card and a.run.card["seed"] == b.run.card.get("seed")]
         yield from shared or every
 
 
-def _same_examples(first: Named, second: Named, mine: Ended, theirs: Ended) -> tuple[list[int], str]:
+def _same_examples(
+    first: ReportedRun, second: ReportedRun, mine: AttackOutcomes, theirs: AttackOutcomes
+) -> tuple[list[int], str]:
     """The idx of the examples that both runs were given, and why others are left out."""
     common = [idx for idx in mine.statuses if idx in theirs.statuses]
     single = len(mine.statuses) + len(theirs.statuses) - 2 * len(common)

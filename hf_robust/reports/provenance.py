@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hf_robust.reports.document import Table, text_cell
-from hf_robust.reports.guessing import warnings_of
+from hf_robust.reports.guessing import guessing_warnings
 from hf_robust.reports.limits import leaked, limits, same_attack, saturated
 from hf_robust.reports.reproduction import reproduction
 from hf_robust.runs import Run, redact
@@ -37,7 +37,7 @@ def limits_of(runs: Sequence[NamedRun]) -> list[str]:
     return [sentence if names == EVERY else f"{names}: {sentence}" for (_, sentence), names in shared.items()]
 
 
-def marks_of(runs: Sequence[NamedRun]) -> list[str]:
+def run_warnings(runs: Sequence[NamedRun]) -> list[str]:
     """What must be read before any number: models that guess, attacks that were blind or trained on, leaks,
     unfinished runs."""
     shared = _shared(runs, lambda run: [("", mark.replace("`", "")) for mark in _marks(run)])
@@ -45,7 +45,7 @@ def marks_of(runs: Sequence[NamedRun]) -> list[str]:
 
 
 def _marks(run: Run) -> Iterator[str]:
-    yield from warnings_of(run)
+    yield from guessing_warnings(run)
     yield from saturated(run)
     yield from leaked(run)
     yield from same_attack(run)

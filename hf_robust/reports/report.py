@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_robust.reports.compare import check_comparable, differences
+from hf_robust.reports.compare import differences, require_comparable
 from hf_robust.reports.comparison import COMPARISON_STEM, comparison_figure
 from hf_robust.reports.curves import save_figure
 from hf_robust.reports.document import Document, Picture, Section, inline_svg, page
@@ -15,10 +15,10 @@ from hf_robust.reports.fronts import FRONTS_STEM, front_attacks, robustness_fron
 from hf_robust.reports.groups import data_name, group_by_seed, run_names
 from hf_robust.reports.guessing import DAGGER
 from hf_robust.reports.markdown import markdown
-from hf_robust.reports.outcomes import Named, outcomes_of
+from hf_robust.reports.outcomes import ReportedRun, outcomes_of
 from hf_robust.reports.overlays import OVERLAYS_STEM, has_curves, overlaid_curves
 from hf_robust.reports.paired_tests import paired_tests
-from hf_robust.reports.provenance import limits_of, marks_of, provenance_table
+from hf_robust.reports.provenance import limits_of, provenance_table, run_warnings
 from hf_robust.reports.report_tables import (
     attack_table,
     certified_table,
@@ -27,7 +27,7 @@ from hf_robust.reports.report_tables import (
     tests_table,
     union_tables,
 )
-from hf_robust.reports.tables import legend
+from hf_robust.reports.tables import table_note
 from hf_robust.reports.word_mask import masks_section
 from hf_robust.runs import Run, attack_names, load_run, write_text
 
@@ -53,7 +53,7 @@ def load_runs(run_dirs: Sequence[str | Path], force: bool = False) -> list[Run]:
         raise ValueError(f"{twice[0]} was given twice; name each run once, since a run does not confirm itself.")
     runs = [load_run(folder) for folder in run_dirs]
     if not force:
-        check_comparable(runs)
+        require_comparable(runs)
     return runs
 
 
@@ -68,7 +68,7 @@ def write_report(runs: Sequence[Run], folder: str | Path) -> list[Path]:
         raise ValueError(f"--output {folder} is a file; name a folder, which is made where there is none.")
     grouped = group_by_seed(runs)
     groups = [
-        [Named(name, run, outcomes_of(run)) for name, run in zip(names, group, strict=True)]
+        [ReportedRun(name, run, outcomes_of(run)) for name, run in zip(names, group, strict=True)]
         for names, group in zip(run_names(grouped), grouped, strict=True)
     ]
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def write_report(runs: Sequence[Run], folder: str | Path) -> list[Path]:
     return paths
 
 
-def build_report(groups: Sequence[Sequence[Named]], folder: Path) -> Document:
+def build_report(groups: Sequence[Sequence[ReportedRun]], folder: Path) -> Document:
     """All sections; their pictures are drawn into the folder."""
     every = [named for group in groups for named in group]
     runs, grouped = [named.run for named in every], [[named.run for named in group] for group in groups]
@@ -87,7 +87,7 @@ def build_report(groups: Sequence[Sequence[Named]], folder: Path) -> Document:
     named = [(one.name, one.run) for one in every]
     data = ", ".join(dict.fromkeys(map(data_name, runs)))
     sections = [
-        Section("Runs", [legend(grouped).strip()], tables=[runs_table(grouped)]),
+        Section("Runs", [table_note(grouped).strip()], tables=[runs_table(grouped)]),
         _fronts(runs, folder),
         _epochs(runs, folder),
         _attacks(attacks, grouped, runs, folder),
@@ -99,7 +99,7 @@ def build_report(groups: Sequence[Sequence[Named]], folder: Path) -> Document:
         Section("Provenance", tables=[provenance_table(named)]),
     ]
     count = f"{len(runs)} run{'s' * (len(runs) > 1)}, {len(groups)} method{'s' * (len(groups) > 1)}"
-    warnings = [f"Not comparable: {reason}." for reason in differences(runs)] + marks_of(named)
+    warnings = [f"Not comparable: {reason}." for reason in differences(runs)] + run_warnings(named)
     return Document("Robustness report", f"{count}; data: {data}.", warnings, sections)
 
 
@@ -145,7 +145,7 @@ def _attacks(attacks: Sequence[str], groups: Sequence[Sequence[Run]], runs: Sequ
     return section
 
 
-def _tests(groups: Sequence[Sequence[Named]]) -> Section:
+def _tests(groups: Sequence[Sequence[ReportedRun]]) -> Section:
     section = Section("Paired tests")
     if len(groups) < 2:
         section.paragraphs = ["One method alone has nothing to be tested against."]
@@ -168,7 +168,7 @@ def _tests(groups: Sequence[Sequence[Named]]) -> Section:
     return section
 
 
-def _examples(attacks: Sequence[str], groups: Sequence[Sequence[Named]]) -> Section:
+def _examples(attacks: Sequence[str], groups: Sequence[Sequence[ReportedRun]]) -> Section:
     section = Section("Examples")
     firsts = [group[0] for group in groups]
     section.examples = [example for attack in attacks for example in examples_of(attack, firsts)]

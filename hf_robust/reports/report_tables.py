@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hf_robust.metrics import not_all_covered
+from hf_robust.metrics import partial_coverage
 from hf_robust.reports.aims import success_rate_applies
 from hf_robust.reports.cells import (
     NOTHING,
@@ -25,7 +25,7 @@ from hf_robust.reports.cells import (
     union_over_seeds,
 )
 from hf_robust.reports.document import Cell, Table, number_cell, text_cell
-from hf_robust.reports.groups import data_name, group_names, kept_epochs, model_name
+from hf_robust.reports.groups import data_name, group_names, model_name, published_epochs
 from hf_robust.reports.guessing import dagger
 from hf_robust.reports.paired_tests import ASR, ROBUST, PairedTest
 from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs, rate_of
@@ -70,7 +70,7 @@ def runs_table(groups: Groups) -> Table:
                 text_cell(", ".join(seeds)),
                 _count(run.data.get("train_samples")),
                 _count(run.eval_samples),
-                text_cell(kept_epochs(group)),
+                text_cell(published_epochs(group)),
                 _accuracy(group),
                 *(number_cell(scale * _over_cards(group, "config", key), ".3g") for key, scale in _ADVERSARY.values()),
                 text_cell(folders),
@@ -114,7 +114,7 @@ def attack_table(attack: str, groups: Groups) -> Table:
         row += [number_cell(100 * mean_of(results, key)) for key in ("saturated_share", "texts_cut")]
         attacked = results[0].get("num_attacked") if len(results) == 1 else None
         for key in COVERED:
-            told = any(map(not_all_covered, results)) and (key == "covered" or rated)
+            told = any(map(partial_coverage, results)) and (key == "covered" or rated)
             share = mean_of(results if told else [], key)
             row.append(number_cell(100 * share, text=percent(share, count=attacked)))
         rows.append(row)

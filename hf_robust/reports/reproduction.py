@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hf_robust.runs import STANDS_FOR
+from hf_robust.runs import PLACEHOLDERS
 
 SCRIPT = "run_glue_robust.py"
 # They belong to the run that was, not to one like it: where it went on, where it was published and shown.
@@ -35,7 +35,7 @@ def reproduction(card: Mapping[str, Any]) -> Reproduction:
         return Reproduction("", f"The flags of this run were in a file, `{file}`, which its card does not hold.")
     text = shlex.join(words)
     notes = []
-    if names := list(dict.fromkeys(STANDS_FOR.findall(text))):
+    if names := list(dict.fromkeys(PLACEHOLDERS.findall(text))):
         listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
         stand = "stands for a folder" if len(names) == 1 else "stand for folders"
         notes.append(f"{listed} {stand} of the machine where it ran: put your own there.")

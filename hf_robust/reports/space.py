@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numpy.typing import NDArray
 
 from hf_robust.reports.curves import STYLE
-from hf_robust.reports.looks import COLOURS, MARKERS
+from hf_robust.reports.palette import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.curves import STYLE, plain
 from hf_robust.reports.fronts import draw_front, draw_point
-from hf_robust.reports.looks import ACCURACY, MARKERS, attack_looks, look
-from hf_robust.reports.sweeps import METHOD, Setting, front_of, front_points, is_rate, legend, metric_label, value_text
+from hf_robust.reports.palette import ACCURACY, MARKERS, attack_styles, point_style
+from hf_robust.reports.sweeps import (
+    METHOD,
+    Setting,
+    front_of,
+    front_points,
+    is_rate,
+    metric_label,
+    sweep_note,
+    value_text,
+)
 from hf_robust.runs import Run, attack_names
 
 if TYPE_CHECKING:
@@ -64,32 +73,32 @@ def sweep_figure(
             f"a picture over {', '.join(x)} would have {len(groups)} panels, one for each {', '.join(panels)}; name "
             'fewer flags as its "panel".'
         )
-    looks = metric_looks(metrics, [run for setting in settings for run in setting.runs])
+    styles = metric_styles(metrics, [run for setting in settings for run in setting.runs])
     with rc_context(STYLE):
         figure, every = _panelled(len(groups))
         for axes, (title, group) in zip(every, groups.items(), strict=True):
-            _draw_panel(axes, group, x, metrics, looks, joined)
+            _draw_panel(axes, group, x, metrics, styles, joined)
             axes.set_title(plain(", ".join(title)), fontsize=9.5)
         _share_heights(every, metrics)
-        _add_legend(figure, [metric_label(metric) for metric in metrics], looks)
+        _add_legend(figure, [metric_label(metric) for metric in metrics], styles)
         _add_caption(figure, settings)
     return figure
 
 
-MetricLook = tuple[str, str, Any]
+MetricStyle = tuple[str, str, Any]
 
 
-def metric_looks(metrics: Sequence[str], runs: Sequence[Run]) -> list[MetricLook]:
+def metric_styles(metrics: Sequence[str], runs: Sequence[Run]) -> list[MetricStyle]:
     """Colour, marker and line of each metric: an attack's colour is that of every other picture, clean accuracy black.
 
     Of several metrics of one attack the first has the attack's marker and a solid line.
     """
     attacks = sorted({name for run in runs for name in attack_names(run.history)}, key=len, reverse=True)
     of = [next((name for name in attacks if one.removeprefix("eval_").startswith(f"{name}_")), one) for one in metrics]
-    looks = attack_looks(of)
+    styles = attack_styles(of)
     found = []
     for index, (metric, name) in enumerate(zip(metrics, of, strict=True)):
-        colour, marker = ACCURACY if metric.removeprefix("eval_") == "accuracy" else looks[name]
+        colour, marker = ACCURACY if metric.removeprefix("eval_") == "accuracy" else styles[name]
         again = of[:index].count(name)
         shifted = MARKERS[(MARKERS.index(marker) + 3 * again) % len(MARKERS)] if again else marker
         found.append((colour, shifted, "--" if again else "-"))
@@ -97,11 +106,11 @@ def metric_looks(metrics: Sequence[str], runs: Sequence[Run]) -> list[MetricLook
 
 
 def _draw_panel(
-    axes: Axes, group: Sequence[Setting], x: Sequence[str], metrics: Sequence[str], looks: Sequence[Any], joined: bool
+    axes: Axes, group: Sequence[Setting], x: Sequence[str], metrics: Sequence[str], styles: Sequence[Any], joined: bool
 ) -> None:
     places = _places(axes, group, x)
     joined = joined and all(_is_number(setting.flags[x[0]]) for setting in group)
-    for (colour, marker, line), metric in zip(looks, metrics, strict=True):
+    for (colour, marker, line), metric in zip(styles, metrics, strict=True):
         found = [(place, setting.estimate(metric)) for place, setting in zip(places, group, strict=True)]
         known = sorted((place, rate) for place, rate in found if rate.known)
         if not known:  # an unclipped line of nothing would spoil the layout
@@ -177,7 +186,7 @@ def front_figure(settings: Sequence[Setting], objectives: Mapping[str, bool]) ->
     with rc_context(STYLE):
         figure, (axes,) = _panelled(1, width=4.2)
         for setting, (first, second) in zip(settings, points, strict=True):
-            draw_point(axes, first, second, *look(methods.index(_method(setting))), hollow=setting.guesses)
+            draw_point(axes, first, second, *point_style(methods.index(_method(setting))), hollow=setting.guesses)
         for index in numbered:
             text = ", ".join(
                 value_text(settings[index].flags[flag]) for flag in flags if flag in settings[index].flags
@@ -190,7 +199,7 @@ def front_figure(settings: Sequence[Setting], objectives: Mapping[str, bool]) ->
         )
         _label_front(axes, x, y)
         if any(methods):
-            _add_legend(figure, methods, [(*look(index), "-") for index in range(len(methods))])
+            _add_legend(figure, methods, [(*point_style(index), "-") for index in range(len(methods))])
         numbers = f"Numbers: {', '.join(flags)}. " if flags else ""
         _add_caption(figure, settings, f"{numbers}Joined: no other is better in both. ")
     return figure
@@ -220,12 +229,12 @@ def _panelled(count: int, width: float = 2.9) -> tuple[Figure, list[Axes]]:
     return figure, every[:count]
 
 
-def _add_legend(figure: Figure, names: Sequence[str], looks: Sequence[MetricLook]) -> None:
+def _add_legend(figure: Figure, names: Sequence[str], styles: Sequence[MetricStyle]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=4.5, linewidth=1.2, label=plain(name))
-        for name, (colour, marker, line) in zip(names, looks, strict=True)
+        for name, (colour, marker, line) in zip(names, styles, strict=True)
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
 
@@ -234,7 +243,9 @@ def _add_caption(figure: Figure, settings: Sequence[Setting], text: str = "") ->
     """What the bars mean, and over how many examples the rates are."""
     if any(setting.guesses for setting in settings):
         text += "Hollow: a run is no, or hardly, better than guessing. "
-    text += legend(settings, "Bars: of one run its 95% Wilson interval, of several ± one sample standard deviation.")
+    text += sweep_note(
+        settings, "Bars: of one run its 95% Wilson interval, of several ± one sample standard deviation."
+    )
     lines = textwrap.wrap(text, int(figure.get_figwidth() * LETTERS_AN_INCH))
     figure.supxlabel("\n".join(lines), fontsize=7, color="#555555", linespacing=1.35)
 

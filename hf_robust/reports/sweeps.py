@@ -46,14 +46,14 @@ class Setting:
 
     def estimate(self, metric: str) -> Rate:
         """Of one run its value and interval, of several their mean and a sample standard deviation to both sides."""
-        return over_runs(measured(run, metric) or UNKNOWN for run in self.runs)
+        return over_runs(metric_rate(run, metric) or UNKNOWN for run in self.runs)
 
     def count(self, metric: str) -> int:
         """How many of its runs have a value of a metric."""
-        return sum((measured(run, metric) or UNKNOWN).known for run in self.runs)
+        return sum((metric_rate(run, metric) or UNKNOWN).known for run in self.runs)
 
 
-def load_measured(folder: str | Path) -> Run:
+def load_evaluated(folder: str | Path) -> Run:
     """A run folder; one without attacks has the line of its evaluation for a history.
 
     Raises:
@@ -102,7 +102,7 @@ def settings_of(runs: Sequence[Run], flags: Sequence[str]) -> list[Setting]:
 # ---- metrics ----
 
 
-def measured(run: Run, metric: str) -> Rate | None:
+def metric_rate(run: Run, metric: str) -> Rate | None:
     """A metric of the weights that a run kept, with its 95 % interval where one is known; None: it was not measured.
 
     Rates of an attack and of the clean texts have Wilson's.
@@ -200,10 +200,10 @@ def _with_unit(metric: str) -> str:
 
 def _cell(setting: Setting, metric: str) -> str:
     def value(run: Run) -> float:
-        return (measured(run, metric) or UNKNOWN).value
+        return (metric_rate(run, metric) or UNKNOWN).value
 
     def interval(run: Run) -> tuple[float, float] | None:
-        found = measured(run, metric)
+        found = metric_rate(run, metric)
         return (found.low, found.high) if found is not None and found.low < found.high else None
 
     if is_rate(metric):
@@ -214,7 +214,7 @@ def _cell(setting: Setting, metric: str) -> str:
     return f"{mean:.4g}" if setting.count(metric) == 1 else f"{mean:.4g} ± {mean - low:.2g}"
 
 
-def legend(settings: Sequence[Setting], text: str = CELLS) -> str:
+def sweep_note(settings: Sequence[Setting], text: str = CELLS) -> str:
     """What the cells of the table mean, and over how many examples they are."""
     runs = [run for setting in settings for run in setting.runs]
     rows = sorted({run.eval_samples for run in runs if run.eval_samples})

@@ -10,7 +10,7 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import not_all_covered, texts_covered
+from hf_robust.metrics import partial_coverage, texts_covered
 from hf_robust.reports.aims import is_obstinate, robust_accuracy_applies, success_of, success_rate_applies
 from hf_robust.reports.cells import (
     NOTHING,
@@ -30,9 +30,9 @@ from hf_robust.reports.cells import (
     union_label,
     union_over_seeds,
 )
-from hf_robust.reports.compare import check_comparable, differences
-from hf_robust.reports.groups import data_name, group_by_seed, group_names, kept_epochs, model_name
-from hf_robust.reports.guessing import LEGEND, dagger
+from hf_robust.reports.compare import differences, require_comparable
+from hf_robust.reports.groups import data_name, group_by_seed, group_names, model_name, published_epochs
+from hf_robust.reports.guessing import GUESSING_NOTE, dagger
 from hf_robust.runs import Run, attack_names, load_run
 
 
@@ -54,7 +54,7 @@ def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str
         raise ValueError("No run given; name at least one folder with a robustness_history.jsonl.")
     runs = [load_run(folder) for folder in run_dirs]
     if not force:
-        check_comparable(runs)
+        require_comparable(runs)
     return table_of_runs(runs)
 
 
@@ -63,7 +63,7 @@ def table_of_runs(runs: Sequence[Run]) -> str:
     attacks = list(dict.fromkeys(name for run in runs for name in attack_names(run.history)))
     groups = group_by_seed(runs)
     warning = "".join(f"> **Not comparable:** {reason}.\n" for reason in differences(runs))
-    return "\n".join(filter(None, [warning, _results(groups, attacks), legend(groups), _cost(groups, attacks)]))
+    return "\n".join(filter(None, [warning, _results(groups, attacks), table_note(groups), _cost(groups, attacks)]))
 
 
 def results_table(run: Run) -> str:
@@ -89,7 +89,7 @@ def results_table(run: Run) -> str:
             header.append(name)
             column = [NOTHING, *cells, *[NOTHING] * bool(union)]
             rows = [[*row, one] for row, one in zip(rows, column, strict=True)]
-    found = {attack: not_all_covered(result) for attack, result in line["attacks"].items()}
+    found = {attack: partial_coverage(result) for attack, result in line["attacks"].items()}
     counted = [f"{attack} {some}{' (so no rate)' * some.startswith('0 ')}" for attack, some in found.items() if some]
     said = f"\nTexts with at least one substitute: {', '.join(counted)}.\n" if counted else ""
     return markdown_table(header, rows) + said
@@ -144,7 +144,7 @@ def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
         run = group[0]
-        row = [name + dagger(group), model_name(run), data_name(run), str(len(group)), kept_epochs(group)]
+        row = [name + dagger(group), model_name(run), data_name(run), str(len(group)), published_epochs(group)]
         row.append(accuracy_over_seeds(group))
         rows.append([*row, *(cell(group) for cell in columns.values())])
     return markdown_table(["method", "model", "data", "seeds", "epoch", "accuracy", *columns], rows)
@@ -192,7 +192,7 @@ def _deleted_over_seeds(group: Sequence[Run], attack: str) -> str:
     return percent(mean_of(results, "changed_share"))
 
 
-def legend(groups: Sequence[Sequence[Run]]) -> str:
+def table_note(groups: Sequence[Sequence[Run]]) -> str:
     """What the numbers of the tables mean."""
     text = "Rates in percent. ASR: attack success rate among the examples that were right before the attack. "
     runs = [run for group in groups for run in group]
@@ -211,7 +211,7 @@ def legend(groups: Sequence[Sequence[Run]]) -> str:
     if not all(run.measured_exactly for run in runs):
         text += "*: the kept checkpoint itself was not attacked; numbers of the nearest epoch before it. "
     if any(dagger(group) for group in groups):
-        text += LEGEND
+        text += GUESSING_NOTE
     return text.strip() + "\n"
 
 

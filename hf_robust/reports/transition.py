@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hf_robust.metrics import SliceReport, wilson_interval
 from hf_robust.reports.cells import markdown_table, percent
 from hf_robust.reports.curves import STYLE
-from hf_robust.reports.looks import COLOURS
+from hf_robust.reports.palette import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.curves import STYLE, save_figure
-from hf_robust.reports.looks import COLOURS
-from hf_robust.runs import WEIGHTS_FILE, read_card, read_weights
-from hf_robust.runs.weights import WeightLine
+from hf_robust.reports.palette import COLOURS
+from hf_robust.runs import ADVERSARY_WEIGHTS_FILE, read_adversary_weights, read_card
+from hf_robust.runs.weights import AdversaryWeightsLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WEIGHTS_STEM = "adversary_weights"
+ADVERSARY_WEIGHTS_STEM = "adversary_weights"
 LINEARISATION_STEM = "linearisation"
 LEAST_MOVED = 0.01
 """Where learnt weights move the perturbation by less, relative to its norm, a run is but its frozen control."""
 _FEW = 40
 
 
-def clear_weights(folder: str | Path) -> None:
+def clear_adversary_weights(folder: str | Path) -> None:
     """Remove the file and its pictures, which an earlier run left in the folder."""
-    stems = (WEIGHTS_STEM, LINEARISATION_STEM)
-    for name in (WEIGHTS_FILE, *(f"{stem}{ending}" for stem in stems for ending in (".png", ".svg"))):
+    stems = (ADVERSARY_WEIGHTS_STEM, LINEARISATION_STEM)
+    for name in (ADVERSARY_WEIGHTS_FILE, *(f"{stem}{ending}" for stem in stems for ending in (".png", ".svg"))):
         (Path(folder) / name).unlink(missing_ok=True)
 
 
@@ -37,21 +37,21 @@ def draw_adversary_weights(run_dir: str | Path) -> list[Path]:
     Raises:
         ValueError: the folder has no readable ``adversary_weights.jsonl``.
     """
-    folder, lines = Path(run_dir), read_weights(run_dir)
+    folder, lines = Path(run_dir), read_adversary_weights(run_dir)
     title = _title(folder)
-    paths = save_figure(weights_figure(lines, title), folder, WEIGHTS_STEM)
+    paths = save_figure(adversary_weights_figure(lines, title), folder, ADVERSARY_WEIGHTS_STEM)
     linear = [line for line in lines if "linearised_loss" in line]
     if linear:
         paths += save_figure(linearisation_figure(linear, title), folder, LINEARISATION_STEM)
     return paths
 
 
-def farthest_moved(lines: Sequence[WeightLine]) -> float:
+def largest_move(lines: Sequence[AdversaryWeightsLine]) -> float:
     """The most that the learnt weights moved the perturbation, relative to its norm; nan where no line says."""
     return max((_number(line["point_moved"]) for line in lines if "point_moved" in line), default=math.nan)
 
 
-def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
+def adversary_weights_figure(lines: Sequence[AdversaryWeightsLine], title: str) -> Figure:
     """Each weight over the steps, above their entropy and how far they move the point, where the lines say that;
     colours run with the number of the increment."""
     from matplotlib import colormaps, rc_context
@@ -60,7 +60,7 @@ def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
     steps = [line["step"] for line in lines]
     count = len(lines[0]["w"])
     moved = [100 * _number(line.get("point_moved")) for line in lines]
-    said = math.isfinite(farthest_moved(lines))
+    said = math.isfinite(largest_move(lines))
     with rc_context(STYLE):
         figure = Figure(figsize=(6.8, 5.8 if said else 4.6), dpi=200, layout="constrained")
         above, below, *last = figure.subplots(2 + said, 1, sharex=True, height_ratios=(2.2, 1, 1)[: 2 + said])
@@ -79,13 +79,13 @@ def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
             least.set_label(f"{LEAST_MOVED:.0%}: hardly at all")
             axes.set_ylabel("% of its norm")
             axes.set_ylim(bottom=0)
-        little = farthest_moved(lines) < LEAST_MOVED
+        little = largest_move(lines) < LEAST_MOVED
         warning = f"The weights moved the point by less than {LEAST_MOVED:.0%} of its norm: as frozen ones." * little
         _finish(figure, [below, *last][-1], title, warning)
     return figure
 
 
-def linearisation_figure(lines: Sequence[WeightLine], title: str) -> Figure:
+def linearisation_figure(lines: Sequence[AdversaryWeightsLine], title: str) -> Figure:
     """The loss at the weighted point, its first-order approximation (AdaptAT, Figure 4) and the clean loss over the
     steps; below, the approximation's error in % of what there is to approximate, the loss's increase over the clean
     one. Of the loss itself the adversary is a small part, and an error that looks small beside it need not be."""
@@ -111,7 +111,7 @@ def linearisation_figure(lines: Sequence[WeightLine], title: str) -> Figure:
     return figure
 
 
-def _relative_error(line: WeightLine) -> float:
+def _relative_error(line: AdversaryWeightsLine) -> float:
     """In %; nan where the adversary did not raise the loss, or a file of an earlier version does not say."""
     increase = _number(line.get("loss_increase"))
     return 100 * _number(line.get("linearisation_error")) / increase if increase > 0 else math.nan

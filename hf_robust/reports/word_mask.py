@@ -8,8 +8,8 @@ from typing import Any
 
 from hf_robust.reports.cells import percent
 from hf_robust.reports.document import Cell, Section, Table, number_cell, text_cell
-from hf_robust.reports.outcomes import Named
-from hf_robust.runs import LEAST_RANK, LEAST_SPREAD, Run, read_mask_lines, why_not_flat
+from hf_robust.reports.outcomes import ReportedRun
+from hf_robust.runs import LEAST_RANK, LEAST_SPREAD, Run, mask_defect, read_mask_lines
 
 SPREAD = "phi_std"
 _ACCURACIES = {
@@ -40,7 +40,7 @@ def mask_in_words(card: Mapping[str, Any]) -> list[str]:
             f"Rank correlation with what leaving a word out changes: {found['phi_rank']:.2f} over "
             f"{found['phi_rank_words']:,} words."
         )
-    if reason := why_not_flat(found):
+    if reason := mask_defect(found):
         said.append(f"**This is adversarial training behind noise and not FLAT**, whose mask finds words: {reason}.")
     if "mask_accuracy_none" in found:
         rates = {key: percent(float(found[key])) for key in _ACCURACIES}
@@ -53,7 +53,7 @@ def mask_in_words(card: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def masks_section(runs: Sequence[Named]) -> Section | None:
+def masks_section(runs: Sequence[ReportedRun]) -> Section | None:
     """The word masks of the runs that have one, by epoch, and their clean accuracies; None where no run has."""
     masked = [one for one in runs if mask_of(one.run.card)]
     if not masked:

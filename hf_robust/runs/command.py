@@ -70,7 +70,7 @@ _STAND_FOR = {
     "MODEL_DIR": ("", "model_name_or_path", "config_name", "tokenizer_name", "view_victim", "twin"),
 }
 _ELSE = "FILES_DIR"
-STANDS_FOR = re.compile(rf"\b(?:{'|'.join([*_STAND_FOR, _ELSE])})(?:_\d+)?(?=/)")
+PLACEHOLDERS = re.compile(rf"\b(?:{'|'.join([*_STAND_FOR, _ELSE])})(?:_\d+)?(?=/)")
 """Names in a noted command that stand for a folder outside the working folder, to be filled in."""
 
 

@@ -16,7 +16,7 @@ from hf_robust.runs.files import HISTORY_FILE, MEASURED_FOLDER, RUN_CARD_FILE, T
 _OF_A_RUN = (RUN_CARD_FILE, HISTORY_FILE, TRAINER_STATE_FILE, "config.json", "adapter_config.json")
 
 
-def check_writable(output_dir: str | os.PathLike[str]) -> None:
+def require_writable(output_dir: str | os.PathLike[str]) -> None:
     """Refuse an output folder that cannot be written to, before there is anything to write; it is not made yet.
 
     Raises:

@@ -10,13 +10,13 @@ from huggingface_hub import ModelCard
 
 from hf_robust.runs.redaction import portable_path
 
-FROM_SCRATCH = "This model was trained from scratch on "
+FROM_SCRATCH_SENTENCE = "This model was trained from scratch on "
 """What the Trainer writes of a model that was loaded from a folder, too."""
-FROM_NOTHING = "This model is a fine-tuned version of [](https://huggingface.co/) on "
+EMPTY_BASE_SENTENCE = "This model is a fine-tuned version of [](https://huggingface.co/) on "
 """What it writes of a model that was made from a configuration."""
 
 
-def say_start(output_dir: Path, start: str, size: str) -> None:
+def write_model_origin(output_dir: Path, start: str, size: str) -> None:
     """Say in ``README.md`` what training started from: a folder's checkpoint by its name, or nothing.
 
     Args:
@@ -25,11 +25,11 @@ def say_start(output_dir: Path, start: str, size: str) -> None:
     """
     readme = Path(output_dir) / "README.md"
     card = ModelCard.load(readme)
-    said = FROM_SCRATCH
+    said = FROM_SCRATCH_SENTENCE
     if start:
         said = f"This model was fine-tuned from a local checkpoint (`{portable_path(start)}`: {size}) on "
     if not start or _is_local(start):
-        card.text = card.text.replace(FROM_NOTHING, said).replace(FROM_SCRATCH, said)
+        card.text = card.text.replace(EMPTY_BASE_SENTENCE, said).replace(FROM_SCRATCH_SENTENCE, said)
     drop_local_base_model(card.data)
     card.save(readme)
 

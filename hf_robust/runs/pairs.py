@@ -23,7 +23,7 @@ from hf_robust.runs.json_files import read_json_lines, write_json_lines
 STATUS_LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
 
 
-def letters(records: Iterable[AttackRecord]) -> dict[str, str]:
+def status_letters(records: Iterable[AttackRecord]) -> dict[str, str]:
     """What the file holds of one attack."""
     return {str(record.idx): STATUS_LETTERS[record.status] for record in records}
 

@@ -16,16 +16,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.runs.files import WEIGHTS_FILE
+from hf_robust.runs.files import ADVERSARY_WEIGHTS_FILE
 from hf_robust.runs.json_files import write_json_lines
 
 _ASCENT = ("increment_norm", "increment_alignment", "point_moved", "clean_loss", "loss_increase")
 _LINEARISATION = ("loss", "linearised_loss", "linearisation_error")
 
-WeightLine = dict[str, Any]
+AdversaryWeightsLine = dict[str, Any]
 
 
-def weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[WeightLine]:
+def adversary_weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[AdversaryWeightsLine]:
     """The entries of a Trainer's log that hold ``w_1``, ``w_2``, ... as lines of the file, by step."""
     lines = {}
     for entry in log_history:
@@ -34,7 +34,7 @@ def weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[WeightLine]:
         weights: list[float] = []
         while f"w_{len(weights) + 1}" in entry:
             weights.append(entry[f"w_{len(weights) + 1}"])
-        line: WeightLine = {"step": entry["step"], "epoch": entry.get("epoch"), "w": weights}
+        line: AdversaryWeightsLine = {"step": entry["step"], "epoch": entry.get("epoch"), "w": weights}
         line["entropy"] = entry.get("w_entropy")
         line |= {key: entry[key] for key in _ASCENT if key in entry}
         if "linearised_loss" in entry:
@@ -43,20 +43,20 @@ def weight_lines(log_history: Iterable[Mapping[str, Any]]) -> list[WeightLine]:
     return [lines[step] for step in sorted(lines)]
 
 
-def write_weights(folder: str | os.PathLike[str], lines: Sequence[WeightLine]) -> Path:
+def write_adversary_weights(folder: str | os.PathLike[str], lines: Sequence[AdversaryWeightsLine]) -> Path:
     """Put the lines in place of what the folder's file held."""
-    path = Path(folder) / WEIGHTS_FILE
+    path = Path(folder) / ADVERSARY_WEIGHTS_FILE
     write_json_lines(path, lines)
     return path
 
 
-def read_weights(folder: str | os.PathLike[str]) -> list[WeightLine]:
+def read_adversary_weights(folder: str | os.PathLike[str]) -> list[AdversaryWeightsLine]:
     """The lines of a run folder's file, by step.
 
     Raises:
         ValueError: there is no such file, or a line of it is not one.
     """
-    path = Path(folder) / WEIGHTS_FILE
+    path = Path(folder) / ADVERSARY_WEIGHTS_FILE
     if not path.is_file():
         raise ValueError(f"{path} does not exist; give the folder of a run with --robust_method adaptive_*.")
     lines = []

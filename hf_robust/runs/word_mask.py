@@ -43,7 +43,7 @@ def mask_line(epoch: float, step: int, importances: Mapping[str, float], texts: 
     return {"epoch": epoch, "step": step, **numbers, **shown}
 
 
-def why_not_flat(found: Mapping[str, Any]) -> str:
+def mask_defect(found: Mapping[str, Any]) -> str:
     """What is wrong with a mask, as half a sentence; empty where nothing is, or nothing is known.
 
     Args:

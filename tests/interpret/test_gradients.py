@@ -13,14 +13,14 @@ from interpret.interpret_parts import LinearModel
 from tiny import KINDS, build_model, build_tokenizer
 from torch import nn
 
-from hf_robust.interpret import BASELINES, integrated_gradients
+from hf_robust.interpret import REFERENCES, integrated_gradients
 from hf_robust.interpret.reader import Reader
 
 TEXT = ("a good splendid film, very warm.",)
 PAIR = ("the plot was bad", "a splendid picture.")
 
 
-@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("baseline", REFERENCES)
 @pytest.mark.parametrize("steps", [1, 7])
 def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, baseline: str, steps: int) -> None:
     model = LinearModel()
@@ -35,7 +35,7 @@ def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, baseli
     assert found.completeness_error < 1e-4
 
 
-@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("baseline", REFERENCES)
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_completeness(tokenizer: Any, kind: str, baseline: str) -> None:
     """Tiny models with large weights are far from linear: the error falls with the steps, to less than 1 %."""

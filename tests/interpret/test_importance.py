@@ -12,9 +12,9 @@ from interpret.interpret_parts import record
 from tiny import table
 
 from hf_robust.interpret import (
-    attacked_words,
     frequency_correlation,
     read_importances,
+    replaced_words,
     substitution_frequency,
     synonym_spread,
     word_frequency,
@@ -29,9 +29,9 @@ def test_both_sides_of_each_replacement_are_counted() -> None:
         record("a film", "a", [[1, "film", ""]]),
         record("a film", "a very film", [[0, "a", "a very"]]),
     ]
-    found = substitution_frequency(attacked_words(records))
+    found = substitution_frequency(replaced_words(records))
     assert found == {"good": 2, "fine": 2, "film": 2, "movie": 1, "very": 1}
-    cased = substitution_frequency(attacked_words(records), cased=True)
+    cased = substitution_frequency(replaced_words(records), cased=True)
     assert cased == {"good": 1, "Good": 1, "fine": 2, "film": 2, "movie": 1, "very": 1}
 
 

@@ -20,8 +20,8 @@ from hf_robust.metrics import (
     Coverage,
     coverage_of_card,
     mean_interval,
-    not_all_covered,
-    some_rows,
+    partial_coverage,
+    sampled_rows,
     texts_covered,
     wilson_interval,
 )
@@ -170,10 +170,10 @@ def test_an_attack_without_any_candidate_has_no_rate():
     for key in ("asr", "asr_low", "asr_high", "robust_accuracy", "robust_accuracy_low", "robust_accuracy_high"):
         assert math.isnan(getattr(summary, key))
     assert (summary.num_attacked, summary.num_failed, summary.extra["covered"]) == (2, 2, 0)
-    assert texts_covered(summary.history()) == (0, 2) and not_all_covered(summary.history()) == "0 of 2"
+    assert texts_covered(summary.history()) == (0, 2) and partial_coverage(summary.history()) == "0 of 2"
     some = AttackSummary.from_records([*records, record(3, "failed"), record(4, "succeeded")])
     assert some.asr == pytest.approx(1 / 4) and texts_covered(some.history()) == (2, 4)
-    assert not_all_covered(AttackSummary.from_records([record(0, "failed")]).history()) == ""
+    assert partial_coverage(AttackSummary.from_records([record(0, "failed")]).history()) == ""
 
 
 def test_candidates_that_nobody_counts_are_not_taken_for_none():
@@ -198,7 +198,7 @@ def test_little_is_below_a_tenth_of_the_words_or_two_fifths_of_the_texts(counts,
 
 @given(st.integers(0, 5000), st.integers(1, 300))
 def test_a_sample_of_rows_is_spread_over_all_of_them(count, most):
-    rows = some_rows(count, most)
+    rows = sampled_rows(count, most)
     assert len(rows) == min(count, most) == len(set(rows)) and rows == sorted(rows)
     assert not rows or (rows[0] == 0 and count - rows[-1] <= max(2, 2 * count // len(rows)))
 

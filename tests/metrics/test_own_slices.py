@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hf_robust.metrics import own_slices, slices
+from hf_robust.metrics import custom_slices, slices
 
 GIVEN: dict[str, Any] = {
     "numbers": ["One", "two", "at least", "n't"],
@@ -19,7 +19,7 @@ GIVEN: dict[str, Any] = {
 
 
 def found(*columns: str) -> list[str]:
-    return [name for name, holds in own_slices(GIVEN).items() if holds(columns)]
+    return [name for name, holds in custom_slices(GIVEN).items() if holds(columns)]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_papers_slices_can_be_written_so() -> None:
         "long": {"longer_than": 20},
     }
     texts = ["Not here.", "Notable", "maybe", "word " * 20, "word " * 21, "It isn't", "never, possibly"]
-    for name, holds in own_slices(given).items():
+    for name, holds in custom_slices(given).items():
         assert [holds((text,)) for text in texts] == [ours[name]((text,)) for text in texts]
 
 
@@ -76,4 +76,4 @@ def test_the_papers_slices_can_be_written_so() -> None:
 )
 def test_what_is_no_slice_is_one_sentence(value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"slice 'mine'.*{message}|{message}"):
-        own_slices({"mine": value})
+        custom_slices({"mine": value})

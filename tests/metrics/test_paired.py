@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hf_robust.metrics import AttackRecord, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.paired import rates, robust
-from hf_robust.runs import letters, read_statuses
+from hf_robust.runs import read_statuses, status_letters
 
 NAN = np.nan
 
@@ -64,7 +64,7 @@ def record(idx: int, status: str) -> AttackRecord:
 
 
 def test_statuses_are_written_and_read(tmp_path: Path) -> None:
-    kept = letters([record(10, "failed"), record(2, "succeeded"), record(3, "skipped")])
+    kept = status_letters([record(10, "failed"), record(2, "succeeded"), record(3, "skipped")])
     assert kept == {"10": "f", "2": "s", "3": "-"}
     (tmp_path / "statuses.json").write_text(json.dumps({"pwws": kept}))
     read = read_statuses(tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scripted import record
 
-from hf_robust.metrics.permutation import confusion, label_permutation, of_records
+from hf_robust.metrics.permutation import confusion, label_permutation, permutation_of_records
 
 Matrix = NDArray[np.float64]
 
@@ -128,7 +128,7 @@ def test_more_classes_than_a_factorial_can_be_a_float_of() -> None:
 
 def test_clean_predictions_of_records_are_read() -> None:
     records = [record(index, label=index % 2, original_prediction=1 - index % 2) for index in range(20)]
-    found = of_records(records, 2)
+    found = permutation_of_records(records, 2)
     assert found is not None and found.order == (1, 0) and found.num_examples == 20
 
 

@@ -15,9 +15,9 @@ from scripted import record
 
 from hf_robust.reports import draw_tradeoff_curves, settings_of, tradeoff_figure
 from hf_robust.reports.budget import budget_figure
-from hf_robust.reports.looks import CERTIFIED, COLOURS
 from hf_robust.reports.overlays import overlaid_curves
-from hf_robust.reports.sweep_figures import metric_looks
+from hf_robust.reports.palette import CERTIFIED, COLOURS
+from hf_robust.reports.sweep_figures import metric_styles
 from hf_robust.runs import load_run, read_history, write_history_line
 
 ORANGE, BLUE = COLOURS[:2]
@@ -175,7 +175,7 @@ def test_colours_do_not_depend_on_what_else_was_run(tmp_path: Path) -> None:
     budget = budget_figure(records, "title")
     settings = settings_of([load_run(tmp_path / "both")], ["seed"])
     metrics = ["eval_accuracy", "eval_antonym_asr", "eval_synonym_asr"]
-    sweep = dict(zip(metrics, metric_looks(metrics, list(settings[0].runs)), strict=True))
+    sweep = dict(zip(metrics, metric_styles(metrics, list(settings[0].runs)), strict=True))
     assert [line.get_color() for line in both.axes[0].lines[1:3]] == [ORANGE, BLUE]
     assert alone.axes[0].lines[1].get_color() == BLUE == sweep["eval_antonym_asr"][0]
     assert budget.axes[0].lines[1].get_color() == BLUE and sweep["eval_synonym_asr"][0] == ORANGE
@@ -185,7 +185,7 @@ def test_colours_do_not_depend_on_what_else_was_run(tmp_path: Path) -> None:
 
 def test_two_metrics_of_one_attack_share_its_colour_and_not_its_line(tmp_path: Path) -> None:
     run = load_run(make_run(tmp_path, [(40, 40)]))
-    asr, robust = metric_looks(["synonym_asr", "synonym_robust_accuracy"], [run])
+    asr, robust = metric_styles(["synonym_asr", "synonym_robust_accuracy"], [run])
     assert asr[0] == robust[0] == ORANGE and asr[1:] != robust[1:] and asr[2] == "-"
 
 

@@ -12,15 +12,15 @@ from run_folders import make_run
 from hf_robust.metrics import holm, mcnemar_exact
 from hf_robust.reports.compare import differences
 from hf_robust.reports.groups import group_by_seed, run_names
-from hf_robust.reports.outcomes import Named, outcomes_of
+from hf_robust.reports.outcomes import ReportedRun, outcomes_of
 from hf_robust.reports.paired_tests import paired_tests
 from hf_robust.runs import load_run, read_history, write_history_line
 
 
-def groups_of(*folders: Path) -> list[list[Named]]:
+def groups_of(*folders: Path) -> list[list[ReportedRun]]:
     grouped = group_by_seed([load_run(folder) for folder in folders])
     return [
-        [Named(name, run, outcomes_of(run)) for name, run in zip(names, group, strict=True)]
+        [ReportedRun(name, run, outcomes_of(run)) for name, run in zip(names, group, strict=True)]
         for names, group in zip(run_names(grouped), grouped, strict=True)
     ]
 

@@ -19,7 +19,7 @@ from hf_robust.cli.main import main
 from hf_robust.reports import load_runs, write_report
 from hf_robust.reports.examples import FEW, examples_of
 from hf_robust.reports.markdown import escaped
-from hf_robust.reports.outcomes import Named, outcomes_of
+from hf_robust.reports.outcomes import ReportedRun, outcomes_of
 from hf_robust.runs import read_history, write_history_line
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -226,9 +226,9 @@ def test_provenance_names_what_runs_share(report: tuple[str, str]) -> None:
 # ---- examples ----
 
 
-def named(folder: Path) -> Named:
+def named(folder: Path) -> ReportedRun:
     (run,) = load_runs([folder])
-    return Named(run.method, run, outcomes_of(run))
+    return ReportedRun(run.method, run, outcomes_of(run))
 
 
 def test_examples_that_tell_models_apart_come_first_and_are_drawn_by_seed(tmp_path: Path) -> None:

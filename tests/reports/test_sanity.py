@@ -11,7 +11,7 @@ from recorded_runs import GREEDY, LEXICON, recorded_run, records
 from scripted import record
 
 from hf_robust.metrics.guessing import least_accuracy
-from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK, Evidence, Finding, check_run, gather
+from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK, Evidence, Finding, check_run, gather_evidence
 from hf_robust.reports.sanity.stronger import is_at_least, is_stronger
 from hf_robust.runs import read_history
 
@@ -20,7 +20,7 @@ OTHER = {**LEXICON, "fingerprint": "bb", "source": "other.json"}
 
 def found(check: str, *folders: Path, baseline: Path | None = None, force: bool = False) -> Finding:
     """The answer to one check for a run and further folders."""
-    evidence: Evidence = gather(folders[0], folders[1:], baseline, force)
+    evidence: Evidence = gather_evidence(folders[0], folders[1:], baseline, force)
     return next(one for one in check_run(evidence) if one.check == check)
 
 
@@ -546,10 +546,10 @@ def test_another_models_attacks_are_refused_and_old_checks_left_out(tmp_path: Pa
     said = found("complete_run", run).flags
     assert len(said) == 1 and "old was measured on other weights than" in said[0] and "it is left out here" in said[0]
     with pytest.raises(ValueError, match="--with .*old was measured on other weights than .*: 1 of 2 clean texts"):
-        gather(run, [run / "checks" / "old"])
+        gather_evidence(run, [run / "checks" / "old"])
     elsewhere = recorded_run(tmp_path / "else", {"a": [record(7, "failed", ("other",))]}, trained=False)
     with pytest.raises(ValueError, match="attacked none of the examples of .*--attack_seed"):
-        gather(run, [elsewhere])
+        gather_evidence(run, [elsewhere])
     (run / "checks" / "empty").mkdir()
     assert any("empty cannot be read" in one for one in found("complete_run", run).flags)
 
@@ -562,16 +562,16 @@ def test_an_attack_that_was_run_again_for_a_check_takes_the_place_of_the_old_one
         folder = recorded_run(old / "measured" / again, {"a": found_then}, trained=False)
         (folder / "attack_summary.json").write_text("{}")
     assert not found("complete_run", run).flags
-    assert [one.folder.name for one in gather(run).measured] == ["run", "attack-10"]
+    assert [one.folder.name for one in gather_evidence(run).measured] == ["run", "attack-10"]
 
 
 def test_no_run_and_no_history_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing is no folder; give the output folder"):
-        gather(tmp_path / "nothing")
+        gather_evidence(tmp_path / "nothing")
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "run_card.json").write_text("{}")
     with pytest.raises(ValueError, match="robustness_history.jsonl does not exist; give a run folder"):
-        gather(tmp_path / "begun")
+        gather_evidence(tmp_path / "begun")
 
 
 def test_a_baseline_of_other_data_is_refused_unless_forced(tmp_path: Path) -> None:
@@ -579,12 +579,12 @@ def test_a_baseline_of_other_data_is_refused_unless_forced(tmp_path: Path) -> No
     data = {"name": "other", "fingerprint": "f2", "eval_samples": 9}
     base = recorded_run(tmp_path / "base", {"a": records("sf" * 30)}, data=data)
     with pytest.raises(ValueError, match="cannot be compared: data name differs, 'sst2' and 'other'"):
-        gather(run, baseline=base)
+        gather_evidence(run, baseline=base)
     forced = found("sample_size", run, baseline=base, force=True)
     assert forced.status == FLAGGED and "no number of examples shows a difference of 0" in forced.flags[0]
 
 
 def test_each_check_of_a_run_without_an_attack_says_why_it_saw_nothing(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {})
-    for finding in check_run(gather(run, [], None, False)):
+    for finding in check_run(gather_evidence(run, [], None, False)):
         assert not finding.flags and (finding.seen or finding.missing), finding.check

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from recorded_runs import LEXICON, recorded_run, records
 
-from hf_robust.reports.sanity import NOT_CHECKED, OK, Finding, check_run, gather
+from hf_robust.reports.sanity import NOT_CHECKED, OK, Finding, check_run, gather_evidence
 from hf_robust.reports.training_overlap import leaked_splits, shared_tables, tables_of_training, trained_attacks
 
 SYNONYMS = {"name": "neighbours", "relation": "synonym", "fingerprint": "aa"}
@@ -52,7 +52,7 @@ def test_leaks_and_attacks_on_both_sides() -> None:
 
 def found(check: str, *folders: Path, baseline: Path | None = None, force: bool = False) -> Finding:
     """The answer to one check for a run and further folders."""
-    evidence = gather(folders[0], folders[1:], baseline, force)
+    evidence = gather_evidence(folders[0], folders[1:], baseline, force)
     return next(one for one in check_run(evidence) if one.check == check)
 
 
@@ -77,7 +77,7 @@ def test_another_training_is_no_further_attack(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"a": records("sf")})
     other = recorded_run(tmp_path / "other", {"a": records("sf")})
     with pytest.raises(ValueError, match="other is a training of its own.*give it as --baseline"):
-        gather(run, [other])
+        gather_evidence(run, [other])
 
 
 def test_without_texts_rows_of_other_data_are_neither_joined_nor_paired(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_without_texts_rows_of_other_data_are_neither_joined_nor_paired(tmp_path
         recorded_run(tmp_path / "other", {"a": records("f" * 60)}, trained=False, data=data), "f" * 60
     )
     with pytest.raises(ValueError, match="other was attacked on other data than .*run; give one of the same --data"):
-        gather(run, [other])
+        gather_evidence(run, [other])
     forced = found("sample_size", run, baseline=other, force=True)
     assert "as if on other examples" in (forced.seen + forced.flags)[0]
     same = kept_as_letters(recorded_run(tmp_path / "same", {"a": records("f" * 60)}), "f" * 60)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_robust.reports.reproduction import reproduction
-from hf_robust.runs import STANDS_FOR, command_words, flags_of, redact_command
+from hf_robust.runs import PLACEHOLDERS, command_words, flags_of, redact_command
 from hf_robust.wiring.parsing import parse_arguments
 
 SCRIPT = "run_glue_robust.py"
@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pasted(card: dict[str, Any], folder: Path) -> list[str]:
     """The words of the printed command, with the folder where a name is to be filled in."""
     text = reproduction(card).command
-    return shlex.split(STANDS_FOR.sub(str(folder), text))
+    return shlex.split(PLACEHOLDERS.sub(str(folder), text))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.engine.draft import Draft, Reader
 from hf_robust.attacks.engine.plans import Plan, Plans
-from hf_robust.metrics import Coverage, some_rows
+from hf_robust.metrics import Coverage, sampled_rows
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def table_coverage(
     of_table = replace(attack, candidates=attack.candidates.lookup)
     plan = plans.planner(of_table)
     chosen = _attackable(attack, examples)
-    chosen = chosen if most is None else [chosen[row] for row in some_rows(len(chosen), most)]
+    chosen = chosen if most is None else [chosen[row] for row in sampled_rows(len(chosen), most)]
     planned = ((one, _open_words(of_table, one, reader)) for one in map(plan, chosen))
     return Coverage.of((len(one.swaps.keys() & opened), len(opened)) for one, opened in planned)
 

@@ -5,7 +5,7 @@ What Carlini et al. 2019 (arXiv:1902.06705), Athalye et al. 2018 (arXiv:1802.004
 """
 
 from hf_robust.reports.sanity.checks import CHECKS, check_run
-from hf_robust.reports.sanity.evidence import Evidence, gather
+from hf_robust.reports.sanity.evidence import Evidence, gather_evidence
 from hf_robust.reports.sanity.finding import FLAGGED, NOT_CHECKED, OK, Finding, findings_json, findings_text
 
 __all__ = [
@@ -18,5 +18,5 @@ __all__ = [
     "check_run",
     "findings_json",
     "findings_text",
-    "gather",
+    "gather_evidence",
 ]

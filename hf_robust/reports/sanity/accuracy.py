@@ -5,7 +5,7 @@ Is a prediction's number that of the label it means?
 
 from __future__ import annotations
 
-from hf_robust.metrics.permutation import of_records
+from hf_robust.metrics.permutation import permutation_of_records
 from hf_robust.reports.cells import percent
 from hf_robust.reports.guessing import guessing_of
 from hf_robust.reports.sanity.evidence import Evidence
@@ -19,7 +19,7 @@ def label_order(evidence: Evidence) -> Finding:
     A model whose labels are numbered otherwise than the data's is attacked on the texts that it gets wrong.
     """
     finding = Finding("label_order", "numbers of the labels")
-    records = evidence.own_records
+    records = evidence.dataset_records
     if evidence.run.card.get("label_guess"):
         finding.seen.append(f"guessed: {evidence.run.card['label_guess']}")
     if not records:
@@ -27,7 +27,7 @@ def label_order(evidence: Evidence) -> Finding:
         return finding
     count = 1 + max(max(one.label, one.original_prediction) for one in records)
     names = label_names(evidence.run)
-    found = of_records(records, count)
+    found = permutation_of_records(records, count)
     if found is None:
         finding.seen.append(f"no other numbering fits the {len(records):,} clean predictions better.")
         return finding

@@ -13,7 +13,7 @@ from typing import Any
 
 from hf_robust.attacks.flag_readers import READERS, is_read
 from hf_robust.reports.reproduction import program_words
-from hf_robust.reports.sanity.evidence import Folder, Measured
+from hf_robust.reports.sanity.evidence import Folder, MeasuredAttack
 from hf_robust.reports.training_overlap import drawn_from
 from hf_robust.runs import CHECKS_FOLDER, read_json
 
@@ -30,7 +30,7 @@ _FILE = re.compile(r"validation: (\S+\.(?:csv|tsv|jsonl?|parquet)(?:\.gz)?) \(")
 _BY_NAME = ("builtin", "wordnet")
 
 
-def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **changed: Any) -> str:
+def attack_command(folder: Folder, attacks: Sequence[MeasuredAttack], to: str, **changed: Any) -> str:
     """`hf-robust attack` on the folder's weights as they were attacked, but for the flags in ``changed``.
 
     Args:

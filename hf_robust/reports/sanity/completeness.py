@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
 from hf_robust.metrics.rates import ratio
 from hf_robust.reports.aims import is_static
-from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
+from hf_robust.reports.sanity.evidence import Evidence, Folder, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.runs import RESULTS_FOLDER, STATUS_LETTERS, history_path, is_torn, read_records
 
@@ -25,7 +25,7 @@ def complete_run(evidence: Evidence) -> Finding:
         _history(finding, folder)
     for reason in evidence.stale:
         finding.flags.append(f"{reason}; it is left out here.")
-    finding.seen += [f"{reason}; it is left out here." for reason in evidence.of_others]
+    finding.seen += [f"{reason}; it is left out here." for reason in evidence.unrelated]
     return finding
 
 
@@ -127,7 +127,7 @@ def _statuses(finding: Finding, folder: Folder) -> None:
         finding.missing.append(f"{folder.run.path.name}: the records of its examples were not kept.")
 
 
-def _rates(one: Measured) -> dict[str, float]:
+def _rates(one: MeasuredAttack) -> dict[str, float]:
     seen = [STATUS_LETTERS[status] for status in one.statuses.values()]
     won, lost = seen.count("s"), seen.count("f")
     if one.result.get("covered") == 0:

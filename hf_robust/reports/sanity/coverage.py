@@ -5,7 +5,7 @@ from __future__ import annotations
 from hf_robust.metrics import Coverage, coverage_of_card, is_little, texts_covered
 from hf_robust.metrics.rates import ratio
 from hf_robust.reports.sanity.commands import attack_command, train_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.training_overlap import drawn_from
 
@@ -28,7 +28,7 @@ def table_coverage(evidence: Evidence) -> Finding:
     return finding
 
 
-def _attack(finding: Finding, evidence: Evidence, measured: Measured) -> None:
+def _attack(finding: Finding, evidence: Evidence, measured: MeasuredAttack) -> None:
     table, texts = coverage_of_card(measured.described), texts_covered(measured.result)
     if table is None and texts is None:
         if drawn_from(measured.described):

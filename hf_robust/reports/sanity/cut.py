@@ -6,7 +6,7 @@ import math
 
 from hf_robust.reports.cells import percent
 from hf_robust.reports.sanity.commands import attack_command, train_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.runs import max_length_of
 
@@ -29,7 +29,7 @@ def cut_texts(evidence: Evidence) -> Finding:
     return finding
 
 
-def _share(finding: Finding, evidence: Evidence, measured: Measured) -> None:
+def _share(finding: Finding, evidence: Evidence, measured: MeasuredAttack) -> None:
     share, count = (float(measured.result.get(key, math.nan)) for key in ("texts_cut", "num_examples"))
     if not math.isfinite(share):
         finding.missing.append(f"{measured.label}: how many texts were cut was not counted.")
@@ -50,7 +50,7 @@ def _share(finding: Finding, evidence: Evidence, measured: Measured) -> None:
         finding.suggest(*filter(None, [train_command(evidence.main, "longer", max_seq_length=str(2 * length))]))
 
 
-def _tries_unread(measured: Measured) -> bool:
+def _tries_unread(measured: MeasuredAttack) -> bool:
     """Whether words that were cut off are open to the attack: by TextAttack's rule, but in frozen columns."""
     if measured.described.get("word_rule") != "textattack":
         return False

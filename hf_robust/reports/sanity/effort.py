@@ -10,7 +10,7 @@ from hf_robust.metrics import AttackRecord, wilson_interval
 from hf_robust.metrics.rates import ratio
 from hf_robust.reports.cells import percent
 from hf_robust.reports.sanity.commands import attack_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 
 EARLY = 10
@@ -48,7 +48,7 @@ def query_budget(evidence: Evidence) -> Finding:
     return finding
 
 
-def _first_few(finding: Finding, evidence: Evidence, measured: Measured) -> None:
+def _first_few(finding: Finding, evidence: Evidence, measured: MeasuredAttack) -> None:
     attacked = [one for one in measured.records if one.status != "skipped"]
     failed = [one.queries for one in attacked if one.status == "failed" and one.stop != "no_candidates"]
     won = [one.queries for one in attacked if one.status == "succeeded"]
@@ -73,7 +73,7 @@ def _first_few(finding: Finding, evidence: Evidence, measured: Measured) -> None
         finding.suggest(attack_command(evidence.main, [measured], "random", attack_ranking="random"))
 
 
-def _end_of_budget(finding: Finding, evidence: Evidence, measured: Measured) -> None:
+def _end_of_budget(finding: Finding, evidence: Evidence, measured: MeasuredAttack) -> None:
     attacked = [one for one in measured.records if one.status != "skipped"]
     failed = [one for one in attacked if one.status == "failed"]
     cut = sum(one.stop in _STOPPED for one in failed)
@@ -101,7 +101,7 @@ def _late(attacked: Sequence[AttackRecord], budget: int) -> int:
     return sum(one.status == "succeeded" and one.queries > budget / 2 for one in attacked)
 
 
-def _curve(finding: Finding, measured: Measured) -> None:
+def _curve(finding: Finding, measured: MeasuredAttack) -> None:
     """Without records the summary's curve still shows whether success rose; why searches stopped is not in it."""
     budgets, rates = measured.curve
     attacked = measured.result.get("num_attacked", 0)

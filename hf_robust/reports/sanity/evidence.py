@@ -12,7 +12,7 @@ from typing import Any, cast
 from hf_robust.metrics import AttackRecord, aim_of
 from hf_robust.metrics.paired import OUTCOMES
 from hf_robust.reports.aims import is_static
-from hf_robust.reports.compare import check_comparable, same_rows
+from hf_robust.reports.compare import require_comparable, same_rows
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
     CHECKS_FOLDER,
@@ -37,7 +37,7 @@ Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredAttack:
     """One attack, as one folder measured it.
 
     ``described`` is empty where the run card does not say what the attack is made of; ``records`` where only
@@ -78,7 +78,7 @@ class Folder:
     """A run folder and what each attack found on the weights that its numbers are of."""
 
     run: Run
-    attacks: list[Measured]
+    attacks: list[MeasuredAttack]
     training: RunCard
     """The card of the training behind the weights; empty where it is not at hand."""
 
@@ -92,7 +92,7 @@ class Folder:
 class Evidence:
     """All that a check may look at.
 
-    ``stale`` says of folders under ``checks``, which were to answer a check, why they were left out; ``of_others`` of
+    ``stale`` says of folders under ``checks``, which were to answer a check, why they were left out; ``unrelated`` of
     those under ``measured``, which may be of any data.
     """
 
@@ -100,25 +100,25 @@ class Evidence:
     others: list[Folder] = field(default_factory=list)
     baseline: Folder | None = None
     stale: list[str] = field(default_factory=list)
-    of_others: list[str] = field(default_factory=list)
+    unrelated: list[str] = field(default_factory=list)
 
     @property
     def run(self) -> Run:
         return self.main.run
 
     @property
-    def own_records(self) -> list[AttackRecord]:
+    def dataset_records(self) -> list[AttackRecord]:
         """The records of the attack that was given the most of the data's own examples."""
         own = [one for one in self.main.attacks if not is_static(one.described)]
         return max((list(one.records) for one in own), key=len, default=[])
 
     @property
-    def measured(self) -> list[Measured]:
+    def measured(self) -> list[MeasuredAttack]:
         """Every attack of every folder on these weights, the run's own first."""
         return [one for folder in (self.main, *self.others) for one in folder.attacks]
 
 
-def gather(
+def gather_evidence(
     run: str | Path, others: Sequence[str | Path] = (), baseline: str | Path | None = None, force: bool = False
 ) -> Evidence:
     """Read the run, ``others``, the attacks in the folders under its ``checks`` and ``measured``, and the baseline.
@@ -130,7 +130,7 @@ def gather(
     main = read_folder(run)
     further = [read_folder(one, main=False) for one in others]
     for one in further:
-        reason = strangeness(main, one)
+        reason = mismatch_of(main, one)
         if reason:
             raise ValueError(f"--with {one.run.path} {reason}.")
     known = [Path(one).resolve() for one in others]
@@ -147,7 +147,7 @@ def gather(
         left_out[name] = [f"{path} {reason}" for path, reason in read.items() if isinstance(reason, str)]
     against = None if baseline is None else read_folder(baseline, main=False)
     if against is not None and not force:
-        check_comparable([main.run, against.run])
+        require_comparable([main.run, against.run])
     return Evidence(main, further, against, left_out[CHECKS_FOLDER], left_out[MEASURED_FOLDER])
 
 
@@ -165,7 +165,7 @@ def _read_below(main: Folder, path: Path) -> Folder | str:
     """A folder below the run's, or why it says nothing about the run."""
     try:
         one = read_folder(path, main=False)
-        return strangeness(main, one) or one
+        return mismatch_of(main, one) or one
     except ValueError as error:
         return f"cannot be read ({error})"
 
@@ -195,7 +195,7 @@ def read_folder(path: str | Path, main: bool = True) -> Folder:
         file = run.records_file(run.published, name)
         records = read_records(file) if file.is_file() else []
         curve = (list((curves.get(name) or {}).get("budget", ())), list((curves.get(name) or {}).get("asr", ())))
-        attacks.append(Measured(name, path, parts, result, records, statuses.get(name, {}), curve, main))
+        attacks.append(MeasuredAttack(name, path, parts, result, records, statuses.get(name, {}), curve, main))
     return Folder(run, attacks, training)
 
 
@@ -205,7 +205,7 @@ def _card_of_the_model(card: RunCard) -> RunCard:
     return found if is_training(found) else {}
 
 
-def strangeness(main: Folder, other: Folder) -> str:
+def mismatch_of(main: Folder, other: Folder) -> str:
     """Why another folder's attacks say nothing about the run's weights; empty where they do, or nothing tells."""
     if other.trained and other.run.path.resolve() != main.run.path.resolve():
         return f"is a training of its own, not an attack on the weights of {main.run.path}; give it as --baseline"
@@ -231,7 +231,7 @@ def strangeness(main: Folder, other: Folder) -> str:
     return ""
 
 
-def _clean(found: Measured) -> dict[Key, float]:
+def _clean(found: MeasuredAttack) -> dict[Key, float]:
     return (
         {}
         if is_static(found.described)

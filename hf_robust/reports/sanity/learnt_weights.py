@@ -9,12 +9,12 @@ from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.weights import LEAST_MOVED
 from hf_robust.reports.word_mask import SPREAD, mask_of
-from hf_robust.runs import why_not_flat
+from hf_robust.runs import mask_defect
 
 
 def word_mask(evidence: Evidence) -> Finding:
     """Flagged where the importances of words hardly differ, or do not follow what leaving a word out changes: FLAT's
-    terms then act on noise, and what was trained is adversarial training behind it (`why_not_flat`).
+    terms then act on noise, and what was trained is adversarial training behind it (`mask_defect`).
     """
     finding = Finding("word_mask", "a mask that tells words apart")
     card = evidence.main.training
@@ -33,7 +33,7 @@ def word_mask(evidence: Evidence) -> Finding:
             said += f", rank correlation {found['phi_rank']:.2f} with what leaving a word out changes"
         names = {"std": SPREAD, "mean": "phi_mean", "words": "phi_words", "rank": "phi_rank"}
         finding.numbers.append({name: found.get(key) for name, key in names.items()})
-        if reason := why_not_flat(found):
+        if reason := mask_defect(found):
             finding.flags.append(f"{said}; this is not FLAT: {reason}.")
             finding.advice.append("train longer, or try other --flat_beta and --mask_learning_rate.")
         else:

@@ -9,7 +9,7 @@ from itertools import combinations
 from hf_robust.reports.cells import percent
 from hf_robust.reports.compare import as_compared
 from hf_robust.reports.sanity.commands import attack_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import Compared, compare
 
@@ -42,7 +42,9 @@ def gradient_masking(evidence: Evidence) -> Finding:
     return finding
 
 
-def _judge(finding: Finding, informed: Measured, blind: Measured, compared: Compared | None, where: str) -> None:
+def _judge(
+    finding: Finding, informed: MeasuredAttack, blind: MeasuredAttack, compared: Compared | None, where: str
+) -> None:
     if compared is None:
         return
     masked = compared.is_rise
@@ -55,7 +57,7 @@ def _judge(finding: Finding, informed: Measured, blind: Measured, compared: Comp
     finding.numbers.append({**numbers, **compared.numbers()})
 
 
-def _suggest(finding: Finding, evidence: Evidence, ranked: list[Measured]) -> None:
+def _suggest(finding: Finding, evidence: Evidence, ranked: list[MeasuredAttack]) -> None:
     own = [one for one in ranked if one.main]
     if not own:
         finding.missing.append("no attack of the run ranks words.")
@@ -66,11 +68,11 @@ def _suggest(finding: Finding, evidence: Evidence, ranked: list[Measured]) -> No
             finding.suggest(attack_command(evidence.main, own[:1], order, attack_ranking=order))
 
 
-def _kind(measured: Measured) -> str:
+def _kind(measured: MeasuredAttack) -> str:
     ranking = str(measured.described["ranking"])
     return RANDOM if ranking == "at_random" else GRADIENT if ranking.startswith("by_gradient") else SCORES
 
 
-def _recipe(measured: Measured) -> str:
+def _recipe(measured: MeasuredAttack) -> str:
     parts = {key: value for key, value in measured.described.items() if key not in _NOT_THE_RECIPE}
     return json.dumps(as_compared(parts), sort_keys=True)

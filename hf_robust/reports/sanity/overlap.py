@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.reports.cells import percent
 from hf_robust.reports.compare import same_rows
 from hf_robust.reports.sanity.commands import attack_command, source_of, train_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.training_overlap import (
     SharedTable,
@@ -81,7 +81,7 @@ def _shared(one: SharedTable) -> str:
     return f"training and {' and '.join(one.attacks)} draw on one table of {one.role} ({mark})"
 
 
-def _rate(one: Measured) -> str:
+def _rate(one: MeasuredAttack) -> str:
     asr, count = float(one.result.get("asr", math.nan)), one.result.get("num_attacked", 0)
     return f"{one.label} ASR {percent(asr)} % of {count:,.0f}"
 

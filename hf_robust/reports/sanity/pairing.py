@@ -10,7 +10,7 @@ import numpy as np
 
 from hf_robust.metrics import Transition
 from hf_robust.metrics.paired import Difference, Outcomes, paired_difference, rates, robust
-from hf_robust.reports.sanity.evidence import Key, Measured
+from hf_robust.reports.sanity.evidence import Key, MeasuredAttack
 
 SIGNIFICANT = 0.05
 
@@ -58,7 +58,10 @@ class Compared(NamedTuple):
 
 
 def compare(
-    first: Measured, second: Measured, measure: Callable[[Outcomes], Outcomes] = rates, budget: int | None = None
+    first: MeasuredAttack,
+    second: MeasuredAttack,
+    measure: Callable[[Outcomes], Outcomes] = rates,
+    budget: int | None = None,
 ) -> Compared | None:
     """Compare what two measurements found; None where they share no example, or only their rates were kept.
 
@@ -73,7 +76,7 @@ def compare(
     return compare_outcomes(rows[0], rows[1], measure)
 
 
-def within(measured: Measured, budget: int) -> dict[Key, float]:
+def within(measured: MeasuredAttack, budget: int) -> dict[Key, float]:
     """The outcomes where the search ends after so many queries."""
     spent = {(one.idx, tuple(one.original), one.label): one.queries for one in measured.records}
     return {

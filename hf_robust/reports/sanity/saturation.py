@@ -9,7 +9,7 @@ from hf_robust.metrics import SATURATED
 from hf_robust.reports.cells import percent
 from hf_robust.reports.compare import as_compared
 from hf_robust.reports.sanity.commands import attack_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import compare
 
@@ -47,7 +47,7 @@ def saturated_scores(evidence: Evidence) -> Finding:
     return finding
 
 
-def _share(finding: Finding, measured: Measured) -> None:
+def _share(finding: Finding, measured: MeasuredAttack) -> None:
     share, queries = (float(measured.result.get(key, math.nan)) for key in ("saturated_share", "queries"))
     attacked = measured.result.get("num_attacked", 0)
     if not math.isfinite(share):
@@ -64,7 +64,7 @@ def _share(finding: Finding, measured: Measured) -> None:
         finding.seen.append(f"{said}.")
 
 
-def _judge(finding: Finding, blind: Measured, seeing: Measured) -> None:
+def _judge(finding: Finding, blind: MeasuredAttack, seeing: MeasuredAttack) -> None:
     compared = compare(blind, seeing)
     if compared is None:
         return
@@ -77,7 +77,7 @@ def _judge(finding: Finding, blind: Measured, seeing: Measured) -> None:
     finding.numbers.append({"attack": blind.label, "by_margin": seeing.label, **compared.numbers()})
 
 
-def _scores(measured: Measured) -> str | None:
+def _scores(measured: MeasuredAttack) -> str | None:
     """How an attack reads the model; None of one that searches for nothing or is not described, and of a vote."""
     if measured.described.get("backend"):
         return PROBABILITY
@@ -85,6 +85,6 @@ def _scores(measured: Measured) -> str | None:
     return None if scores is None or measured.described.get("vote") else str(scores)
 
 
-def _recipe(measured: Measured) -> str:
+def _recipe(measured: MeasuredAttack) -> str:
     parts = {key: value for key, value in as_compared(measured.described).items() if key != "scores"}
     return json.dumps(parts, sort_keys=True)

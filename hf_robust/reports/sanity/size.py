@@ -10,7 +10,7 @@ from hf_robust.metrics.paired import POINTS, Difference, examples_needed, rates,
 from hf_robust.reports.aims import robust_accuracy_applies, success_rate_applies
 from hf_robust.reports.cells import attack_interval, percent
 from hf_robust.reports.compare import same_rows
-from hf_robust.reports.sanity.evidence import Evidence, Folder, Measured
+from hf_robust.reports.sanity.evidence import Evidence, Folder, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import Compared, compare
 
@@ -41,11 +41,11 @@ def sample_size(evidence: Evidence) -> Finding:
     return finding
 
 
-def _key(folder: Folder, measured: Measured) -> str:
+def _key(folder: Folder, measured: MeasuredAttack) -> str:
     return "robust_accuracy" if robust_accuracy_applies(folder.run, measured.name) else "asr"
 
 
-def _width(finding: Finding, measured: Measured, key: str) -> None:
+def _width(finding: Finding, measured: MeasuredAttack, key: str) -> None:
     rate, count = float(measured.result.get(key, math.nan)), _count(measured, key)
     interval = attack_interval(dict(measured.result), key)
     if interval is None or not math.isfinite(rate) or not count:
@@ -73,7 +73,7 @@ def _examples_for(rate: float, width: float) -> int:
         guess += max(1, guess // 50)
 
 
-def _difference(finding: Finding, main: Folder, baseline: Folder, measured: Measured) -> None:
+def _difference(finding: Finding, main: Folder, baseline: Folder, measured: MeasuredAttack) -> None:
     other = next((one for one in baseline.attacks if one.name == measured.name), None)
     if other is None:
         return
@@ -101,7 +101,7 @@ def _difference(finding: Finding, main: Folder, baseline: Folder, measured: Meas
     finding.flags.append(f"{said}; the interval includes 0, and {more}.")
 
 
-def _unpaired(measured: Measured, other: Measured, key: str) -> Compared | None:
+def _unpaired(measured: MeasuredAttack, other: MeasuredAttack, key: str) -> Compared | None:
     """From the rates alone: the normal interval of two independent samples."""
     sides = [(float(one.result.get(key, math.nan)), _count(one, key)) for one in (other, measured)]
     if any(not math.isfinite(rate) or not count for rate, count in sides):
@@ -114,7 +114,7 @@ def _unpaired(measured: Measured, other: Measured, key: str) -> Compared | None:
     return Compared(sides[0][0], sides[1][0], difference, min(count for _, count in sides), p)
 
 
-def _count(measured: Measured, key: str) -> int:
+def _count(measured: MeasuredAttack, key: str) -> int:
     count = measured.result.get("num_examples" if key == "robust_accuracy" else "num_attacked", math.nan)
     return int(count) if math.isfinite(count) else 0
 

@@ -16,7 +16,7 @@ from typing import Any
 from hf_robust.reports.cells import percent, union_label
 from hf_robust.reports.compare import as_compared
 from hf_robust.reports.sanity.commands import attack_command
-from hf_robust.reports.sanity.evidence import Evidence, Folder, Key, Measured
+from hf_robust.reports.sanity.evidence import Evidence, Folder, Key, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import Compared, compare, compare_outcomes
 
@@ -165,7 +165,7 @@ def _judge(finding: Finding, strong: str, weak: str, compared: Compared | None) 
     return compared.is_fall
 
 
-def _with_more_effort(folder: Folder, strong: Measured) -> str:
+def _with_more_effort(folder: Folder, strong: MeasuredAttack) -> str:
     if strong.described.get("query_budget"):
         return attack_command(folder, [strong], "no-budget", attack_query_budget=None)
     return attack_command(folder, [strong], "random", attack_ranking="random")
@@ -183,13 +183,13 @@ def _unions(evidence: Evidence) -> Iterator[tuple[tuple[str, str], Compared | No
         yield (labels[0], labels[1]), compare_outcomes(_worst(theirs), _worst(mine))
 
 
-def _all_matched(mine: Sequence[Measured], theirs: Sequence[Measured]) -> bool:
+def _all_matched(mine: Sequence[MeasuredAttack], theirs: Sequence[MeasuredAttack]) -> bool:
     return bool(mine and theirs) and all(
         any(is_at_least(one.described, other.described) for one in mine) for other in theirs
     )
 
 
-def _worst(found: Sequence[Measured]) -> dict[Key, float]:
+def _worst(found: Sequence[MeasuredAttack]) -> dict[Key, float]:
     """An example succeeds where any attack does, among the examples that all were given."""
     keys = set.intersection(*(set(one.outcomes) for one in found))
     first = found[0].outcomes

@@ -21,20 +21,20 @@ _KNOWN = (
 )  # fmt: skip
 """The attacks that hf_robust has, in an order that gives those run together most often different colours."""
 
-Look = tuple[str, str]
+PointStyle = tuple[str, str]
 
 
-def look(index: int) -> Look:
+def point_style(index: int) -> PointStyle:
     """Colour and marker of the index-th of several things that are no attacks: 70 of them differ."""
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
-def attack_looks(attacks: Iterable[str]) -> dict[str, Look]:
+def attack_styles(attacks: Iterable[str]) -> dict[str, PointStyle]:
     """Colour and marker of each attack by name: hf_robust's have theirs, another one's follow from its name.
 
     Only where two others meet in one picture does the one that comes later in the alphabet move on.
 
-    >>> attack_looks(["antonym"])["antonym"] == attack_looks(["synonym", "mine", "antonym"])["antonym"]
+    >>> attack_styles(["antonym"])["antonym"] == attack_styles(["synonym", "mine", "antonym"])["antonym"]
     True
     """
     names = list(dict.fromkeys(attacks))
@@ -44,4 +44,4 @@ def attack_looks(attacks: Iterable[str]) -> dict[str, Look]:
         start = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")
         order = (free[(start + step) % len(free)] for step in range(len(free)))
         places[name] = next((place for place in order if place not in places.values()), free[start % len(free)])
-    return {name: look(places[name]) for name in names}
+    return {name: point_style(places[name]) for name in names}
