@@ -38,8 +38,8 @@ def covering(words: float, texts: int, opened: int = 1000, rows: int = 100) -> d
 def test_a_table_that_covers_much_is_not_flagged(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"synonym": records("s" * 60 + "f" * 40)}, {"synonym": covering(0.8, 99)})
     answer = found("table_coverage", run)
-    assert answer.status == OK and answer.seen == [
-        "synonym: its table has substitutes for 80.0 % of the open words (800 of 1,000) and 99 of 100 texts; texts "
+    assert answer.status == OK and answer.observations == [
+        "synonym: its table covers 80.0 % of the open words (800 of 1,000) and 99 of 100 texts; texts "
         "with at least one substitute: 100 of 100 attacked."
     ]
     assert answer.numbers[0]["texts_covered"] == 100
@@ -49,7 +49,9 @@ def test_a_table_that_covers_much_is_not_flagged(tmp_path: Path) -> None:
 def test_a_table_that_covers_little_is_flagged_and_another_proposed(words: float, texts: int, tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"synonym": records("f" * 50)}, {"synonym": covering(words, texts)})
     answer = found("table_coverage", run)
-    assert answer.status == FLAGGED and answer.flags[0].endswith("what it cannot change it cannot break.")
+    assert answer.status == FLAGGED and answer.flags[0].endswith(
+        "the attack cannot change the other texts, whatever the model."
+    )
     assert f"{texts} of 100 texts" in answer.flags[0] and "50 of 50 attacked" in answer.flags[0]
     assert "--attacks synonym" in answer.commands[0] and "--lexicon wordnet" in answer.commands[0]
     assert answer.commands[0].endswith(f"{run}/checks/synonym-wordnet")
@@ -61,8 +63,8 @@ def test_texts_without_a_substitute_are_counted_where_no_table_is_known(tmp_path
     flips = {"candidates": {"name": "gradient_flips"}}
     run = recorded_run(tmp_path / "run", {"hotflip": some, "bae": none}, {"hotflip": flips, "bae": flips})
     answer = found("table_coverage", run)
-    assert answer.seen == ["hotflip: texts with at least one substitute: 40 of 100 attacked."]
-    assert answer.flags == ["bae: texts with at least one substitute: 0 of 10 attacked; it has no rate."]
+    assert answer.observations == ["hotflip: texts with at least one substitute: 40 of 100 attacked."]
+    assert answer.flags == ["bae: texts with at least one substitute: 0 of 10 attacked; it has no rates."]
     rate = read_history(run)[0]["attacks"]["bae"]
     assert rate["asr"] != rate["asr"] and rate["robust_accuracy"] != rate["robust_accuracy"]
     # The rates that are not there follow from the records.
@@ -81,16 +83,16 @@ def test_training_that_drew_on_little_is_flagged(tmp_path: Path) -> None:
     )
     answer = found("table_coverage", run)
     assert [said.split(";")[0] for said in answer.flags] == [
-        "training, synonyms: substitutes for 2.0 % of the open words (20 of 1,000) and 30 of 100 texts",
-        "training, the view a2t: substitutes for 1.0 % of the open words (10 of 1,000) and 2 of 100 texts",
+        "training, synonyms: the table covers 2.0 % of the open words (20 of 1,000) and 30 of 100 texts",
+        "training, the view a2t: the table covers 1.0 % of the open words (10 of 1,000) and 2 of 100 texts",
     ]
-    assert any(said.startswith("training, antonyms: substitutes for 60.0 %") for said in answer.seen)
+    assert any(said.startswith("training, antonyms: the table covers 60.0 %") for said in answer.observations)
 
 
 def test_a_run_of_before_is_not_checked_for_coverage(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"synonym": records("f" * 9, num_candidates=0)})
     answer = found("table_coverage", run)
-    assert answer.status == NOT_CHECKED and "does not say how many texts have a substitute" in answer.missing[0]
+    assert answer.status == NOT_CHECKED and "number of texts with a substitute is unknown" in answer.missing[0]
 
 
 # ---- stronger attacks ----
@@ -101,7 +103,7 @@ def test_a_stronger_attack_that_finds_less_is_flagged(tmp_path: Path) -> None:
     described = {"many": drawing(LEXICON, 50), "few": drawing(LEXICON, 5)}
     flagged = found("stronger_attacks", recorded_run(tmp_path / "run", attacks, described))
     assert flagged.status == FLAGGED
-    assert "many may do all that few may, and more: ASR 10.0 % against 30.0 %" in flagged.flags[0]
+    assert "many is stronger than few: ASR 10.0 % against 30.0 %" in flagged.flags[0]
     assert "N = 100" in flagged.flags[0] and "--attack_ranking random" in flagged.commands[0]
     numbers = flagged.numbers[0]
     assert numbers["difference"] == pytest.approx(-20.0) and numbers["high"] < 0 and numbers["p"] < 0.001
@@ -143,7 +145,7 @@ def test_the_union_of_more_attacks_finds_at_least_as_much(tmp_path: Path) -> Non
     with_budget = {"a": records("s" * 20 + "f" * 30), "b": records("f" * 30 + "s" * 20)}
     recorded_run(tmp_path / "small", with_budget, alone, trained=False)
     flags = found("stronger_attacks", run, tmp_path / "small").flags
-    union = next(said for said in flags if said.startswith("a + b may do all that a (small) + b (small) may"))
+    union = next(said for said in flags if said.startswith("a + b is stronger than a (small) + b (small)"))
     assert "ASR 0.0 % against 80.0 %" in union
 
 
@@ -153,7 +155,7 @@ def test_a_union_above_its_parts_is_flagged(tmp_path: Path) -> None:
     assert found("stronger_attacks", run).status == NOT_CHECKED
     line["union"]["robust_accuracy"] = 1.0
     (run / "robustness_history.jsonl").write_text(json.dumps(line) + "\n")
-    assert "accuracy 100.0 %, the least of its parts 75.0 %" in found("stronger_attacks", run).flags[0]
+    assert "accuracy 100.0 %, the lowest of its attacks 75.0 %" in found("stronger_attacks", run).flags[0]
 
 
 RATE = {"name": "max_modification_rate", "rate": 0.1, "minimum": 4}
@@ -222,9 +224,9 @@ def test_a_search_that_adds_nothing_to_its_first_queries_is_flagged(tmp_path: Pa
     early = records("s" * 40 + "f" * 40, queries=[3] * 40 + [100] * 40)
     flagged = found("query_budget", recorded_run(tmp_path / "blind", {"synonym": early}))
     assert flagged.status == FLAGGED
-    assert "0 of 40 successes came after the first 10 queries, where a failure takes 100" in flagged.flags[0]
+    assert "0 of 40 successes came after the first 10 queries (a failure takes 100)" in flagged.flags[0]
     nothing = found("query_budget", recorded_run(tmp_path / "nothing", {"synonym": records("f" * 80, queries=50)}))
-    assert nothing.status == FLAGGED and "ASR 0.0 % there, 0.0 % at the end, 80 attacked" in nothing.flags[0]
+    assert nothing.status == FLAGGED and "ASR 0.0 % within them, 0.0 % at the end, 80 attacked" in nothing.flags[0]
 
 
 def test_a_search_that_goes_on_finding_is_not(tmp_path: Path) -> None:
@@ -242,7 +244,8 @@ def test_a_budget_that_ends_while_success_rises_is_flagged(tmp_path: Path) -> No
     flagged = found("query_budget", recorded_run(tmp_path / "rising", {"synonym": rising}, budget))
     assert flagged.status == FLAGGED
     assert (
-        "10 of 50 failures stopped for the budget of 40 queries, 10 successes in its second half" in flagged.flags[0]
+        "10 of 50 failures were stopped by the budget of 40 queries, 10 successes came in its second half"
+        in flagged.flags[0]
     )
     assert "--attack_query_budget 400 " in flagged.commands[0]
     level = records("s" * 30 + "b" * 10 + "f" * 40, queries=[5] * 20 + [15] * 10 + [40] * 10 + [30] * 40)
@@ -284,7 +287,10 @@ def test_random_order_must_not_beat_the_models_own(
     recorded_run(run / "checks" / "random", {"synonym": records(theirs)}, order, trained=False)
     answer = found("gradient_masking", run)  # folders under checks are read without being named
     assert answer.status == status
-    assert any("synonym (random) by random order against synonym by" in said for said in answer.flags + answer.seen)
+    assert any(
+        "synonym (random) with random word order against synonym with" in said
+        for said in answer.flags + answer.observations
+    )
 
 
 def test_random_order_that_is_faster_than_the_gradient_is_flagged(tmp_path: Path) -> None:
@@ -331,7 +337,7 @@ def test_without_records_the_rates_are_compared_as_independent(tmp_path: Path) -
     for run in runs:
         (run / "attack_results" / "epoch-1" / "synonym.jsonl").unlink()
     answer = found("sample_size", runs[0], baseline=runs[1])
-    assert answer.status == OK and "as if on other examples" in answer.seen[0]
+    assert answer.status == OK and "as independent samples" in answer.observations[0]
     assert answer.numbers[0]["difference"] == pytest.approx(50.0)
     # 100 * 1.96 * sqrt(0.25 / 50)
     assert answer.numbers[0]["low"] == pytest.approx(50 - 13.859, abs=1e-3)
@@ -339,7 +345,7 @@ def test_without_records_the_rates_are_compared_as_independent(tmp_path: Path) -
 
 def test_without_a_baseline_the_interval_is_measured(tmp_path: Path) -> None:
     wide = found("sample_size", recorded_run(tmp_path / "few", {"synonym": records("sf" * 10)}))
-    assert wide.status == FLAGGED and "N = 20; about 385 make it 10 points" in wide.flags[0]
+    assert wide.status == FLAGGED and "N = 20; an interval of 10 points needs about 385 examples" in wide.flags[0]
     assert found("sample_size", recorded_run(tmp_path / "many", {"synonym": records("sf" * 100)})).status == OK
 
 
@@ -348,7 +354,7 @@ def test_an_attack_without_a_rate_needs_no_examples(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"input_reduction": records("s" * 9, remains=True)}, goal)
     answer = found("sample_size", run)
     assert answer.status == OK and not answer.numbers
-    assert answer.seen == ["input_reduction has no rate: every example that was right ends as its success."]
+    assert answer.observations == ["input_reduction has no rate: it succeeds on every correctly classified example."]
 
 
 # ---- cut texts ----
@@ -385,7 +391,7 @@ def test_the_larger_class_counts(tmp_path: Path) -> None:
     one_class = {"synonym": records("f" * 90, label=1, original_prediction=1) + records("f" * 10, label=0)}
     run = recorded_run(tmp_path / "run", one_class, accuracy=0.9)
     flagged = found("clean_accuracy", run)
-    assert flagged.status == FLAGGED and "the most frequent class is 90.0 %" in flagged.flags[0]
+    assert flagged.status == FLAGGED and "the most frequent class has 90.0 %" in flagged.flags[0]
     shares = {"name": "sst2", "eval_samples": 200, "class_shares": {"negative": 0.4, "positive": 0.6}}
     told = found("clean_accuracy", recorded_run(tmp_path / "card", one_class, accuracy=0.9, data=shares))
     assert told.status == OK and told.numbers[0]["larger_class"] == 0.6  # the card knows all rows, not a sample
@@ -402,7 +408,7 @@ def test_permuted_labels_are_flagged_with_the_better_numbering(tmp_path: Path) -
     assert "no -> yes, yes -> no" in answer.flags[0] and answer.numbers[0]["order"] == [1, 0]
     right = recorded_run(tmp_path / "right", {"a": records("f" * 25 + "-" * 20)}, label_guess="0 is taken for no.")
     answer = found("label_order", right)
-    assert answer.status == OK and answer.seen[0] == "guessed: 0 is taken for no."
+    assert answer.status == OK and answer.observations[0] == "guessed label order: 0 is taken for no."
 
 
 def test_texts_that_an_attack_brought_along_say_nothing_about_numbers(tmp_path: Path) -> None:
@@ -420,7 +426,7 @@ def test_one_table_for_both_is_flagged_until_another_was_measured(tmp_path: Path
     flagged = found("held_out_table", run)
     assert flagged.status == FLAGGED
     assert (
-        "training and synonym draw on one table of synonyms (neighbours, 7 words, fingerprint aa)" in flagged.flags[0]
+        "training and synonym use the same table of synonyms (neighbours, 7 words, fingerprint aa)" in flagged.flags[0]
     )
     assert flagged.commands[1:] == [
         "hf-robust lexicon split table.json --output_dir halves-synonyms",
@@ -430,7 +436,7 @@ def test_one_table_for_both_is_flagged_until_another_was_measured(tmp_path: Path
     other = {"synonym": drawing(OTHER)}
     recorded_run(run / "checks" / "other", {"synonym": records("ss")}, other, trained=False)
     answer = found("held_out_table", run)
-    assert answer.status == OK and "other tables: synonym (other) ASR 100.0 % of 2" in answer.seen[0]
+    assert answer.status == OK and "other tables: synonym (other) ASR 100.0 % of 2" in answer.observations[0]
 
 
 def test_a_table_that_only_the_attack_draws_on_is_not(tmp_path: Path) -> None:
@@ -463,13 +469,13 @@ def test_texts_and_attacks_that_training_saw_are_flagged(tmp_path: Path) -> None
     older = recorded_run(tmp_path / "older", attacks, seen=None)
     assert found("evaluation_unseen", older).status == NOT_CHECKED
     seen = found("evaluation_unseen", recorded_run(tmp_path / "seen", attacks, seen=2))
-    assert "2 of 200 evaluation texts are training texts" in seen.flags[0]
+    assert "2 of 200 evaluation texts are also training texts" in seen.flags[0]
     leak = [{"view": "x", "found": 4, "split": "validation", "leaked": True}]
     leaked = found("evaluation_unseen", recorded_run(tmp_path / "leaked", attacks, views=leak))
-    assert leaked.flags == ["texts of the validation split were made into views and trained on."]
+    assert leaked.flags == ["the model was trained on views of texts from the validation split."]
     made = [{"view": "synonym", "found": 4, "split": "train"}]
     same = found("evaluation_unseen", recorded_run(tmp_path / "same", attacks, views=made))
-    assert same.flags == ["the synonym attack made 4 training texts and measured the model too."]
+    assert same.flags == ["the synonym attack made 4 training texts and also measures the model."]
 
 
 # ---- completeness ----
@@ -485,7 +491,7 @@ def test_a_training_that_did_not_end_is_flagged(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"a": records("sf")}, final_step=None)
     assert "training has not ended" in found("complete_run", run).flags[0]
     kept = recorded_run(tmp_path / "kept", {"a": records("sf")}, final_step=20)
-    assert "the weights kept (step 20) were not attacked themselves" in found("complete_run", kept).flags[0]
+    assert "the saved weights (step 20) were not attacked" in found("complete_run", kept).flags[0]
 
 
 def test_a_torn_last_line_is_flagged_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -493,8 +499,8 @@ def test_a_torn_last_line_is_flagged_and_the_rest_is_read(tmp_path: Path) -> Non
     with (run / "robustness_history.jsonl").open("a") as file:
         file.write('{"epoch": 2.0, "st')
     answer = found("complete_run", run)
-    assert answer.flags == ["the last line of robustness_history.jsonl was cut off while it was written."]
-    assert answer.seen[-1] == "run: 2 records of 1 measured epoch read."
+    assert answer.flags == ["the last line of robustness_history.jsonl is incomplete."]
+    assert answer.observations[-1] == "run: 2 records of 1 measured epoch read."
 
 
 def test_records_that_are_missing_too_few_or_others_are_flagged(tmp_path: Path) -> None:
@@ -502,9 +508,9 @@ def test_records_that_are_missing_too_few_or_others_are_flagged(tmp_path: Path) 
     file = run / "attack_results" / "epoch-1" / "a.jsonl"
     whole = file.read_text()
     file.write_text(whole[: len(whole) - 30])  # the last record is torn
-    assert "epoch 1, a: 3 records where 4 examples were attacked" in found("complete_run", run).flags[0]
+    assert "epoch 1, a: 3 records for 4 examples" in found("complete_run", run).flags[0]
     file.unlink()
-    assert "epoch 1, a: its records are gone" in found("complete_run", run).flags[0]
+    assert "epoch 1, a: its records are missing" in found("complete_run", run).flags[0]
     file.write_text(whole.replace('"succeeded"', '"failed"'))
     said = found("complete_run", run).flags
     assert "asr 0.5 (records: 0)" in said[0] and "robust_accuracy 0.5 (records: 1)" in said[0]
@@ -527,10 +533,10 @@ def test_results_kept_without_records_are_read_as_far_as_they_go(tmp_path: Path)
     for path in sorted((run / "attack_results").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     (run / "attack_results").rmdir()
-    assert found("complete_run", run).missing == ["run: the records of its examples were not kept."]
+    assert found("complete_run", run).missing == ["run: the folder has no records of its examples."]
     (run / "statuses.json").write_text(json.dumps({"a": {"0": "s", "1": "f", "2": "-"}}))
     answer = found("complete_run", run)
-    assert answer.status == OK and answer.seen[-1] == "run: 3 statuses read."
+    assert answer.status == OK and answer.observations[-1] == "run: 3 statuses read."
     (run / "statuses.json").write_text(json.dumps({"a": {"0": "s", "1": "s", "2": "-"}}))
     assert "asr 0.5 (records: 1)" in found("complete_run", run).flags[0]
     assert found("query_budget", run).status == NOT_CHECKED
@@ -544,7 +550,7 @@ def test_another_models_attacks_are_refused_and_old_checks_left_out(tmp_path: Pa
     other = [record(0, "failed", ("film 0",), original_score=0.3), record(1, "failed", ("film 1",), label=1)]
     recorded_run(run / "checks" / "old", {"a": other}, trained=False)
     said = found("complete_run", run).flags
-    assert len(said) == 1 and "old was measured on other weights than" in said[0] and "it is left out here" in said[0]
+    assert len(said) == 1 and "old was measured on other weights than" in said[0] and "the checks ignore it" in said[0]
     with pytest.raises(ValueError, match="--with .*old was measured on other weights than .*: 1 of 2 clean texts"):
         gather_evidence(run, [run / "checks" / "old"])
     elsewhere = recorded_run(tmp_path / "else", {"a": [record(7, "failed", ("other",))]}, trained=False)
@@ -566,7 +572,7 @@ def test_an_attack_that_was_run_again_for_a_check_takes_the_place_of_the_old_one
 
 
 def test_no_run_and_no_history_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing is no folder; give the output folder"):
+    with pytest.raises(ValueError, match="nothing is not a folder; give the output folder"):
         gather_evidence(tmp_path / "nothing")
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "run_card.json").write_text("{}")
@@ -581,10 +587,10 @@ def test_a_baseline_of_other_data_is_refused_unless_forced(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="cannot be compared: data name differs, 'sst2' and 'other'"):
         gather_evidence(run, baseline=base)
     forced = found("sample_size", run, baseline=base, force=True)
-    assert forced.status == FLAGGED and "no number of examples shows a difference of 0" in forced.flags[0]
+    assert forced.status == FLAGGED and "no number of examples can show a difference of 0" in forced.flags[0]
 
 
 def test_each_check_of_a_run_without_an_attack_says_why_it_saw_nothing(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {})
     for finding in check_run(gather_evidence(run, [], None, False)):
-        assert not finding.flags and (finding.seen or finding.missing), finding.check
+        assert not finding.flags and (finding.observations or finding.missing), finding.check

@@ -76,7 +76,7 @@ def test_a_card_from_before_final_steps_is_no_false_alarm(tmp_path: Path) -> Non
 def test_another_training_is_no_further_attack(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"a": records("sf")})
     other = recorded_run(tmp_path / "other", {"a": records("sf")})
-    with pytest.raises(ValueError, match="other is a training of its own.*give it as --baseline"):
+    with pytest.raises(ValueError, match="other is another training run.*give it as --baseline"):
         gather_evidence(run, [other])
 
 
@@ -87,12 +87,14 @@ def test_without_texts_rows_of_other_data_are_neither_joined_nor_paired(tmp_path
     other = kept_as_letters(
         recorded_run(tmp_path / "other", {"a": records("f" * 60)}, trained=False, data=data), "f" * 60
     )
-    with pytest.raises(ValueError, match="other was attacked on other data than .*run; give one of the same --data"):
+    with pytest.raises(
+        ValueError, match="other was attacked on other data than .*run; give a folder with the same --data"
+    ):
         gather_evidence(run, [other])
     forced = found("sample_size", run, baseline=other, force=True)
-    assert "as if on other examples" in (forced.seen + forced.flags)[0]
+    assert "as independent samples" in (forced.observations + forced.flags)[0]
     same = kept_as_letters(recorded_run(tmp_path / "same", {"a": records("f" * 60)}), "f" * 60)
-    assert "on the same examples" in found("sample_size", run, baseline=same).seen[0]
+    assert "on the same examples" in found("sample_size", run, baseline=same).observations[0]
 
 
 def test_the_p_of_robust_accuracy_counts_examples_that_one_run_got_wrong(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_texts_seen_are_those_of_the_data_attacked(tmp_path: Path) -> None:
     data = {"name": "other", "fingerprint": "f2", "eval_samples": 2}
     out = recorded_run(tmp_path / "out", {"a": records("sf")}, trained=False, model=str(model), data=data)
     answer = found("evaluation_unseen", out)
-    assert answer.status == NOT_CHECKED and "not those that training was evaluated on" in answer.missing[0]
+    assert answer.status == NOT_CHECKED and "not the evaluation texts of the training run" in answer.missing[0]
 
 
 def test_the_next_command_attacks_as_the_run_was_attacked(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_many_saturated_queries_are_flagged_with_the_command_that_is_not_blind(t
 
 def test_few_are_not(tmp_path: Path) -> None:
     answer = found("saturated_scores", recorded_run(tmp_path / "run", {"synonym": records("sf" * 50, saturated=1)}))
-    assert answer.status == OK and answer.seen == ["synonym: 5.0 % of 2,000 queries were saturated."]
+    assert answer.status == OK and answer.observations == ["synonym: 5.0 % of 2,000 queries were saturated."]
 
 
 def test_the_margin_must_not_find_more(tmp_path: Path) -> None:
@@ -34,18 +34,18 @@ def test_the_margin_must_not_find_more(tmp_path: Path) -> None:
     answer = found("saturated_scores", run)
     assert answer.status == FLAGGED and not answer.commands
     assert answer.flags[0].startswith(
-        "synonym by margin against by probability: ASR 70.0 % against 20.0 %, difference"
+        "synonym scored by margin against by probability: ASR 70.0 % against 20.0 %, difference"
     )
     numbers = answer.numbers[1]
     assert numbers["difference"] == pytest.approx(50.0) and numbers["low"] > 0 and numbers["p"] < 0.001
-    assert "synonym (margin): scored by the margin, which no certainty makes flat." in answer.seen
+    assert "synonym (margin): scored by the margin, which does not saturate." in answer.observations
 
 
 def test_a_difference_within_chance_is_seen(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"synonym": records("s" * 20 + "f" * 20)})
     recorded_run(tmp_path / "other", {"synonym": records("s" * 21 + "f" * 19)}, BY_MARGIN, trained=False)
     answer = found("saturated_scores", run, tmp_path / "other")
-    assert answer.status == OK and any("difference +2.5 points" in said for said in answer.seen)
+    assert answer.status == OK and any("difference +2.5 points" in said for said in answer.observations)
 
 
 def test_another_recipe_by_margin_is_no_pair(tmp_path: Path) -> None:
@@ -75,4 +75,4 @@ def test_textattacks_own_searches_climb_probabilities_too(tmp_path: Path) -> Non
     run = recorded_run(tmp_path / "run", {"pwws": records("sf" * 10, queries=10, saturated=9)}, theirs)
     answer = found("saturated_scores", run)
     assert answer.status == FLAGGED and not answer.commands
-    assert answer.advice == ["attack by the native pwws, with --attack_scores margin."]
+    assert answer.advice == ["use the native pwws attack with --attack_scores margin."]

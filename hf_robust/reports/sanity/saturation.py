@@ -1,4 +1,4 @@
-"""Could the searches see what they did? A model that is very certain hides it from those that climb probabilities."""
+"""Check for saturated scores: the probabilities of a very certain model are flat, so searches by them are blind."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ PROBABILITY, MARGIN = "probability", "margin"
 
 
 def saturated_scores(evidence: Evidence) -> Finding:
-    """Raina et al. 2024 (arXiv:2402.17509): a model made very certain looks robust to attacks that climb float32
-    probabilities, which are then flat, without being so.
+    """Raina et al. 2024 (arXiv:2402.17509): a very certain model looks robust to attacks that climb probabilities.
 
-    Flagged where that many queries were saturated (``AttackRecord``), and where the same attack finds more by the
-    margin of the logits than by probabilities on the same examples.
+    Its float32 probabilities are flat, so the searches see no progress. Flagged are attacks with too many saturated
+    queries (``AttackRecord``), and attacks that find more by the margin of the logits on the same examples.
     """
-    finding = Finding("saturated_scores", "scores that the searches could not see move")
+    finding = Finding("saturated_scores", "saturated probabilities that blind the searches")
     alone = []
     for blind in evidence.measured:
         if _scores(blind) != PROBABILITY:
@@ -34,7 +33,7 @@ def saturated_scores(evidence: Evidence) -> Finding:
             _judge(finding, blind, seeing)
         if blind.described.get("backend"):
             if finding.flags:
-                finding.advice.append(f"attack by the native {blind.name}, with --attack_scores margin.")
+                finding.advice.append(f"use the native {blind.name} attack with --attack_scores margin.")
         elif not pairs and blind.main:
             alone.append(blind)
     if alone:
@@ -43,7 +42,7 @@ def saturated_scores(evidence: Evidence) -> Finding:
         finding.missing.append("the run has no attack.")
     by_margin = [one.label for one in evidence.measured if _scores(one) == MARGIN]
     if by_margin:
-        finding.seen.append(f"{', '.join(by_margin)}: scored by the margin, which no certainty makes flat.")
+        finding.observations.append(f"{', '.join(by_margin)}: scored by the margin, which does not saturate.")
     return finding
 
 
@@ -53,15 +52,15 @@ def _share(finding: Finding, measured: MeasuredAttack) -> None:
     if not math.isfinite(share):
         if attacked:
             finding.missing.append(
-                f"{measured.label}: how many queries were saturated was not counted (older result)."
+                f"{measured.label}: the number of saturated queries was not counted (older result)."
             )
         return
-    said = f"{measured.label}: {percent(share)} % of {queries * attacked:,.0f} queries were saturated"
+    sentence = f"{measured.label}: {percent(share)} % of {queries * attacked:,.0f} queries were saturated"
     finding.numbers.append({"attack": measured.label, "saturated_share": share, "queries": queries * attacked})
     if share > SATURATED:
-        finding.flags.append(f"{said}; the search was blind there, and the model may look robust without being so.")
+        finding.flags.append(f"{sentence}; the search was blind there, so the model may only look robust.")
     else:
-        finding.seen.append(f"{said}.")
+        finding.observations.append(f"{sentence}.")
 
 
 def _judge(finding: Finding, blind: MeasuredAttack, seeing: MeasuredAttack) -> None:
@@ -69,16 +68,17 @@ def _judge(finding: Finding, blind: MeasuredAttack, seeing: MeasuredAttack) -> N
     if compared is None:
         return
     more = compared.is_rise
-    said = (
-        f"{blind.name} by margin against by probability: ASR {percent(compared.second)} % against "
+    sentence = (
+        f"{blind.name} scored by margin against by probability: ASR {percent(compared.second)} % against "
         f"{percent(compared.first)} %, {compared.in_words()}"
     )
-    (finding.flags if more else finding.seen).append(f"{said}{'; what probability hides' * more}.")
+    consequence = "; the search by probability misses these" * more
+    (finding.flags if more else finding.observations).append(f"{sentence}{consequence}.")
     finding.numbers.append({"attack": blind.label, "by_margin": seeing.label, **compared.numbers()})
 
 
 def _scores(measured: MeasuredAttack) -> str | None:
-    """How an attack reads the model; None of one that searches for nothing or is not described, and of a vote."""
+    """Score that the attack climbs; None for static attacks, attacks without a description, and attacks on a vote."""
     if measured.described.get("backend"):
         return PROBABILITY
     scores = as_compared(measured.described).get("scores")
