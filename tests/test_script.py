@@ -605,7 +605,7 @@ WRONG = {
     "f1 of three classes": (
         ["--do_train", "--metric_name", "f1", "--ignore_mismatched_sizes"],
         {"train": [{"sentence": "good", "label": label} for label in (0, 1, 2)]},
-        "--metric_name f1 is about one of two classes, and there are 3: use f1_macro",
+        "--metric_name f1 needs two classes, and there are 3: use f1_macro",
     ),
     "lexicon": (["--do_train", "--robust_method", "safer", "--lexicon", "x"], {"train": GOOD}, "exicon 'x'"),
     "a best metric of another kind of data": (

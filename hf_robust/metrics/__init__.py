@@ -1,4 +1,4 @@
-"""Rates, intervals and what they are taken of. Importing it is cheap: no torch, no scikit-learn."""
+"""Rates and intervals, and the records that they are computed from. Importing it loads neither torch nor sklearn."""
 
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.certificates import Certificate, CertificateSummary

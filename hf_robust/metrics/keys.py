@@ -1,4 +1,4 @@
-"""The names of an evaluation's metrics, known before anything is measured (without the Trainer's ``eval_``)."""
+"""Names of the metrics of an evaluation, known before it runs (without the Trainer's prefix ``eval_``)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ EVALUATION_KEYS = ("loss", "runtime", "samples_per_second", "steps_per_second")
 RATE_KEYS = ("asr", "robust_accuracy")
 ATTACK_KEYS = (*RATE_KEYS, "queries", "seconds", "accuracy")
 OBSTINATE_KEYS = ("raises_asr", "remains_asr")
-"""Of attacks that want the prediction to stay."""
+"""Metrics of attacks that keep the prediction."""
 RISE_KEYS = ("median_rise",)
-"""Of these attacks too, but not a number where none of them succeeded."""
+"""Metrics of attacks that keep the prediction; nan if no attack succeeded."""
 CANDIDATE_KEYS = ("covered", "covered_asr")
-"""Of attacks that count their substitutes, where something was attacked."""
+"""Metrics of attacks that count their substitutes, if a text was attacked."""
 SUCCESS_KEYS = ("changed_words", "changed_share")
-"""Only there where an attack succeeded by changing a word."""
+"""Metrics that exist only if an attack succeeded by changing a word."""
 SATURATION_KEYS = ("saturated_share",)
-"""Of attacks that climb probabilities, where something was attacked."""
+"""Metrics of attacks that climb probabilities, if a text was attacked."""
 ANY_ATTACK_KEYS = (*ATTACK_KEYS, *OBSTINATE_KEYS, *RISE_KEYS, *CANDIDATE_KEYS, *SUCCESS_KEYS, *SATURATION_KEYS)
 UNION_KEYS = (
     "union_robust_accuracy",
@@ -40,18 +40,18 @@ _TO_LOWER = ("asr", "abstained", "loss", "mse", "mae", "seconds", "runtime")
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better, as of a share of errors."""
+    """Whether a lower value of the metric is better."""
     return any(metric.removeprefix("eval_") == end or metric.endswith(f"_{end}") for end in _TO_LOWER)
 
 
 @dataclass(frozen=True)
 class AttackKeys:
-    """What attacks add to every evaluation that they measure.
+    """The metrics that attacks add to an evaluation.
 
     Attributes:
-        aims: of each attack, by the name that its metrics carry.
-        static: those of them that bring their own texts, which are in no union.
-        vote: whether they meet a vote.
+        aims: aim of each attack by its name in the metrics.
+        static: names of the static attacks, which are in no union.
+        vote: whether a vote is attacked.
     """
 
     aims: Mapping[str, Aim] = field(default_factory=dict)
@@ -60,43 +60,47 @@ class AttackKeys:
 
     @property
     def _union(self) -> int:
-        """How many attacks would be in a union."""
+        """Number of attacks in the union."""
         return sum(not aim.keeps_prediction for name, aim in self.aims.items() if name not in self.static)
 
     def always_there(self) -> list[str]:
-        """The metrics that are always there and tell one state of the weights from another."""
-        found = [f"{name}_{key}" for name, aim in self.aims.items() for key in _telling(aim)]
-        return [*found, *(UNION_KEYS if self._union > 1 else ()), *(VOTE_KEYS if self.vote else ())]
+        """Metrics that every evaluation has and by which checkpoints can be compared."""
+        keys = [f"{name}_{key}" for name, aim in self.aims.items() for key in _meaningful_keys(aim)]
+        return [*keys, *(UNION_KEYS if self._union > 1 else ()), *(VOTE_KEYS if self.vote else ())]
 
     def reason_not_measured(self, metric: str, known: Collection[str] = ()) -> str:
-        """Why these attacks do not measure a metric by which weights could be chosen, and the way out.
+        """Why a metric cannot choose the best checkpoint with these attacks, and what to do.
 
-        Empty where the metric is not one of an attack. ``known`` are the attacks that could be added.
+        Empty if the metric does not belong to an attack. ``known`` are the attacks that could be added.
         """
         if metric in UNION_KEYS:
-            wanted = f"needs two attacks or more, got {self._union} that want another prediction"
-            return f"{wanted}: add one to --attacks"
+            return f"needs at least two attacks that change the prediction, got {self._union}: add one to --attacks"
         if metric in VOTE_KEYS:
-            return "needs the vote that is attacked: add --attack_votes"
+            return "needs a vote: add --attack_votes"
         name, key = _parts(metric, (*self.aims, *known))
         if name not in self.aims:
             return f"needs its attack: add --attacks {name}" if name else ""
         if key in RATE_KEYS and self.aims[name].maximises:
-            return f"says nothing, since the {name} attack succeeds on every text that was right: take another metric"
+            return (
+                f"says nothing, since the {name} attack succeeds on every correctly classified text: "
+                "choose another metric"
+            )
         if key == "robust_accuracy":
-            return f"says nothing, since the {name} attack wants the prediction to stay: take {name}_asr"
+            return f"says nothing, since the {name} attack keeps the prediction: choose {name}_asr"
         if key in SUCCESS_KEYS:
-            return f"is only measured in epochs in which the {name} attack succeeds by changing a word: take another"
+            return (
+                f"exists only in epochs in which the {name} attack succeeds by changing a word: choose another metric"
+            )
         if key in RISE_KEYS and self.aims[name].keeps_prediction:
-            return f"is no number in epochs in which the {name} attack never succeeds: take {name}_raises_asr"
+            return f"is nan in epochs in which the {name} attack never succeeds: choose {name}_raises_asr"
         if key in CANDIDATE_KEYS:
-            return f"is only measured where the {name} attack counts its substitutes: take {name}_asr"
+            return f"exists only if the {name} attack counts its substitutes: choose {name}_asr"
         if key in SATURATION_KEYS:
-            return "says how much the other rates can be believed, not which weights are better: take another"
-        return f"is not measured by the {name} attack: take another"
+            return "says how reliable the other rates are, not which weights are better: choose another metric"
+        return f"is not measured by the {name} attack: choose another metric"
 
 
-def _telling(aim: Aim) -> Sequence[str]:
+def _meaningful_keys(aim: Aim) -> Sequence[str]:
     if aim.maximises:
         return tuple(key for key in ATTACK_KEYS if key not in RATE_KEYS)
     if aim.keeps_prediction:
@@ -105,7 +109,7 @@ def _telling(aim: Aim) -> Sequence[str]:
 
 
 def _parts(metric: str, names: Collection[str]) -> tuple[str, str]:
-    """The attack and the key of a metric, of the longest name that fits; empty names where there is none."""
-    fit = [name for name in names if metric in [f"{name}_{key}" for key in ANY_ATTACK_KEYS]]
-    name = max(fit, key=len, default="")
+    """Attack and key of a metric; the longest matching attack name wins; an empty name if none matches."""
+    matching = [name for name in names if metric in [f"{name}_{key}" for key in ANY_ATTACK_KEYS]]
+    name = max(matching, key=len, default="")
     return name, metric.removeprefix(f"{name}_")

@@ -1,4 +1,4 @@
-"""A picture over several runs: clean accuracy and every attack's success rate of the weights that each run kept."""
+"""Picture of several runs: clean accuracy and attack success rates of the published weights of each run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw_comparison(run_dirs: Sequence[str | Path], folder: str | Path, force: b
     """Draw ``comparison.png`` and ``.svg`` into a folder, which is made, and return their paths.
 
     Raises:
-        ValueError: a run cannot be read, or the runs do not compare and ``force`` is not given.
+        ValueError: a run cannot be read, or the runs are not comparable and ``force`` is False.
     """
     runs = [load_run(one) for one in run_dirs]
     if not force:
@@ -37,9 +37,9 @@ def draw_comparison(run_dirs: Sequence[str | Path], folder: str | Path, force: b
 
 
 def comparison_figure(runs: Sequence[Run]) -> Figure:
-    """One column for each rate, one point for each group of runs that differ in their seed only.
+    """One column for each rate, one point for each group of runs that differ only in their seed.
 
-    Bars are 95 % Wilson intervals of a single run, and plus or minus a sample standard deviation over seeds.
+    Bars are 95 % Wilson intervals for a single run, ± one sample standard deviation for several seeds.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -97,7 +97,7 @@ def _caption(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     if any(len(group) > 1 for group in groups):
         parts.append("± one standard deviation over seeds")
     results = {name: [run.published["attacks"].get(name, {}) for group in groups for run in group] for name in attacks}
-    lines = [f"Bars: {', '.join(parts)}. ASR: attack success rate among the examples that were right before."]
+    lines = [f"Bars: {', '.join(parts)}. ASR: attack success rate on the correctly classified examples."]
     counted = attacked_in_words(results)
     lines.append(f"{counted[:1].upper()}{counted[1:]}." if counted else "")
     if any(guesses(run) for group in groups for run in group):

@@ -1,4 +1,4 @@
-"""Attacked texts side by side: the original, and what each run's attack made of it."""
+"""Attacked texts side by side: the original and its perturbed form in each run."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ OUTCOME = {"succeeded": "fell", "failed": "withstood", "skipped": "not attacked"
 
 
 def examples_of(attack: str, runs: Sequence[ReportedRun], count: int = FEW, seed: int = SEED) -> list[AttackedText]:
-    """A few examples under one attack, drawn by a seed: those that some runs fell for and others withstood come first.
+    """A few examples of one attack in random order by a seed: first those that fooled some runs but not others.
 
-    Then those that every run fell for, then the others. Only examples that all runs with records were given with the
-    same text and label are drawn from; where there is none of them, there is no example.
+    Then those that fooled every run, then the others. Only examples with the same text and label in all runs with
+    records are used.
     """
-    kept = [(named, ended.records) for named in runs if (ended := named.outcomes.get(attack)) and ended.records]
-    rows = list(_common([records for _, records in kept]))
+    with_records = [(run, ended.records) for run in runs if (ended := run.outcomes.get(attack)) and ended.records]
+    rows = list(_common([records for _, records in with_records]))
     random.Random(f"{seed} {attack}").shuffle(rows)
     rows.sort(key=_interest)
-    return [_example(attack, [named for named, _ in kept], row) for row in rows[:count]]
+    return [_example(attack, [run for run, _ in with_records], row) for row in rows[:count]]
 
 
 def _common(every: Sequence[Mapping[int, AttackRecord]]) -> Iterator[list[AttackRecord]]:
-    """The records of each example that every run has, in the order of idx."""
+    """Records of each example that all runs share, in the order of idx."""
     if not every:
         return
     for idx in sorted(set(every[0]).intersection(*every[1:])):
-        found = [records[idx] for records in every]
-        if all((one.original, one.label) == (found[0].original, found[0].label) for one in found):
-            yield found
+        row = [records[idx] for records in every]
+        if all((record.original, record.label) == (row[0].original, row[0].label) for record in row):
+            yield row
 
 
 def _interest(row: Sequence[AttackRecord]) -> int:

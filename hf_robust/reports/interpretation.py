@@ -1,7 +1,4 @@
-"""How consistent interpretations are: the table and the curve over k, from what `interpretation.json` holds.
-
-Global word importance against counts, a point for each word type.
-"""
+"""Table and pictures of `hf-robust interpret`: interpretation consistency, and word importance against word counts."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ def importance_figure(panels: Mapping[str, tuple[Sequence[tuple[int, float]], fl
     """Scatter plots side by side, counts on a log scale.
 
     Args:
-        panels: what is counted -> ``(count, importance)`` of each word, and Pearson's r.
+        panels: by kind of count, ``(count, importance)`` of each word and Pearson's r.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -54,10 +51,10 @@ _HEADLINE = 5
 
 
 def interpretation_table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row for each attribution: tau, top-k intersections, counts, completeness; intervals of tau and top-5.
+    """Markdown table with a row for each attribution method: tau, top-k intersections, counts, completeness.
 
     Args:
-        results: of each attribution, by its name, as under ``attributions`` in the file.
+        results: results by attribution method, as under ``attributions`` in `interpretation.json`.
     """
     ks = [one["k"] for found in list(results.values())[:1] for one in found["top_k"]]
     header = ["attribution", "tau", *(f"top-{k}" for k in ks), "n", "undefined", "words", "changed"]
@@ -104,7 +101,8 @@ def interpretation_figure(results: Mapping[str, Mapping[str, Any]], title: str) 
         axes.legend(loc="lower right", frameon=False, fontsize=8)
         figure.suptitle(title, fontsize=10.5)
         caption = (
-            "Share of the k weightiest words that a text and its perturbed form share. Bands: 95% bootstrap intervals."
+            "Share of the k most important words that a text and its perturbed form have in common. Bands: 95% "
+            "bootstrap intervals."
         )
         figure.supxlabel(caption, fontsize=7, color="#555555")
     return figure

@@ -1,4 +1,4 @@
-"""Curves of all runs over one another: a panel for clean accuracy and one for each attack's success rate."""
+"""Curves of all runs in shared panels: one panel for clean accuracy and one for each attack's success rate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def has_curves(runs: Sequence[Run]) -> bool:
 
 
 def overlaid_curves(runs: Sequence[Run]) -> Figure:
-    """Every run measured more than once; seeds of one method share colour and marker. Bands where runs are few."""
+    """Curves of all runs; seeds of one method share colour and marker. Bands are drawn only for a few runs."""
     from matplotlib import rc_context
 
     groups = group_by_seed(runs)

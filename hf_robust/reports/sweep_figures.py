@@ -1,7 +1,7 @@
-"""Pictures of a sweep: rates by the value of a flag, and the front of two objectives.
+"""Pictures of a sweep: rates over the value of a flag, and the Pareto front of two objectives.
 
-BAT, Figures 4 and 8 to 12; AdaptAT, Figures 1 to 3; TaiChi, Figure 5. Bars are 95 % Wilson intervals of a single run
-and a sample standard deviation to both sides over seeds.
+BAT, Figures 4 and 8 to 12; AdaptAT, Figures 1 to 3; TaiChi, Figure 5. Bars are 95 % Wilson intervals for a single run,
+± one sample standard deviation for several seeds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MOST_COLUMNS = 4
 MOST_TICKS = 8
 LETTERS_AN_INCH = 17
 WIDE = 10.0
-"""From this ratio of its ends on an axis is logarithmic."""
+"""An axis is logarithmic if the ratio of its ends is at least this."""
 MOST_NUMBERED = 30
 
 
@@ -46,17 +46,17 @@ def sweep_figure(
     panels: Sequence[str] = (),
     joined: bool = True,
 ) -> Figure:
-    """A line for each metric over the values of a flag, a panel for each value of other flags.
+    """A line for each metric over the values of a flag, one panel for each value of other flags.
 
     Args:
-        settings: those without a value of ``x`` are left out.
-        x: flags of the axis; several, which change together, stand below each other at every tick.
-        metrics: clean accuracy is black.
-        panels: flags whose values tell the panels apart.
-        joined: whether lines join the points; not where other flags change from point to point, and never texts.
+        settings: settings without a value of ``x`` are left out.
+        x: flags of the x axis; several flags that change together are listed at every tick.
+        metrics: the metrics to draw; clean accuracy is black.
+        panels: flags with one panel for each value.
+        joined: join the points by lines; only for numbers, and only if no other flag changes from point to point.
 
     Raises:
-        ValueError: no setting has such a flag, or there would be more panels than a page holds.
+        ValueError: no setting has such a flag, or there would be more panels than MOST_PANELS.
     """
     from matplotlib import rc_context
 
@@ -67,7 +67,7 @@ def sweep_figure(
                 setting
             )
     if not groups:
-        raise ValueError(f"no run has {' and '.join(x)}, which a picture was asked for.")
+        raise ValueError(f"no run has the flags {' and '.join(x)} of the x axis of a picture.")
     if len(groups) > MOST_PANELS:
         raise ValueError(
             f"a picture over {', '.join(x)} would have {len(groups)} panels, one for each {', '.join(panels)}; name "
@@ -89,9 +89,9 @@ MetricStyle = tuple[str, str, Any]
 
 
 def metric_styles(metrics: Sequence[str], runs: Sequence[Run]) -> list[MetricStyle]:
-    """Colour, marker and line of each metric: an attack's colour is that of every other picture, clean accuracy black.
+    """Colour, marker and line style of each metric; attacks have the same colour in every picture.
 
-    Of several metrics of one attack the first has the attack's marker and a solid line.
+    Of several metrics of one attack, the first has the attack's marker and a solid line.
     """
     attacks = sorted({name for run in runs for name in attack_names(run.history)}, key=len, reverse=True)
     of = [next((name for name in attacks if one.removeprefix("eval_").startswith(f"{name}_")), one) for one in metrics]
@@ -168,13 +168,13 @@ def _share_heights(every: Sequence[Axes], metrics: Sequence[str]) -> None:
 
 
 def front_figure(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> Figure:
-    """Two objectives against each other; the settings that no other beats in both are ringed and joined.
+    """Scatter plot of two objectives, with the Pareto front ringed and joined.
 
-    A colour for each method; the numbers beside the points are the values of the other flags. Of more settings than
-    can be told apart, only those on the front have numbers.
+    Each method has a colour; the numbers beside the points are the values of the other flags. With more than
+    MOST_NUMBERED settings only those on the front have numbers.
 
     Args:
-        objectives: two metrics, and whether more of each is better; the first is the x axis.
+        objectives: two metrics, each with True if more is better; the first is the x axis.
     """
     from matplotlib import rc_context
 
@@ -201,7 +201,7 @@ def front_figure(settings: Sequence[Setting], objectives: Mapping[str, bool]) ->
         if any(methods):
             _add_legend(figure, methods, [(*point_style(index), "-") for index in range(len(methods))])
         numbers = f"Numbers: {', '.join(flags)}. " if flags else ""
-        _add_caption(figure, settings, f"{numbers}Joined: no other is better in both. ")
+        _add_caption(figure, settings, f"{numbers}Dashed line: Pareto front. ")
     return figure
 
 
@@ -217,7 +217,7 @@ def _label_front(axes: Axes, x: str, y: str) -> None:
 
 
 def _panelled(count: int, width: float = 2.9) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, at most four beside each other, with room for a legend at their right."""
+    """A figure with ``count`` panels, at most four per row, and room for a legend on the right."""
     from matplotlib.figure import Figure
 
     columns = min(MOST_COLUMNS, count)
@@ -240,11 +240,11 @@ def _add_legend(figure: Figure, names: Sequence[str], styles: Sequence[MetricSty
 
 
 def _add_caption(figure: Figure, settings: Sequence[Setting], text: str = "") -> None:
-    """What the bars mean, and over how many examples the rates are."""
+    """Add a caption with the meaning of the bars and the numbers of examples."""
     if any(setting.guesses for setting in settings):
-        text += "Hollow: a run is no, or hardly, better than guessing. "
+        text += "Hollow: a run is not, or hardly, better than guessing. "
     text += sweep_note(
-        settings, "Bars: of one run its 95% Wilson interval, of several ± one sample standard deviation."
+        settings, "Bars: 95% Wilson interval of a single run, ± one sample standard deviation of several runs."
     )
     lines = textwrap.wrap(text, int(figure.get_figwidth() * LETTERS_AN_INCH))
     figure.supxlabel("\n".join(lines), fontsize=7, color="#555555", linespacing=1.35)

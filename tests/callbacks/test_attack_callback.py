@@ -497,7 +497,7 @@ def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_pa
     [
         ("eval_union_robust_accuracy", {}, "needs two attacks or more, got 1 that want another prediction"),
         ("antonym_robust_accuracy", {}, "says nothing, since the antonym attack wants the prediction to stay"),
-        ("synonym_changed_share", {}, "only measured in epochs in which the synonym attack succeeds"),
+        ("synonym_changed_share", {}, "exists only in epochs in which the synonym attack succeeds"),
         ("pwws_asr", {}, "needs its attack: add --attacks pwws"),
         ("certified_accuracy", {}, "it needs --eval_strategy epoch .got epoch. and --certify epoch .got no"),
         ("synonym_asr", {"strategy": "end"}, "--attack_strategy epoch .got end"),
@@ -584,7 +584,7 @@ def test_a_constant_model_is_marked_on_the_line_of_the_epoch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = printed_line(tmp_path, capsys, model=constant())
-    assert "accuracy 50.0  (one answer to every text; the larger class is 50.0)  synonym: ASR 0 %" in line
+    assert "accuracy 50.0  (one class predicted for every text; the larger class has 50.0)  synonym: ASR 0 %" in line
     # The same in the files, which have no card here: from the records.
     found = guessing_of(load_run(tmp_path))
     assert found is not None and found.one_answer and not found.learnt

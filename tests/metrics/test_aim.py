@@ -84,13 +84,13 @@ def test_a_union_is_expected_where_there_will_be_one(aims: list[Aim]) -> None:
     assert expected == (set(union.metrics()) if union else set())
     if union is None:
         fickle = sum(aim == FICKLE for aim in aims)
-        said = f"needs two attacks or more, got {fickle} that want another prediction: add one to --attacks"
+        said = f"needs at least two attacks that change the prediction, got {fickle}: add one to --attacks"
         assert AttackKeys(named).reason_not_measured("union_robust_accuracy") == said
 
 
 def test_texts_that_an_attack_brings_along_are_in_no_union() -> None:
     keys = AttackKeys({"synonym": FICKLE, "file_texts": FICKLE}, static=["file_texts"])
-    assert not set(keys.always_there()) & set(UNION_KEYS) and "got 1 that" in keys.reason_not_measured(
+    assert not set(keys.always_there()) & set(UNION_KEYS) and "got 1:" in keys.reason_not_measured(
         "union_robust_accuracy"
     )
 
@@ -98,12 +98,12 @@ def test_texts_that_an_attack_brings_along_are_in_no_union() -> None:
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        ("antonym_robust_accuracy", "the antonym attack wants the prediction to stay: take antonym_asr"),
-        ("input_reduction_asr", "the input_reduction attack succeeds on every text that was right"),
-        ("pwws_changed_words", "only measured in epochs in which the pwws attack succeeds by changing a word"),
-        ("pwws_covered", "is only measured where the pwws attack counts its substitutes: take pwws_asr"),
+        ("antonym_robust_accuracy", "the antonym attack keeps the prediction: choose antonym_asr"),
+        ("input_reduction_asr", "the input_reduction attack succeeds on every correctly classified text"),
+        ("pwws_changed_words", "exists only in epochs in which the pwws attack succeeds by changing a word"),
+        ("pwws_covered", "exists only if the pwws attack counts its substitutes: choose pwws_asr"),
         ("faster_genetic_asr", "needs its attack: add --attacks faster_genetic"),
-        ("vote_accuracy", "needs the vote that is attacked"),
+        ("vote_accuracy", "needs a vote"),
     ],
 )
 def test_why_a_metric_cannot_choose(metric: str, said: str) -> None:

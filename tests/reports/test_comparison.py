@@ -100,8 +100,8 @@ def test_attacks_on_a_vote_and_on_the_plain_network_do_not_compare(tmp_path: Pat
     cards |= {"moved": {"vote": vote(8, source="there")}, "unattacked": {"attacks": {}}}
     runs = {name: load_run(make_run(tmp_path / name, [(1, 3)], **card)) for name, card in cards.items()}
     for pair, reason in {
-        ("plain", "eight"): "attacks met the plain network and a vote of 8 (plain, eight)",
-        ("eight", "nine"): "attacks met a vote of 8 and a vote of 9 (eight, nine)",
+        ("plain", "eight"): "one run attacked the plain network, the other a vote of 8 (plain, eight)",
+        ("eight", "nine"): "one run attacked a vote of 8, the other a vote of 9 (eight, nine)",
         ("eight", "other"): "a vote of 8 was attacked in both, over other lexicons or with other seeds (eight, other)",
     }.items():
         assert differences([runs[name] for name in pair]) == [reason]

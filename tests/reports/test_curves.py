@@ -53,7 +53,7 @@ def test_svg_has_readable_labels_and_n(tmp_path: Path) -> None:
     for label in ("clean accuracy", "synonym ASR", "antonym ASR", title, "safer", "epoch", "60%"):
         assert label in text, label
     assert "N = 200; attacked of N = 100: 80 to 81 by each attack" in text
-    assert "95% Wilson" in text and "weights kept" in text
+    assert "95% Wilson" in text and "saved weights" in text
 
 
 def test_same_history_gives_the_same_svg(tmp_path: Path) -> None:

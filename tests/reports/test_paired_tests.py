@@ -42,7 +42,7 @@ def test_an_attack_that_could_change_nothing_is_not_tested(tmp_path: Path) -> No
     line["attacks"]["synonym"] |= {"asr": None, "robust_accuracy": None, "covered": 0.0}
     history.write_text(json.dumps(line) + "\n")
     tests, notes = paired_tests(groups_of(first, second))
-    assert tests == [] and notes == ["synonym, safer: no text had a substitute, so there is nothing to test."]
+    assert tests == [] and notes == ["synonym, safer: not tested, since no text had a substitute."]
 
 
 def test_holm_runs_over_all_pairs(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_examples_of_other_texts_and_of_one_run_alone_are_left_out(tmp_path: Pat
     (test,), notes = paired_tests(groups_of(first, second))
     assert (test.n, test.first_only, test.second_only) == (1, 1, 0)
     assert notes == [
-        "synonym, normal and safer: 2 examples that one of them alone was given are left out; 1 examples with "
+        "synonym, normal and safer: 2 examples that only one of them has are left out; 1 examples with "
         "different texts are left out."
     ]
 
@@ -92,7 +92,10 @@ def test_kept_statuses_pair_with_each_other_and_with_records(tmp_path: Path) -> 
 def test_statuses_without_the_same_data_are_not_paired(tmp_path: Path, data: dict[str, str]) -> None:
     folders = [run_with_statuses(tmp_path / "a", "fs"), run_with_statuses(tmp_path / "b", "sf", method="s", data=data)]
     tests, (note,) = paired_tests(groups_of(*folders))
-    assert tests == [] and "their run cards do not show that the data are the same; not tested" in note
+    assert (
+        tests == []
+        and "not tested, since texts are missing and the run cards do not show that the data are the same" in note
+    )
 
 
 def test_statuses_are_of_the_last_epoch_and_not_of_a_better_one(tmp_path: Path) -> None:
@@ -177,4 +180,4 @@ def test_an_attack_whose_every_example_succeeds_is_not_tested(tmp_path: Path) ->
     goal = {"synonym": {"goal": {"name": "shorten"}}}
     folders = [run_with_records(tmp_path / name, "ss", method=name, attacks=goal) for name in ("normal", "safer")]
     tests, notes = paired_tests(groups_of(*folders))
-    assert tests == [] and notes == ["synonym is not tested: every example that was right ends as its success."]
+    assert tests == [] and notes == ["synonym is not tested, since it succeeds on every correctly classified example."]

@@ -285,7 +285,7 @@ def test_a_history_alone_makes_a_report(tmp_path: Path) -> None:
     for said in (
         "Every run was measured once, so there are no curves.",
         "One method alone has nothing to be tested against.",
-        "No texts were kept (attack_results), so there are no examples to show.",
+        "The runs have no attacked texts (attack_results), so there are no examples to show.",
         "none, so settings and versions are not known",
     ):
         assert said in text and said in page

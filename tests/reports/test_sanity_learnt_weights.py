@@ -19,7 +19,7 @@ from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK
             {"w_lr": 0.01, "point_moved": 0.00006}, FLAGGED,
             "they moved the adversarial point by at most 0.006 % of its norm (--w_lr 0.01).",
         ),
-        ({"w_lr": 0.01, "point_moved": 0.0099}, FLAGGED, "the weights had no effect: they moved the adversarial point by"),
+        ({"w_lr": 0.01, "point_moved": 0.0099}, FLAGGED, "the weights had no effect"),
         ({"w_lr": 1.0, "point_moved": 0.01}, OK, "moved the adversarial point by at most 1 % of its norm (--w_lr 1);"),
         ({"w_lr": 0.0, "point_moved": 0.0}, OK, "the weights are frozen (--w_lr 0)"),
         ({"w_lr": 0.01}, NOT_CHECKED, "how far the weights moved the adversarial point was not logged"),
