@@ -1,6 +1,6 @@
-"""What a classifier looks at: attributions by word, and how they hold when words are swapped.
+"""Interpretation of a classifier: attributions by word, and their consistency when words are swapped.
 
-Chen and Ji, AAAI 2022 (FLAT), measure a model's robustness by its prediction and by its interpretation.
+Chen and Ji, AAAI 2022 (FLAT), measure the robustness of a model by its predictions and by its interpretations.
 """
 
 from hf_robust.interpret.attribution import Attribution

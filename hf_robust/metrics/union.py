@@ -53,8 +53,8 @@ class UnionSummary:
 def union_of_attacks(records: Mapping[str, Sequence[AttackRecord]]) -> UnionSummary | None:
     """Union of several attacks by their records; None with fewer than two attacks.
 
-    Attacks that keep the prediction (antonym, negation, input_reduction) have no robust accuracy and are left out. Only
-    examples of all attacks count, identified by ``idx``, texts and label; none if no attack could change any text.
+    Attacks that keep the prediction (antonym, negation, input_reduction) have no robust accuracy and are left out.
+    Only examples of all attacks count, identified by ``idx``, texts and label; none if no attack could change a text.
     """
     fickle = {name: of_attack for name, of_attack in records.items() if not records_keep_prediction(of_attack)}
     if len(fickle) < 2:

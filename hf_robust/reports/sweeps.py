@@ -171,7 +171,7 @@ def front_of(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> lis
 
 
 def sweep_table(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> str:
-    """Markdown table with a row for each setting: flags, seeds and objectives; with two objectives the front is marked.
+    """Markdown table with a row for each setting: flags, seeds and objectives; of two objectives the front is marked.
 
     Rates of a single run have their 95 % Wilson interval, rates of several seeds are mean ± sample standard deviation.
     """

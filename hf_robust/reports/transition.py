@@ -57,8 +57,8 @@ def transition_figure(reports: Mapping[str, SliceReport], title: str) -> Figure:
 
 _LEGEND = (
     "Rates in percent; accuracy with 95 % Wilson intervals. Shares of the union: shares of the texts that at least "
-    "one model gets wrong. Fix rate: share of the baseline's errors. Introduction rate: share of the baseline's correct "
-    "texts. p: McNemar's exact test.\n"
+    "one model gets wrong. Fix rate: share of the baseline's errors. Introduction rate: share of the baseline's "
+    "correct texts. p: McNemar's exact test.\n"
 )
 
 

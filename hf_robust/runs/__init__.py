@@ -1,4 +1,4 @@
-"""What a run leaves on disk: nothing else reads or writes it. Importing it is cheap: no torch."""
+"""The files of a run: only this package reads and writes them. Importing it does not load torch."""
 
 from hf_robust.runs.card import (
     SCRIPT_LENGTH,

@@ -20,13 +20,13 @@ TEXT = ("a good splendid film, very warm.",)
 PAIR = ("the plot was bad", "a splendid picture.")
 
 
-@pytest.mark.parametrize("baseline", REFERENCES)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("steps", [1, 7])
-def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, baseline: str, steps: int) -> None:
+def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, reference: str, steps: int) -> None:
     model = LinearModel()
-    (found,) = integrated_gradients(model, tokenizer, [TEXT], baseline=baseline, steps=steps)
+    (found,) = integrated_gradients(model, tokenizer, [TEXT], reference=reference, steps=steps)
     table = model.embed.weight.detach()
-    start = table[tokenizer.pad_token_id] if baseline == "pad" else torch.zeros(table.shape[1])
+    start = table[tokenizer.pad_token_id] if reference == "pad" else torch.zeros(table.shape[1])
     for place, word in enumerate(found.words):
         pieces = tokenizer(word, add_special_tokens=False)["input_ids"]
         expected = sum(model.weight.detach() @ (table[piece] - start) for piece in pieces)
@@ -35,14 +35,14 @@ def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, baseli
     assert found.completeness_error < 1e-4
 
 
-@pytest.mark.parametrize("baseline", REFERENCES)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_completeness(tokenizer: Any, kind: str, baseline: str) -> None:
+def test_completeness(tokenizer: Any, kind: str, reference: str) -> None:
     """Tiny models with large weights are far from linear: the error falls with the steps, to less than 1 %."""
     model = build_model(kind, num_labels=3)
     errors = []
     for steps in (5, 400):
-        found = integrated_gradients(model, tokenizer, [TEXT, PAIR], baseline=baseline, steps=steps)
+        found = integrated_gradients(model, tokenizer, [TEXT, PAIR], reference=reference, steps=steps)
         assert all(one.values.shape == (3, len(one.words)) for one in found)
         assert all(one.difference is not None and np.abs(one.difference).max() > 0.005 for one in found)
         errors.append(max(float(np.abs(one.gap).max()) for one in found if one.gap is not None))
