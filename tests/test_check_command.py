@@ -119,7 +119,7 @@ def test_errors_are_one_line_and_code_2(tmp_path: Path, capsys: pytest.CaptureFi
         ([tmp_path / "none"], "none is not a folder; give the output folder"),
         ([tmp_path / "empty"], "robustness_history.jsonl does not exist"),
         ([run, "--with", tmp_path / "none"], "none is not a folder"),
-        ([run, "--baseline", other], "cannot be compared: data fingerprint differs"),
+        ([run, "--baseline", other], "are not comparable: data fingerprint differs"),
     ):
         assert main(["check", *map(str, arguments)]) == 2
         error = capsys.readouterr().err

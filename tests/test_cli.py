@@ -202,7 +202,7 @@ def test_permuted_labels_are_said_and_numbered_anew(
     flags += ["--attacks", "synonym"] if command == "attack" else ["--votes", "40"]
     assert main([*flags, "--output_dir", str(tmp_path / "guessed")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Labels may be permuted: 0.0 % of 40 rows are right, below chance" in printed
+    assert "Labels may be permuted: the accuracy on 40 rows is 0.0 %, below chance" in printed
     assert "100.0 % would be if predictions meant: LABEL_0 -> LABEL_1, LABEL_1 -> LABEL_0" in printed
     (names,) = re.findall(r"give --class_names ([^.]*)\.", printed)
     card = json.loads((tmp_path / "guessed" / "run_card.json").read_text())

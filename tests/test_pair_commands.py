@@ -120,7 +120,7 @@ def test_pairs_that_cannot_be_measured_are_one_sentence(
     build_tokenizer().save_pretrained(named)
     with pytest.raises(ValueError, match="labels no, yes, maybe, and this one has bad, good"):
         call("pairs", "--model", named, "--pairs", path)
-    with pytest.raises(ValueError, match="none.jsonl is no file"):
+    with pytest.raises(ValueError, match="none.jsonl is not a file"):
         call("pairs", "--model", model_folder(), "--pairs", tmp_path / "none.jsonl")
 
 

@@ -112,7 +112,7 @@ def test_names_are_safe_and_unique():
 
 def test_what_cannot_be_replayed_is_one_sentence(tmp_path):
     path, records, _ = attacked(tmp_path, 20)
-    with pytest.raises(ValueError, match="no.jsonl is no file; give an attack_results"):
+    with pytest.raises(ValueError, match="no.jsonl is not a file; give an attack_results"):
         read_replay(tmp_path / "no.jsonl")
 
     def refused(changed, message):

@@ -496,7 +496,7 @@ def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_pa
     ("metric", "given", "sentence"),
     [
         ("eval_union_robust_accuracy", {}, "needs two attacks or more, got 1 that want another prediction"),
-        ("antonym_robust_accuracy", {}, "says nothing, since the antonym attack wants the prediction to stay"),
+        ("antonym_robust_accuracy", {}, "says nothing, since the antonym attack keeps the prediction"),
         ("synonym_changed_share", {}, "exists only in epochs in which the synonym attack succeeds"),
         ("pwws_asr", {}, "needs its attack: add --attacks pwws"),
         ("certified_accuracy", {}, "it needs --eval_strategy epoch .got epoch. and --certify epoch .got no"),

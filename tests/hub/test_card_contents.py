@@ -123,8 +123,8 @@ def test_evaluation_texts_that_were_trained_on_are_counted(tmp_path: Path) -> No
     data = {"name": "reviews", "eval_samples": 64, "train_samples": 1234}
     for name, seen in (("some", 3), ("none", 0)):
         add_robustness(make_folder(tmp_path / name, data={**data, "seen_in_training": seen}))
-    assert "3 of 64 evaluation texts are training texts too" in read(tmp_path / "some")[1]
-    assert "training texts too" not in read(tmp_path / "none")[1]
+    assert "3 of 64 evaluation texts are also training texts" in read(tmp_path / "some")[1]
+    assert "also training texts" not in read(tmp_path / "none")[1]
 
 
 def test_a_table_held_out_from_training_is_said(tmp_path: Path) -> None:
@@ -132,9 +132,9 @@ def test_a_table_held_out_from_training_is_said(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path / "held out", lexicons=held_out))
     add_robustness(make_folder(tmp_path / "untrained", lexicons=held_out, trained_on=[]))
     text = read(tmp_path / "held out")[1]
-    assert "fingerprint bb, the synonym attack on a table of its own, `table`, 7 words, fingerprint aa" in text
-    assert "drew on the same table" not in text
-    assert "a table of its own" not in read(tmp_path / "untrained")[1]
+    assert "fingerprint bb, the synonym attack those of another table, `table`, 7 words, fingerprint aa" in text
+    assert "used the same table" not in text
+    assert "those of another table" not in read(tmp_path / "untrained")[1]
 
 
 def test_one_seed_is_said_to_be_one(tmp_path: Path) -> None:
@@ -215,8 +215,9 @@ def test_the_rates_of_a_model_that_guesses_stand_below_a_warning_and_in_no_metad
     marked, learnt = guess_folder(tmp_path / "guess", 0.85), guess_folder(tmp_path / "learnt", 0.5)
     text = read(marked)[1]
     warning = (
-        "> **Warning:** The model's accuracy, 87.5 % [77.2, 93.5] on 64 rows, is no better than the most frequent "
-        "class as every answer (85.0 %): rates under attack of a model that guesses say nothing about robustness."
+        "> **Warning:** The accuracy of the model, 87.5 % [77.2, 93.5] on 64 rows, is no better than always "
+        "predicting the most frequent class (85.0 %). Rates under attack of a model that guesses say nothing about "
+        "robustness."
     )
     assert warning in text and text.index(warning) < text.index("| attack | clean accuracy, % |")
     assert results(marked) == {"reviews": {"accuracy": 0.875}}
@@ -259,9 +260,9 @@ def test_what_training_took_is_said_by_part(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, seconds=seconds, forwards=forwards, architecture=known, final_step=20)
     add_robustness(folder)
     said = (
-        "Training took 73 s without evaluation and attacks, and 56 s for what came before it (plain training, views); "
-        "5.00 forward passes for each batch of texts (2.00 of the model, 2.00 of its twin, 1.00 of the plain training "
-        "of the model whose weaknesses the views show). Published: bert, 22.7 M weights, and 0.075 M in the adapter."
+        "Training took 73 s without evaluation and attacks, and 56 s for the phases before it (plain training, "
+        "views); 5.00 forward passes for each batch of texts (2.00 of the model, 2.00 of its twin, 1.00 of the plain "
+        "training of the victim of the views). Published: bert, 22.7 M weights, and 0.075 M in the adapter."
     )
     assert said in read(folder)[1]
     plain = make_folder(tmp_path / "old", seconds={"train": 73.4}, forwards={"train": 9, "per_step": 3.0})

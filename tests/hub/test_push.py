@@ -112,7 +112,7 @@ def test_card_holds_robustness_after_the_push(pushed: Pushed, name: str) -> None
     assert set(values) == {"accuracy"} and found[0]["args"]["larger_class"] == 0.5
     assert {"robustness", "adversarial-training", "hf_robust", "safer"} <= set(card["tags"])
     text = files["README.md"].decode()
-    assert text.count("## Robustness") == 1 and "> **Warning:** The model's accuracy, " in text
+    assert text.count("## Robustness") == 1 and "> **Warning:** The accuracy of the model, " in text
     assert f"| {100 * last['attacks']['synonym']['robust_accuracy']:.0f} [" in text
     assert "ye2020safer" in text and "same table of synonyms" in text
 

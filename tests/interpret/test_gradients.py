@@ -121,7 +121,7 @@ def test_without_captum_one_sentence(tokenizer: Any, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"baseline": "mask"}, "--baseline must be one of pad, zero, got 'mask'"),
+        ({"reference": "mask"}, "--baseline must be one of pad, zero, got 'mask'"),
         ({"steps": 0}, "--steps and the batch size must be at least 1, got 0 and 64"),
         ({"batch_size": 0}, "must be at least 1, got 50 and 0"),
     ],
@@ -132,11 +132,11 @@ def test_bad_numbers(tokenizer: Any, flags: dict[str, Any], message: str) -> Non
 
 
 def test_what_cannot_be_explained(tokenizer: Any) -> None:
-    with pytest.raises(ValueError, match="this model has one output; use a classifier"):
+    with pytest.raises(ValueError, match="this model has a single output; use a classifier"):
         integrated_gradients(build_model(num_labels=1), tokenizer, [TEXT])
     with pytest.raises(ValueError, match="one or two columns, got 'a good film'"):
         integrated_gradients(build_model(), tokenizer, ["a good film"])
-    with pytest.raises(ValueError, match="LinearModel did not; use --attribution lime"):
+    with pytest.raises(ValueError, match="LinearModel does not; use --attribution lime"):
         integrated_gradients(LinearModel(), tokenizer, [TEXT], predict=lambda model, batch: torch.zeros(1, 2))
 
     class Slow:

@@ -66,7 +66,7 @@ def test_a_frozen_encoder_and_adapters_change_nothing(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen2", "hf_robust_lstm", "hf_robust_cnn"])
 def test_the_first_token_of_a_model_that_reads_on_is_refused(kind: str) -> None:
-    with pytest.raises(ValueError, match="cls reads nothing of a text in .*Classification.*; take another."):
+    with pytest.raises(ValueError, match="the pooling cls ignores the text in .*Classification.*; take another."):
         chosen_pooling(build_architecture(kind), build_tokenizer(), "cls", "take another")
 
 

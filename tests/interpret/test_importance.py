@@ -101,5 +101,5 @@ def test_importances_are_read(tmp_path: Path) -> None:
     path = tmp_path / "word_importances.json"
     path.write_text(json.dumps({"Good": 1, "bad": 0.5}))
     assert read_importances(path) == {"Good": 1.0, "bad": 0.5}
-    with pytest.raises(ValueError, match=r"none.json is no file; give a JSON file of {\"word\": importance}"):
+    with pytest.raises(ValueError, match=r"none.json is not a file; give a JSON file of {\"word\": importance}"):
         read_importances(tmp_path / "none.json")

@@ -56,7 +56,7 @@ def test_no_texts_and_models_without_states_are_one_sentence() -> None:
         def forward(self, **batch: Any) -> Any:  # type: ignore[override]
             return SequenceClassifierOutput(logits=torch.zeros(len(batch["input_ids"]), 2))
 
-    with pytest.raises(ValueError, match="no text to represent"):
+    with pytest.raises(ValueError, match="no text to embed"):
         sentence_states(build_model(), build_tokenizer(), [], "cls")
     with pytest.raises(ValueError, match="Opaque returns none"):
         sentence_states(Opaque(1, 1), build_tokenizer(), TEXTS[:2], "cls")

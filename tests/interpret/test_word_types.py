@@ -76,14 +76,14 @@ def test_a_word_with_a_piece_of_no_known_importance_has_none() -> None:
 def test_importances_of_another_tokenizer_are_one_sentence() -> None:
     tokenizer = train_tokenizer("cased WordPiece", TEXTS)
     with pytest.raises(
-        ValueError, match="the importances have 'Ġgood', which is no token of the tokenizer; give --to"
+        ValueError, match="the importances have 'Ġgood', which is not a token of the tokenizer; give --to"
     ):
         importances_by_word({"good": 0.5, "Ġgood": 0.5}, tokenizer, ["good"])
 
 
 @pytest.mark.parametrize("piece", ["Ġgood", "▁good", "##ood"])
 def test_pieces_without_a_tokenizer_are_one_sentence(piece: str) -> None:
-    with pytest.raises(ValueError, match=f"tokens, such as '{piece}', and no tokenizer lies beside"):
+    with pytest.raises(ValueError, match=f"tokens, such as '{piece}', and there is no tokenizer beside"):
         importances_as_written({"good": 0.5, piece: 0.5})
 
 

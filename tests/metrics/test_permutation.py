@@ -136,6 +136,6 @@ def test_the_sentence_names_what_predictions_would_mean() -> None:
     found = label_permutation(np.array([[30, 0, 0], [0, 0, 30], [0, 30, 0]]))
     assert found is not None
     assert found.in_words(["no", "yes"]) == (
-        "Labels may be permuted: 33.3 % of 90 rows are right (chance: 33.3 %), and 100.0 % would be if predictions "
-        "meant: yes -> 2, 2 -> yes."
+        "Labels may be permuted: the accuracy on 90 rows is 33.3 % (chance: 33.3 %), and would be 100.0 % if "
+        "predictions meant: yes -> 2, 2 -> yes."
     )

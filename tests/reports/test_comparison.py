@@ -102,7 +102,7 @@ def test_attacks_on_a_vote_and_on_the_plain_network_do_not_compare(tmp_path: Pat
     for pair, reason in {
         ("plain", "eight"): "one run attacked the plain network, the other a vote of 8 (plain, eight)",
         ("eight", "nine"): "one run attacked a vote of 8, the other a vote of 9 (eight, nine)",
-        ("eight", "other"): "a vote of 8 was attacked in both, over other lexicons or with other seeds (eight, other)",
+        ("eight", "other"): "both runs attacked a vote of 8, but with different lexicons or seeds (eight, other)",
     }.items():
         assert differences([runs[name] for name in pair]) == [reason]
     for same in (["eight", "moved"], ["eight", "unattacked"], ["plain", "plain"]):

@@ -114,8 +114,8 @@ def test_a_run_without_records_has_no_pairs_and_says_so(tmp_path: Path) -> None:
     folders = [make_run(tmp_path / "a", [(1, 1)], [(1, 1)]), run_with_records(tmp_path / "b", "sf", method="safer")]
     tests, notes = paired_tests(groups_of(*folders))
     assert tests == []
-    assert notes[0].startswith("synonym: normal kept neither attack_results nor statuses.json")
-    assert notes[1].startswith("antonym: normal kept neither attack_results nor statuses.json")
+    assert notes[0].startswith("synonym: normal cannot be paired, since attack_results and statuses.json")
+    assert notes[1].startswith("antonym: normal cannot be paired, since attack_results and statuses.json")
 
 
 def test_statuses_of_another_split_are_not_paired(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_attacks_that_want_the_prediction_kept_are_tested_on_what_was_attacked_i
     assert (test.rate, test.n, test.first_only, test.second_only) == ("ASR", 6, 1, 2)
     assert test.p == pytest.approx(mcnemar_exact(1, 2))
     assert test.difference.value == pytest.approx(100 * (2 / 6 - 3 / 6))
-    assert notes == ["synonym, normal and safer: 2 of 8 examples that one of them was not attacked on are left out."]
+    assert notes == ["synonym, normal and safer: 2 of 8 examples were not attacked in both and are left out."]
 
 
 def test_holm_is_over_both_kinds_of_attack(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_cost_is_relative_to_normal(report: tuple[str, str]) -> None:
 
 def test_a_run_that_has_not_ended_costs_nothing_yet(tmp_path: Path) -> None:
     _, text = written(tmp_path / "out", make_run(tmp_path / "a", [(1, 1)], final_step=None, seconds={"train": 0.1}))
-    assert "normal: The run has not ended; its numbers are those of the last epoch measured so far." in text
+    assert "normal: The run has not ended; its numbers are those of the last measured epoch." in text
     assert "training, s" not in text
 
 
@@ -174,7 +174,7 @@ def test_an_attack_that_every_right_example_falls_to_has_no_rate_in_its_table(tm
     write_history_line(folder, {**line, "attacks": {"input_reduction": kept}})
     (row,) = rows(written(tmp_path / "out", folder)[1], "input_reduction")
     assert row["texts with a substitute, %"] == "95" and row["changed words, %"] == "60.0"
-    assert not {"ASR, %", "ASR among these, %", "raises, %", "remains, %", "robust accuracy, %"} & set(row)
+    assert not {"ASR, %", "ASR on these, %", "raises, %", "remains, %", "robust accuracy, %"} & set(row)
 
 
 def test_an_attack_that_was_blind_is_named_before_any_number(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_number_that_a_certificate_lacks_is_a_dash(tmp_path: Path) -> None:
 def test_paired_tests_are_shown_with_the_correction(report: tuple[str, str]) -> None:
     (row,) = rows(report[1].split("## Paired tests")[1], "synonym")
     assert (row["first"], row["second"], row["n"]) == ("normal seed 0", "safer", "8")
-    assert (row["right in first alone"], row["right in second alone"]) == ("2", "2")
+    assert (row["robust in first only"], row["robust in second only"]) == ("2", "2")
     assert row["p"] == row["p, Holm"] == "1.0000" and row["robust accuracy: second − first, points"].startswith(
         "+0.0 ["
     )
@@ -216,10 +216,10 @@ def test_paired_tests_are_shown_with_the_correction(report: tuple[str, str]) -> 
 
 def test_provenance_names_what_runs_share(report: tuple[str, str]) -> None:
     table = rows(report[1], "Versions, data, lexicons, seeds and commands")
-    stated = {(row["what"], row["value"]): row["runs"] for row in table}
+    stated = {(row["setting"], row["value"]): row["runs"] for row in table}
     assert stated["data fingerprint", "f1"] == stated["version: torch", "2.13.0"] == "all"
     assert stated["seed", "1"] == "normal seed 1"
-    of_a_file = "The flags of this run were in a file, a b.json, which its card does not hold."
+    of_a_file = "The flags of this run were in the file a b.json, which the run card does not hold."
     assert stated["command", of_a_file] == "all"
 
 
@@ -283,10 +283,10 @@ def test_a_history_alone_makes_a_report(tmp_path: Path) -> None:
     page, text = written(tmp_path / "out", folder)
     Page(page)
     for said in (
-        "Every run was measured once, so there are no curves.",
-        "One method alone has nothing to be tested against.",
+        "Every run was measured only once, so there are no curves.",
+        "There is only one method, so there is nothing to compare.",
         "The runs have no attacked texts (attack_results), so there are no examples to show.",
-        "none, so settings and versions are not known",
+        "none, so settings and versions are unknown",
     ):
         assert said in text and said in page
 
@@ -294,7 +294,7 @@ def test_a_history_alone_makes_a_report(tmp_path: Path) -> None:
 def test_runs_without_a_robust_accuracy_have_no_front(tmp_path: Path) -> None:
     line = {"epoch": 1.0, "step": 1, "accuracy": 0.5, "attacks": {"antonym": {"asr": 0.5}}}
     write_history_line(tmp_path / "a", line)
-    assert "No attack here has a robust accuracy" in written(tmp_path / "out", tmp_path / "a")[1]
+    assert "None of the attacks has a robust accuracy" in written(tmp_path / "out", tmp_path / "a")[1]
 
 
 def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(
         write_history_line(tmp_path / f"{seed}", line)
     _, text = written(tmp_path / "out", tmp_path / "1", tmp_path / "2")
     (row,) = rows(text, "antonym")
-    assert row["remains, %"] == "37.5 ± 17.7" and row["ASR among these, %"] == "75.0"
+    assert row["remains, %"] == "37.5 ± 17.7" and row["ASR on these, %"] == "75.0"
     assert "had an admissible change; among these" not in text
 
 
@@ -322,7 +322,7 @@ def test_what_adversaries_added_stands_beside_the_methods_and_does_not_part_two_
     plain, adaptive = rows(text, "Methods and data")
     assert adaptive["seeds"] == "1, 2"
     assert adaptive["loss increase by the adversary"] == "0.3"
-    assert adaptive["point moved by w, % of its norm"] == "1.5"
+    assert adaptive["move of the point by w, % of its norm"] == "1.5"
     assert plain["loss increase by the adversary"] == "–"
     assert "loss increase" not in written(tmp_path / "alone", folders[0])[1]
 
@@ -352,7 +352,7 @@ def test_a_torn_last_line_is_left_out_with_a_warning(tmp_path: Path, caplog: pyt
         path.write_text(path.read_text() + '{"idx": 7, "epo')
     with caplog.at_level(logging.WARNING):
         _, text = written(tmp_path / "out", folder)
-    assert caplog.text.count("cut off while") == 2 and "| 2 (last) |" in text
+    assert caplog.text.count("is incomplete") == 2 and "| 2 (last) |" in text
 
 
 def test_ten_runs_with_records_stay_small(tmp_path: Path) -> None:
@@ -390,9 +390,11 @@ def test_runs_of_other_data_are_refused_and_marked_where_forced(
 def test_leaked_results_are_marked(tmp_path: Path) -> None:
     views = [{"view": "synonym", "found": 3, "split": "validation", "leaked": True}]
     page, text = written(tmp_path / "out", make_run(tmp_path / "a", [(1, 1)], views=views))
-    assert "> **Warning:** normal: These results are leaked" in text
+    assert "> **Warning:** normal: The evaluation data leaked into training" in text
     assert "> **Warning:** normal: The model was trained on texts of the synonym attack" in text
-    assert page.index('class="warning"') < page.index("These results are leaked") < page.index("<main>")
+    assert (
+        page.index('class="warning"') < page.index("The evaluation data leaked into training") < page.index("<main>")
+    )
 
 
 def test_a_run_given_twice_is_refused(

@@ -404,7 +404,10 @@ def test_permuted_labels_are_flagged_with_the_better_numbering(tmp_path: Path) -
     wrong = recorded_run(tmp_path / "wrong", {"a": records("-" * 45 + "f" * 5)}, label_names=["no", "yes"])
     answer = found("label_order", wrong)
     assert answer.status == FLAGGED
-    assert "Labels may be permuted: 10.0 % of 50 rows are right, below chance (50.0 %), and 90.0 %" in answer.flags[0]
+    assert (
+        "Labels may be permuted: the accuracy on 50 rows is 10.0 %, below chance (50.0 %), and would be 90.0 %"
+        in answer.flags[0]
+    )
     assert "no -> yes, yes -> no" in answer.flags[0] and answer.numbers[0]["order"] == [1, 0]
     right = recorded_run(tmp_path / "right", {"a": records("f" * 25 + "-" * 20)}, label_guess="0 is taken for no.")
     answer = found("label_order", right)
@@ -584,7 +587,7 @@ def test_a_baseline_of_other_data_is_refused_unless_forced(tmp_path: Path) -> No
     run = recorded_run(tmp_path / "run", {"a": records("sf" * 30)})
     data = {"name": "other", "fingerprint": "f2", "eval_samples": 9}
     base = recorded_run(tmp_path / "base", {"a": records("sf" * 30)}, data=data)
-    with pytest.raises(ValueError, match="cannot be compared: data name differs, 'sst2' and 'other'"):
+    with pytest.raises(ValueError, match="are not comparable: data name differs, 'sst2' and 'other'"):
         gather_evidence(run, baseline=base)
     forced = found("sample_size", run, baseline=base, force=True)
     assert forced.status == FLAGGED and "no number of examples can show a difference of 0" in forced.flags[0]

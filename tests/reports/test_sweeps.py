@@ -117,7 +117,7 @@ def test_unions_and_certificates_are_metrics_too(tmp_path: Path) -> None:
 
 
 def test_a_run_without_attacks_is_read_from_its_results(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="was not evaluated yet; run it to its end"):
+    with pytest.raises(ValueError, match="has no evaluation yet; run it to its end"):
         load_evaluated(tmp_path)
     (tmp_path / "all_results.json").write_text('{"eval_accuracy": 0.5, "epoch": 2.0}')
     (tmp_path / "run_card.json").write_text('{"final_step": 7, "data": {"eval_samples": 4}}')
@@ -232,7 +232,7 @@ def test_wide_ranges_are_logarithmic_texts_are_not_joined_and_other_units_have_t
 
 def test_pictures_that_cannot_be_drawn_say_why(tmp_path: Path) -> None:
     settings = [setting_of(run, seed=index) for index, run in enumerate(runs_of(tmp_path) * 5)]
-    with pytest.raises(ValueError, match="no run has adv_lr, which a picture was asked for"):
+    with pytest.raises(ValueError, match="no run has the flags adv_lr of the x axis of a picture"):
         sweep_figure(settings, ["adv_lr"], ["eval_accuracy"])
     with pytest.raises(ValueError, match='would have 15 panels, one for each seed; name fewer flags as its "panel"'):
         sweep_figure(

@@ -121,7 +121,7 @@ def test_kept_weights_that_were_not_attacked_are_marked(tmp_path: Path) -> None:
     run = make_run(tmp_path, [(60, 20), (40, 40)], best_step=150)
     assert load_run(run).published["epoch"] == 1.0 and not load_run(run).measured_exactly
     table = comparison_table([run])
-    assert rows(table)[1][4] == "1 (best)*" and "*: the kept checkpoint itself was not attacked" in table
+    assert rows(table)[1][4] == "1 (best)*" and "*: the published checkpoint was not attacked" in table
 
 
 def test_cost_table(tmp_path: Path) -> None:

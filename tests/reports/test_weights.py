@@ -79,8 +79,8 @@ def test_a_weight_that_is_not_a_number_is_null_in_the_file(tmp_path: Path) -> No
         ("[]\n", "line 1: needs a step and weights w"),
         ('{"step": 1}\n', "line 1: needs a step and weights w"),
         ('{"step": 1, "w": [1]}\n{"step"', "line 2: needs a step and weights w"),
-        ("", "needs lines of one number of weights"),
-        ('{"step": 1, "w": [1]}\n{"step": 2, "w": [0.5, 0.5]}\n', "needs lines of one number of weights"),
+        ("", "needs the same number of weights in all lines"),
+        ('{"step": 1, "w": [1]}\n{"step": 2, "w": [0.5, 0.5]}\n', "needs the same number of weights in all lines"),
     ],
 )
 def test_what_is_not_such_a_file_is_one_sentence(text: str | None, says: str, tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_how_far_the_point_moved_has_a_panel_of_its_own_in_percent() -> None:
     lines = adversary_weight_lines([entry(10, 0.5, 0.5, point_moved=0.0), entry(20, 0.6, 0.4, point_moved=0.034)])
     *_, moved = adversary_weights_figure(lines, "title").axes
     curves = {line.get_label(): list(line.get_ydata()) for line in moved.lines}
-    assert curves["point moved by w"] == pytest.approx([0.0, 3.4])
-    assert curves["1%: hardly at all"] == [1.0, 1.0] and moved.get_ylabel() == "% of its norm"
+    assert curves["move of the point"] == pytest.approx([0.0, 3.4])
+    assert curves["1%: no effect"] == [1.0, 1.0] and moved.get_ylabel() == "% of its norm"
     assert largest_move(lines) == 0.034
     warning = "moved the point by less than 1% of its norm"
     little = adversary_weights_figure(adversary_weight_lines([entry(10, 0.5, 0.5, point_moved=0.009)]), "title")

@@ -113,8 +113,8 @@ def test_several_processes_are_started_again(here: Path) -> None:
 
 def test_what_cannot_be_pasted_is_said(here: Path) -> None:
     old = reproduction({"command": [SCRIPT, "_arguments.json"]})
-    assert old == ("", "The flags of this run were in a file, `_arguments.json`, which its card does not hold.")
-    assert "not one of hf_robust" in reproduction({"command": ["mine.py"]}).note
+    assert old == ("", "The flags of this run were in the file `_arguments.json`, which the run card does not hold.")
+    assert "not part of hf_robust" in reproduction({"command": ["mine.py"]}).note
 
 
 NAMES = st.sampled_from(["alpha", "beta", "gamma_rate"])
