@@ -81,7 +81,7 @@ def _attribution_of(reader: Reader, tokens: TokenizedText, reference: str, steps
     classes = torch.arange(len(after), device=end.device)
     # cuDNN's recurrent layers have no backward in eval mode.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        found = _captum()(at).attribute(
+        attributions = _captum()(at).attribute(
             end.expand(len(classes), -1, -1),
             start.expand(len(classes), -1, -1),
             target=classes,
@@ -90,7 +90,7 @@ def _attribution_of(reader: Reader, tokens: TokenizedText, reference: str, steps
             method="riemann_middle" if steps > 1 else "gausslegendre",
             internal_batch_size=max(batch_size, len(classes)),
         )
-    by_token = found.detach().double().sum(-1)
+    by_token = attributions.detach().double().sum(-1)
     by_word = [by_token[:, positions].sum(-1) for positions in tokens.words]
     values = torch.stack(by_word, -1) if by_word else by_token[:, :0]
     return Attribution(

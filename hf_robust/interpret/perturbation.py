@@ -55,14 +55,14 @@ def lime(
     if kernel_width <= 0 or ridge < 0:
         raise ValueError(f"kernel_width must be above 0 and ridge not below it, got {kernel_width} and {ridge}.")
     reader = Reader(model, tokenizer, max_length, predict)
-    found = []
+    attributions = []
     with reader.measuring():
         for text in texts:
             tokens = reader.tokens(text)
             masks = deletions(len(tokens.covered), samples, seed, _spare(tokens))
             probabilities = _probabilities(reader, tokens, masks, batch_size)
-            found.append(_fitted(tokens, masks, probabilities, kernel_width, ridge))
-    return found
+            attributions.append(_fitted(tokens, masks, probabilities, kernel_width, ridge))
+    return attributions
 
 
 def deletions(words: int, samples: int, seed: int, spare: bool = True) -> NDArray[np.bool_]:

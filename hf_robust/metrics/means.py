@@ -27,11 +27,11 @@ def mean_interval(values: Sequence[float]) -> Mean:
     >>> [round(one, 3) for one in mean_interval([1.0, 2.0, 3.0])]
     [2.0, 0.868, 3.132]
     """
-    found = np.asarray(values, dtype=np.float64)
-    if not len(found):
+    array = np.asarray(values, dtype=np.float64)
+    if not len(array):
         return Mean(math.nan, math.nan, math.nan)
-    mean = float(found.mean())
-    if len(found) == 1:
+    mean = float(array.mean())
+    if len(array) == 1:
         return Mean(mean, math.nan, math.nan)
-    half = NormalDist().inv_cdf(0.975) * float(found.std(ddof=1)) / math.sqrt(len(found))
+    half = NormalDist().inv_cdf(0.975) * float(array.std(ddof=1)) / math.sqrt(len(array))
     return Mean(mean, mean - half, mean + half)

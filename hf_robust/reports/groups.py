@@ -22,14 +22,14 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        kept = {name: run.card.get(name) for name in _SHARED_BY_SEEDS}
+        shared = {name: run.card.get(name) for name in _SHARED_BY_SEEDS}
         config = run.card.get("config") or {}
-        kept["config"] = {key: value for key, value in config.items() if key not in _data_dependent(run)}
-        kept["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
-        kept["data"] = [run.data.get("fingerprint") or run.data, run.data.get("extra_rows")]
-        kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
-        kept["max_length"] = max_length_of(run.card)
-        key = json.dumps(without_sources(kept), sort_keys=True, default=str)
+        shared["config"] = {key: value for key, value in config.items() if key not in _data_dependent(run)}
+        shared["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
+        shared["data"] = [run.data.get("fingerprint") or run.data, run.data.get("extra_rows")]
+        shared["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
+        shared["max_length"] = max_length_of(run.card)
+        key = json.dumps(without_sources(shared), sort_keys=True, default=str)
         key = re.sub(rf"(seed[-_=]?){run.card.get('seed')}(?!\d)", r"\1*", key)
         repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))
         groups.setdefault(key if run.card and not repeated else f"{key} {run.path}", []).append(run)

@@ -32,7 +32,7 @@ from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs
 from hf_robust.runs import Run
 
 Groups = Sequence[Sequence[Run]]
-COVERED = {"covered": "texts with a substitute, %", "covered_asr": "ASR on these, %"}
+COVERED = {"covered": "texts with a substitute, %", "covered_asr": "ASR on texts with a substitute, %"}
 """Columns that are shown if some text has no substitute."""
 _CERTIFIED = {
     "certified_accuracy": "certified accuracy",
@@ -119,7 +119,7 @@ def attack_table(attack: str, groups: Groups) -> Table:
             row.append(number_cell(100 * share, text=percent(share, count=attacked)))
         rows.append(row)
     header = [
-        "method", "seeds", "clean accuracy on these, %", "robust accuracy, %", "ASR, %", "N", "attacked",
+        "method", "seeds", "clean accuracy on N, %", "robust accuracy, %", "ASR, %", "N", "attacked",
         *OBSTINACY.values(), "queries each", "changed words", "changed words, %", "seconds", "saturated queries, %",
         "texts cut, %", *COVERED.values(),
     ]  # fmt: skip

@@ -96,13 +96,13 @@ def metric_styles(metrics: Sequence[str], runs: Sequence[Run]) -> list[MetricSty
     attacks = sorted({name for run in runs for name in attack_names(run.history)}, key=len, reverse=True)
     of = [next((name for name in attacks if one.removeprefix("eval_").startswith(f"{name}_")), one) for one in metrics]
     styles = attack_styles(of)
-    found = []
+    by_metric = []
     for index, (metric, name) in enumerate(zip(metrics, of, strict=True)):
         colour, marker = ACCURACY if metric.removeprefix("eval_") == "accuracy" else styles[name]
         again = of[:index].count(name)
         shifted = MARKERS[(MARKERS.index(marker) + 3 * again) % len(MARKERS)] if again else marker
-        found.append((colour, shifted, "--" if again else "-"))
-    return found
+        by_metric.append((colour, shifted, "--" if again else "-"))
+    return by_metric
 
 
 def _draw_panel(
@@ -111,8 +111,8 @@ def _draw_panel(
     places = _places(axes, group, x)
     joined = joined and all(_is_number(setting.flags[x[0]]) for setting in group)
     for (colour, marker, line), metric in zip(styles, metrics, strict=True):
-        found = [(place, setting.estimate(metric)) for place, setting in zip(places, group, strict=True)]
-        known = sorted((place, rate) for place, rate in found if rate.known)
+        estimates = [(place, setting.estimate(metric)) for place, setting in zip(places, group, strict=True)]
+        known = sorted((place, rate) for place, rate in estimates if rate.known)
         if not known:  # an unclipped line of nothing would spoil the layout
             continue
         axes.errorbar(
@@ -122,7 +122,7 @@ def _draw_panel(
             color=colour, marker=marker, markersize=4.5, linewidth=1.3, elinewidth=1.0, capsize=2.5,
             linestyle=line if joined else "none", clip_on=False, zorder=3,
         )  # fmt: skip
-        for (place, rate), setting in zip(found, group, strict=True):
+        for (place, rate), setting in zip(estimates, group, strict=True):
             if setting.guesses and rate.known:
                 axes.plot(
                     place, rate.value, color=colour, marker=marker, markersize=4.5, markerfacecolor="white",

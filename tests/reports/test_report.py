@@ -174,7 +174,7 @@ def test_an_attack_that_every_right_example_falls_to_has_no_rate_in_its_table(tm
     write_history_line(folder, {**line, "attacks": {"input_reduction": kept}})
     (row,) = rows(written(tmp_path / "out", folder)[1], "input_reduction")
     assert row["texts with a substitute, %"] == "95" and row["changed words, %"] == "60.0"
-    assert not {"ASR, %", "ASR on these, %", "raises, %", "remains, %", "robust accuracy, %"} & set(row)
+    assert not {"ASR, %", "ASR on texts with a substitute, %", "raises, %", "remains, %", "robust accuracy, %"} & set(row)
 
 
 def test_an_attack_that_was_blind_is_named_before_any_number(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(
         write_history_line(tmp_path / f"{seed}", line)
     _, text = written(tmp_path / "out", tmp_path / "1", tmp_path / "2")
     (row,) = rows(text, "antonym")
-    assert row["remains, %"] == "37.5 ± 17.7" and row["ASR on these, %"] == "75.0"
+    assert row["remains, %"] == "37.5 ± 17.7" and row["ASR on texts with a substitute, %"] == "75.0"
     assert "had an admissible change; among these" not in text
 
 
