@@ -1,4 +1,4 @@
-"""The model card: what is added, what is kept, and that every number comes from the run's files."""
+"""The model card: what is added, what stays, and that all numbers come from the files of the run."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_one_result_for_each_attack(tmp_path: Path) -> None:
     assert [result.metric_type for result in ModelCard.load(tmp_path / "README.md").data.eval_results]
 
 
-def test_an_attack_that_training_has_seen_is_told_of(tmp_path: Path) -> None:
+def test_limit_for_an_attack_that_training_used(tmp_path: Path) -> None:
     views = [{"view": "synonym", "found": 5}, {"view": "antonym", "found": 0}, {"view": "pwws", "found": 3}]
     cards = {"same": {"views": views}, "none": {"views": views[1:2]}, "other": {"views": views[2:]}, "old": {}}
     for name, card in cards.items():
@@ -208,7 +208,7 @@ def test_without_a_picture_none_is_shown(tmp_path: Path) -> None:
     assert "tradeoff_curves.png" not in read(tmp_path)[1]
 
 
-def test_limits_are_said_in_words(tmp_path: Path) -> None:
+def test_sentences_of_the_limits(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path))
     text = read(tmp_path)[1]
     for said in (
@@ -225,7 +225,7 @@ def test_limits_are_said_in_words(tmp_path: Path) -> None:
         assert said in text, said
 
 
-def test_an_attacked_vote_is_said_not_to_be_the_published_network(tmp_path: Path) -> None:
+def test_limit_for_an_attacked_vote(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path / "plain"))
     add_robustness(make_folder(tmp_path / "vote", vote={"votes": 1001, "lexicon": LEXICON}))
     sentence = (
@@ -239,7 +239,7 @@ def test_an_attacked_vote_is_said_not_to_be_the_published_network(tmp_path: Path
     )
 
 
-def test_same_table_in_training_and_attack_is_said(tmp_path: Path) -> None:
+def test_limit_for_the_same_table_in_training_and_attack(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path / "same"))
     add_robustness(make_folder(tmp_path / "untrained", trained_on=[]))
     other = {"synonyms": {**LEXICON, "fingerprint": "bb"}}
@@ -265,7 +265,7 @@ def test_no_accuracy_under_attack_where_every_example_succeeds(tmp_path: Path) -
     assert "The antonym attack succeeds where the prediction stays" in text
 
 
-def test_a_recipe_of_textattack_is_not_said_to_lack_parts(tmp_path: Path) -> None:
+def test_limit_for_a_recipe_of_textattack(tmp_path: Path) -> None:
     theirs = {"name": "textfooler", "backend": "textattack", "version": "0.3.11", "query_budget": None}
     add_robustness(make_folder(tmp_path, attacks={"synonym": theirs, "antonym": ANTONYM}))
     text = read(tmp_path)[1]

@@ -1,4 +1,4 @@
-"""Push to a hub that runs here, and load back from it."""
+"""Push to a local hub, and load from it."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".npy", ".npz", ".ckpt")
 
 
 def published(pushed: Pushed, name: str) -> Iterator[tuple[str, bytes]]:
-    """Every file of every commit: what a later commit deletes can still be read."""
+    """Every file of every commit, since files deleted by a later commit stay readable."""
     for commit in pushed.hub.repos[f"me/{name}"]:
         yield from commit.files.items()
 

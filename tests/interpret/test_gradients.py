@@ -1,4 +1,4 @@
-"""Integrated gradients: exact where the model is linear, complete where it is not, and without side effects."""
+"""Integrated gradients: exact for linear models, complete for others, and without side effects."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_nothing_is_left_behind(tokenizer: Any) -> None:
 
 
 def test_predict_is_what_is_explained(tokenizer: Any) -> None:
-    """An inference that looks the text up twice, as a mask network does: both look-ups are on the path."""
+    """A prediction that embeds the text twice, as a mask network does: both embeddings are on the path."""
     model = LinearModel()
 
     def predict(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:

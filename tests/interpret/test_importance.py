@@ -1,4 +1,4 @@
-"""Global word importances against counts."""
+"""Global word importance against word counts."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_spread_within_synonyms() -> None:
         synonym_spread(phi, lexicon, num_words=0)
 
 
-def test_spread_within_synonyms_stands_beside_that_of_shuffled_pairs() -> None:
-    """Synonyms of equal importance, a group of each value, have no spread; shuffled ones that of two draws."""
+def test_spread_of_synonyms_against_that_of_shuffled_pairs() -> None:
+    """Synonyms of equal importance have no spread; shuffled ones have the spread of two random draws."""
     groups = [[f"word{group}of{number}" for number in range(20)] for group in range(30)]
     phi = {word: group / 29 for group, words in enumerate(groups) for word in words}
     lexicon = table(

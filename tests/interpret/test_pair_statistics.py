@@ -1,7 +1,4 @@
-"""TaiChi's pair statistics: closed forms, a naive loop, and draws that a seed decides.
-
-Embeddings and logits: one text at a time gives the same, the mode comes back, other models are refused.
-"""
+"""TaiChi's pair statistics (closed forms, naive loop, seeded draws), and sentence embeddings with logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attack wants of the prediction, and which of its metrics can choose weights."""
+"""Aims of attacks, and which of their metrics can choose the best checkpoint."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_texts_that_an_attack_brings_along_are_in_no_union() -> None:
         ("vote_accuracy", "needs a vote"),
     ],
 )
-def test_why_a_metric_cannot_choose(metric: str, said: str) -> None:
+def test_reason_why_a_metric_cannot_choose(metric: str, said: str) -> None:
     keys = AttackKeys({"pwws": FICKLE, "antonym": STAYS, "input_reduction": SHORTENS})
     assert metric not in keys.always_there() and said in keys.reason_not_measured(
         metric, ["genetic", "faster_genetic"]
@@ -114,7 +114,7 @@ def test_why_a_metric_cannot_choose(metric: str, said: str) -> None:
     assert keys.reason_not_measured("accuracy") == keys.reason_not_measured("synonm_asr") == ""
 
 
-def test_saturated_queries_are_a_share_of_all_or_not_told() -> None:
+def test_saturated_queries_are_a_share_of_all_or_unknown() -> None:
     found = [record(0, queries=30, saturated=3), record(1, "failed", queries=10, saturated=0)]
     skipped = record(2, "skipped", queries=1, saturated=1)
     summary = AttackSummary.from_records([*found, skipped])

@@ -1,7 +1,4 @@
-"""Records survive the disk; rates follow section 5.1 by hand-made lists of statuses.
-
-Means with their intervals.
-"""
+"""Attack records as JSON, rates of hand-made lists of statuses, and means with their intervals."""
 
 from __future__ import annotations
 
@@ -236,8 +233,8 @@ def test_the_share_of_changed_words_is_of_the_words_that_the_record_numbers(tmp_
     assert AttackRecord.from_json(old).word_rule == "textattack"
 
 
-def kept(idx, status, before, after, remains=True, stop="exhausted"):
-    """A record of an attack that wants the prediction kept."""
+def obstinate_record(idx, status, before, after, remains=True, stop="exhausted"):
+    """A record of an attack that keeps the prediction."""
     scores = {
         "original_score": before,
         "perturbed_score": after,
@@ -247,14 +244,14 @@ def kept(idx, status, before, after, remains=True, stop="exhausted"):
     return record(idx, status, perturbed_prediction=1, remains=remains, **scores)
 
 
-def test_an_attack_that_wants_the_prediction_kept_has_its_rates_side_by_side_and_no_robust_accuracy():
+def test_an_attack_that_keeps_the_prediction_has_several_rates_and_no_robust_accuracy():
     records = [
-        kept(0, "succeeded", 0.5, 0.75),
-        kept(1, "succeeded", 0.5, 0.625),
-        kept(2, "succeeded", 0.5, 0.51),
-        kept(3, "failed", 0.5, 0.5),  # some antonym kept the prediction, none raised it
-        kept(4, "failed", 0.5, 0.5, remains=False, stop="no_candidates"),
-        kept(5, "skipped", 0.5, 0.5, remains=False),
+        obstinate_record(0, "succeeded", 0.5, 0.75),
+        obstinate_record(1, "succeeded", 0.5, 0.625),
+        obstinate_record(2, "succeeded", 0.5, 0.51),
+        obstinate_record(3, "failed", 0.5, 0.5),  # some antonym kept the prediction, none raised it
+        obstinate_record(4, "failed", 0.5, 0.5, remains=False, stop="no_candidates"),
+        obstinate_record(5, "skipped", 0.5, 0.5, remains=False),
     ]
     summary = AttackSummary.from_records(records)
     assert summary.keeps_prediction and summary.num_attacked == 5
@@ -268,11 +265,15 @@ def test_an_attack_that_wants_the_prediction_kept_has_its_rates_side_by_side_and
 
 
 def test_a_success_that_only_remains_need_not_raise():
-    found = AttackSummary.from_records([kept(0, "succeeded", 0.9, 0.6), kept(1, "succeeded", 0.6, 0.7)]).extra
+    found = AttackSummary.from_records(
+        [obstinate_record(0, "succeeded", 0.9, 0.6), obstinate_record(1, "succeeded", 0.6, 0.7)]
+    ).extra
     assert found["raises_asr"] == 0.5 and found["median_rise"] == pytest.approx(-0.1)
 
 
-@pytest.mark.parametrize("records", [[], [kept(0, "failed", 0.5, 0.5)], [kept(0, "succeeded", math.nan, 0.5)]])
+@pytest.mark.parametrize(
+    "records", [[], [obstinate_record(0, "failed", 0.5, 0.5)], [obstinate_record(0, "succeeded", math.nan, 0.5)]]
+)
 def test_without_a_success_there_is_no_median_rise(records):
     found = AttackSummary.from_records(records).extra
     assert math.isnan(found.get("median_rise", math.nan))
@@ -280,6 +281,9 @@ def test_without_a_success_there_is_no_median_rise(records):
 
 @given(st.lists(st.tuples(st.sampled_from(["succeeded", "failed"]), st.floats(0, 1), st.floats(0, 1)), min_size=1))
 def test_raises_and_remains_lie_around_the_rate(pairs):
-    records = [kept(i, status, a, b, remains=status == "succeeded" or a < b) for i, (status, a, b) in enumerate(pairs)]
+    records = [
+        obstinate_record(i, status, a, b, remains=status == "succeeded" or a < b)
+        for i, (status, a, b) in enumerate(pairs)
+    ]
     summary = AttackSummary.from_records(records)
     assert 0 <= summary.extra["raises_asr"] <= summary.asr <= summary.extra["remains_asr"] <= 1

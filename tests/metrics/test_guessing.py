@@ -1,4 +1,4 @@
-"""Whether a model is better than guessing, worked out by hand and over random answers."""
+"""Is a model better than guessing? Cases computed by hand, and random predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paired differences, McNemar's test, Holm's correction and the file of kept statuses."""
+"""Paired differences, McNemar's test, Holm's correction and the file of statuses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_holm_of_one_test_and_of_none_changes_nothing() -> None:
 
 
 def test_difference_is_exact_and_its_interval_is_that_of_the_discordant_counts() -> None:
-    """10 of 100 examples are right in the second model alone: the interval is near the normal one of a share."""
+    """Only the second model is correct on 10 of 100 examples: the interval is near the normal interval of a share."""
     base = np.array([[1.0] * 10 + [0.0] * 90])
     other = np.zeros((1, 100))
     found = paired_difference(base, other, robust)

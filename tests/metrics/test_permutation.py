@@ -1,4 +1,4 @@
-"""Permuted labels: found where predictions speak for another numbering, and not where a model is merely weak."""
+"""Permuted labels are detected, and a model that is merely weak is not suspected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def drawn(joint: Matrix, rows: int, rng: np.random.Generator) -> NDArray[np.int6
 
 
 def model(size: int, accuracy: float, shares: Matrix | None = None, bias: Matrix | None = None) -> Matrix:
-    """Joint shares of a model that knows the label with some probability, and else guesses by ``bias``."""
+    """Joint shares of a model that knows the label with some probability and guesses by ``bias`` otherwise."""
     even = np.full(size, 1 / size)
     known = accuracy * np.eye(size) + (1 - accuracy) * (even if bias is None else bias)[None]
     joint: Matrix = (even if shares is None else shares)[:, None] * known
@@ -111,7 +111,7 @@ def weak_models() -> list[tuple[int, int, float]]:
 
 @pytest.mark.parametrize(("size", "rows", "known"), weak_models())
 def test_weak_models_are_not_suspected(size: int, rows: int, known: float) -> None:
-    """Uneven classes, and a model that knows little or nothing and prefers some answers at random."""
+    """Uneven classes, and a model that knows little or nothing and prefers random classes."""
     rng = np.random.default_rng(size * rows + int(100 * known))
     suspected = 0
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""What attacks want, what runs and their data are called, how attacks look: small readings of a run card."""
+"""Aims of attacks, names of runs and data, and colours of attacks, all read from run cards."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_styles_of_unknown_attacks_are_distinct_and_leave_the_known_alone(names:
         ({}, ""),
     ],
 )  # fmt: skip
-def test_captions_say_how_many_were_attacked(results: dict[str, Any], said: str) -> None:
+def test_captions_have_the_numbers_of_attacked_examples(results: dict[str, Any], said: str) -> None:
     assert attacked_in_words(results) == said
 
 

@@ -1,4 +1,4 @@
-"""The picture of ASR against the query budget, and unions in history and tables."""
+"""Picture of the ASR over the query budget, and unions in history and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs are paired on which examples, and what is left out with which reason."""
+"""Paired tests: which runs and examples are paired, and the reasons why others are left out."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_examples_of_other_texts_and_of_one_run_alone_are_left_out(tmp_path: Pat
     ]
 
 
-def test_kept_statuses_pair_with_each_other_and_with_records(tmp_path: Path) -> None:
+def test_statuses_pair_with_each_other_and_with_records(tmp_path: Path) -> None:
     kept = run_with_statuses(tmp_path / "a", "ffs-")
     other = run_with_statuses(tmp_path / "b", "sfs-", method="safer")
     full = run_with_records(tmp_path / "c", "sff-", method="pgd")
@@ -145,12 +145,12 @@ def test_certificates_over_another_table_do_not_compare(tmp_path: Path) -> None:
 
 
 def obstinate(folder: Path, letters: str, **card: object) -> Path:
-    """A run under the attack ``synonym`` whose goal is that the prediction remains."""
+    """A run under the attack ``synonym`` with the goal to keep the prediction."""
     goal = {"goal": {"name": "remain", "success": "raises", "keeps_prediction": True}}
     return run_with_records(folder, letters, attacks={"synonym": goal}, **card)
 
 
-def test_attacks_that_want_the_prediction_kept_are_tested_on_what_was_attacked_in_both(tmp_path: Path) -> None:
+def test_attacks_that_keep_the_prediction_are_tested_on_examples_attacked_in_both(tmp_path: Path) -> None:
     first = obstinate(tmp_path / "a", "sssff-sf")
     second = obstinate(tmp_path / "b", "ffsfs--f", method="safer")
     (test,), notes = paired_tests(groups_of(first, second))

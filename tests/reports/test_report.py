@@ -1,4 +1,4 @@
-"""The report: its page, its Markdown, and what it makes of bad input."""
+"""The report: HTML page, Markdown, and its errors on bad input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTILE = "<script>alert(1)</script> *bold* `code` [x](http://a.b) & \"q\" 'r' |
 
 
 class Page(HTMLParser):
-    """Checks that tags nest, and gathers ids, rows and what the page would load."""
+    """Parser that verifies the nesting of tags and collects ids, rows and external resources."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ def test_headers_are_buttons_and_numbers_sort_as_numbers(report: tuple[str, str]
 
 
 def rows(text: str, caption: str) -> list[dict[str, str]]:
-    """A Markdown table below a heading, by header."""
+    """Rows of the Markdown table below a heading, each by column name."""
     table = text.split(f"### {caption}\n\n")[1].split("\n\n")[0].splitlines()
     split = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
     return [dict(zip(split[0], line, strict=True)) for line in split[2:]]
@@ -174,7 +174,9 @@ def test_an_attack_that_every_right_example_falls_to_has_no_rate_in_its_table(tm
     write_history_line(folder, {**line, "attacks": {"input_reduction": kept}})
     (row,) = rows(written(tmp_path / "out", folder)[1], "input_reduction")
     assert row["texts with a substitute, %"] == "95" and row["changed words, %"] == "60.0"
-    assert not {"ASR, %", "ASR on texts with a substitute, %", "raises, %", "remains, %", "robust accuracy, %"} & set(row)
+    assert not {"ASR, %", "ASR on texts with a substitute, %", "raises, %", "remains, %", "robust accuracy, %"} & set(
+        row
+    )
 
 
 def test_an_attack_that_was_blind_is_named_before_any_number(tmp_path: Path) -> None:
@@ -309,7 +311,7 @@ def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(
     assert "had an admissible change; among these" not in text
 
 
-def test_what_adversaries_added_stands_beside_the_methods_and_does_not_part_two_seeds(tmp_path: Path) -> None:
+def test_loss_increase_is_in_the_table_of_methods_and_does_not_separate_two_seeds(tmp_path: Path) -> None:
     folders = [make_run(tmp_path / "normal", [(1, 1)], seed=1)]
     for seed, increase in {1: 0.2, 2: 0.4}.items():
         found = {"loss_increase": increase, "point_moved": 0.01 * seed}
@@ -327,7 +329,7 @@ def test_what_adversaries_added_stands_beside_the_methods_and_does_not_part_two_
     assert "loss increase" not in written(tmp_path / "alone", folders[0])[1]
 
 
-def test_models_of_one_name_and_other_sizes_are_told_apart(tmp_path: Path) -> None:
+def test_models_of_one_name_and_other_sizes_are_distinguished(tmp_path: Path) -> None:
     sizes = {0: 4.4e6, 1: 22.7e6}
     folders = [
         make_run(tmp_path / f"{seed}", [(1, 1)], seed=seed, architecture={"type": "bert", "parameters": size})

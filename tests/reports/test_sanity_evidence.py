@@ -1,7 +1,4 @@
-"""What a check takes as evidence about a run, and what it leaves alone.
-
-Which tables training drew on, and which attacks share them.
-"""
+"""Evidence of the checks: which folders are read, and which tables training and attacks share."""
 
 from __future__ import annotations
 
@@ -50,8 +47,8 @@ def test_leaks_and_attacks_on_both_sides() -> None:
     assert trained_attacks({"views": views}, ["b", "a"]) == ["a"]
 
 
-def found(check: str, *folders: Path, baseline: Path | None = None, force: bool = False) -> Finding:
-    """The answer to one check for a run and further folders."""
+def finding_of(check: str, *folders: Path, baseline: Path | None = None, force: bool = False) -> Finding:
+    """Finding of one check for a run and further folders."""
     evidence = gather_evidence(folders[0], folders[1:], baseline, force)
     return next(one for one in check_run(evidence) if one.check == check)
 
@@ -70,7 +67,7 @@ def test_a_card_from_before_final_steps_is_no_false_alarm(tmp_path: Path) -> Non
     card = json.loads((run / "run_card.json").read_text())
     del card["final_step"]
     (run / "run_card.json").write_text(json.dumps(card))
-    assert found("complete_run", run).status == OK
+    assert finding_of("complete_run", run).status == OK
 
 
 def test_another_training_is_no_further_attack(tmp_path: Path) -> None:
@@ -91,17 +88,17 @@ def test_without_texts_rows_of_other_data_are_neither_joined_nor_paired(tmp_path
         ValueError, match="other was attacked on other data than .*run; give a folder with the same --data"
     ):
         gather_evidence(run, [other])
-    forced = found("sample_size", run, baseline=other, force=True)
+    forced = finding_of("sample_size", run, baseline=other, force=True)
     assert "as independent samples" in (forced.observations + forced.flags)[0]
     same = kept_as_letters(recorded_run(tmp_path / "same", {"a": records("f" * 60)}), "f" * 60)
-    assert "on the same examples" in found("sample_size", run, baseline=same).observations[0]
+    assert "on the same examples" in finding_of("sample_size", run, baseline=same).observations[0]
 
 
 def test_the_p_of_robust_accuracy_counts_examples_that_one_run_got_wrong(tmp_path: Path) -> None:
     # Among the examples that both attacked nothing differs; the baseline was wrong on ten that the run withstands.
     run = recorded_run(tmp_path / "run", {"a": records("f" * 30)})
     base = recorded_run(tmp_path / "base", {"a": records("f" * 20 + "-" * 10)})
-    (numbers,) = found("sample_size", run, baseline=base).numbers
+    (numbers,) = finding_of("sample_size", run, baseline=base).numbers
     assert numbers["rate"] == "robust_accuracy" and numbers["p"] == pytest.approx(2 * 0.5**10)
 
 
@@ -109,7 +106,7 @@ def test_texts_seen_are_those_of_the_data_attacked(tmp_path: Path) -> None:
     model = recorded_run(tmp_path / "model", {"a": records("sf")}, seen=0)
     data = {"name": "other", "fingerprint": "f2", "eval_samples": 2}
     out = recorded_run(tmp_path / "out", {"a": records("sf")}, trained=False, model=str(model), data=data)
-    answer = found("evaluation_unseen", out)
+    answer = finding_of("evaluation_unseen", out)
     assert answer.status == NOT_CHECKED and "not the evaluation texts of the training run" in answer.missing[0]
 
 
@@ -117,6 +114,6 @@ def test_the_next_command_attacks_as_the_run_was_attacked(tmp_path: Path) -> Non
     given = ["run_glue_robust.py", "--attack_time_limit", "3", "--skip_labels", "neutral", "--attack_mended"]
     vote = {"votes": 5, "lexicon": LEXICON}
     run = recorded_run(tmp_path / "run", {"synonym": records("sf")}, command=given, vote=vote)
-    for command in found("gradient_masking", run).commands:
+    for command in finding_of("gradient_masking", run).commands:
         assert "--skip_labels neutral --attack_time_limit 3 --attack_mended --attack_votes 5" in command
         assert command.count("--attack_ranking") == 1

@@ -1,4 +1,4 @@
-"""Whether the weights that an adaptive adversary learnt did anything."""
+"""Check of the learnt weights of an adaptive adversary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from recorded_runs import recorded_run, records
-from test_sanity_evidence import found
+from test_sanity_evidence import finding_of
 
 from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK
 
@@ -29,7 +29,7 @@ from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK
 def test_weights_that_hardly_moved_the_point_are_flagged(
     config: dict[str, Any], status: str, sentence: str, tmp_path: Path
 ) -> None:
-    finding = found("learnt_weights", recorded_run(tmp_path / "run", {"synonym": records("sf")}, config=config))
+    finding = finding_of("learnt_weights", recorded_run(tmp_path / "run", {"synonym": records("sf")}, config=config))
     assert finding.status == status
     assert sentence in [*finding.flags, *finding.observations, *finding.missing][0]
     assert bool(finding.advice) == (status == FLAGGED)

@@ -33,7 +33,7 @@ GRID = {8: (60, 20, 0.70), 16: (40, 40, 0.80), 32: (30, 50, 0.75)}
 
 
 def runs_of(folder: Path, method: str = "safer", seeds: tuple[int, ...] = (1,), **config: Any) -> list[Run]:
-    """A run for each batch size and seed; a seed more is a point more of accuracy."""
+    """A run for each batch size and seed; each seed adds a point of accuracy."""
     found = []
     for size, (succeeded, failed, accuracy) in GRID.items():
         for seed in seeds:

@@ -1,4 +1,4 @@
-"""The adversary's weights: lines from a log, the file, and what the pictures hold."""
+"""Learnt weights of the adversary: lines from a log, the file, and the contents of the pictures."""
 
 from __future__ import annotations
 

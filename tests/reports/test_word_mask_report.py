@@ -1,4 +1,4 @@
-"""What report, card and check say of a run's word mask."""
+"""The word mask of a run in report, model card and check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Histories: what is written is read back, torn ends are tolerated, anything else is one sentence."""
+"""Histories: a round trip, incomplete last lines, and errors for malformed files."""
 
 from __future__ import annotations
 

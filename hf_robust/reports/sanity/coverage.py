@@ -46,7 +46,7 @@ def _attack(finding: Finding, evidence: Evidence, measured: MeasuredAttack) -> N
         finding.observations.append(f"{sentence}.")
         return
     none = texts is not None and not texts[0]
-    consequence = "it has no rates" if none else "the attack cannot change the other texts, whatever the model"
+    consequence = "it has no rates" if none else "with so few substitutes any model looks robust"
     finding.flags.append(f"{sentence}; {consequence}.")
     lexicon = drawn_from(measured.described)
     if lexicon and measured.main:

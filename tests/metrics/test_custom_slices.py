@@ -1,4 +1,4 @@
-"""Slices that a user gives, on sentences made by hand."""
+"""Custom slices on hand-made sentences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GIVEN: dict[str, Any] = {
 }
 
 
-def found(*columns: str) -> list[str]:
+def matching_slices(*columns: str) -> list[str]:
     return [name for name, holds in custom_slices(GIVEN).items() if holds(columns)]
 
 
@@ -41,7 +41,7 @@ def found(*columns: str) -> list[str]:
     ],
 )
 def test_words_in_a_row_patterns_and_lengths(columns: tuple[str, ...], expected: list[str]) -> None:
-    assert found(*columns) == expected
+    assert matching_slices(*columns) == expected
 
 
 def test_the_papers_slices_can_be_written_so() -> None:
