@@ -215,7 +215,7 @@ def test_permuted_labels_are_said_and_numbered_anew(
     assert card["label_names_from"] == "--class_names" and "label_guess" not in card
     if command == "attack":
         assert main(["check", str(tmp_path / "guessed")]) == 1
-        assert "- **flagged** numbers of the labels" in capsys.readouterr().out
+        assert "- **flagged** order of the label ids" in capsys.readouterr().out
 
 
 def test_names_that_the_model_has_not_need_class_names_in_its_order(

@@ -169,5 +169,5 @@ def _dataset(run: Run, clean: list[EvalResult]) -> dict[str, Any]:
 
 
 def _is_robustness(result: EvalResult) -> bool:
-    # The accuracy that an earlier call added is of clean text and stays, as any other clean result.
+    # An accuracy added by an earlier call is a clean result and stays.
     return result.metric_type in _ROBUSTNESS_METRICS

@@ -72,7 +72,7 @@ def conflict_table(rows: Sequence[CleanAccuracy], reasons: Sequence[str] = ()) -
         for index, row in enumerate(rows)
     ]
     table = markdown_table(["run", "clean accuracy, %", "N", "difference from the first, points"], cells)
-    return "\n".join(filter(None, [warning, table, "In brackets: 95 % Wilson interval.\n"]))
+    return "\n".join(filter(None, [warning, table, "Brackets: 95 % Wilson interval.\n"]))
 
 
 def conflict_figure(rows: Sequence[CleanAccuracy]) -> Figure:

@@ -132,7 +132,7 @@ def _draw_panel(
 
 
 def _places(axes: Axes, group: Sequence[Setting], x: Sequence[str]) -> list[float]:
-    """Where each setting stands: at its value where that is one number, else in the order of the values."""
+    """x position of each setting: its value if that is a single number, else its rank among the values."""
     values = [tuple(setting.flags[flag] for flag in x) for setting in group]
     if len(x) == 1 and all(_is_number(value) for (value,) in values):
         numbers = [float(value) for (value,) in values]

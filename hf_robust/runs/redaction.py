@@ -7,7 +7,7 @@ import re
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")  # long, so that hf_robust is none
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")  # the length excludes hf_robust
 _EMBEDDED_PATH = re.compile(r"(?<![\w:/.~])/(?:[^\s/,;:()]+/)+[^\s/,;:()]+")
 _HIDDEN = "<removed>"
 

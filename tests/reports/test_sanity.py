@@ -397,7 +397,7 @@ def test_the_larger_class_counts(tmp_path: Path) -> None:
     assert told.status == OK and told.numbers[0]["larger_class"] == 0.6  # the card knows all rows, not a sample
 
 
-# ---- numbers of the labels ----
+# ---- order of the label ids ----
 
 
 def test_permuted_labels_are_flagged_with_the_better_numbering(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class MeasuredAttack:
     @property
     def searches(self) -> bool:
         """Whether the attack searches for texts and aims at another prediction."""
-        # TextAttack's parts are not described one by one.
+        # Descriptions of TextAttack's recipes have no "candidates".
         searched = "candidates" in self.described and not is_static(self.described)
         return searched and not aim_of(self.described).keeps_prediction
 
