@@ -103,4 +103,4 @@ def test_importances_that_left_their_tokenizer_are_told_which(
     assert ask(tmp_path / "run", "--tokenizer", str(tmp_path / "run"), importances=alone) == 0
     train_tokenizer("SentencePiece", ["a good film"]).save_pretrained(tmp_path / "other")
     assert ask(tmp_path / "run", "--tokenizer", str(tmp_path / "other"), importances=alone) == 2
-    assert "which is no token of the tokenizer" in capsys.readouterr().err
+    assert "which is not a token of the tokenizer" in capsys.readouterr().err

@@ -121,8 +121,8 @@ def test_what_cannot_be_replayed_is_one_sentence(tmp_path):
             read_replay(path)
 
     won = next(record for record in records if record.status == "succeeded")
-    refused([dataclasses.replace(won, status="failed")], "of its 1 examples none succeeded")
-    refused([], "of its 0 examples none")
+    refused([dataclasses.replace(won, status="failed")], "none of its 1 examples succeeded")
+    refused([], "none of its 0 examples")
     refused([won, won], "holds an example twice")
     refused([won, dataclasses.replace(won, idx=777, perturbed=["a", "b"])], "mixes single texts and pairs")
     refused([dataclasses.replace(won, remains=True)], "wants the prediction to stay")
