@@ -203,7 +203,7 @@ def test_permuted_labels_are_said_and_numbered_anew(
     assert main([*flags, "--output_dir", str(tmp_path / "guessed")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Labels may be permuted: the accuracy on 40 rows is 0.0 %, below chance" in printed
-    assert "100.0 % would be if predictions meant: LABEL_0 -> LABEL_1, LABEL_1 -> LABEL_0" in printed
+    assert "would be 100.0 % if predictions meant: LABEL_0 -> LABEL_1, LABEL_1 -> LABEL_0" in printed
     (names,) = re.findall(r"give --class_names ([^.]*)\.", printed)
     card = json.loads((tmp_path / "guessed" / "run_card.json").read_text())
     assert card["label_names"] == ["LABEL_0", "LABEL_1"] and card["label_names_from"] == "checkpoint"
@@ -437,7 +437,7 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "| one |" in printed and "| two |" in printed and "| 50" in printed
     text = (tmp_path / "report" / "report.md").read_text()
-    assert "![Clean accuracy and attack success rates of the kept weights](comparison.png)" in text
+    assert "![Clean accuracy and attack success rates of the published weights](comparison.png)" in text
     assert (tmp_path / "report" / "report.html").is_file() and (tmp_path / "report" / "comparison.png").is_file()
 
 

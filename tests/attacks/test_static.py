@@ -124,7 +124,7 @@ def test_what_cannot_be_replayed_is_one_sentence(tmp_path):
     refused([dataclasses.replace(won, status="failed")], "none of its 1 examples succeeded")
     refused([], "none of its 0 examples")
     refused([won, won], "holds an example twice")
-    refused([won, dataclasses.replace(won, idx=777, perturbed=["a", "b"])], "mixes single texts and pairs")
+    refused([won, dataclasses.replace(won, idx=777, perturbed=["a", "b"])], "mixes single texts and text pairs")
     refused([dataclasses.replace(won, remains=True)], "wants the prediction to stay")
     write_records(path, [won, dataclasses.replace(won, idx=778)])
     whole = path.read_bytes()
