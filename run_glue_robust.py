@@ -45,7 +45,7 @@ from hf_robust.hub.loading import add_loading
 from hf_robust.lexicons import Lexicon, cache_folder
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves
-from hf_robust.runs import check_writable
+from hf_robust.runs import require_writable
 from hf_robust.trainers import RobustTrainer
 from hf_robust.training.adaptive import AdaptiveTrainer
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # Setup logging
     set_up_logging(training_args)
-    check_writable(training_args.output_dir)
+    require_writable(training_args.output_dir)
 
     # [hf_robust] Substitutes for training and attacks: a table that is not at hand is said first
     lexicons = load_lexicons(

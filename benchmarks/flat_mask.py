@@ -36,7 +36,7 @@ from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
 from hf_robust.lexicons import TableLexicon
-from hf_robust.metrics import some_rows
+from hf_robust.metrics import sampled_rows
 from hf_robust.metrics.paired import DRAWS
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.flat import FIRST_SPREAD
@@ -85,7 +85,7 @@ def measure(data: Path, seed: int, setting: str) -> dict[str, Values]:
         change(trainer, SETTINGS[setting])
         trainer.train()
     phi = trainer.report.word_importances()
-    own = importances(model, tokenizer, [test.texts(row)[0] for row in some_rows(len(test), TEXTS)])
+    own = importances(model, tokenizer, [test.texts(row)[0] for row in sampled_rows(len(test), TEXTS)])
     rows = range(len(test))
     masks = [right(trainer, test, rows, sampled(trainer, draw)).float() for draw in range(MASKS)]
     columns = [right(trainer, test, rows, trainer.inference), right(trainer, test, rows, unmasked)]

@@ -15,7 +15,7 @@ from hf_robust.metrics import wilson_interval
 from hf_robust.reports import save_figure
 from hf_robust.reports.curves import STYLE
 from hf_robust.reports.fronts import draw_point, label_front
-from hf_robust.reports.looks import look
+from hf_robust.reports.palette import point_style
 from hf_robust.reports.points import Rate
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _draw_panel(
     shown = []
     for index, (name, points) in enumerate(methods.items()):
         line = line_of(points)
-        colour, marker = look(index)
+        colour, marker = point_style(index)
         _draw_line(axes, line, name, colour, marker)
         for one in line:
             text = f"{one.alpha:g}" if label == "alpha" else f"{one.steps}"

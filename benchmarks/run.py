@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stored import RESULTS, commit
-from hf_robust.runs import STATUSES_FILE, letters, read_records
+from hf_robust.runs import STATUSES_FILE, read_records, status_letters
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = "adversary_weights.jsonl"
@@ -129,7 +129,7 @@ def last_attacks(folder: Path) -> Path:
 
 def statuses(folder: Path) -> dict[str, dict[str, str]]:
     """One letter an example and attack of the last epoch, which the paired intervals are computed from."""
-    return {path.stem: letters(read_records(path)) for path in sorted(last_attacks(folder).glob("*.jsonl"))}
+    return {path.stem: status_letters(read_records(path)) for path in sorted(last_attacks(folder).glob("*.jsonl"))}
 
 
 def main() -> None:

@@ -39,8 +39,8 @@ from hf_robust.metrics import (
     Coverage,
     UnionSummary,
     aim_of,
-    not_all_covered,
-    saturation_in_words,
+    partial_coverage,
+    saturation_warning,
     union_of_attacks,
 )
 from hf_robust.metrics.keys import AttackKeys
@@ -146,7 +146,7 @@ class AttackCallback(Measurement):
 
     def joined(self, expected: Expected) -> Expected:
         aims = {name: aim_of(attack.describe()) for name, attack in self.attacks.items()}
-        own = [*expected.attacks.own, *(name for name, attack in self.attacks.items() if attack.own_examples)]
+        own = [*expected.attacks.static, *(name for name, attack in self.attacks.items() if attack.own_examples)]
         keys = AttackKeys({**expected.attacks.aims, **aims}, own, self.vote is not None)
         return dataclasses.replace(expected, attacks=keys, attack_strategy=self.strategy)
 
@@ -178,7 +178,7 @@ class AttackCallback(Measurement):
         if not trainer.is_world_process_zero():
             return None
         self._warn_where_nothing_chooses(output.metrics)
-        for said in filter(None, (saturation_in_words(name, summary) for name, summary in summaries.items())):
+        for said in filter(None, (saturation_warning(name, summary) for name, summary in summaries.items())):
             logger.warning(said)
         return self._part(records, summaries, union, accuracy)
 
@@ -275,7 +275,7 @@ def rates_in_words(name: str, summary: AttackSummary, described: Mapping[str, An
         said = f"{asr} ({', '.join(rates)})"
     else:
         said = f"{asr}, {_before_and_under(summary, has_clean_texts(described))}"
-    if some := not_all_covered(summary.history()):
+    if some := partial_coverage(summary.history()):
         said += f", a substitute in {some} texts"
     if cut := extra.get("texts_cut", 0.0):
         said += f", {percent(cut)} % of the texts cut"

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from hf_robust.metrics.keys import OF_CERTIFICATES, OF_EVERY_EVALUATION, AttackKeys
+from hf_robust.metrics.keys import CERTIFICATE_KEYS, EVALUATION_KEYS, AttackKeys
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ def check_best_metric(name: str | None, expected: Expected) -> None:
         ValueError: there is no such metric, it is not in every evaluation, or it says nothing.
     """
     metric = str(name or "").removeprefix("eval_")
-    if not metric or metric in (*OF_EVERY_EVALUATION, *(expected.task or ())):
+    if not metric or metric in (*EVALUATION_KEYS, *(expected.task or ())):
         return
     flag = f"--metric_for_best_model {metric}"
-    attacked = metric in expected.attacks.sure()
-    if attacked or metric in OF_CERTIFICATES:
+    attacked = metric in expected.attacks.always_there()
+    if attacked or metric in CERTIFICATE_KEYS:
         own, found = ("attack_strategy", expected.attack_strategy) if attacked else ("certify", expected.certify)
         if expected.eval_strategy != "epoch" or found != "epoch":
             raise ValueError(
@@ -49,12 +49,12 @@ def check_best_metric(name: str | None, expected: Expected) -> None:
                 f"(got {expected.eval_strategy}) and --{own} epoch (got {found})."
             )
         return
-    reason = expected.attacks.why_not(metric, expected.known)
+    reason = expected.attacks.reason_not_measured(metric, expected.known)
     if reason:
         raise ValueError(f"{flag} {reason}.")
     if expected.task is not None:
-        certificates = OF_CERTIFICATES if expected.certify == "epoch" else ()
-        there = ["loss", *expected.task, *expected.attacks.sure(), *certificates]
+        certificates = CERTIFICATE_KEYS if expected.certify == "epoch" else ()
+        there = ["loss", *expected.task, *expected.attacks.always_there(), *certificates]
         close = difflib.get_close_matches(metric, there, n=1)
         hint = f"did you mean {close[0]}" if close else f"there are {', '.join(there)}"
         raise ValueError(f"{flag} is no metric of this run's evaluations: {hint}.")

@@ -21,7 +21,7 @@ from hf_robust.adversary import kept_random_state
 from hf_robust.attacks import ATTACKS, Victim
 from hf_robust.callbacks.best_metric import Expected, check_best_metric
 from hf_robust.metrics import AttackSummary, Guessing
-from hf_robust.metrics.keys import is_to_be_lowered
+from hf_robust.metrics.keys import lower_is_better
 from hf_robust.metrics.task import logits_of
 from hf_robust.runs import HISTORY_FILE, clear_results, read_history, write_history_line
 
@@ -129,7 +129,7 @@ class Measurement(TrainerCallback, ABC):
         if self._wanted():
             self._check_choice(args)
             check_best_metric(args.metric_for_best_model, expected_of(trainer))
-            if args.greater_is_better and is_to_be_lowered(str(args.metric_for_best_model)):
+            if args.greater_is_better and lower_is_better(str(args.metric_for_best_model)):
                 logger.warning(
                     "--metric_for_best_model %s is better where it is lower, and greater_is_better is True: the worst "
                     "weights are kept.",

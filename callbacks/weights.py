@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers import IntervalStrategy, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.reports import LEAST_MOVED, clear_weights, draw_adversary_weights, farthest_moved
-from hf_robust.runs import weight_lines, write_weights
+from hf_robust.reports import LEAST_MOVED, clear_adversary_weights, draw_adversary_weights, largest_move
+from hf_robust.runs import adversary_weight_lines, write_adversary_weights
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +31,9 @@ class AdversaryWeightsCallback(TrainerCallback):
         self._written = 0
         if not state.is_world_process_zero:
             return
-        if not weight_lines(state.log_history):
+        if not adversary_weight_lines(state.log_history):
             # Else an earlier run's weights would lie beside this run's results.
-            clear_weights(str(args.output_dir))
+            clear_adversary_weights(str(args.output_dir))
         by_steps = args.logging_strategy == IntervalStrategy.STEPS
         if args.logging_strategy == IntervalStrategy.NO:
             logger.warning(
@@ -63,15 +63,15 @@ class AdversaryWeightsCallback(TrainerCallback):
     ) -> None:
         self._update(args, state)
         if state.is_world_process_zero:
-            _say_little_moved(args, farthest_moved(weight_lines(state.log_history)))
+            _say_little_moved(args, largest_move(adversary_weight_lines(state.log_history)))
 
     def _update(self, args: TrainingArguments, state: TrainerState) -> None:
         if not state.is_world_process_zero:
             return
-        lines = weight_lines(state.log_history)
+        lines = adversary_weight_lines(state.log_history)
         if len(lines) == self._written:
             return
-        write_weights(str(args.output_dir), lines)
+        write_adversary_weights(str(args.output_dir), lines)
         self._written = len(lines)
         try:
             draw_adversary_weights(str(args.output_dir))

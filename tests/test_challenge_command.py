@@ -194,5 +194,5 @@ def test_labels_that_seem_permuted_are_said_before_the_numbers(
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["challenge", model, "--data", str(data), "--output_dir", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"Warning: {model}: Labels may be permuted: 0.0 % of 120 rows are right")
+    assert printed.startswith(f"Warning: {model}: Labels may be permuted: the accuracy on 120 rows is 0.0 %")
     assert "Labels may be permuted" in read_card(out)["label_permutation"]

@@ -116,10 +116,10 @@ def test_errors_are_one_line_and_code_2(tmp_path: Path, capsys: pytest.CaptureFi
     other = recorded_run(tmp_path / "other", {"synonym": records("sf")}, data={"fingerprint": "f9"})
     (tmp_path / "empty").mkdir()
     for arguments, message in (
-        ([tmp_path / "none"], "none is no folder; give the output folder"),
+        ([tmp_path / "none"], "none is not a folder; give the output folder"),
         ([tmp_path / "empty"], "robustness_history.jsonl does not exist"),
-        ([run, "--with", tmp_path / "none"], "none is no folder"),
-        ([run, "--baseline", other], "cannot be compared: data fingerprint differs"),
+        ([run, "--with", tmp_path / "none"], "none is not a folder"),
+        ([run, "--baseline", other], "are not comparable: data fingerprint differs"),
     ):
         assert main(["check", *map(str, arguments)]) == 2
         error = capsys.readouterr().err

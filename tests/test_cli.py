@@ -202,8 +202,8 @@ def test_permuted_labels_are_said_and_numbered_anew(
     flags += ["--attacks", "synonym"] if command == "attack" else ["--votes", "40"]
     assert main([*flags, "--output_dir", str(tmp_path / "guessed")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Labels may be permuted: 0.0 % of 40 rows are right, below chance" in printed
-    assert "100.0 % would be if predictions meant: LABEL_0 -> LABEL_1, LABEL_1 -> LABEL_0" in printed
+    assert "Labels may be permuted: the accuracy on 40 rows is 0.0 %, below chance" in printed
+    assert "would be 100.0 % if predictions meant: LABEL_0 -> LABEL_1, LABEL_1 -> LABEL_0" in printed
     (names,) = re.findall(r"give --class_names ([^.]*)\.", printed)
     card = json.loads((tmp_path / "guessed" / "run_card.json").read_text())
     assert card["label_names"] == ["LABEL_0", "LABEL_1"] and card["label_names_from"] == "checkpoint"
@@ -215,7 +215,7 @@ def test_permuted_labels_are_said_and_numbered_anew(
     assert card["label_names_from"] == "--class_names" and "label_guess" not in card
     if command == "attack":
         assert main(["check", str(tmp_path / "guessed")]) == 1
-        assert "- **flagged** numbers of the labels" in capsys.readouterr().out
+        assert "- **flagged** order of the label ids" in capsys.readouterr().out
 
 
 def test_names_that_the_model_has_not_need_class_names_in_its_order(
@@ -437,7 +437,7 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "| one |" in printed and "| two |" in printed and "| 50" in printed
     text = (tmp_path / "report" / "report.md").read_text()
-    assert "![Clean accuracy and attack success rates of the kept weights](comparison.png)" in text
+    assert "![Clean accuracy and attack success rates of the published weights](comparison.png)" in text
     assert (tmp_path / "report" / "report.html").is_file() and (tmp_path / "report" / "comparison.png").is_file()
 
 

@@ -108,7 +108,7 @@ def test_pairs_that_cannot_be_measured_are_one_sentence(
         with pytest.raises(ValueError, match=message):
             call("pairs", "--model", model_folder(), "--pairs", path, *more)
 
-    refused(records(SWAPS, status="failed"), "of its 24 examples none succeeded with a changed text")
+    refused(records(SWAPS, status="failed"), "none of its 24 examples succeeded with a changed text")
     refused(records({}), "holds no pair of texts")
     refused(records(OPPOSITES, remains=True), "changes the true label")
     refused([dataclasses.replace(one, label=2) for one in records(SWAPS)], "has the labels 2, which are no ids")
@@ -120,7 +120,7 @@ def test_pairs_that_cannot_be_measured_are_one_sentence(
     build_tokenizer().save_pretrained(named)
     with pytest.raises(ValueError, match="labels no, yes, maybe, and this one has bad, good"):
         call("pairs", "--model", named, "--pairs", path)
-    with pytest.raises(ValueError, match="none.jsonl is no file"):
+    with pytest.raises(ValueError, match="none.jsonl is not a file"):
         call("pairs", "--model", model_folder(), "--pairs", tmp_path / "none.jsonl")
 
 

@@ -244,7 +244,7 @@ SST2 = ["--task_name", "sst2", "--eval_strategy", "epoch", "--metric_for_best_mo
         ([*SST2, "eval_accuracy_mm"], "accuracy_mm is no metric"),
         ([*SST2, "accuracy", "--metric_name", "f1_macro"], "there are loss, f1_macro"),
         ([*BEST, "synonm_asr"], "did you mean synonym_asr"),
-        ([*BEST, "synonym_changed_words"], "only measured in epochs in which the synonym attack succeeds"),
+        ([*BEST, "synonym_changed_words"], "exists only in epochs in which the synonym attack succeeds"),
         ([*BEST, "input_reduction_asr", "--attacks", "input_reduction"], "succeeds on every text that was right"),
         ([*BEST, "negation_robust_accuracy", "--attacks", "negation"], "take negation_asr"),
         ([*SST2, "union_robust_accuracy", "--attacks", "deepwordbug", "input_reduction"], "got 1 that want another"),

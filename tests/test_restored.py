@@ -154,7 +154,7 @@ def test_a_vote_that_is_not_restored_is_said_by_every_command(
 ) -> None:
     trained(tmp_path / "run", "dne", dne_votes=3)
     flags = ["--attacks", "synonym", "--pos_tagger", "none"]
-    sentence = "Measured here is the plain model. The rates were measured with a vote of 3."
+    sentence = "The measured model is the plain model. The rates were measured with a vote of 3."
     card = asked("attack", tmp_path / "run", data, tmp_path / "out", *flags)
     assert sentence in capsys.readouterr().out and not card["inference"]["restored"]
     assert any(sentence in limit for limit in limits(load_run(tmp_path / "out")))

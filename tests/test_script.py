@@ -206,7 +206,7 @@ def test_a_file_of_texts_and_the_kept_weights_through_the_script(model_folder, t
     assert published.measured_exactly and published.published["attacks"]["file_adv"]["num_examples"] == 7
     assert found["eval_file_adv_robust_accuracy"] == published.published["attacks"]["file_adv"]["robust_accuracy"]
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "| file_adv | – | " in card and "7 labelled adversarial texts of `adv.jsonl.gz` as they are" in card
+    assert "| file_adv | – | " in card and "7 labelled adversarial texts from `adv.jsonl.gz`" in card
 
 
 def test_the_command_on_the_card_makes_the_run_again(model_folder, tmp_path, monkeypatch):
@@ -449,7 +449,7 @@ def test_an_evaluation_of_permuted_labels_is_warned_about(model_folder, tmp_path
         labelled = [row | {"label": int(one != wrong)} for row, one in zip(rows, predicted, strict=True)]
         found = run(model_folder(), tmp_path / name, "--do_eval", validation=labelled)
         assert found["eval_accuracy"] == 1 - wrong
-        assert ("Labels may be permuted: 0.0 % of 40 rows are right" in caplog.text) == wrong
+        assert ("Labels may be permuted: the accuracy on 40 rows is 0.0 %" in caplog.text) == wrong
     (names,) = re.findall(r"To read them so, give --class_names ([^.]*)\.", caplog.text)
     flags = ["--do_eval", "--class_names", *names.split()]
     assert run(model_folder(), tmp_path / "given", *flags, validation=labelled)["eval_accuracy"] == 1
@@ -605,7 +605,7 @@ WRONG = {
     "f1 of three classes": (
         ["--do_train", "--metric_name", "f1", "--ignore_mismatched_sizes"],
         {"train": [{"sentence": "good", "label": label} for label in (0, 1, 2)]},
-        "--metric_name f1 is about one of two classes, and there are 3: use f1_macro",
+        "--metric_name f1 needs two classes, and there are 3: use f1_macro",
     ),
     "lexicon": (["--do_train", "--robust_method", "safer", "--lexicon", "x"], {"train": GOOD}, "exicon 'x'"),
     "a best metric of another kind of data": (

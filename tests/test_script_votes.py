@@ -142,7 +142,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "chosen by a vote that is not": (
         [*RUN, "--attacks", "synonym", "--eval_strategy", "epoch", "--metric_for_best_model", "vote_accuracy"],
         BOTH,
-        "--metric_for_best_model vote_accuracy needs the vote that is attacked: add --attack_votes",
+        "--metric_for_best_model vote_accuracy needs a vote: add --attack_votes",
     ),
 }
 

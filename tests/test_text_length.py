@@ -113,7 +113,7 @@ def test_reports_refuse_other_lengths_and_check_flags_them(
 
     for folder in (trained, tmp_path / "same"):
         found = checked(folder)
-        assert found["status"] == "flagged" and "% of 24 texts were cut; its rates are about" in found["flags"][0]
+        assert found["status"] == "flagged" and "% of 24 texts were cut; its rates describe only" in found["flags"][0]
     assert any(f"--max_seq_length {2 * LENGTH}" in command for command in checked(trained)["commands"])
     capsys.readouterr()
     run = shutil.copytree(trained, tmp_path / "run")

@@ -99,8 +99,8 @@ def test_importances_that_left_their_tokenizer_are_told_which(
     alone.parent.mkdir()
     alone.write_bytes((tmp_path / "run" / "word_importances.json").read_bytes())
     assert ask(tmp_path / "run", importances=alone) == 2
-    assert "and no tokenizer lies beside their file" in capsys.readouterr().err
+    assert "and there is no tokenizer beside their file" in capsys.readouterr().err
     assert ask(tmp_path / "run", "--tokenizer", str(tmp_path / "run"), importances=alone) == 0
     train_tokenizer("SentencePiece", ["a good film"]).save_pretrained(tmp_path / "other")
     assert ask(tmp_path / "run", "--tokenizer", str(tmp_path / "other"), importances=alone) == 2
-    assert "which is no token of the tokenizer" in capsys.readouterr().err
+    assert "which is not a token of the tokenizer" in capsys.readouterr().err

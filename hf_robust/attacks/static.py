@@ -15,7 +15,7 @@ from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.engine.requests import Columns, Steps
 from hf_robust.attacks.parts.candidates import Candidates, RandomStates
 from hf_robust.attacks.parts.goals import Misclassify
-from hf_robust.metrics import AttackRecord, kept_prediction
+from hf_robust.metrics import AttackRecord, records_keep_prediction
 from hf_robust.runs import read_pairs, read_records
 from hf_robust.words import Text
 
@@ -86,7 +86,7 @@ def read_replay(path: str | os.PathLike[str], succeeded_only: bool = True) -> li
         ValueError: there is no such file or record, an ``idx`` occurs twice, texts have different numbers of columns,
             or the attack's goal was to keep the prediction (antonym, negation, input_reduction).
     """
-    if Path(path).is_file() and kept_prediction(read_records(path)):
+    if Path(path).is_file() and records_keep_prediction(read_records(path)):
         raise ValueError(
             f"--replay {path} holds records of an attack whose goal is to keep the prediction; give records of an "
             "attack whose goal is to change it."

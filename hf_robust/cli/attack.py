@@ -15,7 +15,7 @@ from typing import TextIO
 from hf_robust.cli.flags import add_attack_flags as add_flags
 from hf_robust.cli.flags import output_folder
 from hf_robust.metrics import AttackRecord
-from hf_robust.reports.marked import Pieces, differing
+from hf_robust.reports.marked import Pieces, marked_differences
 
 OLD, NEW, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
@@ -62,7 +62,7 @@ def coloured(before: str, after: str) -> tuple[str, str]:
     >>> coloured("a good film", "a fine film")
     ('a \\x1b[31mgood\\x1b[0m film', 'a \\x1b[32mfine\\x1b[0m film')
     """
-    before_pieces, after_pieces = differing(before, after)
+    before_pieces, after_pieces = marked_differences(before, after)
     return _with_codes(before_pieces, OLD), _with_codes(after_pieces, NEW)
 
 
@@ -79,8 +79,8 @@ PAIRS = 3
 def run(options: argparse.Namespace) -> str:
     """Attack a checkpoint; the rates as a table and some texts before and after."""
     from hf_robust.attacks import AttackArguments
-    from hf_robust.metrics import saturation_in_words
-    from hf_robust.reports import results_table, warnings_of
+    from hf_robust.metrics import saturation_warning
+    from hf_robust.reports import guessing_warnings, results_table
     from hf_robust.runs import claim_folder, load_run
     from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
 
@@ -94,9 +94,9 @@ def run(options: argparse.Namespace) -> str:
     pairs = choose_pairs(attacked.records, PAIRS)
     colour = wants_colour(sys.stdout)
     run = load_run(folder)
-    said = [saturation_in_words(name, summary) for name, summary in attacked.summaries.items()]
+    said = [saturation_warning(name, summary) for name, summary in attacked.summaries.items()]
     warnings = [
-        sentence for sentence in (*warnings_of(run), attacked.card.get("label_permutation"), *said) if sentence
+        sentence for sentence in (*guessing_warnings(run), attacked.card.get("label_permutation"), *said) if sentence
     ]
     blocks = [*(f"Warning: {sentence}\n" for sentence in warnings), results_table(run)]
     blocks += [before_and_after(name, record, attacked.card["label_names"], colour) for name, record in pairs]

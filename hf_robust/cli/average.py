@@ -205,7 +205,7 @@ def attacked(model: str, folder: Path, attack: AttackOptions, flags: AttackArgum
 def _table(points: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]], output: Path) -> str:
     """A row for each model; one that is no better than guessing, as averages of two models can be, is marked."""
     from hf_robust.reports import markdown_table, percent
-    from hf_robust.reports.guessing import LEGEND, dagger
+    from hf_robust.reports.guessing import GUESSING_NOTE, dagger
     from hf_robust.runs import load_run
 
     # An attack that wants the prediction kept has no robust accuracy.
@@ -222,4 +222,4 @@ def _table(points: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]], o
         clean = percent(point["accuracy"], (point["accuracy_low"], point["accuracy_high"]))
         rows.append([f"{name}{marks[-1]}", clean, *robust, count])
     table = markdown_table(["lambda", "accuracy, %", *(f"{name} robust accuracy, %" for name in names), "N"], rows)
-    return f"{table}\n{LEGEND}\n" if any(marks) else table
+    return f"{table}\n{GUESSING_NOTE}\n" if any(marks) else table

@@ -271,7 +271,7 @@ def _table(folder: Path, measured: _Measured, attacked: Mapping[str, AttackSumma
     A model that guesses has a warning above it.
     """
     from hf_robust.metrics import wilson_interval
-    from hf_robust.reports import markdown_table, percent, robust_accuracy_applies, warnings_of
+    from hf_robust.reports import guessing_warnings, markdown_table, percent, robust_accuracy_applies
     from hf_robust.runs import load_run
 
     found, count = measured.summary, measured.summary.num_examples
@@ -294,5 +294,5 @@ def _table(folder: Path, measured: _Measured, attacked: Mapping[str, AttackSumma
     cells["abstained, %"] = percent(found.abstained)
     cells["median radius, words"] = "–" if math.isnan(found.radius) else f"{found.radius:g}"
     cells["examples"] = str(count)
-    warnings = "".join(f"Warning: {warning}\n\n" for warning in warnings_of(run))
+    warnings = "".join(f"Warning: {warning}\n\n" for warning in guessing_warnings(run))
     return warnings + markdown_table(list(cells), [list(cells.values())])

@@ -30,10 +30,10 @@ def run(options: argparse.Namespace) -> Answer:
     Raises:
         ValueError: a folder cannot be read, is of other weights, or the baseline does not compare.
     """
-    from hf_robust.reports.sanity import FLAGGED, check_run, findings_json, findings_text, gather
+    from hf_robust.reports.sanity import FLAGGED, check_run, findings_json, findings_text, gather_evidence
     from hf_robust.runs import write_json
 
-    evidence = gather(options.run, options.others, options.baseline, options.force)
+    evidence = gather_evidence(options.run, options.others, options.baseline, options.force)
     findings = check_run(evidence)
     if options.json is not None:
         write_json(options.json, findings_json(evidence, findings))

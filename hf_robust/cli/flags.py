@@ -72,7 +72,7 @@ def output_folder(options: argparse.Namespace) -> Path:
     Raises:
         ValueError: neither is a folder, or nothing can be written there.
     """
-    from hf_robust.runs import check_writable
+    from hf_robust.runs import require_writable
 
     given: Path | None = options.output_dir
     if given is None and not Path(options.model).is_dir():
@@ -80,5 +80,5 @@ def output_folder(options: argparse.Namespace) -> Path:
     folder = Path(options.model) if given is None else given
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--output_dir {folder} is a file; name a folder, which is made where there is none.")
-    check_writable(folder)
+    require_writable(folder)
     return folder

@@ -1,1 +1,1 @@
-"""What is published with a model: its card, with the papers to cite."""
+"""The published model card: results, limits, loading instructions and citations."""

@@ -23,30 +23,37 @@ from hf_robust.reports.cells import (
     union_label,
 )
 from hf_robust.reports.guessing import guesses, guessing_of
-from hf_robust.runs import FROM_NOTHING, FROM_SCRATCH, Run, drop_local_base_model, history_path, load_run
+from hf_robust.runs import (
+    EMPTY_BASE_SENTENCE,
+    FROM_SCRATCH_SENTENCE,
+    Run,
+    drop_local_base_model,
+    history_path,
+    load_run,
+)
 
 TAGS = ("robustness", "adversarial-training", "hf_robust")
 
 _BEGIN = "<!-- robustness section written by hf_robust: begin -->"
 _END = "<!-- robustness section written by hf_robust: end -->"
 _SECTION = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}\n*", flags=re.DOTALL)
-# Each metric's key in the history, its name, whether it says anything of an attack, and what stands beside it.
-_OF_AN_ATTACK: dict[str, tuple[str, str, Callable[[Run, str], bool], tuple[str, ...]]] = {
+# For each metric: key in the history, name, whether it is meaningful for an attack, and numbers to add as arguments.
+_ATTACK_METRICS: dict[str, tuple[str, str, Callable[[Run, str], bool], tuple[str, ...]]] = {
     "attack_success_rate": ("asr", "Attack success rate", success_rate_applies, ("num_attacked", *OBSTINACY)),
     "robust_accuracy": ("robust_accuracy", "Accuracy under attack", robust_accuracy_applies, ("clean_accuracy",)),
 }
-_OF_A_VOTE = {"certified_accuracy": "Certified accuracy", "smoothed_accuracy": "Accuracy of the vote"}
-_OURS = {*_OF_AN_ATTACK, *_OF_A_VOTE}
+_VOTE_METRICS = {"certified_accuracy": "Certified accuracy", "smoothed_accuracy": "Accuracy of the vote"}
+_ROBUSTNESS_METRICS = {*_ATTACK_METRICS, *_VOTE_METRICS}
 CONFIDENCE = 0.95
-"""Of the intervals in a result's ``args``, Wilson's, as everywhere in a run's files."""
+"""Confidence of the Wilson intervals in the ``args`` of a result."""
 
 
 def add_robustness(output_dir: Path) -> None:
     """Add the results of ``robustness_history.jsonl`` and ``run_card.json`` to the ``README.md`` beside them.
 
-    The card is the one that ``Trainer.create_model_card`` wrote (PEFT's additions included): its results and tags
-    stay, ours join them, and a folder of this machine named as base model is taken out. Calling it again replaces what
-    an earlier call added. Without a measured epoch the card is left as it is.
+    The card is that of ``Trainer.create_model_card`` (with PEFT's additions). Its results and tags stay; a local
+    folder named as base model is removed. A second call replaces what the first one added. Without a measured epoch
+    the card stays unchanged.
 
     Raises:
         ValueError: there is no README.md, or a file of the run is malformed.
@@ -60,12 +67,12 @@ def add_robustness(output_dir: Path) -> None:
     run = load_run(output_dir)
     card = ModelCard.load(readme)
     card.data.model_name = card.data.model_name or output_dir.resolve().name
-    clean = [result for result in card.data.eval_results or [] if not _is_ours(result)]
+    clean = [result for result in card.data.eval_results or [] if not _is_robustness(result)]
     card.data.eval_results = [*clean, *_eval_results(run, clean)]
     drop_local_base_model(card.data)
     card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *TAGS, run.method]))
     card.data.pipeline_tag = card.data.pipeline_tag or "text-classification"
-    text = _SECTION.sub("\n\n", card.text).replace(FROM_NOTHING, FROM_SCRATCH).rstrip()
+    text = _SECTION.sub("\n\n", card.text).replace(EMPTY_BASE_SENTENCE, FROM_SCRATCH_SENTENCE).rstrip()
     card.text = f"{text}\n\n{_BEGIN}\n{robustness_section(run)}{_END}\n"
     scratch = readme.with_name(f"_README.{os.getpid()}.md")
     card.save(scratch)
@@ -73,17 +80,16 @@ def add_robustness(output_dir: Path) -> None:
 
 
 def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
-    """Results of the published weights; none where those very weights were not attacked, or nothing could be.
+    """Results of the published weights; none if these weights were not attacked.
 
-    Of a model that guesses there is the accuracy alone, beside the share of the larger class: whoever reads results by
-    program sees no mark on a rate that says nothing. Each carries its number of examples and its interval as ``args``,
-    which huggingface_hub keeps with the metric.
+    For a model that guesses there is only the accuracy with the share of the most frequent class, since programs that
+    read the results do not see warnings. Number of examples and interval of each result are in its ``args``.
     """
     if not run.measured_exactly:
         return
     data = _dataset(run, clean)
     accuracy = float(run.published["accuracy"])
-    # That of a vote is not the published network's.
+    # The accuracy of a vote is not that of the published network.
     plain = math.isfinite(accuracy) and not run.card.get("vote")
     if plain and not any(result.metric_type == "accuracy" for result in clean):
         guess = guessing_of(run)
@@ -92,26 +98,26 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
         yield _result(data, "accuracy", "Accuracy", accuracy, counted)
     if guesses(run):
         return
-    # Who reads the results alone must see that they are not of the network that is published.
+    # The name of each result says that it is not a result of the published network.
     on_a_vote = f" on a vote of {run.card['vote']['votes']:,}" if run.card.get("vote") else ""
     for attack, result in run.published["attacks"].items():
         named = _under(data, f"{attack} attack{on_a_vote}")
         numbers = {**result, **obstinacy_of(run, attack), "clean_accuracy": clean_accuracy_of(run, attack)[0]}
-        for metric, (key, name, applies, beside) in _OF_AN_ATTACK.items():
+        for metric, (key, name, applies, arguments) in _ATTACK_METRICS.items():
             value = _number(numbers, key)
             if math.isfinite(value) and applies(run, attack):
-                counted = _counted(numbers, attack_interval(result, key), *beside)
+                counted = _counted(numbers, attack_interval(result, key), *arguments)
                 yield _result(named, metric, f"{name} ({attack})", value, counted)
     union = run.published.get("union")
     if union and math.isfinite(union["robust_accuracy"]):
         worst, counted = union_label(union) + on_a_vote, _counted(union, attack_interval(union, "robust_accuracy"))
         name = f"Accuracy under attack ({worst})"
         yield _result(_under(data, worst), "robust_accuracy", name, float(union["robust_accuracy"]), counted)
-    yield from _of_a_vote(run.published.get("certified") or {}, _under(data, "vote over random substitutions"))
+    yield from _vote_results(run.published.get("certified") or {}, _under(data, "vote over random substitutions"))
 
 
-def _of_a_vote(certified: dict[str, Any], data: dict[str, Any]) -> Iterator[EvalResult]:
-    for metric, name in _OF_A_VOTE.items():
+def _vote_results(certified: dict[str, Any], data: dict[str, Any]) -> Iterator[EvalResult]:
+    for metric, name in _VOTE_METRICS.items():
         value = _number(certified, metric)
         if math.isfinite(value):
             interval = (_number(certified, f"{metric}_low"), _number(certified, f"{metric}_high"))
@@ -125,7 +131,7 @@ def _result(data: dict[str, Any], metric: str, name: str, value: float, counted:
 
 
 def _counted(numbers: Mapping[str, Any], interval: tuple[float, float] | None, *more: str) -> dict[str, Any]:
-    """How many examples a rate is over, its interval, and ``more`` of the numbers beside it, as far as known."""
+    """Number of examples and interval of a rate, and ``more`` of the numbers, as far as known."""
     counts = {key: _number(numbers, key) for key in ("num_examples", *filter(None, more))}
     known = {key: round(value, 6) for key, value in counts.items() if math.isfinite(value)}
     whole = {key: int(value) if value == int(value) else value for key, value in known.items()}
@@ -146,7 +152,7 @@ def _under(data: dict[str, Any], attack: str) -> dict[str, Any]:
 
 
 def _dataset(run: Run, clean: list[EvalResult]) -> dict[str, Any]:
-    """The data set as the card already names it, else as the run card does."""
+    """The data set as named in the model card, else as in the run card."""
     task = {"task_type": "text-classification", "task_name": "Text Classification"}
     split = run.data.get("attack_split")
     if clean:
@@ -162,6 +168,6 @@ def _dataset(run: Run, clean: list[EvalResult]) -> dict[str, Any]:
     return {**task, "dataset_type": name, "dataset_name": name, "dataset_split": split}
 
 
-def _is_ours(result: EvalResult) -> bool:
-    # The accuracy that an earlier call added is of clean text and stays, as any other clean result.
-    return result.metric_type in _OURS
+def _is_robustness(result: EvalResult) -> bool:
+    # An accuracy added by an earlier call is a clean result and stays.
+    return result.metric_type in _ROBUSTNESS_METRICS

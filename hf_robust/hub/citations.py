@@ -9,8 +9,8 @@ from importlib import resources
 from typing import Any
 
 _TEXTATTACK = "morris2020textattack"
-# Papers of the attacks: the search of the synonym attack is TextFooler's, its goals and recipes are BAT's; those from
-# other papers behave as TextAttack has them.
+# Papers of the attacks. The synonym attack has the search of TextFooler and the goal of BAT. Recipes of other papers
+# follow TextAttack's implementation.
 ATTACK_CITATIONS = {
     "synonym": ("chen2022balanced", "jin2020textfooler"),
     "antonym": ("chen2022balanced",),
@@ -31,18 +31,18 @@ ATTACK_CITATIONS = {
     "hotflip": ("ebrahimi2018hotflip", _TEXTATTACK),
     "gradient_mask": ("khan2025gradmask",),
 }
-# The vote over random substitutions, and the certificates of randomised smoothing that it takes after.
+# Papers of the vote over random substitutions, and of the certificates by randomised smoothing.
 VOTE_CITATIONS = ("ye2020safer",)
 CERTIFICATE_CITATIONS = (*VOTE_CITATIONS, "cohen2019certified")
 
 
 def citation(key: str) -> str:
-    """The BibTeX entry of a key, as ``python -c "from hf_robust.hub.citations import citation; ..."`` would print it.
+    """The BibTeX entry of a key; a key that is itself an entry is returned unchanged.
 
     Raises:
         ValueError: the key is not in ``citations.bib``.
     """
-    if key.startswith("@"):  # a method of the user's own brings its entry
+    if key.startswith("@"):  # a custom method has its entry in place of a key
         return key
     if key not in _entries():
         raise ValueError(f"No citation {key!r}; citations.bib has {', '.join(_entries())}: add the entry there.")
@@ -50,28 +50,28 @@ def citation(key: str) -> str:
 
 
 def title(key: str) -> str:
-    """The title of a key's paper, without BibTeX braces."""
-    found = re.search(r"^\s*title = \{(.*)\},$", citation(key), flags=re.MULTILINE)
-    return re.sub(r"[{}]", "", found.group(1)) if found else key
+    """Title of the paper of a key, without BibTeX braces."""
+    match = re.search(r"^\s*title = \{(.*)\},$", citation(key), flags=re.MULTILINE)
+    return re.sub(r"[{}]", "", match.group(1)) if match else key
 
 
 def citations_of(card: Mapping[str, Any], attacks: Sequence[str], certified: bool = False) -> list[str]:
-    """Keys of the papers behind a run, each once: its method's, its attacks', the vote's and the certificates'.
+    """Keys of the papers behind a run, each once: those of its method, attacks, vote and certificates.
 
     Args:
-        card: the run card; one that says nothing gives the attacks' papers by their names alone.
-        attacks: the attacks that measured the run.
+        card: the run card; if it is empty, the names of the attacks decide.
+        attacks: names of the attacks that measured the run.
         certified: whether the run has certificates.
     """
     described, method = card.get("attacks") or {}, card.get("citation")
     keys = [method] if method else []
     for attack in attacks:
         keys += ATTACK_CITATIONS.get(attack, ())
-        # Any recipe of TextAttack can be named, ours or not.
+        # The backend runs any recipe of TextAttack, also those that ATTACK_CITATIONS lacks.
         keys += [_TEXTATTACK] if (described.get(attack) or {}).get("backend") == "textattack" else []
     keys += VOTE_CITATIONS if card.get("vote") else ()
     keys += CERTIFICATE_CITATIONS if certified else ()
-    for view in card.get("views") or ():  # attacks that made texts to train on
+    for view in card.get("views") or ():  # attacks that made training texts
         keys += ATTACK_CITATIONS.get(str(view.get("view")), ())
     return list(dict.fromkeys(keys))
 

@@ -1,4 +1,4 @@
-"""Say in the model card how to load what plain ``from_pretrained`` does not: our own classes, and adapters."""
+"""Loading instructions in the model card for adapters and own classes, which ``from_pretrained`` alone cannot load."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from huggingface_hub import ModelCard
 from hf_robust.models.adapter_files import ADAPTER, CONFIG_FOLDER
 from hf_robust.runs import portable_path, read_json
 
-OWN_TYPES = "hf_robust_"
-"""How the ``model_type`` of our own architectures begins."""
+MODEL_TYPE_PREFIX = "hf_robust_"
+"""Prefix of the ``model_type`` of hf_robust's own architectures."""
 
-_HEADING = "## Load it"
-_OWN = """{heading}
+_HEADING = "## Load the model"
+_CUSTOM_CLASS = """{heading}
 
 The classes of this model (`{model_type}`) are in the package
-[hf_robust](https://huggingface.co/models?other=hf_robust); once imported they are known to the Auto classes:
+[hf_robust](https://huggingface.co/models?other=hf_robust). Importing it registers them with the Auto classes:
 
 ```python
 import hf_robust.models
@@ -29,7 +29,7 @@ model = AutoModelForSequenceClassification.from_pretrained("{name}")
 """
 _ADAPTER = """{heading}
 
-This is an adapter of `{base}`. The labels and the padding token are in a configuration of its own:
+This is an adapter of `{base}`. It has its own configuration with the labels and the padding token:
 
 ```python
 {imports}from peft import PeftModel
@@ -43,12 +43,13 @@ base = AutoModelForSequenceClassification.from_pretrained(
 model = PeftModel.from_pretrained(base, "{name}").eval()
 ```
 
-`AutoModelForSequenceClassification.from_pretrained("{name}")` alone takes these from the base model.
+`AutoModelForSequenceClassification.from_pretrained("{name}")` alone uses the labels and the padding token of the base
+model.
 """
 
 
 def add_loading(output_dir: Path) -> None:
-    """Add how to load an adapter, or a model of our own classes, to the ``README.md`` beside it; once only."""
+    """Add loading instructions to the ``README.md`` of an adapter or of a model of hf_robust's own classes, once."""
     output_dir = Path(output_dir)
     card = ModelCard.load(output_dir / "README.md")
     name = card.data.model_name or output_dir.resolve().name
@@ -63,12 +64,18 @@ def _how_to_load(output_dir: Path, name: str) -> str:
     adapter: dict[str, Any] = read_json(output_dir / ADAPTER)
     if adapter.get("base_model_name_or_path") and (output_dir / CONFIG_FOLDER / "config.json").is_file():
         base, revision = portable_path(adapter["base_model_name_or_path"]), adapter.get("revision") or "main"
-        imports = "import hf_robust.models\n" if _type(output_dir / CONFIG_FOLDER).startswith(OWN_TYPES) else ""
+        imports = (
+            "import hf_robust.models\n" if _type(output_dir / CONFIG_FOLDER).startswith(MODEL_TYPE_PREFIX) else ""
+        )
         return _ADAPTER.format(
             heading=_HEADING, imports=imports, name=name, base=base, revision=revision, folder=CONFIG_FOLDER
         )
     model_type = _type(output_dir)
-    return _OWN.format(heading=_HEADING, model_type=model_type, name=name) if model_type.startswith(OWN_TYPES) else ""
+    return (
+        _CUSTOM_CLASS.format(heading=_HEADING, model_type=model_type, name=name)
+        if model_type.startswith(MODEL_TYPE_PREFIX)
+        else ""
+    )
 
 
 def _type(folder: Path) -> str:

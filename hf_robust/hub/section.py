@@ -1,11 +1,11 @@
-"""The Markdown section "Robustness" of a model card, written from a run's files: no number in it is typed by hand."""
+"""The Markdown section "Robustness" of a model card, generated from the files of a run."""
 
 from __future__ import annotations
 
 import math
 
 from hf_robust.hub.citations import citation, citations_of, title
-from hf_robust.reports import CURVES_STEM, markdown_table, mask_in_words, percent, results_table, warnings_of
+from hf_robust.reports import CURVES_STEM, guessing_warnings, markdown_table, mask_in_words, percent, results_table
 from hf_robust.reports.aims import is_obstinate
 from hf_robust.reports.captions import dataset_name, measured_file
 from hf_robust.reports.limits import limits
@@ -14,8 +14,10 @@ from hf_robust.runs import Run, attack_names, size_in_words
 
 
 def robustness_section(run: Run) -> str:
-    """Results, curves, limits, the command of the run and what to cite."""
-    warnings = [f"> **Warning:** {warning} The rates are not in this card's metadata." for warning in warnings_of(run)]
+    """The section: results, curves, limits, cost, command and citations."""
+    warnings = [
+        f"> **Warning:** {warning} The rates are not in this card's metadata." for warning in guessing_warnings(run)
+    ]
     blocks = ["## Robustness", _introduction(run), *warnings, results_table(run).strip()]
     if (run.path / f"{CURVES_STEM}.png").is_file():
         blocks.append(f"![Clean accuracy and attack success rates per epoch]({CURVES_STEM}.png)")
@@ -44,24 +46,24 @@ def _introduction(run: Run) -> str:
     )
     if run.measured_exactly:
         which = "the last" if run.best_step is None else "the best"
-        text += f"Numbers are of epoch {line['epoch']:g}, {which}, whose weights are published here. "
+        text += f"The numbers are those of epoch {line['epoch']:g}, {which}, whose weights are published here. "
     else:
         text += (
-            f"Numbers are of step {line['step']}; the weights published here are those of step {run.kept_step}, which "
-            f"was not {measured} itself. "
+            f"The numbers are those of step {line['step']}; the weights published here are those of step "
+            f"{run.kept_step}, which was not {measured}. "
         )
     text += "Brackets: 95 % Wilson intervals."
     if not line["attacks"]:
         return text
     text += (
-        " The attack success rate counts only attacked examples, those that were right before; accuracy under attack "
-        "counts all, and the clean accuracy beside it is on these same examples."
+        " The attack success rate is over the attacked examples, which are those classified correctly before. "
+        "Accuracy under attack and the clean accuracy beside it are over all examples of the attack."
     )
     if any(is_obstinate(run, name) for name in line["attacks"]):
         text += (
-            " Of an attack that wants the prediction kept, shares of the attacked: *raises*, the changed text is "
-            "predicted more surely; *remains*, some changed text keeps the prediction; the median rise is that of the "
-            "successes."
+            " For attacks that keep the prediction, as shares of the attacked examples: *raises*, the changed text "
+            "gets a higher confidence; *remains*, some changed text keeps the prediction. The median rise is the "
+            "median increase of the label's probability over the successes."
         )
     return text
 
@@ -82,50 +84,53 @@ def _certificates(run: Run) -> list[str]:
     settings = run.card.get("certify") or {}
     chosen = [f"{key} {str(settings[key]).replace('_', ' ')}" for key in ("alpha", "bound", "rule") if key in settings]
     by = f" ({', '.join(chosen)})" if chosen else ""
-    said = (
-        "Share of examples whose label a vote over random substitutions keeps whatever words are swapped for their "
-        f"substitutes{by}. Rates in percent; brackets as above."
+    text = (
+        "Certified accuracy is the share of examples for which no swap of words for their substitutes can change the "
+        f"correct prediction of the vote over random substitutions{by}. Rates in percent; brackets as above."
     )
     attacked = {result.get("num_examples") for result in run.published["attacks"].values()}
     if attacked - {numbers.get("num_examples")}:
-        said += " The certified rows are not those that the attacks were given: compare within the intervals only."
-    return ["### Certified accuracy", said, markdown_table(["of the vote", ""], rows).strip()]
+        text += (
+            " The certified examples differ from the attacked ones, so differences within the intervals may be chance."
+        )
+    return ["### Certified accuracy", text, markdown_table(["of the vote", ""], rows).strip()]
 
 
 _PARTS = {
     "train": "the model",
     "twin": "its twin",
-    "baseline": "the plain training of the model whose weaknesses the views show",
-    "level": "the plain training that measured the level",
+    "baseline": "the plain training of the victim of the views",
+    "level": "the plain training that measured the level of flooding",
 }
 
 
 def _cost(run: Run) -> list[str]:
-    """What training took, in seconds and forward passes; nothing where that is not known."""
+    """Cost of training in seconds and forward passes; empty if it is unknown."""
     seconds, forwards = run.card.get("seconds") or {}, run.card.get("forwards") or {}
     if not (run.ended and seconds.get("train") and forwards.get("per_step")):
         return []
     before = sum(seconds.get(key, 0.0) for key in ("baseline", "level", "generate"))
     text = f"Training took {seconds['train']:,.0f} s without evaluation and attacks"
-    text += f", and {before:,.0f} s for what came before it (plain training, views)" if before >= 0.5 else ""
+    text += f", and {before:,.0f} s for the phases before it (plain training, views)" if before >= 0.5 else ""
     parts = {key: forwards[key] for key in _PARTS if forwards.get(key)}
     text += f"; {forwards['per_step']:.2f} forward passes for each batch of texts"
     if len(parts) > 1:
         scale = forwards["per_step"] / sum(parts.values())
         text += f" ({', '.join(f'{scale * count:.2f} of {_PARTS[key]}' for key, count in parts.items())})"
     if since := run.card.get("counted_from"):
-        text += f"; counted from step {since} on, where the run was gone on with"
+        text += f"; both are counted from step {since} on, where the run was resumed"
     known = run.card.get("architecture")
     return ["### Cost", f"{text}. Published: {size_in_words(known)}." if known else f"{text}."]
 
 
 def _reproduction(run: Run) -> list[str]:
-    found = reproduction(run.card)
-    if not (found.command or found.note):
+    reproduced = reproduction(run.card)
+    if not (reproduced.command or reproduced.note):
         return []
     versions = ", ".join(f"{name} {version}" for name, version in (run.card.get("versions") or {}).items())
-    blocks = ["### Reproduce", f"```bash\n{found.command}\n```" if found.command else "", found.note]
-    blocks += [f"With {versions}; every setting is in `run_card.json`."] if versions else []
+    command = f"```bash\n{reproduced.command}\n```" if reproduced.command else ""
+    blocks = ["### Reproduce", command, reproduced.note]
+    blocks += [f"Versions: {versions}. All settings are in `run_card.json`."] if versions else []
     return [block for block in blocks if block]
 
 

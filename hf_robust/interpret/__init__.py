@@ -1,6 +1,6 @@
-"""What a classifier looks at: attributions by word, and how they hold when words are swapped.
+"""Interpretation of a classifier: attributions by word, and their consistency when words are swapped.
 
-Chen and Ji, AAAI 2022 (FLAT), measure a model's robustness by its prediction and by its interpretation.
+Chen and Ji, AAAI 2022 (FLAT), measure the robustness of a model by its predictions and by its interpretations.
 """
 
 from hf_robust.interpret.attribution import Attribution
@@ -12,13 +12,13 @@ from hf_robust.interpret.consistency import (
     mean_with_interval,
     top_k_intersection,
 )
-from hf_robust.interpret.gradients import BASELINES, integrated_gradients
+from hf_robust.interpret.gradients import REFERENCES, integrated_gradients
 from hf_robust.interpret.importance import (
     Correlation,
     SynonymSpread,
-    attacked_words,
     frequency_correlation,
     read_importances,
+    replaced_words,
     substitution_frequency,
     synonym_spread,
     word_frequency,
@@ -29,7 +29,7 @@ from hf_robust.interpret.reader import predicted_labels
 from hf_robust.interpret.word_types import WordImportances, importances_as_written, importances_by_word
 
 __all__ = [
-    "BASELINES",
+    "REFERENCES",
     "Attribution",
     "Consistency",
     "Correlation",
@@ -37,7 +37,7 @@ __all__ = [
     "Pair",
     "SynonymSpread",
     "WordImportances",
-    "attacked_words",
+    "replaced_words",
     "consistency",
     "frequency_correlation",
     "importances_as_written",

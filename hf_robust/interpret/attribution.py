@@ -12,15 +12,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Attribution:
-    """What each word adds to each class, K classes and n words.
+    """Contribution of each of n words to each of K classes.
 
     Attributes:
-        words: the words of all columns, as ``Text.words`` has them.
-        values: [K, n]; the pieces of a word are summed. 0 where ``covered`` is False.
-        covered: [n]; False where truncation cut the word off, so that the model never saw it.
-        outputs: [K], what is explained, at the text itself: logits (integrated gradients) or probabilities (LIME).
+        words: words of all columns, as in ``Text.words``.
+        values: [K, n]; summed over the pieces of a word; 0 if ``covered`` is False.
+        covered: [n]; False for words cut off by truncation.
+        outputs: [K], the explained outputs for the text: logits (integrated gradients) or probabilities (LIME).
         difference: [K], ``f(e) - f(e0)``; integrated gradients only.
-        gap: [K], the sum over all tokens' attributions minus ``difference``; integrated gradients only.
+        gap: [K], the sum of the attributions of all tokens minus ``difference``; integrated gradients only.
     """
 
     words: tuple[str, ...]
@@ -32,7 +32,7 @@ class Attribution:
 
     @property
     def completeness_error(self) -> float:
-        """The largest ``|gap| / |difference|`` over the classes; nan where the method has no such check."""
+        """The largest ``|gap| / |difference|`` over the classes; nan for methods without completeness."""
         if self.gap is None or self.difference is None:
             return float("nan")
         tiny = np.finfo(np.float64).tiny

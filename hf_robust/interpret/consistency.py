@@ -1,7 +1,4 @@
-"""Interpretation consistency: does a model look at the same words after some were swapped?
-
-How much two rankings of the same positions agree.
-"""
+"""Interpretation consistency: do the same words stay important after some words were swapped?"""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ Numbers = Sequence[float] | Floats
 
 
 def kendall_tau(first: Numbers, second: Numbers, absolute: bool = False) -> float:
-    """Kendall's tau-b between two attributions of n positions; nan for n < 2 or where all of one are equal.
+    """Kendall's tau-b between two attributions of n positions; nan for n < 2 or a constant attribution.
 
     >>> kendall_tau([3, 2, 1], [30, 20, 10]), kendall_tau([3, 2, 1], [1, 2, 3])
     (1.0, -1.0)
 
     Args:
-        absolute: rank by size, not by sign.
+        absolute: rank by absolute value.
 
     Raises:
         ValueError: they have different lengths.
@@ -37,7 +34,7 @@ def kendall_tau(first: Numbers, second: Numbers, absolute: bool = False) -> floa
 
 
 def top_k_intersection(first: Numbers, second: Numbers, k: int, absolute: bool = False) -> float:
-    r"""``|top-k(a) n top-k(a')| / k`` over positions; k is n where n is smaller. Equal values rank by position.
+    r"""``|top-k(a) n top-k(a')| / k`` over positions; k is at most n. Equal values rank by position.
 
     >>> top_k_intersection([3, 2, 1, 0], [2, 0, 3, 1], k=2)
     0.5
@@ -63,12 +60,12 @@ def _both(first: Numbers, second: Numbers, absolute: bool) -> tuple[NDArray[np.f
 TOP_K = tuple(range(1, 11))
 RESAMPLES = 2000
 WITHIN = 0.01
-"""The completeness error below which integrated gradients are taken as exact."""
+"""Completeness error below which integrated gradients count as exact."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % bootstrap interval; nan where it is not known."""
+    """A mean with its 95 % bootstrap interval; nan if it is unknown."""
 
     mean: float
     low: float
@@ -80,16 +77,16 @@ class Consistency:
     """Means over pairs of texts.
 
     Attributes:
-        num_pairs: pairs that count.
-        num_undefined: pairs left out: one word, or equal attributions of all words, have no ranking, and where
-            truncation cut off every word that differs the model saw one text twice.
+        num_pairs: number of pairs in the means.
+        num_undefined: number of pairs left out: a single word or constant attributions have no ranking, and if
+            truncation cut off every changed word, the model reads the same text twice.
         tau: Kendall's tau-b.
         top_k: top-k intersection for k = 1, 2, ... 10.
-        changed_share: mean share of the words that differ. Tau is high by itself where it is small.
+        changed_share: mean share of changed words; if it is small, tau is high in any case.
         words: mean number of words.
-        complete_share: share of all pairs given whose completeness error is below 1 % for both texts and every class;
-            nan for methods without that check.
-        worst_completeness: the largest such error.
+        complete_share: share of all pairs with a completeness error below 1 % for both texts and every class; nan for
+            methods without completeness.
+        worst_completeness: largest completeness error.
     """
 
     num_pairs: int
@@ -105,12 +102,12 @@ class Consistency:
 def consistency(pairs: Sequence[tuple[Attribution, Attribution]], absolute: bool = False) -> Consistency:
     """Chen and Ji, AAAI 2022 (FLAT): Kendall's tau and top-k intersection of two attributions.
 
-    Each is taken of every class's attributions, averaged over the classes, then over the pairs. Words that truncation
-    cut off from either text are left out. Tau and top-k are over the same pairs.
+    Both are computed for each class and averaged over the classes, then over the pairs. Words that truncation cut off
+    from either text are left out. Tau and top-k are over the same pairs.
 
     Args:
-        pairs: attributions of the text and of the perturbed text, whose words stand at the same positions.
-        absolute: rank by size, not by sign.
+        pairs: attributions of the text and of the perturbed text, with words at the same positions.
+        absolute: rank by absolute value.
 
     Raises:
         ValueError: the texts of a pair differ in their number of words or classes.
@@ -140,9 +137,9 @@ def consistency(pairs: Sequence[tuple[Attribution, Attribution]], absolute: bool
 
 
 def mean_with_interval(values: Sequence[float]) -> Estimate:
-    """The mean, and the 95 % interval of 2,000 bootstrap samples, which stays within the range of the values.
+    """The mean with the 95 % interval of 2,000 bootstrap samples, which stays within the range of the values.
 
-    The draws are the same at every call. One value has no interval, none has no mean.
+    The draws are the same at every call. For one value the interval is nan, without values the mean too.
 
     >>> mean_with_interval([1.0, 1.0])
     Estimate(mean=1.0, low=1.0, high=1.0)
@@ -160,7 +157,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _shared(first: Attribution, second: Attribution) -> tuple[Floats, Floats, int]:
-    """Both attributions [K, n] of the words that both texts have, and how many of these words differ."""
+    """Both attributions [K, n] of the words covered in both texts, and the number of these words that differ."""
     if first.values.shape != second.values.shape:
         raise ValueError(
             f"the texts of a pair need the same words and classes, got {first.values.shape} and "

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from hf_robust.adversary import word_embeddings
 from hf_robust.interpret.attribution import Attribution
-from hf_robust.interpret.reader import Columns, Predict, Reader, Tokens
+from hf_robust.interpret.reader import Columns, Predict, Reader, TokenizedText
 
-BASELINES = ("pad", "zero")
+REFERENCES = ("pad", "zero")
 
 
 def integrated_gradients(
@@ -21,7 +21,7 @@ def integrated_gradients(
     tokenizer: Any,
     texts: Sequence[Columns],
     *,
-    baseline: str = "pad",
+    reference: str = "pad",
     steps: int = 50,
     max_length: int | None = None,
     predict: Predict | None = None,
@@ -32,28 +32,29 @@ def integrated_gradients(
     .. math:: a_l = \sum_E (e - e_0)_l \odot \frac1S\sum_{s<S} \nabla_{e_l} z_c\big(e_0 + t_s(e - e_0)\big),
         \quad t_s = \tfrac{s + 1/2}{S}
 
-    ``e`` [L, E] is the look-up's output and ``z_c`` the logit of class c; a word has the sum over its pieces. Special
-    tokens are the same in ``e0``, so that the whole difference goes to the text. Punctuation, which is no word, has
-    its share of it too. The steps of one text are batched, never texts with each other: no text depends on another.
+    ``e`` [L, E] is the output of the embedding layer and ``z_c`` the logit of class c; attributions are summed over
+    the pieces of a word. Special tokens are the same in ``e0``, so the whole difference is attributed to the text.
+    Punctuation, which is not a word, gets a part of it too. Batches contain steps of one text only, so no text depends
+    on another.
 
     Args:
         texts: tuples of one or two columns.
-        baseline: ``e0``: the vector of the padding token, or zeros.
-        steps: S, midpoints of equal parts of the path.
-        predict: how the method predicts, where that is not ``model(**batch)``.
-        batch_size: points of the path in one forward and backward, at least one for each class.
+        reference: ``e0``, the paper's baseline: the vector of the padding token (``pad``), or zeros (``zero``).
+        steps: S, the number of midpoints of equal parts of the path.
+        predict: prediction function of the method, if it is not ``model(**batch)``.
+        batch_size: number of points of the path in one forward and backward pass, at least one for each class.
 
     Raises:
         ValueError: captum is missing, a number is out of range, or the model has no word embeddings or no classes.
     """
-    if baseline not in BASELINES:
-        raise ValueError(f"--baseline must be one of {', '.join(BASELINES)}, got {baseline!r}.")
+    if reference not in REFERENCES:
+        raise ValueError(f"--baseline must be one of {', '.join(REFERENCES)}, got {reference!r}.")
     if steps < 1 or batch_size < 1:
         raise ValueError(f"--steps and the batch size must be at least 1, got {steps} and {batch_size}.")
     _captum()
     reader = Reader(model, tokenizer, max_length, predict)
     with reader.measuring():
-        return [_one(reader, reader.tokens(text), baseline, steps, batch_size) for text in texts]
+        return [_attribution_of(reader, reader.tokens(text), reference, steps, batch_size) for text in texts]
 
 
 def _captum() -> Any:
@@ -66,7 +67,7 @@ def _captum() -> Any:
     return IntegratedGradients
 
 
-def _one(reader: Reader, tokens: Tokens, baseline: str, steps: int, batch_size: int) -> Attribution:
+def _attribution_of(reader: Reader, tokens: TokenizedText, reference: str, steps: int, batch_size: int) -> Attribution:
     batch = reader.batch([tokens.inputs])
 
     def at(points: Tensor) -> Tensor:
@@ -74,13 +75,13 @@ def _one(reader: Reader, tokens: Tokens, baseline: str, steps: int, batch_size: 
         with _embedded_as(reader.model, rows["input_ids"], points):
             return reader.logits(rows)
 
-    start, end = _ends(reader, tokens, batch["input_ids"], baseline)
+    start, end = _ends(reader, tokens, batch["input_ids"], reference)
     with torch.no_grad():
         before, after = at(start)[0].double(), at(end)[0].double()
     classes = torch.arange(len(after), device=end.device)
     # cuDNN's recurrent layers have no backward in eval mode.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        found = _captum()(at).attribute(
+        attributions = _captum()(at).attribute(
             end.expand(len(classes), -1, -1),
             start.expand(len(classes), -1, -1),
             target=classes,
@@ -89,7 +90,7 @@ def _one(reader: Reader, tokens: Tokens, baseline: str, steps: int, batch_size: 
             method="riemann_middle" if steps > 1 else "gausslegendre",
             internal_batch_size=max(batch_size, len(classes)),
         )
-    by_token = found.detach().double().sum(-1)
+    by_token = attributions.detach().double().sum(-1)
     by_word = [by_token[:, positions].sum(-1) for positions in tokens.words]
     values = torch.stack(by_word, -1) if by_word else by_token[:, :0]
     return Attribution(
@@ -102,25 +103,25 @@ def _one(reader: Reader, tokens: Tokens, baseline: str, steps: int, batch_size: 
     )
 
 
-def _ends(reader: Reader, tokens: Tokens, ids: Tensor, baseline: str) -> tuple[Tensor, Tensor]:
-    """Both ends of the path [1, L, E] in float32: the baseline and the text."""
+def _ends(reader: Reader, tokens: TokenizedText, ids: Tensor, reference: str) -> tuple[Tensor, Tensor]:
+    """Both ends of the path [1, L, E] in float32: the reference and the text."""
     look_up = word_embeddings(reader.model)[0]
     special = torch.tensor([tokens.special], device=ids.device)
     with torch.no_grad():
         end = look_up(ids)
-        start = look_up(torch.where(special, ids, reader.tokenizer.pad_token_id)) if baseline == "pad" else end * 0
+        start = look_up(torch.where(special, ids, reader.tokenizer.pad_token_id)) if reference == "pad" else end * 0
     return torch.where(special[..., None], end, start).float(), end.float()
 
 
 @contextmanager
 def _embedded_as(model: nn.Module, ids: Tensor, points: Tensor) -> Iterator[None]:
-    """Inside, every look-up of ``ids`` [B, L] gives ``points`` [B, L, E].
+    """Context in which every embedding of ``ids`` [B, L] is replaced by ``points`` [B, L, E].
 
-    All of them, unlike ``adversary.perturbed``: a method's inference may look a text up more than once (a mask
-    network, a vote of several passes). A decoder, which reads shifted ids, is left alone.
+    Unlike ``adversary.perturbed`` it replaces all of them: a method may embed a text more than once (a mask network, a
+    vote of several passes). Embeddings of a decoder, which reads shifted ids, stay unchanged.
 
     Raises:
-        ValueError: no forward pass in the block looked these ids up.
+        ValueError: no forward pass in the block embedded these ids.
     """
     replaced = False
 
@@ -141,6 +142,6 @@ def _embedded_as(model: nn.Module, ids: Tensor, points: Tensor) -> Iterator[None
             handle.remove()
     if not replaced:
         raise ValueError(
-            f"integrated gradients need a model that looks its input_ids up, and {type(model).__name__} did not; "
-            "use --attribution lime."
+            f"integrated gradients need a model that embeds its input_ids, and {type(model).__name__} does not; use "
+            "--attribution lime."
         )

@@ -1,7 +1,7 @@
-"""Global word importance: does a model weigh words by what they mean, or by how often they occur?
+"""Global word importance: does it depend on the meaning of words or on their frequency?
 
-Chen and Ji, AAAI 2022 (FLAT), compare the importance phi of each word type with its frequency in the
-training texts and with how often attacks replaced it, and across synonyms.
+Chen and Ji, AAAI 2022 (FLAT), compare the importance phi of each word type with its frequency in the training texts,
+with the number of its replacements by attacks, and with the importance of its synonyms.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from hf_robust.words import Text
 
 
 def read_importances(path: str | Path) -> dict[str, float]:
-    """``{"word": phi, ...}`` from a JSON file, or by token; names as they are written there.
+    """Read ``{"word": phi, ...}`` from a JSON file; keys are words or tokens.
 
     Raises:
-        ValueError: no such file, another shape, or a number that is not finite.
+        ValueError: there is no such file, it has another form, or a number is not finite.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f'--importances {path} is no file; give a JSON file of {{"word": importance}}.')
+        raise ValueError(f'--importances {path} is not a file; give a JSON file of {{"word": importance}}.')
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -49,7 +49,7 @@ Columns = Iterable[str]
 
 
 def word_frequency(texts: Iterable[Columns], cased: bool = False) -> Counter[str]:
-    """How often each word, in lower case unless ``cased``, occurs in texts of one or two columns.
+    """Count each word, in lower case unless ``cased``, in texts of one or two columns.
 
     >>> word_frequency([("A good, good film",)])
     Counter({'good': 2, 'a': 1, 'film': 1})
@@ -59,9 +59,9 @@ def word_frequency(texts: Iterable[Columns], cased: bool = False) -> Counter[str
 
 
 def substitution_frequency(changes: Iterable[tuple[Columns, Columns]], cased: bool = False) -> Counter[str]:
-    """How often each word stands on either side of a replacement, of texts ``(before, after)`` or parts of them.
+    """Count each word on either side of a replacement, from texts ``(before, after)`` or parts of them.
 
-    A deletion counts the old word alone and an insertion the new one: a word that stays is not replaced.
+    A deletion counts only the old word, an insertion only the new one; words that stay are not counted.
     """
     counts: Counter[str] = Counter()
     for before, after in changes:
@@ -70,8 +70,8 @@ def substitution_frequency(changes: Iterable[tuple[Columns, Columns]], cased: bo
     return counts
 
 
-def attacked_words(records: Iterable[AttackRecord]) -> Iterator[tuple[Columns, Columns]]:
-    """What each replacement of a successful attack had before and after."""
+def replaced_words(records: Iterable[AttackRecord]) -> Iterator[tuple[Columns, Columns]]:
+    """Old and new words of each replacement in successful attacks."""
     for record in records:
         if record.status == "succeeded":
             yield from (((old,), (new,)) for _, old, new in record.changed)
@@ -79,14 +79,14 @@ def attacked_words(records: Iterable[AttackRecord]) -> Iterator[tuple[Columns, C
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson's r over ``words`` word types; nan for fewer than two, or where one side is constant."""
+    """Pearson's r over ``words`` word types; nan for fewer than two, or if one side is constant."""
 
     r: float
     words: int
 
 
 def frequency_correlation(importances: Mapping[str, float], counts: Mapping[str, int]) -> Correlation:
-    """Pearson correlation of importance and count over the words that have both; a count of 0 is none."""
+    """Pearson correlation of importance and count over the words with an importance and a positive count."""
     shared = sorted(word for word in importances if counts.get(word, 0) > 0)
     first, second = [importances[word] for word in shared], [float(counts[word]) for word in shared]
     if len(set(first)) < 2 or len(set(second)) < 2:
@@ -96,11 +96,10 @@ def frequency_correlation(importances: Mapping[str, float], counts: Mapping[str,
 
 @dataclass(frozen=True)
 class SynonymSpread:
-    """``|phi(word) - phi(synonym)|`` over ``pairs`` of a word and a synonym: its mean and variance.
+    """Mean and population variance of ``|phi(word) - phi(synonym)|`` over ``pairs`` of a word and a synonym.
 
-    The variance is that of the population. ``random_mean`` and ``random_variance`` are the control: the same words,
-    their synonyms shuffled among them. Only what lies below these is something that synonyms share. All are nan where
-    no word has a synonym of known importance.
+    ``random_mean`` and ``random_variance`` are the control with shuffled synonyms. Synonyms have similar importances
+    only if the mean is below that of the control. All are nan if no word has a synonym of known importance.
     """
 
     mean: float
@@ -114,13 +113,14 @@ class SynonymSpread:
 def synonym_spread(
     importances: Mapping[str, float], synonyms: Lexicon, num_words: int = 1000, num_synonyms: int = 10, seed: int = 0
 ) -> SynonymSpread:
-    """How differently a model weighs words of one meaning, and words of any.
+    """Spread of the importances of synonyms, and of random pairs of words as a control.
 
     Args:
         importances: phi by word type.
-        synonyms: its first ``num_synonyms`` substitutes of known importance count for each word.
-        num_words: drawn at random from the words that have such a substitute; all where there are fewer.
-        seed: of these words, and of the order of the synonyms in the control.
+        synonyms: lexicon of synonyms.
+        num_words: number of words to draw from those with a synonym of known importance.
+        num_synonyms: maximum number of synonyms of each word.
+        seed: seed of the drawn words and of the shuffled synonyms.
 
     Raises:
         ValueError: a number is below 1.

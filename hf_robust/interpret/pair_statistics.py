@@ -1,6 +1,6 @@
-"""How far apart clean and adversarial texts are for a model, beside texts of other labels (TaiChi, Table 7).
+"""Distances between clean and adversarial texts in a model's embeddings and predictions (TaiChi, Table 7).
 
-How a classifier represents and predicts texts: sentence embeddings and logits.
+Distances between texts of different labels serve as a comparison.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class States(NamedTuple):
 def equal_tokens(
     tokenizer: Any, first: Sequence[Sequence[str]], second: Sequence[Sequence[str]], max_length: int | None = None
 ) -> int:
-    """How many pairs of texts are one to the model: they differ behind ``max_length``, or in unknown words."""
+    """Number of pairs with equal tokens: they differ only behind ``max_length``, or only in unknown words."""
     groups = ([list(column) for column in zip(*texts, strict=True)] for texts in (first, second))
     tokens = (tokenizer(*columns, truncation=True, max_length=max_length)["input_ids"] for columns in groups)
     return sum(one == other for one, other in zip(*tokens, strict=True))
@@ -48,22 +48,22 @@ def sentence_states(
     max_length: int | None = None,
     predict: Predict | None = None,
 ) -> States:
-    """Last hidden states, pooled over the real tokens, and logits, in eval mode; the mode is put back.
+    """Last hidden states, pooled over the real tokens, and logits, in eval mode; the mode is restored.
 
     Args:
-        model: a sequence classifier of transformers, on its device.
+        model: sequence classifier of transformers on its device.
         tokenizer: its tokenizer, with a padding token.
-        texts: each one or two columns.
-        pooling: one of `hf_robust.losses.POOLINGS`, as `hf_robust.interpret.head.chosen_pooling` finds it for a
-            model; ``mean_pool`` takes [CLS] and [SEP] in.
-        max_length: tokens to which texts are cut; None for the tokenizer's own limit.
-        predict: how the method predicts, where that is not ``model(**batch)``.
+        texts: texts of one or two columns each.
+        pooling: one of `hf_robust.losses.POOLINGS`, as chosen by `hf_robust.interpret.head.chosen_pooling`;
+            ``mean_pool`` includes [CLS] and [SEP].
+        max_length: maximum length in tokens; None for the limit of the tokenizer.
+        predict: prediction function of the method, if it is not ``model(**batch)``.
 
     Raises:
         ValueError: there is no text, or the model gives no hidden states of its tokens.
     """
     if not texts:
-        raise ValueError("there is no text to represent; give at least one.")
+        raise ValueError("there is no text to embed; give at least one.")
     device, parts = next(model.parameters()).device, []
     with evaluating(model):
         for start in range(0, len(texts), BATCH):
@@ -108,18 +108,19 @@ def pair_statistics(
     .. math:: \text{MSE}=\operatorname{mean}\,(z_i - z'_i)^2,\qquad \text{KL}=\operatorname{mean}\,KL(p(x_i)\|p(x'_i))
 
     CTR is TaiChi's contrastive loss over all pairs as one batch. For the negatives every clean text is compared with
-    one clean text of another label, the same for all texts of a label. The paper does not say which: they are drawn
-    by the seed, ``draws`` times, and averaged.
+    one clean text of another label, the same for all texts of a label. The paper does not say which one; here it is
+    drawn ``draws`` times by the seed, and the results are averaged.
 
     Args:
-        clean, adversarial: states of the two texts of each pair, in one order.
+        clean: states of the clean texts.
+        adversarial: states of the adversarial texts, in the same order.
         labels: true label of each pair.
         tau: temperature of CTR.
-        draws: how often the fixed texts are drawn.
-        seed: of the draws; equal seeds give equal texts for every model.
+        draws: number of draws of the fixed texts.
+        seed: seed of the draws; equal seeds give equal texts for every model.
 
     Raises:
-        ValueError: there are fewer than two labels, or the three do not have one row for each pair.
+        ValueError: there are fewer than two labels, or the arguments differ in their number of pairs.
     """
     if not len(clean.logits) == len(adversarial.logits) == len(labels):
         raise ValueError(
@@ -133,7 +134,7 @@ def pair_statistics(
         )
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}.")
-    chosen = [others_of(labels, random.Random(f"{seed}:{draw}")) for draw in range(draws)]
+    chosen = [rows_of_other_labels(labels, random.Random(f"{seed}:{draw}")) for draw in range(draws)]
     squares = [_mse(clean.embeddings, clean.embeddings[rows]) for rows in chosen]
     divergences = [kl(clean.logits, clean.logits[rows]).item() for rows in chosen]
     return PairStatistics(
@@ -149,10 +150,10 @@ def pair_statistics(
     )
 
 
-def others_of(labels: Sequence[int], rng: random.Random) -> list[int]:
-    """For each row the number of a row of another label: one is drawn for each label, so all its rows share it.
+def rows_of_other_labels(labels: Sequence[int], rng: random.Random) -> list[int]:
+    """For each row the number of a row of another label, drawn once for each label.
 
-    >>> others_of([0, 0, 1], random.Random(0))[:2]
+    >>> rows_of_other_labels([0, 0, 1], random.Random(0))[:2]
     [2, 2]
     """
     fixed = {}

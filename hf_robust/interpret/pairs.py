@@ -1,4 +1,4 @@
-"""Pairs of texts that differ by swapped words, from the records of any attack."""
+"""Pairs of texts that differ only by word substitutions, from attack records."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ ATTACKED = ("succeeded", "failed")
 
 @dataclass(frozen=True)
 class Pair:
-    """A text and its perturbed form, whose words stand at the same positions.
-
-    Attributes:
-        changed: positions of the words that differ.
-    """
+    """A text and its perturbed form, with words at the same positions; ``changed`` holds the positions that differ."""
 
     idx: int
     label: int
@@ -31,11 +27,11 @@ class Pair:
 def substitution_pairs(
     records: Iterable[AttackRecord], statuses: Sequence[str] = ATTACKED
 ) -> tuple[list[Pair], dict[str, int]]:
-    """The pairs that share their positions, in the records' order, and how many records were left out and why.
+    """Pairs with words at the same positions, in the order of the records, and the numbers of records left out.
 
-    A pair is kept where the columns have equally many words and the words that differ are those that the record says
-    were changed: an insertion that a deletion makes up for elsewhere is no substitution. Both hold by the words that
-    the record numbers and, where these are TextAttack's, by ``UnicodeWords`` too, which are the words of a pair.
+    A pair is kept if the columns have equal numbers of words and only words change that the record lists as changed.
+    So an insertion balanced by a deletion elsewhere is not a substitution. Both conditions must hold for the words of
+    the record and for ``UnicodeWords``, which are the words of a pair.
 
     Returns:
         The pairs, and counts: ``records``, ``other_status``, ``unchanged``, ``not_one_to_one``, ``pairs``.
@@ -61,7 +57,7 @@ def substitution_pairs(
 
 
 def _changed(record: AttackRecord) -> tuple[int, ...] | None:
-    """Positions that differ; None where words do not stand one for one."""
+    """Positions that differ; None if the words do not correspond one to one."""
     differ = _differ(record.text(record.original), record.text(record.perturbed))
     if not differ or not {int(index) for index, *_ in record.changed}.issuperset(differ):
         return None
@@ -69,7 +65,7 @@ def _changed(record: AttackRecord) -> tuple[int, ...] | None:
 
 
 def _differ(before: Text, after: Text) -> tuple[int, ...] | None:
-    """Where the words of two texts differ; None where they do not stand one for one."""
+    """Positions at which the words of two texts differ; None if the words do not correspond one to one."""
     if [word.column for word in before.words] != [word.column for word in after.words]:
         return None
     return tuple(index for index, (a, b) in enumerate(zip(before.tokens, after.tokens, strict=True)) if a != b)

@@ -1,4 +1,4 @@
-"""LIME: a linear model of what deleting words does to the prediction."""
+"""LIME: a linear model of the effect of deleting words on the prediction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from torch import nn
 
 from hf_robust.interpret.attribution import Attribution, Floats
-from hf_robust.interpret.reader import Columns, Predict, Reader, Tokens
+from hf_robust.interpret.reader import Columns, Predict, Reader, TokenizedText
 
 
 def lime(
@@ -33,19 +33,19 @@ def lime(
         \quad d_i = 1 - \sqrt{|m_i| / n}
 
     ``m_i`` in {0, 1}^n says which words a sample keeps, ``p_c`` is the probability of class c and ``w`` the
-    attribution. The number of words to delete is drawn first, from 1 to n, then which. ``m_0`` keeps all.
+    attribution. First the number of deleted words is drawn from 1 to n, then the words. ``m_0`` keeps all words.
 
-    Differs from the paper: the deletions depend on the seed and the number of words alone, so the texts of a pair
-    lose the same words and what differs between them is the model's answer, not the draw. Deleted are a word's tokens,
-    which gives the ids of the shorter text without cutting it anew. Equal deletions go through the model once.
-    captum's Lime is not used: it would ask the model anew for each class.
+    Differs from the paper: the deletions depend only on the seed and the number of words. So both texts of a pair lose
+    the same words, and they differ by the model's output and not by the draw. Deletion removes the tokens of a word,
+    without tokenising the shorter text again. Equal deletions pass through the model once. captum's Lime is not used,
+    since it would run the model again for each class.
 
     Args:
         texts: tuples of one or two columns.
-        samples: how many shortened texts, the whole one included; 500 to 1,000.
+        samples: number of samples, the whole text included; 500 to 1,000 are usual.
         kernel_width: sigma, the width of the exponential kernel over the cosine distance.
         ridge: lambda.
-        predict: how the method predicts, where that is not ``model(**batch)``.
+        predict: prediction function of the method, if it is not ``model(**batch)``.
 
     Raises:
         ValueError: a number is out of range, or the model has no classes.
@@ -55,21 +55,21 @@ def lime(
     if kernel_width <= 0 or ridge < 0:
         raise ValueError(f"kernel_width must be above 0 and ridge not below it, got {kernel_width} and {ridge}.")
     reader = Reader(model, tokenizer, max_length, predict)
-    found = []
+    attributions = []
     with reader.measuring():
         for text in texts:
             tokens = reader.tokens(text)
             masks = deletions(len(tokens.covered), samples, seed, _spare(tokens))
             probabilities = _probabilities(reader, tokens, masks, batch_size)
-            found.append(_fitted(tokens, masks, probabilities, kernel_width, ridge))
-    return found
+            attributions.append(_fitted(tokens, masks, probabilities, kernel_width, ridge))
+    return attributions
 
 
 def deletions(words: int, samples: int, seed: int, spare: bool = True) -> NDArray[np.bool_]:
-    """Which words each sample keeps, [samples, words]; the first keeps all.
+    """Boolean mask of the words that each sample keeps, [samples, words]; the first sample keeps all words.
 
     Args:
-        spare: whether a text without any word still has a token; else each sample keeps a word.
+        spare: whether a text without any word still has a token; if not, each sample keeps at least one word.
     """
     most = words if spare else words - 1
     masks = np.ones((samples, words), dtype=np.bool_)
@@ -82,13 +82,13 @@ def deletions(words: int, samples: int, seed: int, spare: bool = True) -> NDArra
     return masks
 
 
-def _spare(tokens: Tokens) -> bool:
-    """Whether some token belongs to no word: [CLS], or punctuation."""
+def _spare(tokens: TokenizedText) -> bool:
+    """Whether a token belongs to no word, such as [CLS] or punctuation."""
     return len({place for places in tokens.words for place in places}) < len(tokens.special)
 
 
-def _probabilities(reader: Reader, tokens: Tokens, masks: NDArray[np.bool_], batch_size: int) -> Floats:
-    """Class probabilities [samples, K] of the text with the words deleted that a mask leaves out."""
+def _probabilities(reader: Reader, tokens: TokenizedText, masks: NDArray[np.bool_], batch_size: int) -> Floats:
+    """Class probabilities [samples, K] of the text without the words that each mask deletes."""
     distinct, which = np.unique(masks, axis=0, return_inverse=True)
     variants = []
     for mask in distinct:
@@ -107,7 +107,7 @@ def _probabilities(reader: Reader, tokens: Tokens, masks: NDArray[np.bool_], bat
 
 
 def _fitted(
-    tokens: Tokens, masks: NDArray[np.bool_], probabilities: Floats, kernel_width: float, ridge: float
+    tokens: TokenizedText, masks: NDArray[np.bool_], probabilities: Floats, kernel_width: float, ridge: float
 ) -> Attribution:
     covered = np.array([bool(positions) for positions in tokens.words], dtype=np.bool_)
     values = np.zeros((probabilities.shape[1], len(covered)))

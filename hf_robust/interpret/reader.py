@@ -1,4 +1,4 @@
-"""The classifier that is explained: texts to tokens with their words, batches to logits, and nothing left behind."""
+"""Wrapper of the explained classifier: tokenises texts with their words, and computes logits without side effects."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Predict = Callable[[nn.Module, dict[str, Tensor]], Any]
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """One text as the model reads it.
+class TokenizedText:
+    """One text as tokens.
 
     Attributes:
-        inputs: ``input_ids`` and, where the tokenizer gives them, ``token_type_ids``; all of one length.
-        special: whether each token is a special one.
-        words: for each word of the text the positions of its tokens; none where truncation cut it off.
+        inputs: ``input_ids`` and, if the tokenizer returns them, ``token_type_ids``; all of the same length.
+        special: for each token, whether it is a special token.
+        words: for each word of the text, the positions of its tokens; empty if truncation cut it off.
     """
 
     inputs: dict[str, list[int]]
@@ -42,14 +42,14 @@ class Tokens:
 
 
 class Reader:
-    """A classifier behind what attributions need of it.
+    """A classifier with the functions that attributions need.
 
     Args:
-        model: a sequence classifier on its device, not wrapped for data parallelism.
+        model: sequence classifier on its device, not wrapped for data parallelism.
         tokenizer: its fast tokenizer, with a padding token.
-        max_length: tokens to which texts are cut; None for the tokenizer's own limit.
-        predict: ``predict(model, batch)`` returns logits, or outputs with ``logits``: how the method predicts where
-            that is not ``model(**batch)`` (a trainer's ``inference``).
+        max_length: maximum length in tokens; None for the limit of the tokenizer.
+        predict: prediction function of the method (``inference`` of a trainer), if it is not ``model(**batch)``;
+            ``predict(model, batch)`` returns logits, or outputs with ``logits``.
 
     Raises:
         ValueError: the tokenizer is not a fast one, or has no padding token.
@@ -63,8 +63,8 @@ class Reader:
             )
         if tokenizer.pad_token_id is None:
             raise ValueError(
-                "attributions need a tokenizer with a padding token, this one has none; set tokenizer.pad_token and "
-                "model.config.pad_token_id."
+                "attributions need a tokenizer with a padding token, and this one has none; set tokenizer.pad_token "
+                "and model.config.pad_token_id."
             )
         self.model, self.tokenizer, self.predict = model, tokenizer, predict
         self.max_length = max_length or usable_length(tokenizer, getattr(model, "config", None))
@@ -75,11 +75,11 @@ class Reader:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's first parameter lies."""
+        """Device of the model's first parameter."""
         return next(self.model.parameters()).device
 
-    def tokens(self, columns: Columns) -> Tokens:
-        """One text, or pair of texts, with the place of its words.
+    def tokens(self, columns: Columns) -> TokenizedText:
+        """Tokenise one text, or pair of texts, with the positions of its words.
 
         Raises:
             ValueError: the text has no column, or more than two.
@@ -92,7 +92,7 @@ class Reader:
         inputs = {name: encoding[name][0] for name in ("input_ids", "token_type_ids") if name in encoding}
         sequences = encoding.sequence_ids(0)
         words = word_token_positions(text.words, encoding["offset_mapping"][0], sequences)
-        return Tokens(inputs, [column is None for column in sequences], words, text)
+        return TokenizedText(inputs, [column is None for column in sequences], words, text)
 
     def batch(self, inputs: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
         """Token sequences padded to the longest, on the model's device."""
@@ -103,28 +103,28 @@ class Reader:
         """Logits [n, K] in float32.
 
         Raises:
-            ValueError: the model has one output, so that there are no classes to explain.
+            ValueError: the model has a single output, so there are no classes to explain.
         """
         outputs = self.model(**batch) if self.predict is None else self.predict(self.model, batch)
         logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs["logits"]
         if logits.shape[-1] == 1:
-            raise ValueError("attributions are by class, and this model has one output; use a classifier.")
+            raise ValueError("attributions are for classes, and this model has a single output; use a classifier.")
         return logits.float()
 
     def all_logits(self, inputs: Sequence[dict[str, list[int]]], batch_size: int) -> Tensor:
-        """Logits [n, K] on the CPU in the order of ``inputs``; batches are of like length, so that few are padded."""
+        """Logits [n, K] on the CPU in the order of ``inputs``; batches have similar lengths, to reduce padding."""
         order = sorted(range(len(inputs)), key=lambda place: len(inputs[place]["input_ids"]))
-        found: list[Tensor] = [torch.empty(0)] * len(inputs)
+        rows: list[Tensor] = [torch.empty(0)] * len(inputs)
         with torch.no_grad():
             for start in range(0, len(order), batch_size):
                 places = order[start : start + batch_size]
                 for place, row in zip(places, self.logits(self.batch([inputs[i] for i in places])).cpu(), strict=True):
-                    found[place] = row
-        return torch.stack(found)
+                    rows[place] = row
+        return torch.stack(rows)
 
     @contextmanager
     def measuring(self, seed: int = 0) -> Iterator[None]:
-        """Eval mode and seeded random state inside; every module's mode and every generator as before after it."""
+        """Context with eval mode and a seeded random state; modes and random states are restored afterwards."""
         with kept_random_state(), evaluating(self.model):
             torch.manual_seed(seed)
             yield
@@ -139,7 +139,7 @@ def predicted_labels(
     predict: Predict | None = None,
     batch_size: int = 64,
 ) -> list[int]:
-    """The class id that the model gives each text, a tuple of one or two columns."""
+    """Predicted class id of each text, a tuple of one or two columns."""
     reader = Reader(model, tokenizer, max_length, predict)
     if not texts:
         return []

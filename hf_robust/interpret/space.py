@@ -1,4 +1,4 @@
-"""Where a model places texts and their views: distances, and a plane that one can look at (BAT, Figure 5)."""
+"""Embeddings of texts and their views: distances, and a projection to the plane by t-SNE (BAT, Figure 5)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from torch import Tensor
 from hf_robust.losses import cosine_distance
 
 PERPLEXITY = 30.0
-"""Neighbours that t-SNE keeps together, as far as there are rows for it."""
+"""Perplexity of t-SNE, reduced for small numbers of rows."""
 
 
 def view_distances(
     original: Tensor, fickle: Tensor, obstinate: Tensor | None = None, margin: float = 1.0
 ) -> dict[str, float]:
-    """Mean cosine distances of texts from their views: the numbers beside the picture.
+    """Mean cosine distances between texts and their views.
 
     Args:
-        original, fickle, obstinate: (n, H) embeddings, row by row of one text; None where there is no obstinate view.
-        margin: how much further away an obstinate view should be.
+        original: (n, H) embeddings of the texts.
+        fickle: (n, H) embeddings of their fickle views, in the same order.
+        obstinate: (n, H) embeddings of their obstinate views; None if there are none.
+        margin: margin by which an obstinate view should be further away than the fickle one.
 
     Returns:
         ``texts`` (n), ``fickle`` and ``between_originals``; with obstinate views also ``obstinate``,
         ``between_obstinate``, and the shares ``obstinate_further`` and ``obstinate_further_by_margin`` of texts whose
-        obstinate view is further away than the fickle one (by the margin). ``between_*`` are of unrelated texts: were
-        all antonym views near each other, the model would see that a word was swapped.
+        obstinate view is further away than the fickle one (by the margin). ``between_*`` are mean distances between
+        unrelated texts: if all antonym views were close together, the model would detect that a word was swapped.
 
     Raises:
         ValueError: there are fewer than two texts.
@@ -55,17 +57,16 @@ def _between(rows: Tensor) -> float:
 
 
 class Plane(NamedTuple):
-    """Each group's points [n, 2], and the perplexity that was used."""
+    """Points [n, 2] of each group, and the perplexity of t-SNE."""
 
     points: list[NDArray[Any]]
     perplexity: float
 
 
 def joint_plane(groups: Sequence[Tensor], seed: int = 0, perplexity: float = PERPLEXITY) -> Plane:
-    """One t-SNE of the rows of all groups together, from their first two principal components, by a fixed seed.
+    """One t-SNE of the rows of all groups, started from their first two principal components, with a fixed seed.
 
-    Where there are too few rows for the perplexity it is a third of their number, as its authors advise at most; the
-    one used is returned.
+    The perplexity is at most a third of the number of rows, as the authors of t-SNE advise; the one used is returned.
 
     Args:
         groups: (n, H) embeddings each.

@@ -1,4 +1,4 @@
-"""Rates, intervals and what they are taken of. Importing it is cheap: no torch, no scikit-learn."""
+"""Rates and intervals, and the records that they are computed from. Importing it loads neither torch nor sklearn."""
 
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
@@ -6,8 +6,8 @@ from hf_robust.metrics.coverage import (
     Coverage,
     coverage_of_card,
     is_little,
-    not_all_covered,
-    some_rows,
+    partial_coverage,
+    sampled_rows,
     texts_covered,
 )
 from hf_robust.metrics.front import pareto_front
@@ -19,12 +19,12 @@ from hf_robust.metrics.rates import (
     Aim,
     AttackSummary,
     aim_of,
-    kept_prediction,
-    saturation_in_words,
+    records_keep_prediction,
+    saturation_warning,
     wilson_interval,
 )
 from hf_robust.metrics.records import AttackRecord
-from hf_robust.metrics.slices import Slice, own_slices, slices
+from hf_robust.metrics.slices import Slice, custom_slices, slices
 from hf_robust.metrics.transition import ClassScores, Predicted, SliceReport, Transition, error_transition
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
@@ -51,16 +51,16 @@ __all__ = [
     "error_transition",
     "holm",
     "is_little",
-    "kept_prediction",
+    "records_keep_prediction",
     "mcnemar_exact",
     "mean_interval",
-    "not_all_covered",
-    "own_slices",
+    "partial_coverage",
+    "custom_slices",
     "paired_difference",
     "pareto_front",
-    "saturation_in_words",
+    "saturation_warning",
     "slices",
-    "some_rows",
+    "sampled_rows",
     "texts_covered",
     "union_of_attacks",
     "wilson_interval",

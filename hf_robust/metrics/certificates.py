@@ -1,4 +1,4 @@
-"""What a certificate says about one example, and the rates over many."""
+"""The certificate of one example, and rates over many certificates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.metrics.keys import OF_CERTIFICATES
+from hf_robust.metrics.keys import CERTIFICATE_KEYS
 from hf_robust.metrics.rates import ratio, wilson_interval
 
 _SECONDS = "certify_seconds"
@@ -17,13 +17,13 @@ _SECONDS = "certify_seconds"
 
 @dataclass(frozen=True)
 class Certificate:
-    """The vote over random substitutions of one example, and how many words an attacker may swap in vain.
+    """The vote over random substitutions of one example, and the number of word swaps that cannot change it.
 
-    ``votes`` counts the votes of each class; ``prediction`` is the most voted one, None where the vote is too close to
-    call. ``lower`` is the lower confidence bound of the true label's share of all substitutions, ``slack`` what that
-    share can lose at most when every word is swapped. ``radius`` is the largest number of swapped words for which the
-    vote keeps the true label whichever words they are, None where not even the vote on the text itself is sure of it.
-    ``certified``: the radius is the number of words that can be swapped.
+    ``votes`` counts the votes of each class. ``prediction`` is the class with the most votes, None if the vote
+    abstains. ``lower`` is the lower confidence bound of the true label's share of all substitutions; ``slack`` is the
+    largest decrease of that share if every word is swapped. ``radius`` is the largest number of swapped words for
+    which the vote keeps the true label, whichever words they are; None if the vote on the text itself is not certain.
+    ``certified`` is True if the radius equals the number of words that can be swapped.
     """
 
     idx: int
@@ -36,7 +36,7 @@ class Certificate:
     certified: bool
 
     def to_json(self) -> dict[str, Any]:
-        """The record as a dict that ``json.dumps`` takes."""
+        """The certificate as a JSON-ready dict."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
@@ -49,7 +49,9 @@ class Certificate:
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in data]
         if missing:
-            raise ValueError(f"a certificate needs the keys {', '.join(missing)}, which {dict(data)!r:.200} lacks.")
+            raise ValueError(
+                f"a certificate needs the keys {', '.join(missing)}; they are missing in {dict(data)!r:.200}."
+            )
         return cls(**{name: data[name] for name in names})
 
 
@@ -57,10 +59,10 @@ class Certificate:
 class CertificateSummary:
     """Rates of the vote over N examples, with 95 % Wilson intervals over the examples.
 
-    ``certified_accuracy`` is the share certified for their true label, ``smoothed_accuracy`` the share that the vote
-    predicts right, which is never smaller; an abstention is not right. ``abstained`` is the share of abstentions and
-    ``radius`` the median radius of the certified examples, in words, nan where there is none. ``votes`` and ``alpha``
-    are those of each certificate. The rates are nan without examples.
+    ``certified_accuracy`` is the share of examples certified for their true label. ``smoothed_accuracy`` is the share
+    that the vote predicts correctly, which is never smaller; an abstention is not correct. ``abstained`` is the share
+    of abstentions. ``radius`` is the median radius of the certified examples in words, nan if there is none. ``votes``
+    and ``alpha`` are the settings of each certificate. The rates are nan without examples.
     """
 
     certified_accuracy: float
@@ -80,19 +82,19 @@ class CertificateSummary:
     def from_certificates(
         cls, certificates: Sequence[Certificate], votes: int, alpha: float, seconds: float = 0.0
     ) -> CertificateSummary:
-        """Summarise; ``seconds`` is what measuring them took."""
+        """Summarise certificates; ``seconds`` is the time that they took."""
         certified = [certificate for certificate in certificates if certificate.certified]
-        right = [certificate for certificate in certificates if certificate.prediction == certificate.label]
+        correct = [certificate for certificate in certificates if certificate.prediction == certificate.label]
         abstained = sum(certificate.prediction is None for certificate in certificates)
         total = len(certificates)
         radii = [certificate.radius for certificate in certified if certificate.radius is not None]
         certified_low, certified_high = wilson_interval(len(certified), total)
-        smoothed_low, smoothed_high = wilson_interval(len(right), total)
+        smoothed_low, smoothed_high = wilson_interval(len(correct), total)
         return cls(
             certified_accuracy=ratio(len(certified), total),
             certified_accuracy_low=certified_low,
             certified_accuracy_high=certified_high,
-            smoothed_accuracy=ratio(len(right), total),
+            smoothed_accuracy=ratio(len(correct), total),
             smoothed_accuracy_low=smoothed_low,
             smoothed_accuracy_high=smoothed_high,
             abstained=ratio(abstained, total),
@@ -105,7 +107,7 @@ class CertificateSummary:
 
     def metrics(self) -> dict[str, float]:
         """``{"certified_accuracy": ...}`` and so on, the keys that reach the Trainer's log (which adds ``eval_``)."""
-        return {key: self.seconds if key == _SECONDS else getattr(self, key) for key in OF_CERTIFICATES}
+        return {key: self.seconds if key == _SECONDS else getattr(self, key) for key in CERTIFICATE_KEYS}
 
     def history(self) -> dict[str, float]:
         """What a line of ``robustness_history.jsonl`` holds under ``certified``."""

@@ -1,4 +1,4 @@
-"""How much of some texts a source of substitutes can change at all."""
+"""Coverage: the share of words and texts for which a source of substitutes has a substitute."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import Any
 from hf_robust.metrics.rates import ratio
 
 LITTLE_WORDS, LITTLE_TEXTS = 0.1, 0.4
-"""A source is said to cover little below one of these shares. On SST-2, TREC, SMS spam and SNLI the attacks that draw
-on WordNet, counter-fitted neighbours or BAT's own tables have substitutes for 17 % of the open words or more and in
-half of the texts or more; with the demo's table it is 1 to 6 % of the words and 4 to 45 % of the texts."""
+"""Coverage is little below one of these shares. On SST-2, TREC, SMS spam and SNLI the attacks with WordNet,
+counter-fitted neighbours or BAT's own tables cover at least 17 % of the open words and half of the texts; the table of
+the demo covers 1 to 6 % of the words and 4 to 45 % of the texts."""
 MOST_ROWS = 2000
-"""Coverage of a training set is that of so many rows at most."""
+"""Maximum number of rows of a training set over which coverage is measured."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of ``texts`` texts with ``open_words`` words that may change: the words that have a substitute, and the texts
-    with such a word."""
+    """Numbers of words that may change and of texts, and how many of each are covered.
+
+    ``covered_words`` have a substitute; ``covered_texts`` have at least one such word.
+    """
 
     open_words: int
     covered_words: int
@@ -29,7 +31,7 @@ class Coverage:
 
     @classmethod
     def of(cls, counts: Iterable[tuple[int, int]]) -> Coverage:
-        """From each text's number of words with a substitute and of open words.
+        """Coverage from each text's (number of words with a substitute, number of open words).
 
         >>> Coverage.of([(2, 10), (0, 5)]).in_words()
         '13.3 % of the open words (2 of 15) and 1 of 2 texts'
@@ -44,35 +46,35 @@ class Coverage:
         return is_little(ratio(self.covered_words, self.open_words), ratio(self.covered_texts, self.texts))
 
     def in_words(self) -> str:
-        """Both shares with what they are of."""
+        """Both shares with their counts, as text."""
         share = f"{100 * ratio(self.covered_words, self.open_words):.1f} %" if self.open_words else "none"
         words = f"{share} of the open words ({self.covered_words:,} of {self.open_words:,})"
         return f"{words} and {self.covered_texts:,} of {self.texts:,} texts"
 
     def describe(self) -> dict[str, Any]:
-        """What the run card says of it; JSON-ready."""
+        """The entry of the run card, JSON-ready."""
         words = round(ratio(self.covered_words, self.open_words), 6) if self.open_words else 0.0
         return {"words": words, "open_words": self.open_words, "texts": self.covered_texts, "rows": self.texts}
 
 
 def is_little(words: float, texts: float) -> bool:
-    """Whether these shares of words and texts are below what a table of real size covers."""
+    """Whether one of these shares of words and texts is below its limit."""
     return words < LITTLE_WORDS or texts < LITTLE_TEXTS
 
 
 def coverage_of_card(described: Mapping[str, Any]) -> Coverage | None:
-    """The coverage that a run card notes with a lexicon or an attack; None where it notes none."""
-    found = described.get("coverage")
-    if not isinstance(found, Mapping):
+    """Coverage in the run card's description of a lexicon or an attack; None if it has none."""
+    noted = described.get("coverage")
+    if not isinstance(noted, Mapping):
         return None
-    opened, rows = int(found.get("open_words", 0)), int(found.get("rows", 0))
-    return Coverage(opened, round(float(found.get("words", 0.0)) * opened), rows, int(found.get("texts", 0)))
+    opened, rows = int(noted.get("open_words", 0)), int(noted.get("rows", 0))
+    return Coverage(opened, round(float(noted.get("words", 0.0)) * opened), rows, int(noted.get("texts", 0)))
 
 
-def some_rows(count: int, most: int = MOST_ROWS) -> list[int]:
-    """Row numbers of a sample of at most ``most``, evenly spread: data are often sorted.
+def sampled_rows(count: int, most: int = MOST_ROWS) -> list[int]:
+    """Row numbers of a sample of at most ``most`` rows, evenly spread, since data are often sorted.
 
-    >>> some_rows(3, 2), some_rows(2, 5)
+    >>> sampled_rows(3, 2), sampled_rows(2, 5)
     ([0, 1], [0, 1])
     """
     size = min(count, most)
@@ -80,10 +82,10 @@ def some_rows(count: int, most: int = MOST_ROWS) -> list[int]:
 
 
 def texts_covered(result: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Of the texts that an attack tried those with at least one substitute, and their number.
+    """Number of attacked texts with at least one substitute, and number of attacked texts.
 
-    ``result`` holds a summary's numbers, as a history does.
-    None where candidates were not counted, or nothing was attacked.
+    ``result`` holds the numbers of an attack from a history. None if candidates were not counted or no text was
+    attacked.
 
     >>> texts_covered({"covered": 0.36, "num_attacked": 500})
     (180, 500)
@@ -94,7 +96,7 @@ def texts_covered(result: Mapping[str, Any]) -> tuple[int, int] | None:
     return round(covered * attacked), int(attacked)
 
 
-def not_all_covered(result: Mapping[str, Any]) -> str:
-    """``180 of 500``, the same where it is not all of them; else empty."""
-    found = texts_covered(result)
-    return "" if found is None or found[0] == found[1] else f"{found[0]:,} of {found[1]:,}"
+def partial_coverage(result: Mapping[str, Any]) -> str:
+    """`texts_covered` as text, ``180 of 500``; empty if all texts are covered or nothing is known."""
+    counts = texts_covered(result)
+    return "" if counts is None or counts[0] == counts[1] else f"{counts[0]:,} of {counts[1]:,}"

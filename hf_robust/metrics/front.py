@@ -1,4 +1,4 @@
-"""The Pareto front of points that are measured in several quantities."""
+"""The Pareto front of points in several quantities."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 
 def pareto_front(points: Sequence[Sequence[float]], maximize: Sequence[bool]) -> list[int]:
-    """Indices of the points that no other point dominates, by the first quantity from its worst to its best.
+    """Indices of the points that no other point dominates, from the worst to the best first quantity.
 
-    A point dominates another where it is at least as good in every quantity and better in one, so that equal points
-    are on the front together. A point with a quantity that is no number is never on it.
+    A point dominates another if it is at least as good in every quantity and better in one. Equal points are on the
+    front together. Points with a nan are never on it.
 
     Args:
         points: the quantities of each point.
-        maximize: whether more of a quantity is better, for each of them.
+        maximize: for each quantity, whether more is better.
 
     >>> pareto_front([(0.9, 0.5), (0.8, 0.2), (0.7, 0.4)], maximize=(True, False))
     [1, 0]

@@ -1,4 +1,4 @@
-"""The names of an evaluation's metrics, known before anything is measured (without the Trainer's ``eval_``)."""
+"""Names of the metrics of an evaluation, known before it runs (without the Trainer's prefix ``eval_``)."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass, field
 
 from hf_robust.metrics.rates import Aim
 
-OF_EVERY_EVALUATION = ("loss", "runtime", "samples_per_second", "steps_per_second")
-RATES = ("asr", "robust_accuracy")
-OF_EVERY_ATTACK = (*RATES, "queries", "seconds", "accuracy")
-OF_STAYING = ("raises_asr", "remains_asr")
-"""Of attacks that want the prediction to stay."""
-OF_RISES = ("median_rise",)
-"""Of these attacks too, but not a number where none of them succeeded."""
-OF_CANDIDATES = ("covered", "covered_asr")
-"""Of attacks that count their substitutes, where something was attacked."""
-OF_SUCCESSES = ("changed_words", "changed_share")
-"""Only there where an attack succeeded by changing a word."""
-OF_PROBABILITIES = ("saturated_share",)
-"""Of attacks that climb probabilities, where something was attacked."""
-OF_ANY_ATTACK = (*OF_EVERY_ATTACK, *OF_STAYING, *OF_RISES, *OF_CANDIDATES, *OF_SUCCESSES, *OF_PROBABILITIES)
-OF_A_UNION = (
+EVALUATION_KEYS = ("loss", "runtime", "samples_per_second", "steps_per_second")
+RATE_KEYS = ("asr", "robust_accuracy")
+ATTACK_KEYS = (*RATE_KEYS, "queries", "seconds", "accuracy")
+OBSTINATE_KEYS = ("raises_asr", "remains_asr")
+"""Metrics of attacks that keep the prediction."""
+RISE_KEYS = ("median_rise",)
+"""Metrics of attacks that keep the prediction; nan if no attack succeeded."""
+CANDIDATE_KEYS = ("covered", "covered_asr")
+"""Metrics of attacks that count their substitutes, if a text was attacked."""
+SUCCESS_KEYS = ("changed_words", "changed_share")
+"""Metrics that exist only if an attack succeeded by changing a word."""
+SATURATION_KEYS = ("saturated_share",)
+"""Metrics of attacks that climb probabilities, if a text was attacked."""
+ANY_ATTACK_KEYS = (*ATTACK_KEYS, *OBSTINATE_KEYS, *RISE_KEYS, *CANDIDATE_KEYS, *SUCCESS_KEYS, *SATURATION_KEYS)
+UNION_KEYS = (
     "union_robust_accuracy",
     "union_robust_accuracy_low",
     "union_robust_accuracy_high",
     "union_num_examples",
 )
-OF_A_VOTE = ("vote_accuracy", "vote_seconds")
-OF_CERTIFICATES = (
+VOTE_KEYS = ("vote_accuracy", "vote_seconds")
+CERTIFICATE_KEYS = (
     "certified_accuracy",
     "certified_accuracy_low",
     "certified_accuracy_high",
@@ -39,73 +39,77 @@ OF_CERTIFICATES = (
 _TO_LOWER = ("asr", "abstained", "loss", "mse", "mae", "seconds", "runtime")
 
 
-def is_to_be_lowered(metric: str) -> bool:
-    """Whether less of a metric is better, as of a share of errors."""
+def lower_is_better(metric: str) -> bool:
+    """Whether a lower value of the metric is better."""
     return any(metric.removeprefix("eval_") == end or metric.endswith(f"_{end}") for end in _TO_LOWER)
 
 
 @dataclass(frozen=True)
 class AttackKeys:
-    """What attacks add to every evaluation that they measure.
+    """The metrics that attacks add to an evaluation.
 
     Attributes:
-        aims: of each attack, by the name that its metrics carry.
-        own: those of them that bring their own texts, which are in no union.
-        vote: whether they meet a vote.
+        aims: aim of each attack by its name in the metrics.
+        static: names of the static attacks, which are in no union.
+        vote: whether a vote is attacked.
     """
 
     aims: Mapping[str, Aim] = field(default_factory=dict)
-    own: Collection[str] = ()
+    static: Collection[str] = ()
     vote: bool = False
 
     @property
     def _union(self) -> int:
-        """How many attacks would be in a union."""
-        return sum(not aim.keeps_prediction for name, aim in self.aims.items() if name not in self.own)
+        """Number of attacks in the union."""
+        return sum(not aim.keeps_prediction for name, aim in self.aims.items() if name not in self.static)
 
-    def sure(self) -> list[str]:
-        """The metrics that are always there and tell one state of the weights from another."""
-        found = [f"{name}_{key}" for name, aim in self.aims.items() for key in _telling(aim)]
-        return [*found, *(OF_A_UNION if self._union > 1 else ()), *(OF_A_VOTE if self.vote else ())]
+    def always_there(self) -> list[str]:
+        """Metrics that every evaluation has and by which checkpoints can be compared."""
+        keys = [f"{name}_{key}" for name, aim in self.aims.items() for key in _meaningful_keys(aim)]
+        return [*keys, *(UNION_KEYS if self._union > 1 else ()), *(VOTE_KEYS if self.vote else ())]
 
-    def why_not(self, metric: str, known: Collection[str] = ()) -> str:
-        """Why these attacks do not measure a metric by which weights could be chosen, and the way out.
+    def reason_not_measured(self, metric: str, known: Collection[str] = ()) -> str:
+        """Why a metric cannot choose the best checkpoint with these attacks, and what to do.
 
-        Empty where the metric is not one of an attack. ``known`` are the attacks that could be added.
+        Empty if the metric does not belong to an attack. ``known`` are the attacks that could be added.
         """
-        if metric in OF_A_UNION:
-            wanted = f"needs two attacks or more, got {self._union} that want another prediction"
-            return f"{wanted}: add one to --attacks"
-        if metric in OF_A_VOTE:
-            return "needs the vote that is attacked: add --attack_votes"
+        if metric in UNION_KEYS:
+            return f"needs at least two attacks that change the prediction, got {self._union}: add one to --attacks"
+        if metric in VOTE_KEYS:
+            return "needs a vote: add --attack_votes"
         name, key = _parts(metric, (*self.aims, *known))
         if name not in self.aims:
             return f"needs its attack: add --attacks {name}" if name else ""
-        if key in RATES and self.aims[name].maximises:
-            return f"says nothing, since the {name} attack succeeds on every text that was right: take another metric"
+        if key in RATE_KEYS and self.aims[name].maximises:
+            return (
+                f"says nothing, since the {name} attack succeeds on every correctly classified text: "
+                "choose another metric"
+            )
         if key == "robust_accuracy":
-            return f"says nothing, since the {name} attack wants the prediction to stay: take {name}_asr"
-        if key in OF_SUCCESSES:
-            return f"is only measured in epochs in which the {name} attack succeeds by changing a word: take another"
-        if key in OF_RISES and self.aims[name].keeps_prediction:
-            return f"is no number in epochs in which the {name} attack never succeeds: take {name}_raises_asr"
-        if key in OF_CANDIDATES:
-            return f"is only measured where the {name} attack counts its substitutes: take {name}_asr"
-        if key in OF_PROBABILITIES:
-            return "says how much the other rates can be believed, not which weights are better: take another"
-        return f"is not measured by the {name} attack: take another"
+            return f"says nothing, since the {name} attack keeps the prediction: choose {name}_asr"
+        if key in SUCCESS_KEYS:
+            return (
+                f"exists only in epochs in which the {name} attack succeeds by changing a word: choose another metric"
+            )
+        if key in RISE_KEYS and self.aims[name].keeps_prediction:
+            return f"is nan in epochs in which the {name} attack never succeeds: choose {name}_raises_asr"
+        if key in CANDIDATE_KEYS:
+            return f"exists only if the {name} attack counts its substitutes: choose {name}_asr"
+        if key in SATURATION_KEYS:
+            return "says how reliable the other rates are, not which weights are better: choose another metric"
+        return f"is not measured by the {name} attack: choose another metric"
 
 
-def _telling(aim: Aim) -> Sequence[str]:
+def _meaningful_keys(aim: Aim) -> Sequence[str]:
     if aim.maximises:
-        return tuple(key for key in OF_EVERY_ATTACK if key not in RATES)
+        return tuple(key for key in ATTACK_KEYS if key not in RATE_KEYS)
     if aim.keeps_prediction:
-        return (*(key for key in OF_EVERY_ATTACK if key != "robust_accuracy"), *OF_STAYING)
-    return OF_EVERY_ATTACK
+        return (*(key for key in ATTACK_KEYS if key != "robust_accuracy"), *OBSTINATE_KEYS)
+    return ATTACK_KEYS
 
 
 def _parts(metric: str, names: Collection[str]) -> tuple[str, str]:
-    """The attack and the key of a metric, of the longest name that fits; empty names where there is none."""
-    fit = [name for name in names if metric in [f"{name}_{key}" for key in OF_ANY_ATTACK]]
-    name = max(fit, key=len, default="")
+    """Attack and key of a metric; the longest matching attack name wins; an empty name if none matches."""
+    matching = [name for name in names if metric in [f"{name}_{key}" for key in ANY_ATTACK_KEYS]]
+    name = max(matching, key=len, default="")
     return name, metric.removeprefix(f"{name}_")

@@ -21,17 +21,17 @@ class Mean(NamedTuple):
 def mean_interval(values: Sequence[float]) -> Mean:
     r"""The mean of independent values and its normal 95 % interval, :math:`\bar v \pm 1.96\, s / \sqrt n`.
 
-    Of the differences of two measurements on the same rows it is the paired interval. nan without values, and where
-    there is one, which tells nothing of its spread.
+    For differences of two measurements on the same rows this is the paired interval. Without values all are nan; with
+    one value the interval is nan.
 
     >>> [round(one, 3) for one in mean_interval([1.0, 2.0, 3.0])]
     [2.0, 0.868, 3.132]
     """
-    found = np.asarray(values, dtype=np.float64)
-    if not len(found):
+    array = np.asarray(values, dtype=np.float64)
+    if not len(array):
         return Mean(math.nan, math.nan, math.nan)
-    mean = float(found.mean())
-    if len(found) == 1:
+    mean = float(array.mean())
+    if len(array) == 1:
         return Mean(mean, math.nan, math.nan)
-    half = NormalDist().inv_cdf(0.975) * float(found.std(ddof=1)) / math.sqrt(len(found))
+    half = NormalDist().inv_cdf(0.975) * float(array.std(ddof=1)) / math.sqrt(len(array))
     return Mean(mean, mean - half, mean + half)

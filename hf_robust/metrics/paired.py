@@ -1,4 +1,4 @@
-"""Two models attacked on the same examples: bootstrap intervals of differences, and McNemar's exact test."""
+"""Paired comparison of two models on the same attacked examples: bootstrap intervals and McNemar's exact test."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Outcomes = np.ndarray[Any, Any]
-"""(..., examples): 1 where the attack succeeded, 0 where it failed, nan where it was not tried (skipped)."""
+"""(..., examples): 1 if the attack succeeded, 0 if it failed, nan if the example was skipped."""
 
 OUTCOMES = {"succeeded": 1.0, "failed": 0.0, "skipped": np.nan}
 DRAWS, POINTS = 2000, 100.0
 
 
 class Difference(NamedTuple):
-    """Second minus first method, in points."""
+    """Difference of a rate, second minus first method, in points, with its interval and its value for each seed."""
 
     value: float
     low: float
@@ -25,43 +25,43 @@ class Difference(NamedTuple):
     by_seed: list[float]
 
 
-def rates(seen: Outcomes) -> Outcomes:
-    """(...,) success rate among the examples that were attacked; nan where there are none."""
-    attacked = (~np.isnan(seen)).sum(axis=-1)
-    empty: Outcomes = np.full(seen.shape[:-1], np.nan)
-    shares: Outcomes = np.divide(np.nansum(seen, axis=-1), attacked, out=empty, where=attacked > 0)
+def rates(outcomes: Outcomes) -> Outcomes:
+    """(...,) success rate over the attacked examples; nan if there are none."""
+    attacked = (~np.isnan(outcomes)).sum(axis=-1)
+    empty: Outcomes = np.full(outcomes.shape[:-1], np.nan)
+    shares: Outcomes = np.divide(np.nansum(outcomes, axis=-1), attacked, out=empty, where=attacked > 0)
     return shares
 
 
-def robust(seen: Outcomes) -> Outcomes:
-    """(...,) robust accuracy: the share of all examples that were right and withstood the attack."""
-    shares: Outcomes = (seen == 0.0).mean(axis=-1)
+def robust(outcomes: Outcomes) -> Outcomes:
+    """(...,) robust accuracy: share of all examples that are correct and withstood the attack."""
+    shares: Outcomes = (outcomes == 0.0).mean(axis=-1)
     return shares
 
 
 def paired_difference(base: Outcomes, other: Outcomes, measure: Callable[[Outcomes], Outcomes]) -> Difference:
     """Difference of a rate over (seeds, examples) with its 95 % bootstrap interval over examples.
 
-    An example is drawn with its outcomes under every seed of both methods; seeds are averaged. Where the outcomes do
-    not differ the interval is a point: it says nothing about examples that are not among these.
+    Each drawn example brings its outcomes under every seed of both methods; seeds are averaged. If no outcome differs,
+    the interval is a point; it says nothing about other examples.
     """
     by_seed = POINTS * (measure(other) - measure(base))
     draws = _draws(base.shape[1])
     means = (measure(other[:, draws]) - measure(base[:, draws])).mean(axis=0)
-    # A draw in which a method attacked nothing has no rate.
+    # A draw without any attacked example has no rate.
     low, high = POINTS * np.nanpercentile(means, [2.5, 97.5])
     return Difference(float(by_seed.mean()), float(low), float(high), by_seed.tolist())
 
 
 @lru_cache(maxsize=4)
 def _draws(examples: int) -> Outcomes:
-    """(draws, examples) row numbers, the same for every comparison of so many examples."""
+    """(draws, examples) row numbers, the same for every comparison with this number of examples."""
     drawn: Outcomes = np.random.default_rng(0).integers(0, examples, size=(DRAWS, examples))
     return drawn
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:
-    """McNemar's exact two-sided p: that both discordant counts are equally likely; 1 where both are 0.
+    """McNemar's exact two-sided p for equally likely discordant counts; 1 if both are 0.
 
     ``min(1, 2 P(X <= min(b, c)))`` for X binomial of ``b + c`` draws with probability 1/2.
 
@@ -75,7 +75,7 @@ def mcnemar_exact(first_only: int, second_only: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    r"""Holm's step-down correction: the chance of any false finding stays below the level, however the tests depend.
+    r"""Holm's step-down correction of p values; it bounds the chance of any false positive for dependent tests too.
 
     Of m tests the i-th smallest p becomes :math:`\max_{j \le i} \min(1, (m - j + 1) p_{(j)})`; the order is kept.
 
@@ -90,10 +90,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def examples_needed(difference: Difference, examples: int) -> int | None:
-    """How many examples would make the interval exclude 0, if the difference stayed as it is.
+    """Number of examples at which the interval would exclude 0 if the difference stayed the same.
 
-    A half-width h over N examples is about ``h * sqrt(N / M)`` over M, so that M = N (h / difference)^2. None where
-    the difference is 0: no number of examples shows one.
+    A half-width h over N examples is about ``h * sqrt(N / M)`` over M, so M = N (h / difference)^2. None if the
+    difference is 0.
 
     >>> examples_needed(Difference(2.0, -2.0, 6.0, [2.0]), 100)
     400

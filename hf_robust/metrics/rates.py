@@ -1,7 +1,4 @@
-"""Attack success rate, robust accuracy and their intervals, from the records of one attack.
-
-What an attack wants of the prediction: said once by its goal, and read here from what a run left of it.
-"""
+"""Attack success rate, robust accuracy and their intervals from the records of an attack, and the aim of an attack."""
 
 from __future__ import annotations
 
@@ -22,19 +19,23 @@ _OLDER_RECIPE = "InputReduction"
 
 
 class Aim(NamedTuple):
-    """Whether an attack wants the prediction to stay, so that its robust accuracy says nothing; and whether every
-    example that was right ends as its success, so that its success rate says nothing either."""
+    """Aim of an attack.
+
+    ``keeps_prediction``: the attack succeeds if the prediction stays, so its robust accuracy says nothing.
+    ``maximises``: it succeeds on every correctly classified example, so its success rate says nothing either.
+    """
 
     keeps_prediction: bool = False
     maximises: bool = False
 
 
 def aim_of(described: Mapping[str, Any], name: str = "", result: Mapping[str, Any] | None = None) -> Aim:
-    """The aim of an attack by its description (``Attack.describe()``, a run card's ``attacks``).
+    """Aim of an attack by its description (``Attack.describe()``, or ``attacks`` of a run card).
 
     Args:
-        described: may be of an older run, which names the goal alone, or empty.
-        name, result: the attack's, and its numbers in the history; asked where the description names no goal.
+        described: description; it may be empty, or of an older run that has only the name of the goal.
+        name: name of the attack, used if the description has no goal.
+        result: numbers of the attack in the history, used if the description has no goal.
     """
     goal = described.get("goal") or {}
     if goal:
@@ -45,8 +46,8 @@ def aim_of(described: Mapping[str, Any], name: str = "", result: Mapping[str, An
     return Aim(*_OLDER_NAMES.get(name, ("remains_asr" in (result or {}),)))
 
 
-def kept_prediction(records: Iterable[AttackRecord]) -> bool:
-    """Whether these records are of an attack that wants the prediction to stay."""
+def records_keep_prediction(records: Iterable[AttackRecord]) -> bool:
+    """Whether these records are of an attack that keeps the prediction."""
     return any(record.remains is not None for record in records)
 
 
@@ -55,7 +56,8 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
 
     .. math:: \frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1-\hat p)/n + z^2/4n^2}}{1 + z^2/n}
 
-    It stays inside [0, 1] and is not empty at 0 or 1, unlike the normal interval. ``total`` 0 gives ``(nan, nan)``.
+    Unlike the normal interval it stays in [0, 1] and has a positive width at 0 and 1. For ``total`` 0 it is
+    ``(nan, nan)``.
 
     >>> low, high = wilson_interval(5, 10)
     >>> round(low, 4), round(high, 4)
@@ -75,35 +77,37 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
     centre = rate + z * z / (2 * total)
     spread = z * math.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
-    # At the ends the exact bound is 0 or 1; rounding must not leave it a hair inside.
+    # At the ends the exact bound is 0 or 1, without rounding errors.
     low = 0.0 if successes == 0 else (centre - spread) / scale
     high = 1.0 if successes == total else (centre + spread) / scale
     return low, high
 
 
 def ratio(part: float, whole: float) -> float:
-    """``part / whole``; nan where there is no whole."""
+    """``part / whole``; nan if ``whole`` is 0."""
     return part / whole if whole else math.nan
 
 
 @dataclass
 class AttackSummary:
-    """The rates of one attack over N examples: S succeeded, F failed, s skipped.
+    """Rates of one attack over N examples: S succeeded, F failed, the others were skipped.
 
-    ``asr = S / (S + F)`` over the examples attacked, nan where none was; ``robust_accuracy = F / N``. Both are nan
-    where the attack could change no text that it attacked: it has measured nothing then. Where the only skips are
-    misclassified texts, ``robust_accuracy = accuracy * (1 - asr)``. Attacks that want the prediction kept (antonym,
-    negation, input_reduction) have no robust accuracy: there a failure is what one wants, and texts
-    are skipped by label too. Theirs is nan here, and no key of ``metrics`` and ``history``. ``queries`` is the mean
-    over attacked examples.
+    ``asr = S / (S + F)`` over the attacked examples; ``robust_accuracy = F / N``. Both are nan if the attack could
+    change none of its texts, since it then measured nothing. If only misclassified texts are skipped,
+    ``robust_accuracy = accuracy * (1 - asr)``. Attacks that keep the prediction (antonym, negation, input_reduction)
+    have no robust accuracy, since a failed attack is desirable and texts are also skipped by label. It is nan here and
+    not a key of ``metrics`` and ``history``. ``queries`` is the mean over attacked examples.
 
-    ``extra`` holds ``accuracy``, the share of the N examples classified correctly (clean accuracy on another sample is
-    not comparable with ``robust_accuracy``), where candidates were counted ``covered`` (share of the
-    attacked with at least one; the others count as failures and lower ``asr``) and ``covered_asr`` (``asr`` among the
-    covered), and for attacks that want the prediction kept what `obstinacy` gives. Where a success changed a word, it
-    holds ``changed_words`` and ``changed_share`` too (see `changed_words`); where searches climbed float32
-    probabilities, ``saturated_share``, the share of the attacked examples' queries at which these were flat (see
-    `AttackRecord`). ``texts_cut`` is the share of the N texts with words that the model does not read.
+    Keys of ``extra``:
+
+    - ``accuracy``: share of the N examples classified correctly, comparable with ``robust_accuracy``.
+    - ``covered``, ``covered_asr``: share of the attacked examples with at least one candidate, and ``asr`` on these.
+      The others count as failures and lower ``asr``. Only if candidates were counted.
+    - the keys of `obstinacy`, for attacks that keep the prediction.
+    - the keys of `changed_words`, if a success changed a word.
+    - ``saturated_share``: share of the queries of attacked examples with saturated probabilities (see
+      `AttackRecord`), for searches that climb probabilities.
+    - ``texts_cut``: share of the N texts with words that the model does not read.
     """
 
     num_examples: int
@@ -123,21 +127,21 @@ class AttackSummary:
 
     @property
     def keeps_prediction(self) -> bool:
-        """Whether the attack wants the prediction to stay, so that it leaves no robust accuracy."""
+        """Whether the attack keeps the prediction and so has no robust accuracy."""
         return "remains_asr" in self.extra
 
     @classmethod
     def from_records(cls, records: Sequence[AttackRecord], seconds: float = 0.0) -> AttackSummary:
-        """Summarise one attack's records; ``seconds`` is what measuring them took."""
+        """Summarise the records of one attack; ``seconds`` is the time that it took."""
         attacked = [record for record in records if record.status != "skipped"]
         succeeded = sum(record.status == "succeeded" for record in attacked)
         failed = len(attacked) - succeeded
         extra = _extra(records, attacked)
-        # An attack without any candidate has no rate: every model withstands it.
-        asked, given = (0, 0) if extra.get("covered") == 0 else (len(attacked), len(records))
-        asr_low, asr_high = wilson_interval(succeeded, asked)
-        robust, interval = ratio(failed, given), wilson_interval(failed if given else 0, given)
-        if kept_prediction(records):
+        # An attack without any candidate has no rates: every model withstands it.
+        num_attacked, total = (0, 0) if extra.get("covered") == 0 else (len(attacked), len(records))
+        asr_low, asr_high = wilson_interval(succeeded, num_attacked)
+        robust, interval = ratio(failed, total), wilson_interval(failed if total else 0, total)
+        if records_keep_prediction(records):
             robust, interval = math.nan, (math.nan, math.nan)
         return cls(
             num_examples=len(records),
@@ -145,7 +149,7 @@ class AttackSummary:
             num_succeeded=succeeded,
             num_failed=failed,
             num_skipped=len(records) - len(attacked),
-            asr=ratio(succeeded, asked),
+            asr=ratio(succeeded, num_attacked),
             asr_low=asr_low,
             asr_high=asr_high,
             robust_accuracy=robust,
@@ -158,34 +162,34 @@ class AttackSummary:
 
     def metrics(self, attack_name: str) -> dict[str, float]:
         """``{"<attack>_asr": ...}`` and so on, the keys that reach the Trainer's log (which adds ``eval_``)."""
-        values = self._with_meaning("asr", "robust_accuracy", "queries", "seconds")
+        values = self._meaningful("asr", "robust_accuracy", "queries", "seconds")
         return {f"{attack_name}_{key}": value for key, value in values.items()}
 
     def history(self) -> dict[str, float]:
-        """What a line of ``robustness_history.jsonl`` holds of this attack."""
-        return self._with_meaning(
+        """The entry of this attack in a line of ``robustness_history.jsonl``."""
+        return self._meaningful(
             "asr", "robust_accuracy", "num_examples", "num_attacked", "asr_low", "asr_high", "queries", "seconds"
         )
 
-    def _with_meaning(self, *keys: str) -> dict[str, float]:
-        """These numbers and the extra ones, without a robust accuracy where the attack has none."""
-        kept = [key for key in keys if key != "robust_accuracy" or not self.keeps_prediction]
-        return {**{key: getattr(self, key) for key in kept}, **self.extra}
+    def _meaningful(self, *keys: str) -> dict[str, float]:
+        """These numbers and ``extra``, without the robust accuracy of attacks that have none."""
+        meaningful = [key for key in keys if key != "robust_accuracy" or not self.keeps_prediction]
+        return {**{key: getattr(self, key) for key in meaningful}, **self.extra}
 
 
 SATURATED = 0.05
-"""Above this share of saturated queries a rate says little about the model: its searches were blind there."""
+"""Share of saturated queries above which a rate says little about the model, since the searches were blind."""
 
 
-def saturation_in_words(name: str, summary: AttackSummary) -> str:
-    """One sentence where so many queries of an attack were saturated that its rates mislead; else nothing."""
+def saturation_warning(name: str, summary: AttackSummary) -> str:
+    """Warning if more queries of an attack were saturated than SATURATED; else empty."""
     share = summary.extra.get("saturated_share", math.nan)
     if not share > SATURATED:
         return ""
     return (
         f"{name}: at {100 * share:.1f} % of the queries the model's probability was within sixteen steps of float32 "
-        "from 1, where the search cannot see whether a text helps: the model may look robust without being so; "
-        "measure with --attack_scores margin too."
+        "from 1, where the search cannot see whether a text helps, so the model may only look robust; also measure "
+        "with --attack_scores margin."
     )
 
 
@@ -197,10 +201,10 @@ def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) ->
     counted = [record.saturated for record in attacked if record.saturated is not None]
     if attacked and len(counted) == len(attacked):
         extra["saturated_share"] = ratio(sum(counted), sum(record.queries for record in attacked))
-    if kept_prediction(records):
+    if records_keep_prediction(records):
         extra |= obstinacy(attacked)
     covered = [record for record in attacked if record.stop != "no_candidates"]
-    # Texts that are shown as they are, and the recipes of another library, have no candidates to count.
+    # Static attacks and the recipes of TextAttack do not count candidates.
     if len(covered) < len(attacked) or any(record.num_candidates for record in records):
         extra["covered"] = ratio(len(covered), len(attacked))
         extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
@@ -208,11 +212,11 @@ def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) ->
 
 
 def obstinacy(attacked: Sequence[AttackRecord]) -> dict[str, float]:
-    """Rates of the attacked examples by several definitions of success, which differ widely.
+    """Success rates over the attacked examples by two success rules, which differ widely, and the median rise.
 
-    ``raises_asr``: the text found keeps the prediction and is held more surely (``AttackRecord.raised``).
-    ``remains_asr``: some admissible candidate kept the prediction. ``median_rise``: over the successes, by how much
-    the text found raises the label's probability, in [-1, 1]; nan where nothing succeeded.
+    ``raises_asr``: the perturbed text keeps the prediction with a higher confidence (``AttackRecord.raised``).
+    ``remains_asr``: some admissible candidate keeps the prediction. ``median_rise``: median increase of the label's
+    probability over the successes, in [-1, 1]; nan without a success.
     """
     succeeded = [record for record in attacked if record.status == "succeeded"]
     rises = [record.perturbed_score - record.original_score for record in succeeded]
@@ -225,13 +229,12 @@ def obstinacy(attacked: Sequence[AttackRecord]) -> dict[str, float]:
 
 
 def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:
-    """How much a success had to change: means over the successes that changed a word; empty where none did.
+    """Mean numbers of changed words over the successes that changed a word; empty if there is none.
 
-    ``changed_words`` is the mean number of changed words, ``changed_share`` the mean of that number over the words of
-    the original text, all columns together; words that the model does not read, behind the cut, count in neither. The
-    share is TextAttack's "average perturbed word %" over 100, but that a
-    word which becomes two ("go od") is one changed word here: TextAttack compares word by word from the left, so all
-    that follow count there.
+    ``changed_words`` is the mean number of changed words. ``changed_share`` is the mean of that number divided by the
+    number of words of the original text, all columns together. Words behind the truncation do not count. The share is
+    TextAttack's "average perturbed word %" over 100, with one difference: a word that becomes two ("go od") is one
+    changed word here, while TextAttack compares word by word from the left and so counts all words that follow.
 
     >>> record = AttackRecord(0, 0, "succeeded", ["a good film"], ["a fine film"], [[1, "good", "fine"]], 7, 0, 1,
     ...                       0.9, 0.2, "success", 3)

@@ -1,4 +1,4 @@
-"""What an attack did to one example."""
+"""The record of one attack on one example."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ STATUSES = ("succeeded", "failed", "skipped")
 class AttackRecord:
     """The result of one attack on one example.
 
-    ``status`` is ``skipped`` where the attack was not tried (the clean text is misclassified, or its label is one the
-    attack leaves out), ``succeeded`` where the goal was reached, else ``failed``; then ``perturbed`` is the last text
-    that improved the goal's score. ``stop`` says why the search ended: ``success``, ``exhausted``, ``budget``,
-    ``time``, ``no_candidates`` (no text to ask was found), ``warm_start``, ``misclassified`` or ``skip_label``.
-
-    ``changed`` holds ``[word index in the original, old, new]``; ``new`` is empty for a deleted word and may be two
-    words for an inserted one. ``queries`` counts every text shown to the goal, the clean one included; scores are the
-    probability of the true label. ``num_candidates`` counts the admissible substitutes over all positions. ``remains``
-    belongs to attacks that want the prediction to stay (antonym, negation, input_reduction): whether some admissible
-    candidate kept it; None for the others, so that a file of records says what its attack wanted. ``raised``, of the
-    same attacks: whether the text found is held more surely than the clean one by what the search climbed (the margin,
-    which still tells where both probabilities are 1); None in older files. ``near_ties`` counts
-    decisions taken between scores closer than the noise of batching. ``saturated`` counts the queries at which the
-    probability was within sixteen steps of float32 from 1, so that the search could hardly see whether a text helped;
-    None where searches climb margins, which are never flat so, in older files, and of a vote. ``read`` holds
-    ``[first, end)`` of the word numbers that the model reads of each text column where truncation cut the original,
-    nothing where it reads all of it, and is None in older files. ``word_rule`` names the rule by which words were
-    numbered; older records, and TextAttack's, are by TextAttack's.
+    Attributes:
+        status: ``skipped`` if the attack was not tried (the clean text is misclassified, or the attack skips its
+            label), ``succeeded`` if the goal was reached, else ``failed``.
+        perturbed: text columns after the attack; for a failed attack, the last text that improved the goal's score.
+        changed: ``[word index in the original, old, new]`` of each changed word; ``new`` is empty for a deleted word
+            and may be two words for an inserted one.
+        queries: number of texts scored by the model, the clean text included.
+        original_score, perturbed_score: probability of the true label.
+        stop: why the search ended: ``success``, ``exhausted``, ``budget``, ``time``, ``no_candidates`` (there was no
+            text to query), ``warm_start``, ``misclassified`` or ``skip_label``.
+        num_candidates: number of admissible substitutes over all positions.
+        remains: for attacks that keep the prediction (antonym, negation, input_reduction), whether some admissible
+            candidate kept it; None for other attacks.
+        near_ties: number of decisions between scores that differ by less than the noise of batching.
+        saturated: number of queries with a probability within sixteen steps of float32 from 1, where the search hardly
+            sees whether a text helps; None for searches that climb margins, for votes, and in older files.
+        word_rule: name of the rule that numbers the words; TextAttack's in older records and in those of TextAttack.
+        read: ``[first, end)`` of the word numbers that the model reads of each text column, if truncation cut the
+            original; empty if the model reads all of it; None in older files.
+        raised: for attacks that keep the prediction, whether the perturbed text has a higher score than the clean one
+            by what the search climbed (the margin also differs if both probabilities are 1); None in older files.
     """
 
     idx: int
@@ -57,7 +60,7 @@ class AttackRecord:
     raised: bool | None = None
 
     def text(self, columns: Sequence[str]) -> Text:
-        """A text of this record, cut into the words that it numbers."""
+        """A text of this record, split by its word rule."""
         return Text(tuple(columns), word_rule(self.word_rule))
 
     def reads(self, index: int) -> bool:
@@ -66,16 +69,16 @@ class AttackRecord:
 
     @property
     def raises(self) -> bool:
-        """Whether the text found is held more surely than the clean one; by the probabilities in older files."""
+        """Whether the perturbed text has a higher score than the clean one; older files have only probabilities."""
         return self.perturbed_score > self.original_score if self.raised is None else self.raised
 
     @property
     def words_read(self) -> int:
-        """How many words of the original the model reads."""
+        """Number of words of the original that the model reads."""
         return sum(end - first for first, end in self.read) if self.read else len(self.text(self.original).words)
 
     def to_json(self) -> dict[str, Any]:
-        """The record as a dict that ``json.dumps`` takes."""
+        """The record as a JSON-ready dict."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
@@ -88,7 +91,9 @@ class AttackRecord:
         fields = dataclasses.fields(cls)
         missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in data]
         if missing:
-            raise ValueError(f"an attack record needs the keys {', '.join(missing)}, which {dict(data)!r:.200} lacks.")
+            raise ValueError(
+                f"an attack record needs the keys {', '.join(missing)}; they are missing in {dict(data)!r:.200}."
+            )
         if data["status"] not in STATUSES:
             raise ValueError(f"a record's status must be one of {', '.join(STATUSES)}, got {data['status']!r}.")
         return cls(**{f.name: data[f.name] for f in fields if f.name in data})

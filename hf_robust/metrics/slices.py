@@ -1,7 +1,4 @@
-"""Parts of a data set by what its texts say: GradMask's linguistic slices.
-
-Slices of the user's own: parts of a data set by words, by a pattern, or by length.
-"""
+"""Slices: parts of a data set by the content of its texts. GradMask's linguistic slices, and custom ones."""
 
 from __future__ import annotations
 
@@ -18,38 +15,40 @@ PRINTED_WORDS: dict[str, frozenset[str]] = {
     "negation": frozenset({"not", "no", "never"}),
     "ambiguity": frozenset({"maybe", "possibly"}),
 }
-"""The words that the paper prints."""
+"""Words of each slice in the paper."""
 
 MORE_WORDS: dict[str, frozenset[str]] = {
     "negation": frozenset({"n't", "nobody", "nothing", "none", "nor", "without"}),
     "ambiguity": frozenset({"perhaps", "might", "may", "could"}),
 }
-"""Ours beside them; ``n't`` stands for every word that ends so."""
+"""Additional words of each slice; ``n't`` stands for every word with this ending."""
 
 LONG = 20
-"""A text column of more words than this is long."""
+"""Number of words above which a text column is long."""
 
 
 def slices(printed_only: bool = False) -> Mapping[str, Slice]:
-    """The slices by name, each a question about the text columns of one example: negation, ambiguity, long.
+    """The slices negation, ambiguity and long by name, each a predicate on the text columns of an example.
 
-    The paper's lists are short; ours are longer by default, so that "nobody" is a negation too. Words are whole ones
-    ("nothing" holds no "not"), in any case; a month called May is taken for the verb.
+    Args:
+        printed_only: use only the words printed in the paper; the default adds words such as "nobody".
+
+    Whole words are compared ("nothing" does not contain "not"), in lower case; the month May counts as the verb.
 
     >>> [name for name, holds in slices().items() if holds(("Nobody may see it.", "A film."))]
     ['negation', 'ambiguity']
     >>> [name for name, holds in slices(printed_only=True).items() if holds(("Nobody may see it.", "A film."))]
     []
     """
-    found: dict[str, Slice] = {}
+    by_name: dict[str, Slice] = {}
     for name, printed in PRINTED_WORDS.items():
-        found[name] = partial(has_word, printed if printed_only else printed | MORE_WORDS[name])
-    found["long"] = partial(is_longer, LONG)
-    return found
+        by_name[name] = partial(has_word, printed if printed_only else printed | MORE_WORDS[name])
+    by_name["long"] = partial(is_longer, LONG)
+    return by_name
 
 
 def has_word(wanted: frozenset[str], columns: Sequence[str]) -> bool:
-    """Whether a text column holds one of these words, whole; ``n't`` is every word that ends so."""
+    """Whether a text column contains one of these words; ``n't`` stands for every word with this ending."""
     words = (word for column in columns for word in words_of(column))
     return any(word in wanted or ("n't" in wanted and word.endswith(("n't", "'t"))) for word in words)
 
@@ -67,40 +66,40 @@ def words_of(column: str) -> list[str]:
 _KINDS = ("words", "pattern", "longer_than")
 
 
-def own_slices(given: Mapping[str, Any]) -> dict[str, Slice]:
-    r"""The slices by name, each a question about the text columns of one example, as `slices` gives its own.
+def custom_slices(definitions: Mapping[str, Any]) -> dict[str, Slice]:
+    r"""Slices from a JSON object by name, each a predicate on the text columns of an example, like those of `slices`.
 
     A slice is a list of words, or an object with one of
 
-    - ``"words"``: texts that hold one of these, whole and in any case. Several words with blanks between them stand in
-      a row (``"at least"``); ``"n't"`` is every word that ends so.
-    - ``"pattern"``: texts in which a regular expression is found, in any case.
-    - ``"longer_than"``: texts of more words than this.
+    - ``"words"``: texts with one of these words, in any case. An entry of several words (``"at least"``) matches
+      consecutive words; ``"n't"`` stands for every word with this ending.
+    - ``"pattern"``: texts that match a regular expression, in any case.
+    - ``"longer_than"``: texts with more words than this.
 
-    Any text column may do; ``"column": 2`` beside it asks the second alone.
+    One matching text column is enough; ``"column": 2`` tests only the second.
 
-    >>> given = {"numbers": ["one", "two"], "question": {"pattern": r"\?$", "column": 2}, "long": {"longer_than": 5}}
-    >>> [name for name, holds in own_slices(given).items() if holds(("Two men.", "Who are they?"))]
+    >>> slices = {"numbers": ["one", "two"], "question": {"pattern": r"\?$", "column": 2}, "long": {"longer_than": 5}}
+    >>> [name for name, holds in custom_slices(slices).items() if holds(("Two men.", "Who are they?"))]
     ['numbers', 'question']
 
     Raises:
-        ValueError: a slice is none of these.
+        ValueError: a slice has another form.
     """
-    return {name: _own(name, value) for name, value in given.items()}
+    return {name: _custom_slice(name, value) for name, value in definitions.items()}
 
 
-def _own(name: str, value: Any) -> Slice:
-    told = {"words": value} if isinstance(value, list) else value
-    kinds = [kind for kind in _KINDS if kind in told] if isinstance(told, dict) else []
-    if len(kinds) != 1 or not set(told) <= {*kinds, "column"}:
+def _custom_slice(name: str, value: Any) -> Slice:
+    definition = {"words": value} if isinstance(value, list) else value
+    kinds = [kind for kind in _KINDS if kind in definition] if isinstance(definition, dict) else []
+    if len(kinds) != 1 or not set(definition) <= {*kinds, "column"}:
         raise ValueError(
-            f"the slice {name!r} must be a list of words, or an object with one of {', '.join(_KINDS)} and, if it is "
-            f"of one text column alone, column; got {value!r:.80}."
+            f"the slice {name!r} must be a list of words, or an object with one of {', '.join(_KINDS)} and optionally "
+            f"a column; got {value!r:.80}."
         )
-    (kind,), column = kinds, told.get("column")
+    (kind,), column = kinds, definition.get("column")
     if column not in (None, 1, 2) or isinstance(column, bool):
         raise ValueError(f"the column of the slice {name!r} must be 1 or 2, got {column!r}.")
-    holds = _CHECKED[kind](name, told[kind])
+    holds = _PREDICATES[kind](name, definition[kind])
     return holds if column is None else partial(_of_column, column, holds)
 
 
@@ -114,7 +113,7 @@ def _words(name: str, wanted: Any) -> Slice:
     cut = {one: tuple(words_of(one)) for one in wanted if one != "n't"}
     empty = next((one for one, words in cut.items() if not words), None)
     if empty is not None:
-        raise ValueError(f"the slice {name!r} has {empty!r} among its words, which holds none; give it as a pattern.")
+        raise ValueError(f"the slice {name!r} has the entry {empty!r}, which is not a word; give it as a pattern.")
     single = frozenset(words[0] for words in cut.values() if len(words) == 1) | ({"n't"} & {*wanted})
     return partial(_has_any, single, [words for words in cut.values() if len(words) > 1])
 
@@ -122,9 +121,9 @@ def _words(name: str, wanted: Any) -> Slice:
 def _has_any(single: frozenset[str], rows: Sequence[tuple[str, ...]], columns: Sequence[str]) -> bool:
     if has_word(single, columns):
         return True
-    found = [tuple(words_of(column)) for column in columns] if rows else []
+    texts = [tuple(words_of(column)) for column in columns] if rows else []
     return any(
-        words[start : start + len(row)] == row for words in found for row in rows for start in range(len(words))
+        words[start : start + len(row)] == row for words in texts for row in rows for start in range(len(words))
     )
 
 
@@ -133,12 +132,12 @@ def _pattern(name: str, wanted: Any) -> Slice:
         searched = re.compile(wanted, re.IGNORECASE)
     except (re.error, TypeError) as error:
         raise ValueError(
-            f"the pattern of the slice {name!r}, {wanted!r:.80}, is no regular expression: {error}."
+            f"the pattern of the slice {name!r}, {wanted!r:.80}, is not a regular expression: {error}."
         ) from None
-    return partial(_is_found, searched)
+    return partial(_matches, searched)
 
 
-def _is_found(searched: re.Pattern[str], columns: Sequence[str]) -> bool:
+def _matches(searched: re.Pattern[str], columns: Sequence[str]) -> bool:
     return any(searched.search(column) for column in columns)
 
 
@@ -148,4 +147,4 @@ def _longer(name: str, wanted: Any) -> Slice:
     return partial(is_longer, wanted)
 
 
-_CHECKED: dict[str, Callable[[str, Any], Slice]] = {"words": _words, "pattern": _pattern, "longer_than": _longer}
+_PREDICATES: dict[str, Callable[[str, Any], Slice]] = {"words": _words, "pattern": _pattern, "longer_than": _longer}

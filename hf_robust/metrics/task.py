@@ -1,8 +1,8 @@
-"""What a task is scored by, without a download: the metrics of GLUE on scikit-learn and scipy.
+"""Metrics of the tasks of GLUE and of local data, on scikit-learn and scipy, without a download.
 
-Scores are those of the hub's ``glue`` metric: Matthews correlation for CoLA, accuracy and F1 for MRPC and QQP, Pearson
-and Spearman for STS-B, accuracy otherwise; files get accuracy, mean squared error or (several labels a row) micro-F1.
-``combined_score``, the mean, is added where there is more than one.
+They equal the hub's ``glue`` metric: Matthews correlation for CoLA, accuracy and F1 for MRPC and QQP, Pearson and
+Spearman correlation for STS-B, accuracy otherwise. Local data get accuracy, mean squared error or (multi-label)
+micro-F1. With more than one metric, ``combined_score`` is their mean.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Metric = Callable[[Array, Array], float]  # (predictions, labels) -> score
 
 
 def accuracy(predictions: Array, labels: Array) -> float:
-    """Share of rows whose prediction is right; with several labels a row, all of them must be."""
-    right = predictions == labels
-    return float((right.all(axis=1) if right.ndim > 1 else right).mean())
+    """Share of correct rows; with several labels per row, all of them must be correct."""
+    correct = predictions == labels
+    return float((correct.all(axis=1) if correct.ndim > 1 else correct).mean())
 
 
 def matthews_correlation(predictions: Array, labels: Array) -> float:
@@ -45,14 +45,14 @@ def f1(average: str, positive: int = 1) -> Metric:
 
 
 def pearson(predictions: Array, labels: Array) -> float:
-    """Pearson correlation; NaN where either side is constant."""
+    """Pearson correlation; NaN if either side is constant."""
     from scipy.stats import pearsonr
 
     return float(pearsonr(predictions, labels)[0]) if len(labels) > 1 else float("nan")
 
 
 def spearmanr(predictions: Array, labels: Array) -> float:
-    """Spearman rank correlation; NaN where either side is constant."""
+    """Spearman rank correlation; NaN if either side is constant."""
     from scipy.stats import spearmanr as rank_correlation
 
     return float(rank_correlation(predictions, labels)[0]) if len(labels) > 1 else float("nan")
@@ -85,7 +85,7 @@ MULTI_LABEL: dict[str, Metric] = {
 }
 REGRESSION: dict[str, Metric] = {"mse": mse, "mae": mae, "pearson": pearson, "spearmanr": spearmanr}
 MEAN = "combined_score"
-OF_TASK: dict[str, tuple[str, ...]] = {
+TASK_METRICS: dict[str, tuple[str, ...]] = {
     "cola": ("matthews_correlation",),
     "mrpc": ("accuracy", "f1"),
     "qqp": ("accuracy", "f1"),
@@ -93,25 +93,25 @@ OF_TASK: dict[str, tuple[str, ...]] = {
 }
 
 
-def possible_names(task: str | None, metric_name: str | None = None) -> tuple[str, ...]:
-    """What ``glue_metrics`` may be made to return, before the kind of the data is known; exact for a GLUE task."""
+def possible_metrics(task: str | None, metric_name: str | None = None) -> tuple[str, ...]:
+    """Names of metrics that ``glue_metrics`` may return; exact for a GLUE task, else before the data are known."""
     if metric_name is not None:
         return (metric_name,)
     if task is not None:
-        return with_mean(OF_TASK.get(task, ("accuracy",)))
+        return with_mean(TASK_METRICS.get(task, ("accuracy",)))
     return tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
 
 
 @dataclass
 class TaskMetrics:
-    """A Trainer's ``compute_metrics``: the scores by name, and their mean where there are several.
+    """``compute_metrics`` of a Trainer: the scores by name, and their mean if there are several.
 
-    It takes an ``EvalPrediction`` whose predictions are logits [rows, classes] (or a tuple that begins with them, or a
-    list of batches of either, as ``--eval_do_concat_batches False`` gives).
+    The predictions of the ``EvalPrediction`` are logits [rows, classes], a tuple that begins with them, or a list of
+    batches of either (``--eval_do_concat_batches False``).
 
     Attributes:
-        counts: of the last evaluation, how often each class was predicted for each label (`confusion`); None before
-            one, and where rows have not one class each.
+        counts: confusion matrix of the last evaluation (`confusion`); None before the first evaluation, and for
+            regression and multi-label tasks.
     """
 
     metrics: Mapping[str, Metric]
@@ -122,7 +122,7 @@ class TaskMetrics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it returns."""
+        """Names of the returned scores."""
         return with_mean(tuple(self.metrics))
 
     def __call__(self, evaluated: Any) -> dict[str, float]:
@@ -136,12 +136,12 @@ class TaskMetrics:
         return scores
 
     def permutation(self) -> LabelPermutation | None:
-        """Another numbering of the labels, where the last evaluation speaks for one."""
+        """Another order of the labels that fits the last evaluation significantly better; None if there is none."""
         return None if self.counts is None else label_permutation(self.counts)
 
 
 def with_mean(names: Sequence[str]) -> tuple[str, ...]:
-    """The names of several scores with that of their mean; one score has none."""
+    """Names of the scores, with the name of their mean if there are several."""
     return (*names, MEAN) if len(names) > 1 else tuple(names)
 
 
@@ -154,28 +154,29 @@ def glue_metrics(
     positive: int = 1,
     num_labels: int = 2,
 ) -> TaskMetrics:
-    """A Trainer's ``compute_metrics`` for a GLUE task, or for data of one's own where ``task`` is None.
+    """``compute_metrics`` of a Trainer for a GLUE task, or for other data if ``task`` is None.
 
     Args:
-        metric_name: measure this instead of the default.
-        positive: class id that F1 of two classes is about, for models that number the classes otherwise than GLUE.
+        metric_name: metric to use instead of the default.
+        positive: class id of the positive class for binary F1, for models with another label order than GLUE.
         num_labels: number of classes.
 
     Raises:
-        ValueError: ``metric_name`` is not one for this kind of task, or for this many classes.
+        ValueError: ``metric_name`` does not fit this kind of task or this number of classes.
     """
     table = REGRESSION if is_regression else MULTI_LABEL if is_multi_label else CLASSIFICATION
-    names = (metric_name,) if metric_name is not None else OF_TASK.get(task or "", (next(iter(table)),))
+    names = (metric_name,) if metric_name is not None else TASK_METRICS.get(task or "", (next(iter(table)),))
     if is_multi_label and metric_name is None:
         names = ("f1",)
     unknown = [name for name in names if name not in table]
     if unknown:
-        raise ValueError(f"--metric_name {unknown[0]} is not for this kind of task, choose one of {', '.join(table)}.")
+        raise ValueError(
+            f"--metric_name {unknown[0]} does not fit this kind of task; choose one of {', '.join(table)}."
+        )
     metrics: dict[str, Metric] = {name: table[name] for name in names}
     if "f1" in metrics and not is_multi_label and num_labels != 2:
         raise ValueError(
-            f"--metric_name f1 is about one of two classes, and there are {num_labels}: use f1_macro, f1_micro or "
-            "f1_weighted."
+            f"--metric_name f1 needs two classes, and there are {num_labels}; use f1_macro, f1_micro or f1_weighted."
         )
     if "f1" in metrics and not is_multi_label:
         metrics["f1"] = f1("binary", positive)
@@ -183,7 +184,7 @@ def glue_metrics(
 
 
 def predicted(logits: Array, is_regression: bool, is_multi_label: bool = False) -> Array:
-    """Scores [rows], class ids [rows], or 0/1 for each class [rows, classes] where the logit is above 0."""
+    """Predictions from logits: values [rows], class ids [rows], or for multi-label 0/1 by class [rows, classes]."""
     if is_regression:
         return logits.reshape(-1)
     if is_multi_label:
@@ -193,7 +194,7 @@ def predicted(logits: Array, is_regression: bool, is_multi_label: bool = False) 
 
 
 def logits_of(predictions: Any) -> Array:
-    """The logits among what a model returned: the first of a tuple, all batches of a list joined."""
+    """Logits in the output of a model: the first entry of a tuple, the concatenated batches of a list."""
     if isinstance(predictions, list):
         return np.concatenate([logits_of(batch) for batch in predictions])
     if isinstance(predictions, tuple):

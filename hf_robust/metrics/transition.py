@@ -1,4 +1,4 @@
-"""Which errors of a baseline a new model mends, which it makes, and which both make (GradMask, Section 5)."""
+"""Error transitions: which errors of a baseline a new model fixes, keeps or introduces (GradMask, Section 5)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hf_robust.metrics.rates import ratio
 from hf_robust.metrics.slices import Slice
 
 WHOLE = "all"
-"""The name of the slice that holds every row."""
+"""Name of the slice of all rows."""
 
 MIN_BASELINE_ACCURACY = 0.6
-"""Where a baseline is right more rarely on a slice, labels or text pairs are likely mixed up."""
+"""Accuracy of a baseline on a slice below which labels or text pairs are probably mixed up."""
 
 
 class Row(Protocol):
-    """A text, its label and what a model predicts for it: a `Predicted`, or the record of an attack."""
+    """A text with its label and a prediction: a `Predicted`, or the record of an attack."""
 
     @property
     def idx(self) -> int: ...
@@ -42,7 +42,7 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Precision, recall and F1 of one class; nan where they have no denominator."""
+    """Precision, recall and F1 of one class; nan for a denominator of 0."""
 
     precision: float
     recall: float
@@ -51,9 +51,10 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Transition:
-    """Counts of rows by whether baseline and new model are right.
+    """Counts of rows by the correctness of the baseline and of the new model.
 
-    ``fixed`` wrong then right, ``introduced`` right then wrong, ``remaining`` wrong twice, ``kept`` right twice.
+    ``fixed``: only the new model is correct; ``introduced``: only the baseline is correct; ``remaining``: both are
+    wrong; ``kept``: both are correct.
     """
 
     fixed: int
@@ -63,7 +64,7 @@ class Transition:
 
     @classmethod
     def of(cls, baseline: Sequence[bool], new: Sequence[bool]) -> Transition:
-        """Count two vectors that say of each row whether a model is right.
+        """Count from two vectors that say for each row whether a model is correct.
 
         >>> Transition.of([False, False, True, True], [True, False, False, True])
         Transition(fixed=1, introduced=1, remaining=1, kept=1)
@@ -82,7 +83,7 @@ class Transition:
 
     @property
     def union(self) -> int:
-        """Rows that either model gets wrong: what GradMask's percentages are shares of."""
+        """Number of rows that at least one model gets wrong, the denominator of GradMask's percentages."""
         return self.fixed + self.introduced + self.remaining
 
     @property
@@ -95,26 +96,26 @@ class Transition:
 
     @property
     def fix_rate(self) -> float:
-        """``fixed / (fixed + remaining)``: the share of the baseline's errors that are gone."""
+        """``fixed / (fixed + remaining)``: share of the baseline's errors that the new model fixes."""
         return ratio(self.fixed, self.fixed + self.remaining)
 
     @property
     def introduction_rate(self) -> float:
-        """``introduced / (introduced + kept)``: the share of what the baseline got right that is now wrong."""
+        """``introduced / (introduced + kept)``: share of the baseline's correct rows that the new model gets wrong."""
         return ratio(self.introduced, self.introduced + self.kept)
 
     @property
     def error_ratio(self) -> float:
-        """The new model's errors over the baseline's."""
+        """Number of errors of the new model divided by that of the baseline."""
         return ratio(self.introduced + self.remaining, self.fixed + self.remaining)
 
     @property
     def mcnemar_p(self) -> float:
-        """McNemar's exact two-sided p: that ``fixed`` and ``introduced`` are equally likely; 1 where both are 0."""
+        """McNemar's exact two-sided p for equally likely ``fixed`` and ``introduced``; 1 if both are 0."""
         return mcnemar_exact(self.fixed, self.introduced)
 
     def shares(self) -> dict[str, float]:
-        """``fixed``, ``introduced`` and ``remaining`` as shares of their union, as the paper's pies show them."""
+        """``fixed``, ``introduced`` and ``remaining`` as shares of their union, as in the paper's pie charts."""
         return {name: ratio(getattr(self, name), self.union) for name in ("fixed", "introduced", "remaining")}
 
     def to_json(self) -> dict[str, Any]:
@@ -127,7 +128,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class SliceReport:
-    """One slice: the transition, and both models' scores of each class by label id."""
+    """Results of one slice: the transition, and the scores of each class by label id for both models."""
 
     transition: Transition
     baseline: dict[int, ClassScores] = field(default_factory=dict)
@@ -135,7 +136,7 @@ class SliceReport:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the baseline is right on fewer than 60 % of the rows, of which there are some."""
+        """Whether the baseline is correct on fewer than 60 % of the rows; False for an empty slice."""
         return self.transition.baseline_accuracy < MIN_BASELINE_ACCURACY
 
     def to_json(self) -> dict[str, Any]:
@@ -153,20 +154,20 @@ def class_scores(predictions: Sequence[int], labels: Sequence[int], classes: Seq
     >>> class_scores([0, 0, 1], [0, 1, 1], [0])
     {0: ClassScores(precision=0.5, recall=1.0, f1=0.6666666666666666)}
     """
-    found = {}
-    for one in classes:
-        hits = sum(p == y == one for p, y in zip(predictions, labels, strict=True))
-        guessed, present = list(predictions).count(one), list(labels).count(one)
-        found[one] = ClassScores(ratio(hits, guessed), ratio(hits, present), ratio(2 * hits, guessed + present))
-    return found
+    scores = {}
+    for label in classes:
+        hits = sum(p == y == label for p, y in zip(predictions, labels, strict=True))
+        predicted, present = list(predictions).count(label), list(labels).count(label)
+        scores[label] = ClassScores(ratio(hits, predicted), ratio(hits, present), ratio(2 * hits, predicted + present))
+    return scores
 
 
 def error_transition(
     baseline: Sequence[Row], new: Sequence[Row], slices: Mapping[str, Slice]
 ) -> dict[str, SliceReport]:
-    """The reports of the whole data and of each slice, from two models' predictions on the clean texts.
+    """Reports of the whole data and of each slice, from the predictions of two models on the clean texts.
 
-    Rows are matched by ``idx``. Of the records of an attack nothing else is read, whatever it was and how it ended.
+    Rows are matched by ``idx``. Of attack records only the clean text, its label and its prediction are read.
 
     Raises:
         ValueError: the records are not of the same rows and labels, or there are none.
@@ -178,15 +179,15 @@ def error_transition(
         rows = [(old, fresh) for old, fresh in pairs if holds(old.original)]
         labels = [old.label for old, _ in rows]
         before, after = [old.original_prediction for old, _ in rows], [fresh.original_prediction for _, fresh in rows]
-        right = [[p == y for p, y in zip(guesses, labels, strict=True)] for guesses in (before, after)]
-        scores = (class_scores(guesses, labels, classes) for guesses in (before, after))
-        reports[name] = SliceReport(Transition.of(*right), *scores)
+        correct = [[p == y for p, y in zip(predictions, labels, strict=True)] for predictions in (before, after)]
+        scores = (class_scores(predictions, labels, classes) for predictions in (before, after))
+        reports[name] = SliceReport(Transition.of(*correct), *scores)
     return reports
 
 
 def _matched(baseline: Sequence[Row], new: Sequence[Row]) -> list[tuple[Row, Row]]:
     if not baseline or not new:
-        raise ValueError("there is no row to compare; give two files of results on the same texts.")
+        raise ValueError("there are no rows to compare; give two files of results on the same texts.")
     old, fresh = ({record.idx: record for record in records} for records in (baseline, new))
     if len(old) < len(baseline) or len(fresh) < len(new):
         raise ValueError("a row occurs twice in one file; give the results of one attack on one data set for each.")
@@ -200,7 +201,7 @@ def _matched(baseline: Sequence[Row], new: Sequence[Row]) -> list[tuple[Row, Row
             raise ValueError(f"row {idx} has another text in each file; give results on the same data set.")
         if record.label != fresh[idx].label:
             raise ValueError(
-                f"row {idx} has the label {record.label} in one file and {fresh[idx].label} in the other; the models "
-                "number their labels differently, so give results of models of one label set."
+                f"row {idx} has the label {record.label} in one file and {fresh[idx].label} in the other: the label "
+                "ids of the models differ; give results of models with the same label ids."
             )
     return [(old[idx], fresh[idx]) for idx in old]

@@ -1,4 +1,4 @@
-"""The worst case over several attacks: which examples none of them changed."""
+"""The union of several attacks: the worst case over them, for each example."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_robust.metrics.rates import kept_prediction, ratio, wilson_interval
+from hf_robust.metrics.rates import ratio, records_keep_prediction, wilson_interval
 from hf_robust.metrics.records import AttackRecord
 
 
 @dataclass(frozen=True)
 class UnionSummary:
-    """Accuracy under the union of attacks: F / N, where an example counts in F if every attack failed on it.
+    """Accuracy under the union of attacks: F / N, where F counts the examples on which every attack failed.
 
-    So it was classified correctly and no attack changed it; for one attack this would be its robust accuracy, and it
-    is never above the least of theirs on the same examples.
+    These are classified correctly and no attack changes the prediction. The accuracy is at most the lowest robust
+    accuracy of the attacks on the same examples.
     """
 
     attacks: tuple[str, ...]
@@ -24,7 +24,7 @@ class UnionSummary:
 
     @property
     def robust_accuracy(self) -> float:
-        """F / N; nan where the attacks have no example in common."""
+        """F / N; nan if the attacks share no example."""
         return ratio(self.num_robust, self.num_examples)
 
     @property
@@ -33,11 +33,11 @@ class UnionSummary:
         return wilson_interval(self.num_robust, self.num_examples)
 
     def metrics(self) -> dict[str, float]:
-        """``{"union_robust_accuracy": ...}`` with its interval and N, the keys that reach the Trainer's log."""
+        """The numbers by their keys in the Trainer's log: ``{"union_robust_accuracy": ...}``, interval and N."""
         return {f"union_{key}": value for key, value in self._numbers().items()}
 
     def history(self) -> dict[str, Any]:
-        """What a line of ``robustness_history.jsonl`` holds under ``union``: the numbers, and ``attacks`` by name."""
+        """The entry ``union`` in a line of ``robustness_history.jsonl``: the numbers, and the names of the attacks."""
         return {"attacks": list(self.attacks), **self._numbers()}
 
     def _numbers(self) -> dict[str, float]:
@@ -51,21 +51,19 @@ class UnionSummary:
 
 
 def union_of_attacks(records: Mapping[str, Sequence[AttackRecord]]) -> UnionSummary | None:
-    """Join the records of several attacks, by attack name.
+    """Union of several attacks by their records; None with fewer than two attacks.
 
-    Only attacks that want another prediction take part: where the prediction should stay (antonym, negation,
-    input_reduction) there is no robust accuracy. Only examples that every one of these attacks was given
-    count, told apart by ``idx``, texts and label; none where no attack could change any text. None where fewer than
-    two attacks take part.
+    Attacks that keep the prediction (antonym, negation, input_reduction) have no robust accuracy and are left out.
+    Only examples of all attacks count, identified by ``idx``, texts and label; none if no attack could change a text.
     """
-    fickle = {name: found for name, found in records.items() if not kept_prediction(found)}
+    fickle = {name: of_attack for name, of_attack in records.items() if not records_keep_prediction(of_attack)}
     if len(fickle) < 2:
         return None
-    given = [{_example(record) for record in found} for found in fickle.values()]
-    if all(_changed_nothing(found) for found in fickle.values()):
+    if all(_changed_nothing(of_attack) for of_attack in fickle.values()):
         return UnionSummary(tuple(fickle), 0, 0)
-    robust = [{_example(record) for record in found if record.status == "failed"} for found in fickle.values()]
-    common = set.intersection(*given)
+    examples = [{_example(record) for record in of_attack} for of_attack in fickle.values()]
+    robust = [{_example(record) for record in of_attack if record.status == "failed"} for of_attack in fickle.values()]
+    common = set.intersection(*examples)
     return UnionSummary(tuple(fickle), len(common), len(common.intersection(*robust)))
 
 

@@ -5,12 +5,12 @@ from hf_robust.reports.average import average_figure
 from hf_robust.reports.budget import BUDGET_STEM, draw_asr_by_budget
 from hf_robust.reports.cells import markdown_table, percent, union_label
 from hf_robust.reports.class_bars import class_figure
-from hf_robust.reports.compare import IncomparableRunsError, check_comparable
+from hf_robust.reports.compare import IncomparableRunsError, require_comparable
 from hf_robust.reports.comparison import comparison_figure, draw_comparison
 from hf_robust.reports.conflict import CleanAccuracy, clean_accuracies, conflict_figure, conflict_table
 from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_figure, tradeoff_figure
 from hf_robust.reports.groups import group_by_seed
-from hf_robust.reports.guessing import warnings_of
+from hf_robust.reports.guessing import guessing_warnings
 from hf_robust.reports.interpretation import draw_importance, draw_interpretation, interpretation_table
 from hf_robust.reports.report import load_runs, write_report
 from hf_robust.reports.space import SpacePanel, space_figure
@@ -20,26 +20,26 @@ from hf_robust.reports.sweeps import (
     default_objectives,
     flag_value,
     front_of,
-    legend,
-    load_measured,
-    measured,
+    load_evaluated,
     metric_label,
+    metric_rate,
     metrics_of,
     settings_of,
+    sweep_note,
     sweep_table,
     value_text,
 )
 from hf_robust.reports.tables import comparison_table, results_table, table_of_runs
 from hf_robust.reports.transition import transition_figure, transition_tables
 from hf_robust.reports.weights import (
+    ADVERSARY_WEIGHTS_STEM,
     LEAST_MOVED,
     LINEARISATION_STEM,
-    WEIGHTS_STEM,
-    clear_weights,
+    adversary_weights_figure,
+    clear_adversary_weights,
     draw_adversary_weights,
-    farthest_moved,
+    largest_move,
     linearisation_figure,
-    weights_figure,
 )
 from hf_robust.reports.word_colours import ColouredText, draw_words
 from hf_robust.reports.word_mask import mask_in_words
@@ -49,17 +49,17 @@ __all__ = [
     "BUDGET_STEM",
     "CURVES_STEM",
     "LINEARISATION_STEM",
-    "WEIGHTS_STEM",
+    "ADVERSARY_WEIGHTS_STEM",
     "CleanAccuracy",
     "ColouredText",
     "IncomparableRunsError",
     "SpacePanel",
     "Setting",
     "average_figure",
-    "check_comparable",
+    "require_comparable",
     "class_figure",
     "clean_accuracies",
-    "clear_weights",
+    "clear_adversary_weights",
     "comparison_figure",
     "comparison_table",
     "conflict_figure",
@@ -72,19 +72,19 @@ __all__ = [
     "draw_interpretation",
     "draw_tradeoff_curves",
     "draw_words",
-    "farthest_moved",
+    "largest_move",
     "flag_value",
     "front_figure",
     "front_of",
     "group_by_seed",
     "interpretation_table",
-    "legend",
+    "sweep_note",
     "linearisation_figure",
-    "load_measured",
+    "load_evaluated",
     "load_runs",
     "markdown_table",
     "mask_in_words",
-    "measured",
+    "metric_rate",
     "metric_label",
     "metrics_of",
     "percent",
@@ -101,7 +101,7 @@ __all__ = [
     "transition_tables",
     "union_label",
     "value_text",
-    "warnings_of",
-    "weights_figure",
+    "guessing_warnings",
+    "adversary_weights_figure",
     "write_report",
 ]

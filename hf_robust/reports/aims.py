@@ -1,4 +1,4 @@
-"""What the attacks of a run want, and so which of their numbers say anything."""
+"""The aim of each attack of a run, and which of its rates are therefore meaningful."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from hf_robust.metrics import Aim, aim_of
 from hf_robust.runs import Run, attack_names
 
 FILE, REPLAY = "file", "replay"
-"""Candidates of attacks that bring their texts along and search for nothing."""
+"""Candidates of static attacks: they show stored texts and do not search."""
 
 
 def is_static(described: Mapping[str, Any]) -> bool:
-    """Whether an attack brought its texts along."""
+    """Whether an attack shows stored texts instead of searching."""
     return _candidates(described) in (FILE, REPLAY)
 
 
 def has_clean_texts(described: Mapping[str, Any]) -> bool:
-    """Whether there is a clean text behind each perturbed one, as there is not in a file of adversarial texts."""
+    """Whether each perturbed text has a clean original; texts of a file of adversarial texts have none."""
     return _candidates(described) != FILE
 
 
@@ -27,41 +27,41 @@ def _candidates(described: Mapping[str, Any]) -> str:
 
 
 def described_in(run: Run, attack: str) -> Mapping[str, Any]:
-    """What a run's card says of an attack; empty where it says nothing."""
+    """Description of an attack in the run card; empty if there is none."""
     return (run.card.get("attacks") or {}).get(attack) or {}
 
 
 def aim_in(run: Run, attack: str) -> Aim:
-    """What an attack of a run wants of the prediction."""
+    """Aim of an attack of a run: does it want to change or to keep the prediction?"""
     return aim_of(described_in(run, attack), attack, run.published["attacks"].get(attack))
 
 
 def robust_accuracy_applies(run: Run, attack: str) -> bool:
-    """Whether accuracy under attack says anything.
+    """Whether accuracy under attack is meaningful.
 
-    Not where keeping the prediction is the error (antonym, negation), nor where every example that was right ends as
-    a success (input reduction).
+    It is not for attacks that keep the prediction: antonym and negation, where keeping it is the error, and input
+    reduction, which succeeds on every correctly classified example.
     """
     return not aim_in(run, attack).keeps_prediction
 
 
 def success_rate_applies(run: Run, attack: str) -> bool:
-    """Whether the attack success rate says anything: not where every example that was right ends as a success."""
+    """Whether the attack success rate is meaningful; not for attacks that succeed on every correct example."""
     return not aim_in(run, attack).maximises
 
 
 def rated_attacks(runs: Sequence[Run]) -> list[str]:
-    """Every attack of some runs whose success rate says anything, in the order in which they first appear."""
+    """Attacks of the runs with a meaningful success rate, in order of first appearance."""
     names = dict.fromkeys(name for run in runs for name in attack_names(run.history))
     return [name for name in names if all(success_rate_applies(run, name) for run in runs)]
 
 
 def is_obstinate(run: Run, attack: str) -> bool:
-    """Whether an attack succeeds where the prediction stays."""
+    """Whether an attack is obstinate: it succeeds if the prediction stays."""
     aim = aim_in(run, attack)
     return aim.keeps_prediction and not aim.maximises
 
 
 def success_of(run: Run, attack: str) -> str:
-    """What an obstinate attack counts as a success: ``raises`` or ``remains``; empty where the run does not say."""
+    """Success rule of an obstinate attack, ``raises`` or ``remains``; empty if the run card does not say."""
     return str((described_in(run, attack).get("goal") or {}).get("success", ""))

@@ -1,6 +1,6 @@
-"""The front of averages between two models: clean against robust accuracy (TaiChi, Figure 5).
+"""Picture of weight averages between two models: clean against robust accuracy (TaiChi, Figure 5).
 
-Texts beside the points of a picture, of which none covers another or a point.
+Also places text labels beside the points of a picture so that they cover neither each other nor a point.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.curves import STYLE, plain
-from hf_robust.reports.looks import attack_looks
+from hf_robust.reports.palette import attack_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 _SIZE = 7.0
 _RINGS, _ANGLES = 40, 16
 _NEAREST, _STEP, _CLEARANCE = 9.0, 5.0, 3.5
-"""In points: the centre of the first place from its point, the distance of rings, what a marker takes."""
+"""In points: distance of the first label position from its point, distance between rings, half size of a marker."""
 
 
 def label_points(
     axes: Axes, labels: Sequence[tuple[str, float, float]], avoid: Sequence[tuple[float, float]] = ()
 ) -> list[Annotation]:
-    """Write each text at the nearest free place around its point, with a thin line to the point.
+    """Write each text at the nearest free position around its point, with a thin line to the point.
 
-    Call it when all else is drawn: places are found in the picture as it then is.
+    Call it after everything else is drawn.
 
     Args:
-        labels: (text, x, y), in the data's units.
+        labels: (text, x, y), in the units of the data.
         avoid: further points that no text may cover.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -46,7 +46,7 @@ def label_points(
 
 
 def _written(axes: Axes, label: tuple[str, float, float], taken: list[Bbox], renderer: RendererBase) -> Annotation:
-    """The text at the first place where it lies inside the axes and on nothing; its box is taken then."""
+    """Write the text at the first position inside the axes that covers nothing, and add its box to ``taken``."""
     from matplotlib.patheffects import withStroke
 
     text, x, y = label
@@ -57,7 +57,7 @@ def _written(axes: Axes, label: tuple[str, float, float], taken: list[Bbox], ren
     )  # fmt: skip
     note.set_in_layout(False)
     frame = axes.get_window_extent(renderer)
-    for place in _places():  # in a picture so full that nothing is free the last one stays
+    for place in _places():  # if no position is free, the last one stays
         note.set_position(place)
         box = text_box(note, renderer)
         inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
@@ -68,7 +68,7 @@ def _written(axes: Axes, label: tuple[str, float, float], taken: list[Bbox], ren
 
 
 def text_box(note: Annotation, renderer: RendererBase) -> Bbox:
-    """In pixels, of the text alone, without the line to its point."""
+    """Box of the text in pixels, without the line to its point."""
     from matplotlib.text import Text
 
     note.update_positions(renderer)
@@ -76,7 +76,7 @@ def text_box(note: Annotation, renderer: RendererBase) -> Bbox:
 
 
 def _places() -> Iterator[tuple[float, float]]:
-    """Offsets in points, ring by ring, up and to the right first."""
+    """Offsets in points, ring by ring, each from the upper right."""
     for ring in range(_RINGS):
         for step in range(_ANGLES):
             angle = math.pi / 4 + 2 * math.pi * step / _ANGLES
@@ -92,36 +92,36 @@ def _marker_box(axes: Axes, point: tuple[float, float]) -> Bbox:
     return Bbox.from_extents(x - half, y - half, x + half, y + half)
 
 
-def average_figure(points: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]] = ()) -> Figure:
-    """A line for each attack through the averages, and the models beside them as hollow points, each by its name.
+def average_figure(points: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]] = ()) -> Figure:
+    """One line for each attack through the averaged models; other models are hollow points with their names.
 
-    Bars, in both directions: 95 % Wilson intervals of the examples that were attacked.
+    Bars in both directions are 95 % Wilson intervals over the attacked examples.
 
     Args:
-        points: those of ``linear_average.json``, in rising order of lambda.
-        beside: its ``beside``: other models under the same attacks.
+        points: ``points`` of ``linear_average.json``, in rising order of lambda.
+        others: ``beside`` of that file: other models under the same attacks.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
-    names = [name for name in points[0]["attacks"] if _has_rate([*points, *beside], name)]
+    names = [name for name in points[0]["attacks"] if _has_rate([*points, *others], name)]
     with rc_context(STYLE):
         figure = Figure(figsize=(4.8, 3.8), dpi=200, layout="constrained")
         axes = figure.add_subplot()
-        for name, (colour, marker) in attack_looks(points[0]["attacks"]).items():
-            if name not in names:  # an attack that wants the prediction kept has no such rate
+        for name, (colour, marker) in attack_styles(points[0]["attacks"]).items():
+            if name not in names:  # an attack that keeps the prediction has no such rate
                 continue
             style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "capsize": 2}
             _draw(axes, points, name, label=name, linewidth=1.0, **style)
-            _draw(axes, beside, name, linestyle="none", markerfacecolor="white", elinewidth=0.7, **style)
+            _draw(axes, others, name, linestyle="none", markerfacecolor="white", elinewidth=0.7, **style)
         axes.set_xlabel("clean accuracy ↑")
         axes.set_ylabel("robust accuracy ↑")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
-        figure.supxlabel(_caption(points, beside), fontsize=7, color="#555555")
-        _label(axes, points, beside, names)
+        figure.supxlabel(_caption(points, others), fontsize=7, color="#555555")
+        _label(axes, points, others, names)
     return figure
 
 
@@ -132,31 +132,31 @@ def _has_rate(points: Sequence[dict[str, Any]], name: str) -> bool:
 def _draw(axes: Axes, points: Sequence[dict[str, Any]], name: str, **style: Any) -> None:
     if not points:
         return
-    found = [point["attacks"][name] for point in points]
-    x, y = [point["accuracy"] for point in points], [one["robust_accuracy"] for one in found]
-    axes.errorbar(x, y, xerr=_errors(points, "accuracy"), yerr=_errors(found, "robust_accuracy"), **style)
+    results = [point["attacks"][name] for point in points]
+    x, y = [point["accuracy"] for point in points], [result["robust_accuracy"] for result in results]
+    axes.errorbar(x, y, xerr=_errors(points, "accuracy"), yerr=_errors(results, "robust_accuracy"), **style)
 
 
 def _errors(rates: Sequence[dict[str, Any]], key: str) -> list[list[float]]:
-    """How far an interval reaches below and above a rate."""
+    """Distances from each rate to the lower and to the upper end of its interval."""
     return [[abs(one[key] - one[f"{key}_{end}"]) for one in rates] for end in ("low", "high")]
 
 
 def _label(
-    axes: Axes, points: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]], names: Sequence[str]
+    axes: Axes, points: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], names: Sequence[str]
 ) -> None:
-    """Each model's name once, at its highest point: its points under all attacks stand above one another."""
-    named = [*((f"{point['lambda']:g}", point) for point in points), *((plain(one["name"]), one) for one in beside)]
+    """Write the name of each model once, at its highest point; its points for all attacks share one x."""
+    named = [*((f"{point['lambda']:g}", point) for point in points), *((plain(one["name"]), one) for one in others)]
     heights = [(text, one, [one["attacks"][name]["robust_accuracy"] for name in names]) for text, one in named]
     labels = [(text, one["accuracy"], max(rates)) for text, one, rates in heights if rates]
     labels = [label for label in labels if math.isfinite(label[1])]
     label_points(axes, labels, [(one["accuracy"], rate) for _, one, rates in heights for rate in rates])
 
 
-def _caption(points: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]]) -> str:
-    counts = sorted({one["num_examples"] for point in (*points, *beside) for one in point["attacks"].values()})
-    hollow = " Hollow: other models." if beside else ""
+def _caption(points: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> str:
+    counts = sorted({one["num_examples"] for point in (*points, *others) for one in point["attacks"].values()})
+    hollow = " Hollow: other models." if others else ""
     return (
-        f"Numbers: lambda, the clean model's share.{hollow}\nBars: 95 % intervals, "
+        f"Numbers: lambda, the weight of the clean model.{hollow}\nBars: 95 % intervals, "
         f"N = {' or '.join(f'{count:,}' for count in counts)}."
     )

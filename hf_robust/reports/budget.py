@@ -1,4 +1,4 @@
-"""Attack success rate against the query budget, one curve for each attack, from recorded queries alone."""
+"""Curves of the attack success rate over the query budget, computed from the recorded queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hf_robust.metrics import AttackRecord, asr_at_budget, wilson_interval
 from hf_robust.reports.curves import STYLE, save_figure
-from hf_robust.reports.looks import Look, attack_looks
+from hf_robust.reports.palette import PointStyle, attack_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,11 +24,11 @@ def draw_asr_by_budget(records: Mapping[str, Sequence[AttackRecord]], folder: st
 
 
 def budget_figure(records: Mapping[str, Sequence[AttackRecord]], title: str) -> Figure:
-    """Steps of the rate at each number of queries that a success took, with 95 % Wilson bands, over a log scale.
+    """Step curve of the success rate of each attack over the number of queries (log scale), with 95 % Wilson bands.
 
     Args:
-        records: of each attack, by its name.
-        title: what was attacked.
+        records: records of each attack by its name.
+        title: name of the attacked model and data.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -36,9 +36,9 @@ def budget_figure(records: Mapping[str, Sequence[AttackRecord]], title: str) -> 
     with rc_context(STYLE):
         figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
         axes = figure.add_subplot()
-        most = max((record.queries for found in records.values() for record in found), default=1)
-        for name, look in attack_looks(records).items():
-            _draw_attack(axes, name, records[name], most, look)
+        most = max((record.queries for of_attack in records.values() for record in of_attack), default=1)
+        for name, style in attack_styles(records).items():
+            _draw_attack(axes, name, records[name], most, style)
         _label_axes(axes, most)
         figure.legend(loc="outside right center", frameon=False, fontsize=8)
         figure.suptitle(title, fontsize=10.5)
@@ -46,8 +46,8 @@ def budget_figure(records: Mapping[str, Sequence[AttackRecord]], title: str) -> 
     return figure
 
 
-def _draw_attack(axes: Axes, name: str, records: Sequence[AttackRecord], most: int, look: Look) -> None:
-    colour, marker = look
+def _draw_attack(axes: Axes, name: str, records: Sequence[AttackRecord], most: int, style: PointStyle) -> None:
+    colour, marker = style
     attacked = sum(record.status != "skipped" for record in records)
     if not attacked:
         axes.plot([], [], color=colour, label=f"{name} (nothing attacked)")
@@ -56,7 +56,7 @@ def _draw_attack(axes: Axes, name: str, records: Sequence[AttackRecord], most: i
     budgets = [1, *(step for step in steps if step > 1), most]
     rates = asr_at_budget(records, budgets)
     bounds = [wilson_interval(round(rate * attacked), attacked) for rate in rates]
-    # Curves end at the right edge, where a marker tells them apart in print.
+    # The marker at the right end distinguishes the curves in print.
     axes.plot(
         budgets, rates, color=colour, linewidth=1.8, drawstyle="steps-post", marker=marker,
         markersize=5, markevery=[len(budgets) - 1], clip_on=False, zorder=4, label=name,
@@ -71,7 +71,7 @@ def _label_axes(axes: Axes, most: int) -> None:
     axes.set_xscale("log")
     axes.set_xlim(1, max(most, 2))
     axes.set_ylim(0, 1)
-    axes.set_xlabel("query budget for each example")
+    axes.set_xlabel("query budget per example")
     axes.set_ylabel("ASR ↓")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
@@ -79,9 +79,9 @@ def _label_axes(axes: Axes, most: int) -> None:
 
 
 def _caption(records: Mapping[str, Sequence[AttackRecord]]) -> str:
-    counts = {name: sum(record.status != "skipped" for record in found) for name, found in records.items()}
+    counts = {name: sum(record.status != "skipped" for record in of_attack) for name, of_attack in records.items()}
     attacked = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     return (
-        "ASR: share of the attacked examples on which the attack succeeded within that many queries.\n"
-        f"The clean text is query 1. Bands: 95% Wilson intervals. Examples attacked: {attacked}."
+        "ASR: share of the attacked examples on which the attack succeeded within this number of queries.\n"
+        f"The clean text is query 1. Bands: 95% Wilson intervals. Attacked examples: {attacked}."
     )

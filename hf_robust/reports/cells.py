@@ -1,4 +1,4 @@
-"""Cells of tables: rates in percent with their intervals, of one run or over seeds."""
+"""Texts of table cells: rates in percent with their intervals, of one run or over seeds."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from hf_robust.runs import Run
 
 NOTHING = "–"
 FEW = 100
-"""Below so many examples a rate has no decimals: one example is more than a point."""
+"""Rates over fewer examples have no decimals: one example is more than a point."""
 OBSTINACY = {"raises_asr": "raises, %", "remains_asr": "remains, %", "median_rise": "median rise, points"}
-"""Shares of the attacked whose changed text is predicted more surely, or keeps the prediction at all, and by how much
-the successes raise the label's probability."""
+"""Numbers of obstinate attacks: share of attacked examples whose changed text gets a higher confidence, share with a
+changed text that keeps the prediction, and median increase of the label's probability over the successes."""
 
 
 def percent(rate: float, interval: tuple[float, float] | None = None, count: float | None = None) -> str:
-    """``0.41`` as ``41.0``, with ``[36.7, 45.4]`` where an interval is known; a dash where there is no rate.
+    """``0.41`` as ``41.0``, with ``[36.7, 45.4]`` if the interval is known; a dash for nan.
 
     Args:
-        count: how many examples it is a share of: where one of them is more than a point, points have no decimals.
+        count: number of examples; below FEW the text has no decimals.
     """
     digits = 0 if count is not None and count < FEW else 1
     if not math.isfinite(rate):
@@ -41,7 +41,7 @@ def percent(rate: float, interval: tuple[float, float] | None = None, count: flo
 
 
 def points(difference: float) -> str:
-    """A difference of probabilities in points, with its sign; small ones as they are, since +0.0 would say nothing.
+    """A difference of probabilities in points, with its sign; small differences keep one significant digit.
 
     >>> points(0.0312), points(-0.2), points(0.00002)
     ('+3.1', '-20.0', '+0.002')
@@ -52,23 +52,23 @@ def points(difference: float) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; bars inside cells are escaped."""
+    """Markdown table; bars in cells are escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def union_label(union: Mapping[str, Any]) -> str:
-    """How tables call the union of several attacks."""
+    """Name of the union of several attacks in tables."""
     return f"worst of {', '.join(union['attacks'])}"
 
 
 def union_interval(union: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The interval of a union's robust accuracy; None where the line has none."""
+    """Interval of the robust accuracy of a union; None if the history line has none."""
     return attack_interval(dict(union), "robust_accuracy")
 
 
 def accuracy_interval(run: Run) -> tuple[float, float] | None:
-    """Wilson interval of the clean accuracy; None where the number of rows is not known."""
+    """Wilson interval of the clean accuracy; None if the number of rows is unknown."""
     accuracy, samples = float(run.published["accuracy"]), run.eval_samples
     if samples is None or not math.isfinite(accuracy):
         return None
@@ -76,7 +76,7 @@ def accuracy_interval(run: Run) -> tuple[float, float] | None:
 
 
 def attack_interval(result: dict[str, Any], key: str) -> tuple[float, float] | None:
-    """The interval noted with the rate; for robust accuracy, which is F/N, computed where the file has none."""
+    """Interval of a rate from the history; computed for robust accuracy (F/N) if the history has none."""
     low, high = result.get(f"{key}_low"), result.get(f"{key}_high")
     if low is not None and high is not None:
         return (float(low), float(high))
@@ -87,7 +87,7 @@ def attack_interval(result: dict[str, Any], key: str) -> tuple[float, float] | N
 
 
 def clean_accuracy_of(run: Run, attack: str) -> tuple[float, tuple[float, float] | None]:
-    """Clean accuracy on the examples that an attack was given, and its interval; nan where there is no clean text."""
+    """Clean accuracy on the examples of an attack, with its interval; nan if they have no clean texts."""
     result = run.published["attacks"].get(attack, {})
     value, count = float(result.get("accuracy", math.nan)), result.get("num_examples", math.nan)
     if not (has_clean_texts(described_in(run, attack)) and math.isfinite(value)):
@@ -96,16 +96,16 @@ def clean_accuracy_of(run: Run, attack: str) -> tuple[float, tuple[float, float]
 
 
 def obstinacy_of(run: Run, attack: str) -> dict[str, float]:
-    """The numbers beside the success rate of an attack that wants the prediction kept; empty for another.
+    """The numbers of an obstinate attack beside its success rate; empty for other attacks.
 
-    ``raises_asr`` of an older history is the rate itself, where the goal is that the confidence rises.
+    Older histories have no ``raises_asr``; it equals the success rate if the success rule is ``raises``.
     """
     result = run.published["attacks"].get(attack)
     if result is None or not is_obstinate(run, attack):
         return {}
     raised = result.get("asr", math.nan) if success_of(run, attack) == "raises" else math.nan
-    found = {"raises_asr": raised, **result}
-    return {key: float(found.get(key, math.nan)) for key in OBSTINACY}
+    numbers = {"raises_asr": raised, **result}
+    return {key: float(numbers.get(key, math.nan)) for key in OBSTINACY}
 
 
 def over_seeds(
@@ -114,7 +114,7 @@ def over_seeds(
     interval: Callable[[Run], tuple[float, float] | None],
     count: Callable[[Run], float | None] = lambda run: None,
 ) -> str:
-    """A rate in percent: a single run's with its interval, of several seeds the mean and standard deviation."""
+    """A rate in percent: with its interval for a single run, as mean ± standard deviation for several seeds."""
     values = [value(run) for run in group]
     if len(group) == 1:
         return percent(values[0], interval(group[0]), count(group[0]))
@@ -141,11 +141,10 @@ _APPLIES: dict[str, Callable[[Run, str], bool]] = {
 
 
 def attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
-    """A rate of an attack over a group's seeds; a dash where it says nothing (`hf_robust.reports.aims`)."""
+    """A rate of an attack over the seeds of a group; a dash if it is not meaningful (`hf_robust.reports.aims`)."""
 
     def result(run: Run) -> dict[str, Any]:
-        found = dict(run.published["attacks"].get(attack, {}))
-        return {**found, **obstinacy_of(run, attack)}
+        return {**run.published["attacks"].get(attack, {}), **obstinacy_of(run, attack)}
 
     if not all(_APPLIES[key](run, attack) for run in group):
         return NOTHING
@@ -158,16 +157,16 @@ def attack_over_seeds(group: Sequence[Run], attack: str, key: str) -> str:
 
 
 def rise_over_seeds(group: Sequence[Run], attack: str) -> str:
-    """The median rise of an obstinate attack's successes, the mean of it over seeds, in points."""
+    """Median increase of the probability over the successes of an obstinate attack, mean over seeds, in points."""
     return points(mean_of([obstinacy_of(run, attack) for run in group], "median_rise"))
 
 
 def union_over_seeds(group: Sequence[Run], label: str) -> str:
-    """Robust accuracy under one union of attacks over a group's seeds."""
+    """Robust accuracy under one union of attacks over the seeds of a group."""
 
     def union(run: Run) -> dict[str, Any]:
-        found = run.published.get("union")
-        return found if found and union_label(found) == label else {}
+        line = run.published.get("union")
+        return line if line and union_label(line) == label else {}
 
     return over_seeds(
         group,
@@ -178,6 +177,6 @@ def union_over_seeds(group: Sequence[Run], label: str) -> str:
 
 
 def mean_of(results: Sequence[Mapping[str, Any]], key: str) -> float:
-    """Mean of a number over those that have it; nan where none does."""
+    """Mean of a number over the results that have it; nan if none has."""
     known = [float(result[key]) for result in results if math.isfinite(result.get(key, math.nan))]
     return statistics.mean(known) if known else math.nan

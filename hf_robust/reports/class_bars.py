@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of each class on each slice, two models side by side (GradMask, Section 5)."""
+"""Picture of precision, recall and F1 of each class on each slice, for two models (GradMask, Section 5)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hf_robust.metrics import ClassScores, SliceReport
 from hf_robust.reports.curves import STYLE
-from hf_robust.reports.looks import COLOURS
+from hf_robust.reports.palette import COLOURS
 from hf_robust.reports.transition import class_name
 
 if TYPE_CHECKING:
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 _SCORES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 _WIDTH, _LETTERS = 0.38, 24
-"""Of a bar, and of all class names together, from which on they are turned."""
+"""Width of a bar; number of letters of all class names above which the names are rotated."""
 
 
 def class_figure(reports: Mapping[str, SliceReport], label_names: Sequence[str] = ()) -> Figure:
-    """A row of panels for each slice that has texts, a panel for each score, two bars for each class.
+    """One row of panels for each non-empty slice, one panel for each score, two bars for each class.
 
     Args:
-        reports: by slice name (`hf_robust.metrics.error_transition`).
-        label_names: by label id; ids stand for names that are not known.
+        reports: reports by slice name (`hf_robust.metrics.error_transition`).
+        label_names: names by label id; unknown names are replaced by ids.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -38,11 +38,11 @@ def class_figure(reports: Mapping[str, SliceReport], label_names: Sequence[str] 
             for column, score in enumerate(_SCORES):
                 _draw(panels[row][column], report, score, label_names)
             panels[row][0].set_ylabel(f"{name}\nn = {report.transition.num_examples:,}")
-        for column, called in enumerate(_SCORES.values()):
-            panels[0][column].set_title(f"{called} ↑", fontsize=9)
+        for column, score_name in enumerate(_SCORES.values()):
+            panels[0][column].set_title(f"{score_name} ↑", fontsize=9)
         handles, labels = panels[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=8)
-        caption = "No bar: nothing of that class was predicted (precision) or is there (recall)."
+        caption = "No bar: the class was never predicted (precision) or has no example (recall)."
         figure.supxlabel(caption, fontsize=7, color="#555555")
     return figure
 

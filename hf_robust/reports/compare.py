@@ -1,4 +1,4 @@
-"""Which runs may stand in one table: same data, and the same attack behind the same name."""
+"""Comparability of runs: runs in one table need the same data, and the same attack behind the same name."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from hf_robust.runs import Run, max_length_of
 
 
 class IncomparableRunsError(ValueError):
-    """Runs whose numbers would mislead beside each other; the message says why."""
+    """The runs are not comparable; the message says why."""
 
 
-def check_comparable(runs: Sequence[Run]) -> None:
-    """Refuse runs that were not measured alike, with every reason in one sentence."""
+def require_comparable(runs: Sequence[Run]) -> None:
+    """Raise IncomparableRunsError with all reasons if the runs are not comparable."""
     reasons = differences(runs)
     if reasons:
         raise IncomparableRunsError(
-            f"These runs cannot be compared: {'; '.join(reasons)}; "
-            "leave the odd ones out, or ask for the table all the same with --force, which marks it."
+            f"These runs are not comparable: {'; '.join(reasons)}; "
+            "leave some runs out, or use --force, which adds a warning to the result."
         )
 
 
 def differences(runs: Sequence[Run]) -> list[str]:
-    """Why numbers of these runs do not compare; empty where they do. Only what both of two runs state is compared."""
+    """Reasons why these runs are not comparable; empty if they are. Compares only what both run cards state."""
     first, *others = runs
     reasons: list[str] = []
     for other in others:
@@ -43,7 +43,7 @@ def differences(runs: Sequence[Run]) -> list[str]:
 
 
 def _length_differences(first: Run, other: Run) -> list[str]:
-    """A model that reads less of a text is another one, and the attack has fewer words that matter."""
+    """Maximum lengths differ: with a shorter one the model reads less and the attack has fewer words to change."""
     mine, theirs = max_length_of(first.card), max_length_of(other.card)
     if mine is None or theirs is None or mine == theirs:
         return []
@@ -56,7 +56,7 @@ def _attack_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> l
         if name not in theirs or mine[name] == theirs[name]:
             continue
         keys = [key for key in {**mine[name], **theirs[name]} if mine[name].get(key) != theirs[name].get(key)]
-        keys.sort(key=lambda key: key == "fingerprint")  # only says that something else differs
+        keys.sort(key=lambda key: key == "fingerprint")  # least informative, so last
         key = keys[0]
         values = (json.dumps(attack.get(key), sort_keys=True) for attack in (mine[name], theirs[name]))
         reasons.append(f"attack {name!r} differs in {key}, {' and '.join(values)}")
@@ -64,7 +64,7 @@ def _attack_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> l
 
 
 def _vote_differences(first: Run, other: Run) -> list[str]:
-    """Attacks on a vote over random substitutions and on the plain network are on two classifiers."""
+    """The attacked classifiers differ: a vote over random substitutions or the plain network."""
     if not (first.card.get("attacks") and other.card.get("attacks")):
         return []
     mine, theirs = (without_sources(run.card.get("vote") or {}) for run in (first, other))
@@ -72,12 +72,12 @@ def _vote_differences(first: Run, other: Run) -> list[str]:
         return []
     names = [f"a vote of {vote.get('votes')}" if vote else "the plain network" for vote in (mine, theirs)]
     if names[0] == names[1]:
-        return [f"{names[0]} was attacked in both, over other lexicons or with other seeds"]
-    return [f"attacks met {' and '.join(names)}"]
+        return [f"both runs attacked {names[0]}, but with different lexicons or seeds"]
+    return [f"one run attacked {names[0]}, the other {names[1]}"]
 
 
 def _certificate_differences(first: Run, other: Run) -> list[str]:
-    """A certificate is relative to its table, and its rate to how votes are counted."""
+    """Certificates depend on the table of substitutes and on the settings of the vote."""
     mine, theirs = (without_sources(run.card.get("certify") or {}) for run in (first, other))
     if not mine or not theirs:
         return []
@@ -87,9 +87,9 @@ def _certificate_differences(first: Run, other: Run) -> list[str]:
 
 
 def _data_keys(first: Run, other: Run) -> tuple[str, ...]:
-    """Names and variants may hold file names, which differ between machines: equal fingerprints make them equal."""
+    """Keys of ``data`` to compare; names may contain file names of one machine, so equal fingerprints replace them."""
     mine, theirs = (str(run.data.get("fingerprint") or "") for run in (first, other))
-    # "train-evaluation": a checkpoint that was only attacked has the fingerprint of its evaluation rows alone.
+    # Fingerprints are "train-evaluation"; a checkpoint that was only attacked has that of the evaluation rows alone.
     shared = min(mine.count("-"), theirs.count("-")) + 1
     if mine and mine.split("-")[-shared:] == theirs.split("-")[-shared:]:
         return ("attack_split", "attack_sample", "certify_sample")
@@ -97,9 +97,9 @@ def _data_keys(first: Run, other: Run) -> tuple[str, ...]:
 
 
 def same_rows(first: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether an idx means one row in both ``data`` of run cards: the same evaluation rows, and one split attacked.
+    """Whether an idx means the same row in both ``data`` entries: same evaluation rows and same attacked split.
 
-    Asked where runs are paired by idx without texts to compare.
+    Needed to pair examples by idx if their texts are not on disk.
     """
     prints = [str(data.get("fingerprint") or "").split("-")[-1] for data in (first, other)]
     splits = {data.get("attack_split") for data in (first, other)} - {None}
@@ -111,24 +111,23 @@ def _attacks(run: Run) -> dict[str, Any]:
 
 
 def as_compared(described: Mapping[str, Any]) -> dict[str, Any]:
-    """An attack's description without where its lexicon was read from; an older one with what it did not say yet."""
-    found: dict[str, Any] = without_sources(described)
-    if found.get("goal"):
-        found["goal"] = {**found["goal"], **aim_of(described)._asdict()}
-    if "candidates" in found and "scores" not in found:
-        found["scores"] = None if is_static(found) else "probability"
-    if found.get("backend"):
-        # TextAttack's own account of the recipe holds its goal.
-        found.pop("goal", None)
-    return found
+    """An attack's description in comparable form: without lexicon sources, older ones with today's defaults."""
+    comparable: dict[str, Any] = without_sources(described)
+    if comparable.get("goal"):
+        comparable["goal"] = {**comparable["goal"], **aim_of(described)._asdict()}
+    if "candidates" in comparable and "scores" not in comparable:
+        comparable["scores"] = None if is_static(comparable) else "probability"
+    if comparable.get("backend"):
+        # TextAttack's description of the recipe contains the goal.
+        comparable.pop("goal", None)
+    return comparable
 
 
 _FOLLOWS = ("source", "coverage")
 
 
 def without_sources(value: Any) -> Any:
-    """A description without where a lexicon was read from, since its fingerprint says what it held, and without how
-    much it covers, which follows from that and the data."""
+    """A description without lexicon sources and coverage, which follow from the fingerprint and the data."""
     if isinstance(value, Mapping):
         return {key: without_sources(inner) for key, inner in value.items() if key not in _FOLLOWS}
     return [without_sources(inner) for inner in value] if isinstance(value, list) else value

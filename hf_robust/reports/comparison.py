@@ -1,4 +1,4 @@
-"""A picture over several runs: clean accuracy and every attack's success rate of the weights that each run kept."""
+"""Picture of several runs: clean accuracy and attack success rates of the published weights of each run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from hf_robust.reports.aims import rated_attacks
 from hf_robust.reports.captions import attacked_in_words, wrapped
-from hf_robust.reports.compare import check_comparable
+from hf_robust.reports.compare import require_comparable
 from hf_robust.reports.curves import STYLE, plain, save_figure
 from hf_robust.reports.groups import group_by_seed, group_names
-from hf_robust.reports.guessing import LEGEND, dagger, guesses
-from hf_robust.reports.looks import look
+from hf_robust.reports.guessing import GUESSING_NOTE, dagger, guesses
+from hf_robust.reports.palette import point_style
 from hf_robust.reports.points import accuracy_rate, attack_rate, over_runs
 from hf_robust.runs import Run, load_run
 
@@ -27,19 +27,19 @@ def draw_comparison(run_dirs: Sequence[str | Path], folder: str | Path, force: b
     """Draw ``comparison.png`` and ``.svg`` into a folder, which is made, and return their paths.
 
     Raises:
-        ValueError: a run cannot be read, or the runs do not compare and ``force`` is not given.
+        ValueError: a run cannot be read, or the runs are not comparable and ``force`` is False.
     """
     runs = [load_run(one) for one in run_dirs]
     if not force:
-        check_comparable(runs)
+        require_comparable(runs)
     Path(folder).mkdir(parents=True, exist_ok=True)
     return save_figure(comparison_figure(runs), Path(folder), COMPARISON_STEM)
 
 
 def comparison_figure(runs: Sequence[Run]) -> Figure:
-    """One column for each rate, one point for each group of runs that differ in their seed only.
+    """One column for each rate, one point for each group of runs that differ only in their seed.
 
-    Bars are 95 % Wilson intervals of a single run, and plus or minus a sample standard deviation over seeds.
+    Bars are 95 % Wilson intervals for a single run, ± one sample standard deviation for several seeds.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ def _draw_group(axes: Axes, group: Sequence[Run], attacks: Sequence[str], label:
     points += [over_runs(attack_rate(run, attack) for run in group) for attack in attacks]
     offset = (index - (count - 1) / 2) * min(0.16, 0.7 / count)
     known = [(place + offset, *point) for place, point in enumerate(points) if point.known]
-    colour, marker = look(index)
+    colour, marker = point_style(index)
     axes.errorbar(
         [place for place, *_ in known],
         [value for _, value, _, _ in known],
@@ -97,9 +97,9 @@ def _caption(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     if any(len(group) > 1 for group in groups):
         parts.append("± one standard deviation over seeds")
     results = {name: [run.published["attacks"].get(name, {}) for group in groups for run in group] for name in attacks}
-    lines = [f"Bars: {', '.join(parts)}. ASR: attack success rate among the examples that were right before."]
+    lines = [f"Bars: {', '.join(parts)}. ASR: attack success rate on the correctly classified examples."]
     counted = attacked_in_words(results)
     lines.append(f"{counted[:1].upper()}{counted[1:]}." if counted else "")
     if any(guesses(run) for group in groups for run in group):
-        lines.append(f"Hollow, {LEGEND}")
+        lines.append(f"Hollow, {GUESSING_NOTE}")
     return wrapped(lines, 110)

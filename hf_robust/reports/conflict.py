@@ -1,4 +1,4 @@
-"""Accuracy of several runs on the same clean texts: whether adversarial training data cost any (TaiChi, Table 4)."""
+"""Clean accuracy of several runs side by side: does adversarial training data reduce it? (TaiChi, Table 4)"""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports.cells import markdown_table, percent
-from hf_robust.reports.compare import check_comparable, differences
+from hf_robust.reports.compare import differences, require_comparable
 from hf_robust.reports.curves import STYLE
-from hf_robust.reports.looks import COLOURS
+from hf_robust.reports.palette import COLOURS
 from hf_robust.runs import METRICS_FILE, RUN_CARD_FILE, Run, history_path, load_run, read_json
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CleanAccuracy:
-    """A run's accuracy on its evaluation texts, of which there were ``samples``."""
+    """Accuracy of a run on its ``samples`` evaluation texts."""
 
     name: str
     accuracy: float
@@ -40,26 +40,27 @@ class CleanAccuracy:
 
 
 def clean_accuracies(folders: Sequence[str | Path], force: bool = False) -> tuple[list[CleanAccuracy], list[str]]:
-    """The accuracies of run folders in their order, and why they do not compare; nothing where they do.
+    """Accuracies of the run folders in their order, and the reasons why they are not comparable, if any.
 
-    Read from ``all_results.json``, else from the kept weights' line of ``robustness_history.jsonl``. Runs compare
-    where they were evaluated on the same texts, whatever they were trained on.
+    Accuracies come from ``all_results.json``, else from the line of the published weights in
+    ``robustness_history.jsonl``. Runs are comparable if they were evaluated on the same texts, whatever their training
+    data.
 
     Args:
-        force: read runs that do not compare all the same.
+        force: accept runs that are not comparable.
 
     Raises:
-        ValueError: a folder has no accuracy or no number of texts, or the runs do not compare.
+        ValueError: a folder has no accuracy or no number of texts, or the runs are not comparable.
     """
     runs = [_evaluated(Path(folder)) for folder in folders]
     if not force:
-        check_comparable(runs)
+        require_comparable(runs)
     names = _names(folders)
     return [_accuracy(name, Path(one)) for name, one in zip(names, folders, strict=True)], differences(runs)
 
 
 def conflict_table(rows: Sequence[CleanAccuracy], reasons: Sequence[str] = ()) -> str:
-    """A row for each run, with its interval, N and the difference from the first run in points."""
+    """Markdown table with a row for each run: accuracy with interval, N, and the difference from the first run."""
     warning = "".join(f"> **Not comparable:** {reason}.\n" for reason in reasons)
     cells = [
         [
@@ -71,11 +72,11 @@ def conflict_table(rows: Sequence[CleanAccuracy], reasons: Sequence[str] = ()) -
         for index, row in enumerate(rows)
     ]
     table = markdown_table(["run", "clean accuracy, %", "N", "difference from the first, points"], cells)
-    return "\n".join(filter(None, [warning, table, "In brackets: 95 % Wilson interval.\n"]))
+    return "\n".join(filter(None, [warning, table, "Brackets: 95 % Wilson interval.\n"]))
 
 
 def conflict_figure(rows: Sequence[CleanAccuracy]) -> Figure:
-    """A bar for each run with its interval."""
+    """Bar chart of the accuracies with their intervals."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
@@ -96,7 +97,7 @@ def conflict_figure(rows: Sequence[CleanAccuracy]) -> Figure:
 
 
 def _evaluated(folder: Path) -> Run:
-    """The run with what its card says of the evaluation texts alone: here the training texts are meant to differ."""
+    """The run with the fingerprint of its evaluation texts alone, since the training texts may differ here."""
     data = read_json(folder / RUN_CARD_FILE).get("data") or {}
     fingerprint = str(data.get("fingerprint") or "").split("-")[-1]
     return Run(folder, [], {"data": {"name": data.get("name"), "fingerprint": fingerprint or None}}, None)
@@ -112,14 +113,14 @@ def _accuracy(name: str, folder: Path) -> CleanAccuracy:
         accuracy, samples = run.published["accuracy"], run.eval_samples
     if accuracy is None or not math.isfinite(accuracy) or not samples:
         raise ValueError(
-            f"{folder} does not say how accurate the run is on how many texts; give the output folder of a run with "
+            f"{folder} has no accuracy or no number of evaluation texts; give the output folder of a run with "
             f"--do_eval ({METRICS_FILE} with eval_accuracy and eval_samples)."
         )
     return CleanAccuracy(name, float(accuracy), int(samples))
 
 
 def _names(folders: Sequence[str | Path]) -> list[str]:
-    """The method, or TaiChi's variant, of each run, with its folder where several are of one name."""
+    """Method (for TaiChi its variant) of each run, with the folder if several runs share a name."""
     named = []
     for folder in map(Path, folders):
         card = read_json(folder / RUN_CARD_FILE)

@@ -1,7 +1,7 @@
 """Tradeoff curves: clean accuracy and the success rate of every attack per epoch (Chen et al. 2022, figures 3, 6).
 
-Bands are 95 % Wilson intervals. One colour and marker per quantity (`hf_robust.reports.looks`), solid for the run,
-dashed for each baseline; a dotted line is the accuracy of the most frequent class as every answer.
+Bands are 95 % Wilson intervals. Each quantity has its colour and marker (`hf_robust.reports.palette`). Lines are solid
+for the run and dashed for each baseline run. A dotted line shows the share of the most frequent class.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hf_robust.reports.aims import rated_attacks
 from hf_robust.reports.captions import attacked_in_words, run_title, wrapped
 from hf_robust.reports.compare import differences
 from hf_robust.reports.guessing import guessing_of
-from hf_robust.reports.looks import ACCURACY, CERTIFIED, attack_looks
+from hf_robust.reports.palette import ACCURACY, CERTIFIED, attack_styles
 from hf_robust.runs import HistoryLine, Run, load_run
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def draw_tradeoff_curves(run_dir: str | Path, baseline_runs: Sequence[str | Path
 
     Args:
         run_dir: folder with a ``robustness_history.jsonl``; its ``run_card.json``, if any, names method and data.
-        baseline_runs: folders of other runs, drawn dashed; of their attacks those that the run has too.
+        baseline_runs: folders of other runs, drawn dashed, with the attacks that the run has too.
 
     Raises:
         ValueError: a folder has no readable history.
@@ -58,7 +58,7 @@ def draw_tradeoff_curves(run_dir: str | Path, baseline_runs: Sequence[str | Path
 
 
 def tradeoff_figure(run: Run, baselines: Sequence[Run] = ()) -> Figure:
-    """The picture as a matplotlib Figure without any global state."""
+    """The picture as a matplotlib Figure; it changes no global state of matplotlib."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -77,7 +77,7 @@ def tradeoff_figure(run: Run, baselines: Sequence[Run] = ()) -> Figure:
 
 
 def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[Path]:
-    """Write the PNG and the SVG; each replaces the old one in a single step, since an upload may be reading it."""
+    """Write the PNG and the SVG, each atomically, since an upload may be reading the old file."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -93,13 +93,13 @@ def save_figure(figure: Figure, folder: Path, stem: str = CURVES_STEM) -> list[P
 
 def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bool, offset: float) -> None:
     epochs = [float(line["epoch"]) + offset for line in run.history]
-    accuracy = [clean_accuracy(run, line) for line in run.history]
+    accuracy = [curve_accuracy(run, line) for line in run.history]
     bounds = [accuracy_bounds(value, run.eval_samples) for value in accuracy]
     draw_series(axes, epochs, accuracy, bounds, *ACCURACY, dash, faint)
-    for attack, look in attack_looks(attacks).items():
+    for attack, style in attack_styles(attacks).items():
         rates = [_number(line, attack, "asr") for line in run.history]
         bounds = [(_number(line, attack, "asr_low"), _number(line, attack, "asr_high")) for line in run.history]
-        draw_series(axes, epochs, rates, bounds, *look, dash, faint)
+        draw_series(axes, epochs, rates, bounds, *style, dash, faint)
     if _is_certified(run):
         rates = [_certified(line, "certified_accuracy") for line in run.history]
         bounds = [
@@ -110,7 +110,7 @@ def _draw_run(axes: Axes, run: Run, attacks: Sequence[str], dash: Any, faint: bo
 
 
 def _draw_guessing(axes: Axes, run: Run) -> None:
-    """What guessing reaches, and a note above the curves where the weights kept reach no, or hardly, more."""
+    """Draw the share of the most frequent class, and a warning above the curves if the model guesses."""
     guess = guessing_of(run)
     if guess is None:
         return
@@ -129,7 +129,7 @@ def draw_series(
     dash: Any,
     faint: bool,
 ) -> None:
-    """One line of rates over the epochs with a band between its bounds; a faint one for runs beside the main one."""
+    """One line of rates over the epochs with a band between its bounds; faint for baseline runs."""
     low, high = [bound[0] for bound in bounds], [bound[1] for bound in bounds]
     fill = "white" if faint else colour
     axes.plot(
@@ -139,7 +139,7 @@ def draw_series(
     measured = [index for index, value in enumerate(values) if math.isfinite(value) and math.isfinite(low[index])]
     if len(measured) > 1:
         axes.fill_between(epochs, low, high, color=colour, alpha=0.07 if faint else 0.15, linewidth=0, zorder=2)
-    elif measured:  # a band needs two points; a single epoch gets whiskers
+    elif measured:  # a band needs two points, so a single epoch gets an error bar
         (only,) = measured
         axes.vlines(epochs[only], low[only], high[only], color=colour, alpha=0.45, linewidth=1.2, zorder=2)
 
@@ -159,12 +159,12 @@ def _label_axes(axes: Axes, runs: Sequence[Run]) -> None:
 
 
 def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run], attacks: Sequence[str]) -> None:
-    """Colours say what was measured, line styles say in which run."""
+    """Legend of colours (quantities) and line styles (runs)."""
     from matplotlib.lines import Line2D
 
     colour, marker = ACCURACY
     quantities = [Line2D([], [], color=colour, marker=marker, markersize=4, label="clean accuracy ↑")]
-    for attack, (colour, marker) in attack_looks(attacks).items():
+    for attack, (colour, marker) in attack_styles(attacks).items():
         quantities.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=_label(run, attack)))
     if any(map(_is_certified, [run, *baselines])):
         colour, marker = CERTIFIED
@@ -175,11 +175,11 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
         for index, name in enumerate(_run_names([run, *baselines])):
             handles.append(Line2D([], [], color="#555555", linestyle=_dash(index), label=name))
     if run.best_step is not None:
-        kept = axes.axvline(
+        best = axes.axvline(
             float(run.published["epoch"]), color="#999999", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1
         )
-        kept.set_label("weights kept")
-        handles = [*handles, kept]
+        best.set_label("saved weights")
+        handles = [*handles, best]
     if (guess := guessing_of(run)) is not None:
         label = f"larger class, {100 * guess.larger_class:.1f}%"
         handles = [*handles, Line2D([], [], color=_GUESSING, linestyle=_SPARSE, linewidth=0.9, label=label)]
@@ -187,7 +187,7 @@ def _add_legends(figure: Figure, axes: Axes, run: Run, baselines: Sequence[Run],
 
 
 def _run_names(runs: Sequence[Run]) -> list[str]:
-    """Method names, with the folder's name added where two runs are of the same method."""
+    """Method names, with the folder name if two runs have the same method."""
     methods = [run.method for run in runs]
     return [
         f"{method} ({run.path.resolve().name})" if methods.count(method) > 1 else method
@@ -201,19 +201,21 @@ def _label(run: Run, attack: str) -> str:
 
 
 def _caption(run: Run, baselines: Sequence[Run], attacks: Sequence[str]) -> str:
-    """What the picture shows and over how many examples, so that it can stand alone."""
+    """Caption with definitions and numbers of examples, so that the picture can stand alone."""
     measured = [_certified(line, "num_examples") for line in run.history]
     certified = max((count for count in measured if math.isfinite(count)), default=0)
     parts = [
         f"accuracy on N = {run.eval_samples:,}" if run.eval_samples else "",
         attacked_in_words({name: [line["attacks"].get(name, {}) for line in run.history] for name in attacks}),
-        f"certified: share of N = {int(certified):,} whose label no swaps can vote out" if certified else "",
+        f"certified: share of N = {int(certified):,} for which no substitution can change the vote"
+        if certified
+        else "",
     ]
     text = "; ".join(filter(None, parts))
     if run.card.get("vote"):
         text = f"Accuracy and ASR of a vote of {run.card['vote']['votes']}. {text[:1].upper()}{text[1:]}"
     marks = "Bands" if len(run.history) > 1 else "Bars"
-    asr = "ASR: attack success rate among the examples that were classified correctly before the attack. "
+    asr = "ASR: attack success rate on the examples that are classified correctly before the attack. "
     lines = [
         f"{asr if attacks else ''}{marks}: 95% Wilson intervals.",
         f"{text[:1].upper()}{text[1:]}." if text else "",
@@ -224,34 +226,34 @@ def _caption(run: Run, baselines: Sequence[Run], attacks: Sequence[str]) -> str:
 
 
 def _dash(index: int) -> Any:
-    """Line style of the index-th run: the first is drawn solid, the others dashed."""
+    """Line style of a run by its index: solid for the first run, dashed for the others."""
     return "-" if index == 0 else _DASHES[(index - 1) % len(_DASHES)]
 
 
 def _offset(run: Run, index: int) -> float:
-    """Runs of a single epoch stand beside each other, since their points would hide one another."""
+    """Horizontal offset of a run with a single epoch, so that its points do not hide those of other runs."""
     return 0.0 if len(run.history) > 1 else 0.06 * index
 
 
 def plain(name: str) -> str:
-    """A name that matplotlib shows as it is: no mathematics between dollars, not hidden for a leading underscore.
+    """A name in a form that matplotlib shows unchanged: dollar signs and a leading underscore are escaped.
 
-    A very long one is cut, since a legend may not take the whole picture.
+    Very long names are cut, so that the legend does not fill the picture.
     """
     safe = (name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…").replace("$", r"\$")
     return f" {safe}" if safe.startswith("_") else safe
 
 
-def clean_accuracy(run: Run, line: HistoryLine) -> float:
-    """Accuracy of the classifier that a run attacks, as a point of its curve.
+def curve_accuracy(run: Run, line: HistoryLine) -> float:
+    """Accuracy of the attacked classifier, as a point of its curve.
 
-    A line without an attack has the plain network's: where a vote is attacked it is no point of the same curve (nan).
+    If a vote is attacked, lines without an attack give nan: their accuracy is that of the network without the vote.
     """
     return math.nan if run.card.get("vote") and not line["attacks"] else float(line["accuracy"])
 
 
 def accuracy_bounds(accuracy: float, samples: int | None) -> tuple[float, float]:
-    """Wilson interval of an accuracy over so many rows; nan where their number is not known."""
+    """Wilson interval of an accuracy over ``samples`` rows; nan if their number is unknown."""
     if samples is None or not math.isfinite(accuracy):
         return (math.nan, math.nan)
     return wilson_interval(round(accuracy * samples), samples)

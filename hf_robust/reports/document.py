@@ -1,9 +1,7 @@
-"""The parts of a report, the same for its page and its Markdown.
+"""The parts of a report, and the report as one HTML page; `hf_robust.reports.markdown` writes the same parts.
 
-A report as one HTML page: style, pictures and script are in it, and it asks the network for nothing.
-
-Texts are escaped by jinja2; markup in them is shown as it is. A content security policy forbids the page to load
-anything, so that no text can either.
+The page contains its style, pictures and script and loads nothing from the network; a content security policy forbids
+it. jinja2 escapes all texts, so markup in them is shown and not interpreted.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from hf_robust.reports.marked import Pieces
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell shows, and the number that a sort goes by; a cell without one is sorted by its text."""
+    """Text of a table cell, and the number to sort by; without a number, cells are sorted by their text."""
 
     text: str
     value: float | None = None
@@ -32,7 +30,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table under a caption; ``long`` ones are scrolled on the page."""
+    """A table with a caption; ``long`` tables scroll on the page."""
 
     caption: str
     header: Sequence[str]
@@ -47,15 +45,15 @@ class Table:
         return any(row[column].value is not None for row in self.rows)
 
     def without_empty_columns(self) -> Table:
-        """The same without the columns in which no cell says anything."""
-        kept = [place for place in range(len(self.header)) if any(row[place].text != NOTHING for row in self.rows)]
-        rows = [[row[place] for place in kept] for row in self.rows]
-        return Table(self.caption, [self.header[place] for place in kept], rows)
+        """The table without its empty columns."""
+        filled = [place for place in range(len(self.header)) if any(row[place].text != NOTHING for row in self.rows)]
+        rows = [[row[place] for place in filled] for row in self.rows]
+        return Table(self.caption, [self.header[place] for place in filled], rows)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's files beside the report (``<stem>.png``), its SVG for the page, and what it shows."""
+    """A picture: stem of its files beside the report (``<stem>.png``), title, and SVG for the page."""
 
     stem: str
     title: str
@@ -64,7 +62,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Version:
-    """What became of an example in one run: ``outcome`` is fell, withstood or was wrong."""
+    """An attacked text in one run. ``outcome`` says whether the model fell, withstood or was wrong before."""
 
     name: str
     outcome: str
@@ -73,7 +71,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Example:
+class AttackedText:
     """A text with the changed words marked, and its perturbed form in each run."""
 
     title: str
@@ -90,7 +88,7 @@ class Section:
     items: list[str] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    examples: list[Example] = field(default_factory=list)
+    examples: list[AttackedText] = field(default_factory=list)
 
     @property
     def anchor(self) -> str:
@@ -108,12 +106,12 @@ class Document:
 
 
 def text_cell(text: object) -> Cell:
-    """A cell of words; a dash for None and nothing."""
+    """A cell of text; a dash for None and the empty string."""
     return Cell(NOTHING if text is None or text == "" else str(text))
 
 
 def number_cell(value: float, form: str = ".1f", text: str | None = None) -> Cell:
-    """A cell of a number, shown by a format or as the text given; a dash where there is none."""
+    """A cell of a number, shown by the format or as ``text``; a dash for nan without a text."""
     if not math.isfinite(value):
         return Cell(NOTHING if text is None else text)
     return Cell(format(value, form) if text is None else text, value)
@@ -124,7 +122,7 @@ _REFERS = ("href", f"{{{_XLINK}}}href", "clip-path", "fill", "mask", "style")
 
 
 def page(document: Document) -> str:
-    """The page as text."""
+    """The HTML page of a report."""
     return _template().render(document=document)
 
 
@@ -142,10 +140,10 @@ def _template() -> Template:
 
 
 def inline_svg(path: str | Path, stem: str, title: str) -> Markup:
-    """A picture of matplotlib as markup to stand inside a page.
+    """An SVG file of matplotlib as markup for an HTML page.
 
-    Ids get the stem before them, since several pictures of one page may not share one; metadata and the style sheet,
-    which would hold for the whole page, are left out (the page's own style has its rules).
+    Ids get the stem as prefix, since pictures of one page must not share ids. Metadata and style sheet are removed;
+    the style sheet would apply to the whole page, and the style of the page contains its rules.
     """
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
@@ -165,6 +163,6 @@ def inline_svg(path: str | Path, stem: str, title: str) -> Markup:
     root.set("aria-label", title)
     width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
-    # On a wide screen not much above its own size; on a narrow one it is scrolled, so that its labels can be read.
+    # On wide screens at most 1.6 times its size; on narrow screens it scrolls, so that its labels stay readable.
     root.set("style", f"max-width:{1.6 * width:.0f}px;min-width:min(34rem,{width:.0f}px)")
     return Markup(ElementTree.tostring(root, encoding="unicode"))

@@ -1,4 +1,4 @@
-"""Attacked texts side by side: the original, and what each run's attack made of it."""
+"""Attacked texts side by side: the original and its perturbed form in each run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from hf_robust.metrics import AttackRecord
-from hf_robust.reports.document import Example, Version
-from hf_robust.reports.marked import differing, joined, marked_in_any
-from hf_robust.reports.outcomes import Named
+from hf_robust.reports.document import AttackedText, Version
+from hf_robust.reports.marked import marked_differences, marked_in_any_version, merged_pieces
+from hf_robust.reports.outcomes import ReportedRun
 from hf_robust.runs import label_names
 
 SEED = 0
@@ -17,27 +17,27 @@ LONGEST = 1500
 OUTCOME = {"succeeded": "fell", "failed": "withstood", "skipped": "not attacked"}
 
 
-def examples_of(attack: str, runs: Sequence[Named], count: int = FEW, seed: int = SEED) -> list[Example]:
-    """A few examples under one attack, drawn by a seed: those that some runs fell for and others withstood come first.
+def examples_of(attack: str, runs: Sequence[ReportedRun], count: int = FEW, seed: int = SEED) -> list[AttackedText]:
+    """A few examples of one attack in random order by a seed: first those that fooled some runs but not others.
 
-    Then those that every run fell for, then the others. Only examples that all runs with records were given with the
-    same text and label are drawn from; where there is none of them, there is no example.
+    Then those that fooled every run, then the others. Only examples with the same text and label in all runs with
+    records are used.
     """
-    kept = [(named, ended.records) for named in runs if (ended := named.outcomes.get(attack)) and ended.records]
-    rows = list(_common([records for _, records in kept]))
+    with_records = [(run, ended.records) for run in runs if (ended := run.outcomes.get(attack)) and ended.records]
+    rows = list(_common([records for _, records in with_records]))
     random.Random(f"{seed} {attack}").shuffle(rows)
     rows.sort(key=_interest)
-    return [_example(attack, [named for named, _ in kept], row) for row in rows[:count]]
+    return [_example(attack, [run for run, _ in with_records], row) for row in rows[:count]]
 
 
 def _common(every: Sequence[Mapping[int, AttackRecord]]) -> Iterator[list[AttackRecord]]:
-    """The records of each example that every run has, in the order of idx."""
+    """Records of each example that all runs share, in the order of idx."""
     if not every:
         return
     for idx in sorted(set(every[0]).intersection(*every[1:])):
-        found = [records[idx] for records in every]
-        if all((one.original, one.label) == (found[0].original, found[0].label) for one in found):
-            yield found
+        row = [records[idx] for records in every]
+        if all((record.original, record.label) == (row[0].original, row[0].label) for record in row):
+            yield row
 
 
 def _interest(row: Sequence[AttackRecord]) -> int:
@@ -45,17 +45,17 @@ def _interest(row: Sequence[AttackRecord]) -> int:
     return 0 if fell and withstood else 1 if fell else 2
 
 
-def _example(attack: str, runs: Sequence[Named], row: Sequence[AttackRecord]) -> Example:
+def _example(attack: str, runs: Sequence[ReportedRun], row: Sequence[AttackRecord]) -> AttackedText:
     names = next((names for named in runs if (names := label_names(named.run))), {})
     original = " | ".join(row[0].original)
-    compared = [differing(original, " | ".join(record.perturbed)) for record in row]
+    compared = [marked_differences(original, " | ".join(record.perturbed)) for record in row]
     versions = [
-        Version(named.name, _outcome(record), _detail(names, record), joined(after, LONGEST))
+        Version(named.name, _outcome(record), _detail(names, record), merged_pieces(after, LONGEST))
         for named, record, (_, after) in zip(runs, row, compared, strict=True)
     ]
-    before = marked_in_any([pieces for pieces, _ in compared])
+    before = marked_in_any_version([pieces for pieces, _ in compared])
     title = f"{attack}, example {row[0].idx}, label {names.get(row[0].label, row[0].label)}"
-    return Example(title, joined(before, LONGEST), versions)
+    return AttackedText(title, merged_pieces(before, LONGEST), versions)
 
 
 def _outcome(record: AttackRecord) -> str:

@@ -1,7 +1,7 @@
-"""Clean accuracy against robust accuracy: where each method stands, and which of them no other beats in both.
+"""Picture of clean accuracy against robust accuracy of each method, with the Pareto front.
 
-The front (Pareto) is drawn as a step line: left of and below it every point is beaten by some method of the report.
-Differences smaller than the bars may be chance, also between a point on the front and one beside it.
+The front is a step line: every point to its lower left is dominated by a method of the report. Differences smaller
+than the bars may be chance, also between a point on the front and one next to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hf_robust.reports.aims import robust_accuracy_applies
 from hf_robust.reports.curves import STYLE, plain
 from hf_robust.reports.groups import group_by_seed, group_names
 from hf_robust.reports.guessing import dagger
-from hf_robust.reports.looks import look
+from hf_robust.reports.palette import point_style
 from hf_robust.reports.points import Rate, attack_rate, clean_rate, over_runs
 from hf_robust.runs import Run, attack_names
 
@@ -27,16 +27,16 @@ _COLUMNS = 3
 
 
 def front_attacks(runs: Sequence[Run]) -> list[str]:
-    """The attacks that have a robust accuracy in every run that was measured by them."""
+    """Attacks with a meaningful robust accuracy in every run."""
     names = dict.fromkeys(name for run in runs for name in attack_names(run.history))
     return [name for name in names if all(robust_accuracy_applies(run, name) for run in runs)]
 
 
 def robustness_fronts(runs: Sequence[Run]) -> Figure:
-    """A panel for each attack, a point for each group of runs that differ in their seed only.
+    """One panel for each attack, one point for each group of runs that differ only in their seed.
 
-    Clean accuracy is that on the attack's own examples, which robust accuracy cannot be above.
-    Bars, in both directions: 95 % Wilson intervals of a single run, a sample standard deviation over seeds.
+    Clean accuracy is that on the examples of the attack, an upper bound of the robust accuracy. Bars in both
+    directions are 95 % Wilson intervals for a single run, one sample standard deviation for several seeds.
     """
     from matplotlib import rc_context
 
@@ -53,8 +53,8 @@ def robustness_fronts(runs: Sequence[Run]) -> Figure:
                 for group in groups
             ]
             for index, (accuracy, robust) in enumerate(points):
-                draw_point(axes, accuracy, robust, *look(index), hollow=bool(dagger(groups[index])))
-            # A model that guesses is no point of a front.
+                draw_point(axes, accuracy, robust, *point_style(index), hollow=bool(dagger(groups[index])))
+            # Models that guess are not part of the front.
             draw_front(axes, [point for group, point in zip(groups, points, strict=True) if not dagger(group)])
             axes.set_title(plain(attack), fontsize=9.5)
         label_front(panels)
@@ -63,7 +63,7 @@ def robustness_fronts(runs: Sequence[Run]) -> Figure:
 
 
 def panelled(count: int, names: int) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, at most three beside each other, with room for a legend of so many names below."""
+    """A figure with ``count`` panels, at most three per row, and room below for a legend of ``names`` names."""
     from matplotlib.figure import Figure
 
     columns = 2 if count == 4 else min(_COLUMNS, count)
@@ -78,17 +78,17 @@ def panelled(count: int, names: int) -> tuple[Figure, list[Axes]]:
 
 
 def legend_columns(width: float) -> int:
-    """How many names fit beside each other below a figure of a width in inches."""
+    """Number of legend columns below a figure of this width in inches."""
     return max(1, int(width // 2.4))
 
 
 def add_legend(figure: Figure, groups: Sequence[Sequence[Run]]) -> None:
-    """Colour and marker of every group of runs, below the panels."""
+    """Add a legend of all groups of runs below the panels."""
     from matplotlib.lines import Line2D
 
     handles = []
     for index, (name, group) in enumerate(zip(group_names(groups), groups, strict=True)):
-        colour, marker = look(index)
+        colour, marker = point_style(index)
         name += dagger(group)
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=plain(name)))
     columns = legend_columns(float(figure.get_figwidth()))
@@ -96,7 +96,7 @@ def add_legend(figure: Figure, groups: Sequence[Sequence[Run]]) -> None:
 
 
 def draw_point(axes: Axes, accuracy: Rate, robust: Rate, colour: str, marker: str, hollow: bool = False) -> None:
-    """One method with its bars; nothing where one of its rates is not known."""
+    """Draw one method with its bars; nothing if one of its rates is unknown."""
     if not (accuracy.known and robust.known):
         return
     bars: Any = {"color": colour, "alpha": 0.35, "linewidth": 1.0, "zorder": 2}
@@ -109,9 +109,9 @@ def draw_point(axes: Axes, accuracy: Rate, robust: Rate, colour: str, marker: st
 
 
 def draw_front(axes: Axes, points: Sequence[tuple[Rate, Rate]], maximize: Sequence[bool] = (True, True)) -> None:
-    """The points that none beats in both rates, ringed and joined by a step line."""
-    found = pareto_front([(accuracy.value, robust.value) for accuracy, robust in points], maximize)
-    places = sorted((points[index][0].value, points[index][1].value) for index in found)
+    """Draw the Pareto front: its points are ringed and joined by a step line."""
+    front = pareto_front([(accuracy.value, robust.value) for accuracy, robust in points], maximize)
+    places = sorted((points[index][0].value, points[index][1].value) for index in front)
     x, y = [place for place, _ in places], [height for _, height in places]
     steps = "steps-pre" if maximize[0] else "steps-post"
     axes.plot(x, y, drawstyle=steps, color="#777777", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
@@ -119,7 +119,7 @@ def draw_front(axes: Axes, points: Sequence[tuple[Rate, Rate]], maximize: Sequen
 
 
 def label_front(every: Sequence[Axes], attack: str = "") -> None:
-    """Both axes in percent; robust accuracy from 0."""
+    """Label both axes in percent; robust accuracy starts at 0."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     for axes in every:

@@ -1,4 +1,4 @@
-"""Runs that differ in their seed only, and what tables and pictures call them."""
+"""Groups of runs that differ only in their seed, and their names in tables and pictures."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from hf_robust.reports.cells import NOTHING
 from hf_robust.reports.compare import as_compared, without_sources
 from hf_robust.runs import Run, max_length_of, size_in_words
 
-# What the cards of two seeds of one run have in common.
-_THE_SAME = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify", "architecture")
+# Entries of the run card that are equal for two seeds of one run.
+_SHARED_BY_SEEDS = ("method", "config", "training", "model", "lexicons", "attacks", "vote", "certify", "architecture")
 
 
 def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that differ in their seed only, together; a run without a run card, or of a repeated seed, stays alone.
+    """Group runs that differ only in their seed; a run without a run card or with a repeated seed stays alone.
 
-    Folders that a run was given and that are named after its own seed (a victim ``normal-seed2``) differ with it.
+    Folder names that contain the seed of the run (a victim ``normal-seed2``) may differ too.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        kept = {name: run.card.get(name) for name in _THE_SAME}
+        shared = {name: run.card.get(name) for name in _SHARED_BY_SEEDS}
         config = run.card.get("config") or {}
-        kept["config"] = {key: value for key, value in config.items() if key not in _found(run)}
-        kept["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
-        kept["data"] = [run.data.get("fingerprint") or run.data, run.data.get("extra_rows")]
-        kept["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
-        kept["max_length"] = max_length_of(run.card)
-        key = json.dumps(without_sources(kept), sort_keys=True, default=str)
+        shared["config"] = {key: value for key, value in config.items() if key not in _data_dependent(run)}
+        shared["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
+        shared["data"] = [run.data.get("fingerprint") or run.data, run.data.get("extra_rows")]
+        shared["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
+        shared["max_length"] = max_length_of(run.card)
+        key = json.dumps(without_sources(shared), sort_keys=True, default=str)
         key = re.sub(rf"(seed[-_=]?){run.card.get('seed')}(?!\d)", r"\1*", key)
         repeated = any(run.card.get("seed") == other.card.get("seed") for other in groups.get(key, []))
         groups.setdefault(key if run.card and not repeated else f"{key} {run.path}", []).append(run)
     return list(groups.values())
 
 
-def _found(run: Run) -> list[str]:
-    """Settings that came of the run's data and seed, in which two seeds differ."""
+def _data_dependent(run: Run) -> list[str]:
+    """Settings derived from the data and the seed of the run, which differ between seeds."""
     return list(run.card.get("found") or ())
 
 
 def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
-    """The method of each group, with a run's folder where several groups are of one method."""
+    """Method of each group, with the folder of its first run if several groups share a method."""
     methods = [group[0].method for group in groups]
     folders = [group[0].path.resolve() for group in groups]
     names = [path.name for path in folders]
@@ -54,15 +54,15 @@ def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
 
 
 def run_names(groups: Sequence[Sequence[Run]]) -> list[list[str]]:
-    """The name of each run of each group: the group's, with the seed where it has several."""
+    """Name of each run of each group: the group's name, with the seed if the group has several runs."""
     return [
         [f"{name} seed {run.card.get('seed')}" if len(group) > 1 else name for run in group]
         for name, group in zip(group_names(groups), groups, strict=True)
     ]
 
 
-def kept_epochs(group: Sequence[Run]) -> str:
-    """The epochs whose weights were kept, and why; a star where that very checkpoint was not attacked."""
+def published_epochs(group: Sequence[Run]) -> str:
+    """Epochs of the published weights, each with "last" or "best"; a star if that checkpoint was not attacked."""
     texts = []
     for run in group:
         which = "last" if run.best_step is None else "best"
@@ -71,11 +71,11 @@ def kept_epochs(group: Sequence[Run]) -> str:
 
 
 def model_name(run: Run) -> str:
-    """The model trained, with what it is where the run card says so: a local folder's name often says nothing."""
+    """Name of the base model, with architecture and size if the run card has them."""
     name, known = str(run.card.get("model") or NOTHING), run.card.get("architecture") or {}
     return f"{name} ({size_in_words(known)})" if known else name
 
 
 def data_name(run: Run) -> str:
-    """Name of the data and what of it was measured; a dash where the run card does not say."""
+    """Name of the data and of its measured part; a dash if the run card does not name the data."""
     return data_title(run) or NOTHING

@@ -1,7 +1,4 @@
-"""How consistent interpretations are: the table and the curve over k, from what `interpretation.json` holds.
-
-Global word importance against counts, a point for each word type.
-"""
+"""Table and pictures of `hf-robust interpret`: interpretation consistency, and word importance against word counts."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.cells import markdown_table, percent
 from hf_robust.reports.curves import STYLE, save_figure
-from hf_robust.reports.looks import COLOURS, MARKERS
+from hf_robust.reports.palette import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +27,7 @@ def importance_figure(panels: Mapping[str, tuple[Sequence[tuple[int, float]], fl
     """Scatter plots side by side, counts on a log scale.
 
     Args:
-        panels: what is counted -> ``(count, importance)`` of each word, and Pearson's r.
+        panels: by kind of count, ``(count, importance)`` of each word and Pearson's r.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -54,25 +51,25 @@ _HEADLINE = 5
 
 
 def interpretation_table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row for each attribution: tau, top-k intersections, counts, completeness; intervals of tau and top-5.
+    """Markdown table with a row for each attribution method: tau, top-k intersections, counts, completeness.
 
     Args:
-        results: of each attribution, by its name, as under ``attributions`` in the file.
+        results: results by attribution method, as under ``attributions`` in `interpretation.json`.
     """
-    ks = [one["k"] for found in list(results.values())[:1] for one in found["top_k"]]
+    ks = [one["k"] for result in list(results.values())[:1] for one in result["top_k"]]
     header = ["attribution", "tau", *(f"top-{k}" for k in ks), "n", "undefined", "words", "changed"]
     header += ["complete within 1%", "largest error", "seconds each"]
     rows = []
-    for name, found in results.items():
-        complete, worst = (found[key] for key in ("complete_share", "worst_completeness"))
+    for name, result in results.items():
+        complete, worst = (result[key] for key in ("complete_share", "worst_completeness"))
         row = [
             name,
-            _estimate(found["kendall_tau"]),
-            *(_estimate(one, one["k"] == _HEADLINE) for one in found["top_k"]),
+            _estimate(result["kendall_tau"]),
+            *(_estimate(one, one["k"] == _HEADLINE) for one in result["top_k"]),
         ]
-        row += [f"{found['num_pairs']:,}", f"{found['num_undefined']:,}", _number(found["words"], 1)]
-        row += [_percent(found["changed_share"]), _percent(complete), _percent(worst)]
-        rows.append([*row, _number(found["seconds_per_pair"], 2)])
+        row += [f"{result['num_pairs']:,}", f"{result['num_undefined']:,}", _number(result["words"], 1)]
+        row += [_percent(result["changed_share"]), _percent(complete), _percent(worst)]
+        rows.append([*row, _number(result["seconds_per_pair"], 2)])
     return markdown_table(header, rows)
 
 
@@ -90,21 +87,22 @@ def interpretation_figure(results: Mapping[str, Mapping[str, Any]], title: str) 
     with rc_context(STYLE):
         figure = Figure(figsize=(6.8, 4.0), dpi=200, layout="constrained")
         axes = figure.add_subplot()
-        for index, (name, found) in enumerate(results.items()):
-            ks = [one["k"] for one in found["top_k"]]
-            mean, low, high = ([_known(one[key]) for one in found["top_k"]] for key in ("mean", "low", "high"))
+        for index, (name, result) in enumerate(results.items()):
+            ks = [one["k"] for one in result["top_k"]]
+            mean, low, high = ([_known(one[key]) for one in result["top_k"]] for key in ("mean", "low", "high"))
             colour = COLOURS[index % len(COLOURS)]
-            label = f"{name}: tau {_estimate(found['kendall_tau'])}, n = {found['num_pairs']:,}"
+            label = f"{name}: tau {_estimate(result['kendall_tau'])}, n = {result['num_pairs']:,}"
             axes.plot(ks, mean, color=colour, marker=MARKERS[index % len(MARKERS)], markersize=5, label=label)
             axes.fill_between(ks, low, high, color=colour, alpha=0.13, linewidth=0)
         axes.set_ylim(0, 1.02)
-        axes.set_xticks(sorted({one["k"] for found in results.values() for one in found["top_k"]}))
+        axes.set_xticks(sorted({one["k"] for result in results.values() for one in result["top_k"]}))
         axes.set_xlabel("k")
         axes.set_ylabel("top-k intersection ↑")
         axes.legend(loc="lower right", frameon=False, fontsize=8)
         figure.suptitle(title, fontsize=10.5)
         caption = (
-            "Share of the k weightiest words that a text and its perturbed form share. Bands: 95% bootstrap intervals."
+            "Share of the k most important words that a text and its perturbed form have in common. Bands: 95% "
+            "bootstrap intervals."
         )
         figure.supxlabel(caption, fontsize=7, color="#555555")
     return figure
@@ -114,8 +112,8 @@ def _known(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _estimate(found: Mapping[str, float | None], interval: bool = True) -> str:
-    mean, low, high = (_known(found[key]) for key in ("mean", "low", "high"))
+def _estimate(result: Mapping[str, float | None], interval: bool = True) -> str:
+    mean, low, high = (_known(result[key]) for key in ("mean", "low", "high"))
     if math.isnan(mean):
         return _NOTHING
     return f"{mean:.2f}" if math.isnan(low) or not interval else f"{mean:.2f} [{low:.2f}, {high:.2f}]"

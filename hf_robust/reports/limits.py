@@ -1,4 +1,4 @@
-"""What a run's robustness numbers do not show, said from its run card."""
+"""Sentences on the limits of a run's robustness numbers, written from its run card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_robust.metrics import SATURATED, Aim, coverage_of_card, not_all_covered
+from hf_robust.metrics import SATURATED, Aim, coverage_of_card, partial_coverage
 from hf_robust.reports.aims import aim_in, is_obstinate, success_rate_applies
 from hf_robust.reports.captions import attacked_in_words
 from hf_robust.reports.cells import percent
@@ -15,10 +15,10 @@ from hf_robust.runs import Run, max_length_of
 
 
 def limits(run: Run, rates: bool = True) -> list[str]:
-    """One sentence or two for each limit that holds for this run.
+    """The limits that hold for this run, one or two sentences each.
 
     Args:
-        rates: say the rates by other definitions of success too; a report has columns for them.
+        rates: include rates over the texts with a substitute; a report has columns for them.
     """
     described = run.card.get("attacks") or {}
     sentences = [_attack(name, described.get(name) or {}) for name in run.published["attacks"]]
@@ -38,18 +38,18 @@ def limits(run: Run, rates: bool = True) -> list[str]:
         sentences += _other_rates(run)
     if run.published["attacks"]:
         sentences.append(
-            "An attack success rate is a lower bound: a larger lexicon, a bigger query budget or another attack may "
-            "find examples that these attacks did not."
+            "An attack success rate is a lower bound: a larger lexicon, a larger query budget or another attack may "
+            "find more adversarial examples."
         )
     sentences.append(_sample(run))
     if not run.measured_exactly:
         done = "attacked" if run.published["attacks"] else "measured"
-        sentences.append(f"The published weights (step {run.kept_step}) were not {done} themselves.")
+        sentences.append(f"The published weights (step {run.kept_step}) were not {done}.")
     return sentences
 
 
 def _cut(run: Run) -> Iterator[str]:
-    """Numbers are about what was read."""
+    """Numbers of texts longer than the maximum length."""
     length = max_length_of(run.card)
     for role, name in (("eval", "evaluation"), ("train", "training")):
         cut, samples = run.data.get(f"{role}_cut"), run.data.get(f"{role}_samples")
@@ -58,75 +58,75 @@ def _cut(run: Run) -> Iterator[str]:
 
 
 def saturated(run: Run) -> Iterator[str]:
-    """A search that climbs float32 probabilities is blind where the model is very certain."""
+    """Attacks whose search was blind because the model's probabilities were saturated."""
     for name, result in run.published["attacks"].items():
         share = float(result.get("saturated_share", math.nan))
         if share > SATURATED:
             yield (
                 f"At {percent(share)} % of the queries of the {name} attack the model was so certain that its "
-                "probability, which the attack climbs, hardly moves in float32: it may look robust without being so. "
-                "`--attack_scores margin` is not blind there."
+                "probability hardly changes in float32. The search of the attack is blind there, so the model may "
+                "only look robust. `--attack_scores margin` avoids this."
             )
 
 
 def _vote(run: Run) -> Iterator[str]:
-    """What was attacked is not what `from_pretrained` loads (SAFER's vote at test time)."""
+    """The attacked vote is not what `from_pretrained` loads (SAFER's vote at test time)."""
     vote = run.card.get("vote")
     if vote and run.published["attacks"]:
         yield (
             f"The attacked classifier was a vote of {vote['votes']:,} over random substitutions from the lexicon "
-            f"{_lexicon(vote['lexicon'])}, and the accuracy beside its rates is the vote's; the network that "
-            "`from_pretrained` loads has no vote and was not attacked."
+            f"{_lexicon(vote['lexicon'])}. Accuracy and attack rates are those of the vote. `from_pretrained` loads "
+            "the network without the vote, which was not attacked."
         )
 
 
 def _plain_model(run: Run) -> Iterator[str]:
-    """A measurement of a checkpoint could not predict as the run that saved it did."""
+    """The measured model predicts differently from the run that saved the checkpoint."""
     inference = run.card.get("inference")
     if inference and not inference["restored"]:
-        yield f"Measured here is the plain model. {inference['note']}"
+        yield f"The measured model is the plain model. {inference['note']}"
 
 
 def leaked(run: Run) -> Iterator[str]:
-    """Views of an evaluation split were trained on."""
+    """Evaluation splits whose texts the model was trained on."""
     splits = leaked_splits(run.card)
     if splits:
         yield (
-            f"These results are leaked: texts of the {' and '.join(splits)} split were trained on, so that its "
-            "accuracy and attack success rates say nothing about unseen texts."
+            f"The evaluation data leaked into training: the model was trained on texts of the {' and '.join(splits)} "
+            "split, so accuracy and attack success rates say nothing about unseen texts."
         )
 
 
 def same_attack(run: Run) -> Iterator[str]:
-    """An attack found texts to train on and measured the model too."""
+    """Attacks that made training texts and also measured the model."""
     names = trained_attacks(run.card, run.published["attacks"])
     if names:
         several = len(names) > 1
         yield (
             f"The model was trained on texts of the {' and '.join(names)} attack{'s' * several}, which also measured "
-            "it; rates under other attacks say more."
+            "it; rates under other attacks are more meaningful."
         )
 
 
 def _attack(name: str, described: Mapping[str, Any]) -> str:
     if not described:
-        return f"The run does not say what the {name} attack was made of."
-    given = described.get("candidates") or {}
-    if given.get("name") == "file":
+        return f"The run card does not describe the {name} attack."
+    candidates = described.get("candidates") or {}
+    if candidates.get("name") == "file":
         return (
-            f"The {name} attack: {given['rows']:,} labelled adversarial texts of `{given['source']}` as they are, not "
-            "made for this model; accuracy under attack is the accuracy on them."
+            f"The {name} attack: {candidates['rows']:,} labelled adversarial texts from `{candidates['source']}`, not "
+            "made for this model; accuracy under attack is the accuracy on these texts."
         )
-    if given.get("name") == "replay":
+    if candidates.get("name") == "replay":
         return (
-            f"The {name} attack: {given['rows']:,} texts that fooled another model, of `{given['source']}`; its "
-            "success rate is the share of them that fools this one, where it is right about the original."
+            f"The {name} attack: {candidates['rows']:,} texts from `{candidates['source']}` that fooled another "
+            "model; the success rate is the share that also fools this model, among those whose original it "
+            "classifies correctly."
         )
     if described.get("backend") == "textattack":
         budget = described.get("query_budget")
-        return (
-            f"The {name} attack: a recipe of TextAttack {described.get('version', '')} with the parts that it brings; "
-            + (f"at most {budget:,} queries for each example." if budget else "no query budget.")
+        return f"The {name} attack: a recipe of TextAttack {described.get('version', '')} with its own settings; " + (
+            f"at most {budget:,} queries for each example." if budget else "no query budget."
         )
     return f"The {name} attack: " + "; ".join(_parts(described)) + "."
 
@@ -147,7 +147,7 @@ def _parts(described: Mapping[str, Any]) -> Iterator[str]:
     yield f"constraints: {_words(constraints) if constraints else 'none'}"
     if lexicon and "part_of_speech" not in {part.get("name") for part in constraints or ()}:
         keeps = lexicon.get("keeps_part_of_speech")
-        yield "part of speech left to the lexicon, no tagger" if keeps else "part of speech not checked, no tagger"
+        yield "part of speech by the lexicon, no tagger" if keeps else "part of speech unrestricted, no tagger"
     yield _meaning(described)
     changed, budget = described.get("max_changed"), described.get("query_budget")
     shares = [one["share"] for one in constraints or () if one.get("name") == "max_changed_share"]
@@ -155,13 +155,13 @@ def _parts(described: Mapping[str, Any]) -> Iterator[str]:
     yield f"at most {changed} changed word{'s' * (changed != 1)}" if changed else limit
     yield f"at most {budget:,} queries for each example" if budget else "no query budget"
     if described.get("frozen_columns"):
-        yield f"text columns left as they are: {_words(described['frozen_columns'])}"
+        yield f"unchanged text columns: {_words(described['frozen_columns'])}"
     if described.get("skip_labels"):
         yield f"examples of the label ids {_words(described['skip_labels'])} not attacked"
 
 
 def _goal(described: Mapping[str, Any]) -> Any:
-    """The goal without what its name says."""
+    """Settings of the goal without those that its name implies."""
     goal = described.get("goal")
     return (
         {key: value for key, value in goal.items() if key != "keeps_prediction"} if isinstance(goal, Mapping) else goal
@@ -176,63 +176,63 @@ def _meaning(described: Mapping[str, Any]) -> str:
             f"{similarity.get('minimum', 0):.3f}"
         )
     if drawn_from(described):
-        return "no sentence encoder, so only the lexicon vouches for the meaning of a changed text"
+        return "no sentence encoder, so only the lexicon preserves the meaning of a changed text"
     return "no sentence encoder"
 
 
 def _same_table(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
-    """A defence that trains on the attacker's own table is measured in-distribution."""
+    """Attacks that use the same substitute table as training."""
     for role, lexicon, users in shared_tables(run.card, attacks):
         yield (
-            f"Training and the {' and '.join(users)} attack drew on the same table of {role} ({_lexicon(lexicon)}): "
+            f"Training and the {' and '.join(users)} attack used the same table of {role} ({_lexicon(lexicon)}): "
             "the attack tries substitutes that the method may have trained on, so its success rate says nothing about "
-            "substitutes from elsewhere."
+            "other substitutes."
         )
 
 
 def _small_tables(run: Run, attacks: Mapping[str, Any]) -> Iterator[str]:
-    """A table that hits few words makes any model look safe, and changes little in training."""
+    """Tables that cover few words: with them any model looks robust, and training changes few texts."""
     for name in run.published["attacks"]:
         coverage = coverage_of_card(attacks.get(name) or {})
         if coverage is not None and coverage.is_little:
             yield (
-                f"The table of the {name} attack has substitutes for {coverage.in_words()}, which is little: a table "
-                "of the size that papers use finds more."
+                f"The table of the {name} attack covers only {coverage.in_words()}: a table of the size used in "
+                "papers finds more."
             )
     for role, lexicon in (run.card.get("lexicons") or {}).items():
         coverage = coverage_of_card(lexicon)
         if coverage is not None and coverage.is_little:
             yield (
-                f"Training drew on {role} for {coverage.in_words()} of the training set, which is little: most of "
-                "what it saw was the text itself."
+                f"The table of {role} covers only {coverage.in_words()} of the training set: most training texts "
+                "stayed clean."
             )
 
 
 def _held_out_table(run: Run) -> Iterator[str]:
-    """The attack had a table of its own (``--attack_lexicon``): the other way to measure what trains on synonyms."""
+    """The synonym attack used another table than training (``--attack_lexicon``)."""
     lexicons, trained_on = run.card.get("lexicons") or {}, run.card.get("trained_on") or ()
     attacked, trained = lexicons.get("attack_synonyms"), lexicons.get("synonyms")
     if attacked and trained and "synonyms" in trained_on:
         yield (
-            f"Training drew on the synonyms of {_lexicon(trained)}, the synonym attack on a table of its own, "
-            f"{_lexicon(attacked)}: its success rate is about substitutes that the method did not train on, as far as "
-            "the two tables differ."
+            f"Training used the synonyms of {_lexicon(trained)}, the synonym attack those of another table, "
+            f"{_lexicon(attacked)}: as far as the two tables differ, the success rate is for substitutes that the "
+            "method did not train on."
         )
 
 
 def _seen_texts(run: Run) -> Iterator[str]:
-    """Rows of the evaluation split that training had as well."""
+    """Evaluation texts that are also training texts."""
     seen = run.data.get("seen_in_training")
     if isinstance(seen, int) and seen > 0:
         of = f" of {run.eval_samples:,}" if run.eval_samples else ""
         yield (
-            f"{seen:,}{of} evaluation texts are training texts too, so that accuracy and rates on them say nothing "
-            "about unseen texts."
+            f"{seen:,}{of} evaluation texts are also training texts; accuracy and rates on them say nothing about "
+            "unseen texts."
         )
 
 
 def _certificate(run: Run) -> Iterator[str]:
-    """A certificate is relative to the table, to its words and to the vote."""
+    """A certificate holds for one table of substitutes and for the vote."""
     if "certified" not in run.published:
         return
     numbers, settings = run.published["certified"], run.card.get("certify") or {}
@@ -246,8 +246,8 @@ def _certificate(run: Run) -> Iterator[str]:
     )
     if alpha:
         yield (
-            f"Each certificate is wrong with a probability of at most {alpha:g}; the bracket beside the certified "
-            "accuracy is about the choice of examples alone."
+            f"Each certificate is wrong with a probability of at most {alpha:g}; the interval of the certified "
+            "accuracy reflects only the choice of examples."
         )
 
 
@@ -256,26 +256,29 @@ def _label_changing(run: Run) -> Iterator[str]:
     for name in attacks:
         if not success_rate_applies(run, name):
             yield (
-                f"The {name} attack deletes words while the prediction stays, and every example that was right counts "
-                "as a success: its rate says nothing, the number of words left does."
+                f"The {name} attack deletes words while the prediction stays and succeeds on every correctly "
+                "classified example: its success rate says nothing, the number of deleted words does."
             )
     names = [name for name in attacks if is_obstinate(run, name)]
     if names:
         yield (
             f"The {' and '.join(names)} attack{'s' * (len(names) > 1)} succeed{'s' * (len(names) == 1)} where the "
-            "prediction stays although the change should alter the true label; that it does alter it is assumed, not "
-            "checked by people. Examples without an admissible change count as failed attacks."
+            "prediction stays although the change should alter the true label. This is assumed and was not verified "
+            "by people. Examples without an admissible change count as failed attacks."
         )
 
 
 def _other_rates(run: Run) -> Iterator[str]:
-    """How many examples an attack could change at all, where not all: its rate depends on that."""
+    """Success rates over the texts that an attack could change, for attacks that could not change all."""
     for name, result in run.published["attacks"].items():
-        among, attacked = result.get("covered_asr", math.nan), result.get("num_attacked")
-        if (some := not_all_covered(result)) and not aim_in(run, name).maximises:
-            rate = percent(among, count=attacked)
-            said = f"among these its rate is {rate} %" if math.isfinite(among) else "it has no rate"
-            yield f"Of the texts that the {name} attack tried, {some} have at least one substitute; {said}."
+        rate, attacked = result.get("covered_asr", math.nan), result.get("num_attacked")
+        if (coverage := partial_coverage(result)) and not aim_in(run, name).maximises:
+            consequence = (
+                f"its success rate on these is {percent(rate, count=attacked)} %"
+                if math.isfinite(rate)
+                else "it has no success rate"
+            )
+            yield f"Of the texts that the {name} attack tried, {coverage} have at least one substitute; {consequence}."
 
 
 def _sample(run: Run) -> str:
@@ -286,8 +289,8 @@ def _sample(run: Run) -> str:
     else:
         counts = attacked_in_words({name: [result] for name, result in attacks.items()})
     seed = f", seed {run.card['seed']}" if "seed" in run.card else ""
-    said = f"One training run{seed}; {counts or 'number of examples unknown'}{rows}."
-    return f"{said} Differences within the intervals may be chance."
+    sentence = f"One training run{seed}; {counts or 'number of examples unknown'}{rows}."
+    return f"{sentence} Differences within the intervals may be chance."
 
 
 def _lexicon(lexicon: Mapping[str, Any]) -> str:
@@ -297,14 +300,14 @@ def _lexicon(lexicon: Mapping[str, Any]) -> str:
 
 
 def _without_lexicon(candidates: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: value for key, value in candidates.items() if key != "lexicon"}
-    if "sources" in found:
-        found["sources"] = [_without_lexicon(source) for source in found["sources"]]
-    return found
+    settings = {key: value for key, value in candidates.items() if key != "lexicon"}
+    if "sources" in settings:
+        settings["sources"] = [_without_lexicon(source) for source in settings["sources"]]
+    return settings
 
 
 def _words(value: Any) -> str:
-    """A described part in words: its name first, its settings in brackets."""
+    """A described part as text: its name, then its settings in brackets."""
     if isinstance(value, Mapping):
         settings = ", ".join(f"{_words(key)} {_words(inner)}" for key, inner in value.items() if key != "name")
         name = _words(value.get("name", "unnamed"))

@@ -1,4 +1,4 @@
-"""A report as Markdown, for repositories and tickets; its pictures lie beside it."""
+"""A report as Markdown, for repositories and issue trackers; its pictures are files beside it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 
 from hf_robust.reports.cells import markdown_table
-from hf_robust.reports.document import Document, Example, Section, Table
+from hf_robust.reports.document import AttackedText, Document, Section, Table
 from hf_robust.reports.marked import Pieces
 
 _MARKUP = re.compile(r"[\\*`]|(?<!\w)_|_(?!\w)|(?<=\])(?=\()")
 
 
 def markdown(document: Document) -> str:
-    """The same content as the page, in the same order."""
+    """The report as Markdown, with the content and order of the HTML page."""
     blocks = [f"# {escaped(document.title)}", escaped(document.introduction)]
     if document.warnings:
         blocks.append("\n".join(f"> **Warning:** {escaped(warning)}" for warning in document.warnings))
@@ -23,13 +23,13 @@ def markdown(document: Document) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""A text that Markdown shows as it is, in one line.
+    r"""Escape a text so that Markdown shows it unchanged, in one line.
 
     >>> escaped("<b> a_b *c*")
     '&lt;b> a_b \\*c\\*'
     """
     flat = re.sub(r"\s+", " ", text).replace("&", "&amp;").replace("<", "&lt;")
-    return _MARKUP.sub(lambda found: f"\\{found.group()}", flat)
+    return _MARKUP.sub(lambda match: f"\\{match.group()}", flat)
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -51,7 +51,7 @@ def _table(table: Table) -> str:
     return markdown_table([escaped(name) for name in table.header], rows)
 
 
-def _example(example: Example) -> Iterator[str]:
+def _example(example: AttackedText) -> Iterator[str]:
     yield f"### {escaped(example.title)}"
     yield _marked(example.pieces)
     yield "\n".join(
@@ -61,5 +61,5 @@ def _example(example: Example) -> Iterator[str]:
 
 
 def _marked(pieces: Pieces) -> str:
-    """HTML's bold, since Markdown's stars do not hold beside every sign."""
+    """Marked pieces in HTML bold, since Markdown's stars fail next to some characters."""
     return "".join(f"<b>{escaped(text)}</b>" if marked else escaped(text) for text, marked in pieces)

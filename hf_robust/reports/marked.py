@@ -1,4 +1,4 @@
-"""Texts in pieces, with the words marked that differ between a text and its perturbed form."""
+"""Texts split into pieces, with marks on the words that differ between a text and its perturbed form."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from difflib import SequenceMatcher
 
 from hf_robust.words import UNICODE_WORDS
 
-# What stands between words: a run of spaces, or any other character.
+# Text between words: a run of spaces, or one other character.
 _BETWEEN = re.compile(r"\s+|\S")
 
 Pieces = list[tuple[str, bool]]
-"""Words, spaces and signs in order, which joined give the text; True where a piece has no like in the other text."""
+"""Words, spaces and other characters of a text in order, each with True if it differs from the other text."""
 
 
-def differing(before: str, after: str) -> tuple[Pieces, Pieces]:
-    """Both texts in pieces; spaces are never marked.
+def marked_differences(before: str, after: str) -> tuple[Pieces, Pieces]:
+    """Split both texts into pieces and mark the differences; spaces are never marked.
 
-    >>> differing("a good film", "a fine film")[1]
+    >>> marked_differences("a good film", "a fine film")[1]
     [('a', False), (' ', False), ('fine', True), (' ', False), ('film', False)]
     """
     old, new = _pieces(before), _pieces(after)
@@ -38,21 +38,21 @@ def _pieces(text: str) -> list[str]:
     return [*pieces, *_BETWEEN.findall(text[done:])]
 
 
-def marked_in_any(several: Sequence[Pieces]) -> Pieces:
-    """One text's pieces, marked where any of its comparisons marked them."""
+def marked_in_any_version(several: Sequence[Pieces]) -> Pieces:
+    """Pieces of one text, marked if any of its comparisons marked them."""
     return [(pieces[0][0], any(marked for _, marked in pieces)) for pieces in zip(*several, strict=True)]
 
 
-def joined(pieces: Iterable[tuple[str, bool]], longest: int) -> Pieces:
-    """Neighbours of one kind together, the text cut after about so many characters."""
-    found: Pieces = []
+def merged_pieces(pieces: Iterable[tuple[str, bool]], longest: int) -> Pieces:
+    """Merge neighbouring pieces with equal marks, and cut the text after about ``longest`` characters."""
+    merged: Pieces = []
     left = longest
     for text, marked in pieces:
         if left <= 0:
-            return [*found, (" …", False)]
-        if found and found[-1][1] == marked:
-            found[-1] = (found[-1][0] + text, marked)
+            return [*merged, (" …", False)]
+        if merged and merged[-1][1] == marked:
+            merged[-1] = (merged[-1][0] + text, marked)
         else:
-            found.append((text, marked))
+            merged.append((text, marked))
         left -= len(text)
-    return found
+    return merged

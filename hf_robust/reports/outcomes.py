@@ -1,8 +1,8 @@
-"""How each example of each attack ended on a run's kept weights, from what the run left on disk.
+"""Outcome of each attacked example on the published weights of a run, read from its files.
 
 Records (``attack_results/epoch-<e>/<attack>.jsonl`` of a training run, ``attack_results/<attack>.jsonl`` of `hf-robust
-attack`) hold the texts too. Of kept runs there may be ``statuses.json`` alone (`hf_robust.runs.pairs`), which is
-of the last measured epoch.
+attack`) hold the texts too. Some folders have only ``statuses.json`` (`hf_robust.runs.pairs`), which is of the last
+measured epoch.
 """
 
 from __future__ import annotations
@@ -16,41 +16,42 @@ from hf_robust.runs import STATUSES_FILE, Run, read_records, read_statuses
 
 
 @dataclass(frozen=True)
-class Ended:
-    """One attack on one run: the status of each example by idx, and the records behind them where they were kept."""
+class AttackOutcomes:
+    """Outcomes of one attack on one run: status of each example by idx, and its records if they are on disk."""
 
     statuses: Mapping[int, str]
     records: Mapping[int, AttackRecord] | None = None
 
 
 @dataclass(frozen=True)
-class Named:
-    """A run with the name that the report gives it, and how its examples ended."""
+class ReportedRun:
+    """A run with its name in the report and the outcomes of its attacks."""
 
     name: str
     run: Run
-    outcomes: Mapping[str, Ended]
+    outcomes: Mapping[str, AttackOutcomes]
 
 
-def outcomes_of(run: Run) -> dict[str, Ended]:
-    """The outcomes of each attack of the published epoch; attacks of which nothing was kept are left out.
+def outcomes_of(run: Run) -> dict[str, AttackOutcomes]:
+    """Outcomes of each attack of the published epoch; attacks without records and statuses are left out.
 
     Raises:
-        ValueError: a file is there but holds something else.
+        ValueError: a file cannot be read.
     """
     attacks = run.published["attacks"]
     files = {name: path for name in attacks if (path := run.records_file(run.published, name)).is_file()}
-    found = {name: _from_records(path) for name, path in files.items()}
+    outcomes = {name: _from_records(path) for name, path in files.items()}
     last = run.published is run.history[-1]
-    if last and len(found) < len(attacks) and (run.path / STATUSES_FILE).is_file():
-        kept = read_statuses(run.path)
-        found |= {name: Ended(kept[name]) for name in attacks if name in kept and name not in found}
-    return {name: found[name] for name in attacks if name in found}
+    if last and len(outcomes) < len(attacks) and (run.path / STATUSES_FILE).is_file():
+        statuses = read_statuses(run.path)
+        missing = [name for name in attacks if name in statuses and name not in outcomes]
+        outcomes |= {name: AttackOutcomes(statuses[name]) for name in missing}
+    return {name: outcomes[name] for name in attacks if name in outcomes}
 
 
-def _from_records(path: Path) -> Ended:
+def _from_records(path: Path) -> AttackOutcomes:
     try:
         records = {record.idx: record for record in read_records(path)}
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return Ended({idx: records[idx].status for idx in sorted(records)}, records)
+    return AttackOutcomes({idx: records[idx].status for idx in sorted(records)}, records)

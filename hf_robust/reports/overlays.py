@@ -1,4 +1,4 @@
-"""Curves of all runs over one another: a panel for clean accuracy and one for each attack's success rate."""
+"""Curves of all runs in shared panels: one panel for clean accuracy and one for each attack's success rate."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hf_robust.reports.aims import rated_attacks
-from hf_robust.reports.curves import STYLE, accuracy_bounds, clean_accuracy, draw_series, plain
+from hf_robust.reports.curves import STYLE, accuracy_bounds, curve_accuracy, draw_series, plain
 from hf_robust.reports.fronts import add_legend, panelled
 from hf_robust.reports.groups import group_by_seed
-from hf_robust.reports.looks import look
+from hf_robust.reports.palette import point_style
 from hf_robust.reports.points import Rate, rate_of
 from hf_robust.runs import HistoryLine, Run
 
@@ -28,7 +28,7 @@ def has_curves(runs: Sequence[Run]) -> bool:
 
 
 def overlaid_curves(runs: Sequence[Run]) -> Figure:
-    """Every run measured more than once; seeds of one method share colour and marker. Bands where runs are few."""
+    """Curves of all runs; seeds of one method share colour and marker. Bands are drawn only for a few runs."""
     from matplotlib import rc_context
 
     groups = group_by_seed(runs)
@@ -55,7 +55,7 @@ def _draw_panel(
             rates = [rate(run, line) for line in run.history]
             bounds = [(one.low, one.high) if count <= _FEW else (math.nan, math.nan) for one in rates]
             epochs = [float(line["epoch"]) for line in run.history]
-            draw_series(axes, epochs, [one.value for one in rates], bounds, *look(index), "-", faint=count > 1)
+            draw_series(axes, epochs, [one.value for one in rates], bounds, *point_style(index), "-", faint=count > 1)
     axes.set_xlabel("epoch")
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
@@ -63,7 +63,7 @@ def _draw_panel(
 
 
 def _accuracy(run: Run, line: HistoryLine) -> Rate:
-    value = clean_accuracy(run, line)
+    value = curve_accuracy(run, line)
     return Rate(value, *accuracy_bounds(value, run.eval_samples))
 
 

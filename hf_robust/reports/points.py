@@ -1,4 +1,4 @@
-"""Rates as points of a picture: a value and the two ends of its bar."""
+"""Rates as points of a picture: a value with the two ends of its bar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hf_robust.runs import Run
 
 
 class Rate(NamedTuple):
-    """A value in [0, 1] and the ends of its bar, which are the value itself where no interval is known."""
+    """A value in [0, 1] with the ends of its bar; both ends equal the value if no interval is known."""
 
     value: float
     low: float
@@ -27,30 +27,30 @@ UNKNOWN = Rate(math.nan, math.nan, math.nan)
 
 
 def accuracy_rate(run: Run) -> Rate:
-    """Clean accuracy of the kept weights."""
+    """Clean accuracy of the published weights."""
     value = float(run.published["accuracy"])
     return Rate(value, *(accuracy_interval(run) or (value, value)))
 
 
 def clean_rate(run: Run, attack: str) -> Rate:
-    """Clean accuracy on the examples that an attack was given; of all rows where the history does not have that."""
+    """Clean accuracy on the examples of an attack; on all rows if the history does not have it."""
     value, interval = clean_accuracy_of(run, attack)
     return Rate(value, *(interval or (value, value))) if math.isfinite(value) else accuracy_rate(run)
 
 
 def attack_rate(run: Run, attack: str, key: str = "asr") -> Rate:
-    """A rate of an attack on the kept weights; nan where it was not measured."""
+    """A rate of an attack on the published weights; nan if it was not measured."""
     return rate_of(run.published["attacks"].get(attack, {}), key)
 
 
 def rate_of(result: Mapping[str, Any], key: str) -> Rate:
-    """A rate among the numbers of an attack, with the interval noted beside it."""
+    """A rate from the numbers of an attack, with its interval."""
     value = float(result.get(key, math.nan))
     return Rate(value, *(attack_interval(dict(result), key) or (value, value)))
 
 
 def over_runs(rates: Iterable[Rate]) -> Rate:
-    """Of one run its interval, of several their mean and a sample standard deviation to both sides."""
+    """The rate of a single run with its interval, or the mean of several ± one sample standard deviation."""
     known = [rate for rate in rates if rate.known]
     if len(known) < 2:
         return known[0] if known else UNKNOWN

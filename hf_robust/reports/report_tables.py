@@ -1,4 +1,4 @@
-"""The tables of a report, a row for each group of runs that differ in their seed only."""
+"""The tables of a report, with a row for each group of runs that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hf_robust.metrics import not_all_covered
+from hf_robust.metrics import partial_coverage
 from hf_robust.reports.aims import success_rate_applies
 from hf_robust.reports.cells import (
     NOTHING,
@@ -25,15 +25,15 @@ from hf_robust.reports.cells import (
     union_over_seeds,
 )
 from hf_robust.reports.document import Cell, Table, number_cell, text_cell
-from hf_robust.reports.groups import data_name, group_names, kept_epochs, model_name
+from hf_robust.reports.groups import data_name, group_names, model_name, published_epochs
 from hf_robust.reports.guessing import dagger
 from hf_robust.reports.paired_tests import ASR, ROBUST, PairedTest
 from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs, rate_of
 from hf_robust.runs import Run
 
 Groups = Sequence[Sequence[Run]]
-COVERED = {"covered": "texts with a substitute, %", "covered_asr": "ASR among these, %"}
-"""Shown where some text has no substitute."""
+COVERED = {"covered": "texts with a substitute, %", "covered_asr": "ASR on texts with a substitute, %"}
+"""Columns that are shown if some text has no substitute."""
 _CERTIFIED = {
     "certified_accuracy": "certified accuracy",
     "smoothed_accuracy": "smoothed accuracy",
@@ -50,13 +50,13 @@ _CERTIFICATE = {
 
 _ADVERSARY = {
     "loss increase by the adversary": ("loss_increase", 1.0),
-    "point moved by w, % of its norm": ("point_moved", 100.0),
+    "move of the point by w, % of its norm": ("point_moved", 100.0),
 }
-"""What a run found of its adversary in embedding space (`run_card.json`, `config`), and what it is multiplied by."""
+"""Columns on the adversary in embedding space: key in ``config`` of `run_card.json`, and scale."""
 
 
 def runs_table(groups: Groups) -> Table:
-    """What was trained: method, model, data, seeds and the epoch whose weights were kept."""
+    """Table of the runs: method, model, data, seeds and the epoch of the published weights."""
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
         run = group[0]
@@ -70,7 +70,7 @@ def runs_table(groups: Groups) -> Table:
                 text_cell(", ".join(seeds)),
                 _count(run.data.get("train_samples")),
                 _count(run.eval_samples),
-                text_cell(kept_epochs(group)),
+                text_cell(published_epochs(group)),
                 _accuracy(group),
                 *(number_cell(scale * _over_cards(group, "config", key), ".3g") for key, scale in _ADVERSARY.values()),
                 text_cell(folders),
@@ -81,9 +81,9 @@ def runs_table(groups: Groups) -> Table:
         "model",
         "data",
         "seeds",
-        "trained on",
-        "evaluated on",
-        "kept epoch",
+        "training texts",
+        "evaluation texts",
+        "published epoch",
         "clean accuracy, %",
         *_ADVERSARY,
         "folders",
@@ -92,10 +92,10 @@ def runs_table(groups: Groups) -> Table:
 
 
 def attack_table(attack: str, groups: Groups) -> Table:
-    """Rates of one attack on the kept weights, and what they cost; clean accuracy is that on the attack's examples."""
+    """Rates and cost of one attack on the published weights; clean accuracy is measured on the attack's examples."""
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
-        results = [found for run in group if (found := run.published["attacks"].get(attack))]
+        results = [result for run in group if (result := run.published["attacks"].get(attack))]
         if not results:
             continue
         row = [text_cell(name + dagger(group)), _count(len(results)), _clean(group, attack)]
@@ -114,12 +114,12 @@ def attack_table(attack: str, groups: Groups) -> Table:
         row += [number_cell(100 * mean_of(results, key)) for key in ("saturated_share", "texts_cut")]
         attacked = results[0].get("num_attacked") if len(results) == 1 else None
         for key in COVERED:
-            told = any(map(not_all_covered, results)) and (key == "covered" or rated)
-            share = mean_of(results if told else [], key)
+            is_shown = any(map(partial_coverage, results)) and (key == "covered" or rated)
+            share = mean_of(results if is_shown else [], key)
             row.append(number_cell(100 * share, text=percent(share, count=attacked)))
         rows.append(row)
     header = [
-        "method", "seeds", "clean accuracy of these, %", "robust accuracy, %", "ASR, %", "N", "attacked",
+        "method", "seeds", "clean accuracy on N, %", "robust accuracy, %", "ASR, %", "N", "attacked",
         *OBSTINACY.values(), "queries each", "changed words", "changed words, %", "seconds", "saturated queries, %",
         "texts cut, %", *COVERED.values(),
     ]  # fmt: skip
@@ -127,9 +127,9 @@ def attack_table(attack: str, groups: Groups) -> Table:
 
 
 def _clean(group: Sequence[Run], attack: str) -> Cell:
-    """Clean accuracy on the examples that the attack was given."""
-    found = [clean_accuracy_of(run, attack) for run in group]
-    rates = [Rate(value, *(interval or (value, value))) for value, interval in found]
+    """Clean accuracy on the examples of the attack."""
+    accuracies = [clean_accuracy_of(run, attack) for run in group]
+    rates = [Rate(value, *(interval or (value, value))) for value, interval in accuracies]
     text = over_seeds(
         group,
         lambda run: clean_accuracy_of(run, attack)[0],
@@ -140,22 +140,22 @@ def _clean(group: Sequence[Run], attack: str) -> Cell:
 
 
 def union_tables(groups: Groups) -> list[Table]:
-    """Robust accuracy under the worst of several attacks, a table for each set of attacks that was joined."""
+    """Robust accuracy under the union of several attacks, one table for each set of attacks."""
     unions = [run.published["union"] for group in groups for run in group if "union" in run.published]
     tables = []
     for label in dict.fromkeys(map(union_label, unions)):
         rows = []
         for name, group in zip(group_names(groups), groups, strict=True):
-            found = [one for run in group if (one := run.published.get("union")) and union_label(one) == label]
-            if found:
-                rate = over_runs(rate_of(one, "robust_accuracy") for one in found)
+            lines = [one for run in group if (one := run.published.get("union")) and union_label(one) == label]
+            if lines:
+                rate = over_runs(rate_of(one, "robust_accuracy") for one in lines)
                 cell = _rate(rate, union_over_seeds(group, label))
                 rows.append(
                     [
                         text_cell(name + dagger(group)),
-                        _count(len(found)),
+                        _count(len(lines)),
                         cell,
-                        number_cell(mean_of(found, "num_examples"), ".0f"),
+                        number_cell(mean_of(lines, "num_examples"), ".0f"),
                     ]
                 )
         tables.append(Table(label[0].upper() + label[1:], ["method", "seeds", "robust accuracy, %", "N"], rows))
@@ -163,19 +163,19 @@ def union_tables(groups: Groups) -> list[Table]:
 
 
 def certified_table(groups: Groups) -> Table | None:
-    """Accuracy that a certificate vouches for; None where no run was certified."""
+    """Table of certified accuracies; None if no run was certified."""
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
-        found = [_numbers(run.published["certified"]) for run in group if run.published.get("certified")]
-        if not found:
+        lines = [_numbers(run.published["certified"]) for run in group if run.published.get("certified")]
+        if not lines:
             continue
-        row = [text_cell(name), _count(len(found))]
+        row = [text_cell(name), _count(len(lines))]
         for key in _CERTIFIED:
-            rate = over_runs(rate_of(one, key) for one in found)
+            rate = over_runs(rate_of(one, key) for one in lines)
             row.append(_rate(rate, over_seeds(group, _certified(key), _certified_interval(key))))
-        row += [number_cell(mean_of(found, key), "g") for key in _CERTIFICATE]
+        row += [number_cell(mean_of(lines, key), "g") for key in _CERTIFICATE]
         rows.append(row)
-    header = ["method", "seeds", *(f"{said}, %" for said in _CERTIFIED.values()), *_CERTIFICATE.values()]
+    header = ["method", "seeds", *(f"{column}, %" for column in _CERTIFIED.values()), *_CERTIFICATE.values()]
     return Table("Certified by random substitution", header, rows).without_empty_columns() if rows else None
 
 
@@ -201,11 +201,11 @@ def tests_table(attack: str, tests: Sequence[PairedTest]) -> Table:
         rows.append(
             [text_cell(test.first), text_cell(test.second), *counts, difference, _p(test.p), _p(test.corrected)]
         )
-    said = "withstood" if tests and tests[0].rate == ASR else "right"
-    of = tests[0].rate if tests else ROBUST
+    outcome = "withstood" if tests and tests[0].rate == ASR else "robust"
+    rate = tests[0].rate if tests else ROBUST
     header = [
-        "first", "second", "n", f"{said} in first alone", f"{said} in second alone",
-        f"{of}: second − first, points", "p", "p, Holm",
+        "first", "second", "n", f"{outcome} in first only", f"{outcome} in second only",
+        f"{rate}: second − first, points", "p", "p, Holm",
     ]  # fmt: skip
     return Table(attack, header, rows)
 
@@ -215,70 +215,69 @@ def _p(value: float) -> Cell:
 
 
 _BEFORE = ("baseline", "level")
-"""Plain trainings before the method's own: of the model whose weaknesses views show, and for a level of flooding."""
+"""Phases of plain training before the method's own: of the victim of the views, and for the level of flooding."""
 
 
 def cost_table(groups: Groups) -> Table:
-    """Seconds of training, of what comes before it, and of attacks; forward passes; relative to `normal` where it ran.
+    """Seconds of training, of earlier phases and of attacks; forward passes; both relative to `normal` if it ran.
 
-    Forward passes are those of training: the model's, a twin's, and those of plain trainings before, all for each
-    batch that was trained on.
+    Forward passes are counted in training for each batch: those of the model, of its twin, and of plain training
+    before.
     """
     base = next((index for index, group in enumerate(groups) if group[0].method == "normal"), None)
-    seconds = [{key: _spent(group, key) for key in ("train", *_BEFORE, "generate", "attack")} for group in groups]
-    passes = [{key: _passes(group, key) for key in ("train", "twin", *_BEFORE, "per_step")} for group in groups]
+    seconds = [{key: _seconds(group, key) for key in ("train", *_BEFORE, "generate", "attack")} for group in groups]
+    forwards = [{key: _forwards(group, key) for key in ("train", "twin", *_BEFORE, "per_step")} for group in groups]
     rows = []
-    for name, spent, made in zip(group_names(groups), seconds, passes, strict=True):
-        row = [text_cell(name), number_cell(spent["train"]), number_cell(_sum(spent, _BEFORE))]
-        row.append(number_cell(spent["generate"]))
+    for name, times, passes in zip(group_names(groups), seconds, forwards, strict=True):
+        row = [text_cell(name), number_cell(times["train"]), number_cell(_sum(times, _BEFORE))]
+        row.append(number_cell(times["generate"]))
         if base is not None:
-            row.append(number_cell(_ratio(_made(spent), _made(seconds[base])), ".2f"))
-        row += [number_cell(value, ".2f") for value in (made["train"], made["twin"], _sum(made, _BEFORE))]
-        row.append(number_cell(made["per_step"], ".2f"))
+            row.append(number_cell(_ratio(_total(times), _total(seconds[base])), ".2f"))
+        row += [number_cell(value, ".2f") for value in (passes["train"], passes["twin"], _sum(passes, _BEFORE))]
+        row.append(number_cell(passes["per_step"], ".2f"))
         if base is not None:
-            row.append(number_cell(_ratio(made["per_step"], passes[base]["per_step"]), ".2f"))
-        rows.append([*row, number_cell(spent["attack"])])
-    times = "× normal"
+            row.append(number_cell(_ratio(passes["per_step"], forwards[base]["per_step"]), ".2f"))
+        rows.append([*row, number_cell(times["attack"])])
     header = ["method", "training, s", "plain training before, s", "making views, s"]
-    header += [f"all three, {times}"] if base is not None else []
-    header += ["forwards of the model", "of its twin", "of plain training before", "forwards a step, together"]
-    header += [f"forwards, {times}"] if base is not None else []
+    header += ["all three, × normal"] if base is not None else []
+    header += ["forwards of the model", "of its twin", "of plain training before", "forwards per step, total"]
+    header += ["forwards, × normal"] if base is not None else []
     return Table("Seconds and forward passes", [*header, "attacks, s"], rows).without_empty_columns()
 
 
 def _sum(parts: Mapping[str, float], keys: Sequence[str]) -> float:
-    """The sum of those parts that there are; nan where there is none of more than nothing."""
+    """Sum of the known parts; nan if all are unknown or 0."""
     known = [parts[key] for key in keys if math.isfinite(parts[key])]
     return sum(known) if any(known) else math.nan
 
 
-def _passes(group: Sequence[Run], part: str) -> float:
-    """Forward passes of a part for each batch trained on, mean over seeds: parts are noted as totals of a run."""
+def _forwards(group: Sequence[Run], part: str) -> float:
+    """Forward passes of a part per training batch, mean over seeds; run cards hold totals of a run."""
     if part == "per_step":
         return _over_cards(group, "forwards", part)
-    found = []
+    per_batch = []
     for run in group:
         noted = run.card.get("forwards") or {}
         total = sum(value for key, value in noted.items() if key != "per_step")
         if run.ended and part in noted and total:
-            found.append(noted[part] / total * noted["per_step"])
-    return statistics.mean(found) if found else math.nan
+            per_batch.append(noted[part] / total * noted["per_step"])
+    return statistics.mean(per_batch) if per_batch else math.nan
 
 
-def _made(spent: Mapping[str, float]) -> float:
-    before = _sum(spent, (*_BEFORE, "generate"))
-    return spent["train"] + (before if math.isfinite(before) else 0.0)
+def _total(seconds: Mapping[str, float]) -> float:
+    before = _sum(seconds, (*_BEFORE, "generate"))
+    return seconds["train"] + (before if math.isfinite(before) else 0.0)
 
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else math.nan
 
 
-def _spent(group: Sequence[Run], phase: str) -> float:
-    """Mean seconds of a phase; of a run that was only attacked, what its attacks noted."""
-    found = _over_cards(group, "seconds", phase)
+def _seconds(group: Sequence[Run], phase: str) -> float:
+    """Mean seconds of a phase; for a checkpoint that was only attacked, the sum over its attacks."""
+    mean = _over_cards(group, "seconds", phase)
     if phase != "attack" or any("seconds" in run.card for run in group):
-        return found
+        return mean
     every = [result for run in group for result in run.published["attacks"].values()]
     return len(every) / len(group) * mean_of(every, "seconds")
 

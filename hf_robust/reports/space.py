@@ -1,4 +1,4 @@
-"""A model's space as a picture: texts and their views on a plane, one panel for each model (BAT, Figure 5)."""
+"""Picture of sentence embeddings: texts and their views in the plane, one panel for each model (BAT, Figure 5)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numpy.typing import NDArray
 
 from hf_robust.reports.curves import STYLE
-from hf_robust.reports.looks import COLOURS, MARKERS
+from hf_robust.reports.palette import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ _COLOURS = ("#000000", COLOURS[1], COLOURS[0])
 
 
 class SpacePanel(NamedTuple):
-    """One model: its name, the points [n, 2] of each group of texts by name, and a line of numbers below them."""
+    """One model: its name, the points [n, 2] of each group of texts by name, and a line of numbers below the panel."""
 
     name: str
     points: Mapping[str, NDArray[Any]]
@@ -25,10 +25,10 @@ class SpacePanel(NamedTuple):
 
 
 def space_figure(panels: Sequence[SpacePanel], caption: str) -> Figure:
-    """The panels side by side; axes carry no numbers, since t-SNE's have no meaning.
+    """The panels side by side; axes have no numbers, since t-SNE coordinates have no meaning.
 
     Args:
-        caption: how many texts, which representation, the settings of t-SNE.
+        caption: number of texts, representation, and settings of t-SNE.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure

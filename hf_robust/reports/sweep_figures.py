@@ -1,7 +1,7 @@
-"""Pictures of a sweep: rates by the value of a flag, and the front of two objectives.
+"""Pictures of a sweep: rates over the value of a flag, and the Pareto front of two objectives.
 
-BAT, Figures 4 and 8 to 12; AdaptAT, Figures 1 to 3; TaiChi, Figure 5. Bars are 95 % Wilson intervals of a single run
-and a sample standard deviation to both sides over seeds.
+BAT, Figures 4 and 8 to 12; AdaptAT, Figures 1 to 3; TaiChi, Figure 5. Bars are 95 % Wilson intervals for a single run,
+± one sample standard deviation for several seeds.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.curves import STYLE, plain
 from hf_robust.reports.fronts import draw_front, draw_point
-from hf_robust.reports.looks import ACCURACY, MARKERS, attack_looks, look
-from hf_robust.reports.sweeps import METHOD, Setting, front_of, front_points, is_rate, legend, metric_label, value_text
+from hf_robust.reports.palette import ACCURACY, MARKERS, attack_styles, point_style
+from hf_robust.reports.sweeps import (
+    METHOD,
+    Setting,
+    front_of,
+    front_points,
+    is_rate,
+    metric_label,
+    sweep_note,
+    value_text,
+)
 from hf_robust.runs import Run, attack_names
 
 if TYPE_CHECKING:
@@ -26,7 +35,7 @@ MOST_COLUMNS = 4
 MOST_TICKS = 8
 LETTERS_AN_INCH = 17
 WIDE = 10.0
-"""From this ratio of its ends on an axis is logarithmic."""
+"""An axis is logarithmic if the ratio of its ends is at least this."""
 MOST_NUMBERED = 30
 
 
@@ -37,17 +46,17 @@ def sweep_figure(
     panels: Sequence[str] = (),
     joined: bool = True,
 ) -> Figure:
-    """A line for each metric over the values of a flag, a panel for each value of other flags.
+    """A line for each metric over the values of a flag, one panel for each value of other flags.
 
     Args:
-        settings: those without a value of ``x`` are left out.
-        x: flags of the axis; several, which change together, stand below each other at every tick.
-        metrics: clean accuracy is black.
-        panels: flags whose values tell the panels apart.
-        joined: whether lines join the points; not where other flags change from point to point, and never texts.
+        settings: settings without a value of ``x`` are left out.
+        x: flags of the x axis; several flags that change together are listed at every tick.
+        metrics: the metrics to draw; clean accuracy is black.
+        panels: flags with one panel for each value.
+        joined: join the points by lines; only for numbers, and only if no other flag changes from point to point.
 
     Raises:
-        ValueError: no setting has such a flag, or there would be more panels than a page holds.
+        ValueError: no setting has such a flag, or there would be more panels than MOST_PANELS.
     """
     from matplotlib import rc_context
 
@@ -58,52 +67,52 @@ def sweep_figure(
                 setting
             )
     if not groups:
-        raise ValueError(f"no run has {' and '.join(x)}, which a picture was asked for.")
+        raise ValueError(f"no run has the flags {' and '.join(x)} of the x axis of a picture.")
     if len(groups) > MOST_PANELS:
         raise ValueError(
             f"a picture over {', '.join(x)} would have {len(groups)} panels, one for each {', '.join(panels)}; name "
             'fewer flags as its "panel".'
         )
-    looks = metric_looks(metrics, [run for setting in settings for run in setting.runs])
+    styles = metric_styles(metrics, [run for setting in settings for run in setting.runs])
     with rc_context(STYLE):
         figure, every = _panelled(len(groups))
         for axes, (title, group) in zip(every, groups.items(), strict=True):
-            _draw_panel(axes, group, x, metrics, looks, joined)
+            _draw_panel(axes, group, x, metrics, styles, joined)
             axes.set_title(plain(", ".join(title)), fontsize=9.5)
         _share_heights(every, metrics)
-        _add_legend(figure, [metric_label(metric) for metric in metrics], looks)
+        _add_legend(figure, [metric_label(metric) for metric in metrics], styles)
         _add_caption(figure, settings)
     return figure
 
 
-MetricLook = tuple[str, str, Any]
+MetricStyle = tuple[str, str, Any]
 
 
-def metric_looks(metrics: Sequence[str], runs: Sequence[Run]) -> list[MetricLook]:
-    """Colour, marker and line of each metric: an attack's colour is that of every other picture, clean accuracy black.
+def metric_styles(metrics: Sequence[str], runs: Sequence[Run]) -> list[MetricStyle]:
+    """Colour, marker and line style of each metric; attacks have the same colour in every picture.
 
-    Of several metrics of one attack the first has the attack's marker and a solid line.
+    Of several metrics of one attack, the first has the attack's marker and a solid line.
     """
     attacks = sorted({name for run in runs for name in attack_names(run.history)}, key=len, reverse=True)
     of = [next((name for name in attacks if one.removeprefix("eval_").startswith(f"{name}_")), one) for one in metrics]
-    looks = attack_looks(of)
-    found = []
+    styles = attack_styles(of)
+    by_metric = []
     for index, (metric, name) in enumerate(zip(metrics, of, strict=True)):
-        colour, marker = ACCURACY if metric.removeprefix("eval_") == "accuracy" else looks[name]
+        colour, marker = ACCURACY if metric.removeprefix("eval_") == "accuracy" else styles[name]
         again = of[:index].count(name)
         shifted = MARKERS[(MARKERS.index(marker) + 3 * again) % len(MARKERS)] if again else marker
-        found.append((colour, shifted, "--" if again else "-"))
-    return found
+        by_metric.append((colour, shifted, "--" if again else "-"))
+    return by_metric
 
 
 def _draw_panel(
-    axes: Axes, group: Sequence[Setting], x: Sequence[str], metrics: Sequence[str], looks: Sequence[Any], joined: bool
+    axes: Axes, group: Sequence[Setting], x: Sequence[str], metrics: Sequence[str], styles: Sequence[Any], joined: bool
 ) -> None:
     places = _places(axes, group, x)
     joined = joined and all(_is_number(setting.flags[x[0]]) for setting in group)
-    for (colour, marker, line), metric in zip(looks, metrics, strict=True):
-        found = [(place, setting.estimate(metric)) for place, setting in zip(places, group, strict=True)]
-        known = sorted((place, rate) for place, rate in found if rate.known)
+    for (colour, marker, line), metric in zip(styles, metrics, strict=True):
+        estimates = [(place, setting.estimate(metric)) for place, setting in zip(places, group, strict=True)]
+        known = sorted((place, rate) for place, rate in estimates if rate.known)
         if not known:  # an unclipped line of nothing would spoil the layout
             continue
         axes.errorbar(
@@ -113,7 +122,7 @@ def _draw_panel(
             color=colour, marker=marker, markersize=4.5, linewidth=1.3, elinewidth=1.0, capsize=2.5,
             linestyle=line if joined else "none", clip_on=False, zorder=3,
         )  # fmt: skip
-        for (place, rate), setting in zip(found, group, strict=True):
+        for (place, rate), setting in zip(estimates, group, strict=True):
             if setting.guesses and rate.known:
                 axes.plot(
                     place, rate.value, color=colour, marker=marker, markersize=4.5, markerfacecolor="white",
@@ -123,7 +132,7 @@ def _draw_panel(
 
 
 def _places(axes: Axes, group: Sequence[Setting], x: Sequence[str]) -> list[float]:
-    """Where each setting stands: at its value where that is one number, else in the order of the values."""
+    """x position of each setting: its value if that is a single number, else its rank among the values."""
     values = [tuple(setting.flags[flag] for flag in x) for setting in group]
     if len(x) == 1 and all(_is_number(value) for (value,) in values):
         numbers = [float(value) for (value,) in values]
@@ -159,13 +168,13 @@ def _share_heights(every: Sequence[Axes], metrics: Sequence[str]) -> None:
 
 
 def front_figure(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> Figure:
-    """Two objectives against each other; the settings that no other beats in both are ringed and joined.
+    """Scatter plot of two objectives, with the Pareto front ringed and joined.
 
-    A colour for each method; the numbers beside the points are the values of the other flags. Of more settings than
-    can be told apart, only those on the front have numbers.
+    Each method has a colour; the numbers beside the points are the values of the other flags. With more than
+    MOST_NUMBERED settings only those on the front have numbers.
 
     Args:
-        objectives: two metrics, and whether more of each is better; the first is the x axis.
+        objectives: two metrics, each with True if more is better; the first is the x axis.
     """
     from matplotlib import rc_context
 
@@ -177,7 +186,7 @@ def front_figure(settings: Sequence[Setting], objectives: Mapping[str, bool]) ->
     with rc_context(STYLE):
         figure, (axes,) = _panelled(1, width=4.2)
         for setting, (first, second) in zip(settings, points, strict=True):
-            draw_point(axes, first, second, *look(methods.index(_method(setting))), hollow=setting.guesses)
+            draw_point(axes, first, second, *point_style(methods.index(_method(setting))), hollow=setting.guesses)
         for index in numbered:
             text = ", ".join(
                 value_text(settings[index].flags[flag]) for flag in flags if flag in settings[index].flags
@@ -190,9 +199,9 @@ def front_figure(settings: Sequence[Setting], objectives: Mapping[str, bool]) ->
         )
         _label_front(axes, x, y)
         if any(methods):
-            _add_legend(figure, methods, [(*look(index), "-") for index in range(len(methods))])
+            _add_legend(figure, methods, [(*point_style(index), "-") for index in range(len(methods))])
         numbers = f"Numbers: {', '.join(flags)}. " if flags else ""
-        _add_caption(figure, settings, f"{numbers}Joined: no other is better in both. ")
+        _add_caption(figure, settings, f"{numbers}Dashed line: Pareto front. ")
     return figure
 
 
@@ -208,7 +217,7 @@ def _label_front(axes: Axes, x: str, y: str) -> None:
 
 
 def _panelled(count: int, width: float = 2.9) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, at most four beside each other, with room for a legend at their right."""
+    """A figure with ``count`` panels, at most four per row, and room for a legend on the right."""
     from matplotlib.figure import Figure
 
     columns = min(MOST_COLUMNS, count)
@@ -220,21 +229,23 @@ def _panelled(count: int, width: float = 2.9) -> tuple[Figure, list[Axes]]:
     return figure, every[:count]
 
 
-def _add_legend(figure: Figure, names: Sequence[str], looks: Sequence[MetricLook]) -> None:
+def _add_legend(figure: Figure, names: Sequence[str], styles: Sequence[MetricStyle]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=4.5, linewidth=1.2, label=plain(name))
-        for name, (colour, marker, line) in zip(names, looks, strict=True)
+        for name, (colour, marker, line) in zip(names, styles, strict=True)
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
 
 
 def _add_caption(figure: Figure, settings: Sequence[Setting], text: str = "") -> None:
-    """What the bars mean, and over how many examples the rates are."""
+    """Add a caption with the meaning of the bars and the numbers of examples."""
     if any(setting.guesses for setting in settings):
-        text += "Hollow: a run is no, or hardly, better than guessing. "
-    text += legend(settings, "Bars: of one run its 95% Wilson interval, of several ± one sample standard deviation.")
+        text += "Hollow: a run is not, or hardly, better than guessing. "
+    text += sweep_note(
+        settings, "Bars: 95% Wilson interval of a single run, ± one sample standard deviation of several runs."
+    )
     lines = textwrap.wrap(text, int(figure.get_figwidth() * LETTERS_AN_INCH))
     figure.supxlabel("\n".join(lines), fontsize=7, color="#555555", linespacing=1.35)
 

@@ -1,7 +1,7 @@
-"""Runs that differ in a few flags: their settings, what was measured of each, and the table (BAT, Table 4).
+"""Runs that differ in a few flags: their settings, their metrics, and the table of a sweep (BAT, Table 4).
 
-Works on any run folders: a flag's value is looked up in ``_arguments.json``, where a sweep left it, then in the run
-card. A metric has the name it has in ``all_results.json``, with or without ``eval_``.
+Works on any run folders. The value of a flag is read from ``_arguments.json``, which a sweep writes, else from the run
+card. Metrics have their names of ``all_results.json``, with or without ``eval_``.
 """
 
 from __future__ import annotations
@@ -31,30 +31,32 @@ from hf_robust.runs import (
 
 SEED, METHOD = "seed", "robust_method"
 _RATES = ("accuracy", "asr", "_low", "_high", "covered", "share", "abstained", "f1", "_macro", "_micro", "_weighted")
-CELLS = "Rates in percent; of one run with its 95 % Wilson interval, of several mean ± sample standard deviation."
+CELLS = (
+    "Rates in percent: a single run with its 95 % Wilson interval, several runs as mean ± sample standard deviation."
+)
 _LOWER_IS_BETTER = ("asr", "median_rise", "loss", "mse", "mae", "seconds", "runtime", "abstained")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ in their seed only, and the flags that tell them from the other runs of a sweep."""
+    """Runs that differ only in their seed, and the flags that distinguish them from the other runs of a sweep."""
 
     flags: dict[str, Any]
     runs: tuple[Run, ...]
     guesses: bool = False
-    """Whether a run of it is no, or hardly, better than guessing: an attack on that is no measurement."""
+    """Whether one of its runs is not, or hardly, better than guessing, so that attack rates mean nothing."""
 
     def estimate(self, metric: str) -> Rate:
-        """Of one run its value and interval, of several their mean and a sample standard deviation to both sides."""
-        return over_runs(measured(run, metric) or UNKNOWN for run in self.runs)
+        """The value of a single run with its interval, or the mean of several ± one sample standard deviation."""
+        return over_runs(metric_rate(run, metric) or UNKNOWN for run in self.runs)
 
     def count(self, metric: str) -> int:
-        """How many of its runs have a value of a metric."""
-        return sum((measured(run, metric) or UNKNOWN).known for run in self.runs)
+        """Number of runs that have a value of the metric."""
+        return sum((metric_rate(run, metric) or UNKNOWN).known for run in self.runs)
 
 
-def load_measured(folder: str | Path) -> Run:
-    """A run folder; one without attacks has the line of its evaluation for a history.
+def load_evaluated(folder: str | Path) -> Run:
+    """Read a run folder; for a run without attacks, the history is one line made from its evaluation.
 
     Raises:
         ValueError: nothing was measured yet, or a file is malformed.
@@ -64,7 +66,7 @@ def load_measured(folder: str | Path) -> Run:
         return load_run(folder)
     card, results = read_card(folder), read_json(folder / METRICS_FILE)
     if not any(name.startswith("eval_") for name in results):
-        raise ValueError(f"{folder} was not evaluated yet; run it to its end with --do_eval.")
+        raise ValueError(f"{folder} has no evaluation yet; run it to its end with --do_eval.")
     line = {
         "epoch": float(results.get("epoch", math.nan)),
         "step": int(card.get("final_step") or 0),
@@ -75,43 +77,43 @@ def load_measured(folder: str | Path) -> Run:
 
 
 def flag_value(run: Run, flag: str) -> Any:
-    """The value that a run had of a flag, the default where nobody gave one; None: it has no such flag."""
+    """Value of a flag in a run, or its default; None if the run has no such flag."""
     if flag == METHOD:
         return run.method
-    given = read_json(run.path / ARGUMENTS_FILE)
+    arguments = read_json(run.path / ARGUMENTS_FILE)
     seed = {SEED: run.card.get(SEED)}
-    for place in (given, seed, run.card.get("config") or {}, run.card.get("training") or {}):
-        if flag in place:
-            return place[flag]
-    from transformers import TrainingArguments  # the card has what differs from its defaults
+    for source in (arguments, seed, run.card.get("config") or {}, run.card.get("training") or {}):
+        if flag in source:
+            return source[flag]
+    from transformers import TrainingArguments  # the run card holds only values that differ from the defaults
 
     field = TrainingArguments.__dataclass_fields__.get(flag)
     return field.default if field is not None else None
 
 
 def settings_of(runs: Sequence[Run], flags: Sequence[str]) -> list[Setting]:
-    """The runs by their values of these flags, in the order of the runs; a flag that a run lacks is left out."""
+    """Group the runs by their values of these flags, in the order of the runs; flags that a run lacks are left out."""
     groups: dict[str, tuple[dict[str, Any], list[Run]]] = {}
     for run in runs:
         values = {flag: flag_value(run, flag) for flag in flags if flag != SEED}
         values = {flag: value for flag, value in values.items() if value is not None}
         groups.setdefault(json.dumps(values, sort_keys=True, default=str), (values, []))[1].append(run)
-    return [Setting(values, tuple(found), any(map(guesses, found))) for values, found in groups.values()]
+    return [Setting(values, tuple(group), any(map(guesses, group))) for values, group in groups.values()]
 
 
 # ---- metrics ----
 
 
-def measured(run: Run, metric: str) -> Rate | None:
-    """A metric of the weights that a run kept, with its 95 % interval where one is known; None: it was not measured.
+def metric_rate(run: Run, metric: str) -> Rate | None:
+    """A metric of the published weights with its 95 % interval if known; None if it was not measured.
 
-    Rates of an attack and of the clean texts have Wilson's.
+    Attack rates and clean accuracy have Wilson intervals.
     """
     name, line = metric.removeprefix("eval_"), run.published
-    for attack, found in line["attacks"].items():
+    for attack, result in line["attacks"].items():
         key = name.removeprefix(f"{attack}_")
-        if key != name and key in _with_meaning(run, attack, found):
-            return rate_of(found, key)
+        if key != name and key in _meaningful_keys(run, attack, result):
+            return rate_of(result, key)
     if name == "accuracy":
         return accuracy_rate(run)
     if name == "union_robust_accuracy" and "union" in line:
@@ -124,29 +126,29 @@ def measured(run: Run, metric: str) -> Rate | None:
 
 
 def metrics_of(run: Run) -> list[str]:
-    """The names of what a run measured, as in ``all_results.json``."""
+    """Names of the metrics that a run measured, as in ``all_results.json``."""
     attacks = run.published["attacks"].items()
-    found = [f"eval_{attack}_{key}" for attack, line in attacks for key in _with_meaning(run, attack, line)]
-    return list(dict.fromkeys(["eval_accuracy", *found, *read_json(run.path / METRICS_FILE)]))
+    names = [f"eval_{attack}_{key}" for attack, line in attacks for key in _meaningful_keys(run, attack, line)]
+    return list(dict.fromkeys(["eval_accuracy", *names, *read_json(run.path / METRICS_FILE)]))
 
 
-def _with_meaning(run: Run, attack: str, found: Mapping[str, float]) -> list[str]:
-    """The numbers of an attack but a robust accuracy that says nothing, which older histories have."""
-    return [key for key in found if key != "robust_accuracy" or robust_accuracy_applies(run, attack)]
+def _meaningful_keys(run: Run, attack: str, result: Mapping[str, float]) -> list[str]:
+    """Keys of an attack's numbers, without a meaningless robust accuracy, which older histories have."""
+    return [key for key in result if key != "robust_accuracy" or robust_accuracy_applies(run, attack)]
 
 
 def default_objectives(runs: Sequence[Run]) -> dict[str, bool]:
-    """Clean accuracy and every attack's success rate, and whether more of it is better."""
+    """Clean accuracy and every attack's success rate, each with True if more is better."""
     return {"eval_accuracy": True, **{f"eval_{name}_asr": False for name in rated_attacks(runs)}}
 
 
 def is_rate(metric: str) -> bool:
-    """Whether a metric is a share, which is shown in percent."""
+    """Whether a metric is a share, so that it is shown in percent."""
     return metric.endswith(_RATES)
 
 
 def metric_label(metric: str) -> str:
-    """A metric as pictures and tables call it, with an arrow to where it is better."""
+    """Label of a metric in pictures and tables, with an arrow towards better values."""
     name = metric.removeprefix("eval_")
     arrow = "↓" if name.endswith(_LOWER_IS_BETTER) else "↑"
     if name == "accuracy":
@@ -158,20 +160,20 @@ def metric_label(metric: str) -> str:
 
 
 def front_points(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> list[tuple[Rate, ...]]:
-    """The objectives of each setting, unknown where a run guesses: that is no point of a front."""
+    """Objectives of each setting; unknown for settings that guess, which are not part of a front."""
     return [tuple(UNKNOWN if one.guesses else one.estimate(metric) for metric in objectives) for one in settings]
 
 
 def front_of(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> list[int]:
-    """Indices of the settings that no other beats in every objective, by their means, the best of the first last."""
+    """Indices of the settings on the Pareto front of the means, from the worst to the best first objective."""
     points = [[rate.value for rate in rates] for rates in front_points(settings, objectives)]
     return pareto_front(points, tuple(objectives.values()))
 
 
 def sweep_table(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> str:
-    """A row for each setting: its flags, how many seeds, N, and each objective; two objectives mark their front.
+    """Markdown table with a row for each setting: flags, seeds and objectives; of two objectives the front is marked.
 
-    One run's rates carry their 95 % Wilson interval, several seeds mean ± sample standard deviation.
+    Rates of a single run have their 95 % Wilson interval, rates of several seeds are mean ± sample standard deviation.
     """
     flags = list(dict.fromkeys(flag for setting in settings for flag in setting.flags))
     on_front = front_of(settings, objectives) if len(objectives) == 2 and len(settings) > 1 else []
@@ -188,7 +190,7 @@ def sweep_table(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> 
 
 
 def value_text(value: Any) -> str:
-    """A flag's value in a table or a picture."""
+    """Text of a flag's value in tables and pictures."""
     if isinstance(value, list):
         return " ".join(map(value_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -200,11 +202,11 @@ def _with_unit(metric: str) -> str:
 
 def _cell(setting: Setting, metric: str) -> str:
     def value(run: Run) -> float:
-        return (measured(run, metric) or UNKNOWN).value
+        return (metric_rate(run, metric) or UNKNOWN).value
 
     def interval(run: Run) -> tuple[float, float] | None:
-        found = measured(run, metric)
-        return (found.low, found.high) if found is not None and found.low < found.high else None
+        rate = metric_rate(run, metric)
+        return (rate.low, rate.high) if rate is not None and rate.low < rate.high else None
 
     if is_rate(metric):
         return over_seeds(setting.runs, value, interval)
@@ -214,8 +216,8 @@ def _cell(setting: Setting, metric: str) -> str:
     return f"{mean:.4g}" if setting.count(metric) == 1 else f"{mean:.4g} ± {mean - low:.2g}"
 
 
-def legend(settings: Sequence[Setting], text: str = CELLS) -> str:
-    """What the cells of the table mean, and over how many examples they are."""
+def sweep_note(settings: Sequence[Setting], text: str = CELLS) -> str:
+    """Note below the table: meaning of its cells, and numbers of examples."""
     runs = [run for setting in settings for run in setting.runs]
     rows = sorted({run.eval_samples for run in runs if run.eval_samples})
     results = {name: [run.published["attacks"].get(name, {}) for run in runs] for name in rated_attacks(runs)}

@@ -1,4 +1,4 @@
-"""Markdown tables over several runs: results with intervals, or means over seeds, and what they cost."""
+"""Markdown tables over several runs: results with intervals or as means over seeds, and their cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any
 
-from hf_robust.metrics import not_all_covered, texts_covered
+from hf_robust.metrics import partial_coverage, texts_covered
 from hf_robust.reports.aims import is_obstinate, robust_accuracy_applies, success_of, success_rate_applies
 from hf_robust.reports.cells import (
     NOTHING,
@@ -30,47 +30,47 @@ from hf_robust.reports.cells import (
     union_label,
     union_over_seeds,
 )
-from hf_robust.reports.compare import check_comparable, differences
-from hf_robust.reports.groups import data_name, group_by_seed, group_names, kept_epochs, model_name
-from hf_robust.reports.guessing import LEGEND, dagger
+from hf_robust.reports.compare import differences, require_comparable
+from hf_robust.reports.groups import data_name, group_by_seed, group_names, model_name, published_epochs
+from hf_robust.reports.guessing import GUESSING_NOTE, dagger
 from hf_robust.runs import Run, attack_names, load_run
 
 
 def comparison_table(run_dirs: Sequence[str | Path], force: bool = False) -> str:
     """Results and cost of several runs as Markdown.
 
-    One row for each group of runs that differ in their seed only. A single run's rates carry their 95 % Wilson
-    interval, ``41.0 [36.7, 45.4]``; several seeds carry mean ± sample standard deviation over seeds, ``41.0 ± 1.2``.
-    Rates are in percent and of the epoch whose weights the run kept.
+    One row for each group of runs that differ only in their seed. Rates of a single run have their 95 % Wilson
+    interval, ``41.0 [36.7, 45.4]``; rates of several seeds are mean ± sample standard deviation, ``41.0 ± 1.2``. Rates
+    are in percent and those of the published weights.
 
     Args:
         run_dirs: run folders, in the order of their rows.
-        force: make the table although the runs do not compare, with the reasons above it.
+        force: accept runs that are not comparable, and write the reasons above the table.
 
     Raises:
-        ValueError: a folder cannot be read, or the runs do not compare (`hf_robust.reports.compare`).
+        ValueError: a folder cannot be read, or the runs are not comparable (`hf_robust.reports.compare`).
     """
     if not run_dirs:
         raise ValueError("No run given; name at least one folder with a robustness_history.jsonl.")
     runs = [load_run(folder) for folder in run_dirs]
     if not force:
-        check_comparable(runs)
+        require_comparable(runs)
     return table_of_runs(runs)
 
 
 def table_of_runs(runs: Sequence[Run]) -> str:
-    """The table of `comparison_table` of runs that were read, with the reasons above it why they do not compare."""
+    """`comparison_table` of loaded runs; above it the reasons why they are not comparable, if any."""
     attacks = list(dict.fromkeys(name for run in runs for name in attack_names(run.history)))
     groups = group_by_seed(runs)
     warning = "".join(f"> **Not comparable:** {reason}.\n" for reason in differences(runs))
-    return "\n".join(filter(None, [warning, _results(groups, attacks), legend(groups), _cost(groups, attacks)]))
+    return "\n".join(filter(None, [warning, _results(groups, attacks), table_note(groups), _cost(groups, attacks)]))
 
 
 def results_table(run: Run) -> str:
-    """Clean accuracy and every attack on one run's kept weights, a row for each, as in the model card.
+    """Table of clean accuracy and every attack on the published weights of one run, as in the model card.
 
-    The clean accuracy of an attack's row is that on its own examples, so that it compares with the accuracy under it.
-    Below the table stands how many texts an attack could change, where not all.
+    Clean accuracy in the row of an attack is measured on the examples of that attack. A line below the table says how
+    many texts had a substitute, for attacks that could not change all texts.
     """
     line = run.published
     clean = percent(float(line["accuracy"]), accuracy_interval(run), run.eval_samples)
@@ -89,10 +89,14 @@ def results_table(run: Run) -> str:
             header.append(name)
             column = [NOTHING, *cells, *[NOTHING] * bool(union)]
             rows = [[*row, one] for row, one in zip(rows, column, strict=True)]
-    found = {attack: not_all_covered(result) for attack, result in line["attacks"].items()}
-    counted = [f"{attack} {some}{' (so no rate)' * some.startswith('0 ')}" for attack, some in found.items() if some]
-    said = f"\nTexts with at least one substitute: {', '.join(counted)}.\n" if counted else ""
-    return markdown_table(header, rows) + said
+    coverages = {attack: partial_coverage(result) for attack, result in line["attacks"].items()}
+    partial_ones = [
+        f"{attack} {coverage}{' (no rates)' * coverage.startswith('0 ')}"
+        for attack, coverage in coverages.items()
+        if coverage
+    ]
+    note = f"\nTexts with at least one substitute: {', '.join(partial_ones)}.\n" if partial_ones else ""
+    return markdown_table(header, rows) + note
 
 
 def _attack_row(run: Run, attack: str, result: dict[str, Any]) -> list[str]:
@@ -132,19 +136,19 @@ _MORE: dict[str, Callable[[Run, str], str]] = {
     "saturated queries, %": _share_cell("saturated_share"),
     "texts cut, %": _texts_cut,
 }
-"""Columns of `results_table` that stand there where an attack has a number for them."""
+"""Columns of `results_table` that are shown if an attack has a number for them."""
 
 
 def _results(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
     columns = {name: cell for attack in attacks for name, cell in _attack_columns(attack, groups).items()}
     unions = [run.published["union"] for group in groups for run in group if "union" in run.published]
-    # Unions of other attacks are other quantities, so each has a column of its own.
+    # Each set of attacks has its own union, and so its own column.
     for label in dict.fromkeys(map(union_label, unions)):
         columns[f"{label}: robust accuracy"] = partial(union_over_seeds, label=label)
     rows = []
     for name, group in zip(group_names(groups), groups, strict=True):
         run = group[0]
-        row = [name + dagger(group), model_name(run), data_name(run), str(len(group)), kept_epochs(group)]
+        row = [name + dagger(group), model_name(run), data_name(run), str(len(group)), published_epochs(group)]
         row.append(accuracy_over_seeds(group))
         rows.append([*row, *(cell(group) for cell in columns.values())])
     return markdown_table(["method", "model", "data", "seeds", "epoch", "accuracy", *columns], rows)
@@ -155,30 +159,32 @@ Columns = dict[str, Callable[[Sequence[Run]], str]]
 
 
 def _attack_columns(attack: str, groups: Sequence[Sequence[Run]]) -> Columns:
-    """What the numbers of one attack are called, and a group's cell under each."""
+    """Columns of one attack: names, and functions that write the cell of a group."""
     runs = [run for group in groups for run in group if attack in run.published["attacks"]]
     if not all(success_rate_applies(run, attack) for run in runs):
         return {f"{attack}: words deleted, %": partial(_deleted_over_seeds, attack=attack)}
     rate = partial(attack_over_seeds, attack=attack, key="asr")
     if not any(is_obstinate(run, attack) for run in runs):
         return {f"{attack} ASR": rate, f"{attack}: clean → under attack": partial(_before_and_under, attack=attack)}
-    found: Columns = {
+    columns: Columns = {
         f"{attack} raises": partial(attack_over_seeds, attack=attack, key="raises_asr"),
         f"{attack} remains": partial(attack_over_seeds, attack=attack, key="remains_asr"),
         f"{attack} median rise, points": partial(rise_over_seeds, attack=attack),
     }
-    found = {name: cell for name, cell in found.items() if any(cell(group) != NOTHING for group in groups)}
-    successes = {success_of(run, attack) for run in runs}
-    # The rate has a column of its own where no one rule is known to be what counted as a success.
-    own = f"{attack} {successes.pop()}" if len(successes) == 1 else ""
-    if own not in found:
-        return {f"{attack} ASR": rate, **found}
-    return {f"{attack} ASR ({name.split()[-1]})" if name == own else name: rate if name == own else cell
-            for name, cell in found.items()}  # fmt: skip
+    columns = {name: cell for name, cell in columns.items() if any(cell(group) != NOTHING for group in groups)}
+    rules = {success_of(run, attack) for run in runs}
+    # With a single known success rule the ASR equals one of these columns; else it gets an additional one.
+    same_as_asr = f"{attack} {rules.pop()}" if len(rules) == 1 else ""
+    if same_as_asr not in columns:
+        return {f"{attack} ASR": rate, **columns}
+    return {
+        f"{attack} ASR ({name.split()[-1]})" if name == same_as_asr else name: rate if name == same_as_asr else cell
+        for name, cell in columns.items()
+    }
 
 
 def _before_and_under(group: Sequence[Run], attack: str) -> str:
-    """Clean accuracy on the examples that the attack was given, and what it left of that."""
+    """Clean accuracy on the examples of the attack, an arrow, and accuracy under the attack."""
     under = attack_over_seeds(group, attack, "robust_accuracy")
     clean = mean_of([{"clean": clean_accuracy_of(run, attack)[0]} for run in group], "clean")
     if under == NOTHING or not math.isfinite(clean):
@@ -192,26 +198,27 @@ def _deleted_over_seeds(group: Sequence[Run], attack: str) -> str:
     return percent(mean_of(results, "changed_share"))
 
 
-def legend(groups: Sequence[Sequence[Run]]) -> str:
-    """What the numbers of the tables mean."""
-    text = "Rates in percent. ASR: attack success rate among the examples that were right before the attack. "
+def table_note(groups: Sequence[Sequence[Run]]) -> str:
+    """Note that explains the numbers of the tables."""
+    text = "Rates in percent. ASR: attack success rate on the examples that are correct before the attack. "
     runs = [run for group in groups for run in group]
     attacked = [(run, attack) for run in runs for attack in run.published["attacks"]]
     if any(starmap(robust_accuracy_applies, attacked)):
-        text += "Clean → under attack: accuracy on the examples that the attack was given, before it and after. "
+        text += "Clean → under attack: accuracy on the examples of the attack, before and after it. "
     if any(starmap(is_obstinate, attacked)):
         text += (
-            "Of attacks that want the prediction kept, shares of the attacked: raises, the changed text is predicted "
-            "more surely; remains, some changed text keeps the prediction; median rise, of the successes. "
+            "For attacks that keep the prediction, as shares of the attacked examples: raises, the changed text gets "
+            "a higher confidence; remains, some changed text keeps the prediction. Median rise: median increase of "
+            "the label's probability over the successes. "
         )
     if any(len(group) == 1 for group in groups):
-        text += "In brackets: 95 % Wilson interval. "
+        text += "Brackets: 95 % Wilson interval. "
     if any(len(group) > 1 for group in groups):
         text += "±: sample standard deviation over seeds. "
     if not all(run.measured_exactly for run in runs):
-        text += "*: the kept checkpoint itself was not attacked; numbers of the nearest epoch before it. "
+        text += "*: the published checkpoint was not attacked; the numbers are those of the nearest epoch before it. "
     if any(dagger(group) for group in groups):
-        text += LEGEND
+        text += GUESSING_NOTE
     return text.strip() + "\n"
 
 
@@ -225,9 +232,9 @@ def _cost(groups: Sequence[Sequence[Run]], attacks: Sequence[str]) -> str:
                 values = [mean_of(results, key) for key in keys]
                 counts = [NOTHING if math.isnan(value) else f"{value:.0f}" for value in values[:2]]
                 decimals = [NOTHING if math.isnan(value) else f"{value:.1f}" for value in values[2:]]
-                found = [covered[0] for result in results if (covered := texts_covered(result))]
-                shown = f"{statistics.mean(found):.0f}" if found else NOTHING
-                rows.append([name, attack, *counts, shown, *decimals, _train_seconds(group)])
+                covered_texts = [covered[0] for result in results if (covered := texts_covered(result))]
+                with_substitute = f"{statistics.mean(covered_texts):.0f}" if covered_texts else NOTHING
+                rows.append([name, attack, *counts, with_substitute, *decimals, _train_seconds(group)])
     header = ["method", "attack", "N", "attacked", "with a substitute", "queries each", "attack seconds"]
     header.append("training seconds")
     if all(row[4] in (NOTHING, row[3]) for row in rows):

@@ -1,4 +1,4 @@
-"""Error transitions as tables and a picture: what a new model fixed, introduced and left (GradMask, Figure 2)."""
+"""Tables and picture of error transitions: errors that a new model fixes, introduces or keeps (GradMask, Figure 2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hf_robust.metrics import SliceReport, wilson_interval
 from hf_robust.reports.cells import markdown_table, percent
 from hf_robust.reports.curves import STYLE
-from hf_robust.reports.looks import COLOURS
+from hf_robust.reports.palette import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,15 +20,15 @@ _NARROW = 0.07
 
 
 def transition_tables(reports: Mapping[str, SliceReport], label_names: Sequence[str] = ()) -> str:
-    """Warnings, a row for each slice, then a row for each class of it, as Markdown.
+    """Markdown with warnings, a table with a row for each slice, and a table with a row for each class of each slice.
 
     Args:
-        reports: by slice name (`hf_robust.metrics.error_transition`).
-        label_names: by label id; ids stand for names that are not known.
+        reports: reports by slice name (`hf_robust.metrics.error_transition`).
+        label_names: names by label id; unknown names are replaced by ids.
     """
     doubtful = [
-        f"> **Doubtful:** the baseline is right on {percent(report.transition.baseline_accuracy)} % of {name!r} only; "
-        "check that both models got pairs as pairs and number their labels alike.\n"
+        f"> **Doubtful:** the baseline is correct on only {percent(report.transition.baseline_accuracy)} % of "
+        f"{name!r}; make sure that both models read text pairs as pairs and use the same label ids.\n"
         for name, report in reports.items()
         if report.doubtful
     ]
@@ -36,7 +36,7 @@ def transition_tables(reports: Mapping[str, SliceReport], label_names: Sequence[
 
 
 def transition_figure(reports: Mapping[str, SliceReport], title: str) -> Figure:
-    """One bar for each slice, divided as the paper's pies are: into shares of the errors of either model."""
+    """One bar for each slice, divided like the pie charts of the paper: shares of the errors of either model."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -48,14 +48,17 @@ def transition_figure(reports: Mapping[str, SliceReport], title: str) -> Figure:
         _label_axes(axes, reports)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
         figure.suptitle(title, fontsize=10.5)
-        caption = "Shares of the texts that either model gets wrong; numbers are texts. p: McNemar's exact test."
+        caption = (
+            "Shares of the texts that at least one model gets wrong; numbers count texts. p: McNemar's exact test."
+        )
         figure.supxlabel(caption, fontsize=7, color="#555555")
     return figure
 
 
 _LEGEND = (
-    "Percentages; accuracy with 95 % Wilson intervals. Shares of the union are of the texts that either model gets "
-    "wrong; fix rate is of the baseline's errors, introduction rate of what it got right. p: McNemar's exact test.\n"
+    "Rates in percent; accuracy with 95 % Wilson intervals. Shares of the union: shares of the texts that at least "
+    "one model gets wrong. Fix rate: share of the baseline's errors. Introduction rate: share of the baseline's "
+    "correct texts. p: McNemar's exact test.\n"
 )
 
 
@@ -66,8 +69,8 @@ def _slices(reports: Mapping[str, SliceReport]) -> str:
     for name, report in reports.items():
         counted = report.transition
         accuracies = [
-            percent(rate, wilson_interval(right + counted.kept, counted.num_examples))
-            for rate, right in (
+            percent(rate, wilson_interval(correct + counted.kept, counted.num_examples))
+            for rate, correct in (
                 (counted.baseline_accuracy, counted.introduced),
                 (counted.new_accuracy, counted.fixed),
             )
@@ -83,14 +86,14 @@ def _classes(reports: Mapping[str, SliceReport], label_names: Sequence[str]) -> 
     rows = []
     for name, report in reports.items():
         for label in report.baseline:
-            called = class_name(label, label_names)
+            label_name = class_name(label, label_names)
             for model, scores in (("baseline", report.baseline[label]), ("new", report.new[label])):
-                rows.append([name, called, model, *map(percent, (scores.precision, scores.recall, scores.f1))])
+                rows.append([name, label_name, model, *map(percent, (scores.precision, scores.recall, scores.f1))])
     return markdown_table(["slice", "class", "model", "precision", "recall", "F1"], rows)
 
 
 def class_name(label: int, label_names: Sequence[str]) -> str:
-    """What a label id is called; the id itself where that is not known."""
+    """Name of a label id; the id itself if the name is unknown."""
     return label_names[label] if 0 <= label < len(label_names) else str(label)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of an adaptive adversary's learnt weights (``adversary_weights.jsonl``) and of its linearisation."""
+"""Pictures of the learnt weights of an adaptive adversary (``adversary_weights.jsonl``) and of its linearisation."""
 
 from __future__ import annotations
 
@@ -8,62 +8,66 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.reports.curves import STYLE, save_figure
-from hf_robust.reports.looks import COLOURS
-from hf_robust.runs import WEIGHTS_FILE, read_card, read_weights
-from hf_robust.runs.weights import WeightLine
+from hf_robust.reports.palette import COLOURS
+from hf_robust.runs import ADVERSARY_WEIGHTS_FILE, read_adversary_weights, read_card
+from hf_robust.runs.weights import AdversaryWeightsLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WEIGHTS_STEM = "adversary_weights"
+ADVERSARY_WEIGHTS_STEM = "adversary_weights"
 LINEARISATION_STEM = "linearisation"
 LEAST_MOVED = 0.01
-"""Where learnt weights move the perturbation by less, relative to its norm, a run is but its frozen control."""
+"""Share of the perturbation's norm: learnt weights that move it by less have no effect beyond frozen weights."""
 _FEW = 40
 
 
-def clear_weights(folder: str | Path) -> None:
-    """Remove the file and its pictures, which an earlier run left in the folder."""
-    stems = (WEIGHTS_STEM, LINEARISATION_STEM)
-    for name in (WEIGHTS_FILE, *(f"{stem}{ending}" for stem in stems for ending in (".png", ".svg"))):
+def clear_adversary_weights(folder: str | Path) -> None:
+    """Remove the file and the pictures of an earlier run from the folder."""
+    stems = (ADVERSARY_WEIGHTS_STEM, LINEARISATION_STEM)
+    for name in (ADVERSARY_WEIGHTS_FILE, *(f"{stem}{ending}" for stem in stems for ending in (".png", ".svg"))):
         (Path(folder) / name).unlink(missing_ok=True)
 
 
 def draw_adversary_weights(run_dir: str | Path) -> list[Path]:
-    """Draw ``adversary_weights.png`` and ``.svg`` into a run folder, and ``linearisation.png`` and ``.svg`` where the
-    run logged it; return their paths.
+    """Draw the pictures of a run folder and return their paths.
+
+    These are ``adversary_weights.png`` and ``.svg``, and ``linearisation.png`` and ``.svg`` if the run logged it.
 
     Raises:
         ValueError: the folder has no readable ``adversary_weights.jsonl``.
     """
-    folder, lines = Path(run_dir), read_weights(run_dir)
+    folder, lines = Path(run_dir), read_adversary_weights(run_dir)
     title = _title(folder)
-    paths = save_figure(weights_figure(lines, title), folder, WEIGHTS_STEM)
+    paths = save_figure(adversary_weights_figure(lines, title), folder, ADVERSARY_WEIGHTS_STEM)
     linear = [line for line in lines if "linearised_loss" in line]
     if linear:
         paths += save_figure(linearisation_figure(linear, title), folder, LINEARISATION_STEM)
     return paths
 
 
-def farthest_moved(lines: Sequence[WeightLine]) -> float:
-    """The most that the learnt weights moved the perturbation, relative to its norm; nan where no line says."""
+def largest_move(lines: Sequence[AdversaryWeightsLine]) -> float:
+    """Largest move of the perturbation by the learnt weights, relative to its norm; nan if it was not logged."""
     return max((_number(line["point_moved"]) for line in lines if "point_moved" in line), default=math.nan)
 
 
-def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
-    """Each weight over the steps, above their entropy and how far they move the point, where the lines say that;
-    colours run with the number of the increment."""
+def adversary_weights_figure(lines: Sequence[AdversaryWeightsLine], title: str) -> Figure:
+    """Panels over the steps: the weights, their entropy, and, if it was logged, how far they move the point.
+
+    Colours follow the number of the increment.
+    """
     from matplotlib import colormaps, rc_context
     from matplotlib.figure import Figure
 
     steps = [line["step"] for line in lines]
     count = len(lines[0]["w"])
     moved = [100 * _number(line.get("point_moved")) for line in lines]
-    said = math.isfinite(farthest_moved(lines))
+    has_moves = math.isfinite(largest_move(lines))
     with rc_context(STYLE):
-        figure = Figure(figsize=(6.8, 5.8 if said else 4.6), dpi=200, layout="constrained")
-        above, below, *last = figure.subplots(2 + said, 1, sharex=True, height_ratios=(2.2, 1, 1)[: 2 + said])
+        figure = Figure(figsize=(6.8, 5.8 if has_moves else 4.6), dpi=200, layout="constrained")
+        panels = figure.subplots(2 + has_moves, 1, sharex=True, height_ratios=(2.2, 1, 1)[: 2 + has_moves])
+        above, below, *last = panels
         for index in range(count):
             colour = colormaps["viridis"](0.92 * index / max(count - 1, 1))
             _plot(above, steps, [line["w"][index] for line in lines], colour, f"w{index + 1}")
@@ -74,21 +78,26 @@ def weights_figure(lines: Sequence[WeightLine], title: str) -> Figure:
         most.set_label("log k")
         below.set_ylabel("entropy")
         for axes in last:
-            _plot(axes, steps, moved, COLOURS[0], "point moved by w")
+            _plot(axes, steps, moved, COLOURS[0], "move of the point")
             least = axes.axhline(100 * LEAST_MOVED, color="#999999", linewidth=0.9, linestyle=(0, (3, 1)), zorder=1)
-            least.set_label(f"{LEAST_MOVED:.0%}: hardly at all")
+            least.set_label(f"{LEAST_MOVED:.0%}: no effect")
             axes.set_ylabel("% of its norm")
             axes.set_ylim(bottom=0)
-        little = farthest_moved(lines) < LEAST_MOVED
-        warning = f"The weights moved the point by less than {LEAST_MOVED:.0%} of its norm: as frozen ones." * little
+        little = largest_move(lines) < LEAST_MOVED
+        warning = (
+            f"The weights moved the point by less than {LEAST_MOVED:.0%} of its norm, so they act like frozen weights."
+            * little
+        )
         _finish(figure, [below, *last][-1], title, warning)
     return figure
 
 
-def linearisation_figure(lines: Sequence[WeightLine], title: str) -> Figure:
-    """The loss at the weighted point, its first-order approximation (AdaptAT, Figure 4) and the clean loss over the
-    steps; below, the approximation's error in % of what there is to approximate, the loss's increase over the clean
-    one. Of the loss itself the adversary is a small part, and an error that looks small beside it need not be."""
+def linearisation_figure(lines: Sequence[AdversaryWeightsLine], title: str) -> Figure:
+    """Loss at the weighted point, its first-order approximation (AdaptAT, Figure 4) and clean loss over the steps.
+
+    The lower panel shows the error of the approximation in % of the loss increase over the clean loss. Relative to the
+    loss itself the error would look too small, since the adversary adds only a small part of it.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -102,7 +111,7 @@ def linearisation_figure(lines: Sequence[WeightLine], title: str) -> Figure:
             ("clean_loss", "clean loss", COLOURS[2]),
         ):
             _plot(above, steps, [_number(line.get(key)) for line in lines], colour, label)
-        above.lines[1].set_linestyle((0, (3, 2)))  # lies on the first where the approximation is good
+        above.lines[1].set_linestyle((0, (3, 2)))  # dashed, since it covers the first line if the approximation is good
         above.set_ylabel("loss")
         _plot(below, steps, [_relative_error(line) for line in lines], COLOURS[6], "error / (adversarial - clean)")
         below.set_ylabel("error, %")
@@ -111,8 +120,8 @@ def linearisation_figure(lines: Sequence[WeightLine], title: str) -> Figure:
     return figure
 
 
-def _relative_error(line: WeightLine) -> float:
-    """In %; nan where the adversary did not raise the loss, or a file of an earlier version does not say."""
+def _relative_error(line: AdversaryWeightsLine) -> float:
+    """Error in % of the loss increase; nan if the adversary did not raise the loss or an older file has no number."""
     increase = _number(line.get("loss_increase"))
     return 100 * _number(line.get("linearisation_error")) / increase if increase > 0 else math.nan
 
@@ -129,7 +138,7 @@ def _finish(figure: Figure, lowest: Axes, title: str, warning: str = "") -> None
     lowest.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10.5)
-    caption = " ".join(filter(None, [warning, "Means over the steps since the point before."]))
+    caption = " ".join(filter(None, [warning, "Each point is a mean over the steps since the previous point."]))
     figure.supxlabel(caption, fontsize=7, color="#555555")
 
 

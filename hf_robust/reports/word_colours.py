@@ -1,4 +1,4 @@
-"""Texts whose words are coloured by a number, one text below the other: a picture, and a page for the browser."""
+"""Texts with words coloured by their attribution, as a picture and as an HTML page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WORDS_STEM = "word_attributions"
 FOR, AGAINST = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
-"""Blue and vermilion of Okabe and Ito: words that speak for the class, and against it."""
+"""Blue and vermilion of Okabe and Ito: words for the class, and words against it."""
 _STRONGEST = 0.75  # black stays readable on it
 _COLUMNS = 100
 _SIZE, _LINE, _MARGIN = 9.0, 15.0, 18.0  # points
@@ -26,23 +26,23 @@ _ADVANCE = 0.602  # width of a character of DejaVu Sans Mono, in font sizes
 
 @dataclass(frozen=True)
 class ColouredText:
-    """A text in pieces, which joined give its characters; a piece that is no word has no number.
+    """A text as pieces, each with its number; pieces that are not words have None.
 
-    Numbers are shown relative to the largest of the same text.
+    Colours are relative to the largest number of the same text.
     """
 
     title: str
     pieces: tuple[tuple[str, float | None], ...]
 
     def shades(self) -> Iterator[tuple[str, str | None]]:
-        """Each piece with the colour behind it, as ``#rrggbb``."""
+        """Each piece with its background colour, as ``#rrggbb``."""
         largest = max((abs(value) for _, value in self.pieces if value is not None), default=0.0)
         for text, value in self.pieces:
             yield text, None if value is None or not largest else shade(value / largest)
 
 
 def shade(strength: float) -> str:
-    """The colour of a number in [-1, 1]: white for 0.
+    """Background colour of a number in [-1, 1]; white for 0.
 
     >>> shade(0.0), shade(1.0)
     ('#ffffff', '#4095c5')
@@ -56,7 +56,7 @@ def draw_words(groups: Sequence[Sequence[ColouredText]], folder: str | Path, hea
 
     Args:
         groups: texts that belong together, such as a text and its perturbed form.
-        note: one line that says what the colours mean.
+        note: one line on the meaning of the colours.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     page = Path(folder) / f"{WORDS_STEM}.html"
@@ -65,7 +65,7 @@ def draw_words(groups: Sequence[Sequence[ColouredText]], folder: str | Path, hea
 
 
 def words_page(groups: Sequence[Sequence[ColouredText]], heading: str, note: str) -> str:
-    """A page that loads nothing from elsewhere; every text in it is escaped."""
+    """HTML page that loads nothing from the network; all texts are escaped."""
     blocks = []
     for group in groups:
         rows = []
@@ -91,7 +91,7 @@ def _span(piece: str, colour: str | None) -> str:
 
 
 def words_figure(groups: Sequence[Sequence[ColouredText]], heading: str, note: str) -> Figure:
-    """The same as a matplotlib Figure, wrapped at 100 characters of equal width."""
+    """The texts as a matplotlib Figure in a monospaced font, wrapped at 100 characters."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -118,7 +118,7 @@ def words_figure(groups: Sequence[Sequence[ColouredText]], heading: str, note: s
 
 
 def _lines(text: ColouredText) -> list[list[tuple[str, str | None]]]:
-    """The title, then the text's pieces in lines; what is longer than a line is cut."""
+    """Title and pieces of the text as lines; longer pieces are split."""
     lines: list[list[tuple[str, str | None]]] = [[(text.title[:_COLUMNS], None)], []]
     used = 0
     for piece, colour in text.shades():

@@ -1,4 +1,4 @@
-"""What a run's learnt word mask keeps, for report and model card: from its run card and ``word_mask.jsonl``."""
+"""Report section and model card sentences on a learnt word mask, from the run card and ``word_mask.jsonl``."""
 
 from __future__ import annotations
 
@@ -8,60 +8,64 @@ from typing import Any
 
 from hf_robust.reports.cells import percent
 from hf_robust.reports.document import Cell, Section, Table, number_cell, text_cell
-from hf_robust.reports.outcomes import Named
-from hf_robust.runs import LEAST_RANK, LEAST_SPREAD, Run, read_mask_lines, why_not_flat
+from hf_robust.reports.outcomes import ReportedRun
+from hf_robust.runs import LEAST_RANK, LEAST_SPREAD, Run, mask_defect, read_mask_lines
 
 SPREAD = "phi_std"
 _ACCURACIES = {
-    "mask_accuracy_expected": "at its expectation, %",
+    "mask_accuracy_expected": "with the expected mask, %",
     "mask_accuracy_none": "without a mask, %",
     "mask_accuracy_sampled": "with sampled masks, %",
 }
 
 
 def mask_of(card: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a run card says of the mask that its run ended with; empty of a run without one."""
+    """Entries of a run card on the final word mask; empty for a run without a mask."""
     config = card.get("config") or {}
     return config if SPREAD in config else {}
 
 
 def mask_in_words(card: Mapping[str, Any]) -> list[str]:
-    """Sentences on which words the mask keeps and what that does to clean accuracy; none of a run without one."""
-    found = mask_of(card)
-    if not found:
+    """Sentences on the words that the mask keeps and on its effect on clean accuracy; empty without a mask."""
+    mask = mask_of(card)
+    if not mask:
         return []
-    said = [
-        f"Importances phi of {found['phi_words']:,} words of the training texts: mean {found['phi_mean']:.2f}, "
-        f"standard deviation {found[SPREAD]:.3f}. Highest: {_words(found['phi_top'])}. Lowest: "
-        f"{_words(found['phi_bottom'])}."
+    sentences = [
+        f"Importances phi of {mask['phi_words']:,} words of the training texts: mean {mask['phi_mean']:.2f}, "
+        f"standard deviation {mask[SPREAD]:.3f}. Highest: {_words(mask['phi_top'])}. Lowest: "
+        f"{_words(mask['phi_bottom'])}."
     ]
-    if "phi_rank" in found:
-        said.append(
-            f"Rank correlation with what leaving a word out changes: {found['phi_rank']:.2f} over "
-            f"{found['phi_rank_words']:,} words."
+    if "phi_rank" in mask:
+        sentences.append(
+            f"Rank correlation with the effect of leaving a word out: {mask['phi_rank']:.2f} over "
+            f"{mask['phi_rank_words']:,} words."
         )
-    if reason := why_not_flat(found):
-        said.append(f"**This is adversarial training behind noise and not FLAT**, whose mask finds words: {reason}.")
-    if "mask_accuracy_none" in found:
-        rates = {key: percent(float(found[key])) for key in _ACCURACIES}
-        draws = percent(float(found["mask_accuracy_sampled_std"]))
-        said.append(
-            f"Clean accuracy on {found['mask_accuracy_rows']:,} evaluation texts: {rates['mask_accuracy_expected']} % "
+    if reason := mask_defect(mask):
+        sentences.append(
+            "**This run is adversarial training with a noise mask and not FLAT**, whose mask finds important words: "
+            f"{reason}."
+        )
+    if "mask_accuracy_none" in mask:
+        rates = {key: percent(float(mask[key])) for key in _ACCURACIES}
+        draws = percent(float(mask["mask_accuracy_sampled_std"]))
+        sentences.append(
+            f"Clean accuracy on {mask['mask_accuracy_rows']:,} evaluation texts: {rates['mask_accuracy_expected']} % "
             f"with the expected mask, as the model predicts, {rates['mask_accuracy_none']} % without a mask, "
             f"{rates['mask_accuracy_sampled']} % with sampled masks (standard deviation over draws {draws})."
         )
-    return said
+    return sentences
 
 
-def masks_section(runs: Sequence[Named]) -> Section | None:
-    """The word masks of the runs that have one, by epoch, and their clean accuracies; None where no run has."""
+def masks_section(runs: Sequence[ReportedRun]) -> Section | None:
+    """Report section on word masks by epoch and their clean accuracies; None if no run has a mask."""
     masked = [one for one in runs if mask_of(one.run.card)]
     if not masked:
         return None
     text = (
-        "phi is the probability that a mask keeps a word, of words that the training texts hold three times or more. "
-        f"Where its standard deviation is below {LEAST_SPREAD:g} the mask tells no words apart, and where its rank "
-        f"correlation with what leaving a word out changes is below {LEAST_RANK:g} it does by chance."
+        "phi is the probability that the mask keeps a word. It is shown for words that occur at least three times in "
+        f"the training texts. A standard deviation below {LEAST_SPREAD:g} means that the mask does not distinguish "
+        f"words. A rank correlation below {LEAST_RANK:g} with the effect of leaving a word out means that it "
+        "distinguishes them by chance."
     )
     epochs = Table(
         "Importances by epoch",
@@ -77,10 +81,10 @@ def masks_section(runs: Sequence[Named]) -> Section | None:
 
 
 def _lines(run: Run) -> list[Mapping[str, Any]]:
-    """Those of the epochs where they were kept, else how the run ended, from its card."""
-    found = mask_of(run.card)
-    ended = {key: found.get(f"phi_{key}") for key in ("words", "mean", "std", "top", "bottom")}
-    return list(read_mask_lines(run.path)) or [{"epoch": math.nan, **ended}]
+    """Lines of ``word_mask.jsonl``; without that file, one line on the final mask from the run card."""
+    mask = mask_of(run.card)
+    final = {key: mask.get(f"phi_{key}") for key in ("words", "mean", "std", "top", "bottom")}
+    return list(read_mask_lines(run.path)) or [{"epoch": math.nan, **final}]
 
 
 def _line_cells(line: Mapping[str, Any]) -> list[Cell]:
@@ -94,11 +98,11 @@ def _line_cells(line: Mapping[str, Any]) -> list[Cell]:
     ]
 
 
-def _accuracy_cells(found: Mapping[str, Any]) -> list[Cell]:
+def _accuracy_cells(mask: Mapping[str, Any]) -> list[Cell]:
     scales = {"mask_accuracy_rows": 1.0, **dict.fromkeys(_ACCURACIES, 100.0), "mask_accuracy_sampled_std": 100.0}
-    values = {key: scale * float(found.get(key, math.nan)) for key, scale in scales.items()}
+    values = {key: scale * float(mask.get(key, math.nan)) for key, scale in scales.items()}
     cells = [number_cell(value, ",.0f" if key == "mask_accuracy_rows" else ".1f") for key, value in values.items()]
-    return [number_cell(float(found.get("phi_rank", math.nan)), ".2f"), *cells]
+    return [number_cell(float(mask.get("phi_rank", math.nan)), ".2f"), *cells]
 
 
 def _words(importances: Mapping[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: nothing else reads or writes it. Importing it is cheap: no torch."""
+"""The files of a run: only this package reads and writes them. Importing it does not load torch."""
 
 from hf_robust.runs.card import (
     SCRIPT_LENGTH,
@@ -11,7 +11,7 @@ from hf_robust.runs.card import (
     write_card,
 )
 from hf_robust.runs.command import (
-    STANDS_FOR,
+    PLACEHOLDERS,
     Flags,
     command_words,
     flags_of,
@@ -20,6 +20,7 @@ from hf_robust.runs.command import (
     without_remarks,
 )
 from hf_robust.runs.files import (
+    ADVERSARY_WEIGHTS_FILE,
     ARGUMENTS_FILE,
     ATTACK_SUMMARY_FILE,
     CERTIFICATE_SUMMARY_FILE,
@@ -35,7 +36,6 @@ from hf_robust.runs.files import (
     RUN_CARD_FILE,
     STATUSES_FILE,
     TRAINER_STATE_FILE,
-    WEIGHTS_FILE,
 )
 from hf_robust.runs.history import HistoryLine, attack_names, history_path, read_history, write_history_line
 from hf_robust.runs.journal import LineJournal, journal_seconds, share_path
@@ -48,29 +48,34 @@ from hf_robust.runs.json_files import (
     write_json_lines,
     write_text,
 )
-from hf_robust.runs.measured import check_writable, claim_folder, holds_a_run, measured_card
-from hf_robust.runs.model_card import FROM_NOTHING, FROM_SCRATCH, drop_local_base_model, say_start
+from hf_robust.runs.measured import claim_folder, holds_a_run, measured_card, require_writable
+from hf_robust.runs.model_card import (
+    EMPTY_BASE_SENTENCE,
+    FROM_SCRATCH_SENTENCE,
+    drop_local_base_model,
+    write_model_origin,
+)
 from hf_robust.runs.pairs import (
     STATUS_LETTERS,
-    letters,
     read_certificates,
     read_pairs,
     read_records,
     read_statuses,
+    status_letters,
     write_certificates,
     write_records,
 )
 from hf_robust.runs.redaction import portable_path, redact
 from hf_robust.runs.run import Run, clear_results, label_names, load_run
-from hf_robust.runs.weights import read_weights, weight_lines, write_weights
+from hf_robust.runs.weights import adversary_weight_lines, read_adversary_weights, write_adversary_weights
 from hf_robust.runs.word_mask import (
     LEAST_RANK,
     LEAST_SPREAD,
     MaskLine,
     clear_mask_lines,
+    mask_defect,
     mask_line,
     read_mask_lines,
-    why_not_flat,
     write_mask_line,
 )
 
@@ -81,8 +86,8 @@ __all__ = [
     "CERTIFICATES_FOLDER",
     "CERTIFICATE_SUMMARY_FILE",
     "CHECKS_FOLDER",
-    "FROM_NOTHING",
-    "FROM_SCRATCH",
+    "EMPTY_BASE_SENTENCE",
+    "FROM_SCRATCH_SENTENCE",
     "HISTORY_FILE",
     "JOURNAL_FOLDER",
     "LEAST_RANK",
@@ -92,11 +97,11 @@ __all__ = [
     "METRICS_FILE",
     "RESULTS_FOLDER",
     "RUN_CARD_FILE",
-    "STANDS_FOR",
+    "PLACEHOLDERS",
     "STATUSES_FILE",
     "STATUS_LETTERS",
     "TRAINER_STATE_FILE",
-    "WEIGHTS_FILE",
+    "ADVERSARY_WEIGHTS_FILE",
     "Flags",
     "HistoryLine",
     "LineJournal",
@@ -105,7 +110,7 @@ __all__ = [
     "RunCard",
     "SCRIPT_LENGTH",
     "attack_names",
-    "check_writable",
+    "require_writable",
     "claim_folder",
     "clear_mask_lines",
     "clear_results",
@@ -119,7 +124,7 @@ __all__ = [
     "is_training",
     "journal_seconds",
     "label_names",
-    "letters",
+    "status_letters",
     "load_run",
     "mask_line",
     "max_length_of",
@@ -135,15 +140,15 @@ __all__ = [
     "read_pairs",
     "read_records",
     "read_statuses",
-    "read_weights",
+    "read_adversary_weights",
     "redact",
     "redact_command",
-    "say_start",
+    "write_model_origin",
     "share_path",
     "size_in_words",
     "versions",
-    "weight_lines",
-    "why_not_flat",
+    "adversary_weight_lines",
+    "mask_defect",
     "without_remarks",
     "write_card",
     "write_certificates",
@@ -153,5 +158,5 @@ __all__ = [
     "write_mask_line",
     "write_records",
     "write_text",
-    "write_weights",
+    "write_adversary_weights",
 ]

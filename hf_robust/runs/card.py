@@ -1,4 +1,4 @@
-"""``run_card.json``: everything one needs to know to trust, compare or repeat a run."""
+"""The run card, ``run_card.json``: everything needed to trust, compare or repeat a run."""
 
 from __future__ import annotations
 
@@ -20,77 +20,79 @@ SCRIPT_LENGTH = 128
 """The default of the script's ``--max_seq_length``, run_glue's own."""
 
 Described = dict[str, Any]
-"""What a lexicon or an attack says of itself: ``Lexicon.describe()``, ``Attack.describe()``."""
+"""Description of a lexicon or an attack, by ``Lexicon.describe()`` or ``Attack.describe()``."""
 
 
 class RunCard(TypedDict, total=False):
-    """The keys of a run card. A card of an older version lacks some, so readers use ``get``.
+    """The keys of a run card. Older cards lack some keys, so readers use ``get``.
 
-    A training has ``training`` and ``final_step``; a folder that a command measured has neither (`is_training`).
+    Training runs have ``training`` and ``final_step``; folders of commands that measure have neither (`is_training`).
     """
 
     method: str
-    """Key of METHODS; ``checkpoint`` where the model that was measured has no run card."""
+    """Key of METHODS; ``checkpoint`` if the measured model has no run card."""
     citation: str
     """Key of the method's paper in ``hf_robust/hub/citations.bib``."""
     model: str
-    """What training started from; in a folder of a command, what was measured."""
+    """Base model of the training; in the folder of a command, the measured model."""
     architecture: dict[str, Any]
-    """``type`` and number of ``parameters`` of what is published; of an adapter those of its base model, its own are
+    """``type`` and number of ``parameters`` of the published model; for an adapter those of its base model, and
     ``adapter_parameters``."""
     config: dict[str, Any]
-    """The method's arguments, with what was used in the place of ``auto`` and null, the last learnt weights, and of an
-    adversary in embedding space ``loss_increase`` (mean over the run) and ``point_moved`` (the most); of a word mask
-    ``phi_*`` (which words it keeps) and ``mask_accuracy_*`` (clean accuracy with it, without, and with draws)."""
+    """Arguments of the method, with the values used for ``auto`` and null.
+
+    Also results: the last learnt adversary weights; ``loss_increase`` (mean over the run) and ``point_moved``
+    (maximum) of an adversary in embedding space; ``phi_*`` (importances of words) and ``mask_accuracy_*`` (clean
+    accuracy with the expected mask, without a mask, and with sampled masks) of a word mask."""
     found: list[str]
-    """Those of them that followed from this run's data and seed."""
+    """Keys of ``config`` whose values follow from the data and the seed of the run."""
     training: dict[str, Any]
-    """Training arguments that differ from their defaults."""
+    """``TrainingArguments`` that differ from their defaults."""
     data: dict[str, Any]
     """``name, variant, fingerprint, max_length`` (in tokens), ``train_samples, train_cut`` (texts longer than that),
     ``eval_samples, eval_cut, class_shares, attack_split, attack_sample, ...``"""
     lexicons: dict[str, Described]
-    """By role."""
+    """Described lexicons by role."""
     trained_on: list[str]
-    """The roles that training drew on, not an attack alone."""
+    """Roles of the lexicons that training used."""
     views: list[dict[str, Any]]
-    """Rounds in which texts to train on were generated."""
+    """Rounds in which training texts were generated."""
     attacks: dict[str, Described]
-    """By name."""
+    """Described attacks by name."""
     vote: dict[str, Any]
-    """The vote that the attacks met."""
+    """Settings of the attacked vote."""
     certify: dict[str, Any]
-    """How the vote was certified."""
+    """Settings of the certificates."""
     inference: dict[str, Any]
-    """Where the model that was measured predicted beyond its weights: ``method``, whether ``restored``, ``note``."""
+    """For a method with its own way to predict: ``method``, whether the measurement ``restored`` it, ``note``."""
     label_names: list[str]
-    """By id, where a command measured."""
+    """Label names by id, in folders of commands."""
     label_names_from: str
-    """Who gave these names and their order."""
+    """Source of the label names and their order."""
     label_guess: str
-    """What was guessed about them."""
+    """Guess about the label names, if there was one."""
     label_permutation: str
-    """Where the predictions speak for another order: which."""
+    """Another label order that fits the predictions better, if there is one."""
     seed: int
     load_best_model_at_end: bool
     best_step: int | None
     final_step: int | None
-    """None while training goes on, or where it died."""
+    """None while training runs, or if it died."""
     versions: dict[str, str]
     hardware: dict[str, Any]
     seconds: dict[str, float]
-    """By phase, all parts of a run that was gone on with together."""
+    """Seconds by phase, summed over all parts of a resumed run."""
     forwards: dict[str, float]
-    """Forward passes in training, in whole batches: of the model (``train``), its ``twin``, plain trainings before it
-    (``baseline``, ``level``), and all of them together for each batch that was trained on (``per_step``)."""
+    """Forward passes of batches in training: of the model (``train``), of its ``twin``, of plain training before
+    (``baseline``, ``level``), and the total per training batch (``per_step``)."""
     counted_from: int
-    """The step from which on seconds and forwards are known, where nothing is known of the part before it."""
+    """Step from which on seconds and forwards are counted, if the part before it is unknown."""
     command: list[str]
-    """To be pasted: `redact_command`."""
+    """Command line to reproduce the run (`redact_command`)."""
 
 
 def read_card(folder: str | os.PathLike[str]) -> RunCard:
-    """The run card in a folder; empty where there is none.
+    """Read the run card in a folder; empty if there is none.
 
     Raises:
         ValueError: the file is broken.
@@ -99,40 +101,40 @@ def read_card(folder: str | os.PathLike[str]) -> RunCard:
 
 
 def write_card(folder: str | os.PathLike[str], card: RunCard) -> None:
-    """Write a run card, whole or not at all, without access tokens and without folders of this machine."""
+    """Write a run card atomically, without access tokens and without folders of this machine."""
     write_json(Path(folder) / RUN_CARD_FILE, redact(card))
 
 
 def is_training(card: Mapping[str, Any]) -> bool:
-    """Whether a run card is of a training run; a command that measures notes no training arguments."""
+    """Whether a run card is of a training run; commands that measure write no training arguments."""
     return "training" in card or "final_step" in card
 
 
 def max_length_of(card: Mapping[str, Any]) -> int | None:
-    """The tokens behind which a run cut its texts; None where neither its card nor the command in it says.
+    """Maximum length of texts in tokens; None if neither the card nor its command says.
 
-    Cards of earlier versions hold the command alone. Its flag has a default, but may have been in an args file.
+    Older cards have only the command. The default holds if the command has all flags, not if it names an args file.
     """
-    noted = (card.get("data") or {}).get("max_length")
-    if noted is None and (command := list(map(str, card.get("command") or ()))):
-        whole = command[0].endswith("run_glue_robust.py") and not "".join(command[1:2]).endswith(".json")
-        noted = flags_of(command).get("max_seq_length", SCRIPT_LENGTH if whole else None)
-    return int(str(noted)) if str(noted).isdecimal() else None
+    length = (card.get("data") or {}).get("max_length")
+    if length is None and (command := list(map(str, card.get("command") or ()))):
+        has_all_flags = command[0].endswith("run_glue_robust.py") and not "".join(command[1:2]).endswith(".json")
+        length = flags_of(command).get("max_seq_length", SCRIPT_LENGTH if has_all_flags else None)
+    return int(str(length)) if str(length).isdecimal() else None
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of what a run depends on, Python included; absent packages are left out."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that a run depends on; absent packages are left out."""
+    installed = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def size_in_words(known: Mapping[str, Any]) -> str:
-    """The ``architecture`` of a run card as tables and cards say it.
+    """The ``architecture`` of a run card as text for tables and cards.
 
     >>> size_in_words({"type": "bert", "parameters": 4386178, "adapter_parameters": 33026})
     'bert, 4.4 M weights, and 0.033 M in the adapter'
@@ -140,9 +142,9 @@ def size_in_words(known: Mapping[str, Any]) -> str:
     'bert with a mean head, 4.4 M weights'
     """
     kind = f"{known['type']} with a {known['head']} head" if known.get("head") else known["type"]
-    said = f"{kind}, {_millions(known['parameters'])} M weights"
+    size = f"{kind}, {_millions(known['parameters'])} M weights"
     adapter = known.get("adapter_parameters")
-    return f"{said}, and {_millions(adapter)} M in the adapter" if adapter else said
+    return f"{size}, and {_millions(adapter)} M in the adapter" if adapter else size
 
 
 def _millions(count: float) -> str:

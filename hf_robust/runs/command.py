@@ -1,6 +1,6 @@
-"""The command line of a run as it may be published and can be pasted: no token, no args file, no machine's folder.
+"""Command lines and args files: flags by name, and the command of a run in a form that may be published.
 
-Flags by name, as a command line or an args file gives them.
+The published command can be pasted: it has no token, no args file, and placeholders for folders of the machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Flags = dict[str, Any]
 
 
 def read_args_file(path: str) -> Flags:
-    """Flags by name from a JSON object; null leaves a flag at its default, keys that begin with _ are remarks."""
+    """Read flags by name from a JSON object; null keeps the default, keys that begin with _ are remarks."""
     try:
         flags = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -31,7 +31,7 @@ def read_args_file(path: str) -> Flags:
 
 
 def without_remarks(flags: Mapping[str, Any]) -> Flags:
-    """The flags of an args file by the names of their fields, without nulls and keys that begin with _."""
+    """The flags of an args file by field name, without nulls and without keys that begin with _."""
     return {
         name.removeprefix("--").replace("-", "_"): value
         for name, value in flags.items()
@@ -40,7 +40,7 @@ def without_remarks(flags: Mapping[str, Any]) -> Flags:
 
 
 def flags_of(tokens: Iterable[str]) -> Flags:
-    """Flags of a command line by name: True without a value, a string with one, a list with more."""
+    """Flags of a command line by name: True without a value, a string for one value, a list for more."""
     flags: Flags = {}
     for name, values in _grouped(tokens):
         if name is not None:
@@ -61,25 +61,26 @@ def _grouped(tokens: Iterable[str]) -> list[tuple[str | None, list[str]]]:
     return groups
 
 
-_TOKEN_FLAG = re.compile(r"^--[\w-]*(?:token|api[_-]?key|password|secret)(?P<given>=.*)?$")
+_TOKEN_FLAG = re.compile(r"^--[\w-]*(?:token|api[_-]?key|password|secret)(?P<value>=.*)?$")
 _SCHEME = re.compile(r"[A-Za-z]{2,}:(?!//)")
-# Programs that say nothing of what was run: code in a notebook, a string, a module's own main.
+# Programs that do not tell what was run: a notebook, a string of code, the main of a module.
 _NO_PROGRAM = ("", "-c", "-m", "__main__.py", "ipykernel_launcher.py")
-_STAND_FOR = {
+_PLACEHOLDER_FLAGS = {
     "DATA_DIR": ("train_file", "validation_file", "test_file", "dataset_name", "glue_dir", "data"),
     "MODEL_DIR": ("", "model_name_or_path", "config_name", "tokenizer_name", "view_victim", "twin"),
 }
-_ELSE = "FILES_DIR"
-STANDS_FOR = re.compile(rf"\b(?:{'|'.join([*_STAND_FOR, _ELSE])})(?:_\d+)?(?=/)")
-"""Names in a noted command that stand for a folder outside the working folder, to be filled in."""
+_OTHER_PLACEHOLDER = "FILES_DIR"
+PLACEHOLDERS = re.compile(rf"\b(?:{'|'.join([*_PLACEHOLDER_FLAGS, _OTHER_PLACEHOLDER])})(?:_\d+)?(?=/)")
+"""Placeholders in a command for folders outside the working folder; the user fills them in."""
 
 
 def redact_command(command: Sequence[str]) -> list[str]:
-    """A command line (``sys.argv``) as it may be published and can be pasted; empty where no program is known.
+    """A command line (``sys.argv``) in a form that may be published and pasted; empty if the program is unknown.
 
-    The flags of an args file stand in its place. Token flags are left out with their values. A path inside the working
-    folder is relative to it; of another the folder is a name to fill in, one for each: ``DATA_DIR/train.jsonl``,
-    ``MODEL_DIR/bert``, ``FILES_DIR/table.json``. An ``--output_dir`` becomes one below the working folder.
+    The flags of an args file replace the file. Token flags are removed with their values. Paths inside the working
+    folder become relative. For other paths the folder becomes a placeholder, one for each folder:
+    ``DATA_DIR/train.jsonl``, ``MODEL_DIR/bert``, ``FILES_DIR/table.json``. An ``--output_dir`` outside becomes a
+    folder below the working folder.
 
     >>> redact_command(["run_glue_robust.py", "--hub_token", "x", "--train_file", "/home/me/train.jsonl"])
     ['run_glue_robust.py', '--train_file', 'DATA_DIR/train.jsonl']
@@ -87,20 +88,20 @@ def redact_command(command: Sequence[str]) -> list[str]:
     if not command or os.path.basename(command[0]) in _NO_PROGRAM:
         return []
     folders, flag = _Folders(), ""
-    # A script outside the working folder goes by its name.
+    # A script outside the working folder is reduced to its name.
     safe = [_outside(command[0])[1] or portable_path(command[0])]
     for word in _without_tokens(_without_args_file(command[1:])):
-        name, equals, given = word.partition("=")
+        name, equals, value = word.partition("=")
         if name.startswith("--") and len(name) > 2:
             flag = name[2:].replace("-", "_")
-            safe.append(f"{name}={folders.shown(given, flag)}" if equals else word)
+            safe.append(f"{name}={folders.shown(value, flag)}" if equals else word)
         else:
             safe.append(folders.shown(word, flag))
     return safe
 
 
 def command_words(flags: Mapping[str, Any]) -> Iterator[str]:
-    """Flags of an args file as words of a command line; an empty list, which none can say, is left out."""
+    """Flags of an args file as words of a command line, without empty lists, which a command line cannot express."""
     for name, value in flags.items():
         values = [_word(one) for one in (value if isinstance(value, list) else [value])]
         if len(values) == 1 and values[0].startswith("-"):
@@ -114,12 +115,12 @@ def _word(value: Any) -> str:
 
 
 def _without_args_file(words: Sequence[str]) -> Sequence[str]:
-    """Later flags override those of the file, so that these alone stand there."""
+    """Replace an args file by its flags, without those that later flags of the command override."""
     if not (words and words[0].endswith(".json") and Path(words[0]).is_file()):
         return words
-    own = flags_of(words[1:])
-    return [*command_words({name: value for name, value in read_args_file(words[0]).items() if name not in own}),
-            *words[1:]]  # fmt: skip
+    overriding = flags_of(words[1:])
+    file_flags = {name: value for name, value in read_args_file(words[0]).items() if name not in overriding}
+    return [*command_words(file_flags), *words[1:]]
 
 
 def _without_tokens(words: Sequence[str]) -> Iterator[str]:
@@ -129,19 +130,19 @@ def _without_tokens(words: Sequence[str]) -> Iterator[str]:
             secret_follows = False
             continue
         token_flag = _TOKEN_FLAG.match(word)
-        secret_follows = token_flag is not None and token_flag["given"] is None
+        secret_follows = token_flag is not None and token_flag["value"] is None
         if token_flag is None:
             yield word
 
 
 class _Folders:
-    """The names that stand for folders outside the working folder, one for each of one command."""
+    """Placeholders for the folders outside the working folder, one for each folder of a command."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, str], str] = {}
 
     def shown(self, word: str, flag: str) -> str:
-        """The value of a flag, or a word before the first flag, as it may be published."""
+        """The value of a flag, or a word before the first flag, in a form that may be published."""
         scheme = match[0] if (match := _SCHEME.match(word)) else ""  # "vectors:/data/glove.txt"
         path = word[len(scheme) :]
         folder, name = _outside(path)
@@ -150,13 +151,13 @@ class _Folders:
         return name if flag == "output_dir" else f"{scheme}{self._name(folder, flag)}/{name}"
 
     def _name(self, folder: str, flag: str) -> str:
-        kind = next((kind for kind, flags in _STAND_FOR.items() if flag in flags), _ELSE)
+        kind = next((kind for kind, flags in _PLACEHOLDER_FLAGS.items() if flag in flags), _OTHER_PLACEHOLDER)
         known = [of for of, _ in self._names if of == kind]
         return self._names.setdefault((kind, folder), f"{kind}_{len(known) + 1}" if known else kind)
 
 
 def _outside(path: str) -> tuple[str, str]:
-    """Folder and name of a path outside the working folder; no name for one inside and for what is no path."""
+    """Folder and name of a path outside the working folder; both are empty for other paths and words."""
     windows = PureWindowsPath(path)
     if windows.drive and windows.is_absolute() and not os.path.isabs(path):
         return str(windows.parent), windows.name

@@ -1,11 +1,11 @@
 """Read and write ``robustness_history.jsonl``: one JSON object per measured epoch of a run.
 
-A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym": {"asr": 0.4, ...}}}``. Where several
-attacks were joined it also has ``"union": {"attacks": ["synonym", ...], "num_examples": 500, "robust_accuracy": 0.3,
-"robust_accuracy_low": 0.26, "robust_accuracy_high": 0.34}``. Where a vote was certified it has
+A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym": {"asr": 0.4, ...}}}``. With several
+attacks it also has their union, ``"union": {"attacks": ["synonym", ...], "num_examples": 500, "robust_accuracy": 0.3,
+"robust_accuracy_low": 0.26, "robust_accuracy_high": 0.34}``. With certificates it has
 ``"certified": {"certified_accuracy": 0.3, "smoothed_accuracy": 0.8, ...}``, the numbers of
-``hf_robust.metrics.CertificateSummary``. A rate that does not exist (nothing was attacked) is ``null`` in the file, so
-that any JSON reader can read it, and ``nan`` in memory.
+``hf_robust.metrics.CertificateSummary``. A rate that does not exist (no example was attacked) is ``null`` in the file,
+so that any JSON reader can read it, and ``nan`` in memory.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ HistoryLine = dict[str, Any]
 
 
 def read_history(path: str | Path) -> list[HistoryLine]:
-    """Lines of a history in the order of their epochs; a run folder may be given in place of the file.
+    """Read the lines of a history in the order of their epochs, from the file or from its run folder.
 
-    A last line that was cut off while it was written is left out with a warning. A missing file and anything else that
-    is not a history raise ``ValueError``.
+    An incomplete last line is left out with a warning.
+
+    Raises:
+        ValueError: the file is missing or malformed.
     """
     path = history_path(path)
     if not path.is_file():
@@ -46,29 +48,29 @@ def read_history(path: str | Path) -> list[HistoryLine]:
             parsed = json.loads(row)
         except json.JSONDecodeError as error:
             if torn.strip() and number == len(rows):
-                logger.warning("%s: line %d was cut off while it was written and is left out.", path, number)
+                logger.warning("%s: line %d is incomplete and is left out.", path, number)
                 break
             raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); delete the line or the file.") from None
-        history.append(_checked(parsed, f"{path}, line {number}"))
+        history.append(_validated(parsed, f"{path}, line {number}"))
     return sorted(history, key=lambda line: float(line["epoch"]))
 
 
 def write_history_line(path: str | Path, line: Mapping[str, Any], keep_later: bool = False) -> None:
-    """Add the line of a measured epoch; lines of the same or a later epoch (of a run that was resumed) are replaced.
+    """Write the line of a measured epoch; it replaces lines of the same or a later epoch (of a resumed run).
 
     Args:
-        keep_later: replace the line of the same epoch only, as for an earlier epoch's weights measured after training.
+        keep_later: replace only the line of the same epoch, for an earlier checkpoint that is measured after training.
     """
     path = history_path(path)
-    new = _checked(dict(line), "the line to write")
-    earlier = read_history(path) if path.exists() else []
-    kept = [old for old in earlier if old["epoch"] < new["epoch"]]
-    later = [old for old in earlier if keep_later and old["epoch"] > new["epoch"]]
-    write_history(path, [*kept, new, *later])
+    new = _validated(dict(line), "the line to write")
+    old = read_history(path) if path.exists() else []
+    before = [other for other in old if other["epoch"] < new["epoch"]]
+    after = [other for other in old if keep_later and other["epoch"] > new["epoch"]]
+    write_history(path, [*before, new, *after])
 
 
 def write_history(path: str | Path, lines: Sequence[HistoryLine]) -> None:
-    """Put lines in the place of all that a history holds; without lines there is no history."""
+    """Replace the content of a history; without lines the file is removed."""
     path = history_path(path)
     if lines:
         write_json_lines(path, lines)
@@ -77,18 +79,18 @@ def write_history(path: str | Path, lines: Sequence[HistoryLine]) -> None:
 
 
 def history_path(path: str | Path) -> Path:
-    """The history file itself, for a file or the run folder it lies in."""
+    """Path of the history file, from the file or its run folder."""
     path = Path(path)
     return path if path.suffix == ".jsonl" else path / HISTORY_FILE
 
 
 def attack_names(history: list[HistoryLine]) -> list[str]:
-    """Every attack that was measured in any epoch, in the order in which they first appear."""
+    """Names of all attacks of a history, in order of first appearance."""
     return list(dict.fromkeys(name for line in history for name in line["attacks"]))
 
 
-def _checked(line: Any, where: str) -> HistoryLine:
-    """The line with ``null`` rates as nan, or one sentence that says what is wrong with it."""
+def _validated(line: Any, where: str) -> HistoryLine:
+    """The line with nan for ``null`` rates; a malformed line raises ValueError."""
     if not isinstance(line, dict):
         raise ValueError(f"{where}: expected an object with epoch, step and attacks, got {type(line).__name__}.")
     for key in ("epoch", "step"):
@@ -101,12 +103,12 @@ def _checked(line: Any, where: str) -> HistoryLine:
         wrong = [key for key, value in result.items() if not _is_rate(value)]
         if "asr" not in result or wrong:
             raise ValueError(f"{where}: attack {name!r} needs numbers and an 'asr', got {result!r}.")
-    checked = {name: {key: _null_to_nan(value) for key, value in result.items()} for name, result in attacks.items()}
-    read = {"accuracy": _null_to_nan(line.get("accuracy")), "attacks": checked}
-    return {**line, **read, **_checked_union(line, where), **_checked_certified(line, where)}
+    validated = {name: {key: _null_to_nan(value) for key, value in result.items()} for name, result in attacks.items()}
+    read = {"accuracy": _null_to_nan(line.get("accuracy")), "attacks": validated}
+    return {**line, **read, **_validated_union(line, where), **_validated_certified(line, where)}
 
 
-def _checked_union(line: HistoryLine, where: str) -> dict[str, Any]:
+def _validated_union(line: HistoryLine, where: str) -> dict[str, Any]:
     if "union" not in line:
         return {}
     union = line["union"]
@@ -119,7 +121,7 @@ def _checked_union(line: HistoryLine, where: str) -> dict[str, Any]:
     return {"union": {"attacks": union["attacks"], **{key: _null_to_nan(value) for key, value in numbers.items()}}}
 
 
-def _checked_certified(line: HistoryLine, where: str) -> dict[str, Any]:
+def _validated_certified(line: HistoryLine, where: str) -> dict[str, Any]:
     if "certified" not in line:
         return {}
     numbers = line["certified"]

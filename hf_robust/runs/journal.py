@@ -1,4 +1,4 @@
-"""A file of finished examples, so that a measurement that was killed goes on where it stopped."""
+"""Journal of finished examples, from which a killed measurement resumes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHARE = re.compile(r"(?P<key>.+)-(?P<rank>\d+)-of-(?P<ranks>\d+)\.jsonl")
 
 
 class ExampleRecord(Protocol):
-    """The result of one example: what a line of a journal is made of."""
+    """The result of one example, one line of a journal."""
 
     @property
     def idx(self) -> int: ...
@@ -31,18 +31,18 @@ Record = TypeVar("Record", bound=ExampleRecord)
 class LineJournal(Generic[Record]):
     """JSON lines: a record for each finished example, and ``{"seconds": x}`` for the time between two flushes.
 
-    The last line may have been cut off; it is removed before more is written. ``path`` None keeps nothing.
+    An incomplete last line is removed before the first write.
 
-    A rank's file is named ``<key>-<rank>-of-<ranks>.jsonl`` (``share_path``). It writes to that file alone and reads
-    the files of all ranks, also those of a run with another number of ranks, whose shares were others.
+    Each rank writes its own file, ``<key>-<rank>-of-<ranks>.jsonl`` (``share_path``), and reads the files of all
+    ranks, also those of a run with another number of ranks.
 
     Args:
-        path: the file.
-        read: makes a record of a line.
+        path: the file; None disables the journal.
+        read: function that makes a record from a line.
 
     Attributes:
-        records: what the files held when it was opened, by ``idx``.
-        seconds: time spent so far, earlier runs included; of ranks that worked side by side the longest time.
+        records: records in the files when the journal was opened, by ``idx``.
+        seconds: measuring time so far, earlier runs included; for parallel ranks the longest time.
     """
 
     def __init__(self, path: Path | None, read: Callable[[Mapping[str, Any]], Record]) -> None:
@@ -51,13 +51,13 @@ class LineJournal(Generic[Record]):
         self.seconds = 0.0
         self._pending: list[Record] = []
         self._flushed = time.perf_counter()
-        spent: dict[str, float] = {}
+        seconds: dict[str, float] = {}
         for file, ranks in _family(path):
-            # Another rank may be writing to its file at this moment.
+            # Another rank may be writing to its file now.
             lines = read_json_lines(file, warn=file == path)
             self.records |= {line["idx"]: read(line) for line in lines if "idx" in line}
-            spent[ranks] = max(spent.get(ranks, 0.0), _seconds(lines))
-        self.seconds = sum(spent.values())
+            seconds[ranks] = max(seconds.get(ranks, 0.0), _seconds(lines))
+        self.seconds = sum(seconds.values())
 
     def __enter__(self) -> LineJournal[Record]:
         self._flushed = time.perf_counter()
@@ -66,25 +66,25 @@ class LineJournal(Generic[Record]):
         return self
 
     def add(self, record: Record) -> None:
-        """Take a finished example; it is written within a second or so, if ``tick`` is called as often."""
+        """Add a finished example; it is written after at most FLUSH_SECONDS if ``tick`` is called often enough."""
         self._pending.append(record)
         self.tick()
 
     def tick(self) -> None:
-        """Write what has waited for a second: the next example may take minutes, and the process may be killed."""
+        """Write pending records after FLUSH_SECONDS: the process may be killed before the next example ends."""
         if self._pending and time.perf_counter() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending, and the time since the last flush."""
+        """Write the pending records and the time since the last flush."""
         now = time.perf_counter()
-        spent, self._flushed = now - self._flushed, now
-        self.seconds += spent
+        seconds, self._flushed = now - self._flushed, now
+        self.seconds += seconds
         pending, self._pending = self._pending, []
         if self.path is None or not pending:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [*(record.to_json() for record in pending), {"seconds": round(spent, 3)}]
+        lines = [*(record.to_json() for record in pending), {"seconds": round(seconds, 3)}]
         with self.path.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
@@ -95,15 +95,15 @@ class LineJournal(Generic[Record]):
 
 
 def journal_seconds(path: Path) -> float:
-    """Seconds that measuring what a journal holds has taken, over all runs; 0 where there is none."""
-    spent: dict[str, float] = {}
+    """Measuring time in a journal in seconds, over all runs; 0 if there is no journal."""
+    seconds: dict[str, float] = {}
     for file, ranks in _family(path):
-        spent[ranks] = max(spent.get(ranks, 0.0), _seconds(read_json_lines(file, warn=file == path)))
-    return sum(spent.values())
+        seconds[ranks] = max(seconds.get(ranks, 0.0), _seconds(read_json_lines(file, warn=file == path)))
+    return sum(seconds.values())
 
 
 def share_path(folder: Path, key: str, rank: int, ranks: int) -> Path:
-    """The journal of one rank's share of a measurement."""
+    """Path of the journal of one rank."""
     return folder / f"{key}-{rank}-of-{ranks}.jsonl"
 
 
@@ -114,23 +114,22 @@ def _seconds(lines: list[dict[str, Any]]) -> float:
 def _end_at_a_line(path: Path) -> None:
     content = path.read_bytes()
     if content and not content.endswith(b"\n"):
-        kept = content[: content.rfind(b"\n") + 1]
+        complete = content[: content.rfind(b"\n") + 1]
         try:
-            json.loads(content[len(kept) :])
+            json.loads(content[len(complete) :])
         except ValueError:
-            path.write_bytes(kept)
+            path.write_bytes(complete)
         else:
             path.write_bytes(content + b"\n")
 
 
 def _family(path: Path | None) -> list[tuple[Path, str]]:
-    """The files to read and the number of ranks that wrote each; the journal's own comes last."""
+    """Files of all ranks, each with its number of ranks; the file of this rank comes last."""
     if path is None:
         return []
-    found = [(path, "")] if path.exists() else []
-    own = _SHARE.fullmatch(path.name)
-    if own is None or not path.parent.is_dir():
-        return found
+    match = _SHARE.fullmatch(path.name)
+    if match is None or not path.parent.is_dir():
+        return [(path, "")] if path.exists() else []
     shares = [(file, _SHARE.fullmatch(file.name)) for file in sorted(path.parent.iterdir())]
-    family = [(file, share["ranks"]) for file, share in shares if share is not None and share["key"] == own["key"]]
-    return sorted(family, key=lambda one: one[0] == path)
+    family = [(file, share["ranks"]) for file, share in shares if share is not None and share["key"] == match["key"]]
+    return sorted(family, key=lambda entry: entry[0] == path)

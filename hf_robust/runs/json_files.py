@@ -1,4 +1,4 @@
-"""JSON on disk: written whole or not at all, and read with errors that name the file."""
+"""JSON files: written atomically, and read with errors that name the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def finite(value: Any) -> Any:
-    """The same JSON value with ``null`` for every number that does not exist."""
+    """The JSON value with ``null`` in place of nan and infinite numbers."""
     if isinstance(value, dict):
         return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -23,10 +23,10 @@ def finite(value: Any) -> Any:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write beside ``path`` and rename, so that no reader, and no crash, ever meets half a file; makes its folder."""
+    """Write a file atomically: write beside ``path``, then rename. Its folder is created if needed."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The underscore keeps it from an upload to the Hub that runs at the same time.
+    # Files with a leading underscore are not uploaded to the Hub.
     partial = target.with_name(f"_{target.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
@@ -37,21 +37,21 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write one JSON value; a number that does not exist is null, and what is no JSON value is its text."""
+    """Write one JSON value; nan becomes null, and values of other types are written as their text."""
     write_text(path, json.dumps(finite(value), indent=2, allow_nan=False, default=str) + "\n")
 
 
 def write_json_lines(path: str | os.PathLike[str], lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write objects, one a line; a number that does not exist is null."""
+    """Write JSON objects, one per line; nan becomes null."""
     rows = (json.dumps(finite(line), allow_nan=False, ensure_ascii=False) for line in lines)
     write_text(path, "".join(f"{row}\n" for row in rows))
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file; an absent file is an empty one, since a run may be read before it ends.
+    """Read the object in a JSON file; an absent file gives an empty object, since a run may be read before it ends.
 
     Raises:
-        ValueError: the file holds something else, or was cut off.
+        ValueError: the file is malformed or does not hold an object.
     """
     path = Path(path)
     if not path.is_file():
@@ -68,17 +68,17 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_json_lines(path: str | os.PathLike[str], warn: bool = True) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; a last line that was cut off while being written is left out.
+    """Read the JSON objects of a file, one per line; an incomplete last line is left out.
 
     Args:
-        warn: log such a line; False for a file that another process may be writing.
+        warn: log an incomplete last line as a warning; False for a file that another process may be writing.
 
     Raises:
         ValueError: another line is not a JSON object.
     """
     lines = Path(path).read_bytes().split(b"\n")
     last = max((number for number, line in enumerate(lines) if line.strip()), default=-1)
-    found = []
+    objects = []
     for number, line in enumerate(lines):
         if not line.strip():
             continue
@@ -87,19 +87,19 @@ def read_json_lines(path: str | os.PathLike[str], warn: bool = True) -> list[dic
         except ValueError as error:
             if number == last:
                 level = logging.WARNING if warn else logging.DEBUG
-                logger.log(level, "%s: the last line was cut off while being written; it is left out.", path)
+                logger.log(level, "%s: the last line is incomplete and is left out.", path)
                 continue
             raise ValueError(
                 f"{path}, line {number + 1} is not JSON ({error}); delete the file to measure again."
             ) from error
         if not isinstance(value, dict):
             raise ValueError(f"{path}, line {number + 1} must be a JSON object, got {type(value).__name__}.")
-        found.append(value)
-    return found
+        objects.append(value)
+    return objects
 
 
 def is_torn(path: str | os.PathLike[str]) -> bool:
-    """Whether the last line of a JSON lines file was cut off while it was written."""
+    """Whether the last line of a JSON lines file is incomplete."""
     last = Path(path).read_text(encoding="utf-8").rpartition("\n")[2]
     try:
         json.loads(last or "{}")

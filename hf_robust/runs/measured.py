@@ -1,4 +1,4 @@
-"""Where a command writes what it measured: in a folder of its own, never over the files of a run."""
+"""Output folders of commands that measure: each measurement gets its own folder and never overwrites a run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hf_robust.runs.files import HISTORY_FILE, MEASURED_FOLDER, RUN_CARD_FILE, T
 _OF_A_RUN = (RUN_CARD_FILE, HISTORY_FILE, TRAINER_STATE_FILE, "config.json", "adapter_config.json")
 
 
-def check_writable(output_dir: str | os.PathLike[str]) -> None:
-    """Refuse an output folder that cannot be written to, before there is anything to write; it is not made yet.
+def require_writable(output_dir: str | os.PathLike[str]) -> None:
+    """Raise if an output folder cannot be written to; the folder is not created yet.
 
     Raises:
-        ValueError: neither it nor, where it is not there, the folder in which it would be made can be written to.
+        ValueError: the folder, or for a new folder its nearest existing parent, is not writable.
     """
     folder = Path(output_dir)
     try:
@@ -33,14 +33,14 @@ def check_writable(output_dir: str | os.PathLike[str]) -> None:
 
 
 def holds_a_run(folder: Path) -> bool:
-    """Whether a folder is that of a training, of a model, or of an earlier measurement."""
+    """Whether a folder contains a training run, a model, or an earlier measurement."""
     return any((folder / name).exists() for name in _OF_A_RUN) or any(folder.glob("checkpoint-*"))
 
 
 def claim_folder(what: str, output_dir: Path) -> Path:
-    """Make the folder of a new measurement: ``output_dir``, or ``measured/<what>-<n>`` below one that holds a run.
+    """Create the folder of a measurement: ``output_dir``, or ``measured/<what>-<n>`` below a folder that holds a run.
 
-    Called when there is something to write, so that a measurement that died leaves nothing behind but its journal.
+    Call it when there is something to write, so that a failed measurement leaves only its journal.
     """
     if not holds_a_run(output_dir):
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -58,10 +58,10 @@ def claim_folder(what: str, output_dir: Path) -> Path:
 
 
 def measured_card(model: str, words: Sequence[str], **stated: Any) -> RunCard:
-    """The run card of what a command measured of ``model``: ``stated``, and what is known of the run beside it.
+    """Run card of a measurement of ``model`` by a command: method, versions and command, and the entries ``stated``.
 
     Args:
-        words: those of the command line behind `hf-robust`; none where Python code measured.
+        words: words of the command line after `hf-robust`; empty for a measurement from Python.
     """
     return {
         "method": read_card(model).get("method", "checkpoint"),

@@ -1,4 +1,4 @@
-"""What the model card says of where training started, which the Trainer says wrongly of folders and of new models."""
+"""Correct the model card's statement on the base model, which the Trainer gets wrong for local and new models."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from huggingface_hub import ModelCard
 
 from hf_robust.runs.redaction import portable_path
 
-FROM_SCRATCH = "This model was trained from scratch on "
-"""What the Trainer writes of a model that was loaded from a folder, too."""
-FROM_NOTHING = "This model is a fine-tuned version of [](https://huggingface.co/) on "
-"""What it writes of a model that was made from a configuration."""
+FROM_SCRATCH_SENTENCE = "This model was trained from scratch on "
+"""Sentence that the Trainer also writes for a model loaded from a folder."""
+EMPTY_BASE_SENTENCE = "This model is a fine-tuned version of [](https://huggingface.co/) on "
+"""Sentence that the Trainer writes for a model made from a configuration."""
 
 
-def say_start(output_dir: Path, start: str, size: str) -> None:
-    """Say in ``README.md`` what training started from: a folder's checkpoint by its name, or nothing.
+def write_model_origin(output_dir: Path, start: str, size: str) -> None:
+    """Write into ``README.md`` whether training started from a local checkpoint or from scratch.
 
     Args:
-        start: the configuration's ``_name_or_path``: a folder, a Hub id, empty for a model that was made new.
-        size: type and number of weights of the model, in words.
+        start: the configuration's ``_name_or_path``: a folder, a Hub id, or empty for a new model.
+        size: type and number of weights of the model, as text.
     """
     readme = Path(output_dir) / "README.md"
     card = ModelCard.load(readme)
-    said = FROM_SCRATCH
+    sentence = FROM_SCRATCH_SENTENCE
     if start:
-        said = f"This model was fine-tuned from a local checkpoint (`{portable_path(start)}`: {size}) on "
+        sentence = f"This model was fine-tuned from a local checkpoint (`{portable_path(start)}`: {size}) on "
     if not start or _is_local(start):
-        card.text = card.text.replace(FROM_NOTHING, said).replace(FROM_SCRATCH, said)
+        card.text = card.text.replace(EMPTY_BASE_SENTENCE, sentence).replace(FROM_SCRATCH_SENTENCE, sentence)
     drop_local_base_model(card.data)
     card.save(readme)
 
 
 def drop_local_base_model(data: Any) -> None:
-    """Take a folder named as base model (by PEFT) out of a card's data: only a Hub id means anything to others."""
+    """Remove a local folder named as base model (by PEFT) from the card's data; only a Hub id helps other readers."""
     base = data.base_model
     if isinstance(base, str) and _is_local(base):
         data.base_model = None

@@ -1,4 +1,4 @@
-"""What one training run left in its output folder, read back for tables, pictures and the model card."""
+"""A run folder, read for tables, pictures and the model card."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from hf_robust.runs.json_files import read_json
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder: its history, its run card (empty when there is none) and which epoch its weights are of."""
+    """A run folder: its history, its run card (empty if there is none) and the step of its best checkpoint."""
 
     path: Path
     history: list[HistoryLine]
     card: RunCard
     best_step: int | None
-    """Step of the best checkpoint where its weights are the ones kept; None where the last step's are."""
+    """Step of the best checkpoint if the folder holds its weights; None if it holds those of the last step."""
 
     @property
     def method(self) -> str:
@@ -35,31 +35,31 @@ class Run:
 
     @property
     def kept_step(self) -> int:
-        """Step whose weights the folder holds: the best checkpoint's where it was kept, else the last trained one."""
+        """Step of the published weights: that of the best checkpoint if it was loaded at the end, else the last."""
         return self.best_step or int(self.card.get("final_step") or self.history[-1]["step"])
 
     @property
     def published(self) -> HistoryLine:
-        """The line of the weights that the folder holds.
+        """History line of the published weights.
 
-        Where their own step was not attacked, the nearest measured line before it; `measured_exactly` then says so.
+        If their step was not measured, the nearest line before it; then `measured_exactly` is False.
         """
         earlier = [line for line in self.history if line["step"] <= self.kept_step]
         return earlier[-1] if earlier else self.history[0]
 
     @property
     def measured_exactly(self) -> bool:
-        """Whether the numbers of `published` were measured on the very weights that the folder holds."""
+        """Whether the numbers of `published` were measured on the published weights."""
         return int(self.published["step"]) == self.kept_step
 
     @property
     def ended(self) -> bool:
-        """Whether training came to its end; a run card is written at its begin too, with seconds that mean nothing."""
+        """Whether training ended. The run card is also written at its start, when its seconds mean nothing."""
         return self.card.get("final_step", 0) is not None
 
     @property
     def eval_samples(self) -> int | None:
-        """Rows that the clean accuracy is a mean over."""
+        """Number of rows behind the clean accuracy."""
         samples = self.data.get("eval_samples")
         return int(samples) if isinstance(samples, (int, float)) and samples > 0 else None
 
@@ -68,14 +68,18 @@ class Run:
         return dict(self.card.get("data") or {})
 
     def records_file(self, line: HistoryLine, attack: str) -> Path:
-        """Where an attack's records lie: by epoch for a training, in one place for `hf-robust attack`."""
+        """Path of the records of an attack: one folder per epoch for a training, one folder for `hf-robust attack`."""
         folder = self.path / RESULTS_FOLDER
         by_epoch = is_training(self.card) or not any(folder.glob("*.jsonl"))
         return (folder / f"epoch-{line['epoch']:g}" if by_epoch else folder) / f"{attack}.jsonl"
 
 
 def load_run(folder: str | Path) -> Run:
-    """Read a run folder; ``ValueError`` says in one sentence what is missing or malformed."""
+    """Read a run folder.
+
+    Raises:
+        ValueError: a file is missing or malformed, or no epoch was measured yet.
+    """
     folder = Path(folder)
     history = read_history(folder)
     if not history:
@@ -85,16 +89,16 @@ def load_run(folder: str | Path) -> Run:
 
 
 def label_names(run: Run) -> dict[int, str]:
-    """Names of the label ids, as the run's card or its model tells them; none where neither does."""
-    told = run.card.get("label_names")
-    if isinstance(told, list):
-        return {label: str(name) for label, name in enumerate(told)}
-    told = read_json(run.path / "config.json").get("id2label")
-    return {int(label): str(name) for label, name in told.items()} if isinstance(told, dict) else {}
+    """Label names by id, from the run card or the model's config; empty if neither has them."""
+    card_names = run.card.get("label_names")
+    if isinstance(card_names, list):
+        return {label: str(name) for label, name in enumerate(card_names)}
+    config_names = read_json(run.path / "config.json").get("id2label")
+    return {int(label): str(name) for label, name in config_names.items()} if isinstance(config_names, dict) else {}
 
 
 def _best_step(folder: Path, card: RunCard) -> int | None:
-    """A best step is noted also where the best model was not loaded at the end: only the run card tells them apart."""
+    """Step of the best checkpoint if it was loaded at the end, which only the run card says."""
     if not card.get("load_best_model_at_end", True):
         return None
     step = read_json(folder / TRAINER_STATE_FILE).get("best_global_step") or card.get("best_step")
@@ -102,13 +106,13 @@ def _best_step(folder: Path, card: RunCard) -> int | None:
 
 
 def clear_results(folder: str | Path, after: int = 0) -> None:
-    """Remove what was measured in this folder after a step: it is of other weights than those that are to come.
+    """Remove the measurements of this folder after a step, before training overwrites its weights.
 
     Args:
-        after: the step that training goes on from; 0 where it begins anew, and nothing of an earlier run stays.
+        after: step from which training resumes; 0 removes all measurements of an earlier run.
 
     Raises:
-        ValueError: the history is broken, and it is gone on with.
+        ValueError: training resumes and the history is malformed.
     """
     folder = Path(folder)
     (folder / METRICS_FILE).unlink(missing_ok=True)

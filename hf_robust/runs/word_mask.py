@@ -1,7 +1,7 @@
-"""How a learnt word mask weighs words, over the epochs of a run: ``word_mask.jsonl``, an object for each epoch.
+"""Word importances of a learnt word mask over the epochs of a run: ``word_mask.jsonl``, one object for each epoch.
 
-A line holds ``epoch``, ``step``, ``words`` (how many were looked at), ``texts`` (they stand in), ``mean`` and ``std``
-of their importances phi, and ``top`` and ``bottom``: the ten words of highest and of lowest phi, each with its own.
+A line holds ``epoch``, ``step``, ``words`` (number of words), ``texts`` (number of texts that contain them), ``mean``
+and ``std`` of their importances phi, and ``top`` and ``bottom``: the ten words with the highest and the lowest phi.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from hf_robust.runs.files import MASK_HISTORY_FILE
 from hf_robust.runs.json_files import read_json_lines, write_json_lines
 
 LEAST_SPREAD = 0.05
-"""A standard deviation of phi below which a mask tells no words apart: they are all kept alike often."""
+"""Standard deviation of phi below which a mask does not distinguish words: it keeps all equally often."""
 LEAST_RANK, ENOUGH = 0.2, 30
-"""A rank correlation of phi with the words' own importance to the model below which the words are told apart by
-chance, and the words that it takes to say so."""
+"""Rank correlation of phi with the importance of the words to the model below which a mask distinguishes words by
+chance, and the minimum number of words for this judgement."""
 SHOWN = 10
 MaskLine = dict[str, Any]
 
 
 def mask_line(epoch: float, step: int, importances: Mapping[str, float], texts: int) -> MaskLine:
-    """The line of an epoch, of phi by word.
+    """The line of an epoch from phi by word.
 
     >>> line = mask_line(1.0, 10, {"good": 0.9, "the": 0.5}, 4)
     >>> line["mean"], line["std"], list(line["top"])
@@ -43,42 +43,42 @@ def mask_line(epoch: float, step: int, importances: Mapping[str, float], texts: 
     return {"epoch": epoch, "step": step, **numbers, **shown}
 
 
-def why_not_flat(found: Mapping[str, Any]) -> str:
-    """What is wrong with a mask, as half a sentence; empty where nothing is, or nothing is known.
+def mask_defect(mask: Mapping[str, Any]) -> str:
+    """Defect of a mask as a clause without a full stop; empty if there is none or nothing is known.
 
     Args:
-        found: ``phi_std`` and, where they were measured, ``phi_rank`` and ``phi_rank_words``.
+        mask: ``phi_std`` and, if they were measured, ``phi_rank`` and ``phi_rank_words``.
     """
-    if found["phi_std"] < LEAST_SPREAD:
+    if mask["phi_std"] < LEAST_SPREAD:
         return (
-            f"the importances of its words have a standard deviation of {found['phi_std']:.3f}, below "
-            f"{LEAST_SPREAD:g}, so that it keeps all alike"
+            f"its word importances have a standard deviation of {mask['phi_std']:.3f}, below {LEAST_SPREAD:g}, so it "
+            "keeps all words equally often"
         )
-    rank, words = found.get("phi_rank"), found.get("phi_rank_words", 0)
+    rank, words = mask.get("phi_rank"), mask.get("phi_rank_words", 0)
     if rank is not None and words >= ENOUGH and rank < LEAST_RANK:
         return (
-            f"over {words:,} words its importances have a rank correlation of {rank:.2f} with what leaving a word out "
-            f"changes, below {LEAST_RANK:g}, so that it keeps words by chance"
+            f"over {words:,} words its importances have a rank correlation of {rank:.2f} with the effect of leaving a "
+            f"word out, below {LEAST_RANK:g}, so it keeps words by chance"
         )
     return ""
 
 
 def write_mask_line(folder: str | os.PathLike[str], line: MaskLine) -> None:
-    """Add the line of an epoch; lines of the same or a later step (of a run that was resumed) are replaced."""
+    """Write the line of an epoch; it replaces lines of the same or a later step (of a resumed run)."""
     earlier = [one for one in read_mask_lines(folder) if one["step"] < line["step"]]
     write_json_lines(Path(folder) / MASK_HISTORY_FILE, [*earlier, line])
 
 
 def clear_mask_lines(folder: str | os.PathLike[str]) -> None:
-    """Remove what an earlier run left in the folder."""
+    """Remove the file of an earlier run from the folder."""
     (Path(folder) / MASK_HISTORY_FILE).unlink(missing_ok=True)
 
 
 def read_mask_lines(folder: str | os.PathLike[str]) -> list[MaskLine]:
-    """The lines of a run folder in the order of their steps; none where there is no such file.
+    """Read the lines of a run folder in the order of their steps; empty if there is no such file.
 
     Raises:
-        ValueError: a line is not one.
+        ValueError: a line is malformed.
     """
     path = Path(folder) / MASK_HISTORY_FILE
     lines = read_json_lines(path) if path.is_file() else []

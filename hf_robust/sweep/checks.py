@@ -13,14 +13,14 @@ from typing import Any
 
 from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.static import FILE_PREFIX
-from hf_robust.metrics.keys import OF_ANY_ATTACK, RATES
-from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, OF_TASK, REGRESSION
+from hf_robust.metrics.keys import ANY_ATTACK_KEYS, RATE_KEYS
+from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, REGRESSION, TASK_METRICS
 from hf_robust.runs import Flags
 from hf_robust.sweep.file import Point, Search, Sweep
 from hf_robust.wiring.parsing import Arguments, parse_flags
 
 DATA = "{data}"
-ALSO_OF_ATTACKS = tuple(key for key in OF_ANY_ATTACK if key not in RATES)
+ALSO_OF_ATTACKS = tuple(key for key in ANY_ATTACK_KEYS if key not in RATE_KEYS)
 OF_TASKS = tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
 ALWAYS = ("loss", "runtime", "samples", "samples_per_second", "steps_per_second", "combined_score")
 OF_CERTIFICATES = ("certified_", "certify_", "smoothed_", "abstained")
@@ -129,7 +129,7 @@ def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
 
 def _attack_of(name: str) -> str | None:
     """The attack whose metric this is, by the end of its name."""
-    for key in RATES:
+    for key in RATE_KEYS:
         if name.endswith(f"_{key}"):
             longer = next((one for one in ALSO_OF_ATTACKS if one.endswith(key) and name.endswith(f"_{one}")), key)
             return name.removesuffix(f"_{longer}")
@@ -144,11 +144,11 @@ def _task_metrics(arguments: Arguments) -> tuple[str, ...]:
     """The task's metrics where they follow from the flags; nothing where the data must be seen."""
     if arguments.data.metric_name is not None:
         return (arguments.data.metric_name,)
-    return OF_TASK.get(arguments.data.task_name or "", ())
+    return TASK_METRICS.get(arguments.data.task_name or "", ())
 
 
 def _metrics_of(attacks: Iterable[str]) -> list[str]:
-    return [f"{attack}_{key}" for attack in attacks for key in (*RATES, *ALSO_OF_ATTACKS)]
+    return [f"{attack}_{key}" for attack in attacks for key in (*RATE_KEYS, *ALSO_OF_ATTACKS)]
 
 
 def _check_figures(sweep: Sweep) -> None:

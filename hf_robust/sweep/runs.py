@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import hf_robust
-from hf_robust.reports import load_measured
+from hf_robust.reports import load_evaluated
 from hf_robust.runs import METRICS_FILE, Flags, read_json, write_json
 from hf_robust.sweep.checks import fill
 from hf_robust.sweep.file import Point
@@ -106,7 +106,7 @@ def is_finished(folder: Path) -> bool:
     if (folder / FAILED).exists():
         return False
     try:
-        card, results = load_measured(folder).card, read_json(folder / METRICS_FILE)
+        card, results = load_evaluated(folder).card, read_json(folder / METRICS_FILE)
     except ValueError:  # half-written: it is run again
         return False
     return isinstance(card.get("final_step"), int) and any(name.startswith("eval_") for name in results)

@@ -11,14 +11,14 @@ from hf_robust.reports import (
     default_objectives,
     front_figure,
     front_of,
-    legend,
-    load_measured,
-    measured,
+    load_evaluated,
     metric_label,
+    metric_rate,
     metrics_of,
     save_figure,
     settings_of,
     sweep_figure,
+    sweep_note,
     sweep_table,
     value_text,
 )
@@ -44,21 +44,21 @@ def values_of(sweep: Sweep, folder: Path) -> list[float]:
     Raises:
         ValueError: it turns out not to have measured a metric that the sweep names.
     """
-    run = load_measured(folder)
+    run = load_evaluated(folder)
     for metric in (*sweep.objectives, *(metric for figure in sweep.figures for metric in figure.metrics)):
-        if measured(run, metric) is None:
+        if metric_rate(run, metric) is None:
             raise ValueError(
                 f"{folder.name} has ended and measured no {metric}: name in the sweep file what it did "
                 f"({', '.join(metrics_of(run))}); finished runs are kept."
             )
-    return [rate.value for metric in sweep.objectives if (rate := measured(run, metric)) is not None]
+    return [rate.value for metric in sweep.objectives if (rate := metric_rate(run, metric)) is not None]
 
 
 def result_line(sweep: Sweep, folder: Path) -> str:
     """The objectives of a finished run in one line, which it must have measured."""
     values_of(sweep, folder)
-    run = load_measured(folder)
-    values = {metric: measured(run, metric) for metric in objectives_of(sweep, [run])}
+    run = load_evaluated(folder)
+    values = {metric: metric_rate(run, metric) for metric in objectives_of(sweep, [run])}
     return "  ".join(f"{metric} {rate.value:.4g}" for metric, rate in values.items() if rate is not None)
 
 
@@ -66,7 +66,7 @@ def write_summary(sweep: Sweep, points: Sequence[Point], output: Path) -> str:
     """Write the table, its numbers and the pictures over what is finished; the text to print."""
     folders = [folder_of(output, point) for point in points]
     states = {folder.name: _state(folder) for folder in folders}
-    runs = [load_measured(folder) for folder in folders if states[folder.name] == "finished"]
+    runs = [load_evaluated(folder) for folder in folders if states[folder.name] == "finished"]
     settings = settings_of(runs, sweep.varied)
     objectives = objectives_of(sweep, runs)
     pictures, remarks = _draw(sweep, settings, objectives, output) if runs else ([], [])
@@ -78,7 +78,7 @@ def write_summary(sweep: Sweep, points: Sequence[Point], output: Path) -> str:
         "figures": [path.name for path in pictures],
     }
     write_json(output / f"{STEM}.json", card)
-    parts = [sweep_table(settings, objectives), legend(settings)] if runs else ["No run is finished yet."]
+    parts = [sweep_table(settings, objectives), sweep_note(settings)] if runs else ["No run is finished yet."]
     parts += [*_said(sweep, settings, objectives), *remarks]
     left = [name for name, state in states.items() if state != "finished"]
     if left:

@@ -12,7 +12,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from hf_robust.lexicons import Lexicon
-from hf_robust.metrics.keys import is_to_be_lowered
+from hf_robust.metrics.keys import lower_is_better
 from hf_robust.runs import portable_path, redact
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class RobustTrainingArguments(TrainingArguments):
 
     def _choose_direction(self, metric: str) -> None:
         """Of losses alone the Trainer knows itself that lower is better."""
-        if vars(self)["greater_is_better"] is None and is_to_be_lowered(metric) and not metric.endswith("loss"):
+        if vars(self)["greater_is_better"] is None and lower_is_better(metric) and not metric.endswith("loss"):
             self.greater_is_better = False
             logger.warning(f"--metric_for_best_model {metric}: lower is better (--greater_is_better False).")
 

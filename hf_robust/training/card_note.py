@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from hf_robust.models.architecture import architecture
 from hf_robust.modules.saved_inference import SavedInference
-from hf_robust.runs import is_training, read_card, say_start, size_in_words
+from hf_robust.runs import is_training, read_card, size_in_words, write_model_origin
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def complete_card(output_dir: Path, model: Any, tags: Sequence[str], saved: Save
     """
     keep_tags(output_dir, tags)
     start = str(getattr(model.config, "_name_or_path", "") or "")
-    say_start(output_dir, start, size_in_words(architecture(model)))
+    write_model_origin(output_dir, start, size_in_words(architecture(model)))
     write_card_note(output_dir, saved)
 
 

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.lexicons import lexicon_coverage
-from hf_robust.metrics import Coverage, some_rows
+from hf_robust.metrics import Coverage, sampled_rows
 from hf_robust.training.text_views import labels_left_out
 from hf_robust.views import AttackedAntonym
 from hf_robust.words import Text
@@ -64,7 +64,7 @@ def _of_texts(trainer: RobustTrainer, role: str) -> Coverage | None:
     dataset = _texts(trainer)
     if not hasattr(dataset, "texts"):
         return None
-    rows = some_rows(len(dataset))
+    rows = sampled_rows(len(dataset))
     if role == "antonyms":
         left_out = labels_left_out(trainer)
         rows = [row for row in rows if dataset.label(row) not in left_out]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_robust.adversary import evaluating, kept_random_state
-from hf_robust.metrics import some_rows
+from hf_robust.metrics import sampled_rows
 from hf_robust.models.passes import uncounted
 from hf_robust.views import ViewedDataset
 
@@ -76,7 +76,7 @@ def measured(trainer: RobustTrainer) -> Learnt | None:
     dataset = dataset.dataset if isinstance(dataset, ViewedDataset) else dataset
     if trainer.model.config.num_labels == 1 or not hasattr(dataset, "__len__"):
         return None
-    rows, size = some_rows(len(dataset), ROWS), trainer.args.per_device_eval_batch_size
+    rows, size = sampled_rows(len(dataset), ROWS), trainer.args.per_device_eval_batch_size
     # Private in transformers: what its own loaders drop of rows that hold more than the model takes.
     collate = trainer._get_collator_with_removed_columns(trainer.data_collator)
     logits, labels, precision = [], [], trainer.compute_loss_context_manager()

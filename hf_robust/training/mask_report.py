@@ -16,10 +16,10 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_robust.adversary import Noise, evaluating, kept_random_state
-from hf_robust.metrics import some_rows
+from hf_robust.metrics import sampled_rows
 from hf_robust.models.passes import uncounted
 from hf_robust.modules.mask_rank import Rank, left_out_importances, rank
-from hf_robust.runs import MaskLine, clear_mask_lines, mask_line, why_not_flat, write_mask_line
+from hf_robust.runs import MaskLine, clear_mask_lines, mask_defect, mask_line, write_mask_line
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class MaskReport(TrainerCallback):
             return
         if self.accuracies:
             logger.info(_said_of(self.accuracies))
-        if found and (reason := why_not_flat(found)):
+        if found and (reason := mask_defect(found)):
             logger.warning(
                 "The word mask tells no words apart as the model does: %s. What was trained is adv_iter behind noise, "
                 "not FLAT: train longer, or try other --flat_beta and --mask_learning_rate.",
@@ -114,7 +114,7 @@ class MaskReport(TrainerCallback):
             name = type(data.tokenizer).__name__
             logger.warning("The importances of words are not reported: %s is no fast tokenizer.", name)
             return []
-        texts = ((row, Text(data.texts(row))) for row in some_rows(len(data)))
+        texts = ((row, Text(data.texts(row))) for row in sampled_rows(len(data)))
         return [(row, [word.text.lower() for word in text.words], data.word_positions(text)) for row, text in texts]
 
     def word_importances(self) -> dict[str, float]:
@@ -166,7 +166,7 @@ class MaskReport(TrainerCallback):
         trainer, data = self.trainer, self.trainer.eval_dataset
         if isinstance(data, dict) or not hasattr(data, "__len__"):
             return {}
-        rows = some_rows(len(data), ROWS)
+        rows = sampled_rows(len(data), ROWS)
 
         def accuracy(predict: Predict) -> float:
             return float(right(trainer, data, rows, predict).float().mean())

@@ -13,7 +13,7 @@ from torch import Tensor
 from hf_robust.adversary import Hull, word_embeddings
 from hf_robust.attacks.engine.vocabulary import Vocabulary, whole_words
 from hf_robust.lexicons import Lexicon
-from hf_robust.metrics import Coverage, some_rows
+from hf_robust.metrics import Coverage, sampled_rows
 from hf_robust.training.arguments import RobustTrainingArguments, check_range
 from hf_robust.words import UNICODE_WORDS
 
@@ -113,7 +113,7 @@ class NeighbourTable:
 
     def coverage(self, dataset: Any) -> Coverage:
         """The words that have neighbours among all words of a data set's tokenised rows, or of some of them."""
-        return Coverage.of(self._count(dataset[row]) for row in some_rows(len(dataset)))
+        return Coverage.of(self._count(dataset[row]) for row in sampled_rows(len(dataset)))
 
     def _count(self, row: Any) -> tuple[int, int]:
         ids = torch.as_tensor(row["input_ids"])

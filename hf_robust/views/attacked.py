@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import Example
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.metrics import AttackRecord, AttackSummary, saturation_in_words
+from hf_robust.metrics import AttackRecord, AttackSummary, saturation_warning
 from hf_robust.views.generated import Made
 from hf_robust.views.view import View
 from hf_robust.views.workplace import Workplace
@@ -165,7 +165,7 @@ class AttackedViews:
             progress=place.progress,
             check_candidates=False,
         )
-        said = saturation_in_words(self.attack.name, AttackSummary.from_records(records))
+        said = saturation_warning(self.attack.name, AttackSummary.from_records(records))
         if said and place.rank == 0:
             logger.warning(said)
         return records

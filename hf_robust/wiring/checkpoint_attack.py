@@ -42,7 +42,7 @@ from hf_robust.data.splits import Splits, describe_data
 from hf_robust.lexicons import cache_folder
 from hf_robust.metrics import AttackRecord, AttackSummary, Coverage, asr_at_budget, union_of_attacks
 from hf_robust.metrics.budget import budgets_up_to
-from hf_robust.metrics.permutation import of_records
+from hf_robust.metrics.permutation import permutation_of_records
 from hf_robust.reports import draw_asr_by_budget
 from hf_robust.reports.captions import data_title
 from hf_robust.runs import (
@@ -191,7 +191,7 @@ def _permuted(task: _Task, records: Mapping[str, list[AttackRecord]]) -> str:
     clean: list[AttackRecord] = max(results_on_data(task.attacks, records).values(), key=len, default=[])
     if task.splits is None or not clean:
         return ""
-    return permuted_labels(of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels)
+    return permuted_labels(permutation_of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels)
 
 
 def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any, lexicons: Lexicons) -> _Task:

@@ -26,7 +26,7 @@ from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, Mod
 from hf_robust.data.legacy_flags import translate
 from hf_robust.metrics import Aim
 from hf_robust.metrics.keys import AttackKeys
-from hf_robust.metrics.task import possible_names
+from hf_robust.metrics.task import possible_metrics
 from hf_robust.runs import Flags, flags_of, read_args_file
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import RobustTrainingArguments
@@ -213,7 +213,7 @@ def expected_by(args: Arguments) -> Expected:
     files = named_files(args.attack.attacks)
     aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
     return Expected(
-        possible_names(args.data.task_name, args.data.metric_name),
+        possible_metrics(args.data.task_name, args.data.metric_name),
         AttackKeys(aims | dict.fromkeys(files, Aim()), files, bool(args.attack.attack_votes)),
         ATTACKS,
         args.training.eval_strategy.value,

@@ -33,7 +33,7 @@ class Measured:
         """What a reader of the numbers has to know, as a line; empty where there is nothing."""
         if not self.card or self.inference is not None:
             return ""
-        return f"Measured here is the plain model. {self.card['inference']['note']}\n"
+        return f"The measured model is the plain model. {self.card['inference']['note']}\n"
 
 
 def run_behind(name: str) -> RunCard:

@@ -112,7 +112,7 @@ def test_names_are_safe_and_unique():
 
 def test_bad_replay_files_are_one_sentence(tmp_path):
     path, records, _ = attacked(tmp_path, 20)
-    with pytest.raises(ValueError, match="no.jsonl is no file; give an attack_results"):
+    with pytest.raises(ValueError, match="no.jsonl is not a file; give an attack_results"):
         read_replay(tmp_path / "no.jsonl")
 
     def refused(changed, message):
@@ -121,10 +121,10 @@ def test_bad_replay_files_are_one_sentence(tmp_path):
             read_replay(path)
 
     won = next(record for record in records if record.status == "succeeded")
-    refused([dataclasses.replace(won, status="failed")], "of its 1 examples none succeeded")
-    refused([], "of its 0 examples none")
+    refused([dataclasses.replace(won, status="failed")], "none of its 1 examples succeeded")
+    refused([], "none of its 0 examples")
     refused([won, won], "holds an example twice")
-    refused([won, dataclasses.replace(won, idx=777, perturbed=["a", "b"])], "mixes single texts and pairs")
+    refused([won, dataclasses.replace(won, idx=777, perturbed=["a", "b"])], "mixes single texts and text pairs")
     refused([dataclasses.replace(won, remains=True)], "whose goal is to keep the prediction")
     write_records(path, [won, dataclasses.replace(won, idx=778)])
     whole = path.read_bytes()

@@ -185,7 +185,7 @@ def test_the_attack_command_takes_votes(
     assert line["accuracy"] == pytest.approx(right.mean())
     capsys.readouterr()
     assert main(["report", str(tmp_path / "vote"), str(tmp_path / "plain")]) == 2
-    assert "attacks met a vote of 5 and the plain network (vote, plain)" in capsys.readouterr().err
+    assert "one run attacked a vote of 5, the other the plain network (vote, plain)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
 from hf_robust.callbacks.attack import accuracy_of, rates_in_words
 from hf_robust.metrics import AttackRecord, AttackSummary, wilson_interval
-from hf_robust.reports import results_table, warnings_of
+from hf_robust.reports import guessing_warnings, results_table
 from hf_robust.reports.guessing import guessing_of
 from hf_robust.runs import load_run, read_history, read_records
 
@@ -496,8 +496,8 @@ def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_pa
     ("metric", "given", "sentence"),
     [
         ("eval_union_robust_accuracy", {}, "needs two attacks or more, got 1 that want another prediction"),
-        ("antonym_robust_accuracy", {}, "says nothing, since the antonym attack wants the prediction to stay"),
-        ("synonym_changed_share", {}, "only measured in epochs in which the synonym attack succeeds"),
+        ("antonym_robust_accuracy", {}, "says nothing, since the antonym attack keeps the prediction"),
+        ("synonym_changed_share", {}, "exists only in epochs in which the synonym attack succeeds"),
         ("pwws_asr", {}, "needs its attack: add --attacks pwws"),
         ("certified_accuracy", {}, "it needs --eval_strategy epoch .got epoch. and --certify epoch .got no"),
         ("synonym_asr", {"strategy": "end"}, "--attack_strategy epoch .got end"),
@@ -584,11 +584,11 @@ def test_a_constant_model_is_marked_on_the_line_of_the_epoch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = printed_line(tmp_path, capsys, model=constant())
-    assert "accuracy 50.0  (one answer to every text; the larger class is 50.0)  synonym: ASR 0 %" in line
+    assert "accuracy 50.0  (one class predicted for every text; the larger class has 50.0)  synonym: ASR 0 %" in line
     # The same in the files, which have no card here: from the records.
     found = guessing_of(load_run(tmp_path))
     assert found is not None and found.one_answer and not found.learnt
-    assert "| normal †" not in results_table(load_run(tmp_path)) and warnings_of(load_run(tmp_path))
+    assert "| normal †" not in results_table(load_run(tmp_path)) and guessing_warnings(load_run(tmp_path))
 
 
 LEARNS = {"optim": "adamw_torch", "learning_rate": 0.01, "max_steps": -1, "num_train_epochs": 8}
@@ -606,7 +606,7 @@ def test_a_model_that_has_learnt_is_marked_where_labels_have_other_numbers_alone
     trainer.train()
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
     assert re.search(rf"accuracy \d+\.\d  {re.escape(mark)}synonym: ASR", line), line
-    assert (warnings_of(load_run(tmp_path)) == []) is not turned
+    assert (guessing_warnings(load_run(tmp_path)) == []) is not turned
 
 
 def test_a_shortening_attack_says_what_it_deleted_and_no_rate(

@@ -16,7 +16,7 @@ from tiny import build_model, build_trainer, review_rows
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_robust.callbacks import AdversaryWeightsCallback, CurvesCallback
-from hf_robust.runs import read_weights, write_history_line
+from hf_robust.runs import read_adversary_weights, write_history_line
 
 
 def line(epoch: float) -> dict[str, object]:
@@ -93,7 +93,7 @@ def files(folder: Path) -> list[str]:
 def test_every_logged_step_is_a_line_of_weights_on_the_simplex(name: str, tmp_path: Path) -> None:
     trainer = run(tmp_path, name)
     assert files(tmp_path) == FILES
-    lines = read_weights(tmp_path)
+    lines = read_adversary_weights(tmp_path)
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     for line in lines:
         assert len(line["w"]) == 3 and sum(line["w"]) == pytest.approx(1.0, abs=1e-5) and min(line["w"]) >= 0
@@ -106,7 +106,7 @@ def test_every_logged_step_is_a_line_of_weights_on_the_simplex(name: str, tmp_pa
 def test_linearisation_has_a_picture_of_its_own(tmp_path: Path) -> None:
     run(tmp_path, log_linearisation_error=True)
     assert files(tmp_path) == [*FILES, "linearisation.png", "linearisation.svg"]
-    for line in read_weights(tmp_path):
+    for line in read_adversary_weights(tmp_path):
         assert line["linearised_loss"] > 0
         assert line["loss"] == pytest.approx(line["clean_loss"] + line["loss_increase"], abs=2e-4)
 
@@ -128,7 +128,7 @@ def test_a_resumed_run_keeps_the_earlier_lines(tmp_path: Path) -> None:
     run(tmp_path / "whole", save_strategy="steps", save_steps=2)
     checkpoint = tmp_path / "whole" / "checkpoint-2"
     run(tmp_path / "again", resume=str(checkpoint), save_strategy="steps", save_steps=2)
-    assert read_weights(tmp_path / "again") == read_weights(tmp_path / "whole")
+    assert read_adversary_weights(tmp_path / "again") == read_adversary_weights(tmp_path / "whole")
 
 
 def test_written_while_training_goes_on(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_written_while_training_goes_on(tmp_path: Path) -> None:
     class Look(AdversaryWeightsCallback):
         def on_epoch_end(self, *args: Any, **kwargs: Any) -> None:
             super().on_epoch_end(*args, **kwargs)
-            seen.append(len(read_weights(tmp_path)))
+            seen.append(len(read_adversary_weights(tmp_path)))
 
     build_trainer("adaptive_pgd", tmp_path, callbacks=[Look()], max_steps=4).train()
     assert seen == [2, 4]
@@ -174,7 +174,7 @@ def test_a_picture_that_fails_is_a_warning(
     with caplog.at_level(logging.WARNING):
         run(tmp_path)
     assert "The adversary's weights were not drawn: disk full" in caplog.text
-    assert len(read_weights(tmp_path)) == 4
+    assert len(read_adversary_weights(tmp_path)) == 4
 
 
 @pytest.mark.parametrize(("method", "wanted"), [("adaptive_freelb", FILES), ("freelb", [])])

@@ -63,13 +63,13 @@ class HubServer:
             return commits[-1]
 
     def at(self, repo: str, revision: str) -> Commit | None:
-        """The commit of a revision: an oid, else the head of the only branch there is."""
+        """Commit of a revision: an oid, else the head of the only branch."""
         commits = self.repos.get(repo)
         return next((one for one in commits if one.oid == revision), commits[-1]) if commits else None
 
 
 def card_errors(content: str) -> list[str]:
-    """What the Hub would say of a card's metadata: its documented demands on ``model-index``, tags and base model."""
+    """Errors in a card's metadata by the documented rules of the Hub for ``model-index``, tags and base model."""
     front = yaml.safe_load(content.split("---\n")[1]) if content.startswith("---\n") else {}
     errors = [f"{key} must be a list" for key in ("tags", "model-index") if not isinstance(front.get(key, []), list)]
     for model in front.get("model-index", []) if not errors else []:

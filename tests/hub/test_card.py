@@ -1,4 +1,4 @@
-"""The model card: what is added, what is kept, and that every number comes from the run's files."""
+"""The model card: what is added, what stays, and that all numbers come from the files of the run."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def test_one_result_for_each_attack(tmp_path: Path) -> None:
     assert [result.metric_type for result in ModelCard.load(tmp_path / "README.md").data.eval_results]
 
 
-def test_an_attack_that_training_has_seen_is_told_of(tmp_path: Path) -> None:
+def test_limit_for_an_attack_that_training_used(tmp_path: Path) -> None:
     views = [{"view": "synonym", "found": 5}, {"view": "antonym", "found": 0}, {"view": "pwws", "found": 3}]
     cards = {"same": {"views": views}, "none": {"views": views[1:2]}, "other": {"views": views[2:]}, "old": {}}
     for name, card in cards.items():
         add_robustness(make_folder(tmp_path / name, **card))
-    said = "trained on texts of the synonym attack, which also measured it; rates under other attacks say more."
-    assert said in " ".join(read(tmp_path / "same")[1].split())
+    sentence = "trained on texts of the synonym attack, which also measured it; rates under other attacks are more"
+    assert sentence in " ".join(read(tmp_path / "same")[1].split())
     assert not any("also measured it" in read(tmp_path / name)[1] for name in ("none", "other", "old"))
 
 
@@ -113,8 +113,8 @@ def test_attacks_with_given_texts_are_described_as_such(tmp_path: Path) -> None:
     }
     add_robustness(make_folder(tmp_path, attacks=described))
     text = read(tmp_path)[1]
-    assert "The synonym attack: 1,480 labelled adversarial texts of `sst2.jsonl.gz` as they are" in text
-    assert "The antonym attack: 1,480 texts that fooled another model, of `sst2.jsonl.gz`" in text
+    assert "The synonym attack: 1,480 labelled adversarial texts from `sst2.jsonl.gz`" in text
+    assert "The antonym attack: 1,480 texts from `sst2.jsonl.gz` that fooled another model" in text
 
 
 def test_results_of_the_trainers_card_stay_and_name_the_data(tmp_path: Path) -> None:
@@ -172,13 +172,13 @@ def test_numbers_are_of_the_weights_that_are_published(tmp_path: Path) -> None:
     (tmp_path / "trainer_state.json").write_text('{"best_global_step": 10}')
     add_robustness(tmp_path)
     assert results(tmp_path)["reviews (synonym attack)"]["attack_success_rate"] == 0.4375
-    assert "Numbers are of epoch 1, the best, whose weights are published here." in read(tmp_path)[1]
+    assert "The numbers are those of epoch 1, the best, whose weights are published here." in read(tmp_path)[1]
 
 
 def test_weights_that_were_not_attacked_get_no_result(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path, load_best_model_at_end=True, best_step=15))
     assert "model-index" not in read(tmp_path)[0] or not any("attack" in name for name in results(tmp_path))
-    assert "Numbers are of step 10.0; the weights published here are those of step 15" in read(tmp_path)[1]
+    assert "The numbers are those of step 10.0; the weights published here are those of step 15" in read(tmp_path)[1]
 
 
 def test_rate_that_does_not_exist_is_not_published(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_without_a_picture_none_is_shown(tmp_path: Path) -> None:
     assert "tradeoff_curves.png" not in read(tmp_path)[1]
 
 
-def test_limits_are_said_in_words(tmp_path: Path) -> None:
+def test_sentences_of_the_limits(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path))
     text = read(tmp_path)[1]
     for said in (
@@ -216,21 +216,21 @@ def test_limits_are_said_in_words(tmp_path: Path) -> None:
         "no tagger",
         "no sentence encoder",
         "at most 2,000 queries",
-        "text columns left as they are: 0",
+        "unchanged text columns: 0",
         "examples of the label ids 1 not attacked",
-        "is assumed, not checked by people",
-        "the antonym attack tried, 25 of 50 have at least one substitute; among these its rate is 25 %",
+        "is assumed and was not verified by people",
+        "the antonym attack tried, 25 of 50 have at least one substitute; its success rate on these is 25 %",
         "One training run, seed 5; attacked of N = 60: 50 by each attack; rows of the split: 64.",
     ):
         assert said in text, said
 
 
-def test_an_attacked_vote_is_said_not_to_be_the_published_network(tmp_path: Path) -> None:
+def test_limit_for_an_attacked_vote(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path / "plain"))
     add_robustness(make_folder(tmp_path / "vote", vote={"votes": 1001, "lexicon": LEXICON}))
     sentence = (
         "The attacked classifier was a vote of 1,001 over random substitutions from the lexicon `table`, 7 words, "
-        "fingerprint aa, and the accuracy beside its rates is the vote's; the network that `from_pretrained` loads"
+        "fingerprint aa. Accuracy and attack rates are those of the vote. `from_pretrained` loads the network without"
     )
     assert sentence in read(tmp_path / "vote")[1] and "a vote of" not in read(tmp_path / "plain")[1]
     # The accuracy of the vote is not published as the network's.
@@ -239,12 +239,12 @@ def test_an_attacked_vote_is_said_not_to_be_the_published_network(tmp_path: Path
     )
 
 
-def test_same_table_in_training_and_attack_is_said(tmp_path: Path) -> None:
+def test_limit_for_the_same_table_in_training_and_attack(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path / "same"))
     add_robustness(make_folder(tmp_path / "untrained", trained_on=[]))
     other = {"synonyms": {**LEXICON, "fingerprint": "bb"}}
     add_robustness(make_folder(tmp_path / "other", lexicons=other))
-    said = {name: "drew on the same table" in read(tmp_path / name)[1] for name in ("same", "untrained", "other")}
+    said = {name: "used the same table" in read(tmp_path / name)[1] for name in ("same", "untrained", "other")}
     assert said == {"same": True, "untrained": False, "other": False}
 
 
@@ -253,7 +253,7 @@ def test_a_lexicon_among_several_sources_is_the_attacks_lexicon(tmp_path: Path) 
     add_robustness(make_folder(tmp_path, attacks={"synonym": {**SYNONYM, "candidates": nested}, "antonym": ANTONYM}))
     text = read(tmp_path)[1]
     assert "candidates any of (sources delete, synonyms) from the lexicon `table`, 7 words" in text
-    assert "Training and the synonym and antonym attack drew on the same table" in text
+    assert "Training and the synonym and antonym attack used the same table" in text
 
 
 def test_no_accuracy_under_attack_where_every_example_succeeds(tmp_path: Path) -> None:
@@ -265,11 +265,11 @@ def test_no_accuracy_under_attack_where_every_example_succeeds(tmp_path: Path) -
     assert "The antonym attack succeeds where the prediction stays" in text
 
 
-def test_a_recipe_of_textattack_is_not_said_to_lack_parts(tmp_path: Path) -> None:
+def test_limit_for_a_recipe_of_textattack(tmp_path: Path) -> None:
     theirs = {"name": "textfooler", "backend": "textattack", "version": "0.3.11", "query_budget": None}
     add_robustness(make_folder(tmp_path, attacks={"synonym": theirs, "antonym": ANTONYM}))
     text = read(tmp_path)[1]
-    assert "The synonym attack: a recipe of TextAttack 0.3.11 with the parts that it brings; no query budget." in text
+    assert "The synonym attack: a recipe of TextAttack 0.3.11 with its own settings; no query budget." in text
 
 
 def test_encoder_and_tagger_are_named(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_encoder_and_tagger_are_named(tmp_path: Path) -> None:
     text = read(tmp_path)[1]
     assert "sentence encoder `mini`, angular similarity at least 0.840" in text
     assert "part of speech (tagger perceptron, verb noun swap yes)" in text
-    assert "The run does not say what the antonym attack was made of." in text
+    assert "The run card does not describe the antonym attack." in text
 
 
 def test_folder_as_base_model_is_taken_out(tmp_path: Path) -> None:

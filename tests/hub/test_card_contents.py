@@ -1,4 +1,4 @@
-"""What a card must hold beside its rates: counts and intervals, certificates, further limits, every paper."""
+"""Contents of the model card besides rates: counts, intervals, certificates, limits and citations."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_certified_accuracy_is_a_result_and_a_table(tmp_path: Path) -> None:
     assert read(folder)[1] == text  # a second call replaces what the first wrote
 
 
-def test_a_certificate_is_said_to_be_of_the_table_and_the_vote(tmp_path: Path) -> None:
+def test_limit_for_a_certificate(tmp_path: Path) -> None:
     text = read(certified_folder(tmp_path))[1]
     assert "A certificate holds for the vote of 5,000 random substitutions, not for the network" in text
     assert "in the lexicon `table`, 7 words, fingerprint aa: words that are not in it" in text
@@ -123,21 +123,21 @@ def test_evaluation_texts_that_were_trained_on_are_counted(tmp_path: Path) -> No
     data = {"name": "reviews", "eval_samples": 64, "train_samples": 1234}
     for name, seen in (("some", 3), ("none", 0)):
         add_robustness(make_folder(tmp_path / name, data={**data, "seen_in_training": seen}))
-    assert "3 of 64 evaluation texts are training texts too" in read(tmp_path / "some")[1]
-    assert "training texts too" not in read(tmp_path / "none")[1]
+    assert "3 of 64 evaluation texts are also training texts" in read(tmp_path / "some")[1]
+    assert "also training texts" not in read(tmp_path / "none")[1]
 
 
-def test_a_table_held_out_from_training_is_said(tmp_path: Path) -> None:
+def test_limit_for_a_table_held_out_from_training(tmp_path: Path) -> None:
     held_out = {"synonyms": {**LEXICON, "fingerprint": "bb"}, "attack_synonyms": LEXICON}
     add_robustness(make_folder(tmp_path / "held out", lexicons=held_out))
     add_robustness(make_folder(tmp_path / "untrained", lexicons=held_out, trained_on=[]))
     text = read(tmp_path / "held out")[1]
-    assert "fingerprint bb, the synonym attack on a table of its own, `table`, 7 words, fingerprint aa" in text
-    assert "drew on the same table" not in text
-    assert "a table of its own" not in read(tmp_path / "untrained")[1]
+    assert "fingerprint bb, the synonym attack those of another table, `table`, 7 words, fingerprint aa" in text
+    assert "used the same table" not in text
+    assert "those of another table" not in read(tmp_path / "untrained")[1]
 
 
-def test_one_seed_is_said_to_be_one(tmp_path: Path) -> None:
+def test_limit_for_one_seed(tmp_path: Path) -> None:
     add_robustness(make_folder(tmp_path))
     assert "One training run, seed 5" in read(tmp_path)[1]
 
@@ -168,7 +168,7 @@ def test_the_synonym_attack_is_still_described(tmp_path: Path) -> None:
     assert SYNONYM["candidates"]["lexicon"]["fingerprint"] in read(certified_folder(tmp_path))[1]
 
 
-def test_a_run_that_was_only_certified_is_not_said_to_be_attacked(tmp_path: Path) -> None:
+def test_a_run_that_was_only_certified_is_not_called_attacked(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, certify=CERTIFY, attacks={})
     for line in read_history(folder):
         write_history_line(folder, {**line, "attacks": {}, "certified": CERTIFIED}, keep_later=True)
@@ -215,8 +215,9 @@ def test_the_rates_of_a_model_that_guesses_stand_below_a_warning_and_in_no_metad
     marked, learnt = guess_folder(tmp_path / "guess", 0.85), guess_folder(tmp_path / "learnt", 0.5)
     text = read(marked)[1]
     warning = (
-        "> **Warning:** The model's accuracy, 87.5 % [77.2, 93.5] on 64 rows, is no better than the most frequent "
-        "class as every answer (85.0 %): rates under attack of a model that guesses say nothing about robustness."
+        "> **Warning:** The accuracy of the model, 87.5 % [77.2, 93.5] on 64 rows, is no better than always "
+        "predicting the most frequent class (85.0 %). Rates under attack of a model that guesses say nothing about "
+        "robustness."
     )
     assert warning in text and text.index(warning) < text.index("| attack | clean accuracy, % |")
     assert results(marked) == {"reviews": {"accuracy": 0.875}}
@@ -225,7 +226,7 @@ def test_the_rates_of_a_model_that_guesses_stand_below_a_warning_and_in_no_metad
     assert arguments(learnt)["reviews", "accuracy"]["larger_class"] == 0.5
 
 
-def test_clean_accuracy_on_the_attacked_rows_stands_beside_that_under_attack(tmp_path: Path) -> None:
+def test_clean_accuracy_on_the_attacked_rows_is_in_the_table(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     line = read_history(folder)[-1]
     line["attacks"]["synonym"]["accuracy"] = 0.8
@@ -252,16 +253,16 @@ def test_a_file_of_adversarial_texts_has_no_clean_accuracy(tmp_path: Path) -> No
     assert "| synonym | – | 25 [16, 37] |" in read(folder)[1]
 
 
-def test_what_training_took_is_said_by_part(tmp_path: Path) -> None:
+def test_cost_of_training_by_part(tmp_path: Path) -> None:
     seconds = {"train": 73.4, "baseline": 13.7, "generate": 42.1, "attack": 5.0, "total": 134.2}
     forwards = {"train": 25.0, "twin": 25.0, "baseline": 12.5, "per_step": 5.0}
     known = {"type": "bert", "parameters": 22_676_352, "adapter_parameters": 75_268}
     folder = make_folder(tmp_path, seconds=seconds, forwards=forwards, architecture=known, final_step=20)
     add_robustness(folder)
     said = (
-        "Training took 73 s without evaluation and attacks, and 56 s for what came before it (plain training, views); "
-        "5.00 forward passes for each batch of texts (2.00 of the model, 2.00 of its twin, 1.00 of the plain training "
-        "of the model whose weaknesses the views show). Published: bert, 22.7 M weights, and 0.075 M in the adapter."
+        "Training took 73 s without evaluation and attacks, and 56 s for the phases before it (plain training, "
+        "views); 5.00 forward passes for each batch of texts (2.00 of the model, 2.00 of its twin, 1.00 of the plain "
+        "training of the victim of the views). Published: bert, 22.7 M weights, and 0.075 M in the adapter."
     )
     assert said in read(folder)[1]
     plain = make_folder(tmp_path / "old", seconds={"train": 73.4}, forwards={"train": 9, "per_step": 3.0})

@@ -1,4 +1,4 @@
-"""Push to a hub that runs here, and load back from it."""
+"""Push to a local hub, and load from it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_card_holds_robustness_after_the_push(pushed: Pushed, name: str) -> None
     assert set(values) == {"accuracy"} and found[0]["args"]["larger_class"] == 0.5
     assert {"robustness", "adversarial-training", "hf_robust", "safer"} <= set(card["tags"])
     text = files["README.md"].decode()
-    assert text.count("## Robustness") == 1 and "> **Warning:** The model's accuracy, " in text
+    assert text.count("## Robustness") == 1 and "> **Warning:** The accuracy of the model, " in text
     assert f"| {100 * last['attacks']['synonym']['robust_accuracy']:.0f} [" in text
     assert "ye2020safer" in text and "same table of synonyms" in text
 
@@ -131,7 +131,7 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".npy", ".npz", ".ckpt")
 
 
 def published(pushed: Pushed, name: str) -> Iterator[tuple[str, bytes]]:
-    """Every file of every commit: what a later commit deletes can still be read."""
+    """Every file of every commit, since files deleted by a later commit stay readable."""
     for commit in pushed.hub.repos[f"me/{name}"]:
         yield from commit.files.items()
 

@@ -1,4 +1,4 @@
-"""Models whose attributions are known in closed form, and records of attacks made by hand."""
+"""Models with attributions in closed form, and hand-made attack records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hf_robust.metrics import AttackRecord
 
 
 class LinearModel(nn.Module):
-    """z = sum over real tokens of W e(token): what each token adds is known exactly."""
+    """z = sum over real tokens of W e(token), so the contribution of each token is known exactly."""
 
     def __init__(self, vocabulary: int = 64, width: int = 4, classes: int = 3) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class LinearModel(nn.Module):
 
 
 class PresenceModel(nn.Module):
-    """Probabilities that are linear in which tokens are there: p_1 = 1/2 + sum of the tokens' weights."""
+    """Probabilities that are linear in the present tokens: p_1 = 1/2 + sum of the tokens' weights."""
 
     def __init__(self, weights: dict[int, float]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Kendall's tau, top-k intersection, which pairs count, and the means over them."""
+"""Kendall's tau, top-k intersection, the pairs that count, and the means over them."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_one_word_is_dropped_and_counted() -> None:
     assert nothing.num_pairs == 0 and math.isnan(nothing.tau.mean) and math.isnan(nothing.worst_completeness)
 
 
-def test_the_share_of_changed_words_is_told() -> None:
+def test_the_share_of_changed_words() -> None:
     before, after = (
         explained([1, 2, 3, 4], words="a good film indeed"),
         explained([1, 2, 3, 4], words="a fine film indeed"),

@@ -1,4 +1,4 @@
-"""Integrated gradients: exact where the model is linear, complete where it is not, and without side effects."""
+"""Integrated gradients: exact for linear models, complete for others, and without side effects."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from interpret.interpret_parts import LinearModel
 from tiny import KINDS, build_model, build_tokenizer
 from torch import nn
 
-from hf_robust.interpret import BASELINES, integrated_gradients
+from hf_robust.interpret import REFERENCES, integrated_gradients
 from hf_robust.interpret.reader import Reader
 
 TEXT = ("a good splendid film, very warm.",)
 PAIR = ("the plot was bad", "a splendid picture.")
 
 
-@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("steps", [1, 7])
-def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, baseline: str, steps: int) -> None:
+def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, reference: str, steps: int) -> None:
     model = LinearModel()
-    (found,) = integrated_gradients(model, tokenizer, [TEXT], baseline=baseline, steps=steps)
+    (found,) = integrated_gradients(model, tokenizer, [TEXT], reference=reference, steps=steps)
     table = model.embed.weight.detach()
-    start = table[tokenizer.pad_token_id] if baseline == "pad" else torch.zeros(table.shape[1])
+    start = table[tokenizer.pad_token_id] if reference == "pad" else torch.zeros(table.shape[1])
     for place, word in enumerate(found.words):
         pieces = tokenizer(word, add_special_tokens=False)["input_ids"]
         expected = sum(model.weight.detach() @ (table[piece] - start) for piece in pieces)
@@ -35,14 +35,14 @@ def test_a_linear_model_is_exact_with_any_number_of_steps(tokenizer: Any, baseli
     assert found.completeness_error < 1e-4
 
 
-@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_completeness(tokenizer: Any, kind: str, baseline: str) -> None:
+def test_completeness(tokenizer: Any, kind: str, reference: str) -> None:
     """Tiny models with large weights are far from linear: the error falls with the steps, to less than 1 %."""
     model = build_model(kind, num_labels=3)
     errors = []
     for steps in (5, 400):
-        found = integrated_gradients(model, tokenizer, [TEXT, PAIR], baseline=baseline, steps=steps)
+        found = integrated_gradients(model, tokenizer, [TEXT, PAIR], reference=reference, steps=steps)
         assert all(one.values.shape == (3, len(one.words)) for one in found)
         assert all(one.difference is not None and np.abs(one.difference).max() > 0.005 for one in found)
         errors.append(max(float(np.abs(one.gap).max()) for one in found if one.gap is not None))
@@ -93,7 +93,7 @@ def test_nothing_is_left_behind(tokenizer: Any) -> None:
 
 
 def test_predict_is_what_is_explained(tokenizer: Any) -> None:
-    """An inference that looks the text up twice, as a mask network does: both look-ups are on the path."""
+    """A prediction that embeds the text twice, as a mask network does: both embeddings are on the path."""
     model = LinearModel()
 
     def predict(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -121,7 +121,7 @@ def test_without_captum_one_sentence(tokenizer: Any, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"baseline": "mask"}, "--baseline must be one of pad, zero, got 'mask'"),
+        ({"reference": "mask"}, "--baseline must be one of pad, zero, got 'mask'"),
         ({"steps": 0}, "--steps and the batch size must be at least 1, got 0 and 64"),
         ({"batch_size": 0}, "must be at least 1, got 50 and 0"),
     ],
@@ -132,11 +132,11 @@ def test_bad_numbers(tokenizer: Any, flags: dict[str, Any], message: str) -> Non
 
 
 def test_what_cannot_be_explained(tokenizer: Any) -> None:
-    with pytest.raises(ValueError, match="this model has one output; use a classifier"):
+    with pytest.raises(ValueError, match="this model has a single output; use a classifier"):
         integrated_gradients(build_model(num_labels=1), tokenizer, [TEXT])
     with pytest.raises(ValueError, match="one or two columns, got 'a good film'"):
         integrated_gradients(build_model(), tokenizer, ["a good film"])
-    with pytest.raises(ValueError, match="LinearModel did not; use --attribution lime"):
+    with pytest.raises(ValueError, match="LinearModel does not; use --attribution lime"):
         integrated_gradients(LinearModel(), tokenizer, [TEXT], predict=lambda model, batch: torch.zeros(1, 2))
 
     class Slow:

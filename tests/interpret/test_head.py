@@ -1,4 +1,4 @@
-"""Which hidden states a head reads: known answers on every architecture, and models that have none."""
+"""Pooling of heads: known results for every architecture, and models without a known pooling."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def test_a_frozen_encoder_and_adapters_change_nothing(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen2", "hf_robust_lstm", "hf_robust_cnn"])
 def test_the_first_token_of_a_model_that_reads_on_is_refused(kind: str) -> None:
-    with pytest.raises(ValueError, match="cls reads nothing of a text in .*Classification.*; take another."):
+    with pytest.raises(ValueError, match="the pooling cls ignores the text in .*Classification.*; take another."):
         chosen_pooling(build_architecture(kind), build_tokenizer(), "cls", "take another")
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_what_is_asked_for_is_taken_where_it_reads_the_text(pooling: str) -> None:
+def test_a_named_pooling_is_used_if_it_reads_the_text(pooling: str) -> None:
     assert chosen_pooling(build_model(), build_tokenizer(), pooling, "no") == pooling
 
 
@@ -82,7 +82,7 @@ def test_a_tokenizer_without_padding_will_do() -> None:
 
 
 def test_heads_that_read_otherwise_are_refused() -> None:
-    """By its position a head of a left-padded text reads padding; another one reads two states at once."""
+    """A head that reads a fixed position reads padding in a left-padded text; another head reads two states."""
     with pytest.raises(ValueError, match="the head of BertForSequenceClassification reads neither .*; say cls."):
         chosen_pooling(build_model(), tokenizer_on("left"), HEAD, "say cls")
     model = build_model("distilbert")

@@ -1,4 +1,4 @@
-"""Global word importances against counts."""
+"""Global word importance against word counts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from interpret.interpret_parts import record
 from tiny import table
 
 from hf_robust.interpret import (
-    attacked_words,
     frequency_correlation,
     read_importances,
+    replaced_words,
     substitution_frequency,
     synonym_spread,
     word_frequency,
@@ -29,9 +29,9 @@ def test_both_sides_of_each_replacement_are_counted() -> None:
         record("a film", "a", [[1, "film", ""]]),
         record("a film", "a very film", [[0, "a", "a very"]]),
     ]
-    found = substitution_frequency(attacked_words(records))
+    found = substitution_frequency(replaced_words(records))
     assert found == {"good": 2, "fine": 2, "film": 2, "movie": 1, "very": 1}
-    cased = substitution_frequency(attacked_words(records), cased=True)
+    cased = substitution_frequency(replaced_words(records), cased=True)
     assert cased == {"good": 1, "Good": 1, "fine": 2, "film": 2, "movie": 1, "very": 1}
 
 
@@ -64,8 +64,8 @@ def test_spread_within_synonyms() -> None:
         synonym_spread(phi, lexicon, num_words=0)
 
 
-def test_spread_within_synonyms_stands_beside_that_of_shuffled_pairs() -> None:
-    """Synonyms of equal importance, a group of each value, have no spread; shuffled ones that of two draws."""
+def test_spread_of_synonyms_against_that_of_shuffled_pairs() -> None:
+    """Synonyms of equal importance have no spread; shuffled ones have the spread of two random draws."""
     groups = [[f"word{group}of{number}" for number in range(20)] for group in range(30)]
     phi = {word: group / 29 for group, words in enumerate(groups) for word in words}
     lexicon = table(
@@ -101,5 +101,5 @@ def test_importances_are_read(tmp_path: Path) -> None:
     path = tmp_path / "word_importances.json"
     path.write_text(json.dumps({"Good": 1, "bad": 0.5}))
     assert read_importances(path) == {"Good": 1.0, "bad": 0.5}
-    with pytest.raises(ValueError, match=r"none.json is no file; give a JSON file of {\"word\": importance}"):
+    with pytest.raises(ValueError, match=r"none.json is not a file; give a JSON file of {\"word\": importance}"):
         read_importances(tmp_path / "none.json")

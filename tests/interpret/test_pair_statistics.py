@@ -1,7 +1,4 @@
-"""TaiChi's pair statistics: closed forms, a naive loop, and draws that a seed decides.
-
-Embeddings and logits: one text at a time gives the same, the mode comes back, other models are refused.
-"""
+"""TaiChi's pair statistics (closed forms, naive loop, seeded draws), and sentence embeddings with logits."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import torch
 from tiny import build_model, build_tokenizer, pair_rows, review_rows
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from hf_robust.interpret.pair_statistics import States, others_of, pair_statistics, sentence_states
+from hf_robust.interpret.pair_statistics import States, pair_statistics, rows_of_other_labels, sentence_states
 
 TEXTS = [(row["sentence"],) for row in review_rows(70)]
 
@@ -56,7 +53,7 @@ def test_no_texts_and_models_without_states_are_one_sentence() -> None:
         def forward(self, **batch: Any) -> Any:  # type: ignore[override]
             return SequenceClassifierOutput(logits=torch.zeros(len(batch["input_ids"]), 2))
 
-    with pytest.raises(ValueError, match="no text to represent"):
+    with pytest.raises(ValueError, match="no text to embed"):
         sentence_states(build_model(), build_tokenizer(), [], "cls")
     with pytest.raises(ValueError, match="Opaque returns none"):
         sentence_states(Opaque(1, 1), build_tokenizer(), TEXTS[:2], "cls")
@@ -85,7 +82,7 @@ def test_a_collapsed_model_has_no_distance_at_all() -> None:
 
 def test_equals_a_naive_loop() -> None:
     found = pair_statistics(CLEAN, CHANGED, LABELS, draws=1, seed=3)
-    other = others_of(LABELS, random.Random("3:0"))
+    other = rows_of_other_labels(LABELS, random.Random("3:0"))
     p, q = CLEAN.logits.softmax(-1).tolist(), CHANGED.logits.softmax(-1).tolist()
 
     def kl(first: list[float], second: list[float]) -> float:
@@ -100,13 +97,13 @@ def test_equals_a_naive_loop() -> None:
 
 
 def test_one_fixed_text_of_another_label_for_each_label_by_seed_averaged_over_draws() -> None:
-    chosen = others_of(LABELS, random.Random(0))
+    chosen = rows_of_other_labels(LABELS, random.Random(0))
     assert all(LABELS[row] != LABELS[other] for row, other in enumerate(chosen))
     assert len({(label, other) for label, other in zip(LABELS, chosen, strict=True)}) == 3
     assert pair_statistics(CLEAN, CHANGED, LABELS, seed=1) == pair_statistics(CLEAN, CHANGED, LABELS, seed=1)
     several = pair_statistics(CLEAN, CHANGED, LABELS, draws=20, seed=1)
     assert several.mse_neg_std > 0 and several.num_draws == 20
-    rows = [others_of(LABELS, random.Random(f"1:{draw}")) for draw in range(20)]
+    rows = [rows_of_other_labels(LABELS, random.Random(f"1:{draw}")) for draw in range(20)]
     each = [(CLEAN.embeddings - CLEAN.embeddings[row]).square().mean().item() for row in rows]
     assert several.mse_neg == pytest.approx(sum(each) / 20)
 

@@ -1,4 +1,4 @@
-"""LIME: its linear model against the closed form, and what it asks the classifier."""
+"""LIME: its linear model against the closed form, and the texts that it classifies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distances of views in closed form, and a plane that a seed decides."""
+"""Distances of views in closed form, and a seeded projection to the plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importances by word, of vocabularies of all four families that were trained on cased texts."""
+"""Importances by word for vocabularies of all four families, trained on cased texts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ every_vocabulary = pytest.mark.parametrize("kind", VOCABULARIES)
 
 
 def importances(tokenizer: Any) -> dict[str, float]:
-    """Another one for each token."""
+    """A different importance for each token."""
     names = sorted(tokenizer.get_vocab())
     return {name: (number + 1) / len(names) for number, name in enumerate(names)}
 
 
 def in_a_text(phi: Mapping[str, float], tokenizer: Any, word: str) -> float:
-    """The highest of the word's tokens in a sentence, by their places in its characters."""
+    """Highest importance of the tokens of a word in a sentence, by their character positions."""
     sentence = f"the {word} film"
     encoded = tokenizer(sentence, return_offsets_mapping=True, add_special_tokens=False)
     start, end = sentence.index(word), sentence.index(word) + len(word)
@@ -46,7 +46,7 @@ def test_a_word_is_as_important_as_its_most_important_piece_inside_a_text(kind: 
 
 
 @every_vocabulary
-def test_tokens_that_are_words_have_their_importance_without_being_asked_for(kind: str) -> None:
+def test_tokens_that_are_words_always_have_an_importance(kind: str) -> None:
     tokenizer = train_tokenizer(kind, TEXTS)
     phi = importances(tokenizer)
     found, _ = importances_by_word(phi, tokenizer, [])
@@ -76,14 +76,14 @@ def test_a_word_with_a_piece_of_no_known_importance_has_none() -> None:
 def test_importances_of_another_tokenizer_are_one_sentence() -> None:
     tokenizer = train_tokenizer("cased WordPiece", TEXTS)
     with pytest.raises(
-        ValueError, match="the importances have 'Ġgood', which is no token of the tokenizer; give --to"
+        ValueError, match="the importances have 'Ġgood', which is not a token of the tokenizer; give --to"
     ):
         importances_by_word({"good": 0.5, "Ġgood": 0.5}, tokenizer, ["good"])
 
 
 @pytest.mark.parametrize("piece", ["Ġgood", "▁good", "##ood"])
 def test_pieces_without_a_tokenizer_are_one_sentence(piece: str) -> None:
-    with pytest.raises(ValueError, match=f"tokens, such as '{piece}', and no tokenizer lies beside"):
+    with pytest.raises(ValueError, match=f"tokens, such as '{piece}', and there is no tokenizer beside"):
         importances_as_written({"good": 0.5, piece: 0.5})
 
 

@@ -1,4 +1,4 @@
-"""What an attack wants of the prediction, and which of its metrics can choose weights."""
+"""Aims of attacks, and which of their metrics can choose the best checkpoint."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from hf_robust.metrics import (
     Certificate,
     CertificateSummary,
     aim_of,
-    saturation_in_words,
+    saturation_warning,
     union_of_attacks,
 )
 from hf_robust.metrics.keys import (
-    OF_A_UNION,
-    OF_CANDIDATES,
-    OF_CERTIFICATES,
-    OF_EVERY_ATTACK,
-    OF_RISES,
-    OF_STAYING,
-    OF_SUCCESSES,
+    ATTACK_KEYS,
+    CANDIDATE_KEYS,
+    CERTIFICATE_KEYS,
+    OBSTINATE_KEYS,
+    RISE_KEYS,
+    SUCCESS_KEYS,
+    UNION_KEYS,
     AttackKeys,
-    is_to_be_lowered,
+    lower_is_better,
 )
 
 FICKLE, STAYS, SHORTENS = Aim(), Aim(keeps_prediction=True), Aim(keeps_prediction=True, maximises=True)
@@ -68,11 +68,11 @@ def records(aim: Aim) -> list[Any]:
 @pytest.mark.parametrize("aim", [FICKLE, STAYS, SHORTENS])
 def test_the_keys_are_those_of_the_summary(aim: Aim) -> None:
     measured = set(AttackSummary.from_records(records(aim)).metrics("a"))
-    own = {*OF_STAYING, *OF_RISES} if aim.keeps_prediction else {"robust_accuracy"}
-    shared = {*OF_EVERY_ATTACK, *OF_SUCCESSES, *OF_CANDIDATES} - {"robust_accuracy"}
+    own = {*OBSTINATE_KEYS, *RISE_KEYS} if aim.keeps_prediction else {"robust_accuracy"}
+    shared = {*ATTACK_KEYS, *SUCCESS_KEYS, *CANDIDATE_KEYS} - {"robust_accuracy"}
     assert measured == {f"a_{key}" for key in shared | own}
-    sure = set(AttackKeys({"a": aim}).sure())
-    assert sure <= measured and not any(key.endswith((*OF_SUCCESSES, *OF_CANDIDATES)) for key in sure)
+    sure = set(AttackKeys({"a": aim}).always_there())
+    assert sure <= measured and not any(key.endswith((*SUCCESS_KEYS, *CANDIDATE_KEYS)) for key in sure)
     assert ("a_robust_accuracy" in sure) == (aim == FICKLE) and ("a_asr" in sure) == (aim != SHORTENS)
 
 
@@ -80,52 +80,56 @@ def test_the_keys_are_those_of_the_summary(aim: Aim) -> None:
 def test_a_union_is_expected_where_there_will_be_one(aims: list[Aim]) -> None:
     named = {f"attack{index}": aim for index, aim in enumerate(aims)}
     union = union_of_attacks({name: records(aim) for name, aim in named.items()})
-    expected = {key for key in AttackKeys(named).sure() if key.startswith("union_")}
+    expected = {key for key in AttackKeys(named).always_there() if key.startswith("union_")}
     assert expected == (set(union.metrics()) if union else set())
     if union is None:
         fickle = sum(aim == FICKLE for aim in aims)
-        said = f"needs two attacks or more, got {fickle} that want another prediction: add one to --attacks"
-        assert AttackKeys(named).why_not("union_robust_accuracy") == said
+        said = f"needs at least two attacks that change the prediction, got {fickle}: add one to --attacks"
+        assert AttackKeys(named).reason_not_measured("union_robust_accuracy") == said
 
 
 def test_texts_that_an_attack_brings_along_are_in_no_union() -> None:
-    keys = AttackKeys({"synonym": FICKLE, "file_texts": FICKLE}, own=["file_texts"])
-    assert not set(keys.sure()) & set(OF_A_UNION) and "got 1 that" in keys.why_not("union_robust_accuracy")
+    keys = AttackKeys({"synonym": FICKLE, "file_texts": FICKLE}, static=["file_texts"])
+    assert not set(keys.always_there()) & set(UNION_KEYS) and "got 1:" in keys.reason_not_measured(
+        "union_robust_accuracy"
+    )
 
 
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        ("antonym_robust_accuracy", "the antonym attack wants the prediction to stay: take antonym_asr"),
-        ("input_reduction_asr", "the input_reduction attack succeeds on every text that was right"),
-        ("pwws_changed_words", "only measured in epochs in which the pwws attack succeeds by changing a word"),
-        ("pwws_covered", "is only measured where the pwws attack counts its substitutes: take pwws_asr"),
+        ("antonym_robust_accuracy", "the antonym attack keeps the prediction: choose antonym_asr"),
+        ("input_reduction_asr", "the input_reduction attack succeeds on every correctly classified text"),
+        ("pwws_changed_words", "exists only in epochs in which the pwws attack succeeds by changing a word"),
+        ("pwws_covered", "exists only if the pwws attack counts its substitutes: choose pwws_asr"),
         ("faster_genetic_asr", "needs its attack: add --attacks faster_genetic"),
-        ("vote_accuracy", "needs the vote that is attacked"),
+        ("vote_accuracy", "needs a vote"),
     ],
 )
-def test_why_a_metric_cannot_choose(metric: str, said: str) -> None:
+def test_reason_why_a_metric_cannot_choose(metric: str, said: str) -> None:
     keys = AttackKeys({"pwws": FICKLE, "antonym": STAYS, "input_reduction": SHORTENS})
-    assert metric not in keys.sure() and said in keys.why_not(metric, ["genetic", "faster_genetic"])
-    assert keys.why_not("accuracy") == keys.why_not("synonm_asr") == ""
+    assert metric not in keys.always_there() and said in keys.reason_not_measured(
+        metric, ["genetic", "faster_genetic"]
+    )
+    assert keys.reason_not_measured("accuracy") == keys.reason_not_measured("synonm_asr") == ""
 
 
-def test_saturated_queries_are_a_share_of_all_or_not_told() -> None:
+def test_saturated_queries_are_a_share_of_all_or_unknown() -> None:
     found = [record(0, queries=30, saturated=3), record(1, "failed", queries=10, saturated=0)]
     skipped = record(2, "skipped", queries=1, saturated=1)
     summary = AttackSummary.from_records([*found, skipped])
     assert summary.extra["saturated_share"] == 3 / 40 == summary.metrics("a")["a_saturated_share"]
-    assert saturation_in_words("pwws", summary).startswith("pwws: at 7.5 % of the queries the model's probability was")
+    assert saturation_warning("pwws", summary).startswith("pwws: at 7.5 % of the queries the model's probability was")
     assert "saturated_share" not in AttackSummary.from_records([*found, record(3)]).extra  # an older file
     assert "saturated_share" not in AttackSummary.from_records([skipped]).extra
     few = AttackSummary.from_records([record(0, queries=20, saturated=1)])
-    assert few.extra["saturated_share"] == 0.05 and saturation_in_words("a", few) == ""
-    assert "not which weights are better" in AttackKeys({"a": FICKLE}).why_not("a_saturated_share")
+    assert few.extra["saturated_share"] == 0.05 and saturation_warning("a", few) == ""
+    assert "not which weights are better" in AttackKeys({"a": FICKLE}).reason_not_measured("a_saturated_share")
 
 
 def test_the_keys_of_certificates_are_those_that_are_logged() -> None:
     found = Certificate(0, 0, 0, [3, 0], 0.9, 0.1, 1, certified=True)
-    assert tuple(CertificateSummary.from_certificates([found], 3, 0.1).metrics()) == OF_CERTIFICATES
+    assert tuple(CertificateSummary.from_certificates([found], 3, 0.1).metrics()) == CERTIFICATE_KEYS
 
 
 @pytest.mark.parametrize(
@@ -137,7 +141,7 @@ def test_the_keys_of_certificates_are_those_that_are_logged() -> None:
     ],
 )  # fmt: skip
 def test_which_way_is_better(metric: str, lower: bool) -> None:
-    assert is_to_be_lowered(metric) is lower
+    assert lower_is_better(metric) is lower
 
 
 def test_candidates_that_were_not_counted_give_no_share() -> None:

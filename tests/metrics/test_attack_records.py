@@ -1,7 +1,4 @@
-"""Records survive the disk; rates follow section 5.1 by hand-made lists of statuses.
-
-Means with their intervals.
-"""
+"""Attack records as JSON, rates of hand-made lists of statuses, and means with their intervals."""
 
 from __future__ import annotations
 
@@ -20,8 +17,8 @@ from hf_robust.metrics import (
     Coverage,
     coverage_of_card,
     mean_interval,
-    not_all_covered,
-    some_rows,
+    partial_coverage,
+    sampled_rows,
     texts_covered,
     wilson_interval,
 )
@@ -91,7 +88,7 @@ def test_a_torn_last_line_is_left_out_but_a_broken_middle_is_an_error(tmp_path, 
     line = json.dumps(record().to_json())
     path.write_text(f'{line}\n{{"seconds": 1.5}}\n{line[:40]}')
     assert read_records(path) == [record()]
-    assert "cut off" in caplog.text
+    assert "is incomplete" in caplog.text
     path.write_text(f"{line[:40]}\n{line}\n")
     with pytest.raises(ValueError, match="line 1 is not JSON"):
         read_records(path)
@@ -170,10 +167,10 @@ def test_an_attack_without_any_candidate_has_no_rate():
     for key in ("asr", "asr_low", "asr_high", "robust_accuracy", "robust_accuracy_low", "robust_accuracy_high"):
         assert math.isnan(getattr(summary, key))
     assert (summary.num_attacked, summary.num_failed, summary.extra["covered"]) == (2, 2, 0)
-    assert texts_covered(summary.history()) == (0, 2) and not_all_covered(summary.history()) == "0 of 2"
+    assert texts_covered(summary.history()) == (0, 2) and partial_coverage(summary.history()) == "0 of 2"
     some = AttackSummary.from_records([*records, record(3, "failed"), record(4, "succeeded")])
     assert some.asr == pytest.approx(1 / 4) and texts_covered(some.history()) == (2, 4)
-    assert not_all_covered(AttackSummary.from_records([record(0, "failed")]).history()) == ""
+    assert partial_coverage(AttackSummary.from_records([record(0, "failed")]).history()) == ""
 
 
 def test_candidates_that_nobody_counts_are_not_taken_for_none():
@@ -198,7 +195,7 @@ def test_little_is_below_a_tenth_of_the_words_or_two_fifths_of_the_texts(counts,
 
 @given(st.integers(0, 5000), st.integers(1, 300))
 def test_a_sample_of_rows_is_spread_over_all_of_them(count, most):
-    rows = some_rows(count, most)
+    rows = sampled_rows(count, most)
     assert len(rows) == min(count, most) == len(set(rows)) and rows == sorted(rows)
     assert not rows or (rows[0] == 0 and count - rows[-1] <= max(2, 2 * count // len(rows)))
 
@@ -236,8 +233,8 @@ def test_the_share_of_changed_words_is_of_the_words_that_the_record_numbers(tmp_
     assert AttackRecord.from_json(old).word_rule == "textattack"
 
 
-def kept(idx, status, before, after, remains=True, stop="exhausted"):
-    """A record of an attack that wants the prediction kept."""
+def obstinate_record(idx, status, before, after, remains=True, stop="exhausted"):
+    """A record of an attack that keeps the prediction."""
     scores = {
         "original_score": before,
         "perturbed_score": after,
@@ -247,14 +244,14 @@ def kept(idx, status, before, after, remains=True, stop="exhausted"):
     return record(idx, status, perturbed_prediction=1, remains=remains, **scores)
 
 
-def test_an_attack_that_wants_the_prediction_kept_has_its_rates_side_by_side_and_no_robust_accuracy():
+def test_an_attack_that_keeps_the_prediction_has_several_rates_and_no_robust_accuracy():
     records = [
-        kept(0, "succeeded", 0.5, 0.75),
-        kept(1, "succeeded", 0.5, 0.625),
-        kept(2, "succeeded", 0.5, 0.51),
-        kept(3, "failed", 0.5, 0.5),  # some antonym kept the prediction, none raised it
-        kept(4, "failed", 0.5, 0.5, remains=False, stop="no_candidates"),
-        kept(5, "skipped", 0.5, 0.5, remains=False),
+        obstinate_record(0, "succeeded", 0.5, 0.75),
+        obstinate_record(1, "succeeded", 0.5, 0.625),
+        obstinate_record(2, "succeeded", 0.5, 0.51),
+        obstinate_record(3, "failed", 0.5, 0.5),  # some antonym kept the prediction, none raised it
+        obstinate_record(4, "failed", 0.5, 0.5, remains=False, stop="no_candidates"),
+        obstinate_record(5, "skipped", 0.5, 0.5, remains=False),
     ]
     summary = AttackSummary.from_records(records)
     assert summary.keeps_prediction and summary.num_attacked == 5
@@ -268,11 +265,15 @@ def test_an_attack_that_wants_the_prediction_kept_has_its_rates_side_by_side_and
 
 
 def test_a_success_that_only_remains_need_not_raise():
-    found = AttackSummary.from_records([kept(0, "succeeded", 0.9, 0.6), kept(1, "succeeded", 0.6, 0.7)]).extra
+    found = AttackSummary.from_records(
+        [obstinate_record(0, "succeeded", 0.9, 0.6), obstinate_record(1, "succeeded", 0.6, 0.7)]
+    ).extra
     assert found["raises_asr"] == 0.5 and found["median_rise"] == pytest.approx(-0.1)
 
 
-@pytest.mark.parametrize("records", [[], [kept(0, "failed", 0.5, 0.5)], [kept(0, "succeeded", math.nan, 0.5)]])
+@pytest.mark.parametrize(
+    "records", [[], [obstinate_record(0, "failed", 0.5, 0.5)], [obstinate_record(0, "succeeded", math.nan, 0.5)]]
+)
 def test_without_a_success_there_is_no_median_rise(records):
     found = AttackSummary.from_records(records).extra
     assert math.isnan(found.get("median_rise", math.nan))
@@ -280,6 +281,9 @@ def test_without_a_success_there_is_no_median_rise(records):
 
 @given(st.lists(st.tuples(st.sampled_from(["succeeded", "failed"]), st.floats(0, 1), st.floats(0, 1)), min_size=1))
 def test_raises_and_remains_lie_around_the_rate(pairs):
-    records = [kept(i, status, a, b, remains=status == "succeeded" or a < b) for i, (status, a, b) in enumerate(pairs)]
+    records = [
+        obstinate_record(i, status, a, b, remains=status == "succeeded" or a < b)
+        for i, (status, a, b) in enumerate(pairs)
+    ]
     summary = AttackSummary.from_records(records)
     assert 0 <= summary.extra["raises_asr"] <= summary.asr <= summary.extra["remains_asr"] <= 1

@@ -1,4 +1,4 @@
-"""Certificates survive the disk; their rates by hand."""
+"""Certificates as JSON, and their rates computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paired differences: by hand, and against what their definitions say."""
+"""Paired differences: computed by hand, and against their definitions."""
 
 from __future__ import annotations
 

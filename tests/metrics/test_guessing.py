@@ -1,4 +1,4 @@
-"""Whether a model is better than guessing, worked out by hand and over random answers."""
+"""Is a model better than guessing? Cases computed by hand, and random predictions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_least_accuracy_is_a_fifth_of_the_way_from_the_larger_class() -> None:
 def test_one_answer_to_texts_of_several_classes_is_a_guess_whatever_its_interval() -> None:
     found = Guessing.of([0] * 9 + [1], [0] * 10)
     assert found.one_answer and found.accuracy == found.larger_class == 0.9
-    assert found.mark == "one answer to every text; the larger class is 90.0"
+    assert found.mark == "one class predicted for every text; the larger class has 90.0"
     assert not Guessing.of([1] * 10, [1] * 10).one_answer  # texts of one class may have one answer
 
 

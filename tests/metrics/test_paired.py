@@ -1,4 +1,4 @@
-"""Paired differences, McNemar's test, Holm's correction and the file of kept statuses."""
+"""Paired differences, McNemar's test, Holm's correction and the file of statuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hf_robust.metrics import AttackRecord, holm, mcnemar_exact, paired_difference
 from hf_robust.metrics.paired import rates, robust
-from hf_robust.runs import letters, read_statuses
+from hf_robust.runs import read_statuses, status_letters
 
 NAN = np.nan
 
@@ -44,7 +44,7 @@ def test_holm_of_one_test_and_of_none_changes_nothing() -> None:
 
 
 def test_difference_is_exact_and_its_interval_is_that_of_the_discordant_counts() -> None:
-    """10 of 100 examples are right in the second model alone: the interval is near the normal one of a share."""
+    """Only the second model is correct on 10 of 100 examples: the interval is near the normal interval of a share."""
     base = np.array([[1.0] * 10 + [0.0] * 90])
     other = np.zeros((1, 100))
     found = paired_difference(base, other, robust)
@@ -64,7 +64,7 @@ def record(idx: int, status: str) -> AttackRecord:
 
 
 def test_statuses_are_written_and_read(tmp_path: Path) -> None:
-    kept = letters([record(10, "failed"), record(2, "succeeded"), record(3, "skipped")])
+    kept = status_letters([record(10, "failed"), record(2, "succeeded"), record(3, "skipped")])
     assert kept == {"10": "f", "2": "s", "3": "-"}
     (tmp_path / "statuses.json").write_text(json.dumps({"pwws": kept}))
     read = read_statuses(tmp_path)

@@ -1,4 +1,4 @@
-"""Permuted labels: found where predictions speak for another numbering, and not where a model is merely weak."""
+"""Permuted labels are detected, and a model that is merely weak is not suspected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scripted import record
 
-from hf_robust.metrics.permutation import confusion, label_permutation, of_records
+from hf_robust.metrics.permutation import confusion, label_permutation, permutation_of_records
 
 Matrix = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ def drawn(joint: Matrix, rows: int, rng: np.random.Generator) -> NDArray[np.int6
 
 
 def model(size: int, accuracy: float, shares: Matrix | None = None, bias: Matrix | None = None) -> Matrix:
-    """Joint shares of a model that knows the label with some probability, and else guesses by ``bias``."""
+    """Joint shares of a model that knows the label with some probability and guesses by ``bias`` otherwise."""
     even = np.full(size, 1 / size)
     known = accuracy * np.eye(size) + (1 - accuracy) * (even if bias is None else bias)[None]
     joint: Matrix = (even if shares is None else shares)[:, None] * known
@@ -111,7 +111,7 @@ def weak_models() -> list[tuple[int, int, float]]:
 
 @pytest.mark.parametrize(("size", "rows", "known"), weak_models())
 def test_weak_models_are_not_suspected(size: int, rows: int, known: float) -> None:
-    """Uneven classes, and a model that knows little or nothing and prefers some answers at random."""
+    """Uneven classes, and a model that knows little or nothing and prefers random classes."""
     rng = np.random.default_rng(size * rows + int(100 * known))
     suspected = 0
     for _ in range(60):
@@ -128,7 +128,7 @@ def test_more_classes_than_a_factorial_can_be_a_float_of() -> None:
 
 def test_clean_predictions_of_records_are_read() -> None:
     records = [record(index, label=index % 2, original_prediction=1 - index % 2) for index in range(20)]
-    found = of_records(records, 2)
+    found = permutation_of_records(records, 2)
     assert found is not None and found.order == (1, 0) and found.num_examples == 20
 
 
@@ -136,6 +136,6 @@ def test_the_sentence_names_what_predictions_would_mean() -> None:
     found = label_permutation(np.array([[30, 0, 0], [0, 0, 30], [0, 30, 0]]))
     assert found is not None
     assert found.in_words(["no", "yes"]) == (
-        "Labels may be permuted: 33.3 % of 90 rows are right (chance: 33.3 %), and 100.0 % would be if predictions "
-        "meant: yes -> 2, 2 -> yes."
+        "Labels may be permuted: the accuracy on 90 rows is 33.3 % (chance: 33.3 %), and would be 100.0 % if "
+        "predictions meant: yes -> 2, 2 -> yes."
     )

@@ -1,4 +1,4 @@
-"""GradMask's slices on sentences made by hand."""
+"""GradMask's slices on hand-made sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hf_robust.metrics import slices
 
 
-def found(*columns: str, printed_only: bool = False) -> list[str]:
+def matching_slices(*columns: str, printed_only: bool = False) -> list[str]:
     return [name for name, holds in slices(printed_only).items() if holds(columns)]
 
 
@@ -30,11 +30,11 @@ def found(*columns: str, printed_only: bool = False) -> list[str]:
     ],
 )
 def test_words_are_whole_ones_in_any_case(text: str, extended: list[str], printed: list[str]) -> None:
-    assert found("A film.", text) == found(text, "A film.") == found(text) == extended
-    assert found(text, printed_only=True) == printed
+    assert matching_slices("A film.", text) == matching_slices(text, "A film.") == matching_slices(text) == extended
+    assert matching_slices(text, printed_only=True) == printed
 
 
 def test_long_is_a_single_column_of_more_than_20_words() -> None:
     twenty = " ".join(["word"] * 20)
-    assert found(twenty, twenty) == []
-    assert found("short", f"{twenty} more.") == found(f"{twenty} more.", "short") == ["long"]
+    assert matching_slices(twenty, twenty) == []
+    assert matching_slices("short", f"{twenty} more.") == matching_slices(f"{twenty} more.", "short") == ["long"]

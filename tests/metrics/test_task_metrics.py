@@ -82,7 +82,7 @@ def test_metric_name_chooses_and_unknown_ones_are_refused():
     data = evaluated([0, 1, 2, 0], [0, 1, 1, 2])
     by_hand = np.mean([2 * 1 / (2 * 1 + 1 + 0), 2 * 1 / (2 * 1 + 0 + 1), 0.0])
     assert glue_metrics(None, False, metric_name="f1_macro")(data)["f1_macro"] == pytest.approx(by_hand)
-    with pytest.raises(ValueError, match="--metric_name mse is not for this kind of task, choose one of accuracy"):
+    with pytest.raises(ValueError, match="--metric_name mse does not fit this kind of task; choose one of accuracy"):
         glue_metrics(None, False, metric_name="mse")
 
 

@@ -100,7 +100,7 @@ def test_the_status_of_the_attack_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("new", "message"),
     [
-        ([], "no row to compare"),
+        ([], "no rows to compare"),
         ([record(0, 0, 0)], "different rows \\(1 only in the first, 0 only in the second\\)"),
         ([record(0, 0, 0), record(0, 0, 0)], "occurs twice"),
         ([record(0, 0, 0), record(1, 0, 1, "a plot")], "row 1 has another text"),

@@ -1,7 +1,4 @@
-"""The worst case over attacks, and rates by query budget, by hand-made records and a naive count.
-
-The Pareto front of points.
-"""
+"""Union of attacks and rates by query budget on hand-made records, and the Pareto front."""
 
 from __future__ import annotations
 

@@ -67,7 +67,9 @@ def test_the_script_trains_saves_and_attacks(kind: str, method: str, tmp_path: P
     assert ids.count(tokenizer.unk_token_id) == 1 and len(ids) == 8
     readme = (out / "README.md").read_text()
     assert (
-        readme.count("## Load it") == 1 and "import hf_robust.models" in readme and "fine-tuned version" not in readme
+        readme.count("## Load the model") == 1
+        and "import hf_robust.models" in readme
+        and "fine-tuned version" not in readme
     )
     # A saved one is a checkpoint like any other: it is trained on, and attacked without training.
     model, _ = load_classifier(str(out))

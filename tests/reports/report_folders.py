@@ -1,4 +1,4 @@
-"""Run folders with attack records, made by hand."""
+"""Hand-made run folders with attack records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATUS = {"s": "succeeded", "f": "failed", "-": "skipped"}
 
 
 def record(idx: int, letter: str, text: str = "a good film", new: str = "a fine film", label: int = 1) -> AttackRecord:
-    """One example: right before unless skipped, fooled where it succeeded."""
+    """Record of one example: correct before unless skipped, fooled if the attack succeeded."""
     status = STATUS[letter]
     before = 1 - label if letter == "-" else label
     after = 1 - label if letter == "s" else before
@@ -25,7 +25,7 @@ def record(idx: int, letter: str, text: str = "a good film", new: str = "a fine 
 
 
 def run_with_records(folder: Path, letters: str, *, epochs: int = 1, records: Any = None, **card: Any) -> Path:
-    """A run under the attack ``synonym``: a letter for each example of the last epoch (s, f, -)."""
+    """A run under the attack ``synonym``, from one letter for each example of the last epoch (s, f, -)."""
     counts = (letters.count("s"), letters.count("f"))
     make_run(folder, [counts] * epochs, **card)
     found = [record(idx, letter) for idx, letter in enumerate(letters)] if records is None else records
@@ -34,7 +34,7 @@ def run_with_records(folder: Path, letters: str, *, epochs: int = 1, records: An
 
 
 def run_with_statuses(folder: Path, letters: str, **card: Any) -> Path:
-    """The same, kept as letters alone."""
+    """A run under the attack ``synonym`` with ``statuses.json`` alone."""
     make_run(folder, [(letters.count("s"), letters.count("f"))], **card)
     kept = {str(idx): letter for idx, letter in enumerate(letters)}
     (folder / "statuses.json").write_text(json.dumps({"synonym": kept}))

@@ -1,4 +1,4 @@
-"""Run folders made by hand."""
+"""Hand-made run folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What attacks want, what runs and their data are called, how attacks look: small readings of a run card."""
+"""Aims of attacks, names of runs and data, and colours of attacks, all read from run cards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hf_robust.reports.aims import has_clean_texts, is_static
 from hf_robust.reports.captions import attacked_in_words, data_title, run_title, wrapped
 from hf_robust.reports.compare import differences
 from hf_robust.reports.groups import group_by_seed
-from hf_robust.reports.looks import _KNOWN, COLOURS, attack_looks
+from hf_robust.reports.palette import _KNOWN, COLOURS, attack_styles
 from hf_robust.runs import SCRIPT_LENGTH, load_run, max_length_of
 
 
@@ -49,25 +49,25 @@ def test_titles_name_what_was_measured(tmp_path: Path, data: dict[str, Any], tit
     assert data_title(run) == title and run_title(run) == (f"safer on {title}" if title else "safer")
 
 
-# ---- looks ----
+# ---- styles ----
 
 
 def test_every_attack_has_a_look_of_its_own_and_keeps_it_in_any_company() -> None:
     assert set(_KNOWN) == set(ATTACKS)
-    every = attack_looks(ATTACKS)
+    every = attack_styles(ATTACKS)
     assert len(set(every.values())) == len(ATTACKS)
-    assert all(attack_looks([name])[name] == every[name] for name in ATTACKS)
-    assert len({colour for colour, _ in list(attack_looks(_KNOWN[: len(COLOURS)]).values())}) == len(COLOURS)
+    assert all(attack_styles([name])[name] == every[name] for name in ATTACKS)
+    assert len({colour for colour, _ in list(attack_styles(_KNOWN[: len(COLOURS)]).values())}) == len(COLOURS)
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=40))
-def test_looks_of_unknown_attacks_are_distinct_and_leave_the_known_alone(names: list[str]) -> None:
-    looks = attack_looks([*names, "synonym"])
-    assert list(looks) == list(dict.fromkeys([*names, "synonym"]))  # the order of the legend
-    assert len(set(looks.values())) == len(looks) and looks["synonym"] == attack_looks(["synonym"])["synonym"]
-    assert looks == {name: attack_looks(["synonym", *reversed(names)])[name] for name in looks}
+def test_styles_of_unknown_attacks_are_distinct_and_leave_the_known_alone(names: list[str]) -> None:
+    styles = attack_styles([*names, "synonym"])
+    assert list(styles) == list(dict.fromkeys([*names, "synonym"]))  # the order of the legend
+    assert len(set(styles.values())) == len(styles) and styles["synonym"] == attack_styles(["synonym"])["synonym"]
+    assert styles == {name: attack_styles(["synonym", *reversed(names)])[name] for name in styles}
     for name in names[:1]:
-        assert attack_looks([name])[name] == attack_looks(["antonym", name])[name]
+        assert attack_styles([name])[name] == attack_styles(["antonym", name])[name]
 
 
 # ---- captions ----
@@ -86,7 +86,7 @@ def test_looks_of_unknown_attacks_are_distinct_and_leave_the_known_alone(names: 
         ({}, ""),
     ],
 )  # fmt: skip
-def test_captions_say_how_many_were_attacked(results: dict[str, Any], said: str) -> None:
+def test_captions_have_the_numbers_of_attacked_examples(results: dict[str, Any], said: str) -> None:
     assert attacked_in_words(results) == said
 
 

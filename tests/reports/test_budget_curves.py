@@ -1,4 +1,4 @@
-"""The picture of ASR against the query budget, and unions in history and tables."""
+"""Picture of the ASR over the query budget, and unions in history and tables."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_steps_stand_at_the_queries_of_successes() -> None:
     (band,) = axes.collections
     heights = {round(float(y), 9) for y in band.get_paths()[0].vertices[:, 1]}
     assert {round(bound, 9) for bound in wilson_interval(2, 3)} <= heights
-    assert "Examples attacked: pwws 3, none 0." in figure.get_supxlabel()
+    assert "Attacked examples: pwws 3, none 0." in figure.get_supxlabel()
 
 
 def test_both_files_are_written_and_equal_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Bars of each class's scores, two models side by side."""
+"""Bars of the scores of each class for two models."""
 
 from __future__ import annotations
 

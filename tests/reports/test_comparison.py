@@ -1,7 +1,4 @@
-"""The picture over several runs.
-
-The pictures over several methods: fronts of accuracy and robustness, and curves over one another.
-"""
+"""Pictures of several runs: comparison, Pareto fronts of accuracy and robustness, and overlaid curves."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ def lines(axes: object) -> list[tuple[list[float], list[float]]]:
 
 
 def test_points_bars_and_the_front(tmp_path: Path) -> None:
-    """The second run is beaten by the first in both rates; the others are on the front."""
+    """The first run dominates the second; the others are on the front."""
     rates = [("normal", 0.9, 20), ("safer", 0.8, 10), ("pgd", 0.85, 60)]
     runs = [load_run(make_run(tmp_path / name, [(5, ok)], method=name, accuracy=acc)) for name, acc, ok in rates]
     (axes,) = robustness_fronts(runs).axes
@@ -100,16 +97,16 @@ def test_attacks_on_a_vote_and_on_the_plain_network_do_not_compare(tmp_path: Pat
     cards |= {"moved": {"vote": vote(8, source="there")}, "unattacked": {"attacks": {}}}
     runs = {name: load_run(make_run(tmp_path / name, [(1, 3)], **card)) for name, card in cards.items()}
     for pair, reason in {
-        ("plain", "eight"): "attacks met the plain network and a vote of 8 (plain, eight)",
-        ("eight", "nine"): "attacks met a vote of 8 and a vote of 9 (eight, nine)",
-        ("eight", "other"): "a vote of 8 was attacked in both, over other lexicons or with other seeds (eight, other)",
+        ("plain", "eight"): "one run attacked the plain network, the other a vote of 8 (plain, eight)",
+        ("eight", "nine"): "one run attacked a vote of 8, the other a vote of 9 (eight, nine)",
+        ("eight", "other"): "both runs attacked a vote of 8, but with different lexicons or seeds (eight, other)",
     }.items():
         assert differences([runs[name] for name in pair]) == [reason]
     for same in (["eight", "moved"], ["eight", "unattacked"], ["plain", "plain"]):
         assert differences([runs[name] for name in same]) == []
 
 
-def test_groups_of_one_method_are_told_apart(tmp_path: Path) -> None:
+def test_groups_of_one_method_have_different_names(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / name, [(1, 3)], config={"alpha": name}) for name in ("low", "high")]
     figure = comparison_figure([load_run(run) for run in runs])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["normal (low)", "normal (high)"]

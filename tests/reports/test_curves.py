@@ -1,4 +1,4 @@
-"""The picture: real files, with what should be in them."""
+"""Tradeoff curves: the files and their contents."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scripted import record
 
 from hf_robust.reports import draw_tradeoff_curves, settings_of, tradeoff_figure
 from hf_robust.reports.budget import budget_figure
-from hf_robust.reports.looks import CERTIFIED, COLOURS
 from hf_robust.reports.overlays import overlaid_curves
-from hf_robust.reports.sweep_figures import metric_looks
+from hf_robust.reports.palette import CERTIFIED, COLOURS
+from hf_robust.reports.sweep_figures import metric_styles
 from hf_robust.runs import load_run, read_history, write_history_line
 
 ORANGE, BLUE = COLOURS[:2]
@@ -53,7 +53,7 @@ def test_svg_has_readable_labels_and_n(tmp_path: Path) -> None:
     for label in ("clean accuracy", "synonym ASR", "antonym ASR", title, "safer", "epoch", "60%"):
         assert label in text, label
     assert "N = 200; attacked of N = 100: 80 to 81 by each attack" in text
-    assert "95% Wilson" in text and "weights kept" in text
+    assert "95% Wilson" in text and "saved weights" in text
 
 
 def test_same_history_gives_the_same_svg(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_lines_bands_and_dashes_are_where_they_should_be(tmp_path: Path) -> None
     assert axes.get_ylim() == (0, 1)
 
 
-def test_runs_of_one_method_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+def test_runs_of_one_method_are_named_by_their_folders(tmp_path: Path) -> None:
     runs = [load_run(make_run(tmp_path / name, [(1, 2)])) for name in ("one", "two")]
     (legend,) = tradeoff_figure(runs[0], runs[1:]).legends
     assert [text.get_text() for text in legend.get_texts()][-2:] == ["normal (one)", "normal (two)"]
@@ -136,7 +136,7 @@ def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_accuracy_of_a_vote_has_no_point_of_the_plain_network(tmp_path: Path) -> None:
-    """Certified every epoch and attacked at the end: the line of an epoch without an attack is the plain network's."""
+    """Certified every epoch and attacked at the end: lines without an attack are those of the plain network."""
     run = make_run(tmp_path, [(40, 40), (30, 51)], vote={"votes": 8})
     first, last = read_history(run)
     rates = {"certified_accuracy": 0.3, "num_examples": 70}
@@ -150,7 +150,7 @@ def test_the_accuracy_of_a_vote_has_no_point_of_the_plain_network(tmp_path: Path
 # ---- what a number is of ----
 
 
-def test_what_guessing_reaches_is_drawn_and_a_guess_is_said_to_be_one(tmp_path: Path) -> None:
+def test_share_of_the_larger_class_is_drawn_and_a_guessing_model_is_marked(tmp_path: Path) -> None:
     def figure(name: str, accuracy: float) -> Figure:
         data = {"name": "reviews", "eval_samples": 200, "class_shares": {"no": 0.4, "yes": 0.6}}
         return tradeoff_figure(load_run(make_run(tmp_path / name, [(40, 40)], data=data, accuracy=accuracy)))
@@ -175,7 +175,7 @@ def test_colours_do_not_depend_on_what_else_was_run(tmp_path: Path) -> None:
     budget = budget_figure(records, "title")
     settings = settings_of([load_run(tmp_path / "both")], ["seed"])
     metrics = ["eval_accuracy", "eval_antonym_asr", "eval_synonym_asr"]
-    sweep = dict(zip(metrics, metric_looks(metrics, list(settings[0].runs)), strict=True))
+    sweep = dict(zip(metrics, metric_styles(metrics, list(settings[0].runs)), strict=True))
     assert [line.get_color() for line in both.axes[0].lines[1:3]] == [ORANGE, BLUE]
     assert alone.axes[0].lines[1].get_color() == BLUE == sweep["eval_antonym_asr"][0]
     assert budget.axes[0].lines[1].get_color() == BLUE and sweep["eval_synonym_asr"][0] == ORANGE
@@ -185,11 +185,11 @@ def test_colours_do_not_depend_on_what_else_was_run(tmp_path: Path) -> None:
 
 def test_two_metrics_of_one_attack_share_its_colour_and_not_its_line(tmp_path: Path) -> None:
     run = load_run(make_run(tmp_path, [(40, 40)]))
-    asr, robust = metric_looks(["synonym_asr", "synonym_robust_accuracy"], [run])
+    asr, robust = metric_styles(["synonym_asr", "synonym_robust_accuracy"], [run])
     assert asr[0] == robust[0] == ORANGE and asr[1:] != robust[1:] and asr[2] == "-"
 
 
-def test_a_baseline_that_does_not_compare_is_said_to(tmp_path: Path) -> None:
+def test_caption_names_a_baseline_that_is_not_comparable(tmp_path: Path) -> None:
     run = load_run(make_run(tmp_path / "run", [(40, 40)]))
     other = load_run(make_run(tmp_path / "other", [(40, 40)], data={"name": "reviews", "fingerprint": "f2"}))
     said = tradeoff_figure(run, [other]).get_supxlabel()

@@ -1,7 +1,4 @@
-"""The table and picture of interpretation consistency, and the scatter of importances.
-
-Texts with coloured words: nothing in a text is taken for markup, and pictures show every word.
-"""
+"""Interpretation consistency and word importance as table and pictures, and texts with coloured words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs are paired on which examples, and what is left out with which reason."""
+"""Paired tests: which runs and examples are paired, and the reasons why others are left out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from run_folders import make_run
 from hf_robust.metrics import holm, mcnemar_exact
 from hf_robust.reports.compare import differences
 from hf_robust.reports.groups import group_by_seed, run_names
-from hf_robust.reports.outcomes import Named, outcomes_of
+from hf_robust.reports.outcomes import ReportedRun, outcomes_of
 from hf_robust.reports.paired_tests import paired_tests
 from hf_robust.runs import load_run, read_history, write_history_line
 
 
-def groups_of(*folders: Path) -> list[list[Named]]:
+def groups_of(*folders: Path) -> list[list[ReportedRun]]:
     grouped = group_by_seed([load_run(folder) for folder in folders])
     return [
-        [Named(name, run, outcomes_of(run)) for name, run in zip(names, group, strict=True)]
+        [ReportedRun(name, run, outcomes_of(run)) for name, run in zip(names, group, strict=True)]
         for names, group in zip(run_names(grouped), grouped, strict=True)
     ]
 
@@ -42,7 +42,7 @@ def test_an_attack_that_could_change_nothing_is_not_tested(tmp_path: Path) -> No
     line["attacks"]["synonym"] |= {"asr": None, "robust_accuracy": None, "covered": 0.0}
     history.write_text(json.dumps(line) + "\n")
     tests, notes = paired_tests(groups_of(first, second))
-    assert tests == [] and notes == ["synonym, safer: no text had a substitute, so there is nothing to test."]
+    assert tests == [] and notes == ["synonym, safer: not tested, since no text had a substitute."]
 
 
 def test_holm_runs_over_all_pairs(tmp_path: Path) -> None:
@@ -74,12 +74,12 @@ def test_examples_of_other_texts_and_of_one_run_alone_are_left_out(tmp_path: Pat
     (test,), notes = paired_tests(groups_of(first, second))
     assert (test.n, test.first_only, test.second_only) == (1, 1, 0)
     assert notes == [
-        "synonym, normal and safer: 2 examples that one of them alone was given are left out; 1 examples with "
+        "synonym, normal and safer: 2 examples that only one of them has are left out; 1 examples with "
         "different texts are left out."
     ]
 
 
-def test_kept_statuses_pair_with_each_other_and_with_records(tmp_path: Path) -> None:
+def test_statuses_pair_with_each_other_and_with_records(tmp_path: Path) -> None:
     kept = run_with_statuses(tmp_path / "a", "ffs-")
     other = run_with_statuses(tmp_path / "b", "sfs-", method="safer")
     full = run_with_records(tmp_path / "c", "sff-", method="pgd")
@@ -92,7 +92,10 @@ def test_kept_statuses_pair_with_each_other_and_with_records(tmp_path: Path) -> 
 def test_statuses_without_the_same_data_are_not_paired(tmp_path: Path, data: dict[str, str]) -> None:
     folders = [run_with_statuses(tmp_path / "a", "fs"), run_with_statuses(tmp_path / "b", "sf", method="s", data=data)]
     tests, (note,) = paired_tests(groups_of(*folders))
-    assert tests == [] and "their run cards do not show that the data are the same; not tested" in note
+    assert (
+        tests == []
+        and "not tested, since texts are missing and the run cards do not show that the data are the same" in note
+    )
 
 
 def test_statuses_are_of_the_last_epoch_and_not_of_a_better_one(tmp_path: Path) -> None:
@@ -111,8 +114,8 @@ def test_a_run_without_records_has_no_pairs_and_says_so(tmp_path: Path) -> None:
     folders = [make_run(tmp_path / "a", [(1, 1)], [(1, 1)]), run_with_records(tmp_path / "b", "sf", method="safer")]
     tests, notes = paired_tests(groups_of(*folders))
     assert tests == []
-    assert notes[0].startswith("synonym: normal kept neither attack_results nor statuses.json")
-    assert notes[1].startswith("antonym: normal kept neither attack_results nor statuses.json")
+    assert notes[0].startswith("synonym: normal cannot be paired, since attack_results and statuses.json")
+    assert notes[1].startswith("antonym: normal cannot be paired, since attack_results and statuses.json")
 
 
 def test_statuses_of_another_split_are_not_paired(tmp_path: Path) -> None:
@@ -142,12 +145,12 @@ def test_certificates_over_another_table_do_not_compare(tmp_path: Path) -> None:
 
 
 def obstinate(folder: Path, letters: str, **card: object) -> Path:
-    """A run under the attack ``synonym`` whose goal is that the prediction remains."""
+    """A run under the attack ``synonym`` with the goal to keep the prediction."""
     goal = {"goal": {"name": "remain", "success": "raises", "keeps_prediction": True}}
     return run_with_records(folder, letters, attacks={"synonym": goal}, **card)
 
 
-def test_attacks_that_want_the_prediction_kept_are_tested_on_what_was_attacked_in_both(tmp_path: Path) -> None:
+def test_attacks_that_keep_the_prediction_are_tested_on_examples_attacked_in_both(tmp_path: Path) -> None:
     first = obstinate(tmp_path / "a", "sssff-sf")
     second = obstinate(tmp_path / "b", "ffsfs--f", method="safer")
     (test,), notes = paired_tests(groups_of(first, second))
@@ -155,7 +158,7 @@ def test_attacks_that_want_the_prediction_kept_are_tested_on_what_was_attacked_i
     assert (test.rate, test.n, test.first_only, test.second_only) == ("ASR", 6, 1, 2)
     assert test.p == pytest.approx(mcnemar_exact(1, 2))
     assert test.difference.value == pytest.approx(100 * (2 / 6 - 3 / 6))
-    assert notes == ["synonym, normal and safer: 2 of 8 examples that one of them was not attacked on are left out."]
+    assert notes == ["synonym, normal and safer: 2 of 8 examples were not attacked in both and are left out."]
 
 
 def test_holm_is_over_both_kinds_of_attack(tmp_path: Path) -> None:
@@ -177,4 +180,4 @@ def test_an_attack_whose_every_example_succeeds_is_not_tested(tmp_path: Path) ->
     goal = {"synonym": {"goal": {"name": "shorten"}}}
     folders = [run_with_records(tmp_path / name, "ss", method=name, attacks=goal) for name in ("normal", "safer")]
     tests, notes = paired_tests(groups_of(*folders))
-    assert tests == [] and notes == ["synonym is not tested: every example that was right ends as its success."]
+    assert tests == [] and notes == ["synonym is not tested, since it succeeds on every correctly classified example."]

@@ -1,4 +1,4 @@
-"""The report: its page, its Markdown, and what it makes of bad input."""
+"""The report: HTML page, Markdown, and its errors on bad input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hf_robust.cli.main import main
 from hf_robust.reports import load_runs, write_report
 from hf_robust.reports.examples import FEW, examples_of
 from hf_robust.reports.markdown import escaped
-from hf_robust.reports.outcomes import Named, outcomes_of
+from hf_robust.reports.outcomes import ReportedRun, outcomes_of
 from hf_robust.runs import read_history, write_history_line
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -27,7 +27,7 @@ HOSTILE = "<script>alert(1)</script> *bold* `code` [x](http://a.b) & \"q\" 'r' |
 
 
 class Page(HTMLParser):
-    """Checks that tags nest, and gathers ids, rows and what the page would load."""
+    """Parser that verifies the nesting of tags and collects ids, rows and external resources."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ def test_headers_are_buttons_and_numbers_sort_as_numbers(report: tuple[str, str]
 
 
 def rows(text: str, caption: str) -> list[dict[str, str]]:
-    """A Markdown table below a heading, by header."""
+    """Rows of the Markdown table below a heading, each by column name."""
     table = text.split(f"### {caption}\n\n")[1].split("\n\n")[0].splitlines()
     split = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
     return [dict(zip(split[0], line, strict=True)) for line in split[2:]]
@@ -151,7 +151,7 @@ def test_cost_is_relative_to_normal(report: tuple[str, str]) -> None:
 
 def test_a_run_that_has_not_ended_costs_nothing_yet(tmp_path: Path) -> None:
     _, text = written(tmp_path / "out", make_run(tmp_path / "a", [(1, 1)], final_step=None, seconds={"train": 0.1}))
-    assert "normal: The run has not ended; its numbers are those of the last epoch measured so far." in text
+    assert "normal: The run has not ended; its numbers are those of the last measured epoch." in text
     assert "training, s" not in text
 
 
@@ -174,7 +174,9 @@ def test_an_attack_that_every_right_example_falls_to_has_no_rate_in_its_table(tm
     write_history_line(folder, {**line, "attacks": {"input_reduction": kept}})
     (row,) = rows(written(tmp_path / "out", folder)[1], "input_reduction")
     assert row["texts with a substitute, %"] == "95" and row["changed words, %"] == "60.0"
-    assert not {"ASR, %", "ASR among these, %", "raises, %", "remains, %", "robust accuracy, %"} & set(row)
+    assert not {"ASR, %", "ASR on texts with a substitute, %", "raises, %", "remains, %", "robust accuracy, %"} & set(
+        row
+    )
 
 
 def test_an_attack_that_was_blind_is_named_before_any_number(tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_a_number_that_a_certificate_lacks_is_a_dash(tmp_path: Path) -> None:
 def test_paired_tests_are_shown_with_the_correction(report: tuple[str, str]) -> None:
     (row,) = rows(report[1].split("## Paired tests")[1], "synonym")
     assert (row["first"], row["second"], row["n"]) == ("normal seed 0", "safer", "8")
-    assert (row["right in first alone"], row["right in second alone"]) == ("2", "2")
+    assert (row["robust in first only"], row["robust in second only"]) == ("2", "2")
     assert row["p"] == row["p, Holm"] == "1.0000" and row["robust accuracy: second − first, points"].startswith(
         "+0.0 ["
     )
@@ -216,19 +218,19 @@ def test_paired_tests_are_shown_with_the_correction(report: tuple[str, str]) -> 
 
 def test_provenance_names_what_runs_share(report: tuple[str, str]) -> None:
     table = rows(report[1], "Versions, data, lexicons, seeds and commands")
-    stated = {(row["what"], row["value"]): row["runs"] for row in table}
+    stated = {(row["setting"], row["value"]): row["runs"] for row in table}
     assert stated["data fingerprint", "f1"] == stated["version: torch", "2.13.0"] == "all"
     assert stated["seed", "1"] == "normal seed 1"
-    of_a_file = "The flags of this run were in a file, a b.json, which its card does not hold."
+    of_a_file = "The flags of this run were in the file a b.json, which the run card does not hold."
     assert stated["command", of_a_file] == "all"
 
 
 # ---- examples ----
 
 
-def named(folder: Path) -> Named:
+def named(folder: Path) -> ReportedRun:
     (run,) = load_runs([folder])
-    return Named(run.method, run, outcomes_of(run))
+    return ReportedRun(run.method, run, outcomes_of(run))
 
 
 def test_examples_that_tell_models_apart_come_first_and_are_drawn_by_seed(tmp_path: Path) -> None:
@@ -283,10 +285,10 @@ def test_a_history_alone_makes_a_report(tmp_path: Path) -> None:
     page, text = written(tmp_path / "out", folder)
     Page(page)
     for said in (
-        "Every run was measured once, so there are no curves.",
-        "One method alone has nothing to be tested against.",
-        "No texts were kept (attack_results), so there are no examples to show.",
-        "none, so settings and versions are not known",
+        "Every run was measured only once, so there are no curves.",
+        "There is only one method, so there is nothing to compare.",
+        "The runs have no attacked texts (attack_results), so there are no examples to show.",
+        "none, so settings and versions are unknown",
     ):
         assert said in text and said in page
 
@@ -294,7 +296,7 @@ def test_a_history_alone_makes_a_report(tmp_path: Path) -> None:
 def test_runs_without_a_robust_accuracy_have_no_front(tmp_path: Path) -> None:
     line = {"epoch": 1.0, "step": 1, "accuracy": 0.5, "attacks": {"antonym": {"asr": 0.5}}}
     write_history_line(tmp_path / "a", line)
-    assert "No attack here has a robust accuracy" in written(tmp_path / "out", tmp_path / "a")[1]
+    assert "None of the attacks has a robust accuracy" in written(tmp_path / "out", tmp_path / "a")[1]
 
 
 def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(tmp_path: Path) -> None:
@@ -305,11 +307,11 @@ def test_rates_by_other_definitions_are_columns_and_not_a_sentence_for_each_run(
         write_history_line(tmp_path / f"{seed}", line)
     _, text = written(tmp_path / "out", tmp_path / "1", tmp_path / "2")
     (row,) = rows(text, "antonym")
-    assert row["remains, %"] == "37.5 ± 17.7" and row["ASR among these, %"] == "75.0"
+    assert row["remains, %"] == "37.5 ± 17.7" and row["ASR on texts with a substitute, %"] == "75.0"
     assert "had an admissible change; among these" not in text
 
 
-def test_what_adversaries_added_stands_beside_the_methods_and_does_not_part_two_seeds(tmp_path: Path) -> None:
+def test_loss_increase_is_in_the_table_of_methods_and_does_not_separate_two_seeds(tmp_path: Path) -> None:
     folders = [make_run(tmp_path / "normal", [(1, 1)], seed=1)]
     for seed, increase in {1: 0.2, 2: 0.4}.items():
         found = {"loss_increase": increase, "point_moved": 0.01 * seed}
@@ -322,12 +324,12 @@ def test_what_adversaries_added_stands_beside_the_methods_and_does_not_part_two_
     plain, adaptive = rows(text, "Methods and data")
     assert adaptive["seeds"] == "1, 2"
     assert adaptive["loss increase by the adversary"] == "0.3"
-    assert adaptive["point moved by w, % of its norm"] == "1.5"
+    assert adaptive["move of the point by w, % of its norm"] == "1.5"
     assert plain["loss increase by the adversary"] == "–"
     assert "loss increase" not in written(tmp_path / "alone", folders[0])[1]
 
 
-def test_models_of_one_name_and_other_sizes_are_told_apart(tmp_path: Path) -> None:
+def test_models_of_one_name_and_other_sizes_are_distinguished(tmp_path: Path) -> None:
     sizes = {0: 4.4e6, 1: 22.7e6}
     folders = [
         make_run(tmp_path / f"{seed}", [(1, 1)], seed=seed, architecture={"type": "bert", "parameters": size})
@@ -352,7 +354,7 @@ def test_a_torn_last_line_is_left_out_with_a_warning(tmp_path: Path, caplog: pyt
         path.write_text(path.read_text() + '{"idx": 7, "epo')
     with caplog.at_level(logging.WARNING):
         _, text = written(tmp_path / "out", folder)
-    assert caplog.text.count("cut off while") == 2 and "| 2 (last) |" in text
+    assert caplog.text.count("is incomplete") == 2 and "| 2 (last) |" in text
 
 
 def test_ten_runs_with_records_stay_small(tmp_path: Path) -> None:
@@ -390,9 +392,11 @@ def test_runs_of_other_data_are_refused_and_marked_where_forced(
 def test_leaked_results_are_marked(tmp_path: Path) -> None:
     views = [{"view": "synonym", "found": 3, "split": "validation", "leaked": True}]
     page, text = written(tmp_path / "out", make_run(tmp_path / "a", [(1, 1)], views=views))
-    assert "> **Warning:** normal: These results are leaked" in text
+    assert "> **Warning:** normal: The evaluation data leaked into training" in text
     assert "> **Warning:** normal: The model was trained on texts of the synonym attack" in text
-    assert page.index('class="warning"') < page.index("These results are leaked") < page.index("<main>")
+    assert (
+        page.index('class="warning"') < page.index("The evaluation data leaked into training") < page.index("<main>")
+    )
 
 
 def test_a_run_given_twice_is_refused(

@@ -1,4 +1,4 @@
-"""The report in a browser: it renders, sorts, complains of nothing and asks the network for nothing."""
+"""The report in a browser: it renders, sorts, logs no error and loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, page_file: Path) -> Iterator[Any]:
-    """The opened report; afterwards it must have asked for itself alone, and the console must be empty."""
+    """The opened report; afterwards it must have loaded nothing else, and the console must be empty."""
     opened = browser.new_page(viewport={"width": 1200, "height": 900})
     said: list[str] = []
     asked: list[str] = []

@@ -1,7 +1,4 @@
-"""What a check takes as evidence about a run, and what it leaves alone.
-
-Which tables training drew on, and which attacks share them.
-"""
+"""Evidence of the checks: which folders are read, and which tables training and attacks share."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 import pytest
 from recorded_runs import LEXICON, recorded_run, records
 
-from hf_robust.reports.sanity import NOT_CHECKED, OK, Finding, check_run, gather
+from hf_robust.reports.sanity import NOT_CHECKED, OK, Finding, check_run, gather_evidence
 from hf_robust.reports.training_overlap import leaked_splits, shared_tables, tables_of_training, trained_attacks
 
 SYNONYMS = {"name": "neighbours", "relation": "synonym", "fingerprint": "aa"}
@@ -50,9 +47,9 @@ def test_leaks_and_attacks_on_both_sides() -> None:
     assert trained_attacks({"views": views}, ["b", "a"]) == ["a"]
 
 
-def found(check: str, *folders: Path, baseline: Path | None = None, force: bool = False) -> Finding:
-    """The answer to one check for a run and further folders."""
-    evidence = gather(folders[0], folders[1:], baseline, force)
+def finding_of(check: str, *folders: Path, baseline: Path | None = None, force: bool = False) -> Finding:
+    """Finding of one check for a run and further folders."""
+    evidence = gather_evidence(folders[0], folders[1:], baseline, force)
     return next(one for one in check_run(evidence) if one.check == check)
 
 
@@ -70,14 +67,14 @@ def test_a_card_from_before_final_steps_is_no_false_alarm(tmp_path: Path) -> Non
     card = json.loads((run / "run_card.json").read_text())
     del card["final_step"]
     (run / "run_card.json").write_text(json.dumps(card))
-    assert found("complete_run", run).status == OK
+    assert finding_of("complete_run", run).status == OK
 
 
 def test_another_training_is_no_further_attack(tmp_path: Path) -> None:
     run = recorded_run(tmp_path / "run", {"a": records("sf")})
     other = recorded_run(tmp_path / "other", {"a": records("sf")})
-    with pytest.raises(ValueError, match="other is a training of its own.*give it as --baseline"):
-        gather(run, [other])
+    with pytest.raises(ValueError, match="other is another training run.*give it as --baseline"):
+        gather_evidence(run, [other])
 
 
 def test_without_texts_rows_of_other_data_are_neither_joined_nor_paired(tmp_path: Path) -> None:
@@ -87,19 +84,21 @@ def test_without_texts_rows_of_other_data_are_neither_joined_nor_paired(tmp_path
     other = kept_as_letters(
         recorded_run(tmp_path / "other", {"a": records("f" * 60)}, trained=False, data=data), "f" * 60
     )
-    with pytest.raises(ValueError, match="other was attacked on other data than .*run; give one of the same --data"):
-        gather(run, [other])
-    forced = found("sample_size", run, baseline=other, force=True)
-    assert "as if on other examples" in (forced.seen + forced.flags)[0]
+    with pytest.raises(
+        ValueError, match="other was attacked on other data than .*run; give a folder with the same --data"
+    ):
+        gather_evidence(run, [other])
+    forced = finding_of("sample_size", run, baseline=other, force=True)
+    assert "as independent samples" in (forced.observations + forced.flags)[0]
     same = kept_as_letters(recorded_run(tmp_path / "same", {"a": records("f" * 60)}), "f" * 60)
-    assert "on the same examples" in found("sample_size", run, baseline=same).seen[0]
+    assert "on the same examples" in finding_of("sample_size", run, baseline=same).observations[0]
 
 
 def test_the_p_of_robust_accuracy_counts_examples_that_one_run_got_wrong(tmp_path: Path) -> None:
     # Among the examples that both attacked nothing differs; the baseline was wrong on ten that the run withstands.
     run = recorded_run(tmp_path / "run", {"a": records("f" * 30)})
     base = recorded_run(tmp_path / "base", {"a": records("f" * 20 + "-" * 10)})
-    (numbers,) = found("sample_size", run, baseline=base).numbers
+    (numbers,) = finding_of("sample_size", run, baseline=base).numbers
     assert numbers["rate"] == "robust_accuracy" and numbers["p"] == pytest.approx(2 * 0.5**10)
 
 
@@ -107,14 +106,14 @@ def test_texts_seen_are_those_of_the_data_attacked(tmp_path: Path) -> None:
     model = recorded_run(tmp_path / "model", {"a": records("sf")}, seen=0)
     data = {"name": "other", "fingerprint": "f2", "eval_samples": 2}
     out = recorded_run(tmp_path / "out", {"a": records("sf")}, trained=False, model=str(model), data=data)
-    answer = found("evaluation_unseen", out)
-    assert answer.status == NOT_CHECKED and "not those that training was evaluated on" in answer.missing[0]
+    answer = finding_of("evaluation_unseen", out)
+    assert answer.status == NOT_CHECKED and "not the evaluation texts of the training run" in answer.missing[0]
 
 
 def test_the_next_command_attacks_as_the_run_was_attacked(tmp_path: Path) -> None:
     given = ["run_glue_robust.py", "--attack_time_limit", "3", "--skip_labels", "neutral", "--attack_mended"]
     vote = {"votes": 5, "lexicon": LEXICON}
     run = recorded_run(tmp_path / "run", {"synonym": records("sf")}, command=given, vote=vote)
-    for command in found("gradient_masking", run).commands:
+    for command in finding_of("gradient_masking", run).commands:
         assert "--skip_labels neutral --attack_time_limit 3 --attack_mended --attack_votes 5" in command
         assert command.count("--attack_ranking") == 1

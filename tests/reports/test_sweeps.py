@@ -17,9 +17,9 @@ from hf_robust.reports import (
     flag_value,
     front_figure,
     front_of,
-    load_measured,
-    measured,
+    load_evaluated,
     metric_label,
+    metric_rate,
     metrics_of,
     save_figure,
     settings_of,
@@ -33,7 +33,7 @@ GRID = {8: (60, 20, 0.70), 16: (40, 40, 0.80), 32: (30, 50, 0.75)}
 
 
 def runs_of(folder: Path, method: str = "safer", seeds: tuple[int, ...] = (1,), **config: Any) -> list[Run]:
-    """A run for each batch size and seed; a seed more is a point more of accuracy."""
+    """A run for each batch size and seed; each seed adds a point of accuracy."""
     found = []
     for size, (succeeded, failed, accuracy) in GRID.items():
         for seed in seeds:
@@ -72,7 +72,7 @@ def test_settings_join_seeds_in_the_order_of_the_runs(tmp_path: Path) -> None:
 
 
 def test_committed_runs_of_a_sweep_are_read() -> None:
-    runs = [load_measured(path) for path in sorted(RESULTS.iterdir()) if path.is_dir()]
+    runs = [load_evaluated(path) for path in sorted(RESULTS.iterdir()) if path.is_dir()]
     settings = settings_of(runs, ["robust_method", "adv_steps", "adv_lr"])
     assert len(settings) == 21 and {one.flags["robust_method"] for one in settings} == {
         "pgd",
@@ -87,14 +87,14 @@ def test_committed_runs_of_a_sweep_are_read() -> None:
 
 def test_metrics_with_their_intervals(tmp_path: Path) -> None:
     run = runs_of(tmp_path)[0]
-    assert measured(run, "eval_synonym_asr") == (0.75, *wilson_interval(60, 80))
-    assert measured(run, "synonym_robust_accuracy") == (0.2, *wilson_interval(20, 100))
-    assert measured(run, "eval_accuracy") == pytest.approx((0.71, *wilson_interval(142, 200)))
-    assert measured(run, "eval_synonym_queries") == (12.5, 12.5, 12.5)
-    assert measured(run, "eval_antonym_asr") is None and measured(run, "eval_loss") is None
+    assert metric_rate(run, "eval_synonym_asr") == (0.75, *wilson_interval(60, 80))
+    assert metric_rate(run, "synonym_robust_accuracy") == (0.2, *wilson_interval(20, 100))
+    assert metric_rate(run, "eval_accuracy") == pytest.approx((0.71, *wilson_interval(142, 200)))
+    assert metric_rate(run, "eval_synonym_queries") == (12.5, 12.5, 12.5)
+    assert metric_rate(run, "eval_antonym_asr") is None and metric_rate(run, "eval_loss") is None
     (run.path / "all_results.json").write_text('{"eval_loss": 0.3, "train_runtime": 4.0}')
-    assert measured(run, "eval_loss") == measured(run, "loss") == (0.3, 0.3, 0.3)
-    assert measured(run, "train_runtime") == (4.0, 4.0, 4.0)
+    assert metric_rate(run, "eval_loss") == metric_rate(run, "loss") == (0.3, 0.3, 0.3)
+    assert metric_rate(run, "train_runtime") == (4.0, 4.0, 4.0)
     assert {"eval_accuracy", "eval_synonym_asr", "eval_loss"} <= set(metrics_of(run))
 
 
@@ -110,19 +110,19 @@ def test_unions_and_certificates_are_metrics_too(tmp_path: Path) -> None:
     }
     write_history_line(tmp_path, {**line, "union": union, "certified": certified})
     run = load_run(tmp_path)
-    assert measured(run, "eval_union_robust_accuracy") == (0.3, 0.1, 0.6)
-    assert measured(run, "eval_certified_accuracy") == (0.4, 0.3, 0.5)
-    radius = measured(run, "radius")
+    assert metric_rate(run, "eval_union_robust_accuracy") == (0.3, 0.1, 0.6)
+    assert metric_rate(run, "eval_certified_accuracy") == (0.4, 0.3, 0.5)
+    radius = metric_rate(run, "radius")
     assert radius is not None and math.isnan(radius.value)
 
 
 def test_a_run_without_attacks_is_read_from_its_results(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="was not evaluated yet; run it to its end"):
-        load_measured(tmp_path)
+    with pytest.raises(ValueError, match="has no evaluation yet; run it to its end"):
+        load_evaluated(tmp_path)
     (tmp_path / "all_results.json").write_text('{"eval_accuracy": 0.5, "epoch": 2.0}')
     (tmp_path / "run_card.json").write_text('{"final_step": 7, "data": {"eval_samples": 4}}')
-    run = load_measured(tmp_path)
-    assert run.published["step"] == 7 and measured(run, "accuracy") == (0.5, *wilson_interval(2, 4))
+    run = load_evaluated(tmp_path)
+    assert run.published["step"] == 7 and metric_rate(run, "accuracy") == (0.5, *wilson_interval(2, 4))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_wide_ranges_are_logarithmic_texts_are_not_joined_and_other_units_have_t
 
 def test_pictures_that_cannot_be_drawn_say_why(tmp_path: Path) -> None:
     settings = [setting_of(run, seed=index) for index, run in enumerate(runs_of(tmp_path) * 5)]
-    with pytest.raises(ValueError, match="no run has adv_lr, which a picture was asked for"):
+    with pytest.raises(ValueError, match="no run has the flags adv_lr of the x axis of a picture"):
         sweep_figure(settings, ["adv_lr"], ["eval_accuracy"])
     with pytest.raises(ValueError, match='would have 15 panels, one for each seed; name fewer flags as its "panel"'):
         sweep_figure(

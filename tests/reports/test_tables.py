@@ -1,4 +1,4 @@
-"""Tables against values worked out by hand."""
+"""Tables against values computed by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hf_robust.runs import load_run, read_history, write_history_line
 
 
 def rows(table: str) -> list[list[str]]:
-    """Cells of every row but the rules under the headers."""
+    """Cells of every row except the rules below the headers."""
     lines = [line for line in table.splitlines() if line.startswith("|") and "---" not in line]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -91,7 +91,7 @@ def test_seed_without_a_rate_is_counted_out(tmp_path: Path) -> None:
     assert dict(zip(header, row, strict=True))["synonym ASR"] == "50.0 (1 of 2 seeds)"
 
 
-def test_best_epoch_is_the_one_whose_weights_were_kept(tmp_path: Path) -> None:
+def test_best_epoch_is_the_published_one(tmp_path: Path) -> None:
     run = make_run(tmp_path, [(60, 20), (40, 40), (50, 30)], best_step=200)
     header, row, *_ = rows(comparison_table([run]))
     cells = dict(zip(header, row, strict=True))
@@ -117,11 +117,11 @@ def test_best_step_counts_only_where_the_best_model_was_loaded(tmp_path: Path) -
     assert load_run(run).published["epoch"] == 1.0
 
 
-def test_kept_weights_that_were_not_attacked_are_marked(tmp_path: Path) -> None:
+def test_published_weights_that_were_not_attacked_are_marked(tmp_path: Path) -> None:
     run = make_run(tmp_path, [(60, 20), (40, 40)], best_step=150)
     assert load_run(run).published["epoch"] == 1.0 and not load_run(run).measured_exactly
     table = comparison_table([run])
-    assert rows(table)[1][4] == "1 (best)*" and "*: the kept checkpoint itself was not attacked" in table
+    assert rows(table)[1][4] == "1 (best)*" and "*: the published checkpoint was not attacked" in table
 
 
 def test_cost_table(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_runs_are_compared_by_what_both_have_of_the_data(tmp_path: Path, other: 
     assert (differences(runs) == []) is alike
 
 
-def test_older_descriptions_are_compared_by_what_they_left_unsaid(tmp_path: Path) -> None:
-    """Before there was a choice, searches climbed probabilities, and a goal was its name."""
+def test_older_descriptions_are_compared_with_defaults(tmp_path: Path) -> None:
+    """In older descriptions searches climb probabilities, and a goal has only its name."""
     older = {"goal": {"name": "misclassify"}, "candidates": {"name": "synonyms"}}
     goal = {"name": "misclassify", "keeps_prediction": False, "maximises": False}
     now = {"goal": goal, "candidates": {"name": "synonyms"}, "scores": "probability"}

@@ -38,7 +38,7 @@ def test_both_denominators_are_shown() -> None:
 
 
 def test_a_doubtful_slice_comes_with_a_warning() -> None:
-    assert transition_tables(REPORTS).startswith("> **Doubtful:** the baseline is right on 55.0 % of 'all' only")
+    assert transition_tables(REPORTS).startswith("> **Doubtful:** the baseline is correct on only 55.0 % of 'all'")
     fine = {"all": SliceReport(Transition(1, 0, 0, 9))}
     assert "Doubtful" not in transition_tables(fine)
 
@@ -87,7 +87,7 @@ def test_runs_of_other_texts_are_refused_unless_forced(tmp_path: Path) -> None:
 def test_the_history_serves_where_there_are_no_results(tmp_path: Path) -> None:
     folder = tmp_path / "attacked"
     folder.mkdir()
-    with pytest.raises(ValueError, match="does not say how accurate the run is"):
+    with pytest.raises(ValueError, match="has no accuracy or no number of evaluation texts"):
         clean_accuracies([folder])
     write_history_line(folder, {"epoch": 1.0, "step": 1, "accuracy": 0.75, "attacks": {}})
     (folder / "run_card.json").write_text(json.dumps({"data": {"eval_samples": 40}}))

@@ -1,4 +1,4 @@
-"""The adversary's weights: lines from a log, the file, and what the pictures hold."""
+"""Learnt weights of the adversary: lines from a log, the file, and the contents of the pictures."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_robust.reports import (
-    clear_weights,
+    adversary_weights_figure,
+    clear_adversary_weights,
     draw_adversary_weights,
-    farthest_moved,
+    largest_move,
     linearisation_figure,
-    weights_figure,
 )
-from hf_robust.runs import read_weights, weight_lines, write_weights
+from hf_robust.runs import adversary_weight_lines, read_adversary_weights, write_adversary_weights
 
 
 def entry(step: int, *weights: float, **extra: float) -> dict[str, Any]:
@@ -34,23 +34,25 @@ def test_lines_are_the_entries_with_weights_in_the_order_of_steps() -> None:
         entry(10, 0.5, 0.5),
         {"step": 20, "train_runtime": 3.0},
     ]
-    assert weight_lines(log) == [
+    assert adversary_weight_lines(log) == [
         {"step": 10, "epoch": 1.0, "w": [0.5, 0.5], "entropy": 0.7},
         {"step": 20, "epoch": 2.0, "w": [0.4, 0.6], "entropy": 0.7},
     ]
 
 
 def test_a_step_that_a_resumed_run_logged_again_is_one_line() -> None:
-    assert [line["w"] for line in weight_lines([entry(10, 1.0, 0.0), entry(10, 0.0, 1.0)])] == [[0.0, 1.0]]
+    assert [line["w"] for line in adversary_weight_lines([entry(10, 1.0, 0.0), entry(10, 0.0, 1.0)])] == [[0.0, 1.0]]
 
 
 def test_ten_weights_keep_their_numbers() -> None:
     weights = [index / 55 for index in range(1, 11)]
-    assert weight_lines([entry(1, *weights)])[0]["w"] == weights
+    assert adversary_weight_lines([entry(1, *weights)])[0]["w"] == weights
 
 
 def test_linearisation_is_in_the_lines_where_it_was_logged() -> None:
-    plain, linear = weight_lines([entry(1, 1.0), entry(2, 1.0, linearised_loss=0.4, linearisation_error=0.1)])
+    plain, linear = adversary_weight_lines(
+        [entry(1, 1.0), entry(2, 1.0, linearised_loss=0.4, linearisation_error=0.1)]
+    )
     assert "loss" not in plain
     assert (linear["loss"], linear["linearised_loss"], linear["linearisation_error"]) == (0.5, 0.4, 0.1)
 
@@ -58,16 +60,16 @@ def test_linearisation_is_in_the_lines_where_it_was_logged() -> None:
 @given(st.lists(st.lists(st.floats(-1, 2), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_file_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, rows: list[list[float]]) -> None:
     folder = tmp_path_factory.mktemp("run")
-    lines = weight_lines([entry(index, *row) for index, row in enumerate(rows)])
-    write_weights(folder, lines)
-    assert read_weights(folder) == lines
+    lines = adversary_weight_lines([entry(index, *row) for index, row in enumerate(rows)])
+    write_adversary_weights(folder, lines)
+    assert read_adversary_weights(folder) == lines
     assert [path.name for path in folder.iterdir()] == ["adversary_weights.jsonl"]
 
 
 def test_a_weight_that_is_not_a_number_is_null_in_the_file(tmp_path: Path) -> None:
-    write_weights(tmp_path, weight_lines([entry(1, math.nan, 0.5)]))
+    write_adversary_weights(tmp_path, adversary_weight_lines([entry(1, math.nan, 0.5)]))
     assert json.loads((tmp_path / "adversary_weights.jsonl").read_text())["w"] == [None, 0.5]
-    assert math.isnan(read_weights(tmp_path)[0]["w"][0])
+    assert math.isnan(read_adversary_weights(tmp_path)[0]["w"][0])
 
 
 @pytest.mark.parametrize(
@@ -77,8 +79,8 @@ def test_a_weight_that_is_not_a_number_is_null_in_the_file(tmp_path: Path) -> No
         ("[]\n", "line 1: needs a step and weights w"),
         ('{"step": 1}\n', "line 1: needs a step and weights w"),
         ('{"step": 1, "w": [1]}\n{"step"', "line 2: needs a step and weights w"),
-        ("", "needs lines of one number of weights"),
-        ('{"step": 1, "w": [1]}\n{"step": 2, "w": [0.5, 0.5]}\n', "needs lines of one number of weights"),
+        ("", "needs the same number of weights in all lines"),
+        ('{"step": 1, "w": [1]}\n{"step": 2, "w": [0.5, 0.5]}\n', "needs the same number of weights in all lines"),
     ],
 )
 def test_what_is_not_such_a_file_is_one_sentence(text: str | None, says: str, tmp_path: Path) -> None:
@@ -89,8 +91,8 @@ def test_what_is_not_such_a_file_is_one_sentence(text: str | None, says: str, tm
 
 
 def test_one_curve_for_each_weight_and_the_entropy() -> None:
-    lines = weight_lines([entry(10, 0.5, 0.3, 0.2), entry(20, 0.6, 0.3, 0.1)])
-    above, below = weights_figure(lines, "adaptive_pgd on reviews").axes
+    lines = adversary_weight_lines([entry(10, 0.5, 0.3, 0.2), entry(20, 0.6, 0.3, 0.1)])
+    above, below = adversary_weights_figure(lines, "adaptive_pgd on reviews").axes
     curves = {line.get_label(): line.get_ydata() for line in above.lines}
     assert list(curves) == ["w1", "w2", "w3", "1/k"]
     assert np.allclose(curves["w1"], [0.5, 0.6]) and np.allclose(curves["w3"], [0.2, 0.1])
@@ -101,23 +103,23 @@ def test_one_curve_for_each_weight_and_the_entropy() -> None:
 
 
 def test_how_far_the_point_moved_has_a_panel_of_its_own_in_percent() -> None:
-    lines = weight_lines([entry(10, 0.5, 0.5, point_moved=0.0), entry(20, 0.6, 0.4, point_moved=0.034)])
-    *_, moved = weights_figure(lines, "title").axes
+    lines = adversary_weight_lines([entry(10, 0.5, 0.5, point_moved=0.0), entry(20, 0.6, 0.4, point_moved=0.034)])
+    *_, moved = adversary_weights_figure(lines, "title").axes
     curves = {line.get_label(): list(line.get_ydata()) for line in moved.lines}
-    assert curves["point moved by w"] == pytest.approx([0.0, 3.4])
-    assert curves["1%: hardly at all"] == [1.0, 1.0] and moved.get_ylabel() == "% of its norm"
-    assert farthest_moved(lines) == 0.034
+    assert curves["move of the point"] == pytest.approx([0.0, 3.4])
+    assert curves["1%: no effect"] == [1.0, 1.0] and moved.get_ylabel() == "% of its norm"
+    assert largest_move(lines) == 0.034
     warning = "moved the point by less than 1% of its norm"
-    little = weights_figure(weight_lines([entry(10, 0.5, 0.5, point_moved=0.009)]), "title")
+    little = adversary_weights_figure(adversary_weight_lines([entry(10, 0.5, 0.5, point_moved=0.009)]), "title")
     assert warning in little.get_supxlabel() and warning not in moved.figure.get_supxlabel()
     # A file of an earlier version says nothing of it.
-    assert len(weights_figure(weight_lines([entry(10, 0.5, 0.5)]), "title").axes) == 2
-    assert math.isnan(farthest_moved(weight_lines([entry(10, 0.5, 0.5)])))
+    assert len(adversary_weights_figure(adversary_weight_lines([entry(10, 0.5, 0.5)]), "title").axes) == 2
+    assert math.isnan(largest_move(adversary_weight_lines([entry(10, 0.5, 0.5)])))
 
 
 def test_linearisation_has_the_clean_loss_and_divides_by_what_the_adversary_added() -> None:
     more: dict[str, float] = {"linearised_loss": 0.49, "linearisation_error": 0.01, "clean_loss": 0.45}
-    lines = weight_lines(
+    lines = adversary_weight_lines(
         [entry(1, 1.0, **more, loss_increase=0.05), entry(2, 1.0, **more, loss_increase=-0.01), entry(3, 1.0, **more)]
     )
     above, below = linearisation_figure(lines, "title").axes
@@ -131,17 +133,17 @@ def test_linearisation_has_the_clean_loss_and_divides_by_what_the_adversary_adde
 
 def test_pictures_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "run_card.json").write_text(json.dumps({"method": "adaptive_tavat", "data": {"name": "reviews"}}))
-    write_weights(tmp_path, weight_lines([entry(1, 0.5, 0.5)]))
+    write_adversary_weights(tmp_path, adversary_weight_lines([entry(1, 0.5, 0.5)]))
     assert [path.name for path in draw_adversary_weights(tmp_path)] == [
         "adversary_weights.png",
         "adversary_weights.svg",
     ]
     svg = (tmp_path / "adversary_weights.svg").read_text()
     assert all(label in svg for label in ("adaptive_tavat on reviews", "w1", "w2", "entropy", "step"))
-    write_weights(tmp_path, weight_lines([entry(1, 0.5, 0.5, linearised_loss=0.4)]))
+    write_adversary_weights(tmp_path, adversary_weight_lines([entry(1, 0.5, 0.5, linearised_loss=0.4)]))
     assert len(draw_adversary_weights(tmp_path)) == 4
     first = (tmp_path / "linearisation.svg").read_bytes()
     draw_adversary_weights(tmp_path)
     assert (tmp_path / "linearisation.svg").read_bytes() == first  # same file, same picture
-    clear_weights(tmp_path)
+    clear_adversary_weights(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run_card.json"]

@@ -1,4 +1,4 @@
-"""What report, card and check say of a run's word mask."""
+"""The word mask of a run in report, model card and check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recorded_runs import recorded_run, records
 
 from hf_robust.hub.section import robustness_section
 from hf_robust.reports import load_runs, write_report
-from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK, check_run, gather
+from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, OK, check_run, gather_evidence
 from hf_robust.runs import MASK_HISTORY_FILE, load_run, mask_line, read_mask_lines, write_mask_line
 
 IMPORTANCES = {"good": 0.9, "bad": 0.8, "film": 0.4, "the": 0.3}
@@ -59,12 +59,14 @@ def test_lines_are_in_the_order_of_steps_and_a_broken_one_is_named(tmp_path: Pat
     ],
 )
 def test_check_flags_a_mask_that_tells_no_words_apart(given: dict[str, Any], status: str, tmp_path: Path) -> None:
-    finding = next(one for one in check_run(gather(flat_run(tmp_path / "run", **given))) if one.check == "word_mask")
+    finding = next(
+        one for one in check_run(gather_evidence(flat_run(tmp_path / "run", **given))) if one.check == "word_mask"
+    )
     assert finding.status == status
     assert ("0.049, below 0.05" in "".join(finding.flags)) is (given.get("std") == 0.049)
-    assert ("0.19 with what leaving a word out" in "".join(finding.flags)) is (given.get("rank") == 0.19)
+    assert ("0.19 with the effect of leaving a word out" in "".join(finding.flags)) is (given.get("rank") == 0.19)
     other = recorded_run(tmp_path / "other", {"synonym": records("s" * 30 + "f" * 30)})
-    assert next(one for one in check_run(gather(other)) if one.check == "word_mask").status == OK
+    assert next(one for one in check_run(gather_evidence(other)) if one.check == "word_mask").status == OK
 
 
 @pytest.mark.parametrize("std", [0.2, 0.02])
@@ -72,7 +74,7 @@ def test_the_card_has_the_words_and_what_the_mask_costs(std: float, tmp_path: Pa
     said = robustness_section(load_run(flat_run(tmp_path / "run", std)))
     assert f"mean 0.60, standard deviation {std:.3f}. Highest: good 0.90, bad 0.80" in said
     assert "80.0 % with the expected mask" in said and "81.0 % without a mask, 75.0 % with sampled masks" in said
-    assert ("not FLAT" in said) is (std < 0.05) and "changes: 0.40 over 150 words" in said
+    assert ("not FLAT" in said) is (std < 0.05) and "effect of leaving a word out: 0.40 over 150 words" in said
 
 
 def test_the_report_has_the_masks_of_the_runs_that_have_one(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Histories: what is written is read back, torn ends are tolerated, anything else is one sentence."""
+"""Histories: a round trip, incomplete last lines, and errors for malformed files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_torn_last_line_is_left_out_with_a_warning(tmp_path: Path, cut: int, cap
     file.write_text(file.read_text()[: -1 - cut])
     with caplog.at_level(logging.WARNING):
         assert read_history(tmp_path) == [line(1.0)]
-    assert "line 2 was cut off" in caplog.text
+    assert "line 2 is incomplete" in caplog.text
     write_history_line(tmp_path, line(2.0, asr=0.25))
     assert read_history(tmp_path) == [line(1.0), line(2.0, asr=0.25)]
 

@@ -1,7 +1,4 @@
-"""Files are written whole or not at all; what is broken is named.
-
-A folder that is used again: nothing that an earlier run left there is taken for what this one measured.
-"""
+"""JSON files are written atomically, broken files are named, and old measurements in a reused folder are removed."""
 
 from __future__ import annotations
 

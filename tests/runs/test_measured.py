@@ -1,4 +1,4 @@
-"""What commands measure of a run lies in folders of their own: no file of the run changes."""
+"""Measurements by commands have their own folders and change no file of the run."""
 
 from __future__ import annotations
 

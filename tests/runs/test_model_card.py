@@ -1,4 +1,4 @@
-"""What a card says of where training started, on cards that the Trainer itself writes."""
+"""The model card's statement on the base model, for cards written by the Trainer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def card_of(folder: Path, model: Any) -> str:
     return (folder / "README.md").read_text()
 
 
-def test_a_model_that_was_made_new_was_trained_from_scratch(tmp_path: Path) -> None:
+def test_a_new_model_was_trained_from_scratch(tmp_path: Path) -> None:
     assert "\nThis model was trained from scratch on an unknown dataset." in card_of(tmp_path, build_model())
 
 
@@ -29,7 +29,7 @@ def test_a_local_checkpoint_is_named_with_its_type_and_size(tmp_path: Path) -> N
     assert "from scratch" not in text and str(tmp_path) not in text
 
 
-def test_a_hub_id_stays_what_the_trainer_made_of_it(tmp_path: Path) -> None:
+def test_the_trainers_statement_on_a_hub_id_stays(tmp_path: Path) -> None:
     model = build_model()
     model.config._name_or_path = "org/model"
     text = card_of(tmp_path, model)

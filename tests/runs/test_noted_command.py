@@ -1,4 +1,4 @@
-"""The command that a run notes: no args file, no token, no folder of one machine, and it still means the same."""
+"""The command in a run card: no args file, no token, no folder of the machine, and the same meaning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_robust.reports.reproduction import reproduction
-from hf_robust.runs import STANDS_FOR, command_words, flags_of, redact_command
+from hf_robust.runs import PLACEHOLDERS, command_words, flags_of, redact_command
 from hf_robust.wiring.parsing import parse_arguments
 
 SCRIPT = "run_glue_robust.py"
@@ -27,9 +27,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pasted(card: dict[str, Any], folder: Path) -> list[str]:
-    """The words of the printed command, with the folder where a name is to be filled in."""
+    """Words of the printed command, with the folder in place of its placeholder."""
     text = reproduction(card).command
-    return shlex.split(STANDS_FOR.sub(str(folder), text))
+    return shlex.split(PLACEHOLDERS.sub(str(folder), text))
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_several_processes_are_started_again(here: Path) -> None:
     assert reproduction(card).command == f"torchrun --nproc_per_node=2 {SCRIPT} --do_train"
 
 
-def test_what_cannot_be_pasted_is_said(here: Path) -> None:
+def test_notes_on_commands_that_cannot_be_pasted(here: Path) -> None:
     old = reproduction({"command": [SCRIPT, "_arguments.json"]})
-    assert old == ("", "The flags of this run were in a file, `_arguments.json`, which its card does not hold.")
-    assert "not one of hf_robust" in reproduction({"command": ["mine.py"]}).note
+    assert old == ("", "The flags of this run were in the file `_arguments.json`, which the run card does not hold.")
+    assert "not part of hf_robust" in reproduction({"command": ["mine.py"]}).note
 
 
 NAMES = st.sampled_from(["alpha", "beta", "gamma_rate"])

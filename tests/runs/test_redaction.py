@@ -1,4 +1,4 @@
-"""Nothing of one machine, and no secret, is published."""
+"""No path of the machine and no secret is published."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ def test_views_lie_apart_and_the_contrast_trains(kind: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "hf_robust_lstm"])
 def test_the_first_token_of_a_model_that_reads_on_is_refused_before_training(kind: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cls reads nothing of a text.*choose another --sentence_embed_type"):
+    with pytest.raises(ValueError, match="the pooling cls ignores the text.*choose another --sentence_embed_type"):
         of_architecture(kind, tmp_path, "bat_triplet", sentence_embed_type="cls")
 
 

@@ -65,7 +65,10 @@ def test_views_of_the_validation_split_are_leaked_and_the_card_says_so(tmp_path:
     options = {"view_split": "validation", "allow_eval_views": True, "view_dataset": review_data(10, seed=5)}
     run = run_folder(build_trainer("gradient_mask", tmp_path / "leak", **options), tmp_path / "leak")
     assert run.card["views"][0]["split"] == "validation" and run.card["views"][0]["leaked"] is True
-    assert any("leaked: texts of the validation split were trained on" in sentence for sentence in limits(run))
+    assert any(
+        "leaked into training: the model was trained on texts of the validation" in sentence
+        for sentence in limits(run)
+    )
     clean = run_folder(build_trainer("gradient_mask", tmp_path / "clean"), tmp_path / "clean")
     assert "leaked" not in json.dumps(clean.card["views"]) and "confidence_drop" in clean.card["views"][0]
     assert not any("leaked" in sentence for sentence in limits(clean))

@@ -114,7 +114,7 @@ def test_a_mask_that_tells_no_words_apart_is_a_warning(
     trainer = spread(build_trainer("flat", tmp_path, learning_rate=1e-6, mask_learning_rate=1e-6), by)
     with caplog.at_level(logging.WARNING, logger="hf_robust"):
         trainer.train()
-    warned = [one for one in caplog.messages if "keeps all alike" in one]
+    warned = [one for one in caplog.messages if "keeps all words equally often" in one]
     assert bool(warned) is (by == 0.0)
     assert all("not FLAT" in one and "--flat_beta" in one for one in warned)
 

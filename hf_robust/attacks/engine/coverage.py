@@ -10,7 +10,7 @@ from typing import Any
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.engine.draft import Draft, Reader
 from hf_robust.attacks.engine.plans import Plan, Plans
-from hf_robust.metrics import Coverage, some_rows
+from hf_robust.metrics import Coverage, sampled_rows
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def table_coverage(
     table_attack = replace(attack, candidates=attack.candidates.lookup)
     chosen = _attackable(attack, examples)
     if max_examples is not None:
-        chosen = [chosen[row] for row in some_rows(len(chosen), max_examples)]
+        chosen = [chosen[row] for row in sampled_rows(len(chosen), max_examples)]
     planned = map(plans.planner(table_attack), chosen)
     words = ((plan.swaps.keys(), _open_words(table_attack, plan, reader)) for plan in planned)
     return Coverage.of((len(with_substitutes & opened), len(opened)) for with_substitutes, opened in words)

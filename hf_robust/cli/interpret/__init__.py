@@ -18,8 +18,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> str | Answer:
     """Run one of its tasks."""
     from hf_robust.cli.interpret.tasks import TASKS
-    from hf_robust.runs import check_writable
+    from hf_robust.runs import require_writable
 
     if options.output_dir is not None:
-        check_writable(options.output_dir)
+        require_writable(options.output_dir)
     return TASKS[options.task].run(options)

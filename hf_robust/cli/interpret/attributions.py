@@ -172,7 +172,7 @@ class _Explained:
         options = self.options
         if name == "ig":
             explain: Callable[..., list[Attribution]] = integrated_gradients
-            flags: dict[str, Any] = {"baseline": options.baseline, "steps": options.steps}
+            flags: dict[str, Any] = {"reference": options.baseline, "steps": options.steps}
         else:
             explain, flags = lime, {"samples": options.samples, "seed": options.seed}
 

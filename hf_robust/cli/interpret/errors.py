@@ -124,7 +124,7 @@ def _given_slices(path: Path) -> dict[str, Any]:
 
 def _slices(options: argparse.Namespace, given: Mapping[str, Any]) -> dict[str, Slice]:
     """Ours and those of the user's own."""
-    from hf_robust.metrics import own_slices, slices
+    from hf_robust.metrics import custom_slices, slices
     from hf_robust.metrics.transition import WHOLE
 
     ours = dict(slices(options.printed_words))
@@ -134,7 +134,7 @@ def _slices(options: argparse.Namespace, given: Mapping[str, Any]) -> dict[str, 
             f"--slices {options.slices} names {taken[0]!r}, as one of ours is called; choose another name."
         )
     try:
-        return {**ours, **own_slices(given)}
+        return {**ours, **custom_slices(given)}
     except ValueError as error:
         raise ValueError(f"--slices {options.slices}: {error}") from error
 

@@ -14,11 +14,11 @@ from hf_robust.data.dataset import check_texts
 from hf_robust.data.files import read_rows
 from hf_robust.interpret import (
     WordImportances,
-    attacked_words,
     frequency_correlation,
     importances_as_written,
     importances_by_word,
     read_importances,
+    replaced_words,
     substitution_frequency,
     synonym_spread,
     word_frequency,
@@ -118,7 +118,7 @@ def _changes(path: Path, rows: Sequence[tuple[str, ...]], texts: Path) -> Iterat
             f"--attack_results {path} is no file; give attack_results/<attack>.jsonl or _views/*.jsonl of a run."
         )
     if not _holds_views(path):
-        yield from attacked_words(read_records(path))
+        yield from replaced_words(read_records(path))
         return
     for idx, view in read_views(path, {})[1]:
         if view.ok:

@@ -14,7 +14,7 @@ from hf_robust.cli.command import Command
 from hf_robust.cli.flags import add_class_names, add_text_length
 from hf_robust.cli.interpret.errors import add_errors_flags, errors
 from hf_robust.cli.output import add_output_flag, model_names, write_result
-from hf_robust.metrics import kept_prediction
+from hf_robust.metrics import records_keep_prediction
 
 if TYPE_CHECKING:
     from hf_robust.metrics import AttackRecord
@@ -100,7 +100,7 @@ def pairs(options: argparse.Namespace) -> str:
 
 
 def _refuse_remaining(records: Sequence[AttackRecord], path: Path) -> None:
-    if kept_prediction(records):
+    if records_keep_prediction(records):
         raise ValueError(
             f"--pairs {path} is of an attack that changes the true label (antonym, negation), so its texts are no "
             "pairs of one label; give the results of an attack that keeps it."

@@ -11,7 +11,7 @@ from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import load_corpus
 from hf_robust.data.splits import Splits
 from hf_robust.lexicons import load_lexicon
-from hf_robust.metrics import kept_prediction
+from hf_robust.metrics import records_keep_prediction
 from hf_robust.runs import read_pairs
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
 from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments, load_classifier
@@ -66,7 +66,7 @@ def _views_of_files(options: argparse.Namespace) -> DrawnViews:
     """The successes of one attack, or those that two attacks have in common."""
     found = {record.idx: record for record in read_pairs(options.fickle)}
     others = {} if options.obstinate is None else {record.idx: record for record in read_pairs(options.obstinate)}
-    if kept_prediction(found.values()):
+    if records_keep_prediction(found.values()):
         raise ValueError(
             f"--fickle {options.fickle} is of an attack that wants the prediction to stay; give the results of one "
             "that wants another prediction, and this file by --obstinate."

@@ -1,4 +1,4 @@
-"""The questions, in the order in which they are answered."""
+"""The list of checks, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
 
 
 def check_run(evidence: Evidence) -> list[Finding]:
-    """The answer to each question."""
+    """Run every check on the evidence."""
     return [check(evidence) for check in CHECKS]

@@ -1,6 +1,7 @@
-"""The command line that measures what a check misses, as far as the run card says how the run was measured.
+"""Command lines that measure what a check needs, built from the run card.
 
-Folders outside the working folder stand in a run card as names to fill in (``DATA_DIR/train.jsonl``).
+A run card holds placeholders such as ``DATA_DIR/train.jsonl`` for folders outside the working folder. They stay in
+the command for the user to fill in.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from hf_robust.attacks.flag_readers import READERS, is_flag_read
 from hf_robust.reports.reproduction import program_words
-from hf_robust.reports.sanity.evidence import Folder, Measured
+from hf_robust.reports.sanity.evidence import Folder, MeasuredAttack
 from hf_robust.reports.training_overlap import drawn_from
 from hf_robust.runs import CHECKS_FOLDER, read_json
 
@@ -24,34 +25,36 @@ CARRIED = (
     "sememes",
     "name_lists", "location_lists", "antonym_success", "negation_count", "protect", "attack_max_changed",
 )  # fmt: skip
-"""Flags of the run itself that its attacks depend on and that no description holds."""
+"""Flags of the run that change its attacks and that attack descriptions do not hold."""
 _SAMPLE = re.compile(r"(-?\d+) rows, seed (\d+)")
 _FILE = re.compile(r"validation: (\S+\.(?:csv|tsv|jsonl?|parquet)(?:\.gz)?) \(")
 _BY_NAME = ("builtin", "wordnet")
 
 
-def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **changed: Any) -> str:
-    """`hf-robust attack` on the folder's weights as they were attacked, but for the flags in ``changed``.
+def attack_command(folder: Folder, attacks: Sequence[MeasuredAttack], to: str, **changed: Any) -> str:
+    """`hf-robust attack` command that repeats the attacks of a folder with the flags in ``changed``.
 
     Args:
-        to: name of the folder under ``checks`` of the run; ``--output_dir`` in ``changed`` is not needed.
-        changed: flags by name; None leaves one out.
+        to: name of the output folder under ``checks`` of the run.
+        changed: flags by name; None drops the flag.
     """
     names = [one.name for one in attacks]
     flags: dict[str, Any] = {"data": _data(folder), "attacks": names}
     sample = _SAMPLE.fullmatch(str(folder.run.data.get("attack_sample", "")))
     if sample:
         flags |= {"attack_num_examples": sample[1], "attack_seed": sample[2]}
-    given = given_flags(folder.run.card)
+    command_flags = flags_of_command(folder.run.card)
     flags |= {
-        name: given[name] for name in CARRIED if name in given and (name not in READERS or is_flag_read(name, names))
+        name: command_flags[name]
+        for name in CARRIED
+        if name in command_flags and (name not in READERS or is_flag_read(name, names))
     }
     if vote := folder.run.card.get("vote"):
         flags["attack_votes"] = vote["votes"]
     for one in attacks:
-        flags |= {name: _as_given(name, value, given) for name, value in _parts(one.described)}
+        flags |= {name: _path_in_command(name, value, command_flags) for name, value in _parts(one.described)}
     if any("scores" not in one.described and not one.described.get("backend") for one in attacks):
-        # Before there was a choice.
+        # Older runs had no choice of scores.
         flags["attack_scores"] = "probability"
     flags |= {**changed, "output_dir": (folder.run.path / CHECKS_FOLDER / to).as_posix()}
     words = ["hf-robust", "attack", model_of(folder)]
@@ -62,7 +65,7 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
 
 
 def train_command(folder: Folder, to: str, **changed: Any) -> str:
-    """The folder's training again, with other flags, into a folder beside it; empty where no command was noted."""
+    """Training command of the folder with the flags in ``changed`` and a new output folder; empty if it is unknown."""
     words = program_words(folder.run.card)
     if not folder.trained or not words:
         return ""
@@ -71,7 +74,7 @@ def train_command(folder: Folder, to: str, **changed: Any) -> str:
 
 
 def model_of(folder: Folder) -> str:
-    """The checkpoint behind the numbers: a training's own folder, or what was attacked, as its command names it."""
+    """Attacked checkpoint: the folder itself for a training, else the model that the command of the attack names."""
     if folder.trained:
         return folder.run.path.as_posix()
     command = [str(word) for word in folder.run.card.get("command") or ()]
@@ -80,26 +83,26 @@ def model_of(folder: Folder) -> str:
     return str(folder.run.card.get("model", "MODEL"))
 
 
-def given_flags(card: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags of the command that a card notes; those in an argument file where that is still there."""
+def flags_of_command(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of the command in a run card, including those of its args file if that file still exists."""
     words = [str(word) for word in card.get("command") or ()][1:]
-    found: dict[str, Any] = {}
+    flags: dict[str, Any] = {}
     if words and words[0].endswith(".json"):
-        found = read_json(Path(words.pop(0)))
+        flags = read_json(Path(words.pop(0)))
     name = ""
     for word in words:
         if word.startswith("--"):
             name, equals, value = word.removeprefix("--").partition("=")
-            found[name] = [value] if equals else []
+            flags[name] = [value] if equals else []
         elif name:
-            found[name].append(word)
-    return found
+            flags[name].append(word)
+    return flags
 
 
-def _as_given(name: str, value: Any, given: Mapping[str, Any]) -> Any:
-    """A file as the run's command names it, where that is the described one; a description has no folder."""
+def _path_in_command(name: str, value: Any, command_flags: Mapping[str, Any]) -> Any:
+    """Path of a described file as the command of the run gives it; a description holds the file name alone."""
     for flag in (name, f"attack_{name}"):
-        words = given.get(flag)
+        words = command_flags.get(flag)
         word = str(words[0] if isinstance(words, list) and words else words)
         if Path(word).name == Path(str(value)).name:
             return word
@@ -107,24 +110,24 @@ def _as_given(name: str, value: Any, given: Mapping[str, Any]) -> Any:
 
 
 def _data(folder: Folder) -> str:
-    given = given_flags(folder.run.card)
+    command_flags = flags_of_command(folder.run.card)
     for name in SOURCES:
-        if given.get(name):
-            return str(given[name][0] if isinstance(given[name], list) else given[name])
+        if command_flags.get(name):
+            return str(command_flags[name][0] if isinstance(command_flags[name], list) else command_flags[name])
     data = folder.run.data
     file = _FILE.search(str(data.get("variant", "")))
     return file[1] if file else str(data.get("name", "DATA")).removeprefix("glue/")
 
 
 def _parts(described: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The flags behind a description."""
+    """Flags that lead to an attack description."""
     candidates = described.get("candidates") or {}
     if described.get("backend"):
         yield "attack_backend", described["backend"]
     if described.get("query_budget"):
         yield "attack_query_budget", described["query_budget"]
     lexicon = drawn_from(described)
-    if lexicon and candidates.get("name") != "lemmas":  # PWWS asks WordNet whatever --lexicon is
+    if lexicon and candidates.get("name") != "lemmas":  # PWWS uses WordNet for any --lexicon
         yield ("antonym_lexicon" if lexicon.get("relation") == "antonym" else "lexicon"), source_of(lexicon)
     constraints = {one.get("name"): one for one in described.get("constraints") or ()}
     if lexicon and not lexicon.get("keeps_part_of_speech") and "part_of_speech" not in constraints:
@@ -135,14 +138,14 @@ def _parts(described: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield "min_similarity", described["similarity"].get("minimum")
     models = {"masked_lm": [candidates, *candidates.get("sources", ())], "language_model": constraints.values()}
     for name, parts in models.items():
-        found = [part[name] for part in parts if part.get(name)]
-        if found:
-            yield name, found[0]
+        models_of_parts = [part[name] for part in parts if part.get(name)]
+        if models_of_parts:
+            yield name, models_of_parts[0]
     if "word_distance" in constraints:
         yield "word_vectors", constraints["word_distance"].get("vectors")
 
 
 def source_of(lexicon: Mapping[str, Any]) -> str:
-    """What ``--lexicon`` takes for a described lexicon."""
+    """Value of ``--lexicon`` that loads a described lexicon."""
     name = str(lexicon.get("name", ""))
     return name if name in _BY_NAME else str(lexicon.get("source", name))

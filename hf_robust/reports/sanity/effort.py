@@ -1,4 +1,4 @@
-"""Does success rise with the query budget, and has it stopped rising where the budget ends?"""
+"""Check that the success rate rises with the query budget and levels off before the budget ends."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from hf_robust.metrics import AttackRecord, wilson_interval
 from hf_robust.metrics.rates import ratio
 from hf_robust.reports.cells import percent
 from hf_robust.reports.sanity.commands import attack_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 
 EARLY = 10
-"""The first few queries are a tenth of what a failure takes."""
+"""The early queries are the first 1/10 of the queries of a failed attack."""
 LITTLE = 0.1
-"""A search adds nothing where the successes after its first few queries are surely less than this share of all, while
-at least this share of the attacked withstands it."""
+"""A search adds nothing if less than this share of its successes comes after the early queries (by the upper end of
+the interval), while at least this share of the attacked examples withstands it."""
 CUT = 0.05
-"""A budget is small where it stops this share of the attacked examples."""
+"""A budget is small if it stops at least this share of the attacked examples."""
 MORE = 10
-"""By how much a larger budget is larger."""
+"""Factor between the query budget of a run and the suggested one."""
 _STOPPED = ("budget", "time")
 
 
 def query_budget(evidence: Evidence) -> Finding:
-    """Carlini et al. 2019: success must rise with the work an attack may do, and then level off.
+    """Carlini et al. 2019: the success rate must rise with the effort of an attack, and then level off.
 
-    Flagged where the whole search adds nothing to its first few queries (the search is blind, as where gradients are
-    masked, or nothing can be found at all), and where a budget still cuts many examples short while its second half
-    brings successes, or cuts short most of what failed (the rate is one of the budget, not of the model).
+    Flagged are searches that add nothing after their early queries (they are blind, as with masked gradients, or there
+    is nothing to find), and budgets that stop many examples while their second half still brings successes, or that
+    stop most failures: the rate then depends on the budget and not on the model.
     """
-    finding = Finding("query_budget", "success against the query budget")
+    finding = Finding("query_budget", "success rate over the query budget")
     for measured in evidence.measured:
         if not measured.searches:
             continue
@@ -42,38 +42,38 @@ def query_budget(evidence: Evidence) -> Finding:
         elif any(measured.curve):
             _curve(finding, measured)
         else:
-            finding.missing.append(f"{measured.label}: the queries of its examples were not kept.")
+            finding.missing.append(f"{measured.label}: the numbers of queries of its examples are not on disk.")
     if not evidence.main.attacks:
         finding.missing.append("the run has no attack.")
     return finding
 
 
-def _first_few(finding: Finding, evidence: Evidence, measured: Measured) -> None:
+def _first_few(finding: Finding, evidence: Evidence, measured: MeasuredAttack) -> None:
     attacked = [one for one in measured.records if one.status != "skipped"]
     failed = [one.queries for one in attacked if one.status == "failed" and one.stop != "no_candidates"]
     won = [one.queries for one in attacked if one.status == "succeeded"]
     if not attacked or not failed or measured.described.get("max_changed") == 1:
         return
-    spent = statistics.median(failed)
-    early = max(2, int(spent // EARLY))
+    queries_of_failures = statistics.median(failed)
+    early = max(2, int(queries_of_failures // EARLY))
     late = sum(queries > early for queries in won)
-    # Surely little: the upper end of the interval, of all successes, or of the attacked where there is none.
+    # Upper end of the interval of the share of late successes, of all attacked examples if there is no success.
     most = wilson_interval(late, len(won))[1] if won else wilson_interval(0, len(attacked))[1]
-    blind = spent >= 2 * early and most < LITTLE and len(failed) >= LITTLE * len(attacked)
-    said = (
-        f"{measured.label}: {late} of {len(won)} successes came after the first {early} queries, where a failure "
-        f"takes {spent:.0f}; ASR {percent(ratio(len(won) - late, len(attacked)))} % there, "
+    blind = queries_of_failures >= 2 * early and most < LITTLE and len(failed) >= LITTLE * len(attacked)
+    sentence = (
+        f"{measured.label}: {late} of {len(won)} successes came after the first {early} queries (a failure takes "
+        f"{queries_of_failures:.0f}); ASR {percent(ratio(len(won) - late, len(attacked)))} % within them, "
         f"{percent(ratio(len(won), len(attacked)))} % at the end, {len(attacked):,} attacked"
     )
-    (finding.flags if blind else finding.seen).append(f"{said}{'; the search adds nothing' * blind}.")
+    (finding.flags if blind else finding.observations).append(f"{sentence}{'; the search adds nothing' * blind}.")
     finding.numbers.append(
-        {"attack": measured.label, "early": early, "spent": spent, "late": late, "successes": len(won)}
+        {"attack": measured.label, "early": early, "spent": queries_of_failures, "late": late, "successes": len(won)}
     )
     if blind:
         finding.suggest(attack_command(evidence.main, [measured], "random", attack_ranking="random"))
 
 
-def _end_of_budget(finding: Finding, evidence: Evidence, measured: Measured) -> None:
+def _end_of_budget(finding: Finding, evidence: Evidence, measured: MeasuredAttack) -> None:
     attacked = [one for one in measured.records if one.status != "skipped"]
     failed = [one for one in attacked if one.status == "failed"]
     cut = sum(one.stop in _STOPPED for one in failed)
@@ -82,12 +82,13 @@ def _end_of_budget(finding: Finding, evidence: Evidence, measured: Measured) -> 
     budget = measured.described.get("query_budget")
     late = _late(attacked, budget) if budget else 0
     small = cut >= CUT * len(attacked) and (late > 0 or 2 * cut >= len(failed))
-    said = (
-        f"{measured.label}: {cut} of {len(failed)} failures stopped for the {'budget' if budget else 'time limit'}"
-        f"{f' of {budget:,} queries, {late} successes in its second half' if budget else ''}, "
+    sentence = (
+        f"{measured.label}: {cut} of {len(failed)} failures were stopped by the "
+        f"{'budget' if budget else 'time limit'}"
+        f"{f' of {budget:,} queries, {late} successes came in its second half' if budget else ''}, "
         f"{len(attacked):,} attacked"
     )
-    (finding.flags if small else finding.seen).append(f"{said}{'; a larger one finds more' * small}.")
+    (finding.flags if small else finding.observations).append(f"{sentence}{'; a larger one would find more' * small}.")
     finding.numbers.append(
         {"attack": measured.label, "cut": cut, "failed": len(failed), "late_in_budget": late, "budget": budget}
     )
@@ -101,16 +102,16 @@ def _late(attacked: Sequence[AttackRecord], budget: int) -> int:
     return sum(one.status == "succeeded" and one.queries > budget / 2 for one in attacked)
 
 
-def _curve(finding: Finding, measured: Measured) -> None:
-    """Without records the summary's curve still shows whether success rose; why searches stopped is not in it."""
+def _curve(finding: Finding, measured: MeasuredAttack) -> None:
+    """Check the curve of the summary, for a folder without records; it does not say why searches stopped."""
     budgets, rates = measured.curve
     attacked = measured.result.get("num_attacked", 0)
     early = max(2, budgets[-1] // EARLY)
     first = max((rate for budget, rate in zip(budgets, rates, strict=True) if budget <= early), default=0.0)
     flat = rates[-1] - first <= 0 and wilson_interval(0, int(attacked))[1] < LITTLE
     finding.numbers.append({"attack": measured.label, "early": early, "first": first, "last": rates[-1]})
-    said = (
+    sentence = (
         f"{measured.label}: ASR {percent(first)} % within {early:,} queries, {percent(rates[-1])} % within "
         f"{budgets[-1]:,}, {attacked:,.0f} attacked"
     )
-    (finding.flags if flat else finding.seen).append(f"{said}{'; the search adds nothing' * flat}.")
+    (finding.flags if flat else finding.observations).append(f"{sentence}{'; the search adds nothing' * flat}.")

@@ -1,7 +1,4 @@
-"""What one check found.
-
-Findings as text for people and as JSON for programs.
-"""
+"""Result of one check, and the results of all checks as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,23 +14,23 @@ OK, FLAGGED, NOT_CHECKED = "ok", "flagged", "not checked"
 
 @dataclass
 class Finding:
-    """The answer to one question about a run.
+    """Result of one check of a run.
 
     Attributes:
-        check: the question's short name.
-        title: what was looked at.
-        flags: what should not be believed, a sentence with numbers and N each.
-        seen: what else was seen, sentence by sentence.
-        missing: why something could not be looked at.
-        commands: what to run next, as full command lines.
+        check: name of the check.
+        title: what the check is about, in a few words.
+        flags: sentences on numbers that should not be believed, each with its N.
+        observations: sentences on everything else that the check read.
+        missing: sentences on what could not be checked, and why.
+        commands: full command lines to run next.
         advice: what to do next where no command line can be given.
-        numbers: what was compared, for programs.
+        numbers: the compared numbers, for programs.
     """
 
     check: str
     title: str
     flags: list[str] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
+    observations: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
@@ -41,18 +38,18 @@ class Finding:
 
     @property
     def status(self) -> str:
-        """``flagged`` where anything is, ``ok`` where something was looked at, else ``not checked``."""
+        """``flagged`` with at least one flag, ``ok`` with at least one observation, else ``not checked``."""
         if self.flags:
             return FLAGGED
-        return OK if self.seen else NOT_CHECKED
+        return OK if self.observations else NOT_CHECKED
 
     def suggest(self, *commands: str) -> None:
-        """Add command lines, each once."""
+        """Add command lines that are not in the list yet."""
         self.commands += [command for command in commands if command not in self.commands]
 
 
 def findings_text(evidence: Evidence, findings: Sequence[Finding]) -> str:
-    """One line for each check, below it what was seen and what to run next."""
+    """Markdown list of the checks, each with its sentences and the next steps below it."""
     statuses = [finding.status for finding in findings]
     lines = [
         f"# {evidence.run.path}: {statuses.count(FLAGGED)} of {len(findings)} checks flagged, "
@@ -61,23 +58,23 @@ def findings_text(evidence: Evidence, findings: Sequence[Finding]) -> str:
     ]
     for finding in findings:
         lines.append(f"- **{finding.status}** {finding.title}")
-        lines += [f"  - flagged: {said}" for said in finding.flags]
-        lines += [f"  - {said}" for said in finding.seen]
-        lines += [f"  - not seen: {said}" for said in finding.missing]
+        lines += [f"  - flagged: {sentence}" for sentence in finding.flags]
+        lines += [f"  - {sentence}" for sentence in finding.observations]
+        lines += [f"  - not checked: {sentence}" for sentence in finding.missing]
         lines += [f"  - next: `{command}`" for command in finding.commands]
-        lines += [f"  - next: {said}" for said in finding.advice]
+        lines += [f"  - next: {sentence}" for sentence in finding.advice]
     return "\n".join(lines) + "\n"
 
 
 def findings_json(evidence: Evidence, findings: Sequence[Finding]) -> dict[str, Any]:
-    """The same, JSON-ready."""
+    """The findings as a JSON-ready dict."""
     checks = [
         {
             "check": finding.check,
             "title": finding.title,
             "status": finding.status,
             "flags": finding.flags,
-            "seen": finding.seen,
+            "seen": finding.observations,
             "missing": finding.missing,
             "commands": finding.commands,
             "advice": finding.advice,
@@ -85,7 +82,7 @@ def findings_json(evidence: Evidence, findings: Sequence[Finding]) -> dict[str, 
         }
         for finding in findings
     ]
-    found: dict[str, Any] = finite(
+    report: dict[str, Any] = finite(
         {
             "run": str(evidence.run.path),
             "with": [str(one.run.path) for one in evidence.others],
@@ -94,4 +91,4 @@ def findings_json(evidence: Evidence, findings: Sequence[Finding]) -> dict[str, 
             "checks": checks,
         }
     )
-    return found
+    return report

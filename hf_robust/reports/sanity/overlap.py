@@ -1,4 +1,4 @@
-"""What did training know of what it was measured with: the table, the attack, the evaluation texts?"""
+"""Checks for overlap of training and measurement: substitute tables, attacks, and evaluation texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.reports.cells import percent
 from hf_robust.reports.compare import same_rows
 from hf_robust.reports.sanity.commands import attack_command, source_of, train_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.training_overlap import (
     SharedTable,
@@ -21,32 +21,28 @@ from hf_robust.reports.training_overlap import (
     trained_attacks,
 )
 
-_NO_CARD = "the run card of the training is not at hand"
+_NO_CARD = "the run card of the training was not found"
 
 
 def held_out_table(evidence: Evidence) -> Finding:
-    """A defence that trains on the attacker's own table is measured in-distribution.
-
-    Flagged where an attack draws on a table of training and no attack on a table of substitutes of another content
-    was measured beside it.
-    """
-    finding = Finding("held_out_table", "a table that training did not see")
+    """Flag attacks that use only substitute tables of training: they measure the defence in-distribution."""
+    finding = Finding("held_out_table", "attack with a substitute table that training did not use")
     card = evidence.main.training
     if not card:
-        finding.missing.append(f"{_NO_CARD}, so that nobody knows what training drew on.")
+        finding.missing.append(f"{_NO_CARD}, so the tables of training are unknown.")
         return finding
     trained = [fingerprint_of(lexicon) for _, lexicon in tables_of_training(card)]
     drawing = [one for one in evidence.measured if drawn_from(one.described)]
     shared = shared_tables(card, {one.label: one.described for one in drawing})
     if not shared:
-        finding.seen.append("no attack draws on a table that training drew on.")
+        finding.observations.append("no attack uses a table of training.")
     for table in shared:
         others = [one for one in drawing if _is_another(drawn_from(one.described), table.lexicon, trained)]
-        said = _shared(table)
+        sentence = _shared(table)
         if others:
-            finding.seen.append(f"{said}; other tables: {', '.join(map(_rate, others))}.")
+            finding.observations.append(f"{sentence}; other tables: {', '.join(map(_rate, others))}.")
         else:
-            finding.flags.append(f"{said}; no attack on another table of {table.role} was measured.")
+            finding.flags.append(f"{sentence}; no attack on another table of {table.role} was measured.")
             _suggest(finding, evidence, table)
     return finding
 
@@ -56,7 +52,7 @@ def _is_another(lexicon: Mapping[str, Any], table: Mapping[str, Any], trained: S
 
 
 def _suggest(finding: Finding, evidence: Evidence, table: SharedTable) -> None:
-    """Another table for this model; or the protocol: train with one half of the table, attack with the other."""
+    """Suggest an attack with another table, and the protocol that trains on one half and attacks with the other."""
     relation = str(table.lexicon.get("relation", "synonym"))
     flag = "antonym_lexicon" if relation == "antonym" else "lexicon"
     users = [one for one in evidence.main.attacks if one.name in table.attacks]
@@ -71,53 +67,54 @@ def _suggest(finding: Finding, evidence: Evidence, table: SharedTable) -> None:
     if again:
         finding.suggest(again)
     if relation == "antonym":
-        finding.advice.append(f"attack the model trained so with --antonym_lexicon {halves[1]}.")
+        finding.advice.append(f"attack that model with --antonym_lexicon {halves[1]}.")
 
 
 def _shared(one: SharedTable) -> str:
     size = one.lexicon.get("size")
     words = f", {size:,} words" if isinstance(size, int) else ""
     mark = f"{one.lexicon.get('name', 'unnamed')}{words}, fingerprint {fingerprint_of(one.lexicon)}"
-    return f"training and {' and '.join(one.attacks)} draw on one table of {one.role} ({mark})"
+    return f"training and {' and '.join(one.attacks)} use the same table of {one.role} ({mark})"
 
 
-def _rate(one: Measured) -> str:
+def _rate(one: MeasuredAttack) -> str:
     asr, count = float(one.result.get("asr", math.nan)), one.result.get("num_attacked", 0)
     return f"{one.label} ASR {percent(asr)} % of {count:,.0f}"
 
 
 def evaluation_unseen(evidence: Evidence) -> Finding:
-    """Texts that were trained on, and attacks that made training texts, measure memory."""
-    finding = Finding("evaluation_unseen", "evaluation texts and attacks that training saw")
+    """Flag evaluation texts and attacks that were part of training: they measure memorisation."""
+    finding = Finding("evaluation_unseen", "evaluation texts and attacks used in training")
     card = evidence.main.training
     if not card:
-        finding.missing.append(f"{_NO_CARD}, so that nobody knows what training saw.")
+        finding.missing.append(f"{_NO_CARD}, so the texts of training are unknown.")
         return finding
     for split in leaked_splits(card):
-        finding.flags.append(f"texts of the {split} split were made into views and trained on.")
+        finding.flags.append(f"the model was trained on views of texts from the {split} split.")
     names = [one.name for one in evidence.main.attacks]
     for name in trained_attacks(card, names):
-        found = sum(int(view["found"]) for view in card["views"] if view["view"] == name)
-        finding.flags.append(f"the {name} attack made {found:,} training texts and measured the model too.")
+        count = sum(int(view["found"]) for view in card["views"] if view["view"] == name)
+        finding.flags.append(f"the {name} attack made {count:,} training texts and also measures the model.")
         if name == names[-1] and len(trained_attacks(card, names)) == len(names):
-            finding.advice.append("measure an attack that training did not know.")
+            finding.advice.append("measure an attack that training did not use.")
     if card is evidence.run.card or same_rows(card.get("data") or {}, evidence.run.data):
         _seen_texts(finding, card.get("data") or {})
     else:
-        finding.missing.append("the texts attacked are not those that training was evaluated on.")
+        finding.missing.append("the attacked texts are not the evaluation texts of the training run.")
     return finding
 
 
 def _seen_texts(finding: Finding, data: dict[str, object]) -> None:
     seen, rows = data.get("seen_in_training"), data.get("eval_samples")
     if not isinstance(seen, int):
-        finding.missing.append("the run card does not say how many evaluation texts were trained on (older run).")
+        finding.missing.append("the number of evaluation texts in the training set is unknown (older run).")
         return
-    of = f"{seen:,} of {rows:,}" if isinstance(rows, int) else f"{seen:,}"
+    share = f"{seen:,} of {rows:,}" if isinstance(rows, int) else f"{seen:,}"
     finding.numbers.append({"seen_in_training": seen, "eval_samples": rows})
     if seen:
         finding.flags.append(
-            f"{of} evaluation texts are training texts but for case and white space; leave them out of one of the two."
+            f"{share} evaluation texts are also training texts, up to case and white space; remove them from one of "
+            "the two sets."
         )
     else:
-        finding.seen.append(f"{of} evaluation texts are training texts.")
+        finding.observations.append(f"{share} evaluation texts are also training texts.")

@@ -1,4 +1,4 @@
-"""Two attacks, or two models, on the same examples."""
+"""Paired comparison of two attacks, or of two models, on the same examples."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from hf_robust.metrics import Transition
 from hf_robust.metrics.paired import Difference, Outcomes, paired_difference, rates, robust
-from hf_robust.reports.sanity.evidence import Key, Measured
+from hf_robust.reports.sanity.evidence import Key, MeasuredAttack
 
 SIGNIFICANT = 0.05
 
 
 class Compared(NamedTuple):
-    """Second minus first, in points of a rate, over the examples that both were given.
+    """Difference of a rate, second minus first in points, over the examples that both have.
 
-    ``p`` is McNemar's exact two-sided one: of success rates among the examples that both attacked, of robust accuracy
-    among all. A bootstrap interval of a handful of examples that differ is too narrow, and the exact test is not.
+    ``p`` is McNemar's exact two-sided p: for success rates over the examples that both attacked, for robust accuracy
+    over all. If few examples differ, the bootstrap interval is too narrow; the exact test is not.
     """
 
     first: float
@@ -30,21 +30,21 @@ class Compared(NamedTuple):
 
     @property
     def is_fall(self) -> bool:
-        """Whether the second is below the first by more than chance."""
+        """Whether the second rate is significantly below the first."""
         return self.difference.high < 0 and self.p < SIGNIFICANT
 
     @property
     def is_rise(self) -> bool:
-        """Whether the second is above the first by more than chance."""
+        """Whether the second rate is significantly above the first."""
         return self.difference.low > 0 and self.p < SIGNIFICANT
 
     def in_words(self) -> str:
-        """``difference -8.0 points [-11.0, -5.0], N = 300``."""
+        """The difference as text: ``difference -8.0 points [-11.0, -5.0], N = 300``."""
         value, low, high, _ = self.difference
         return f"difference {value:+.1f} points [{low:+.1f}, {high:+.1f}], N = {self.examples:,}"
 
     def numbers(self) -> dict[str, float]:
-        """For programs."""
+        """All numbers by name, for programs."""
         value, low, high, _ = self.difference
         return {
             "first": self.first,
@@ -58,12 +58,15 @@ class Compared(NamedTuple):
 
 
 def compare(
-    first: Measured, second: Measured, measure: Callable[[Outcomes], Outcomes] = rates, budget: int | None = None
+    first: MeasuredAttack,
+    second: MeasuredAttack,
+    measure: Callable[[Outcomes], Outcomes] = rates,
+    budget: int | None = None,
 ) -> Compared | None:
-    """Compare what two measurements found; None where they share no example, or only their rates were kept.
+    """Compare two measured attacks; None if they share no example or have neither records nor statuses.
 
     Args:
-        budget: count the successes within so many queries alone; needs records.
+        budget: count only successes within this number of queries; needs records.
     """
     if budget is not None:
         return compare_outcomes(within(first, budget), within(second, budget), measure)
@@ -73,11 +76,11 @@ def compare(
     return compare_outcomes(rows[0], rows[1], measure)
 
 
-def within(measured: Measured, budget: int) -> dict[Key, float]:
-    """The outcomes where the search ends after so many queries."""
-    spent = {(one.idx, tuple(one.original), one.label): one.queries for one in measured.records}
+def within(measured: MeasuredAttack, budget: int) -> dict[Key, float]:
+    """Outcomes of the attack if each search had ended after ``budget`` queries."""
+    queries = {(one.idx, tuple(one.original), one.label): one.queries for one in measured.records}
     return {
-        key: 0.0 if outcome == 1.0 and spent.get(key, 0) > budget else outcome
+        key: 0.0 if outcome == 1.0 and queries.get(key, 0) > budget else outcome
         for key, outcome in measured.outcomes.items()
     }
 
@@ -87,20 +90,20 @@ def compare_outcomes(
     second: Mapping[Key, float] | Mapping[int, float],
     measure: Callable[[Outcomes], Outcomes] = rates,
 ) -> Compared | None:
-    """The same from outcomes by example."""
+    """Compare two attacks by the outcomes of their examples."""
     keys = [key for key in first if key in second]
     base, other = (np.array([[side[key] for key in keys]]) for side in (first, second))  # type: ignore[index]
-    found = [float(measure(side)[0]) if keys else math.nan for side in (base, other)]
-    if not all(map(math.isfinite, found)):
+    values = [float(measure(side)[0]) if keys else math.nan for side in (base, other)]
+    if not all(map(math.isfinite, values)):
         return None
-    changed = Transition.of(*_counted(base[0], other[0], measure))
-    return Compared(found[0], found[1], paired_difference(base, other, measure), len(keys), changed.mcnemar_p)
+    transition = Transition.of(*_counted(base[0], other[0], measure))
+    return Compared(values[0], values[1], paired_difference(base, other, measure), len(keys), transition.mcnemar_p)
 
 
 def _counted(
     base: Outcomes, other: Outcomes, measure: Callable[[Outcomes], Outcomes]
 ) -> tuple[list[bool], list[bool]]:
-    """What McNemar's test counts of each side, for the rate that is compared."""
+    """Binary outcomes of each side for McNemar's test of the compared rate."""
     if measure is robust:
         return (base == 0.0).tolist(), (other == 0.0).tolist()
     both = ~np.isnan(base) & ~np.isnan(other)

@@ -1,4 +1,4 @@
-"""Could the searches see what they did? A model that is very certain hides it from those that climb probabilities."""
+"""Check for saturated scores: the probabilities of a very certain model are flat, so searches by them are blind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hf_robust.metrics import SATURATED
 from hf_robust.reports.cells import percent
 from hf_robust.reports.compare import as_compared
 from hf_robust.reports.sanity.commands import attack_command
-from hf_robust.reports.sanity.evidence import Evidence, Measured
+from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import compare
 
@@ -17,13 +17,12 @@ PROBABILITY, MARGIN = "probability", "margin"
 
 
 def saturated_scores(evidence: Evidence) -> Finding:
-    """Raina et al. 2024 (arXiv:2402.17509): a model made very certain looks robust to attacks that climb float32
-    probabilities, which are then flat, without being so.
+    """Raina et al. 2024 (arXiv:2402.17509): a very certain model looks robust to attacks that climb probabilities.
 
-    Flagged where that many queries were saturated (``AttackRecord``), and where the same attack finds more by the
-    margin of the logits than by probabilities on the same examples.
+    Its float32 probabilities are flat, so the searches see no progress. Flagged are attacks with too many saturated
+    queries (``AttackRecord``), and attacks that find more by the margin of the logits on the same examples.
     """
-    finding = Finding("saturated_scores", "scores that the searches could not see move")
+    finding = Finding("saturated_scores", "saturated probabilities that blind the searches")
     alone = []
     for blind in evidence.measured:
         if _scores(blind) != PROBABILITY:
@@ -34,7 +33,7 @@ def saturated_scores(evidence: Evidence) -> Finding:
             _judge(finding, blind, seeing)
         if blind.described.get("backend"):
             if finding.flags:
-                finding.advice.append(f"attack by the native {blind.name}, with --attack_scores margin.")
+                finding.advice.append(f"use the native {blind.name} attack with --attack_scores margin.")
         elif not pairs and blind.main:
             alone.append(blind)
     if alone:
@@ -43,48 +42,49 @@ def saturated_scores(evidence: Evidence) -> Finding:
         finding.missing.append("the run has no attack.")
     by_margin = [one.label for one in evidence.measured if _scores(one) == MARGIN]
     if by_margin:
-        finding.seen.append(f"{', '.join(by_margin)}: scored by the margin, which no certainty makes flat.")
+        finding.observations.append(f"{', '.join(by_margin)}: scored by the margin, which does not saturate.")
     return finding
 
 
-def _share(finding: Finding, measured: Measured) -> None:
+def _share(finding: Finding, measured: MeasuredAttack) -> None:
     share, queries = (float(measured.result.get(key, math.nan)) for key in ("saturated_share", "queries"))
     attacked = measured.result.get("num_attacked", 0)
     if not math.isfinite(share):
         if attacked:
             finding.missing.append(
-                f"{measured.label}: how many queries were saturated was not counted (older result)."
+                f"{measured.label}: the number of saturated queries was not counted (older result)."
             )
         return
-    said = f"{measured.label}: {percent(share)} % of {queries * attacked:,.0f} queries were saturated"
+    sentence = f"{measured.label}: {percent(share)} % of {queries * attacked:,.0f} queries were saturated"
     finding.numbers.append({"attack": measured.label, "saturated_share": share, "queries": queries * attacked})
     if share > SATURATED:
-        finding.flags.append(f"{said}; the search was blind there, and the model may look robust without being so.")
+        finding.flags.append(f"{sentence}; the search was blind there, so the model may only look robust.")
     else:
-        finding.seen.append(f"{said}.")
+        finding.observations.append(f"{sentence}.")
 
 
-def _judge(finding: Finding, blind: Measured, seeing: Measured) -> None:
+def _judge(finding: Finding, blind: MeasuredAttack, seeing: MeasuredAttack) -> None:
     compared = compare(blind, seeing)
     if compared is None:
         return
     more = compared.is_rise
-    said = (
-        f"{blind.name} by margin against by probability: ASR {percent(compared.second)} % against "
+    sentence = (
+        f"{blind.name} scored by margin against by probability: ASR {percent(compared.second)} % against "
         f"{percent(compared.first)} %, {compared.in_words()}"
     )
-    (finding.flags if more else finding.seen).append(f"{said}{'; what probability hides' * more}.")
+    consequence = "; the search by probability misses these" * more
+    (finding.flags if more else finding.observations).append(f"{sentence}{consequence}.")
     finding.numbers.append({"attack": blind.label, "by_margin": seeing.label, **compared.numbers()})
 
 
-def _scores(measured: Measured) -> str | None:
-    """How an attack reads the model; None of one that searches for nothing or is not described, and of a vote."""
+def _scores(measured: MeasuredAttack) -> str | None:
+    """Score that the attack climbs; None for static attacks, attacks without a description, and attacks on a vote."""
     if measured.described.get("backend"):
         return PROBABILITY
     scores = as_compared(measured.described).get("scores")
     return None if scores is None or measured.described.get("vote") else str(scores)
 
 
-def _recipe(measured: Measured) -> str:
+def _recipe(measured: MeasuredAttack) -> str:
     parts = {key: value for key, value in as_compared(measured.described).items() if key != "scores"}
     return json.dumps(parts, sort_keys=True)

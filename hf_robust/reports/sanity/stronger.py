@@ -1,9 +1,8 @@
-"""Do stronger attacks find more? One that may do all that another may, and more, must not find less.
+"""Check that a stronger attack does not find less than a weaker one.
 
-Which of two described attacks is the stronger one: it may do all that the other may, and more.
-
-A description is what ``Attack.describe()`` notes in the run card. The order is partial: attacks with parts that
-nothing orders (another lexicon, another search) do not compare.
+An attack is stronger than another if it may do everything that the other may, and more. This is read from the
+descriptions in the run card (``Attack.describe()``). The order is partial: attacks with another lexicon or another
+search are not comparable.
 """
 
 from __future__ import annotations
@@ -16,31 +15,30 @@ from typing import Any
 from hf_robust.reports.cells import percent, union_label
 from hf_robust.reports.compare import as_compared
 from hf_robust.reports.sanity.commands import attack_command
-from hf_robust.reports.sanity.evidence import Evidence, Folder, Key, Measured
+from hf_robust.reports.sanity.evidence import Evidence, Folder, Key, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.pairing import Compared, compare, compare_outcomes
 
 Described = Mapping[str, Any]
 
 KNOWN = {("textfooler", "a2t"), ("synonym", "a2t"), ("iga", "genetic")}
-"""Stronger before weaker, by the parts that their papers give them: more neighbours of each word, no limit of a tenth
-of the words, words that may change again. They also differ in parts that nothing orders: stop words, encoder, order of
-the words."""
-_BESIDE_THE_POINT = ("stop_words", "sentence_similarity", "word_distance")
+"""Pairs (stronger, weaker) by their papers: more neighbours of each word, no limit of a tenth of the words, words that
+may change again. They also differ in parts that have no order: stop words, encoder, word order."""
+_IGNORED_FOR_KNOWN = ("stop_words", "sentence_similarity", "word_distance")
 _SAME = ("goal", "scores", "skip_labels", "skip_misclassified", "vote", "backend", "time_limit")
 _TOGETHER = ("search", "ranking", "word_rule")
 
 
 def is_stronger(first: Described, second: Described) -> bool:
-    """Whether ``first`` may do all that ``second`` may, and not the other way round."""
+    """Whether ``first`` may do everything that ``second`` may, and not the other way round."""
     return is_at_least(first, second) and not is_at_least(second, first)
 
 
 def is_at_least(first: Described, second: Described) -> bool:
-    """Whether ``first`` may do all that ``second`` may.
+    """Whether ``first`` may do everything that ``second`` may.
 
-    Candidates are the same or more, constraints the same or fewer or looser, and budget and number of changed words
-    the same or larger; goal and, but for KNOWN pairs, search and ranking are the same.
+    Its candidates are the same or more, its constraints the same, fewer or looser, and its budget and number of
+    changed words the same or larger. The goal is the same, and except for KNOWN pairs also search and ranking.
     """
     if not first or not second or "candidates" not in first or "candidates" not in second:
         return False
@@ -58,17 +56,17 @@ def is_at_least(first: Described, second: Described) -> bool:
 
 
 def _value(described: Described, key: str) -> Any:
-    # Before it was noted, all attacks were by TextAttack's words.
+    # Older descriptions have no word rule; all attacks used TextAttack's.
     return described.get(key, "textattack" if key == "word_rule" else None)
 
 
 def _no_smaller(first: float | None, second: float | None) -> bool:
-    """None is no limit."""
+    """Whether the first limit is at least the second; None is no limit."""
     return first is None or (second is not None and first >= second)
 
 
 def _covers(first: Described, second: Described) -> bool:
-    """Whether ``first`` proposes all that ``second`` does."""
+    """Whether ``first`` proposes every candidate that ``second`` proposes."""
     wanted, offered = _sources(second), _sources(first)
     return all(any(_offers(one, other) for one in offered) for other in wanted)
 
@@ -83,7 +81,7 @@ def _offers(first: Described, second: Described) -> bool:
 
 
 def _no_tighter(first: Any, second: Any, known: bool) -> bool:
-    """Whether each constraint of ``first`` is one of ``second`` too, or a looser form of one."""
+    """Whether each constraint of ``first`` is equal to one of ``second`` or looser."""
     return all(any(_is_looser(one, other, known) for other in second) for one in first if _binds(one))
 
 
@@ -95,7 +93,7 @@ def _is_looser(first: Described, second: Described, known: bool) -> bool:
     name = first.get("name")
     if name != second.get("name"):
         return False
-    if first == second or (known and name in _BESIDE_THE_POINT):
+    if first == second or (known and name in _IGNORED_FOR_KNOWN):
         return True
     for key, looser in _LOOSER.get(str(name), {}).items():
         if looser(first.get(key), second.get(key)):
@@ -121,14 +119,14 @@ _LOOSER: dict[str, dict[str, Any]] = {
     "part_of_speech": {"verb_noun_swap": lambda first, second: bool(first) >= bool(second)},
     "open_columns": {"frozen": _implied},
 }
-"""By constraint and setting: whether the first value lets as much pass as the second."""
+"""By constraint and setting: function that says whether the first value is as loose as the second."""
 
 
 def stronger_attacks(evidence: Evidence) -> Finding:
-    """Carlini et al. 2019: a stronger attack that finds less is an attack that does not work.
+    """Carlini et al. 2019: a stronger attack that finds less than a weaker one does not work.
 
-    Which of two is stronger is read from their descriptions (`strength`). Flagged only where the paired interval
-    excludes chance: a greedy search with more to choose from may by bad luck end in a worse place.
+    Flagged only if the paired difference is significant: a greedy search with more candidates may by chance end with a
+    worse text.
     """
     finding = Finding("stronger_attacks", "stronger attacks against weaker ones")
     ordered = [
@@ -141,59 +139,63 @@ def stronger_attacks(evidence: Evidence) -> Finding:
         _judge(finding, *names, compared)
     _union_of_the_history(finding, evidence)
     if not finding.numbers:
-        reason = "their examples were not kept" if ordered else "no two of its attacks are one stronger than the other"
-        finding.missing.append(f"{reason}; measure one with a smaller budget.")
+        reason = (
+            "the folders hold neither records nor statuses of the comparable attacks"
+            if ordered
+            else "the run has no two attacks of which one is stronger than the other"
+        )
+        finding.missing.append(f"{reason}; measure one attack with a smaller budget.")
         searching = [one for one in evidence.main.attacks if one.searches]
-        spent = searching[0].result.get("queries", math.nan) if searching else math.nan
-        if math.isfinite(spent):
-            budget = max(2, round(spent / 2))
+        queries = searching[0].result.get("queries", math.nan) if searching else math.nan
+        if math.isfinite(queries):
+            budget = max(2, round(queries / 2))
             to = f"budget-{budget}"
             finding.suggest(attack_command(evidence.main, searching[:1], to, attack_query_budget=budget))
     return finding
 
 
 def _judge(finding: Finding, strong: str, weak: str, compared: Compared | None) -> bool:
-    """Note the comparison; whether it is flagged."""
+    """Add the comparison to the finding; return whether it is flagged."""
     if compared is None:
         return False
-    said = (
-        f"{strong} may do all that {weak} may, and more: ASR {percent(compared.second)} % against "
+    sentence = (
+        f"{strong} is stronger than {weak}: ASR {percent(compared.second)} % against "
         f"{percent(compared.first)} %, {compared.in_words()}"
     )
-    (finding.flags if compared.is_fall else finding.seen).append(f"{said}.")
+    (finding.flags if compared.is_fall else finding.observations).append(f"{sentence}.")
     finding.numbers.append({"stronger": strong, "weaker": weak, **compared.numbers()})
     return compared.is_fall
 
 
-def _with_more_effort(folder: Folder, strong: Measured) -> str:
+def _with_more_effort(folder: Folder, strong: MeasuredAttack) -> str:
     if strong.described.get("query_budget"):
         return attack_command(folder, [strong], "no-budget", attack_query_budget=None)
     return attack_command(folder, [strong], "random", attack_ranking="random")
 
 
 def _unions(evidence: Evidence) -> Iterator[tuple[tuple[str, str], Compared | None]]:
-    """Unions of two folders of which one has, for each attack of the other, one at least as strong, and more."""
+    """Pairs of unions of which one has an attack at least as strong for each attack of the other, not vice versa."""
     folders = [evidence.main, *evidence.others]
-    parts = {id(one): [found for found in one.attacks if found.searches and found.records] for one in folders}
+    parts = {id(one): [attack for attack in one.attacks if attack.searches and attack.records] for one in folders}
     for first, second in permutations(folders, 2):
         mine, theirs = parts[id(first)], parts[id(second)]
         if max(len(mine), len(theirs)) < 2 or not _all_matched(mine, theirs) or _all_matched(theirs, mine):
             continue
-        labels = tuple(" + ".join(found.label for found in one) for one in (mine, theirs))
+        labels = tuple(" + ".join(attack.label for attack in one) for one in (mine, theirs))
         yield (labels[0], labels[1]), compare_outcomes(_worst(theirs), _worst(mine))
 
 
-def _all_matched(mine: Sequence[Measured], theirs: Sequence[Measured]) -> bool:
+def _all_matched(mine: Sequence[MeasuredAttack], theirs: Sequence[MeasuredAttack]) -> bool:
     return bool(mine and theirs) and all(
         any(is_at_least(one.described, other.described) for one in mine) for other in theirs
     )
 
 
-def _worst(found: Sequence[Measured]) -> dict[Key, float]:
-    """An example succeeds where any attack does, among the examples that all were given."""
-    keys = set.intersection(*(set(one.outcomes) for one in found))
-    first = found[0].outcomes
-    return {key: max(one.outcomes[key] for one in found) for key in first if key in keys}
+def _worst(attacks: Sequence[MeasuredAttack]) -> dict[Key, float]:
+    """Outcomes of the union: a success where any attack succeeds, over the examples that all attacks have."""
+    keys = set.intersection(*(set(one.outcomes) for one in attacks))
+    first = attacks[0].outcomes
+    return {key: max(one.outcomes[key] for one in attacks) for key in first if key in keys}
 
 
 def _union_of_the_history(finding: Finding, evidence: Evidence) -> None:
@@ -207,6 +209,6 @@ def _union_of_the_history(finding: Finding, evidence: Evidence) -> None:
     worst = float(union["robust_accuracy"])
     if not math.isfinite(least) or not math.isfinite(worst):
         return
-    said = f"{union_label(union)}: accuracy {percent(worst)} %, the least of its parts {percent(least)} %"
+    sentence = f"{union_label(union)}: accuracy {percent(worst)} %, the lowest of its attacks {percent(least)} %"
     if worst > least + 1e-9:
-        finding.flags.append(f"{said}, N = {union.get('num_examples', 0):,.0f}; it cannot be above them.")
+        finding.flags.append(f"{sentence}, N = {union.get('num_examples', 0):,.0f}; the union cannot be above it.")

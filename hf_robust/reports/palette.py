@@ -1,7 +1,7 @@
-"""Colours and markers: an attack has one look in every picture, whatever other attacks were run.
+"""Colours and markers: an attack has the same colour and marker in every picture, whatever other attacks were run.
 
-Colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers (grey for their yellow, which is
-faint on white); the markers keep them apart in print.
+Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish (grey replaces their yellow,
+which is faint on white); markers distinguish them in print.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 CERTIFIED: tuple[str, str] = ("#44337A", "h")
 """Colour and marker of the certified accuracy, which no attack has."""
 ACCURACY: tuple[str, str] = ("#000000", "o")
-"""Of the clean accuracy."""
+"""Colour and marker of the clean accuracy."""
 _KNOWN = (
     "synonym", "antonym", "negation", "textfooler", "pwws", "deepwordbug", "textbugger", "bae", "a2t", "genetic",
     "faster_genetic", "iga", "pso", "clare", "hotflip", "input_reduction", "checklist", "gradient_mask",
 )  # fmt: skip
-"""The attacks that hf_robust has, in an order that gives those run together most often different colours."""
+"""The attacks of hf_robust, in an order that gives attacks often run together different colours."""
 
-Look = tuple[str, str]
+PointStyle = tuple[str, str]
 
 
-def look(index: int) -> Look:
-    """Colour and marker of the index-th of several things that are no attacks: 70 of them differ."""
+def point_style(index: int) -> PointStyle:
+    """Colour and marker number ``index``; 70 of them differ."""
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
-def attack_looks(attacks: Iterable[str]) -> dict[str, Look]:
-    """Colour and marker of each attack by name: hf_robust's have theirs, another one's follow from its name.
+def attack_styles(attacks: Iterable[str]) -> dict[str, PointStyle]:
+    """Colour and marker of each attack by name: fixed for the attacks of hf_robust, derived from the name for others.
 
-    Only where two others meet in one picture does the one that comes later in the alphabet move on.
+    If two other attacks of one picture collide, the alphabetically later one takes the next style.
 
-    >>> attack_looks(["antonym"])["antonym"] == attack_looks(["synonym", "mine", "antonym"])["antonym"]
+    >>> attack_styles(["antonym"])["antonym"] == attack_styles(["synonym", "mine", "antonym"])["antonym"]
     True
     """
     names = list(dict.fromkeys(attacks))
@@ -44,4 +44,4 @@ def attack_looks(attacks: Iterable[str]) -> dict[str, Look]:
         start = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big")
         order = (free[(start + step) % len(free)] for step in range(len(free)))
         places[name] = next((place for place in order if place not in places.values()), free[start % len(free)])
-    return {name: look(places[name]) for name in names}
+    return {name: point_style(places[name]) for name in names}

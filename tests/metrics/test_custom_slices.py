@@ -1,4 +1,4 @@
-"""Slices that a user gives, on sentences made by hand."""
+"""Custom slices on hand-made sentences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hf_robust.metrics import own_slices, slices
+from hf_robust.metrics import custom_slices, slices
 
 GIVEN: dict[str, Any] = {
     "numbers": ["One", "two", "at least", "n't"],
@@ -18,8 +18,8 @@ GIVEN: dict[str, Any] = {
 }
 
 
-def found(*columns: str) -> list[str]:
-    return [name for name, holds in own_slices(GIVEN).items() if holds(columns)]
+def matching_slices(*columns: str) -> list[str]:
+    return [name for name, holds in custom_slices(GIVEN).items() if holds(columns)]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def found(*columns: str) -> list[str]:
     ],
 )
 def test_words_in_a_row_patterns_and_lengths(columns: tuple[str, ...], expected: list[str]) -> None:
-    assert found(*columns) == expected
+    assert matching_slices(*columns) == expected
 
 
 def test_the_papers_slices_can_be_written_so() -> None:
@@ -52,7 +52,7 @@ def test_the_papers_slices_can_be_written_so() -> None:
         "long": {"longer_than": 20},
     }
     texts = ["Not here.", "Notable", "maybe", "word " * 20, "word " * 21, "It isn't", "never, possibly"]
-    for name, holds in own_slices(given).items():
+    for name, holds in custom_slices(given).items():
         assert [holds((text,)) for text in texts] == [ours[name]((text,)) for text in texts]
 
 
@@ -65,9 +65,9 @@ def test_the_papers_slices_can_be_written_so() -> None:
         ({"column": 1}, "must be a list of words, or an object"),
         ([], "needs a list of words, each a text, got"),
         (["a", 2], "needs a list of words, each a text, got"),
-        (["?"], "has '\\?' among its words, which holds none; give it as a pattern"),
-        ({"pattern": "("}, "is no regular expression: missing \\)"),
-        ({"pattern": 3}, "is no regular expression"),
+        (["?"], "has the entry '\\?', which is not a word; give it as a pattern"),
+        ({"pattern": "("}, "is not a regular expression: missing \\)"),
+        ({"pattern": 3}, "is not a regular expression"),
         ({"longer_than": -1}, "must be a number of words, 0 or more, got -1"),
         ({"longer_than": True}, "must be a number of words"),
         ({"longer_than": 3, "column": 3}, "column of the slice 'mine' must be 1 or 2, got 3"),
@@ -76,4 +76,4 @@ def test_the_papers_slices_can_be_written_so() -> None:
 )
 def test_what_is_no_slice_is_one_sentence(value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"slice 'mine'.*{message}|{message}"):
-        own_slices({"mine": value})
+        custom_slices({"mine": value})
