@@ -32,7 +32,7 @@ from hf_robust.callbacks import (
 )
 from hf_robust.callbacks.best_metric import check_best_metric
 from hf_robust.callbacks.measurement import expected_of
-from hf_robust.cli.command import told
+from hf_robust.cli.command import exit_code_of
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
 from hf_robust.data.label_order import find_labels, permuted_labels
@@ -52,7 +52,7 @@ from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer
 from hf_robust.wiring.extra_rows import generation_of, with_extra_rows
 from hf_robust.wiring.parsing import Arguments, parse_arguments
 from hf_robust.wiring.run_lexicons import Lexicons, described, load_lexicons
-from hf_robust.wiring.smoothed import attacked_vote, certifier
+from hf_robust.wiring.smoothed import attacked_vote, certify_callback
 from hf_robust.wiring.static_attacks import file_attacks
 from hf_robust.wiring.task_checks import check_skip_labels, check_task, needs_classes
 from hf_robust.wiring.view_attacks import makes_views, view_attacks
@@ -252,7 +252,7 @@ def add_certificates(
 ) -> CertifyCallback | None:
     # [hf_robust] Certify the vote over random substitutions
     budget = args.attack.attack_token_budget
-    callback = certifier(
+    callback = certify_callback(
         args.certify, synonyms, trainer.eval_dataset, splits.max_length, budget, args.attack.protection()
     )
     return callback and callback.attach(trainer)
@@ -392,4 +392,4 @@ def _mp_fn(index: int) -> None:
 
 
 if __name__ == "__main__":
-    leave(told("run_glue_robust.py", main))
+    leave(exit_code_of("run_glue_robust.py", main))

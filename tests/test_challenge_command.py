@@ -168,7 +168,7 @@ def test_below_a_model_it_is_a_measurement_of_its_own(tmp_path: Path, capsys: py
     out = folder / "measured" / "challenge-1"
     numbers = json.loads((out / "challenge.json").read_text())
     assert numbers["unmasked"] == 1 and numbers["models"][0]["max_length"] == 9
-    assert "Texts that stand as they are, for their last column has no token to mask: 1." in capsys.readouterr().out
+    assert "Unchanged texts, whose last column has no token to mask: 1." in capsys.readouterr().out
     card = read_card(out)
     assert (
         card["method"] == "pgd"

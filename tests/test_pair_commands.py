@@ -176,7 +176,7 @@ def test_what_space_cannot_show_is_one_sentence(
     write_records(other, [dataclasses.replace(one, idx=one.idx + 100) for one in records(OPPOSITES)])
     refused("hold 0 texts with views", *flags, "--obstinate", other)
     write_records(other, [dataclasses.replace(one, original=["a plot"]) for one in records(OPPOSITES)])
-    refused("hold other texts under one number", *flags, "--obstinate", other)
+    refused("have different texts under one idx", *flags, "--obstinate", other)
 
 
 def test_errors_compares_predictions_on_clean_texts(files: dict[str, Path], tmp_path: Path) -> None:
@@ -233,6 +233,6 @@ def test_pairs_that_a_model_does_not_read_are_counted(
 ) -> None:
     for task, flag in (("space", "--fickle"), ("pairs", "--pairs")):
         flags = (task, "--model", model_folder("bert"), flag, files["synonym"])
-        assert "both texts are the same" not in call(*flags)
+        assert "reads the same tokens" not in call(*flags)
         cut = call(*flags, "--max_seq_length", 2)
-        assert "both texts are the same in 24 pairs, whose distance is 0" in cut
+        assert "reads the same tokens for both texts of 24 pairs" in cut

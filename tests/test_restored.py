@@ -23,7 +23,7 @@ from hf_robust.runs import load_run, read_records
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.checkpoints import load_config, load_model
-from hf_robust.wiring.restored import measured_model
+from hf_robust.wiring.restored import restore_inference
 
 TEXTS = [("a good film",), ("a bad plot with the cold ending",), ("warm music",), ("the actor was very poor",)]
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -65,7 +65,7 @@ def own_probabilities(trainer: Any) -> Any:
 
 def loaded_probabilities(folder: Path) -> tuple[Any, str]:
     model, tokenizer = load_classifier(str(folder), "cpu")
-    measured = measured_model(str(folder), model, tokenizer)
+    measured = restore_inference(str(folder), model, tokenizer)
     return Victim(model, tokenizer, inference=measured.inference).probabilities(TEXTS), measured.remark
 
 
@@ -139,7 +139,7 @@ def test_attack_meets_the_mask(data: list[str], tmp_path: Path, capsys: pytest.C
     card = asked("attack", tmp_path / "run", data, tmp_path / "out", *flags)
     assert card["inference"]["restored"] and "plain model" not in capsys.readouterr().out
     model, tokenizer = load_classifier(str(tmp_path / "run"), "cpu")
-    measured = measured_model(str(tmp_path / "run"), model, tokenizer)
+    measured = restore_inference(str(tmp_path / "run"), model, tokenizer)
     records = read_records(tmp_path / "out" / "attack_results" / "synonym.jsonl")
     texts = [tuple(record.original) for record in records]
     masked = Victim(model, tokenizer, inference=measured.inference).probabilities(texts)
@@ -154,7 +154,7 @@ def test_a_vote_that_is_not_restored_is_said_by_every_command(
 ) -> None:
     trained(tmp_path / "run", "dne", dne_votes=3)
     flags = ["--attacks", "synonym", "--pos_tagger", "none"]
-    sentence = "Measured here is the plain model. The rates were measured with a vote of 3."
+    sentence = "These are the numbers of the plain model. The rates were measured with a vote of 3."
     card = asked("attack", tmp_path / "run", data, tmp_path / "out", *flags)
     assert sentence in capsys.readouterr().out and not card["inference"]["restored"]
     assert any(sentence in limit for limit in limits(load_run(tmp_path / "out")))

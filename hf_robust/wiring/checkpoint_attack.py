@@ -59,7 +59,7 @@ from hf_robust.runs import (
     write_json,
     write_records,
 )
-from hf_robust.wiring.restored import Measured, measured_model, text_length
+from hf_robust.wiring.restored import RestoredInference, restore_inference, text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote
 from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
@@ -85,7 +85,7 @@ class AttackOptions:
 
 
 @dataclass
-class Attacked:
+class AttackResults:
     """What the attacks found, before it is written: records and rates by attack, the card, the history line, and what
     to know of the model that was measured."""
 
@@ -96,7 +96,7 @@ class Attacked:
     remark: str = ""
 
     @property
-    def line(self) -> dict[str, Any]:
+    def history_line(self) -> dict[str, Any]:
         """What the history holds of it: one line, of the weights as they are."""
         # Texts that an attack brought along say nothing about clean accuracy.
         clean = [summary.extra["accuracy"] for summary in of_the_data(self.attacks, self.summaries).values()]
@@ -106,7 +106,7 @@ class Attacked:
         return line if union is None else {**line, "union": union.history()}
 
 
-def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
+def measure_attacks(options: AttackOptions, flags: AttackArguments) -> AttackResults:
     """Run the attacks. What was killed goes on where it stopped, if model, data and attack are the same.
 
     Raises:
@@ -115,7 +115,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
     lexicons = checked_lexicons(options, flags)
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer, lexicons)
-    measured = measured_model(options.model, model, tokenizer)
+    measured = restore_inference(options.model, model, tokenizer)
     victim = _victim(task, flags, model, tokenizer, measured)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
@@ -134,7 +134,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
     if task.vote is not None:
         card["vote"] = task.vote.describe()
     card |= measured.card
-    return Attacked(records, summaries, task.attacks, card, measured.remark)
+    return AttackResults(records, summaries, task.attacks, card, measured.remark)
 
 
 def checked_lexicons(options: AttackOptions, flags: AttackArguments) -> Lexicons:
@@ -151,7 +151,7 @@ def checked_lexicons(options: AttackOptions, flags: AttackArguments) -> Lexicons
     return load_lexicons(flags, voted=bool(flags.attack_votes))
 
 
-def write_attacks(found: Attacked, folder: Path) -> None:
+def write_attacks(found: AttackResults, folder: Path) -> None:
     """Write ``attack_results/<attack>.jsonl``, ``attack_summary.json``, ``asr_by_budget.png``, a card and a history.
 
     The history has one line, so that `hf-robust report` can put the folder beside training runs.
@@ -159,12 +159,12 @@ def write_attacks(found: Attacked, folder: Path) -> None:
     for name, records in found.records.items():
         write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records)
     write_card(folder, found.card)
-    write_history_line(folder, found.line)
+    write_history_line(folder, found.history_line)
     # Texts that an attack brought along have no budgets to speak of.
     searched = of_the_data(found.attacks, found.records)
     results = {
         "results": {name: dataclasses.asdict(summary) for name, summary in found.summaries.items()},
-        "union": found.line.get("union"),
+        "union": found.history_line.get("union"),
         "asr_by_budget": {name: _by_budget(records) for name, records in searched.items()},
     }
     write_json(folder / ATTACK_SUMMARY_FILE, {**redact(found.card), **results})
@@ -227,7 +227,7 @@ def _coverage(attack: AttackOrForeign, plans: Plans, victim: Victim, examples: l
     return found
 
 
-def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, measured: Measured) -> Victim:
+def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, measured: RestoredInference) -> Victim:
     options: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
     options["inference"] = measured.inference
     victim = Victim(model, tokenizer, **options)

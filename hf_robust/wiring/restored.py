@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Measured:
+class RestoredInference:
     """What predicts for a loaded model.
 
     Attributes:
@@ -33,10 +33,10 @@ class Measured:
         """What a reader of the numbers has to know, as a line; empty where there is nothing."""
         if not self.card or self.inference is not None:
             return ""
-        return f"Measured here is the plain model. {self.card['inference']['note']}\n"
+        return f"These are the numbers of the plain model. {self.card['inference']['note']}\n"
 
 
-def run_behind(name: str) -> RunCard:
+def training_card(name: str) -> RunCard:
     """The card of the training that left the model in the folder or of the Hub id ``name``; empty where it has none.
 
     A checkpoint and a twin lie below the card of their training.
@@ -58,7 +58,7 @@ def text_length(asked: int | None, name: str, tokenizer: Any, config: Any) -> in
     """
     if asked is not None and asked < 1:
         raise ValueError(f"--max_seq_length must be at least 1, got {asked}; leave it out for the default.")
-    usable, trained = usable_length(tokenizer, config), max_length_of(run_behind(name))
+    usable, trained = usable_length(tokenizer, config), max_length_of(training_card(name))
     length = next((one for one in (asked, trained, usable) if one is not None), None)
     if length is None:
         raise ValueError(
@@ -81,7 +81,7 @@ def _say_once(sentence: str) -> None:
     logger.warning(sentence)
 
 
-def measured_model(name: str, model: Any, tokenizer: Any) -> Measured:
+def restore_inference(name: str, model: Any, tokenizer: Any) -> RestoredInference:
     """What predicts for ``model``, which was loaded from the folder or Hub id ``name``.
 
     What ``inference.json`` beside it says is restored by the method that wrote it (the mask of flat, the mix of
@@ -95,10 +95,10 @@ def measured_model(name: str, model: Any, tokenizer: Any) -> Measured:
 
     saved = read_saved_inference(name)
     if saved is None:
-        return Measured()
+        return RestoredInference()
     card: RunCard = {"inference": {"method": saved.method, "restored": saved.settings is not None, "note": saved.note}}
     if saved.settings is None:
-        return Measured(None, card)
+        return RestoredInference(None, card)
     if saved.method not in METHODS:
         raise ValueError(f"{name} predicts by the method {saved.method}, which is not known here; update hf_robust.")
-    return Measured(METHODS[saved.method].restored(model, tokenizer, fetch_from(name), saved.settings), card)
+    return RestoredInference(METHODS[saved.method].restored(model, tokenizer, fetch_from(name), saved.settings), card)

@@ -24,7 +24,7 @@ def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vo
     return Vote(sampler, flags.attack_votes)
 
 
-def certifier(
+def certify_callback(
     flags: CertifyArguments,
     synonyms: Lexicon | None,
     dataset: Any,
