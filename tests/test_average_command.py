@@ -233,7 +233,9 @@ def test_a_run_without_a_twin_is_one_line(
     corpus: dict[str, str], model_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert average(model_folder(), corpus, tmp_path / "out") == 2
-    assert "has no folder _twin; train it with --robust_method taichi" in capsys.readouterr().err
+    assert (
+        "has no folder _twin, where its twin would be: train it with --robust_method taichi" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("flags", [["--attacks", "antonym"], ["--attack_query_budget", "0"], ["--data", "gone.jsonl"]])

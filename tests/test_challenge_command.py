@@ -141,7 +141,7 @@ def test_another_model_sees_its_own_mask_token_and_without_one_it_is_refused_fir
     other = named(tmp_path / "other", names, [0, 1, 2], tokenizer)
     flags = ["--data", str(pairs), "--class_names", *names]
     assert main(["challenge", own, *flags, "--models", other, "--output_dir", str(tmp_path / "out")]) == 0
-    assert "other was shown its own mask token, [UNK], in the place of [MASK]." in capsys.readouterr().out
+    assert "other was shown its own mask token, [UNK], instead of [MASK]." in capsys.readouterr().out
     one, two = json.loads((tmp_path / "out" / "challenge.json").read_text())["models"]
     assert one["accuracy"] == two["accuracy"] and one["challenge_loss"] != two["challenge_loss"]
     texts = [

@@ -424,9 +424,9 @@ def test_attack_needs_attacks_and_data(
 ) -> None:
     call = ["attack", str(model_folder()), "--output_dir", str(tmp_path)]
     assert main([*call, "--data", "x.csv"]) == 2
-    assert "No attack given; name at least one after --attacks" in capsys.readouterr().err
+    assert "no attack is named: give at least one by --attacks" in capsys.readouterr().err
     assert main([*call, "--attacks", "synonym"]) == 2
-    assert "--attacks synonym needs texts to attack; give them by --data." in capsys.readouterr().err
+    assert "--attacks synonym needs texts to attack: give them by --data." in capsys.readouterr().err
 
 
 def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -476,7 +476,7 @@ def test_lexicon_from_vectors(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["lexicon", "lookup", "x", "--lexicon", "nothing"], "hf-robust lexicon: Unknown lexicon 'nothing'"),
-        (["lexicon", "build", "builtin", "--output", "t.json", "--vocabulary", "none.txt"], "none.txt is no file"),
+        (["lexicon", "build", "builtin", "--output", "t.json", "--vocabulary", "none.txt"], "none.txt is not a file"),
         (["report", "/nowhere"], "hf-robust report: /nowhere/robustness_history.jsonl does not exist"),
     ],
 )

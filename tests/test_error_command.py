@@ -130,7 +130,7 @@ def test_slices_of_the_users_own_stand_beside_ours(tmp_path: Path, data: Path, c
     own.write_text(json.dumps({"films": "film"}))
     assert "slices.json: the slice 'films' must be a list of words" in call(*flags)[2]
     own.write_text('{"a": ["film"], "a": ["plot"]}')
-    assert "slices.json cannot be read: 'a' is named twice" in call(*flags)[2]
+    assert "slices.json cannot be read: the name 'a' occurs twice" in call(*flags)[2]
     own.write_text("[1")
     assert "slices.json cannot be read: Expecting" in call(*flags)[2]
     own.write_text("[]")

@@ -175,18 +175,20 @@ def test_errors_are_one_line(
         write_records(tmp_path / name, records)
         return tmp_path / name
 
-    assert "none.jsonl is no file; give attack_results" in error_of(tmp_path / "none.jsonl")
+    assert "none.jsonl is not a file: give attack_results" in error_of(tmp_path / "none.jsonl")
     assert "empty.jsonl has no attack record" in error_of(written("empty.jsonl", []))
     skipped = written("skipped.jsonl", review_records()[3:])
     assert "holds no pair to compare (3 records: 1 of another status, 1 unchanged, 1 not" in error_of(skipped)
     foreign = written("foreign.jsonl", [record("a good film", "a fine film", [[1, "good", "fine"]], label=2)])
-    assert "foreign.jsonl has the labels 2, which are no ids of the 2 labels" in error_of(foreign)
+    assert "foreign.jsonl has the label ids 2, and the 2 labels of the model are" in error_of(foreign)
     (pairs.parents[1] / "attack_summary.json").write_text(json.dumps({"label_names": ["no", "maybe", "yes"]}))
     named = tmp_path / "named"
     build_model(id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1}).save_pretrained(named)
     build_tokenizer().save_pretrained(named)
 
-    assert "is of a model with the labels no, maybe, yes, and this one has no, yes" in error_of(pairs, model=named)
+    assert "has results of a model with the labels no, maybe, yes, and this model has no, yes" in error_of(
+        pairs, model=named
+    )
     assert "--num_pairs must be at least 1, or 0 for all pairs, got -1" in error_of(skipped, "--num_pairs", "-1")
     assert "is not a single-label classifier" in error_of(skipped, model=model_folder(num_labels=1))
 

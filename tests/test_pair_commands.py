@@ -111,7 +111,7 @@ def test_pairs_that_cannot_be_measured_are_one_sentence(
     refused(records(SWAPS, status="failed"), "of its 24 examples none succeeded with a changed text")
     refused(records({}), "holds no pair of texts")
     refused(records(OPPOSITES, remains=True), "changes the true label")
-    refused([dataclasses.replace(one, label=2) for one in records(SWAPS)], "has the labels 2, which are no ids")
+    refused([dataclasses.replace(one, label=2) for one in records(SWAPS)], "has the label ids 2, and the")
     refused([one for one in records(SWAPS) if one.label], "need two labels")
     refused(records(SWAPS), "tau must be above 0", "--tau", "0")
     (tmp_path / "attack" / "config.json").write_text(json.dumps({"id2label": {"0": "no", "1": "yes", "2": "maybe"}}))
@@ -174,7 +174,7 @@ def test_what_space_cannot_show_is_one_sentence(
     refused("--obstinate needs --fickle", *flags[:2], "--data", "sst2", "--obstinate", other)
     refused("--num_texts must be at least 2, got 1", *flags, "--num_texts", 1)
     write_records(other, [dataclasses.replace(one, idx=one.idx + 100) for one in records(OPPOSITES)])
-    refused("hold 0 texts with views", *flags, "--obstinate", other)
+    refused("has 0 texts with views", *flags, "--obstinate", other)
     write_records(other, [dataclasses.replace(one, original=["a plot"]) for one in records(OPPOSITES)])
     refused("have different texts under one idx", *flags, "--obstinate", other)
 
@@ -205,7 +205,7 @@ def test_errors_of_different_rows_are_one_sentence(files: dict[str, Path], tmp_p
     write_records(new, records(SWAPS)[:20])
     with pytest.raises(ValueError, match="--new .*new.jsonl: the files hold different rows \\(4 only in the first"):
         call("errors", "--baseline", files["synonym"], "--new", new)
-    with pytest.raises(ValueError, match="--new .*none.jsonl is no file"):
+    with pytest.raises(ValueError, match="--new .*none.jsonl is not a file"):
         call("errors", "--baseline", files["synonym"], "--new", tmp_path / "none.jsonl")
 
 

@@ -103,7 +103,9 @@ def test_a_mask_that_is_lost_or_broken_is_one_sentence(tmp_path: Path) -> None:
         loaded_probabilities(tmp_path)
     record = tmp_path / INFERENCE_FILE
     record.write_text(record.read_text().replace('"flat"', '"other"'))
-    with pytest.raises(ValueError, match="predicts by the method other, which is not known here; update hf_robust"):
+    with pytest.raises(
+        ValueError, match="needs the inference of the method other, which is unknown to this version: update hf_robust"
+    ):
         loaded_probabilities(tmp_path)
     record.write_text("{")
     with pytest.raises(ValueError, match=f"{INFERENCE_FILE} cannot be read"):
@@ -170,7 +172,9 @@ def test_a_run_that_starts_from_more_than_weights_is_told(tmp_path: Path, caplog
     with caplog.at_level(logging.WARNING):
         args = ModelArguments(model_name_or_path=str(tmp_path / "run"))
         load_model(args, load_config(args), named_labels(("no", "yes")))
-    assert "is loaded as the plain model. The saved model has no word mask" in caplog.text
+    assert (
+        "is loaded as a plain model, without its method's inference. The saved model has no word mask" in caplog.text
+    )
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         build_trainer("ada", tmp_path / "ada", view_victim=str(tmp_path / "run"), max_steps=1).train()

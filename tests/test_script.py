@@ -616,7 +616,7 @@ WRONG = {
     "view attack": (
         ["--do_train", "--robust_method", "ada", "--lexicon", "builtin", "--view_attacks", "synonym", "file:x"],
         {"train": GOOD},
-        "--view_attacks must be among .*, got file:x; texts made before are given by --view_file",
+        "--view_attacks must be among .*, got file:x; texts of an earlier run are given by --view_file",
     ),
     "leak": (
         ["--do_train", "--robust_method", "ada", "--view_split", "validation"],

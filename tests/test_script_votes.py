@@ -122,7 +122,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "attacked votes of nothing": (
         [*RUN, "--attack_votes", "5"],
         BOTH,
-        "--attack_votes 5 is what attacks meet, and nothing is attacked; add --attacks",
+        "--attack_votes 5 sets the vote that is attacked, and no attack runs: add --attacks",
     ),
     "fewer than none": (
         [*RUN, "--attacks", "synonym", "--attack_votes", "-1"],

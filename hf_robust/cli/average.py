@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.modules.auxiliary import PEER_FOLDER
     from hf_robust.reports import average_figure, save_figure
     from hf_robust.runs import claim_folder, portable_path, write_json
-    from hf_robust.wiring.checkpoint_attack import AttackOptions, checked_lexicons, splits_of
+    from hf_robust.wiring.checkpoint_attack import AttackOptions, check_and_load_lexicons, splits_of
     from hf_robust.wiring.restored import text_length
 
     options.output_dir = output_folder(options)
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> str:
             f"taichi "
             "--taichi_variant linear_average, or give the twin by --twin."
         )
-    checked_lexicons(attack, flags)
+    check_and_load_lexicons(attack, flags)
     warning = check_trained_apart(options.model, twin)
     model, other, tokenizer = load_pair(options.model, twin, options.lambdas)
     # The averages have no run card of their own.

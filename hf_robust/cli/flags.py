@@ -96,8 +96,8 @@ def add_text_length(parser: argparse._ActionsContainer) -> None:
         "--max_seq_length",
         type=int,
         metavar="TOKENS",
-        help="Cut texts after this many tokens. Default: the length of the model's training from its run card, else "
-        "the most that the model can read.",
+        help="Number of tokens at which texts are cut. Default: the length of the model's training from its run card, "
+        "else the most that the model can read.",
     )
 
 

@@ -84,7 +84,7 @@ def _plain_model(run: Run) -> Iterator[str]:
     """A measurement of a checkpoint could not predict as the run that saved it did."""
     inference = run.card.get("inference")
     if inference and not inference["restored"]:
-        yield f"Measured here is the plain model. {inference['note']}"
+        yield f"These are the numbers of the plain model. {inference['note']}"
 
 
 def leaked(run: Run) -> Iterator[str]:

@@ -157,7 +157,7 @@ def _note_on_empty(reports: Mapping[str, SliceReport]) -> str:
 
 def _compare_files(options: argparse.Namespace) -> _Comparison:
     from hf_robust.runs import read_records
-    from hf_robust.wiring.static_attacks import label_names_beside
+    from hf_robust.wiring.static_attacks import label_names_of_run
 
     unread = [flag for flag in _DATA_FLAGS if getattr(options, flag) is not None]
     if unread:
@@ -170,7 +170,7 @@ def _compare_files(options: argparse.Namespace) -> _Comparison:
                 "(attack_results/<attack>.jsonl of a run): give such a file, or a model and --data."
             )
     baseline, new = (read_records(path) for path in paths.values())
-    return _Comparison(baseline, new, label_names_beside(paths["baseline"]) or (), {})
+    return _Comparison(baseline, new, label_names_of_run(paths["baseline"]) or (), {})
 
 
 # ---- from models and data ----
