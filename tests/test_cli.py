@@ -207,7 +207,7 @@ def test_permuted_labels_are_said_and_numbered_anew(
     (names,) = re.findall(r"give --class_names ([^.]*)\.", printed)
     card = json.loads((tmp_path / "guessed" / "run_card.json").read_text())
     assert card["label_names"] == ["LABEL_0", "LABEL_1"] and card["label_names_from"] == "checkpoint"
-    assert "integers without names, taken for the ids" in card["label_guess"]
+    assert "integers without names, and are read as the ids" in card["label_guess"]
     assert main([*flags, "--output_dir", str(tmp_path / "given"), "--class_names", *names.split()]) == 0
     assert "permuted:" not in capsys.readouterr().out
     assert load_run(tmp_path / "given").published["accuracy"] == 1.0

@@ -45,7 +45,7 @@ def test_translation(old, new, caplog):
         assert translate(old, nothing) == new
     changed = [name for name in old if name in LEGACY and name != "push_to_hub_organization"]
     for name in changed:
-        assert f"--{name} is gone in transformers 5: " in caplog.text
+        assert f"--{name} does not exist in transformers 5: " in caplog.text
 
 
 def test_logging_dir_becomes_an_environment_variable(monkeypatch, caplog):

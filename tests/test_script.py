@@ -252,7 +252,7 @@ def test_upstreams_own_test_on_an_mrpc_shaped_csv(model_folder, tmp_path):
         [sys.executable, ROOT / "run_glue_robust.py", *argv, "--use_cpu"], capture_output=True, text=True, check=False
     )
     assert completed.returncode == 0, completed.stderr[-2000:]
-    assert "--overwrite_output_dir is gone in transformers 5" in completed.stdout + completed.stderr
+    assert "--overwrite_output_dir does not exist in transformers 5" in completed.stdout + completed.stderr
     found = results(tmp_path / "out")
     assert 0 <= found["eval_accuracy"] <= 1
     assert found["train_samples"] == found["eval_samples"] == 16
@@ -450,14 +450,14 @@ def test_an_evaluation_of_permuted_labels_is_warned_about(model_folder, tmp_path
         found = run(model_folder(), tmp_path / name, "--do_eval", validation=labelled)
         assert found["eval_accuracy"] == 1 - wrong
         assert ("Labels may be permuted: 0.0 % of 40 rows are right" in caplog.text) == wrong
-    (names,) = re.findall(r"To read them so, give --class_names ([^.]*)\.", caplog.text)
+    (names,) = re.findall(r"To use this order, give --class_names ([^.]*)\.", caplog.text)
     flags = ["--do_eval", "--class_names", *names.split()]
     assert run(model_folder(), tmp_path / "given", *flags, validation=labelled)["eval_accuracy"] == 1
     # Of a model that was trained here no flag turns round the evaluation rows alone.
     caplog.clear()
     flags = ["--do_train", "--do_eval", "--num_train_epochs", "1", "--learning_rate", "1e-9"]
     run(model_folder(), tmp_path / "trained", *flags, train=rows, validation=labelled)
-    assert "these and the evaluation rows may number their classes otherwise" in caplog.text
+    assert "training and evaluation rows may number their classes differently" in caplog.text
     assert "--class_names" not in caplog.text.split("Labels may be permuted")[1].split("\n")[0]
 
 
@@ -576,7 +576,7 @@ WRONG = {
     "unseen class": (
         ["--do_train", "--do_eval"],
         {"train": GOOD, "validation": [{"sentence": "x", "label": 5}]},
-        "labels that the task does not know: 5",
+        "labels that are no class of the task: 5",
     ),
     "empty": (["--do_train"], {"train": []}, r"train split \(.*\) is empty"),
     "no validation": (["--do_eval"], {"train": GOOD}, "--do_eval needs a validation split"),
@@ -584,7 +584,7 @@ WRONG = {
     "null text": (
         ["--do_train"],
         {"train": [*GOOD, {"sentence": None, "label": 1}]},
-        r"row 4 of train \(.*\) holds None where column 'sentence' needs text",
+        r"row 4 of train \(.*\) has None in column 'sentence', which needs text",
     ),
     "robust regression": (
         ["--do_train", "--robust_method", "safer", "--lexicon", "builtin"],

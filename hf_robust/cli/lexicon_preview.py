@@ -113,7 +113,7 @@ def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int],
     role = "train" if options.split is None and "train" in corpus.splits else "validation"
     rows = corpus.rows(role)[: options.num_texts if options.num_texts > 0 else None]
     chosen = choose_text_columns(rows, arguments, corpus.label_column)
-    check_texts(rows, chosen, corpus.label(role))
+    check_texts(rows, chosen, corpus.describe_split(role))
     values = [row.get(corpus.label_column) for row in rows]
     named = tuple(options.class_names or corpus.label_names)
     if named:

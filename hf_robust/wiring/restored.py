@@ -101,6 +101,7 @@ def restore_inference(name: str, model: Any, tokenizer: Any) -> RestoredInferenc
         return RestoredInference(None, card)
     if saved.method not in METHODS:
         raise ValueError(
-            f"{name} needs the inference of the method {saved.method}, which is unknown to this version: update hf_robust."
+            f"{name} needs the inference of the method {saved.method}, which is unknown to this version: update "
+            f"hf_robust."
         )
     return RestoredInference(METHODS[saved.method].restored(model, tokenizer, fetch_from(name), saved.settings), card)
