@@ -44,7 +44,7 @@ def test_a_tokenizer_without_padding_token(end, model_folder, tmp_path, caplog):
             load_tokenizer(args, config)
         return
     assert load_tokenizer(args, config).pad_token == end
-    assert config.pad_token_id == 3 and "has no padding token, '[SEP]' is used" in caplog.text
+    assert config.pad_token_id == 3 and "has no padding token, so '[SEP]' is used" in caplog.text
 
 
 def test_lora_without_peft_is_one_sentence(model_folder, monkeypatch):

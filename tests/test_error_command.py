@@ -135,7 +135,7 @@ def test_slices_of_the_users_own_stand_beside_ours(tmp_path: Path, data: Path, c
     assert "slices.json cannot be read: Expecting" in call(*flags)[2]
     own.write_text("[]")
     assert "must be a JSON object of slices by name, got []" in call(*flags)[2]
-    assert "none.json is no file" in call(*flags[:-1], tmp_path / "none.json")[2]
+    assert "none.json is not a file" in call(*flags[:-1], tmp_path / "none.json")[2]
 
 
 def test_a_model_that_trained_on_evaluation_texts_is_marked(tmp_path: Path, data: Path, call: Call) -> None:

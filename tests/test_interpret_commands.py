@@ -178,7 +178,7 @@ def test_errors_are_one_line(
     assert "none.jsonl is not a file: give attack_results" in error_of(tmp_path / "none.jsonl")
     assert "empty.jsonl has no attack record" in error_of(written("empty.jsonl", []))
     skipped = written("skipped.jsonl", review_records()[3:])
-    assert "holds no pair to compare (3 records: 1 of another status, 1 unchanged, 1 not" in error_of(skipped)
+    assert "has no pair to compare (3 records: 1 of another status, 1 unchanged, 1 not" in error_of(skipped)
     foreign = written("foreign.jsonl", [record("a good film", "a fine film", [[1, "good", "fine"]], label=2)])
     assert "foreign.jsonl has the label ids 2, and the 2 labels of the model are" in error_of(foreign)
     (pairs.parents[1] / "attack_summary.json").write_text(json.dumps({"label_names": ["no", "maybe", "yes"]}))

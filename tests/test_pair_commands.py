@@ -118,7 +118,7 @@ def test_pairs_that_cannot_be_measured_are_one_sentence(
     named = tmp_path / "named"
     build_model(id2label={0: "bad", 1: "good"}, label2id={"bad": 0, "good": 1}).save_pretrained(named)
     build_tokenizer().save_pretrained(named)
-    with pytest.raises(ValueError, match="labels no, yes, maybe, and this one has bad, good"):
+    with pytest.raises(ValueError, match="labels no, yes, maybe, and this model has bad, good"):
         call("pairs", "--model", named, "--pairs", path)
     with pytest.raises(ValueError, match="none.jsonl is no file"):
         call("pairs", "--model", model_folder(), "--pairs", tmp_path / "none.jsonl")

@@ -428,7 +428,7 @@ def test_floats_are_classes_where_something_needs_classes(model_folder, tmp_path
     rows = [row | {"label": float(row["label"])} for row in review_rows(12)]
     flags = ["--do_train", "--do_eval", "--num_train_epochs", "1"]
     assert "eval_mse" in run(model_folder(num_labels=1), tmp_path / "plain", *flags, train=rows, validation=rows)
-    assert "whole numbers written as floats, 0.0, 1.0: a regression" in caplog.text
+    assert "whole numbers written as floats, 0.0, 1.0, so this is a regression" in caplog.text
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
     attack = ["--attacks", "synonym", "--lexicon", str(tmp_path / "s.json"), "--pos_tagger", "none"]
     for name, more in {

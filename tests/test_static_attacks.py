@@ -189,5 +189,5 @@ def test_a_replay_of_another_task_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has texts of 2 columns and the data has 1"):
         replay_attacks([results(tmp_path, columns=2)], NAMES, 1)
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"0": "no", "1": "yes"}}))
-    with pytest.raises(ValueError, match="with the labels no, yes, and this one has negative, positive"):
+    with pytest.raises(ValueError, match="with the labels no, yes, and this model has negative, positive"):
         replay_attacks([results(tmp_path)], NAMES, 1)

@@ -147,7 +147,7 @@ def test_as_asked_else_as_trained_else_as_can_be_read(tmp_path: Path, caplog: py
     with pytest.raises(ValueError, match="--max_seq_length must be at least 1, got 0"):
         text_length(0, name, reader(), config)
     (tmp_path / RUN_CARD_FILE).unlink()
-    with pytest.raises(ValueError, match="neither a run card beside .* nor its tokenizer says .*; give --max_seq_len"):
+    with pytest.raises(ValueError, match="neither a run card of .* nor its tokenizer says .*: give --max_seq_len"):
         text_length(None, name, reader(), SimpleNamespace())
     assert text_length(7, name, reader(), SimpleNamespace()) == 7
 
