@@ -1,4 +1,4 @@
-"""`hf-robust average`: checkpoints between two models, their results, and what is refused."""
+"""`hf-robust average`: the averaged checkpoints, their results, and errors."""
 
 from __future__ import annotations
 

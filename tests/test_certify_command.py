@@ -1,4 +1,4 @@
-"""`hf-robust certify`: what it writes, beside attacks on the same vote, and its errors of one line."""
+"""`hf-robust certify`: its files, attacks on the same vote, and its errors of one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hf-robust challenge` from its flags to its numbers, which are computed again from the file that it writes."""
+"""`hf-robust challenge`: its flags, its files, and its numbers, computed again from the file that it writes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What was given wrongly is one line on stderr and exit code 2; a defect keeps its traceback.
-
-`hf-robust report` on runs that the script made on the demo corpus.
-"""
+"""Wrong input gives one line on stderr and exit code 2, a defect its traceback; `hf-robust report` on demo runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that an earlier run made become rows of another method's training: the rows, the card, and what is refused."""
+"""--extra_rows adds texts of an earlier run to the training rows: the rows, the run card, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hf-robust interpret` from the flags to the files, and its errors of one line."""
+"""`hf-robust interpret`: its flags, its files, and its errors of one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flags that transformers 5 dropped: each is accepted with a warning and means what it meant."""
+"""Flags that transformers 5 dropped are accepted with a warning and keep their meaning."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""`hf-robust lexicon preview`: swaps, stop words, coverage and words in both tables, counted as by hand."""
+"""`hf-robust lexicon preview`: swaps, stop words, coverage, and words in both tables equal a count by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sub-tasks pairs, space, errors and conflict from their flags to their files."""
+"""`hf-robust interpret pairs`, `space`, `errors` and `conflict`: their flags and their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two-stage parsing: the method first, then that method's flags and no others."""
+"""Parsing in two stages: first the method, then only the flags of this method."""
 
 import dataclasses
 import json

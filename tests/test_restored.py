@@ -1,4 +1,4 @@
-"""A run's folder is measured as the run was, or the numbers say that the plain model was measured."""
+"""A saved model is measured with the inference of its run, or the output says that the plain model was measured."""
 
 from __future__ import annotations
 

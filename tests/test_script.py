@@ -55,7 +55,7 @@ pytestmark = pytest.mark.usefixtures("restored_logging")
 
 @pytest.fixture(scope="module")
 def encoder_folder(tmp_path_factory):
-    """A checkpoint without a classifier, so that the head's start is drawn as run_glue draws it."""
+    """A checkpoint without a classifier, so that the head is initialised as in run_glue."""
     folder = tmp_path_factory.mktemp("encoder")
     build_model("bert", dropout=0.1).bert.save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)
@@ -118,7 +118,7 @@ def score_rows(count, seed=0):
 
 
 def stock_run(folder, out, train, validation, columns, num_labels, compute_metrics):
-    """What run_glue does, written down again with the stock Trainer and no line of this package."""
+    """The steps of run_glue with the stock Trainer, without code of this package."""
 
     def encode(rows):
         texts = [[row[column] for row in rows] for column in columns]
@@ -210,7 +210,7 @@ def test_a_file_of_texts_and_the_kept_weights_through_the_script(model_folder, t
 
 
 def test_the_command_on_the_card_makes_the_run_again(model_folder, tmp_path, monkeypatch):
-    """Pasted as it stands, with folders of one's own filled in: the flags were in an args file, which is gone."""
+    """The command of a run card runs without its args file, with folders filled in."""
     data, work = tmp_path / "a folder", tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -487,7 +487,7 @@ def test_a_robust_method_through_the_script(rule, model_folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def demo_victim(tmp_path_factory):
-    """A plain model that has learnt enough of the demo corpus for an attack to find something."""
+    """A plain model that has learnt enough of the demo corpus for an attack to succeed."""
     folder = tmp_path_factory.mktemp("demo") / "victim"
     sizes = ["--max_train_samples", "600", "--num_train_epochs", "4", "--learning_rate", "2e-3"]
     run("demo", folder, "--do_train", "--dataset_name", "demo", *sizes)
@@ -710,7 +710,7 @@ def test_results_of_an_earlier_run_are_not_claimed_by_a_new_one(model_folder, tm
 
 
 def test_the_worst_of_several_attacks_chooses_the_best_model(model_folder, tmp_path):
-    """Beside one that wants the prediction to stay, whose robust accuracy says nothing."""
+    """With an obstinate attack too, whose robust accuracy has no meaning."""
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
     flags = [
         "--do_train", "--do_eval", "--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end",
@@ -770,7 +770,7 @@ def test_output_dir_that_cannot_be_written(model_folder, tmp_path):
 
 
 class Recorder:
-    """Stands for a trainer at the end of the script."""
+    """A fake trainer for the end of the script."""
 
     def __init__(self, push_to_hub):
         self.args = type("Args", (), {"push_to_hub": push_to_hub})()

@@ -1,4 +1,4 @@
-"""Votes and certificates through run_glue_robust.py: what it writes, and wrong flags before training."""
+"""Votes and certificates in run_glue_robust.py: its files, and errors about flags before training."""
 
 from __future__ import annotations
 

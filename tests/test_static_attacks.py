@@ -1,4 +1,4 @@
-"""From files to static attacks: columns, labels, and what is said where they do not fit."""
+"""Attacks from files: columns, labels, and the errors if they do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweep files: what they mean, and one sentence for each thing that is wrong with one, before anything is run."""
+"""Sweep files: their meaning, and an error of one sentence before the first run for each mistake."""
 
 from __future__ import annotations
 

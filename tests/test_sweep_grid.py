@@ -1,4 +1,4 @@
-"""`hf-robust sweep` over a grid: runs, what it goes on with, what it leaves."""
+"""`hf-robust sweep` over a grid: its runs, its files, and how it continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hf-robust sweep` with a search: trials are runs, and an interrupted search is gone on with."""
+"""`hf-robust sweep` with a search: trials are runs, and an interrupted search continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a model reads as much of a text as the model did in training, and says how much that was."""
+"""A saved model is measured at the text length of its training, and run cards and reports name this length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hf-robust interpret importance` on what a run of `flat` leaves, whatever its vocabulary."""
+"""`hf-robust interpret importance` on the files of a `flat` run, for several kinds of vocabulary."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def run_jobs(
     jobs: int,
     script: Path,
     result: Callable[[Path], str],
-    say: Callable[[str], None],
+    print_line: Callable[[str], None],
     lock: int | None = None,
 ) -> list[Path]:
     """Do the runs of a source, ``jobs`` at a time, and return the folders of those that failed.
@@ -168,7 +168,7 @@ def run_jobs(
 
     Args:
         result: returns the results of a finished run in one line.
-        say: prints a line, one for each run that ends.
+        print_line: prints a line, one for each run that ends.
         lock: a file descriptor that every run keeps open.
     """
     live: dict[subprocess.Popen[bytes], tuple[Job, float]] = {}
@@ -183,7 +183,7 @@ def run_jobs(
             job, began = live.pop(process)
             seconds = f"{time.monotonic() - began:.0f} s"
             if process.returncode == 0 and is_finished(job.folder):
-                say(f"{job.folder.name}: {result(job.folder)} ({seconds})")
+                print_line(f"{job.folder.name}: {result(job.folder)} ({seconds})")
                 source.done(job)
                 continue
             if process.returncode:  # also if all was measured: a later step, such as an upload, has failed
@@ -191,7 +191,9 @@ def run_jobs(
             failed.append(job.folder)
             reason = f"exit code {process.returncode}" if process.returncode else "it left no results"
             tail = log_tail(job.folder)
-            say(f"{job.folder.name}: failed ({reason}, {seconds}); the last lines of {job.folder / LOG}:\n{tail}")
+            print_line(
+                f"{job.folder.name}: failed ({reason}, {seconds}); the last lines of {job.folder / LOG}:\n{tail}"
+            )
     finally:
         stop(list(live))
 

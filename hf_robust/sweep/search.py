@@ -31,7 +31,7 @@ class SearchJobs:
 
     Args:
         values_of: returns the objectives of a finished run's folder, in the order of ``directions``.
-        say: prints a line for each trial that the parser refuses.
+        print_line: prints a line for each trial that the parser refuses.
         parallel: whether several runs go at a time.
     """
 
@@ -42,11 +42,11 @@ class SearchJobs:
         output: Path,
         data: Path | None,
         values_of: Callable[[Path], list[float]],
-        say: Callable[[str], None],
+        print_line: Callable[[str], None],
         parallel: bool,
     ) -> None:
         self.search, self.output, self.data = search, output, data
-        self.values_of, self.say, self.parallel = values_of, say, parallel
+        self.values_of, self.print_line, self.parallel = values_of, print_line, parallel
         self.study = open_study(search, directions, output)
         self._open = [trial for trial in self.study.trials[: search.trials] if trial.state.name == "RUNNING"]
         self._live: dict[Path, list[int]] = {}
@@ -59,7 +59,7 @@ class SearchJobs:
                 check_point(point, self.data)
             except ValueError as error:
                 self._record(trial.number, None)
-                self.say(f"trial {trial.number} is skipped: {error}")
+                self.print_line(f"trial {trial.number} is skipped: {error}")
                 continue
             folder = folder_of(self.output, point)
             if folder in self._live:  # the same values were drawn twice

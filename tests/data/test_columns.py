@@ -1,4 +1,4 @@
-"""Which columns are the text: what is taken, what is passed over, what is asked, and what is said."""
+"""The choice of the text columns: named columns, guesses, warnings and errors."""
 
 import logging
 

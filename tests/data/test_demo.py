@@ -1,4 +1,4 @@
-"""The demo corpus follows its own rule, and its model is a plain checkpoint."""
+"""The demo corpus follows its rule, and its model is a plain checkpoint."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-
-Which class of the model a label of the data becomes: by name, by --class_names, or by a guess that is said.
-"""
+"""Labels of the data become classes of the model: by name, by --class_names, or by a guess with a warning."""
 
 from __future__ import annotations
 
