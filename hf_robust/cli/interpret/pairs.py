@@ -25,12 +25,13 @@ POOLINGS = ("classifier", "cls", "last_token", "mean_pool", "max_pool")
 
 
 def _add_model_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    group = parser.add_argument_group("models")
+    group.add_argument(
         "--model", nargs="+", required=True, metavar="MODEL", help="Folders or Hub ids of fine-tuned classifiers."
     )
-    add_text_length(parser)
-    add_device(parser, "the models run")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of all random draws. Default: 0.")
+    add_text_length(group)
+    add_device(group, "the models run")
+    group.add_argument("--seed", type=int, default=0, help="Seed of all random draws. Default: 0.")
 
 
 # ---- pairs ----
@@ -114,39 +115,42 @@ def _refuse_obstinate(records: Sequence[AttackRecord], path: Path) -> None:
 
 def add_space_flags(parser: argparse.ArgumentParser) -> None:
     _add_model_flags(parser)
-    add_output_flag(parser)
-    parser.add_argument(
+    results = parser.add_argument_group("results")
+    add_output_flag(results)
+    drawn = parser.add_argument_group("views drawn from data")
+    drawn.add_argument(
         "--data", metavar="DATA", help=f"Texts to draw views of: {DATA_SOURCES}. Needed without --fickle."
     )
-    add_column_flags(parser)
-    add_class_names(parser)
-    parser.add_argument(
+    add_column_flags(drawn)
+    add_class_names(drawn)
+    drawn.add_argument(
         "--lexicon", default="wordnet", help="Table of synonyms for fickle views of --data. Default: wordnet."
     )
-    parser.add_argument(
+    drawn.add_argument(
         "--antonym_lexicon",
         metavar="LEXICON",
         help="Table of antonyms for obstinate views of --data. Default: --lexicon.",
     )
-    parser.add_argument(
+    drawn.add_argument(
         "--skip_labels", nargs="+", metavar="LABEL",
         help="Labels whose texts are left out; the word none for no label. Default: neutral and similar labels.",
     )  # fmt: skip
-    parser.add_argument(
+    files = parser.add_argument_group("views from results of attacks")
+    files.add_argument(
         "--fickle", type=Path, metavar="FILE",
         help="Results of an attack, whose successes are the fickle views. Default: views are drawn from --data.",
     )  # fmt: skip
-    parser.add_argument(
+    files.add_argument(
         "--obstinate", type=Path, metavar="FILE",
         help="With --fickle: results of an antonym or negation attack, whose successes are the obstinate views. "
         "Default: none.",
     )  # fmt: skip
-    parser.add_argument("--num_texts", type=int, default=TEXTS, help=f"Maximum number of texts. Default: {TEXTS}.")
-    parser.add_argument(
+    results.add_argument("--num_texts", type=int, default=TEXTS, help=f"Maximum number of texts. Default: {TEXTS}.")
+    results.add_argument(
         "--margin", type=float, default=1.0,
         help="Margin by which obstinate views must be further from the text than fickle views. Default: 1.",
     )  # fmt: skip
-    parser.add_argument(
+    results.add_argument(
         "--pooling", choices=POOLINGS, default="classifier",
         help="Pooling of the last hidden states; classifier is the state that each model's own head reads. Default: "
         "classifier.",

@@ -10,49 +10,53 @@ from hf_robust.cli.flags import add_class_names, add_device, add_text_length
 from hf_robust.cli.interpret.pairs import TASKS as PAIR_TASKS
 
 
-def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> None:
-    parser.add_argument("--model", required=True, metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier.")
-    parser.add_argument(
+def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> argparse._ArgumentGroup:
+    """Add the flags that all explanations of pairs share; return the group of the attribution."""
+    group = parser.add_argument_group("model and pairs")
+    group.add_argument("--model", required=True, metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier.")
+    group.add_argument(
         "--pairs", type=Path, nargs="+", required=True, metavar="FILE",
         help="Results of attacks on this or another model of the task: attack_results/<attack>.jsonl.",
     )  # fmt: skip
-    add_class_names(parser)
-    parser.add_argument(
+    add_class_names(group)
+    group.add_argument(
         "--num_pairs", type=int, default=num_pairs,
         help=f"Maximum number of pairs, drawn by --seed; 0 for all. Default: {num_pairs}.",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--keep", choices=("all", "succeeded", "correct"), default="all",
         help="Pairs to use: all changed texts, only successful attacks (succeeded), or only pairs of which this model "
         "classifies both texts correctly (correct). Default: all.",
     )  # fmt: skip
-    parser.add_argument(
+    attribution = parser.add_argument_group("attribution")
+    attribution.add_argument(
         "--baseline", choices=("pad", "zero"), default="pad",
         help="Start of the path of ig: embeddings of the padding token, or zeros. Default: pad.",
     )  # fmt: skip
-    parser.add_argument("--steps", type=int, default=50, help="Number of points on the path of ig. Default: 50.")
-    parser.add_argument(
+    attribution.add_argument("--steps", type=int, default=50, help="Number of points on the path of ig. Default: 50.")
+    attribution.add_argument(
         "--samples", type=int, default=500, help="Number of texts with deleted words for lime. Default: 500."
     )
-    parser.add_argument(
+    group.add_argument(
         "--seed", type=int, default=0, help="Seed for the choice of pairs, and of deleted words in lime. Default: 0."
     )
-    add_text_length(parser)
-    add_device(parser)
-    _add_output_flag(parser)
+    add_text_length(group)
+    add_device(group)
+    _add_output_flag(parser.add_argument_group("results"))
+    return attribution
 
 
-def _add_output_flag(parser: argparse.ArgumentParser) -> None:
+def _add_output_flag(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--output_dir", type=Path, required=True, metavar="DIR", help="Folder for the results.")
 
 
 def add_consistency_flags(parser: argparse.ArgumentParser) -> None:
-    _add_pair_flags(parser, num_pairs=300)
-    parser.add_argument(
+    attribution = _add_pair_flags(parser, num_pairs=300)
+    attribution.add_argument(
         "--attribution", nargs="+", choices=("ig", "lime"), default=["ig"],
         help="Attribution methods: integrated gradients (ig), LIME, or both. Default: ig.",
     )  # fmt: skip
-    parser.add_argument(
+    attribution.add_argument(
         "--ranking", choices=("signed", "absolute"), default="signed",
         help="Rank words by their attribution, or by its absolute value. Default: signed.",
     )  # fmt: skip
@@ -66,8 +70,8 @@ def consistency(options: argparse.Namespace) -> str:
 
 
 def add_words_flags(parser: argparse.ArgumentParser) -> None:
-    _add_pair_flags(parser, num_pairs=3)
-    parser.add_argument(
+    attribution = _add_pair_flags(parser, num_pairs=3)
+    attribution.add_argument(
         "--attribution", nargs=1, choices=("ig", "lime"), default=["ig"],
         help="Attribution method: integrated gradients (ig) or LIME. Default: ig.",
     )  # fmt: skip
