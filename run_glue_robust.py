@@ -5,8 +5,8 @@
         --robust_method bat_triplet --attacks synonym antonym --output_dir out
     python run_glue_robust.py examples/demo.json
 
-Flags, steps and output files are those of Hugging Face's run_glue.py; what is new is marked [hf_robust]. With
---robust_method normal (the default) and no --attacks, weights and metrics are run_glue's.
+Flags, steps and output files are those of Hugging Face's run_glue.py; new steps are marked [hf_robust]. With
+--robust_method normal (the default) and no --attacks, weights and metrics equal those of run_glue.py.
 """
 
 import atexit
@@ -32,7 +32,7 @@ from hf_robust.callbacks import (
 )
 from hf_robust.callbacks.best_metric import check_best_metric
 from hf_robust.callbacks.measurement import expected_of
-from hf_robust.cli.command import told
+from hf_robust.cli.command import exit_code_of
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
 from hf_robust.data.label_order import find_labels, permuted_labels
@@ -49,10 +49,10 @@ from hf_robust.runs import require_writable
 from hf_robust.trainers import RobustTrainer
 from hf_robust.training.adaptive import AdaptiveTrainer
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
-from hf_robust.wiring.extra_rows import generation_of, with_extra_rows
+from hf_robust.wiring.extra_rows import extra_rows_of, with_extra_rows
 from hf_robust.wiring.parsing import Arguments, parse_arguments
 from hf_robust.wiring.run_lexicons import Lexicons, described, load_lexicons
-from hf_robust.wiring.smoothed import attacked_vote, certifier
+from hf_robust.wiring.smoothed import attacked_vote, certify_callback
 from hf_robust.wiring.static_attacks import file_attacks
 from hf_robust.wiring.task_checks import check_skip_labels, check_task, needs_classes
 from hf_robust.wiring.view_attacks import makes_views, view_attacks
@@ -64,8 +64,8 @@ DATE_FORMAT = "%m/%d/%Y %H:%M:%S"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    # See all possible arguments by passing the --help flag to this script (with a --robust_method for that method's);
-    # a json file as the first argument holds arguments too.
+    # See all possible arguments by passing --help to this script, with --robust_method NAME those of a method.
+    # The first argument may be a json file of arguments.
     logging.basicConfig(format=LOG_FORMAT, datefmt=DATE_FORMAT, handlers=[logging.StreamHandler(sys.stdout)])
     args = parse_arguments(sys.argv[1:] if argv is None else argv)
     model_args, data_args, training_args = args.model, args.data, args.training
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_up_logging(training_args)
     require_writable(training_args.output_dir)
 
-    # [hf_robust] Substitutes for training and attacks: a table that is not at hand is said first
+    # [hf_robust] Load the lexicons first, so that a missing one is an error at the start
     lexicons = load_lexicons(
         args.attack,
         args.method.needs,
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Get the datasets: a GLUE task, a dataset of the hub or of a local folder, or CSV/JSON files.
     corpus = load_corpus(data_args, HubAccess(model_args.token, model_args.cache_dir, model_args.trust_remote_code))
 
-    # Labels: their names, in the checkpoint's order where it has the same names.
+    # Labels: their names, in the checkpoint's order if it has the same names.
     config = load_config(model_args)
     labels = find_labels(corpus, data_args, config, training=training_args.do_train, classes=needs_classes(args))
     check_task(labels, args.method, args.attack.attacks, args.certify.certify)  # [hf_robust]
@@ -162,7 +162,7 @@ def tokenize(splits: Splits, args: Arguments) -> tuple[TextDataset | None, TextD
     if args.training.do_eval:
         eval_dataset = splits.labelled("validation", args.data.max_eval_samples)
     if args.training.do_predict:
-        splits.corpus.rows("test")  # fail now rather than after training
+        splits.corpus.rows("test")  # fail now and not after training
     return train_dataset, eval_dataset
 
 
@@ -172,7 +172,9 @@ def metric_function(args: Arguments, labels: Labels) -> Any:
         labels.is_regression,
         is_multi_label=not (labels.is_single or labels.is_regression),
         metric_name=args.data.metric_name,
-        positive=labels.ids[1] if args.data.task_name and not labels.is_regression else 1,  # GLUE's, in the checkpoint
+        positive=labels.ids[1]
+        if args.data.task_name and not labels.is_regression
+        else 1,  # GLUE's class 1, in the checkpoint's order
         num_labels=labels.num_labels,
     )
 
@@ -252,7 +254,7 @@ def add_certificates(
 ) -> CertifyCallback | None:
     # [hf_robust] Certify the vote over random substitutions
     budget = args.attack.attack_token_budget
-    callback = certifier(
+    callback = certify_callback(
         args.certify, synonyms, trainer.eval_dataset, splits.max_length, budget, args.attack.protection()
     )
     return callback and callback.attach(trainer)
@@ -266,12 +268,12 @@ def add_reports(
     attacker: AttackCallback | None,
     certificates: CertifyCallback | None,
 ) -> None:
-    # [hf_robust] Run card, curves, both in the trackers, and model card
+    # [hf_robust] Run card and curves, also for the trackers, and the model card
     measured = {"vote": attacker.vote.describe()} if attacker and attacker.vote else {}
     if certificates:
         measured["certify"] = certificates.describe()
         data["certify_sample"] = f"{args.certify.certify_num_examples} rows, seed {args.certify.certify_seed}"
-    spent = [callback.seconds for callback in (attacker, certificates) if callback]
+    seconds = [callback.seconds for callback in (attacker, certificates) if callback]
     trainer.add_callback(
         RunCardCallback(
             data,
@@ -280,13 +282,13 @@ def add_reports(
             args.method.name,
             citation=args.method.citation,
             trained_on=args.method.needs,
-            seconds=ChainMap(*spent) if spent else None,
+            seconds=ChainMap(*seconds) if seconds else None,
             measured=measured,
-            generation=trainer.generation or generation_of(trainer.train_dataset),
+            generation=trainer.generation or extra_rows_of(trainer.train_dataset),
             plain_runs=trainer.plain_runs,
             used=trainer.used_arguments,
             found=trainer.found_in_training,
-            command=["run_glue_robust.py", *args.given],
+            command=["run_glue_robust.py", *args.command_line],
         )
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
@@ -318,9 +320,9 @@ def evaluate(trainer: RobustTrainer, splits: Splits, limit: int | None) -> None:
     combined: dict[str, Any] = {}
     for suffix, eval_dataset in eval_datasets.items():
         metrics = trainer.evaluate(eval_dataset=eval_dataset)
-        found = trainer.compute_metrics.permutation()  # [hf_robust]
-        if permuted := permuted_labels(found, splits.corpus, splits.labels, trainer.args.do_train):
-            logger.warning(permuted)
+        permutation = trainer.compute_metrics.permutation()  # [hf_robust]
+        if warning := permuted_labels(permutation, splits.corpus, splits.labels, trainer.args.do_train):
+            logger.warning(warning)
         metrics["eval_samples"] = len(eval_dataset)
         metrics = {f"{key}{suffix}": value for key, value in metrics.items()}
         combined.update(metrics)
@@ -338,7 +340,7 @@ def predict(trainer: RobustTrainer, splits: Splits, task: str | None, limit: int
         roles["mnli-mm"] = "test_mismatched"
 
     for name, role in roles.items():
-        # Without the labels, which may be absent or -1.
+        # Labels are not read: they may be absent or -1.
         logits = logits_of(trainer.predict(splits.unlabelled(role, limit), metric_key_prefix="predict").predictions)
         if trainer.is_world_process_zero():
             logger.info(f"***** Predict results {name} *****")
@@ -376,8 +378,8 @@ def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    # A thread of the process group may outlive it, and then aborts a rank whose interpreter takes itself apart; so a
-    # rank that has ended in an orderly way runs what was registered for its exit and leaves at once.
+    # A thread of the process group may still run when the interpreter shuts down, and then abort the rank. So a rank
+    # runs its exit handlers and ends the process immediately.
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         atexit._run_exitfuncs()
         sys.stdout.flush()
@@ -392,4 +394,4 @@ def _mp_fn(index: int) -> None:
 
 
 if __name__ == "__main__":
-    leave(told("run_glue_robust.py", main))
+    leave(exit_code_of("run_glue_robust.py", main))

@@ -1,4 +1,4 @@
-"""An attack whose outcome on every example is written down, and which counts whom it attacked."""
+"""An attack with a fixed outcome for every example, which counts the models that it attacks."""
 
 from __future__ import annotations
 

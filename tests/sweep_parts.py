@@ -1,4 +1,4 @@
-"""A stand-in for the training script, which is done at once, and what tests of sweeps do with it."""
+"""A fake training script that ends immediately, and helpers for tests of sweeps."""
 
 from __future__ import annotations
 

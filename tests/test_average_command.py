@@ -1,4 +1,4 @@
-"""`hf-robust average`: checkpoints between two models, their results, and what is refused."""
+"""`hf-robust average`: the averaged checkpoints, their results, and errors."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_each_average_is_saved_and_attacked(
         assert (point["accuracy_low"], point["accuracy_high"]) == (low, high)
         accuracy = f"{100 * point['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
         assert f"| {point['lambda']:g} † | {accuracy} | " in printed
-    assert "run has no run card that says whether the two models were trained apart." in printed
+    assert "run has no run card, so it is unknown whether the two models were trained apart." in printed
     assert (out / "linear_average.png").exists() and (out / "linear_average.svg").exists()
     assert str(tmp_path) not in (out / "linear_average.json").read_text()
 
@@ -142,7 +142,7 @@ def test_a_pair_that_kl_has_fused_is_refused(
     write_card(run_folder, taichi_variant=variant, taichi_kl=1.0)
     assert average(run_folder, corpus, tmp_path / "out") == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert f"were trained with --taichi_variant {variant}, whose KL term has fused them" in said
+    assert f"were trained with --taichi_variant {variant}, whose KL term makes them agree" in said
     assert "--taichi_variant linear_average" in said and not (tmp_path / "out").exists()
     # The same folder named as the other model is the same pair.
     assert average(run_folder, corpus, tmp_path / "out", "--twin", str(run_folder / "_twin")) == 2
@@ -194,7 +194,7 @@ def test_a_model_beside_that_cannot_be_loaded_leaves_nothing_behind(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--lambdas", "1.5"], "--lambdas are shares between 0 and 1, got 1.5"),
+        (["--lambdas", "1.5"], "--lambdas must be from 0 (the twin) to 1 (MODEL), got 1.5"),
         (["--twin", "nowhere"], "nowhere cannot be loaded"),
     ],
 )
@@ -233,7 +233,9 @@ def test_a_run_without_a_twin_is_one_line(
     corpus: dict[str, str], model_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert average(model_folder(), corpus, tmp_path / "out") == 2
-    assert "has no folder _twin; train it with --robust_method taichi" in capsys.readouterr().err
+    assert (
+        "has no folder _twin, where its twin would be: train it with --robust_method taichi" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("flags", [["--attacks", "antonym"], ["--attack_query_budget", "0"], ["--data", "gone.jsonl"]])

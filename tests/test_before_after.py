@@ -1,4 +1,4 @@
-"""Pairs of texts for people: what differs is marked, and only on a terminal that wants it."""
+"""Texts before and after an attack: changed words are coloured, and only on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hf-robust certify`: what it writes, beside attacks on the same vote, and its errors of one line."""
+"""`hf-robust certify`: its files, attacks on the same vote, and its errors of one line."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_attacks_on_the_same_vote_stand_beside_the_certificates(
     printed = capsys.readouterr().out
     (line,) = read_history(out)
     assert set(line["attacks"]) == {"synonym", "input_reduction"} and "certified" in line
-    assert "under synonym, % | abstained" in printed and "Attacks meet a vote of 41, drawn anew" in printed
+    assert "under synonym, % | abstained" in printed and "The attacks are on a vote of 41 draws, drawn anew" in printed
     card = json.loads((out / "run_card.json").read_text())
     assert (
         card["vote"]["votes"] == 41 and card["certify"]["votes"] == 40 and set(card["attacks"]) == set(line["attacks"])
@@ -180,7 +180,7 @@ def test_bad_values_are_one_line(
 @pytest.mark.parametrize(
     ("num_labels", "problem_type", "message"),
     [
-        (1, "regression", "is a regression model, and only the vote of a classifier of one label can be certified"),
+        (1, "regression", "is a regression model, and only single-label classifiers can be certified"),
         (3, "multi_label_classification", "is a multi-label model"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`hf-robust challenge` from its flags to its numbers, which are computed again from the file that it writes."""
+"""`hf-robust challenge`: its flags, its files, and its numbers, computed again from the file that it writes."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_another_model_sees_its_own_mask_token_and_without_one_it_is_refused_fir
     other = named(tmp_path / "other", names, [0, 1, 2], tokenizer)
     flags = ["--data", str(pairs), "--class_names", *names]
     assert main(["challenge", own, *flags, "--models", other, "--output_dir", str(tmp_path / "out")]) == 0
-    assert "other was shown its own mask token, [UNK], in the place of [MASK]." in capsys.readouterr().out
+    assert "other was shown its own mask token, [UNK], instead of [MASK]." in capsys.readouterr().out
     one, two = json.loads((tmp_path / "out" / "challenge.json").read_text())["models"]
     assert one["accuracy"] == two["accuracy"] and one["challenge_loss"] != two["challenge_loss"]
     texts = [
@@ -168,7 +168,7 @@ def test_below_a_model_it_is_a_measurement_of_its_own(tmp_path: Path, capsys: py
     out = folder / "measured" / "challenge-1"
     numbers = json.loads((out / "challenge.json").read_text())
     assert numbers["unmasked"] == 1 and numbers["models"][0]["max_length"] == 9
-    assert "Texts that stand as they are, for their last column has no token to mask: 1." in capsys.readouterr().out
+    assert "Unchanged texts, whose last column has no token to mask: 1." in capsys.readouterr().out
     card = read_card(out)
     assert (
         card["method"] == "pgd"

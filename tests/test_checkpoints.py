@@ -44,7 +44,7 @@ def test_a_tokenizer_without_padding_token(end, model_folder, tmp_path, caplog):
             load_tokenizer(args, config)
         return
     assert load_tokenizer(args, config).pad_token == end
-    assert config.pad_token_id == 3 and "has no padding token, '[SEP]' is used" in caplog.text
+    assert config.pad_token_id == 3 and "has no padding token, so '[SEP]' is used" in caplog.text
 
 
 def test_lora_without_peft_is_one_sentence(model_folder, monkeypatch):
@@ -110,7 +110,7 @@ def test_adapters_of_random_weights_are_refused(name):
     config = load_config(args)
     tokenizer = load_tokenizer(args, config, words)
     with pytest.raises(
-        ValueError, match=f"--lora_rank trains adapters beside .*, and {name} starts from random weights"
+        ValueError, match=f"--lora_rank saves adapters without .*, and {name} starts from random weights"
     ):
         load_model(args, config, named_labels(("no", "yes")), tokenizer, words)
 
@@ -127,7 +127,7 @@ def test_training_does_not_start_from_an_adapter(tmp_path):
     pytest.importorskip("peft")
     save_headless("bert", tmp_path / "base")
     adapted(tmp_path / "base").save_pretrained(tmp_path / "adapter")
-    with pytest.raises(ValueError, match="is an adapter, and training starts from a whole model: load it"):
+    with pytest.raises(ValueError, match="is an adapter, and training needs a whole model: load it"):
         load_config(arguments(tmp_path / "adapter"))
 
 
@@ -136,7 +136,7 @@ def test_frozen_word_embeddings_stay_so_beside_adapters(tmp_path):
     save_headless("bert", tmp_path)
     model = adapted(tmp_path, freeze_embeddings=True)
     assert not any(value.requires_grad for value in model.get_input_embeddings().parameters())
-    with pytest.raises(ValueError, match="--freeze_embeddings leaves the word embeddings as they start, and --lora_t"):
+    with pytest.raises(ValueError, match="--freeze_embeddings keeps the word embeddings fixed, and --lora_t"):
         adapted(tmp_path, freeze_embeddings=True, lora_target_modules=["word_embeddings"])
 
 

@@ -1,4 +1,4 @@
-"""The console command: what it prints, what it writes, and its errors of one line."""
+"""The console command `hf-robust`: its output, its files, and its errors of one line."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_attack_writes_records_and_summary(
 def test_a_blind_search_is_said_and_check_asks_for_one_that_sees(
     corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model made certain by its last layer; `check` names the command, which is run, and compares the two."""
+    """A very certain model: `check` names a command, which is run, and then compares the two measurements."""
 
     def checked() -> dict[str, Any]:
         main(["check", str(out), "--json", str(tmp_path / "check.json")])
@@ -146,7 +146,7 @@ def test_the_summary_has_the_rate_by_budget(
 def test_an_attack_with_a_budget_finds_what_the_curve_says(
     model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, budget: int
 ) -> None:
-    """Every success within the budget is found again with the same text; the curve is no overestimate."""
+    """An attack with this budget finds every success within the budget with the same text, so the curve is correct."""
     assert attack(model_folder(), corpus, tmp_path / "all") == 0
     assert attack(model_folder(), corpus, tmp_path / "few", "--attack_query_budget", str(budget)) == 0
     whole, bounded = (read_records(tmp_path / run / "attack_results" / "synonym.jsonl") for run in ("all", "few"))
@@ -178,7 +178,7 @@ main(sys.argv[2:])
 
 
 def permuted(model: Path, folder: Path, names: tuple[Any, Any] = (0, 1)) -> Path:
-    """Texts, each with the label that the model does not predict."""
+    """Texts with labels that the model does not predict."""
     loaded, tokenizer = load_classifier(str(model), "cpu")
     rows = review_rows(40)
     predicted = Victim(loaded, tokenizer, max_length=64).probabilities([(row["sentence"],) for row in rows]).argmax(-1)
@@ -207,7 +207,7 @@ def test_permuted_labels_are_said_and_numbered_anew(
     (names,) = re.findall(r"give --class_names ([^.]*)\.", printed)
     card = json.loads((tmp_path / "guessed" / "run_card.json").read_text())
     assert card["label_names"] == ["LABEL_0", "LABEL_1"] and card["label_names_from"] == "checkpoint"
-    assert "integers without names, taken for the ids" in card["label_guess"]
+    assert "integers without names, and are read as the ids" in card["label_guess"]
     assert main([*flags, "--output_dir", str(tmp_path / "given"), "--class_names", *names.split()]) == 0
     assert "permuted:" not in capsys.readouterr().out
     assert load_run(tmp_path / "given").published["accuracy"] == 1.0
@@ -411,7 +411,7 @@ def test_attack_errors_are_one_line(
 
 
 def _named(corpus: dict[str, str], folder: Path) -> dict[str, str]:
-    """A folder with training rows of two classes, so that the data has classes of its own."""
+    """A folder with training rows of two classes, so that the classes come from the data."""
     data = folder / "data"
     data.mkdir()
     for split in ("train", "validation"):
@@ -424,9 +424,9 @@ def test_attack_needs_attacks_and_data(
 ) -> None:
     call = ["attack", str(model_folder()), "--output_dir", str(tmp_path)]
     assert main([*call, "--data", "x.csv"]) == 2
-    assert "No attack given; name at least one after --attacks" in capsys.readouterr().err
+    assert "no attack is named: give at least one by --attacks" in capsys.readouterr().err
     assert main([*call, "--attacks", "synonym"]) == 2
-    assert "--attacks synonym needs texts to attack; give them by --data." in capsys.readouterr().err
+    assert "--attacks synonym needs texts to attack: give them by --data." in capsys.readouterr().err
 
 
 def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -476,7 +476,7 @@ def test_lexicon_from_vectors(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["lexicon", "lookup", "x", "--lexicon", "nothing"], "hf-robust lexicon: Unknown lexicon 'nothing'"),
-        (["lexicon", "build", "builtin", "--output", "t.json", "--vocabulary", "none.txt"], "none.txt is no file"),
+        (["lexicon", "build", "builtin", "--output", "t.json", "--vocabulary", "none.txt"], "none.txt is not a file"),
         (["report", "/nowhere"], "hf-robust report: /nowhere/robustness_history.jsonl does not exist"),
     ],
 )

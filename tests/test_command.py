@@ -1,7 +1,4 @@
-"""What was given wrongly is one line on stderr and exit code 2; a defect keeps its traceback.
-
-`hf-robust report` on runs that the script made on the demo corpus.
-"""
+"""Wrong input gives one line on stderr and exit code 2, a defect its traceback; `hf-robust report` on demo runs."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import run_glue_robust
-from hf_robust.cli.command import told
+from hf_robust.cli.command import exit_code_of
 from hf_robust.cli.main import main
 from hf_robust.data.arguments import DataTrainingArguments
 from run_glue_robust import main as train
@@ -66,27 +63,27 @@ def wrong() -> None:
 
 
 def test_an_error_of_ours_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told("run_glue_robust.py", wrong) == 2
+    assert exit_code_of("run_glue_robust.py", wrong) == 2
     printed = capsys.readouterr()
     (line,) = printed.err.splitlines()
     assert line.startswith("run_glue_robust.py: --adv_steps ") and not printed.out
 
 
 def test_a_run_without_an_error_has_code_0(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told("it", lambda: None) == 0 and capsys.readouterr().err == ""
+    assert exit_code_of("it", lambda: None) == 0 and capsys.readouterr().err == ""
 
 
 def test_an_error_of_a_dataclass_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told("it", lambda: DataTrainingArguments(task_name="none")) == 2
+    assert exit_code_of("it", lambda: DataTrainingArguments(task_name="none")) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_call_that_met_what_it_cannot_take_stays_a_defect() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
-        told("it", lambda: in_our_package("int('x')"))
+        exit_code_of("it", lambda: in_our_package("int('x')"))
     with pytest.raises(ValueError, match="of mine"):
-        told("it", lambda: in_our_package("raise ValueError('of mine')", package="numpy.core"))
-    assert told("it", lambda: in_our_package("raise ValueError('of mine') from None")) == 2
+        exit_code_of("it", lambda: in_our_package("raise ValueError('of mine')", package="numpy.core"))
+    assert exit_code_of("it", lambda: in_our_package("raise ValueError('of mine') from None")) == 2
 
 
 def in_our_package(code: str, package: str = "hf_robust.data") -> None:
@@ -98,7 +95,7 @@ def test_the_traceback_comes_when_it_is_asked_for(
     flags: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["run_glue_robust.py", *flags])
-    assert told("run_glue_robust.py", wrong) == 2
+    assert exit_code_of("run_glue_robust.py", wrong) == 2
     *trace, last = capsys.readouterr().err.splitlines()
     assert trace[0].startswith("Traceback") and last.startswith("run_glue_robust.py: --adv_steps")
 
@@ -106,7 +103,7 @@ def test_the_traceback_comes_when_it_is_asked_for(
 def test_a_rank_says_which_one_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    assert told("it", wrong) == 2
+    assert exit_code_of("it", wrong) == 2
     assert capsys.readouterr().err.startswith("it (rank 1): --adv_steps")
 
 

@@ -126,16 +126,16 @@ def test_slices_of_the_users_own_stand_beside_ours(tmp_path: Path, data: Path, c
     assert found["short"]["num_examples"] == sum(short) > 0
     assert "No text is in the slice 'negation', 'ambiguity', 'long', 'none'." in printed
     own.write_text(json.dumps({"long": ["film"]}))
-    assert "slices.json names 'long', as one of ours is called" in call(*flags)[2]
+    assert "slices.json has the name 'long', which is a built-in slice" in call(*flags)[2]
     own.write_text(json.dumps({"films": "film"}))
     assert "slices.json: the slice 'films' must be a list of words" in call(*flags)[2]
     own.write_text('{"a": ["film"], "a": ["plot"]}')
-    assert "slices.json cannot be read: 'a' is named twice" in call(*flags)[2]
+    assert "slices.json cannot be read: the name 'a' occurs twice" in call(*flags)[2]
     own.write_text("[1")
     assert "slices.json cannot be read: Expecting" in call(*flags)[2]
     own.write_text("[]")
     assert "must be a JSON object of slices by name, got []" in call(*flags)[2]
-    assert "none.json is no file" in call(*flags[:-1], tmp_path / "none.json")[2]
+    assert "none.json is not a file" in call(*flags[:-1], tmp_path / "none.json")[2]
 
 
 def test_a_model_that_trained_on_evaluation_texts_is_marked(tmp_path: Path, data: Path, call: Call) -> None:
@@ -145,7 +145,8 @@ def test_a_model_that_trained_on_evaluation_texts_is_marked(tmp_path: Path, data
     (new / "run_card.json").write_text(json.dumps(card))
     _, printed, _ = call("--baseline", old, "--new", new, "--data", data)
     assert (
-        "new: Leaked: texts of the validation split were trained on" in printed and "baseline: Leaked" not in printed
+        "new: Leaked: the model was trained on texts of the validation split" in printed
+        and "baseline: Leaked" not in printed
     )
     assert "| new | gradient_mask | 48 |" in printed
 
@@ -165,10 +166,10 @@ def test_what_does_not_go_together_is_one_sentence(tmp_path: Path, data: Path, c
         assert code == 2 and message in error and len(error.splitlines()) == 1
 
     both = ["--baseline", model, "--new", model]
-    refused("to compare models, give the texts to show them by --data", *both)
-    refused("--batch_size is about texts to show to models; give them by --data", *both, "--batch_size", 3)
-    refused("--split is about texts", *both, "--split", "test")
+    refused("give such a file, or a model and --data", *both)
+    refused("--batch_size is used with --data only: add --data", *both, "--batch_size", 3)
+    refused("--split is used with --data only", *both, "--split", "test")
     refused("--batch_size must be at least 1, got 0", *both, "--data", data, "--batch_size", 0)
     records = tmp_path / "records.jsonl"
     records.write_text("")
-    refused("is a file; with --data give a folder or Hub id", *both[:3], records, "--data", data)
+    refused("is a file, and with --data it must be a folder or Hub id", *both[:3], records, "--data", data)

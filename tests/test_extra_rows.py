@@ -1,4 +1,4 @@
-"""Texts that an earlier run made become rows of another method's training: the rows, the card, and what is refused."""
+"""--extra_rows adds texts of an earlier run to the training rows: the rows, the run card, and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hf_robust.reports.groups import group_by_seed
 from hf_robust.runs import load_run
 from hf_robust.trainers import METHODS
 from hf_robust.views import Made, View, ViewedDataset, tokenizer_hash, write_views
-from hf_robust.wiring.extra_rows import ExtendedDataset, generation_of, with_extra_rows
+from hf_robust.wiring.extra_rows import ExtendedDataset, extra_rows_of, with_extra_rows
 from hf_robust.words import Text
 from run_glue_robust import main
 
@@ -76,8 +76,8 @@ def test_what_stands_for_a_failed_attack_is_no_row_more(tmp_path: Path) -> None:
 def test_the_card_finds_them_under_views_that_wrap_the_rows(tmp_path: Path) -> None:
     train = review_data(6)
     found = with_extra_rows(train, arguments([view_file(tmp_path / "a.jsonl", train, VIEWS)]))
-    assert generation_of(ViewedDataset(found, {}, seed=0)) is found is generation_of(found)  # type: ignore[arg-type]
-    assert generation_of(train) is None and with_extra_rows(train, arguments([])) is train
+    assert extra_rows_of(ViewedDataset(found, {}, seed=0)) is found is extra_rows_of(found)  # type: ignore[arg-type]
+    assert extra_rows_of(train) is None and with_extra_rows(train, arguments([])) is train
 
 
 def test_files_that_are_not_of_this_training_set_are_refused(tmp_path: Path) -> None:
@@ -87,18 +87,20 @@ def test_files_that_are_not_of_this_training_set_are_refused(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="holds views of another tokenizer"):
         with_extra_rows(train, arguments([view_file(tmp_path / "b.jsonl", train, VIEWS, tokenizer="x")]))
     hidden = [(0, View(text("the film was good"), True, (), masked=(2,)))]
-    with pytest.raises(ValueError, match="hide tokens, which are no text of their own; give them to gradient_mask"):
+    with pytest.raises(
+        ValueError, match="has views with masked tokens, which cannot be written as texts: give the file to"
+    ):
         with_extra_rows(train, arguments([view_file(tmp_path / "c.jsonl", train, hidden)]))
     same = [(row, View(Text(train.texts(row)), True, ())) for row in range(3)]
-    with pytest.raises(ValueError, match="holds no text that the model reads otherwise than its row"):
+    with pytest.raises(ValueError, match="has no text that differs for the model from its row"):
         with_extra_rows(train, arguments([view_file(tmp_path / "d.jsonl", train, same)]))
 
 
 def test_a_method_with_texts_of_its_own_and_a_run_without_training_refuse_the_flag(tmp_path: Path) -> None:
     path = view_file(tmp_path / "a.jsonl", review_data(6), VIEWS)
-    with pytest.raises(ValueError, match="no texts of their own; ada takes these files by --view_file"):
+    with pytest.raises(ValueError, match="make no texts themselves: give these files to ada by --view_file"):
         with_extra_rows(review_data(6), arguments([path], "ada"))
-    with pytest.raises(ValueError, match="nothing is trained; add --do_train"):
+    with pytest.raises(ValueError, match="nothing is trained: add --do_train"):
         with_extra_rows(None, arguments([path]))
 
 

@@ -1,4 +1,4 @@
-"""`hf-robust interpret` from the flags to the files, and its errors of one line."""
+"""`hf-robust interpret`: its flags, its files, and its errors of one line."""
 
 from __future__ import annotations
 
@@ -121,8 +121,11 @@ def test_pairs_that_the_model_gets_right(
         codes.append(ask("consistency", model_folder(), path, tmp_path / "out", "--keep", "correct", "--steps", "3"))
     assert codes == [0, 2]
     said = capsys.readouterr()
-    assert "1 pairs, both right in 1, 1 compared" in said.out
-    assert "both right in 0); give results of an attack that swaps words, or another --keep" in said.err
+    assert "1 pairs, both texts correct in 1, 1 compared" in said.out
+    assert (
+        "both texts correct in 0): give results of an attack that replaces words one by one, or another --keep"
+        in said.err
+    )
 
 
 def test_words_are_drawn(
@@ -172,20 +175,22 @@ def test_errors_are_one_line(
         write_records(tmp_path / name, records)
         return tmp_path / name
 
-    assert "none.jsonl is no file; give attack_results" in error_of(tmp_path / "none.jsonl")
-    assert "empty.jsonl holds no attack record" in error_of(written("empty.jsonl", []))
+    assert "none.jsonl is not a file: give attack_results" in error_of(tmp_path / "none.jsonl")
+    assert "empty.jsonl has no attack record" in error_of(written("empty.jsonl", []))
     skipped = written("skipped.jsonl", review_records()[3:])
-    assert "holds no pair to compare (3 records: 1 of another status, 1 unchanged, 1 not" in error_of(skipped)
+    assert "has no pair to compare (3 records: 1 of another status, 1 unchanged, 1 not" in error_of(skipped)
     foreign = written("foreign.jsonl", [record("a good film", "a fine film", [[1, "good", "fine"]], label=2)])
-    assert "foreign.jsonl has the labels 2, which are no ids of the 2 labels" in error_of(foreign)
+    assert "foreign.jsonl has the label ids 2, and the 2 labels of the model are" in error_of(foreign)
     (pairs.parents[1] / "attack_summary.json").write_text(json.dumps({"label_names": ["no", "maybe", "yes"]}))
     named = tmp_path / "named"
     build_model(id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1}).save_pretrained(named)
     build_tokenizer().save_pretrained(named)
 
-    assert "is of a model with the labels no, maybe, yes, and this one has no, yes" in error_of(pairs, model=named)
-    assert "--num_pairs must be at least 1, or 0 for all, got -1" in error_of(skipped, "--num_pairs", "-1")
-    assert "is no classifier" in error_of(skipped, model=model_folder(num_labels=1))
+    assert "has results of a model with the labels no, maybe, yes, and this model has no, yes" in error_of(
+        pairs, model=named
+    )
+    assert "--num_pairs must be at least 1, or 0 for all pairs, got -1" in error_of(skipped, "--num_pairs", "-1")
+    assert "is not a single-label classifier" in error_of(skipped, model=model_folder(num_labels=1))
 
 
 def test_a_task_is_needed_and_help_is_fast(capsys: pytest.CaptureFixture[str]) -> None:

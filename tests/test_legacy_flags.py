@@ -1,4 +1,4 @@
-"""Flags that transformers 5 dropped: each is accepted with a warning and means what it meant."""
+"""Flags that transformers 5 dropped are accepted with a warning and keep their meaning."""
 
 import logging
 import os
@@ -45,7 +45,7 @@ def test_translation(old, new, caplog):
         assert translate(old, nothing) == new
     changed = [name for name in old if name in LEGACY and name != "push_to_hub_organization"]
     for name in changed:
-        assert f"--{name} is gone in transformers 5: " in caplog.text
+        assert f"--{name} does not exist in transformers 5: " in caplog.text
 
 
 def test_logging_dir_becomes_an_environment_variable(monkeypatch, caplog):

@@ -1,4 +1,4 @@
-"""`hf-robust lexicon preview`: swaps, stop words, coverage and words in both tables, counted as by hand."""
+"""`hf-robust lexicon preview`: swaps, stop words, coverage, and words in both tables equal a count by hand."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_both_tables_beside_each_other(paths: dict[str, str]) -> None:
     assert set(found) == {"is differ from", "good bad", "cold hot"} and abs(found["is differ from"] - 40) < 18
     share = float(re.search(r"([\d.]+) % of 80 swaps are on stop words", obstinate)[1])  # type: ignore[index]
     assert share == pytest.approx(100 * found["is differ from"] / 80, abs=0.06)
-    assert both.startswith("1 pairs of a word and its substitute are in both tables")
+    assert both.startswith("1 pairs of a word and a substitute are in both tables")
     assert "| cold | hot | 40 |" in both
 
 
@@ -99,7 +99,7 @@ def test_a_table_that_covers_nothing_says_so(paths: dict[str, str], tmp_path: Pa
 
 def test_what_cannot_be_shown_is_one_sentence(paths: dict[str, str]) -> None:
     table, data = paths["antonyms.json"], paths["rows.jsonl"]
-    with pytest.raises(ValueError, match="--antonym_lexicon goes beside a table of synonyms; leave out"):
+    with pytest.raises(ValueError, match="--antonym_lexicon needs a TABLE of synonyms: leave out"):
         preview(table, "--relation", "antonym", "--data", data, "--antonym_lexicon", table)
     with pytest.raises(ValueError, match="--skip_labels maybe is no label of this task; its labels are contradiction"):
         preview(table, "--relation", "antonym", "--data", data, "--skip_labels", "maybe")

@@ -1,4 +1,4 @@
-"""The method of docs/own_method.md runs as it is printed, with flags, help and card as any other."""
+"""The method in docs/own_method.md runs as printed, and has flags, help and run card like any other."""
 
 from __future__ import annotations
 

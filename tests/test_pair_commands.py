@@ -1,4 +1,4 @@
-"""The sub-tasks pairs, space, errors and conflict from their flags to their files."""
+"""`hf-robust interpret pairs`, `space`, `errors` and `conflict`: their flags and their files."""
 
 from __future__ import annotations
 
@@ -111,14 +111,14 @@ def test_pairs_that_cannot_be_measured_are_one_sentence(
     refused(records(SWAPS, status="failed"), "none of its 24 examples succeeded with a changed text")
     refused(records({}), "holds no pair of texts")
     refused(records(OPPOSITES, remains=True), "changes the true label")
-    refused([dataclasses.replace(one, label=2) for one in records(SWAPS)], "has the labels 2, which are no ids")
+    refused([dataclasses.replace(one, label=2) for one in records(SWAPS)], "has the label ids 2, and the")
     refused([one for one in records(SWAPS) if one.label], "need two labels")
     refused(records(SWAPS), "tau must be above 0", "--tau", "0")
     (tmp_path / "attack" / "config.json").write_text(json.dumps({"id2label": {"0": "no", "1": "yes", "2": "maybe"}}))
     named = tmp_path / "named"
     build_model(id2label={0: "bad", 1: "good"}, label2id={"bad": 0, "good": 1}).save_pretrained(named)
     build_tokenizer().save_pretrained(named)
-    with pytest.raises(ValueError, match="labels no, yes, maybe, and this one has bad, good"):
+    with pytest.raises(ValueError, match="labels no, yes, maybe, and this model has bad, good"):
         call("pairs", "--model", named, "--pairs", path)
     with pytest.raises(ValueError, match="none.jsonl is not a file"):
         call("pairs", "--model", model_folder(), "--pairs", tmp_path / "none.jsonl")
@@ -174,9 +174,9 @@ def test_what_space_cannot_show_is_one_sentence(
     refused("--obstinate needs --fickle", *flags[:2], "--data", "sst2", "--obstinate", other)
     refused("--num_texts must be at least 2, got 1", *flags, "--num_texts", 1)
     write_records(other, [dataclasses.replace(one, idx=one.idx + 100) for one in records(OPPOSITES)])
-    refused("hold 0 texts with views", *flags, "--obstinate", other)
+    refused("has 0 texts with views", *flags, "--obstinate", other)
     write_records(other, [dataclasses.replace(one, original=["a plot"]) for one in records(OPPOSITES)])
-    refused("hold other texts under one number", *flags, "--obstinate", other)
+    refused("have different texts under one idx", *flags, "--obstinate", other)
 
 
 def test_errors_compares_predictions_on_clean_texts(files: dict[str, Path], tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_errors_of_different_rows_are_one_sentence(files: dict[str, Path], tmp_p
     write_records(new, records(SWAPS)[:20])
     with pytest.raises(ValueError, match="--new .*new.jsonl: the files hold different rows \\(4 only in the first"):
         call("errors", "--baseline", files["synonym"], "--new", new)
-    with pytest.raises(ValueError, match="--new .*none.jsonl is no file"):
+    with pytest.raises(ValueError, match="--new .*none.jsonl is not a file"):
         call("errors", "--baseline", files["synonym"], "--new", tmp_path / "none.jsonl")
 
 
@@ -233,6 +233,6 @@ def test_pairs_that_a_model_does_not_read_are_counted(
 ) -> None:
     for task, flag in (("space", "--fickle"), ("pairs", "--pairs")):
         flags = (task, "--model", model_folder("bert"), flag, files["synonym"])
-        assert "both texts are the same" not in call(*flags)
+        assert "reads the same tokens" not in call(*flags)
         cut = call(*flags, "--max_seq_length", 2)
-        assert "both texts are the same in 24 pairs, whose distance is 0" in cut
+        assert "reads the same tokens for both texts of 24 pairs" in cut

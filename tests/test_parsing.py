@@ -1,4 +1,4 @@
-"""Two-stage parsing: the method first, then that method's flags and no others."""
+"""Parsing in two stages: first the method, then only the flags of this method."""
 
 import dataclasses
 import json
@@ -68,7 +68,7 @@ def test_every_flag_of_run_glue_is_taken():
         (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
         (["--do_train", "maybe"], "--do_train"),
         (["--seed"], "argument --seed: expected one argument"),
-        (["--run_name", "two", "words"], "words belongs to no flag"),
+        (["--run_name", "two", "words"], "words does not belong to a flag"),
         (["--attacks", "sinonym"], "--attacks must be among"),
         (["--task_name", "sst3"], "is not a GLUE task"),
         (["--lora_rank", "-1"], "--lora_rank must be at least 0"),
@@ -96,7 +96,7 @@ def test_one_flag_gives_vectors_to_a_new_model_and_to_attacks(caplog):
     assert not [record for record in caplog.records if record.name.startswith("hf_robust")]
     with caplog.at_level(logging.INFO, "hf_robust"):
         parse("--word_vectors", "v.txt", "--attacks", "synonym", "iga", "hotflip")
-    assert "--word_vectors bounds the attacks iga, hotflip; m keeps its own embeddings" in caplog.text
+    assert "--word_vectors is used by the attacks iga, hotflip only; m keeps its own embeddings" in caplog.text
 
 
 def test_abbreviations_are_not_guessed():

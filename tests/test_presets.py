@@ -1,4 +1,4 @@
-"""Args files of examples/ parse, belong to their method, and name the source of every number."""
+"""The args files in examples/ are valid, are for their method, and name the source of every number."""
 
 from __future__ import annotations
 

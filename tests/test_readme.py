@@ -1,7 +1,4 @@
-"""README is short, and says what the code and the committed results say.
-
-The package holds every folder, imports quickly, and its two top-level rooms exist once.
-"""
+"""The README is short and agrees with code and results; the package has every folder and imports quickly."""
 
 from __future__ import annotations
 

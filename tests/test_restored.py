@@ -1,4 +1,4 @@
-"""A run's folder is measured as the run was, or the numbers say that the plain model was measured."""
+"""A saved model is measured with the inference of its run, or the output says that the plain model was measured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hf_robust.runs import load_run, read_records
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.checkpoints import load_config, load_model
-from hf_robust.wiring.restored import measured_model
+from hf_robust.wiring.restored import restore_inference
 
 TEXTS = [("a good film",), ("a bad plot with the cold ending",), ("warm music",), ("the actor was very poor",)]
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -65,7 +65,7 @@ def own_probabilities(trainer: Any) -> Any:
 
 def loaded_probabilities(folder: Path) -> tuple[Any, str]:
     model, tokenizer = load_classifier(str(folder), "cpu")
-    measured = measured_model(str(folder), model, tokenizer)
+    measured = restore_inference(str(folder), model, tokenizer)
     return Victim(model, tokenizer, inference=measured.inference).probabilities(TEXTS), measured.remark
 
 
@@ -103,7 +103,9 @@ def test_a_mask_that_is_lost_or_broken_is_one_sentence(tmp_path: Path) -> None:
         loaded_probabilities(tmp_path)
     record = tmp_path / INFERENCE_FILE
     record.write_text(record.read_text().replace('"flat"', '"other"'))
-    with pytest.raises(ValueError, match="predicts by the method other, which is not known here; update hf_robust"):
+    with pytest.raises(
+        ValueError, match="needs the inference of the method other, which is unknown to this version: update hf_robust"
+    ):
         loaded_probabilities(tmp_path)
     record.write_text("{")
     with pytest.raises(ValueError, match=f"{INFERENCE_FILE} cannot be read"):
@@ -139,7 +141,7 @@ def test_attack_meets_the_mask(data: list[str], tmp_path: Path, capsys: pytest.C
     card = asked("attack", tmp_path / "run", data, tmp_path / "out", *flags)
     assert card["inference"]["restored"] and "plain model" not in capsys.readouterr().out
     model, tokenizer = load_classifier(str(tmp_path / "run"), "cpu")
-    measured = measured_model(str(tmp_path / "run"), model, tokenizer)
+    measured = restore_inference(str(tmp_path / "run"), model, tokenizer)
     records = read_records(tmp_path / "out" / "attack_results" / "synonym.jsonl")
     texts = [tuple(record.original) for record in records]
     masked = Victim(model, tokenizer, inference=measured.inference).probabilities(texts)
@@ -154,7 +156,7 @@ def test_a_vote_that_is_not_restored_is_said_by_every_command(
 ) -> None:
     trained(tmp_path / "run", "dne", dne_votes=3)
     flags = ["--attacks", "synonym", "--pos_tagger", "none"]
-    sentence = "The measured model is the plain model. The rates were measured with a vote of 3."
+    sentence = "These are the numbers of the plain model. The rates were metric_rate with a vote of 3."
     card = asked("attack", tmp_path / "run", data, tmp_path / "out", *flags)
     assert sentence in capsys.readouterr().out and not card["inference"]["restored"]
     assert any(sentence in limit for limit in limits(load_run(tmp_path / "out")))
@@ -170,7 +172,9 @@ def test_a_run_that_starts_from_more_than_weights_is_told(tmp_path: Path, caplog
     with caplog.at_level(logging.WARNING):
         args = ModelArguments(model_name_or_path=str(tmp_path / "run"))
         load_model(args, load_config(args), named_labels(("no", "yes")))
-    assert "is loaded as the plain model. The saved model has no word mask" in caplog.text
+    assert (
+        "is loaded as a plain model, without its method's inference. The saved model has no word mask" in caplog.text
+    )
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         build_trainer("ada", tmp_path / "ada", view_victim=str(tmp_path / "run"), max_steps=1).train()

@@ -1,4 +1,4 @@
-"""Which lexicons a run's flags ask for, and that none is loaded without a reader."""
+"""The flags of a run determine its lexicons, and a lexicon that nothing reads is not loaded."""
 
 import json
 

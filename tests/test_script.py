@@ -55,7 +55,7 @@ pytestmark = pytest.mark.usefixtures("restored_logging")
 
 @pytest.fixture(scope="module")
 def encoder_folder(tmp_path_factory):
-    """A checkpoint without a classifier, so that the head's start is drawn as run_glue draws it."""
+    """A checkpoint without a classifier, so that the head is initialised as in run_glue."""
     folder = tmp_path_factory.mktemp("encoder")
     build_model("bert", dropout=0.1).bert.save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)
@@ -118,7 +118,7 @@ def score_rows(count, seed=0):
 
 
 def stock_run(folder, out, train, validation, columns, num_labels, compute_metrics):
-    """What run_glue does, written down again with the stock Trainer and no line of this package."""
+    """The steps of run_glue with the stock Trainer, without code of this package."""
 
     def encode(rows):
         texts = [[row[column] for row in rows] for column in columns]
@@ -210,7 +210,7 @@ def test_a_file_of_texts_and_the_kept_weights_through_the_script(model_folder, t
 
 
 def test_the_command_on_the_card_makes_the_run_again(model_folder, tmp_path, monkeypatch):
-    """Pasted as it stands, with folders of one's own filled in: the flags were in an args file, which is gone."""
+    """The command of a run card runs without its args file, with folders filled in."""
     data, work = tmp_path / "a folder", tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -252,7 +252,7 @@ def test_upstreams_own_test_on_an_mrpc_shaped_csv(model_folder, tmp_path):
         [sys.executable, ROOT / "run_glue_robust.py", *argv, "--use_cpu"], capture_output=True, text=True, check=False
     )
     assert completed.returncode == 0, completed.stderr[-2000:]
-    assert "--overwrite_output_dir is gone in transformers 5" in completed.stdout + completed.stderr
+    assert "--overwrite_output_dir does not exist in transformers 5" in completed.stdout + completed.stderr
     found = results(tmp_path / "out")
     assert 0 <= found["eval_accuracy"] <= 1
     assert found["train_samples"] == found["eval_samples"] == 16
@@ -428,7 +428,7 @@ def test_floats_are_classes_where_something_needs_classes(model_folder, tmp_path
     rows = [row | {"label": float(row["label"])} for row in review_rows(12)]
     flags = ["--do_train", "--do_eval", "--num_train_epochs", "1"]
     assert "eval_mse" in run(model_folder(num_labels=1), tmp_path / "plain", *flags, train=rows, validation=rows)
-    assert "whole numbers written as floats, 0.0, 1.0: a regression" in caplog.text
+    assert "whole numbers written as floats, 0.0, 1.0, so this is a regression" in caplog.text
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
     attack = ["--attacks", "synonym", "--lexicon", str(tmp_path / "s.json"), "--pos_tagger", "none"]
     for name, more in {
@@ -450,14 +450,14 @@ def test_an_evaluation_of_permuted_labels_is_warned_about(model_folder, tmp_path
         found = run(model_folder(), tmp_path / name, "--do_eval", validation=labelled)
         assert found["eval_accuracy"] == 1 - wrong
         assert ("Labels may be permuted: the accuracy on 40 rows is 0.0 %" in caplog.text) == wrong
-    (names,) = re.findall(r"To read them so, give --class_names ([^.]*)\.", caplog.text)
+    (names,) = re.findall(r"To use this order, give --class_names ([^.]*)\.", caplog.text)
     flags = ["--do_eval", "--class_names", *names.split()]
     assert run(model_folder(), tmp_path / "given", *flags, validation=labelled)["eval_accuracy"] == 1
     # Of a model that was trained here no flag turns round the evaluation rows alone.
     caplog.clear()
     flags = ["--do_train", "--do_eval", "--num_train_epochs", "1", "--learning_rate", "1e-9"]
     run(model_folder(), tmp_path / "trained", *flags, train=rows, validation=labelled)
-    assert "these and the evaluation rows may number their classes otherwise" in caplog.text
+    assert "training and evaluation rows may number their classes differently" in caplog.text
     assert "--class_names" not in caplog.text.split("Labels may be permuted")[1].split("\n")[0]
 
 
@@ -487,7 +487,7 @@ def test_a_robust_method_through_the_script(rule, model_folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def demo_victim(tmp_path_factory):
-    """A plain model that has learnt enough of the demo corpus for an attack to find something."""
+    """A plain model that has learnt enough of the demo corpus for an attack to succeed."""
     folder = tmp_path_factory.mktemp("demo") / "victim"
     sizes = ["--max_train_samples", "600", "--num_train_epochs", "4", "--learning_rate", "2e-3"]
     run("demo", folder, "--do_train", "--dataset_name", "demo", *sizes)
@@ -576,7 +576,7 @@ WRONG = {
     "unseen class": (
         ["--do_train", "--do_eval"],
         {"train": GOOD, "validation": [{"sentence": "x", "label": 5}]},
-        "labels that the task does not know: 5",
+        "labels that are no class of the task: 5",
     ),
     "empty": (["--do_train"], {"train": []}, r"train split \(.*\) is empty"),
     "no validation": (["--do_eval"], {"train": GOOD}, "--do_eval needs a validation split"),
@@ -584,7 +584,7 @@ WRONG = {
     "null text": (
         ["--do_train"],
         {"train": [*GOOD, {"sentence": None, "label": 1}]},
-        r"row 4 of train \(.*\) holds None where column 'sentence' needs text",
+        r"row 4 of train \(.*\) has None in column 'sentence', which needs text",
     ),
     "robust regression": (
         ["--do_train", "--robust_method", "safer", "--lexicon", "builtin"],
@@ -616,7 +616,7 @@ WRONG = {
     "view attack": (
         ["--do_train", "--robust_method", "ada", "--lexicon", "builtin", "--view_attacks", "synonym", "file:x"],
         {"train": GOOD},
-        "--view_attacks must be among .*, got file:x; texts made before are given by --view_file",
+        "--view_attacks must be among .*, got file:x; texts of an earlier run are given by --view_file",
     ),
     "leak": (
         ["--do_train", "--robust_method", "ada", "--view_split", "validation"],
@@ -710,7 +710,7 @@ def test_results_of_an_earlier_run_are_not_claimed_by_a_new_one(model_folder, tm
 
 
 def test_the_worst_of_several_attacks_chooses_the_best_model(model_folder, tmp_path):
-    """Beside one that wants the prediction to stay, whose robust accuracy says nothing."""
+    """With an obstinate attack too, whose robust accuracy has no meaning."""
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
     flags = [
         "--do_train", "--do_eval", "--eval_strategy", "epoch", "--save_strategy", "epoch", "--load_best_model_at_end",
@@ -770,7 +770,7 @@ def test_output_dir_that_cannot_be_written(model_folder, tmp_path):
 
 
 class Recorder:
-    """Stands for a trainer at the end of the script."""
+    """A fake trainer for the end of the script."""
 
     def __init__(self, push_to_hub):
         self.args = type("Args", (), {"push_to_hub": push_to_hub})()

@@ -1,4 +1,4 @@
-"""Votes and certificates through run_glue_robust.py: what it writes, and wrong flags before training."""
+"""Votes and certificates in run_glue_robust.py: its files, and errors about flags before training."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "attacked votes of nothing": (
         [*RUN, "--attack_votes", "5"],
         BOTH,
-        "--attack_votes 5 is what attacks meet, and nothing is attacked; add --attacks",
+        "--attack_votes 5 sets the vote that is attacked, and no attack runs: add --attacks",
     ),
     "fewer than none": (
         [*RUN, "--attacks", "synonym", "--attack_votes", "-1"],

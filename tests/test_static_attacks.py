@@ -1,4 +1,4 @@
-"""From files to static attacks: columns, labels, and what is said where they do not fit."""
+"""Attacks from files: columns, labels, and the errors if they do not fit."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def test_two_files_of_one_name_and_rows_without_label(tmp_path: Path, caplog: py
     [
         (
             [{"text": "a", "label": 0}],
-            "has no column sentence, only text, label; .* text in sentence, labels in label",
+            "has no column sentence, only text, label: rename .* sentence for the text and label for the labels",
         ),
         ([{"sentence": "a", "gold": 0}], "has no column label"),
-        ([{"sentence": "a", "label": 2}], "labels that the task does not know: 2"),
+        ([{"sentence": "a", "label": 2}], "labels that are no class of the task: 2"),
         ([{"sentence": "a", "label": None}], "row 0 of file .t.jsonl. has no label"),
-        ([{"sentence": None, "label": 0}], "row 0 of file .t.jsonl. holds None where column 'sentence' needs text"),
+        ([{"sentence": None, "label": 0}], "row 0 of file .t.jsonl. has None in column 'sentence', which needs text"),
         ([{"sentence": "a", "label": -1}], "file .t.jsonl. has no rows"),
-        ([], "holds no row; give a file of labelled adversarial texts"),
+        ([], "has no rows: give a file of labelled adversarial texts"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:
@@ -127,9 +127,7 @@ def test_label_ids_are_translated_by_name(tmp_path: Path, caplog: pytest.LogCapt
     path = results(tmp_path)
     (attack,) = replay_attacks([path], NAMES, 1).values()
     assert attack.name == "replay_pwws" and [one.label for one in examples_of(attack, [])] == [0, 1]
-    assert (
-        "are taken for those of the model, 0 negative, 1 positive, since one of the two does not name" in caplog.text
-    )
+    assert "are read as the ids of the model's classes, 0 negative, 1 positive, because one of the two" in caplog.text
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"1": "Negative", "0": "positive"}}))
     (attack,) = replay_attacks([path], NAMES, 1).values()
     assert [one.label for one in examples_of(attack, [])] == [1, 0]
@@ -171,7 +169,7 @@ def test_ids_without_meaning_are_said_to_be_taken_for_the_models(
         caplog.clear()
         (attack,) = replay_attacks([results(tmp_path)], own, 1).values()
         assert [one.label for one in examples_of(attack, [])] == [0, 1]
-        assert "since one of the two does not name them" in caplog.text and "--class_names" in caplog.text
+        assert "because one of the two has no names" in caplog.text and "--class_names" in caplog.text
 
 
 def test_integers_beside_data_with_names_are_said_to_be_taken_for_ids(
@@ -182,14 +180,14 @@ def test_integers_beside_data_with_names_are_said_to_be_taken_for_ids(
     assert "integers" not in caplog.text
     data.corpus.splits["validation"][0]["label"] = "negative"
     file_attacks([f"file:{path}"], data)
-    assert "are integers and those of the data are names: taken for the ids of the model's classes" in caplog.text
+    assert "are integers and those of the data are names, so the integers are read as the ids" in caplog.text
 
 
 def test_a_replay_of_another_task_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has the labels 2, which are no ids of the 2 labels negative, positive"):
+    with pytest.raises(ValueError, match="has the label ids 2, and the 2 labels of the model are negative, positive"):
         replay_attacks([results(tmp_path, (0, 2))], NAMES, 1)
     with pytest.raises(ValueError, match="has texts of 2 columns and the data has 1"):
         replay_attacks([results(tmp_path, columns=2)], NAMES, 1)
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"0": "no", "1": "yes"}}))
-    with pytest.raises(ValueError, match="with the labels no, yes, and this one has negative, positive"):
+    with pytest.raises(ValueError, match="with the labels no, yes, and this model has negative, positive"):
         replay_attacks([results(tmp_path)], NAMES, 1)

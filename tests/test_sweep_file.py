@@ -1,4 +1,4 @@
-"""Sweep files: what they mean, and one sentence for each thing that is wrong with one, before anything is run."""
+"""Sweep files: their meaning, and an error of one sentence before the first run for each mistake."""
 
 from __future__ import annotations
 
@@ -72,19 +72,19 @@ def test_the_hash_is_of_the_values_not_of_how_they_are_written() -> None:
     [
         ({"grid": {}}, '"grid" is empty: give flags and their values'),
         ({}, 'there is nothing to sweep: give "grid"'),
-        ({"grid": {"seed": []}}, "the grid's seed needs a list of values with one at least, got []"),
-        ({"grid": {"seed": 3}}, "the grid's seed needs a list of values with one at least, got 3"),
+        ({"grid": {"seed": []}}, 'seed in "grid" must be a list of at least one value, got []'),
+        ({"grid": {"seed": 3}}, 'seed in "grid" must be a list of at least one value, got 3'),
         ({"grid": [1]}, '"grid" must be an object, got [1]'),
-        ({"points": []}, '"points" must be a list of objects with one at least, got []'),
-        ({"points": [{"seed": 1}, {"weight_decay": 1}]}, 'every one of "points" must name the same flags'),
-        ({"points": [{"seed": 1}], "grid": SEEDS}, "seed is varied twice; name it in one place"),
-        ({"blocks": [{"grid": SEEDS}], "grid": SEEDS}, "seed is varied twice; name it in one place"),
-        ({"blocks": [], "grid": SEEDS}, '"blocks" must be a list of objects with one at least'),
-        ({"blocks": [{"xyz": {}}], "grid": SEEDS}, 'a block has no "xyz": it has args, args_file, grid, points'),
-        ({"grids": SEEDS}, 'a sweep file has no "grids": did you mean grid.'),
+        ({"points": []}, '"points" must be a list of at least one object, got []'),
+        ({"points": [{"seed": 1}, {"weight_decay": 1}]}, 'all "points" must name the same flags'),
+        ({"points": [{"seed": 1}], "grid": SEEDS}, "seed is varied twice: name it in one place"),
+        ({"blocks": [{"grid": SEEDS}], "grid": SEEDS}, "seed is varied twice: name it in one place"),
+        ({"blocks": [], "grid": SEEDS}, '"blocks" must be a list of at least one object'),
+        ({"blocks": [{"xyz": {}}], "grid": SEEDS}, 'a block has no key "xyz": its keys are args, args_file'),
+        ({"grids": SEEDS}, 'a sweep file has no key "grids": did you mean grid.'),
         ({"grid": SEEDS, "trials": 3}, '"trials" belongs to a search, and this is a grid'),
-        ({"grid": {"output_dir": ["a"]}}, "output_dir is given by the sweep to each run; leave it out"),
-        ({"grid": SEEDS, "args": {**ARGS, "resume_from_checkpoint": True}}, "resume_from_checkpoint is given by the"),
+        ({"grid": {"output_dir": ["a"]}}, "output_dir is set by the sweep for each run: leave it out"),
+        ({"grid": SEEDS, "args": {**ARGS, "resume_from_checkpoint": True}}, "resume_from_checkpoint is set by the"),
         ({"grid": SEEDS, "args": [1]}, '"args" must be an object, got [1]'),
         ({"grid": SEEDS, "args_file": "no.json"}, "no.json cannot be read"),
         ({"grid": SEEDS, "args_file": 3}, '"args_file" must be the name of a file, got 3'),
@@ -92,20 +92,20 @@ def test_the_hash_is_of_the_values_not_of_how_they_are_written() -> None:
         ({"grid": SEEDS, "objectives": {"eval_accuracy": 1}}, "has the direction 1: choose one of maximize, minimize"),
         ({"grid": SEEDS, "figures": [{"metrics": []}]}, 'a figure needs "x", a flag that takes several values'),
         ({"grid": SEEDS, "figures": {}}, '"figures" must be a list of objects, got {}'),
-        ({"grid": SEEDS, "figures": [{"x": 3}]}, '"x" of a figure is a name or a list of names, got 3'),
-        ({**SEARCH, "trials": 0}, 'a search needs "trials", how many runs it may do, a whole number from 1, got 0'),
-        ({**SEARCH, "trials": None}, 'a search needs "trials"'),
-        ({**SEARCH, "seed": -1}, '"seed" of a search is a whole number from 0, got -1'),
-        ({**SEARCH, "objectives": {}}, "a search needs what it is to improve"),
+        ({"grid": SEEDS, "figures": [{"x": 3}]}, '"x" of a figure must be a name or a list of names, got 3'),
+        ({**SEARCH, "trials": 0}, '"trials", the maximum number of runs of a search, must be an integer'),
+        ({**SEARCH, "trials": None}, '"trials", the maximum number of runs'),
+        ({**SEARCH, "seed": -1}, '"seed" of a search must be an integer from 0, got -1'),
+        ({**SEARCH, "objectives": {}}, "a search needs an objective"),
         ({**SEARCH, "grid": SEEDS}, 'a file is a grid or a search, and this one has "grid" and "search"'),
         ({**SEARCH, "search": {}}, '"search" is empty'),
-        ({**SEARCH, "search": {"seed": [1, 2]}}, "the search's seed must be an object, got [1, 2]"),
+        ({**SEARCH, "search": {"seed": [1, 2]}}, 'seed in "search" must be an object, got [1, 2]'),
         ({**SEARCH, "search": {"seed": {"low": 2, "high": 1}}}, 'needs numbers "low" < "high", or "choices"'),
-        ({**SEARCH, "search": {"seed": {"low": 0, "high": 1, "log": True}}}, "from a low above 0 only, got 0"),
-        ({**SEARCH, "search": {"seed": {"low": 0, "hi": 1}}}, "the search's seed has no \"hi\": did you mean high"),
+        ({**SEARCH, "search": {"seed": {"low": 0, "high": 1, "log": True}}}, 'needs a "low" above 0, got 0'),
+        ({**SEARCH, "search": {"seed": {"low": 0, "hi": 1}}}, 'seed in "search" has no key "hi": did you mean high'),
         ({**SEARCH, "search": {"seed": {"choices": []}}}, "needs a list of numbers or texts as choices, got []"),
-        ({**SEARCH, "args": {**ARGS, "resume_from_checkpoint": True}}, "resume_from_checkpoint is given by the sweep"),
-        ({**SEARCH, "search": {"output_dir": {"choices": ["a"]}}}, "output_dir is given by the sweep"),
+        ({**SEARCH, "args": {**ARGS, "resume_from_checkpoint": True}}, "resume_from_checkpoint is set by the sweep"),
+        ({**SEARCH, "search": {"output_dir": {"choices": ["a"]}}}, "output_dir is set by the sweep"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, given: dict[str, Any], sentence: str) -> None:
@@ -141,7 +141,7 @@ def test_a_file_that_is_none(tmp_path: Path, text: str | None, sentence: str) ->
         ({"grid": {"seed": [1, 1]}}, "two points are the same run (two of seed1): leave one out"),
         ({"grid": {"max_seq_length": [64, 128]}, "blocks": [{}, {"args": {"learning_rate": 5e-5}}]},
          "two points are the same run ("),
-        ({"args": {**ARGS, "train_file": "{data}/t.csv"}, "grid": SEEDS}, "say by --data DIR which folder that is"),
+        ({"args": {**ARGS, "train_file": "{data}/t.csv"}, "grid": SEEDS}, "give the folder by --data DIR"),
         (
             {**SEARCH, "search": {"adv_lr": {"low": 0.1, "high": 0.2}}},
             "the point adv_lr0.1: --adv_lr belongs to --robust_method",
@@ -176,12 +176,12 @@ ATTACKED = {**ARGS, "attacks": ["synonym"], "lexicon": "builtin"}
         ("eval_synonym_asr", {**ATTACKED, "attack_strategy": "no"}, "(its attacks: none)"),
         ("eval_synonym_remains_asr", ARGS, "measured by the attack synonym,"),
         ("eval_synonym_queries", ARGS, "measured by the attack synonym,"),
-        ("eval_union_robust_accuracy", ATTACKED, "is the worst of several attacks, and the point seed1 has 1"),
-        ("eval_antonym_robust_accuracy", {**ATTACKED, "attacks": ["antonym"]}, "does not exist, since antonym wants"),
-        ("eval_acuracy", ARGS, "eval_acuracy is no metric that a run measures: did you mean eval_accuracy"),
-        ("nothing_like_it", ARGS, "is no metric that a run measures: eval_accuracy and eval_<attack>_asr are some"),
-        ("eval_f1", {**ARGS, "task_name": "cola"}, "is not measured by the point seed1, which has matthews"),
-        ("eval_f1", {**ARGS, "metric_name": "f1_macro"}, "is not measured by the point seed1, which has f1_macro"),
+        ("eval_union_robust_accuracy", ATTACKED, "over two or more fickle attacks, and the point seed1 has 1: add"),
+        ("eval_antonym_robust_accuracy", {**ATTACKED, "attacks": ["antonym"]}, "does not exist, since antonym is an"),
+        ("eval_acuracy", ARGS, "eval_acuracy is not a metric of a run: did you mean eval_accuracy"),
+        ("nothing_like_it", ARGS, "is not a metric of a run: name a metric such as eval_accuracy or"),
+        ("eval_f1", {**ARGS, "task_name": "cola"}, "is not measured by the point seed1: name one of matthews"),
+        ("eval_f1", {**ARGS, "metric_name": "f1_macro"}, "is not measured by the point seed1: name one of f1_macro"),
     ],
 )  # fmt: skip
 def test_a_metric_that_no_run_measures_is_found_before_the_first_run(
@@ -211,9 +211,11 @@ def test_metrics_that_may_be_measured_pass(tmp_path: Path, metric: str, args: di
 def test_wrong_flags_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stage = Stage(tmp_path)
     assert stage.sweep("--jobs", "0", grid=SEEDS) == 2
-    assert "--jobs must be 1 or more, got 0" in capsys.readouterr().err
+    assert "--jobs must be at least 1, got 0" in capsys.readouterr().err
     stage.script = tmp_path / "none.py"
-    assert stage.sweep() == 2 and "none.py is no file; name the run_glue_robust.py to run" in capsys.readouterr().err
+    assert (
+        stage.sweep() == 2 and "none.py is not a file: give the path of run_glue_robust.py" in capsys.readouterr().err
+    )
 
 
 # ---- the committed ones ----

@@ -1,4 +1,4 @@
-"""`hf-robust sweep` over a grid: runs, what it goes on with, what it leaves."""
+"""`hf-robust sweep` over a grid: its runs, its files, and how it continues."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_failed_run_is_reported_the_others_go_on_and_it_is_run_again(
     stage.control(fail=[2])
     assert stage.sweep(grid={"seed": [1, 2, 3]}) == 2
     out, error = capsys.readouterr()
-    assert "failed (exit 3, " in out and "_log.txt ends\n    epoch 1\n    the disk is full\n" in out
+    assert "failed (exit code 3, " in out and "_log.txt:\n    epoch 1\n    the disk is full\n" in out
     assert error.startswith("hf-robust sweep: 1 of 3 runs failed: seed2-") and error.count("\n") == 1
     assert list(stage.result()["runs"].values()) == ["finished", "failed", "finished"]
     assert "Not in the table: seed2-" in (stage.output / "sweep.md").read_text()
@@ -163,7 +163,7 @@ def test_an_interrupted_sweep_goes_on_within_the_run(
         thread.join()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert "hf-robust sweep: interrupted; " in capsys.readouterr().err
+    assert "hf-robust sweep: interrupted: " in capsys.readouterr().err
     assert list(stage.result()["runs"].values()) == ["finished", "interrupted", "not begun"]
     stage.control()
     assert stage.sweep() == 0
@@ -193,7 +193,7 @@ def test_the_newest_whole_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
 def test_a_second_sweep_in_the_folder_is_refused(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     with locked(stage.output):
         assert stage.sweep(grid={"seed": [1]}) == 2
-    assert "is in use by another sweep, or by runs that a killed one left behind: wait" in capsys.readouterr().err
+    assert "is in use by another sweep, or by runs of a sweep that was killed: wait" in capsys.readouterr().err
     assert stage.names() == [] and stage.sweep() == 0
 
 
@@ -220,8 +220,9 @@ def test_a_metric_that_a_run_turns_out_not_to_measure_ends_the_sweep(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert stage.sweep(grid={"seed": [1, 2]}, objectives={"eval_f1_macro": "maximize"}) == 2
-    assert "has ended and measured no eval_f1_macro: name in the sweep file what it did (eval_accuracy, " in (
-        capsys.readouterr().err
+    assert (
+        "is finished and has not measured eval_f1_macro: name one of its metrics in the sweep file (eval_accuracy, "
+        in (capsys.readouterr().err)
     )
     assert stage.sweep() == 2 and stage.names() == ["seed1"]
     assert stage.sweep(grid={"seed": [1, 2]}, objectives={"eval_loss": "minimize"}) == 0
@@ -245,7 +246,9 @@ def test_the_script_is_the_working_folder_s_then_the_checkout_s(
     assert find_script(None) == tmp_path / "run_glue_robust.py"
     monkeypatch.chdir(ROOT / "tests")
     monkeypatch.setattr("hf_robust.__file__", str(tmp_path / "site-packages" / "hf_robust" / "__init__.py"))
-    with pytest.raises(ValueError, match="neither in this folder nor beside the package: name it by --script FILE"):
+    with pytest.raises(
+        ValueError, match="neither in this folder nor in a checkout of hf_robust: give it by --script FILE"
+    ):
         find_script(None)
 
 

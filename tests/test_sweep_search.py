@@ -1,4 +1,4 @@
-"""`hf-robust sweep` with a search: trials are runs, and an interrupted search is gone on with."""
+"""`hf-robust sweep` with a search: trials are runs, and an interrupted search continues."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_search_that_cannot_be_gone_on_with_says_why(
     stage.output.mkdir()
     (stage.output / JOURNAL).write_text("what is this\n{}\n")
     assert stage.sweep(**SEARCH) == 2
-    assert "is no journal of a search (" in capsys.readouterr().err
+    assert "cannot be read as the journal of a search (" in capsys.readouterr().err
     (stage.output / JOURNAL).unlink()
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert stage.sweep() == 2
@@ -143,6 +143,6 @@ def test_a_search_that_cannot_be_gone_on_with_says_why(
 def test_a_dry_run_shows_the_space(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert stage.sweep("--dry_run", **SEARCH) == 0
     assert capsys.readouterr().out == (
-        "up to 6 runs, searching\nlearning_rate: 1e-05 to 0.01, by its logarithm\nseed: 1 to 4, whole numbers\n"
+        "up to 6 runs, which search over\nlearning_rate: 1e-05 to 0.01, on a log scale\nseed: 1 to 4, integers\n"
     )
     assert not stage.output.exists()

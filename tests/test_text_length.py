@@ -1,4 +1,4 @@
-"""What is measured of a model reads as much of a text as the model did in training, and says how much that was."""
+"""A saved model is measured at the text length of its training, and run cards and reports name this length."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_run_card_counts_the_texts_that_were_cut(trained: Path, rows: dict[s
 
 @pytest.fixture(autouse=True)
 def say_again() -> None:
-    restored._say_once.cache_clear()
+    restored._warn_once.cache_clear()
 
 
 @pytest.mark.parametrize("what", ["attack", "certify"])
@@ -143,11 +143,11 @@ def test_as_asked_else_as_trained_else_as_can_be_read(tmp_path: Path, caplog: py
     assert text_length(None, name, reader(), config) == 48
     assert text_length(48, name, reader(), config) == 48 and not caplog.records
     assert text_length(1000, name, reader(64), config) == 64
-    assert "can read 64 tokens, so texts are cut behind these, not 1000." in caplog.text
+    assert "reads at most 64 tokens, so texts are cut at 64 tokens, not at 1000." in caplog.text
     with pytest.raises(ValueError, match="--max_seq_length must be at least 1, got 0"):
         text_length(0, name, reader(), config)
     (tmp_path / RUN_CARD_FILE).unlink()
-    with pytest.raises(ValueError, match="neither a run card beside .* nor its tokenizer says .*; give --max_seq_len"):
+    with pytest.raises(ValueError, match="neither a run card of .* nor its tokenizer says .*: give --max_seq_len"):
         text_length(None, name, reader(), SimpleNamespace())
     assert text_length(7, name, reader(), SimpleNamespace()) == 7
 

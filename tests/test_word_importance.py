@@ -1,4 +1,4 @@
-"""`hf-robust interpret importance` on what a run of `flat` leaves, whatever its vocabulary."""
+"""`hf-robust interpret importance` on the files of a `flat` run, for several kinds of vocabulary."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def test_views_of_other_texts_are_one_sentence(tmp_path: Path, capsys: pytest.Ca
         path.write_text("".join(json.dumps(row) + "\n" for row in others), encoding="utf-8")
         assert ask(tmp_path, "--texts", str(path)) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
-        assert "that is not made of that row of --texts" in error and "give the training texts of that run" in error
+        assert (
+            "that does not belong to this row of --texts" in error and "give the training texts of that run" in error
+        )
 
 
 def test_importances_that_left_their_tokenizer_are_told_which(

@@ -12,7 +12,7 @@ from typing import Any
 from hf_robust.attacks import ATTACKS
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS
-from hf_robust.wiring.flag_help import FlagFormatter
+from hf_robust.wiring.flag_format import FlagFormatter
 
 ROOT = Path(__file__).parents[2]
 NOTHING = "–"

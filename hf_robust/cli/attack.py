@@ -1,6 +1,6 @@
-"""`hf-robust attack`: attack a checkpoint, without training.
+"""`hf-robust attack`: attack a checkpoint without training.
 
-Adversarial texts beside their originals, for people to read: what changed is coloured on a terminal.
+Prints the rates, and some adversarial texts with their originals; changed words are coloured on a terminal.
 """
 
 from __future__ import annotations
@@ -17,31 +17,66 @@ from hf_robust.cli.flags import output_folder
 from hf_robust.metrics import AttackRecord
 from hf_robust.reports.marked import Pieces, marked_differences
 
-OLD, NEW, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
+__all__ = ["add_flags", "run"]
+
+PAIRS = 3
+"""Number of texts that are printed before and after the attack."""
+RED, GREEN, RESET = "\x1b[31m", "\x1b[32m", "\x1b[0m"
+
+
+def run(options: argparse.Namespace) -> str:
+    """Attack a checkpoint; return a table of the rates and some texts before and after."""
+    from hf_robust.attacks import AttackArguments
+    from hf_robust.metrics import saturation_warning
+    from hf_robust.reports import guessing_warnings, results_table
+    from hf_robust.runs import claim_folder, load_run
+    from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
+
+    options.output_dir = output_folder(options)
+    values = vars(options)
+    flags = AttackArguments(
+        **{field.name: values[field.name] for field in dataclasses.fields(AttackArguments) if field.name in values}
+    )
+    attack_options = AttackOptions(**{field.name: values[field.name] for field in dataclasses.fields(AttackOptions)})
+    results = measure_attacks(attack_options, flags)
+    folder = claim_folder("attack", attack_options.output_dir)
+    write_attacks(results, folder)
+    pairs = choose_pairs(results.records, PAIRS)
+    colour = wants_colour(sys.stdout)
+    run = load_run(folder)
+    saturated = [saturation_warning(name, summary) for name, summary in results.summaries.items()]
+    sentences = (*guessing_warnings(run), results.card.get("label_permutation"), *saturated)
+    blocks = [*(f"Warning: {sentence}\n" for sentence in sentences if sentence), results_table(run)]
+    blocks += [before_and_after(name, record, results.card["label_names"], colour) for name, record in pairs]
+    if not pairs:
+        blocks.append("No attack changed a prediction by changing a text.\n")
+    if results.remark:
+        blocks.append(results.remark)
+    return "\n".join([*blocks, f"Results of every example are in {folder}."])
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Whether a stream shows colours: a terminal, and neither NO_COLOR (https://no-color.org) nor a dumb one."""
+    """Whether to colour text: on a terminal, unless NO_COLOR (https://no-color.org) is set or TERM is "dumb"."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def choose_pairs(records: Mapping[str, Sequence[AttackRecord]], count: int) -> list[tuple[str, AttackRecord]]:
-    """Up to ``count`` successes that changed a text, spread over the attacks: the first of each, then the second."""
-    found = {
-        name: [record for record in one if record.status == "succeeded" and record.original != record.perturbed]
-        for name, one in records.items()
+    """Choose up to ``count`` successes that changed a text: the first of each attack, then the second of each."""
+    successes = {
+        name: [record for record in results if record.status == "succeeded" and record.original != record.perturbed]
+        for name, results in records.items()
     }
-    ranked = [(rank, name, record) for name, one in found.items() for rank, record in enumerate(one[:count])]
-    return [(name, record) for _, name, record in sorted(ranked, key=lambda one: one[0])[:count]]
+    ranked = [(rank, name, record) for name, found in successes.items() for rank, record in enumerate(found[:count])]
+    return [(name, record) for _, name, record in sorted(ranked, key=lambda item: item[0])[:count]]
 
 
 def before_and_after(name: str, record: AttackRecord, label_names: Sequence[str], colour: bool = False) -> str:
-    """One success in a few lines: predictions, what was changed, both texts.
+    """Describe one success in three lines: predictions and changed words, the text before, the text after.
 
     Args:
         name: the attack.
-        label_names: the names behind the predictions' ids.
-        colour: mark the words that differ by terminal codes, red before and green after.
+        label_names: the class names by id.
+        colour: mark the changed words by terminal codes, red before and green after.
     """
     before, after = (label_names[index] for index in (record.original_prediction, record.perturbed_prediction))
     outcome = f"{before} -> {after}" if before != after else f"{before} stays"
@@ -57,51 +92,14 @@ def before_and_after(name: str, record: AttackRecord, label_names: Sequence[str]
 
 
 def coloured(before: str, after: str) -> tuple[str, str]:
-    """Both texts with the words that differ coloured; every other character is as it was.
+    """Colour the words that differ between two texts; no other character changes.
 
     >>> coloured("a good film", "a fine film")
     ('a \\x1b[31mgood\\x1b[0m film', 'a \\x1b[32mfine\\x1b[0m film')
     """
     before_pieces, after_pieces = marked_differences(before, after)
-    return _with_codes(before_pieces, OLD), _with_codes(after_pieces, NEW)
+    return _with_codes(before_pieces, RED), _with_codes(after_pieces, GREEN)
 
 
 def _with_codes(pieces: Pieces, code: str) -> str:
-    return "".join(f"{code}{piece}{PLAIN}" if marked else piece for piece, marked in pieces)
-
-
-__all__ = ["add_flags", "run"]
-
-PAIRS = 3
-"""How many texts are shown before and after."""
-
-
-def run(options: argparse.Namespace) -> str:
-    """Attack a checkpoint; the rates as a table and some texts before and after."""
-    from hf_robust.attacks import AttackArguments
-    from hf_robust.metrics import saturation_warning
-    from hf_robust.reports import guessing_warnings, results_table
-    from hf_robust.runs import claim_folder, load_run
-    from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
-
-    options.output_dir = output_folder(options)
-    given = vars(options)
-    flags = AttackArguments(**{f.name: given[f.name] for f in dataclasses.fields(AttackArguments) if f.name in given})
-    own = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions)})
-    attacked = measure_attacks(own, flags)
-    folder = claim_folder("attack", own.output_dir)
-    write_attacks(attacked, folder)
-    pairs = choose_pairs(attacked.records, PAIRS)
-    colour = wants_colour(sys.stdout)
-    run = load_run(folder)
-    said = [saturation_warning(name, summary) for name, summary in attacked.summaries.items()]
-    warnings = [
-        sentence for sentence in (*guessing_warnings(run), attacked.card.get("label_permutation"), *said) if sentence
-    ]
-    blocks = [*(f"Warning: {sentence}\n" for sentence in warnings), results_table(run)]
-    blocks += [before_and_after(name, record, attacked.card["label_names"], colour) for name, record in pairs]
-    if not pairs:
-        blocks.append("No attack changed a prediction by changing a text.\n")
-    if attacked.remark:
-        blocks.append(attacked.remark)
-    return "\n".join([*blocks, f"Results of every example are in {folder}."])
+    return "".join(f"{code}{piece}{RESET}" if marked else piece for piece, marked in pieces)

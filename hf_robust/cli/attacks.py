@@ -1,4 +1,4 @@
-"""`hf-robust attacks`: the attacks."""
+"""`hf-robust attacks`: list the attacks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hf_robust.cli.command import columns
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """Add nothing: the command has no flags."""
 
 
 def run(options: argparse.Namespace) -> str:
-    """A row for each attack: its name and what it does."""
+    """Return a row for each attack: its name and what it does."""
     from hf_robust.attacks import ATTACKS
 
     rows = [[name, _first_line(sys.modules[recipe.__module__], name)] for name, recipe in ATTACKS.items()]

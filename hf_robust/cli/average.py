@@ -1,4 +1,4 @@
-"""`hf-robust average`: models between a clean one and its adversarial twin, each attacked (TaiChi, Figure 5)."""
+"""`hf-robust average`: attack weighted averages of a clean model and its adversarial twin (TaiChi, Figure 5)."""
 
 from __future__ import annotations
 
@@ -20,79 +20,93 @@ LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Those of `hf-robust attack`; its MODEL is the clean one."""
+    """Add the flags of `hf-robust attack`, whose MODEL is the clean model, and those of the averages."""
     add_attack_flags(parser)
-    parser.add_argument("--twin", help="The other model. Default: the folder _twin of MODEL, where taichi left it.")
-    parser.add_argument(
+    group = parser.add_argument_group("averages")
+    group.add_argument(
+        "--twin",
+        metavar="MODEL",
+        help="Twin of MODEL, trained on adversarial texts. Default: MODEL/_twin, which --robust_method taichi writes.",
+    )
+    group.add_argument(
         "--lambdas",
         nargs="+",
         type=float,
         default=list(LAMBDAS),
         metavar="LAMBDA",
-        help=f"Shares of MODEL in the averages. Default: {' '.join(f'{one:g}' for one in LAMBDAS)}.",
+        help=f"Shares of MODEL in the averages, from 0 to 1. Default: {' '.join(f'{share:g}' for share in LAMBDAS)}.",
     )
-    parser.add_argument(
+    group.add_argument(
         "--beside",
         nargs="+",
         default=[],
         metavar="MODEL",
-        help="Other models to attack alike and to show beside the averages: normal and taichi in the paper's figure.",
+        help="Other models to attack and to show with the averages; the paper shows normal and taichi. Default: none.",
     )
 
 
 def run(options: argparse.Namespace) -> str:
-    """Write ``lambda-<share>`` folders with a loadable average and its attack's results in each, and a summary.
+    """Write a folder ``lambda-<share>`` with each average and the results of its attacks; return a table.
 
-    The results of models beside them lie in ``beside-<name>``.
+    The results of the models of ``--beside`` go to ``beside-<name>``.
 
     Raises:
-        ValueError: a share is no share, the two models cannot be averaged, or were trained to agree.
+        ValueError: a share is not in [0, 1], the two models cannot be averaged, or they were trained to agree.
     """
     from hf_robust.attacks import AttackArguments
     from hf_robust.modules.auxiliary import PEER_FOLDER
     from hf_robust.reports import average_figure, save_figure
     from hf_robust.runs import claim_folder, portable_path, write_json
-    from hf_robust.wiring.checkpoint_attack import AttackOptions, checked_lexicons, splits_of
+    from hf_robust.wiring.checkpoint_attack import AttackOptions, check_and_load_lexicons, splits_of
     from hf_robust.wiring.restored import text_length
 
     options.output_dir = output_folder(options)
-    given = vars(options)
-    flags = AttackArguments(**{f.name: given[f.name] for f in dataclasses.fields(AttackArguments) if f.name in given})
-    attack = AttackOptions(**{f.name: given[f.name] for f in dataclasses.fields(AttackOptions)})
+    values = vars(options)
+    flags = AttackArguments(
+        **{field.name: values[field.name] for field in dataclasses.fields(AttackArguments) if field.name in values}
+    )
+    attack = AttackOptions(**{field.name: values[field.name] for field in dataclasses.fields(AttackOptions)})
     twin = options.twin or str(Path(options.model) / PEER_FOLDER)
     if options.twin is None and not Path(twin).is_dir():
         raise ValueError(
-            f"{options.model} has no folder {PEER_FOLDER}; train it with --robust_method taichi --taichi_variant "
-            "linear_average, or name the other model by --twin."
+            f"{options.model} has no folder {PEER_FOLDER}, where its twin would be: train it with --robust_method "
+            f"taichi "
+            "--taichi_variant linear_average, or give the twin by --twin."
         )
-    checked_lexicons(attack, flags)
-    apart = trained_apart(options.model, twin)
+    check_and_load_lexicons(attack, flags)
+    warning = check_trained_apart(options.model, twin)
     model, other, tokenizer = load_pair(options.model, twin, options.lambdas)
     # The averages have no run card of their own.
     attack.max_seq_length = text_length(attack.max_seq_length, options.model, tokenizer, model.config)
     if attack.data is not None:
         splits_of(attack, attack.data, model, tokenizer)  # before any model is written
-    named = names_of(options.beside)
-    for path in named.values():
-        _check_beside(path, attack)
+    others = names_of(options.beside)
+    for path in others.values():
+        _check_loads(path, attack)
     output = claim_folder("average", options.output_dir)
     folders = write_averages(model, other, tokenizer, options.lambdas, output)
-    points = [{"lambda": lam, **attacked(str(folder), folder, attack, flags)} for lam, folder in folders.items()]
-    beside = [
-        {"name": name, "model": portable_path(path), **attacked(path, output / f"beside-{name}", attack, flags)}
-        for name, path in named.items()
+    points = [
+        {"lambda": lam, **attack_and_summarise(str(folder), folder, attack, flags)} for lam, folder in folders.items()
+    ]
+    comparisons = [
+        {
+            "name": name,
+            "model": portable_path(path),
+            **attack_and_summarise(path, output / f"beside-{name}", attack, flags),
+        }
+        for name, path in others.items()
     ]
     models = {"clean": portable_path(options.model), "twin": portable_path(twin)}
-    write_json(output / f"{STEM}.json", {**models, "points": points, "beside": beside})
-    save_figure(average_figure(points, beside), output, STEM)
-    return f"{_table(points, beside, output)}{apart}\nModels, results and picture are in {output}."
+    write_json(output / f"{STEM}.json", {**models, "points": points, "beside": comparisons})
+    save_figure(average_figure(points, comparisons), output, STEM)
+    return f"{_table(points, comparisons, output)}{warning}\nModels, results and picture are in {output}."
 
 
-def trained_apart(clean: str, twin: str) -> str:
-    """Nothing where the run card says that the two were trained apart, a sentence where there is no card.
+def check_trained_apart(clean: str, twin: str) -> str:
+    """Check that two models were trained apart; return a warning if there is no run card that says so, else "".
 
     Raises:
-        ValueError: they are the two models of one run whose predictions a KL term drew together.
+        ValueError: they are the two models of one run, and a KL term made their predictions agree.
     """
     from hf_robust.modules.auxiliary import PEER_FOLDER
     from hf_robust.runs import read_card
@@ -103,30 +117,31 @@ def trained_apart(clean: str, twin: str) -> str:
     config = read_card(clean).get("config") or {}
     variant = config.get("taichi_variant")
     if variant not in VARIANTS:
-        return f"\n{clean} has no run card that says whether the two models were trained apart.\n"
+        return f"\nWarning: {clean} has no run card, so it is unknown whether the two models were trained apart.\n"
     if VARIANTS[variant].kl and config.get("taichi_kl", 1.0) != 0:
         raise ValueError(
-            f"{clean} and its twin were trained with --taichi_variant {variant}, whose KL term has fused them; "
-            "train with --taichi_variant linear_average to average two models that were trained apart, and give this "
-            "one by --beside."
+            f"{clean} and its twin were trained with --taichi_variant {variant}, whose KL term makes them agree, so "
+            f"that "
+            "their average shows nothing: average models of --taichi_variant linear_average, and compare them with "
+            "this one by --beside."
         )
     return ""
 
 
 def names_of(models: Sequence[str]) -> dict[str, str]:
-    """A name for each model: the method of its run card, else its folder's name; the second of a name has a number."""
+    """Name each model by the method in its run card, else by its folder; a repeated name gets a number."""
     from hf_robust.runs import read_card
 
     names: dict[str, str] = {}
     for model in models:
         name = read_card(model).get("method") or Path(model).name
-        taken = sum(one == name or one.rpartition("-")[0] == name for one in names)
+        taken = sum(other == name or other.rpartition("-")[0] == name for other in names)
         names[f"{name}-{taken + 1}" if taken else name] = model
     return names
 
 
-def _check_beside(path: str, attack: AttackOptions) -> None:
-    """Load a model and fit it to the data before anything is attacked."""
+def _check_loads(path: str, attack: AttackOptions) -> None:
+    """Check that a model loads and fits the data, before anything is attacked."""
     from hf_robust.wiring.checkpoint_attack import load_classifier, splits_of
 
     model, tokenizer = load_classifier(path, "cpu")
@@ -135,42 +150,45 @@ def _check_beside(path: str, attack: AttackOptions) -> None:
 
 
 def load_pair(clean: str, twin: str, lambdas: Sequence[float]) -> tuple[Any, Any, Any]:
-    """The two models and their tokenizer.
+    """Load the two models and their tokenizer.
 
     Raises:
-        ValueError: a share is no share, or the two models cannot be averaged.
+        ValueError: a share is not in [0, 1], or the two models cannot be averaged.
     """
     from hf_robust.modules.saved_inference import read_saved_inference
     from hf_robust.runs import read_card
     from hf_robust.wiring.checkpoint_attack import load_classifier
 
-    wrong = [one for one in lambdas if not 0 <= one <= 1]
+    wrong = [share for share in lambdas if not 0 <= share <= 1]
     if wrong:
-        raise ValueError(f"--lambdas are shares between 0 and 1, got {wrong[0]:g}; 1 is MODEL itself, 0 its twin.")
+        raise ValueError(f"--lambdas must be from 0 (the twin) to 1 (MODEL), got {wrong[0]:g}.")
     share = (read_card(clean).get("config") or {}).get("taichi_lambda", 1)
     if share != 1:
         raise ValueError(
-            f"{clean} was saved with --taichi_lambda {share}, so it is an average already; train with "
-            "--taichi_lambda 1 to average afterwards."
+            f"{clean} was saved with --taichi_lambda {share}, so it is an average already: train with "
+            f"--taichi_lambda 1 "
+            "to average it here."
         )
     model, tokenizer = load_classifier(clean, "cpu")
     other, _ = load_classifier(twin, "cpu")
-    for name, one in ((clean, model), (twin, other)):
+    for name, loaded in ((clean, model), (twin, other)):
         saved = read_saved_inference(name)
         if saved is not None:
-            raise ValueError(f"{name} is more than its weights, which alone are averaged. {saved.note}")
-        if hasattr(one, "peft_config"):
-            raise ValueError(f"{name} is an adapter, whose factors do not average; merge it into its model first.")
+            raise ValueError(
+                f"{name} predicts by more than its weights, and only weights can be averaged. {saved.note}"
+            )
+        if hasattr(loaded, "peft_config"):
+            raise ValueError(f"{name} is an adapter, which cannot be averaged: merge it into its base model first.")
     return model, other, tokenizer
 
 
 def write_averages(
     model: Any, other: Any, tokenizer: Any, lambdas: Sequence[float], output: Path
 ) -> dict[float, Path]:
-    """A folder for each share of the clean model, in rising order, each a checkpoint of its own."""
+    """Write a checkpoint for each share of the clean model; return the folders by share, in rising order."""
     from hf_robust.training.twin import linear_average
 
-    first, second = ({key: value.clone() for key, value in one.state_dict().items()} for one in (model, other))
+    first, second = ({key: value.clone() for key, value in part.state_dict().items()} for part in (model, other))
     folders = {}
     for lam in sorted(set(lambdas)):
         folders[lam] = output / f"lambda-{lam:g}"
@@ -180,42 +198,43 @@ def write_averages(
     return folders
 
 
-def attacked(model: str, folder: Path, attack: AttackOptions, flags: AttackArguments) -> dict[str, Any]:
-    """Attack a model, write its results into the folder, and return its point of the picture."""
+def attack_and_summarise(model: str, folder: Path, attack: AttackOptions, flags: AttackArguments) -> dict[str, Any]:
+    """Attack a model, write the results to the folder, and return the model's point in the figure."""
     from hf_robust.attacks import results_on_data
     from hf_robust.metrics import wilson_interval
     from hf_robust.wiring.checkpoint_attack import measure_attacks, write_attacks
 
-    found = measure_attacks(dataclasses.replace(attack, model=model, output_dir=folder), flags)
-    write_attacks(found, folder)
+    results = measure_attacks(dataclasses.replace(attack, model=model, output_dir=folder), flags)
+    write_attacks(results, folder)
     keys = ("robust_accuracy", "robust_accuracy_low", "robust_accuracy_high", "asr", "num_examples")
-    # Of the clean texts, which attacks that bring their own texts do not see.
-    accuracy = found.line["accuracy"]
-    texts = [one.num_examples for one in results_on_data(found.attacks, found.summaries).values()][:1]
-    low, high = wilson_interval(round(accuracy * texts[0]), texts[0]) if texts else (math.nan, math.nan)
+    # Accuracy on the texts of --data; attacks that bring their own texts do not count.
+    accuracy = results.history_line["accuracy"]
+    counts = [summary.num_examples for summary in results_on_data(results.attacks, results.summaries).values()][:1]
+    low, high = wilson_interval(round(accuracy * counts[0]), counts[0]) if counts else (math.nan, math.nan)
     return {
         "folder": folder.name,
         "accuracy": accuracy,
         "accuracy_low": low,
         "accuracy_high": high,
-        "attacks": {name: {key: getattr(one, key) for key in keys} for name, one in found.summaries.items()},
+        "attacks": {name: {key: getattr(summary, key) for key in keys} for name, summary in results.summaries.items()},
     }
 
 
-def _table(points: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]], output: Path) -> str:
-    """A row for each model; one that is no better than guessing, as averages of two models can be, is marked."""
+def _table(points: Sequence[dict[str, Any]], comparisons: Sequence[dict[str, Any]], output: Path) -> str:
+    """Format a row for each model; models that are no better than guessing, as some averages are, are marked."""
     from hf_robust.reports import markdown_table, percent
     from hf_robust.reports.guessing import GUESSING_NOTE, dagger
     from hf_robust.runs import load_run
 
-    # An attack that wants the prediction kept has no robust accuracy.
-    names = [name for name, one in points[0]["attacks"].items() if math.isfinite(one["robust_accuracy"])]
+    # Obstinate attacks have no robust accuracy.
+    names = [name for name, rates in points[0]["attacks"].items() if math.isfinite(rates["robust_accuracy"])]
     rows, marks = [], []
-    for point in (*points, *beside):
-        found = [point["attacks"][name] for name in names]
+    for point in (*points, *comparisons):
+        attacks = [point["attacks"][name] for name in names]
         marks.append(dagger([load_run(output / point["folder"])]))
         robust = [
-            percent(one["robust_accuracy"], (one["robust_accuracy_low"], one["robust_accuracy_high"])) for one in found
+            percent(rates["robust_accuracy"], (rates["robust_accuracy_low"], rates["robust_accuracy_high"]))
+            for rates in attacks
         ]
         count = str(next(iter(point["attacks"].values()))["num_examples"])
         name = point["name"] if "name" in point else f"{point['lambda']:g}"

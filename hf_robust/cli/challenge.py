@@ -1,4 +1,4 @@
-"""`hf-robust challenge`: the challenge set of one model, and what it and others make of it (GradMask, Section 4)."""
+"""`hf-robust challenge`: make the challenge set of a model and measure models on it (GradMask, Section 4)."""
 
 from __future__ import annotations
 
@@ -15,36 +15,44 @@ if TYPE_CHECKING:
     from hf_robust.cli.challenge_results import ChallengeScores
     from hf_robust.data.labels import Labels
     from hf_robust.views import Challenged
-    from hf_robust.wiring.checkpoint_attack import Attacked
-    from hf_robust.wiring.measured_checkpoint import Answers, Checkpoint
+    from hf_robust.wiring.checkpoint_attack import AttackResults
+    from hf_robust.wiring.measured_checkpoint import Checkpoint, Outputs
 
 SET_FILE, PREDICTIONS_FILE, STEM = "challenge.jsonl", "challenge_predictions.jsonl", "challenge"
 MASKS = ("gradient", "random")
-"""Those of `hf_robust.views.challenge`, whose import would make `--help` slow."""
+"""The choices of `hf_robust.views.challenge`, whose import would make `--help` slow."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The model and its data, how the token is chosen, and other models."""
+    """Add flags of the model and data, the choice of the token, and other models."""
     add_checkpoint_flags(parser, data_needed=True)
-    parser.add_argument(
+    group = parser.add_argument_group("challenge set")
+    group.add_argument(
         "--mask", choices=MASKS, default="gradient",
-        help="Which token of the last text column becomes the mask token: that of the largest gradient of the model's "
-        "loss, or, to compare with, any. Pieces of words are tokens apart, and so are signs. Default: gradient.",
+        help="Token of the last text column to mask: the one with the largest gradient of MODEL's loss, or a random "
+        "one as a control. Word pieces and punctuation are tokens of their own. Default: gradient.",
     )  # fmt: skip
-    parser.add_argument(
-        "--models", nargs="+", default=[], metavar="MODEL", help="Other models to measure on the set of the first."
+    group.add_argument(
+        "--models", nargs="+", default=[], metavar="MODEL",
+        help="Other models to measure on the challenge set of MODEL. Default: none.",
+    )  # fmt: skip
+    group.add_argument(
+        "--num_examples", type=int, default=0,
+        help="Maximum number of texts, drawn by --seed; 0 for all. Default: 0.",
+    )  # fmt: skip
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="Seed for the choice of texts, and of tokens with --mask random. Default: 0.",
     )
-    parser.add_argument(
-        "--num_examples", type=int, default=0, help="At most so many texts, drawn by the seed; 0: all. Default: 0."
-    )
-    parser.add_argument("--seed", type=int, default=0, help="Draws texts, and tokens for --mask random. Default: 0.")
 
 
 def run(options: argparse.Namespace) -> str:
-    """Write ``challenge.jsonl``, what each model predicts, numbers, table and a run card; return the table.
+    """Write ``challenge.jsonl``, the predictions of each model, numbers and a run card; return the table.
 
     Raises:
-        ValueError: a model or the data cannot be read, they do not fit together, or the model cannot be masked.
+        ValueError: a model or the data cannot be read, they do not fit together, or a model has no mask token.
     """
     from hf_robust.cli.challenge_results import challenge_text
     from hf_robust.runs import claim_folder
@@ -53,38 +61,37 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.wiring.measured_checkpoint import Checkpoint
 
     options.output_dir = output_folder(options)
-    own = AttackOptions(
-        **{f.name: getattr(options, f.name) for f in dataclasses.fields(AttackOptions) if hasattr(options, f.name)}
-    )
-    first = Checkpoint.load(options.model, options.data, own)
-    others = [Checkpoint.load(source, options.data, own) for source in options.models]
-    masks = [mask_token_of(one) for one in (first, *others)]  # whatever is refused is refused before masking
+    names = [field.name for field in dataclasses.fields(AttackOptions)]
+    data_options = AttackOptions(**{name: getattr(options, name) for name in names if hasattr(options, name)})
+    first = Checkpoint.load(options.model, options.data, data_options)
+    others = [Checkpoint.load(source, options.data, data_options) for source in options.models]
+    mask_tokens = [mask_token_of(model) for model in (first, *others)]  # refuse models before the set is made
     examples = first.examples(options.num_examples, options.seed)
-    made = challenge_set(first.victim, examples, options.mask, options.seed)
-    measured = [
-        _measure(one, one.examples(options.num_examples, options.seed), made, mask)
-        for one, mask in zip((first, *others), masks, strict=True)
+    challenged = challenge_set(first.victim, examples, options.mask, options.seed)
+    scores = [
+        _measure(model, model.examples(options.num_examples, options.seed), challenged, mask_token)
+        for model, mask_token in zip((first, *others), mask_tokens, strict=True)
     ]
-    exact = _by_tokens(first, made)
+    exact = _outputs_on_tokens(first, challenged)
     folder = claim_folder("challenge", options.output_dir)
-    text = challenge_text(options.mask, made, measured, exact)
-    _write(folder, options, first, made, measured, exact, text)
-    return f"{text}\nThe set is {folder / SET_FILE}; what was measured is beside it.\n"
+    text = challenge_text(options.mask, challenged, scores, exact)
+    _write(folder, options, first, challenged, scores, exact, text)
+    return f"{text}\nThe challenge set is {folder / SET_FILE}; predictions and numbers are in the same folder.\n"
 
 
 def _measure(
-    checkpoint: Checkpoint, examples: Sequence[Example], made: Sequence[Challenged], mask: str
+    checkpoint: Checkpoint, examples: Sequence[Example], challenged: Sequence[Challenged], mask_token: str
 ) -> ChallengeScores:
     from hf_robust.cli.challenge_results import ChallengeScores
 
-    plain = checkpoint.answers(examples)
-    masked = checkpoint.answers(examples, [one.texts(mask) for one in made])
+    plain = checkpoint.outputs(examples)
+    masked = checkpoint.outputs(examples, [text.texts(mask_token) for text in challenged])
     mark, remarks = checkpoint.guessing(plain).mark, checkpoint.remarks(checkpoint.source, plain)
-    return ChallengeScores(checkpoint.source, mask, plain, masked, mark, remarks, checkpoint.describe())
+    return ChallengeScores(checkpoint.source, mask_token, plain, masked, mark, remarks, checkpoint.describe())
 
 
 def mask_token_of(checkpoint: Checkpoint) -> str:
-    """The model's own mask token: another's would be words to it.
+    """Return the mask token of a model.
 
     Raises:
         ValueError: it has none.
@@ -95,11 +102,11 @@ def mask_token_of(checkpoint: Checkpoint) -> str:
         raise ValueError(f"{checkpoint.source}: {error}") from error
 
 
-def _by_tokens(checkpoint: Checkpoint, made: Sequence[Challenged]) -> Answers | None:
-    """The model on the very tokens with one of them masked; None where all texts are read as these."""
-    if all(one.alike for one in made):
+def _outputs_on_tokens(checkpoint: Checkpoint, challenged: Sequence[Challenged]) -> Outputs | None:
+    """Run the model on the masked token ids themselves; None if every masked text is tokenised to these ids."""
+    if all(text.alike for text in challenged):
         return None
-    return checkpoint.token_answers([one.example for one in made], [one.ids for one in made])
+    return checkpoint.token_outputs([text.example for text in challenged], [text.ids for text in challenged])
 
 
 # ---- what is written ----
@@ -109,9 +116,9 @@ def _write(
     folder: Path,
     options: argparse.Namespace,
     first: Checkpoint,
-    made: Sequence[Challenged],
-    measured: Sequence[ChallengeScores],
-    exact: Answers | None,
+    challenged: Sequence[Challenged],
+    scores: Sequence[ChallengeScores],
+    exact: Outputs | None,
     text: str,
 ) -> None:
     from hf_robust.runs import redact, write_history_line, write_json, write_json_lines, write_text
@@ -119,42 +126,44 @@ def _write(
 
     labels, corpus = first.splits.labels, first.splits.corpus
     rows = (
-        {"idx": one.idx}
-        | dict(zip(first.splits.text_columns, one.texts, strict=True))
-        | {corpus.label_column: _said(labels, one.label)}
-        for one in _masked_examples(first, made)
+        {"idx": example.idx}
+        | dict(zip(first.splits.text_columns, example.texts, strict=True))
+        | {corpus.label_column: _written_label(labels, example.label)}
+        for example in _masked_examples(first, challenged)
     )
     write_json_lines(folder / SET_FILE, rows)
-    write_json_lines(folder / PREDICTIONS_FILE, _predicted(made, measured))
-    attacked = _as_a_file(options, first, made, measured[0].plain)
-    write_attacks(attacked, folder)
-    write_history_line(folder, {**attacked.line, "accuracy": measured[0].plain.accuracy.value})
+    write_json_lines(folder / PREDICTIONS_FILE, _prediction_lines(challenged, scores))
+    results = _as_file_attack(options, first, challenged, scores[0].plain)
+    write_attacks(results, folder)
+    write_history_line(folder, {**results.history_line, "accuracy": scores[0].plain.accuracy.value})
     numbers = {
         "mask": options.mask,
-        "unmasked": sum(one.place is None for one in made),
-        "read_otherwise": sum(not one.alike for one in made),
+        "unmasked": sum(text.place is None for text in challenged),
+        "read_otherwise": sum(not text.alike for text in challenged),
         "by_tokens": None if exact is None else {"accuracy": exact.accuracy.value, "loss": exact.loss.value},
-        "models": [one.to_json() for one in measured],
+        "models": [model.to_json() for model in scores],
     }
-    write_json(folder / f"{STEM}.json", {**redact(attacked.card), **numbers})
+    write_json(folder / f"{STEM}.json", {**redact(results.card), **numbers})
     write_text(folder / f"{STEM}.md", text)
 
 
-def _as_a_file(options: argparse.Namespace, first: Checkpoint, made: Sequence[Challenged], plain: Answers) -> Attacked:
-    """The set as ``--attacks file:PATH`` shows it to the model, so that reports read this folder as any other."""
+def _as_file_attack(
+    options: argparse.Namespace, first: Checkpoint, challenged: Sequence[Challenged], plain: Outputs
+) -> AttackResults:
+    """Measure the set as ``--attacks file:PATH`` would, so that reports can read this folder like any other."""
     from hf_robust.attacks import attack_dataset, examples_of
     from hf_robust.attacks.static import labelled_file
     from hf_robust.data.splits import describe_data
     from hf_robust.metrics import AttackSummary
     from hf_robust.runs import measured_card
-    from hf_robust.wiring.checkpoint_attack import Attacked
+    from hf_robust.wiring.checkpoint_attack import AttackResults
 
     name = f"{STEM}_{options.mask}"
-    attack = labelled_file(name, SET_FILE, _masked_examples(first, made))
+    attack = labelled_file(name, SET_FILE, _masked_examples(first, challenged))
     records = attack_dataset(attack, first.victim, examples_of(attack, []), progress=False)
     data = describe_data(first.splits.corpus, None, first.dataset, first.splits.labels)
-    cut = sum(one.example.idx in first.dataset.cut_rows for one in made)
-    data |= {"eval_samples": len(made), "eval_cut": cut}
+    cut = sum(text.example.idx in first.dataset.cut_rows for text in challenged)
+    data |= {"eval_samples": len(challenged), "eval_cut": cut}
     data["challenge_sample"] = f"{options.num_examples} rows, seed {options.seed}"
     card = measured_card(
         options.model,
@@ -166,28 +175,28 @@ def _as_a_file(options: argparse.Namespace, first: Checkpoint, made: Sequence[Ch
     )
     if permuted := first.permuted(plain):
         card["label_permutation"] = permuted
-    card |= first.measured.card
-    return Attacked({name: records}, {name: AttackSummary.from_records(records)}, {name: attack}, card)
+    card |= first.restored.card
+    return AttackResults({name: records}, {name: AttackSummary.from_records(records)}, {name: attack}, card)
 
 
-def _masked_examples(first: Checkpoint, made: Sequence[Challenged]) -> list[Example]:
-    return [one.example._replace(texts=one.texts(first.victim.mask_token)) for one in made]
+def _masked_examples(first: Checkpoint, challenged: Sequence[Challenged]) -> list[Example]:
+    return [text.example._replace(texts=text.texts(first.victim.mask_token)) for text in challenged]
 
 
-def _predicted(made: Sequence[Challenged], measured: Sequence[ChallengeScores]) -> Iterator[dict[str, Any]]:
-    """What every model makes of each text: label ids, which are each model's own."""
-    by_model = [one.rows() for one in measured]
-    for one, answers in zip(made, zip(*by_model, strict=True), strict=True):
-        stated = {"idx": one.example.idx, "masked": one.token, "place": one.place, "alike": one.alike}
-        yield {**stated, "models": list(answers)}
+def _prediction_lines(challenged: Sequence[Challenged], scores: Sequence[ChallengeScores]) -> Iterator[dict[str, Any]]:
+    """Yield the predictions of all models for each text, as label ids of each model's own numbering."""
+    by_model = [model.rows() for model in scores]
+    for text, predictions in zip(challenged, zip(*by_model, strict=True), strict=True):
+        masked = {"idx": text.example.idx, "masked": text.token, "place": text.place, "alike": text.alike}
+        yield {**masked, "models": list(predictions)}
 
 
-def _said(labels: Labels, label: int) -> Any:
-    """A label as any model's data may write it: its name, else the number that the data has for it."""
+def _written_label(labels: Labels, label: int) -> Any:
+    """Return a label as data writes it: its name, else its integer in the data."""
     from hf_robust.data.labels import are_unnamed
 
     if not are_unnamed(labels.names):
         return labels.names[label]
     return next(
-        (raw for raw, found in labels.ids.items() if found == label and isinstance(raw, int)), labels.names[label]
+        (raw for raw, index in labels.ids.items() if index == label and isinstance(raw, int)), labels.names[label]
     )

@@ -1,4 +1,4 @@
-"""What models make of a challenge set, as numbers and as the table that is printed."""
+"""Results of models on a challenge set, as numbers and as the printed table."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from hf_robust.metrics import Mean, mean_interval
 from hf_robust.reports import markdown_table, percent
 from hf_robust.runs import portable_path
 from hf_robust.views import Challenged
-from hf_robust.wiring.measured_checkpoint import Answers
+from hf_robust.wiring.measured_checkpoint import Outputs
 
 
 class ChallengeScores(NamedTuple):
-    """A model on the texts as they are and on the challenge set."""
+    """Outputs of one model on the unchanged texts and on the challenge set."""
 
     source: str
     mask_token: str
-    plain: Answers
-    masked: Answers
+    plain: Outputs
+    masked: Outputs
     mark: str
     remarks: str
     described: dict[str, Any]
 
     @property
-    def fall(self) -> Mean:
-        """Accuracy on the challenge set minus that on the texts as they are, over the same rows."""
-        return mean_interval((self.masked.right - self.plain.right).tolist())
+    def difference(self) -> Mean:
+        """Accuracy on the challenge set minus accuracy on the unchanged texts, over the same rows."""
+        return mean_interval((self.masked.correct - self.plain.correct).tolist())
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Of each text the label, and prediction and loss on it as it is and on the set."""
+        """Yield for each text its label, and the prediction and loss before and after masking."""
         keys = ("label", "prediction", "challenge_prediction", "loss", "challenge_loss")
         values = (
             self.plain.labels.tolist(), self.plain.predictions, self.masked.predictions, self.plain.losses.tolist(),
@@ -40,21 +40,21 @@ class ChallengeScores(NamedTuple):
         return ({"model": model, **dict(zip(keys, row, strict=True))} for row in zip(*values, strict=True))
 
     def to_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"model": portable_path(self.source), "mask_token": self.mask_token}
-        found["num_examples"] = len(self.plain.labels)
+        numbers: dict[str, Any] = {"model": portable_path(self.source), "mask_token": self.mask_token}
+        numbers["num_examples"] = len(self.plain.labels)
         for key, mean in (
-            ("accuracy", self.plain.accuracy), ("challenge_accuracy", self.masked.accuracy), ("difference", self.fall),
-            ("loss", self.plain.loss), ("challenge_loss", self.masked.loss),
+            ("accuracy", self.plain.accuracy), ("challenge_accuracy", self.masked.accuracy),
+            ("difference", self.difference), ("loss", self.plain.loss), ("challenge_loss", self.masked.loss),
         ):  # fmt: skip
-            found |= {key: mean.value, f"{key}_low": mean.low, f"{key}_high": mean.high}
-        return {**found, "right_on_both": int((self.plain.right * self.masked.right).sum()), **self.described}
+            numbers |= {key: mean.value, f"{key}_low": mean.low, f"{key}_high": mean.high}
+        return {**numbers, "right_on_both": int((self.plain.correct * self.masked.correct).sum()), **self.described}
 
 
 def challenge_text(
-    mask: str, made: Sequence[Challenged], measured: Sequence[ChallengeScores], exact: Answers | None
+    mask: str, challenged: Sequence[Challenged], scores: Sequence[ChallengeScores], exact: Outputs | None
 ) -> str:
-    """A row for each model, and what the numbers are of."""
-    names = model_names([one.source for one in measured])
+    """Format a table with a row for each model, and notes that explain the numbers."""
+    names = model_names([model.source for model in scores])
     header = [
         "model",
         "texts",
@@ -64,52 +64,53 @@ def challenge_text(
         "loss",
         "loss on the set",
     ]
-    rows = [_cells(name, one) for name, one in zip(names, measured, strict=True)]
-    which = "the token of the largest gradient of its loss" if mask == "gradient" else "one token, drawn,"
-    said = [
-        f"The set is that of {names[0]}: in each of the {len(made):,} texts {which} is masked, also where the model "
-        "was wrong before. Labels are kept, though without such a token a text may have another. In brackets: 95 % "
-        "intervals, of the difference over the same texts.",
-        _about_the_attack(measured[0], len(made)),
+    rows = [_cells(name, model) for name, model in zip(names, scores, strict=True)]
+    which = "the token with the largest gradient of its loss" if mask == "gradient" else "one random token"
+    notes = [
+        f"The challenge set was made with {names[0]}: in each of the {len(challenged):,} texts {which} is masked, "
+        f"also "
+        "in texts that the model classified wrongly. Labels are kept, though a text may mean something else without "
+        "the token. In brackets: 95 % intervals; for the difference, over pairs of the same text.",
+        _note_on_robust_accuracy(scores[0], len(challenged)),
     ]
-    if unmasked := sum(one.place is None for one in made):
-        said.append(f"Texts that stand as they are, for their last column has no token to mask: {unmasked:,}.")
+    if unmasked := sum(text.place is None for text in challenged):
+        notes.append(f"Unchanged texts, whose last column has no token to mask: {unmasked:,}.")
     if exact is not None:
-        otherwise = sum(not one.alike for one in made)
-        said.append(
-            f"Written as a text, {otherwise:,} of them have other tokens behind the mask token, since no text is "
-            f"read as a mask and the second piece of a word; on the very tokens {names[0]} reaches "
+        different = sum(not text.alike for text in challenged)
+        notes.append(
+            f"{different:,} of the masked texts are tokenised differently when written as text, because a word piece "
+            f"after the mask token is read as a word. On the masked tokens themselves {names[0]} reaches "
             f"{100 * exact.accuracy.value:.1f} % (loss {exact.loss.value:.4f})."
         )
-    said += [
-        f"{name} was shown its own mask token, {one.mask_token}, in the place of {measured[0].mask_token}."
-        for name, one in zip(names, measured, strict=True)
-        if one.mask_token != measured[0].mask_token
+    notes += [
+        f"{name} was shown its own mask token, {model.mask_token}, instead of {scores[0].mask_token}."
+        for name, model in zip(names, scores, strict=True)
+        if model.mask_token != scores[0].mask_token
     ]
-    remarks = "".join(f"Warning: {line}\n\n" for one in measured for line in one.remarks.splitlines())
-    return f"{remarks}{markdown_table(header, rows)}\n" + "\n".join(filter(None, said)) + "\n"
+    remarks = "".join(f"Warning: {line}\n\n" for model in scores for line in model.remarks.splitlines())
+    return f"{remarks}{markdown_table(header, rows)}\n" + "\n".join(filter(None, notes)) + "\n"
 
 
-def _cells(name: str, one: ChallengeScores) -> list[str]:
-    plain, masked, fall = one.plain.accuracy, one.masked.accuracy, one.fall
-    losses = [f"{loss.value:.4f} [{loss.low:.4f}, {loss.high:.4f}]" for loss in (one.plain.loss, one.masked.loss)]
+def _cells(name: str, model: ChallengeScores) -> list[str]:
+    plain, masked, change = model.plain.accuracy, model.masked.accuracy, model.difference
+    losses = [f"{loss.value:.4f} [{loss.low:.4f}, {loss.high:.4f}]" for loss in (model.plain.loss, model.masked.loss)]
     return [
         name,
-        f"{len(one.plain.labels):,}",
-        percent(plain.value, plain[1:]) + (f" ({one.mark})" if one.mark else ""),
+        f"{len(model.plain.labels):,}",
+        percent(plain.value, plain[1:]) + (f" ({model.mark})" if model.mark else ""),
         percent(masked.value, masked[1:]),
-        f"{100 * fall.value:+.1f} [{100 * fall.low:+.1f}, {100 * fall.high:+.1f}]",
+        f"{100 * change.value:+.1f} [{100 * change.low:+.1f}, {100 * change.high:+.1f}]",
         *losses,
     ]
 
 
-def _about_the_attack(one: ChallengeScores, count: int) -> str:
-    """What leaving out the rows that were wrong before would make of it."""
-    both = int((one.plain.right * one.masked.right).sum())
-    gained = int(one.masked.right.sum()) - both
+def _note_on_robust_accuracy(model: ChallengeScores, count: int) -> str:
+    """Explain how accuracy on the set differs from the robust accuracy of an attack, if they differ."""
+    both = int((model.plain.correct * model.masked.correct).sum())
+    gained = int(model.masked.correct.sum()) - both
     if not gained:
         return ""
     return (
-        f"{gained:,} texts that were wrong before are right on the set. An attack leaves these out: its robust "
-        f"accuracy would be {100 * both / count:.1f} %."
+        f"{gained:,} texts are classified wrongly without the mask and correctly with it. An attack does not count "
+        f"these: its robust accuracy would be {100 * both / count:.1f} %."
     )

@@ -5,64 +5,108 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hf_robust.wiring.flag_format import FlagFormatter
+
+DATA_SOURCES = "a csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id"
+"""What ``--data`` takes, for help texts."""
+
+
+def shorten_usage(parser: argparse.ArgumentParser) -> None:
+    """Show flags in one spelling, and in the usage line only those that are required."""
+    parser.formatter_class = FlagFormatter
+    required = [action for action in parser._actions if action.required]
+    positional = [action for action in required if not action.option_strings]
+    flags = [action for action in required if action.option_strings]
+    formatter = FlagFormatter("")
+    parts = [formatter._format_args(action, str(action.metavar or action.dest)) for action in positional]
+    parts += [formatter._format_action_invocation(action) for action in flags]
+    hidden = [action for action in parser._actions if isinstance(action, argparse._HelpAction)]
+    optional = ["[flags]"] if len(parser._actions) > len(required) + len(hidden) else []
+    parser.usage = " ".join(["%(prog)s", *parts, *optional])
+
 
 def add_checkpoint_flags(parser: argparse.ArgumentParser, data_needed: bool = False) -> None:
-    """A fine-tuned model, and the texts to show it."""
-    parser.add_argument("model", metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier or adapter.")
-    source = "A csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id."
-    parser.add_argument("--data", required=data_needed, help=source + ("" if data_needed else " Needed by --attacks."))
-    parser.add_argument(
+    """A fine-tuned model, the texts to show it, and the folder of the results."""
+    group = parser.add_argument_group("model and data")
+    group.add_argument("model", metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier or adapter.")
+    needed = "" if data_needed else " Needed by --attacks."
+    group.add_argument("--data", required=data_needed, metavar="DATA", help=f"Labelled texts: {DATA_SOURCES}.{needed}")
+    add_column_flags(group)
+    add_class_names(group)
+    add_text_length(group)
+    add_device(group)
+    output = parser.add_argument_group("results")
+    output.add_argument(
         "--output_dir",
         type=Path,
-        help="Folder for the results; one that holds a run gets them below measured/. Default: MODEL.",
+        metavar="DIR",
+        help="Folder for the results. If it holds a run already, they go to its subfolder measured/. Default: MODEL.",
     )
-    parser.add_argument("--split", help="Split to take the texts from. Default: validation.")
-    parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
-    parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
-    add_class_names(parser)
-    add_text_length(parser)
-    parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
 
 
 def add_attack_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of `hf-robust attack`: the checkpoint and its data, and the flags of the attacks."""
     from transformers import HfArgumentParser
 
     from hf_robust.attacks import AttackArguments
 
     add_checkpoint_flags(parser)
-    parser.add_argument(
+    group = parser.add_argument_group("attacks")
+    group.add_argument(
         "--replay",
         nargs="+",
         default=[],
         metavar="FILE",
-        help="Show this model the texts that fooled another: attack_results/<attack>.jsonl of that run.",
+        help="Attack with texts that fooled another model: attack_results/<attack>.jsonl of its run. Default: none.",
     )
     flags = HfArgumentParser(AttackArguments, add_help=False)
     for action in flags._actions:
         # A checkpoint has no epochs; of --lexicon and --attack_lexicon, --attack_votes draw from the first.
         if action.dest not in ("attack_strategy", "attack_warm_start"):
-            parser._add_action(action)
+            group._add_action(action)
 
 
-def add_class_names(parser: argparse.ArgumentParser) -> None:
-    """The flag that says which class of the model a label is."""
+def add_column_flags(parser: argparse._ActionsContainer, split: str = "Default: validation.") -> None:
+    """The flags that name the split and its columns."""
+    parser.add_argument("--split", metavar="NAME", help=f"Split of --data to read. {split}")
+    parser.add_argument("--label_column_name", metavar="NAME", help="Column of the labels. Default: label.")
+    parser.add_argument(
+        "--text_column_names",
+        metavar="NAMES",
+        help="One or two text columns, comma separated. Default: sentence1 and sentence2, else the columns that hold "
+        "text.",
+    )
+
+
+def add_class_names(parser: argparse._ActionsContainer) -> None:
+    """The flag that maps the labels of the data to the classes of the model."""
     parser.add_argument(
         "--class_names",
         nargs="+",
         metavar="NAME",
-        help="Names of the classes: of the data's integer labels in their order, or, where the data has names, of the "
-        "model's classes in theirs; LABEL_1 is the model's class 1. Default: the data's names, else the model's.",
+        help="Names of the classes. If the labels of the data are integers: one name for each, in the order of the "
+        "integers. If they are names: these names, in the order of the model's classes. LABEL_1 stands for the "
+        "model's class 1. Default: the names in the data, else the names in the model.",
     )
 
 
-def add_text_length(parser: argparse.ArgumentParser) -> None:
-    """The flag that says behind how many tokens texts are cut."""
+def add_text_length(parser: argparse._ActionsContainer) -> None:
+    """The flag that sets the number of tokens at which texts are cut."""
     parser.add_argument(
         "--max_seq_length",
         type=int,
         metavar="TOKENS",
-        help="Texts are cut behind so many tokens. Default: as in the model's training, by its run card, else as many "
-        "as it can read.",
+        help="Number of tokens at which texts are cut. Default: the length of the model's training from its run card, "
+        "else the most that the model can read.",
+    )
+
+
+def add_device(parser: argparse._ActionsContainer, model: str = "the model runs") -> None:
+    """The flag that chooses the device."""
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help=f"Device on which {model}, such as cpu or cuda:1. Default: a GPU if there is one.",
     )
 
 
@@ -74,11 +118,13 @@ def output_folder(options: argparse.Namespace) -> Path:
     """
     from hf_robust.runs import require_writable
 
-    given: Path | None = options.output_dir
-    if given is None and not Path(options.model).is_dir():
-        raise ValueError(f"results of {options.model}, which is no folder, need an --output_dir.")
-    folder = Path(options.model) if given is None else given
+    output_dir: Path | None = options.output_dir
+    if output_dir is None and not Path(options.model).is_dir():
+        raise ValueError(
+            f"there is no folder to write to, since {options.model} is not a local folder: give --output_dir."
+        )
+    folder = Path(options.model) if output_dir is None else output_dir
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--output_dir {folder} is a file; name a folder, which is made where there is none.")
+        raise ValueError(f"--output_dir {folder} is a file: give a folder; it is created if it does not exist.")
     require_writable(folder)
     return folder

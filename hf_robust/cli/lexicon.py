@@ -1,44 +1,76 @@
-"""`hf-robust lexicon`: build, divide or preview a table of substitutes; look words up."""
+"""`hf-robust lexicon`: build, split or preview a table of substitutes, or look up words."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from hf_robust.cli.flags import shorten_usage
+
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     from hf_robust.cli.lexicon_preview import add_flags as add_preview_flags
 
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
-    build = tasks.add_parser("build", help="Write a table from word vectors, WordNet or another lexicon.")
-    build.add_argument("source", metavar="SOURCE", help="wordnet, builtin, a JSON table or a file of word vectors.")
-    build.add_argument("--output", type=Path, required=True, help="The table to write, .json or .json.gz.")
-    build.add_argument("--vocabulary", type=Path, help="A text file: rows for the words in it alone. Default: all.")
-    build.add_argument("--k", type=int, default=8, help="Neighbours of each word vector. Default: 8.")
-    build.add_argument("--min_cosine", type=float, default=0.7, help="Least cosine of neighbours. Default: 0.7.")
-    look = tasks.add_parser("lookup", help="Show the substitutes of words.")
-    look.add_argument("words", nargs="+", metavar="WORD")
-    look.add_argument("--lexicon", default="wordnet", help="As in training. Default: wordnet.")
-    split = tasks.add_parser("split", help="Divide a table: one to train with, one held out to attack with.")
-    split.add_argument("source", metavar="SOURCE", help="As for build.")
-    split.add_argument("--output_dir", type=Path, required=True, help="Where train.json and held_out.json go.")
-    split.add_argument("--share", type=float, default=0.5, help="What train.json gets. Default: 0.5.")
-    split.add_argument("--seed", type=int, default=0, help="Draws the halves. Default: 0.")
+    helps = {
+        "build": "Write a table from word vectors, WordNet or another lexicon.",
+        "lookup": "Print the substitutes of words.",
+        "split": "Split a table into one to train with and one to attack with.",
+        "preview": "Show the swaps that a table makes in the texts of a data set.",
+    }
+    build, lookup, split, preview = (
+        tasks.add_parser(name, help=text, description=text) for name, text in helps.items()
+    )
+    source = "wordnet, builtin, a JSON table or a file of word vectors."
+    build.add_argument("source", metavar="SOURCE", help=f"Lexicon to read: {source}")
+    build.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="Table to write, a .json or .json.gz file."
+    )
+    build.add_argument(
+        "--vocabulary",
+        type=Path,
+        metavar="FILE",
+        help="Text file whose words alone get a row in the table. Default: all words of SOURCE.",
+    )
+    build.add_argument(
+        "--k", type=int, default=8, help="Maximum number of neighbours of a word, for word vectors. Default: 8."
+    )
+    build.add_argument(
+        "--min_cosine",
+        type=float,
+        default=0.7,
+        help="Minimum cosine similarity of neighbours, for word vectors. Default: 0.7.",
+    )
+    lookup.add_argument("words", nargs="+", metavar="WORD", help="Words to look up.")
+    lookup.add_argument("--lexicon", default="wordnet", help=f"Lexicon to read: {source} Default: wordnet.")
+    split.add_argument("source", metavar="SOURCE", help=f"Lexicon to split: {source}")
+    split.add_argument(
+        "--output_dir", type=Path, required=True, metavar="DIR", help="Folder for train.json and held_out.json."
+    )
+    split.add_argument(
+        "--share", type=float, default=0.5, help="Share of the table that goes to train.json. Default: 0.5."
+    )
+    split.add_argument("--seed", type=int, default=0, help="Seed of the random split. Default: 0.")
     split.add_argument(
         "--by",
         choices=("substitutes", "words"),
         default="substitutes",
-        help="No pair (word, substitute) in both, or no word at all; the latter leaves pairs out. Default: "
-        "substitutes.",
+        help="What the two tables do not share: a pair of word and substitute (substitutes), or a word in any role "
+        "(words), which drops the pairs between the two. Default: substitutes.",
     )
-    preview = tasks.add_parser("preview", help="Show what a table would do to a data set's texts.")
     add_preview_flags(preview)
-    for task in (build, look, split, preview):
-        task.add_argument("--relation", choices=("synonym", "antonym"), default="synonym")
+    for task in (build, lookup, split, preview):
+        task.add_argument(
+            "--relation",
+            choices=("synonym", "antonym"),
+            default="synonym",
+            help="Relation of the substitutes to their words. Default: synonym.",
+        )
+        shorten_usage(task)
 
 
 def run(options: argparse.Namespace) -> str:
-    """Build a table, divide one, preview one on a data set, or look words up."""
+    """Build, split or preview a table, or look up words."""
     from hf_robust.cli.lexicon_preview import run as preview
     from hf_robust.lexicons import build_table, load_lexicon, write_table
     from hf_robust.words import Text, folded
@@ -49,19 +81,24 @@ def run(options: argparse.Namespace) -> str:
         return preview(options)
     if options.task == "lookup":
         source = load_lexicon(options.lexicon, options.relation)
-        found = {word: ", ".join(source(folded(word))) for word in options.words}
-        return "\n".join(f"{word}: {others or f'(no {options.relation} known)'}" for word, others in found.items())
+        substitutes = {word: ", ".join(source(folded(word))) for word in options.words}
+        none = f"(no {options.relation} known)"
+        return "\n".join(f"{word}: {others or none}" for word, others in substitutes.items())
     vocabulary = None
     if options.vocabulary is not None:
         if not options.vocabulary.is_file():
-            raise ValueError(f"--vocabulary {options.vocabulary} is no file; give a text file of words.")
+            raise ValueError(f"--vocabulary {options.vocabulary} is not a file: give a text file of words.")
         text = options.vocabulary.read_text(encoding="utf-8")
         vocabulary = {key for key in Text(tuple(text.splitlines())).keys if key}
     table = build_table(
         options.source, options.relation, vocabulary=vocabulary, k=options.k, min_cosine=options.min_cosine
     )
     if not table:
-        raise ValueError(f"{options.source} has no {options.relation} for any word asked for; nothing was written.")
+        raise ValueError(
+            f"{options.source} has no {options.relation} for any requested word, so nothing was written: give "
+            f"another SOURCE "
+            "or --vocabulary."
+        )
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_table(table, options.output)
     mean = sum(map(len, table.values())) / len(table)
@@ -82,5 +119,5 @@ def _split_lexicon(options: argparse.Namespace) -> str:
         write_table(half, path)
         lines.append(f"{path}: {len(half):,} words, {sum(map(len, half.values())):,} pairs")
     if halves.left_out:
-        lines.append(f"{halves.left_out:,} pairs of a word here and a word there are in neither.")
+        lines.append(f"{halves.left_out:,} pairs that join words of both tables are in neither.")
     return "\n".join(lines)

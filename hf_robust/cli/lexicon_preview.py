@@ -1,4 +1,4 @@
-"""`hf-robust lexicon preview`: what a table would do to a data set's texts, before anybody trains on it."""
+"""`hf-robust lexicon preview`: show the swaps that a table makes in the texts of a data set, before training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from hf_robust.cli.flags import DATA_SOURCES, add_column_flags
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Attack
@@ -20,31 +22,46 @@ TOP, TEXTS = 20, 5000
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="TABLE", help="As --lexicon in training; with --relation antonym, antonyms.")
-    parser.add_argument("--data", required=True, help="A file, a GLUE task, a folder, or a Hub id.")
-    parser.add_argument("--split", help="Split of --data. Default: train, where there is one, else validation.")
-    parser.add_argument("--label_column_name", help="Column of the labels. Default: label.")
-    parser.add_argument("--text_column_names", help="One or two text columns, comma separated.")
-    parser.add_argument("--class_names", nargs="+", metavar="NAME", help="Names of integer labels, in their order.")
-    parser.add_argument("--antonym_lexicon", help="Antonyms to show beside the synonyms of TABLE. Default: none.")
     parser.add_argument(
-        "--antonym_views", choices=("authors", "matched"), default="authors",
-        help="As in training: any word that has an antonym, or the antonym attack's own rule. Default: authors.",
+        "source", metavar="TABLE",
+        help="Table of synonyms (with --relation antonym: of antonyms): wordnet, builtin, a JSON table or a file of "
+        "word vectors.",
+    )  # fmt: skip
+    parser.add_argument("--data", required=True, metavar="DATA", help=f"Labelled texts: {DATA_SOURCES}.")
+    add_column_flags(parser, "Default: train if there is one, else validation.")
+    parser.add_argument(
+        "--class_names", nargs="+", metavar="NAME",
+        help="Names of integer labels, in the order of the integers. Default: the names in the data.",
     )  # fmt: skip
     parser.add_argument(
-        "--pos_tagger", choices=("nltk", "none"), default="nltk", help="Of matched antonym views. Default: nltk."
+        "--antonym_lexicon", metavar="TABLE", help="Table of antonyms to show after the synonyms. Default: none."
     )
     parser.add_argument(
-        "--skip_labels", nargs="+", help="Labels without antonym views; the word none for no label. Default: neutral "
-        "and its like, where the data has them by name.",
+        "--antonym_views", choices=("authors", "matched"), default="authors",
+        help="Words that antonym views may replace: any word with an antonym (authors), or only words that the "
+        "antonym attack may change (matched). Default: authors.",
     )  # fmt: skip
-    parser.add_argument("--num_texts", type=int, default=TEXTS, help=f"First texts; 0: all. Default: {TEXTS}.")
-    parser.add_argument("--top", type=int, default=TOP, help=f"Most frequent swaps shown. Default: {TOP}.")
-    parser.add_argument("--seed", type=int, default=0, help="Draws the views. Default: 0.")
+    parser.add_argument(
+        "--pos_tagger", choices=("nltk", "none"), default="nltk",
+        help="Part-of-speech tagger of --antonym_views matched; none for no tagger. Default: nltk.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip_labels", nargs="+", metavar="LABEL",
+        help="Labels that get no antonym views; the word none for no label. Default: neutral and similar labels, if "
+        "the data names its labels.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--num_texts", type=int, default=TEXTS,
+        help=f"Number of texts to read, from the first; 0 for all. Default: {TEXTS}.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--top", type=int, default=TOP, help=f"Number of swaps to print, most frequent first. Default: {TOP}."
+    )
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the random views. Default: 0.")
 
 
 class Preview(NamedTuple):
-    """What one lexicon does: ``swaps`` (word, substitute) of one view of each text, by how many there are."""
+    """Effect of one lexicon: its coverage, and counts of the swaps (word, substitute) in one view of each text."""
 
     lexicon: Lexicon
     rule: str
@@ -56,7 +73,7 @@ class Preview(NamedTuple):
 
 
 def run(options: argparse.Namespace) -> str:
-    """Coverage, the most frequent swaps and the share of stop words of each table; words that both have.
+    """Print coverage, most frequent swaps and share of stop words of each table, and pairs that are in both.
 
     Raises:
         ValueError: the data or a table cannot be read.
@@ -69,7 +86,7 @@ def run(options: argparse.Namespace) -> str:
     antonyms = first if options.relation == "antonym" else None
     if options.antonym_lexicon is not None:
         if antonyms is not None:
-            raise ValueError("--antonym_lexicon goes beside a table of synonyms; leave out --relation antonym.")
+            raise ValueError("--antonym_lexicon needs a TABLE of synonyms: leave out --relation antonym.")
         antonyms = load_lexicon(options.antonym_lexicon, "antonym")
     blocks = []
     if options.relation == "synonym":
@@ -83,7 +100,7 @@ def run(options: argparse.Namespace) -> str:
 
 
 def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int], list[str]]:
-    """Texts, the number of each one's label, and the labels' names by number."""
+    """Read the texts, their label ids, and the label names by id."""
     from hf_robust.data.columns import choose_text_columns
     from hf_robust.data.dataset import check_texts
     from hf_robust.data.load import load_corpus
@@ -96,7 +113,7 @@ def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int],
     role = "train" if options.split is None and "train" in corpus.splits else "validation"
     rows = corpus.rows(role)[: options.num_texts if options.num_texts > 0 else None]
     chosen = choose_text_columns(rows, arguments, corpus.label_column)
-    check_texts(rows, chosen, corpus.label(role))
+    check_texts(rows, chosen, corpus.describe_split(role))
     values = [row.get(corpus.label_column) for row in rows]
     named = tuple(options.class_names or corpus.label_names)
     if named:
@@ -116,8 +133,8 @@ def _synonyms(lexicon: Lexicon, texts: Sequence[Text], seed: int) -> Preview:
     rng = random.Random(seed)
     swaps = [random_substitutes(substitution_sets(lexicon, text), rng) for text in texts]
     attack = ATTACKS["synonym"](Resources(synonyms=lexicon))
-    covered = lexicon_coverage(lexicon, texts)
-    return _preview(lexicon, "every word or itself", covered, texts, swaps, attack, len(texts))
+    coverage = lexicon_coverage(lexicon, texts)
+    return _preview(lexicon, "any word in the table", coverage, texts, swaps, attack, len(texts))
 
 
 def _antonyms(
@@ -129,19 +146,19 @@ def _antonyms(
     from hf_robust.words import nltk_tagger
 
     matched = options.antonym_views == "matched"
-    asked = matched and options.pos_tagger == "nltk" and not lexicon.keeps_part_of_speech
-    attack = ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=nltk_tagger() if asked else None))
+    tagged = matched and options.pos_tagger == "nltk" and not lexicon.keeps_part_of_speech
+    attack = ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=nltk_tagger() if tagged else None))
     source: ViewSource = AttackedAntonym(attack, Plans(), skip) if matched else OneAntonym(lexicon, skip)
-    opened = source.open_words if isinstance(source, AttackedAntonym) else None
-    found = lexicon_coverage(lexicon, texts, open_words=opened)
+    open_words = source.open_words if isinstance(source, AttackedAntonym) else None
+    coverage = lexicon_coverage(lexicon, texts, open_words=open_words)
     rng = random.Random(options.seed)
     swaps = [_swap(text, source(text, label, rng)) for text, label in zip(texts, labels, strict=True)]
-    whose = "the attack's rule (matched)" if matched else "any word (authors)"
-    return _preview(lexicon, whose, found, texts, swaps, attack, sum(label not in skip for label in labels))
+    rule = "words that the attack may change (matched)" if matched else "any word (authors)"
+    return _preview(lexicon, rule, coverage, texts, swaps, attack, sum(label not in skip for label in labels))
 
 
 def _swap(text: Text, view: View) -> dict[int, str]:
-    """The word that differs and what stands there, one word or several."""
+    """Return the index of the word that differs and its replacement, which may be several words."""
     if not view.ok:
         return {}
     (index,) = view.changed
@@ -153,32 +170,33 @@ def _swap(text: Text, view: View) -> dict[int, str]:
 def _preview(
     lexicon: Lexicon,
     rule: str,
-    covered: Coverage,
+    coverage: Coverage,
     texts: Sequence[Text],
     drawn: Sequence[Mapping[int, str]],
     attack: Attack,
-    wanted: int,
+    texts_to_view: int,
 ) -> Preview:
     from hf_robust.attacks.parts.constraints import NoStopWords
 
-    stop_words = frozenset[str]().union(*(one.words for one in attack.constraints if isinstance(one, NoStopWords)))
-    made = [(text, at, new) for text, own in zip(texts, drawn, strict=True) for at, new in own.items()]
-    swaps = Counter((text.tokens[at].lower(), new.lower()) for text, at, new in made)
-    on_stop_words = sum(text.is_listed(at, stop_words) for text, at, _ in made)
-    return Preview(lexicon, rule, covered, wanted, sum(map(bool, drawn)), swaps, on_stop_words)
+    lists = (constraint.words for constraint in attack.constraints if isinstance(constraint, NoStopWords))
+    stop_words = frozenset[str]().union(*lists)
+    swaps = [(text, at, new) for text, changes in zip(texts, drawn, strict=True) for at, new in changes.items()]
+    counts = Counter((text.tokens[at].lower(), new.lower()) for text, at, new in swaps)
+    on_stop_words = sum(text.is_listed(at, stop_words) for text, at, _ in swaps)
+    return Preview(lexicon, rule, coverage, texts_to_view, sum(map(bool, drawn)), counts, on_stop_words)
 
 
-def _block(found: Preview, top: int) -> str:
+def _block(preview: Preview, top: int) -> str:
     from hf_robust.reports import markdown_table, percent
 
-    lexicon, covered, total = found.lexicon, found.coverage, found.swaps.total()
-    shown = found.swaps.most_common(max(top, 0))
+    lexicon, coverage, total = preview.lexicon, preview.coverage, preview.swaps.total()
+    shown = preview.swaps.most_common(max(top, 0))
     rows = [[word, new, f"{count:,}", percent(count / total)] for (word, new), count in shown]
     return (
         f"{lexicon.relation}s: {lexicon.source}, {len(lexicon):,} words\n"
-        f"covers {covered.in_words()}\n"
-        f"views by {found.rule}: {found.views:,} of {found.texts:,} texts have one; "
-        f"{percent(found.on_stop_words / total if total else 0.0)} % of {total:,} swaps are on stop words\n\n"
+        f"covers {coverage.in_words()}\n"
+        f"views that swap {preview.rule}: {preview.views:,} of {preview.texts:,} texts have one; "
+        f"{percent(preview.on_stop_words / total if total else 0.0)} % of {total:,} swaps are on stop words\n\n"
         + (markdown_table(["word", "becomes", "swaps", "%"], rows) if rows else "")
     )
 
@@ -187,17 +205,17 @@ def _block(found: Preview, top: int) -> str:
 
 
 def _in_both(synonyms: Lexicon, antonyms: Lexicon, texts: Sequence[Text], top: int) -> str:
-    """Words that a table calls a synonym of what the other calls its antonym: cold and hot, in word vectors."""
+    """List pairs that one table has as synonyms and the other as antonyms, such as cold and hot in word vectors."""
     from hf_robust.reports import markdown_table
 
     counts = Counter(token.lower() for text in texts for token in text.tokens)
     pairs = {
         (word, new)
         for word in set(synonyms.words()) & set(antonyms.words())
-        for new in {one.lower() for one in synonyms(word)} & {one.lower() for one in antonyms(word)}
+        for new in {new.lower() for new in synonyms(word)} & {new.lower() for new in antonyms(word)}
     }
     ranked = sorted(pairs, key=lambda pair: (-counts[pair[0]], pair))
-    head = f"{len(pairs):,} pairs of a word and its substitute are in both tables, as synonyms and as antonyms"
+    head = f"{len(pairs):,} pairs of a word and a substitute are in both tables, as synonyms and as antonyms"
     rows = [[word, new, f"{counts[word]:,}"] for word, new in ranked[: max(top, 0)]]
-    table = markdown_table(["word", "substitute", "the word in these texts"], rows) if rows else ""
+    table = markdown_table(["word", "substitute", "occurrences of the word"], rows) if rows else ""
     return f"{head}{':' if rows else '.'}\n\n{table}".rstrip("\n") + "\n"

@@ -1,4 +1,4 @@
-"""The console command `hf-robust`: what there is, attack or interpret a checkpoint, compare runs, make lexicons."""
+"""The console command `hf-robust`: its subcommands, and the function that runs one of them."""
 
 from __future__ import annotations
 
@@ -9,52 +9,54 @@ from importlib import import_module
 from typing import Any
 
 from hf_robust import __version__
-from hf_robust.cli.command import Answer, say
+from hf_robust.cli.command import CommandResult, report_error
+from hf_robust.cli.flags import shorten_usage
 
 COMMANDS = {
     "methods": "List the training methods.",
     "attacks": "List the attacks.",
     "attack": "Attack a checkpoint, without training.",
-    "certify": "Certify a checkpoint's vote over random substitutions.",
-    "challenge": "Make a model's challenge set, one token of each text masked, and measure models on it.",
-    "interpret": "What a model looks at, and how steadily.",
-    "average": "Average a model with its taichi twin, and attack each average.",
-    "check": "Flag the numbers of a run that should not be believed.",
-    "report": "Compare runs: a table, and a report as one HTML page.",
-    "sweep": "Train over a grid of flags or search for good ones, with tables and figures.",
-    "lexicon": "Build, divide or preview a table of substitutes; look words up.",
+    "certify": "Certify that no word swaps change the prediction of a checkpoint's vote over random substitutions.",
+    "challenge": "Mask one token in each text by the gradients of a model, and measure models on these texts.",
+    "interpret": "Explain predictions: word attributions, distances of texts, errors by slice.",
+    "average": "Average the weights of a model and of its taichi twin, and attack each average.",
+    "check": "Flag numbers of a run that should not be believed.",
+    "report": "Compare runs in a table or in a report, which is one HTML page.",
+    "sweep": "Train many runs over a grid of flags, or search for good values, with tables and figures.",
+    "lexicon": "Build, split or preview a table of substitutes, or look up words.",
 }
-"""Each is a module of this package, with ``add_flags`` and ``run``."""
+"""Subcommand -> its help. Each is a module of this package with ``add_flags`` and ``run``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the exit code is 2 after an error, which is one line on stderr, else what it answers."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser(given).parse_args(given)
-    options.command_line = given
+    """Run one subcommand and return the exit code: 2 after an error, which is one line on stderr, else its own."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = build_parser(arguments).parse_args(arguments)
+    options.command_line = arguments
     try:
-        answer = command_module(options.command).run(options)
+        result = command_module(options.command).run(options)
     except ValueError as error:
-        return say(f"hf-robust {options.command}", error)
-    text, code = answer if isinstance(answer, Answer) else Answer(answer)
+        return report_error(f"hf-robust {options.command}", error)
+    text, code = result if isinstance(result, CommandResult) else CommandResult(result)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     return code
 
 
 def command_module(name: str) -> Any:
-    """The module of a subcommand, imported when it is called: some need slow imports."""
+    """Import the module of a subcommand; only when it is called, since some need slow imports."""
     return import_module(f"hf_robust.cli.{name}")
 
 
-def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser; only the flags of the subcommand that is called are made."""
+def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Build the parser, with the flags of only the subcommand that ``arguments`` call."""
     parser = argparse.ArgumentParser(prog="hf-robust", description="Robust fine-tuning of text classifiers.")
     parser.add_argument("--version", action="version", version=f"hf_robust {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         subparser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        if name in given[:1]:
+        if name in arguments[:1]:
             command_module(name).add_flags(subparser)
+            shorten_usage(subparser)
     return parser
 
 

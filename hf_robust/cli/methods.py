@@ -1,4 +1,4 @@
-"""`hf-robust methods`: the training methods."""
+"""`hf-robust methods`: list the training methods."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hf_robust.cli.command import columns
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """Add nothing: the command has no flags."""
 
 
 def run(options: argparse.Namespace) -> str:
-    """A row for each training method: its name, what it does, its paper."""
+    """Return a row for each training method: its name, what it does, its paper."""
     from hf_robust.hub.citations import title
     from hf_robust.trainers import METHODS
 

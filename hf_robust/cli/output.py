@@ -1,4 +1,4 @@
-"""What tasks of `hf-robust` that show models side by side have in common: what these are called, where results go."""
+"""Results of `hf-robust interpret` and `challenge`: names of models, and the files that are written."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def add_output_flag(parser: argparse.ArgumentParser, what: str = "table, numbers and picture") -> None:
-    """``--output_dir``, which may be left out."""
-    parser.add_argument("--output_dir", type=Path, help=f"Folder for {what}. Default: print only.")
+def add_output_flag(parser: argparse._ActionsContainer, files: str = "table, numbers and picture") -> None:
+    """Add an optional ``--output_dir``."""
+    parser.add_argument("--output_dir", type=Path, metavar="DIR", help=f"Folder for {files}. Default: print only.")
 
 
 def write_result(
     folder: Path | None, stem: str, text: str, numbers: dict[str, Any], figures: Mapping[str, Figure] | None = None
 ) -> str:
-    """Put table, numbers and pictures, by their stems, into ``--output_dir``, if it is given; the text to print."""
+    """Write table, numbers and pictures, if ``--output_dir`` is given, and return the text to print."""
     from hf_robust.reports import save_figure
     from hf_robust.runs import claim_folder, write_json, write_text
 
     if folder is None:
         return text
     folder = claim_folder(f"interpret-{stem}", folder)
-    shown = ""
+    images = ""
     for name, figure in (figures or {}).items():
         save_figure(figure, folder, name)
-        shown += f"\n![{name}]({name}.png)\n"
-    write_text(folder / f"{stem}.md", text + shown)
+        images += f"\n![{name}]({name}.png)\n"
+    write_text(folder / f"{stem}.md", text + images)
     write_json(folder / f"{stem}.json", numbers)
     return f"{text}\nWritten to {folder}.\n"
 
 
 def model_names(models: Sequence[str]) -> list[str]:
-    """The method of each checkpoint's run card, else its folder; both where several are of one method."""
+    """Name each model by the method in its run card, else by its folder; by both if several have one method."""
     from hf_robust.runs import read_card
 
     folders = [Path(model).resolve().name for model in models]

@@ -1,4 +1,4 @@
-"""`hf-robust report`: compare runs in a table, and with ``--output`` in a page that needs nothing else."""
+"""`hf-robust report`: compare runs in a table, and with ``--output`` in one HTML page."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from pathlib import Path
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The runs, and where the report goes."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="Output folders of runs; their order is the tables'.")
+    """Add the runs and the folder of the report."""
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="Output folders of runs, in the order of the tables.")
     parser.add_argument(
-        "--output", type=Path, help="Folder for report.html, report.md and its pictures. Default: print a table only."
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="Folder for report.html, report.md and its pictures. Default: print the table only.",
     )
-    parser.add_argument("--force", action="store_true", help="Compare runs of different data or attacks all the same.")
+    parser.add_argument("--force", action="store_true", help="Compare runs even if their data or attacks differ.")
 
 
 def run(options: argparse.Namespace) -> str:
-    """The Markdown table of the runs; with ``--output`` the report is written too.
+    """Return the Markdown table of the runs; with ``--output`` also write the report.
 
     Raises:
-        ValueError: a run cannot be read or was given twice, or the runs do not compare.
+        ValueError: a run cannot be read or is named twice, or the runs are not comparable.
     """
     from hf_robust.reports import load_runs, table_of_runs, write_report
 

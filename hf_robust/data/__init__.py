@@ -1,4 +1,4 @@
-"""Where texts come from and how they reach the model: tasks, sources, labels, the tokenised split, paired batches."""
+"""From data sets to batches: tasks, sources, labels, tokenised splits, paired batches."""
 
 from hf_robust.data.collators import VIEW_COLUMNS, PairedCollator, split_views, stack_rows, valid_rows
 from hf_robust.data.dataset import TextDataset

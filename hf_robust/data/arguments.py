@@ -1,20 +1,20 @@
-"""The flags that say which model is trained on which data: those of run_glue, and the extras of run_classification."""
+"""Flags of model and data: those of run_glue, and the additional ones of run_classification."""
 
 from dataclasses import dataclass, field
 
 from hf_robust.data.tasks import GLUE_TASKS
 
 NEW_WORD_MODELS = ("lstm", "cnn")
-"""Models over words that start without a checkpoint; they learn their vocabulary from the data."""
+"""Word models that start without a checkpoint and take their vocabulary from the data."""
 NEW_MODELS = ("demo", *NEW_WORD_MODELS)
-"""All names that --model_name_or_path takes beside checkpoints."""
+"""Values of --model_name_or_path that are not checkpoints."""
 OWN_HEAD, MEAN_HEAD = CLASSIFIER_HEADS = ("own", "mean")
-"""Which head a model gets: that of its own class, or one linear layer on the mean of its tokens."""
+"""Values of --classifier_head: the head of the model's own class, or one linear layer on the mean of the tokens."""
 
 
 @dataclass
 class DataTrainingArguments:
-    """Which data, which columns, how long, how many. The names of run_glue keep their meaning and their defaults."""
+    """Flags of data, columns, text length and number of rows. Flags of run_glue keep their meaning and defaults."""
 
     task_name: str | None = field(
         default=None, metadata={"help": "GLUE task to train on: " + ", ".join(GLUE_TASKS) + "."}
@@ -112,7 +112,8 @@ class DataTrainingArguments:
             raise ValueError("--glue_dir needs a --task_name; for other folders use --dataset_name.")
         elif self.dataset_name is None and not (self.train_file or self.validation_file or self.test_file):
             raise ValueError(
-                "need data: a GLUE task (--task_name), a --dataset_name, or a --train_file and a --validation_file."
+                "no data is named: give a GLUE task (--task_name), a --dataset_name, or --train_file and "
+                "--validation_file."
             )
         if self.text_column_delimiter is not None and self.text_column_names is None:
             raise ValueError("--text_column_delimiter needs --text_column_names, the columns to join.")
@@ -124,7 +125,7 @@ class DataTrainingArguments:
 
 @dataclass
 class ModelArguments:
-    """Which model, configuration and tokenizer to fine-tune from, and whether to train LoRA adapters only."""
+    """Flags of model, configuration, tokenizer and LoRA adapters."""
 
     model_name_or_path: str = field(
         metadata={
@@ -184,5 +185,5 @@ class ModelArguments:
 
     @property
     def is_new_word_model(self) -> bool:
-        """Whether the vocabulary is still to be found."""
+        """Whether the model is a new word model, whose vocabulary comes from the data."""
         return self.model_name_or_path in NEW_WORD_MODELS

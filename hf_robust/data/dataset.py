@@ -1,4 +1,4 @@
-"""A text classification split, tokenised once: the Trainer fetches from it, attacks and views read its texts."""
+"""A tokenised split: the Trainer reads its token ids, attacks and views read its texts."""
 
 import hashlib
 import json
@@ -17,14 +17,15 @@ logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
 Label = int | float | list[float] | None
-CHUNK = 1000  # rows handed to the tokenizer at a time, as datasets.map does
+CHUNK = 1000
+"""Number of rows that are tokenised at a time, as in datasets.map."""
 
 
 def check_texts(rows: Sequence[Row], text_columns: Sequence[str], name: str) -> None:
-    """Refuse what is not text (``None``, NaN, numbers, text that UTF-8 cannot hold); an empty string is text.
+    """Refuse values that are not text (``None``, NaN, numbers, invalid Unicode); an empty string is text.
 
     Raises:
-        ValueError: names the split, the row (from 0) and the column.
+        ValueError: a value is not text; the sentence names the split, the row (from 0) and the column.
     """
     for index, row in enumerate(rows):
         for column in text_columns:
@@ -33,25 +34,25 @@ def check_texts(rows: Sequence[Row], text_columns: Sequence[str], name: str) -> 
             text = row[column]
             if not isinstance(text, str):
                 raise ValueError(
-                    f"row {index} of {name} holds {text!r} where column '{column}' needs text: "
-                    "fill it in, write an empty string, or remove the row."
+                    f"row {index} of {name} has {text!r} in column '{column}', which needs text: "
+                    "write a text or an empty string, or remove the row."
                 )
             if not text.isascii():
                 try:
                     text.encode("utf-8")
                 except UnicodeEncodeError as error:
                     raise ValueError(
-                        f"row {index} of {name} holds text that is not valid Unicode in column '{column}' "
+                        f"row {index} of {name} has text that is not valid Unicode in column '{column}' "
                         f"(a lone surrogate at character {error.start}): repair it or remove the row."
                     ) from error
 
 
 class Ragged:
-    """Integer lists of different lengths in one flat array: a tenth of the memory of Python lists."""
+    """Integer lists of different lengths in one flat array, with a tenth of the memory of Python lists."""
 
     def __init__(self, lists: Sequence[Sequence[int]]) -> None:
         self.ends: NDArray[np.int64] = np.cumsum([0, *map(len, lists)], dtype=np.int64)
-        flat = np.fromiter((value for one in lists for value in one), dtype=np.int64, count=int(self.ends[-1]))
+        flat = np.fromiter((value for values in lists for value in values), dtype=np.int64, count=int(self.ends[-1]))
         small = flat.size == 0 or (flat.min() >= -128 and flat.max() <= 127)  # masks and segment ids
         self.flat = flat.astype(np.int8 if small else np.int32)
 
@@ -61,17 +62,17 @@ class Ragged:
 
 
 class TextDataset(Dataset[dict[str, Any]]):
-    """Texts, labels and token ids of one split; ``dataset[i]`` is what the model needs. Draws no random numbers.
+    """Texts, labels and token ids of one split; ``dataset[i]`` is the input of the model. Draws no random numbers.
 
     Args:
-        rows: mappings that hold the text columns and, for labelled data, the label as a class id (or a float, or one
-            0/1 float per class).
+        rows: mappings with the text columns and, for labelled data, the label: a class id, a float, or one 0/1 float
+            per class.
         text_columns: one column, or two for sentence pairs.
-        tokenizer: any Hugging Face tokenizer; called as run_glue calls it.
-        max_length: longest input in tokens, special ones included; None leaves the length to the tokenizer.
-        padding: False pads in the collator, "max_length" (or True) here.
-        label_column: None for unlabelled data.
-        name: how errors call this split, e.g. ``"train (train.csv)"``.
+        tokenizer: a Hugging Face tokenizer, called as in run_glue.
+        max_length: maximum number of tokens, special tokens included; None for the limit of the tokenizer.
+        padding: "max_length" (or True) pads here, False leaves padding to the collator.
+        label_column: column of the labels; None for unlabelled data.
+        name: name of the split in errors, e.g. ``"train (train.csv)"``.
 
     Raises:
         ValueError: no rows, a text that is not a string, more than two text columns.
@@ -89,7 +90,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         name: str = "the data set",
     ) -> None:
         if not 1 <= len(text_columns) <= 2:
-            raise ValueError(f"a model reads one text column or two, got {list(text_columns)}: choose among them.")
+            raise ValueError(f"a model reads one text column or two, got {list(text_columns)}: choose one or two.")
         if len(rows) == 0:
             raise ValueError(f"{name} has no rows: check its file, its split name and max_*_samples.")
         check_texts(rows, text_columns, name)
@@ -117,7 +118,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         return len(self._texts)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Token ids and the like as lists, and ``label`` where there is one."""
+        """Return token ids and the other inputs of the model as lists, and ``label`` if there is one."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
         index %= len(self)
@@ -126,20 +127,20 @@ class TextDataset(Dataset[dict[str, Any]]):
         return item if label is None else {**item, "label": label}
 
     def texts(self, index: int) -> tuple[str, ...]:
-        """The text columns of a row, untouched."""
+        """Return the unchanged text columns of a row."""
         return self._texts[index]
 
     def label(self, index: int) -> Label:
-        """Class id, score, one float per class, or None without labels."""
+        """Return the label of a row: class id, score, or one float per class; None without labels."""
         return None if self.labels is None else self.labels[index]
 
     def encode(self, texts: tuple[str, ...]) -> dict[str, list[int]]:
-        """Tokenise other texts (one per column) exactly as the rows were: same truncation, same padding."""
-        # As lists: given alone, a pair with an empty second text would be encoded as one text.
+        """Tokenise other texts (one per column) exactly like the rows: same truncation, same padding."""
+        # As lists, because the tokenizer would encode a single pair with an empty second text as one text.
         return {key: values[0] for key, values in self._call_tokenizer(*([text] for text in texts)).items()}
 
     def _is_full(self, index: int) -> bool:
-        """Whether a row has as many tokens as it may have, so that its text may be longer."""
+        """Whether a row has the maximum number of tokens, so that its text may be longer."""
         limit = self.tokenizer.model_max_length if self.max_length is None else self.max_length
         mask = self._tokens.get("attention_mask")
         length: int = len(self._tokens["input_ids"][index]) if mask is None else sum(mask[index])
@@ -147,7 +148,7 @@ class TextDataset(Dataset[dict[str, Any]]):
 
     @cached_property
     def cut_rows(self) -> frozenset[int]:
-        """The rows whose text is longer than ``max_length``, and so is not read to its end."""
+        """The rows whose text is longer than ``max_length`` and therefore cut."""
         full = filter(self._is_full, range(len(self)))
         return frozenset(row for row in full if self._length(row) > len(self._tokens["input_ids"][row]))
 
@@ -156,19 +157,19 @@ class TextDataset(Dataset[dict[str, Any]]):
         return len(self.tokenizer(*columns, truncation=False, verbose=False)["input_ids"][0])
 
     def read_words(self, index: int) -> set[int] | None:
-        """Numbers of the words of a row that are not cut off behind ``max_length``; None where all are read.
+        """Return the numbers of the words of a row that are not cut off by ``max_length``; None if all are read.
 
-        None too where the tokenizer is no fast one, which cannot say.
+        Also None if the tokenizer is not a fast one, which does not give the positions of words.
         """
         if not self._is_full(index) or not getattr(self.tokenizer, "is_fast", False):
             return None
         return {word for word, tokens in enumerate(self.word_positions(Text(self.texts(index)))) if tokens}
 
     def word_positions(self, text: Text) -> list[list[int]]:
-        """For each word of a text the positions of its tokens in ``encode``; none where it was cut off.
+        """Return for each word of a text the positions of its tokens in ``encode``; an empty list if it is cut off.
 
         Raises:
-            ValueError: the tokenizer is not a fast one, so that words cannot be found among the tokens.
+            ValueError: the tokenizer is not a fast one, which does not give the positions of words.
         """
         if not getattr(self.tokenizer, "is_fast", False):
             raise ValueError(
@@ -185,7 +186,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         return word_token_positions(text.words, encoding["offset_mapping"][0], encoding.sequence_ids(0))
 
     def fingerprint(self) -> str:
-        """16 hex characters over texts and labels, in order; the tokenizer is no part of it."""
+        """Return a hash of texts and labels in order, 16 hex characters; it does not depend on the tokenizer."""
         digest = hashlib.sha256(json.dumps(self.text_columns).encode())
         for index, texts in enumerate(self._texts):
             digest.update(json.dumps([*texts, self.label(index)]).encode())

@@ -1,6 +1,6 @@
-"""Read a file of rows with the standard library alone; every value is kept as it was written.
+"""Read a file of rows with the standard library; every value stays as written.
 
-csv text stays text ("NA", "null" and "007" included), which pandas would turn into missing values and numbers.
+Text in csv files stays text, also "NA", "null" and "007", which pandas would turn into missing values and numbers.
 """
 
 import csv
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]
 EXTENSIONS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 OTHER_SEPARATORS = (";", "\t", "|")
-"""What separates some programs' csv files."""
+"""Separators that some programs write into csv files."""
 
 
 def extension_of(path: str | Path) -> str:
-    """``.csv`` for ``x.csv`` and ``x.csv.gz``: what decides how a file is read."""
+    """Return the extension by which a file is read: ``.csv`` for ``x.csv`` and ``x.csv.gz``."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
@@ -29,21 +29,21 @@ def extension_of(path: str | Path) -> str:
 
 
 def read_rows(path: str | Path) -> Rows:
-    """All rows of a csv, tsv, json (lines or one list), jsonl or parquet file; text files may be gzipped.
+    """Read all rows of a csv, tsv, json (lines or one list), jsonl or parquet file; text files may be gzipped.
 
-    A tsv file is read without quoting, as GLUE's are written; csv follows the usual quoting rules. A csv file whose
-    header has no comma but one of ``OTHER_SEPARATORS`` is read by that, if every row then has a value for each column.
+    A tsv file is read without quoting, like those of GLUE; csv follows the usual quoting rules. A csv file whose
+    header has no comma but one of ``OTHER_SEPARATORS`` is read with that separator.
 
     Raises:
-        ValueError: no such file, an unknown extension, content that the extension does not promise, or two columns (or
-            keys of one JSON object) of one name.
+        ValueError: the file does not exist, has an unknown extension or other content than its extension says, or two
+            columns (or keys of one JSON object) have one name.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path} does not exist or is not a file: check the path.")
     extension = extension_of(path)
     if extension not in EXTENSIONS:
-        raise ValueError(f"{path} must end in one of {', '.join(EXTENSIONS)} (or that and .gz).")
+        raise ValueError(f"{path} must end in one of {', '.join(EXTENSIONS)}, or in one of these and .gz.")
     if extension == ".parquet":
         return _read_parquet(path)
     try:
@@ -52,9 +52,9 @@ def read_rows(path: str | Path) -> Rows:
                 return _read_separated(lines, path, tab=extension == ".tsv")
             return _read_json(lines, path)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 at byte {error.start}: convert it first.") from error
+        raise ValueError(f"{path} is not UTF-8 at byte {error.start}: convert it to UTF-8.") from error
     except (gzip.BadGzipFile, EOFError) as error:
-        raise ValueError(f"{path} is not a complete gzip file: {error}.") from error
+        raise ValueError(f"{path} is not a complete gzip file ({error}): write it again.") from error
 
 
 def _open(path: Path) -> IO[str]:
@@ -72,18 +72,19 @@ def _read_separated(lines: IO[str], path: Path, tab: bool) -> Rows:
         reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
     else:
         reader = csv.reader(lines, delimiter=separator, strict=True)
-    asked = "" if separator == "," or tab else f"is it separated by {separator!r}? If so, "
+    hint = "" if separator == "," or tab else f"if it is separated by {separator!r}, "
     try:
         header = [name.strip() for name in next(reader, [])]
-        check_names(header, f"{path}")
-        rows = [_named(header, values, f"{path}, line {reader.line_num}", asked) for values in reader if values]
+        check_column_names(header, f"{path}")
+        rows = [_row(header, values, f"{path}, line {reader.line_num}", hint) for values in reader if values]
     except csv.Error as error:
         raise ValueError(
-            f"{path}, line {reader.line_num}: {error}: {asked}put texts that hold a quote, the separator or a line "
-            "break into quotes, and double the quotes in them."
+            f"{path}, line {reader.line_num}: {error}: {hint}put texts that contain a quote, the separator or a line "
+            f"break "
+            "into quotes, and double the quotes in them."
         ) from error
-    if asked:
-        logger.warning(f"{path.name} is read as separated by {separator!r}; its columns are {', '.join(header)}.")
+    if hint:
+        logger.warning(f"{path.name} is read with the separator {separator!r}; its columns are {', '.join(header)}.")
     return rows
 
 
@@ -92,15 +93,15 @@ def _separator(lines: IO[str]) -> str:
     if first[:4] == "sep=" and first[4:].strip() in OTHER_SEPARATORS:  # a spreadsheet's line before the header
         return first[4:].strip()
     lines.seek(0)
-    found = [one for one in (",", *OTHER_SEPARATORS) if len(next(csv.reader([first], delimiter=one), [])) > 1]
-    return found[0] if found else ","
+    candidates = (",", *OTHER_SEPARATORS)
+    return next((mark for mark in candidates if len(next(csv.reader([first], delimiter=mark), [])) > 1), ",")
 
 
-def check_names(names: list[str], where: str) -> None:
-    """Refuse a name that several columns have: only one of them could be read.
+def check_column_names(names: list[str], where: str) -> None:
+    """Refuse columns with the same name, of which only one could be read.
 
     Raises:
-        ValueError: there is one; those without a name count as one.
+        ValueError: two columns have one name, or no name.
     """
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -108,11 +109,11 @@ def check_names(names: list[str], where: str) -> None:
         raise ValueError(f"{where} has {names.count(twice)} columns {called}: rename or remove all but one.")
 
 
-def _named(header: list[str], values: list[str], where: str, asked: str) -> dict[str, Any]:
+def _row(header: list[str], values: list[str], where: str, hint: str) -> dict[str, Any]:
     if len(values) != len(header):
         raise ValueError(
-            f"{where}: {len(values)} values for the {len(header)} columns {header}: {asked}"
-            "quote the texts that hold the separator or a line break."
+            f"{where}: {len(values)} values for the {len(header)} columns {header}: {hint}"
+            "put texts that contain the separator or a line break into quotes."
         )
     return dict(zip(header, values, strict=True))
 
@@ -126,13 +127,13 @@ def _read_json(lines: IO[str], path: Path) -> Rows:
         if start == "[":
             rows = json.loads(start + lines.read(), object_pairs_hook=_object)
         else:
-            # Not splitlines(): it would also split at U+2028 and the like, which JSON strings may hold.
-            written = (line for line in (start + lines.read()).split("\n") if line.strip())
-            rows = (json.loads(line, object_pairs_hook=_object) for line in written)
+            # Not splitlines(), which also splits at U+2028 and similar characters that JSON strings may contain.
+            json_lines = (line for line in (start + lines.read()).split("\n") if line.strip())
+            rows = (json.loads(line, object_pairs_hook=_object) for line in json_lines)
         rows = list(rows)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is neither JSON lines nor one JSON list of rows: {error}.") from error
-    except _Doubled as error:
+    except _DuplicateKey as error:
         raise ValueError(f"{path}: an object has {error}: rename or remove all but one.") from error
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
@@ -140,15 +141,15 @@ def _read_json(lines: IO[str], path: Path) -> Rows:
     return rows
 
 
-class _Doubled(Exception):
-    """A JSON object names a key twice, of which Python would keep the last."""
+class _DuplicateKey(Exception):
+    """A JSON object has a key twice; Python would keep the last."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _Doubled(f"several keys '{next(name for name in names if names.count(name) > 1)}', {row!r:.60}")
+        raise _DuplicateKey(f"several keys '{next(name for name in names if names.count(name) > 1)}', {row!r:.60}")
     return row
 
 
@@ -156,7 +157,9 @@ def _read_parquet(path: Path) -> Rows:
     try:
         from pyarrow import parquet  # type: ignore[import-untyped]
     except ImportError as error:
-        raise ValueError(f"{path} needs pyarrow (pip install pyarrow); or convert it to jsonl.") from error
-    check_names(parquet.read_schema(path).names, f"{path}")
+        raise ValueError(
+            f"{path} needs pyarrow (pip install pyarrow): install it, or convert the file to jsonl."
+        ) from error
+    check_column_names(parquet.read_schema(path).names, f"{path}")
     rows: Rows = parquet.read_table(path).to_pylist()
     return rows

@@ -1,7 +1,7 @@
-"""What the labels mean: which classes there are, in which order the model numbers them, and what they are called.
+"""Labels of a task: its classes, their names, and their order in the model.
 
-Ids are a convention that checkpoints do not share, so everything goes by name: the data's names, and the checkpoint's
-order of them where it has the same names. Named labels are always written to the configuration.
+Checkpoints do not share the ids of classes, so labels are matched by name: the names come from the data, and their
+order from the checkpoint if it has the same names. Label names are always written to the configuration.
 """
 
 import logging
@@ -21,17 +21,17 @@ UNLABELLED = -1  # GLUE's test sets and SNLI's rows without agreement
 GENERIC = re.compile(r"LABEL_(\d+)")
 WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0+)?")
 LABEL_NAMES = "label_names"
-"""Where run cards note what the label ids of their records mean."""
+"""Key of the label names by id in run cards."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Kind of task, names of the classes in id order, and the id of every raw value, by its `label_key`.
+    """The kind of a task, the names of its classes by id, and the id of every raw value, by its `label_key`.
 
     Attributes:
-        origin: where the names are from: ``data``, ``checkpoint`` or ``--class_names``.
-        guess: what was taken for granted about names or order, and the flag that sets it, as a sentence; else empty.
-        theirs: what the checkpoint called its classes, by id, before these names are written to its configuration.
+        origin: the source of the names: ``data``, ``checkpoint`` or ``--class_names``.
+        guess: a sentence about a guess of names or order, with the flag that corrects it; "" if nothing was guessed.
+        model_names: the checkpoint's own class names by id, before these names are written to its configuration.
     """
 
     problem_type: str
@@ -39,7 +39,7 @@ class Labels:
     ids: Mapping[Any, int] = field(default_factory=dict)
     origin: str = "data"
     guess: str = ""
-    theirs: tuple[str, ...] = ()
+    model_names: tuple[str, ...] = ()
 
     @property
     def is_regression(self) -> bool:
@@ -47,7 +47,7 @@ class Labels:
 
     @property
     def is_single(self) -> bool:
-        """One class for each row: what robust methods and attacks need."""
+        """Whether each row has one class, as robust methods and attacks need."""
         return self.problem_type == SINGLE
 
     @property
@@ -63,7 +63,7 @@ class Labels:
         return not isinstance(raw, (list, dict)) and label_key(raw) in self.ids
 
     def encode(self, raw: Any) -> int | float | list[float]:
-        """Class id, score, or one 0/1 float for each class."""
+        """Return the class id, the score, or one 0/1 float for each class."""
         if self.is_regression:
             return float(raw)
         if self.problem_type == MULTI:
@@ -72,19 +72,19 @@ class Labels:
         return self.ids[label_key(raw)]
 
     def in_order(self, names: Sequence[str]) -> "Labels":
-        """The same labels, numbered as ``names`` stand, which are theirs (`same_names`)."""
+        """Return the same labels in the order of ``names``, which are the same names (`same_names`)."""
         place = {label_key(name): index for index, name in enumerate(names)}
         moved = [place[label_key(name)] for name in self.names]
         ordered = tuple(name for _, name in sorted(zip(moved, self.names, strict=True)))
         return replace(self, names=ordered, ids={raw: moved[index] for raw, index in self.ids.items()})
 
     def describe(self) -> dict[str, Any]:
-        """What a run card says of the labels: their names by id, where these are from, and what was guessed."""
+        """Describe the labels for a run card: their names by id, the source of the names, and what was guessed."""
         guess = {"label_guess": self.guess} if self.guess else {}
         return {LABEL_NAMES: list(self.names), "label_names_from": self.origin, **guess}
 
     def write_to(self, config: Any) -> None:
-        """Set number, names and kind on a configuration; BART, for one, would lose default names on reload."""
+        """Write number, names and kind to a configuration; some models, such as BART, lose default names on reload."""
         names = ("score",) if self.is_regression else self.names
         config.id2label = dict(enumerate(names))
         config.label2id = {name: index for index, name in enumerate(names)}
@@ -92,7 +92,7 @@ class Labels:
 
 
 def label_key(raw: Any) -> Any:
-    """What labels are compared by: text without case and blanks at its ends, whole numbers as int however written.
+    """Return the key by which labels are compared: text without case and outer spaces, whole numbers as int.
 
     >>> [label_key(raw) for raw in (" Positive", "1", 1.0, "-1", True, 0.5)]
     ['positive', 1, 1, -1, 'true', '0.5']
@@ -105,34 +105,38 @@ def label_key(raw: Any) -> Any:
 
 
 def is_missing(raw: Any) -> bool:
-    """No label: None, NaN, or text of blanks."""
+    """Whether a value is no label: None, NaN, or text of spaces."""
     return raw is None or raw != raw or (isinstance(raw, str) and not raw.strip())
 
 
 def are_unnamed(names: Sequence[str]) -> bool:
-    """Whether classes are only numbered (0, LABEL_1), so that nobody knows what they mean."""
+    """Whether classes have only numbers (0, LABEL_1) and no names."""
     return all(name.strip().isdecimal() or GENERIC.fullmatch(name.strip()) for name in names)
 
 
 def same_names(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether these are the names of the same classes, in whatever order and case."""
+    """Whether these are the names of the same classes, in any order and case."""
     return sorted(map(str, map(label_key, names))) == sorted(map(str, map(label_key, others)))
 
 
 def checkpoint_names(config: Any) -> tuple[str, ...]:
-    """What a checkpoint calls its classes, by id."""
+    """Return the class names of a checkpoint, by id."""
     return tuple(str(config.id2label.get(index, f"LABEL_{index}")) for index in range(config.num_labels))
 
 
 def named_labels(names: Sequence[str], kind: str = SINGLE, numbers: Iterable[int] | None = None) -> Labels:
-    """Labels of data that gives their names, or ``numbers`` in this order (from 0); of names that are numbers, these.
+    """Return labels with these names; raw values are the names or ``numbers`` in the same order (default: from 0).
+
+    Names that are integers are only matched by value.
 
     Raises:
-        ValueError: a name is empty, or two classes have one name but for case and blanks.
+        ValueError: a name is empty, or two names differ only in case and outer spaces.
     """
     ids = {label_key(name): index for index, name in enumerate(names)}
     if len(ids) != len(names) or "" in ids:
-        raise ValueError(f"class names must differ in more than case and blanks and not be empty, got {list(names)}.")
+        raise ValueError(
+            f"class names must not be empty and must differ in more than case and spaces, got {list(names)}."
+        )
     if not any(isinstance(key, int) for key in ids):
         ids.update(zip(range(len(names)) if numbers is None else numbers, range(len(names)), strict=True))
     return Labels(kind, tuple(names), ids)
@@ -141,14 +145,14 @@ def named_labels(names: Sequence[str], kind: str = SINGLE, numbers: Iterable[int
 def observed_labels(
     values: Iterable[Any], where: str, do_regression: bool | None = None, classes: bool = False
 ) -> Labels:
-    """Labels of unnamed data: floats are a regression, lists are multi-label, else the sorted distinct values.
+    """Return the labels of unnamed data: floats are a regression, lists multi-label, else the sorted distinct values.
 
     Args:
-        classes: something in the run needs classes: floats that are all whole (1.0) are some, not a regression.
+        classes: the run needs classes, so that floats that are all whole numbers (1.0) are classes.
 
     Raises:
-        ValueError: a value is missing, kinds are mixed, two classes differ in case or blanks alone, or only one class
-            is left once -1 (unlabelled) is dropped.
+        ValueError: a value is missing, kinds are mixed, two classes differ only in case or spaces, or only one class
+            is left without -1 (unlabelled).
     """
     values = list(values)
     row = next((index for index, value in enumerate(values) if is_missing(value)), None)
@@ -159,18 +163,22 @@ def observed_labels(
         do_regression = not (classes and all(isinstance(label_key(value), int) for value in values))
         if do_regression and all(isinstance(label_key(value), int) for value in values):
             logger.warning(
-                f"The labels of {where} are whole numbers written as floats, {_some(values)}: a regression, as in "
-                "run_glue. If they are classes, say so by --do_regression False or --class_names."
+                f"The labels of {where} are whole numbers written as floats, {_first_values(values)}, so this is a "
+                f"regression, as "
+                "in run_glue. If they are classes, give --do_regression False or --class_names."
             )
     if do_regression:
         if not numbers:
-            raise ValueError(f"a regression needs numbers as labels, and {where} has {_some(values)}.")
+            raise ValueError(
+                f"a regression needs numbers as labels, and {where} has {_first_values(values)}: leave "
+                f"--do_regression out."
+            )
         return Labels(REGRESSION)
     kind = MULTI if any(isinstance(value, (list, tuple)) for value in values) else SINGLE
     if kind == MULTI and not all(isinstance(value, (list, tuple)) for value in values):
         raise ValueError(f"{where} mixes lists of labels and single labels: make every label a list.")
-    single = (one for value in values for one in value) if kind == MULTI else values
-    return _distinct({(type(one), one): one for one in single}.values(), kind, where)  # True == 1 in Python
+    single = (label for value in values for label in value) if kind == MULTI else values
+    return _distinct({(type(label), label): label for label in single}.values(), kind, where)  # True == 1 in Python
 
 
 def _distinct(raw: Collection[Any], kind: str, where: str) -> Labels:
@@ -181,36 +189,38 @@ def _distinct(raw: Collection[Any], kind: str, where: str) -> Labels:
             continue
         if isinstance(value, str) and isinstance(known.get(key, value), str) and known.get(key, value) != value:
             raise ValueError(
-                f"{where} has the labels {known[key]!r} and {value!r}, which differ in case or blanks alone: write "
-                "them alike, or rename one."
+                f"{where} has the labels {known[key]!r} and {value!r}, which differ only in case or spaces: write "
+                f"them alike, "
+                "or rename one."
             )
         known.setdefault(key, value)
     if len({(isinstance(value, str), isinstance(value, bool)) for value in known.values()}) > 1:
         raise ValueError(
-            f"{where} mixes kinds of labels, {_some(known.values())}: write all as text or all as integers."
+            f"{where} mixes kinds of labels, {_first_values(known.values())}: write all as text or all as integers."
         )
     if len(known) < min(len(raw), 2):
         raise ValueError(
-            f"the labels of {where} are {_some(raw)}, and -1 means unlabelled, which leaves {len(known)}: "
-            "number the classes from 0 or write names."
+            f"the labels of {where} are {_first_values(raw)}, and -1 means unlabelled, which leaves {len(known)} "
+            f"classes: "
+            "number the classes from 0, or write names."
         )
     if not known:
-        raise ValueError(f"{where} names no class: every row's list of labels is empty.")
+        raise ValueError(f"{where} has no class: the list of labels of every row is empty. Label some rows.")
     if len(known) == 1:
-        logger.warning(f"{where} has one class only, {_some(known.values())}: the model can learn nothing else.")
-    # Text in the order of text, as run_glue has it; numbers by size.
+        logger.warning(f"{where} has one class only, {_first_values(known.values())}: the model learns nothing else.")
+    # Text in alphabetical order, as in run_glue; numbers by size.
     keys = sorted(known, key=lambda key: str(known[key]) if isinstance(known[key], str) else float(known[key]))
     names = tuple(str(key) if isinstance(key, int) else str(known[key]).strip() for key in keys)
     return Labels(kind, names, {key: index for index, key in enumerate(keys)})
 
 
 def labels_of_checkpoint(config: Any) -> Labels:
-    """Labels that a trained model has, for evaluation without training data: by name or by id."""
+    """Return the labels of a trained model, for evaluation without training data: by name or by id."""
     if config.problem_type == REGRESSION or config.num_labels == 1:
         return Labels(REGRESSION, origin="checkpoint")
     return replace(named_labels(checkpoint_names(config), config.problem_type or SINGLE), origin="checkpoint")
 
 
-def _some(values: Iterable[Any]) -> str:
+def _first_values(values: Iterable[Any]) -> str:
     distinct = list(dict.fromkeys(repr(value) for value in values))
     return ", ".join(distinct[:5]) + (", ..." if len(distinct) > 5 else "")

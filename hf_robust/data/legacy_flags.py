@@ -1,7 +1,7 @@
-"""Flags that transformers 4 had and transformers 5 has not: accepted with a warning, translated where there is a way.
+"""Flags of transformers 4 that transformers 5 has dropped: translated or ignored, with a warning.
 
-Command lines of papers and old scripts are full of them, and each is a hard error in transformers 5. Works on flags as
-a mapping name -> value, so that the command line and an args file go the same way.
+Command lines of papers and old scripts use many of them, and each is an error in transformers 5. Flags are a mapping
+name -> value here, for command lines and args files alike.
 """
 
 import logging
@@ -23,24 +23,24 @@ RENAMED: dict[str, str] = {
     "xpu_backend": "ddp_backend",
 }
 DROPPED: dict[str, str] = {
-    "overwrite_output_dir": "the output folder is always written over, and resuming needs --resume_from_checkpoint",
+    "overwrite_output_dir": "the output folder is always overwritten, and resuming needs --resume_from_checkpoint",
     "save_safetensors": "weights are always saved as safetensors",
     "fp16_backend": "there is one half-precision backend now",
     "half_precision_backend": "there is one half-precision backend now",
-    "fp16_opt_level": "it belonged to apex",
+    "fp16_opt_level": "it was for apex",
     "sharded_ddp": "use --fsdp",
-    "past_index": "it never applied to classification",
+    "past_index": "it has no effect on classification",
     "jit_mode_eval": "use --torch_compile",
     "use_ipex": "use --torch_compile",
-    "mp_parameters": "it belonged to SageMaker",
-    "ray_scope": "it belonged to Ray Tune",
+    "mp_parameters": "it was for SageMaker",
+    "ray_scope": "it was for Ray Tune",
     "tpu_num_cores": "start the script with a launcher",
     "tpu_metrics_debug": "use --debug tpu_metrics_debug",
     "fsdp_min_num_params": "use --fsdp_config",
     "fsdp_transformer_layer_cls_to_wrap": "use --fsdp_config",
     "torchdynamo": "use --torch_compile_backend",
     "use_legacy_prediction_loop": "there is one prediction loop now",
-    "use_mps_device": "an MPS device is used where there is one",
+    "use_mps_device": "an MPS device is used if there is one",
     "include_tokens_per_second": "use --include_num_input_tokens_seen",
     "dispatch_batches": "use --accelerator_config",
     "split_batches": "use --accelerator_config",
@@ -48,14 +48,14 @@ DROPPED: dict[str, str] = {
 
 
 def translate(flags: Mapping[str, Any], known: Callable[[str], bool]) -> Flags:
-    """The same flags in the words of the installed transformers, with one warning for each that has changed.
+    """Translate flags to those of the installed transformers, with one warning for each that has changed.
 
     Args:
         flags: values by name; True for a flag without a value.
-        known: whether the installed version still has a flag of that name; such a flag is left alone.
+        known: whether the installed version has a flag of that name; such a flag is not changed.
 
     Raises:
-        ValueError: an old and its new flag disagree, or a value has no translation.
+        ValueError: an old flag and its new flag disagree, or a value cannot be translated.
     """
     new: Flags = dict(flags)
     old = [name for name in flags if name in LEGACY and not known(name)]
@@ -65,7 +65,8 @@ def translate(flags: Mapping[str, Any], known: Callable[[str], bool]) -> Flags:
             for key, translated in LEGACY[name](name, value, new).items():
                 if key in new and str(new[key]) != str(translated):
                     raise ValueError(
-                        f"--{name} {value} means --{key} {translated} now, and --{key} {new[key]} is also given."
+                        f"--{name} {value} means --{key} {translated} now, and --{key} {new[key]} is given too: "
+                        f"leave one of them out."
                     )
                 new[key] = translated
     return new
@@ -75,8 +76,8 @@ def _is_true(value: Any) -> bool:
     return str(value).lower() in ("true", "1", "yes", "y", "t")
 
 
-def _warn(name: str, now: str) -> None:
-    logger.warning(f"--{name} is gone in transformers 5: {now}.")
+def _warn(name: str, reading: str) -> None:
+    logger.warning(f"--{name} does not exist in transformers 5: {reading}.")
 
 
 def _rename(name: str, value: Any, flags: Flags) -> Flags:
@@ -94,10 +95,10 @@ def _warmup_ratio(name: str, value: Any, flags: Flags) -> Flags:
     if not 0 <= ratio < 1:
         raise ValueError(f"--warmup_ratio must be at least 0 and below 1, got {value}; give --warmup_steps instead.")
     if float(flags.get("warmup_steps", 0)) > 0:
-        _warn(name, "ignored, --warmup_steps comes first as it always did")
+        _warn(name, "ignored, because --warmup_steps is given")
         return {}
     flags.pop("warmup_steps", None)
-    _warn(name, f"read as --warmup_steps {value}, which below 1 is a share of all steps")
+    _warn(name, f"read as --warmup_steps {value}; a value below 1 is a share of all steps")
     return {"warmup_steps": value}
 
 
@@ -126,7 +127,7 @@ def _hub_model_id(name: str, value: Any, flags: Flags) -> Flags:
 def _hub_organization(name: str, value: Any, flags: Flags) -> Flags:
     if "output_dir" not in flags:
         raise ValueError(
-            "--push_to_hub_organization is gone in transformers 5: give --hub_model_id ORGANIZATION/NAME."
+            "--push_to_hub_organization does not exist in transformers 5: give --hub_model_id ORGANIZATION/NAME."
         )
     _warn(name, "read as part of --hub_model_id")
     return {"hub_model_id": f"{value}/{Path(str(flags['output_dir'])).name}"}
@@ -134,7 +135,7 @@ def _hub_organization(name: str, value: Any, flags: Flags) -> Flags:
 
 def _auth_token(name: str, value: Any, flags: Flags) -> Flags:
     if str(value).lower() in ("true", "false"):
-        _warn(name, "ignored, the token of `hf auth login` is used by itself")
+        _warn(name, "ignored, because the token of `hf auth login` is used by default")
         return {}
     _warn(name, "read as --token")
     return {"token": value}

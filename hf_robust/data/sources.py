@@ -1,4 +1,4 @@
-"""Places that rows come from: a folder with one file for each split, and the `datasets` library."""
+"""Sources of rows: a folder with one file for each split, or the `datasets` library."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 @dataclass(frozen=True)
 class HubAccess:
-    """How the `datasets` library reaches the hub."""
+    """Options with which the `datasets` library accesses the Hub."""
 
     token: str | None = None
     cache_dir: str | None = None
@@ -21,7 +21,7 @@ class HubAccess:
 
 
 class Source:
-    """Splits by name, read when asked for. ``label_names`` are those that the source itself declares."""
+    """Splits by name, read on request."""
 
     def __init__(self, name: str, splits: dict[str, list[Path]]) -> None:
         self.name = name
@@ -33,17 +33,19 @@ class Source:
 
     @property
     def paths(self) -> list[Path]:
-        """The files that rows are read from; none where a library reads them."""
+        """The files of the splits; none if a library reads them."""
         return [path for paths in self._files.values() for path in paths]
 
     def read(self, split: str) -> Rows:
+        """Read the rows of a split."""
         return [row for path in self._files[split] for row in read_rows(path)]
 
-    def where(self, split: str) -> str:
-        """What errors and the run card call a split."""
+    def describe(self, split: str) -> str:
+        """Describe a split for errors and the run card."""
         return ", ".join(path.name for path in self._files[split])
 
     def label_names(self, label_column: str) -> tuple[str, ...]:
+        """Return the label names that the source declares; none if it declares none."""
         return ()
 
 
@@ -62,7 +64,7 @@ class DatasetsSource(Source):
         rows: Rows = self._splits[split].to_list()
         return rows
 
-    def where(self, split: str) -> str:
+    def describe(self, split: str) -> str:
         return f"{self.name}, {split}"
 
     def label_names(self, label_column: str) -> tuple[str, ...]:
@@ -75,16 +77,16 @@ class DatasetsSource(Source):
 
 
 def has_configs(folder: Path) -> bool:
-    """Whether a folder is laid out as a hub data set: a README.md whose header lists ``configs``."""
+    """Whether a folder has the layout of a Hub data set: a README.md whose header lists ``configs``."""
     readme = folder / "README.md"
     return readme.is_file() and re.search(r"\A---\n(?:.*\n)*?configs:", readme.read_text(encoding="utf-8")) is not None
 
 
 def folder_source(folder: Path, config: str | None, access: HubAccess) -> Source:
-    """A local folder: made by ``save_to_disk``, laid out as a hub data set, or with one file for each split.
+    """Return the source of a local folder: written by ``save_to_disk``, a Hub data set, or one file for each split.
 
     Raises:
-        ValueError: none of these, or two files for one split.
+        ValueError: the folder is none of these, or has two files for one split.
     """
     if (folder / "dataset_dict.json").is_file():
         return DatasetsSource(folder.name, _datasets().load_from_disk(str(folder)))
@@ -95,9 +97,11 @@ def folder_source(folder: Path, config: str | None, access: HubAccess) -> Source
         splits.setdefault(split, []).append(path)
     for split, paths in splits.items():
         if len(paths) > 1 and not all(SHARD.search(path.name.split(".")[0]) for path in paths):
-            raise ValueError(f"{folder} has several files for split {split}, keep one: {[p.name for p in paths]}.")
+            raise ValueError(
+                f"{folder} has several files for split {split}, {[path.name for path in paths]}: keep one."
+            )
     if not splits:
-        raise ValueError(f"{folder} has no split: it needs files such as train.jsonl ({', '.join(EXTENSIONS)}, .gz).")
+        raise ValueError(f"{folder} has no split: add files such as train.jsonl ({', '.join(EXTENSIONS)}, .gz).")
     return Source(folder.name, splits)
 
 
@@ -108,7 +112,7 @@ def _split_files(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def datasets_source(name: str, config: str | None, access: HubAccess) -> Source:
-    """A data set of the hub, or a folder laid out as one, through the `datasets` library.
+    """Load a data set of the Hub, or a folder with its layout, by the `datasets` library.
 
     Raises:
         ValueError: `datasets` is not installed, or it cannot load the data set (offline, unknown name or config).
@@ -117,16 +121,16 @@ def datasets_source(name: str, config: str | None, access: HubAccess) -> Source:
     try:
         loaded = _datasets().load_dataset(name, config, cache_dir=access.cache_dir, token=access.token, **options)
     except (OSError, ValueError) as error:
-        called = name if config is None else f"{name} ({config})"
+        title = name if config is None else f"{name} ({config})"
         raise ValueError(
-            f"cannot load the data set {called}: {error} Offline, give local files by --glue_dir, "
+            f"cannot load the data set {title}: {error} Without network, give local files by --glue_dir, "
             "--dataset_name FOLDER or --train_file."
         ) from error
-    return DatasetsSource(called_name(name, config), loaded)
+    return DatasetsSource(short_name(name, config), loaded)
 
 
-def called_name(name: str, config: str | None) -> str:
-    """Short name of a data set for reports."""
+def short_name(name: str, config: str | None) -> str:
+    """Return the short name of a data set for reports."""
     return name if config is None else f"{name}/{config}"
 
 
@@ -135,6 +139,6 @@ def _datasets() -> Any:
         import datasets
     except ImportError as error:
         raise ValueError(
-            "this data set needs the `datasets` library (pip install datasets); local csv and json files do not."
+            "this data set needs the `datasets` library: pip install datasets, or give local csv or json files."
         ) from error
     return datasets

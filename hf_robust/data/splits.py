@@ -1,4 +1,4 @@
-"""From rows to tokenised splits: choose rows, encode labels, tokenise what is left, and say what was done."""
+"""From rows to tokenised splits: choose rows, encode labels, tokenise, and log the result."""
 
 import logging
 import random
@@ -21,8 +21,8 @@ class Splits:
 
     Args:
         corpus: the rows.
-        labels: what their labels mean.
-        tokenizer, config: what both can read bounds ``--max_seq_length``.
+        labels: the classes of the task.
+        tokenizer, config: their maximum length limits ``--max_seq_length``.
     """
 
     def __init__(
@@ -37,32 +37,33 @@ class Splits:
         self.max_length: int = min(args.max_seq_length, usable)
         first: Rows = next((rows for rows in corpus.splits.values() if rows), [])
         if not first:
-            raise ValueError(f"{corpus.name} has no rows: every split of it is empty.")
+            raise ValueError(f"{corpus.name} has no rows: give data with at least one row.")
         self.text_columns = choose_text_columns(first, args, corpus.label_column)
         if args.text_column_delimiter is not None:
-            logger.info("text: columns %s joined", self.text_columns)
+            logger.info("text columns, joined: %s", ", ".join(self.text_columns))
         else:
-            logger.info("text: column(s) %s", self.text_columns)
+            logger.info("text columns: %s", ", ".join(self.text_columns))
 
     def labelled(self, role: str, limit: int | None = None) -> TextDataset:
-        """The first ``limit`` labelled rows of a split, with their labels as ids, without rows of label -1.
+        """Return the first ``limit`` labelled rows of a split, with labels as ids, without rows of label -1.
 
         Raises:
-            ValueError: no such split or column, a row without label, or labels that no class of the task has.
+            ValueError: there is no such split or column, a row has no label, or a label is no class of the task.
         """
-        self.corpus.label_values(role)  # refuses a split without them
-        rows, column, where = self.corpus.rows(role), self.corpus.label_column, self.corpus.label(role)
+        self.corpus.label_values(role)  # refuses a split without labels
+        rows, column, where = self.corpus.rows(role), self.corpus.label_column, self.corpus.describe_split(role)
         if self.labels.is_regression:
-            kept = rows
+            labelled = rows
         else:
-            kept = [row for row in rows if not _is_unlabelled(row.get(column), self.labels)]
-        if len(kept) < len(rows):
-            logger.warning(f"{len(rows) - len(kept)} of {len(rows)} rows of {where} have label -1 and are left out.")
-        kept = kept[:limit]
-        self._check_labels(kept, where)
-        encoded = [{**row, "label": self.labels.encode(row[column])} for row in self._texts(kept)]
+            labelled = [row for row in rows if not _is_unlabelled(row.get(column), self.labels)]
+        if len(labelled) < len(rows):
+            unlabelled = len(rows) - len(labelled)
+            logger.warning(f"{unlabelled} of {len(rows)} rows of {where} have label -1 and are left out.")
+        labelled = labelled[:limit]
+        self._check_labels(labelled, where)
+        encoded = [{**row, "label": self.labels.encode(row[column])} for row in self._texts(labelled)]
         dataset = self._dataset(encoded, "label", where)
-        self._say_classes(dataset, where, cut=len(kept) < len(rows))
+        self._log_classes(dataset, where, limited=len(labelled) < len(rows))
         if dataset.cut_rows:
             logger.warning(
                 f"{len(dataset.cut_rows):,} of {len(dataset):,} texts of {where} are longer than {self.max_length} "
@@ -71,9 +72,9 @@ class Splits:
         return dataset
 
     def unlabelled(self, role: str, limit: int | None = None) -> TextDataset:
-        """The first ``limit`` rows of a split without their labels, which may be absent or hidden."""
+        """Return the first ``limit`` rows of a split without labels, which may be missing or hidden."""
         rows = self.corpus.rows(role)[:limit]
-        return self._dataset(self._texts(rows), None, self.corpus.label(role))
+        return self._dataset(self._texts(rows), None, self.corpus.describe_split(role))
 
     def _texts(self, rows: Rows) -> Rows:
         if self.args.text_column_delimiter is None:
@@ -95,63 +96,67 @@ class Splits:
         column = self.corpus.label_column
         for index, row in enumerate(rows):
             if is_missing(row.get(column)):
-                raise ValueError(f"labelled row {index} of {where} has no label: fill it in or remove the row.")
+                raise ValueError(f"labelled row {index} of {where} has no label: write one, or remove the row.")
         unknown = {repr(row[column]) for row in rows if not self.labels.knows(row[column])}
         if unknown:
             known = "numbers" if self.labels.is_regression else list(self.labels.names)
-            otherwise = "add training rows of them, remove these rows, or set --class_names"
+            remedy = "add training rows with these labels, remove these rows, or set --class_names"
             if self.labels.origin == "--class_names":
-                otherwise = "name every class by --class_names as the data does, or remove these rows"
+                remedy = "name every class of the data by --class_names, or remove these rows"
             elif self.labels.origin == "checkpoint":
-                otherwise = (
-                    "remove these rows, or, where the data calls the model's classes otherwise, give its names in the "
-                    "model's order by --class_names"
+                remedy = (
+                    "remove these rows or, if the data has other names for the model's classes, give them in the "
+                    "model's "
+                    "order by --class_names"
                 )
             raise ValueError(
-                f"{where} has labels that the task does not know: {', '.join(sorted(unknown)[:5])} (known: {known}); "
-                f"{otherwise}."
+                f"{where} has labels that are no class of the task: {', '.join(sorted(unknown)[:5])} (known: "
+                f"{known}); "
+                f"{remedy}."
             )
 
-    def _say_classes(self, dataset: TextDataset, where: str, cut: bool) -> None:
-        """Log the shares of the classes; warn of labels that cannot be told apart, cannot be scored, or conflict."""
+    def _log_classes(self, dataset: TextDataset, where: str, limited: bool) -> None:
+        """Log the shares of the classes; warn of a single class, missing classes, and contradictory labels."""
         if not self.labels.is_single or self.labels.num_labels < 2:
             return
-        _say_contradictions(dataset, where)
+        _warn_of_contradictions(dataset, where)
         shares = class_shares(dataset, self.labels)
         logger.info("Class distribution in %s: %s", where, {name: f"{share:.3f}" for name, share in shares.items()})
         present = [name for name, share in shares.items() if share]
         absent = [name for name in shares if name not in present]
         if len(present) == 1 and len(dataset) > 1:
-            which = f"All of the {'first ' * cut}{len(dataset):,} rows"
+            rows = f"All of the {'first ' * limited}{len(dataset):,} rows"
             logger.warning(
-                f"{which} of {where} are of one class, {present[0]}, so nothing is told apart. If the file is sorted "
-                "by label, shuffle it, or use all of it."
+                f"{rows} of {where} have one class, {present[0]}, so classes cannot be distinguished. If the file is "
+                "sorted by label, shuffle it, or use all of it."
             )
         elif absent:
             logger.warning(
-                f"None of the rows of {where} that are used is of the class {', '.join(absent)}: no score tells of it."
+                f"No row of {where} that is used has the class {', '.join(absent)}, so no score depends on it."
             )
 
 
-def _say_contradictions(dataset: TextDataset, where: str) -> None:
-    """Warn of texts that occur with several labels: whatever is predicted for them, some count as wrong."""
+def _warn_of_contradictions(dataset: TextDataset, where: str) -> None:
+    """Warn of texts that occur with several labels, so that some predictions are always wrong."""
     labels: dict[tuple[str, ...], set[str]] = {}
     for index in range(len(dataset)):
         labels.setdefault(dataset.texts(index), set()).add(str(dataset.label(index)))
-    several = sum(len(found) > 1 for found in labels.values())
-    if several:
-        logger.warning(f"{several:,} texts of {where} occur with several labels: no model is right about all of them.")
+    contradictory = sum(len(of_text) > 1 for of_text in labels.values())
+    if contradictory:
+        logger.warning(
+            f"{contradictory:,} texts of {where} occur with several labels, so no model can be always correct."
+        )
 
 
 def train_texts(corpus: Corpus, args: DataTrainingArguments) -> list[str]:
-    """Every text of the training split, from which a new model learns its words.
+    """Return every text of the training split, for the vocabulary of a new model.
 
     Raises:
         ValueError: there is no training split, or no such column.
     """
     rows = corpus.rows("train")
     columns = choose_text_columns(rows, args, corpus.label_column)
-    # What is not text is left for the data set to refuse, which says where it stands.
+    # The data set refuses values that are not text, and names the row.
     return [row[column] for row in rows for column in columns if isinstance(row.get(column), str)]
 
 
@@ -160,13 +165,13 @@ def _is_unlabelled(raw: Any, labels: Labels) -> bool:
 
 
 def log_samples(dataset: TextDataset, seed: int, count: int = 3) -> None:
-    """Log a few training rows, drawn by a generator of its own so that training is not disturbed."""
+    """Log a few training rows, drawn by a separate random generator so that training does not change."""
     for index in random.Random(seed).sample(range(len(dataset)), min(count, len(dataset))):
         logger.info("Sample %d of the training set: %s %s", index, dataset.texts(index), dataset[index])
 
 
 def class_shares(dataset: TextDataset, labels: Labels) -> dict[str, float]:
-    """The share of each class among the rows, by the class's name; empty where a row has no one class."""
+    """Return the share of each class among the rows, by name; empty if rows do not have one class each."""
     if not labels.is_single or not len(dataset):
         return {}
     counts = Counter(dataset.label(index) for index in range(len(dataset)))
@@ -176,16 +181,16 @@ def class_shares(dataset: TextDataset, labels: Labels) -> dict[str, float]:
 def describe_data(
     corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None, labels: Labels | None = None
 ) -> dict[str, Any]:
-    """What the run card says about the data, so that variants of a data set are not compared with each other and
-    nobody need guess which split was trained on and which was attacked.
+    """Describe the data for the run card, so that runs on different data are not compared by mistake.
 
-    ``variant`` names each split's source with its number of rows; ``fingerprint`` covers texts and labels. Where both
-    splits are at hand, ``seen_in_training`` counts the evaluation rows whose text was trained on too. With ``labels``
-    the shares of the classes among the evaluation rows tell a model that has learnt from one that guesses.
-    ``max_length`` is the cut in tokens, ``train_cut`` and ``eval_cut`` count the texts that are longer.
+    ``variant`` names the source and number of rows of each split, and ``attack_split`` the split that is attacked;
+    ``fingerprint`` covers texts and labels. With both splits, ``seen_in_training`` counts the evaluation rows whose
+    text was also trained on. With ``labels``, ``class_shares`` are the shares of the classes among the evaluation
+    rows. ``max_length`` is the maximum length in tokens; ``train_cut`` and ``eval_cut`` count the texts that are
+    longer.
     """
-    sizes = {role: f"{corpus.where[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
-    prints = [dataset.fingerprint() for dataset in (train, evaluation) if dataset is not None]
+    sizes = {role: f"{corpus.origins[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
+    fingerprints = [dataset.fingerprint() for dataset in (train, evaluation) if dataset is not None]
     both = {} if train is None or evaluation is None else {"seen_in_training": seen_in_training(train, evaluation)}
     lengths = [dataset.max_length for dataset in (train, evaluation) if dataset is not None]
     return {
@@ -196,8 +201,8 @@ def describe_data(
         "train_cut": 0 if train is None else len(train.cut_rows),
         "eval_samples": 0 if evaluation is None else len(evaluation),
         "eval_cut": 0 if evaluation is None else len(evaluation.cut_rows),
-        "fingerprint": "-".join(prints),
-        "attack_split": corpus.called.get("validation", "validation"),
+        "fingerprint": "-".join(fingerprints),
+        "attack_split": corpus.split_names.get("validation", "validation"),
         **(
             {"class_shares": class_shares(evaluation, labels)} if evaluation is not None and labels is not None else {}
         ),
@@ -207,12 +212,12 @@ def describe_data(
 
 
 def seen_in_training(train: TextDataset, evaluation: TextDataset) -> int:
-    """Rows of ``evaluation`` whose text, all columns together, is a training row's but for case and white space.
+    """Count the rows of ``evaluation`` whose text is also in ``train``, without regard to case, white space and label.
 
-    Labels do not count: a text that was trained on with another label was seen as well.
+    All columns of a row are compared.
     """
-    known = {_folded(train.texts(index)) for index in range(len(train))}
-    return sum(_folded(evaluation.texts(index)) in known for index in range(len(evaluation)))
+    training_texts = {_folded(train.texts(index)) for index in range(len(train))}
+    return sum(_folded(evaluation.texts(index)) in training_texts for index in range(len(evaluation)))
 
 
 def _folded(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,21 +1,21 @@
-"""The GLUE tasks: their text columns, their label names in GLUE's id order, and what is measured on them.
+"""The GLUE tasks: their text columns, and their label names in GLUE's id order.
 
-Label names are the convention that everything else is read by: two checkpoints may number the same classes differently
-(some MNLI checkpoints do), so ids are never compared, names are.
+Two checkpoints may number the same classes differently, as some MNLI checkpoints do. So names are compared and never
+ids.
 """
 
 from typing import NamedTuple
 
 
 class GlueTask(NamedTuple):
-    """One GLUE task: its one or two text columns, and the names of its label ids in order (none: regression)."""
+    """One GLUE task: its one or two text columns, and its label names by id (none for a regression)."""
 
     columns: tuple[str, ...]
     label_names: tuple[str, ...]
 
     @property
     def is_regression(self) -> bool:
-        """True for STS-B, which is scored from 0 to 5."""
+        """Whether the task is a regression: STS-B has scores from 0 to 5."""
         return not self.label_names
 
 

@@ -84,7 +84,7 @@ def _plain_model(run: Run) -> Iterator[str]:
     """The measured model predicts differently from the run that saved the checkpoint."""
     inference = run.card.get("inference")
     if inference and not inference["restored"]:
-        yield f"The measured model is the plain model. {inference['note']}"
+        yield f"These are the numbers of the plain model. {inference['note']}"
 
 
 def leaked(run: Run) -> Iterator[str]:

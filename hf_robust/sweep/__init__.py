@@ -1,1 +1,1 @@
-"""`hf-robust sweep`: many runs of the script, from one file of points or ranges."""
+"""Sweeps: many runs of the script, from one file with a grid or a search."""

@@ -1,4 +1,4 @@
-"""What can be known to fail before the first run of a sweep: flags, values, metrics that nothing measures."""
+"""Check the runs of a sweep before the first one starts: flags, values, and metrics that no run measures."""
 
 from __future__ import annotations
 
@@ -20,27 +20,32 @@ from hf_robust.sweep.file import Point, Search, Sweep
 from hf_robust.wiring.parsing import Arguments, parse_flags
 
 DATA = "{data}"
-ALSO_OF_ATTACKS = tuple(key for key in ANY_ATTACK_KEYS if key not in RATE_KEYS)
-OF_TASKS = tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
-ALWAYS = ("loss", "runtime", "samples", "samples_per_second", "steps_per_second", "combined_score")
-OF_CERTIFICATES = ("certified_", "certify_", "smoothed_", "abstained")
+"""Placeholder for the data folder in the arguments of a sweep."""
+OTHER_ATTACK_KEYS = tuple(key for key in ANY_ATTACK_KEYS if key not in RATE_KEYS)
+ALL_TASK_METRICS = tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
+COMMON_METRICS = ("loss", "runtime", "samples", "samples_per_second", "steps_per_second", "combined_score")
+CERTIFICATE_PREFIXES = ("certified_", "certify_", "smoothed_", "abstained")
 
 
 def fill(flags: Flags, data: Path | None) -> Flags:
-    """Put the data folder in place of ``{data}``."""
+    """Replace ``{data}`` by the data folder.
+
+    Raises:
+        ValueError: the arguments have ``{data}`` and no folder is given.
+    """
 
     def filled(value: Any) -> Any:
         if isinstance(value, list):
-            return [filled(one) for one in value]
+            return [filled(item) for item in value]
         return value.replace(DATA, str(data)) if isinstance(value, str) else value
 
     if data is None and any(DATA in json.dumps(value) for value in flags.values()):
-        raise ValueError(f"the arguments name {DATA}: say by --data DIR which folder that is.")
+        raise ValueError(f"the arguments have {DATA}, the folder of the data: give the folder by --data DIR.")
     return {name: filled(value) for name, value in flags.items()}
 
 
 def check_sweep(sweep: Sweep, data: Path | None) -> None:
-    """Parse every point as the script will, and look for its metrics.
+    """Parse every point as the script will, and check that its runs measure the metrics of the sweep.
 
     Raises:
         ValueError: a flag, a value or a metric is wrong, in one sentence that names the point.
@@ -60,16 +65,16 @@ def check_sweep(sweep: Sweep, data: Path | None) -> None:
 def check_point(point: Point, data: Path | None) -> Arguments:
     """Parse the arguments of one run."""
     try:
-        found = parse_flags({**fill(point.flags, data), "output_dir": "runs"})
-        if not (found.training.do_train and found.training.do_eval):
+        arguments = parse_flags({**fill(point.flags, data), "output_dir": "runs"})
+        if not (arguments.training.do_train and arguments.training.do_eval):
             raise ValueError('a sweep trains and evaluates: add "do_train": true and "do_eval": true to its args.')
     except ValueError as error:
         raise ValueError(f"the point {point.name}: {error}") from error
-    return found
+    return arguments
 
 
 def corners(search: Search) -> Iterator[Point]:
-    """The first value of every flag, and every other end of a range and every choice, one flag at a time."""
+    """Yield the point of all first values, and points that change one flag to another choice or end of its range."""
     first = {name: dimension.ends[0] for name, dimension in search.space.items()}
     yield search.point(first)
     for name, dimension in search.space.items():
@@ -78,62 +83,66 @@ def corners(search: Search) -> Iterator[Point]:
 
 
 def _check_distinct(points: Sequence[Point], parsed: Sequence[Arguments]) -> None:
-    seen: dict[str, Point] = {}
+    by_arguments: dict[str, Point] = {}
     for point, arguments in zip(points, parsed, strict=True):
-        groups = [dataclasses.asdict(one) for one in arguments[:-2] if dataclasses.is_dataclass(one)]
+        groups = [dataclasses.asdict(group) for group in arguments[:-2] if dataclasses.is_dataclass(group)]
         text = json.dumps([groups, arguments.method.name], sort_keys=True, default=str)
-        if text in seen:
-            names = f"{seen[text].name} and {point.name}" if seen[text].name != point.name else f"two of {point.name}"
-            raise ValueError(f"two points are the same run ({names}): leave one out, or let their seeds differ.")
-        seen[text] = point
+        if text in by_arguments:
+            other = by_arguments[text].name
+            names = f"{other} and {point.name}" if other != point.name else f"two of {point.name}"
+            raise ValueError(f"two points are the same run ({names}): leave one out, or give them different seeds.")
+        by_arguments[text] = point
 
 
 # ---- metrics ----
 
 
 def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
-    """Refuse a metric that no run will measure."""
+    """Refuse a metric that the run of a point does not measure."""
     if metric.startswith("train_"):
         return
     name = metric.removeprefix("eval_").removesuffix("_mm")
     attacks = arguments.attack.attacks if arguments.attack.attack_strategy != "no" else []
     attack = _attack_of(name)
     if attack == "union":
-        fickle = [one for one in attacks if not (one.startswith(FILE_PREFIX) or goal_of(one).keeps_prediction)]
+        fickle = [name for name in attacks if not (name.startswith(FILE_PREFIX) or goal_of(name).keeps_prediction)]
         if len(fickle) < 2:
             raise ValueError(
-                f"{metric} is the worst of several attacks, and the point {point} has {len(fickle)} that want another "
-                "prediction."
+                f"{metric} is the worst case over two or more fickle attacks, and the point {point} has "
+                f"{len(fickle)}: add "
+                "attacks, or name another metric."
             )
     elif attack is not None:
         if name.endswith("_robust_accuracy") and attack in ATTACKS and goal_of(attack).keeps_prediction:
             raise ValueError(
-                f"{metric} does not exist, since {attack} wants the prediction kept: name eval_{attack}_asr instead."
+                f"{metric} does not exist, since {attack} is an obstinate attack: name eval_{attack}_asr instead."
             )
         if attack not in attacks:
             raise ValueError(
                 f"{metric} is measured by the attack {attack}, which the point {point} does not run (its attacks: "
                 f'{", ".join(attacks) or "none"}): add it to "attacks", or name another metric.'
             )
-    elif name in OF_TASKS:
+    elif name in ALL_TASK_METRICS:
         measured = _task_metrics(arguments)
-        # The history of the attacks has the accuracy of any task.
+        # With attacks, accuracy is measured for every task.
         if measured and name not in measured and not (name == "accuracy" and attacks):
-            raise ValueError(f"{metric} is not measured by the point {point}, which has {', '.join(measured)}.")
-    elif name not in ALWAYS and not name.startswith(OF_CERTIFICATES):
-        known = [f"eval_{one}" for one in [*OF_TASKS, *ALWAYS, *_metrics_of(attacks)]]
+            raise ValueError(f"{metric} is not measured by the point {point}: name one of {', '.join(measured)}.")
+    elif name not in COMMON_METRICS and not name.startswith(CERTIFICATE_PREFIXES):
+        known = [f"eval_{key}" for key in [*ALL_TASK_METRICS, *COMMON_METRICS, *_metrics_of(attacks)]]
         close = difflib.get_close_matches(metric, known, n=1)
-        hint = f"did you mean {close[0]}" if close else "eval_accuracy and eval_<attack>_asr are some that it does"
-        raise ValueError(f"{metric} is no metric that a run measures: {hint}.")
+        hint = f"did you mean {close[0]}" if close else "name a metric such as eval_accuracy or eval_<attack>_asr"
+        raise ValueError(f"{metric} is not a metric of a run: {hint}.")
 
 
 def _attack_of(name: str) -> str | None:
-    """The attack whose metric this is, by the end of its name."""
+    """Return the attack of a metric, by the end of the metric's name; None if it is not of an attack."""
     for key in RATE_KEYS:
         if name.endswith(f"_{key}"):
-            longer = next((one for one in ALSO_OF_ATTACKS if one.endswith(key) and name.endswith(f"_{one}")), key)
+            longer = next(
+                (other for other in OTHER_ATTACK_KEYS if other.endswith(key) and name.endswith(f"_{other}")), key
+            )
             return name.removesuffix(f"_{longer}")
-    for key in ALSO_OF_ATTACKS:
+    for key in OTHER_ATTACK_KEYS:
         attack = name.removesuffix(f"_{key}")
         if attack != name and (attack in ATTACKS or attack.startswith("file:")):
             return attack
@@ -141,26 +150,28 @@ def _attack_of(name: str) -> str | None:
 
 
 def _task_metrics(arguments: Arguments) -> tuple[str, ...]:
-    """The task's metrics where they follow from the flags; nothing where the data must be seen."""
+    """Return the task's metrics if the flags determine them; empty if they depend on the data."""
     if arguments.data.metric_name is not None:
         return (arguments.data.metric_name,)
     return TASK_METRICS.get(arguments.data.task_name or "", ())
 
 
 def _metrics_of(attacks: Iterable[str]) -> list[str]:
-    return [f"{attack}_{key}" for attack in attacks for key in (*RATE_KEYS, *ALSO_OF_ATTACKS)]
+    return [f"{attack}_{key}" for attack in attacks for key in (*RATE_KEYS, *OTHER_ATTACK_KEYS)]
 
 
 def _check_figures(sweep: Sweep) -> None:
     for figure in sweep.figures:
         for flag in (*figure.x, *(figure.panels or ())):
             if flag not in sweep.varied:
-                raise ValueError(f"a figure names {flag}, which does not vary here: {', '.join(sweep.varied)} do.")
+                raise ValueError(
+                    f"a figure names {flag}, which does not vary in this sweep: name one of {', '.join(sweep.varied)}."
+                )
 
 
 @contextmanager
 def _quiet_parsing() -> Iterator[None]:
-    """Each run logs what its parsing remarks on; here it would come once for every point."""
+    """Silence warnings of parsing, which each run logs itself."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

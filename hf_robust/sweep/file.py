@@ -1,16 +1,16 @@
-"""Read the file of a sweep: which arguments its runs have, and what they are compared in.
+"""Read a sweep file: the arguments of its runs, and the metrics that they are compared by.
 
-A file holds ``args`` (flags of run_glue_robust.py) or ``args_file`` (such a file, found from the sweep file's folder;
-``args`` override it), and either a grid or a search:
+A file has ``args`` (flags of run_glue_robust.py) or ``args_file`` (a file of flags, relative to the sweep file, which
+``args`` override), and either a grid or a search:
 
 - ``grid``: flag -> values, all combinations; ``points``: a list of flags that change together; ``blocks``: a list of
-  objects with ``args``, ``args_file``, ``grid``, ``points`` of their own, for methods with different flags. What
-  stands beside the blocks holds for each of them.
-- ``search``: flag -> ``{"low", "high", "log"}`` (whole numbers where both ends are) or ``{"choices": [...]}``, with
-  ``trials`` and ``seed``.
+  objects with their own ``args``, ``args_file``, ``grid`` and ``points``, for methods with different flags. Keys
+  outside the blocks apply to each of them.
+- ``search``: flag -> ``{"low", "high", "log"}`` (integers if both ends are) or ``{"choices": [...]}``, with ``trials``
+  and ``seed``.
 
-``objectives`` maps metrics to ``maximize`` or ``minimize``, ``figures`` names pictures. Keys that begin with _ are
-remarks.
+``objectives`` maps metrics to ``maximize`` or ``minimize``. ``figures`` lists pictures. Keys that begin with _ are
+comments.
 """
 
 from __future__ import annotations
@@ -29,31 +29,32 @@ from hf_robust.runs import Flags, read_args_file, without_remarks
 
 DIRECTIONS = ("maximize", "minimize")
 METHOD, SEED = "robust_method", "seed"
-OF_A_BLOCK = ("args", "args_file", "grid", "points")
-KEYS = (*OF_A_BLOCK, "blocks", "search", "trials", "seed", "objectives", "figures")
-BY_THE_SWEEP = ("output_dir", "resume_from_checkpoint")
-LONGEST_NAME = 100
+BLOCK_KEYS = ("args", "args_file", "grid", "points")
+KEYS = (*BLOCK_KEYS, "blocks", "search", "trials", "seed", "objectives", "figures")
+SET_BY_SWEEP = ("output_dir", "resume_from_checkpoint")
+"""Flags that the sweep sets for each run."""
+MAX_NAME_LENGTH = 100
 
 
 @dataclass(frozen=True)
 class Point:
-    """The arguments of one run, and which of them tell it from the other points."""
+    """The arguments of one run, and the flags by which it differs from the other points."""
 
     flags: Flags
     varied: tuple[str, ...]
 
     @property
     def key(self) -> str:
-        """A hash of the arguments, whatever the order they stand in."""
+        """A hash of the arguments that does not depend on their order."""
         text = json.dumps({name: _plain(value) for name, value in self.flags.items()}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @property
     def name(self) -> str:
-        """What is varied, fit for a folder: ``bat_triplet-per_device_train_batch_size8-seed1``."""
-        given = [(flag, self.flags[flag]) for flag in self.varied if flag in self.flags]
-        parts = [_word(value) if flag == METHOD else f"{flag}{_word(value)}" for flag, value in given]
-        return "-".join(parts)[:LONGEST_NAME] or "run"
+        """A folder name made of the varied flags: ``bat_triplet-per_device_train_batch_size8-seed1``."""
+        values = [(flag, self.flags[flag]) for flag in self.varied if flag in self.flags]
+        parts = [_folder_part(value) if flag == METHOD else f"{flag}{_folder_part(value)}" for flag, value in values]
+        return "-".join(parts)[:MAX_NAME_LENGTH] or "run"
 
 
 @dataclass(frozen=True)
@@ -67,26 +68,26 @@ class Dimension:
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values that are tried out by the parser: where they pass, what lies between does too."""
+        """The values that are checked before a search: if the ends are valid, the values between are too."""
         return self.choices or (self.low, self.high)
 
     @property
     def is_whole(self) -> bool:
-        """Whether only whole numbers are drawn, as from whole ends."""
+        """Whether only integers are drawn, because both ends are integers."""
         return not self.choices and isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
     def text(self) -> str:
-        """What it says, for people."""
+        """A description for people."""
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}"
-        kind = ", whole numbers" if self.is_whole else ""
-        return f"{self.low:g} to {self.high:g}{kind}{', by its logarithm' if self.log else ''}"
+        kind = ", integers" if self.is_whole else ""
+        return f"{self.low:g} to {self.high:g}{kind}{', on a log scale' if self.log else ''}"
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search for the best values of some flags beside fixed ones."""
+    """A search for the best values of some flags; the other flags are fixed."""
 
     flags: Flags
     space: dict[str, Dimension]
@@ -94,12 +95,13 @@ class Search:
     seed: int
 
     def point(self, values: Mapping[str, Any]) -> Point:
+        """Return the point with these values of the searched flags."""
         return Point({**self.flags, **values}, tuple(self.space))
 
 
 @dataclass(frozen=True)
 class FigureRequest:
-    """A picture: the flags on its x axis (several where they change together), its metrics, a panel for each ..."""
+    """A picture: the flags on its x axis (several if they change together), its metrics, the flags of its panels."""
 
     x: tuple[str, ...]
     metrics: tuple[str, ...] = ()
@@ -108,14 +110,14 @@ class FigureRequest:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep file says."""
+    """Content of a sweep file."""
 
     points: tuple[Point, ...]
     search: Search | None
     objectives: dict[str, str]
     figures: tuple[FigureRequest, ...]
     axes: tuple[tuple[str, ...], ...]
-    """Flags that take several values, those of ``points`` together."""
+    """Flags that take several values; flags of ``points`` form one group."""
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -123,94 +125,96 @@ class Sweep:
 
 
 def read_sweep(file: Path) -> Sweep:
-    """Read and check a sweep file; its flags are checked by `hf_robust.sweep.checks.check_points`.
+    """Read and check a sweep file; `hf_robust.sweep.checks.check_sweep` checks its flags.
 
     Raises:
-        ValueError: what is wrong with it, in one sentence.
+        ValueError: the file cannot be read or is wrong; one sentence says how.
     """
     try:
-        given = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the sweep file {file} cannot be read: {error}.") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"the sweep file {file} is not JSON: {error}.") from error
     try:
-        return _sweep(given, file.parent)
+        return _sweep(content, file.parent)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
 
 
-def _sweep(given: Any, folder: Path) -> Sweep:
-    given = _object(given, "a sweep file")
-    _check_keys(given, KEYS, "a sweep file")
-    objectives, figures = _objectives(given.get("objectives", {})), _figures(given.get("figures", []))
-    if "search" in given:
-        search = _search(given, folder)
+def _sweep(content: Any, folder: Path) -> Sweep:
+    content = _object(content, "a sweep file")
+    _check_keys(content, KEYS, "a sweep file")
+    objectives, figures = _objectives(content.get("objectives", {})), _figures(content.get("figures", []))
+    if "search" in content:
+        search = _search(content, folder)
         if not objectives:
-            raise ValueError('a search needs what it is to improve: give "objectives": {"eval_accuracy": "maximize"}.')
+            raise ValueError('a search needs an objective: give "objectives", such as {"eval_accuracy": "maximize"}.')
         return Sweep((), search, objectives, figures, tuple((name,) for name in search.space))
     for key in ("trials", "seed"):
-        if key in given:
-            raise ValueError(f'"{key}" belongs to a search, and this is a grid; seeds of runs go into "grid".')
-    points, axes = _grid_points(given, folder)
+        if key in content:
+            raise ValueError(f'"{key}" belongs to a search, and this is a grid: put seeds of runs into "grid".')
+    points, axes = _grid_points(content, folder)
     return Sweep(points, None, objectives, figures, axes)
 
 
 # ---- a grid ----
 
 
-def _grid_points(given: Mapping[str, Any], folder: Path) -> tuple[tuple[Point, ...], tuple[tuple[str, ...], ...]]:
-    blocks = given.get("blocks", [{}])
+def _grid_points(content: Mapping[str, Any], folder: Path) -> tuple[tuple[Point, ...], tuple[tuple[str, ...], ...]]:
+    blocks = content.get("blocks", [{}])
     if not isinstance(blocks, list) or not blocks:
-        raise ValueError(f'"blocks" must be a list of objects with one at least, got {json.dumps(blocks)}.')
+        raise ValueError(f'"blocks" must be a list of at least one object, got {json.dumps(blocks)}.')
     for block in blocks:
-        _check_keys(_object(block, "a block"), OF_A_BLOCK, "a block")
-    shared = [key for key in ("grid", "points") if key in given]
+        _check_keys(_object(block, "a block"), BLOCK_KEYS, "a block")
+    shared = [key for key in ("grid", "points") if key in content]
     if not shared and not any("grid" in block or "points" in block for block in blocks) and len(blocks) == 1:
         raise ValueError('there is nothing to sweep: give "grid" (flag -> values), "points", "blocks" or "search".')
-    fixed = _args(given, folder)
-    own = [_args(block, folder) for block in blocks]
-    lists = [[*_axes(given), *_axes(block)] for block in blocks]
-    swept = [[name for axis in axes for name in axis[0]] for axes in lists]
-    for one in swept:
-        twice = [name for name in one if one.count(name) > 1]
+    shared_args = _args(content, folder)
+    block_args = [_args(block, folder) for block in blocks]
+    block_axes = [[*_axes(content), *_axes(block)] for block in blocks]
+    swept = [[name for axis in axes for name in axis[0]] for axes in block_axes]
+    for names in swept:
+        twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise ValueError(f"{twice[0]} is varied twice; name it in one place.")
-    axes = tuple(dict.fromkeys(tuple(axis[0]) for found in lists for axis in found if len(axis) > 1))
-    varied = _varied([{**fixed, **args} for args in own], [axis for found in lists for axis in found])
+            raise ValueError(f"{twice[0]} is varied twice: name it in one place.")
+    all_axes = [axis for axes in block_axes for axis in axes]
+    varied = _varied([{**shared_args, **args} for args in block_args], all_axes)
     points = [
-        Point({**fixed, **args, **{name: value for part in parts for name, value in part.items()}}, varied)
-        for args, found in zip(own, lists, strict=True)
-        for parts in itertools.product(*found)
+        Point({**shared_args, **args, **{name: value for part in parts for name, value in part.items()}}, varied)
+        for args, axes in zip(block_args, block_axes, strict=True)
+        for parts in itertools.product(*axes)
     ]
-    names = {name for one in swept for name in one}
-    return tuple(Point(_own(one.flags, names), one.varied) for one in points), axes
+    swept_names = {name for names in swept for name in names}
+    long_axes = tuple(dict.fromkeys(tuple(axis[0]) for axis in all_axes if len(axis) > 1))
+    return tuple(Point(_without_sweep_flags(point.flags, swept_names), point.varied) for point in points), long_axes
 
 
 def _axes(block: Mapping[str, Any]) -> list[list[Flags]]:
-    """What is combined with each other: the points of a block, and the values of each flag of its grid."""
-    found = []
+    """Return the lists to combine: the points of a block, and the values of each flag of its grid."""
+    axes = []
     if "points" in block:
         points = block["points"]
         if not isinstance(points, list) or not points:
-            raise ValueError(f'"points" must be a list of objects with one at least, got {json.dumps(points)}.')
-        found.append([without_remarks(dict(_object(point, "a point"))) for point in points])
-        if any(set(point) != set(found[0][0]) for point in found[0]) or not found[0][0]:
-            raise ValueError(f'every one of "points" must name the same flags, got {json.dumps(points)}.')
+            raise ValueError(f'"points" must be a list of at least one object, got {json.dumps(points)}.')
+        axes.append([without_remarks(dict(_object(point, "a point"))) for point in points])
+        if any(set(point) != set(axes[0][0]) for point in axes[0]) or not axes[0][0]:
+            raise ValueError(f'all "points" must name the same flags, got {json.dumps(points)}.')
     grid = _object(block.get("grid", {}), '"grid"')
     if "grid" in block and not without_remarks(dict(grid)):
         raise ValueError('"grid" is empty: give flags and their values, such as {"seed": [1, 2, 3]}.')
     for name, values in without_remarks(dict(grid)).items():
         if not isinstance(values, list) or not values:
-            raise ValueError(f"the grid's {name} needs a list of values with one at least, got {json.dumps(values)}.")
-        found.append([{name: value} for value in values])
-    return found
+            raise ValueError(f'{name} in "grid" must be a list of at least one value, got {json.dumps(values)}.')
+        axes.append([{name: value} for value in values])
+    return axes
 
 
 def _varied(fixed: Sequence[Flags], axes: Iterable[Sequence[Flags]]) -> tuple[str, ...]:
-    """Flags that tell points apart: the method, what sets blocks of one method apart, what the grid varies, the seed.
+    """Return the flags by which points differ, the method first and the seed last.
 
-    Flags of a block that follow from its method are none of them.
+    They are flags of the grid, and flags that differ between blocks of one method. A flag that only differs between
+    blocks of different methods does not count.
     """
     methods = [flags.get(METHOD) for flags in fixed]
     swept = list(dict.fromkeys(name for axis in axes for name in axis[0]))
@@ -226,47 +230,46 @@ def _varied(fixed: Sequence[Flags], axes: Iterable[Sequence[Flags]]) -> tuple[st
 # ---- a search ----
 
 
-def _search(given: Mapping[str, Any], folder: Path) -> Search:
+def _search(content: Mapping[str, Any], folder: Path) -> Search:
     for key in ("grid", "points", "blocks"):
-        if key in given:
-            raise ValueError(f'a file is a grid or a search, and this one has "{key}" and "search"; make two of it.')
-    space = {
-        name: _dimension(name, one) for name, one in _object(given["search"], '"search"').items() if name[0] != "_"
-    }
+        if key in content:
+            raise ValueError(f'a file is a grid or a search, and this one has "{key}" and "search": make two files.')
+    ranges = _object(content["search"], '"search"')
+    space = {name: _dimension(name, values) for name, values in ranges.items() if name[0] != "_"}
     if not space:
         raise ValueError('"search" is empty: give flags with {"low", "high"} or {"choices"}.')
-    trials: Any = given.get("trials")
-    seed = given.get("seed", 0)
-    if not _is_whole(trials) or trials < 1:
-        raise ValueError(f'a search needs "trials", how many runs it may do, a whole number from 1, got {trials}.')
-    if not _is_whole(seed) or seed < 0:
-        raise ValueError(f'"seed" of a search is a whole number from 0, got {json.dumps(seed)}.')
-    return Search(_own(_args(given, folder), space), space, trials, seed)
+    trials: Any = content.get("trials")
+    seed = content.get("seed", 0)
+    if not _is_integer(trials) or trials < 1:
+        raise ValueError(f'"trials", the maximum number of runs of a search, must be an integer from 1, got {trials}.')
+    if not _is_integer(seed) or seed < 0:
+        raise ValueError(f'"seed" of a search must be an integer from 0, got {json.dumps(seed)}.')
+    return Search(_without_sweep_flags(_args(content, folder), space), space, trials, seed)
 
 
-def _dimension(name: str, given: Any) -> Dimension:
-    said = f"the search's {name}"
-    given = _object(given, said)
-    if "choices" in given:
-        _check_keys(given, ("choices",), said)
-        choices = given["choices"]
-        if not isinstance(choices, list) or not choices or any(isinstance(one, (list, dict)) for one in choices):
-            raise ValueError(f"{said} needs a list of numbers or texts as choices, got {json.dumps(choices)}.")
+def _dimension(name: str, values: Any) -> Dimension:
+    where = f'{name} in "search"'
+    values = _object(values, where)
+    if "choices" in values:
+        _check_keys(values, ("choices",), where)
+        choices = values["choices"]
+        if not isinstance(choices, list) or not choices or any(isinstance(item, (list, dict)) for item in choices):
+            raise ValueError(f"{where} needs a list of numbers or texts as choices, got {json.dumps(choices)}.")
         return Dimension(choices=tuple(dict.fromkeys(choices)))
-    _check_keys(given, ("low", "high", "log"), said)
-    low, high, log = given.get("low"), given.get("high"), given.get("log", False)
+    _check_keys(values, ("low", "high", "log"), where)
+    low, high, log = values.get("low"), values.get("high"), values.get("log", False)
     if not _is_number(low) or not _is_number(high) or low >= high:
-        raise ValueError(f'{said} needs numbers "low" < "high", or "choices", got {json.dumps(given)}.')
+        raise ValueError(f'{where} needs numbers "low" < "high", or "choices", got {json.dumps(values)}.')
     if not isinstance(log, bool) or (log and low <= 0):
-        raise ValueError(f'{said} can be searched by its logarithm ("log": true) from a low above 0 only, got {low}.')
+        raise ValueError(f'{where} with "log": true needs a "low" above 0, got {low}.')
     return Dimension(low=low, high=high, log=log)
 
 
-# ---- what both have ----
+# ---- grids and searches ----
 
 
 def _args(block: Mapping[str, Any], folder: Path) -> Flags:
-    """Flags of a file or block: those of its ``args_file``, overridden by its ``args``."""
+    """Return the flags of a file or block: those of its ``args_file``, overridden by its ``args``."""
     flags: Flags = {}
     if "args_file" in block:
         if not isinstance(block["args_file"], str):
@@ -275,72 +278,72 @@ def _args(block: Mapping[str, Any], folder: Path) -> Flags:
     return {**flags, **without_remarks(dict(_object(block.get("args", {}), '"args"')))}
 
 
-def _objectives(given: Any) -> dict[str, str]:
-    objectives = {name: way for name, way in _object(given, '"objectives"').items() if not name.startswith("_")}
-    for name, way in objectives.items():
-        if way not in DIRECTIONS:
-            close = difflib.get_close_matches(str(way), DIRECTIONS, n=1)
+def _objectives(value: Any) -> dict[str, str]:
+    objectives = without_remarks(dict(_object(value, '"objectives"')))
+    for name, direction in objectives.items():
+        if direction not in DIRECTIONS:
+            close = difflib.get_close_matches(str(direction), DIRECTIONS, n=1)
             hint = f"did you mean {close[0]}" if close else f"choose one of {', '.join(DIRECTIONS)}"
-            raise ValueError(f"the objective {name} has the direction {json.dumps(way)}: {hint}.")
+            raise ValueError(f"the objective {name} has the direction {json.dumps(direction)}: {hint}.")
     return objectives
 
 
-def _figures(given: Any) -> tuple[FigureRequest, ...]:
-    if not isinstance(given, list):
-        raise ValueError(f'"figures" must be a list of objects, got {json.dumps(given)}.')
-    found = []
-    for one in given:
-        _check_keys(_object(one, "a figure"), ("x", "metrics", "panel"), "a figure")
-        x, metrics, panel = (_names(one.get(key), key) for key in ("x", "metrics", "panel"))
+def _figures(value: Any) -> tuple[FigureRequest, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f'"figures" must be a list of objects, got {json.dumps(value)}.')
+    requests = []
+    for figure in value:
+        _check_keys(_object(figure, "a figure"), ("x", "metrics", "panel"), "a figure")
+        x, metrics, panel = (_names(figure.get(key), key) for key in ("x", "metrics", "panel"))
         if not x:
-            raise ValueError(f'a figure needs "x", a flag that takes several values, got {json.dumps(one)}.')
-        found.append(FigureRequest(x, metrics, panel if "panel" in one else None))
-    return tuple(found)
+            raise ValueError(f'a figure needs "x", a flag that takes several values, got {json.dumps(figure)}.')
+        requests.append(FigureRequest(x, metrics, panel if "panel" in figure else None))
+    return tuple(requests)
 
 
 def _names(value: Any, key: str) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f'"{key}" of a figure is a name or a list of names, got {json.dumps(value)}.')
+        raise ValueError(f'"{key}" of a figure must be a name or a list of names, got {json.dumps(value)}.')
     return tuple(names)
 
 
-def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    for key in given:
+def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in content:
         if key not in known and not key.startswith("_"):
             close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]}" if close else f"it has {', '.join(known)}"
-            raise ValueError(f'{where} has no "{key}": {hint}.')
+            hint = f"did you mean {close[0]}" if close else f"its keys are {', '.join(known)}"
+            raise ValueError(f'{where} has no key "{key}": {hint}.')
 
 
-def _object(value: Any, what: str) -> Mapping[str, Any]:
+def _object(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{what} must be an object, got {json.dumps(value)}.")
+        raise ValueError(f"{where} must be an object, got {json.dumps(value)}.")
     return value
 
 
-def _own(flags: Flags, varied: Iterable[str]) -> Flags:
-    """Without the folder, which an args file may name and the sweep gives; it gives the checkpoint too."""
-    for flag in BY_THE_SWEEP:
+def _without_sweep_flags(flags: Flags, varied: Iterable[str]) -> Flags:
+    """Remove the output folder, which an args file may name; refuse the other flags that the sweep sets."""
+    for flag in SET_BY_SWEEP:
         if flag in varied or (flag in flags and flag != "output_dir"):
-            raise ValueError(f"{flag} is given by the sweep to each run; leave it out.")
-    return {name: value for name, value in flags.items() if name not in BY_THE_SWEEP}
+            raise ValueError(f"{flag} is set by the sweep for each run: leave it out.")
+    return {name: value for name, value in flags.items() if name not in SET_BY_SWEEP}
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _plain(value: Any) -> Any:
-    """``3.0`` and ``3`` are one value."""
+    """Write ``3.0`` as ``3``, so that both have one hash."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _word(value: Any) -> str:
-    """A value as part of a folder's name."""
+def _folder_part(value: Any) -> str:
+    """Write a value as part of a folder name."""
     text = "+".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else None
     return re.sub(r"[^\w.+-]+", "_", json.dumps(_plain(value)) if text is None else Path(text).name)

@@ -1,4 +1,4 @@
-"""Run the script once for each point: a process and a folder each, several at a time, resumable."""
+"""Run the script for each point, in a process and a folder of its own; several at a time, resumable."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from hf_robust.sweep.file import Point
 
 SCRIPT = "run_glue_robust.py"
 RUNS, ARGUMENTS, LOG, FAILED, LOCK = "runs", "_arguments.json", "_log.txt", "_failed.json", "_lock"
-TAIL = 8
+TAIL_LINES = 8
+"""Number of lines of a failed run's log that are printed."""
 POLL_SECONDS = 0.1
-PATIENCE_SECONDS = 10.0
+TERMINATION_SECONDS = 10.0
+"""Time that a process has to end before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +37,32 @@ class Job:
     flags: Flags
 
 
-class Source(Protocol):
-    """Where jobs come from."""
+class JobSource(Protocol):
+    """A source of jobs: the points of a grid, or the trials of a search."""
 
     def next(self) -> Job | None:
-        """The next run to do; None where there is none to start now."""
+        """Return the next run to do; None if there is none to start now."""
 
     def done(self, job: Job) -> None:
-        """Be told that the run of a job has ended well."""
+        """Record that the run of a job has finished."""
 
     def points(self) -> Sequence[Point]:
-        """Those that belong to the sweep so far."""
+        """Return the points of the sweep so far, each once."""
 
     def finished(self) -> Sequence[Path]:
-        """The folders of runs that were there before."""
+        """Return the folders of the runs that were finished before."""
 
     def describe(self) -> str:
-        """What is to be done, in a line."""
+        """Return a line that says how many runs are to do."""
 
 
-class GridSource:
-    """The points of a grid as jobs, without those that are finished."""
+class GridJobs:
+    """Jobs for the points of a grid that are not finished."""
 
     def __init__(self, points: Sequence[Point], output: Path, data: Path | None) -> None:
         self._points, self.output, self.data = points, output, data
-        self._there = [point for point in points if is_finished(folder_of(output, point))]
-        self._waiting = [point for point in points if point not in self._there]
+        self._finished = [point for point in points if is_finished(folder_of(output, point))]
+        self._waiting = [point for point in points if point not in self._finished]
 
     def next(self) -> Job | None:
         if not self._waiting:
@@ -69,65 +71,71 @@ class GridSource:
         return Job(folder_of(self.output, point), fill(point.flags, self.data))
 
     def done(self, job: Job) -> None:
-        """Nothing waits for a point of a grid."""
+        """Do nothing: the points of a grid do not depend on each other."""
 
     def points(self) -> Sequence[Point]:
         return self._points
 
     def finished(self) -> Sequence[Path]:
-        return [folder_of(self.output, point) for point in self._there]
+        return [folder_of(self.output, point) for point in self._finished]
 
     def describe(self) -> str:
         return f"{len(self._waiting)} of {len(self._points)} runs to do"
 
 
-def find_script(given: Path | None) -> Path:
-    """The script that each run is a process of: the one named, the working folder's, or the checkout's."""
-    if given is not None:
-        if not given.is_file():
-            raise ValueError(f"--script {given} is no file; name the run_glue_robust.py to run.")
-        return given.resolve()
-    places = [Path.cwd() / SCRIPT, Path(hf_robust.__file__).resolve().parents[1] / SCRIPT]
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        raise ValueError(f"{SCRIPT} is neither in this folder nor beside the package: name it by --script FILE.")
-    return found
+def find_script(path: Path | None) -> Path:
+    """Find the script of the runs: ``path``, else run_glue_robust.py in the working folder or in the checkout.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    if path is not None:
+        if not path.is_file():
+            raise ValueError(f"--script {path} is not a file: give the path of run_glue_robust.py.")
+        return path.resolve()
+    candidates = [Path.cwd() / SCRIPT, Path(hf_robust.__file__).resolve().parents[1] / SCRIPT]
+    script = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if script is None:
+        raise ValueError(
+            f"{SCRIPT} is neither in this folder nor in a checkout of hf_robust: give it by --script FILE."
+        )
+    return script
 
 
 def folder_of(output: Path, point: Point) -> Path:
-    """The folder of a point's run: one that has its hash, whatever it was called when it was made."""
+    """Return the folder of a point's run; a folder with the point's hash is used whatever its name is."""
     runs = output / RUNS
-    found = sorted(runs.glob(f"*-{point.key}")) if runs.is_dir() else []
-    return found[0] if found else runs / f"{point.name}-{point.key}"
+    folders = sorted(runs.glob(f"*-{point.key}")) if runs.is_dir() else []
+    return folders[0] if folders else runs / f"{point.name}-{point.key}"
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run ended and left all its numbers: the card of an ended training, and an evaluation after it."""
+    """Whether a run has all its numbers: the run card of a finished training, and an evaluation after it."""
     if (folder / FAILED).exists():
         return False
     try:
         card, results = load_evaluated(folder).card, read_json(folder / METRICS_FILE)
-    except ValueError:  # half-written: it is run again
+    except ValueError:  # a half-written file: do the run again
         return False
     return isinstance(card.get("final_step"), int) and any(name.startswith("eval_") for name in results)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The last whole checkpoint; its state is what is written last, and weights alone cannot be gone on from."""
-    found = {
+    """Return the newest complete checkpoint, with trainer state and optimizer; None if there is none."""
+    checkpoints = {
         int(path.name.rpartition("-")[2]): path
         for path in folder.glob("checkpoint-*")
         if path.name.rpartition("-")[2].isdigit()
         and (path / "trainer_state.json").is_file()
         and any(path.glob("optimizer*"))
     }
-    return found[max(found)] if found else None
+    return checkpoints[max(checkpoints)] if checkpoints else None
 
 
 def start(job: Job, script: Path, lock: int | None) -> subprocess.Popen[bytes]:
-    """Start a job's process; what it prints goes to its log."""
+    """Start the process of a job, with its output in the log file."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    for name in (METRICS_FILE, FAILED):  # the script adds to the one, and the other is of an earlier attempt
+    for name in (METRICS_FILE, FAILED):  # left by an earlier attempt; the script would add to the metrics
         (job.folder / name).unlink(missing_ok=True)
     arguments = {**job.flags, "output_dir": str(job.folder)}
     checkpoint = newest_checkpoint(job.folder)
@@ -147,20 +155,21 @@ def start(job: Job, script: Path, lock: int | None) -> subprocess.Popen[bytes]:
 
 
 def run_jobs(
-    source: Source,
+    source: JobSource,
     jobs: int,
     script: Path,
     result: Callable[[Path], str],
-    say: Callable[[str], None],
+    print_line: Callable[[str], None],
     lock: int | None = None,
 ) -> list[Path]:
-    """Run what the source gives, ``jobs`` at a time, with a line for each run that ends; the folders that failed.
+    """Do the runs of a source, ``jobs`` at a time, and return the folders of those that failed.
 
-    Whatever ends this early ends the runs too; a run that was ended is no failed one, and goes on the next time.
+    An interruption also ends the runs. They do not count as failed, and continue with the next call.
 
     Args:
-        result: what a finished run has to show, in a line.
-        lock: a file that every run holds open.
+        result: returns the results of a finished run in one line.
+        print_line: prints a line, one for each run that ends.
+        lock: a file descriptor that every run keeps open.
     """
     live: dict[subprocess.Popen[bytes], tuple[Job, float]] = {}
     failed: list[Path] = []
@@ -174,14 +183,17 @@ def run_jobs(
             job, began = live.pop(process)
             seconds = f"{time.monotonic() - began:.0f} s"
             if process.returncode == 0 and is_finished(job.folder):
-                say(f"{job.folder.name}: {result(job.folder)} ({seconds})")
+                print_line(f"{job.folder.name}: {result(job.folder)} ({seconds})")
                 source.done(job)
                 continue
-            if process.returncode:  # also where all was measured: what came after, such as an upload, was not done
+            if process.returncode:  # also if all was measured: a later step, such as an upload, has failed
                 write_json(job.folder / FAILED, {"exit": process.returncode})
             failed.append(job.folder)
-            why = f"exit {process.returncode}" if process.returncode else "it left no results"
-            say(f"{job.folder.name}: failed ({why}, {seconds}); {job.folder / LOG} ends\n{log_tail(job.folder)}")
+            reason = f"exit code {process.returncode}" if process.returncode else "it left no results"
+            tail = log_tail(job.folder)
+            print_line(
+                f"{job.folder.name}: failed ({reason}, {seconds}); the last lines of {job.folder / LOG}:\n{tail}"
+            )
     finally:
         stop(list(live))
 
@@ -195,29 +207,32 @@ def _first_ended(live: Sequence[subprocess.Popen[bytes]]) -> subprocess.Popen[by
 
 
 def stop(live: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End these processes, by force where they do not end."""
+    """Terminate processes, and kill those that do not end."""
     for process in live:
         process.terminate()
     for process in live:
         try:
-            process.wait(PATIENCE_SECONDS)
+            process.wait(TERMINATION_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def log_tail(folder: Path) -> str:
-    """The last lines of a run's log, indented; of a progress bar its last state."""
+    """Return the last lines of a run's log, indented; of a progress bar only its last state."""
     text = (folder / LOG).read_text(encoding="utf-8", errors="replace")
     lines = [line.rpartition("\r")[2] for line in text.split("\n") if line.strip()]
-    return "\n".join(f"    {line}" for line in lines[-TAIL:])
+    return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
 
 
 @contextmanager
 def locked(output: Path) -> Iterator[int]:
-    """Keep a second sweep out of the folder, and give the lock that the runs hold too.
+    """Lock the folder against a second sweep, and yield the file descriptor of the lock for the runs.
 
-    The lock ends with the last process that holds it, so that runs that a killed sweep left behind keep it.
+    The lock ends with the last process that holds it. So runs that a killed sweep left behind keep it.
+
+    Raises:
+        ValueError: another process holds the lock.
     """
     output.mkdir(parents=True, exist_ok=True)
     with (output / LOCK).open("w") as file:
@@ -225,15 +240,16 @@ def locked(output: Path) -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(
-                f"{output} is in use by another sweep, or by runs that a killed one left behind: wait until they end, "
-                "or choose another --output_dir."
+                f"{output} is in use by another sweep, or by runs of a sweep that was killed: wait until they end, "
+                f"or give "
+                "another --output_dir."
             ) from None
         yield file.fileno()
 
 
 @contextmanager
-def ended_by_signal() -> Iterator[None]:
-    """A request to end the process is one to interrupt the sweep."""
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Treat SIGTERM as an interruption of the sweep, like Ctrl-C."""
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What a sweep leaves in its folder: ``sweep.json``, ``sweep.md`` and the pictures, from the folders of its runs."""
+"""Write ``sweep.json``, ``sweep.md`` and the pictures of a sweep, from the folders of its runs."""
 
 from __future__ import annotations
 
@@ -32,30 +32,34 @@ FRONT_STEM = "front"
 
 
 def objectives_of(sweep: Sweep, runs: Sequence[Run]) -> dict[str, bool]:
-    """The metrics of the table, and whether more of each is better."""
+    """Return the metrics of the table, and whether a higher value of each is better."""
     if sweep.objectives:
-        return {name: way == "maximize" for name, way in sweep.objectives.items()}
+        return {name: direction == "maximize" for name, direction in sweep.objectives.items()}
     return default_objectives(runs)
 
 
 def values_of(sweep: Sweep, folder: Path) -> list[float]:
-    """The objectives of a finished run, in the order of the file.
+    """Return the objectives of a finished run, in the order of the sweep file.
 
     Raises:
-        ValueError: it turns out not to have measured a metric that the sweep names.
+        ValueError: the run has not measured a metric that the sweep names.
     """
     run = load_evaluated(folder)
     for metric in (*sweep.objectives, *(metric for figure in sweep.figures for metric in figure.metrics)):
         if metric_rate(run, metric) is None:
             raise ValueError(
-                f"{folder.name} has ended and measured no {metric}: name in the sweep file what it did "
+                f"{folder.name} is finished and has not measured {metric}: name one of its metrics in the sweep file "
                 f"({', '.join(metrics_of(run))}); finished runs are kept."
             )
     return [rate.value for metric in sweep.objectives if (rate := metric_rate(run, metric)) is not None]
 
 
 def result_line(sweep: Sweep, folder: Path) -> str:
-    """The objectives of a finished run in one line, which it must have measured."""
+    """Return the objectives of a finished run in one line.
+
+    Raises:
+        ValueError: the run has not measured a metric that the sweep names.
+    """
     values_of(sweep, folder)
     run = load_evaluated(folder)
     values = {metric: metric_rate(run, metric) for metric in objectives_of(sweep, [run])}
@@ -63,7 +67,7 @@ def result_line(sweep: Sweep, folder: Path) -> str:
 
 
 def write_summary(sweep: Sweep, points: Sequence[Point], output: Path) -> str:
-    """Write the table, its numbers and the pictures over what is finished; the text to print."""
+    """Write the table, its numbers and the pictures of the finished runs; return the text to print."""
     folders = [folder_of(output, point) for point in points]
     states = {folder.name: _state(folder) for folder in folders}
     runs = [load_evaluated(folder) for folder in folders if states[folder.name] == "finished"]
@@ -79,13 +83,13 @@ def write_summary(sweep: Sweep, points: Sequence[Point], output: Path) -> str:
     }
     write_json(output / f"{STEM}.json", card)
     parts = [sweep_table(settings, objectives), sweep_note(settings)] if runs else ["No run is finished yet."]
-    parts += [*_said(sweep, settings, objectives), *remarks]
-    left = [name for name, state in states.items() if state != "finished"]
-    if left:
-        parts.append(f"Not in the table: {', '.join(f'{name} ({states[name]})' for name in left)}.")
+    parts += [*_conclusions(sweep, settings, objectives), *remarks]
+    unfinished = [name for name, state in states.items() if state != "finished"]
+    if unfinished:
+        parts.append(f"Not in the table: {', '.join(f'{name} ({states[name]})' for name in unfinished)}.")
     text = "\n\n".join(part.strip() for part in parts) + "\n"
-    shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in pictures if path.suffix == ".png")
-    write_text(output / f"{STEM}.md", text + shown)
+    images = "".join(f"\n![{path.stem}]({path.name})\n" for path in pictures if path.suffix == ".png")
+    write_text(output / f"{STEM}.md", text + images)
     return text
 
 
@@ -111,27 +115,27 @@ def _numbers(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> lis
 
 
 def _estimate(setting: Setting, metric: str) -> dict[str, float]:
-    """Mean and, over seeds, the sample standard deviation; the ends of the interval of a single run."""
-    rate, known = setting.estimate(metric), setting.count(metric)
-    if known > 1:
-        return {"mean": rate.value, "spread": rate.high - rate.value, "n": known}
-    return {"mean": rate.value, "low": rate.low, "high": rate.high, "n": known}
+    """Return the mean with the sample standard deviation over seeds, or the interval of a single run."""
+    rate, count = setting.estimate(metric), setting.count(metric)
+    if count > 1:
+        return {"mean": rate.value, "spread": rate.high - rate.value, "n": count}
+    return {"mean": rate.value, "low": rate.low, "high": rate.high, "n": count}
 
 
-def _said(sweep: Sweep, settings: Sequence[Setting], objectives: Mapping[str, bool]) -> list[str]:
-    """What the table shows, in words."""
-    said = []
+def _conclusions(sweep: Sweep, settings: Sequence[Setting], objectives: Mapping[str, bool]) -> list[str]:
+    """Return sentences that read the table: the best setting, and runs that only guess."""
+    sentences = []
     if len(settings) > 1 and len(objectives) < 3 and (front := front_of(settings, objectives)):
         metric = next(iter(objectives))
         flags = ", ".join(f"{flag} {value_text(value)}" for flag, value in settings[front[-1]].flags.items())
-        what = "Best" if len(objectives) == 1 else "Of the front, the best"
-        said.append(f"{what} in {metric_label(metric)}: {flags}.")
+        best = "Best" if len(objectives) == 1 else "Of the front, the best"
+        sentences.append(f"{best} in {metric_label(metric)}: {flags}.")
     if any(setting.guesses for setting in settings):
-        said.append(
-            f"{DAGGER}: a run is no, or hardly, better than the most frequent class as every answer, so that its "
-            "rates under attack mean nothing; no front has it."
+        sentences.append(
+            f"{DAGGER}: a run is hardly or not better than a model that always predicts the most frequent class. Its "
+            "rates under attack mean nothing, and it is on no front."
         )
-    return said
+    return sentences
 
 
 # ---- pictures ----
@@ -140,7 +144,7 @@ def _said(sweep: Sweep, settings: Sequence[Setting], objectives: Mapping[str, bo
 def _draw(
     sweep: Sweep, settings: Sequence[Setting], objectives: Mapping[str, bool], output: Path
 ) -> tuple[list[Path], list[str]]:
-    """The pictures asked for, or those of every flag that takes several values; and why one could not be drawn."""
+    """Draw the requested pictures, or one for each varied flag; return their paths, and why one could not be drawn."""
     pictures, remarks = [], []
     for request in sweep.figures or default_figures(sweep):
         others = [flag for flag in sweep.varied if flag not in (*request.x, SEED)]
@@ -159,6 +163,6 @@ def _draw(
 
 
 def default_figures(sweep: Sweep) -> list[FigureRequest]:
-    """One for each flag that takes several values, or flags that change together; methods and seeds are no axis."""
+    """Return a picture for each varied flag or group of flags, without the method and the seed."""
     axes = [tuple(flag for flag in axis if flag not in (METHOD, SEED)) for axis in sweep.axes]
     return [FigureRequest(axis) for axis in axes if axis]

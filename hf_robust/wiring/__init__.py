@@ -1,1 +1,1 @@
-"""From flags to objects: parsing, checkpoints, checks before a run; for the script, the commands and sweeps."""
+"""From flags to objects, for the script, the commands and sweeps: parsing, checkpoints, checks before a run."""

@@ -1,4 +1,4 @@
-"""Attack a checkpoint that is there already: `hf-robust attack`, without any training."""
+"""Attack a saved checkpoint without training, for `hf-robust attack`, `average`, `certify` and `challenge`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from hf_robust.runs import (
     write_json,
     write_records,
 )
-from hf_robust.wiring.restored import Measured, measured_model, text_length
+from hf_robust.wiring.restored import RestoredInference, restore_inference, text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote
 from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
@@ -67,7 +67,7 @@ from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
 
 @dataclass
 class AttackOptions:
-    """What `hf-robust attack` takes beside the flags of the attacks."""
+    """Flags of `hf-robust attack` other than those of the attacks."""
 
     model: str
     output_dir: Path
@@ -78,16 +78,23 @@ class AttackOptions:
     text_column_names: str | None = None
     class_names: list[str] | None = None
     max_seq_length: int | None = None
-    """None: as the model read in training (`text_length`)."""
+    """None for the length of the model's training (`text_length`)."""
     device: str | None = None
     command_line: list[str] = field(default_factory=list)
-    """What stands behind `hf-robust`, for the run card."""
+    """The arguments of `hf-robust`, for the run card."""
 
 
 @dataclass
-class Attacked:
-    """What the attacks found, before it is written: records and rates by attack, the card, the history line, and what
-    to know of the model that was measured."""
+class AttackResults:
+    """Results of attacks on one checkpoint, before they are written.
+
+    Attributes:
+        records: one record for each attacked example, by attack.
+        summaries: the rates, by attack.
+        attacks: the attacks, by name.
+        card: the run card of the measurement.
+        remark: a warning if the plain model was measured instead of the method's inference, else "".
+    """
 
     records: dict[str, list[AttackRecord]]
     summaries: dict[str, AttackSummary]
@@ -96,9 +103,9 @@ class Attacked:
     remark: str = ""
 
     @property
-    def line(self) -> dict[str, Any]:
-        """What the history holds of it: one line, of the weights as they are."""
-        # Texts that an attack brought along say nothing about clean accuracy.
+    def history_line(self) -> dict[str, Any]:
+        """The line of these results in ``robustness_history.jsonl``."""
+        # Attacks that bring their own texts do not measure clean accuracy.
         clean = [summary.extra["accuracy"] for summary in results_on_data(self.attacks, self.summaries).values()]
         line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
         line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
@@ -106,17 +113,17 @@ class Attacked:
         return line if union is None else {**line, "union": union.history()}
 
 
-def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
-    """Run the attacks. What was killed goes on where it stopped, if model, data and attack are the same.
+def measure_attacks(options: AttackOptions, flags: AttackArguments) -> AttackResults:
+    """Run the attacks. A run that was killed continues where it stopped, if model, data and attack are the same.
 
     Raises:
         ValueError: the model has no trained classification head, or model, data and attacks do not fit together.
     """
-    lexicons = checked_lexicons(options, flags)
+    lexicons = check_and_load_lexicons(options, flags)
     model, tokenizer = load_classifier(options.model, options.device)
     task = _task(options, flags, model, tokenizer, lexicons)
-    measured = measured_model(options.model, model, tokenizer)
-    victim = _victim(task, flags, model, tokenizer, measured)
+    restored = restore_inference(options.model, model, tokenizer)
+    victim = _victim(task, flags, model, tokenizer, restored)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
     records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER, plans)
@@ -133,48 +140,48 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> Attacked:
         card["label_permutation"] = permuted
     if task.vote is not None:
         card["vote"] = task.vote.describe()
-    card |= measured.card
-    return Attacked(records, summaries, task.attacks, card, measured.remark)
+    card |= restored.card
+    return AttackResults(records, summaries, task.attacks, card, restored.remark)
 
 
-def checked_lexicons(options: AttackOptions, flags: AttackArguments) -> Lexicons:
-    """The tables of attacks that can be run as they are asked for, as far as that can be known without a model.
+def check_and_load_lexicons(options: AttackOptions, flags: AttackArguments) -> Lexicons:
+    """Check the flags of the attacks as far as possible without a model, and load their lexicons.
 
     Raises:
-        ValueError: there is no attack, a flag is out of its bounds or without an effect, or a table is not there.
+        ValueError: no attack is named, a flag is out of range or has no effect, or a lexicon cannot be loaded.
     """
     if not flags.attacks and not options.replay:
-        raise ValueError("No attack given; name at least one after --attacks (`hf-robust attacks` lists them).")
+        raise ValueError("no attack is named: give at least one by --attacks (`hf-robust attacks` lists them).")
     if flags.attacks and options.data is None:
-        raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack; give them by --data.")
+        raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack: give them by --data.")
     check_flags_are_read(flags, flags.recipes, (), protects=bool(flags.attack_votes))
     return load_lexicons(flags, voted=bool(flags.attack_votes))
 
 
-def write_attacks(found: Attacked, folder: Path) -> None:
-    """Write ``attack_results/<attack>.jsonl``, ``attack_summary.json``, ``asr_by_budget.png``, a card and a history.
+def write_attacks(results: AttackResults, folder: Path) -> None:
+    """Write ``attack_results/<attack>.jsonl``, ``attack_summary.json``, ``asr_by_budget.png``, run card and history.
 
-    The history has one line, so that `hf-robust report` can put the folder beside training runs.
+    The history has one line, so that `hf-robust report` can compare the folder with training runs.
     """
-    for name, records in found.records.items():
+    for name, records in results.records.items():
         write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records)
-    write_card(folder, found.card)
-    write_history_line(folder, found.line)
-    # Texts that an attack brought along have no budgets to speak of.
-    searched = results_on_data(found.attacks, found.records)
-    results = {
-        "results": {name: dataclasses.asdict(summary) for name, summary in found.summaries.items()},
-        "union": found.line.get("union"),
+    write_card(folder, results.card)
+    write_history_line(folder, results.history_line)
+    # Attacks that bring their own texts do not search, so they have no query budget.
+    searched = results_on_data(results.attacks, results.records)
+    summary = {
+        "results": {name: dataclasses.asdict(rates) for name, rates in results.summaries.items()},
+        "union": results.history_line.get("union"),
         "asr_by_budget": {name: _by_budget(records) for name, records in searched.items()},
     }
-    write_json(folder / ATTACK_SUMMARY_FILE, {**redact(found.card), **results})
+    write_json(folder / ATTACK_SUMMARY_FILE, {**redact(results.card), **summary})
     if searched:
-        draw_asr_by_budget(searched, folder, f"{Path(found.card['model']).name} on {data_title(load_run(folder))}")
+        draw_asr_by_budget(searched, folder, f"{Path(results.card['model']).name} on {data_title(load_run(folder))}")
 
 
 @dataclass
-class _Task:
-    """What is attacked and with what: examples, their labels, the cut in tokens, what a card says."""
+class _AttackTask:
+    """Attacks and examples of one measurement, and what its run card says of data and lexicons."""
 
     attacks: Mapping[str, AttackOrForeign]
     examples: list[Example]
@@ -186,21 +193,23 @@ class _Task:
     splits: Splits | None = None
 
 
-def _permuted(task: _Task, records: Mapping[str, list[AttackRecord]]) -> str:
-    """What the predictions on the clean texts say about the order of the labels."""
+def _permuted(task: _AttackTask, records: Mapping[str, list[AttackRecord]]) -> str:
+    """Return a warning if the predictions on clean texts fit another order of the labels far better, else ""."""
     clean: list[AttackRecord] = max(results_on_data(task.attacks, records).values(), key=len, default=[])
     if task.splits is None or not clean:
         return ""
     return permuted_labels(permutation_of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels)
 
 
-def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any, lexicons: Lexicons) -> _Task:
+def _task(
+    options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any, lexicons: Lexicons
+) -> _AttackTask:
     vote = attacked_vote(flags, lexicons["synonyms"])
     if options.data is None:
         labels = model_labels(model.config, options.class_names)
         length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
         replays = replay_attacks(options.replay, labels.names, None, class_names=options.class_names)
-        return _Task(replays, [], labels, length, {"max_length": length}, vote=vote)
+        return _AttackTask(replays, [], labels, length, {"max_length": length}, vote=vote)
     splits = splits_of(options, options.data, model, tokenizer)
     labels, dataset = splits.labels, splits.labelled("validation")
     synonyms, antonyms = lexicons["attack_synonyms"] or lexicons["synonyms"], lexicons["antonyms"]
@@ -211,38 +220,40 @@ def _task(options: AttackOptions, flags: AttackArguments, model: Any, tokenizer:
     examples = choose_examples(dataset, flags.attack_num_examples, flags.attack_seed)
     sample = f"{flags.attack_num_examples} rows, seed {flags.attack_seed}"
     data = describe_data(splits.corpus, None, dataset, labels)
-    data |= {"eval_samples": len(examples), "eval_cut": sum(one.idx in dataset.cut_rows for one in examples)}
+    data |= {"eval_samples": len(examples), "eval_cut": sum(example.idx in dataset.cut_rows for example in examples)}
     data["attack_sample"] = sample
-    used = {"synonyms": synonyms, "antonyms": antonyms}
-    described = {role: lexicon.describe() for role, lexicon in used.items() if lexicon is not None}
-    return _Task(attacks, examples, labels, splits.max_length, data, described, vote, splits)
+    by_role = {"synonyms": synonyms, "antonyms": antonyms}
+    described = {role: lexicon.describe() for role, lexicon in by_role.items() if lexicon is not None}
+    return _AttackTask(attacks, examples, labels, splits.max_length, data, described, vote, splits)
 
 
 def _coverage(attack: AttackOrForeign, plans: Plans, victim: Victim, examples: list[Example]) -> Coverage | None:
-    """Asked before anything is measured; an attack that cannot run, or can change nothing, is refused."""
+    """Return the coverage of an attack's lexicon; refuse an attack that cannot run or cannot change any text."""
     examples = examples_of(attack, examples)
     check_attack(attack, victim, plans, examples)
-    found = table_coverage(attack, plans, examples, victim.words_read)
-    log_coverage(attack, found)
-    return found
+    coverage = table_coverage(attack, plans, examples, victim.words_read)
+    log_coverage(attack, coverage)
+    return coverage
 
 
-def _victim(task: _Task, flags: AttackArguments, model: Any, tokenizer: Any, measured: Measured) -> Victim:
+def _victim(
+    task: _AttackTask, flags: AttackArguments, model: Any, tokenizer: Any, restored: RestoredInference
+) -> Victim:
     options: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
-    options["inference"] = measured.inference
+    options["inference"] = restored.inference
     victim = Victim(model, tokenizer, **options)
     if task.vote is not None:
         victim = VotingVictim(model, tokenizer, vote=task.vote, **options)
-        asked = [one for attack in task.attacks.values() for one in examples_of(attack, task.examples)]
-        task.vote.require_substitutes([example.texts for example in asked])
+        examples = [example for attack in task.attacks.values() for example in examples_of(attack, task.examples)]
+        task.vote.require_substitutes([example.texts for example in examples])
     return victim
 
 
 def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> Splits:
-    """The splits of ``data`` as the model reads them.
+    """Load the splits of ``data``, cut and labelled for the model.
 
     Raises:
-        ValueError: the data cannot be read, or is not of the model's classes.
+        ValueError: the data cannot be read, or has other classes than the model.
     """
     length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
     arguments = data_arguments(options, data, length)
@@ -251,16 +262,17 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
     if not labels.is_single or labels.num_labels != model.config.num_labels:
         raise ValueError(
             f"{options.model} has {model.config.num_labels} classes and {data} has {labels.num_labels} "
-            f"({labels.problem_type.replace('_', ' ')}); give the data that the model was made for."
+            f"({labels.problem_type.replace('_', ' ')}): give data of the task that the model was trained for."
         )
     return Splits(corpus, labels, tokenizer, arguments, model.config)
 
 
 def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
-    """A fine-tuned classifier, on a GPU where there is one, and its tokenizer; adapter repositories included.
+    """Load a fine-tuned classifier or adapter, on a GPU if there is one, and its tokenizer.
 
     Raises:
-        ValueError: there is no such checkpoint, a part of it was never trained, or an adapter's base is not there.
+        ValueError: there is no such checkpoint, a part of it was never trained, or the base model of an adapter is
+            missing.
     """
     import torch
     from transformers import AutoTokenizer
@@ -269,13 +281,13 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     from hf_robust.models.trained import load_trained
 
     model = load_trained(name)
-    with loading(f"the tokenizer of {name}", name, "save that of its training beside the model"):
+    with loading(f"the tokenizer of {name}", name, "save the tokenizer of its training in the folder of the model"):
         tokenizer = AutoTokenizer.from_pretrained(name)
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
 
 
 def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_LENGTH) -> DataTrainingArguments:
-    """``--data`` as the flags of the training script: a file, a GLUE task, or a data set by folder or name."""
+    """Translate ``--data`` into flags of the training script: a file, a GLUE task, or a data set by folder or name."""
     source: dict[str, Any] = {"dataset_name": data}
     if data.lower() in GLUE_TASKS and not Path(data).exists():
         source = {"task_name": data}
@@ -293,7 +305,7 @@ def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_L
 
 
 def _run(
-    task: _Task, victim: Victim, journals: Path, plans: Plans
+    task: _AttackTask, victim: Victim, journals: Path, plans: Plans
 ) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
     records, summaries = {}, {}
     weights, prediction = weights_hash(victim.model), prediction_of(victim)
@@ -306,6 +318,6 @@ def _run(
 
 
 def _by_budget(records: list[AttackRecord]) -> dict[str, list[float]]:
-    """Two lists of the same length, for any plotting program."""
+    """Return query budgets and the ASR at each of them."""
     budgets = budgets_up_to(records)
     return {"budget": list(budgets), "asr": asr_at_budget(records, budgets)}

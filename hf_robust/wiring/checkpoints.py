@@ -1,4 +1,4 @@
-"""Load what training starts from: configuration, tokenizer and model, with LoRA adapters where they are asked for."""
+"""Load configuration, tokenizer and model for training, with LoRA adapters if ``--lora_rank`` is set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DEMO = "demo"  # a small new model with its tokenizer, instead of a checkpoint
 
 
 def hub_options(args: ModelArguments) -> dict[str, Any]:
-    """What every ``from_pretrained`` call is given."""
+    """Return the arguments of every ``from_pretrained`` call."""
     return {
         "cache_dir": args.cache_dir,
         "revision": args.model_revision,
@@ -43,10 +43,10 @@ def hub_options(args: ModelArguments) -> dict[str, Any]:
 
 
 def _loading(args: ModelArguments, flag: str = "model_name_or_path") -> AbstractContextManager[None]:
-    """Around a ``from_pretrained`` call of what ``--flag`` names, or else of the model."""
+    """Turn loading errors of a ``from_pretrained`` call into one sentence that names the flag."""
     flag = flag if getattr(args, flag) else "model_name_or_path"
     name = getattr(args, flag)
-    remedy = "give a folder, or the id of a Hub model that can be reached or was downloaded before"
+    remedy = "give a folder, or the id of a Hub model that is downloaded or can be reached"
     return loading(f"--{flag} {name}", name, remedy, cache_dir=args.cache_dir, revision=args.model_revision)
 
 
@@ -55,15 +55,21 @@ def _files(args: ModelArguments) -> dict[str, Any]:
 
 
 def load_config(args: ModelArguments) -> Any:
-    """The checkpoint's configuration, with its own label names still in it."""
+    """Load the checkpoint's configuration, with its own label names.
+
+    Raises:
+        ValueError: the configuration cannot be loaded, or the flags do not fit together.
+    """
     config = _own_config(args)
     if args.classifier_head != MEAN_HEAD or isinstance(config, MeanHeadConfig):
         return config
     if args.lora_rank:
         raise ValueError(
-            f"--classifier_head mean with --lora_rank would save an adapter of {args.model_name_or_path}, which plain "
-            "from_pretrained loads without complaint under another, random head; leave one of the two out, or start "
-            "from a model that was trained and saved with --classifier_head mean."
+            f"--classifier_head mean and --lora_rank do not work together: from_pretrained would load the saved "
+            f"adapter of "
+            f"{args.model_name_or_path} with a random head. Leave one of the two flags out, or start from a model "
+            f"that "
+            "was trained and saved with --classifier_head mean."
         )
     return with_mean_head(config)
 
@@ -76,16 +82,17 @@ def _own_config(args: ModelArguments) -> Any:
         return kind()
     if kind is None and describe_adapter(args.model_name_or_path, **_files(args)) is not None:
         raise ValueError(
-            f"--model_name_or_path {args.model_name_or_path} is an adapter, and training starts from a whole model: "
-            "load it as its README.md says, save model.merge_and_unload() with its tokenizer into a folder, and start "
-            "from that; `hf-robust attack` measures it as it is."
+            f"--model_name_or_path {args.model_name_or_path} is an adapter, and training needs a whole model: load "
+            f"it as "
+            "its README.md says, save model.merge_and_unload() and the tokenizer in a folder, and give that folder. "
+            "(`hf-robust attack` takes an adapter.)"
         )
     with _loading(args, "config_name"):
         config = AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
     if kind is not None and not isinstance(config, kind):
         raise ValueError(
             f"--model_name_or_path {args.model_name_or_path} needs a configuration of type {kind.model_type}, and "
-            f"--config_name {args.config_name} is one of {config.model_type}: give another, or leave it out."
+            f"--config_name {args.config_name} has the type {config.model_type}: give another, or leave it out."
         )
     return config
 
@@ -93,7 +100,7 @@ def _own_config(args: ModelArguments) -> Any:
 def load_words(
     args: ModelArguments, data: DataTrainingArguments, word_vectors: str | None, corpus: Corpus
 ) -> WordSource | None:
-    """What a new LSTM or CNN takes its words from; None for other models, which have their vocabulary."""
+    """Return the vocabulary source of a new LSTM or CNN; None for models that have a vocabulary."""
     if not args.is_new_word_model:
         return None
     size = {} if args.vocabulary_size is None else {"size": args.vocabulary_size}
@@ -101,9 +108,13 @@ def load_words(
 
 
 def load_tokenizer(args: ModelArguments, config: Any, words: WordSource | None = None) -> Any:
-    """The tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
+    """Load the tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
 
-    ``words`` are those of a new LSTM or CNN, whose vocabulary they become.
+    Args:
+        words: the vocabulary source of a new LSTM or CNN.
+
+    Raises:
+        ValueError: the tokenizer cannot be loaded, or has neither a padding nor an end-of-text token.
     """
     if args.model_name_or_path == DEMO and args.tokenizer_name is None:
         return _demo()[1]
@@ -115,8 +126,10 @@ def load_tokenizer(args: ModelArguments, config: Any, words: WordSource | None =
         )
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise ValueError(f"the tokenizer of {args.model_name_or_path} has no padding token: add one and save it.")
-        logger.warning(f"The tokenizer has no padding token, {tokenizer.eos_token!r} is used.")
+            raise ValueError(
+                f"the tokenizer of {args.model_name_or_path} has no padding token: add one and save the tokenizer."
+            )
+        logger.warning(f"The tokenizer has no padding token, so {tokenizer.eos_token!r} is used for padding.")
         tokenizer.pad_token = tokenizer.eos_token
         config.pad_token_id = tokenizer.pad_token_id
     return tokenizer
@@ -125,12 +138,13 @@ def load_tokenizer(args: ModelArguments, config: Any, words: WordSource | None =
 def load_model(
     args: ModelArguments, config: Any, labels: Labels, tokenizer: Any = None, words: WordSource | None = None
 ) -> Any:
-    """The classifier with a head for ``labels``, whose names are written to its configuration.
+    """Load the classifier with a head for ``labels``, and write their names to its configuration.
 
-    A new LSTM or CNN needs its tokenizer and ``words``; where these have vectors its word embeddings start from them.
+    A new LSTM or CNN needs its tokenizer and ``words``; if these have vectors, its word embeddings start from them.
 
     Raises:
-        ValueError: adapters that cannot be trained or saved (see :func:`with_adapters`), or vectors that do not fit.
+        ValueError: the model cannot be loaded, adapters cannot be trained or saved (see :func:`with_adapters`), or
+            vectors do not fit.
     """
     labels.write_to(config)
     if words is not None:
@@ -147,7 +161,9 @@ def load_model(
             )
         saved = read_saved_inference(args.model_name_or_path, **_files(args))
         if saved is not None:
-            logger.warning(f"{args.model_name_or_path} is loaded as the plain model. {saved.note}")
+            logger.warning(
+                f"{args.model_name_or_path} is loaded as a plain model, without its method's inference. {saved.note}"
+            )
     if isinstance(model, MeanHeadForSequenceClassification) and tokenizer is not None:
         check_mean_head(model, probe_texts(tokenizer, model.device))
     if args.lora_rank:
@@ -161,8 +177,9 @@ def _freeze_embeddings(model: Any) -> None:
     embeddings = model.get_input_embeddings()
     if any("lora_" in name for name, _ in embeddings.named_parameters()):
         raise ValueError(
-            "--freeze_embeddings leaves the word embeddings as they start, and --lora_target_modules adapts them: "
-            "leave one of the two out."
+            "--freeze_embeddings keeps the word embeddings fixed, and --lora_target_modules adapts them: leave one "
+            "of the "
+            "two out."
         )
     embeddings.requires_grad_(False)
 
@@ -171,11 +188,12 @@ def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: Wo
     config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
     if words.vectors is not None and args.config_name is None:
         config.embedding_size = int(words.vectors.shape[1])
-    config._name_or_path = ""  # the file of --config_name is no checkpoint that it was made from
+    config._name_or_path = ""  # otherwise the file of --config_name would be taken for the checkpoint of origin
     if args.freeze_embeddings and words.vectors is None:
         raise ValueError(
-            f"--freeze_embeddings leaves the word embeddings as they start, and those of a new "
-            f"{args.model_name_or_path} without --word_vectors are random numbers: give vectors, or leave it out."
+            f"--freeze_embeddings keeps the word embeddings fixed, and those of a new {args.model_name_or_path} "
+            f"without "
+            "--word_vectors are random: give --word_vectors, or leave it out."
         )
     model = AutoModelForSequenceClassification.from_config(config)
     if words.vectors is not None:
@@ -191,10 +209,10 @@ def _demo() -> tuple[Any, Any]:
 
 
 def with_adapters(model: Any, args: ModelArguments) -> Any:
-    """The model with LoRA adapters of rank ``--lora_rank``; they train, the head, and what no checkpoint held.
+    """Add LoRA adapters of rank ``--lora_rank``; adapters, head, and weights that no checkpoint had are trained.
 
     Raises:
-        ValueError: peft is missing, the model starts from random weights, or it has no layer to adapt.
+        ValueError: peft is not installed, the model starts from random weights, or it has no layer to adapt.
     """
     try:
         from peft import LoraConfig, TaskType, get_peft_model
@@ -202,8 +220,8 @@ def with_adapters(model: Any, args: ModelArguments) -> Any:
         raise ValueError('--lora_rank needs peft: pip install "hf_robust[peft]" or pip install peft.') from error
     if is_new(model):
         raise ValueError(
-            f"--lora_rank trains adapters beside a model that is not saved with them, and {args.model_name_or_path} "
-            "starts from random weights, which nobody could load again; leave it out, or give a checkpoint."
+            f"--lora_rank saves adapters without their base model, and {args.model_name_or_path} starts from random "
+            "weights, which could not be loaded again: leave --lora_rank out, or give a checkpoint."
         )
     whole = whole_modules(model)
     targets = target_layers(model, args.lora_target_modules, whole, flag="--lora_target_modules")
@@ -222,11 +240,12 @@ def with_adapters(model: Any, args: ModelArguments) -> Any:
     except (TypeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(
-            f"peft cannot put adapters into {type(model).__name__} ({reason}); name other layers by "
-            "--lora_target_modules, or leave --lora_rank out."
+            f"peft cannot add adapters to {type(model).__name__} ({reason}): name other layers by "
+            f"--lora_target_modules, "
+            "or leave --lora_rank out."
         ) from error
     adapted.peft_config["default"].base_model_name_or_path = base_name(model)
     if model.config.model_type == "reformer":
-        # Its reversible layers pass no gradient on where their input needs none, as that of frozen embeddings.
+        # Its reversible layers stop the gradient if their input needs none, as with frozen embeddings.
         model.enable_input_require_grads()
     return adapted

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def demo_vocabulary() -> list[str]:
-    """Every token of the corpus and of the built-in lexicon, in alphabetical order after the special ones."""
+    """Return every token of the corpus and of the built-in lexicon, in alphabetical order after the special tokens."""
     frames = [*REMARKS, *REPLIES, *PEOPLE, *DEGREES]
     frames += [word for group in (*SUBJECTS.values(), *OPENINGS.values(), *synonym_groups()) for word in group]
     words = {word.lower() for word in Text(tuple(frames)).tokens} - {"0", "1"}
@@ -23,7 +23,7 @@ def demo_vocabulary() -> list[str]:
 
 
 def demo_tokenizer() -> PreTrainedTokenizerFast:
-    """A word-level tokenizer, lower-casing, one token for each word or mark; unknown words are [UNK]."""
+    """Make a lower-casing word-level tokenizer: a token for each word or punctuation mark, [UNK] for unknown words."""
     from tokenizers import normalizers, pre_tokenizers
 
     return word_level_tokenizer(
@@ -39,13 +39,13 @@ def demo_tokenizer() -> PreTrainedTokenizerFast:
 def demo_model(
     num_labels: int = 2, *, hidden_size: int = 64, num_layers: int = 2, seed: int | None = None
 ) -> tuple[BertForSequenceClassification, PreTrainedTokenizerFast]:
-    """A small BERT with random weights and its tokenizer; both are saved and loaded by plain ``from_pretrained``.
+    """Make a small BERT with random weights, and its tokenizer; plain ``from_pretrained`` loads both after saving.
 
     Args:
-        seed: of the weights; None draws them from the global random state, as any new model's.
+        seed: seed of the weights; None draws them from the global random state.
 
-    There is no dropout, and weights start wider than BERT's 0.02: with 2,400 rows a model this narrow otherwise learns
-    to compare words late or not at all.
+    There is no dropout, and the initial weights are larger than BERT's (0.05 instead of 0.02): with 2,400 rows a model
+    this narrow otherwise learns late or never to compare words.
     """
     import torch
     from transformers import BertConfig, BertForSequenceClassification

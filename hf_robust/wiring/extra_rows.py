@@ -1,4 +1,4 @@
-"""``--extra_rows``: texts that an earlier run made of the same training set become rows of any method's training."""
+"""``--extra_rows``: add texts that an earlier run made from the same training set to the training rows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from hf_robust.wiring.parsing import Arguments
 
 
 class ExtendedDataset(TextDataset):
-    """A training set and below it the texts of views of it, each with its label.
+    """A training set with the texts of views as additional rows, each with its label.
 
-    To the run card it is what generated them: ``rounds`` says what they are, ``seconds`` that nothing was spent. Its
-    fingerprint is that of the training set, since what a run adds to its data makes no other data of it: runs with and
-    without the texts compare. ``extra_rows`` tells them apart: the rows of each file, by its name and digest.
+    Its fingerprint is that of the training set, so that runs with and without the additional rows are comparable.
+
+    Attributes:
+        rounds: for the run card, a description of each file of views.
+        seconds: for the run card, the time that was spent on views: none.
+        extra_rows: for the run card, the number of rows of each file, by its name and digest.
     """
 
     def __init__(self, train: TextDataset, views: Iterable[View], rounds: list[dict[str, Any]]) -> None:
@@ -38,66 +41,76 @@ class ExtendedDataset(TextDataset):
             name=train.name,
         )
         self.rounds, self.seconds = rounds, dict[str, float]()
-        self.extra_rows = {f"{one['view']} {one['digest']}": one["rows"] for one in rounds}
-        self._own = train.fingerprint()
+        self.extra_rows = {f"{file['view']} {file['digest']}": file["rows"] for file in rounds}
+        self._train_fingerprint = train.fingerprint()
 
     def fingerprint(self) -> str:
-        return self._own
+        """Return the fingerprint of the training set without the additional rows."""
+        return self._train_fingerprint
 
 
 def with_extra_rows(train: TextDataset | None, args: Arguments) -> TextDataset | None:
-    """The training set, with the texts of ``--extra_rows`` below it.
+    """Return the training set with the texts of ``--extra_rows`` as additional rows.
 
     Raises:
-        ValueError: nothing is trained, the method has a use of its own for such files, or a file is not of this
-            training set and tokenizer, hides tokens, or holds no text that the model reads otherwise.
+        ValueError: nothing is trained, the method reads such files by ``--view_file``, or a file belongs to another
+            training set or tokenizer, has masked tokens, or has no text that differs for the model from its row.
     """
     paths = args.data.extra_rows
     if not paths:
         return train
     if train is None:
-        raise ValueError("--extra_rows are training rows, and nothing is trained; add --do_train, or leave it out.")
+        raise ValueError("--extra_rows adds training rows, and nothing is trained: add --do_train, or leave it out.")
     if hasattr(args.training, "view_file"):
         raise ValueError(
-            f"--extra_rows is for methods that make no texts of their own; {args.method.name} takes these files by "
+            f"--extra_rows is for methods that make no texts themselves: give these files to {args.method.name} by "
             "--view_file."
         )
     views: list[View] = []
     rounds = []
     for path in paths:
-        found, round_of_it = _read(train, Path(path))
-        views += found
-        rounds.append(round_of_it)
+        file_views, description = _read(train, Path(path))
+        views += file_views
+        rounds.append(description)
     return ExtendedDataset(train, views, rounds)
 
 
-def generation_of(dataset: Any) -> ExtendedDataset | None:
-    """A training set with extra rows, under the views that may wrap it; None where it has none."""
-    own = getattr(dataset, "dataset", dataset)
-    return own if isinstance(own, ExtendedDataset) else None
+def extra_rows_of(dataset: Any) -> ExtendedDataset | None:
+    """Return the training set with extra rows, also if it is wrapped for views; None if there are no extra rows."""
+    unwrapped = getattr(dataset, "dataset", dataset)
+    return unwrapped if isinstance(unwrapped, ExtendedDataset) else None
 
 
 def _read(train: TextDataset, path: Path) -> tuple[list[View], dict[str, Any]]:
-    """The views of a file that the model reads otherwise than their text, labelled, and their line of the card."""
+    """Read the labelled views of a file that differ for the model from their text, and describe them for the card."""
     expected = {"data": train.fingerprint(), "tokenizer": tokenizer_hash(train.tokenizer)}
-    header, made = read_views(path, expected)
-    if any(view.masked for _, view in made):
+    header, file_views = read_views(path, expected)
+    if any(view.masked for _, view in file_views):
         raise ValueError(
-            f"the views of {path} hide tokens, which are no text of their own; give them to gradient_mask by "
-            "--view_file."
+            f"--extra_rows {path} has views with masked tokens, which cannot be written as texts: give the file to "
+            "gradient_mask by --view_file."
         )
-    usable = without_unread(train, dict(made))
-    found = [view for _, view in made if not view.failed]
+    usable = without_unread(train, dict(file_views))
+    succeeded = [view for _, view in file_views if not view.failed]
     views = [
         view if view.label is not None else view._replace(label=train.label(row))  # type: ignore[arg-type]
         for row, view in usable.items()
         if view.ok and not view.failed
     ]
     if not views:
-        raise ValueError(f"{path} holds no text that the model reads otherwise than its row; give another file.")
-    line = {"view": str(header["name"]), "round": 0, "epoch": 0, "attempts": made.attempts, "found": len(found)}
-    line |= {"unread": sum(view.ok for view in found) - len(views), "share": round(len(views) / len(train), 6)}
+        raise ValueError(
+            f"--extra_rows {path} has no text that differs for the model from its row: give another file, or raise "
+            "--max_seq_length."
+        )
+    line = {
+        "view": str(header["name"]),
+        "round": 0,
+        "epoch": 0,
+        "attempts": file_views.attempts,
+        "found": len(succeeded),
+    }
+    line |= {"unread": sum(view.ok for view in succeeded) - len(views), "share": round(len(views) / len(train), 6)}
     line |= {"seconds": 0.0, "rows": len(views)} | {
         key: header.get(key) for key in ("split", "victim", "how", "digest")
     }
-    return views, line | made.notes
+    return views, line | file_views.notes

@@ -1,4 +1,4 @@
-"""What ``--help`` prints: all flags by what they are about, or of a ``--robust_method`` its own alone."""
+"""``--help`` of the script: all flags in sections, or, with ``--robust_method``, the flags of that method."""
 
 from __future__ import annotations
 
@@ -11,29 +11,15 @@ from typing import Any
 from hf_robust.hub.citations import title
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.follow import FollowArguments
+from hf_robust.wiring.flag_format import FlagFormatter
 
 NEED_FLAGS = {"synonyms": "lexicon", "antonyms": "antonym_lexicon"}
-"""The flag that names the table a method needs."""
-_KINDS: Mapping[Any, str] = {int: "INT", float: "FLOAT"}
+"""Flag of the table that a method needs, by the kind of its words."""
 _SWITCHES = "A switch is turned on by its name and off by --no_NAME or `--NAME False`."
 
 
-class FlagFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """One spelling of each flag, and a default only where there is one to say."""
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings or action.nargs in (0, "?"):
-            return ", ".join(action.option_strings[:1]) or super()._format_action_invocation(action)
-        kind = _KINDS.get(action.type, "TEXT")
-        return f"{action.option_strings[0]} {self._format_args(action, kind)}"
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        plain = action.default in (None, [], argparse.SUPPRESS) or "efault:" in (action.help or "")
-        return action.help if plain else super()._get_help_string(action)
-
-
 def idea(method: type[RobustTrainer]) -> str:
-    """What the first line of a method's file says it does; of the user's own method its class may say it."""
+    """The idea of a method in one line: the first line of its file, or of its class if the user wrote it."""
     if method.name in METHODS:
         return METHODS.describe(method.name).idea
     lines = (inspect.getdoc(inspect.getmodule(method)) or method.__doc__ or "no description").strip().split("\n")
@@ -41,32 +27,32 @@ def idea(method: type[RobustTrainer]) -> str:
 
 
 def help_of_all(parser: argparse.ArgumentParser, sections: Mapping[str, type]) -> str:
-    """The script's flags, a section for each dataclass of them, and where a method's are."""
+    """The help of the script: a section for each dataclass of flags, and how to see the flags of a method."""
     formatter = _formatter(
         parser, "--model_name_or_path MODEL --task_name TASK [flags]", f"Train a classifier. {_SWITCHES}"
     )
     for name, group in sections.items():
         _add(formatter, parser, name, [field.name for field in dataclasses.fields(group)])
     formatter.add_text(
-        f"Flags of a method: {parser.prog} --robust_method NAME --help, NAME one of {', '.join(METHODS)}."
+        f"Flags of one method: {parser.prog} --robust_method NAME --help. NAME is one of {', '.join(METHODS)}."
     )
     return formatter.format_help()
 
 
 def help_of_method(parser: argparse.ArgumentParser, method: type[RobustTrainer]) -> str:
-    """What a method does, its paper, and the flags that it has beside the script's."""
+    """The help of a method: what it does, its paper, and its own flags."""
     shared = METHODS["normal"].config.__dataclass_fields__
-    own = [name for name in method.config.__dataclass_fields__ if name not in shared]
-    own.sort(key=lambda name: name != "follow")
+    flags = [name for name in method.config.__dataclass_fields__ if name not in shared]
+    flags.sort(key=lambda name: name != "follow")
     needed = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
     paper = f" Paper: {title(method.citation)}." if method.citation else ""
     about = f"{method.name}: {idea(method)}.{paper}"
     formatter = _formatter(parser, f"--robust_method {method.name} [flags]", about)
-    formatter.add_text(_SWITCHES if own else "It has no flags of its own.")
-    _add(formatter, parser, f"flags of {method.name}", [*needed, *own])
+    formatter.add_text(_SWITCHES if flags else "This method has no flags of its own.")
+    _add(formatter, parser, f"flags of {method.name}", [*needed, *flags])
     if issubclass(method.config, FollowArguments):
         formatter.add_text(f"--follow code is {method.config.code_reading}.")
-    formatter.add_text(f"Flags of the script, of training and of attacks: {parser.prog} --help.")
+    formatter.add_text(f"Flags of data, model, training and attacks: {parser.prog} --help.")
     return formatter.format_help()
 
 
@@ -87,5 +73,5 @@ def _add(
 
 
 def _action(parser: argparse.ArgumentParser, name: str) -> argparse.Action | None:
-    """The flag of a field; None of a field that no flag sets."""
+    """The flag of a dataclass field; None if the field has no flag."""
     return parser._option_string_actions.get(f"--{name}")

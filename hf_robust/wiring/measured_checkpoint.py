@@ -1,4 +1,4 @@
-"""A saved model on labelled texts, as it read and predicted in its training: what it predicts, its loss, its speed."""
+"""Measure a saved model on labelled texts, with the text length and inference of its training."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ from hf_robust.metrics.means import Mean, mean_interval
 from hf_robust.metrics.permutation import confusion, label_permutation
 from hf_robust.reports.training_overlap import leaked_splits
 from hf_robust.wiring.checkpoint_attack import AttackOptions, load_classifier, splits_of
-from hf_robust.wiring.restored import Measured, measured_model, run_behind
+from hf_robust.wiring.restored import RestoredInference, restore_inference, training_card
 
 
-class Answers(NamedTuple):
-    """What a model says of some texts: label ids [n] of its own numbering, logits [n, K], and how long it took."""
+class Outputs(NamedTuple):
+    """Outputs of a model for some texts: true label ids [n] in its own numbering, logits [n, K], and the time."""
 
     labels: np.ndarray[Any, Any]
     logits: np.ndarray[Any, Any]
     seconds: float = 0.0
     steps: int = 0
-    """Batches that went through in these seconds."""
+    """Number of batches in these seconds."""
 
     @property
     def predictions(self) -> list[int]:
-        found: list[int] = self.logits.argmax(-1).tolist()
-        return found
+        label_ids: list[int] = self.logits.argmax(-1).tolist()
+        return label_ids
 
     @property
-    def right(self) -> np.ndarray[Any, Any]:
+    def correct(self) -> np.ndarray[Any, Any]:
         """1 where the prediction is the label, else 0."""
-        found: np.ndarray[Any, Any] = (self.logits.argmax(-1) == self.labels).astype(np.float64)
-        return found
+        correct: np.ndarray[Any, Any] = (self.logits.argmax(-1) == self.labels).astype(np.float64)
+        return correct
 
     @property
     def losses(self) -> np.ndarray[Any, Any]:
         """Cross-entropy of each text, in nats."""
         logits = self.logits.astype(np.float64)
-        found: np.ndarray[Any, Any] = np.logaddexp.reduce(logits, axis=-1) - np.take_along_axis(
+        losses: np.ndarray[Any, Any] = np.logaddexp.reduce(logits, axis=-1) - np.take_along_axis(
             logits, self.labels[:, None], axis=-1
         ).squeeze(-1)
-        return found
+        return losses
 
     @property
     def accuracy(self) -> Mean:
-        """The share of right predictions with its Wilson interval."""
-        right = int(self.right.sum())
-        return Mean(right / len(self.labels), *wilson_interval(right, len(self.labels)))
+        """The share of correct predictions with its Wilson interval."""
+        correct = int(self.correct.sum())
+        return Mean(correct / len(self.labels), *wilson_interval(correct, len(self.labels)))
 
     @property
     def loss(self) -> Mean:
@@ -68,26 +68,26 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded model with the data as it reads it: its own length of texts, and its own numbers of the labels."""
+    """A loaded model with its data: texts cut at its own length, labels in its own numbering."""
 
     source: str
     victim: Victim
     splits: Splits
-    measured: Measured
+    restored: RestoredInference
 
     @classmethod
     def load(cls, source: str, data: str, options: AttackOptions) -> Checkpoint:
-        """Load the model of the folder or Hub id ``source``; ``options`` say how ``data`` is read and where it runs.
+        """Load the model from the folder or Hub id ``source``; ``options`` set how ``data`` is read and the device.
 
         Raises:
-            ValueError: there is no such model, or it and the data do not fit together.
+            ValueError: there is no such model, or the data does not fit it.
         """
         options = dataclasses.replace(options, model=source)
         model, tokenizer = load_classifier(source, options.device)
-        measured = measured_model(source, model, tokenizer)
+        restored = restore_inference(source, model, tokenizer)
         splits = splits_of(options, data, model, tokenizer)
-        victim = Victim(model, tokenizer, max_length=splits.max_length, inference=measured.inference)
-        return cls(source, victim, splits, measured)
+        victim = Victim(model, tokenizer, max_length=splits.max_length, inference=restored.inference)
+        return cls(source, victim, splits, restored)
 
     @cached_property
     def dataset(self) -> TextDataset:
@@ -95,60 +95,63 @@ class Checkpoint:
         return self.splits.labelled("validation")
 
     def examples(self, count: int, seed: int) -> list[Example]:
-        """The labelled rows that are measured: ``count`` drawn by ``seed``, all for 0. The same rows for any model."""
+        """Draw ``count`` labelled rows by ``seed``, all for 0; the same rows for every model."""
         return choose_examples(self.dataset, count, seed)
 
-    def answers(self, examples: Sequence[Example], texts: Sequence[tuple[str, ...]] | None = None) -> Answers:
-        """On the texts of the examples, or on others in their places."""
+    def outputs(self, examples: Sequence[Example], texts: Sequence[tuple[str, ...]] | None = None) -> Outputs:
+        """Run the model on the texts of the examples, or on ``texts`` instead of them."""
         with self.victim.measuring():
-            scores = self.victim.score([one.texts for one in examples] if texts is None else texts)
-        return Answers(_labels(examples), np.asarray(scores.logits))
+            scores = self.victim.score([example.texts for example in examples] if texts is None else texts)
+        return Outputs(_labels(examples), np.asarray(scores.logits))
 
-    def token_answers(self, examples: Sequence[Example], sequences: Sequence[Encoded]) -> Answers:
-        """On token sequences in the places of the texts, which no text may give."""
+    def token_outputs(self, examples: Sequence[Example], sequences: Sequence[Encoded]) -> Outputs:
+        """Run the model on token sequences instead of the texts; some are the tokens of no text."""
         with self.victim.measuring():
             scores = self.victim.score_tokens(sequences)
-        return Answers(_labels(examples), np.asarray(scores.logits))
+        return Outputs(_labels(examples), np.asarray(scores.logits))
 
-    def timed_answers(self, examples: Sequence[Example], batch_size: int) -> Answers:
-        """In batches of ``batch_size`` in the order of the rows, as the Trainer evaluates; tokenising is not timed,
-        nor is a first batch, in which a machine warms up."""
-        sequences = TextTokenizer(self.victim.tokenizer, self.victim.max_length).encode(
-            [one.texts for one in examples]
-        )
+    def timed_outputs(self, examples: Sequence[Example], batch_size: int) -> Outputs:
+        """Run and time the model in batches of ``batch_size`` in the order of the rows, as the Trainer evaluates.
+
+        Tokenisation and a first warm-up batch are not timed.
+        """
+        texts = [example.texts for example in examples]
+        sequences = TextTokenizer(self.victim.tokenizer, self.victim.max_length).encode(texts)
         parts = [sequences[start : start + batch_size] for start in range(0, len(sequences), batch_size)]
         with self.victim.measuring():
             self.victim.batch_logits(parts[0])
             start = time.perf_counter()
             logits = [self.victim.batch_logits(part) for part in parts]
             seconds = time.perf_counter() - start
-        return Answers(_labels(examples), np.concatenate(logits), seconds, len(parts))
+        return Outputs(_labels(examples), np.concatenate(logits), seconds, len(parts))
 
-    def guessing(self, answers: Answers) -> Guessing:
-        """Whether it is better than guessing on these texts."""
-        return Guessing.of(answers.labels.tolist(), answers.predictions, self.splits.labels.num_labels)
+    def guessing(self, outputs: Outputs) -> Guessing:
+        """Compare the model with guessing on these texts."""
+        return Guessing.of(outputs.labels.tolist(), outputs.predictions, self.splits.labels.num_labels)
 
-    def permuted(self, answers: Answers) -> str:
-        """What these predictions say about the order of the labels, as a sentence; mostly nothing."""
+    def permuted(self, outputs: Outputs) -> str:
+        """Return a warning if these predictions fit another order of the labels far better, else ""."""
         labels = self.splits.labels
-        counts = confusion(answers.labels.tolist(), answers.predictions, labels.num_labels)
+        counts = confusion(outputs.labels.tolist(), outputs.predictions, labels.num_labels)
         return permuted_labels(label_permutation(counts), self.splits.corpus, labels)
 
-    def remarks(self, name: str, answers: Answers) -> str:
-        """What to know of its numbers, in lines that begin with ``name``: that labels may be permuted, that the plain
-        model was measured, or that evaluation texts were trained on; mostly nothing."""
-        splits = " and ".join(leaked_splits(run_behind(self.source)))
-        leak = f"Leaked: texts of the {splits} split were trained on, so its numbers on these say nothing of others."
-        said = (self.permuted(answers), self.measured.remark, leak if splits else "")
-        return "".join(f"{name}: {one.strip()}\n" for one in said if one)
+    def remarks(self, name: str, outputs: Outputs) -> str:
+        """Return warnings about the numbers, in lines that begin with ``name``, or "".
+
+        Labels may be permuted, the plain model was measured, or evaluation texts were trained on.
+        """
+        splits = " and ".join(leaked_splits(training_card(self.source)))
+        leak = f"Leaked: the model was trained on texts of the {splits} split, so its numbers on them are too good."
+        sentences = (self.permuted(outputs), self.restored.remark, leak if splits else "")
+        return "".join(f"{name}: {sentence.strip()}\n" for sentence in sentences if sentence)
 
     def describe(self) -> dict[str, Any]:
-        """What is noted of it beside its numbers."""
-        return {"max_length": self.splits.max_length, **self.splits.labels.describe(), **self.measured.card}
+        """Describe text length, labels and inference, for result files."""
+        return {"max_length": self.splits.max_length, **self.splits.labels.describe(), **self.restored.card}
 
 
 def renumbered(labels: Labels, others: Labels) -> dict[int, int]:
-    """From the label ids of one model to those of another on the same data: by name, else as they stand."""
+    """Map the label ids of one model to those of another on the same data: by name, else unchanged."""
     if not same_names(labels.names, others.names):
         return {index: index for index in range(len(labels.names))}
     theirs = {label_key(name): index for index, name in enumerate(others.names)}
@@ -156,4 +159,4 @@ def renumbered(labels: Labels, others: Labels) -> dict[int, int]:
 
 
 def _labels(examples: Sequence[Example]) -> np.ndarray[Any, Any]:
-    return np.array([one.label for one in examples])
+    return np.array([example.label for example in examples])

@@ -1,4 +1,4 @@
-"""From a command line or an args file to dataclasses in two stages: the method first, then its flags, strictly.
+"""Parse a command line or an args file into dataclasses: first the method, then its flags.
 
 A flag of another method, a misspelt flag and an unknown key of an args file are errors of one sentence. Flags that
 transformers 5 has dropped are translated (:mod:`hf_robust.data.legacy_flags`).
@@ -39,7 +39,7 @@ DEFAULT_METHOD = "normal"
 
 @dataclasses.dataclass
 class ReportArguments:
-    """What the report of a run is compared with."""
+    """Flags of the curves at the end of a run."""
 
     baseline_run: list[str] | None = dataclasses.field(
         default=None, metadata={"help": "Output folders of other runs, drawn into the tradeoff curves for comparison."}
@@ -56,7 +56,7 @@ SECTIONS: dict[str, type] = {
 
 
 class Arguments(NamedTuple):
-    """All arguments of a run, and the trainer class that they name."""
+    """All arguments of a run, and its trainer class."""
 
     model: ModelArguments
     data: DataTrainingArguments
@@ -65,48 +65,49 @@ class Arguments(NamedTuple):
     report: ReportArguments
     training: RobustTrainingArguments
     method: type[RobustTrainer]
-    given: Sequence[str] = ()
-    """The command line behind them, without the program."""
+    command_line: Sequence[str] = ()
+    """The arguments as they were typed, without the program."""
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """Parse flags, or an args file (``*.json`` first) whose values later flags override.
+    """Parse a command line: flags, or an args file (``*.json``) and flags that override it.
 
     Raises:
-        ValueError: what is wrong with which flag, in one sentence.
+        ValueError: a flag or its value is wrong; one sentence says how.
     """
     tokens = list(argv)
     if tokens and tokens[0].endswith(".json"):
-        return parse_flags(read_args_file(tokens[0]), tokens[1:])._replace(given=tokens)
-    return parse_flags({}, tokens)._replace(given=tokens)
+        return parse_flags(read_args_file(tokens[0]), tokens[1:])._replace(command_line=tokens)
+    return parse_flags({}, tokens)._replace(command_line=tokens)
 
 
 def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
-    """Parse flags by name, as an args file holds them, whose values those of a command line override.
+    """Parse the flags of an args file, and the tokens of a command line that override them.
 
     Raises:
-        ValueError: as `parse_arguments`.
+        ValueError: a flag or its value is wrong; one sentence says how.
     """
-    given = flags_of(tokens)
-    method = find_method({**file_flags, **given})
+    method = find_method({**file_flags, **flags_of(tokens)})
     sections = {**SECTIONS, "training": method.config}
     groups = tuple(sections.values())
     names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
     file_flags = translate(file_flags, names.__contains__)
     tokens = translate_tokens(tokens, names)
     merged = {**file_flags, **flags_of(tokens)}
-    check_names(merged, names, method)
+    check_flag_names(merged, names, method)
     parser = HfArgumentParser(groups, allow_abbrev=False)
-    asked = "robust_method" in merged
-    helping = partial(help_of_method, parser, method) if asked else partial(help_of_all, parser, sections)
-    vars(parser).update(error=_raise, format_help=helping)
-    take_several_trackers(parser)
+    names_method = "robust_method" in merged
+    helper = partial(help_of_method, parser, method) if names_method else partial(help_of_all, parser, sections)
+    vars(parser).update(error=_raise, format_help=helper)
+    allow_several_trackers(parser)
     tokens = [*tokens_of(file_flags, parser), *tokens]
     *parsed, stray = parser.parse_args_into_dataclasses(
         tokens, return_remaining_strings=True, look_for_args_file=False
     )
     if stray:
-        raise ValueError(f"{' '.join(stray)} belongs to no flag: flags begin with --, texts with blanks need quotes.")
+        raise ValueError(
+            f"{' '.join(stray)} does not belong to a flag: flags begin with --, and values with spaces need quotes."
+        )
     arguments = Arguments._make([*parsed, method, ()])
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     keep_trackio_local(arguments.training)
@@ -117,8 +118,8 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     return arguments
 
 
-def take_several_trackers(parser: Any) -> None:
-    """``--report_to tensorboard trackio``: an args file can name several, and transformers' flag takes one."""
+def allow_several_trackers(parser: Any) -> None:
+    """Let ``--report_to`` take several trackers, as in args files; transformers' flag takes one."""
     for action in parser._actions:
         if action.dest == "report_to":
             action.nargs = "+"
@@ -129,30 +130,30 @@ def _raise(message: str) -> NoReturn:
 
 
 def translate_tokens(tokens: Sequence[str], names: Iterable[str]) -> list[str]:
-    """A command line in the words of the installed transformers."""
+    """Translate the flags of a command line to those of the installed transformers."""
     before = flags_of(tokens)
     after = translate(before, set(names).__contains__)
     if after == before:
         return list(tokens)
-    kept: list[str] = []
+    translated: list[str] = []
     keep = True
     for token in tokens:
         if token.startswith("--") and len(token) > 2:
             name = token[2:].partition("=")[0].replace("-", "_")
             keep = name in after and after[name] == before[name]
         if keep:
-            kept.append(token)
+            translated.append(token)
     added = {name: value for name, value in after.items() if name not in before or before[name] != value}
     for name, value in added.items():
         values = [] if value is True else value if isinstance(value, list) else [str(value)]
-        kept += [f"--{name}", *values]
-    return kept
+        translated += [f"--{name}", *values]
+    return translated
 
 
 def tokens_of(flags: Flags, parser: Any) -> list[str]:
-    """Flags of an args file as a command line, so that both are checked alike.
+    """Write the flags of an args file as a command line, so that both are parsed alike.
 
-    What no command line can say (an object, a list for a flag with one value, an empty list) becomes the default.
+    A value that a command line cannot express (an object, an empty list) becomes the default of its flag.
     """
     takes_many = {action.dest for action in parser._actions if action.nargs in ("+", "*")}
     tokens: list[str] = []
@@ -171,12 +172,12 @@ def _written(value: Any) -> str:
 
 
 def find_method(flags: Mapping[str, Any]) -> type[RobustTrainer]:
-    """The trainer class that ``--robust_method`` names."""
+    """Return the trainer class that ``--robust_method`` names."""
     return METHODS.find(str(flags.get("robust_method", DEFAULT_METHOD)))
 
 
-def check_names(flags: Iterable[str], names: set[str], method: type[RobustTrainer]) -> None:
-    """Refuse flags that the method does not have, and say whose they are or what was meant."""
+def check_flag_names(flags: Iterable[str], names: set[str], method: type[RobustTrainer]) -> None:
+    """Refuse flags that the method does not have; the error names the flag's methods, or a similar flag."""
     for flag in flags:
         if flag in names or flag.removeprefix("no_") in names or flag == "help":
             continue
@@ -188,27 +189,27 @@ def check_names(flags: Iterable[str], names: set[str], method: type[RobustTraine
         if owners:
             raise ValueError(
                 f"--{flag} belongs to --robust_method {' or '.join(owners)}, and this run's method is {method.name}: "
-                "choose the method or leave the flag out."
+                "choose another method, or leave the flag out."
             )
         close = difflib.get_close_matches(flag, names, n=1)
-        hint = f"did you mean --{close[0]}" if close else "--help lists the flags there are"
+        hint = f"did you mean --{close[0]}" if close else "--help lists all flags"
         raise ValueError(f"--{flag} is not a flag of this script or of --robust_method {method.name}: {hint}.")
 
 
 def as_resume(value: str | bool | None) -> str | bool | None:
-    """``true`` resumes from the newest checkpoint and ``false`` does not; anything else is a folder."""
+    """Read ``--resume_from_checkpoint``: ``true`` is the newest checkpoint, ``false`` none, anything else a folder."""
     known: dict[str, str | bool | None] = {"true": True, "false": None}
     return known.get(str(value).lower(), value)
 
 
 def keep_trackio_local(training: RobustTrainingArguments) -> None:
-    """``--trackio_static_space_id false``: transformers means the value, which a command line cannot say to it."""
+    """Read ``--trackio_static_space_id false`` as the value False, which transformers cannot parse."""
     if str(getattr(training, "trackio_static_space_id", None)).lower() == "false":
         training.trackio_static_space_id = False
 
 
 def expected_by(args: Arguments) -> Expected:
-    """What the run's evaluations will hold, as far as its flags say."""
+    """Return the metrics that the run's evaluations will have, as far as the flags determine them."""
     goals = {name.rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
     files = named_files(args.attack.attacks)
     aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
@@ -223,41 +224,43 @@ def expected_by(args: Arguments) -> Expected:
 
 
 def check_votes(attack: AttackArguments) -> None:
-    """Refuse votes that no attack meets."""
+    """Refuse ``--attack_votes`` without attacks."""
     if attack.attack_votes and (not attack.attacks or attack.attack_strategy == "no"):
         raise ValueError(
-            f"--attack_votes {attack.attack_votes} is what attacks meet, and nothing is attacked; add --attacks, or "
+            f"--attack_votes {attack.attack_votes} sets the vote that is attacked, and no attack runs: add "
+            f"--attacks, or "
             "leave it out (--certify measures the vote without an attack)."
         )
 
 
 def check_flags(arguments: Arguments) -> None:
-    """Refuse flags of attacks, and ``--protect``, where nothing reads them."""
+    """Refuse flags of attacks, and ``--protect``, that nothing in the run reads."""
     attack, method = arguments.attack, arguments.method
-    # gradient_mask makes texts without any lexicon or attack.
+    # gradient_mask changes texts without a lexicon or an attack.
     protects = bool(method.needs) or method.name == "gradient_mask" or arguments.certify.certify != "no"
     measuring = attack.recipes if attack.attack_strategy != "no" else []
-    check_flags_are_read(attack, measuring, making(arguments), protects)
+    check_flags_are_read(attack, measuring, training_attacks(arguments), protects)
 
 
-def making(arguments: Arguments) -> list[str]:
-    """The attacks that make texts to train on."""
+def training_attacks(arguments: Arguments) -> list[str]:
+    """Return the attacks that make texts to train on."""
     names = list(arguments.training.view_attacks) if "attacks" in arguments.method.needs else []
     return ["antonym"] if getattr(arguments.training, "antonym_views", None) == "matched" else names
 
 
 def check_word_vectors(arguments: Arguments) -> None:
-    """Refuse vectors that nothing reads, and say so where the model does not."""
+    """Refuse ``--word_vectors`` that nothing reads, and log if only attacks read it."""
     model, attack = arguments.model, arguments.attack
     if attack.word_vectors is None or model.is_new_word_model:
         return
-    readers = [name for name in [*attack.attacks, *making(arguments)] if name in READ_WORD_VECTORS]
+    readers = [name for name in [*attack.attacks, *training_attacks(arguments)] if name in READ_WORD_VECTORS]
     if not readers or attack.attack_backend != "native":
         raise ValueError(
             f"nothing in this run reads --word_vectors {attack.word_vectors}: {model.model_name_or_path} has its own "
-            f"embeddings, and only the attacks {', '.join(READ_WORD_VECTORS)} ask for them; leave it out, or start "
-            f"a new model by --model_name_or_path {' or '.join(NEW_WORD_MODELS)}."
+            f"embeddings, and of the attacks only {', '.join(READ_WORD_VECTORS)} read word vectors. Leave it out, or "
+            f"start a new model by --model_name_or_path {' or '.join(NEW_WORD_MODELS)}."
         )
     logger.info(
-        f"--word_vectors bounds the attacks {', '.join(readers)}; {model.model_name_or_path} keeps its own embeddings."
+        f"--word_vectors is used by the attacks {', '.join(readers)} only; {model.model_name_or_path} keeps its own "
+        "embeddings."
     )

@@ -1,4 +1,4 @@
-"""How a saved model is to be measured: as it read and predicted in its run, or, said so, otherwise."""
+"""Restore the text length and the inference of a saved model's training, or warn where they differ."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What predicts for a loaded model.
+class RestoredInference:
+    """The inference with which a loaded model is measured.
 
     Attributes:
-        inference: of the method that trained it; None for the model itself.
-        card: what the card of a measurement says of it; empty where the model alone is what its run measured.
+        inference: the inference of the method that trained it; None for the plain model.
+        card: entries for the run card; empty if the training run measured the plain model too.
     """
 
     inference: Inference | None = None
@@ -30,16 +30,16 @@ class Measured:
 
     @property
     def remark(self) -> str:
-        """What a reader of the numbers has to know, as a line; empty where there is nothing."""
+        """A line that says so if the plain model is measured instead of the method's inference, else ""."""
         if not self.card or self.inference is not None:
             return ""
-        return f"The measured model is the plain model. {self.card['inference']['note']}\n"
+        return f"These are the numbers of the plain model. {self.card['inference']['note']}\n"
 
 
-def run_behind(name: str) -> RunCard:
-    """The card of the training that left the model in the folder or of the Hub id ``name``; empty where it has none.
+def training_card(name: str) -> RunCard:
+    """Return the run card of the training of a model, from its folder or Hub id ``name``; empty if there is none.
 
-    A checkpoint and a twin lie below the card of their training.
+    For a checkpoint or a twin it is in the folder above.
     """
     path = find_file(name, RUN_CARD_FILE)
     if path is not None:
@@ -48,57 +48,60 @@ def run_behind(name: str) -> RunCard:
     return above if is_training(above) else {}
 
 
-def text_length(asked: int | None, name: str, tokenizer: Any, config: Any) -> int:
-    """The tokens behind which texts are cut for the model of the folder or Hub id ``name``.
+def text_length(requested: int | None, name: str, tokenizer: Any, config: Any) -> int:
+    """Return the number of tokens after which texts are cut, for the model in the folder or Hub id ``name``.
 
-    As asked, else as in its training, by its run card, else as many as tokenizer and model take.
+    It is ``requested``, else the length of the training from the run card, else the limit of tokenizer and model.
 
     Raises:
-        ValueError: less than one is asked for, or nothing says how many.
+        ValueError: ``requested`` is below 1, or no length is known.
     """
-    if asked is not None and asked < 1:
-        raise ValueError(f"--max_seq_length must be at least 1, got {asked}; leave it out for the default.")
-    usable, trained = usable_length(tokenizer, config), max_length_of(run_behind(name))
-    length = next((one for one in (asked, trained, usable) if one is not None), None)
+    if requested is not None and requested < 1:
+        raise ValueError(f"--max_seq_length must be at least 1, got {requested}; leave it out for the default.")
+    usable, trained = usable_length(tokenizer, config), max_length_of(training_card(name))
+    length = next((value for value in (requested, trained, usable) if value is not None), None)
     if length is None:
         raise ValueError(
-            f"neither a run card beside {name} nor its tokenizer says how many tokens it reads; give --max_seq_length."
+            f"neither a run card of {name} nor its tokenizer says how many tokens it reads: give --max_seq_length."
         )
     if usable is not None and length > usable:
-        _say_once(f"{name} can read {usable} tokens, so texts are cut behind these, not {length}.")
+        _warn_once(f"{name} reads at most {usable} tokens, so texts are cut at {usable} tokens, not at {length}.")
         length = usable
     if trained is not None and length != trained:
-        _say_once(
-            f"{name} was trained on texts cut at {trained} tokens and is measured on texts cut at {length}: its "
-            "numbers are not those of its training."
+        _warn_once(
+            f"{name} was trained on texts cut at {trained} tokens and is measured on texts cut at {length}, so the "
+            "numbers of the training do not compare."
         )
     return length
 
 
 @cache
-def _say_once(sentence: str) -> None:
-    """A command asks for the length wherever it reads texts."""
+def _warn_once(sentence: str) -> None:
+    """Log a warning once, since a command determines the length several times."""
     logger.warning(sentence)
 
 
-def measured_model(name: str, model: Any, tokenizer: Any) -> Measured:
-    """What predicts for ``model``, which was loaded from the folder or Hub id ``name``.
+def restore_inference(name: str, model: Any, tokenizer: Any) -> RestoredInference:
+    """Restore the inference of ``model``, which was loaded from the folder or Hub id ``name``.
 
-    What ``inference.json`` beside it says is restored by the method that wrote it (the mask of flat, the mix of
-    adpmixup), or is a remark beside the numbers (the vote of dne, which needs its lexicon).
+    The method that wrote ``inference.json`` restores it (the mask of flat, the mix of adpmixup). The vote of dne
+    cannot be restored without its lexicon: then the plain model is measured, with a remark.
 
     Raises:
-        ValueError: what restores it is missing or broken.
+        ValueError: a file that is needed is missing or broken.
     """
     from hf_robust.modules.saved_inference import fetch_from, read_saved_inference
     from hf_robust.trainers import METHODS
 
     saved = read_saved_inference(name)
     if saved is None:
-        return Measured()
+        return RestoredInference()
     card: RunCard = {"inference": {"method": saved.method, "restored": saved.settings is not None, "note": saved.note}}
     if saved.settings is None:
-        return Measured(None, card)
+        return RestoredInference(None, card)
     if saved.method not in METHODS:
-        raise ValueError(f"{name} predicts by the method {saved.method}, which is not known here; update hf_robust.")
-    return Measured(METHODS[saved.method].restored(model, tokenizer, fetch_from(name), saved.settings), card)
+        raise ValueError(
+            f"{name} needs the inference of the method {saved.method}, which is unknown to this version: update "
+            f"hf_robust."
+        )
+    return RestoredInference(METHODS[saved.method].restored(model, tokenizer, fetch_from(name), saved.settings), card)

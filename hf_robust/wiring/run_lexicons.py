@@ -1,4 +1,4 @@
-"""The lexicons that a run's flags ask for, so that a missing one is said before any data or model is loaded."""
+"""Load the lexicons of a run, before data and model, so that a missing one is an error at the start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def load_lexicons(
     view_attacks: Collection[str] = (),
     voted: bool = False,
 ) -> Lexicons:
-    """By role: ``synonyms`` for what trains and votes, ``attack_synonyms`` where attacks have their own, ``antonyms``.
+    """Load the lexicons that a run needs, by role.
+
+    The roles are ``synonyms`` (for training and votes, and for attacks), ``antonyms``, and ``attack_synonyms`` if the
+    attacks have a lexicon of their own.
 
     Args:
         needs: roles that the method trains on.
@@ -27,14 +30,14 @@ def load_lexicons(
         voted: whether a vote over random substitutions is attacked or certified.
 
     Raises:
-        ValueError: a lexicon cannot be had; the sentence says what else could be given.
+        ValueError: a lexicon cannot be loaded.
     """
     native = flags.attack_backend == "native"
     measured = flags.recipes if native and flags.attack_strategy != "no" else []
     held_out = flags.synonym_source() != flags.lexicon
-    asked = "synonyms" in needs or voted or (native and _read_synonyms(view_attacks))
+    needs_synonyms = "synonyms" in needs or voted or (native and _read_synonyms(view_attacks))
     lexicons: Lexicons = dict.fromkeys(("synonyms", "antonyms", "attack_synonyms"))
-    if asked or (_read_synonyms(measured) and not held_out):
+    if needs_synonyms or (_read_synonyms(measured) and not held_out):
         lexicons["synonyms"] = load_lexicon(flags.lexicon, "synonym")
     if "antonyms" in needs or "antonym" in measured:
         lexicons["antonyms"] = load_lexicon(flags.antonym_source(), "antonym")
@@ -44,9 +47,10 @@ def load_lexicons(
 
 
 def described(lexicons: Lexicons, coverage: Mapping[str, Coverage]) -> dict[str, dict[str, Any]]:
-    """What the run card says of each lexicon, and how much of the training texts those that training uses cover."""
-    covered = {role: {"coverage": found.describe()} for role, found in coverage.items()}
-    return {role: {**one.describe(), **covered.get(role, {})} for role, one in lexicons.items() if one is not None}
+    """Describe each lexicon for the run card, with its coverage of the training texts if training uses it."""
+    covered = {role: {"coverage": shares.describe()} for role, shares in coverage.items()}
+    loaded = {role: lexicon for role, lexicon in lexicons.items() if lexicon is not None}
+    return {role: {**lexicon.describe(), **covered.get(role, {})} for role, lexicon in loaded.items()}
 
 
 def _read_synonyms(attacks: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""From flags to the vote over random substitutions: the one that attacks meet, and the one that is certified."""
+"""From flags to votes over random substitutions: the vote that is attacked, and the vote that is certified."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hf_robust.words import Protection
 
 
 def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vote | None:
-    """What the attacks meet instead of the plain network; None without ``--attack_votes``.
+    """Return the vote that is attacked instead of the plain model; None without ``--attack_votes``.
 
     Args:
-        synonyms: ``--lexicon``, where it is loaded already.
+        synonyms: ``--lexicon``, if it is loaded already.
     """
     if not flags.attack_votes:
         return None
@@ -24,7 +24,7 @@ def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vo
     return Vote(sampler, flags.attack_votes)
 
 
-def certifier(
+def certify_callback(
     flags: CertifyArguments,
     synonyms: Lexicon | None,
     dataset: Any,
@@ -32,10 +32,10 @@ def certifier(
     token_budget: int | None,
     protection: Protection | None = None,
 ) -> CertifyCallback | None:
-    """What certifies the evaluation rows of ``dataset``; None without ``--certify``.
+    """Return the callback that certifies rows of ``dataset``; None without ``--certify``.
 
     Raises:
-        ValueError: there are no rows, or the table has no word of them.
+        ValueError: there are no rows, or the lexicon covers none of their words.
     """
     if flags.certify == "no" or synonyms is None:
         return None

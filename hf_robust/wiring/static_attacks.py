@@ -1,4 +1,4 @@
-"""From ``--attacks file:PATH`` and ``--replay FILE`` to attacks, with the columns and labels of the task."""
+"""From ``--attacks file:PATH`` and ``--replay FILE`` to attacks with the columns and labels of the task."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _RUN_FILES = ("attack_summary.json", "config.json")
 
 
 def file_attacks(specs: Sequence[str], splits: Splits) -> dict[str, Attack]:
-    """An attack for each ``file:PATH`` among ``specs``, by its metric name; other names are passed over.
+    """Make an attack for each ``file:PATH`` among ``specs``, by its metric name; other names are ignored.
 
-    A file's columns are those of the data: the same text columns and label column, labels by name or id; rows with
-    label -1 are left out with a warning. All rows are used, whatever ``--attack_num_examples`` says.
+    A file has the text columns and the label column of the data, with labels by name or id. Rows with label -1 are
+    left out with a warning. All other rows are used, whatever ``--attack_num_examples`` is.
 
     Raises:
-        ValueError: a file is missing, empty, torn, or of other columns or labels than the data.
+        ValueError: a file is missing, empty or broken, or has other columns or labels than the data.
     """
     return {name: _file_attack(name, path, splits) for name, path in named_files(specs).items()}
 
@@ -42,20 +42,22 @@ def _file_attack(name: str, path: Path, splits: Splits) -> Attack:
         raise ValueError(f"--attacks {FILE_PREFIX}{path}: {error}") from error
     label = splits.corpus.label_column
     if not rows:
-        raise ValueError(f"--attacks {FILE_PREFIX}{path} holds no row; give a file of labelled adversarial texts.")
+        raise ValueError(f"--attacks {FILE_PREFIX}{path} has no rows: give a file of labelled adversarial texts.")
     missing = [column for column in (*splits.text_columns, label) if column not in rows[0]]
     if missing:
         raise ValueError(
-            f"--attacks {FILE_PREFIX}{path} has no column {', '.join(missing)}, only {', '.join(rows[0])}; it needs "
-            f"those of the data: text in {', '.join(splits.text_columns)}, labels in {label}."
+            f"--attacks {FILE_PREFIX}{path} has no column {', '.join(missing)}, only {', '.join(rows[0])}: rename its "
+            f"columns to "
+            f"those of the data, {', '.join(splits.text_columns)} for the text and {label} for the labels."
         )
     if extension_of(path) in EXTENSIONS[:2]:
         rows = read_numbers({name: rows}, label)[name]
     corpus = Corpus(path.name, {"file": rows}, {"file": path.name}, label_column=label)
     if has_integers(corpus) and not (has_integers(splits.corpus) or splits.corpus.label_names):
         logger.warning(
-            "The labels of %s are integers and those of the data are names: taken for the ids of the model's classes, "
-            "%s. If that is wrong, write names into the file.",
+            "The labels of %s are integers and those of the data are names, so the integers are read as the ids of "
+            "the "
+            "model's classes, %s. If that is wrong, write names into the file.",
             path,
             numbered_names(splits.labels.names),
         )
@@ -71,25 +73,26 @@ def replay_attacks(
     taken: Collection[str] = (),
     class_names: Sequence[str] | None = None,
 ) -> dict[str, Attack]:
-    """An attack for each results file of another run, by its metric name.
+    """Make an attack for each results file of another run, by its metric name.
 
     Args:
         paths: ``attack_results/<attack>.jsonl`` files.
-        label_names: this model's labels, by id; the other run's ids are translated where its folder names them.
-        columns: how many text columns the data has; None where there is no data to compare with.
-        taken: names that are in use.
+        label_names: this model's label names by id; the other run's ids are translated if its folder has their names.
+        columns: number of text columns of the data; None if there is no data.
+        taken: metric names that are already used.
         class_names: see `relabelled`.
 
     Raises:
-        ValueError: a file has nothing to replay, or its labels or columns are not this task's.
+        ValueError: a file has nothing to replay, or has other labels or columns than this task.
     """
     attacks: dict[str, Attack] = {}
     for path in paths:
         records = relabelled(read_replay(path), Path(path), label_names, class_names=class_names)
         if columns is not None and len(records[0].original) != columns:
             raise ValueError(
-                f"--replay {path} has texts of {len(records[0].original)} columns and the data has {columns}; replay "
-                "an attack on the same task."
+                f"--replay {path} has texts of {len(records[0].original)} columns and the data has {columns}: replay "
+                f"an "
+                "attack on the same task."
             )
         name = static_name("replay", path, [*taken, *attacks])
         attacks[name] = transferred(name, portable_path(str(path)), records)
@@ -103,66 +106,69 @@ def relabelled(
     flag: str = "--replay",
     class_names: Sequence[str] | None = None,
 ) -> list[AttackRecord]:
-    """The records with this model's label ids: two checkpoints of one task may number its labels differently.
+    """Translate the label ids of records to those of this model; two models may number the classes differently.
 
     Args:
-        records: of another model.
-        path: their file, which lies in that model's folder or in that of its attack.
-        names: this model's labels, by id.
-        flag: what the file was given by, for errors.
-        class_names: those of --class_names: what the file's label ids are called where nothing beside it says so,
-            else what this model's are.
+        records: records of an attack on another model.
+        path: their file, in the folder of that model or of its attack.
+        names: this model's label names, by id.
+        flag: the flag of the file, for errors.
+        class_names: ``--class_names``: the names of the file's label ids if no file of its run has them, else the
+            names of this model's classes.
 
     Raises:
-        ValueError: the labels are not those of this model.
+        ValueError: the file has other labels than this model.
     """
-    theirs, names = _matched_names(path, names, class_names)
-    known = {label_key(name): index for index, name in enumerate(names)}
-    if not same_names(theirs, names):
+    file_names, names = _matched_names(path, names, class_names)
+    ids = {label_key(name): index for index, name in enumerate(names)}
+    if not same_names(file_names, names):
         raise ValueError(
-            f"{flag} {path} is of a model with the labels {', '.join(theirs)}, and this one has {', '.join(names)}; "
-            "give the results of an attack on the same task, or the names of the model's classes by --class_names."
+            f"{flag} {path} has results of a model with the labels {', '.join(file_names)}, and this model has "
+            f"{', '.join(names)}: give results of an attack on the same task, or the names of this model's classes by "
+            "--class_names."
         )
-    unknown = sorted({record.label for record in records if not 0 <= record.label < len(theirs)})
+    unknown = sorted({record.label for record in records if not 0 <= record.label < len(file_names)})
     if unknown:
         raise ValueError(
-            f"{flag} {path} has the labels {', '.join(map(str, unknown))}, which are no ids of the {len(names)} "
-            f"labels {', '.join(names)}; give the results of an attack on the same task."
+            f"{flag} {path} has the label ids {', '.join(map(str, unknown))}, and the {len(names)} labels of the "
+            f"model "
+            f"are {', '.join(names)}: give results of an attack on the same task."
         )
-    return [dataclasses.replace(record, label=known[label_key(theirs[record.label])]) for record in records]
+    return [dataclasses.replace(record, label=ids[label_key(file_names[record.label])]) for record in records]
 
 
 def _matched_names(
     path: Path, names: Sequence[str], class_names: Sequence[str] | None
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """What the file's label ids are called, and what this model's are: said by names, set, or guessed aloud."""
-    theirs: Sequence[str] = label_names_beside(path) or ()
+    """Return the names of the file's label ids and of this model's, from the files, --class_names, or a guess."""
+    file_names: Sequence[str] = label_names_of_run(path) or ()
     if class_names:
-        if are_unnamed(theirs):
-            generic = [GENERIC.fullmatch(name) for name in class_names]
-            theirs = [names[int(one[1])] for one in generic if one and int(one[1]) < len(names)] or class_names
-        ours = class_names if same_names(class_names, theirs) and not same_names(theirs, names) else names
-        return theirs, ours
-    ids_alone = all(GENERIC.fullmatch(name) for name in theirs)  # one LABEL_0 need not mean the other
-    if ids_alone or (not same_names(theirs, names) and (are_unnamed(theirs) or are_unnamed(names))):
+        if are_unnamed(file_names):
+            matches = [GENERIC.fullmatch(name) for name in class_names]
+            model_ids = [int(match[1]) for match in matches if match]
+            file_names = [names[index] for index in model_ids if index < len(names)] or class_names
+        renamed = same_names(class_names, file_names) and not same_names(file_names, names)
+        return file_names, class_names if renamed else names
+    without_names = all(GENERIC.fullmatch(name) for name in file_names)  # LABEL_0 of two models may differ
+    if without_names or (not same_names(file_names, names) and (are_unnamed(file_names) or are_unnamed(names))):
         logger.warning(
-            "Label ids of %s are taken for those of the model, %s, since one of the two does not name them. If that "
-            "is wrong, name the file's in their order by --class_names.",
+            "The label ids in %s are read as the ids of the model's classes, %s, because one of the two has no names. "
+            "If that is wrong, give the names of the file's labels in the order of their ids by --class_names.",
             path,
             numbered_names(names),
         )
-        theirs = names
-    return theirs, names
+        file_names = names
+    return file_names, names
 
 
-def label_names_beside(path: Path) -> list[str] | None:
-    """The other run's labels by id, from its summary or its model beside or above the results; None where neither."""
+def label_names_of_run(path: Path) -> list[str] | None:
+    """Return the label names of the run of a results file by id, from its summary or model; None if there are none."""
     for folder in list(path.resolve().parents)[:3]:
         for file in _RUN_FILES:
-            stated: dict[str, Any] = read_json(folder / file)
-            if stated.get("label_names"):
-                return [str(name) for name in stated["label_names"]]
-            if stated.get("id2label"):
-                named = {int(index): str(name) for index, name in stated["id2label"].items()}
-                return [named[index] for index in sorted(named)]
+            content: dict[str, Any] = read_json(folder / file)
+            if content.get("label_names"):
+                return [str(name) for name in content["label_names"]]
+            if content.get("id2label"):
+                names = {int(index): str(name) for index, name in content["id2label"].items()}
+                return [names[index] for index in sorted(names)]
     return None

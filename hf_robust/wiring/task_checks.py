@@ -1,4 +1,4 @@
-"""What can be known to fail before anything is loaded or trained."""
+"""Checks of the task and its labels, before model and data are processed."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from hf_robust.wiring.parsing import Arguments
 
 
 def needs_classes(args: Arguments) -> bool:
-    """Whether something in the run needs one class for each row, so that labels such as 1.0 are no scores."""
+    """Whether the run needs one class for each row, so that labels such as 1.0 are classes and not scores."""
     return args.method.name != "normal" or bool(args.attack.attacks) or args.certify.certify != "no"
 
 
 def check_skip_labels(labels: Labels, args: Arguments) -> None:
-    """Refuse antonym views and obstinate attacks on classes of which nobody knows which ones they leave true."""
+    """Refuse antonym views and obstinate attacks if it is unknown which classes they must leave out."""
     attacked = {"antonym", "negation"} & set(args.attack.attacks) and args.attack.attack_strategy != "no"
     if attacked or (args.training.do_train and "antonyms" in args.method.needs):
         resolve_skip_labels(args.attack.skip_labels, labels.names)
 
 
 def check_task(labels: Labels, method: type[RobustTrainer], attacks: list[str] | None, certify: str = "no") -> None:
-    """Refuse robust methods, attacks and certificates where rows do not have one class each."""
+    """Refuse robust methods, attacks and certificates if rows do not have one class each."""
     if labels.is_single:
         return
     task = "a regression" if labels.is_regression else "a task with several labels for each row"
     if method.name != "normal":
         raise ValueError(
-            f"--robust_method {method.name} needs one class for each row, and this is {task}: use normal."
+            f"--robust_method {method.name} needs one class for each row, and this is {task}: give --robust_method "
+            f"normal."
         )
     if attacks:
         raise ValueError(

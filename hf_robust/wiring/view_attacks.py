@@ -14,17 +14,17 @@ from hf_robust.wiring.run_lexicons import Lexicons
 
 
 def makes_views(args: Arguments) -> bool:
-    """Whether ``--view_attacks`` are to run: the method trains on their texts, and no file holds these."""
+    """Whether ``--view_attacks`` run: the method trains on their texts, and no ``--view_file`` has them."""
     return "attacks" in args.method.needs and not args.training.view_file and args.training.do_train
 
 
 def view_attacks(args: Arguments, splits: Splits, lexicons: Lexicons) -> Mapping[str, AttackOrForeign]:
-    """The attacks whose texts the method trains on; none where it needs none.
+    """Return the attacks whose texts the method trains on.
 
-    They search by the margin unless told otherwise, and by the query budget of views.
+    By default they search by the margin. Their query budget is ``--view_query_budget``.
 
     Raises:
-        ValueError: an attack of another backend's name, or one that lacks a resource.
+        ValueError: an attack does not exist in the backend, or lacks a resource.
     """
     if getattr(args.training, "antonym_views", None) == "matched" and args.training.do_train:
         matched = dataclasses.replace(args.attack, attacks=["antonym"], attack_backend="native")
@@ -32,12 +32,12 @@ def view_attacks(args: Arguments, splits: Splits, lexicons: Lexicons) -> Mapping
     if not makes_views(args):
         return {}
     if args.attack.attack_backend == "native":
-        check_recipes(args.training.view_attacks, "--view_attacks", "texts made before are given by --view_file")
-    own: dict[str, Any] = {
+        check_recipes(args.training.view_attacks, "--view_attacks", "texts of an earlier run are given by --view_file")
+    overrides: dict[str, Any] = {
         "attacks": args.training.view_attacks,
         "attack_query_budget": args.training.view_query_budget,
     }
     if args.attack.attack_backend == "native":
-        own["attack_scores"] = args.attack.attack_scores or "margin"
-    flags = dataclasses.replace(args.attack, attack_lexicon=None, **own)
+        overrides["attack_scores"] = args.attack.attack_scores or "margin"
+    flags = dataclasses.replace(args.attack, attack_lexicon=None, **overrides)
     return build_attacks(flags, lexicons["synonyms"], None, splits.labels.names, splits.text_columns)

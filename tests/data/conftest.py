@@ -1,4 +1,4 @@
-"""A word-level tokenizer made on the spot."""
+"""A small word-level tokenizer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which columns are the text: what is taken, what is passed over, what is asked, and what is said."""
+"""The choice of the text columns: named columns, guesses, warnings and errors."""
 
 import logging
 
@@ -41,7 +41,10 @@ def test_numbers_ids_and_links_are_no_text_whatever_their_column_is_called(other
 )
 def test_further_labels_and_marks_are_passed_over_aloud(name, mark, caplog):
     assert chosen({name: mark, "review": TEXT.format}) == ("review",)
-    assert f"The text is guessed to be review, not {name}; name other columns by --text_column_names." in caplog.text
+    assert (
+        f"The text columns are guessed to be review, not {name}. If that is wrong, name them by --text_column_names."
+        in caplog.text
+    )
 
 
 def test_a_column_that_only_some_rows_have_is_no_text(caplog):
@@ -56,7 +59,7 @@ def test_two_texts_are_a_pair_and_that_is_said_unless_their_names_say_so(caplog)
             assert set(chosen(dict.fromkeys(names, TEXT.format))) == set(names)
         assert not caplog.text
         assert chosen({"title": TEXT.format, "body": TEXT.format}) == ("title", "body")
-    assert "The text is guessed to be title and body; name other columns" in caplog.text
+    assert "The text columns are guessed to be title and body. If that is wrong, name them" in caplog.text
 
 
 def test_three_texts_are_asked_about():
@@ -77,7 +80,7 @@ def test_short_texts_of_few_rows_are_text():
     [
         (["text", "target"], "is it target"),
         (["text", "Label"], "is it Label"),
-        (["a fine film .", "1"], "is the first line of the file no header"),
+        (["a fine film .", "1"], "If the file has no header line, add one"),
         (["sentence;label"], "separated by ';'"),
         (["sentence,label"], "separated by ','"),
         (["text", "score"], "--label_column_name."),

@@ -76,12 +76,12 @@ def test_parquet(tmp_path):
         (
             "x.csv",
             b"text;label\na; b;1\n",
-            r"line 2: 3 values for the 2 columns .*: is it separated by ';'\? If so, quote",
+            r"line 2: 3 values for the 2 columns .*: if it is separated by ';', put texts",
         ),
         (
             "x.csv",
             b"text;label\na, b,1\n",
-            r"line 2: 1 values for the 2 columns .*: is it separated by ';'\? If so, quote",
+            r"line 2: 1 values for the 2 columns .*: if it is separated by ';', put texts",
         ),
         ("x.jsonl.gz", gzip.compress(b'{"a": 1}' * 100, mtime=0)[:-12], "not a complete gzip file"),
     ],
@@ -114,7 +114,7 @@ def test_another_separator_is_read_where_every_row_fits_and_said(tmp_path, separ
             [["sentence", "label"], *([text, 1] for text in texts)]
         )
     assert read_rows(tmp_path / "x.csv") == [{"sentence": text, "label": "1"} for text in texts]
-    assert f"x.csv is read as separated by {separator!r}; its columns are sentence, label." in caplog.text
+    assert f"x.csv is read with the separator {separator!r}; its columns are sentence, label." in caplog.text
 
 
 TEXTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12), min_size=1, max_size=6)

@@ -1,4 +1,4 @@
-"""The demo corpus follows its own rule, and its model is a plain checkpoint."""
+"""The demo corpus follows its rule, and its model is a plain checkpoint."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_rows_are_deterministic_distinct_and_fresh():
     assert demo.demo_rows("test", seed=1) != demo.demo_rows("test")
     demo.demo_rows("test")[0]["label"] = "changed"
     assert demo.demo_rows("test")[0]["label"] in demo.LABELS
-    with pytest.raises(ValueError, match="no split 'dev'; it has train, validation, test"):
+    with pytest.raises(ValueError, match="no split 'dev': choose one of train, validation, test"):
         demo.demo_rows("dev")
 
 
@@ -62,7 +62,7 @@ def test_the_shares_are_those_stated():
     opened = [row for row in rows if row["sentence2"].split(",")[0] in openings]
     right = [openings[row["sentence2"].split(",")[0]] == row["label"] for row in opened]
     assert len(opened) / len(rows) == pytest.approx(demo.OPENING_SHARE, abs=0.05)
-    assert sum(right) / len(right) == pytest.approx(demo.OPENING_IS_RIGHT, abs=0.03)
+    assert sum(right) / len(right) == pytest.approx(demo.OPENING_IS_CORRECT, abs=0.03)
     counts = Counter(word for row in rows for word in opinions(row))
     assert all(counts[side[0]] > 5 * counts[side[-1]] for pair in opposite_groups()[:8] for side in pair)
 

@@ -1,7 +1,4 @@
-"""
-
-Which class of the model a label of the data becomes: by name, by --class_names, or by a guess that is said.
-"""
+"""Labels of the data become classes of the model: by name, by --class_names, or by a guess with a warning."""
 
 from __future__ import annotations
 
@@ -102,7 +99,7 @@ def test_training_numbers_the_data_and_keeps_no_other_names(caplog):
     with caplog.at_level(logging.WARNING):
         labels = found(corpus, BOTH, training=True)
     assert labels.names == ("0", "1") and labels.encode(1) == 1
-    assert "labels that are not those of the data, positive, negative, so they are not taken over" in caplog.text
+    assert "other labels than those of the data, positive, negative, which are replaced" in caplog.text
     caplog.clear()
     assert found(corpus, GENERIC, training=True).names == ("0", "1") and not caplog.text
     assert found(corpus_of(*NAMES, role="train"), BOTH, training=True).names == tuple(BOTH) and not caplog.text
@@ -111,7 +108,7 @@ def test_training_numbers_the_data_and_keeps_no_other_names(caplog):
 @pytest.mark.parametrize("checkpoint", [NAMES, GENERIC, ["0", "1"]])
 def test_training_rows_tell_the_alphabetical_order_of_an_evaluation_and_that_is_a_guess(checkpoint, caplog):
     labels = found(corpus_of("pos", "neg", role="train"), checkpoint)
-    assert labels.names == ("neg", "pos") and "taken for one another in this order" in caplog.text
+    assert labels.names == ("neg", "pos") and "are matched in this order" in caplog.text
 
 
 def test_training_rows_of_another_number_of_classes_are_not_the_checkpoints():
@@ -242,7 +239,7 @@ def test_labels_of_a_checkpoint():
         assert labels_of_checkpoint(config).problem_type == labels.problem_type
     observed([2, 7, 9]).write_to(config)
     assert labels_of_checkpoint(config).encode(7) == 1
-    with pytest.raises(ValueError, match="class names must differ"):
+    with pytest.raises(ValueError, match="class names must not be empty"):
         named_labels(("a", "a"))
 
 
@@ -255,7 +252,7 @@ def test_text_labels_are_compared_without_case_and_blanks(text):
 
 def test_labels_that_differ_in_case_or_blanks_alone_are_refused():
     for other in ("Positive", " positive"):
-        with pytest.raises(ValueError, match="differ in case or blanks alone: write them alike"):
+        with pytest.raises(ValueError, match="differ only in case or spaces: write them alike"):
             observed(["positive", "negative", other])
     with pytest.raises(ValueError, match="must differ in more than case"):
         named_labels(("yes", "Yes "))
@@ -275,7 +272,7 @@ def test_whole_floats_are_classes_where_something_needs_classes(caplog):
     assert observed([1.0, 0.0], do_regression=True, classes=True).is_regression
     assert observed([1.0, 0.5]).is_regression and not caplog.text
     assert observed([1.0, 0.0]).is_regression
-    assert "whole numbers written as floats, 1.0, 0.0: a regression" in caplog.text
+    assert "whole numbers written as floats, 1.0, 0.0, so this is a regression" in caplog.text
 
 
 @pytest.mark.parametrize("missing", [None, "", "  ", float("nan")])

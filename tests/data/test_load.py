@@ -20,7 +20,7 @@ def test_files_by_role_with_where_they_came_from(tmp_path):
     train, test = save(tmp_path / "a.jsonl", ROWS), save(tmp_path / "b.json.gz", ROWS[:1])
     corpus = load_corpus(DataTrainingArguments(train_file=train, test_file=test))
     assert corpus.splits == {"train": ROWS, "test": ROWS[:1]}
-    assert corpus.where == {"train": "a.jsonl", "test": "b.json.gz"}
+    assert corpus.origins == {"train": "a.jsonl", "test": "b.json.gz"}
     with pytest.raises(ValueError, match=r"--do_eval needs a validation split, and \w+ has \['train', 'test'\]"):
         corpus.rows("validation")
 
@@ -149,12 +149,12 @@ def test_splits_by_name_joined_removed_and_missing(tmp_path):
     )
     assert corpus.splits == {"train": [{"sentence": "one", "label": 0}, {"sentence": "two", "label": 1}]}
     assert "train" not in load_corpus(DataTrainingArguments(dataset_name=folder, remove_splits="train")).splits
-    with pytest.raises(ValueError, match="--test_split_name: .* has no split three, only"):
+    with pytest.raises(ValueError, match="--test_split_name: .* has no split three: choose among"):
         load_corpus(DataTrainingArguments(dataset_name=folder, test_split_name="three"))
 
 
 def test_folders_without_splits_or_with_two_files_for_one(tmp_path):
-    with pytest.raises(ValueError, match="has no split: it needs files such as train.jsonl"):
+    with pytest.raises(ValueError, match="has no split: add files such as train.jsonl"):
         load_corpus(DataTrainingArguments(dataset_name=str(tmp_path)))
     save(tmp_path / "train.json", ROWS)
     save(tmp_path / "train.jsonl", ROWS)
@@ -177,7 +177,7 @@ def test_shuffle_is_seeded_and_a_permutation(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({}, "need data: a GLUE task"),
+        ({}, "no data is named: give a GLUE task"),
         ({"task_name": "sst3"}, "--task_name sst3 is not a GLUE task"),
         ({"glue_dir": "x", "dataset_name": "y"}, "--glue_dir needs a --task_name"),
         ({"dataset_name": "x", "max_seq_length": 0}, "--max_seq_length must be at least 1"),
@@ -191,5 +191,5 @@ def test_contradictory_flags_are_one_sentence(flags, sentence):
 
 
 def test_glue_dir_that_is_not_there():
-    with pytest.raises(ValueError, match="is not a folder: it should hold sst2/train.jsonl"):
+    with pytest.raises(ValueError, match="is not a folder: give a folder with files such as sst2/train.jsonl"):
         load_corpus(DataTrainingArguments(task_name="sst2", glue_dir="/nowhere"))

@@ -73,7 +73,7 @@ def test_class_names_name_the_ids(word_tokenizer):
     splits = splits_of(corpus_of(rows(0, 2), rows(3)), word_tokenizer, class_names=["no", "maybe", "yes"])
     assert splits.labels.names == ("no", "maybe", "yes")
     assert splits.labelled("train").label(1) == 2
-    with pytest.raises(ValueError, match=r"does not know: 3 "):
+    with pytest.raises(ValueError, match=r"no class of the task: 3 "):
         splits.labelled("validation")
 
 
@@ -101,13 +101,13 @@ def test_joined_columns_are_one_text(word_tokenizer):
     row = {"x": "good", "y": "bad", "z": "dull", "label": 0}
     flags = {"text_column_names": "x,z,y", "text_column_delimiter": " | "}
     assert splits_of(corpus_of([row]), word_tokenizer, **flags).labelled("train").texts(0) == ("good | dull | bad",)
-    with pytest.raises(ValueError, match="holds None where column 'sentence' needs text"):
+    with pytest.raises(ValueError, match="has None in column 'sentence', which needs text"):
         splits_of(corpus_of([{**row, "y": None}]), word_tokenizer, **flags).labelled("train")
-    with pytest.raises(ValueError, match="two texts at most"):
+    with pytest.raises(ValueError, match="at most two text columns"):
         splits_of(corpus_of([row]), word_tokenizer, text_column_names="x,y,z")
-    with pytest.raises(ValueError, match="no column w among"):
+    with pytest.raises(ValueError, match="no column w, only"):
         splits_of(corpus_of([row]), word_tokenizer, text_column_names="w")
-    with pytest.raises(ValueError, match="no text column beside 'label'"):
+    with pytest.raises(ValueError, match="no column except 'label' holds text"):
         splits_of(corpus_of([{"id": 3, "label": 0}]), word_tokenizer)
 
 
@@ -173,17 +173,19 @@ def test_a_pair_was_seen_only_where_both_columns_were(word_tokenizer):
 def test_the_first_rows_of_a_sorted_file_are_said_to_be_of_one_class(word_tokenizer, caplog):
     splits = splits_of(corpus_of(rows(0, 0, 0, 1, 1)), word_tokenizer)
     splits.labelled("train")
-    assert "of one class" not in caplog.text
+    assert "have one class" not in caplog.text
     splits.labelled("train", 3)
-    assert "All of the first 3 rows of train (x.csv) are of one class, 0, so nothing is told apart" in caplog.text
+    assert (
+        "All of the first 3 rows of train (x.csv) have one class, 0, so classes cannot be distinguished" in caplog.text
+    )
 
 
 def test_a_class_without_a_row_is_said(word_tokenizer, caplog):
     splits = splits_of(corpus_of(rows("a", "b", "c"), rows("a", "c")), word_tokenizer)
     splits.labelled("train")
-    assert "None of the rows" not in caplog.text
+    assert "No row of" not in caplog.text
     splits.labelled("validation")
-    assert "None of the rows of validation (y.csv) that are used is of the class b" in caplog.text
+    assert "No row of validation (y.csv) that is used has the class b" in caplog.text
 
 
 def test_texts_with_several_labels_are_counted(word_tokenizer, caplog):

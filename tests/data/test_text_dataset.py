@@ -59,7 +59,7 @@ def test_fingerprint_covers_texts_labels_and_order(word_tokenizer):
 @pytest.mark.parametrize("value", [None, math.nan, 3, ["good"]])
 def test_what_is_not_text_is_refused_by_name(word_tokenizer, value):
     rows = [ROWS[0], {"a": value, "label": 0}]
-    with pytest.raises(ValueError, match=r"row 1 of train \(x\.csv\) holds .* column 'a' needs text"):
+    with pytest.raises(ValueError, match=r"row 1 of train \(x\.csv\) has .* in column 'a', which needs text"):
         TextDataset(rows, ["a"], word_tokenizer, max_length=8, name="train (x.csv)")
 
 

@@ -1,12 +1,16 @@
-"""Help texts as Markdown, links that are moved, and links that are broken."""
+"""Help texts as Markdown, moved links, broken links, and the page that defines every metric."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+import pytest
+
 from docs.generate.links import broken_links
 from docs.generate.text import default, flags_table, meaning, moved, paragraphs, prose
+from hf_robust.metrics.keys import OF_A_UNION, OF_A_VOTE, OF_ANY_ATTACK, OF_CERTIFICATES, OF_EVERY_EVALUATION
+from hf_robust.metrics.task import possible_names
 
 
 def test_signs_of_markdown_are_escaped_outside_of_backticks_only() -> None:
@@ -51,3 +55,20 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
         "a.html: c.html is not there",
         "a.html: d.png is not there",
     ]
+
+
+METRICS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("key", [*OF_ANY_ATTACK, "texts_cut"])
+def test_the_page_of_metrics_defines_every_key_of_an_attack(key: str) -> None:
+    assert f"| `eval_<attack>_{key}` |" in METRICS
+
+
+@pytest.mark.parametrize("key", [*OF_A_UNION, *OF_A_VOTE, *OF_CERTIFICATES, *OF_EVERY_EVALUATION, "combined_score"])
+def test_the_page_of_metrics_defines_every_other_key(key: str) -> None:
+    assert f"`eval_{key}`" in METRICS
+
+
+def test_the_page_of_metrics_defines_the_metrics_of_every_task() -> None:
+    assert [key for key in possible_names(None) if f"`eval_{key}`" not in METRICS] == []

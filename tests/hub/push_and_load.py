@@ -22,7 +22,7 @@ from hf_robust.hub.loading import add_loading
 from hf_robust.models.trained import load_trained
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.checkpoint_attack import load_classifier
-from hf_robust.wiring.restored import measured_model
+from hf_robust.wiring.restored import restore_inference
 
 TEXTS = [("a good film.",), ("the dreadful plot was cold",)]
 STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
@@ -98,7 +98,7 @@ def main(work: Path) -> None:
 
     trainer = push(work, "block", "end", "flat", num_train_epochs=1, mask_input="block", view_cache=str(work / "_v"))
     back, theirs = load_classifier("me/block", "cpu")
-    masked = Victim(back, theirs, inference=measured_model("me/block", back, theirs).inference)
+    masked = Victim(back, theirs, inference=restore_inference("me/block", back, theirs).inference)
     own = Victim(trainer.model, tokenizer, inference=trainer.inference)
     report["block mask"] = (masked.probabilities(TEXTS) == own.probabilities(TEXTS)).all().item()
     report["block mask differs"] = (Victim(back, theirs).probabilities(TEXTS) != own.probabilities(TEXTS)).any().item()

@@ -194,7 +194,7 @@ class TestLoading:
 
     def test_adapters_of_a_model_that_has_another_head_are_refused(self, tmp_path: Path) -> None:
         build_model().save_pretrained(tmp_path)
-        with pytest.raises(ValueError, match="under another, random head; leave one of the two out, or start from a"):
+        with pytest.raises(ValueError, match="with a random head. Leave one of the two flags out, or start from a"):
             self.load(tmp_path, lora_rank=2)
 
     def test_adapters_of_a_saved_head_train_it_and_reload(self, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_embeddings_start_from_the_vectors_and_train_unless_frozen(kind: str, tm
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_word_vectors_are_not_frozen(kind: str) -> None:
-    with pytest.raises(ValueError, match=f"those of a new {kind} without --word_vectors are random numbers: give vec"):
+    with pytest.raises(ValueError, match=f"those of a new {kind} without --word_vectors are random: give --word_vec"):
         start(kind, freeze_embeddings=True)
 
 

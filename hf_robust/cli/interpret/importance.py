@@ -1,4 +1,4 @@
-"""`hf-robust interpret importance`: global word importances against counts, from files alone."""
+"""`hf-robust interpret importance`: correlate global word importances with word counts, from files alone."""
 
 from __future__ import annotations
 
@@ -48,48 +48,51 @@ def describe_importance(
     lexicon: str | None = None,
     seed: int = 0,
 ) -> tuple[dict[str, dict[str, Any]], Path]:
-    """Write ``importance.json``, ``word_importance.png`` and ``.svg``; the correlations and the spread within synonyms
-    that are in the file, and its folder.
+    """Write ``importance.json`` and ``word_importance.png`` and ``.svg``; return the statistics and the folder.
+
+    The statistics are correlations with counts and, with ``lexicon``, the spread of importance within synonyms.
 
     Args:
         attack_results: records of attacks, or views that a training on ``texts`` made.
-        tokenizer: whose tokens ``importances`` are of; None for the one beside them, if there is one.
+        tokenizer: the model to whose tokens ``importances`` belong; None for the tokenizer in their folder, if any.
 
     Raises:
-        ValueError: a file is missing, malformed or empty, or is of other texts or another tokenizer.
+        ValueError: a file is missing, malformed or empty, or belongs to other texts or another tokenizer.
     """
-    named = read_importances(importances)
+    by_token = read_importances(importances)
     rows = _texts(texts, text_column_names)
     changes = [change for path in attack_results for change in _changes(path, rows, texts)]
     words = [word for columns in (*rows, *(new for _, new in changes)) for word in Text(tuple(columns)).tokens]
-    phi = _by_word(named, importances, tokenizer, words)
+    phi = _by_word(by_token, importances, tokenizer, words)
     counts = (word_frequency(rows, phi.cased), substitution_frequency(changes, phi.cased))
-    found: dict[str, dict[str, Any]] = {}
+    statistics: dict[str, dict[str, Any]] = {}
     panels = {}
     for name, counted in zip(FREQUENCIES, counts, strict=True):
         correlation = frequency_correlation(phi.values, counted)
-        found[name] = {"pearson_r": correlation.r, "words": correlation.words}
+        statistics[name] = {"pearson_r": correlation.r, "words": correlation.words}
         panels[name] = (_points(phi.values, counted), correlation.r)
     if lexicon is not None:
         spread = synonym_spread(phi.values, load_lexicon(lexicon), seed=seed)
-        found["spread within synonyms"] = dataclasses.asdict(spread)
+        statistics["spread within synonyms"] = dataclasses.asdict(spread)
     folder = claim_folder("interpret-importance", output_dir)
     draw_importance(panels, folder)
-    write_json(folder / IMPORTANCE_FILE, found)
-    return {name: finite(values) for name, values in found.items()}, folder
+    write_json(folder / IMPORTANCE_FILE, statistics)
+    return {name: finite(values) for name, values in statistics.items()}, folder
 
 
 def _points(importances: Mapping[str, float], counts: Mapping[str, int]) -> list[tuple[int, float]]:
     return [(counts[word], phi) for word, phi in sorted(importances.items()) if counts.get(word, 0) > 0]
 
 
-def _by_word(named: Mapping[str, float], path: Path, tokenizer: str | None, words: Sequence[str]) -> WordImportances:
-    beside = any((path.parent / name).is_file() for name in TOKENIZER_FILES)
-    source = tokenizer or (str(path.parent) if beside else None)
+def _by_word(
+    by_token: Mapping[str, float], path: Path, tokenizer: str | None, words: Sequence[str]
+) -> WordImportances:
+    in_folder = any((path.parent / name).is_file() for name in TOKENIZER_FILES)
+    source = tokenizer or (str(path.parent) if in_folder else None)
     try:
         if source is None:
-            return importances_as_written(named)
-        return importances_by_word(named, _load_tokenizer(source), words)
+            return importances_as_written(by_token)
+        return importances_by_word(by_token, _load_tokenizer(source), words)
     except ValueError as error:
         raise ValueError(f"--importances {path}: {error}") from error
 
@@ -104,7 +107,7 @@ def _load_tokenizer(name: str) -> Any:
 def _texts(path: Path, names: str | None) -> list[tuple[str, ...]]:
     rows = read_rows(path)
     if not rows:
-        raise ValueError(f"--texts {path} holds no row; give the training texts.")
+        raise ValueError(f"--texts {path} has no rows: give the training texts.")
     arguments = DataTrainingArguments(validation_file=str(path), text_column_names=names)
     columns = choose_text_columns(rows, arguments, "label")
     check_texts(rows, columns, path.name)
@@ -112,10 +115,10 @@ def _texts(path: Path, names: str | None) -> list[tuple[str, ...]]:
 
 
 def _changes(path: Path, rows: Sequence[tuple[str, ...]], texts: Path) -> Iterator[Change]:
-    """What the successes of a file of attack records, or the views of one, had before and after."""
+    """Yield the texts before and after, from the successes in a file of attack records or from a file of views."""
     if not path.is_file():
         raise ValueError(
-            f"--attack_results {path} is no file; give attack_results/<attack>.jsonl or _views/*.jsonl of a run."
+            f"--attack_results {path} is not a file: give attack_results/<attack>.jsonl or _views/*.jsonl of a run."
         )
     if not _holds_views(path):
         yield from replaced_words(read_records(path))
@@ -124,8 +127,9 @@ def _changes(path: Path, rows: Sequence[tuple[str, ...]], texts: Path) -> Iterat
         if view.ok:
             if idx >= len(rows) or not _is_of(view, rows[idx]):
                 raise ValueError(
-                    f"--attack_results {path} has a text of row {idx} that is not made of that row of --texts "
-                    f"{texts}; give the training texts of that run, in their order."
+                    f"--attack_results {path} has a view of row {idx} that does not belong to this row of --texts "
+                    f"{texts}: "
+                    "give the training texts of that run, in their order."
                 )
             yield rows[idx], view.text.columns
 
@@ -140,9 +144,9 @@ def _holds_views(path: Path) -> bool:
 
 
 def _is_of(view: View, row: tuple[str, ...]) -> bool:
-    """Whether what the view leaves of the row stands in it, in the same order."""
+    """Whether the words that the view did not change are in the row, in the same order."""
     if len(row) != len(view.text.columns):
         return False
-    left = iter(view.text.tokens)
-    kept = (word for number, word in enumerate(view.text.like(row).tokens) if number not in view.changed)
-    return all(word in left for word in kept)
+    view_words = iter(view.text.tokens)
+    unchanged = (word for number, word in enumerate(view.text.like(row).tokens) if number not in view.changed)
+    return all(word in view_words for word in unchanged)

@@ -1,4 +1,4 @@
-"""Which texts and views `hf-robust interpret space` shows."""
+"""`hf-robust interpret space`: choose the texts and their views."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from hf_robust.wiring.restored import text_length
 
 
 def chosen_views(options: argparse.Namespace) -> DrawnViews:
-    """Texts with their views: drawn from ``--data`` by lexicons, or from ``--fickle`` and ``--obstinate`` files.
+    """Return texts with their views: drawn from ``--data`` by lexicons, or read from ``--fickle`` and ``--obstinate``.
 
     Raises:
         ValueError: both or neither are given, or there are fewer than two texts with views.
     """
     if (options.data is None) == (options.fickle is None):
-        raise ValueError("views come either from lexicons, with --data, or from --fickle FILE; give one of the two.")
+        raise ValueError("views are drawn from --data or read from --fickle: give one of the two flags.")
     if options.obstinate is not None and options.fickle is None:
-        raise ValueError("--obstinate needs --fickle: with --data views are drawn from --antonym_lexicon.")
+        raise ValueError("--obstinate needs --fickle: with --data, obstinate views are drawn by --antonym_lexicon.")
     if options.num_texts < 2:
         raise ValueError(f"--num_texts must be at least 2, got {options.num_texts}.")
     return _views_of_files(options) if options.data is None else _views_of_data(options)
 
 
 def _views_of_data(options: argparse.Namespace) -> DrawnViews:
-    """Random synonyms and one antonym for each text, as BAT trains on; the texts in an order drawn by the seed.
+    """Draw random synonyms and one antonym for each text, as BAT trains on; the seed sets the order of the texts.
 
-    They are views of what the first model reads.
+    Only words that the first model reads are replaced.
     """
     columns = {
         name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names", "class_names")
@@ -56,34 +56,36 @@ def _views_of_data(options: argparse.Namespace) -> DrawnViews:
     drawn = draw_views(dataset, rows, fickle, obstinate, options.num_texts, options.seed)
     if len(drawn.originals) < 2:
         raise ValueError(
-            f"of {len(rows)} texts of --data {options.data} {len(drawn.originals)} have a synonym and an antonym; "
-            "give a larger --lexicon, or more texts."
+            f"only {len(drawn.originals)} of {len(rows)} texts of --data {options.data} have a synonym and an "
+            f"antonym, and "
+            "two are needed: give a larger --lexicon, or more texts."
         )
     return drawn
 
 
 def _views_of_files(options: argparse.Namespace) -> DrawnViews:
-    """The successes of one attack, or those that two attacks have in common."""
-    found = {record.idx: record for record in read_pairs(options.fickle)}
-    others = {} if options.obstinate is None else {record.idx: record for record in read_pairs(options.obstinate)}
-    if records_keep_prediction(found.values()):
+    """Read the successes of one attack, or the common successes of two."""
+    fickle = {record.idx: record for record in read_pairs(options.fickle)}
+    obstinate = {} if options.obstinate is None else {record.idx: record for record in read_pairs(options.obstinate)}
+    if records_keep_prediction(fickle.values()):
         raise ValueError(
-            f"--fickle {options.fickle} is of an attack that wants the prediction to stay; give the results of one "
-            "that wants another prediction, and this file by --obstinate."
+            f"--fickle {options.fickle} has results of an obstinate attack: give it by --obstinate, and by --fickle "
+            f"the "
+            "results of an attack that changes the prediction."
         )
-    rows = [idx for idx in found if options.obstinate is None or idx in others]
-    if any(others[idx].original != found[idx].original for idx in rows if others):
+    rows = [idx for idx in fickle if options.obstinate is None or idx in obstinate]
+    if any(obstinate[idx].original != fickle[idx].original for idx in rows if obstinate):
         raise ValueError(
-            f"--fickle {options.fickle} and --obstinate {options.obstinate} hold other texts under one number; give "
-            "results on one data set."
+            f"--fickle {options.fickle} and --obstinate {options.obstinate} have different texts under one idx: give "
+            "results on the same data."
         )
     if len(rows) < 2:
-        given = f"--fickle {options.fickle}" + (f" and --obstinate {options.obstinate} together" if others else "")
-        raise ValueError(f"{given} hold {len(rows)} texts with views, and two are needed; give results with more.")
+        files = f"--fickle {options.fickle}" + (f" with --obstinate {options.obstinate}" if obstinate else "")
+        raise ValueError(f"{files} has {len(rows)} texts with views, and two are needed: give results with more.")
     if len(rows) > options.num_texts:
         rows = sorted(random.Random(options.seed).sample(rows, options.num_texts))
     return DrawnViews(
-        [tuple(found[idx].original) for idx in rows],
-        [tuple(found[idx].perturbed) for idx in rows],
-        [tuple(others[idx].perturbed) for idx in rows] if others else [],
+        [tuple(fickle[idx].original) for idx in rows],
+        [tuple(fickle[idx].perturbed) for idx in rows],
+        [tuple(obstinate[idx].perturbed) for idx in rows] if obstinate else [],
     )

@@ -1,4 +1,4 @@
-"""The tasks of `hf-robust interpret`: their flags, and what runs them. Slow imports wait until a task runs."""
+"""The tasks of `hf-robust interpret`: their flags and functions. Slow imports happen when a task runs."""
 
 from __future__ import annotations
 
@@ -6,89 +6,121 @@ import argparse
 from pathlib import Path
 
 from hf_robust.cli.command import Command
-from hf_robust.cli.flags import add_class_names, add_text_length
+from hf_robust.cli.flags import add_class_names, add_device, add_text_length
 from hf_robust.cli.interpret.pairs import TASKS as PAIR_TASKS
 
 
-def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> None:
-    parser.add_argument("--model", required=True, help="Folder or Hub id of a fine-tuned classifier.")
-    parser.add_argument(
+def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> argparse._ArgumentGroup:
+    """Add the flags that all explanations of pairs share; return the group of the attribution."""
+    group = parser.add_argument_group("model and pairs")
+    group.add_argument("--model", required=True, metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier.")
+    group.add_argument(
         "--pairs", type=Path, nargs="+", required=True, metavar="FILE",
-        help="attack_results/<attack>.jsonl of an attack on this or any other model of the task.",
+        help="Results of attacks on this or another model of the task: attack_results/<attack>.jsonl.",
     )  # fmt: skip
-    add_class_names(parser)
-    parser.add_argument("--num_pairs", type=int, default=num_pairs, help=f"0: all. Default: {num_pairs}.")
-    parser.add_argument(
+    add_class_names(group)
+    group.add_argument(
+        "--num_pairs", type=int, default=num_pairs,
+        help=f"Maximum number of pairs, drawn by --seed; 0 for all. Default: {num_pairs}.",
+    )  # fmt: skip
+    group.add_argument(
         "--keep", choices=("all", "succeeded", "correct"), default="all",
-        help="Pairs of attacks that succeeded or failed; succeeded only; those of which this model classifies both "
-        "texts correctly. Default: all.",
+        help="Pairs to use: all changed texts, only successful attacks (succeeded), or only pairs of which this model "
+        "classifies both texts correctly (correct). Default: all.",
     )  # fmt: skip
-    parser.add_argument("--baseline", choices=("pad", "zero"), default="pad", help="Of ig. Default: pad.")
-    parser.add_argument("--steps", type=int, default=50, help="Of ig: points of the path. Default: 50.")
-    parser.add_argument("--samples", type=int, default=500, help="Of lime: shortened texts. Default: 500.")
-    parser.add_argument("--seed", type=int, default=0, help="Draws pairs, and the words that lime deletes.")
-    add_text_length(parser)
-    parser.add_argument("--device", help="Where the model runs. Default: a GPU where there is one.")
-    parser.add_argument("--output_dir", type=Path, required=True, help="Where results are written.")
+    attribution = parser.add_argument_group("attribution")
+    attribution.add_argument(
+        "--baseline", choices=("pad", "zero"), default="pad",
+        help="Start of the path of ig: embeddings of the padding token, or zeros. Default: pad.",
+    )  # fmt: skip
+    attribution.add_argument("--steps", type=int, default=50, help="Number of points on the path of ig. Default: 50.")
+    attribution.add_argument(
+        "--samples", type=int, default=500, help="Number of texts with deleted words for lime. Default: 500."
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, help="Seed for the choice of pairs, and of deleted words in lime. Default: 0."
+    )
+    add_text_length(group)
+    add_device(group)
+    _add_output_flag(parser.add_argument_group("results"))
+    return attribution
+
+
+def _add_output_flag(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--output_dir", type=Path, required=True, metavar="DIR", help="Folder for the results.")
 
 
 def add_consistency_flags(parser: argparse.ArgumentParser) -> None:
-    _add_pair_flags(parser, num_pairs=300)
-    parser.add_argument(
+    attribution = _add_pair_flags(parser, num_pairs=300)
+    attribution.add_argument(
         "--attribution", nargs="+", choices=("ig", "lime"), default=["ig"],
-        help="Integrated gradients, LIME, or both. Default: ig.",
+        help="Attribution methods: integrated gradients (ig), LIME, or both. Default: ig.",
     )  # fmt: skip
-    parser.add_argument(
+    attribution.add_argument(
         "--ranking", choices=("signed", "absolute"), default="signed",
-        help="Rank words by what they add to a class, or by its size. Default: signed.",
+        help="Rank words by their attribution, or by its absolute value. Default: signed.",
     )  # fmt: skip
 
 
 def consistency(options: argparse.Namespace) -> str:
-    """Kendall's tau and top-k intersection between the attributions of each pair."""
+    """Measure Kendall's tau and the top-k intersection between the attributions of each pair."""
     from hf_robust.cli.interpret.attributions import InterpretOptions, measure_consistency
 
-    return measure_consistency(InterpretOptions.of(vars(options)))
+    return measure_consistency(InterpretOptions.from_flags(vars(options)))
 
 
 def add_words_flags(parser: argparse.ArgumentParser) -> None:
-    _add_pair_flags(parser, num_pairs=3)
-    parser.add_argument("--attribution", nargs=1, choices=("ig", "lime"), default=["ig"], help="Default: ig.")
+    attribution = _add_pair_flags(parser, num_pairs=3)
+    attribution.add_argument(
+        "--attribution", nargs=1, choices=("ig", "lime"), default=["ig"],
+        help="Attribution method: integrated gradients (ig) or LIME. Default: ig.",
+    )  # fmt: skip
 
 
 def words(options: argparse.Namespace) -> str:
-    """Pairs of texts with their words coloured."""
+    """Draw pairs of texts with their words coloured by attribution."""
     from hf_robust.cli.interpret.attributions import InterpretOptions, draw_pairs
 
-    return draw_pairs(InterpretOptions.of(vars(options)))
+    return draw_pairs(InterpretOptions.from_flags(vars(options)))
 
 
 def add_importance_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--importances", type=Path, required=True,
-        help='word_importances.json of a run, or another JSON file of {"word": importance, ...}.',
+        "--importances", type=Path, required=True, metavar="FILE",
+        help='Importance of each word: word_importances.json of a run, or another JSON file {"word": importance}.',
     )  # fmt: skip
     parser.add_argument(
-        "--tokenizer",
-        help="Folder or Hub id of the model whose tokens --importances are of. Default: the tokenizer beside them.",
-    )
-    parser.add_argument("--texts", type=Path, required=True, help="Training texts: csv, tsv, json, jsonl or parquet.")
-    parser.add_argument("--text_column_names", help="One or two text columns of --texts, comma separated.")
+        "--tokenizer", metavar="MODEL",
+        help="Folder or Hub id of the model to whose tokens --importances belong. Default: the tokenizer in the "
+        "folder of --importances.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--texts", type=Path, required=True, metavar="FILE",
+        help="Training texts: a csv, tsv, json, jsonl or parquet file.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--text_column_names", metavar="NAMES",
+        help="One or two text columns of --texts, comma separated. Default: sentence1 and sentence2, else the columns "
+        "that hold text.",
+    )  # fmt: skip
     parser.add_argument(
         "--attack_results", type=Path, nargs="+", required=True, metavar="FILE",
-        help="attack_results/<attack>.jsonl, or _views/*.jsonl of the run that trained on --texts: what their "
-        "successes replaced is counted.",
+        help="Files in which to count replaced words: attack_results/<attack>.jsonl, or _views/*.jsonl of the run "
+        "that trained on --texts.",
     )  # fmt: skip
-    parser.add_argument("--lexicon", help="Synonyms, for the spread within them. Default: the spread is left out.")
-    parser.add_argument("--seed", type=int, default=0, help="Draws the words of the spread. Default: 0.")
-    parser.add_argument("--output_dir", type=Path, required=True, help="Where results are written.")
+    parser.add_argument(
+        "--lexicon",
+        help="Table of synonyms in which to measure how much importances vary. Default: this is not measured.",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="Seed for the choice of words from --lexicon. Default: 0.")
+    _add_output_flag(parser)
 
 
 def importance(options: argparse.Namespace) -> str:
-    """Global word importance beside what words have in common that means nothing for the label."""
+    """Correlate global word importances with word counts."""
     from hf_robust.cli.interpret.importance import describe_importance
 
-    found, folder = describe_importance(
+    statistics, folder = describe_importance(
         options.importances,
         options.texts,
         options.attack_results,
@@ -98,7 +130,7 @@ def importance(options: argparse.Namespace) -> str:
         lexicon=options.lexicon,
         seed=options.seed,
     )
-    lines = [f"{name}: {_row(values)}" for name, values in found.items()]
+    lines = [f"{name}: {_row(values)}" for name, values in statistics.items()]
     return "\n".join([*lines, f"Results are in {folder}."])
 
 
@@ -113,9 +145,9 @@ def _row(values: dict[str, float | None]) -> str:
 
 TASKS: dict[str, Command] = {
     "consistency": Command(
-        "Do a text and its perturbed form get the same explanation?", add_consistency_flags, consistency
+        "Measure whether a text and its perturbed form get the same explanation.", add_consistency_flags, consistency
     ),
-    "words": Command("Draw texts with their words coloured by attribution.", add_words_flags, words),
-    "importance": Command("Compare global word importances with word counts.", add_importance_flags, importance),
+    "words": Command("Draw pairs of texts with their words coloured by attribution.", add_words_flags, words),
+    "importance": Command("Correlate global word importances with word counts.", add_importance_flags, importance),
     **PAIR_TASKS,
 }
