@@ -125,7 +125,7 @@ def test_reports_refuse_other_lengths_and_check_flags_them(
     (card := read_card(run / "measured" / "attack-1"))["model"] = str(run)
     write_json(run / "measured" / "attack-1" / RUN_CARD_FILE, card)
     assert checked(run / "measured" / "attack-1")["flags"] == [
-        f"texts were cut at 24 tokens, and in training at {LENGTH}."
+        f"texts were cut at 24 tokens in the attacks and at {LENGTH} tokens in training."
     ]
 
 

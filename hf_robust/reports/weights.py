@@ -111,7 +111,9 @@ def linearisation_figure(lines: Sequence[AdversaryWeightsLine], title: str) -> F
             ("clean_loss", "clean loss", COLOURS[2]),
         ):
             _plot(above, steps, [_number(line.get(key)) for line in lines], colour, label)
-        above.lines[1].set_linestyle((0, (3, 2)))  # dashed: it may cover the first line
+        above.lines[1].set_linestyle(
+            (0, (3, 2))
+        )  # dashed, since it covers the first line if the approximation is good
         above.set_ylabel("loss")
         _plot(below, steps, [_relative_error(line) for line in lines], COLOURS[6], "error / (adversarial - clean)")
         below.set_ylabel("error, %")

@@ -495,7 +495,7 @@ def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_pa
 @pytest.mark.parametrize(
     ("metric", "given", "sentence"),
     [
-        ("eval_union_robust_accuracy", {}, "needs two attacks or more, got 1 that want another prediction"),
+        ("eval_union_robust_accuracy", {}, "needs at least two attacks that change the prediction, got 1"),
         ("antonym_robust_accuracy", {}, "says nothing, since the antonym attack keeps the prediction"),
         ("synonym_changed_share", {}, "exists only in epochs in which the synonym attack succeeds"),
         ("pwws_asr", {}, "needs its attack: add --attacks pwws"),
@@ -521,7 +521,7 @@ def test_a_search_that_was_blind_is_said_once_an_epoch(tmp_path: Path, caplog: p
     climbing = {name: dataclasses.replace(attacks("synonym")["synonym"], scores=name) for name in READINGS}
     trainer = attacked(tmp_path, model=model, callback={"attacks": climbing}, learning_rate=0.0)
     trainer.train()
-    said = [record.getMessage() for record in caplog.records if "may look robust" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "may only look robust" in record.getMessage()]
     assert len(said) == 2 and all(one.startswith("probability: at ") for one in said)
     for line, entry in zip(read_history(tmp_path), evaluations(trainer), strict=True):
         assert line["attacks"]["probability"]["saturated_share"] == entry["eval_probability_saturated_share"] > 0.5
