@@ -156,7 +156,7 @@ def test_a_vote_that_is_not_restored_is_said_by_every_command(
 ) -> None:
     trained(tmp_path / "run", "dne", dne_votes=3)
     flags = ["--attacks", "synonym", "--pos_tagger", "none"]
-    sentence = "These are the numbers of the plain model. The rates were metric_rate with a vote of 3."
+    sentence = "These are the numbers of the plain model. The rates were measured with a vote of 3."
     card = asked("attack", tmp_path / "run", data, tmp_path / "out", *flags)
     assert sentence in capsys.readouterr().out and not card["inference"]["restored"]
     assert any(sentence in limit for limit in limits(load_run(tmp_path / "out")))
