@@ -7,7 +7,8 @@ import re
 
 from transformers import HfArgumentParser
 
-from benchmarks import attack_tables, method_tables, readme
+from benchmarks.study import attack_tables, readme
+from benchmarks.study.stored import RESULTS
 from docs.generate.methods import rows_of
 from docs.generate.text import flags_of, flags_table, paragraphs, rst_block, sentence
 from hf_robust.attacks import ATTACKS, AttackArguments
@@ -24,7 +25,7 @@ def page(name: str) -> str:
     papers = ", ".join(f"{{cite:t}}`{key}`" for key in ATTACK_CITATIONS[name])
     parts = [
         f"# {name}",
-        f"*{sentence(method_tables.attack_idea(name))}* Kind: {method_tables.attack_kind(name)}. Papers: {papers}.",
+        f"*{sentence(readme.attack_idea(name))}* Kind: {readme.attack_kind(name)}. Papers: {papers}.",
         f"```text\nhf-robust attack MODEL --data FILE --attacks {name}\n```",
         "## What it does",
         rst_block("\n\n".join(kept)),
@@ -38,10 +39,9 @@ def page(name: str) -> str:
 
 def measured(name: str) -> list[str]:
     """The rows of an attack on real data, and how it compared with TextAttack's."""
-    results = readme.RESULTS
-    found = {one.title: rows_of(attack_tables.table(one), {name}) for one in attack_tables.measured(results)}
+    found = {one.title: rows_of(attack_tables.table(one), {name}) for one in attack_tables.measured(RESULTS)}
     parts = [f"**{title}.**\n\n" + "\n".join(rows) for title, rows in found.items() if len(rows) > 2]
-    same = rows_of(attack_tables.identity_table(attack_tables.identity(results)), {name})
+    same = rows_of(attack_tables.identity_table(attack_tables.identity(RESULTS)), {name})
     parts += ["**Beside TextAttack's own.**\n\n" + "\n".join(same)] * (len(same) > 2)
     if not parts:
         return ["No run of this attack alone is among the committed results. [Results](../../results.md) has all."]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import embedding_tables, method_tables, readme, text_tables
-from benchmarks.paired import accuracy_difference, robust_difference
+from benchmarks.study import embedding_tables, readme, text_tables
+from benchmarks.study.paired import accuracy_difference, robust_difference
+from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from docs.generate.methods import step_costs
 from hf_robust.metrics import Difference
 from hf_robust.reports import markdown_table
@@ -21,12 +22,12 @@ def table() -> str:
 
 
 def _rows(experiment: str) -> list[list[str]]:
-    folder = readme.RESULTS / experiment
+    folder = RESULTS / experiment
     found = [
         one
         for one in [
-            *embedding_tables.measured(readme.RESULTS, embedding_tables.EXPERIMENTS),
-            *text_tables.there(readme.RESULTS, text_tables.EXPERIMENTS),
+            *embedding_tables.measured(RESULTS, EXPERIMENTS),
+            *text_tables.there(RESULTS, EXPERIMENTS),
         ]
         if one.name == experiment
     ]
@@ -40,7 +41,7 @@ def _rows(experiment: str) -> list[list[str]]:
         cost = step_costs(name)[1]
         link = f"[`{name}`](generated/methods/{name}.md){mark}"
         seeds = str(len(clean.by_seed))
-        rows.append([link, "–" if cost == method_tables.ABSENT else cost, seeds, points(clean), *under])
+        rows.append([link, "–" if cost == readme.ABSENT else cost, seeds, points(clean), *under])
     return rows
 
 

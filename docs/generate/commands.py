@@ -36,7 +36,7 @@ def script_page() -> str:
 def page(command: str) -> str:
     """The arguments of a subcommand of ``hf-robust``, and those of its tasks where it has some."""
     parser = _tasks(build_parser([command]))[command]
-    parts = [f"# hf-robust {command}", prose(COMMANDS[command].help), *_parts(parser)]
+    parts = [f"# hf-robust {command}", prose(COMMANDS[command]), *_parts(parser)]
     for task, below in _tasks(parser).items():
         parts += [f"## hf-robust {command} {task}", prose(below.description or ""), *_parts(below)]
     return "\n\n".join(part for part in parts if part) + "\n"

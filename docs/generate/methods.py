@@ -12,7 +12,8 @@ from typing import Any
 
 from transformers import HfArgumentParser
 
-from benchmarks import embedding_tables, method_tables, readme, text_tables
+from benchmarks.study import balanced_page, embedding_tables, readme, text_tables
+from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from docs.generate.text import NOTHING, ROOT, flags_of, flags_table, paragraphs, prose, rst_block, sentence
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -28,13 +29,13 @@ def table() -> str:
     parts = []
     for family, names in METHODS.families.items():
         rows = [
-            [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), method_tables.paper(METHODS[name])]
+            [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), readme.paper(METHODS[name])]
             + [*step_costs(name)]
             for name in names
         ]
         header = ["method", "idea", "paper", "forwards / backwards a step", "cost of a step"]
         parts += [f"### {family.capitalize()}", markdown_table(header, rows)]
-    return "\n\n".join([*parts, method_tables.measured_on(_cost())]) + "\n"
+    return "\n\n".join([*parts, readme.measured_on(_cost())]) + "\n"
 
 
 def page(method: type[RobustTrainer]) -> str:
@@ -131,21 +132,21 @@ def _value(value: Any) -> str:
 
 @cache
 def _cost() -> dict[str, Any]:
-    return method_tables.read_cost(readme.RESULTS)
+    return readme.read_cost(RESULTS)
 
 
 def step_costs(name: str) -> tuple[str, str]:
     """Passes of a step of a method, and its seconds relative to ``normal``."""
-    return method_tables.costs(name, _cost())
+    return readme.costs(name, _cost())
 
 
 def _cost_sentence(name: str) -> str:
     passes, relative = step_costs(name)
-    if relative == method_tables.ABSENT:
+    if relative == readme.ABSENT:
         return "A step of this method was not timed yet. Making its texts before training costs extra."
     return (
         f"{passes} forward and backward passes a step; a step takes {relative} times one of `normal`. "
-        f"{method_tables.measured_on(_cost())}"
+        f"{readme.measured_on(_cost())}"
     )
 
 
@@ -167,16 +168,15 @@ def measured(name: str) -> list[str]:
 @cache
 def _experiments() -> list[tuple[str, str, str, str]]:
     """Title, setting, table of rates, and page of each experiment."""
-    results = readme.RESULTS
     found = [
-        (readme.TITLES[name], readme.setting(runs[0]), readme.table_of(name, runs), "balanced")
-        for name in readme.TITLES
-        if (runs := readme.runs_of(results / name))
+        (balanced_page.TITLES[name], balanced_page.setting(runs[0]), balanced_page.table_of(name, runs), "balanced")
+        for name in balanced_page.TITLES
+        if (runs := balanced_page.runs_of_methods(RESULTS / name))
     ]
-    for embedding in embedding_tables.measured(results, embedding_tables.EXPERIMENTS):
+    for embedding in embedding_tables.measured(RESULTS, EXPERIMENTS):
         title = embedding_tables.TITLES[embedding.name]
         found.append((title, embedding_tables.setting(embedding), embedding_tables.rates(embedding), "embedding"))
-    for text in text_tables.there(results, text_tables.EXPERIMENTS):
+    for text in text_tables.there(RESULTS, EXPERIMENTS):
         found.append((text_tables.title(text.name), text_tables.setting(text), text_tables.rates(text), "texts"))
     return found
 

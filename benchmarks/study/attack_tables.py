@@ -1,0 +1,284 @@
+"""Tables of attacks on real data, of the identity with TextAttack and of speed, from committed results.
+
+The docs show `compact` beside the recipes, and `full` on a page of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.performance.throughput_tables import tables
+from benchmarks.study.stored import EXPERIMENTS
+from hf_robust.attacks.static import static_name
+from hf_robust.metrics import wilson_interval
+from hf_robust.reports import markdown_table, percent
+
+PAGE = "docs/generated/results/attacks.md"
+TITLES = {"sst2": "SST-2", "trec": "TREC", "mrpc": "MRPC"}
+FILE_TITLES = {"advglue": "AdvGLUE"}
+ENCODED = ("textfooler", "textbugger")
+"""Recipes whose papers ask a sentence encoder."""
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The attacks on one model: what `hf-robust attack` summed up, and how the model was trained."""
+
+    name: str
+    summary: dict[str, Any]
+    training: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.name]
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        return {name: numbers(result) for name, result in self.summary["results"].items()}
+
+    @property
+    def recipes(self) -> dict[str, dict[str, Any]]:
+        """The results on the test set, without those on files of adversarial texts."""
+        return {name: result for name, result in self.results.items() if not self.is_file(name)}
+
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The results on files of adversarial texts, by the title of the collection."""
+        titles = file_titles(self.name)
+        return {titles.get(name, name): result for name, result in self.results.items() if self.is_file(name)}
+
+    @property
+    def union(self) -> dict[str, Any] | None:
+        union: dict[str, Any] | None = self.summary["union"]
+        return numbers(union) if union else None
+
+    def is_file(self, attack: str) -> bool:
+        return bool(self.summary["attacks"][attack]["candidates"]["name"] == "file")
+
+
+def numbers(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result with what ``extra`` holds beside the rest, and nan for the null that JSON needs."""
+    flat = {**result, **result.get("extra", {})}
+    return {key: math.nan if value is None else value for key, value in flat.items()}
+
+
+def file_titles(name: str) -> dict[str, str]:
+    """Collections of adversarial texts that the experiment names, by the name that their attack carries."""
+    path = EXPERIMENTS / f"attacks_{name}.json"
+    flags = read(path)["attack"]["attacks"] if path.is_file() else []
+    files = [Path(flag.removeprefix("file:")) for flag in flags if flag.startswith("file:")]
+    return {static_name("file", file): FILE_TITLES.get(file.parent.name, file.parent.name) for file in files}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def measured(results: Path) -> list[Measured]:
+    """Every data set that was attacked, in the tables' order."""
+    folders = {name: results / f"attacks_{name}" for name in TITLES}
+    return [
+        Measured(name, read(folder / "attack_summary.json"), read(folder / "training.json"))
+        for name, folder in folders.items()
+        if (folder / "attack_summary.json").is_file()
+    ]
+
+
+def interval(result: Mapping[str, Any], key: str) -> str:
+    """A rate in percent with its 95 % Wilson interval."""
+    return percent(float(result[key]), (float(result[f"{key}_low"]), float(result[f"{key}_high"])))
+
+
+def clean(one: Measured) -> str:
+    """Accuracy on the examples handed to the attacks, before any attack."""
+    result = next(iter(one.recipes.values()))
+    count = int(result["num_examples"])
+    return percent(result["accuracy"], wilson_interval(round(result["accuracy"] * count), count))
+
+
+# ---- beside the recipes ----
+
+
+def compact(results: Path) -> str:
+    """ASR and robust accuracy of each recipe on each data set, one picture, and what they do not show."""
+    found = measured(results)
+    parts = []
+    if found:
+        parts += ["### Recipes on real data", setting(found), rates(found).strip(), picture(found[0], "benchmarks/")]
+        parts.append(f"Queries, changed words and seconds are on [the page of results]({PAGE}). {limits(found)}")
+    compared = identity(results)
+    if compared:
+        parts += ["### The same as TextAttack", f"{agreement(compared)} [The table]({PAGE})."]
+    return "".join(f"{part}\n\n" for part in parts).rstrip("\n") + "\n" * bool(parts)
+
+
+def setting(found: Sequence[Measured]) -> str:
+    trained = "; ".join(
+        f"{one.title}: {one.training['data']['train_samples']:,} rows, "
+        f"{one.training['training']['num_train_epochs']:g} epochs, "
+        f"{one.summary['data']['eval_samples']:,} test examples, "
+        f"{next(iter(one.recipes.values()))['num_attacked']:,.0f} of them attacked"
+        for one in found
+    )
+    return (
+        f"MiniLM (6 layers of 384), fine-tuned once on each data set ({trained}). In percent, with 95 % Wilson "
+        "intervals. ASR is among the examples that were right before; robust accuracy is among all."
+    )
+
+
+def rates(found: Sequence[Measured]) -> str:
+    """A row for each attack, two columns for each data set."""
+    header = ["attack", *(f"{one.title}: {key}" for one in found for key in ("ASR", "robust accuracy"))]
+    rows = [["none (clean text)", *(cell for one in found for cell in (NOTHING, clean(one)))]]
+    for attack in dict.fromkeys(name for one in found for name in one.recipes):
+        rows.append([attack, *cells(one.recipes.get(attack) for one in found)])
+    if any(one.union for one in found):
+        worst = [interval(one.union, "robust_accuracy") if one.union else NOTHING for one in found]
+        rows.append(["worst of all these", *(cell for value in worst for cell in (NOTHING, value))])
+    for title in dict.fromkeys(title for one in found for title in one.files):
+        rows.append([f"{title} (its own texts)", *cells((one.files.get(title) for one in found), asr=False)])
+    return markdown_table(header, rows)
+
+
+def cells(results: Iterator[dict[str, Any] | None], asr: bool = True) -> Iterator[str]:
+    for result in results:
+        yield interval(result, "asr") if result and asr else NOTHING
+        yield interval(result, "robust_accuracy") if result else NOTHING
+
+
+def picture(one: Measured, folder: str = "") -> str:
+    return f"![{one.title}: ASR against the query budget]({folder}results/attacks_{one.name}/asr_by_budget.svg)"
+
+
+def limits(found: Sequence[Measured]) -> str:
+    """What the rates do not show; what was left out is read from the results."""
+    described = [one.summary["attacks"][name] for one in found for name in one.recipes if name in ENCODED]
+    without = described and all(attack["similarity"] is None for attack in described)
+    encoder = "No sentence encoder was asked, so some of these texts do not mean what they meant. " if without else ""
+    return (
+        "What they do not show: `textfooler` and `textbugger` take their synonyms from a published table of "
+        "counter-fitted neighbours with up to 8 for a word, where the paper of `textfooler` takes 50; more neighbours "
+        f"find more. {encoder}One seed and one small model, so differences between models or seeds are not in the "
+        "intervals, and the rates are not those of the papers' models."
+    )
+
+
+# ---- the page ----
+
+
+def full(results: Path) -> str:
+    """Everything that was measured, a table for each data set; empty where nothing was."""
+    found, compared, timed = measured(results), identity(results), throughput(results)
+    parts = ["# Attacks on real data"]
+    if found:
+        parts.append(f"{setting(found)} {LEGEND}")
+        for one in found:
+            parts += [f"## {one.title}", table(one).strip(), picture(one)]
+        parts.append(limits(found))
+    if compared:
+        parts += ["## Identity with TextAttack", agreement(compared), identity_table(compared).strip()]
+    if timed:
+        parts += ["## Throughput", timed.strip()]
+    return "\n\n".join(parts) + "\n" if len(parts) > 2 else ""
+
+
+LEGEND = (
+    "Queries: mean over the attacked examples, the clean text included. Changed words: mean share of the text's "
+    "words, and mean number, over the successes. Seconds: the whole attack, on a machine that may have had other "
+    "work; they say little about speed. A file of adversarial texts has no clean text behind it: all of its texts "
+    "count as attacked, and robust accuracy is the accuracy on them."
+)
+
+
+def table(one: Measured) -> str:
+    """One data set: every attack with its numbers."""
+    header = ["attack", "N", "attacked", "ASR", "robust accuracy", "queries", "changed words, %", "changed words"]
+    rows = [["none (clean text)", count(next(iter(one.recipes.values()))), *[NOTHING] * 2, clean(one), *[NOTHING] * 4]]
+    rows += [row(name, result) for name, result in one.recipes.items()]
+    if one.union:
+        worst = interval(one.union, "robust_accuracy")
+        label = f"worst of {', '.join(one.union['attacks'])}"
+        rows.append([label, count(one.union), *[NOTHING] * 2, worst, *[NOTHING] * 4])
+    rows += [row(title, result) for title, result in one.files.items()]
+    return markdown_table([*header, "seconds"], rows)
+
+
+def row(name: str, result: Mapping[str, Any]) -> list[str]:
+    attacked = f"{result['num_attacked']:.0f}"
+    both = [interval(result, "asr"), interval(result, "robust_accuracy")]
+    changed = [percent(float(result.get("changed_share", math.nan))), decimal(result.get("changed_words", math.nan))]
+    return [name, count(result), attacked, *both, decimal(result["queries"]), *changed, decimal(result["seconds"])]
+
+
+def count(result: Mapping[str, Any]) -> str:
+    return f"{result['num_examples']:.0f}"
+
+
+def decimal(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else NOTHING
+
+
+# ---- identity and speed ----
+
+
+def identity(results: Path) -> list[dict[str, Any]]:
+    """The comparisons of `benchmarks/attack_identity.py`, with the settings and TextAttack's version of their file."""
+    found = []
+    for path in sorted((results / "attack_identity").glob("*.json")):
+        summary = read(path)
+        shared = {"settings": summary["settings"], "textattack": summary["textattack"]}
+        found += [{**result, **shared} for result in summary["results"]]
+    return found
+
+
+def agreement(compared: Sequence[Mapping[str, Any]]) -> str:
+    examples, noise, disagree = (sum(one[key] for one in compared) for key in ("examples", "noise", "disagrees"))
+    recipes = len({one["recipe"] for one in compared})
+    versions = ", ".join(sorted({str(one["textattack"]) for one in compared}))
+    return (
+        f"{recipes} recipes were compared with TextAttack {versions} on {examples:,} pairs of a recipe and an "
+        "example, with the same victim and resources: status, final text and number of queries are the same on "
+        f"{examples - noise - disagree:,}; {noise:,} differ by float noise alone, {disagree:,} disagree."
+    )
+
+
+def identity_table(compared: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each recipe and data set; queries are those of all its examples, TextAttack's first."""
+    header = [
+        "recipe",
+        "data",
+        "examples",
+        "agree",
+        "noise",
+        "disagree",
+        "queries, TextAttack",
+        "queries here",
+        "with",
+    ]
+    rows = []
+    for one in compared:
+        queries = [f"{one[key]:,}" for key in ("queries_a", "queries_b")]
+        if not one.get("queries_compared", True):
+            queries[1] += " (fewer by design)"
+        counts = [str(one[key]) for key in ("examples", "agree", "noise", "disagrees")]
+        rows.append([one["recipe"], one["data"], *counts, *queries, resources(one["settings"])])
+    return markdown_table(header, rows)
+
+
+def resources(settings: Mapping[str, Any]) -> str:
+    """What beside the defaults both sides were given."""
+    keys = ("sentence_encoder", "masked_lm", "query_budget")
+    given = [f"{key.replace('_', ' ')} {settings[key]}" for key in keys if settings.get(key)]
+    return ", ".join(given + ["TextAttack's own wrapper"] * bool(settings.get("stock"))) or NOTHING
+
+
+def throughput(results: Path) -> str:
+    """The tables of `benchmarks/attack_throughput.py`; nothing where its file is not there."""
+    path = results / "attack_throughput.json"
+    return tables(read(path)) if path.is_file() else ""

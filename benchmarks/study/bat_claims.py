@@ -1,0 +1,198 @@
+"""Claims C1, C2 and C4 to C7 of the BAT paper on the committed results: what was measured, its interval, a verdict.
+
+    python benchmarks/claims.py          writes benchmarks/results/claims.json
+
+Intervals of differences are those of `benchmarks.study.paired`, verdicts those of `benchmarks.study.checks`.
+
+C2, C5 and C7 of BAT: what batch size, and weights and margin of the pairwise loss, do (Figures 4 and 8 to 12).
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study import paper_numbers as paper
+from benchmarks.study.checks import ACCURACY, NORMAL, NOT_SPLIT, Row, claim, counted_once
+from benchmarks.study.distances import CONTENT, FUNCTION
+from benchmarks.study.experiment import Compared, TextExperiment, compared, compared_asr, seed_of
+from benchmarks.study.paired import read, runs_by_seed, runs_of, statuses_of
+from benchmarks.study.stored import EXPERIMENTS, RESULTS
+from hf_robust.metrics import Difference, paired_difference, wilson_interval
+from hf_robust.metrics.paired import POINTS, Outcomes, rates
+
+SMALL, LARGE = "batch8", "batch32"
+UNCHANGED = 5.0
+"""Points of an ASR that count as insensitive: Table 4's single runs differ by up to 3.5."""
+ACCURACY_UNCHANGED = 1.6
+PAIRWISE = "bat_pairwise"
+MARGINS = ("0.3", "0.5", "0.7")
+
+
+def c2(one: TextExperiment) -> list[Row]:
+    """C2: with a smaller batch safer's synonym ASR falls further below normal's, its antonym ASR rises further."""
+    rows = []
+    for attack, text, side in (
+        ("synonym", "safer minus normal, synonym ASR: lower at batch 8 than at 32", {"below": 0.0}),
+        ("antonym", "safer minus normal, antonym ASR: higher at batch 8 than at 32", {"above": 0.0}),
+    ):
+        models = tuple(f"{method}-{batch}" for batch in (SMALL, LARGE) for method in (NORMAL, "safer"))
+        found = difference_of_differences(one, models, attack)
+        given = {"method": "safer", "quantity": attack, "control": f"{NORMAL} at both batches", **side}
+        rows += claim(one, "C2", text, found, models, **given)
+    return rows
+
+
+def c5(one: TextExperiment) -> list[Row]:
+    """C5: bat_triplet is insensitive to the batch size."""
+    models = (f"bat_triplet-{LARGE}", f"bat_triplet-{SMALL}")
+    rows = []
+    for quantity, limit in (("synonym", UNCHANGED), ("antonym", UNCHANGED), (ACCURACY, ACCURACY_UNCHANGED)):
+        found = (compared if quantity == ACCURACY else compared_asr)(one, *models, quantity)
+        name = "accuracy" if quantity == ACCURACY else f"{quantity} ASR"
+        text = f"bat_triplet at batch 8 minus 32: {name} within {limit:g}"
+        rows += claim(
+            one, "C5", text, found, models, method="bat_triplet", quantity=quantity, above=-limit, below=limit
+        )
+    return rows
+
+
+def c7(one: TextExperiment) -> list[Row]:
+    """C7: a larger alpha raises antonym ASR, a larger beta synonym ASR; a margin near 1 has the lowest antonym ASR."""
+    rows = []
+    for first, second, attack, text, side in (
+        ("alpha0.5", "alpha2.0", "antonym", "alpha 2 minus alpha 0.5: antonym ASR rises", {"above": 0.0}),
+        ("beta0.6", "beta2.4", "synonym", "beta 2.4 minus beta 0.6: synonym ASR rises", {"above": 0.0}),
+    ):
+        models = (f"{PAIRWISE}-{first}", f"{PAIRWISE}-{second}")
+        found = compared_asr(one, *models, attack)
+        rows += claim(one, "C7", text, found, models, method=PAIRWISE, quantity=attack, **side)
+    for margin in MARGINS:
+        models = (f"{PAIRWISE}-margin{margin}", PAIRWISE)
+        found = compared_asr(one, *models, "antonym")
+        text = f"margin 1 minus margin {margin}: antonym ASR falls"
+        rows += claim(one, "C7", text, found, models, method=PAIRWISE, quantity="antonym", below=0.0)
+    return rows
+
+
+def difference_of_differences(one: TextExperiment, models: tuple[str, ...], attack: str) -> Compared | None:
+    """(b - a) - (d - c) of the ASRs of four settings a, b, c, d on the same seeds and examples; None without them."""
+    runs = [runs_by_seed(one.folder, name) for name in models]
+    seeds = sorted(set.intersection(*map(set, runs)))
+    seen = [[statuses_of(found[seed], attack) for seed in seeds] for found in runs]
+    if not seeds or len({tuple(row) for side in seen for row in side}) != 1:
+        return None
+    a, b, c, d = (np.array([list(row.values()) for row in side]) for side in seen)
+    found: Difference = paired_difference(np.stack([a, d], axis=-1), np.stack([b, c], axis=-1), summed_rates)
+    return Compared(found, a.shape[1], tuple(seeds))
+
+
+def summed_rates(seen: Outcomes) -> Outcomes:
+    """(...,) sum over the last axis of the rates of (..., examples, settings)."""
+    summed: Outcomes = rates(np.moveaxis(seen, -1, 0)).sum(axis=0)
+    return summed
+
+
+METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
+FILE = "bat_claims.json"
+SWEEP = "bat_snli_sweep"
+ACCURACY_LOSS = 1.6
+
+
+def check(one: TextExperiment) -> list[Row]:
+    """Every claim about the methods that were run in one experiment."""
+    run = [name for name in METHODS if runs_of(one.folder, name)]
+    rows = sorted((row for name in run for row in claims_about(one, name)), key=lambda row: row["claim"])
+    return counted_once(one.folder, rows)
+
+
+def claims_about(one: TextExperiment, method: str) -> list[Row]:
+    """What the paper claims of one method."""
+    if method == NORMAL:
+        return distance(one, method)
+    number, models = ("C1" if method == "safer" else "C4"), (NORMAL, method)
+    rows = []
+    for attack in ("synonym", "antonym"):
+        rises = method == "safer" and attack == "antonym"
+        text = f"{method} {'raises' if rises else 'lowers'} {attack} ASR"
+        side = {"above": 0.0} if rises else {"below": 0.0}
+        given = {"method": method, "quantity": attack, "paper": paper_difference(one, *models, attack), **side}
+        rows += claim(one, number, text, compared_asr(one, *models, attack), models, **given)
+    if method != "safer":
+        pair = ("safer", method)
+        text = f"{method}'s synonym ASR stays above safer's"
+        given = {"method": method, "quantity": "synonym", "paper": paper_difference(one, *pair, "synonym")}
+        rows += claim(one, number, text, compared_asr(one, *pair, "synonym"), pair, **given, above=0.0)
+    # For BAT this is in the paper's tables, not in its claim.
+    text = f"{method} keeps accuracy within {ACCURACY_LOSS}"
+    given = {"method": method, "quantity": ACCURACY, "paper": paper_difference(one, *models, ACCURACY)}
+    rows += claim(one, number, text, compared(one, *models, ACCURACY), models, **given, above=-ACCURACY_LOSS)
+    return rows + distance(one, method)
+
+
+def paper_difference(one: TextExperiment, first: str, second: str, quantity: str) -> float | None:
+    """Second minus first in the paper's table of this data set; None where it has none."""
+    table = paper.BAT.get(one.name.split("_")[0])
+    return None if table is None else round(table[second][quantity] - table[first][quantity], 1)
+
+
+def distance(one: TextExperiment, method: str) -> list[Row]:
+    """C6: the obstinate view lies further away than the fickle one in most texts after BAT, and only there.
+
+    Of the texts whose obstinate view changes a content word: BAT's training views change function words too, as the
+    attack never does, and a model can learn these alone. Runs measured before the two were told apart are void.
+    """
+    runs = [run for run in runs_of(one.folder, method) if (run / "distances.json").is_file()]
+    if not runs:
+        return []
+    measured = [read(run / "distances.json") for run in runs]
+    split = all(CONTENT in row for row in measured)
+    bat = method.startswith("bat")
+    rows = []
+    for kind in (CONTENT, FUNCTION) if split else ("",):
+        found = [row[kind] if kind else row for row in measured]
+        if any(not row["texts"] for row in found):
+            continue
+        share = share_further(found, runs)
+        where = f"{kind}-word " if kind else ""
+        most = "most" if bat else "less than half of the"
+        text = f"{method}: {where}antonym view further than synonym view in {most} texts"
+        means = {key: statistics.mean(row[key] for row in found) for key in ("fickle", "obstinate")}
+        given = {"method": method, "quantity": "distance", "part": where + most, **means}
+        given |= {"control": "half of the texts", "void": "" if split else NOT_SPLIT}
+        side = {"above": 50.0} if bat else {"below": 50.0}
+        rows += claim(one, "C6", text, share, (method,), **given, **side)
+    return rows
+
+
+def share_further(measured: Sequence[dict[str, Any]], runs: Sequence[Path]) -> Compared:
+    """The mean share of texts over the seeds, with Wilson's interval of one seed's number of texts."""
+    shares = [row["obstinate_further"] for row in measured]
+    texts = min(row["texts"] for row in measured)
+    low, high = wilson_interval(round(statistics.mean(shares) * texts), texts)
+    found = Difference(POINTS * statistics.mean(shares), POINTS * low, POINTS * high, [POINTS * s for s in shares])
+    return Compared(found, texts, tuple(map(seed_of, runs)), "%")
+
+
+def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, list[Row]]:
+    """The experiments that compare methods, and the sweep; ablations have no claims of their own."""
+    found = {}
+    for path in sorted(files.glob("*.json")):
+        if set(read(path).get("methods", ())) == set(METHODS) and runs_of(results / path.stem, NORMAL):
+            found[path.stem] = check(TextExperiment(path, results / path.stem))
+    sweep = TextExperiment(files / f"{SWEEP}.json", results / SWEEP)
+    rows = counted_once(sweep.folder, [*c2(sweep), *c5(sweep), *c7(sweep)])
+    return {**found, **({SWEEP: rows} if rows else {})}
+
+
+def main(results: Path = RESULTS, files: Path = EXPERIMENTS) -> None:
+    (results / FILE).write_text(json.dumps(check_all(results, files), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""Tables of the embedding-space methods on SST-2 and QQP and of the claims about them, from committed results.
+
+The docs show `compact` where one chooses a method, and `full` on a page of its own. Both show what
+there is: a method or a seed that was not run is left out, and the number of seeds stands beside each mean.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study.embedding_claims import ACCURACY, FILE, LINEARISATION, RECIPES, Experiment, column, experiments
+from benchmarks.study.paired import read, runs_of
+from benchmarks.study.run import WEIGHTS
+from benchmarks.study.stored import EXPERIMENTS
+from benchmarks.study.sweep import SWEEP, Point, by_method, read_sweep
+from hf_robust.metrics import wilson_interval
+from hf_robust.reports import markdown_table, percent, union_label
+from hf_robust.runs import Run, load_run
+
+PAGE = "docs/generated/results/embedding.md"
+TITLES = {
+    "embedding_sst2_bert_tiny": "BERT-tiny on SST-2",
+    "embedding_qqp_bert_tiny": "BERT-tiny on QQP",
+    "embedding_qnli_bert_tiny": "BERT-tiny on QNLI",
+    "embedding_sst2_minilm": "MiniLM on SST-2",
+    SWEEP: "Step size and number of steps, BERT-tiny on SST-2",
+    LINEARISATION: "The linearised loss, BERT-tiny on SST-2",
+}
+HEADING = "Embedding-space methods"
+NOTHING = "–"
+NOT_RUN = "Nothing was run yet: `benchmarks/experiments/embedding_*.json` say what is, `benchmarks/run.py` runs it."
+
+
+def compact(results: Path, files: Path = EXPERIMENTS) -> str:
+    """Rates of each method on each data set, the fronts, and the claims about the main attack."""
+    found = measured(results, files)
+    claims = claims_of(results)
+    parts = [f"### {HEADING}"]
+    if not found and not claims:
+        return "\n\n".join([*parts, NOT_RUN]) + "\n"
+    for one in found:
+        parts += [f"**{TITLES[one.name]}.** {setting(one)}", rates(one).strip()]
+    if found:
+        parts.append(legend(found))
+    parts += fronts(results, "benchmarks/")
+    shown = [(name, row) for name, rows in claims.items() for row in rows.get("claims", ()) if is_main(row)]
+    if shown:
+        parts += ["The claims of Zhu et al. (AdaptAT) here:", claims_table(shown).strip()]
+    parts.append(f"More attacks, each method against `normal` and the sweep are on [their page]({PAGE}). {limits()}")
+    return "\n\n".join(parts) + "\n"
+
+
+def full(results: Path, files: Path = EXPERIMENTS) -> str:
+    """Everything that was measured; empty where nothing was."""
+    found, claims = measured(results, files), claims_of(results)
+    if not found and not claims:
+        return ""
+    parts = [f"# {HEADING}"]
+    for one in found:
+        parts += [f"## {TITLES[one.name]}", setting(one), rates(one).strip(), legend([one])]
+        rows = claims.get(one.name, {})
+        if rows.get("claims"):
+            parts += [
+                "C17, adaptive against wrapped methods:",
+                claims_table((one.name, row) for row in rows["claims"]),
+            ]
+        if rows.get("against_normal"):
+            parts += ["Every method minus `normal`, in points:", normal_table(one, rows["against_normal"])]
+        parts += [text for text in [settings_table(one), weights_table(one)] if text]
+    for name, rows in claims.items():
+        if name not in {one.name for one in found}:
+            parts += [f"## {title(name)}", *sweep_parts(name, results, files)]
+            parts.append(claims_table((name, row) for row in rows["claims"]))
+    parts += ["## What they do not show", limits()]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def measured(results: Path, files: Path) -> list[Experiment]:
+    """Experiments with a finished run, in the tables' order."""
+    there = {one.name: one for one in experiments(results, files) if one.methods}
+    return [there[name] for name in TITLES if name in there]
+
+
+def claims_of(results: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """What `benchmarks/embedding_claims.py` wrote, in the tables' order; empty where it was not run."""
+    path = results / FILE
+    found: dict[str, dict[str, list[dict[str, Any]]]] = read(path) if path.is_file() else {}
+    order = [*TITLES, *sorted(found)]
+    return {name: found[name] for name in dict.fromkeys(order) if name in found}
+
+
+def title(name: str) -> str:
+    return TITLES.get(name, f"Cost of a step ({name.removeprefix('cost_')})")
+
+
+def is_main(row: dict[str, Any]) -> bool:
+    """C17 under the paper's main attack and on clean text, and every other claim."""
+    return row["claim"] != "C17" or row["quantity"] in ("textfooler", ACCURACY)
+
+
+# ---- rates ----
+
+
+def setting(one: Experiment) -> str:
+    run = load_run(runs_of(one.folder, one.methods[0])[0])
+    data, line = run.data, run.published
+    attacked = next((result for name, result in line["attacks"].items() if name in RECIPES), {})
+    handed = f", {attacked['num_examples']:,.0f} of them handed to each attack" if attacked else ""
+    return (
+        f"{data['train_samples']:,} training rows, {line['epoch']:g} epochs, accuracy on {data['eval_samples']:,} "
+        f"rows{handed}; counter-fitted neighbours as synonyms, no sentence encoder."
+    )
+
+
+def rates(one: Experiment) -> str:
+    """One row for each method: clean accuracy, robust accuracy under each attack, accuracy on adversarial files."""
+    recipes = [name for name in one.attacks if name in RECIPES]
+    named_files = [name for name in one.attacks if name not in RECIPES]
+    header = ["method", "seeds", "clean accuracy", *recipes]
+    runs = {method: [load_run(path) for path in runs_of(one.folder, method)] for method in one.methods}
+    unions = {
+        union_label(run.published["union"]) for group in runs.values() for run in group if "union" in run.published
+    }
+    header += [*sorted(unions), *map(column, named_files)]
+    rows = []
+    for method, group in runs.items():
+        guessing = " (near chance)" if one.near_guessing(method) else ""
+        row = [f"{method}{guessing}", str(len(group)), clean(group)]
+        row += [over_seeds([result(run, name) for run in group], "robust_accuracy") for name in recipes]
+        for label in sorted(unions):
+            row.append(over_seeds([union(run, label) for run in group], "robust_accuracy"))
+        row += [over_seeds([result(run, name) for run in group], "robust_accuracy", True) for name in named_files]
+        rows.append(row)
+    return markdown_table(header, rows)
+
+
+def result(run: Run, attack: str) -> dict[str, Any]:
+    found: dict[str, Any] = run.published["attacks"].get(attack, {})
+    return found
+
+
+def union(run: Run, label: str) -> dict[str, Any]:
+    found: dict[str, Any] = run.published.get("union", {})
+    return found if found and union_label(found) == label else {}
+
+
+def clean(group: Sequence[Run]) -> str:
+    return mean_and_spread([float(run.published["accuracy"]) for run in group], group[0].eval_samples)
+
+
+def over_seeds(results: Iterable[dict[str, Any]], key: str, interval: bool = False) -> str:
+    known = [found for found in results if math.isfinite(found.get(key, math.nan))]
+    if not known:
+        return NOTHING
+    return mean_and_spread([float(found[key]) for found in known], int(known[0]["num_examples"]), interval)
+
+
+def mean_and_spread(values: Sequence[float], examples: int | None, interval: bool = False) -> str:
+    """One seed's rate with its Wilson interval; of several the mean and their spread, with the interval if asked."""
+    mean = statistics.mean(values)
+    around = wilson_interval(round(mean * examples), examples) if examples else None
+    if len(values) == 1:
+        return percent(mean, around)
+    text = f"{100 * mean:.1f} ± {100 * statistics.stdev(values):.1f}"
+    return f"{text} {percent(mean, around).partition(' ')[2]}".strip() if interval else text
+
+
+def legend(found: Sequence[Experiment]) -> str:
+    several = any(len(runs_of(one.folder, method)) > 1 for one in found for method in one.methods)
+    spread = (
+        " ±: sample standard deviation over seeds; of AdvGLUE the Wilson interval of the mean too." if several else ""
+    )
+    return (
+        "In percent. Columns of attacks are robust accuracy, the share of all examples that were right and stayed so; "
+        "AdvGLUE is the accuracy on its 148 (SST-2) or 78 (QQP) own texts. In brackets: 95 % Wilson interval." + spread
+    )
+
+
+def settings_table(one: Experiment) -> str:
+    """What each method was run with beside its defaults."""
+    rows = [
+        [
+            method,
+            ", ".join(
+                f"{flag} {value}" for flag, value in one.settings.get("method_args", {}).get(method, {}).items()
+            ),
+        ]
+        for method in one.methods
+    ]
+    rows = [row for row in rows if row[1]]
+    return "Settings beside the defaults:\n\n" + markdown_table(["method", "flags"], rows).strip() if rows else ""
+
+
+ALIGNMENT = (
+    "Learnt weights over the increments. Alignment is the norm of the increments' mean by the mean of their norms, "
+    "over the run: at 1 all point one way, and no weights on the simplex move the point."
+)
+
+
+def weights_table(one: Experiment) -> str:
+    """The weights that the adaptive methods ended with; empty where no run kept them."""
+    rows = []
+    for method in one.methods:
+        for path in runs_of(one.folder, method):
+            file = path / WEIGHTS
+            text = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+            if text:
+                lines = [json.loads(line) for line in text]
+                last = lines[-1]
+                weights = ", ".join(f"{weight:.3f}" for weight in last["w"])
+                aligned = [line["increment_alignment"] for line in lines if "increment_alignment" in line]
+                mean = f"{statistics.mean(aligned):.3f}" if aligned else "–"
+                rows.append([path.name, weights, f"{last['entropy']:.3f}", f"{math.log(len(last['w'])):.3f}", mean])
+    header = ["run", "w at the end", "entropy", "entropy of equal weights", "alignment of the increments"]
+    return f"{ALIGNMENT}\n\n{markdown_table(header, rows).strip()}" if rows else ""
+
+
+# ---- claims ----
+
+
+def claims_table(rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    header = ["claim", "where", "here", "measured", "verdict", "by seed", "N", "paper"]
+    return markdown_table(header, [claim_row(name, row) for name, row in rows])
+
+
+def claim_row(name: str, row: dict[str, Any]) -> list[str]:
+    seeds = ", ".join(f"{value:+.1f}" for value in row["by_seed"]) or NOTHING
+    rank = row.get("spearman")
+    text = row["text"] + (f" (Spearman {rank:+.2f})" if rank is not None else "")
+    paper = NOTHING if row.get("paper") is None else f"{row['paper']:+.1f}"
+    examples = NOTHING if row["examples"] is None else f"{row['examples']:,}"
+    return [row["claim"], title(name), text, interval_cell(row), row["verdict"], seeds, examples, paper]
+
+
+def interval_cell(row: dict[str, Any]) -> str:
+    if row["value"] is None:
+        return NOTHING
+    if row["low"] is None:
+        return f"{row['value']:g}"
+    return f"{row['value']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+
+
+def normal_table(one: Experiment, rows: Sequence[dict[str, Any]]) -> str:
+    """A row for each method, a column for each quantity; what lies whole on one side of 0 is bold."""
+    quantities = list(dict.fromkeys(row["quantity"] for row in rows))
+    header = ["method", "seeds", *(column(quantity) for quantity in quantities)]
+    table = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        found = {row["quantity"]: row for row in rows if row["method"] == method}
+        table.append([method, str(len(found[ACCURACY]["by_seed"])), *(marked(found.get(name)) for name in quantities)])
+    return markdown_table(header, table)
+
+
+def marked(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return NOTHING
+    text = f"{row['value']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]"
+    if row["verdict"] in ("higher", "lower"):
+        return f"**{text}**"
+    return text if row["verdict"] == "undecided" else f"{text} ({row['verdict']})"
+
+
+# ---- the sweep ----
+
+
+def fronts(results: Path, folder: str = "") -> list[str]:
+    if not (results / SWEEP / "fronts.svg").is_file():
+        return []
+    return [f"![Clean against robust accuracy over step sizes and steps]({folder}results/{SWEEP}/fronts.svg)"]
+
+
+def sweep_parts(name: str, results: Path, files: Path) -> list[str]:
+    if name != SWEEP:
+        return []
+    points = read_sweep(files / f"{SWEEP}.json", results / SWEEP)
+    header = [
+        "method",
+        "k",
+        "alpha",
+        "k · alpha",
+        "seeds",
+        "clean accuracy",
+        "textfooler robust accuracy",
+        "collapsed",
+    ]
+    rows = [sweep_row(one) for group in by_method(points).values() for one in group]
+    return [*fronts(results), markdown_table(header, rows)]
+
+
+def sweep_row(one: Point) -> list[str]:
+    accuracy = percent(one.accuracy, wilson_interval(round(one.accuracy * one.eval_samples), one.eval_samples))
+    robust = percent(one.robust_accuracy, wilson_interval(round(one.robust_accuracy * one.examples), one.examples))
+    values = [one.method, f"{one.steps}", f"{one.alpha:g}", f"{one.product:g}", f"{one.seeds}"]
+    return [*values, accuracy, robust, "yes" if one.collapsed else "no"]
+
+
+def limits() -> str:
+    return (
+        "Intervals of differences in robust accuracy are 95 % bootstrap intervals over the same examples, of "
+        "differences in clean accuracy those of two independent rates, of C19 the range of the rounds; none covers "
+        "the spread between seeds. A claim holds where the whole interval lies on its side, and is void where a model "
+        "is near chance (its accuracy less than a fifth of the way from the larger class's share to 1), where a gain "
+        "has no control with frozen weights, and where an earlier check has the same outcomes. The last "
+        "column is the paper's own number, of BERT-base on its own samples. Step sizes were chosen for small models, "
+        "not tuned for each method, so that the table does not rank the methods; robust accuracies are low because "
+        "the models are small and no sentence encoder holds the attacks back."
+    )

@@ -1,0 +1,253 @@
+"""The experiments on text views and the runs that there are of them."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study.measures import ATTACK, INTERPRETATION, PAIRS, TRANSITION
+from benchmarks.study.paired import (
+    ACCURACY,
+    accuracy_difference,
+    accuracy_of,
+    asr_difference,
+    read,
+    robust_difference,
+    runs_of,
+    shared_runs,
+)
+from benchmarks.study.stored import EXPERIMENTS, RESULTS
+from hf_robust.metrics import Difference, paired_difference
+from hf_robust.metrics.guessing import least_accuracy
+from hf_robust.metrics.paired import POINTS, Outcomes, rates
+from hf_robust.runs import STATUSES_FILE
+
+TITLES = {
+    "text_sst2_bert_tiny": "BERT-tiny on SST-2",
+    "text_trec_bert_tiny": "BERT-tiny on TREC",
+    "text_sst2_minilm": "MiniLM on SST-2",
+    "text_sst2_lstm": "LSTM on SST-2",
+    "text_sst2_cnn": "CNN on SST-2",
+    "text_agnews_bert_tiny": "BERT-tiny on AG News",
+    "text_snli_bert_tiny": "BERT-tiny on SNLI",
+}
+ORDER = ("deepwordbug", "pwws", ATTACK, "textbugger", "synonym", "antonym", "gradient_mask")
+"""Columns of TaiChi's Table 5, then the others."""
+OWN, FIXED = "own", "fixed"
+TAU, TOP5 = "tau_by_pair", "top5_by_pair"
+
+
+RECIPES = ("textfooler", "textbugger", "synonym")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment file and the runs that there are of it."""
+
+    file: Path
+    folder: Path
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        found: dict[str, Any] = read(self.file)
+        return found
+
+    @property
+    def name(self) -> str:
+        return self.file.stem
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods with at least one finished run, in the file's order."""
+        return [name for name in self.settings.get("methods", ()) if runs_of(self.folder, name)]
+
+    @property
+    def attacks(self) -> list[str]:
+        """Attacks that every finished run has; files of adversarial texts come last."""
+        seen = [set(read(run / "statuses.json")) for name in self.methods for run in runs_of(self.folder, name)]
+        shared = set.intersection(*seen) if seen else set()
+        return [*(name for name in RECIPES if name in shared), *sorted(shared - set(RECIPES))]
+
+    @property
+    def least_accuracy(self) -> float:
+        """Below it a model has learnt next to nothing."""
+        return least_accuracy(float(self.settings["larger_class"]))
+
+    def near_guessing(self, method: str) -> bool:
+        return min(map(accuracy_of, runs_of(self.folder, method))) < self.least_accuracy
+
+
+class TextExperiment(Experiment):
+    """An experiment file whose runs go by the names of its settings."""
+
+    @property
+    def methods(self) -> list[str]:
+        names = self.settings.get("settings") or self.settings.get("methods", ())
+        return [name for name in names if runs_of(self.folder, name)]
+
+    @property
+    def attacks(self) -> list[str]:
+        seen = {
+            name
+            for method in self.methods
+            for run in runs_of(self.folder, method)
+            for name in read(run / STATUSES_FILE)
+        }
+        return [*(name for name in ORDER if name in seen), *sorted(seen - set(ORDER))]
+
+    @property
+    def data(self) -> str:
+        return self.name.split("_")[1]
+
+    @property
+    def model(self) -> str:
+        """What the papers call the model: theirs is larger."""
+        found = self.name.split("_")[2]
+        return found if found in ("lstm", "cnn") else "bert"
+
+    def has(self, *methods: str) -> bool:
+        """Whether all of them were run, with a seed in common."""
+        seeds = [{path.name.rpartition("-seed")[2] for path in runs_of(self.folder, name)} for name in methods]
+        return bool(set.intersection(*seeds))
+
+    def pairs_on(self, attack: str, first: str, second: str) -> bool:
+        """Whether both were attacked so, with a seed in common."""
+        shared = shared_runs(self.folder, first, second)
+        return bool(shared) and all(attack in read(run / STATUSES_FILE) for pair in shared for run in pair)
+
+
+def experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[TextExperiment]:
+    """In the tables' order."""
+    found = {path.stem: TextExperiment(path, results / path.stem) for path in sorted(files.glob("text_*.json"))}
+    return [found[name] for name in dict.fromkeys([*TITLES, *found]) if name in found]
+
+
+# ---- what was measured beside the attacks ----
+
+
+def measured(run: Path, kind: str) -> dict[str, Any]:
+    """A file of `benchmarks/text_measures.py`; empty where it was not measured."""
+    path = run / f"{kind}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def consistency_of(run: Path, where: str) -> dict[str, Any]:
+    found: dict[str, Any] = measured(run, INTERPRETATION).get(where, {})
+    return found
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A difference, on how many examples, of which seeds."""
+
+    found: Difference
+    examples: int
+    seeds: tuple[int, ...]
+    unit: str = "points"
+
+    @cached_property
+    def width(self) -> float:
+        return (self.found.high - self.found.low) / 2
+
+
+Values = Callable[[Path], dict[str, float]]
+
+
+def of_pairs(where: str, key: str) -> Values:
+    """Kendall's tau or top-5 intersection of each pair of a run."""
+    return lambda run: consistency_of(run, where).get(key, {})
+
+
+def kl_of_pairs(run: Path) -> dict[str, float]:
+    """KL(p(x) || p(x')) of each pair of a run."""
+    found: dict[str, float] = measured(run, PAIRS).get("kl_pos_by_pair", {})
+    return found
+
+
+def by_values(one: TextExperiment, first: str, second: str, values: Values, scale: float) -> Compared | None:
+    """Second minus first mean of numbers by example, over the seeds of which both have them; None without any.
+
+    Examples are drawn with the numbers that both methods have of them under every seed; pairs of one's own are of
+    other examples for each method, which the interval then takes as independent.
+    """
+    runs = [pair for pair in shared_runs(one.folder, first, second) if all(map(values, pair))]
+    if not runs:
+        return None
+    columns = sorted({idx for pair in runs for run in pair for idx in values(run)}, key=int)
+    sides = [np.array([[values(pair[side]).get(idx, np.nan) for idx in columns] for pair in runs]) for side in (0, 1)]
+    scaled: Callable[[Outcomes], Outcomes] = lambda seen: rates(seen) * (scale / POINTS)  # noqa: E731
+    counts = [len(values(run)) for pair in runs for run in pair]
+    seeds = tuple(seed_of(pair[0]) for pair in runs)
+    unit = "points" if scale == POINTS else "nats"
+    return Compared(paired_difference(*sides, scaled), min(counts), seeds, unit)
+
+
+def compared(one: TextExperiment, first: str, second: str, quantity: str) -> Compared | None:
+    """Second minus first: clean accuracy, or robust accuracy under an attack; None where runs lack it."""
+    if not one.has(first, second) or (quantity != ACCURACY and not one.pairs_on(quantity, first, second)):
+        return None
+    shared = [pair[0] for pair in shared_runs(one.folder, first, second)]
+    seeds = tuple(map(seed_of, shared))
+    if quantity == ACCURACY:
+        return Compared(accuracy_difference(one.folder, first, second), eval_samples(shared[0]), seeds)
+    found = robust_difference(one.folder, first, second, quantity)
+    return Compared(found, len(read(shared[0] / STATUSES_FILE)[quantity]), seeds)
+
+
+def compared_asr(one: TextExperiment, first: str, second: str, attack: str) -> Compared | None:
+    """Second minus first attack success rate; None where runs lack it."""
+    found = compared(one, first, second, attack)
+    if found is None:
+        return None
+    return Compared(asr_difference(one.folder, first, second, attack), found.examples, found.seeds)
+
+
+def accuracy_contrast(one: TextExperiment, weights: dict[str, float]) -> Compared | None:
+    """A weighted sum of clean accuracies; the interval is the normal one of independent rates."""
+    if not one.has(*weights):
+        return None
+    runs = {name: {seed_of(path): path for path in runs_of(one.folder, name)} for name in weights}
+    seeds = sorted(set.intersection(*(set(found) for found in runs.values())))
+    by_seed = [POINTS * sum(w * accuracy_of(runs[name][s]) for name, w in weights.items()) for s in seeds]
+    samples = eval_samples(runs[next(iter(weights))][seeds[0]])
+    means = {name: statistics.mean([accuracy_of(runs[name][seed]) for seed in seeds]) for name in weights}
+    spread = (
+        POINTS * 1.96 * sum(w**2 * means[name] * (1 - means[name]) / samples for name, w in weights.items()) ** 0.5
+    )
+    centre = statistics.mean(by_seed)
+    return Compared(Difference(centre, centre - spread, centre + spread, by_seed), samples, tuple(seeds))
+
+
+def mcnemar_difference(runs: list[Path], name: str) -> Compared | None:
+    """Errors fixed minus errors introduced on a slice, in points of its texts; McNemar's interval of the mean counts.
+
+    Seeds see the same texts, so that their counts are averaged and do not narrow the interval.
+    """
+    reports = [(seed_of(run), measured(run, TRANSITION)[name]) for run in runs if measured(run, TRANSITION)]
+    reports = [(seed, report) for seed, report in reports if report["num_examples"]]
+    if not reports:
+        return None
+    texts = reports[0][1]["num_examples"]
+    fixed, introduced = (float(np.mean([report[key] for _, report in reports])) for key in ("fixed", "introduced"))
+    gain = (fixed - introduced) / texts
+    spread = POINTS * 1.96 * max(fixed + introduced - (fixed - introduced) ** 2 / texts, 0.0) ** 0.5 / texts
+    by_seed = [POINTS * (report["fixed"] - report["introduced"]) / texts for _, report in reports]
+    centre = POINTS * gain
+    found = Difference(centre, centre - spread, centre + spread, by_seed)
+    return Compared(found, texts, tuple(seed for seed, _ in reports))
+
+
+def eval_samples(run: Path) -> int:
+    return int(read(run / "run_card.json")["data"]["eval_samples"])
+
+
+def seed_of(run: Path) -> int:
+    return int(run.name.rpartition("-seed")[2])

@@ -1,0 +1,171 @@
+"""The papers' claims C1 to C21 on small models: run what is missing, measure, and decide.
+
+    python benchmarks/study.py --data DIR [--jobs 2] [--seeds 1 2 3]     runs, then the verdicts
+    python benchmarks/study.py                                           the verdicts alone, from committed results
+
+The first form goes on wherever it was stopped: `benchmarks/run.py` leaves out what ``results/`` holds. Every claim has
+several *checks*, one for each comparison behind it and each experiment; `claims.py`, `embedding_claims.py` and
+`text_claims.py` make them. What a claim comes to is counted from its checks by `overall`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.study import bat_claims, embedding_claims, figures, readme, study_page, text_claims
+from benchmarks.study.checks import is_void, void_reasons
+from benchmarks.study.paired import read, runs_of, with_classes
+from benchmarks.study.stored import EXPERIMENTS, RESULTS, ROOT
+from hf_robust.reports import load_runs, write_report
+
+PAPER = Path(__file__).parent / "paper_claims.json"
+EXAMPLE = ROOT / "examples" / "report"
+EXAMPLE_EXPERIMENT = "text_sst2_bert_tiny"
+EXAMPLE_METHODS = ("normal", "ada", "a2t", "taichi", "flat", "adv_iter")
+EXAMPLE_FILES = ("report.html", "fronts.png")
+
+HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
+Check = dict[str, Any]
+NAMED = 3
+"""How many failing checks the reason of a verdict names."""
+
+
+class Verdict(NamedTuple):
+    """What a claim comes to, and why in one sentence made of the counts."""
+
+    verdict: str
+    why: str
+
+
+def checks(results: Path = RESULTS) -> Iterator[Check]:
+    """Every check of every claim, with the experiment that it is from."""
+    for experiment, rows in read(results / bat_claims.FILE).items():
+        yield from ({**row, "experiment": experiment} for row in rows)
+    for file in (embedding_claims.FILE, text_claims.FILE):
+        for experiment, found in read(results / file).items():
+            yield from ({**row, "experiment": experiment} for row in found["claims"] if row["verdict"] != NOT_RUN)
+
+
+def overall(found: Sequence[Check]) -> Verdict:
+    """One verdict from a claim's checks.
+
+    *holds*: no check fails, as many hold as are undecided, or more, and each part of the claim (``part``, else what
+    was measured) has a check that holds. *does not hold*: more checks fail than hold. *undecided*: anything between.
+    Void checks (`benchmarks.study.checks`) count for nothing.
+    """
+    counts = Counter(row["verdict"] for row in found)
+    holds, fails, open_ = (counts[name] for name in (HOLDS, FAILS, UNDECIDED))
+    if not found:
+        return Verdict(NOT_RUN, "nothing was run for it")
+    why = counted(counts)
+    if fails > holds:
+        return Verdict(FAILS, f"{why}: {failing(found)}")
+    if fails:
+        return Verdict(UNDECIDED, f"{why}: {failing(found)}")
+    if not holds and not open_:
+        return Verdict(UNDECIDED, f"{why}: no check of it says anything")
+    missing = not_shown(found)
+    if holds >= open_ and missing:
+        return Verdict(UNDECIDED, f"{why}: nowhere shown: {named(missing)}")
+    if holds >= open_:
+        return Verdict(HOLDS, why)
+    return Verdict(UNDECIDED, f"{why}: most intervals hold both signs")
+
+
+def not_shown(found: Sequence[Check]) -> list[str]:
+    """The parts of a claim of which no check holds, of those that a check says anything about."""
+    parts: dict[str, list[str]] = {}
+    for row in found:
+        if not is_void(row["verdict"]):
+            parts.setdefault(row.get("part") or row["quantity"], []).append(row["verdict"])
+    return [part for part, verdicts in parts.items() if HOLDS not in verdicts]
+
+
+def counted(counts: Counter[str]) -> str:
+    """How many checks there are of each verdict, in words."""
+    words = ((HOLDS, "holds", "hold"), (FAILS, "fails", "fail"), (UNDECIDED, UNDECIDED, UNDECIDED))
+    said = [f"{counts[name]} {one if counts[name] == 1 else many}" for name, one, many in words if counts[name]]
+    said += filter(None, [void_reasons(counts.elements())])
+    total = counts.total()
+    return f"of {total} check{'s' * (total != 1)} {', '.join(said)}"
+
+
+def failing(found: Sequence[Check]) -> str:
+    """Which checks fail, the first few by name and where."""
+    names = [f"{row['text']} ({study_page.title(row['experiment'])})" for row in found if row["verdict"] == FAILS]
+    return f"not so: {named(names)}"
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    rest = len(names) - NAMED
+    return "; ".join(names[:NAMED]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def study(results: Path = RESULTS, paper: Path = PAPER) -> dict[str, Any]:
+    """For each claim what the paper says, every check, and the verdict."""
+    by_claim: dict[str, list[Check]] = {number: [] for number in read(paper)}
+    for row in checks(results):
+        by_claim[row["claim"]].append(row)
+    return {
+        number: {**read(paper)[number], **overall(rows)._asdict(), "checks": rows} for number, rows in by_claim.items()
+    }
+
+
+def run_experiments(data: Path, more: Sequence[str]) -> None:
+    """Whatever of the experiments is not in the results yet; what fails is in its log, and the study goes on."""
+    files = [
+        str(path) for path in sorted(EXPERIMENTS.glob("*.json")) if {"methods", "settings"} & {*read(path)}
+        and not {"attack", "apart"} & {*read(path)}
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.study.run", *files, "--data", str(data), *more]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def example_report(results: Path = RESULTS, folder: Path = EXAMPLE) -> None:
+    """What `hf-robust report` says of some of the study's runs, for the README; no text of the data is in it."""
+    runs = [path for method in EXAMPLE_METHODS for path in runs_of(results / EXAMPLE_EXPERIMENT, method)]
+    if not runs:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_report([with_classes(run, EXAMPLE_EXPERIMENT) for run in load_runs(runs)], scratch)
+        for name in EXAMPLE_FILES:
+            shutil.copy(Path(scratch) / name, folder)
+
+
+def write(results: Path = RESULTS) -> None:
+    """Decide every claim anew, and write the verdicts, of which the docs make their pages, and the pictures."""
+    bat_claims.main(results)
+    embedding_claims.main(results)
+    text_claims.main(results)
+    figures.draw_bat_sweep(results)
+    found = study(results)
+    (results / study_page.FILE).write_text(json.dumps(text_claims.rounded(found), indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder that holds sst2/, snli/, resources/, ...; none: no run")
+    options, more = parser.parse_known_args()
+    if options.data is None and more:
+        parser.error(f"{' '.join(more)} is for the runs, which need --data DIR.")
+    if options.data is not None:
+        run_experiments(options.data, more)
+    write()
+    example_report()
+    figures.draw()
+    readme.write()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""C16 and C18 of AdaptAT: what step size and number of steps do to accuracy and robustness (Figures 1 to 3).
+
+A sweep's settings share everything but the method, the number of steps k and their size alpha. The *alpha line* of a
+method has the most frequent k; its *k line* the most frequent product k * alpha of the settings beside that line.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import spearmanr
+
+from benchmarks.study.checks import ACCURACY, COLLAPSE
+from benchmarks.study.paired import (
+    VOID,
+    accuracy_difference,
+    accuracy_of,
+    entry,
+    outcomes,
+    read,
+    robust_difference,
+    runs_of,
+    shared_runs,
+)
+from hf_robust.metrics import Difference
+from hf_robust.metrics.guessing import least_accuracy
+from hf_robust.metrics.paired import robust
+
+SWEEP = "embedding_sst2_sweep"
+ATTACK = "textfooler"
+BEST_STEPS = 5
+"""The paper's best k at a constant product."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of a sweep: means over its seeds."""
+
+    folder: Path
+    setting: str
+    method: str
+    steps: int
+    alpha: float
+    accuracy: float
+    robust_accuracy: float
+    collapsed: bool
+    seeds: int
+    examples: int
+    eval_samples: int
+
+    @property
+    def product(self) -> float:
+        return self.steps * self.alpha
+
+
+def read_sweep(file: Path, folder: Path) -> list[Point]:
+    """Every setting that was run."""
+    experiment = read(file)
+    least = least_accuracy(experiment["larger_class"])
+    return [
+        _point(folder, name, setting, least)
+        for name, setting in experiment["settings"].items()
+        if runs_of(folder, name)
+    ]
+
+
+def _point(folder: Path, name: str, setting: dict[str, Any], least: float) -> Point:
+    runs = runs_of(folder, name)
+    seen = outcomes(folder, name, ATTACK)
+    accuracies = [accuracy_of(run) for run in runs]
+    return Point(
+        folder=folder,
+        setting=name,
+        method=setting["robust_method"],
+        steps=setting["adv_steps"],
+        alpha=setting["adv_lr"],
+        accuracy=statistics.mean(accuracies),
+        robust_accuracy=float(robust(seen).mean()),
+        collapsed=min(accuracies) < least,
+        seeds=len(runs),
+        examples=seen.shape[1],
+        eval_samples=read(runs[0] / "run_card.json")["data"]["eval_samples"],
+    )
+
+
+def by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
+    return {name: [one for one in points if one.method == name] for name in dict.fromkeys(p.method for p in points)}
+
+
+def alpha_line(points: Sequence[Point]) -> list[Point]:
+    """Settings with the sweep's most frequent k, by alpha."""
+    steps, _ = Counter(one.steps for one in points).most_common(1)[0]
+    return sorted((one for one in points if one.steps == steps), key=lambda one: one.alpha)
+
+
+def k_line(points: Sequence[Point]) -> list[Point]:
+    """Settings with one product k * alpha, by k; empty where only alpha was changed."""
+    line = alpha_line(points)
+    beside = Counter(round(one.product, 9) for one in points if one not in line)
+    if not beside:
+        return []
+    product, _ = beside.most_common(1)[0]
+    return sorted((one for one in points if isclose(one.product, product)), key=lambda one: one.steps)
+
+
+def _row(claim: str, text: str, found: Difference, points: Sequence[Point], **fields: Any) -> dict[str, Any]:
+    sides = {key: fields.pop(key) for key in ("above", "below") if key in fields}
+    row = entry(claim, text, found, **sides)
+    examples = points[0].eval_samples if "accuracy" in fields.get("quantity", "") else points[0].examples
+    row |= {"method": points[0].method, "unit": "points", "examples": examples, "paper": None}
+    return row | {"control": points[0].setting, "runs": [one.setting for one in points]} | fields
+
+
+def c16(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """C16: with alpha robust accuracy rises and clean accuracy falls until training collapses, freelb's later."""
+    lines = {name: alpha_line(found) for name, found in by_method(points).items()}
+    rows = [row for line in lines.values() for row in (*trends(line), collapse(line))]
+    if "pgd" in lines and "freelb" in lines:  # the two that Figures 1 and 2 show
+        rows.append(tolerates(lines["pgd"], lines["freelb"]))
+    return rows
+
+
+def trends(line: Sequence[Point]) -> list[dict[str, Any]]:
+    """Both ends of the range without collapse, and the rank correlation with alpha over it."""
+    kept = [one for one in line if not one.collapsed]
+    if len(kept) < 2 or not shared_runs(kept[0].folder, kept[0].setting, kept[-1].setting):
+        return []
+    first, last = kept[0], kept[-1]
+    ends = f"from alpha {first.alpha:g} to {last.alpha:g} (k = {first.steps})"
+    pair = (first.folder, first.setting, last.setting)
+    risen, fallen = robust_difference(*pair, ATTACK), accuracy_difference(*pair)
+    whole = [first, last]
+    alphas = [one.alpha for one in kept]
+    return [
+        _row(
+            "C16", f"{first.method}: {ATTACK} robust accuracy rises {ends}", risen, whole, above=0.0,
+            quantity=ATTACK, spearman=_rank(alphas, [one.robust_accuracy for one in kept]),
+        ),
+        _row(
+            "C16", f"{first.method}: clean accuracy falls {ends}", fallen, whole, below=0.0,
+            quantity=ACCURACY, spearman=_rank(alphas, [one.accuracy for one in kept]),
+        ),
+    ]  # fmt: skip
+
+
+def _rank(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's rho; None where one side does not change."""
+    if len(set(second)) < 2 or len(first) < 3:
+        return None
+    return round(float(spearmanr(first, second).statistic), 3)
+
+
+def first_collapse(line: Sequence[Point]) -> float | None:
+    """The smallest alpha at which training collapsed."""
+    return next((one.alpha for one in line if one.collapsed), None)
+
+
+def collapse(line: Sequence[Point]) -> dict[str, Any]:
+    """At which alpha a method collapses; that it does not up to the largest one decides nothing."""
+    at, largest = first_collapse(line), line[-1]
+    where = f"at alpha {at:g}" if at is not None else f"not up to alpha {largest.alpha:g}"
+    return {
+        "claim": "C16",
+        "text": f"{largest.method} collapses: {where} (k = {largest.steps})",
+        "value": at, "low": None, "high": None, "by_seed": [],
+        "verdict": "holds" if at is not None else "undecided",
+        "method": largest.method, "quantity": COLLAPSE, "unit": "alpha", "examples": largest.eval_samples,
+        "paper": None, "runs": [one.setting for one in line], "control": "chance",
+    }  # fmt: skip
+
+
+def tolerates(pgd: Sequence[Point], freelb: Sequence[Point]) -> dict[str, Any]:
+    """FreeLB still learns at an alpha at which PGD has collapsed, of those that both were trained with.
+
+    What two models near chance are apart says nothing, so that it is asked which of them is there.
+    """
+    shared = [(one, other) for one in pgd for other in freelb if one.alpha == other.alpha]
+    row = {"claim": "C16", "value": None, "low": None, "high": None, "by_seed": [], "method": "freelb",
+           "quantity": "tolerance", "unit": "alpha", "examples": None, "paper": None, "control": "pgd",
+           "runs": [point.setting for pair in shared for point in pair]}  # fmt: skip
+    lost = [pair for pair in shared if pair[0].collapsed != pair[1].collapsed]
+    text = "freelb tolerates a larger alpha than pgd"
+    if not lost:
+        return {**row, "text": f"{text}: at none of both has one collapsed alone", "verdict": "undecided"}
+    one, _ = lost[0]
+    fallen, other_one = ("pgd", "freelb") if one.collapsed else ("freelb", "pgd")
+    row |= {"value": one.alpha, "examples": one.eval_samples, "verdict": "holds" if one.collapsed else "does not hold"}
+    return {**row, "text": f"{text}: at {one.alpha:g} {fallen} has collapsed, {other_one} has not"}
+
+
+def c18(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """C18: at a constant k * alpha, k = 5 gives the highest robust accuracy."""
+    return [row for found in by_method(points).values() for row in best_steps(k_line(found))]
+
+
+def best_steps(line: Sequence[Point]) -> list[dict[str, Any]]:
+    """The claimed k against the best of the others: it holds where the claimed k is above each of them."""
+    claimed = [one for one in line if one.steps == BEST_STEPS]
+    others = [one for one in line if one.steps != BEST_STEPS]
+    if not claimed or not others:
+        return []
+    (ours,) = claimed
+    against = [robust_difference(ours.folder, other.setting, ours.setting, ATTACK) for other in others]
+    lowest = min(range(len(others)), key=lambda index: against[index].value)
+    best = max(line, key=lambda one: one.robust_accuracy)
+    steps = ", ".join(f"{one.steps}" for one in line)
+    text = (
+        f"{ours.method}: k = {BEST_STEPS} has the highest {ATTACK} robust accuracy of k = {steps} at k * alpha = "
+        f"{ours.product:g} (best here: k = {best.steps}; difference from k = {others[lowest].steps})"
+    )
+    given = {"runs": [one.setting for one in line], "control": others[lowest].setting, "best": best.steps}
+    row = _row("C18", text, against[lowest], [ours], above=0.0, quantity=ATTACK, **given)
+    if any(one.collapsed for one in line):
+        row["verdict"] = VOID
+    elif row["verdict"] == "holds" and any(one.low <= 0 for one in against):
+        row["verdict"] = "undecided"
+    elif any(one.high < 0 for one in against):
+        row["verdict"] = "does not hold"
+    return [row]

@@ -1,0 +1,223 @@
+"""Tables of the methods that train on other texts and of the claims about them, from committed results.
+
+The docs show `compact` where one chooses a method, and `full` on a page of its own. Both show what there
+is: a setting or a seed that was not run is left out, and the number of seeds stands beside each mean.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study import paper_numbers as paper
+from benchmarks.study.embedding_tables import NOTHING, clean, normal_table, over_seeds, result, union
+from benchmarks.study.experiment import EXPERIMENTS, TITLES, TextExperiment, experiments
+from benchmarks.study.measures import ATTACK
+from benchmarks.study.paired import read, runs_of
+from benchmarks.study.text_claims import CLAIMS, FILE, NOT_RUN
+from benchmarks.study.text_measured_tables import BLOCKS, RECORDED
+from hf_robust.reports import markdown_table, union_label
+from hf_robust.runs import load_run
+
+PAGE = "docs/generated/results/texts.md"
+REMARKS = Path(__file__).parent / "text_remarks.json"
+"""What a person adds to the reasons that are made of numbers, by experiment and claim; it need not be there."""
+HEADING = "Methods that train on other texts"
+NOTHING_YET = "Nothing was run yet: `benchmarks/experiments/text_*.json` say what is, `benchmarks/run.py` runs it."
+VERDICTS = ("holds", "does not hold", "undecided")
+
+
+def compact(results: Path, files: Path = EXPERIMENTS) -> str:
+    """Rates of each method on the first data set, and how many rows of each claim hold."""
+    found, claims = there(results, files), claims_of(results)
+    parts = [f"### {HEADING}"]
+    if not found:
+        return "\n\n".join([*parts, NOTHING_YET]) + "\n"
+    first = found[0]
+    parts += [f"**{title(first.name)}.** {setting(first)}", rates(first).strip(), legend(found[:1])]
+    if claims:
+        parts += ["Claims of A2T, TaiChi, FLAT and GradMask, and how many of the comparisons behind each hold here:"]
+        parts.append(verdict_table(claims).strip())
+    text = f"Every comparison with its interval and reason, interpretation, pair statistics: on [their page]({PAGE})."
+    return "\n\n".join([*parts, f"{text} {CAVEAT}"]) + "\n"
+
+
+def full(results: Path, files: Path = EXPERIMENTS, remarks: Path = REMARKS) -> str:
+    """Everything that was measured; empty where nothing was."""
+    found, claims = there(results, files), claims_of(results)
+    if not found:
+        return ""
+    said: dict[str, dict[str, str]] = read(remarks) if remarks.is_file() else {}
+    parts = [
+        f"# {HEADING}",
+        verdict_table(claims).strip(),
+    ]
+    for one in found:
+        rows = claims.get(one.name, {})
+        parts += [f"## {title(one.name)}", setting(one), rates(one), legend([one]), paper_5(one)]
+        parts += [block(one) for block in BLOCKS]
+        if rows.get("claims"):
+            parts += ["### Claims", claims_table(rows["claims"])]
+        parts += [f"*{number}*, a remark by hand: {text}" for number, text in said.get(one.name, {}).items()]
+        if rows.get("against_normal"):
+            parts += ["Every setting minus `normal`, in points:", normal_table(one, rows["against_normal"])]
+        parts.append(settings_table(one))
+    waiting = claims.get(NOT_RUN, {}).get("claims", [])
+    if waiting:
+        lines = [f"- {row['claim']} needs {row['text']}." for row in waiting]
+        parts += ["## Not run", "\n".join(lines)]
+    parts += ["## What they do not show", limits()]
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def there(results: Path, files: Path) -> list[TextExperiment]:
+    """Experiments with a finished run, in the tables' order."""
+    return [one for one in experiments(results, files) if one.methods]
+
+
+def claims_of(results: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """What `benchmarks/text_claims.py` wrote; empty where it was not run."""
+    path = results / FILE
+    found: dict[str, dict[str, list[dict[str, Any]]]] = read(path) if path.is_file() else {}
+    return found
+
+
+def title(name: str) -> str:
+    return TITLES.get(name, name)
+
+
+# ---- rates ----
+
+KNOWN = (
+    "; counter-fitted neighbours as synonyms, no sentence encoder. Methods that train on adversarial texts train on "
+    f"`{ATTACK}`'s (`a2t` on those of its own attack): they know that column's attack and not the others."
+)
+
+
+def setting(one: TextExperiment) -> str:
+    run = load_run(runs_of(one.folder, one.methods[0])[0])
+    data, line = run.data, run.published
+    handed = {f"{found['num_examples']:,.0f}" for found in line["attacks"].values()}
+    attacked = f", {' or '.join(sorted(handed))} of them handed to each attack" if handed else ""
+    return (
+        f"{data['train_samples']:,} training rows, {line['epoch']:g} epochs, accuracy on {data['eval_samples']:,} "
+        f"rows{attacked}{KNOWN if ATTACK in one.attacks else '.'}"
+    )
+
+
+def rates(one: TextExperiment) -> str:
+    """One row for each setting, as TaiChi's Table 5: clean accuracy, then robust accuracy under each attack."""
+    runs = {method: [load_run(path) for path in runs_of(one.folder, method)] for method in one.methods}
+    unions = sorted(
+        {union_label(run.published["union"]) for each in runs.values() for run in each if "union" in run.published}
+    )
+    rows = []
+    for method, group in runs.items():
+        guessing = " (near chance)" if one.near_guessing(method) else ""
+        row = [f"{method}{guessing}", str(len(group)), clean(group)]
+        row += [over_seeds([result(run, name) for run in group], "robust_accuracy") for name in one.attacks]
+        row += [over_seeds([union(run, label) for run in group], "robust_accuracy") for label in unions]
+        rows.append(row)
+    return markdown_table(["method", "seeds", "clean accuracy", *one.attacks, *unions], rows)
+
+
+def legend(found: Iterable[TextExperiment]) -> str:
+    several = any(len(runs_of(one.folder, method)) > 1 for one in found for method in one.methods)
+    spread = " ±: sample standard deviation over seeds." if several else ""
+    return (
+        "In percent. Columns of attacks are robust accuracy, the share of all examples that were right and stayed so. "
+        f"In brackets, where there is one seed: 95 % Wilson interval.{spread}"
+    )
+
+
+def paper_5(one: TextExperiment) -> str:
+    published = paper.TAICHI_5.get(one.data, {}) if one.model == "bert" else {}
+    if not published:
+        return ""
+    rows = [[name, *(f"{value:.1f}" for value in values)] for name, values in published.items()]
+    table = markdown_table(["method", "clean", *paper.TAICHI_ATTACKS], rows).strip()
+    source = "TaiChi, Table 5, BERT-base; `ada` and `taichi` are trained for each attack that they are tested with."
+    return f"{RECORDED} {source}\n\n{table}"
+
+
+def settings_table(one: TextExperiment) -> str:
+    """What each setting was run with beside the defaults."""
+    rows = []
+    for name in one.methods:
+        chosen = dict(one.settings.get("settings", {}).get(name, {"robust_method": name}))
+        method = chosen.pop("robust_method")
+        flags = {**one.settings.get("method_args", {}).get(method, {}), **chosen}
+        shown = ", ".join(f"{flag} {'normal' if '{' in str(value) else value}" for flag, value in flags.items())
+        rows.append([name, method, shown or NOTHING])
+    return "Settings beside the defaults:\n\n" + markdown_table(["setting", "method", "flags"], rows)
+
+
+# ---- claims ----
+
+
+def verdict_table(claims: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
+    """For each claim and experiment how many comparisons hold."""
+    rows = []
+    for number in CLAIMS:
+        for name, found in claims.items():
+            verdicts = Counter(row["verdict"] for row in found["claims"] if row["claim"] == number)
+            if not verdicts:
+                continue
+            where = NOTHING if name == NOT_RUN else title(name)
+            other = sum(verdicts.values()) - sum(verdicts[one] for one in VERDICTS)
+            rest = (NOT_RUN if name == NOT_RUN else f"{other} void") if other else NOTHING
+            rows.append([number, ABOUT[number], where, *(str(verdicts[one]) for one in VERDICTS), rest])
+    return markdown_table(["claim", "about", "where", *VERDICTS, "other"], rows)
+
+
+ABOUT = {
+    "C3": "A2T lowers the synonym rate and leaves the antonym rate",
+    "C8": "adversarial texts with hard labels cost clean accuracy, soft ones less",
+    "C9": "TaiChi is the most robust in each column, at most 1.5 of clean accuracy lost",
+    "C10": "each of TaiChi's parts adds robustness",
+    "C11": "the lower KL(pos), the more robust",
+    "C12": "TaiChi beats linear averaging",
+    "C13": "FLAT has the highest AA, KT and TI",
+    "C14": "FLAT transfers to attacks that it has not seen",
+    "C15": "without either of its terms FLAT loses its gain",
+    "C21": "masked texts are hard, and training on them fixes more than it breaks",
+}
+
+
+def claims_table(rows: Iterable[dict[str, Any]]) -> str:
+    header = ["claim", "here", "measured", "verdict", "by seed", "N", "paper", "why"]
+    return markdown_table(header, [claim_row(row) for row in rows])
+
+
+def claim_row(row: dict[str, Any]) -> list[str]:
+    form = ".1f" if row["unit"] == "points" else ".2f"
+    seeds = ", ".join(f"{value:+{form}}" for value in row["by_seed"]) or NOTHING
+    inside = "" if row["low"] is None else f" [{row['low']:{form}}, {row['high']:{form}}]"
+    published = NOTHING if row["paper"] is None else f"{row['paper']:+{form}}"
+    value = f"{row['value']:{form}}{inside}" + ("" if row["unit"] == "points" else f" {row['unit']}")
+    return [row["claim"], row["text"], value, row["verdict"], seeds, f"{row['examples']:,}", published, row["why"]]
+
+
+CAVEAT = (
+    "A comparison holds where its whole 95 % interval lies on the claim's side; intervals do not cover the spread "
+    "between seeds. The models are small and briefly trained and settings were not tuned for each method, so that the "
+    "tables do not rank the methods."
+)
+
+
+def limits() -> str:
+    return (
+        "Differences are in points; a point of KT and TI is 0.01. Intervals are 95 % bootstrap intervals over the "
+        "same examples (of own pairs over pairs that differ between methods, of clean accuracies those of independent "
+        "rates, of slices McNemar's); none covers the spread between seeds, which stands beside them, nor the number "
+        "of comparisons: of twenty without any difference one is expected to be off. A claim holds where the whole "
+        "interval lies on its side. It is void, and counts for nothing, where a model is near chance (its accuracy "
+        "less than a fifth of the way from the larger class's share to 1), where it is of no rival or quantity of "
+        "the paper, and where an earlier check of the claim has the same outcomes. The papers' numbers are of "
+        "BERT-base, ELECTRA-small or models over larger vectors, on their own samples, and stand there for size "
+        "and sign. Models here are small and briefly "
+        "trained, settings were not tuned for each method, and no sentence encoder holds the attacks back: the tables "
+        "do not rank the methods, nor do texts that an attack made always mean what they meant."
+    )
