@@ -1,15 +1,16 @@
-"""Is the gain of an adaptive method its weights'? `adaptive_freelb` against its controls, trained alike and attacked.
+"""Do the learnt weights make `adaptive_freelb` more robust? It against its controls, trained alike and attacked.
 
-    python benchmarks/adaptive_controls.py --data DIR [--seeds 1 2 3] [--jobs 1]
+    python -m benchmarks.experiments.adaptive_controls --data DIR [--seeds 1 2 3] [--jobs 1]
 
-The block of `examples/sweeps/adaptive_controls.json` for FreeLB, in small: BERT-tiny is trained plainly on SST-2, and
-each setting trains a copy of it further, on the same batches, with the same steps of the ascent. The settings are
-FreeLB over its own points 0..k-1, over the points 1..k that the adaptive form climbs (k + 1 passes, as that has), the
-adaptive form with frozen weights, as it is by default, and with weights that learn a thousand times as fast. Each is
-then attacked by deepwordbug. The step size is a quarter of the preset's: at 0.04 all but FreeLB's own points, of which
-one is the clean text, end at one answer for all. Differences are paired over the attacked texts, seeds averaged, with
-95 % bootstrap intervals; they do not cover the spread between seeds. Writes
-``benchmarks/results/adaptive_controls.json``. Needs ``NLTK_DATA`` with the stop words. Some 10 minutes on one core.
+A small version of the FreeLB block of `examples/sweeps/adaptive_controls.json`. BERT-tiny is trained on SST-2 with the
+plain loss; each setting then trains a copy of it further, on the same batches, with the same ascent steps. The
+settings: FreeLB on its own points 0..k-1; FreeLB on the points 1..k of the adaptive method (k + 1 passes, as in that
+method); the adaptive method with frozen weights; with its defaults; and with a weight learning rate that is a thousand
+times larger. Each model is then attacked by deepwordbug. The step size is a quarter of the preset's: at 0.04 every
+setting but FreeLB on its own points, one of which is the clean text, ends with one answer for all texts. Differences
+are paired over the attacked texts and averaged over seeds, with 95 % bootstrap intervals that do not cover the spread
+between seeds. Writes ``benchmarks/results/adaptive_controls.json``. Needs ``NLTK_DATA`` with the stop words. Takes
+about 10 minutes on one core.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ import numpy as np
 import torch
 from transformers import set_seed
 
-from benchmarks.experiments import small_model as over_seeds
-from benchmarks.experiments.adaptive_masks import BATCH, begun
+from benchmarks.experiments.small_model import BATCH, flags_parser, trained_model, write_result
 from hf_robust.attacks import ATTACKS, Resources, Victim, attack_dataset, choose_examples
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows
@@ -46,87 +46,89 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     FAST: ("adaptive_freelb", {"w_lr": 10.0}),
 }
 COMPARED = ((OWN, DEFAULT), (SAME, DEFAULT), (FROZEN, DEFAULT), (OWN, FROZEN), (FROZEN, FAST))
-"""Control and what is held against it."""
+"""Pairs of a control and the setting that is compared with it."""
 
 
 def main() -> None:
-    parser = over_seeds.parser(__doc__, "sst2/train.jsonl.gz and test.jsonl.gz")
-    parser.add_argument("--jobs", type=int, default=1, help="seeds at a time")
+    parser = flags_parser(__doc__, "sst2/train.jsonl.gz and test.jsonl.gz")
+    parser.add_argument("--jobs", type=int, default=1, help="number of seeds measured at a time")
     flags = parser.parse_args()
     with multiprocessing.get_context("spawn").Pool(flags.jobs) as pool:
-        seen = pool.map(partial(measure, flags.data), flags.seeds)
+        results = pool.map(partial(measure, flags.data), flags.seeds)
     result = {
         "model": "bert_tiny", "data": "sst2", "seeds": flags.seeds, "trained_steps": TRAINED, "steps": STEPS,
         "batch_size": BATCH, **CLIMB, "attack": ATTACK, "evaluated": EVALUATED, "attacked": ATTACKED,
         "settings": {name: options for name, (_, options) in SETTINGS.items()},
-        "measured": {name: summary([one[name] for one in seen]) for name in SETTINGS},
-        "differences": differences(seen),
+        "measured": {name: summary([result_of_seed[name] for result_of_seed in results]) for name in SETTINGS},
+        "differences": differences(results),
     }  # fmt: skip
-    over_seeds.write("adaptive_controls", result, "measured", "differences")
+    write_result("adaptive_controls", result, "measured", "differences")
 
 
 def measure(data: Path, seed: int) -> dict[str, dict[str, Any]]:
-    """By setting: accuracy on the test rows, outcomes of the attacked ones, and what was logged of the adversary."""
+    """Setting -> accuracy on the test rows, outcomes of the attacked rows, and logged numbers of the adversary."""
     torch.set_num_threads(1)
-    found = {}
-    with begun(data, seed, TRAINED, behind=STEPS) as again:
-        start = again("normal").model
+    by_setting = {}
+    with trained_model(data, seed, TRAINED, held=STEPS) as build:
+        start = build("normal").model
         for name, (method, options) in SETTINGS.items():
             set_seed(seed)
-            run = again(method, model=copy.deepcopy(start), logging_steps=10, **CLIMB, **options)
+            run = build(method, model=copy.deepcopy(start), logging_steps=10, **CLIMB, **options)
             run.train()
-            found[name] = {**logged(run), **attacked(run, data)}
-    return found
+            by_setting[name] = {**logged(run), **attacked(run, data)}
+    return by_setting
 
 
 def logged(run: Any) -> dict[str, float]:
-    """The mean loss increase, and of learnt weights the most that they moved the point and how much they could."""
+    """Mean loss increase; for learnt weights also how far they moved the point at most, and how far they could."""
     entries = run.state.log_history
-    found = {"loss_increase": run.increase.over_the_run()["loss_increase"]}
+    values = {"loss_increase": run.increase.over_the_run()["loss_increase"]}
     for name, of in (("point_moved", max), ("increment_alignment", statistics.fmean)):
-        given = [entry[name] for entry in entries if name in entry]
-        found |= {name: of(given)} if given else {}
-    return found
+        logged_values = [entry[name] for entry in entries if name in entry]
+        values |= {name: of(logged_values)} if logged_values else {}
+    return values
 
 
 def attacked(run: Any, data: Path) -> dict[str, Any]:
-    """Accuracy on the first rows of the test set, and the attack's outcome on some of them."""
+    """Accuracy on the first rows of the test set, and the outcomes of the attack on some of them."""
     tokenizer = run.processing_class
     rows = TextDataset(
         read_rows(data / "sst2" / "test.jsonl.gz")[:EVALUATED], ("sentence",), tokenizer, max_length=LENGTH
     )
     victim = Victim(run.model, tokenizer, max_length=LENGTH)
     predictions = run.predict(rows).predictions.argmax(-1)
-    right = [prediction == rows.label(row) for row, prediction in enumerate(predictions)]
+    correct = [prediction == rows.label(row) for row, prediction in enumerate(predictions)]
     attack = ATTACKS[ATTACK](Resources(stop_words=nltk_stop_words()))
     records = attack_dataset(attack, victim, choose_examples(rows, ATTACKED, 0), progress=False)
-    return {"accuracy": float(np.mean(right)), "outcomes": [OUTCOMES[one.status] for one in records]}
+    return {"accuracy": float(np.mean(correct)), "outcomes": [OUTCOMES[record.status] for record in records]}
 
 
 def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over the seeds, and each seed's value: in points, but for the loss increase."""
+    """Mean over the seeds and the value of each seed, in points except for the loss increase."""
     values = {
-        "clean_accuracy": [POINTS * one["accuracy"] for one in seeds],
-        "robust_accuracy": [POINTS * float(robust(np.array(one["outcomes"]))) for one in seeds],
-        "loss_increase": [one["loss_increase"] for one in seeds],
-        "point_moved": [POINTS * one["point_moved"] for one in seeds if "point_moved" in one],
-        "increment_alignment": [one["increment_alignment"] for one in seeds if "increment_alignment" in one],
+        "clean_accuracy": [POINTS * result["accuracy"] for result in seeds],
+        "robust_accuracy": [POINTS * float(robust(np.array(result["outcomes"]))) for result in seeds],
+        "loss_increase": [result["loss_increase"] for result in seeds],
+        "point_moved": [POINTS * result["point_moved"] for result in seeds if "point_moved" in result],
+        "increment_alignment": [result["increment_alignment"] for result in seeds if "increment_alignment" in result],
     }
     return {
-        name: {"mean": round(statistics.fmean(given), 4), "by_seed": [round(one, 4) for one in given]}
-        for name, given in values.items()
-        if given
+        name: {"mean": round(statistics.fmean(of_seeds), 4), "by_seed": [round(result, 4) for result in of_seeds]}
+        for name, of_seeds in values.items()
+        if of_seeds
     }
 
 
-def differences(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """In robust accuracy, points."""
+def differences(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Differences in robust accuracy, in points."""
     rows = []
     for control, name in COMPARED:
-        outcomes = [np.array([one[which]["outcomes"] for one in seen]) for which in (control, name)]
-        found = paired_difference(*outcomes, robust)
-        numbers = {key: round(getattr(found, key), 2) for key in ("value", "low", "high")}
-        rows.append({"control": control, "setting": name, **numbers, "by_seed": [round(v, 2) for v in found.by_seed]})
+        outcomes = [np.array([result[which]["outcomes"] for result in results]) for which in (control, name)]
+        difference = paired_difference(*outcomes, robust)
+        numbers = {key: round(getattr(difference, key), 2) for key in ("value", "low", "high")}
+        rows.append(
+            {"control": control, "setting": name, **numbers, "by_seed": [round(v, 2) for v in difference.by_seed]}
+        )
     return rows
 
 

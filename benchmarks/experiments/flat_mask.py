@@ -1,16 +1,16 @@
-"""Does FLAT's word mask tell words apart, and what lets it? Asked of a mask that is trained with its classifier.
+"""Does FLAT's word mask learn to tell words apart, and which change of the implementation makes it?
 
-    python benchmarks/flat_mask.py --data DIR [--seeds 1 2 3]
+    python -m benchmarks.experiments.flat_mask --data DIR [--seeds 1 2 3]
 
-BERT-tiny is trained with `flat` on the clean texts of SST-2, three epochs, in steps from what the mask was to what it
-is: it read raw word embeddings from PyTorch's first weights, and masked words left the attention mask; then its input
-has one norm; then masked words are attended to, words start alike and nearly always kept, and the mask has a learning
-rate of its own.
-phi is of the words that 2,000 training texts hold three times or more. A word's own importance to the model is what
-leaving it out changes in the difference of the logits, without any mask, a mean over the places of 300 test texts that
-hold it three times or more; the rank correlation is Spearman's with phi. Accuracies are on the whole test set.
-Intervals are 95 % bootstrap intervals over words, of accuracies over texts, of all seeds together. Writes
-``benchmarks/results/flat_mask.json``. Ten minutes on one core; nothing is attacked.
+BERT-tiny is trained with `flat` on the clean texts of SST-2 for three epochs, in three settings. First ("before") the
+mask reads raw word embeddings from PyTorch's initial weights, and masked words are left out of the attention mask.
+Second, its input is normalised. Third ("after"), masked words are also attended to, all words start with the same high
+probability of being kept, and the mask has its own learning rate.
+phi is taken for the words that occur at least three times in 2,000 training texts. The importance of a word to the
+model is the change in the difference of the logits when the word is left out, without any mask; it is a mean over the
+occurrences in 300 test texts, for words with at least three. The rank correlation is Spearman's between it and phi.
+Accuracies are on the whole test set. Intervals are 95 % bootstrap intervals over words, for accuracies over texts, of
+all seeds together. Nothing is attacked. Writes ``benchmarks/results/flat_mask.json``. Takes ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 from scipy.stats import spearmanr
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-from benchmarks.experiments import small_model as over_seeds
+from benchmarks.experiments.small_model import flags_parser, write_result
 from benchmarks.study.run import packaged_model
 from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.data import TextDataset
@@ -45,8 +45,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     NORM: {"normalised": True, "attended": False, "alike": False, "mask_learning_rate": 3e-4, "mask_bias": 0.0},
     AFTER: {"normalised": True, "attended": True, "alike": True, "mask_learning_rate": None, "mask_bias": None},
 }
-"""Whether the mask's input has one norm, masked words are attended to, and all words start alike; its learning rate
-and first score of keeping, None for the defaults."""
+"""Whether the mask's input is normalised, whether masked words are attended to, and whether all words start alike; the
+mask's learning rate and initial bias, None for the defaults."""
 TRAINING: dict[str, Any] = {
     "learning_rate": 3e-4, "num_train_epochs": 3, "warmup_steps": 50, "per_device_train_batch_size": 32,
 }  # fmt: skip
@@ -55,19 +55,24 @@ Values = np.ndarray[Any, Any]
 
 
 def main() -> None:
-    flags = over_seeds.parser(__doc__, "sst2/train.jsonl.gz and test.jsonl.gz").parse_args()
-    found = {name: [measure(flags.data, seed, name) for seed in flags.seeds] for name in SETTINGS}
+    flags = flags_parser(__doc__, "sst2/train.jsonl.gz and test.jsonl.gz").parse_args()
+    results = {name: [measure(flags.data, seed, name) for seed in flags.seeds] for name in SETTINGS}
     result = {
         "model": "bert_tiny", "data": "sst2", "seeds": flags.seeds, "training": TRAINING, "texts": TEXTS,
         "settings": SETTINGS,
-        "measured": {name: summary(seeds) for name, seeds in found.items()},
+        "measured": {name: summary(seeds) for name, seeds in results.items()},
     }  # fmt: skip
-    over_seeds.write("flat_mask", result, "measured")
+    write_result("flat_mask", result, "measured")
 
 
 def measure(data: Path, seed: int, setting: str) -> dict[str, Values]:
-    """``phi`` (words,), ``ranked`` (words, 2) phi and the model's own importance, and ``right`` (texts, 3): whether
-    each test text is classified correctly at the expected mask, without one, and on how many of the sampled masks."""
+    """Measure one trained model.
+
+    Returns:
+        ``phi`` (words,); ``ranked`` (words, 2), phi and the importance to the model; ``right`` (texts, 3), whether
+        each test text is classified correctly at the expected mask and without a mask, and the share of sampled
+        masks at which it is.
+    """
     name = packaged_model("bert_tiny")
     tokenizer = AutoTokenizer.from_pretrained(name)
     train, test = (
@@ -81,21 +86,23 @@ def measure(data: Path, seed: int, setting: str) -> dict[str, Values]:
         change(trainer, SETTINGS[setting])
         trainer.train()
     phi = trainer.report.word_importances()
-    own = importances(model, tokenizer, [test.texts(row)[0] for row in some_rows(len(test), TEXTS)])
+    word_effects = importances(model, tokenizer, [test.texts(row)[0] for row in some_rows(len(test), TEXTS)])
     rows = range(len(test))
     masks = [right(trainer, test, rows, sampled(trainer, draw)).float() for draw in range(MASKS)]
     columns = [right(trainer, test, rows, trainer.inference), right(trainer, test, rows, unmasked)]
     return {
         "phi": np.array(list(phi.values())),
-        "ranked": np.array([(phi[word], own[word]) for word in sorted(phi.keys() & own.keys())]),
-        "right": np.stack([*(one.float().numpy() for one in columns), torch.stack(masks).mean(0).numpy()], axis=1),
+        "ranked": np.array([(phi[word], word_effects[word]) for word in sorted(phi.keys() & word_effects.keys())]),
+        "right": np.stack(
+            [*(column.float().numpy() for column in columns), torch.stack(masks).mean(0).numpy()], axis=1
+        ),
     }
 
 
 def build(model: Any, data: Any, tokenizer: Any, folder: str, seed: int, setting: dict[str, Any]) -> Any:
-    """A trainer of `flat` on clean texts alone."""
+    """A `flat` trainer that trains on clean texts alone."""
     method = METHODS["flat"]
-    # No round is made; a method that attacks has to be given an attack.
+    # There are no adversarial rounds, but the method requires an attack.
     attack = ATTACKS["synonym"](Resources(synonyms=TableLexicon(read_table(data), name="copies", relation="synonym")))
     arguments = method.config(
         output_dir=folder, robust_method="flat", seed=seed, n_rounds=0, clean_epochs=0, save_strategy="no",
@@ -109,13 +116,13 @@ def build(model: Any, data: Any, tokenizer: Any, folder: str, seed: int, setting
 
 
 def read_table(data: Any) -> dict[str, list[str]]:
-    """Each word of some rows with another one: a table that covers something."""
+    """A table that gives each word of some rows one substitute, so that the attack covers the data."""
     words = sorted({word for row in range(200) for word in Text(data.texts(row)).tokens})
     return {word: [other] for word, other in zip(words, words[1:], strict=False)}
 
 
 def change(trainer: Any, setting: dict[str, Any]) -> None:
-    """Bring a trainer's mask to one of the settings."""
+    """Change the mask of a trainer to a setting."""
     masking = trainer.masking
     masking.network.normalised, masking.attention = setting["normalised"], not setting["attended"]
     if not setting["alike"]:
@@ -125,22 +132,22 @@ def change(trainer: Any, setting: dict[str, Any]) -> None:
 
 
 def importances(model: Any, tokenizer: Any, texts: Sequence[str]) -> dict[str, float]:
-    """By word in lower case, how much leaving it out moves the difference of two logits."""
+    """Lower-case word -> mean absolute change in the difference of the two logits when the word is left out."""
     victim = Victim(model, tokenizer, max_length=64)
     whole = [Text((text,)) for text in texts]
     left_out = [(place, word) for place, text in enumerate(whole) for word in range(len(text.words))]
     queries = [*(text.columns for text in whole), *(whole[place].delete(word).columns for place, word in left_out)]
     scores = np.log(np.maximum(victim.probabilities(queries), 1e-30))
     margins = scores[:, 1] - scores[:, 0]
-    found = defaultdict[str, list[float]](list)
+    changes = defaultdict[str, list[float]](list)
     for (place, word), margin in zip(left_out, margins[len(whole) :], strict=True):
-        found[whole[place].words[word].text.lower()].append(abs(float(margins[place] - margin)))
-    return {word: float(np.mean(values)) for word, values in found.items() if len(values) >= OFTEN}
+        changes[whole[place].words[word].text.lower()].append(abs(float(margins[place] - margin)))
+    return {word: float(np.mean(values)) for word, values in changes.items() if len(values) >= OFTEN}
 
 
 def summary(seeds: Sequence[dict[str, Values]]) -> dict[str, Any]:
-    """Every quantity as a mean over seeds, with its interval and the value of each seed."""
-    words, ranks, texts = ([one[key] for one in seeds] for key in ("phi", "ranked", "right"))
+    """Each quantity as a mean over seeds, with its interval and the value of each seed."""
+    words, ranks, texts = ([values[key] for values in seeds] for key in ("phi", "ranked", "right"))
     return {
         "phi mean": interval(words, np.mean),
         "phi std": interval(words, np.std),
@@ -149,21 +156,24 @@ def summary(seeds: Sequence[dict[str, Values]]) -> dict[str, Any]:
         "accuracy without a mask": interval(texts, lambda rows: rows[:, 1].mean()),
         "accuracy with sampled masks": interval(texts, lambda rows: rows[:, 2].mean()),
         "expected less none": interval(texts, lambda rows: (rows[:, 0] - rows[:, 1]).mean()),
-        "words": [len(one) for one in words],
-        "ranked words": [len(one) for one in ranks],
+        "words": [len(values) for values in words],
+        "ranked words": [len(values) for values in ranks],
     }
 
 
 def interval(seeds: Sequence[Values], of: Callable[[Values], Any]) -> dict[str, Any]:
-    """The mean over seeds of a quantity, with the bootstrap interval over the rows of each."""
+    """Mean of a quantity over seeds, with the bootstrap interval over the rows of each seed."""
     rng = np.random.default_rng(0)
     drawn = [
         np.mean([of(rows[rng.integers(0, len(rows), len(rows))]) for rows in seeds]) for _ in range(min(DRAWS, 1000))
     ]
     values = [float(of(rows)) for rows in seeds]
     low, high = np.percentile(drawn, [2.5, 97.5])
-    found = {"value": np.mean(values), "low": low, "high": high}
-    return {**{name: round(float(one), 4) for name, one in found.items()}, "seeds": [round(one, 4) for one in values]}
+    numbers = {"value": np.mean(values), "low": low, "high": high}
+    return {
+        **{name: round(float(number), 4) for name, number in numbers.items()},
+        "seeds": [round(number, 4) for number in values],
+    }
 
 
 if __name__ == "__main__":

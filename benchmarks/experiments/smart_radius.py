@@ -1,11 +1,11 @@
-"""Does SMART's adversary raise its term, or do two draws of dropout? Asked of a model that has begun to learn.
+"""What raises SMART's smoothness term: its adversary, or two draws of dropout?
 
-    python benchmarks/smart_radius.py --data DIR [--seeds 1 2 3]
+    python -m benchmarks.experiments.smart_radius --data DIR [--seeds 1 2 3]
 
-BERT-tiny is trained plainly on SST-2 and then left as it is; each setting of `smart` meets it on the same batches.
-"random signs" are a perturbation of the default's size that nobody searched for, the control. Intervals are 95 %
-bootstrap intervals over the batches of all seeds. Writes ``benchmarks/results/smart_radius.json``. A minute on one
-core; nothing is attacked, so that it says what is trained on and not how robust that makes a model.
+BERT-tiny is trained on SST-2 with the plain loss and is not changed after that. The term of each setting of `smart` is
+measured on the same batches. The control is "random signs": a random perturbation of the default size. Intervals are
+95 % bootstrap intervals over the batches of all seeds. No model is attacked: the result says what `smart` trains on,
+not how robust it becomes. Writes ``benchmarks/results/smart_radius.json``. Takes a minute on one core.
 """
 
 from __future__ import annotations
@@ -17,8 +17,16 @@ import numpy as np
 import torch
 from transformers import set_seed
 
-from benchmarks.experiments import small_model as over_seeds
-from benchmarks.experiments.adaptive_masks import BATCH, MEASURED, Values, batches, begun, losses
+from benchmarks.experiments.small_model import (
+    BATCH,
+    HELD_BATCHES,
+    Values,
+    flags_parser,
+    held_batches,
+    losses_by_batch,
+    trained_model,
+    write_result,
+)
 from hf_robust.adversary import Shift
 from hf_robust.losses import symmetric_kl
 from hf_robust.metrics.paired import DRAWS
@@ -36,31 +44,32 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    flags = over_seeds.parser(__doc__, "sst2/train.jsonl.gz").parse_args()
-    seen = [measure(flags.data, seed) for seed in flags.seeds]
-    joined = {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
+    flags = flags_parser(__doc__, "sst2/train.jsonl.gz").parse_args()
+    results = [measure(flags.data, seed) for seed in flags.seeds]
+    joined = {name: np.concatenate([result_of_seed[name] for result_of_seed in results]) for name in results[0]}
     result = {
         "model": "bert_tiny", "data": "sst2", "seeds": flags.seeds, "trained_steps": TRAINED, "batch_size": BATCH,
-        "batches_a_seed": MEASURED, "settings": SETTINGS,
+        "batches_a_seed": HELD_BATCHES, "settings": SETTINGS,
         "term": {name: interval(values) for name, values in joined.items()},
     }  # fmt: skip
-    over_seeds.write("smart_radius", result, "term")
+    write_result("smart_radius", result, "term")
 
 
 def measure(data: Path, seed: int) -> dict[str, Values]:
-    """(batches,) the smoothness term at lambda 1 of each setting, and of random signs."""
-    with begun(data, seed, TRAINED) as smart:
-        found = {
-            setting: losses(smart("smart", **options), "loss_smoothness") for setting, options in SETTINGS.items()
+    """Setting -> (batches,) smoothness term at lambda 1; also of random signs."""
+    with trained_model(data, seed, TRAINED) as smart:
+        terms = {
+            setting: losses_by_batch(smart("smart", **options), "loss_smoothness")
+            for setting, options in SETTINGS.items()
         }
-        found["random signs"] = random_signs(smart("smart"))
-    return found
+        terms["random signs"] = random_signs(smart("smart"))
+    return terms
 
 
 def random_signs(smart: Any) -> Values:
-    """(batches,) the term at entries of plus or minus the radius, drawn."""
-    found = []
-    for number, batch in enumerate(batches(smart)):
+    """(batches,) term at a perturbation whose entries are plus or minus the radius at random."""
+    terms = []
+    for number, batch in enumerate(held_batches(smart)):
         width = smart.model.get_input_embeddings().embedding_dim
         mask = batch["attention_mask"].unsqueeze(-1)
         set_seed(number)
@@ -69,16 +78,16 @@ def random_signs(smart: Any) -> Values:
         for point in (None, Shift(signs, mask)):
             with torch.no_grad(), replay.again(), smart.increase.paused():
                 logits.append(smart.task_loss(smart.model, batch, at=point)[1]["logits"])
-        found.append(float(symmetric_kl(*logits)))
-    return np.array(found)
+        terms.append(float(symmetric_kl(*logits)))
+    return np.array(terms)
 
 
 def interval(values: Values) -> dict[str, float]:
-    """The mean with its bootstrap interval over rows."""
+    """Mean with its bootstrap interval over rows."""
     draws = np.random.default_rng(0).integers(0, len(values), size=(DRAWS, len(values)))
     low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
-    found = {"value": values.mean(), "low": low, "high": high}
-    return {name: float(f"{value:.3g}") for name, value in found.items()}
+    numbers = {"value": values.mean(), "low": low, "high": high}
+    return {name: float(f"{value:.3g}") for name, value in numbers.items()}
 
 
 if __name__ == "__main__":

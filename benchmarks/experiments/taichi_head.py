@@ -1,13 +1,13 @@
-"""What TaiChi's head and its pairing of every row change: BERT-tiny on TREC, two of its ablations.
+"""How TaiChi's head and its pairs for every row change two of its ablations: BERT-tiny on TREC.
 
-    python benchmarks/taichi_head.py --data DIR [--seeds 1 2 3]
+    python -m benchmarks.experiments.taichi_head --data DIR [--seeds 1 2 3]
 
-For each head a plain model (``normal``, the paper's Base_clean) is trained and attacked on the training texts, once;
-``taichi`` then trains on the pairs as ``base_adv`` (adversarial texts alone) and ``no_kl`` (without KL), with the rows
-whose attack failed left out (``--failed_views drop``) or with their own text (``clean``). All models of a seed are
-measured on the same pairs: test texts, and the texts that fooled the plain model of either head. Intervals are
-Student's over the seeds. TextFooler's attack is without its sentence encoder and its tagger. Writes
-``benchmarks/results/taichi_head.json``; ten minutes on one core.
+For each head a plain model (``normal``, the paper's Base_clean) is trained, and its training texts are attacked once.
+``taichi`` then trains on these pairs as ``base_adv`` (adversarial texts alone) and as ``no_kl`` (without KL). Rows
+whose attack failed are left out (``--failed_views drop``) or paired with their own text (``clean``). All models of a
+seed are measured on the same pairs of a test text and a text that fooled the plain model of one of the heads.
+Intervals are Student's over the seeds. TextFooler runs without its sentence encoder and tagger. Writes
+``benchmarks/results/taichi_head.json``. Takes ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from scipy import stats
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-from benchmarks.experiments import small_model as over_seeds
+from benchmarks.experiments.small_model import flags_parser, write_result
 from benchmarks.study.run import packaged_model
 from hf_robust.attacks import ATTACKS, Resources, Victim, attack_dataset, choose_examples
 from hf_robust.data import TextDataset
@@ -45,36 +45,40 @@ Pairs = list[tuple[tuple[str, ...], tuple[str, ...], int]]
 
 
 def main() -> None:
-    flags = over_seeds.parser(__doc__, "trec/ and resources/").parse_args()
-    write([Measured(flags.data, seed).values() for seed in flags.seeds], flags.seeds)
+    flags = flags_parser(__doc__, "trec/ and resources/").parse_args()
+    write([SeedMeasurement(flags.data, seed).values() for seed in flags.seeds], flags.seeds)
 
 
-def write(seen: list[dict[str, dict[str, float]]], seeds: list[int]) -> None:
-    """The result file of what was measured with each seed."""
+def write(results: list[dict[str, dict[str, float]]], seeds: list[int]) -> None:
+    """Write the result file from the measurements of each seed."""
     result = {
         "model": "bert_tiny", "data": "trec", "seeds": seeds, "rows": ROWS, "attacked_test_rows": ATTACKED,
         "training": TRAINING, "settings": SETTINGS,
         "measured": {
-            key: {what: interval([one[key][what] for one in seen]) for what in seen[0][key]} for key in seen[0]
+            model: {measure: interval([result[model][measure] for result in results]) for measure in measures}
+            for model, measures in results[0].items()
         },
         "differences": {
             f"{second} - {first}": {
-                what: interval([one[second][what] - one[first][what] for one in seen]) for what in MEASURES
+                measure: interval([result[second][measure] - result[first][measure] for result in results])
+                for measure in MEASURES
             }
             for first, second in contrasts()
         },
     }  # fmt: skip
-    over_seeds.write("taichi_head", result, "measured", "differences")
+    write_result("taichi_head", result, "measured", "differences")
 
 
 def contrasts() -> list[tuple[str, str]]:
-    """Of each setting the two heads, and of each head and variant the two ways with rows whose attack failed."""
+    """Pairs of models to compare: both heads in each setting, and both treatments of failed rows for each variant."""
     heads = [(f"own, {setting}", f"mean, {setting}") for setting in SETTINGS]
-    return heads + [(f"{head}, {one}, drop", f"{head}, {one}, clean") for head in HEADS for one in VARIANTS]
+    return heads + [
+        (f"{head}, {variant}, drop", f"{head}, {variant}, clean") for head in HEADS for variant in VARIANTS
+    ]
 
 
-class Measured:
-    """The models of one seed, and what they make of clean texts and pairs."""
+class SeedMeasurement:
+    """Trains the models of one seed and measures them on clean texts and pairs."""
 
     def __init__(self, data: Path, seed: int) -> None:
         self.seed, self.name = seed, packaged_model("bert_tiny")
@@ -88,7 +92,7 @@ class Measured:
         self.attack = ATTACKS["textfooler"](Resources(synonyms=table))
 
     def values(self) -> dict[str, dict[str, float]]:
-        """By head and setting what was measured; of the heads also the share of training rows whose attack failed."""
+        """Head and setting -> measurements, with the share of training rows whose attack failed for that head."""
         models: dict[str, Any] = {}
         failed = {}
         pairs: Pairs = []
@@ -97,19 +101,19 @@ class Measured:
                 plain = self._trained(head, NORMAL, Path(folder, NORMAL))
                 models[f"{head}, {NORMAL}"] = plain
                 pairs += self._pairs(plain)
-                given: dict[str, Any] = {"view_victim": str(Path(folder, NORMAL)), "view_cache": folder}
+                paths: dict[str, Any] = {"view_victim": str(Path(folder, NORMAL)), "view_cache": folder}
                 for setting, (variant, of_failed) in list(SETTINGS.items())[:0:-1]:
                     place = Path(folder, setting.replace(", ", "_"))
-                    options = {"taichi_variant": variant, "failed_views": of_failed, **given}
+                    options = {"taichi_variant": variant, "failed_views": of_failed, **paths}
                     models[f"{head}, {setting}"] = self._trained(head, "taichi", place, **options)
-                    if "view_file" not in given:  # the others train on the same attacks
-                        made = place / "_views" / "textfooler-round0.jsonl"
-                        given = {"view_file": [str(made)]}
-                        header = json.loads(made.read_text().split("\n", 1)[0])
-                        texts = [json.loads(line) for line in made.read_text().splitlines()[1:]]
-                        failed[head] = sum(one["failed"] for one in texts) / header["attempts"]
-        found = {key: self._measured(model, pairs) for key, model in models.items()}
-        return {key: {**one, "failed": failed[key.split(", ")[0]]} for key, one in found.items()}
+                    if "view_file" not in paths:  # the others train on the same attacks
+                        view_file = place / "_views" / "textfooler-round0.jsonl"
+                        paths = {"view_file": [str(view_file)]}
+                        header = json.loads(view_file.read_text().split("\n", 1)[0])
+                        texts = [json.loads(line) for line in view_file.read_text().splitlines()[1:]]
+                        failed[head] = sum(record["failed"] for record in texts) / header["attempts"]
+        by_model = {key: self._measured(model, pairs) for key, model in models.items()}
+        return {key: {**record, "failed": failed[key.split(", ")[0]]} for key, record in by_model.items()}
 
     def _trained(self, head: str, method: str, folder: Path, **options: Any) -> Any:
         config = AutoConfig.from_pretrained(self.name, num_labels=CLASSES)
@@ -132,8 +136,8 @@ class Measured:
     def _pairs(self, model: Any) -> Pairs:
         examples = choose_examples(self.test, ATTACKED, self.seed)
         records = attack_dataset(self.attack, self._victim(model), examples)
-        found = [one for one in records if one.status == "succeeded"]
-        return [(tuple(one.original), tuple(one.perturbed), one.label) for one in found]
+        successes = [record for record in records if record.status == "succeeded"]
+        return [(tuple(record.original), tuple(record.perturbed), record.label) for record in successes]
 
     def _victim(self, model: Any) -> Victim:
         return Victim(model, self.tokenizer, max_length=LENGTH)
@@ -143,16 +147,16 @@ class Measured:
         rows = range(len(self.test))
         with victim.measuring():
             clean = victim.probabilities([self.test.texts(row) for row in rows])
-            own, adv = (victim.probabilities([pair[side] for pair in pairs]) for side in (0, 1))
+            on_texts, adv = (victim.probabilities([pair[side] for pair in pairs]) for side in (0, 1))
         labels = np.array([pair[2] for pair in pairs])
-        logs = [torch.tensor(np.asarray(one)).clamp(min=1e-12).log() for one in (own, adv)]
-        right = clean.argmax(1) == [self.test.label(row) for row in rows]
-        found = (right.mean(), (adv.argmax(1) == labels).mean(), sample_kl(*logs).mean())
-        return {what: float(value) for what, value in zip(MEASURES, found, strict=True)}
+        logs = [torch.tensor(np.asarray(probabilities)).clamp(min=1e-12).log() for probabilities in (on_texts, adv)]
+        correct = clean.argmax(1) == [self.test.label(row) for row in rows]
+        values = (correct.mean(), (adv.argmax(1) == labels).mean(), sample_kl(*logs).mean())
+        return {what: float(value) for what, value in zip(MEASURES, values, strict=True)}
 
 
 def interval(values: list[float]) -> dict[str, float]:
-    """The mean over seeds with Student's 95 % interval."""
+    """Mean over seeds with Student's 95 % interval."""
     mean = float(np.mean(values))
     half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)) if len(set(values)) > 1 else 0.0
     return {"value": round(mean, 3), "low": round(mean - half, 3), "high": round(mean + half, 3)}

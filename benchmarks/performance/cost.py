@@ -1,14 +1,12 @@
-"""What a training step of each method costs, relative to `normal` on the same batches in the same run.
+"""Cost of a training step of each method, relative to `normal` on the same batches in the same run.
 
-    python benchmarks/cost.py [--model minilm] [--batch_size 16 --length 64 --rounds 5] [--data DIR] [--methods ...]
+    python -m benchmarks.performance.cost [--model minilm] [--batch_size 16] [--length 64] [--rounds 5] [--data DIR]
 
-One trainer for each method over a copy of one model. In every round each trains ``--steps`` steps, in an order that
-turns from round to round, and single passes are timed too; ratios are taken within a round. Passes are counted, in
-batches' worth of rows, and memory is measured in runs of their own. Methods that train on texts made beforehand read
-them from a file in which each text has one: what making them costs is not in a step. Writes
+There is one trainer for each method over a copy of one model. In every round each trains ``--steps`` steps, in an
+order that rotates from round to round, and single passes are timed too. Ratios are taken within a round. Passes
+(counted in batches' worth of rows) and memory are measured in separate runs. Methods that train on texts made
+beforehand read one view for each text from a file; the cost of making views is not in a step. Writes
 ``benchmarks/results/cost_<name>.json``.
-
-From the seconds of each round to relative costs, what counted passes explain of them, and pairs of methods.
 """
 
 from __future__ import annotations
@@ -44,80 +42,21 @@ PAIRS = {
     "adaptive_freelb": ("freelb", 1.178, 0.10),
     "adaptive_tavat": ("tavat", 1.188, 0.10),
 }
-"""Adaptive method -> what it wraps, the ratio of seconds in AdaptAT's Table 10 (k = 5, SST-2), and our goal for what
-it costs beyond the wrapped method once both are divided by what their counted passes cost."""
+"""Adaptive method -> the method that it wraps, their ratio of seconds in AdaptAT's Table 10 (k = 5, SST-2), and our
+goal for its extra cost after both are divided by the cost of their counted passes."""
 
 OVERHEAD_GOAL = 0.05
-
-
-def spread(values: Iterable[float]) -> Row:
-    """Median, smallest and largest of the rounds."""
-    found = sorted(values)
-    return {"median": median(found), "low": found[0], "high": found[-1]}
-
-
-def expected_seconds(counts: Mapping[str, float], passes: Round, normal: float, clock: str) -> float:
-    """Seconds that a step would take if nothing cost beyond its passes and what `normal` spends beside its own.
-
-    The optimizer, the data loader and the Trainer's own work are in ``normal``, the seconds of one step of it.
-    """
-    own = passes["forward"][clock] + passes["backward"][clock]
-    return sum(counts.get(kind, 0.0) * passes[kind][clock] for kind in KINDS) + normal - own
-
-
-def summary(
-    rounds: Sequence[Round], passes: Sequence[Round], counts: Mapping[str, Mapping[str, float]], clock: str
-) -> dict[str, Row]:
-    """Each method's seconds, cost relative to `normal`, and overhead: measured over expected seconds, less one.
-
-    Ratios are taken within a round and then summed up, so that what slows a whole round down cancels.
-    """
-    found: dict[str, Row] = {}
-    for name in rounds[0]:
-        expected = [
-            expected_seconds(counts[name], units, one["normal"][clock], clock)
-            for one, units in zip(rounds, passes, strict=True)
-        ]
-        measured = [one[name][clock] for one in rounds]
-        found[name] = {
-            "counts": {kind: counts[name].get(kind, 0.0) for kind in KINDS},
-            "seconds": spread(one[name]["seconds"] for one in rounds),
-            "cpu_seconds": spread(one[name]["cpu_seconds"] for one in rounds),
-            "between_steps": spread(one[name][f"between_{clock}"] for one in rounds),
-            "relative": spread(one[name][clock] / one["normal"][clock] for one in rounds),
-            "expected": spread(wanted / one["normal"][clock] for wanted, one in zip(expected, rounds, strict=True)),
-            "overhead": spread(got / wanted - 1 for got, wanted in zip(measured, expected, strict=True)),
-        }
-    return found
-
-
-def pairs(
-    rounds: Sequence[Round], passes: Sequence[Round], counts: Mapping[str, Mapping[str, float]], clock: str
-) -> dict[str, Row]:
-    """Adaptive methods beside what they wrap: the plain ratio, and the ratio per counted pass less one."""
-    found = {}
-    for name, (wrapped, paper, goal) in PAIRS.items():
-        if name not in rounds[0] or wrapped not in rounds[0]:
-            continue
-        ratios, beyond = [], []
-        for one, units in zip(rounds, passes, strict=True):
-            normal = one["normal"][clock]
-            above, below = (expected_seconds(counts[each], units, normal, clock) for each in (name, wrapped))
-            ratios.append(one[name][clock] / one[wrapped][clock])
-            beyond.append(ratios[-1] / (above / below) - 1)
-        row: Row = {"ratio": spread(ratios), "paper": paper, "beyond_passes": spread(beyond), "goal": goal}
-        found[f"{name}/{wrapped}"] = row | {"within_goal": row["beyond_passes"]["median"] <= goal}
-    return found
-
-
 PASSES = "passes"
 COUNTED_STEPS = 2
 MEMORY_METHODS = ("freelb", "tavat", "infobert")
 MEMORY_STEPS = (2, 5, 10)
 
 
+# ---- measuring ----
+
+
 def count_passes(trainer: RobustTrainer) -> dict[str, float]:
-    """Passes of one step by kind, the mean over a few steps."""
+    """Number of passes of one step by kind, a mean over a few steps."""
     twin = getattr(trainer, "twin", None)
     models = [trainer.model] if twin is None else [trainer.model, twin]
     with counting(*models, rows=trainer.args.train_batch_size) as counter:
@@ -147,8 +86,8 @@ def one_round(trainers: Mapping[str, RobustTrainer], order: Sequence[str]) -> tu
 
 
 def memory(names: Sequence[str], setting: Setting) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Peak bytes of each method, and of those that stream with several numbers of steps."""
-    found = {name: step_memory(build(name, setting, COUNTED_STEPS)) for name in names}
+    """Peak bytes of each method; for `MEMORY_METHODS` also with several numbers of ascent steps."""
+    peaks = {name: step_memory(build(name, setting, COUNTED_STEPS)) for name in names}
     growing = {
         name: {
             str(steps): step_memory(build(name, setting, COUNTED_STEPS, adv_steps=steps))["step"]
@@ -157,14 +96,88 @@ def memory(names: Sequence[str], setting: Setting) -> tuple[dict[str, Any], dict
         for name in MEMORY_METHODS
         if name in names
     }
-    return found, growing
+    return peaks, growing
+
+
+# ---- relative costs ----
+
+
+def spread(values: Iterable[float]) -> Row:
+    """Median, minimum and maximum over the rounds."""
+    ordered = sorted(values)
+    return {"median": median(ordered), "low": ordered[0], "high": ordered[-1]}
+
+
+def expected_seconds(counts: Mapping[str, float], passes: Round, normal: float, clock: str) -> float:
+    """Seconds of a step if it cost only its passes and what `normal` spends beside its passes.
+
+    ``normal`` are the seconds of one step of `normal`; they include the optimizer, the data loader and the Trainer.
+    """
+    of_normal = passes["forward"][clock] + passes["backward"][clock]
+    return sum(counts.get(kind, 0.0) * passes[kind][clock] for kind in KINDS) + normal - of_normal
+
+
+def summary(
+    rounds: Sequence[Round], passes: Sequence[Round], counts: Mapping[str, Mapping[str, float]], clock: str
+) -> dict[str, Row]:
+    """Seconds of each method, cost relative to `normal`, and overhead (measured over expected seconds, minus one).
+
+    Ratios are taken within a round, so that whatever slows a whole round down cancels.
+    """
+    rows: dict[str, Row] = {}
+    for name in rounds[0]:
+        expected = [
+            expected_seconds(counts[name], units, seconds_of_round["normal"][clock], clock)
+            for seconds_of_round, units in zip(rounds, passes, strict=True)
+        ]
+        measured = [seconds_of_round[name][clock] for seconds_of_round in rounds]
+        rows[name] = {
+            "counts": {kind: counts[name].get(kind, 0.0) for kind in KINDS},
+            "seconds": spread(seconds_of_round[name]["seconds"] for seconds_of_round in rounds),
+            "cpu_seconds": spread(seconds_of_round[name]["cpu_seconds"] for seconds_of_round in rounds),
+            "between_steps": spread(seconds_of_round[name][f"between_{clock}"] for seconds_of_round in rounds),
+            "relative": spread(
+                seconds_of_round[name][clock] / seconds_of_round["normal"][clock] for seconds_of_round in rounds
+            ),
+            "expected": spread(
+                expected_of_round / seconds_of_round["normal"][clock]
+                for expected_of_round, seconds_of_round in zip(expected, rounds, strict=True)
+            ),
+            "overhead": spread(
+                measured_of_round / expected_of_round - 1
+                for measured_of_round, expected_of_round in zip(measured, expected, strict=True)
+            ),
+        }
+    return rows
+
+
+def pairs(
+    rounds: Sequence[Round], passes: Sequence[Round], counts: Mapping[str, Mapping[str, float]], clock: str
+) -> dict[str, Row]:
+    """Adaptive against wrapped methods: the ratio of seconds, and the ratio per counted pass minus one."""
+    rows = {}
+    for name, (wrapped, paper, goal) in PAIRS.items():
+        if name not in rounds[0] or wrapped not in rounds[0]:
+            continue
+        ratios, beyond = [], []
+        for seconds_of_round, units in zip(rounds, passes, strict=True):
+            normal = seconds_of_round["normal"][clock]
+            above, below = (expected_seconds(counts[method], units, normal, clock) for method in (name, wrapped))
+            ratios.append(seconds_of_round[name][clock] / seconds_of_round[wrapped][clock])
+            beyond.append(ratios[-1] / (above / below) - 1)
+        row: Row = {"ratio": spread(ratios), "paper": paper, "beyond_passes": spread(beyond), "goal": goal}
+        rows[f"{name}/{wrapped}"] = row | {"within_goal": row["beyond_passes"]["median"] <= goal}
+    return rows
+
+
+# ---- all of it ----
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Everything, as it is written."""
+    """All measurements, JSON-ready."""
     flags, names = setting.flags, list(dict.fromkeys(["normal", *setting.flags.methods]))
     load = load_average()
-    kept, by_steps = memory(names, setting)
+    peaks, by_steps = memory(names, setting)
     counts = {name: count_passes(build(name, setting, COUNTED_STEPS)) for name in names}
     trainers = {name: build(name, setting, flags.steps + 1) for name in names}
     _freeze()
@@ -181,10 +194,12 @@ def measure(setting: Setting) -> dict[str, Any]:
     methods = summary(rounds, passes, counts, clock)
     for name, row in methods.items():
         row["options"] = own_options(name, flags)
-        row["memory"] = kept[name] | {"relative": kept[name]["peak"] / kept["normal"]["peak"]}
+        row["memory"] = peaks[name] | {"relative": peaks[name]["peak"] / peaks["normal"]["peak"]}
     return describe(setting, load) | {
         "clock": clock,
-        "passes": {kind: {one: median([each[kind][one] for each in passes]) for one in CLOCKS} for kind in passes[0]},
+        "passes": {
+            kind: {one: median([of_round[kind][one] for of_round in passes]) for one in CLOCKS} for kind in passes[0]
+        },
         "methods": methods,
         "pairs": pairs(rounds, passes, counts, clock),
         "overhead_goal": OVERHEAD_GOAL,
@@ -193,13 +208,13 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 
 def _freeze() -> None:
-    """Keep what is there now from being looked through by every collection, of which each training run makes one."""
+    """Exclude the present objects from garbage collection, which runs in every training run."""
     gc.collect()
     gc.freeze()
 
 
 def describe(setting: Setting, load: Any) -> dict[str, Any]:
-    """The machine, the model and the batches, without any path."""
+    """Machine, model and batches, without paths."""
     flags, config = setting.flags, setting.model.config
     dataset = setting.dataset()
     lengths = [len(dataset[index]["input_ids"]) for index in range(len(setting.rows))]
@@ -228,18 +243,22 @@ def describe(setting: Setting, load: Any) -> dict[str, Any]:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="minilm", help=f"{', '.join(PACKAGED_MODELS)}, or a folder")
-    parser.add_argument("--data", help="folder with train.jsonl.gz; by default texts of the builtin lexicon's words")
+    parser.add_argument(
+        "--data", help="folder with train.jsonl.gz; default: random texts of the builtin lexicon's words"
+    )
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="METHOD")
-    parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--length", type=int, default=64, help="tokens of a text at most")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of a method in a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--adv_steps", type=int, default=5, help="k of every method that has it")
-    parser.add_argument("--freelb_pp_steps", type=int, default=10, help="k of freelb_pp, whose own 30 take long")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--cpu", action="store_true", help="use the CPU even where there is a GPU")
-    parser.add_argument("--name", help="of the result file; by default the model's")
+    parser.add_argument("--batch_size", type=int, default=16, help="texts of a batch")
+    parser.add_argument("--length", type=int, default=64, help="maximum number of tokens of a text")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps of each method in a round")
+    parser.add_argument("--rounds", type=int, default=5, help="timed rounds after one warm-up round")
+    parser.add_argument("--adv_steps", type=int, default=5, help="ascent steps k of every method that has them")
+    parser.add_argument(
+        "--freelb_pp_steps", type=int, default=10, help="ascent steps k of freelb_pp, whose default of 30 takes long"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and texts")
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16")
+    parser.add_argument("--cpu", action="store_true", help="use the CPU even if there is a GPU")
+    parser.add_argument("--name", help="name of the result file; default: the model's")
     parser.add_argument("--output", type=Path, default=COMMITTED, help="folder of the result file")
     return parser.parse_args(argv)
 
@@ -265,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """What is printed: ``data`` is the time between steps, in steps of `normal` as the ratios are."""
+    """The printed table; ``data`` is the time between steps, in units of a step of `normal`."""
     normal = result["methods"]["normal"][result["clock"]]["median"]
     lines = [
         f"{'method':16} {'F':>5} {'B':>5} {'relative':>9} {'expected':>9} {'overhead':>9} {'data':>6} {'memory':>7}"

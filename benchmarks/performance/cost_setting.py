@@ -1,4 +1,4 @@
-"""What the cost benchmark measures on: batches, one trainer for each method, and callbacks that look at its steps."""
+"""Setting of the cost benchmark: batches, a trainer for each method, and callbacks that time and count its steps."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ METHOD_OPTIONS: dict[str, dict[str, Any]] = {
     "a2t": {"clean_epochs": 0},
     "adv_iter": {"clean_epochs": 0, "n_rounds": 1},
     "flat": {"clean_epochs": 0, "n_rounds": 1},
-    "taichi": {"failed_views": "drop"},  # every row has a view: none of the attacks that were not run failed
+    "taichi": {"failed_views": "drop"},  # every row has a view, so no attack failed
 }
-"""Settings under which a step does what a step in the middle of a real run does."""
+"""Flags that make each step like a step in the middle of a real run."""
 
 
 @dataclass
 class Setting:
-    """What all trainers of a run share."""
+    """Model, texts and flags that all trainers share."""
 
     model: Any
     tokenizer: Any
@@ -49,7 +49,7 @@ class Setting:
 
     @property
     def view_file(self) -> Path:
-        """A text with synonyms for each row, in place of what an attack finds: of the same length, and no search."""
+        """File with a view of each row that has random synonyms, in place of views found by an attack."""
         return Path(self.folder) / "views.jsonl"
 
     def dataset(self) -> TextDataset:
@@ -62,23 +62,27 @@ class Setting:
 
 
 def _write_synonyms(path: Path, dataset: TextDataset, seed: int) -> int:
-    """How many were written: a text without a synonym that the model reads has no view."""
-    draw, rng, made = RandomSynonyms(load_lexicon("builtin", "synonym")), random.Random(seed), Made()
+    """Write the views and return their number; a text without a synonym that the model reads has no view."""
+    draw, rng, views = RandomSynonyms(load_lexicon("builtin", "synonym")), random.Random(seed), Made()
     for index in range(len(dataset)):
         text = Text(dataset.texts(index))
         view = draw(text, None, rng, dataset.read_words(index))
         aligned = len(view.text.words) == len(text.words)
         pairs = tuple((word, word) for word in view.changed) if aligned else ()
         if without_unread(dataset, {index: view})[index].ok:
-            made.append((index, view._replace(pairs=pairs)))
+            views.append((index, view._replace(pairs=pairs)))
     header = {"data": dataset.fingerprint(), "tokenizer": tokenizer_hash(dataset.tokenizer)}
-    write_views(path, {**header, "name": "synonym", "split": "train", "victim": None, "how": {"name": "random"}}, made)
-    return len(made)
+    write_views(
+        path, {**header, "name": "synonym", "split": "train", "victim": None, "how": {"name": "random"}}, views
+    )
+    return len(views)
 
 
 class StepClock(TrainerCallback):
-    """Seconds of each step but the first, from the end of the one before, by each clock; and of its part between steps
-    (data and views)."""
+    """Seconds of each step but the first, by each clock, from the end of the previous step.
+
+    ``between_*`` is the part between two steps, which prepares data and views.
+    """
 
     def __init__(self) -> None:
         self.steps: list[dict[str, float]] = []
@@ -113,7 +117,7 @@ def _parts(clock: str, end: float, begin: float, now: float) -> tuple[tuple[str,
 
 
 class StepCounts(TrainerCallback):
-    """Passes of each step, as the counter has them at its end."""
+    """Number of passes of each step, read from the counter at the end of the step."""
 
     def __init__(self, counter: PassCounter) -> None:
         self._counter = counter
@@ -127,14 +131,14 @@ class StepCounts(TrainerCallback):
 
 
 def own_options(name: str, flags: argparse.Namespace) -> dict[str, Any]:
-    """A method's settings: the number of steps where it has one, and what METHOD_OPTIONS says."""
+    """Flags of a method: its number of ascent steps, if it has one, and its `METHOD_OPTIONS`."""
     steps = {"adv_steps": flags.freelb_pp_steps if name == "freelb_pp" else flags.adv_steps}
     fields = METHODS[name].config.__dataclass_fields__
     return {key: value for key, value in {**steps, **METHOD_OPTIONS.get(name, {})}.items() if key in fields}
 
 
 def build(name: str, setting: Setting, steps: int, **options: Any) -> RobustTrainer:
-    """A method's trainer over a copy of the model, ``steps`` steps a run, rows in their order."""
+    """Trainer of a method over a copy of the model that trains ``steps`` steps, on rows in their order."""
     method, flags = METHODS[name], setting.flags
     settings: dict[str, Any] = {
         "output_dir": setting.folder, "robust_method": name, "per_device_train_batch_size": flags.batch_size,
@@ -158,7 +162,7 @@ def build(name: str, setting: Setting, steps: int, **options: Any) -> RobustTrai
 
 
 def synthetic_rows(count: int, length: int, seed: int) -> list[dict[str, Any]]:
-    """Texts of ``length`` and more words that have substitutes, so that every text and view fills its batch."""
+    """Random texts of ``length`` words that have substitutes, so that texts and views fill a batch."""
     rng = random.Random(seed)
     words = sorted(load_lexicon("builtin", "antonym").words())
     return [{"sentence": " ".join(rng.choices(words, k=length)), "label": index % 2} for index in range(count)]

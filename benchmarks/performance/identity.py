@@ -1,13 +1,13 @@
-"""TextAttack (A) and this package's engine (B) on the same examples, victim and resources: every disagreement.
+"""Compares TextAttack (A) with this package's engine (B) on the same examples, victim and resources.
 
     pip install --no-deps -r requirements-textattack.txt
-    python benchmarks/attack_identity.py --model DIR --data FILE --pair_model DIR --pairs FILE \
+    python -m benchmarks.performance.identity --model DIR --data FILE --pair_model DIR --pairs FILE \
         --recipes textfooler pwws deepwordbug textbugger --num 200 --lexicon counterfitted.json.gz --output FILE
 
-An example agrees where status, final text and number of queries are the same. Where they are not, both sides attack
-it again with scores from one table, so that equal tokens have equal scores on both: if they then agree, float noise of
-batching made the difference and the verdict is ``noise``; else it is ``DISAGREES``. With ``--stock`` A is asked
-through TextAttack's own wrapper, padded to ``--max_length``, instead of ours.
+An example agrees if status, final text and number of queries are equal. If not, both sides attack it again with scores
+from one shared table, so that equal tokens have equal scores. If they then agree, float noise of batching made the
+difference and the verdict is ``noise``; otherwise it is ``DISAGREES``. With ``--stock`` side A uses TextAttack's own
+model wrapper, padded to ``--max_length``, instead of ours.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments, lo
 from hf_robust.words import TEXTATTACK_WORDS, nltk_stop_words, nltk_tagger
 
 UNCOUNTED = ("synonym",)
-"""Native recipes that rank fewer words than TextAttack, by design: their queries are not compared."""
+"""Native recipes that rank fewer words than TextAttack by design; their numbers of queries are not compared."""
 
 
 class SharedVictim(Victim):
-    """A victim whose scores are taken from one table by token sequence, whoever asks and in whichever batch."""
+    """A victim that gives a token sequence the same score in every batch and on both sides, from one table."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -71,7 +71,7 @@ class Sides:
 
     def __init__(self, name: str, args: argparse.Namespace, resources: Resources, columns: tuple[str, ...]) -> None:
         self.name, self.args, self.resources, self.columns = name, args, resources, columns
-        # `synonym` has words and scores of its own, and is TextAttack's in all else.
+        # `synonym` differs from TextAttack in its word rule and scores alone.
         self.native = replace(ATTACKS[name](resources), word_rule=TEXTATTACK_WORDS, scores="probability")
 
     def a(self, victim: Victim, examples: Sequence[Example], stock: bool = False) -> list[AttackRecord]:
@@ -82,8 +82,8 @@ class Sides:
             wrappers = import_textattack().models.wrappers
             recipe.attack.goal_function.model = wrappers.HuggingFaceModelWrapper(victim.model, victim.tokenizer)
         with victim.measuring(self.args.seed):
-            found = recipe.run(victim, examples, self.args.seed)
-            return list(tqdm(found, total=len(examples), desc=f"A {self.name}", leave=False))
+            records = recipe.run(victim, examples, self.args.seed)
+            return list(tqdm(records, total=len(examples), desc=f"A {self.name}", leave=False))
 
     def b(self, victim: Victim, examples: Sequence[Example]) -> list[AttackRecord]:
         return attack_dataset(self.native, victim, examples, seed=self.args.seed, progress=False)
@@ -96,21 +96,23 @@ def difference(name: str, a: AttackRecord, b: AttackRecord) -> list[str]:
 
 
 def compare(sides: Sides, victim: Victim, shared: Victim, examples: list[Example]) -> dict[str, Any]:
-    """Attack the examples from both sides and judge what differs; JSON-ready."""
+    """Attack the examples on both sides and give each difference a verdict; JSON-ready."""
     start = time.perf_counter()
     of_a = sides.a(victim, examples, sides.args.stock)
     middle = time.perf_counter()
     of_b = sides.b(victim, examples)
     end = time.perf_counter()
-    found = []
+    disagreements = []
     for example, a, b in zip(examples, of_a, of_b, strict=True):
         parts = difference(sides.name, a, b)
         if parts:
-            again = difference(sides.name, *(side(shared, [example])[0] for side in (sides.a, sides.b)))
-            verdict = "DISAGREES" if again else "noise"
-            kept = {side: one.to_json() for side, one in (("a", a), ("b", b))}
-            found.append({"idx": example.idx, "verdict": verdict, "differs": parts, "still_differs": again, **kept})
-            print_one(sides.name, found[-1])
+            still_different = difference(sides.name, *(side(shared, [example])[0] for side in (sides.a, sides.b)))
+            verdict = "DISAGREES" if still_different else "noise"
+            records = {side: record.to_json() for side, record in (("a", a), ("b", b))}
+            disagreements.append(
+                {"idx": example.idx, "verdict": verdict, "differs": parts, "still_differs": still_different, **records}
+            )
+            print_disagreement(sides.name, disagreements[-1])
     statuses = [record.status for record in of_b]
     return {
         "recipe": sides.name,
@@ -120,37 +122,42 @@ def compare(sides: Sides, victim: Victim, shared: Victim, examples: list[Example
         "queries_a": sum(record.queries for record in of_a),
         "queries_b": sum(record.queries for record in of_b),
         "queries_compared": sides.name not in UNCOUNTED,
-        "agree": len(examples) - len(found),
-        "noise": sum(one["verdict"] == "noise" for one in found),
-        "disagrees": sum(one["verdict"] == "DISAGREES" for one in found),
+        "agree": len(examples) - len(disagreements),
+        "noise": sum(record["verdict"] == "noise" for record in disagreements),
+        "disagrees": sum(record["verdict"] == "DISAGREES" for record in disagreements),
         "near_ties_b": sum(record.near_ties for record in of_b),
         "seconds_a": round(middle - start, 2),
         "seconds_b": round(end - middle, 2),
         "attack_b": redact(sides.native.describe()),
-        "disagreements": found,
+        "disagreements": disagreements,
     }
 
 
 def without_texts(result: dict[str, Any]) -> dict[str, Any]:
-    """The result with numbers alone in its disagreements: data sets may not be published again."""
-    kept = ("status", "queries", "original_score", "perturbed_score", "stop", "near_ties")
-    found = [
-        {**one, **{side: {key: one[side][key] for key in kept} for side in ("a", "b")}}
-        for one in result["disagreements"]
+    """The result without texts in its disagreements, since the data sets may not be republished."""
+    numbers = ("status", "queries", "original_score", "perturbed_score", "stop", "near_ties")
+    disagreements = [
+        {**disagreement, **{side: {key: disagreement[side][key] for key in numbers} for side in ("a", "b")}}
+        for disagreement in result["disagreements"]
     ]
-    return {**result, "disagreements": found}
+    return {**result, "disagreements": disagreements}
 
 
-def print_one(name: str, found: dict[str, Any]) -> None:
-    print(f"\n{name}, example {found['idx']}: {found['verdict']} in {', '.join(found['differs'])}")
+def print_disagreement(name: str, disagreement: dict[str, Any]) -> None:
+    print(
+        f"\n{name}, example {disagreement['idx']}: {disagreement['verdict']} in {', '.join(disagreement['differs'])}"
+    )
     for side in ("a", "b"):
-        one = found[side]
-        text = " | ".join(one["perturbed"])
-        print(f"  {side.upper()} {one['status']:<9} {one['queries']:>5} queries  near ties {one['near_ties']}  {text}")
+        record = disagreement[side]
+        text = " | ".join(record["perturbed"])
+        print(
+            f"  {side.upper()} {record['status']:<9} {record['queries']:>5} queries  "
+            f"near ties {record['near_ties']}  {text}"
+        )
 
 
-def examples_of(model: str, data: str, args: argparse.Namespace) -> tuple[Victim, Victim, list[Example], Any]:
-    """The victim, its twin that shares scores, the examples, and the names of the text columns."""
+def load_case(model: str, data: str, args: argparse.Namespace) -> tuple[Victim, Victim, list[Example], Any]:
+    """Load the victim, its twin with shared scores, the examples, and the names of the text columns."""
     options = AttackOptions(model, Path("."), data, max_seq_length=args.max_length, device=args.device)
     classifier, tokenizer = load_classifier(model, args.device)
     arguments = data_arguments(options, data)
@@ -159,8 +166,8 @@ def examples_of(model: str, data: str, args: argparse.Namespace) -> tuple[Victim
     examples = choose_examples(splits.labelled("validation"), args.num, args.seed)
     if args.stock:
         tokenizer.model_max_length = splits.max_length
-    both = (kind(classifier, tokenizer, max_length=splits.max_length) for kind in (Victim, SharedVictim))
-    return *both, examples, tuple(splits.text_columns)
+    victims = (kind(classifier, tokenizer, max_length=splits.max_length) for kind in (Victim, SharedVictim))
+    return *victims, examples, tuple(splits.text_columns)
 
 
 def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -169,9 +176,9 @@ def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     masked_lm = load_masked_lm(args.masked_lm) if args.masked_lm else None
     tagger = nltk_tagger() if args.pos_tagger == "nltk" else None
     encoder = load_encoder(args.sentence_encoder) if args.sentence_encoder else None
-    given = [pair for pair in ((args.model, args.data), (args.pair_model, args.pairs)) if pair[1]]
-    # All are loaded before the first is attacked: a missing model must not end a long run.
-    for (model, data), loaded in [(pair, examples_of(*pair, args)) for pair in given]:
+    pairs = [pair for pair in ((args.model, args.data), (args.pair_model, args.pairs)) if pair[1]]
+    # Load everything before the first attack, so that a missing model does not end a long run.
+    for (model, data), loaded in [(pair, load_case(*pair, args)) for pair in pairs]:
         victim, shared, examples, columns = loaded
         for name in args.recipes:
             parts = Resources(
@@ -208,33 +215,33 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, a
     parser.add_argument("--pair_model", help="classifier of pairs")
     parser.add_argument("--pairs", help="labelled file of pairs")
     parser.add_argument("--recipes", nargs="+", required=True)
-    parser.add_argument("--num", type=int, default=200, help="examples of each file; 0: all")
+    parser.add_argument("--num", type=int, default=200, help="number of examples of each file; 0: all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lexicon", default="wordnet", help="synonyms of both sides; pwws takes WordNet")
-    parser.add_argument("--sentence_encoder", help="similarity of both sides; left out by default")
-    parser.add_argument("--masked_lm", help="folder of the masked language model of bae")
+    parser.add_argument("--lexicon", default="wordnet", help="lexicon of synonyms for both sides; pwws uses WordNet")
+    parser.add_argument("--sentence_encoder", help="sentence encoder for both sides; default: none")
+    parser.add_argument("--masked_lm", help="folder of the masked language model for bae")
     parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")
     parser.add_argument("--query_budget", type=int)
     parser.add_argument("--max_length", type=int, default=128)
     parser.add_argument("--device")
-    parser.add_argument("--stock", action="store_true", help="ask A through TextAttack's own wrapper")
-    parser.add_argument("--output", type=Path, help="JSON summary")
-    parser.add_argument("--without_texts", action="store_true", help="write no text of the data into --output")
+    parser.add_argument("--stock", action="store_true", help="use TextAttack's own model wrapper for A")
+    parser.add_argument("--output", type=Path, help="file of the JSON summary")
+    parser.add_argument("--without_texts", action="store_true", help="leave the data's texts out of --output")
     args = parser.parse_args(argv)
     if (
         bool(args.model) != bool(args.data)
         or bool(args.pair_model) != bool(args.pairs)
         or not (args.data or args.pairs)
     ):
-        parser.error("--model and --data go together, --pair_model and --pairs too, and one of them is needed.")
+        parser.error("give --model with --data, or --pair_model with --pairs, or all four.")
     unknown = [name for name in args.recipes if name not in ATTACKS]
     if unknown:
-        parser.error(f"--recipes {' '.join(unknown)} is no native attack; there are {', '.join(ATTACKS)}.")
+        parser.error(f"--recipes {' '.join(unknown)} is no native attack; choose from {', '.join(ATTACKS)}.")
     return parser, args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where nothing disagrees but by noise. What is done is written after each recipe."""
+    """Compare all recipes and write the results after each; returns 0 if all differences are noise."""
     parser, args = parse(argv)
     results: list[dict[str, Any]] = []
     with errors_as_sentences(parser):
@@ -243,17 +250,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             results.append(without_texts(result) if args.without_texts else result)
             write(args, results)
     left = sum(result["disagrees"] for result in results)
-    print(f"{left} disagreements that noise does not explain." if left else "No disagreement that is not noise.")
+    print(f"{left} disagreements are not explained by noise." if left else "All differences are noise.")
     return int(bool(left))
 
 
 def write(args: argparse.Namespace, results: list[dict[str, Any]]) -> None:
-    """The JSON summary: names instead of paths, since it is for people on other machines."""
+    """Write the JSON summary with names in place of this machine's paths."""
     if args.output is None:
         return
     settings = {key: Path(value).name if isinstance(value, str) else value for key, value in vars(args).items()}
-    kept = {key: value for key, value in settings.items() if key not in ("output", "without_texts")}
-    summary = {"textattack": textattack_version(), "settings": kept, "results": results}
+    shown = {key: value for key, value in settings.items() if key not in ("output", "without_texts")}
+    summary = {"textattack": textattack_version(), "settings": shown, "results": results}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Peak memory of a training step, in bytes: deterministic on a CPU, the allocator's own count on a GPU."""
+"""Peak memory of a training step in bytes: deterministic on a CPU, the allocator's count on a GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hf_robust.trainers import RobustTrainer
 
 
 class LiveStorages(TorchDispatchMode):
-    """Bytes of the tensors that operations made inside the block and that still live: ``now``, and at most ``peak``.
+    """Counts the bytes of live tensors that were made inside the block: ``now``, and at most ``peak``.
 
     ``torch.distributed``'s ``MemTracker`` measures the same, but refuses a model that is called twice in a step.
     """
@@ -29,16 +29,16 @@ class LiveStorages(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {_storage(tensor)._cdata for tensor in tree_iter((args, kwargs or {})) if isinstance(tensor, Tensor)}
-        found = func(*args, **(kwargs or {}))
-        for tensor in tree_iter(found):
+        inputs = {_storage(tensor)._cdata for tensor in tree_iter((args, kwargs or {})) if isinstance(tensor, Tensor)}
+        outputs = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(outputs):
             if isinstance(tensor, Tensor):
                 storage = _storage(tensor)
-                # Views, and what an operation changes in place, lie in a storage that was there before.
-                if storage._cdata not in self._known and storage._cdata not in given:
+                # Views and results of in-place operations use a storage that existed before.
+                if storage._cdata not in self._known and storage._cdata not in inputs:
                     self._add(storage)
         self.peak = max(self.peak, self.now)
-        return found
+        return outputs
 
     def _add(self, storage: torch.UntypedStorage) -> None:
         self._known.add(storage._cdata)
@@ -56,30 +56,30 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage:
 
 @dataclass
 class Peak:
-    """``step``: bytes that a step needs beyond what is kept between steps."""
+    """``step``: bytes that a step needs beyond those that are kept between steps."""
 
     step: int = 0
 
 
 @contextmanager
 def peak_of_step(device: torch.device) -> Iterator[Peak]:
-    """Measure the block, which is one step from its begin to its end."""
-    found = Peak()
+    """Measure the peak memory of the block, which is one training step."""
+    peak = Peak()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        yield found
+        yield peak
         torch.cuda.synchronize(device)
-        found.step = torch.cuda.max_memory_allocated(device) - before
+        peak.step = torch.cuda.max_memory_allocated(device) - before
     else:
         with LiveStorages() as live:
-            yield found
-        found.step = live.peak
+            yield peak
+        peak.step = live.peak
 
 
 class StepPeak(TrainerCallback):
-    """Measures the last of ``steps`` steps, when the optimizer has its state."""
+    """Measures the last of ``steps`` steps, when the optimizer state exists."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
@@ -89,24 +89,28 @@ class StepPeak(TrainerCallback):
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == self._steps - 1:
             self._running = peak_of_step(args.device)
-            self._found = self._running.__enter__()
+            self._peak_of_step = self._running.__enter__()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._running is not None:
             self._running.__exit__(None, None, None)
-            self._running, self.peak = None, self._found.step
+            self._running, self.peak = None, self._peak_of_step.step
 
 
 def step_memory(trainer: RobustTrainer) -> dict[str, int]:
-    """``kept``: parameters, buffers and optimizer state; ``step``: what a step adds at its peak; and their sum.
+    """Train to ``max_steps`` and measure memory.
 
-    Trains two steps.
+    Returns:
+        ``kept``: bytes of parameters, buffers and optimizer state; ``step``: bytes that a step adds at its peak;
+        ``peak``: their sum.
     """
     peak = StepPeak(trainer.args.max_steps)
     trainer.add_callback(peak)
     trainer.train()
     trainer.remove_callback(peak)
     model, optimizer = trainer.model, trainer.optimizer
-    state = [value for one in optimizer.state.values() for value in one.values() if isinstance(value, Tensor)]
-    kept = sum({id(tensor): tensor.nbytes for tensor in [*model.parameters(), *model.buffers(), *state]}.values())
-    return {"kept": kept, "step": peak.peak, "peak": kept + peak.peak}
+    state = [value for states in optimizer.state.values() for value in states.values() if isinstance(value, Tensor)]
+    bytes_kept = sum(
+        {id(tensor): tensor.nbytes for tensor in [*model.parameters(), *model.buffers(), *state]}.values()
+    )
+    return {"kept": bytes_kept, "step": peak.peak, "peak": bytes_kept + peak.peak}

@@ -1,4 +1,4 @@
-"""Forward and backward passes of a model: how many a training step makes, and what one of each kind costs."""
+"""Forward and backward passes of a training step: their number, and the seconds of one pass of each kind."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from hf_robust.trainers import RobustTrainer
 FORWARDS = ("forward", "forward_no_grad")
 BACKWARDS = ("backward", "backward_more", "backward_partial")
 KINDS = (*FORWARDS, *BACKWARDS)
-"""``backward`` gives the parameters their gradients, ``backward_more`` adds to gradients that are there already,
-``backward_partial`` gives the word embeddings' alone. A call that goes back through several forwards is as many, and
-a forward of a batch and its views together is as many as it has rows for."""
+"""``backward`` computes the gradients of the parameters, ``backward_more`` adds to existing gradients, and
+``backward_partial`` computes those of the word embeddings alone. A backward through several forwards counts once for
+each; a forward of a batch together with its views counts once for each batch's worth of rows."""
 
 Seconds = dict[str, float]
 
@@ -30,9 +30,9 @@ Seconds = dict[str, float]
 class PassCounter:
     """Counts the passes of ``models`` while the block of :func:`counting` runs.
 
-    A forward is a call of a model on ``rows`` rows, and a call on twice as many is two; with None each call is one. A
-    backward is one forward's graph that one call of the engine goes through, seen by hooks on the tensors that the
-    forward returned.
+    A call of a model on ``rows`` rows is one forward, and a call on twice as many rows is two; with None each call is
+    one. A backward is the graph of one forward that one call of the autograd engine passes through; hooks on the
+    tensors that the forward returned detect it.
     """
 
     def __init__(self, *models: nn.Module, rows: int | None = None) -> None:
@@ -42,8 +42,8 @@ class PassCounter:
         self._sizes: list[float] = []
         self._reached: set[int] | None = None
 
-    def begin_forward(self, module: nn.Module, args: Any, given: Mapping[str, Any]) -> None:
-        size = 1.0 if self._rows is None else len(next(_tensors((args, given)))) / self._rows
+    def begin_forward(self, module: nn.Module, args: Any, keywords: Mapping[str, Any]) -> None:
+        size = 1.0 if self._rows is None else len(next(_tensors((args, keywords)))) / self._rows
         self._sizes.append(size)
         if are_counted():
             self.counts["forward" if torch.is_grad_enabled() else "forward_no_grad"] += size
@@ -58,23 +58,23 @@ class PassCounter:
             self._reached.add(forward)
 
     def begin_step(self) -> None:
-        """Forget the counts: the parameters have no gradients now."""
+        """Reset the counts: the parameters have no gradients at this point."""
         self.counts.clear()
 
     def backward(self, engine: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """``torch.autograd.backward``, counted."""
-        found, reached = self._run(engine, *args, **kwargs)
+        """Call ``torch.autograd.backward`` and count its passes."""
+        result, reached = self._run(engine, *args, **kwargs)
         self._add_full(reached)
-        return found
+        return result
 
     def grad(self, engine: Callable[..., Any], outputs: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """``torch.autograd.grad``, counted."""
-        found, reached = self._run(engine, outputs, inputs, *args, **kwargs)
+        """Call ``torch.autograd.grad`` and count its passes."""
+        result, reached = self._run(engine, outputs, inputs, *args, **kwargs)
         if any(id(tensor) in self._parameters for tensor in _tensors(inputs)):
             self._add_full(reached)
         else:
             self.counts["backward_partial"] += sum(reached)
-        return found
+        return result
 
     def _add_full(self, reached: list[float]) -> None:
         first = sum(reached[:1]) if not self.counts["backward"] else 0.0
@@ -91,13 +91,13 @@ class PassCounter:
 
 @contextmanager
 def counting(*models: nn.Module, rows: int | None = None) -> Iterator[PassCounter]:
-    """Count the passes of ``models`` in the block, of ``rows`` rows each."""
+    """Count the passes of ``models`` in the block; ``rows`` rows are one pass."""
     counter = PassCounter(*models, rows=rows)
     handles = []
     for model in models:
         handles.append(model.register_forward_pre_hook(counter.begin_forward, with_kwargs=True))
         handles.append(model.register_forward_hook(counter.end_forward))
-        # A method may build its loss on hidden states alone, which the outer model need not return.
+        # A method may compute its loss from hidden states, which the outer model does not have to return.
         base = getattr(model, "base_model", model)
         if base is not model:
             handles.append(base.register_forward_hook(counter.end_forward))
@@ -116,45 +116,45 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _tensors(one)
+        for item in value.values():
+            yield from _tensors(item)
     elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _tensors(one)
+        for item in value:
+            yield from _tensors(item)
 
 
 def time_passes(trainer: RobustTrainer, batches: Iterable[dict[str, Any]]) -> dict[str, Seconds]:
-    """Mean seconds of one pass of each kind over ``batches``, by each clock; the first batch only warms up.
+    """Mean seconds of one pass of each kind over ``batches``, by each clock; the first batch is a warm-up.
 
-    ``trainer`` is that of `normal`: passes run in training mode and in its precision.
+    ``trainer`` is the trainer of `normal`: passes run in training mode and in its precision.
     """
     model: Any = trainer.model
     device = trainer.args.device
     model.train()
-    spent: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    by_kind: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for number, batch in enumerate(batches):
-        found = _one_of_each(trainer, model, trainer._prepare_inputs(batch), device)
+        times = _one_of_each(trainer, model, trainer._prepare_inputs(batch), device)
         if number:
-            for kind, seconds in found.items():
-                spent[kind] += seconds
+            for kind, seconds in times.items():
+                by_kind[kind] += seconds
     model.zero_grad()
     return {
-        kind: {clock: sum(one[place] for one in each) / len(each) for place, clock in enumerate(CLOCKS)}
-        for kind, each in spent.items()
+        kind: {clock: sum(pair[place] for pair in pairs) / len(pairs) for place, clock in enumerate(CLOCKS)}
+        for kind, pairs in by_kind.items()
     }
 
 
 def _one_of_each(
     trainer: RobustTrainer, model: Any, batch: dict[str, Any], device: torch.device
 ) -> dict[str, list[tuple[float, float]]]:
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    times: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
     def timed(kind: str, work: Callable[[], Any]) -> Any:
         wait_for(device)
         wall, cpu = perf_counter(), process_time()
         result = work()
         wait_for(device)
-        found[kind].append((perf_counter() - wall, process_time() - cpu))
+        times[kind].append((perf_counter() - wall, process_time() - cpu))
         return result
 
     def forward() -> Tensor:
@@ -174,10 +174,10 @@ def _one_of_each(
     del loss
     with torch.no_grad():
         timed("forward_no_grad", forward)
-    return found
+    return times
 
 
 def clean_point(model: nn.Module, batch: Mapping[str, Tensor]) -> Delta:
-    """A perturbation of zeros, to be differentiated by."""
+    """A perturbation of zeros to differentiate with respect to."""
     mask = batch["attention_mask"].float().unsqueeze(-1)
     return Delta(mask.new_zeros(*batch["input_ids"].shape, embedding_width(model)), mask, StepRule(0.0))

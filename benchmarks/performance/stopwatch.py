@@ -1,4 +1,4 @@
-"""What a piece of work costs: wall-clock and processor seconds, memory, and how busy the GPU was."""
+"""Measures a piece of work: wall-clock and processor seconds, memory, and GPU utilisation."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Row = dict[str, Any]
 
 
 @dataclass
-class Spent:
-    """Filled when the work is over.
+class Usage:
+    """Time and memory of a piece of work; filled when the work is over.
 
-    ``cpu_seconds`` are the process's, over all threads: where other work shares the machine they are the steadier
-    measure. Memory is the process's resident set, looked at every 50 ms. ``utilization`` is the mean percentage that
-    ``torch.cuda.utilization`` told; None on a CPU, or where it cannot tell.
+    ``cpu_seconds`` are those of the process, over all threads; they vary less than wall-clock seconds if other work
+    shares the machine. Memory is the resident set of the process, sampled every 50 ms. ``utilization`` is the mean of
+    ``torch.cuda.utilization`` in percent; None on a CPU, or if it is not available.
     """
 
     seconds: float = 0.0
@@ -40,27 +40,27 @@ class Spent:
 
 
 @contextmanager
-def stopwatch(device: torch.device) -> Iterator[Spent]:
-    """Time the block. What a GPU was given before it is waited for first, what the block gave it at its end."""
-    spent = Spent(rss_mb_before=_rss_mb(), rss_mb_peak=_rss_mb())
+def stopwatch(device: torch.device) -> Iterator[Usage]:
+    """Time the block. Waits for the GPU before the block and at its end."""
+    usage = Usage(rss_mb_before=_rss_mb(), rss_mb_peak=_rss_mb())
     over = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(spent, over, device), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(usage, over, device), daemon=True)
     wait_for(device)
     watcher.start()
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        yield spent
+        yield usage
     finally:
         wait_for(device)
-        spent.seconds, spent.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+        usage.seconds, usage.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
         over.set()
         watcher.join()
-        spent.rss_mb_peak = max(spent.rss_mb_peak, _rss_mb())
-        spent.utilization = statistics.fmean(spent.shares) if spent.shares else None
+        usage.rss_mb_peak = max(usage.rss_mb_peak, _rss_mb())
+        usage.utilization = statistics.fmean(usage.shares) if usage.shares else None
 
 
 def wait_for(device: torch.device) -> None:
-    """Until a GPU has done what it was given."""
+    """Wait until a GPU has finished its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -69,45 +69,45 @@ def _rss_mb() -> float:
     return float(psutil.Process().memory_info().rss) / 2**20
 
 
-def _watch(spent: Spent, over: threading.Event, device: torch.device) -> None:
+def _watch(usage: Usage, over: threading.Event, device: torch.device) -> None:
     asks_gpu = device.type == "cuda"
     while not over.wait(INTERVAL):
-        spent.rss_mb_peak = max(spent.rss_mb_peak, _rss_mb())
+        usage.rss_mb_peak = max(usage.rss_mb_peak, _rss_mb())
         if asks_gpu:
             try:
-                spent.shares.append(float(torch.cuda.utilization(device)))
+                usage.shares.append(float(torch.cuda.utilization(device)))
             except (ModuleNotFoundError, RuntimeError) as error:
-                print(f"The card's utilisation is not known: {error}.")
+                print(f"GPU utilisation is not available: {error}.")
                 asks_gpu = False
 
 
-def mean(rows: Sequence[Row]) -> Row:
-    """The rounds of one piece of work as one row: means, but counts equal in all rounds stay whole numbers."""
+def mean_row(rows: Sequence[Row]) -> Row:
+    """Mean of the rows of several rounds; counts that are equal in all rounds stay whole numbers."""
     first = rows[0]
-    return {name: _mean([row[name] for row in rows]) for name in first}
+    return {name: _mean_value([row[name] for row in rows]) for name in first}
 
 
-def _mean(values: list[Any]) -> Any:
+def _mean_value(values: list[Any]) -> Any:
     if any(value != values[0] for value in values) and all(isinstance(value, (int, float)) for value in values):
         return statistics.fmean(values)
     return values[0]
 
 
-def times(numerator: Mapping[str, Any], denominator: Mapping[str, Any], per: str | None = None) -> Row:
-    """How many times the seconds, by each clock, the numerator took; ``per`` divides each by a count first."""
-    found = {}
+def ratio_of_times(numerator: Mapping[str, Any], denominator: Mapping[str, Any], per: str | None = None) -> Row:
+    """Ratio of seconds, by each clock. ``per`` names a count that each is divided by first."""
+    ratios = {}
     for clock in CLOCKS:
-        above, below = (one[clock] / (one[per] if per else 1) for one in (numerator, denominator))
-        found[clock] = above / below if below else None
-    return found
+        above, below = (row[clock] / (row[per] if per else 1) for row in (numerator, denominator))
+        ratios[clock] = above / below if below else None
+    return ratios
 
 
 def machine(device: torch.device) -> Row:
-    """Processors, the threads that torch may use, and the device."""
-    found: Row = {"cpu_count": os.cpu_count(), "threads": torch.get_num_threads(), "device": device.type}
-    return found | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
+    """Number of processors, threads that torch may use, and the device."""
+    description: Row = {"cpu_count": os.cpu_count(), "threads": torch.get_num_threads(), "device": device.type}
+    return description | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
 
 
 def load_average() -> list[float] | None:
-    """Of the last 1, 5 and 15 minutes; None where the system does not tell."""
-    return [round(one, 2) for one in os.getloadavg()] if hasattr(os, "getloadavg") else None
+    """Load average of the last 1, 5 and 15 minutes; None if the system does not provide it."""
+    return [round(minutes, 2) for minutes in os.getloadavg()] if hasattr(os, "getloadavg") else None

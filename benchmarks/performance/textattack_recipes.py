@@ -1,9 +1,9 @@
-"""TextAttack's recipes with this package's resources: the side against which the native recipes are compared.
+"""TextAttack's recipes with this package's resources, to compare the native recipes with.
 
-Each is the recipe's list of parts in TextAttack 0.3.11, with its own transformations, constraints and search, but that
-synonyms come from a ``Lexicon``, parts of speech from a ``Tagger`` and sentence embeddings from an ``Encoder``: the
-counter-fitted vectors and Google's sentence encoder cannot be had. Constraints whose resource is None are left out, as
-the native recipes leave them out. Cosine bounds on word vectors are left out: a lexicon has none.
+Each recipe has the parts of TextAttack 0.3.11, with TextAttack's own transformations, constraints and search. But
+synonyms come from a ``Lexicon``, parts of speech from a ``Tagger`` and sentence embeddings from an ``Encoder``, since
+the counter-fitted vectors and Google's sentence encoder are not available. A constraint whose resource is None is left
+out, as in the native recipes. Cosine bounds on word vectors are left out, since a lexicon has no vectors.
 
 Import this module only after ``import_textattack()``.
 """
@@ -42,7 +42,7 @@ from hf_robust.words import STOP_WORDS, NltkTagger, Tagger, coarse_tag
 
 @dataclass(frozen=True)
 class SideA:
-    """What the builders take beside ``Resources``: NLTK's stop words (None reads NLTK's), and a masked LM's folder."""
+    """Inputs of the builders: resources, victim, stop words (None: NLTK's), and the folder of a masked LM."""
 
     resources: Resources
     victim: Victim
@@ -54,7 +54,7 @@ class SideA:
         return Resources.needed(self.resources.synonyms, "TextAttack", "a synonym lexicon", "give --lexicon")
 
     def closed(self, stop_words: Collection[str] | None = None) -> list[Any]:
-        """No word twice, no stop word."""
+        """Constraints: no word is changed twice, and no stop word is changed."""
         return [RepeatModification(), StopwordModification(self.stop_words if stop_words is None else stop_words)]
 
     def part_of_speech(self, verb_noun_swap: bool) -> list[Any]:
@@ -73,9 +73,10 @@ class SideA:
 
 
 class FromLexicon(swaps.WordSwap):
-    """The first ``max_candidates`` substitutes of a lexicon in its order, in the case of the word they replace.
+    """The first ``max_candidates`` substitutes of a lexicon, in the case of the word that they replace.
 
-    As ``WordSwapEmbedding`` gives them; ``distinct`` is for the synonym attack, which asks single words once.
+    They come in the lexicon's order, as from ``WordSwapEmbedding``. ``distinct`` is for the synonym attack, which
+    tries each single word once.
     """
 
     def __init__(self, lexicon: Lexicon, max_candidates: int | None = None, distinct: bool = False) -> None:
@@ -91,26 +92,26 @@ class FromLexicon(swaps.WordSwap):
 
 
 class LemmaSwap(swaps.WordSwap):
-    """``WordSwapWordNet`` over another dictionary of lemmas."""
+    """``WordSwapWordNet`` with another thesaurus."""
 
     def __init__(self, thesaurus: Thesaurus) -> None:
         super().__init__()
         self.thesaurus = thesaurus
 
     def _get_replacement_words(self, word: str) -> list[str]:
-        found = dict.fromkeys(self.thesaurus.lemmas(word))
-        return [new for new in found if new != word and "_" not in new and len(words_from_text(new)) == 1]
+        lemmas = dict.fromkeys(self.thesaurus.lemmas(word))
+        return [new for new in lemmas if new != word and "_" not in new and len(words_from_text(new)) == 1]
 
 
 class WordNetSwap(swaps.WordSwapWordNet):
-    """TextAttack's, without its question for the multilingual WordNet."""
+    """TextAttack's WordNet swap, without its lookup in the multilingual WordNet."""
 
     def __init__(self) -> None:
         self.language = "eng"
 
 
 class TaggedBy(PartOfSpeech):
-    """TextAttack's constraint with a tagger that is not NLTK's."""
+    """TextAttack's part-of-speech constraint with a tagger other than NLTK's."""
 
     def __init__(self, tagger: Tagger, verb_noun_swap: bool) -> None:
         super().__init__(allow_verb_noun_swap=verb_noun_swap)
@@ -122,7 +123,7 @@ class TaggedBy(PartOfSpeech):
 
 
 class EncodedBy(SentenceEncoder):
-    """TextAttack's constraint over one of our encoders."""
+    """TextAttack's similarity constraint with one of our encoders."""
 
     def __init__(self, encoder: Any, **options: Any) -> None:
         super().__init__(**options)
@@ -142,7 +143,7 @@ def _premise() -> Any:
 
 
 def synonym(parts: SideA) -> Any:
-    """BAT's synonym attack is TextFooler's search over a whole lexicon, in every column."""
+    """BAT's synonym attack: TextFooler's search over a whole lexicon, in every column."""
     tags = [] if parts.lexicon.keeps_part_of_speech else parts.part_of_speech(True)
     options = {"window_size": 15, "skip_text_shorter_than_window": True, "compare_against_original": False}
     similar = parts.similar(parts.resources.min_similarity, "angular", **options)
@@ -202,7 +203,7 @@ def bae(parts: SideA) -> Any:
 
 
 def a2t(parts: SideA) -> Any:
-    """With gradients in eval mode: with dropout, the order of words is a draw on either side."""
+    """A2T with gradients in eval mode; with dropout the order of words would be random on both sides."""
     rate = MaxModificationRate(max_rate=0.1, min_threshold=4)
     constraints = [*parts.closed(), _premise(), *parts.part_of_speech(False), rate, *parts.similar(0.9, "cosine")]
     length = parts.victim.max_length or 512
@@ -227,13 +228,13 @@ BUILDERS: dict[str, Callable[[SideA], Any]] = {
 
 
 def side_a(name: str, parts: SideA, columns: tuple[str, ...] | None = None) -> TextAttackRecipe:
-    """TextAttack's recipe ``name`` ready to run, gradients in eval mode.
+    """TextAttack's recipe ``name``, ready to run, with gradients in eval mode.
 
     Raises:
-        ValueError: there is no such recipe here, or a resource is missing.
+        ValueError: the recipe is not set up here, or a resource is missing.
     """
     if name not in BUILDERS:
-        raise ValueError(f"no recipe of TextAttack is set up as {name}; there are {', '.join(BUILDERS)}.")
+        raise ValueError(f"TextAttack's recipe {name} is not set up here; choose from {', '.join(BUILDERS)}.")
     with quiet_building():
         attack = BUILDERS[name](parts)
     recipe = TextAttackRecipe(

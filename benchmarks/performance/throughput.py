@@ -1,14 +1,14 @@
-"""How fast the attacks are: this package's engine, the bare model, and TextAttack on the same examples and victim.
+"""Throughput of the attacks: this package's engine, the bare model, and TextAttack on the same examples and victim.
 
     pip install --no-deps -r requirements-textattack.txt
-    python benchmarks/attack_throughput.py --model DIR --data FILE --recipes textfooler pwws deepwordbug textbugger \
+    python -m benchmarks.performance.throughput --model DIR --data FILE --recipes textfooler pwws \
         --against textattack --num 40 --rounds 2 --lexicon counterfitted.json.gz --scale 100 1000 --output FILE
 
-All sides take turns in each round, in the other order every second time, so that a busy machine slows all of them. The
-attacked examples are rows that the model classifies correctly. The bound is every distinct token sequence that the
-engine forwarded, once, through the model alone, at the token budget that was fastest. TextAttack is run as shipped
+All sides take turns in each round, in reversed order every second round, so that other work on the machine slows all
+of them. The attacked examples are rows that the model classifies correctly. The bound is one forward of every distinct
+token sequence of the engine's run through the model alone, at the fastest token budget. TextAttack runs as shipped
 (each query padded to the tokenizer's ``model_max_length``; few examples, compared by seconds per query), with
-``model_max_length`` set to the longest row of the data, and through a wrapper that pads to the longest text of a call.
+``model_max_length`` set to the longest row of the data, and with a wrapper that pads to the longest text of a call.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from benchmarks.performance.identity import UNCOUNTED, errors_as_sentences
-from benchmarks.performance.stopwatch import CLOCKS, Row, load_average, machine, mean, times
+from benchmarks.performance.stopwatch import CLOCKS, Row, load_average, machine, mean_row, ratio_of_times
 from benchmarks.performance.throughput_options import RECIPE, compare_options, grow
 from benchmarks.performance.throughput_runs import (
     CPU_BUDGETS,
@@ -58,7 +58,7 @@ _CHUNK = 64
 
 
 class Measurement:
-    """One recipe: everything that is run for it, round by round."""
+    """All runs of one recipe, round by round."""
 
     def __init__(
         self, case: Case, name: str, args: argparse.Namespace, lengths: dict[str, int], against: bool
@@ -70,14 +70,14 @@ class Measurement:
         self.recorder: RecordingVictim = case.new_victim()
 
     def result(self) -> Row:
-        """JSON-ready: mean rows, each round's seconds, the bound, and ratios."""
+        """Mean rows, seconds of each round, the bound and ratios, JSON-ready."""
         for turn in range(self.args.rounds):
             steps: list[Callable[[], None]] = [partial(self._engine, turn), self._bounds]
             if self.against:
                 steps.append(self._textattack)
             for step in steps[:: -1 if turn % 2 else 1]:
                 step()
-        means = {label: mean(rows) for label, rows in self.runs.items()}
+        means = {label: mean_row(rows) for label, rows in self.runs.items()}
         return {
             "recipe": self.name,
             "runs": means,
@@ -120,25 +120,33 @@ class Measurement:
         budget, row = best["packed"]
         return {
             "bound": {**row, "budget": budget, "forwarded_each": means[NATIVE[0]]["forwarded"] / row["sequences"]},
-            "bound_ideas": {way: {**found, "seconds_ratio": times(found, row)} for way, (_, found) in best.items()},
-            "bound_budgets": {way: [mean(rows) for rows in rounds.values()] for way, rounds in self.bounds.items()},
+            "bound_ideas": {
+                way: {**row_of_way, "seconds_ratio": ratio_of_times(row_of_way, row)}
+                for way, (_, row_of_way) in best.items()
+            },
+            "bound_budgets": {
+                way: [mean_row(rows) for rows in rounds.values()] for way, rounds in self.bounds.items()
+            },
         }
 
     def _ratios(self, means: dict[str, Row]) -> Row:
         _, bound = fastest(self.bounds["packed"])
-        first, kept = (means[label] for label in NATIVE)
-        found = {f"{label} / bound": times(means[label], bound) for label in NATIVE}
+        first, plan_kept = (means[label] for label in NATIVE)
+        ratios = {f"{label} / bound": ratio_of_times(means[label], bound) for label in NATIVE}
         for label, padded in PADDED.items():
             if label in means:
                 per = "queries" if padded == "shipped" else None
-                found |= {f"{label} / {own}": times(means[label], means[own], per) for own in NATIVE}
+                ratios |= {
+                    f"{label} / {label_here}": ratio_of_times(means[label], means[label_here], per)
+                    for label_here in NATIVE
+                }
         single = "native one at a time"
         if "TextAttack dynamic" in means:
-            found[f"TextAttack dynamic / {single}"] = times(means["TextAttack dynamic"], means[single])
-        return found | {"plan kept / first": times(kept, first)}
+            ratios[f"TextAttack dynamic / {single}"] = ratio_of_times(means["TextAttack dynamic"], means[single])
+        return ratios | {"plan kept / first": ratio_of_times(plan_kept, first)}
 
     def _agreeing(self) -> Row:
-        """Examples on which a run ends with the first run's status and text."""
+        """Run -> number of examples that end with the same status and text as in the first run."""
         first = {record.idx: record for record in self.records[NATIVE[0]]}
         return {
             label: sum(
@@ -150,7 +158,7 @@ class Measurement:
 
 
 def prepare(args: argparse.Namespace) -> tuple[Case, list[Example], dict[str, int]]:
-    """What is attacked, all rows of the data, and the lengths to which TextAttack pads."""
+    """Load the case to attack, all rows of the data, and the lengths to which TextAttack pads."""
     model, tokenizer = load_classifier(args.model, args.device)
     options = AttackOptions(args.model, Path("."), args.data, max_seq_length=args.max_length, device=args.device)
     arguments = data_arguments(options, args.data)
@@ -175,31 +183,33 @@ def prepare(args: argparse.Namespace) -> tuple[Case, list[Example], dict[str, in
         args.seed,
         args.masked_lm,
     )
-    longest = max(len(one.ids) for one in Tokens(tokenizer, splits.max_length).encode([row.texts for row in rows]))
+    longest = max(
+        len(encoded.ids) for encoded in Tokens(tokenizer, splits.max_length).encode([row.texts for row in rows])
+    )
     shipped = min(SHIPPED_LENGTH, usable_length(tokenizer, model.config) or SHIPPED_LENGTH)
     return case, rows, {"shipped": shipped, "data": longest}
 
 
 def correct_examples(victim: Victim, rows: Sequence[Example], count: int, seed: int) -> list[Example]:
-    """``count`` rows drawn by ``seed`` from those that the model classifies correctly; all of them where it is 0.
+    """Draw ``count`` rows that the model classifies correctly; 0: all of them.
 
     Raises:
-        ValueError: there are fewer.
+        ValueError: there are fewer such rows, or none.
     """
-    drawn, found = random.Random(seed).sample(list(rows), len(rows)), []
+    drawn, correct = random.Random(seed).sample(list(rows), len(rows)), []
     for start in range(0, len(drawn), _CHUNK):
         part = drawn[start : start + _CHUNK]
         predicted = victim.probabilities([row.texts for row in part]).argmax(-1)
-        found += [row for row, label in zip(part, predicted, strict=True) if row.label == label]
-        if 0 < count <= len(found):
-            return found[:count]
-    if not found or count > 0:
-        raise ValueError(f"--num {count} examples are asked for, and the model classifies {len(found)} correctly.")
-    return found
+        correct += [row for row, label in zip(part, predicted, strict=True) if row.label == label]
+        if 0 < count <= len(correct):
+            return correct[:count]
+    if not correct or count > 0:
+        raise ValueError(f"--num asks for {count} examples, but the model classifies only {len(correct)} correctly.")
+    return correct
 
 
 def can_run_textattack(against: str | None) -> bool:
-    """Whether TextAttack is asked for and can be imported; if only asked for, a sentence is printed."""
+    """Whether TextAttack is requested and can be imported; prints why if it cannot."""
     if against is None:
         return False
     try:
@@ -211,19 +221,19 @@ def can_run_textattack(against: str | None) -> bool:
 
 
 def measure(args: argparse.Namespace) -> Row:
-    """Everything, as one JSON-ready dict."""
+    """All measurements, as one JSON-ready dict."""
     start, load = time.perf_counter(), load_average()
     torch.set_num_threads(args.threads[0])
     case, rows, lengths = prepare(args)
     device = case.victim.device
     args.budgets = args.budgets or list(CPU_BUDGETS if device.type == "cpu" else GPU_BUDGETS)
     against = can_run_textattack(args.against)
-    # The first forwards of a process are slower than the others.
+    # Warm-up: the first forwards of a process are slower.
     case.new_victim().probabilities([example.texts for example in case.examples])
     results = []
     for name in args.recipes:
-        there = against and _is_set_up(name)
-        results.append(Measurement(case, name, args, lengths, there).result())
+        with_textattack = against and _is_set_up(name)
+        results.append(Measurement(case, name, args, lengths, with_textattack).result())
     options = [row for name in args.recipes for row in compare_options(case, name, args.rounds, args.warm_noise)]
     scale = grow(case, rows, args.scale) if args.scale else []
     return {
@@ -244,12 +254,12 @@ def _is_set_up(name: str) -> bool:
     from benchmarks.performance.textattack_recipes import BUILDERS
 
     if name not in BUILDERS:
-        print(f"TextAttack is left out for {name}: textattack_recipes.py has no such recipe.")
+        print(f"TextAttack is left out for {name}: textattack_recipes.py does not have the recipe.")
     return name in BUILDERS
 
 
 def settings(args: argparse.Namespace) -> Row:
-    """Names instead of paths: the summary is for people on other machines."""
+    """Flags with names in place of this machine's paths."""
     plain = {key: Path(value).name if isinstance(value, str) else value for key, value in vars(args).items()}
     return {key: value for key, value in plain.items() if key != "output"}
 
@@ -257,25 +267,33 @@ def settings(args: argparse.Namespace) -> Row:
 def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", required=True, help="folder or Hub id of a classifier")
-    parser.add_argument("--data", required=True, help="labelled file")
+    parser.add_argument("--data", required=True, help="labelled file of texts")
     parser.add_argument("--recipes", nargs="+", required=True, choices=list(ATTACKS), metavar="RECIPE")
-    parser.add_argument("--against", choices=("textattack",), help="run TextAttack beside")
-    parser.add_argument("--num", type=int, default=40, help="examples, all classified correctly; 0: all there are")
-    parser.add_argument("--shipped_num", type=int, default=4, help="of them for TextAttack as shipped")
-    parser.add_argument("--rounds", type=int, default=2, help="turns of every side; rows are means over them")
-    parser.add_argument("--scale", type=int, nargs="+", default=[], help=f"numbers of examples for {RECIPE} alone")
-    parser.add_argument("--threads", type=int, nargs="+", default=[torch.get_num_threads()])
-    parser.add_argument("--budgets", type=int, nargs="+", help="padded tokens of a batch that the bound tries")
-    parser.add_argument("--warm_noise", type=float, default=0.05, help="how far the model before a warm start is off")
+    parser.add_argument("--against", choices=("textattack",), help="also run TextAttack")
+    parser.add_argument("--num", type=int, default=40, help="number of correctly classified examples; 0: all")
+    parser.add_argument("--shipped_num", type=int, default=4, help="number of examples for TextAttack as shipped")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds; rows are means over them")
+    parser.add_argument(
+        "--scale", type=int, nargs="+", default=[], help=f"also attack by {RECIPE} on these numbers of examples"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+",
+        default=[torch.get_num_threads()],
+        help="threads; more than one: of the bound",
+    )
+    parser.add_argument("--budgets", type=int, nargs="+", help="token budgets that the bound tries")
+    parser.add_argument("--warm_noise", type=float, default=0.05, help="noise of the model behind --attack_warm_start")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lexicon", default="wordnet", help="synonyms of both sides; pwws takes WordNet")
-    parser.add_argument("--sentence_encoder", help="similarity of both sides; left out by default")
-    parser.add_argument("--masked_lm", help="folder of the masked language model of bae")
+    parser.add_argument("--lexicon", default="wordnet", help="lexicon of synonyms for both sides; pwws uses WordNet")
+    parser.add_argument("--sentence_encoder", help="sentence encoder for both sides; default: none")
+    parser.add_argument("--masked_lm", help="folder of the masked language model for bae")
     parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")
     parser.add_argument("--query_budget", type=int)
     parser.add_argument("--max_length", type=int, default=128)
     parser.add_argument("--device")
-    parser.add_argument("--output", type=Path, help="JSON file")
+    parser.add_argument("--output", type=Path, help="JSON file of the result")
     args = parser.parse_args(argv)
     positive = {"shipped_num": [args.shipped_num], "rounds": [args.rounds], "scale": args.scale}
     positive |= {"threads": args.threads, "budgets": args.budgets or []}

@@ -1,6 +1,7 @@
-"""One recipe on one victim and one set of examples, run by this package's engine or by TextAttack, and timed.
+"""The timed runs of one recipe on one victim and one set of examples.
 
-The bound: token sequences of an attack through the bare model, in the batches that are fastest.
+These are the runs of this package's engine, of TextAttack, and of the bare model on the token sequences of the attack,
+which is the bound for any engine.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.performance.stopwatch import Row, mean, stopwatch, wait_for
+from benchmarks.performance.stopwatch import Row, mean_row, stopwatch, wait_for
 from hf_robust.attacks import ATTACKS, Attack, Example, Plans, Resources, Victim, attack_dataset
 from hf_robust.attacks.engine.batches import Encoded, Padder, moved, packed
 from hf_robust.attacks.engine.memory import CPU_OVERHEAD, GPU_OVERHEAD
@@ -25,14 +26,16 @@ from hf_robust.words import Text
 
 CPU_BUDGETS = (256, 512, 1024, 2048, 4096)
 GPU_BUDGETS = (8192, 16384, 32768, 65536, 131072)
+STOCK_BATCH = 32
+"""TextAttack's maximum number of texts in a model call."""
 
 
 class RecordingVictim(Victim):
-    """A victim that remembers the distinct token sequences which it forwarded.
+    """A victim that records the distinct token sequences of its forward passes.
 
     Attributes:
-        recorded: the sequences by their keys, in the order they came.
-        gradients: texts whose gradients were asked for; their passes are not part of the bound.
+        recorded: key -> sequence, in order of arrival.
+        gradients: number of texts whose gradients were computed; their passes are not part of the bound.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -49,76 +52,8 @@ class RecordingVictim(Victim):
         return super().saliency(texts, of)
 
 
-class Bound:
-    """The sequences of one attack and the victim's model, without any search around it.
-
-    Padding and the making of tensors are done before the clock starts: only the copy to the device, the forwards and
-    the copy of the logits back are timed.
-    """
-
-    def __init__(self, victim: Victim, sequences: Iterable[Encoded]) -> None:
-        self.victim, self.pad = victim, Padder(victim.tokenizer)
-        self.sequences = list(sequences)
-        self.lengths = [len(one.ids) for one in self.sequences]
-
-    def run(self, budget: int, equal_lengths: bool = False, threads: int | None = None) -> Row:
-        """Seconds of all sequences in batches of at most ``budget`` padded tokens."""
-        overhead = CPU_OVERHEAD if self.victim.device.type == "cpu" else GPU_OVERHEAD
-        places = of_equal_length(self.lengths, budget) if equal_lengths else packed(self.lengths, budget, overhead)
-        batches = [self.pad([self.sequences[place] for place in part]) for part in places]
-        with _threads(threads), self.victim.measuring(), torch.inference_mode(), self.victim.autocast():
-            self._forward(batches[0])
-            with stopwatch(self.victim.device) as spent:
-                logits = [self._forward(batch) for batch in batches]
-                torch.cat(logits).cpu()
-        return {
-            "budget": budget,
-            "sequences": len(self.sequences),
-            "tokens": sum(self.lengths),
-            "padded_tokens": sum(batch["input_ids"].numel() for batch in batches),
-            "batches": len(batches),
-            **spent.to_json(),
-        }
-
-    def _forward(self, batch: dict[str, Tensor]) -> Tensor:
-        logits: Tensor = self.victim.model(**moved(batch, self.victim.device)).logits
-        return logits
-
-
-def of_equal_length(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
-    """Places by falling length, cut into batches of one length, so that nothing is padded."""
-    by_length: dict[int, list[int]] = {}
-    for place, length in enumerate(lengths):
-        by_length.setdefault(length, []).append(place)
-    for length in sorted(by_length, reverse=True):
-        rows, places = max(token_budget // max(length, 1), 1), by_length[length]
-        for start in range(0, len(places), rows):
-            yield places[start : start + rows]
-
-
-def fastest(rounds: dict[int, list[Row]]) -> tuple[int, Row]:
-    """The token budget with the fewest mean seconds, and its mean row."""
-    means = {budget: mean(rows) for budget, rows in rounds.items()}
-    best = min(means, key=lambda budget: float(means[budget]["seconds"]))
-    return best, means[best]
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-STOCK_BATCH = 32
-"""TextAttack's own number of texts in a model call, at most."""
-
-
 class TimedPlans(Plans):
-    """Plans that add up the time spent on finding or making them."""
+    """Plans that sum up the time of looking them up or making them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +76,7 @@ class TimedPlans(Plans):
 
 @dataclass
 class Case:
-    """What both sides share: examples, resources, and the model behind ``victim``."""
+    """Inputs that both sides share: examples, resources, and the model of ``victim``."""
 
     victim: Victim
     examples: list[Example]
@@ -151,9 +86,9 @@ class Case:
     masked_lm: str | None = None
 
     def new_victim(self) -> RecordingVictim:
-        """A victim of the same model whose counters stand at zero."""
-        own = self.victim
-        return RecordingVictim(own.model, own.tokenizer, max_length=own.max_length, autocast=own.autocast)
+        """A victim of the same model with all counters at zero."""
+        victim = self.victim
+        return RecordingVictim(victim.model, victim.tokenizer, max_length=victim.max_length, autocast=victim.autocast)
 
     def recipe(self, name: str) -> Attack:
         return ATTACKS[name](self.resources)
@@ -169,26 +104,28 @@ def native(
     one_at_a_time: bool = False,
     replayed: dict[int, Columns] | None = None,
 ) -> tuple[Row, list[AttackRecord]]:
-    """The engine's run; with ``one_at_a_time`` a call for each example, as for somebody who has only one."""
+    """Run the engine. With ``one_at_a_time`` each example is a call of its own, as for a user with one example."""
     chosen = case.examples if examples is None else examples
     victim = victim or case.new_victim()
     plans = plans or TimedPlans()
     planned = plans.seconds
     options: dict[str, Any] = {"plans": plans, "seed": case.seed, "progress": False, "replayed": replayed}
-    with stopwatch(victim.device) as spent:
+    with stopwatch(victim.device) as usage:
         if one_at_a_time:
-            records = [attack_dataset(attack, victim, [one], live=1, check=False, **options)[0] for one in chosen]
+            records = [
+                attack_dataset(attack, victim, [example], live=1, check=False, **options)[0] for example in chosen
+            ]
         else:
             records = attack_dataset(attack, victim, chosen, **options)
-    row = summed(records, spent.to_json(), victim.seconds)
+    row = run_row(records, usage.to_json(), victim.seconds)
     row["planning_seconds"] = plans.seconds - planned
     row["planning_share"] = row["planning_seconds"] / row["seconds"]
     row |= {"forwards": victim.forwards, "forwarded": victim.forwarded, "gradients": victim.gradients}
     return row, records
 
 
-def summed(records: Sequence[AttackRecord], spent: Row, model_seconds: float) -> Row:
-    """Counts and rates of one run beside what it cost."""
+def run_row(records: Sequence[AttackRecord], usage: Row, model_seconds: float) -> Row:
+    """Counts, rates, time and memory of one run."""
     attacked = sum(record.status != "skipped" for record in records)
     succeeded = sum(record.status == "succeeded" for record in records)
     queries = sum(record.queries for record in records)
@@ -198,20 +135,21 @@ def summed(records: Sequence[AttackRecord], spent: Row, model_seconds: float) ->
         "succeeded": succeeded,
         "asr": succeeded / attacked if attacked else None,
         "queries": queries,
-        "queries_per_second": queries / spent["seconds"],
+        "queries_per_second": queries / usage["seconds"],
         "model_seconds": model_seconds,
-        "model_share": model_seconds / spent["seconds"],
-        **spent,
+        "model_share": model_seconds / usage["seconds"],
+        **usage,
     }
 
 
 def textattack(
     case: Case, name: str, examples: Sequence[Example], padded_to: int | None = None
 ) -> tuple[Row, list[AttackRecord]]:
-    """TextAttack's run, one example after another.
+    """Run TextAttack, one example after another.
 
-    ``padded_to`` takes its own wrapper, which pads every query to the tokenizer's ``model_max_length``, set to this;
-    None takes a wrapper that pads to the longest of a call. The recipe is built before the clock starts.
+    With ``padded_to`` it uses its own model wrapper, which pads every query to that length (the tokenizer's
+    ``model_max_length``); with None a wrapper that pads to the longest text of a call. The recipe is built before the
+    clock starts.
     """
     from benchmarks.performance.textattack_recipes import SideA, side_a
     from hf_robust.attacks.textattack.importing import import_textattack
@@ -223,9 +161,9 @@ def textattack(
         wrappers = import_textattack().models.wrappers
         goal.model, goal.batch_size = wrappers.HuggingFaceModelWrapper(victim.model, victim.tokenizer), STOCK_BATCH
     with _model_max_length(victim.tokenizer, padded_to), victim.measuring(case.seed), _model_time(victim) as clock:
-        with stopwatch(victim.device) as spent:
+        with stopwatch(victim.device) as usage:
             records = list(recipe.run(victim, examples, case.seed))
-    row = summed(records, spent.to_json(), clock.seconds)
+    row = run_row(records, usage.to_json(), clock.seconds)
     return row | {"forwards": clock.calls, "forwarded": clock.texts, "padded_to": padded_to}, records
 
 
@@ -239,7 +177,7 @@ class _Clock:
 
 @contextmanager
 def _model_time(victim: Victim) -> Iterator[_Clock]:
-    """Seconds inside the model, whoever calls it. A GPU is waited for after each call, as its callers do anyway."""
+    """Seconds inside the model, for any caller. Waits for the GPU after each call, as the callers do anyway."""
     clock = _Clock()
 
     def before(*_: Any) -> None:
@@ -267,3 +205,70 @@ def _model_max_length(tokenizer: Any, length: int | None) -> Iterator[None]:
         yield
     finally:
         tokenizer.model_max_length = before
+
+
+# ---- the bound ----
+
+
+class Bound:
+    """Runs the sequences of one attack through the victim's model, without any search.
+
+    Batches are padded and made into tensors before the clock starts. Only the copy to the device, the forwards and the
+    copy of the logits back are timed.
+    """
+
+    def __init__(self, victim: Victim, sequences: Iterable[Encoded]) -> None:
+        self.victim, self.pad = victim, Padder(victim.tokenizer)
+        self.sequences = list(sequences)
+        self.lengths = [len(sequence.ids) for sequence in self.sequences]
+
+    def run(self, budget: int, equal_lengths: bool = False, threads: int | None = None) -> Row:
+        """Time all sequences in batches of at most ``budget`` padded tokens."""
+        overhead = CPU_OVERHEAD if self.victim.device.type == "cpu" else GPU_OVERHEAD
+        places = of_equal_length(self.lengths, budget) if equal_lengths else packed(self.lengths, budget, overhead)
+        batches = [self.pad([self.sequences[place] for place in part]) for part in places]
+        with _threads(threads), self.victim.measuring(), torch.inference_mode(), self.victim.autocast():
+            self._forward(batches[0])
+            with stopwatch(self.victim.device) as usage:
+                logits = [self._forward(batch) for batch in batches]
+                torch.cat(logits).cpu()
+        return {
+            "budget": budget,
+            "sequences": len(self.sequences),
+            "tokens": sum(self.lengths),
+            "padded_tokens": sum(batch["input_ids"].numel() for batch in batches),
+            "batches": len(batches),
+            **usage.to_json(),
+        }
+
+    def _forward(self, batch: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = self.victim.model(**moved(batch, self.victim.device)).logits
+        return logits
+
+
+def of_equal_length(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
+    """Batches of positions of equal length, longest first, so that nothing is padded."""
+    by_length: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        by_length.setdefault(length, []).append(place)
+    for length in sorted(by_length, reverse=True):
+        rows, places = max(token_budget // max(length, 1), 1), by_length[length]
+        for start in range(0, len(places), rows):
+            yield places[start : start + rows]
+
+
+def fastest(rounds: dict[int, list[Row]]) -> tuple[int, Row]:
+    """The token budget with the lowest mean seconds, and its mean row."""
+    means = {budget: mean_row(rows) for budget, rows in rounds.items()}
+    best = min(means, key=lambda budget: float(means[budget]["seconds"]))
+    return best, means[best]
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

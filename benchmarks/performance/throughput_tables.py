@@ -1,4 +1,4 @@
-"""The Markdown tables of ``attack_throughput.py``."""
+"""Markdown tables of `benchmarks.performance.throughput`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _RUN = ("recipe", "run", "examples", "seconds", "CPU s", "queries", "queries/s",
 
 
 def tables(result: dict[str, Any]) -> str:
-    """All tables, each under a heading, with the machine above them."""
+    """All tables, each under a heading, after a line on the machine."""
     where, load = result["machine"], result["load_average"]
     gpu = f", {where['gpu']}" if "gpu" in where else ""
     head = (
@@ -25,7 +25,7 @@ def tables(result: dict[str, Any]) -> str:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """One table."""
+    """A Markdown table, without padding."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -46,11 +46,11 @@ def _ratios(result: dict[str, Any]) -> str:
     rows = [[name, *(_both(recipe["ratios"].get(name)) for recipe in result["recipes"])] for name in names]
     agreeing = list(dict.fromkeys(label for recipe in result["recipes"] for label in recipe["agreeing"]))
     for label in agreeing:
-        found = []
+        cells = []
         for recipe in result["recipes"]:
             run = recipe["runs"].get(label)
-            found.append("" if run is None else f"{recipe['agreeing'][label]} of {run['examples']}")
-        rows.append([f"same status and text as native first: {label}", *found])
+            cells.append("" if run is None else f"{recipe['agreeing'][label]} of {run['examples']}")
+        rows.append([f"same status and text as native first: {label}", *cells])
     return markdown(["ratio", *(recipe["recipe"] for recipe in result["recipes"])], rows)
 
 

@@ -27,7 +27,7 @@ NOTHING = "–"
 
 
 @dataclass(frozen=True)
-class Measured:
+class AttackedModel:
     """The attacks on one model: what `hf-robust attack` summed up, and how the model was trained."""
 
     name: str
@@ -80,11 +80,11 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def measured(results: Path) -> list[Measured]:
+def attacked_models(results: Path) -> list[AttackedModel]:
     """Every data set that was attacked, in the tables' order."""
     folders = {name: results / f"attacks_{name}" for name in TITLES}
     return [
-        Measured(name, read(folder / "attack_summary.json"), read(folder / "training.json"))
+        AttackedModel(name, read(folder / "attack_summary.json"), read(folder / "training.json"))
         for name, folder in folders.items()
         if (folder / "attack_summary.json").is_file()
     ]
@@ -95,9 +95,9 @@ def interval(result: Mapping[str, Any], key: str) -> str:
     return percent(float(result[key]), (float(result[f"{key}_low"]), float(result[f"{key}_high"])))
 
 
-def clean(one: Measured) -> str:
+def clean_accuracy(model: AttackedModel) -> str:
     """Accuracy on the examples handed to the attacks, before any attack."""
-    result = next(iter(one.recipes.values()))
+    result = next(iter(model.recipes.values()))
     count = int(result["num_examples"])
     return percent(result["accuracy"], wilson_interval(round(result["accuracy"] * count), count))
 
@@ -107,24 +107,29 @@ def clean(one: Measured) -> str:
 
 def compact(results: Path) -> str:
     """ASR and robust accuracy of each recipe on each data set, one picture, and what they do not show."""
-    found = measured(results)
+    models = attacked_models(results)
     parts = []
-    if found:
-        parts += ["### Recipes on real data", setting(found), rates(found).strip(), picture(found[0], "benchmarks/")]
-        parts.append(f"Queries, changed words and seconds are on [the page of results]({PAGE}). {limits(found)}")
+    if models:
+        parts += [
+            "### Recipes on real data",
+            setting(models),
+            rates(models).strip(),
+            picture(models[0], "benchmarks/"),
+        ]
+        parts.append(f"Queries, changed words and seconds are on [the page of results]({PAGE}). {limits(models)}")
     compared = identity(results)
     if compared:
         parts += ["### The same as TextAttack", f"{agreement(compared)} [The table]({PAGE})."]
     return "".join(f"{part}\n\n" for part in parts).rstrip("\n") + "\n" * bool(parts)
 
 
-def setting(found: Sequence[Measured]) -> str:
+def setting(models: Sequence[AttackedModel]) -> str:
     trained = "; ".join(
-        f"{one.title}: {one.training['data']['train_samples']:,} rows, "
-        f"{one.training['training']['num_train_epochs']:g} epochs, "
-        f"{one.summary['data']['eval_samples']:,} test examples, "
-        f"{next(iter(one.recipes.values()))['num_attacked']:,.0f} of them attacked"
-        for one in found
+        f"{model.title}: {model.training['data']['train_samples']:,} rows, "
+        f"{model.training['training']['num_train_epochs']:g} epochs, "
+        f"{model.summary['data']['eval_samples']:,} test examples, "
+        f"{next(iter(model.recipes.values()))['num_attacked']:,.0f} of them attacked"
+        for model in models
     )
     return (
         f"MiniLM (6 layers of 384), fine-tuned once on each data set ({trained}). In percent, with 95 % Wilson "
@@ -132,17 +137,17 @@ def setting(found: Sequence[Measured]) -> str:
     )
 
 
-def rates(found: Sequence[Measured]) -> str:
+def rates(models: Sequence[AttackedModel]) -> str:
     """A row for each attack, two columns for each data set."""
-    header = ["attack", *(f"{one.title}: {key}" for one in found for key in ("ASR", "robust accuracy"))]
-    rows = [["none (clean text)", *(cell for one in found for cell in (NOTHING, clean(one)))]]
-    for attack in dict.fromkeys(name for one in found for name in one.recipes):
-        rows.append([attack, *cells(one.recipes.get(attack) for one in found)])
-    if any(one.union for one in found):
-        worst = [interval(one.union, "robust_accuracy") if one.union else NOTHING for one in found]
+    header = ["attack", *(f"{model.title}: {key}" for model in models for key in ("ASR", "robust accuracy"))]
+    rows = [["none (clean text)", *(cell for model in models for cell in (NOTHING, clean_accuracy(model)))]]
+    for attack in dict.fromkeys(name for model in models for name in model.recipes):
+        rows.append([attack, *cells(model.recipes.get(attack) for model in models)])
+    if any(model.union for model in models):
+        worst = [interval(model.union, "robust_accuracy") if model.union else NOTHING for model in models]
         rows.append(["worst of all these", *(cell for value in worst for cell in (NOTHING, value))])
-    for title in dict.fromkeys(title for one in found for title in one.files):
-        rows.append([f"{title} (its own texts)", *cells((one.files.get(title) for one in found), asr=False)])
+    for title in dict.fromkeys(title for model in models for title in model.files):
+        rows.append([f"{title} (its own texts)", *cells((model.files.get(title) for model in models), asr=False)])
     return markdown_table(header, rows)
 
 
@@ -152,13 +157,13 @@ def cells(results: Iterator[dict[str, Any] | None], asr: bool = True) -> Iterato
         yield interval(result, "robust_accuracy") if result else NOTHING
 
 
-def picture(one: Measured, folder: str = "") -> str:
-    return f"![{one.title}: ASR against the query budget]({folder}results/attacks_{one.name}/asr_by_budget.svg)"
+def picture(model: AttackedModel, folder: str = "") -> str:
+    return f"![{model.title}: ASR against the query budget]({folder}results/attacks_{model.name}/asr_by_budget.svg)"
 
 
-def limits(found: Sequence[Measured]) -> str:
+def limits(models: Sequence[AttackedModel]) -> str:
     """What the rates do not show; what was left out is read from the results."""
-    described = [one.summary["attacks"][name] for one in found for name in one.recipes if name in ENCODED]
+    described = [model.summary["attacks"][name] for model in models for name in model.recipes if name in ENCODED]
     without = described and all(attack["similarity"] is None for attack in described)
     encoder = "No sentence encoder was asked, so some of these texts do not mean what they meant. " if without else ""
     return (
@@ -174,13 +179,13 @@ def limits(found: Sequence[Measured]) -> str:
 
 def full(results: Path) -> str:
     """Everything that was measured, a table for each data set; empty where nothing was."""
-    found, compared, timed = measured(results), identity(results), throughput(results)
+    models, compared, timed = attacked_models(results), identity(results), throughput(results)
     parts = ["# Attacks on real data"]
-    if found:
-        parts.append(f"{setting(found)} {LEGEND}")
-        for one in found:
-            parts += [f"## {one.title}", table(one).strip(), picture(one)]
-        parts.append(limits(found))
+    if models:
+        parts.append(f"{setting(models)} {LEGEND}")
+        for model in models:
+            parts += [f"## {model.title}", table(model).strip(), picture(model)]
+        parts.append(limits(models))
     if compared:
         parts += ["## Identity with TextAttack", agreement(compared), identity_table(compared).strip()]
     if timed:
@@ -196,24 +201,40 @@ LEGEND = (
 )
 
 
-def table(one: Measured) -> str:
+def table(model: AttackedModel) -> str:
     """One data set: every attack with its numbers."""
     header = ["attack", "N", "attacked", "ASR", "robust accuracy", "queries", "changed words, %", "changed words"]
-    rows = [["none (clean text)", count(next(iter(one.recipes.values()))), *[NOTHING] * 2, clean(one), *[NOTHING] * 4]]
-    rows += [row(name, result) for name, result in one.recipes.items()]
-    if one.union:
-        worst = interval(one.union, "robust_accuracy")
-        label = f"worst of {', '.join(one.union['attacks'])}"
-        rows.append([label, count(one.union), *[NOTHING] * 2, worst, *[NOTHING] * 4])
-    rows += [row(title, result) for title, result in one.files.items()]
+    rows = [
+        [
+            "none (clean text)",
+            count(next(iter(model.recipes.values()))),
+            *[NOTHING] * 2,
+            clean_accuracy(model),
+            *[NOTHING] * 4,
+        ]
+    ]
+    rows += [row(name, result) for name, result in model.recipes.items()]
+    if model.union:
+        worst = interval(model.union, "robust_accuracy")
+        label = f"worst of {', '.join(model.union['attacks'])}"
+        rows.append([label, count(model.union), *[NOTHING] * 2, worst, *[NOTHING] * 4])
+    rows += [row(title, result) for title, result in model.files.items()]
     return markdown_table([*header, "seconds"], rows)
 
 
 def row(name: str, result: Mapping[str, Any]) -> list[str]:
     attacked = f"{result['num_attacked']:.0f}"
-    both = [interval(result, "asr"), interval(result, "robust_accuracy")]
+    intervals = [interval(result, "asr"), interval(result, "robust_accuracy")]
     changed = [percent(float(result.get("changed_share", math.nan))), decimal(result.get("changed_words", math.nan))]
-    return [name, count(result), attacked, *both, decimal(result["queries"]), *changed, decimal(result["seconds"])]
+    return [
+        name,
+        count(result),
+        attacked,
+        *intervals,
+        decimal(result["queries"]),
+        *changed,
+        decimal(result["seconds"]),
+    ]
 
 
 def count(result: Mapping[str, Any]) -> str:
@@ -229,18 +250,20 @@ def decimal(value: float) -> str:
 
 def identity(results: Path) -> list[dict[str, Any]]:
     """The comparisons of `benchmarks/attack_identity.py`, with the settings and TextAttack's version of their file."""
-    found = []
+    comparisons = []
     for path in sorted((results / "attack_identity").glob("*.json")):
         summary = read(path)
         shared = {"settings": summary["settings"], "textattack": summary["textattack"]}
-        found += [{**result, **shared} for result in summary["results"]]
-    return found
+        comparisons += [{**result, **shared} for result in summary["results"]]
+    return comparisons
 
 
 def agreement(compared: Sequence[Mapping[str, Any]]) -> str:
-    examples, noise, disagree = (sum(one[key] for one in compared) for key in ("examples", "noise", "disagrees"))
-    recipes = len({one["recipe"] for one in compared})
-    versions = ", ".join(sorted({str(one["textattack"]) for one in compared}))
+    examples, noise, disagree = (
+        sum(comparison[key] for comparison in compared) for key in ("examples", "noise", "disagrees")
+    )
+    recipes = len({comparison["recipe"] for comparison in compared})
+    versions = ", ".join(sorted({str(comparison["textattack"]) for comparison in compared}))
     return (
         f"{recipes} recipes were compared with TextAttack {versions} on {examples:,} pairs of a recipe and an "
         "example, with the same victim and resources: status, final text and number of queries are the same on "
@@ -262,20 +285,20 @@ def identity_table(compared: Sequence[Mapping[str, Any]]) -> str:
         "with",
     ]
     rows = []
-    for one in compared:
-        queries = [f"{one[key]:,}" for key in ("queries_a", "queries_b")]
-        if not one.get("queries_compared", True):
+    for comparison in compared:
+        queries = [f"{comparison[key]:,}" for key in ("queries_a", "queries_b")]
+        if not comparison.get("queries_compared", True):
             queries[1] += " (fewer by design)"
-        counts = [str(one[key]) for key in ("examples", "agree", "noise", "disagrees")]
-        rows.append([one["recipe"], one["data"], *counts, *queries, resources(one["settings"])])
+        counts = [str(comparison[key]) for key in ("examples", "agree", "noise", "disagrees")]
+        rows.append([comparison["recipe"], comparison["data"], *counts, *queries, resources(comparison["settings"])])
     return markdown_table(header, rows)
 
 
 def resources(settings: Mapping[str, Any]) -> str:
     """What beside the defaults both sides were given."""
     keys = ("sentence_encoder", "masked_lm", "query_budget")
-    given = [f"{key.replace('_', ' ')} {settings[key]}" for key in keys if settings.get(key)]
-    return ", ".join(given + ["TextAttack's own wrapper"] * bool(settings.get("stock"))) or NOTHING
+    named = [f"{key.replace('_', ' ')} {settings[key]}" for key in keys if settings.get(key)]
+    return ", ".join(named + ["TextAttack's own wrapper"] * bool(settings.get("stock"))) or NOTHING
 
 
 def throughput(results: Path) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.study import paper_numbers as paper
 from benchmarks.study.checks import ACCURACY, NORMAL, NOT_SPLIT, Row, claim, counted_once
 from benchmarks.study.distances import CONTENT, FUNCTION
-from benchmarks.study.experiment import Compared, TextExperiment, compared, compared_asr, seed_of
+from benchmarks.study.experiment import Comparison, TextExperiment, compare, compare_asr, seed_of
 from benchmarks.study.paired import read, runs_by_seed, runs_of, statuses_of
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from hf_robust.metrics import Difference, paired_difference, wilson_interval
@@ -34,7 +34,7 @@ PAIRWISE = "bat_pairwise"
 MARGINS = ("0.3", "0.5", "0.7")
 
 
-def c2(one: TextExperiment) -> list[Row]:
+def c2(experiment: TextExperiment) -> list[Row]:
     """C2: with a smaller batch safer's synonym ASR falls further below normal's, its antonym ASR rises further."""
     rows = []
     for attack, text, side in (
@@ -42,27 +42,35 @@ def c2(one: TextExperiment) -> list[Row]:
         ("antonym", "safer minus normal, antonym ASR: higher at batch 8 than at 32", {"above": 0.0}),
     ):
         models = tuple(f"{method}-{batch}" for batch in (SMALL, LARGE) for method in (NORMAL, "safer"))
-        found = difference_of_differences(one, models, attack)
-        given = {"method": "safer", "quantity": attack, "control": f"{NORMAL} at both batches", **side}
-        rows += claim(one, "C2", text, found, models, **given)
+        comparison = difference_of_differences(experiment, models, attack)
+        fields = {"method": "safer", "quantity": attack, "control": f"{NORMAL} at both batches", **side}
+        rows += claim(experiment, "C2", text, comparison, models, **fields)
     return rows
 
 
-def c5(one: TextExperiment) -> list[Row]:
+def c5(experiment: TextExperiment) -> list[Row]:
     """C5: bat_triplet is insensitive to the batch size."""
     models = (f"bat_triplet-{LARGE}", f"bat_triplet-{SMALL}")
     rows = []
     for quantity, limit in (("synonym", UNCHANGED), ("antonym", UNCHANGED), (ACCURACY, ACCURACY_UNCHANGED)):
-        found = (compared if quantity == ACCURACY else compared_asr)(one, *models, quantity)
+        comparison = (compare if quantity == ACCURACY else compare_asr)(experiment, *models, quantity)
         name = "accuracy" if quantity == ACCURACY else f"{quantity} ASR"
         text = f"bat_triplet at batch 8 minus 32: {name} within {limit:g}"
         rows += claim(
-            one, "C5", text, found, models, method="bat_triplet", quantity=quantity, above=-limit, below=limit
+            experiment,
+            "C5",
+            text,
+            comparison,
+            models,
+            method="bat_triplet",
+            quantity=quantity,
+            above=-limit,
+            below=limit,
         )
     return rows
 
 
-def c7(one: TextExperiment) -> list[Row]:
+def c7(experiment: TextExperiment) -> list[Row]:
     """C7: a larger alpha raises antonym ASR, a larger beta synonym ASR; a margin near 1 has the lowest antonym ASR."""
     rows = []
     for first, second, attack, text, side in (
@@ -70,31 +78,31 @@ def c7(one: TextExperiment) -> list[Row]:
         ("beta0.6", "beta2.4", "synonym", "beta 2.4 minus beta 0.6: synonym ASR rises", {"above": 0.0}),
     ):
         models = (f"{PAIRWISE}-{first}", f"{PAIRWISE}-{second}")
-        found = compared_asr(one, *models, attack)
-        rows += claim(one, "C7", text, found, models, method=PAIRWISE, quantity=attack, **side)
+        comparison = compare_asr(experiment, *models, attack)
+        rows += claim(experiment, "C7", text, comparison, models, method=PAIRWISE, quantity=attack, **side)
     for margin in MARGINS:
         models = (f"{PAIRWISE}-margin{margin}", PAIRWISE)
-        found = compared_asr(one, *models, "antonym")
+        comparison = compare_asr(experiment, *models, "antonym")
         text = f"margin 1 minus margin {margin}: antonym ASR falls"
-        rows += claim(one, "C7", text, found, models, method=PAIRWISE, quantity="antonym", below=0.0)
+        rows += claim(experiment, "C7", text, comparison, models, method=PAIRWISE, quantity="antonym", below=0.0)
     return rows
 
 
-def difference_of_differences(one: TextExperiment, models: tuple[str, ...], attack: str) -> Compared | None:
+def difference_of_differences(experiment: TextExperiment, models: tuple[str, ...], attack: str) -> Comparison | None:
     """(b - a) - (d - c) of the ASRs of four settings a, b, c, d on the same seeds and examples; None without them."""
-    runs = [runs_by_seed(one.folder, name) for name in models]
+    runs = [runs_by_seed(experiment.folder, name) for name in models]
     seeds = sorted(set.intersection(*map(set, runs)))
-    seen = [[statuses_of(found[seed], attack) for seed in seeds] for found in runs]
-    if not seeds or len({tuple(row) for side in seen for row in side}) != 1:
+    outcomes = [[statuses_of(by_seed[seed], attack) for seed in seeds] for by_seed in runs]
+    if not seeds or len({tuple(row) for side in outcomes for row in side}) != 1:
         return None
-    a, b, c, d = (np.array([list(row.values()) for row in side]) for side in seen)
-    found: Difference = paired_difference(np.stack([a, d], axis=-1), np.stack([b, c], axis=-1), summed_rates)
-    return Compared(found, a.shape[1], tuple(seeds))
+    a, b, c, d = (np.array([list(row.values()) for row in side]) for side in outcomes)
+    by_seed: Difference = paired_difference(np.stack([a, d], axis=-1), np.stack([b, c], axis=-1), summed_rates)
+    return Comparison(by_seed, a.shape[1], tuple(seeds))
 
 
-def summed_rates(seen: Outcomes) -> Outcomes:
+def summed_rates(outcomes: Outcomes) -> Outcomes:
     """(...,) sum over the last axis of the rates of (..., examples, settings)."""
-    summed: Outcomes = rates(np.moveaxis(seen, -1, 0)).sum(axis=0)
+    summed: Outcomes = rates(np.moveaxis(outcomes, -1, 0)).sum(axis=0)
     return summed
 
 
@@ -104,50 +112,52 @@ SWEEP = "bat_snli_sweep"
 ACCURACY_LOSS = 1.6
 
 
-def check(one: TextExperiment) -> list[Row]:
+def checks_of(experiment: TextExperiment) -> list[Row]:
     """Every claim about the methods that were run in one experiment."""
-    run = [name for name in METHODS if runs_of(one.folder, name)]
-    rows = sorted((row for name in run for row in claims_about(one, name)), key=lambda row: row["claim"])
-    return counted_once(one.folder, rows)
+    run = [name for name in METHODS if runs_of(experiment.folder, name)]
+    rows = sorted((row for name in run for row in claims_about(experiment, name)), key=lambda row: row["claim"])
+    return counted_once(experiment.folder, rows)
 
 
-def claims_about(one: TextExperiment, method: str) -> list[Row]:
+def claims_about(experiment: TextExperiment, method: str) -> list[Row]:
     """What the paper claims of one method."""
     if method == NORMAL:
-        return distance(one, method)
+        return c6(experiment, method)
     number, models = ("C1" if method == "safer" else "C4"), (NORMAL, method)
     rows = []
     for attack in ("synonym", "antonym"):
         rises = method == "safer" and attack == "antonym"
         text = f"{method} {'raises' if rises else 'lowers'} {attack} ASR"
         side = {"above": 0.0} if rises else {"below": 0.0}
-        given = {"method": method, "quantity": attack, "paper": paper_difference(one, *models, attack), **side}
-        rows += claim(one, number, text, compared_asr(one, *models, attack), models, **given)
+        fields = {"method": method, "quantity": attack, "paper": paper_difference(experiment, *models, attack), **side}
+        rows += claim(experiment, number, text, compare_asr(experiment, *models, attack), models, **fields)
     if method != "safer":
         pair = ("safer", method)
         text = f"{method}'s synonym ASR stays above safer's"
-        given = {"method": method, "quantity": "synonym", "paper": paper_difference(one, *pair, "synonym")}
-        rows += claim(one, number, text, compared_asr(one, *pair, "synonym"), pair, **given, above=0.0)
+        fields = {"method": method, "quantity": "synonym", "paper": paper_difference(experiment, *pair, "synonym")}
+        rows += claim(experiment, number, text, compare_asr(experiment, *pair, "synonym"), pair, **fields, above=0.0)
     # For BAT this is in the paper's tables, not in its claim.
     text = f"{method} keeps accuracy within {ACCURACY_LOSS}"
-    given = {"method": method, "quantity": ACCURACY, "paper": paper_difference(one, *models, ACCURACY)}
-    rows += claim(one, number, text, compared(one, *models, ACCURACY), models, **given, above=-ACCURACY_LOSS)
-    return rows + distance(one, method)
+    fields = {"method": method, "quantity": ACCURACY, "paper": paper_difference(experiment, *models, ACCURACY)}
+    rows += claim(
+        experiment, number, text, compare(experiment, *models, ACCURACY), models, **fields, above=-ACCURACY_LOSS
+    )
+    return rows + c6(experiment, method)
 
 
-def paper_difference(one: TextExperiment, first: str, second: str, quantity: str) -> float | None:
+def paper_difference(experiment: TextExperiment, first: str, second: str, quantity: str) -> float | None:
     """Second minus first in the paper's table of this data set; None where it has none."""
-    table = paper.BAT.get(one.name.split("_")[0])
+    table = paper.BAT.get(experiment.name.split("_")[0])
     return None if table is None else round(table[second][quantity] - table[first][quantity], 1)
 
 
-def distance(one: TextExperiment, method: str) -> list[Row]:
+def c6(experiment: TextExperiment, method: str) -> list[Row]:
     """C6: the obstinate view lies further away than the fickle one in most texts after BAT, and only there.
 
     Of the texts whose obstinate view changes a content word: BAT's training views change function words too, as the
     attack never does, and a model can learn these alone. Runs measured before the two were told apart are void.
     """
-    runs = [run for run in runs_of(one.folder, method) if (run / "distances.json").is_file()]
+    runs = [run for run in runs_of(experiment.folder, method) if (run / "distances.json").is_file()]
     if not runs:
         return []
     measured = [read(run / "distances.json") for run in runs]
@@ -155,39 +165,41 @@ def distance(one: TextExperiment, method: str) -> list[Row]:
     bat = method.startswith("bat")
     rows = []
     for kind in (CONTENT, FUNCTION) if split else ("",):
-        found = [row[kind] if kind else row for row in measured]
-        if any(not row["texts"] for row in found):
+        distances = [row[kind] if kind else row for row in measured]
+        if any(not row["texts"] for row in distances):
             continue
-        share = share_further(found, runs)
+        share = share_further(distances, runs)
         where = f"{kind}-word " if kind else ""
         most = "most" if bat else "less than half of the"
         text = f"{method}: {where}antonym view further than synonym view in {most} texts"
-        means = {key: statistics.mean(row[key] for row in found) for key in ("fickle", "obstinate")}
-        given = {"method": method, "quantity": "distance", "part": where + most, **means}
-        given |= {"control": "half of the texts", "void": "" if split else NOT_SPLIT}
+        means = {key: statistics.mean(row[key] for row in distances) for key in ("fickle", "obstinate")}
+        fields = {"method": method, "quantity": "distance", "part": where + most, **means}
+        fields |= {"control": "half of the texts", "void": "" if split else NOT_SPLIT}
         side = {"above": 50.0} if bat else {"below": 50.0}
-        rows += claim(one, "C6", text, share, (method,), **given, **side)
+        rows += claim(experiment, "C6", text, share, (method,), **fields, **side)
     return rows
 
 
-def share_further(measured: Sequence[dict[str, Any]], runs: Sequence[Path]) -> Compared:
+def share_further(measured: Sequence[dict[str, Any]], runs: Sequence[Path]) -> Comparison:
     """The mean share of texts over the seeds, with Wilson's interval of one seed's number of texts."""
     shares = [row["obstinate_further"] for row in measured]
     texts = min(row["texts"] for row in measured)
     low, high = wilson_interval(round(statistics.mean(shares) * texts), texts)
-    found = Difference(POINTS * statistics.mean(shares), POINTS * low, POINTS * high, [POINTS * s for s in shares])
-    return Compared(found, texts, tuple(map(seed_of, runs)), "%")
+    difference = Difference(
+        POINTS * statistics.mean(shares), POINTS * low, POINTS * high, [POINTS * s for s in shares]
+    )
+    return Comparison(difference, texts, tuple(map(seed_of, runs)), "%")
 
 
 def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, list[Row]]:
     """The experiments that compare methods, and the sweep; ablations have no claims of their own."""
-    found = {}
+    checks = {}
     for path in sorted(files.glob("*.json")):
         if set(read(path).get("methods", ())) == set(METHODS) and runs_of(results / path.stem, NORMAL):
-            found[path.stem] = check(TextExperiment(path, results / path.stem))
+            checks[path.stem] = checks_of(TextExperiment(path, results / path.stem))
     sweep = TextExperiment(files / f"{SWEEP}.json", results / SWEEP)
     rows = counted_once(sweep.folder, [*c2(sweep), *c5(sweep), *c7(sweep)])
-    return {**found, **({SWEEP: rows} if rows else {})}
+    return {**checks, **({SWEEP: rows} if rows else {})}
 
 
 def main(results: Path = RESULTS, files: Path = EXPERIMENTS) -> None:

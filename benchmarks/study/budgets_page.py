@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.embedding_claims import ACCURACY
-from benchmarks.study.experiment import Compared, TextExperiment, compared, compared_asr
+from benchmarks.study.experiment import Comparison, TextExperiment, compare, compare_asr
 from benchmarks.study.paired import accuracy_of, outcomes, runs_of, verdict
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.metrics.paired import rates
@@ -25,7 +25,7 @@ HEADING = "Balanced training at small budgets"
 TITLES = {"budgets_snli_bert_tiny": "BERT-tiny on SNLI", "budgets_snli_minilm": "MiniLM on SNLI"}
 LOST = 2.0
 """Points of clean accuracy that a setting may lose."""
-KEPT, NOT, OPEN, VOID = "kept", "not", "open", "void: near chance"
+KEPT, NOT_KEPT, OPEN, VOID = "kept", "not", "open", "void: near chance"
 NOTHING = "–"
 HEADER = [
     "steps", "weight", "warm-up", "antonym views", "seeds", "accuracy", "minus normal", "antonym ASR", "minus normal",
@@ -33,75 +33,83 @@ HEADER = [
 ]  # fmt: skip
 
 
-def experiments(results: Path) -> list[TextExperiment]:
+def budget_experiments(results: Path) -> list[TextExperiment]:
     return [TextExperiment(EXPERIMENTS / f"{name}.json", results / name) for name in TITLES]
 
 
-def steps_of(one: TextExperiment, name: str) -> int:
+def steps_of(experiment: TextExperiment, name: str) -> int:
     """Optimizer steps of a setting."""
-    arguments = {**one.settings["args"], **one.settings["settings"][name]}
+    arguments = {**experiment.settings["args"], **experiment.settings["settings"][name]}
     batches = math.ceil(arguments["max_train_samples"] / arguments["per_device_train_batch_size"])
     return int(batches * arguments["num_train_epochs"])
 
 
-def normal_at(one: TextExperiment, name: str) -> str:
+def baseline_of(experiment: TextExperiment, name: str) -> str:
     """The setting of ``normal`` with the budget of another."""
-    return f"{steps_of(one, name)}-normal"
+    return f"{steps_of(experiment, name)}-normal"
 
 
-def decided(one: TextExperiment, name: str) -> str:
+def verdict_of(experiment: TextExperiment, name: str) -> str:
     """Whether a setting keeps accuracy and lowers antonym ASR, beside ``normal`` at its budget."""
-    normal = normal_at(one, name)
-    accuracy, antonym = compared(one, normal, name, ACCURACY), compared_asr(one, normal, name, "antonym")
+    normal = baseline_of(experiment, name)
+    accuracy, antonym = compare(experiment, normal, name, ACCURACY), compare_asr(experiment, normal, name, "antonym")
     if accuracy is None or antonym is None:
         return NOTHING
-    if one.near_guessing(normal):
+    if experiment.near_chance(normal):
         return VOID
-    accurate, lowered = verdict(accuracy.found, above=-LOST), verdict(antonym.found, below=0.0)
+    accurate, lowered = verdict(accuracy.difference, above=-LOST), verdict(antonym.difference, below=0.0)
     if accurate == "does not hold":  # near chance too: accuracy that is lost is lost
-        return NOT
-    if one.near_guessing(name):
+        return NOT_KEPT
+    if experiment.near_chance(name):
         return VOID
-    return NOT if lowered == "does not hold" else KEPT if accurate == lowered == "holds" else OPEN
+    return NOT_KEPT if lowered == "does not hold" else KEPT if accurate == lowered == "holds" else OPEN
 
 
-def row(one: TextExperiment, name: str) -> list[str]:
-    setting: dict[str, Any] = one.settings["settings"][name]
-    normal = normal_at(one, name)
-    runs = runs_of(one.folder, name)
+def row(experiment: TextExperiment, name: str) -> list[str]:
+    setting: dict[str, Any] = experiment.settings["settings"][name]
+    normal = baseline_of(experiment, name)
+    runs = runs_of(experiment.folder, name)
     plain = setting["robust_method"] == "normal"
     chosen = [NOTHING] * 3 if plain else [
         f"{setting['bat_lambda']:g}", f"{setting['contrastive_warmup']:g}", setting["antonym_views"]
     ]  # fmt: skip
-    cells = [f"{steps_of(one, name):,}", *(["normal", *chosen[1:]] if plain else chosen), str(len(runs))]
+    cells = [f"{steps_of(experiment, name):,}", *(["normal", *chosen[1:]] if plain else chosen), str(len(runs))]
     cells += [percent(statistics.mean(map(accuracy_of, runs)))]
-    cells += [NOTHING if plain else difference(compared(one, normal, name, ACCURACY))]
+    cells += [NOTHING if plain else difference(compare(experiment, normal, name, ACCURACY))]
     for attack in ("antonym", "synonym"):
-        cells.append(percent(float(rates(outcomes(one.folder, name, attack)).mean())))
-        cells.append(NOTHING if plain else difference(compared_asr(one, normal, name, attack)))
-    return [*cells, NOTHING if plain else decided(one, name)]
+        cells.append(percent(float(rates(outcomes(experiment.folder, name, attack)).mean())))
+        cells.append(NOTHING if plain else difference(compare_asr(experiment, normal, name, attack)))
+    return [*cells, NOTHING if plain else verdict_of(experiment, name)]
 
 
-def difference(found: Compared | None) -> str:
-    return NOTHING if found is None else f"{found.found.value:+.1f} [{found.found.low:.1f}, {found.found.high:.1f}]"
+def difference(comparison: Comparison | None) -> str:
+    return (
+        NOTHING
+        if comparison is None
+        else f"{comparison.difference.value:+.1f} [{comparison.difference.low:.1f}, {comparison.difference.high:.1f}]"
+    )
 
 
-def summary(one: TextExperiment) -> str:
+def summary(experiment: TextExperiment) -> str:
     """How much of the experiment was run, and what at each budget is kept."""
-    settings, seeds = one.settings["settings"], one.settings["seeds"]
-    there = sum(len(runs_of(one.folder, name)) for name in settings)
-    said = [f"{there} of {len(settings) * len(seeds)} runs are there."]
-    for steps in dict.fromkeys(steps_of(one, name) for name in settings):
-        tried = [name for name in one.methods if steps_of(one, name) == steps and name != f"{steps}-normal"]
-        kept = [name.partition("-")[2] for name in tried if decided(one, name) == KEPT]
+    settings, seeds = experiment.settings["settings"], experiment.settings["seeds"]
+    finished = sum(len(runs_of(experiment.folder, name)) for name in settings)
+    sentences = [f"{finished} of {len(settings) * len(seeds)} runs are there."]
+    for steps in dict.fromkeys(steps_of(experiment, name) for name in settings):
+        tried = [
+            name for name in experiment.methods if steps_of(experiment, name) == steps and name != f"{steps}-normal"
+        ]
+        names_kept = [name.partition("-")[2] for name in tried if verdict_of(experiment, name) == KEPT]
         if tried:
-            said.append(f"At {steps:,} steps {len(kept)} of {len(tried)} settings tried are kept: {named(kept)}.")
+            sentences.append(
+                f"At {steps:,} steps {len(names_kept)} of {len(tried)} settings tried are kept: {listed(names_kept)}."
+            )
         else:
-            said.append(f"Nothing was run at {steps:,} steps.")
-    return " ".join(said)
+            sentences.append(f"Nothing was run at {steps:,} steps.")
+    return " ".join(sentences)
 
 
-def named(settings: list[str]) -> str:
+def listed(settings: list[str]) -> str:
     return ", ".join(settings) or "none"
 
 
@@ -116,8 +124,8 @@ def page(results: Path) -> str:
         "independent rates, of success rates with the paired bootstrap over examples. Intervals are of the examples "
         "alone: with one seed nothing is known of the spread between seeds.",
     ]
-    for one in experiments(results):
-        parts += [f"## {TITLES[one.name]}", summary(one)]
-        if one.methods:
-            parts.append(markdown_table(HEADER, [row(one, name) for name in one.methods]).strip())
+    for experiment in budget_experiments(results):
+        parts += [f"## {TITLES[experiment.name]}", summary(experiment)]
+        if experiment.methods:
+            parts.append(markdown_table(HEADER, [row(experiment, name) for name in experiment.methods]).strip())
     return "\n\n".join(parts) + "\n"

@@ -28,9 +28,9 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
     parts = []
     for path in sorted(files.glob("certify_*.json")):
         runs = {name: [load_run(run) for run in runs_of(results / path.stem, name)] for name in read(path)["settings"]}
-        rows = [row(found) for found in runs.values() if found]
+        rows = [row(group) for group in runs.values() if group]
         if rows:
-            first = next(found[0] for found in runs.values() if found)
+            first = next(group[0] for group in runs.values() if group)
             parts += [f"{TITLES[path.stem]}: {setting(first)}", markdown_table(HEADER, rows).strip()]
     return "\n\n".join(parts) + "\n" if parts else "Nothing was run yet.\n"
 
@@ -63,8 +63,8 @@ def row(runs: Sequence[Run]) -> list[str]:
 
 
 def number(run: Run, key: str) -> float | None:
-    found = run.published["certified"].get(key)
-    return None if found is None or not math.isfinite(found) else float(found)
+    value = run.published["certified"].get(key)
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def over(results: Sequence[dict[str, Any]], key: str) -> str:

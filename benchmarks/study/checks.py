@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.study.experiment import Compared, TextExperiment
+from benchmarks.study.experiment import Comparison, TextExperiment
 from benchmarks.study.measures import ATTACK
 from benchmarks.study.paired import ACCURACY, COLLAPSE, VOID, accuracy_of, runs_by_seed, verdict
 from hf_robust.runs import read_statuses
@@ -38,7 +38,7 @@ class Learnt(Protocol):
     @property
     def least_accuracy(self) -> float: ...
 
-    def near_guessing(self, method: str) -> bool: ...
+    def near_chance(self, method: str) -> bool: ...
 
 
 def is_void(verdict: str) -> bool:
@@ -52,7 +52,7 @@ def void_reasons(verdicts: Iterable[str]) -> str:
     return f"{counts.total()} void ({reasons})" if counts else ""
 
 
-def judged(one: Learnt, row: Row, runs: Sequence[str], control: str | None = None, void: str = "") -> Row:
+def judged(experiment: Learnt, row: Row, runs: Sequence[str], control: str | None = None, void: str = "") -> Row:
     """The row with what it was made against; void where one of ``runs`` is near chance, or for the reason given.
 
     Args:
@@ -61,12 +61,12 @@ def judged(one: Learnt, row: Row, runs: Sequence[str], control: str | None = Non
         control: in words, where the first of ``runs`` does not say it.
         void: why the row says nothing even where its models have learnt.
     """
-    found = {**row, "runs": list(runs), "control": control or runs[0]}
-    guessing = [name for name in runs if one.near_guessing(name)]
+    checked = {**row, "runs": list(runs), "control": control or runs[0]}
+    guessing = [name for name in runs if experiment.near_chance(name)]
     if guessing:
-        why = f"{', '.join(guessing)} near or below chance (accuracy below {100 * one.least_accuracy:.0f} %)"
-        return {**found, "verdict": VOID, "why": why}
-    return {**found, "verdict": void} if void else found
+        why = f"{', '.join(guessing)} near or below chance (accuracy below {100 * experiment.least_accuracy:.0f} %)"
+        return {**checked, "verdict": VOID, "why": why}
+    return {**checked, "verdict": void} if void else checked
 
 
 def counted_once(folder: Path, rows: Sequence[Row]) -> list[Row]:
@@ -74,12 +74,14 @@ def counted_once(folder: Path, rows: Sequence[Row]) -> list[Row]:
 
     Two attacks of which one finds what the other does, or two methods whose models answer alike, are one measurement.
     """
-    kept: list[Row] = []
+    checked: list[Row] = []
     for row in rows:
-        earlier = [] if is_void(row["verdict"]) else kept
-        same = next((one for one in earlier if repeats(folder, row, one)), None)
-        kept.append(row if same is None else {**row, "verdict": REPEATED, "why": f"the outcomes of: {same['text']}"})
-    return kept
+        earlier = [] if is_void(row["verdict"]) else checked
+        same = next((other for other in earlier if repeats(folder, row, other)), None)
+        checked.append(
+            row if same is None else {**row, "verdict": REPEATED, "why": f"the outcomes of: {same['text']}"}
+        )
+    return checked
 
 
 def repeats(folder: Path, row: Row, earlier: Row) -> bool:
@@ -87,11 +89,13 @@ def repeats(folder: Path, row: Row, earlier: Row) -> bool:
     keys = ("claim", "value", "low", "high", "by_seed")
     if is_void(earlier["verdict"]) or any(row[key] != earlier[key] for key in keys):
         return False
-    sides = [[outcomes(folder, setting, one["quantity"]) for setting in one["runs"]] for one in (row, earlier)]
+    sides = [
+        [outcomes_by_seed(folder, setting, check["quantity"]) for setting in check["runs"]] for check in (row, earlier)
+    ]
     return sides[0] == sides[1] and None not in sides[0]
 
 
-def outcomes(folder: Path, setting: str, quantity: str) -> list[Any] | None:
+def outcomes_by_seed(folder: Path, setting: str, quantity: str) -> list[Any] | None:
     """What a setting's runs did, by seed: each example's outcome under an attack, or clean accuracy and all outcomes.
 
     None where a row measures anything else: equal numbers do not make it the same.
@@ -99,8 +103,8 @@ def outcomes(folder: Path, setting: str, quantity: str) -> list[Any] | None:
     runs = runs_by_seed(folder, setting)
     if quantity in (ACCURACY, COLLAPSE):
         return [(seed, accuracy_of(run), read_statuses(run)) for seed, run in runs.items()]
-    found = [(seed, read_statuses(run).get(quantity)) for seed, run in runs.items()]
-    return found if all(statuses for _, statuses in found) else None
+    outcomes = [(seed, read_statuses(run).get(quantity)) for seed, run in runs.items()]
+    return outcomes if all(statuses for _, statuses in outcomes) else None
 
 
 NORMAL = "normal"
@@ -108,33 +112,49 @@ CLEAN_LOSS = 1.5
 
 
 def claim(
-    one: TextExperiment, number: str, text: str, found: Compared | None, models: tuple[str, ...], **more: Any
+    experiment: TextExperiment,
+    number: str,
+    text: str,
+    comparison: Comparison | None,
+    models: tuple[str, ...],
+    **more: Any,
 ) -> list[Row]:
     """One row, or none where there is nothing to compare. ``above``, ``below``: the side on which the claim holds.
 
     ``models``, ``control`` and ``void`` are those of `benchmarks.study.checks.judged`, the control first.
     """
-    if found is None:
+    if comparison is None:
         return []
     limits = {key: more.pop(key) for key in ("above", "below") if key in more}
-    told = {key: more.pop(key) for key in ("control", "void") if key in more}
-    row = {"claim": number, "text": text, **found.found._asdict(), "verdict": verdict(found.found, **limits)}
-    row |= {"unit": found.unit, "examples": found.examples, "seeds": list(found.seeds), "paper": None, **more}
-    row["why"] = reason(found, row["verdict"], limits)
-    return [judged(one, row, models, **told)]
+    options = {key: more.pop(key) for key in ("control", "void") if key in more}
+    row = {
+        "claim": number,
+        "text": text,
+        **comparison.difference._asdict(),
+        "verdict": verdict(comparison.difference, **limits),
+    }
+    row |= {
+        "unit": comparison.unit,
+        "examples": comparison.examples,
+        "seeds": list(comparison.seeds),
+        "paper": None,
+        **more,
+    }
+    row["why"] = reason(comparison, row["verdict"], limits)
+    return [judged(experiment, row, models, **options)]
 
 
-def reason(found: Compared, decided: str, limits: dict[str, float]) -> str:
+def reason(comparison: Comparison, decided: str, limits: dict[str, float]) -> str:
     """Where the interval lies, how wide it is, and how far the seeds are apart."""
-    wanted = " and ".join(f"{key} {limit:g}" for key, limit in limits.items())
-    said = {
-        "holds": f"the whole interval is {wanted}",
-        "does not hold": f"no part of the interval is {wanted}",
-        "undecided": f"the interval (half width {found.width:.2g}) is not wholly {wanted}",
+    limits_in_words = " and ".join(f"{key} {limit:g}" for key, limit in limits.items())
+    position = {
+        "holds": f"the whole interval is {limits_in_words}",
+        "does not hold": f"no part of the interval is {limits_in_words}",
+        "undecided": f"the interval (half width {comparison.width:.2g}) is not wholly {limits_in_words}",
     }[decided]
-    values = found.found.by_seed
+    values = comparison.difference.by_seed
     seeds = f"{len(values)} seeds, sd {statistics.stdev(values):.2g}" if len(values) > 1 else "one seed"
-    return f"{said}; {seeds}"
+    return f"{position}; {seeds}"
 
 
 def trained_on(attack: str) -> str:

@@ -44,7 +44,7 @@ def distances(folder: Path) -> dict[str, Any]:
     last = max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
     records, length = read_records(last / "antonym.jsonl"), arguments["max_seq_length"]
     columns = [f"text{number}" for number in range(len(records[0].original))]
-    rows = [{**dict(zip(columns, one.original, strict=True)), "label": one.label} for one in records]
+    rows = [{**dict(zip(columns, record.original, strict=True)), "label": record.label} for record in records]
     texts = TextDataset(rows, columns, tokenizer, max_length=length)
     groups = draw_views(texts, range(len(rows)), fickle, obstinate, TEXTS)
     pooling = chosen_pooling(model, tokenizer, HEAD, "use a model such as BERT")
@@ -59,12 +59,12 @@ def by_word(groups: DrawnViews, states: Sequence[Tensor]) -> dict[str, Any]:
         states: (n, H) each, of the texts, of their fickle and of their obstinate views.
     """
     kinds = [changed_word(*pair) for pair in zip(groups.originals, groups.obstinate, strict=True)]
-    found: dict[str, Any] = {}
+    by_kind: dict[str, Any] = {}
     for kind in (CONTENT, FUNCTION):
-        rows = [index for index, one in enumerate(kinds) if one == kind]
+        rows = [index for index, other in enumerate(kinds) if other == kind]
         few = len(rows) < LEAST_TEXTS
-        found[kind] = {"texts": 0} if few else view_distances(*(state[rows] for state in states), margin=MARGIN)
-    return found
+        by_kind[kind] = {"texts": 0} if few else view_distances(*(state[rows] for state in states), margin=MARGIN)
+    return by_kind
 
 
 def changed_word(original: Sequence[str], view: Sequence[str]) -> str:

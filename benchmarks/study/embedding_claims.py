@@ -3,8 +3,8 @@
     python benchmarks/embedding_claims.py          writes benchmarks/results/embedding_claims.json
 
 Intervals and verdicts are those of `benchmarks.study.paired`, the rule of what is void and what counts once that of
-`benchmarks.study.checks`. Near chance is an accuracy less than a fifth of the way from that of the larger class to 1, ten
-points where the classes are even.
+`benchmarks.study.checks`. Near chance is an accuracy less than a fifth of the way from that of the larger class to 1,
+ten points where the classes are even.
 
 C20 of AdaptAT (Figure 4): the linearised loss tracks the true one, from what a run logged of its adversary.
 
@@ -30,7 +30,7 @@ from benchmarks.study.experiment import RECIPES, Experiment
 from benchmarks.study.paired import (
     VOID,
     accuracy_difference,
-    entry,
+    check_row,
     paired_outcomes,
     read,
     robust_difference,
@@ -59,27 +59,30 @@ class Settings(Learnt, Protocol):
     def settings(self) -> dict[str, Any]: ...
 
 
-def c20(one: Settings) -> list[Row]:
+def c20(experiment: Settings) -> list[Row]:
     """Two rows for each setting that was run: how the increases correlate, and how far they are apart."""
-    rows = [(name, _rows(one.folder, name, setting)) for name, setting in one.settings["settings"].items()]
+    rows = [
+        (name, _tracking_rows(experiment.folder, name, setting))
+        for name, setting in experiment.settings["settings"].items()
+    ]
     return [
-        judged(one, row, (name,), control="the loss increase at the same point")
-        for name, found in rows
-        for row in found
+        judged(experiment, row, (name,), control="the loss increase at the same point")
+        for name, checks in rows
+        for row in checks
     ]
 
 
-def logged(run: Path) -> Values:
+def logged_losses(run: Path) -> Values:
     """(entries, 4): the numbers of each line that has them all."""
     path = run / WEIGHTS
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    entries = [found for found in map(json.loads, lines) if all(key in found for key in KEYS)]
-    return np.array([[found[key] for key in KEYS] for found in entries]).reshape(-1, len(KEYS))
+    entries = [entry for entry in map(json.loads, lines) if all(key in entry for key in KEYS)]
+    return np.array([[entry[key] for key in KEYS] for entry in entries]).reshape(-1, len(KEYS))
 
 
 def correlation(values: Values) -> float:
     """Pearson's of the true and the linearised increase over the clean loss, in points."""
-    true, linear = (values[:, column] - values[:, 3] for column in (0, 1))
+    true, linear = (values[:, column_name] - values[:, 3] for column_name in (0, 1))
     return float(POINTS * np.corrcoef(true, linear)[0, 1])
 
 
@@ -88,8 +91,8 @@ def relative_error(values: Values) -> float:
     return float(POINTS * values[:, 2].mean() / (values[:, 0] - values[:, 3]).mean())
 
 
-def _rows(folder: Path, name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
-    by_seed = [found for found in map(logged, runs_of(folder, name)) if len(found) > 2]
+def _tracking_rows(folder: Path, name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
+    by_seed = [values for values in map(logged_losses, runs_of(folder, name)) if len(values) > 2]
     if not by_seed:
         return []
     steps = "raw" if setting.get("adv_norm_type") == "none" else "normalised"
@@ -97,11 +100,11 @@ def _rows(folder: Path, name: str, setting: dict[str, Any]) -> list[dict[str, An
     shared = {
         "method": setting["robust_method"], "unit": "points", "examples": sum(map(len, by_seed)), "paper": None,
     }  # fmt: skip
-    tracks = entry(
+    tracks = check_row(
         "C20", f"{where}: the linearised increase correlates with the true one above {LEAST_CORRELATION / POINTS:g}",
         bootstrapped(by_seed, correlation), above=LEAST_CORRELATION,
     )  # fmt: skip
-    near = entry(
+    near = check_row(
         "C20", f"{where}: the linearised loss is off by less than {LARGEST_ERROR:g} % of the increase",
         bootstrapped(by_seed, relative_error), below=LARGEST_ERROR,
     )  # fmt: skip
@@ -113,7 +116,9 @@ def bootstrapped(by_seed: list[Values], measure: Callable[[Values], float]) -> D
     values = np.concatenate(by_seed)
     draws = np.random.default_rng(0).integers(0, len(values), size=(DRAWS, len(values)))
     low, high = np.percentile([measure(values[draw]) for draw in draws], [2.5, 97.5])
-    return Difference(measure(values), float(low), float(high), [measure(one) for one in by_seed])
+    return Difference(
+        measure(values), float(low), float(high), [measure(values_of_seed) for values_of_seed in by_seed]
+    )
 
 
 FILE = "embedding_claims.json"
@@ -122,7 +127,7 @@ LINEARISATION = "embedding_linearisation"
 WRAPPED = {"adaptive_pgd": "pgd", "adaptive_freelb": "freelb", "adaptive_tavat": "tavat"}
 FROZEN = "_frozen"
 """What a setting is called whose weights do not learn (``--w_lr 0``), behind the name of its method."""
-KEPT_WITHIN = 1.0
+ALLOWED_LOSS = 1.0
 PAPER = {
     "sst2": {
         "adaptive_pgd": {"textfooler": 3.1, "textbugger": 3.5, ACCURACY: -0.1},
@@ -140,40 +145,42 @@ those of SST-2 and are left out. Its AdvGLUE column is left out: the rates
 are no multiples of 1/148, the size of the public part, so that they are of other texts."""
 
 
-def experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[Experiment]:
+def embedding_experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[Experiment]:
     """The experiments that compare methods of the embedding space."""
-    found = [Experiment(path, results / path.stem) for path in sorted(files.glob("embedding_*.json"))]
-    return [one for one in found if "methods" in one.settings]
+    experiments = [Experiment(path, results / path.stem) for path in sorted(files.glob("embedding_*.json"))]
+    return [experiment for experiment in experiments if "methods" in experiment.settings]
 
 
-def compared(one: Experiment, first: str, second: str, quantity: str) -> Difference:
+def difference_in(experiment: Experiment, first: str, second: str, quantity: str) -> Difference:
     """Second minus first: clean accuracy, or robust accuracy under the attack that is named."""
     if quantity == ACCURACY:
-        return accuracy_difference(one.folder, first, second)
-    return robust_difference(one.folder, first, second, quantity)
+        return accuracy_difference(experiment.folder, first, second)
+    return robust_difference(experiment.folder, first, second, quantity)
 
 
-def column(quantity: str) -> str:
+def column_name(quantity: str) -> str:
     """How tables call a quantity."""
     if quantity == ACCURACY:
         return "clean accuracy"
     return "AdvGLUE accuracy" if quantity.startswith("file_") else quantity
 
 
-def named(quantity: str) -> str:
-    return f"{quantity} robust accuracy" if quantity in RECIPES else column(quantity)
+def quantity_name(quantity: str) -> str:
+    return f"{quantity} robust accuracy" if quantity in RECIPES else column_name(quantity)
 
 
-def measured(one: Experiment, row: dict[str, Any], first: str, second: str, quantity: str) -> dict[str, Any]:
+def with_examples(
+    experiment: Experiment, row: dict[str, Any], first: str, second: str, quantity: str
+) -> dict[str, Any]:
     """Add what was compared on how much."""
     if quantity == ACCURACY:
-        examples = read(runs_of(one.folder, first)[0] / "run_card.json")["data"]["eval_samples"]
+        examples = read(runs_of(experiment.folder, first)[0] / "run_card.json")["data"]["eval_samples"]
     else:
-        examples = paired_outcomes(one.folder, first, second, quantity)[0].shape[1]
+        examples = paired_outcomes(experiment.folder, first, second, quantity)[0].shape[1]
     return {**row, "method": second, "quantity": quantity, "unit": "points", "examples": examples}
 
 
-def c17(one: Experiment) -> list[dict[str, Any]]:
+def c17(experiment: Experiment) -> list[dict[str, Any]]:
     """C17: the adaptive method is more robust than what it wraps, at the same clean accuracy.
 
     It also trains at another point than what it wraps, whatever its weights: a gain is the weights' where the method
@@ -181,48 +188,54 @@ def c17(one: Experiment) -> list[dict[str, Any]]:
     """
     rows = []
     for adaptive, wrapped in WRAPPED.items():
-        if not shared_runs(one.folder, wrapped, adaptive):
+        if not shared_runs(experiment.folder, wrapped, adaptive):
             continue
         frozen = adaptive + FROZEN
-        there = bool(shared_runs(one.folder, frozen, adaptive))
-        for quantity in (*one.attacks, ACCURACY):
-            found = compared(one, wrapped, adaptive, quantity)
+        has_frozen = bool(shared_runs(experiment.folder, frozen, adaptive))
+        for quantity in (*experiment.attacks, ACCURACY):
+            difference = difference_in(experiment, wrapped, adaptive, quantity)
             if quantity == ACCURACY:
-                row = entry("C17", f"{adaptive} keeps {wrapped}'s clean accuracy within 1", found, above=-KEPT_WITHIN)
+                row = check_row(
+                    "C17", f"{adaptive} keeps {wrapped}'s clean accuracy within 1", difference, above=-ALLOWED_LOSS
+                )
             else:
-                row = entry("C17", f"{adaptive} raises {wrapped}'s {named(quantity)}", found, above=0.0)
-            row["paper"] = PAPER.get(one.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
-            row = measured(one, row, wrapped, adaptive, quantity)
+                row = check_row(
+                    "C17", f"{adaptive} raises {wrapped}'s {quantity_name(quantity)}", difference, above=0.0
+                )
+            row["paper"] = PAPER.get(experiment.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
+            row = with_examples(experiment, row, wrapped, adaptive, quantity)
             gain = quantity != ACCURACY and row["verdict"] == "holds"
-            rows.append(judged(one, row, (wrapped, adaptive), void=NO_FROZEN if gain and not there else ""))
-            if there and quantity != ACCURACY:
-                text = f"{adaptive} above its frozen weights: {named(quantity)}"
-                row = entry("C17", text, compared(one, frozen, adaptive, quantity), above=0.0)
-                row = {**measured(one, row, frozen, adaptive, quantity), "paper": None}
-                rows.append(judged(one, row, (frozen, adaptive)))
-    return counted_once(one.folder, rows)
+            rows.append(
+                judged(experiment, row, (wrapped, adaptive), void=NO_FROZEN if gain and not has_frozen else "")
+            )
+            if has_frozen and quantity != ACCURACY:
+                text = f"{adaptive} above its frozen weights: {quantity_name(quantity)}"
+                row = check_row("C17", text, difference_in(experiment, frozen, adaptive, quantity), above=0.0)
+                row = {**with_examples(experiment, row, frozen, adaptive, quantity), "paper": None}
+                rows.append(judged(experiment, row, (frozen, adaptive)))
+    return counted_once(experiment.folder, rows)
 
 
-def against_normal(one: Experiment) -> list[dict[str, Any]]:
+def against_normal(experiment: Experiment) -> list[dict[str, Any]]:
     """Every method minus `normal`: clean accuracy, and robust accuracy under each attack."""
     rows = []
-    for method in one.methods:
-        if method == "normal" or not shared_runs(one.folder, "normal", method):
+    for method in experiment.methods:
+        if method == "normal" or not shared_runs(experiment.folder, "normal", method):
             continue
-        for quantity in (ACCURACY, *one.attacks):
-            found = compared(one, "normal", method, quantity)
-            text = f"{method} minus normal: {named(quantity)}"
-            void = quantity != ACCURACY and (one.near_guessing("normal") or one.near_guessing(method))
-            row = {"text": text, **found._asdict(), "verdict": VOID if void else side(found)}
-            rows.append(measured(one, row, "normal", method, quantity))
+        for quantity in (ACCURACY, *experiment.attacks):
+            difference = difference_in(experiment, "normal", method, quantity)
+            text = f"{method} minus normal: {quantity_name(quantity)}"
+            void = quantity != ACCURACY and (experiment.near_chance("normal") or experiment.near_chance(method))
+            row = {"text": text, **difference._asdict(), "verdict": VOID if void else direction(difference)}
+            rows.append(with_examples(experiment, row, "normal", method, quantity))
     return rows
 
 
-def side(found: Difference) -> str:
+def direction(difference: Difference) -> str:
     """Which side of 0 the whole interval lies on."""
-    if found.low > 0:
+    if difference.low > 0:
         return "higher"
-    return "lower" if found.high < 0 else "undecided"
+    return "lower" if difference.high < 0 else "undecided"
 
 
 def c19(file: Path) -> list[dict[str, Any]]:
@@ -231,42 +244,45 @@ def c19(file: Path) -> list[dict[str, Any]]:
     Read from what `benchmarks/cost.py` measured. The range of the rounds stands for an interval: whole inside the goal
     around the expected overhead the claim holds, whole outside it does not.
     """
-    measured = read(file)
-    steps = measured["setting"]["adv_steps"]
+    costs = read(file)
+    steps = costs["setting"]["adv_steps"]
     rows = []
-    for pair, found in measured.get("pairs", {}).items():
+    for pair, pair_costs in costs.get("pairs", {}).items():
         adaptive, wrapped = pair.split("/")
         expected = 0.0 if wrapped == "pgd" else 100 / steps
-        ratio = {key: 100 * (found["ratio"][key] - 1) for key in ("median", "low", "high")}
+        ratio = {key: 100 * (pair_costs["ratio"][key] - 1) for key in ("median", "low", "high")}
         overhead = Difference(ratio["median"], ratio["low"], ratio["high"], [])
-        goal = 100 * found["goal"]
+        goal = 100 * pair_costs["goal"]
         text = f"a step of {adaptive} costs {expected:.0f} % more than one of {wrapped}, within {goal:.0f} points"
-        row = entry("C19", text, overhead, above=expected - goal, below=expected + goal)
-        row |= {"paper": round(100 * (found["paper"] - 1), 1), "runs": [wrapped, adaptive], "control": wrapped}
+        row = check_row("C19", text, overhead, above=expected - goal, below=expected + goal)
+        row |= {"paper": round(100 * (pair_costs["paper"] - 1), 1), "runs": [wrapped, adaptive], "control": wrapped}
         rows.append({**row, "method": adaptive, "quantity": "cost", "unit": "%", "examples": None})
     return rows
 
 
 def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Claims and differences by experiment; whatever was not run is left out."""
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for one in experiments(results, files):
-        if one.methods:
-            found[one.name] = {"claims": c17(one), "against_normal": against_normal(one)}
+    results_by_experiment: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for experiment in embedding_experiments(results, files):
+        if experiment.methods:
+            results_by_experiment[experiment.name] = {
+                "claims": c17(experiment),
+                "against_normal": against_normal(experiment),
+            }
     for path in sorted(files.glob("embedding_*sweep.json")):
         points = read_sweep(path, results / path.stem)
         if points:
             rows = [*c16(points), *c18(points)]
-            found[path.stem] = {"claims": counted_once(results / path.stem, rows)}
+            results_by_experiment[path.stem] = {"claims": counted_once(results / path.stem, rows)}
     file = files / f"{LINEARISATION}.json"
     linear = c20(Experiment(file, results / LINEARISATION)) if file.is_file() else []
     if linear:
-        found[LINEARISATION] = {"claims": linear}
+        results_by_experiment[LINEARISATION] = {"claims": linear}
     for file in sorted(results.glob("cost_*.json")):
         rows = c19(file)
         if rows:
-            found[file.stem] = {"claims": rows}
-    return found
+            results_by_experiment[file.stem] = {"claims": rows}
+    return results_by_experiment
 
 
 def main(results: Path = RESULTS, files: Path = EXPERIMENTS) -> None:

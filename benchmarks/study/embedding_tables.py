@@ -13,7 +13,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study.embedding_claims import ACCURACY, FILE, LINEARISATION, RECIPES, Experiment, column, experiments
+from benchmarks.study.embedding_claims import (
+    ACCURACY,
+    FILE,
+    LINEARISATION,
+    RECIPES,
+    Experiment,
+    column_name,
+    embedding_experiments,
+)
 from benchmarks.study.paired import read, runs_of
 from benchmarks.study.run import WEIGHTS
 from benchmarks.study.stored import EXPERIMENTS
@@ -38,15 +46,15 @@ NOT_RUN = "Nothing was run yet: `benchmarks/experiments/embedding_*.json` say wh
 
 def compact(results: Path, files: Path = EXPERIMENTS) -> str:
     """Rates of each method on each data set, the fronts, and the claims about the main attack."""
-    found = measured(results, files)
+    experiments = experiments_with_runs(results, files)
     claims = claims_of(results)
     parts = [f"### {HEADING}"]
-    if not found and not claims:
+    if not experiments and not claims:
         return "\n\n".join([*parts, NOT_RUN]) + "\n"
-    for one in found:
-        parts += [f"**{TITLES[one.name]}.** {setting(one)}", rates(one).strip()]
-    if found:
-        parts.append(legend(found))
+    for experiment in experiments:
+        parts += [f"**{TITLES[experiment.name]}.** {setting(experiment)}", rates(experiment).strip()]
+    if experiments:
+        parts.append(legend(experiments))
     parts += fronts(results, "benchmarks/")
     shown = [(name, row) for name, rows in claims.items() for row in rows.get("claims", ()) if is_main(row)]
     if shown:
@@ -57,41 +65,48 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
 
 def full(results: Path, files: Path = EXPERIMENTS) -> str:
     """Everything that was measured; empty where nothing was."""
-    found, claims = measured(results, files), claims_of(results)
-    if not found and not claims:
+    experiments, claims = experiments_with_runs(results, files), claims_of(results)
+    if not experiments and not claims:
         return ""
     parts = [f"# {HEADING}"]
-    for one in found:
-        parts += [f"## {TITLES[one.name]}", setting(one), rates(one).strip(), legend([one])]
-        rows = claims.get(one.name, {})
+    for experiment in experiments:
+        parts += [
+            f"## {TITLES[experiment.name]}",
+            setting(experiment),
+            rates(experiment).strip(),
+            legend([experiment]),
+        ]
+        rows = claims.get(experiment.name, {})
         if rows.get("claims"):
             parts += [
                 "C17, adaptive against wrapped methods:",
-                claims_table((one.name, row) for row in rows["claims"]),
+                claims_table((experiment.name, row) for row in rows["claims"]),
             ]
         if rows.get("against_normal"):
-            parts += ["Every method minus `normal`, in points:", normal_table(one, rows["against_normal"])]
-        parts += [text for text in [settings_table(one), weights_table(one)] if text]
+            parts += ["Every method minus `normal`, in points:", normal_table(experiment, rows["against_normal"])]
+        parts += [text for text in [settings_table(experiment), weights_table(experiment)] if text]
     for name, rows in claims.items():
-        if name not in {one.name for one in found}:
+        if name not in {experiment.name for experiment in experiments}:
             parts += [f"## {title(name)}", *sweep_parts(name, results, files)]
             parts.append(claims_table((name, row) for row in rows["claims"]))
     parts += ["## What they do not show", limits()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def measured(results: Path, files: Path) -> list[Experiment]:
+def experiments_with_runs(results: Path, files: Path) -> list[Experiment]:
     """Experiments with a finished run, in the tables' order."""
-    there = {one.name: one for one in experiments(results, files) if one.methods}
-    return [there[name] for name in TITLES if name in there]
+    by_name = {
+        experiment.name: experiment for experiment in embedding_experiments(results, files) if experiment.methods
+    }
+    return [by_name[name] for name in TITLES if name in by_name]
 
 
 def claims_of(results: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """What `benchmarks/embedding_claims.py` wrote, in the tables' order; empty where it was not run."""
     path = results / FILE
-    found: dict[str, dict[str, list[dict[str, Any]]]] = read(path) if path.is_file() else {}
-    order = [*TITLES, *sorted(found)]
-    return {name: found[name] for name in dict.fromkeys(order) if name in found}
+    claims: dict[str, dict[str, list[dict[str, Any]]]] = read(path) if path.is_file() else {}
+    order = [*TITLES, *sorted(claims)]
+    return {name: claims[name] for name in dict.fromkeys(order) if name in claims}
 
 
 def title(name: str) -> str:
@@ -106,8 +121,8 @@ def is_main(row: dict[str, Any]) -> bool:
 # ---- rates ----
 
 
-def setting(one: Experiment) -> str:
-    run = load_run(runs_of(one.folder, one.methods[0])[0])
+def setting(experiment: Experiment) -> str:
+    run = load_run(runs_of(experiment.folder, experiment.methods[0])[0])
     data, line = run.data, run.published
     attacked = next((result for name, result in line["attacks"].items() if name in RECIPES), {})
     handed = f", {attacked['num_examples']:,.0f} of them handed to each attack" if attacked else ""
@@ -117,19 +132,19 @@ def setting(one: Experiment) -> str:
     )
 
 
-def rates(one: Experiment) -> str:
+def rates(experiment: Experiment) -> str:
     """One row for each method: clean accuracy, robust accuracy under each attack, accuracy on adversarial files."""
-    recipes = [name for name in one.attacks if name in RECIPES]
-    named_files = [name for name in one.attacks if name not in RECIPES]
+    recipes = [name for name in experiment.attacks if name in RECIPES]
+    named_files = [name for name in experiment.attacks if name not in RECIPES]
     header = ["method", "seeds", "clean accuracy", *recipes]
-    runs = {method: [load_run(path) for path in runs_of(one.folder, method)] for method in one.methods}
+    runs = {method: [load_run(path) for path in runs_of(experiment.folder, method)] for method in experiment.methods}
     unions = {
         union_label(run.published["union"]) for group in runs.values() for run in group if "union" in run.published
     }
-    header += [*sorted(unions), *map(column, named_files)]
+    header += [*sorted(unions), *map(column_name, named_files)]
     rows = []
     for method, group in runs.items():
-        guessing = " (near chance)" if one.near_guessing(method) else ""
+        guessing = " (near chance)" if experiment.near_chance(method) else ""
         row = [f"{method}{guessing}", str(len(group)), clean(group)]
         row += [over_seeds([result(run, name) for run in group], "robust_accuracy") for name in recipes]
         for label in sorted(unions):
@@ -140,13 +155,13 @@ def rates(one: Experiment) -> str:
 
 
 def result(run: Run, attack: str) -> dict[str, Any]:
-    found: dict[str, Any] = run.published["attacks"].get(attack, {})
-    return found
+    rates: dict[str, Any] = run.published["attacks"].get(attack, {})
+    return rates
 
 
 def union(run: Run, label: str) -> dict[str, Any]:
-    found: dict[str, Any] = run.published.get("union", {})
-    return found if found and union_label(found) == label else {}
+    rates: dict[str, Any] = run.published.get("union", {})
+    return rates if rates and union_label(rates) == label else {}
 
 
 def clean(group: Sequence[Run]) -> str:
@@ -154,10 +169,10 @@ def clean(group: Sequence[Run]) -> str:
 
 
 def over_seeds(results: Iterable[dict[str, Any]], key: str, interval: bool = False) -> str:
-    known = [found for found in results if math.isfinite(found.get(key, math.nan))]
+    known = [rates for rates in results if math.isfinite(rates.get(key, math.nan))]
     if not known:
         return NOTHING
-    return mean_and_spread([float(found[key]) for found in known], int(known[0]["num_examples"]), interval)
+    return mean_and_spread([float(rates[key]) for rates in known], int(known[0]["num_examples"]), interval)
 
 
 def mean_and_spread(values: Sequence[float], examples: int | None, interval: bool = False) -> str:
@@ -170,8 +185,10 @@ def mean_and_spread(values: Sequence[float], examples: int | None, interval: boo
     return f"{text} {percent(mean, around).partition(' ')[2]}".strip() if interval else text
 
 
-def legend(found: Sequence[Experiment]) -> str:
-    several = any(len(runs_of(one.folder, method)) > 1 for one in found for method in one.methods)
+def legend(experiments: Sequence[Experiment]) -> str:
+    several = any(
+        len(runs_of(experiment.folder, method)) > 1 for experiment in experiments for method in experiment.methods
+    )
     spread = (
         " ±: sample standard deviation over seeds; of AdvGLUE the Wilson interval of the mean too." if several else ""
     )
@@ -181,16 +198,16 @@ def legend(found: Sequence[Experiment]) -> str:
     )
 
 
-def settings_table(one: Experiment) -> str:
+def settings_table(experiment: Experiment) -> str:
     """What each method was run with beside its defaults."""
     rows = [
         [
             method,
             ", ".join(
-                f"{flag} {value}" for flag, value in one.settings.get("method_args", {}).get(method, {}).items()
+                f"{flag} {value}" for flag, value in experiment.settings.get("method_args", {}).get(method, {}).items()
             ),
         ]
-        for method in one.methods
+        for method in experiment.methods
     ]
     rows = [row for row in rows if row[1]]
     return "Settings beside the defaults:\n\n" + markdown_table(["method", "flags"], rows).strip() if rows else ""
@@ -202,11 +219,11 @@ ALIGNMENT = (
 )
 
 
-def weights_table(one: Experiment) -> str:
+def weights_table(experiment: Experiment) -> str:
     """The weights that the adaptive methods ended with; empty where no run kept them."""
     rows = []
-    for method in one.methods:
-        for path in runs_of(one.folder, method):
+    for method in experiment.methods:
+        for path in runs_of(experiment.folder, method):
             file = path / WEIGHTS
             text = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
             if text:
@@ -245,18 +262,24 @@ def interval_cell(row: dict[str, Any]) -> str:
     return f"{row['value']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
 
 
-def normal_table(one: Experiment, rows: Sequence[dict[str, Any]]) -> str:
+def normal_table(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> str:
     """A row for each method, a column for each quantity; what lies whole on one side of 0 is bold."""
     quantities = list(dict.fromkeys(row["quantity"] for row in rows))
-    header = ["method", "seeds", *(column(quantity) for quantity in quantities)]
+    header = ["method", "seeds", *(column_name(quantity) for quantity in quantities)]
     table = []
     for method in dict.fromkeys(row["method"] for row in rows):
-        found = {row["quantity"]: row for row in rows if row["method"] == method}
-        table.append([method, str(len(found[ACCURACY]["by_seed"])), *(marked(found.get(name)) for name in quantities)])
+        by_quantity = {row["quantity"]: row for row in rows if row["method"] == method}
+        table.append(
+            [
+                method,
+                str(len(by_quantity[ACCURACY]["by_seed"])),
+                *(bold_if_decided(by_quantity.get(name)) for name in quantities),
+            ]
+        )
     return markdown_table(header, table)
 
 
-def marked(row: dict[str, Any] | None) -> str:
+def bold_if_decided(row: dict[str, Any] | None) -> str:
     if row is None:
         return NOTHING
     text = f"{row['value']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]"
@@ -288,15 +311,17 @@ def sweep_parts(name: str, results: Path, files: Path) -> list[str]:
         "textfooler robust accuracy",
         "collapsed",
     ]
-    rows = [sweep_row(one) for group in by_method(points).values() for one in group]
+    rows = [sweep_row(point) for group in by_method(points).values() for point in group]
     return [*fronts(results), markdown_table(header, rows)]
 
 
-def sweep_row(one: Point) -> list[str]:
-    accuracy = percent(one.accuracy, wilson_interval(round(one.accuracy * one.eval_samples), one.eval_samples))
-    robust = percent(one.robust_accuracy, wilson_interval(round(one.robust_accuracy * one.examples), one.examples))
-    values = [one.method, f"{one.steps}", f"{one.alpha:g}", f"{one.product:g}", f"{one.seeds}"]
-    return [*values, accuracy, robust, "yes" if one.collapsed else "no"]
+def sweep_row(point: Point) -> list[str]:
+    accuracy = percent(point.accuracy, wilson_interval(round(point.accuracy * point.eval_samples), point.eval_samples))
+    robust = percent(
+        point.robust_accuracy, wilson_interval(round(point.robust_accuracy * point.examples), point.examples)
+    )
+    values = [point.method, f"{point.steps}", f"{point.alpha:g}", f"{point.product:g}", f"{point.seeds}"]
+    return [*values, accuracy, robust, "yes" if point.collapsed else "no"]
 
 
 def limits() -> str:

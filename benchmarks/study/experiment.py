@@ -56,8 +56,8 @@ class Experiment:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        found: dict[str, Any] = read(self.file)
-        return found
+        settings: dict[str, Any] = read(self.file)
+        return settings
 
     @property
     def name(self) -> str:
@@ -71,8 +71,10 @@ class Experiment:
     @property
     def attacks(self) -> list[str]:
         """Attacks that every finished run has; files of adversarial texts come last."""
-        seen = [set(read(run / "statuses.json")) for name in self.methods for run in runs_of(self.folder, name)]
-        shared = set.intersection(*seen) if seen else set()
+        attacks_of_runs = [
+            set(read(run / "statuses.json")) for name in self.methods for run in runs_of(self.folder, name)
+        ]
+        shared = set.intersection(*attacks_of_runs) if attacks_of_runs else set()
         return [*(name for name in RECIPES if name in shared), *sorted(shared - set(RECIPES))]
 
     @property
@@ -80,7 +82,7 @@ class Experiment:
         """Below it a model has learnt next to nothing."""
         return least_accuracy(float(self.settings["larger_class"]))
 
-    def near_guessing(self, method: str) -> bool:
+    def near_chance(self, method: str) -> bool:
         return min(map(accuracy_of, runs_of(self.folder, method))) < self.least_accuracy
 
 
@@ -94,13 +96,13 @@ class TextExperiment(Experiment):
 
     @property
     def attacks(self) -> list[str]:
-        seen = {
+        attacks = {
             name
             for method in self.methods
             for run in runs_of(self.folder, method)
             for name in read(run / STATUSES_FILE)
         }
-        return [*(name for name in ORDER if name in seen), *sorted(seen - set(ORDER))]
+        return [*(name for name in ORDER if name in attacks), *sorted(attacks - set(ORDER))]
 
     @property
     def data(self) -> str:
@@ -109,8 +111,8 @@ class TextExperiment(Experiment):
     @property
     def model(self) -> str:
         """What the papers call the model: theirs is larger."""
-        found = self.name.split("_")[2]
-        return found if found in ("lstm", "cnn") else "bert"
+        model = self.name.split("_")[2]
+        return model if model in ("lstm", "cnn") else "bert"
 
     def has(self, *methods: str) -> bool:
         """Whether all of them were run, with a seed in common."""
@@ -123,99 +125,103 @@ class TextExperiment(Experiment):
         return bool(shared) and all(attack in read(run / STATUSES_FILE) for pair in shared for run in pair)
 
 
-def experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[TextExperiment]:
+def text_experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[TextExperiment]:
     """In the tables' order."""
-    found = {path.stem: TextExperiment(path, results / path.stem) for path in sorted(files.glob("text_*.json"))}
-    return [found[name] for name in dict.fromkeys([*TITLES, *found]) if name in found]
+    by_name = {path.stem: TextExperiment(path, results / path.stem) for path in sorted(files.glob("text_*.json"))}
+    return [by_name[name] for name in dict.fromkeys([*TITLES, *by_name]) if name in by_name]
 
 
 # ---- what was measured beside the attacks ----
 
 
-def measured(run: Path, kind: str) -> dict[str, Any]:
+def measure_of(run: Path, kind: str) -> dict[str, Any]:
     """A file of `benchmarks/text_measures.py`; empty where it was not measured."""
     path = run / f"{kind}.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return values
 
 
 def consistency_of(run: Path, where: str) -> dict[str, Any]:
-    found: dict[str, Any] = measured(run, INTERPRETATION).get(where, {})
-    return found
+    values: dict[str, Any] = measure_of(run, INTERPRETATION).get(where, {})
+    return values
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A difference, on how many examples, of which seeds."""
+class Comparison:
+    """A difference, the number of its examples, and its seeds."""
 
-    found: Difference
+    difference: Difference
     examples: int
     seeds: tuple[int, ...]
     unit: str = "points"
 
     @cached_property
     def width(self) -> float:
-        return (self.found.high - self.found.low) / 2
+        return (self.difference.high - self.difference.low) / 2
 
 
 Values = Callable[[Path], dict[str, float]]
 
 
-def of_pairs(where: str, key: str) -> Values:
+def pair_values(where: str, key: str) -> Values:
     """Kendall's tau or top-5 intersection of each pair of a run."""
     return lambda run: consistency_of(run, where).get(key, {})
 
 
 def kl_of_pairs(run: Path) -> dict[str, float]:
     """KL(p(x) || p(x')) of each pair of a run."""
-    found: dict[str, float] = measured(run, PAIRS).get("kl_pos_by_pair", {})
-    return found
+    values: dict[str, float] = measure_of(run, PAIRS).get("kl_pos_by_pair", {})
+    return values
 
 
-def by_values(one: TextExperiment, first: str, second: str, values: Values, scale: float) -> Compared | None:
+def compare_values(
+    experiment: TextExperiment, first: str, second: str, values: Values, scale: float
+) -> Comparison | None:
     """Second minus first mean of numbers by example, over the seeds of which both have them; None without any.
 
     Examples are drawn with the numbers that both methods have of them under every seed; pairs of one's own are of
     other examples for each method, which the interval then takes as independent.
     """
-    runs = [pair for pair in shared_runs(one.folder, first, second) if all(map(values, pair))]
+    runs = [pair for pair in shared_runs(experiment.folder, first, second) if all(map(values, pair))]
     if not runs:
         return None
     columns = sorted({idx for pair in runs for run in pair for idx in values(run)}, key=int)
     sides = [np.array([[values(pair[side]).get(idx, np.nan) for idx in columns] for pair in runs]) for side in (0, 1)]
-    scaled: Callable[[Outcomes], Outcomes] = lambda seen: rates(seen) * (scale / POINTS)  # noqa: E731
+    scaled: Callable[[Outcomes], Outcomes] = lambda outcomes: rates(outcomes) * (scale / POINTS)  # noqa: E731
     counts = [len(values(run)) for pair in runs for run in pair]
     seeds = tuple(seed_of(pair[0]) for pair in runs)
     unit = "points" if scale == POINTS else "nats"
-    return Compared(paired_difference(*sides, scaled), min(counts), seeds, unit)
+    return Comparison(paired_difference(*sides, scaled), min(counts), seeds, unit)
 
 
-def compared(one: TextExperiment, first: str, second: str, quantity: str) -> Compared | None:
+def compare(experiment: TextExperiment, first: str, second: str, quantity: str) -> Comparison | None:
     """Second minus first: clean accuracy, or robust accuracy under an attack; None where runs lack it."""
-    if not one.has(first, second) or (quantity != ACCURACY and not one.pairs_on(quantity, first, second)):
+    if not experiment.has(first, second) or (
+        quantity != ACCURACY and not experiment.pairs_on(quantity, first, second)
+    ):
         return None
-    shared = [pair[0] for pair in shared_runs(one.folder, first, second)]
+    shared = [pair[0] for pair in shared_runs(experiment.folder, first, second)]
     seeds = tuple(map(seed_of, shared))
     if quantity == ACCURACY:
-        return Compared(accuracy_difference(one.folder, first, second), eval_samples(shared[0]), seeds)
-    found = robust_difference(one.folder, first, second, quantity)
-    return Compared(found, len(read(shared[0] / STATUSES_FILE)[quantity]), seeds)
+        return Comparison(accuracy_difference(experiment.folder, first, second), eval_samples(shared[0]), seeds)
+    difference = robust_difference(experiment.folder, first, second, quantity)
+    return Comparison(difference, len(read(shared[0] / STATUSES_FILE)[quantity]), seeds)
 
 
-def compared_asr(one: TextExperiment, first: str, second: str, attack: str) -> Compared | None:
+def compare_asr(experiment: TextExperiment, first: str, second: str, attack: str) -> Comparison | None:
     """Second minus first attack success rate; None where runs lack it."""
-    found = compared(one, first, second, attack)
-    if found is None:
+    comparison = compare(experiment, first, second, attack)
+    if comparison is None:
         return None
-    return Compared(asr_difference(one.folder, first, second, attack), found.examples, found.seeds)
+    return Comparison(asr_difference(experiment.folder, first, second, attack), comparison.examples, comparison.seeds)
 
 
-def accuracy_contrast(one: TextExperiment, weights: dict[str, float]) -> Compared | None:
+def contrast_accuracies(experiment: TextExperiment, weights: dict[str, float]) -> Comparison | None:
     """A weighted sum of clean accuracies; the interval is the normal one of independent rates."""
-    if not one.has(*weights):
+    if not experiment.has(*weights):
         return None
-    runs = {name: {seed_of(path): path for path in runs_of(one.folder, name)} for name in weights}
-    seeds = sorted(set.intersection(*(set(found) for found in runs.values())))
+    runs = {name: {seed_of(path): path for path in runs_of(experiment.folder, name)} for name in weights}
+    seeds = sorted(set.intersection(*(set(by_seed_and_path) for by_seed_and_path in runs.values())))
     by_seed = [POINTS * sum(w * accuracy_of(runs[name][s]) for name, w in weights.items()) for s in seeds]
     samples = eval_samples(runs[next(iter(weights))][seeds[0]])
     means = {name: statistics.mean([accuracy_of(runs[name][seed]) for seed in seeds]) for name in weights}
@@ -223,15 +229,15 @@ def accuracy_contrast(one: TextExperiment, weights: dict[str, float]) -> Compare
         POINTS * 1.96 * sum(w**2 * means[name] * (1 - means[name]) / samples for name, w in weights.items()) ** 0.5
     )
     centre = statistics.mean(by_seed)
-    return Compared(Difference(centre, centre - spread, centre + spread, by_seed), samples, tuple(seeds))
+    return Comparison(Difference(centre, centre - spread, centre + spread, by_seed), samples, tuple(seeds))
 
 
-def mcnemar_difference(runs: list[Path], name: str) -> Compared | None:
+def mcnemar_difference(runs: list[Path], name: str) -> Comparison | None:
     """Errors fixed minus errors introduced on a slice, in points of its texts; McNemar's interval of the mean counts.
 
     Seeds see the same texts, so that their counts are averaged and do not narrow the interval.
     """
-    reports = [(seed_of(run), measured(run, TRANSITION)[name]) for run in runs if measured(run, TRANSITION)]
+    reports = [(seed_of(run), measure_of(run, TRANSITION)[name]) for run in runs if measure_of(run, TRANSITION)]
     reports = [(seed, report) for seed, report in reports if report["num_examples"]]
     if not reports:
         return None
@@ -241,8 +247,8 @@ def mcnemar_difference(runs: list[Path], name: str) -> Compared | None:
     spread = POINTS * 1.96 * max(fixed + introduced - (fixed - introduced) ** 2 / texts, 0.0) ** 0.5 / texts
     by_seed = [POINTS * (report["fixed"] - report["introduced"]) / texts for _, report in reports]
     centre = POINTS * gain
-    found = Difference(centre, centre - spread, centre + spread, by_seed)
-    return Compared(found, texts, tuple(seed for seed, _ in reports))
+    difference = Difference(centre, centre - spread, centre + spread, by_seed)
+    return Comparison(difference, texts, tuple(seed for seed, _ in reports))
 
 
 def eval_samples(run: Path) -> int:

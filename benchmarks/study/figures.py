@@ -139,10 +139,10 @@ def _draw_panel(
         line = line_of(points)
         colour, marker = look(index)
         _draw_line(axes, line, name, colour, marker)
-        for one in line:
-            text = f"{one.alpha:g}" if label == "alpha" else f"{one.steps}"
+        for point in line:
+            text = f"{point.alpha:g}" if label == "alpha" else f"{point.steps}"
             axes.annotate(
-                text, (one.accuracy, one.robust_accuracy), xytext=(3, 3), textcoords="offset points",
+                text, (point.accuracy, point.robust_accuracy), xytext=(3, 3), textcoords="offset points",
                 fontsize=6.5, color=colour, zorder=5,
             )  # fmt: skip
         shown += line
@@ -150,14 +150,14 @@ def _draw_panel(
 
 
 def _draw_line(axes: Axes, line: Sequence[Point], name: str, colour: str, marker: str) -> None:
-    for points, style in ((line, ":"), ([one for one in line if not one.collapsed], "-")):
-        accuracy, robust = [one.accuracy for one in points], [one.robust_accuracy for one in points]
+    for points, style in ((line, ":"), ([point for point in line if not point.collapsed], "-")):
+        accuracy, robust = [point.accuracy for point in points], [point.robust_accuracy for point in points]
         axes.plot(accuracy, robust, color=colour, linewidth=1.3 if style == "-" else 0.7, linestyle=style, zorder=3)
     # A point drawn for the legend, since those of the line are filled one by one.
     axes.plot([], [], color=colour, marker=marker, markersize=4, label=name)
-    for one in line:
-        robust = _rate(one.robust_accuracy, one.examples)
-        draw_point(axes, _rate(one.accuracy, one.eval_samples), robust, colour, marker, hollow=one.collapsed)
+    for point in line:
+        robust = _rate(point.robust_accuracy, point.examples)
+        draw_point(axes, _rate(point.accuracy, point.eval_samples), robust, colour, marker, hollow=point.collapsed)
 
 
 def _rate(value: float, examples: int) -> Rate:
@@ -165,13 +165,13 @@ def _rate(value: float, examples: int) -> Rate:
 
 
 def _caption(points: Sequence[Point]) -> str:
-    seeds = sorted({one.seeds for one in points})
+    seeds = sorted({point.seeds for point in points})
     over = "one seed" if seeds == [1] else f"means over {' or '.join(map(str, seeds))} seeds"
     text = (
         f"Numbers at the points: alpha (left), k (right). Lines: 95% Wilson intervals; N = {points[0].eval_samples:,} "
         f"for accuracy, {points[0].examples:,} for the attack; {over}."
     )
-    return f"{text}\nHollow: near chance." if any(one.collapsed for one in points) else text
+    return f"{text}\nHollow: near chance." if any(point.collapsed for point in points) else text
 
 
 # ---- all of them ----

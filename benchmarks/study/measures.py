@@ -49,7 +49,7 @@ OF_SEVERAL = ("safer", "adpmixup")
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """The work folder of a run, and the folder of the same seed's run of ``normal``."""
 
     folder: Path
@@ -57,8 +57,8 @@ class Finished:
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "_arguments.json").read_text(encoding="utf-8"))
-        return found
+        arguments: dict[str, Any] = json.loads((self.folder / "_arguments.json").read_text(encoding="utf-8"))
+        return arguments
 
     @cached_property
     def classifier(self) -> tuple[Any, Any]:
@@ -90,38 +90,42 @@ class Finished:
 # ---- interpretation ----
 
 
-def interpretation(run: Finished) -> dict[str, Any]:
+def interpretation(run: FinishedRun) -> dict[str, Any]:
     """Agreement of the attributions of both texts of a pair, of the run's own pairs and of ``normal``'s."""
-    own = explained(run, last_attacks(run.folder) / f"{ATTACK}.jsonl")
-    fixed = own if run.is_baseline else explained(run, last_attacks(run.baseline) / f"{ATTACK}.jsonl")
+    on_own_pairs = attribution_agreement(run, last_attacks(run.folder) / f"{ATTACK}.jsonl")
+    on_fixed_pairs = (
+        on_own_pairs if run.is_baseline else attribution_agreement(run, last_attacks(run.baseline) / f"{ATTACK}.jsonl")
+    )
     settings = {"attribution": "ig", "steps": STEPS, "baseline": "pad", "ranking": "signed", "pairs": EXPLAINED}
-    return {"settings": settings, "own": own, "fixed": fixed}
+    return {"settings": settings, "own": on_own_pairs, "fixed": on_fixed_pairs}
 
 
-def explained(run: Finished, path: Path) -> dict[str, Any]:
+def attribution_agreement(run: FinishedRun, path: Path) -> dict[str, Any]:
     model, tokenizer = run.classifier
-    found, counts = substitution_pairs(read_records(path))
-    pairs = sample(found, EXPLAINED)
+    candidates, counts = substitution_pairs(read_records(path))
+    pairs = sample(candidates, EXPLAINED)
     attributions = []
     for pair in pairs:
         texts = [pair.original, pair.perturbed]
         first, second = integrated_gradients(model, tokenizer, texts, steps=STEPS, max_length=run.max_length)
         attributions.append((first, second))
     whole = consistency(attributions)
-    each = {pair.idx: consistency([both]) for pair, both in zip(pairs, attributions, strict=True)}
-    defined = {str(idx): one for idx, one in each.items() if one.num_pairs}
+    by_pair = {pair.idx: consistency([attributed]) for pair, attributed in zip(pairs, attributions, strict=True)}
+    defined = {str(idx): agreement for idx, agreement in by_pair.items() if agreement.num_pairs}
     return {
         "counts": {**counts, "compared": len(pairs)},
         "num_pairs": whole.num_pairs,
         "num_undefined": whole.num_undefined,
         "kendall_tau": whole.tau.mean,
-        "top_k": [one.mean for one in whole.top_k],
+        "top_k": [agreement.mean for agreement in whole.top_k],
         "changed_share": whole.changed_share,
         "words": whole.words,
         "complete_share": whole.complete_share,
         "worst_completeness": whole.worst_completeness,
-        "tau_by_pair": {idx: round(one.tau.mean, DIGITS) for idx, one in defined.items()},
-        "top5_by_pair": {idx: round(one.top_k[TOP_K.index(TOP)].mean, DIGITS) for idx, one in defined.items()},
+        "tau_by_pair": {idx: round(agreement.tau.mean, DIGITS) for idx, agreement in defined.items()},
+        "top5_by_pair": {
+            idx: round(agreement.top_k[TOP_K.index(TOP)].mean, DIGITS) for idx, agreement in defined.items()
+        },
     }
 
 
@@ -136,22 +140,24 @@ def sample(pairs: Sequence[Pair], number: int) -> list[Pair]:
 # ---- pairs ----
 
 
-def pairs(run: Finished) -> dict[str, Any]:
+def pairs(run: FinishedRun) -> dict[str, Any]:
     """TaiChi's Table 7, with KL(p(x) || p(x')) of each pair."""
     model, tokenizer = run.classifier
     records = read_pairs(last_attacks(run.baseline) / f"{ATTACK}.jsonl", limit=MOST_PAIRS)
     texts = [[record.original for record in records], [record.perturbed for record in records]]
-    clean, changed = (sentence_states(model, tokenizer, one, "mean_pool", run.max_length) for one in texts)
-    found = pair_statistics(clean, changed, [record.label for record in records], draws=DRAWS)
-    each = sample_kl(clean.logits, changed.logits).tolist()
-    by_pair = {str(record.idx): round(value, DIGITS) for record, value in zip(records, each, strict=True)}
-    return {**found.to_json(), "kl_pos_by_pair": by_pair}
+    clean, changed = (
+        sentence_states(model, tokenizer, side_texts, "mean_pool", run.max_length) for side_texts in texts
+    )
+    statistics = pair_statistics(clean, changed, [record.label for record in records], draws=DRAWS)
+    divergences = sample_kl(clean.logits, changed.logits).tolist()
+    by_pair = {str(record.idx): round(value, DIGITS) for record, value in zip(records, divergences, strict=True)}
+    return {**statistics.to_json(), "kl_pos_by_pair": by_pair}
 
 
 # ---- transition ----
 
 
-def transition(run: Finished) -> dict[str, Any]:
+def transition(run: FinishedRun) -> dict[str, Any]:
     """Errors on the clean texts that were handed to the attacks, by slice."""
     before, after = (clean_records(folder) for folder in (run.baseline, run.folder))
     reports = error_transition(before, after, slices())
@@ -165,14 +171,14 @@ def clean_records(folder: Path) -> list[AttackRecord]:
 
 # ---- all of it ----
 
-MEASURES: dict[str, Callable[[Finished], dict[str, Any]]] = {
+MEASURES: dict[str, Callable[[FinishedRun], dict[str, Any]]] = {
     INTERPRETATION: interpretation,
     PAIRS: pairs,
     TRANSITION: transition,
 }
 
 
-def measure(run: Finished, result: Path, kinds: Sequence[str]) -> list[str]:
+def measure(run: FinishedRun, result: Path, kinds: Sequence[str]) -> list[str]:
     """Write what is missing into the results folder; a line for each measure that was taken or could not be."""
     lines = []
     for kind in kinds:
@@ -184,11 +190,11 @@ def measure(run: Finished, result: Path, kinds: Sequence[str]) -> list[str]:
             lines.append(f"no {name}: {missing}")
             continue
         try:
-            found = MEASURES[kind](run)
+            values = MEASURES[kind](run)
         except ValueError as error:
             lines.append(f"no {name}: {error}")
             continue
-        path.write_text(json.dumps(finite(found), allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(finite(values), allow_nan=False) + "\n", encoding="utf-8")
         lines.append(name)
     return lines
 
@@ -223,7 +229,7 @@ def main() -> None:
                 continue
             work = options.work.resolve() / path.stem
             baseline = f"{BASELINE}-seed{seed}"
-            run = Finished(work / result.name, work / baseline)
+            run = FinishedRun(work / result.name, work / baseline)
             if not (result.parent / baseline / STATUSES_FILE).exists():
                 print(f"{result.name} waits for {baseline}, which it is compared with")
                 continue

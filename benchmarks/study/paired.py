@@ -42,8 +42,8 @@ def with_classes(run: Run, experiment: str) -> Run:
 
 def runs_by_seed(experiment: Path, method: str) -> dict[int, Path]:
     """Finished runs of a method (or of a sweep's setting), in the order of their seeds."""
-    found = {int(path.name.rpartition("-seed")[2]): path for path in experiment.glob(f"{method}-seed*")}
-    return {seed: found[seed] for seed in sorted(found) if (found[seed] / STATUSES_FILE).exists()}
+    by_seed = {int(path.name.rpartition("-seed")[2]): path for path in experiment.glob(f"{method}-seed*")}
+    return {seed: by_seed[seed] for seed in sorted(by_seed) if (by_seed[seed] / STATUSES_FILE).exists()}
 
 
 def runs_of(experiment: Path, method: str) -> list[Path]:
@@ -113,5 +113,5 @@ def verdict(difference: Difference, above: float = -np.inf, below: float = np.in
     return "does not hold" if difference.high < above or difference.low > below else "undecided"
 
 
-def entry(claim: str, text: str, difference: Difference, **side: float) -> dict[str, Any]:
+def check_row(claim: str, text: str, difference: Difference, **side: float) -> dict[str, Any]:
     return {"claim": claim, "text": text, **difference._asdict(), "verdict": verdict(difference, **side)}

@@ -29,19 +29,22 @@ NOTHING = "–"
 ABSENT = "-"
 
 
-def methods() -> str:
+def methods_table() -> str:
     """README's table: a row for each method, by family."""
     rows = [
-        [f"`{name}`", family, idea(METHODS[name]), paper(METHODS[name])]
+        [f"`{name}`", family, idea(METHODS[name]), paper_link(METHODS[name])]
         for family, names in METHODS.families.items()
         for name in names
     ]
     return markdown_table(["method", "family", "what it does", "paper"], rows)
 
 
-def attacks() -> str:
+def attacks_table() -> str:
     """README's table: a row for each attack."""
-    rows = [[f"`{name}`", attack_kind(name), attack_idea(name), cited(ATTACK_CITATIONS[name][0])] for name in ATTACKS]
+    rows = [
+        [f"`{name}`", attack_kind(name), attack_idea(name), citation_link(ATTACK_CITATIONS[name][0])]
+        for name in ATTACKS
+    ]
     return markdown_table(["attack", "kind", "what it does", "paper"], rows)
 
 
@@ -59,16 +62,16 @@ def attack_kind(name: str) -> str:
 def read_cost(results: Path) -> dict[str, Any]:
     """The measured costs; empty where there are none."""
     path = results / f"{COST}.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
+    costs: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return costs
 
 
-def paper(method: type[RobustTrainer]) -> str:
+def paper_link(method: type[RobustTrainer]) -> str:
     """Authors and year of the method's citation, linked to its page."""
-    return cited(method.citation) if method.citation else NOTHING
+    return citation_link(method.citation) if method.citation else NOTHING
 
 
-def cited(key: str) -> str:
+def citation_link(key: str) -> str:
     """Authors and year of a citation, linked to its page."""
     entry = citation(key)
     fields = dict(re.findall(r"^\s*(author|year|url) = \{(.*)\},$", entry, flags=re.MULTILINE))
@@ -115,7 +118,7 @@ def measured_on(cost: dict[str, Any]) -> str:
 
 def filled(text: str) -> str:
     """README's text with both tables made anew."""
-    for name, table in {"methods": methods, "attacks": attacks}.items():
+    for name, table in {"methods": methods_table, "attacks": attacks_table}.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda match, table=table: match[1] + table() + match[2], text, flags=re.DOTALL)
     return text

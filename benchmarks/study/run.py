@@ -64,11 +64,11 @@ def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, d
     experiment = json.loads(path.read_text(encoding="utf-8"))
     shared = experiment["args"]
     settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
-    own = experiment.get("method_args", {})
+    method_args = experiment.get("method_args", {})
     fixed = {"do_train": True, "do_eval": True, "save_strategy": "no", "disable_tqdm": True, "report_to": "none"}
     for seed in experiment["seeds"]:
         for name, setting in settings.items():
-            arguments = {**shared, **own.get(setting["robust_method"], {}), **setting, "seed": seed, **fixed}
+            arguments = {**shared, **method_args.get(setting["robust_method"], {}), **setting, "seed": seed, **fixed}
             baseline = str(work / path.stem / f"normal-seed{seed}")
             arguments = {key: baseline if value == BASELINE else fill(value, data) for key, value in arguments.items()}
             yield RESULTS / path.stem / f"{name}-seed{seed}", arguments

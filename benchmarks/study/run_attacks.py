@@ -68,7 +68,7 @@ def is_model(folder: Path) -> bool:
     return (folder / "model.safetensors").is_file() and (folder / "trainer_state.json").is_file()
 
 
-def check_training(folder: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def check_training(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
     """What the run card of a model says of its training.
 
     Raises:
@@ -82,11 +82,11 @@ def check_training(folder: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
     # A card leaves out what is as transformers has it.
     training = {name: card["training"].get(name, getattr(TrainingArguments, name)) for name in TRAINED_WITH}
     stated = {"robust_method": card["method"], "seed": card["seed"], **training}
-    differing = [key for key in stated if key in wanted and _value(stated[key]) != _value(wanted[key])]
+    differing = [key for key in stated if key in expected and _value(stated[key]) != _value(expected[key])]
     if differing:
         key = differing[0]
         raise BenchmarkError(
-            f"{folder.name} was trained with {key} {stated[key]} and the experiment says {wanted[key]}; train it "
+            f"{folder.name} was trained with {key} {stated[key]} and the experiment says {expected[key]}; train it "
             "again or change the experiment."
         )
     results: dict[str, Any] = read_json(folder / "all_results.json")

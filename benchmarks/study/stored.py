@@ -29,7 +29,7 @@ _LOCK = ".lock"
 _PICTURE = ".svg"
 
 
-def opened(committed: Path = COMMITTED, unpacked: Path = UNPACKED) -> Path:
+def unpack(committed: Path = COMMITTED, unpacked: Path = UNPACKED) -> Path:
     """``unpacked``, with every committed result in it."""
     unpacked.mkdir(exist_ok=True)
     with FileLock(unpacked / _LOCK):
@@ -57,8 +57,8 @@ def commit(unpacked: Path = UNPACKED, committed: Path = COMMITTED) -> None:
 
 
 def _commit(path: Path, unpacked: Path, committed: Path) -> None:
-    singles = [path] if path.is_file() else [one for one in path.iterdir() if one.suffix == _PICTURE]
-    for single in (one for one in singles if not one.is_symlink()):
+    singles = [path] if path.is_file() else [file for file in path.iterdir() if file.suffix == _PICTURE]
+    for single in (file for file in singles if not file.is_symlink()):
         target = committed / single.relative_to(unpacked)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(single, target)
@@ -88,7 +88,7 @@ def _write_run(experiment: Path, run: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in run.items():
         objects = content if name.endswith(".jsonl") else [content]
-        lines = [json.dumps(one, ensure_ascii=False) for one in objects]
+        lines = [json.dumps(item, ensure_ascii=False) for item in objects]
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
@@ -102,7 +102,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-RESULTS = opened()
+RESULTS = unpack()
 
 
 if __name__ == "__main__":

@@ -46,66 +46,72 @@ class Verdict(NamedTuple):
     why: str
 
 
-def checks(results: Path = RESULTS) -> Iterator[Check]:
+def all_checks(results: Path = RESULTS) -> Iterator[Check]:
     """Every check of every claim, with the experiment that it is from."""
     for experiment, rows in read(results / bat_claims.FILE).items():
         yield from ({**row, "experiment": experiment} for row in rows)
     for file in (embedding_claims.FILE, text_claims.FILE):
-        for experiment, found in read(results / file).items():
-            yield from ({**row, "experiment": experiment} for row in found["claims"] if row["verdict"] != NOT_RUN)
+        for experiment, rows_of_experiment in read(results / file).items():
+            yield from (
+                {**row, "experiment": experiment} for row in rows_of_experiment["claims"] if row["verdict"] != NOT_RUN
+            )
 
 
-def overall(found: Sequence[Check]) -> Verdict:
+def verdict_of(checks: Sequence[Check]) -> Verdict:
     """One verdict from a claim's checks.
 
     *holds*: no check fails, as many hold as are undecided, or more, and each part of the claim (``part``, else what
     was measured) has a check that holds. *does not hold*: more checks fail than hold. *undecided*: anything between.
     Void checks (`benchmarks.study.checks`) count for nothing.
     """
-    counts = Counter(row["verdict"] for row in found)
+    counts = Counter(row["verdict"] for row in checks)
     holds, fails, open_ = (counts[name] for name in (HOLDS, FAILS, UNDECIDED))
-    if not found:
+    if not checks:
         return Verdict(NOT_RUN, "nothing was run for it")
-    why = counted(counts)
+    why = counts_in_words(counts)
     if fails > holds:
-        return Verdict(FAILS, f"{why}: {failing(found)}")
+        return Verdict(FAILS, f"{why}: {failing_checks(checks)}")
     if fails:
-        return Verdict(UNDECIDED, f"{why}: {failing(found)}")
+        return Verdict(UNDECIDED, f"{why}: {failing_checks(checks)}")
     if not holds and not open_:
         return Verdict(UNDECIDED, f"{why}: no check of it says anything")
-    missing = not_shown(found)
+    missing = unsupported_parts(checks)
     if holds >= open_ and missing:
-        return Verdict(UNDECIDED, f"{why}: nowhere shown: {named(missing)}")
+        return Verdict(UNDECIDED, f"{why}: nowhere shown: {first_few(missing)}")
     if holds >= open_:
         return Verdict(HOLDS, why)
     return Verdict(UNDECIDED, f"{why}: most intervals hold both signs")
 
 
-def not_shown(found: Sequence[Check]) -> list[str]:
+def unsupported_parts(checks: Sequence[Check]) -> list[str]:
     """The parts of a claim of which no check holds, of those that a check says anything about."""
     parts: dict[str, list[str]] = {}
-    for row in found:
+    for row in checks:
         if not is_void(row["verdict"]):
             parts.setdefault(row.get("part") or row["quantity"], []).append(row["verdict"])
     return [part for part, verdicts in parts.items() if HOLDS not in verdicts]
 
 
-def counted(counts: Counter[str]) -> str:
+def counts_in_words(counts: Counter[str]) -> str:
     """How many checks there are of each verdict, in words."""
     words = ((HOLDS, "holds", "hold"), (FAILS, "fails", "fail"), (UNDECIDED, UNDECIDED, UNDECIDED))
-    said = [f"{counts[name]} {one if counts[name] == 1 else many}" for name, one, many in words if counts[name]]
-    said += filter(None, [void_reasons(counts.elements())])
+    phrases = [
+        f"{counts[name]} {singular if counts[name] == 1 else plural}"
+        for name, singular, plural in words
+        if counts[name]
+    ]
+    phrases += filter(None, [void_reasons(counts.elements())])
     total = counts.total()
-    return f"of {total} check{'s' * (total != 1)} {', '.join(said)}"
+    return f"of {total} check{'s' * (total != 1)} {', '.join(phrases)}"
 
 
-def failing(found: Sequence[Check]) -> str:
+def failing_checks(checks: Sequence[Check]) -> str:
     """Which checks fail, the first few by name and where."""
-    names = [f"{row['text']} ({study_page.title(row['experiment'])})" for row in found if row["verdict"] == FAILS]
-    return f"not so: {named(names)}"
+    names = [f"{row['text']} ({study_page.title(row['experiment'])})" for row in checks if row["verdict"] == FAILS]
+    return f"not so: {first_few(names)}"
 
 
-def named(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str]) -> str:
     """The first few, and how many more there are."""
     rest = len(names) - NAMED
     return "; ".join(names[:NAMED]) + (f"; and {rest} more" if rest > 0 else "")
@@ -114,10 +120,11 @@ def named(names: Sequence[str]) -> str:
 def study(results: Path = RESULTS, paper: Path = PAPER) -> dict[str, Any]:
     """For each claim what the paper says, every check, and the verdict."""
     by_claim: dict[str, list[Check]] = {number: [] for number in read(paper)}
-    for row in checks(results):
+    for row in all_checks(results):
         by_claim[row["claim"]].append(row)
     return {
-        number: {**read(paper)[number], **overall(rows)._asdict(), "checks": rows} for number, rows in by_claim.items()
+        number: {**read(paper)[number], **verdict_of(rows)._asdict(), "checks": rows}
+        for number, rows in by_claim.items()
     }
 
 
@@ -143,14 +150,16 @@ def example_report(results: Path = RESULTS, folder: Path = EXAMPLE) -> None:
             shutil.copy(Path(scratch) / name, folder)
 
 
-def write(results: Path = RESULTS) -> None:
+def write_verdicts(results: Path = RESULTS) -> None:
     """Decide every claim anew, and write the verdicts, of which the docs make their pages, and the pictures."""
     bat_claims.main(results)
     embedding_claims.main(results)
     text_claims.main(results)
     figures.draw_bat_sweep(results)
-    found = study(results)
-    (results / study_page.FILE).write_text(json.dumps(text_claims.rounded(found), indent=1) + "\n", encoding="utf-8")
+    verdicts = study(results)
+    (results / study_page.FILE).write_text(
+        json.dumps(text_claims.rounded(verdicts), indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def main() -> None:
@@ -161,7 +170,7 @@ def main() -> None:
         parser.error(f"{' '.join(more)} is for the runs, which need --data DIR.")
     if options.data is not None:
         run_experiments(options.data, more)
-    write()
+    write_verdicts()
     example_report()
     figures.draw()
     readme.write()

@@ -40,8 +40,8 @@ HEADER = ["where", "check", "control", "here", "paper", "N", "seeds", "verdict"]
 
 def page(results: Path) -> str:
     """The whole page, from the verdicts that `benchmarks.study.study` wrote."""
-    found = read(results / FILE)
-    rows = [row for claim in found.values() for row in claim["checks"]]
+    claims = read(results / FILE)
+    rows = [row for claim in claims.values() for row in claim["checks"]]
     parts = [
         "# The papers' claims on small models",
         "No measured number on this page is typed by hand: it is made from `benchmarks/results`. What the "
@@ -52,7 +52,7 @@ def page(results: Path) -> str:
         "for nothing, where a run of it is near chance, where it measures something else than the paper, and where an "
         "earlier check of the claim has the same outcomes, so that one measurement is counted once. *Control* is what "
         "a check was made against.",
-        summary(found),
+        summary(claims),
         chance(rows),
         "## What was run",
         runs_table(results, [row["experiment"] for row in rows]),
@@ -60,7 +60,7 @@ def page(results: Path) -> str:
         "".join(f"- {limit}\n" for limit in limits(rows)),
     ]
     remarks = read(REMARKS) if REMARKS.is_file() else {}
-    for number, claim in found.items():
+    for number, claim in claims.items():
         parts += [*section(number, claim, remarks.get(number)), *pictures(number, results)]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
@@ -69,26 +69,27 @@ def title(experiment: str) -> str:
     return TITLES.get(experiment, experiment)
 
 
-def summary(found: dict[str, Any]) -> str:
+def summary(claims: dict[str, Any]) -> str:
     rows = [
         [f"[{number}](#{number.lower()})", claim["says"], f"**{claim['verdict']}**", claim["why"]]
-        for number, claim in found.items()
+        for number, claim in claims.items()
     ]
     return markdown_table(["claim", "what the paper says", "verdict here", "why"], rows)
 
 
 def compact(results: Path) -> str:
     """The verdicts alone."""
-    found = read(results / FILE)
-    counts = Counter(claim["verdict"] for claim in found.values())
-    said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict])
-    seeds = Counter(len(row["by_seed"]) for claim in found.values() for row in claim["checks"])
+    claims = read(results / FILE)
+    counts = Counter(claim["verdict"] for claim in claims.values())
+    counts_in_words = ", ".join(f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict])
+    seeds = Counter(len(row["by_seed"]) for claim in claims.values() for row in claim["checks"])
     rows = [
-        [f"[{number}]({PAGE}#{number.lower()})", claim["says"], claim["verdict"]] for number, claim in found.items()
+        [f"[{number}]({PAGE}#{number.lower()})", claim["says"], claim["verdict"]] for number, claim in claims.items()
     ]
     return (
-        f"What became of {len(found)} claims of the five papers on BERT-tiny, MiniLM, an LSTM and a CNN: {said}. Each "
-        f"is counted from its checks, {seeds.total()} in all, of which {seeds[1]} rest on one seed; what the paper "
+        f"What became of {len(claims)} claims of the five papers on BERT-tiny, MiniLM, an LSTM and a CNN: "
+        f"{counts_in_words}. Each is counted from its checks, {seeds.total()} in all, of which {seeds[1]} rest on one "
+        "seed; what the paper "
         f"says, every interval and why are on [the page of claims]({PAGE}).\n\n"
         + markdown_table(["claim", "what the paper says", "here"], rows)
         + "\n[![Clean accuracy against robust accuracy](examples/report/fronts.png)](examples/report/report.html)\n\n"
@@ -109,8 +110,8 @@ def chance(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def section(number: str, claim: dict[str, Any], remark: str | None) -> list[str]:
-    said = f"**The paper.** {claim['says']} ({claim['source']}: {claim['figures']}.)"
-    parts = [f"## {number}", said, f"**Here: {claim['verdict']}**, {claim['why']}."]
+    statement = f"**The paper.** {claim['says']} ({claim['source']}: {claim['figures']}.)"
+    parts = [f"## {number}", statement, f"**Here: {claim['verdict']}**, {claim['why']}."]
     parts += [f"**Remark, by hand.** {remark}"] * (remark is not None)
     return [*parts, markdown_table(HEADER, [check(row) for row in claim["checks"]])] if claim["checks"] else parts
 

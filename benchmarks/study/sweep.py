@@ -21,7 +21,7 @@ from benchmarks.study.paired import (
     VOID,
     accuracy_difference,
     accuracy_of,
-    entry,
+    check_row,
     outcomes,
     read,
     robust_difference,
@@ -72,7 +72,7 @@ def read_sweep(file: Path, folder: Path) -> list[Point]:
 
 def _point(folder: Path, name: str, setting: dict[str, Any], least: float) -> Point:
     runs = runs_of(folder, name)
-    seen = outcomes(folder, name, ATTACK)
+    outcomes_of_seeds = outcomes(folder, name, ATTACK)
     accuracies = [accuracy_of(run) for run in runs]
     return Point(
         folder=folder,
@@ -81,45 +81,49 @@ def _point(folder: Path, name: str, setting: dict[str, Any], least: float) -> Po
         steps=setting["adv_steps"],
         alpha=setting["adv_lr"],
         accuracy=statistics.mean(accuracies),
-        robust_accuracy=float(robust(seen).mean()),
+        robust_accuracy=float(robust(outcomes_of_seeds).mean()),
         collapsed=min(accuracies) < least,
         seeds=len(runs),
-        examples=seen.shape[1],
+        examples=outcomes_of_seeds.shape[1],
         eval_samples=read(runs[0] / "run_card.json")["data"]["eval_samples"],
     )
 
 
 def by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
-    return {name: [one for one in points if one.method == name] for name in dict.fromkeys(p.method for p in points)}
+    return {
+        name: [point for point in points if point.method == name] for name in dict.fromkeys(p.method for p in points)
+    }
 
 
 def alpha_line(points: Sequence[Point]) -> list[Point]:
     """Settings with the sweep's most frequent k, by alpha."""
-    steps, _ = Counter(one.steps for one in points).most_common(1)[0]
-    return sorted((one for one in points if one.steps == steps), key=lambda one: one.alpha)
+    steps, _ = Counter(point.steps for point in points).most_common(1)[0]
+    return sorted((point for point in points if point.steps == steps), key=lambda point: point.alpha)
 
 
 def k_line(points: Sequence[Point]) -> list[Point]:
     """Settings with one product k * alpha, by k; empty where only alpha was changed."""
     line = alpha_line(points)
-    beside = Counter(round(one.product, 9) for one in points if one not in line)
-    if not beside:
+    products = Counter(round(point.product, 9) for point in points if point not in line)
+    if not products:
         return []
-    product, _ = beside.most_common(1)[0]
-    return sorted((one for one in points if isclose(one.product, product)), key=lambda one: one.steps)
+    product, _ = products.most_common(1)[0]
+    return sorted((point for point in points if isclose(point.product, product)), key=lambda point: point.steps)
 
 
-def _row(claim: str, text: str, found: Difference, points: Sequence[Point], **fields: Any) -> dict[str, Any]:
+def _sweep_check(
+    claim: str, text: str, difference: Difference, points: Sequence[Point], **fields: Any
+) -> dict[str, Any]:
     sides = {key: fields.pop(key) for key in ("above", "below") if key in fields}
-    row = entry(claim, text, found, **sides)
+    row = check_row(claim, text, difference, **sides)
     examples = points[0].eval_samples if "accuracy" in fields.get("quantity", "") else points[0].examples
     row |= {"method": points[0].method, "unit": "points", "examples": examples, "paper": None}
-    return row | {"control": points[0].setting, "runs": [one.setting for one in points]} | fields
+    return row | {"control": points[0].setting, "runs": [point.setting for point in points]} | fields
 
 
 def c16(points: Sequence[Point]) -> list[dict[str, Any]]:
     """C16: with alpha robust accuracy rises and clean accuracy falls until training collapses, freelb's later."""
-    lines = {name: alpha_line(found) for name, found in by_method(points).items()}
+    lines = {name: alpha_line(of_method) for name, of_method in by_method(points).items()}
     rows = [row for line in lines.values() for row in (*trends(line), collapse(line))]
     if "pgd" in lines and "freelb" in lines:  # the two that Figures 1 and 2 show
         rows.append(tolerates(lines["pgd"], lines["freelb"]))
@@ -128,23 +132,23 @@ def c16(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 def trends(line: Sequence[Point]) -> list[dict[str, Any]]:
     """Both ends of the range without collapse, and the rank correlation with alpha over it."""
-    kept = [one for one in line if not one.collapsed]
-    if len(kept) < 2 or not shared_runs(kept[0].folder, kept[0].setting, kept[-1].setting):
+    learnt = [point for point in line if not point.collapsed]
+    if len(learnt) < 2 or not shared_runs(learnt[0].folder, learnt[0].setting, learnt[-1].setting):
         return []
-    first, last = kept[0], kept[-1]
+    first, last = learnt[0], learnt[-1]
     ends = f"from alpha {first.alpha:g} to {last.alpha:g} (k = {first.steps})"
     pair = (first.folder, first.setting, last.setting)
     risen, fallen = robust_difference(*pair, ATTACK), accuracy_difference(*pair)
     whole = [first, last]
-    alphas = [one.alpha for one in kept]
+    alphas = [point.alpha for point in learnt]
     return [
-        _row(
+        _sweep_check(
             "C16", f"{first.method}: {ATTACK} robust accuracy rises {ends}", risen, whole, above=0.0,
-            quantity=ATTACK, spearman=_rank(alphas, [one.robust_accuracy for one in kept]),
+            quantity=ATTACK, spearman=_rank(alphas, [point.robust_accuracy for point in learnt]),
         ),
-        _row(
+        _sweep_check(
             "C16", f"{first.method}: clean accuracy falls {ends}", fallen, whole, below=0.0,
-            quantity=ACCURACY, spearman=_rank(alphas, [one.accuracy for one in kept]),
+            quantity=ACCURACY, spearman=_rank(alphas, [point.accuracy for point in learnt]),
         ),
     ]  # fmt: skip
 
@@ -158,7 +162,7 @@ def _rank(first: Sequence[float], second: Sequence[float]) -> float | None:
 
 def first_collapse(line: Sequence[Point]) -> float | None:
     """The smallest alpha at which training collapsed."""
-    return next((one.alpha for one in line if one.collapsed), None)
+    return next((point.alpha for point in line if point.collapsed), None)
 
 
 def collapse(line: Sequence[Point]) -> dict[str, Any]:
@@ -171,7 +175,7 @@ def collapse(line: Sequence[Point]) -> dict[str, Any]:
         "value": at, "low": None, "high": None, "by_seed": [],
         "verdict": "holds" if at is not None else "undecided",
         "method": largest.method, "quantity": COLLAPSE, "unit": "alpha", "examples": largest.eval_samples,
-        "paper": None, "runs": [one.setting for one in line], "control": "chance",
+        "paper": None, "runs": [point.setting for point in line], "control": "chance",
     }  # fmt: skip
 
 
@@ -180,7 +184,7 @@ def tolerates(pgd: Sequence[Point], freelb: Sequence[Point]) -> dict[str, Any]:
 
     What two models near chance are apart says nothing, so that it is asked which of them is there.
     """
-    shared = [(one, other) for one in pgd for other in freelb if one.alpha == other.alpha]
+    shared = [(of_pgd, other) for of_pgd in pgd for other in freelb if of_pgd.alpha == other.alpha]
     row = {"claim": "C16", "value": None, "low": None, "high": None, "by_seed": [], "method": "freelb",
            "quantity": "tolerance", "unit": "alpha", "examples": None, "paper": None, "control": "pgd",
            "runs": [point.setting for pair in shared for point in pair]}  # fmt: skip
@@ -188,38 +192,42 @@ def tolerates(pgd: Sequence[Point], freelb: Sequence[Point]) -> dict[str, Any]:
     text = "freelb tolerates a larger alpha than pgd"
     if not lost:
         return {**row, "text": f"{text}: at none of both has one collapsed alone", "verdict": "undecided"}
-    one, _ = lost[0]
-    fallen, other_one = ("pgd", "freelb") if one.collapsed else ("freelb", "pgd")
-    row |= {"value": one.alpha, "examples": one.eval_samples, "verdict": "holds" if one.collapsed else "does not hold"}
-    return {**row, "text": f"{text}: at {one.alpha:g} {fallen} has collapsed, {other_one} has not"}
+    of_pgd, _ = lost[0]
+    fallen, other_one = ("pgd", "freelb") if of_pgd.collapsed else ("freelb", "pgd")
+    row |= {
+        "value": of_pgd.alpha,
+        "examples": of_pgd.eval_samples,
+        "verdict": "holds" if of_pgd.collapsed else "does not hold",
+    }
+    return {**row, "text": f"{text}: at {of_pgd.alpha:g} {fallen} has collapsed, {other_one} has not"}
 
 
 def c18(points: Sequence[Point]) -> list[dict[str, Any]]:
     """C18: at a constant k * alpha, k = 5 gives the highest robust accuracy."""
-    return [row for found in by_method(points).values() for row in best_steps(k_line(found))]
+    return [row for of_method in by_method(points).values() for row in best_steps(k_line(of_method))]
 
 
 def best_steps(line: Sequence[Point]) -> list[dict[str, Any]]:
     """The claimed k against the best of the others: it holds where the claimed k is above each of them."""
-    claimed = [one for one in line if one.steps == BEST_STEPS]
-    others = [one for one in line if one.steps != BEST_STEPS]
+    claimed = [point for point in line if point.steps == BEST_STEPS]
+    others = [point for point in line if point.steps != BEST_STEPS]
     if not claimed or not others:
         return []
     (ours,) = claimed
     against = [robust_difference(ours.folder, other.setting, ours.setting, ATTACK) for other in others]
     lowest = min(range(len(others)), key=lambda index: against[index].value)
-    best = max(line, key=lambda one: one.robust_accuracy)
-    steps = ", ".join(f"{one.steps}" for one in line)
+    best = max(line, key=lambda point: point.robust_accuracy)
+    steps = ", ".join(f"{point.steps}" for point in line)
     text = (
         f"{ours.method}: k = {BEST_STEPS} has the highest {ATTACK} robust accuracy of k = {steps} at k * alpha = "
         f"{ours.product:g} (best here: k = {best.steps}; difference from k = {others[lowest].steps})"
     )
-    given = {"runs": [one.setting for one in line], "control": others[lowest].setting, "best": best.steps}
-    row = _row("C18", text, against[lowest], [ours], above=0.0, quantity=ATTACK, **given)
-    if any(one.collapsed for one in line):
+    fields = {"runs": [point.setting for point in line], "control": others[lowest].setting, "best": best.steps}
+    row = _sweep_check("C18", text, against[lowest], [ours], above=0.0, quantity=ATTACK, **fields)
+    if any(point.collapsed for point in line):
         row["verdict"] = VOID
-    elif row["verdict"] == "holds" and any(one.low <= 0 for one in against):
+    elif row["verdict"] == "holds" and any(point.low <= 0 for point in against):
         row["verdict"] = "undecided"
-    elif any(one.high < 0 for one in against):
+    elif any(point.high < 0 for point in against):
         row["verdict"] = "does not hold"
     return [row]

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.study import paper_numbers as paper
 from benchmarks.study.checks import ACCURACY, CLEAN_LOSS, DROPPED, NO_RIVAL, NORMAL, Row, claim, trained_on
-from benchmarks.study.experiment import TextExperiment, accuracy_contrast, by_values, compared, kl_of_pairs
+from benchmarks.study.experiment import TextExperiment, compare, compare_values, contrast_accuracies, kl_of_pairs
 from benchmarks.study.measures import ATTACK
 from benchmarks.study.paired import accuracy_of, read, runs_of, statuses_of
 from hf_robust.metrics.paired import robust
@@ -25,8 +25,8 @@ TWIN = "base_adv"
 """The adversarial model alone: the other partner of each linear average."""
 
 
-def c8(one: TextExperiment) -> list[Row]:
-    published = paper.TAICHI_4 if one.data == "sst2" else {}
+def c8(experiment: TextExperiment) -> list[Row]:
+    published = paper.TAICHI_4 if experiment.data == "sst2" else {}
     half = {"base_adv_soft": 1.0, "base_adv": -0.5, NORMAL: -0.5}
     texts = {
         "base_adv loses clean accuracy": ({"base_adv": 1.0, NORMAL: -1.0}, {"below": 0.0}),
@@ -34,54 +34,71 @@ def c8(one: TextExperiment) -> list[Row]:
     }
     rows = []
     for text, (weights, limits) in texts.items():
-        there = round(sum(weight * published[name] for name, weight in weights.items()), 1) if published else None
+        paper_value = (
+            round(sum(weight * published[name] for name, weight in weights.items()), 1) if published else None
+        )
         method, others = next(iter(weights)), [name for name in weights if name != NORMAL]
-        given = {"method": method, "quantity": ACCURACY, "paper": there, "void": dropped(one, TWIN), **limits}
-        given["control"] = " and ".join(name for name in weights if name != method)
-        rows += claim(one, "C8", text, accuracy_contrast(one, weights), (NORMAL, *others), **given)
+        fields = {
+            "method": method,
+            "quantity": ACCURACY,
+            "paper": paper_value,
+            "void": dropped(experiment, TWIN),
+            **limits,
+        }
+        fields["control"] = " and ".join(name for name in weights if name != method)
+        rows += claim(experiment, "C8", text, contrast_accuracies(experiment, weights), (NORMAL, *others), **fields)
     return rows
 
 
-def dropped(one: TextExperiment, method: str) -> str:
+def dropped(experiment: TextExperiment, method: str) -> str:
     """Why what training on adversarial texts cost says nothing: it was without the rows whose attack had failed.
 
     The paper trains on as many adversarial texts as there are clean ones. A run card of ours tells how many rows were
     attacked and how many views were found; without ``failed_views`` in it the rest was left out.
     """
-    for run in runs_of(one.folder, method):
+    for run in runs_of(experiment.folder, method):
         card = read(run / "run_card.json")
-        lost = any(made["found"] < made["attempts"] for made in card.get("views", ()))
+        lost = any(views["found"] < views["attempts"] for views in card.get("views", ()))
         if lost and card.get("config", {}).get("failed_views", "drop") == "drop":
             return DROPPED
     return ""
 
 
-def rivals(one: TextExperiment) -> list[str]:
+def rivals(experiment: TextExperiment) -> list[str]:
     """What was run beside TaiChi and its ablations, and beside FLAT's."""
-    return [name for name in one.methods if not name.startswith((*OF_TAICHI, "flat_"))]
+    return [name for name in experiment.methods if not name.startswith((*OF_TAICHI, "flat_"))]
 
 
-def c9(one: TextExperiment) -> list[Row]:
+def c9(experiment: TextExperiment) -> list[Row]:
     rows = []
-    published = paper.TAICHI_5.get(one.data, {}) if one.model == "bert" else {}
-    for rival in rivals(one):
-        for attack in one.attacks:
+    published = paper.TAICHI_5.get(experiment.data, {}) if experiment.model == "bert" else {}
+    for rival in rivals(experiment):
+        for attack in experiment.attacks:
             text = f"taichi above {rival}: {attack}{trained_on(attack)}"
-            there = None
+            paper_value = None
             if rival in published and attack in paper.TAICHI_ATTACKS:
                 place = 1 + paper.TAICHI_ATTACKS.index(attack)
-                there = round(published["taichi"][place] - published[rival][place], 1)
-            found = compared(one, rival, "taichi", attack)
-            given = {"method": "taichi", "quantity": attack, "paper": there, "part": f"above {rival}", "above": 0.0}
+                paper_value = round(published["taichi"][place] - published[rival][place], 1)
+            comparison = compare(experiment, rival, "taichi", attack)
+            fields = {
+                "method": "taichi",
+                "quantity": attack,
+                "paper": paper_value,
+                "part": f"above {rival}",
+                "above": 0.0,
+            }
             void = "" if rival in PAPER_RIVALS else NO_RIVAL
-            rows += claim(one, "C9", text, found, (rival, "taichi"), void=void, **given)
-    there = round(published["taichi"][0] - published[NORMAL][0], 1) if published else None
-    text, found = f"taichi loses at most {CLEAN_LOSS:g} of clean accuracy", compared(one, NORMAL, "taichi", ACCURACY)
-    given = {"method": "taichi", "quantity": ACCURACY, "paper": there, "part": text, "above": -CLEAN_LOSS}
-    return rows + claim(one, "C9", text, found, (NORMAL, "taichi"), **given)
+            rows += claim(experiment, "C9", text, comparison, (rival, "taichi"), void=void, **fields)
+    paper_value = round(published["taichi"][0] - published[NORMAL][0], 1) if published else None
+    text, comparison = (
+        f"taichi loses at most {CLEAN_LOSS:g} of clean accuracy",
+        compare(experiment, NORMAL, "taichi", ACCURACY),
+    )
+    fields = {"method": "taichi", "quantity": ACCURACY, "paper": paper_value, "part": text, "above": -CLEAN_LOSS}
+    return rows + claim(experiment, "C9", text, comparison, (NORMAL, "taichi"), **fields)
 
 
-def c10(one: TextExperiment) -> list[Row]:
+def c10(experiment: TextExperiment) -> list[Row]:
     clean, attacked = 5, 6
     expected = [
         ("taichi_no_kl keeps normal's clean accuracy", NORMAL, "taichi_no_kl", ACCURACY, {"above": -CLEAN_LOSS}),
@@ -98,71 +115,79 @@ def c10(one: TextExperiment) -> list[Row]:
     rows = []
     for text, first, second, quantity, limits in expected:
         place = clean if quantity == ACCURACY else attacked
-        there = None
-        if one.data == "sst2" and one.model == "bert":
-            there = round(paper.TAICHI_7[second][place] - paper.TAICHI_7[first][place], 1)
-        given = {"method": second, "quantity": quantity, "paper": there, "part": text, **limits}
-        rows += claim(one, "C10", text, compared(one, first, second, quantity), (first, second), **given)
+        paper_value = None
+        if experiment.data == "sst2" and experiment.model == "bert":
+            paper_value = round(paper.TAICHI_7[second][place] - paper.TAICHI_7[first][place], 1)
+        fields = {"method": second, "quantity": quantity, "paper": paper_value, "part": text, **limits}
+        rows += claim(experiment, "C10", text, compare(experiment, first, second, quantity), (first, second), **fields)
     return rows
 
 
-def c11(one: TextExperiment) -> list[Row]:
+def c11(experiment: TextExperiment) -> list[Row]:
     """KL(pos) falls from each setting to the next, and robust accuracy rises from each to the next."""
-    there = [name for name in (NORMAL, *ABLATIONS, "taichi") if any(map(kl_of_pairs, runs_of(one.folder, name)))]
-    of_paper = one.data == "sst2" and one.model == "bert"
+    settings = [
+        name for name in (NORMAL, *ABLATIONS, "taichi") if any(map(kl_of_pairs, runs_of(experiment.folder, name)))
+    ]
+    of_paper = experiment.data == "sst2" and experiment.model == "bert"
     rows = []
-    for first, second in zip(there, there[1:], strict=False):
+    for first, second in zip(settings, settings[1:], strict=False):
         for quantity, place, digits, text, limits in (
             ("kl_pos", 2, 2, f"KL(pos) of {second} below that of {first}", {"below": 0.0}),
             (ATTACK, 6, 1, f"{second} more robust than {first}", {"above": 0.0}),
         ):
             steps = paper.TAICHI_7[second][place] - paper.TAICHI_7[first][place]
             if quantity == ATTACK:
-                found = compared(one, first, second, ATTACK)
+                comparison = compare(experiment, first, second, ATTACK)
             else:
-                found = by_values(one, first, second, kl_of_pairs, 1.0)
+                comparison = compare_values(experiment, first, second, kl_of_pairs, 1.0)
             published = round(steps, digits) if of_paper else None
-            given = {"method": second, "quantity": quantity, "paper": published, "part": text, **limits}
-            rows += claim(one, "C11", text, found, (first, second), **given)
+            fields = {"method": second, "quantity": quantity, "paper": published, "part": text, **limits}
+            rows += claim(experiment, "C11", text, comparison, (first, second), **fields)
     return rows
 
 
-def mean_of(one: TextExperiment, name: str, value: Callable[[Path], float | None]) -> float | None:
-    found = [value(run) for run in runs_of(one.folder, name)]
-    known = [number for number in found if number is not None]
+def mean_of(experiment: TextExperiment, name: str, value: Callable[[Path], float | None]) -> float | None:
+    values = [value(run) for run in runs_of(experiment.folder, name)]
+    known = [number for number in values if number is not None]
     return statistics.mean(known) if known else None
 
 
 def robust_accuracy(run: Path, attack: str) -> float | None:
-    found = statuses_of(run, attack)
-    return float(robust(np.array(list(found.values())))) if found else None
+    statuses = statuses_of(run, attack)
+    return float(robust(np.array(list(statuses.values())))) if statuses else None
 
 
-def averages(one: TextExperiment) -> list[str]:
+def averages(experiment: TextExperiment) -> list[str]:
     """The settings of linear averaging, by the share of the clean model."""
-    found = [name for name in one.methods if name.startswith(AVERAGE)]
-    return sorted(found, key=lambda name: float(name.removeprefix(AVERAGE)))
+    names = [name for name in experiment.methods if name.startswith(AVERAGE)]
+    return sorted(names, key=lambda name: float(name.removeprefix(AVERAGE)))
 
 
-def c12(one: TextExperiment) -> list[Row]:
+def c12(experiment: TextExperiment) -> list[Row]:
     """TaiChi against the most robust linear average of those that are as clean as it, else of all."""
     attack = ATTACK
-    points = {name: (mean_accuracy(one, name), mean_of(one, name, lambda run: robust_accuracy(run, attack)))
-              for name in averages(one) if compared(one, name, "taichi", attack)}  # fmt: skip
+    points = {
+        name: (
+            mean_accuracy(experiment, name),
+            mean_of(experiment, name, lambda run: robust_accuracy(run, attack)),
+        )
+        for name in averages(experiment)
+        if compare(experiment, name, "taichi", attack)
+    }
     known = {name: (clean, rate) for name, (clean, rate) in points.items() if rate is not None}
     if not known:
         return []
-    clean = mean_accuracy(one, "taichi")
+    clean = mean_accuracy(experiment, "taichi")
     as_clean = {name: point for name, point in known.items() if point[0] >= clean}
     best = max(as_clean or known, key=lambda name: known[name][1])
     which = "of those as clean as it" if as_clean else "of all, which are all less clean"
     text = f"taichi above the most robust linear average {which} ({best}): {attack}"
-    given = {"method": "taichi", "quantity": attack, "above": 0.0}
-    partners = (TWIN,) if runs_of(one.folder, TWIN) else ()
+    fields = {"method": "taichi", "quantity": attack, "above": 0.0}
+    partners = (TWIN,) if runs_of(experiment.folder, TWIN) else ()
     control = f"{best}, of {NORMAL} and {TWIN}"
-    found = compared(one, best, "taichi", attack)
-    return claim(one, "C12", text, found, (best, "taichi", *partners), control=control, **given)
+    comparison = compare(experiment, best, "taichi", attack)
+    return claim(experiment, "C12", text, comparison, (best, "taichi", *partners), control=control, **fields)
 
 
-def mean_accuracy(one: TextExperiment, name: str) -> float:
-    return statistics.mean(map(accuracy_of, runs_of(one.folder, name)))
+def mean_accuracy(experiment: TextExperiment, name: str) -> float:
+    return statistics.mean(map(accuracy_of, runs_of(experiment.folder, name)))

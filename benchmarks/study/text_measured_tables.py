@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.study import paper_numbers as paper
 from benchmarks.study.checks import NORMAL
 from benchmarks.study.embedding_tables import NOTHING, clean, over_seeds, result
-from benchmarks.study.experiment import FIXED, OWN, TAU, TOP5, TextExperiment, consistency_of, measured
+from benchmarks.study.experiment import FIXED, OWN, TAU, TOP5, TextExperiment, consistency_of, measure_of
 from benchmarks.study.measures import ATTACK, MASKING, PAIRS, TOP, TRANSITION
 from benchmarks.study.paired import runs_of
 from benchmarks.study.taichi_claims import ABLATIONS, averages
@@ -36,35 +36,44 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
     return f"{text} ± {statistics.stdev(values):{form}}" if len(values) > 1 else text
 
 
-def robust_cell(one: TextExperiment, method: str, attack: str) -> str:
-    return over_seeds([result(load_run(run), attack) for run in runs_of(one.folder, method)], "robust_accuracy")
+def robust_cell(experiment: TextExperiment, method: str, attack: str) -> str:
+    return over_seeds([result(load_run(run), attack) for run in runs_of(experiment.folder, method)], "robust_accuracy")
 
 
-def clean_cell(one: TextExperiment, method: str) -> str:
-    return clean([load_run(run) for run in runs_of(one.folder, method)])
+def clean_cell(experiment: TextExperiment, method: str) -> str:
+    return clean([load_run(run) for run in runs_of(experiment.folder, method)])
 
 
 # ---- FLAT, Table 3 ----
 
 
-def interpretation(one: TextExperiment) -> str:
+def interpretation(experiment: TextExperiment) -> str:
     """After-attack accuracy, tau, top-5 and clean accuracy of each method whose attributions were taken."""
     rows = []
-    for method in one.methods:
-        runs = [run for run in runs_of(one.folder, method) if consistency_of(run, OWN)]
+    for method in experiment.methods:
+        runs = [run for run in runs_of(experiment.folder, method) if consistency_of(run, OWN)]
         if not runs:
             continue
-        own = [agreement(runs, OWN, key) for key in (TAU, TOP5)]
-        fixed = [agreement(runs, FIXED, key) for key in (TAU, TOP5)]
+        on_own_pairs = [agreement(runs, OWN, key) for key in (TAU, TOP5)]
+        on_fixed_pairs = [agreement(runs, FIXED, key) for key in (TAU, TOP5)]
         pairs = " / ".join(f"{smallest(runs, where):,}" for where in (OWN, FIXED))
         changed = percent(statistics.mean(consistency_of(run, OWN)["changed_share"] for run in runs))
-        cells = [robust_cell(one, method, ATTACK), *own, *fixed, clean_cell(one, method), changed, pairs]
+        cells = [
+            robust_cell(experiment, method, ATTACK),
+            *on_own_pairs,
+            *on_fixed_pairs,
+            clean_cell(experiment, method),
+            changed,
+            pairs,
+        ]
         rows.append([method, str(len(runs)), *cells])
     if not rows:
         return ""
     header = ["method", "seeds", f"AA ({ATTACK})", "KT, own pairs", "TI-5, own pairs", "KT, normal's pairs"]
     header += ["TI-5, normal's pairs", "clean accuracy", "changed words", "pairs a seed"]
-    return "\n\n".join([LAYOUT_3, markdown_table(header, rows).strip(), completeness(one), paper_3(one)]).strip()
+    return "\n\n".join(
+        [LAYOUT_3, markdown_table(header, rows).strip(), completeness(experiment), paper_3(experiment)]
+    ).strip()
 
 
 LAYOUT_3 = (
@@ -89,18 +98,20 @@ def smallest(runs: Sequence[Path], where: str) -> int:
     return min(int(consistency_of(run, where)["num_pairs"]) for run in runs)
 
 
-def completeness(one: TextExperiment) -> str:
+def completeness(experiment: TextExperiment) -> str:
     """How far the attributions add up to what they explain."""
-    found = [consistency_of(run, OWN) for method in one.methods for run in runs_of(one.folder, method)]
-    known = [each["complete_share"] for each in found if each.get("complete_share") is not None]
+    agreements = [
+        consistency_of(run, OWN) for method in experiment.methods for run in runs_of(experiment.folder, method)
+    ]
+    known = [agreement["complete_share"] for agreement in agreements if agreement.get("complete_share") is not None]
     if not known:
         return ""
     least = percent(min(known))
     return f"The gradients add up to the change in the logit within 1 % for at least {least} % of each run's pairs."
 
 
-def paper_3(one: TextExperiment) -> str:
-    published = paper.FLAT_3.get((one.model, one.data), {})
+def paper_3(experiment: TextExperiment) -> str:
+    published = paper.FLAT_3.get((experiment.model, experiment.data), {})
     rows = [
         [name, f"{aa:.2f}", f"{tau:.2f}", f"{top:.2f}", f"{accuracy:.2f}"]
         for name, (aa, tau, top, accuracy) in published.items()
@@ -108,14 +119,14 @@ def paper_3(one: TextExperiment) -> str:
     if not rows:
         return ""
     table = markdown_table(["method", "AA", "KT", "TI-5", "clean"], rows).strip()
-    return f"{RECORDED} FLAT (Chen and Ji 2022), Table 3, {one.model.upper()}.\n\n{table}"
+    return f"{RECORDED} FLAT (Chen and Ji 2022), Table 3, {experiment.model.upper()}.\n\n{table}"
 
 
-def curve(one: TextExperiment) -> str:
+def curve(experiment: TextExperiment) -> str:
     """Top-k intersection for k = 1 to 10, on both sets of pairs."""
     rows = []
-    for method in one.methods:
-        runs = [run for run in runs_of(one.folder, method) if consistency_of(run, OWN)]
+    for method in experiment.methods:
+        runs = [run for run in runs_of(experiment.folder, method) if consistency_of(run, OWN)]
         for where, name in ((OWN, "own"), (FIXED, "normal's")) if runs else ():
             by_k = zip(*(consistency_of(run, where)["top_k"] for run in runs), strict=True)
             rows.append([method, name, *(f"{statistics.mean(values):.2f}" for values in by_k)])
@@ -127,16 +138,16 @@ def curve(one: TextExperiment) -> str:
 # ---- TaiChi, Tables 4 and 7, Figure 5 ----
 
 
-def label_conflict(one: TextExperiment) -> str:
-    names = [name for name in (NORMAL, "base_adv", "base_adv_soft") if runs_of(one.folder, name)]
+def label_conflict(experiment: TextExperiment) -> str:
+    names = [name for name in (NORMAL, "base_adv", "base_adv_soft") if runs_of(experiment.folder, name)]
     if len(names) < 2:
         return ""
-    published = paper.TAICHI_4 if one.data == "sst2" else {}
+    published = paper.TAICHI_4 if experiment.data == "sst2" else {}
     rows = [
         [
             name,
-            str(len(runs_of(one.folder, name))),
-            clean_cell(one, name),
+            str(len(runs_of(experiment.folder, name))),
+            clean_cell(experiment, name),
             f"{published[name]}" if published else NOTHING,
         ]
         for name in names
@@ -145,26 +156,26 @@ def label_conflict(one: TextExperiment) -> str:
     return f"{text}\n\n{markdown_table(['training', 'seeds', 'clean accuracy', 'paper (PWWS)'], rows).strip()}"
 
 
-def pair_statistics(one: TextExperiment) -> str:
-    found = {name: measures_of(one, name, PAIRS) for name in one.methods}
+def pair_statistics(experiment: TextExperiment) -> str:
+    reports_by_method = {name: measures_of(experiment, name, PAIRS) for name in experiment.methods}
     rows = []
-    for name, reports in found.items():
+    for name, reports in reports_by_method.items():
         if reports:
             cells = [spread([report[key] for report in reports], ".3f") for key in PAIR_KEYS]
             pairs = min(int(report["num_pairs"]) for report in reports)
-            attacked = robust_cell(one, name, ATTACK)
-            rows.append([name, str(len(reports)), *cells, clean_cell(one, name), attacked, f"{pairs:,}"])
+            attacked = robust_cell(experiment, name, ATTACK)
+            rows.append([name, str(len(reports)), *cells, clean_cell(experiment, name), attacked, f"{pairs:,}"])
     if not rows:
         return ""
     header = ["method", "seeds", *PAIR_COLUMNS, "clean accuracy", ATTACK, "pairs a seed"]
     parts = [LAYOUT_7, markdown_table(header, rows).strip()]
-    if one.data == "sst2" and one.model == "bert":
-        own = [
+    if experiment.data == "sst2" and experiment.model == "bert":
+        published = [
             [name, *(f"{value:g}" for value in values)]
             for name, values in paper.TAICHI_7.items()
             if name in (NORMAL, "taichi", *ABLATIONS)
         ]
-        table = markdown_table(["method", *PAIR_COLUMNS, "clean", ATTACK], own).strip()
+        table = markdown_table(["method", *PAIR_COLUMNS, "clean", ATTACK], published).strip()
         parts.append(f"{RECORDED} TaiChi, Table 7, BERT-base.\n\n{table}")
     return "\n\n".join(parts)
 
@@ -176,18 +187,23 @@ LAYOUT_7 = (
 )
 
 
-def measures_of(one: TextExperiment, method: str, kind: str) -> list[dict[str, Any]]:
-    return [found for run in runs_of(one.folder, method) if (found := measured(run, kind))]
+def measures_of(experiment: TextExperiment, method: str, kind: str) -> list[dict[str, Any]]:
+    return [report for run in runs_of(experiment.folder, method) if (report := measure_of(run, kind))]
 
 
-def front(one: TextExperiment) -> str:
+def front(experiment: TextExperiment) -> str:
     """Linear averages of a clean and an adversarial model beside TaiChi."""
-    names = averages(one)
+    names = averages(experiment)
     if not names:
         return ""
-    shown = [*names, *(name for name in ("taichi",) if runs_of(one.folder, name))]
+    shown = [*names, *(name for name in ("taichi",) if runs_of(experiment.folder, name))]
     rows = [
-        [name, str(len(runs_of(one.folder, name))), clean_cell(one, name), robust_cell(one, name, ATTACK)]
+        [
+            name,
+            str(len(runs_of(experiment.folder, name))),
+            clean_cell(experiment, name),
+            robust_cell(experiment, name, ATTACK),
+        ]
         for name in shown
     ]
     text = "As TaiChi's Figure 5: weights averaged, the number is the share of the clean model in percent."
@@ -197,8 +213,8 @@ def front(one: TextExperiment) -> str:
 # ---- GradMask ----
 
 
-def slices(one: TextExperiment) -> str:
-    reports = measures_of(one, MASKING, TRANSITION)
+def slices(experiment: TextExperiment) -> str:
+    reports = measures_of(experiment, MASKING, TRANSITION)
     rows = [row for name in SLICES if (row := slice_row(name, reports))]
     if not rows:
         return ""
@@ -216,19 +232,19 @@ PIES = (
 
 
 def slice_row(name: str, reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    found = [report[name] for report in reports if report[name]["num_examples"]]
-    if not found:
+    rows = [report[name] for report in reports if report[name]["num_examples"]]
+    if not rows:
         return []
 
     def share(key: str) -> str:
-        return percents(row[key] for row in found)
+        return percents(row[key] for row in rows)
 
     published = paper.GRADMASK_SLICES.get(name)
-    doubtful = " (doubtful)" if any(row["doubtful"] for row in found) else ""
-    cells = [f"{name}{doubtful}", f"{found[0]['num_examples']:,}", str(len(found))]
+    doubtful = " (doubtful)" if any(row["doubtful"] for row in rows) else ""
+    cells = [f"{name}{doubtful}", f"{rows[0]['num_examples']:,}", str(len(rows))]
     cells += [share("baseline_accuracy"), share("new_accuracy")]
     cells += [share(f"{part}_of_union") for part in ("fixed", "introduced", "remaining")]
-    cells += [share("fix_rate"), share("introduction_rate"), ", ".join(f"{row['mcnemar_p']:.2g}" for row in found)]
+    cells += [share("fix_rate"), share("introduction_rate"), ", ".join(f"{row['mcnemar_p']:.2g}" for row in rows)]
     return [*cells, f"{published[0]} / {published[1]}" if published else NOTHING]
 
 

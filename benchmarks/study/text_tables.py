@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.study import paper_numbers as paper
 from benchmarks.study.embedding_tables import NOTHING, clean, normal_table, over_seeds, result, union
-from benchmarks.study.experiment import EXPERIMENTS, TITLES, TextExperiment, experiments
+from benchmarks.study.experiment import EXPERIMENTS, TITLES, TextExperiment, text_experiments
 from benchmarks.study.measures import ATTACK
 from benchmarks.study.paired import read, runs_of
 from benchmarks.study.text_claims import CLAIMS, FILE, NOT_RUN
@@ -31,12 +31,12 @@ VERDICTS = ("holds", "does not hold", "undecided")
 
 def compact(results: Path, files: Path = EXPERIMENTS) -> str:
     """Rates of each method on the first data set, and how many rows of each claim hold."""
-    found, claims = there(results, files), claims_of(results)
+    experiments, claims = experiments_with_runs(results, files), claims_of(results)
     parts = [f"### {HEADING}"]
-    if not found:
+    if not experiments:
         return "\n\n".join([*parts, NOTHING_YET]) + "\n"
-    first = found[0]
-    parts += [f"**{title(first.name)}.** {setting(first)}", rates(first).strip(), legend(found[:1])]
+    first = experiments[0]
+    parts += [f"**{title(first.name)}.** {setting(first)}", rates(first).strip(), legend(experiments[:1])]
     if claims:
         parts += ["Claims of A2T, TaiChi, FLAT and GradMask, and how many of the comparisons behind each hold here:"]
         parts.append(verdict_table(claims).strip())
@@ -46,24 +46,33 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
 
 def full(results: Path, files: Path = EXPERIMENTS, remarks: Path = REMARKS) -> str:
     """Everything that was measured; empty where nothing was."""
-    found, claims = there(results, files), claims_of(results)
-    if not found:
+    experiments, claims = experiments_with_runs(results, files), claims_of(results)
+    if not experiments:
         return ""
-    said: dict[str, dict[str, str]] = read(remarks) if remarks.is_file() else {}
+    remarks_by_experiment: dict[str, dict[str, str]] = read(remarks) if remarks.is_file() else {}
     parts = [
         f"# {HEADING}",
         verdict_table(claims).strip(),
     ]
-    for one in found:
-        rows = claims.get(one.name, {})
-        parts += [f"## {title(one.name)}", setting(one), rates(one), legend([one]), paper_5(one)]
-        parts += [block(one) for block in BLOCKS]
+    for experiment in experiments:
+        rows = claims.get(experiment.name, {})
+        parts += [
+            f"## {title(experiment.name)}",
+            setting(experiment),
+            rates(experiment),
+            legend([experiment]),
+            paper_5(experiment),
+        ]
+        parts += [block(experiment) for block in BLOCKS]
         if rows.get("claims"):
             parts += ["### Claims", claims_table(rows["claims"])]
-        parts += [f"*{number}*, a remark by hand: {text}" for number, text in said.get(one.name, {}).items()]
+        parts += [
+            f"*{number}*, a remark by hand: {text}"
+            for number, text in remarks_by_experiment.get(experiment.name, {}).items()
+        ]
         if rows.get("against_normal"):
-            parts += ["Every setting minus `normal`, in points:", normal_table(one, rows["against_normal"])]
-        parts.append(settings_table(one))
+            parts += ["Every setting minus `normal`, in points:", normal_table(experiment, rows["against_normal"])]
+        parts.append(settings_table(experiment))
     waiting = claims.get(NOT_RUN, {}).get("claims", [])
     if waiting:
         lines = [f"- {row['claim']} needs {row['text']}." for row in waiting]
@@ -72,16 +81,16 @@ def full(results: Path, files: Path = EXPERIMENTS, remarks: Path = REMARKS) -> s
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
-def there(results: Path, files: Path) -> list[TextExperiment]:
+def experiments_with_runs(results: Path, files: Path) -> list[TextExperiment]:
     """Experiments with a finished run, in the tables' order."""
-    return [one for one in experiments(results, files) if one.methods]
+    return [experiment for experiment in text_experiments(results, files) if experiment.methods]
 
 
 def claims_of(results: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """What `benchmarks/text_claims.py` wrote; empty where it was not run."""
     path = results / FILE
-    found: dict[str, dict[str, list[dict[str, Any]]]] = read(path) if path.is_file() else {}
-    return found
+    claims: dict[str, dict[str, list[dict[str, Any]]]] = read(path) if path.is_file() else {}
+    return claims
 
 
 def title(name: str) -> str:
@@ -96,35 +105,37 @@ KNOWN = (
 )
 
 
-def setting(one: TextExperiment) -> str:
-    run = load_run(runs_of(one.folder, one.methods[0])[0])
+def setting(experiment: TextExperiment) -> str:
+    run = load_run(runs_of(experiment.folder, experiment.methods[0])[0])
     data, line = run.data, run.published
-    handed = {f"{found['num_examples']:,.0f}" for found in line["attacks"].values()}
+    handed = {f"{rates['num_examples']:,.0f}" for rates in line["attacks"].values()}
     attacked = f", {' or '.join(sorted(handed))} of them handed to each attack" if handed else ""
     return (
         f"{data['train_samples']:,} training rows, {line['epoch']:g} epochs, accuracy on {data['eval_samples']:,} "
-        f"rows{attacked}{KNOWN if ATTACK in one.attacks else '.'}"
+        f"rows{attacked}{KNOWN if ATTACK in experiment.attacks else '.'}"
     )
 
 
-def rates(one: TextExperiment) -> str:
+def rates(experiment: TextExperiment) -> str:
     """One row for each setting, as TaiChi's Table 5: clean accuracy, then robust accuracy under each attack."""
-    runs = {method: [load_run(path) for path in runs_of(one.folder, method)] for method in one.methods}
+    runs = {method: [load_run(path) for path in runs_of(experiment.folder, method)] for method in experiment.methods}
     unions = sorted(
-        {union_label(run.published["union"]) for each in runs.values() for run in each if "union" in run.published}
+        {union_label(run.published["union"]) for group in runs.values() for run in group if "union" in run.published}
     )
     rows = []
     for method, group in runs.items():
-        guessing = " (near chance)" if one.near_guessing(method) else ""
+        guessing = " (near chance)" if experiment.near_chance(method) else ""
         row = [f"{method}{guessing}", str(len(group)), clean(group)]
-        row += [over_seeds([result(run, name) for run in group], "robust_accuracy") for name in one.attacks]
+        row += [over_seeds([result(run, name) for run in group], "robust_accuracy") for name in experiment.attacks]
         row += [over_seeds([union(run, label) for run in group], "robust_accuracy") for label in unions]
         rows.append(row)
-    return markdown_table(["method", "seeds", "clean accuracy", *one.attacks, *unions], rows)
+    return markdown_table(["method", "seeds", "clean accuracy", *experiment.attacks, *unions], rows)
 
 
-def legend(found: Iterable[TextExperiment]) -> str:
-    several = any(len(runs_of(one.folder, method)) > 1 for one in found for method in one.methods)
+def legend(experiments: Iterable[TextExperiment]) -> str:
+    several = any(
+        len(runs_of(experiment.folder, method)) > 1 for experiment in experiments for method in experiment.methods
+    )
     spread = " ±: sample standard deviation over seeds." if several else ""
     return (
         "In percent. Columns of attacks are robust accuracy, the share of all examples that were right and stayed so. "
@@ -132,8 +143,8 @@ def legend(found: Iterable[TextExperiment]) -> str:
     )
 
 
-def paper_5(one: TextExperiment) -> str:
-    published = paper.TAICHI_5.get(one.data, {}) if one.model == "bert" else {}
+def paper_5(experiment: TextExperiment) -> str:
+    published = paper.TAICHI_5.get(experiment.data, {}) if experiment.model == "bert" else {}
     if not published:
         return ""
     rows = [[name, *(f"{value:.1f}" for value in values)] for name, values in published.items()]
@@ -142,13 +153,13 @@ def paper_5(one: TextExperiment) -> str:
     return f"{RECORDED} {source}\n\n{table}"
 
 
-def settings_table(one: TextExperiment) -> str:
+def settings_table(experiment: TextExperiment) -> str:
     """What each setting was run with beside the defaults."""
     rows = []
-    for name in one.methods:
-        chosen = dict(one.settings.get("settings", {}).get(name, {"robust_method": name}))
+    for name in experiment.methods:
+        chosen = dict(experiment.settings.get("settings", {}).get(name, {"robust_method": name}))
         method = chosen.pop("robust_method")
-        flags = {**one.settings.get("method_args", {}).get(method, {}), **chosen}
+        flags = {**experiment.settings.get("method_args", {}).get(method, {}), **chosen}
         shown = ", ".join(f"{flag} {'normal' if '{' in str(value) else value}" for flag, value in flags.items())
         rows.append([name, method, shown or NOTHING])
     return "Settings beside the defaults:\n\n" + markdown_table(["setting", "method", "flags"], rows)
@@ -161,14 +172,14 @@ def verdict_table(claims: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
     """For each claim and experiment how many comparisons hold."""
     rows = []
     for number in CLAIMS:
-        for name, found in claims.items():
-            verdicts = Counter(row["verdict"] for row in found["claims"] if row["claim"] == number)
+        for name, of_experiment in claims.items():
+            verdicts = Counter(row["verdict"] for row in of_experiment["claims"] if row["claim"] == number)
             if not verdicts:
                 continue
             where = NOTHING if name == NOT_RUN else title(name)
-            other = sum(verdicts.values()) - sum(verdicts[one] for one in VERDICTS)
+            other = sum(verdicts.values()) - sum(verdicts[verdict] for verdict in VERDICTS)
             rest = (NOT_RUN if name == NOT_RUN else f"{other} void") if other else NOTHING
-            rows.append([number, ABOUT[number], where, *(str(verdicts[one]) for one in VERDICTS), rest])
+            rows.append([number, ABOUT[number], where, *(str(verdicts[verdict]) for verdict in VERDICTS), rest])
     return markdown_table(["claim", "about", "where", *VERDICTS, "other"], rows)
 
 

@@ -39,7 +39,7 @@ def page(name: str) -> str:
 
 def measured(name: str) -> list[str]:
     """The rows of an attack on real data, and how it compared with TextAttack's."""
-    found = {one.title: rows_of(attack_tables.table(one), {name}) for one in attack_tables.measured(RESULTS)}
+    found = {one.title: rows_of(attack_tables.table(one), {name}) for one in attack_tables.attacked_models(RESULTS)}
     parts = [f"**{title}.**\n\n" + "\n".join(rows) for title, rows in found.items() if len(rows) > 2]
     same = rows_of(attack_tables.identity_table(attack_tables.identity(RESULTS)), {name})
     parts += ["**Beside TextAttack's own.**\n\n" + "\n".join(same)] * (len(same) > 2)

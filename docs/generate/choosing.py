@@ -26,13 +26,13 @@ def _rows(experiment: str) -> list[list[str]]:
     found = [
         one
         for one in [
-            *embedding_tables.measured(RESULTS, EXPERIMENTS),
-            *text_tables.there(RESULTS, EXPERIMENTS),
+            *embedding_tables.experiments_with_runs(RESULTS, EXPERIMENTS),
+            *text_tables.experiments_with_runs(RESULTS, EXPERIMENTS),
         ]
         if one.name == experiment
     ]
     methods = [name for one in found for name in one.methods if name in METHODS and name != "normal"]
-    chance = {name for one in found for name in methods if one.near_guessing(name)}
+    chance = {name for one in found for name in methods if one.near_chance(name)}
     rows = []
     for name in methods:
         clean = accuracy_difference(folder, "normal", name)

@@ -29,7 +29,7 @@ def table() -> str:
     parts = []
     for family, names in METHODS.families.items():
         rows = [
-            [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), readme.paper(METHODS[name])]
+            [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), readme.paper_link(METHODS[name])]
             + [*step_costs(name)]
             for name in names
         ]
@@ -173,10 +173,10 @@ def _experiments() -> list[tuple[str, str, str, str]]:
         for name in balanced_page.TITLES
         if (runs := balanced_page.runs_of_methods(RESULTS / name))
     ]
-    for embedding in embedding_tables.measured(RESULTS, EXPERIMENTS):
+    for embedding in embedding_tables.experiments_with_runs(RESULTS, EXPERIMENTS):
         title = embedding_tables.TITLES[embedding.name]
         found.append((title, embedding_tables.setting(embedding), embedding_tables.rates(embedding), "embedding"))
-    for text in text_tables.there(RESULTS, EXPERIMENTS):
+    for text in text_tables.experiments_with_runs(RESULTS, EXPERIMENTS):
         found.append((text_tables.title(text.name), text_tables.setting(text), text_tables.rates(text), "texts"))
     return found
 

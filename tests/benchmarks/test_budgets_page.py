@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.study import budgets_page as budgets
 from benchmarks.study.embedding_claims import ACCURACY
-from benchmarks.study.experiment import TextExperiment, compared, compared_asr
+from benchmarks.study.experiment import TextExperiment, compare, compare_asr
 from benchmarks.study.stored import RESULTS
 
 README = Path(__file__).parents[2] / "README.md"
@@ -47,13 +47,13 @@ def test_what_the_readme_recommends_is_what_the_committed_results_say_is_best() 
     file = budgets.EXPERIMENTS / "budgets_snli_bert_tiny.json"
     one = TextExperiment(file, RESULTS / file.stem)
     tried = [name for name in one.methods if name.startswith("313-") and name != "313-normal"]
-    lost = {name: compared(one, "313-normal", name, ACCURACY) for name in tried}
-    keeping = [name for name, found in lost.items() if found is not None and found.found.value > -1]
-    lowered = {name: compared_asr(one, "313-normal", name, "antonym") for name in keeping}
-    best = min(keeping, key=lambda name: lowered[name].found.value)  # type: ignore[union-attr]
-    assert best == "313-weight0.3-warmup0.5-authors" and lowered[best].found.high < 0  # type: ignore[union-attr]
+    lost = {name: compare(one, "313-normal", name, ACCURACY) for name in tried}
+    keeping = [name for name, found in lost.items() if found is not None and found.difference.value > -1]
+    lowered = {name: compare_asr(one, "313-normal", name, "antonym") for name in keeping}
+    best = min(keeping, key=lambda name: lowered[name].difference.value)  # type: ignore[union-attr]
+    assert best == "313-weight0.3-warmup0.5-authors" and lowered[best].difference.high < 0  # type: ignore[union-attr]
     assert "`--bat_lambda 0.3 --contrastive_warmup 0.5`" in README.read_text(encoding="utf-8")
-    assert budgets.decided(one, "313-weight1-warmup0-authors") == budgets.NOT
+    assert budgets.verdict_of(one, "313-weight1-warmup0-authors") == budgets.NOT_KEPT
 
 
 @pytest.mark.parametrize(
@@ -61,27 +61,27 @@ def test_what_the_readme_recommends_is_what_the_committed_results_say_is_best() 
     [
         ((0.80, 0.3), budgets.KEPT),
         ((0.79, 0.3), budgets.KEPT),
-        ((0.70, 0.3), budgets.NOT),
-        ((0.80, 0.7), budgets.NOT),
+        ((0.70, 0.3), budgets.NOT_KEPT),
+        ((0.80, 0.7), budgets.NOT_KEPT),
         ((0.80, 0.5), budgets.OPEN),
-        ((0.40, 0.3), budgets.NOT),
+        ((0.40, 0.3), budgets.NOT_KEPT),
     ],
 )
 def test_kept_is_accuracy_within_two_points_and_a_lower_rate(
     found: tuple[float, float], verdict: str, tmp_path: Path
 ) -> None:
     one = experiment(tmp_path, {"9-normal": NORMAL, "9-tried": found})
-    assert budgets.decided(one, "9-tried") == verdict
+    assert budgets.verdict_of(one, "9-tried") == verdict
 
 
 def test_beside_a_baseline_at_chance_nothing_is_decided(tmp_path: Path) -> None:
     one = experiment(tmp_path, {"9-normal": (0.35, 0.5), "9-tried": (0.35, 0.3)})
-    assert budgets.decided(one, "9-tried") == budgets.VOID
+    assert budgets.verdict_of(one, "9-tried") == budgets.VOID
 
 
 def test_without_its_baseline_a_setting_has_no_difference(tmp_path: Path) -> None:
     one = experiment(tmp_path, {"9-tried": NORMAL})
-    assert budgets.decided(one, "9-tried") == budgets.NOTHING
+    assert budgets.verdict_of(one, "9-tried") == budgets.NOTHING
     assert budgets.row(one, "9-tried")[-1] == budgets.NOTHING
 
 
@@ -97,6 +97,6 @@ def test_rows_and_summary_say_what_there_is(tmp_path: Path) -> None:
 def test_the_committed_experiments_have_a_baseline_at_every_budget(name: str, tmp_path: Path) -> None:
     one = TextExperiment(budgets.EXPERIMENTS / f"{name}.json", tmp_path)
     settings = one.settings["settings"]
-    assert {budgets.normal_at(one, setting) for setting in settings} <= set(settings)
+    assert {budgets.baseline_of(one, setting) for setting in settings} <= set(settings)
     assert len({budgets.steps_of(one, setting) for setting in settings}) == 3 and len(one.settings["seeds"]) == 3
     assert all(setting.startswith(f"{budgets.steps_of(one, setting)}-") for setting in settings)

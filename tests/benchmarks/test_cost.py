@@ -192,7 +192,7 @@ def test_row_of_a_method(name: str) -> None:
     method = METHODS[name]
     idea = METHODS.describe(name).idea
     assert idea and not idea.endswith(".")
-    paper = readme.paper(method)
+    paper = readme.paper_link(method)
     assert (paper == "–") == (not method.citation) and len(paper) < 120
 
 

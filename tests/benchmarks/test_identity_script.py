@@ -78,8 +78,8 @@ def test_shared_scores_are_equal_for_equal_tokens() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--recipes", "synonym"], "one of them is needed"),
-        (["--recipes", "synonym", "--model", "m"], "go together"),
+        (["--recipes", "synonym"], "give --model with --data"),
+        (["--recipes", "synonym", "--model", "m"], "give --model with --data"),
         (["--recipes", "nope", "--model", "m", "--data", "d"], "nope is no native attack"),
     ],
 )

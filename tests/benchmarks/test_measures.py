@@ -15,7 +15,7 @@ from interpret.interpret_parts import review_records
 
 from benchmarks.study import measures as text_measures
 from benchmarks.study import run
-from benchmarks.study.measures import Finished
+from benchmarks.study.measures import FinishedRun
 from hf_robust.interpret import Pair
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import STATUSES_FILE, write_records
@@ -128,7 +128,7 @@ def test_a_measure_that_fails_is_said_and_not_written(tmp_path: Path, model_fold
     finish(tmp_path, "normal", model_folder(), "normal", review_records()[:1])
     folder = tmp_path / "work" / EXPERIMENT / "normal-seed1"
     result = tmp_path / "results" / EXPERIMENT / "normal-seed1"
-    (line,) = text_measures.measure(Finished(folder, folder), result, ["pairs"])
+    (line,) = text_measures.measure(FinishedRun(folder, folder), result, ["pairs"])
     assert line.startswith("no pairs of text_tiny/normal-seed1: pairs with a text of another label need two labels")
     assert not (result / "pairs.json").exists()
 

@@ -74,7 +74,7 @@ def test_verdicts(tmp_path: Path) -> None:
     }.items():
         for seed in (1, 2):
             write_run(tmp_path / f"{method}-seed{seed}", synonym, antonym, accuracy, further)
-    verdicts = {row["text"]: row["verdict"] for row in claims.check(experiment(tmp_path, larger_class=0.5))}
+    verdicts = {row["text"]: row["verdict"] for row in claims.checks_of(experiment(tmp_path, larger_class=0.5))}
     assert verdicts["safer lowers synonym ASR"] == verdicts["safer raises antonym ASR"] == "holds"
     assert verdicts["safer keeps accuracy within 1.6"] == "undecided"
     assert verdicts["bat_pairwise lowers synonym ASR"] == verdicts["bat_pairwise lowers antonym ASR"] == "holds"
@@ -94,7 +94,7 @@ def test_C6_is_asked_of_content_and_of_function_words(tmp_path: Path) -> None:
         for kind, further in (("content", content), ("function", function)):
             found[kind] = {"texts": 250, "obstinate_further": further, "fickle": 0.1, "obstinate": 0.2}
         (folder / "distances.json").write_text(json.dumps(found))
-    rows = [row for row in claims.check(experiment(tmp_path, larger_class=0.5)) if row["claim"] == "C6"]
+    rows = [row for row in claims.checks_of(experiment(tmp_path, larger_class=0.5)) if row["claim"] == "C6"]
     verdicts = {row["text"].partition(" antonym view")[0]: row["verdict"] for row in rows}
     assert verdicts == {
         "normal: content-word": "holds",
@@ -140,7 +140,7 @@ def test_one_measurement_is_counted_once(tmp_path: Path) -> None:
     for first, second in (("normal", "safer"), ("other", "another")):
         for attack in ("synonym", "antonym"):
             found = paired.robust_difference(tmp_path, first, second, attack)
-            row = paired.entry("C1", f"{second} above {first}: {attack}", found, above=0.0)
+            row = paired.check_row("C1", f"{second} above {first}: {attack}", found, above=0.0)
             rows.append({**row, "quantity": attack, "runs": [first, second]})
     assert {row["value"] for row in rows} == {25.0}
     verdicts = [row["verdict"] for row in checks.counted_once(tmp_path, rows)]
@@ -157,7 +157,7 @@ def test_accuracies_count_once_too(tmp_path: Path) -> None:
     rows = []
     for method in ("pgd", "adaptive"):
         pair = (f"{method}-a", f"{method}-b")
-        row = paired.entry("C16", method, paired.accuracy_difference(tmp_path, *pair), below=0.0)
+        row = paired.check_row("C16", method, paired.accuracy_difference(tmp_path, *pair), below=0.0)
         rows.append({**row, "quantity": "accuracy", "runs": list(pair)})
     assert [row["verdict"] for row in checks.counted_once(tmp_path, rows)] == ["holds", checks.REPEATED]
 
@@ -172,7 +172,7 @@ def test_void_checks_are_counted_by_their_reason() -> None:
 def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:
     write_run(tmp_path / "normal-seed1", "s" * 90 + "f" * 10, "s" * 100, 0.80, 0.4)
     write_run(tmp_path / "bat_triplet-seed1", "f" * 100, "f" * 100, 0.41, 0.9)
-    verdicts = {row["text"]: row["verdict"] for row in claims.check(experiment(tmp_path, larger_class=1 / 3))}
+    verdicts = {row["text"]: row["verdict"] for row in claims.checks_of(experiment(tmp_path, larger_class=1 / 3))}
     assert (
         verdicts["bat_triplet lowers synonym ASR"] == verdicts["bat_triplet lowers antonym ASR"] == "void: near chance"
     )
@@ -221,8 +221,8 @@ def test_a_change_of_a_difference_is_paired_over_four_settings(tmp_path: Path) -
     found = bat_claims.difference_of_differences(one, tuple(outcomes), "synonym")
     assert found is not None and found.examples == 200
     # Safer takes 50 points off at batch 8 and 25 at batch 32.
-    assert found.found.value == pytest.approx(-25.0)
-    assert found.found.low < -25.0 < found.found.high < 0
+    assert found.difference.value == pytest.approx(-25.0)
+    assert found.difference.low < -25.0 < found.difference.high < 0
     verdicts = {row["quantity"]: row["verdict"] for row in bat_claims.c2(one)}
     assert verdicts == {"synonym": "holds", "antonym": "does not hold"}
     assert bat_claims.c5(one) == bat_claims.c7(one) == []

@@ -41,29 +41,31 @@ def check(verdict: str, **more: Any) -> dict[str, Any]:
 )
 def test_a_claim_comes_to_what_its_checks_say(verdicts: str, expected: str, why: str) -> None:
     letters = dict(zip("hfuv", VERDICTS, strict=True))
-    found = study.overall([check(letters[letter]) for letter in verdicts])
+    found = study.verdict_of([check(letters[letter]) for letter in verdicts])
     assert found.verdict == expected and why in found.why
 
 
 def test_a_claim_of_two_parts_holds_where_both_are_shown() -> None:
     rows = [check(study.HOLDS), check(study.HOLDS, quantity="antonym", part="antonym at batch 8")]
-    assert study.overall(rows).verdict == study.HOLDS
+    assert study.verdict_of(rows).verdict == study.HOLDS
     rows[1]["verdict"] = study.UNDECIDED
-    found = study.overall(rows)
+    found = study.verdict_of(rows)
     assert found.verdict == study.UNDECIDED and found.why.endswith("nowhere shown: antonym at batch 8")
-    assert study.overall([*rows, {**rows[1], "verdict": study.HOLDS}]).verdict == study.HOLDS  # in another experiment
+    assert (
+        study.verdict_of([*rows, {**rows[1], "verdict": study.HOLDS}]).verdict == study.HOLDS
+    )  # in another experiment
     rows[1]["verdict"] = VOID  # of a part that nothing is known of nothing is asked
-    assert study.overall(rows).verdict == study.HOLDS
+    assert study.verdict_of(rows).verdict == study.HOLDS
 
 
 @given(st.lists(st.sampled_from(VERDICTS), max_size=12))
 def test_a_verdict_follows_from_its_checks(verdicts: list[str]) -> None:
-    found = study.overall([check(verdict) for verdict in verdicts]).verdict
-    assert found == study.overall([check(verdict) for verdict in sorted(verdicts)]).verdict  # order says nothing
+    found = study.verdict_of([check(verdict) for verdict in verdicts]).verdict
+    assert found == study.verdict_of([check(verdict) for verdict in sorted(verdicts)]).verdict  # order says nothing
     if found == study.HOLDS:
         assert study.FAILS not in verdicts and study.HOLDS in verdicts
     # One more check that holds never makes a claim fail that did not.
-    better = study.overall([check(verdict) for verdict in [*verdicts, study.HOLDS]]).verdict
+    better = study.verdict_of([check(verdict) for verdict in [*verdicts, study.HOLDS]]).verdict
     assert (better == study.FAILS) <= (found == study.FAILS)
 
 
@@ -207,7 +209,7 @@ def test_the_drop_of_training_on_adversarial_texts_rests_on_dropped_rows() -> No
     card = read(study.RESULTS / "text_trec_bert_tiny" / "base_adv-seed1" / "run_card.json")
     assert sum(made["attempts"] - made["found"] for made in card["views"]) > 0
     one = TextExperiment(study.EXPERIMENTS / "text_trec_bert_tiny.json", study.RESULTS / "text_trec_bert_tiny")
-    assert not one.near_guessing("base_adv")  # so that chance is not the reason there
+    assert not one.near_chance("base_adv")  # so that chance is not the reason there
     rows = [row for row in read(study.RESULTS / study_page.FILE)["C8"]["checks"] if "trec" in row["experiment"]]
     assert [row["verdict"] for row in rows] == [checks.DROPPED] * 2
 

@@ -308,14 +308,14 @@ def test_the_interval_of_a_mean_over_pairs_is_that_of_its_differences(results: P
     write_agreement(first, 0.5, 0.5, spread=0.2)
     write_agreement(second, 0.6, 0.6, spread=0.2)
     one = TextExperiment(files / f"{SST2}.json", results / SST2)
-    values = text_runs.of_pairs("own", "tau_by_pair")
-    same = text_runs.by_values(one, "normal", "flat", values, 100.0)
-    assert same is not None and same.found.low == pytest.approx(10.0) and same.width == pytest.approx(0.0)
+    values = text_runs.pair_values("own", "tau_by_pair")
+    same = text_runs.compare_values(one, "normal", "flat", values, 100.0)
+    assert same is not None and same.difference.low == pytest.approx(10.0) and same.width == pytest.approx(0.0)
     moved = json.loads((second / "interpretation.json").read_text())
     moved["own"]["tau_by_pair"] = {str(int(i) + 1): value for i, value in moved["own"]["tau_by_pair"].items()}
     (second / "interpretation.json").write_text(json.dumps(moved))
-    apart = text_runs.by_values(one, "normal", "flat", values, 100.0)
-    assert apart is not None and apart.found.value == pytest.approx(10.0)
+    apart = text_runs.compare_values(one, "normal", "flat", values, 100.0)
+    assert apart is not None and apart.difference.value == pytest.approx(10.0)
     assert apart.width == pytest.approx(196 * (2 * 0.2**2 / 100) ** 0.5, rel=0.15)
 
 

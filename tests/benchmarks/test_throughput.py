@@ -151,7 +151,7 @@ def test_only_rows_that_are_classified_correctly_are_attacked(num: str, flags: l
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--num", "20"], "the model classifies 16 correctly"),
+        (["--num", "20"], "the model classifies only 16 correctly"),
         (["--rounds", "0"], "--rounds must be at least 1, got 0"),
         (["--scale", "5", "0"], "--scale must be at least 1, got 5 0"),
         (["--recipes", "nope"], "invalid choice: 'nope'"),
@@ -212,7 +212,11 @@ def test_a_shaken_model_differs_and_leaves_the_model_alone() -> None:
 
 
 def test_means_and_ratios() -> None:
-    assert stopwatch.mean([{"a": 1, "b": 2, "c": None}, {"a": 1, "b": 5, "c": None}]) == {"a": 1, "b": 3.5, "c": None}
+    assert stopwatch.mean_row([{"a": 1, "b": 2, "c": None}, {"a": 1, "b": 5, "c": None}]) == {
+        "a": 1,
+        "b": 3.5,
+        "c": None,
+    }
     above, below = {"seconds": 6.0, "cpu_seconds": 4.0, "n": 2}, {"seconds": 2.0, "cpu_seconds": 0.0, "n": 1}
-    assert stopwatch.times(above, below) == {"seconds": 3.0, "cpu_seconds": None}
-    assert stopwatch.times(above, below, "n")["seconds"] == 1.5
+    assert stopwatch.ratio_of_times(above, below) == {"seconds": 3.0, "cpu_seconds": None}
+    assert stopwatch.ratio_of_times(above, below, "n")["seconds"] == 1.5
