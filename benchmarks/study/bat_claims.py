@@ -1,10 +1,8 @@
-"""Claims C1, C2 and C4 to C7 of the BAT paper on the committed results: what was measured, its interval, a verdict.
+"""Claims C1, C2 and C4 to C7 of the BAT paper on the committed results.
 
-    python benchmarks/claims.py          writes benchmarks/results/claims.json
+    python -m benchmarks.study.bat_claims          writes benchmarks/results/bat_claims.json
 
-Intervals of differences are those of `benchmarks.study.paired`, verdicts those of `benchmarks.study.checks`.
-
-C2, C5 and C7 of BAT: what batch size, and weights and margin of the pairwise loss, do (Figures 4 and 8 to 12).
+Intervals of differences are those of `benchmarks.study.paired`, verdicts and rows those of `benchmarks.study.checks`.
 """
 
 from __future__ import annotations
@@ -28,14 +26,14 @@ from hf_robust.metrics.paired import POINTS, Outcomes, rates
 
 SMALL, LARGE = "batch8", "batch32"
 UNCHANGED = 5.0
-"""Points of an ASR that count as insensitive: Table 4's single runs differ by up to 3.5."""
+"""Points of ASR that count as insensitive; single runs in Table 4 differ by up to 3.5."""
 ACCURACY_UNCHANGED = 1.6
 PAIRWISE = "bat_pairwise"
 MARGINS = ("0.3", "0.5", "0.7")
 
 
 def c2(experiment: TextExperiment) -> list[Row]:
-    """C2: with a smaller batch safer's synonym ASR falls further below normal's, its antonym ASR rises further."""
+    """C2: with a smaller batch safer's synonym ASR is further below normal's, and its antonym ASR further above."""
     rows = []
     for attack, text, side in (
         ("synonym", "safer minus normal, synonym ASR: lower at batch 8 than at 32", {"below": 0.0}),
@@ -89,7 +87,7 @@ def c7(experiment: TextExperiment) -> list[Row]:
 
 
 def difference_of_differences(experiment: TextExperiment, models: tuple[str, ...], attack: str) -> Comparison | None:
-    """(b - a) - (d - c) of the ASRs of four settings a, b, c, d on the same seeds and examples; None without them."""
+    """(b - a) - (d - c) in ASR of settings a, b, c, d on the same seeds and examples; None if these are missing."""
     runs = [runs_by_seed(experiment.folder, name) for name in models]
     seeds = sorted(set.intersection(*map(set, runs)))
     outcomes = [[statuses_of(by_seed[seed], attack) for seed in seeds] for by_seed in runs]
@@ -101,7 +99,7 @@ def difference_of_differences(experiment: TextExperiment, models: tuple[str, ...
 
 
 def summed_rates(outcomes: Outcomes) -> Outcomes:
-    """(...,) sum over the last axis of the rates of (..., examples, settings)."""
+    """(...,) rates summed over settings, from outcomes (..., examples, settings)."""
     summed: Outcomes = rates(np.moveaxis(outcomes, -1, 0)).sum(axis=0)
     return summed
 
@@ -113,14 +111,14 @@ ACCURACY_LOSS = 1.6
 
 
 def checks_of(experiment: TextExperiment) -> list[Row]:
-    """Every claim about the methods that were run in one experiment."""
+    """All checks of the methods that were run in one experiment."""
     run = [name for name in METHODS if runs_of(experiment.folder, name)]
     rows = sorted((row for name in run for row in claims_about(experiment, name)), key=lambda row: row["claim"])
     return counted_once(experiment.folder, rows)
 
 
 def claims_about(experiment: TextExperiment, method: str) -> list[Row]:
-    """What the paper claims of one method."""
+    """Checks of what the paper claims about one method."""
     if method == NORMAL:
         return c6(experiment, method)
     number, models = ("C1" if method == "safer" else "C4"), (NORMAL, method)
@@ -136,7 +134,7 @@ def claims_about(experiment: TextExperiment, method: str) -> list[Row]:
         text = f"{method}'s synonym ASR stays above safer's"
         fields = {"method": method, "quantity": "synonym", "paper": paper_difference(experiment, *pair, "synonym")}
         rows += claim(experiment, number, text, compare_asr(experiment, *pair, "synonym"), pair, **fields, above=0.0)
-    # For BAT this is in the paper's tables, not in its claim.
+    # For BAT this follows from the paper's tables, not from its text.
     text = f"{method} keeps accuracy within {ACCURACY_LOSS}"
     fields = {"method": method, "quantity": ACCURACY, "paper": paper_difference(experiment, *models, ACCURACY)}
     rows += claim(
@@ -146,16 +144,17 @@ def claims_about(experiment: TextExperiment, method: str) -> list[Row]:
 
 
 def paper_difference(experiment: TextExperiment, first: str, second: str, quantity: str) -> float | None:
-    """Second minus first in the paper's table of this data set; None where it has none."""
+    """Second minus first in the paper's table of this data set; None if there is no such table."""
     table = paper.BAT.get(experiment.name.split("_")[0])
     return None if table is None else round(table[second][quantity] - table[first][quantity], 1)
 
 
 def c6(experiment: TextExperiment, method: str) -> list[Row]:
-    """C6: the obstinate view lies further away than the fickle one in most texts after BAT, and only there.
+    """C6: after BAT, and only then, the obstinate view of most texts is further away than the fickle view.
 
-    Of the texts whose obstinate view changes a content word: BAT's training views change function words too, as the
-    attack never does, and a model can learn these alone. Runs measured before the two were told apart are void.
+    Texts whose obstinate view changes a content word are counted separately: BAT's training views also change function
+    words, which the attack never does, and a model can learn to recognise these alone. Runs measured without this
+    separation are void.
     """
     runs = [run for run in runs_of(experiment.folder, method) if (run / "distances.json").is_file()]
     if not runs:
@@ -181,7 +180,7 @@ def c6(experiment: TextExperiment, method: str) -> list[Row]:
 
 
 def share_further(measured: Sequence[dict[str, Any]], runs: Sequence[Path]) -> Comparison:
-    """The mean share of texts over the seeds, with Wilson's interval of one seed's number of texts."""
+    """Mean share of texts over the seeds, with Wilson's interval for the number of texts of one seed."""
     shares = [row["obstinate_further"] for row in measured]
     texts = min(row["texts"] for row in measured)
     low, high = wilson_interval(round(statistics.mean(shares) * texts), texts)
@@ -192,7 +191,7 @@ def share_further(measured: Sequence[dict[str, Any]], runs: Sequence[Path]) -> C
 
 
 def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, list[Row]]:
-    """The experiments that compare methods, and the sweep; ablations have no claims of their own."""
+    """Experiment -> checks, for the experiments that compare methods and for the sweep; ablations have none."""
     checks = {}
     for path in sorted(files.glob("*.json")):
         if set(read(path).get("methods", ())) == set(METHODS) and runs_of(results / path.stem, NORMAL):

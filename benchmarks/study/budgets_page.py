@@ -39,7 +39,7 @@ def budget_experiments(results: Path) -> list[TextExperiment]:
 
 def steps_of(experiment: TextExperiment, name: str) -> int:
     """Optimizer steps of a setting."""
-    arguments = {**experiment.settings["args"], **experiment.settings["settings"][name]}
+    arguments = {**experiment.spec["args"], **experiment.spec["settings"][name]}
     batches = math.ceil(arguments["max_train_samples"] / arguments["per_device_train_batch_size"])
     return int(batches * arguments["num_train_epochs"])
 
@@ -66,7 +66,7 @@ def verdict_of(experiment: TextExperiment, name: str) -> str:
 
 
 def row(experiment: TextExperiment, name: str) -> list[str]:
-    setting: dict[str, Any] = experiment.settings["settings"][name]
+    setting: dict[str, Any] = experiment.spec["settings"][name]
     normal = baseline_of(experiment, name)
     runs = runs_of(experiment.folder, name)
     plain = setting["robust_method"] == "normal"
@@ -92,7 +92,7 @@ def difference(comparison: Comparison | None) -> str:
 
 def summary(experiment: TextExperiment) -> str:
     """How much of the experiment was run, and what at each budget is kept."""
-    settings, seeds = experiment.settings["settings"], experiment.settings["seeds"]
+    settings, seeds = experiment.spec["settings"], experiment.spec["seeds"]
     finished = sum(len(runs_of(experiment.folder, name)) for name in settings)
     sentences = [f"{finished} of {len(settings) * len(seeds)} runs are there."]
     for steps in dict.fromkeys(steps_of(experiment, name) for name in settings):

@@ -1,12 +1,10 @@
-"""One rule for every check of a claim: what it was made against, when it says nothing, and that it counts once.
+"""How a check of a claim is made, when it is void, and that each measurement counts once.
 
-A check is a row: a difference with its interval, the settings whose runs it compares (``runs``, the control first),
-the control in words (``control``), and a verdict. It is *void*, and counts for nothing, where a run of it is near
-chance, whatever was measured of it: a model that has learnt next to nothing keeps its one answer under any attack, and
-what it lost is no cost of a method. It is void too where it measures something else than the claim speaks of, and
-where an earlier check of the claim has the same outcomes. Whether training collapses at all is asked of all runs.
-
-How a claim about text views becomes a row: what was measured, its interval, the verdict and its reason.
+A check is a row: a difference with its interval, the settings that it compares (``runs``, the control first), the
+control in words (``control``), a verdict and its reason. A check is *void*, and does not count, if one of its runs is
+near chance: a model that has learnt almost nothing gives the same answer under any attack, and its lost accuracy is
+not the cost of a method. It is also void if it measures something other than the claim, or if an earlier check of the
+claim has the same outcomes. Only the check whether training collapses uses runs near chance.
 """
 
 from __future__ import annotations
@@ -15,14 +13,17 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from benchmarks.study.experiment import Comparison, TextExperiment
+from benchmarks.study.experiment import Comparison, Experiment, TextExperiment
 from benchmarks.study.measures import ATTACK
 from benchmarks.study.paired import ACCURACY, COLLAPSE, VOID, accuracy_of, runs_by_seed, verdict
 from hf_robust.runs import read_statuses
 
 Row = dict[str, Any]
+NORMAL = "normal"
+CLEAN_LOSS = 1.5
+"""Points of clean accuracy that count as kept."""
 REPEATED = "void: counted above"
 DROPPED = "void: failed rows dropped"
 NO_RIVAL = "void: no rival of the paper"
@@ -32,34 +33,24 @@ OTHER_QUANTITY = "void: not what the paper measures"
 KNOWN = (VOID, REPEATED, DROPPED, NO_RIVAL, NO_FROZEN, NOT_SPLIT, OTHER_QUANTITY)
 
 
-class Learnt(Protocol):
-    """An experiment that knows which of its settings have learnt their task."""
-
-    @property
-    def least_accuracy(self) -> float: ...
-
-    def near_chance(self, method: str) -> bool: ...
-
-
 def is_void(verdict: str) -> bool:
     return verdict.startswith("void")
 
 
 def void_reasons(verdicts: Iterable[str]) -> str:
-    """How many checks are void, and why: ``6 void (4 near chance, 2 counted above)``; empty without any."""
+    """Number of void checks with reasons: ``6 void (4 near chance, 2 counted above)``; empty if there are none."""
     counts = Counter(verdict.partition(": ")[2] for verdict in verdicts if is_void(verdict))
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
     return f"{counts.total()} void ({reasons})" if counts else ""
 
 
-def judged(experiment: Learnt, row: Row, runs: Sequence[str], control: str | None = None, void: str = "") -> Row:
-    """The row with what it was made against; void where one of ``runs`` is near chance, or for the reason given.
+def judged(experiment: Experiment, row: Row, runs: Sequence[str], control: str | None = None, void: str = "") -> Row:
+    """The row with its control; void if one of ``runs`` is near chance, or for the reason ``void``.
 
     Args:
-        one: the experiment.
-        runs: the settings that the row compares, or that it rests on, the control first.
-        control: in words, where the first of ``runs`` does not say it.
-        void: why the row says nothing even where its models have learnt.
+        runs: the settings that the row compares or depends on, the control first.
+        control: the control in words; default: the first of ``runs``.
+        void: the verdict of a row that is void although its models have learnt.
     """
     checked = {**row, "runs": list(runs), "control": control or runs[0]}
     guessing = [name for name in runs if experiment.near_chance(name)]
@@ -70,9 +61,9 @@ def judged(experiment: Learnt, row: Row, runs: Sequence[str], control: str | Non
 
 
 def counted_once(folder: Path, rows: Sequence[Row]) -> list[Row]:
-    """The rows of one experiment, with those void whose outcomes an earlier row of the same claim has counted.
+    """The rows of one experiment; a row with the same outcomes as an earlier row of its claim becomes void.
 
-    Two attacks of which one finds what the other does, or two methods whose models answer alike, are one measurement.
+    Two attacks with the same successes, or two methods whose models give the same answers, are one measurement.
     """
     checked: list[Row] = []
     for row in rows:
@@ -85,7 +76,7 @@ def counted_once(folder: Path, rows: Sequence[Row]) -> list[Row]:
 
 
 def repeats(folder: Path, row: Row, earlier: Row) -> bool:
-    """Whether both rows of one claim are the same numbers, made of the same outcomes of as many runs."""
+    """Whether both rows are of one claim and have the same numbers, from the same outcomes of their runs."""
     keys = ("claim", "value", "low", "high", "by_seed")
     if is_void(earlier["verdict"]) or any(row[key] != earlier[key] for key in keys):
         return False
@@ -96,19 +87,15 @@ def repeats(folder: Path, row: Row, earlier: Row) -> bool:
 
 
 def outcomes_by_seed(folder: Path, setting: str, quantity: str) -> list[Any] | None:
-    """What a setting's runs did, by seed: each example's outcome under an attack, or clean accuracy and all outcomes.
+    """Outcomes of a setting's runs by seed: those under an attack, or clean accuracy with all outcomes.
 
-    None where a row measures anything else: equal numbers do not make it the same.
+    None for any other quantity, where equal numbers do not prove equal measurements.
     """
     runs = runs_by_seed(folder, setting)
     if quantity in (ACCURACY, COLLAPSE):
         return [(seed, accuracy_of(run), read_statuses(run)) for seed, run in runs.items()]
     outcomes = [(seed, read_statuses(run).get(quantity)) for seed, run in runs.items()]
     return outcomes if all(statuses for _, statuses in outcomes) else None
-
-
-NORMAL = "normal"
-CLEAN_LOSS = 1.5
 
 
 def claim(
@@ -119,9 +106,13 @@ def claim(
     models: tuple[str, ...],
     **more: Any,
 ) -> list[Row]:
-    """One row, or none where there is nothing to compare. ``above``, ``below``: the side on which the claim holds.
+    """The check of a comparison, or no row if there is nothing to compare.
 
-    ``models``, ``control`` and ``void`` are those of `benchmarks.study.checks.judged`, the control first.
+    Args:
+        number: of the claim.
+        models: the settings that are compared, the control first.
+        more: ``above`` and ``below``, the side on which the claim holds; ``control`` and ``void`` as in `judged`; all
+            others become fields of the row.
     """
     if comparison is None:
         return []
@@ -145,7 +136,7 @@ def claim(
 
 
 def reason(comparison: Comparison, decided: str, limits: dict[str, float]) -> str:
-    """Where the interval lies, how wide it is, and how far the seeds are apart."""
+    """The verdict's reason: where the interval lies, its width, and the spread of the seeds."""
     limits_in_words = " and ".join(f"{key} {limit:g}" for key, limit in limits.items())
     position = {
         "holds": f"the whole interval is {limits_in_words}",

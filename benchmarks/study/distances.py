@@ -1,12 +1,13 @@
-"""How far a trained model's views lie from their text: the numbers behind BAT's Figure 5 (claim C6).
+"""Measures the distances of a trained model's views from their text: the numbers behind BAT's Figure 5 (claim C6).
 
-    python benchmarks/distances.py RUN_FOLDER
+    python -m benchmarks.study.distances RUN_FOLDER
 
-Reads the run's own arguments and model; writes ``distances.json`` (mean cosine distance of what the head reads from
-500 validation texts to a fickle and to an obstinate view of each, and the share of texts whose obstinate view is
-further away than the fickle one by the margin), of all of them and, under ``content`` and ``function``, of those whose
-obstinate view changes a content or a function word: BAT's training views change both, the antonym attack changes no
-function word, so that a model may have learnt these alone. `hf-robust interpret space` draws the picture.
+Reads the arguments and the model of the run and writes ``distances.json``: for 500 attacked validation texts the mean
+cosine distance between the states of a text and of a fickle and of an obstinate view, and the share of texts whose
+obstinate view is further than the fickle one by the margin. ``content`` and ``function`` hold the same for the texts
+whose obstinate view changes a content or a function word: BAT's training views change both, but the antonym attack
+changes no function word, so a model may have learnt to recognise these alone. `hf-robust interpret space` draws the
+picture.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def distances(folder: Path) -> dict[str, Any]:
     skipped = {model.config.label2id[name] for name in arguments["skip_labels"]}
     fickle = RandomSynonyms(load_lexicon(arguments["lexicon"], "synonym"))
     obstinate = OneAntonym(load_lexicon(arguments["antonym_lexicon"], "antonym"), frozenset(skipped))
-    # Every attacked example of the last epoch, so the texts are held out and the same for every method.
+    # The attacked examples of the last epoch: held-out texts, the same for every method.
     last = max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
     records, length = read_records(last / "antonym.jsonl"), arguments["max_seq_length"]
     columns = [f"text{number}" for number in range(len(records[0].original))]
@@ -53,12 +54,12 @@ def distances(folder: Path) -> dict[str, Any]:
 
 
 def by_word(groups: DrawnViews, states: Sequence[Tensor]) -> dict[str, Any]:
-    """The distances of the texts whose obstinate view changes a content word, and of those with a function word.
+    """Distances of the texts whose obstinate view changes a content word, and of those where it is a function word.
 
     Args:
-        states: (n, H) each, of the texts, of their fickle and of their obstinate views.
+        states: (n, H) each, of the texts, of their fickle views and of their obstinate views.
     """
-    kinds = [changed_word(*pair) for pair in zip(groups.originals, groups.obstinate, strict=True)]
+    kinds = [changed_kind(*pair) for pair in zip(groups.originals, groups.obstinate, strict=True)]
     by_kind: dict[str, Any] = {}
     for kind in (CONTENT, FUNCTION):
         rows = [index for index, other in enumerate(kinds) if other == kind]
@@ -67,8 +68,8 @@ def by_word(groups: DrawnViews, states: Sequence[Tensor]) -> dict[str, Any]:
     return by_kind
 
 
-def changed_word(original: Sequence[str], view: Sequence[str]) -> str:
-    """Whether the first word that a view changes is a stop word of NLTK's list, which the antonym attack leaves."""
+def changed_kind(original: Sequence[str], view: Sequence[str]) -> str:
+    """Kind of the first changed word: function words are NLTK's stop words, which the antonym attack never changes."""
     before, after = (Text(tuple(columns)).tokens for columns in (original, view))
     changed = next(word for word, other in zip(before, after, strict=False) if word != other)
     return FUNCTION if changed.lower() in NLTK_STOP_WORDS else CONTENT

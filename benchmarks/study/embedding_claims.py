@@ -1,19 +1,9 @@
 """Claims C16 to C20 of AdaptAT on the committed results, and every embedding-space method against `normal`.
 
-    python benchmarks/embedding_claims.py          writes benchmarks/results/embedding_claims.json
+    python -m benchmarks.study.embedding_claims          writes benchmarks/results/embedding_claims.json
 
-Intervals and verdicts are those of `benchmarks.study.paired`, the rule of what is void and what counts once that of
-`benchmarks.study.checks`. Near chance is an accuracy less than a fifth of the way from that of the larger class to 1,
-ten points where the classes are even.
-
-C20 of AdaptAT (Figure 4): the linearised loss tracks the true one, from what a run logged of its adversary.
-
-A line of ``adversary_weights.jsonl`` then holds ``loss``, the loss at the weighted point, ``linearised_loss``, its
-first-order approximation along the ascent, ``linearisation_error``, the mean distance of the two, and ``clean_loss``,
-all under one set of dropout masks. Most of either loss is the clean one, which any two curves of one training share
-and which nobody approximates: what is compared is how far each lies above it, the true increase and the linearised
-one, and the error is taken of the true increase. Intervals are bootstrap intervals over the lines of all seeds, which
-are not independent within a run.
+Intervals and verdicts are those of `benchmarks.study.paired`; `benchmarks.study.checks` says which checks are void and
+that each measurement counts once. C16 and C18 are in `benchmarks.study.sweep`.
 """
 
 from __future__ import annotations
@@ -21,11 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from benchmarks.study.checks import ACCURACY, NO_FROZEN, Learnt, Row, counted_once, judged
+from benchmarks.study.checks import ACCURACY, NO_FROZEN, Row, counted_once, judged
 from benchmarks.study.experiment import RECIPES, Experiment
 from benchmarks.study.paired import (
     VOID,
@@ -44,89 +34,12 @@ from hf_robust.metrics import Difference
 from hf_robust.metrics.paired import DRAWS, POINTS
 
 Values = np.ndarray[Any, Any]
-KEYS = ("loss", "linearised_loss", "linearisation_error", "clean_loss")
-LEAST_CORRELATION, LARGEST_ERROR = 90.0, 10.0
-"""Where *tracks* begins, in points: our choice, since the paper shows two curves and no number."""
-
-
-class Settings(Learnt, Protocol):
-    """An experiment whose runs go by the names of its settings."""
-
-    @property
-    def folder(self) -> Path: ...
-
-    @property
-    def settings(self) -> dict[str, Any]: ...
-
-
-def c20(experiment: Settings) -> list[Row]:
-    """Two rows for each setting that was run: how the increases correlate, and how far they are apart."""
-    rows = [
-        (name, _tracking_rows(experiment.folder, name, setting))
-        for name, setting in experiment.settings["settings"].items()
-    ]
-    return [
-        judged(experiment, row, (name,), control="the loss increase at the same point")
-        for name, checks in rows
-        for row in checks
-    ]
-
-
-def logged_losses(run: Path) -> Values:
-    """(entries, 4): the numbers of each line that has them all."""
-    path = run / WEIGHTS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    entries = [entry for entry in map(json.loads, lines) if all(key in entry for key in KEYS)]
-    return np.array([[entry[key] for key in KEYS] for entry in entries]).reshape(-1, len(KEYS))
-
-
-def correlation(values: Values) -> float:
-    """Pearson's of the true and the linearised increase over the clean loss, in points."""
-    true, linear = (values[:, column_name] - values[:, 3] for column_name in (0, 1))
-    return float(POINTS * np.corrcoef(true, linear)[0, 1])
-
-
-def relative_error(values: Values) -> float:
-    """Mean error over mean increase, (adversarial - clean), in points."""
-    return float(POINTS * values[:, 2].mean() / (values[:, 0] - values[:, 3]).mean())
-
-
-def _tracking_rows(folder: Path, name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
-    by_seed = [values for values in map(logged_losses, runs_of(folder, name)) if len(values) > 2]
-    if not by_seed:
-        return []
-    steps = "raw" if setting.get("adv_norm_type") == "none" else "normalised"
-    where = f"{setting['robust_method']}, {steps} steps, alpha {setting['adv_lr']:g}"
-    shared = {
-        "method": setting["robust_method"], "unit": "points", "examples": sum(map(len, by_seed)), "paper": None,
-    }  # fmt: skip
-    tracks = check_row(
-        "C20", f"{where}: the linearised increase correlates with the true one above {LEAST_CORRELATION / POINTS:g}",
-        bootstrapped(by_seed, correlation), above=LEAST_CORRELATION,
-    )  # fmt: skip
-    near = check_row(
-        "C20", f"{where}: the linearised loss is off by less than {LARGEST_ERROR:g} % of the increase",
-        bootstrapped(by_seed, relative_error), below=LARGEST_ERROR,
-    )  # fmt: skip
-    return [{**tracks, **shared, "quantity": "correlation"}, {**near, **shared, "quantity": "relative error"}]
-
-
-def bootstrapped(by_seed: list[Values], measure: Callable[[Values], float]) -> Difference:
-    """A measure over all lines, with its bootstrap interval over them."""
-    values = np.concatenate(by_seed)
-    draws = np.random.default_rng(0).integers(0, len(values), size=(DRAWS, len(values)))
-    low, high = np.percentile([measure(values[draw]) for draw in draws], [2.5, 97.5])
-    return Difference(
-        measure(values), float(low), float(high), [measure(values_of_seed) for values_of_seed in by_seed]
-    )
-
-
 FILE = "embedding_claims.json"
 LINEARISATION = "embedding_linearisation"
 
 WRAPPED = {"adaptive_pgd": "pgd", "adaptive_freelb": "freelb", "adaptive_tavat": "tavat"}
 FROZEN = "_frozen"
-"""What a setting is called whose weights do not learn (``--w_lr 0``), behind the name of its method."""
+"""Suffix of the settings whose weights are frozen (``--w_lr 0``)."""
 ALLOWED_LOSS = 1.0
 PAPER = {
     "sst2": {
@@ -140,39 +53,43 @@ PAPER = {
         "adaptive_tavat": {"textbugger": 6.0},
     },
 }
-"""Adaptive minus wrapped method by data set in AdaptAT's Table 2 (BERT-base). TA-VAT's other cells on QNLI repeat
-those of SST-2 and are left out. Its AdvGLUE column is left out: the rates
-are no multiples of 1/148, the size of the public part, so that they are of other texts."""
+"""Adaptive minus wrapped method by data set in AdaptAT's Table 2 (BERT-base). Left out: TA-VAT's other cells on QNLI,
+which repeat those of SST-2; and AdvGLUE, whose rates are no multiples of 1/148, the size of the public part, and so
+are of other texts."""
+KEYS = ("loss", "linearised_loss", "linearisation_error", "clean_loss")
+LEAST_CORRELATION, LARGEST_ERROR = 90.0, 10.0
+"""Limits of what counts as tracking, in points: our choice, since the paper shows two curves and no number."""
 
 
 def embedding_experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[Experiment]:
-    """The experiments that compare methods of the embedding space."""
+    """The experiments that compare embedding-space methods."""
     experiments = [Experiment(path, results / path.stem) for path in sorted(files.glob("embedding_*.json"))]
-    return [experiment for experiment in experiments if "methods" in experiment.settings]
+    return [experiment for experiment in experiments if "methods" in experiment.spec]
 
 
 def difference_in(experiment: Experiment, first: str, second: str, quantity: str) -> Difference:
-    """Second minus first: clean accuracy, or robust accuracy under the attack that is named."""
+    """Second minus first in clean accuracy, or in robust accuracy under the named attack."""
     if quantity == ACCURACY:
         return accuracy_difference(experiment.folder, first, second)
     return robust_difference(experiment.folder, first, second, quantity)
 
 
 def column_name(quantity: str) -> str:
-    """How tables call a quantity."""
+    """Name of a quantity in table headers."""
     if quantity == ACCURACY:
         return "clean accuracy"
     return "AdvGLUE accuracy" if quantity.startswith("file_") else quantity
 
 
 def quantity_name(quantity: str) -> str:
+    """Name of a quantity in the text of a check."""
     return f"{quantity} robust accuracy" if quantity in RECIPES else column_name(quantity)
 
 
 def with_examples(
     experiment: Experiment, row: dict[str, Any], first: str, second: str, quantity: str
 ) -> dict[str, Any]:
-    """Add what was compared on how much."""
+    """The row with its method, quantity, unit and number of examples."""
     if quantity == ACCURACY:
         examples = read(runs_of(experiment.folder, first)[0] / "run_card.json")["data"]["eval_samples"]
     else:
@@ -181,10 +98,10 @@ def with_examples(
 
 
 def c17(experiment: Experiment) -> list[dict[str, Any]]:
-    """C17: the adaptive method is more robust than what it wraps, at the same clean accuracy.
+    """C17: an adaptive method is more robust than the method that it wraps, at the same clean accuracy.
 
-    It also trains at another point than what it wraps, whatever its weights: a gain is the weights' where the method
-    is more robust than with frozen weights too, and says nothing of them where that was not run.
+    An adaptive method also trains at another point than the wrapped method, whatever its weights. A gain is due to the
+    weights only if the method is also more robust than with frozen weights; without that control the check is void.
     """
     rows = []
     for adaptive, wrapped in WRAPPED.items():
@@ -217,7 +134,7 @@ def c17(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def against_normal(experiment: Experiment) -> list[dict[str, Any]]:
-    """Every method minus `normal`: clean accuracy, and robust accuracy under each attack."""
+    """Every method minus `normal` in clean accuracy and in robust accuracy under each attack."""
     rows = []
     for method in experiment.methods:
         if method == "normal" or not shared_runs(experiment.folder, "normal", method):
@@ -232,7 +149,7 @@ def against_normal(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def direction(difference: Difference) -> str:
-    """Which side of 0 the whole interval lies on."""
+    """Side of 0 on which the whole interval lies."""
     if difference.low > 0:
         return "higher"
     return "lower" if difference.high < 0 else "undecided"
@@ -241,8 +158,8 @@ def direction(difference: Difference) -> str:
 def c19(file: Path) -> list[dict[str, Any]]:
     """C19: an adaptive step costs as much as pgd's, and 1/k more than freelb's and tavat's.
 
-    Read from what `benchmarks/cost.py` measured. The range of the rounds stands for an interval: whole inside the goal
-    around the expected overhead the claim holds, whole outside it does not.
+    Uses the results of `benchmarks.performance.cost`. The range over the rounds serves as interval: the claim holds if
+    it lies wholly within the goal around the expected overhead, and does not hold if wholly outside.
     """
     costs = read(file)
     steps = costs["setting"]["adv_steps"]
@@ -260,8 +177,83 @@ def c19(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
+# ---- C20: the linearised loss ----
+
+
+def c20(experiment: Experiment) -> list[Row]:
+    """C20 (Figure 4): the linearised loss tracks the true one. Two checks a setting: correlation and relative error.
+
+    A line of ``adversary_weights.jsonl`` has ``loss``, the loss at the weighted point; ``linearised_loss``, its
+    first-order approximation along the ascent; ``linearisation_error``, their mean distance; and ``clean_loss``, all
+    with the same dropout masks. Most of either loss is the clean loss, which both share. So the checks compare the
+    increases over the clean loss, and the error is relative to the true increase. Intervals are bootstrap intervals
+    over the lines of all seeds, which are not independent within a run.
+    """
+    rows = [
+        (name, _tracking_rows(experiment.folder, name, setting))
+        for name, setting in experiment.spec["settings"].items()
+    ]
+    return [
+        judged(experiment, row, (name,), control="the loss increase at the same point")
+        for name, checks in rows
+        for row in checks
+    ]
+
+
+def logged_losses(run: Path) -> Values:
+    """(lines, 4) values of `KEYS`, for the lines that have all of them."""
+    path = run / WEIGHTS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    entries = [entry for entry in map(json.loads, lines) if all(key in entry for key in KEYS)]
+    return np.array([[entry[key] for key in KEYS] for entry in entries]).reshape(-1, len(KEYS))
+
+
+def correlation(values: Values) -> float:
+    """Pearson correlation of the true and the linearised increase over the clean loss, in points."""
+    true, linear = (values[:, column_name] - values[:, 3] for column_name in (0, 1))
+    return float(POINTS * np.corrcoef(true, linear)[0, 1])
+
+
+def relative_error(values: Values) -> float:
+    """Mean error divided by the mean increase (adversarial minus clean loss), in points."""
+    return float(POINTS * values[:, 2].mean() / (values[:, 0] - values[:, 3]).mean())
+
+
+def _tracking_rows(folder: Path, name: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
+    by_seed = [values for values in map(logged_losses, runs_of(folder, name)) if len(values) > 2]
+    if not by_seed:
+        return []
+    steps = "raw" if setting.get("adv_norm_type") == "none" else "normalised"
+    where = f"{setting['robust_method']}, {steps} steps, alpha {setting['adv_lr']:g}"
+    shared = {
+        "method": setting["robust_method"], "unit": "points", "examples": sum(map(len, by_seed)), "paper": None,
+    }  # fmt: skip
+    tracks = check_row(
+        "C20", f"{where}: the linearised increase correlates with the true one above {LEAST_CORRELATION / POINTS:g}",
+        bootstrapped(by_seed, correlation), above=LEAST_CORRELATION,
+    )  # fmt: skip
+    near = check_row(
+        "C20", f"{where}: the linearised loss is off by less than {LARGEST_ERROR:g} % of the increase",
+        bootstrapped(by_seed, relative_error), below=LARGEST_ERROR,
+    )  # fmt: skip
+    return [{**tracks, **shared, "quantity": "correlation"}, {**near, **shared, "quantity": "relative error"}]
+
+
+def bootstrapped(by_seed: list[Values], measure: Callable[[Values], float]) -> Difference:
+    """A measure over all lines, with its bootstrap interval over lines."""
+    values = np.concatenate(by_seed)
+    draws = np.random.default_rng(0).integers(0, len(values), size=(DRAWS, len(values)))
+    low, high = np.percentile([measure(values[draw]) for draw in draws], [2.5, 97.5])
+    return Difference(
+        measure(values), float(low), float(high), [measure(values_of_seed) for values_of_seed in by_seed]
+    )
+
+
+# ---- all of them ----
+
+
 def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Claims and differences by experiment; whatever was not run is left out."""
+    """Experiment -> checks and differences to `normal`; experiments without runs are left out."""
     results_by_experiment: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for experiment in embedding_experiments(results, files):
         if experiment.methods:

@@ -204,7 +204,7 @@ def settings_table(experiment: Experiment) -> str:
         [
             method,
             ", ".join(
-                f"{flag} {value}" for flag, value in experiment.settings.get("method_args", {}).get(method, {}).items()
+                f"{flag} {value}" for flag, value in experiment.spec.get("method_args", {}).get(method, {}).items()
             ),
         ]
         for method in experiment.methods

@@ -1,4 +1,4 @@
-"""The experiments on text views and the runs that there are of them."""
+"""Experiments with their finished runs, and comparisons between two of their settings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TITLES = {
     "text_snli_bert_tiny": "BERT-tiny on SNLI",
 }
 ORDER = ("deepwordbug", "pwws", ATTACK, "textbugger", "synonym", "antonym", "gradient_mask")
-"""Columns of TaiChi's Table 5, then the others."""
+"""Order of attacks: columns of TaiChi's Table 5, then the others."""
 OWN, FIXED = "own", "fixed"
 TAU, TOP5 = "tau_by_pair", "top5_by_pair"
 
@@ -49,15 +49,16 @@ RECIPES = ("textfooler", "textbugger", "synonym")
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment file and the runs that there are of it."""
+    """An experiment file and the folder of its runs."""
 
     file: Path
     folder: Path
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = read(self.file)
-        return settings
+    def spec(self) -> dict[str, Any]:
+        """Content of the experiment file."""
+        spec: dict[str, Any] = read(self.file)
+        return spec
 
     @property
     def name(self) -> str:
@@ -66,7 +67,7 @@ class Experiment:
     @property
     def methods(self) -> list[str]:
         """Methods with at least one finished run, in the file's order."""
-        return [name for name in self.settings.get("methods", ()) if runs_of(self.folder, name)]
+        return [name for name in self.spec.get("methods", ()) if runs_of(self.folder, name)]
 
     @property
     def attacks(self) -> list[str]:
@@ -79,19 +80,20 @@ class Experiment:
 
     @property
     def least_accuracy(self) -> float:
-        """Below it a model has learnt next to nothing."""
-        return least_accuracy(float(self.settings["larger_class"]))
+        """Accuracy below which a model counts as near chance."""
+        return least_accuracy(float(self.spec["larger_class"]))
 
     def near_chance(self, method: str) -> bool:
+        """Whether a run of the method is near chance."""
         return min(map(accuracy_of, runs_of(self.folder, method))) < self.least_accuracy
 
 
 class TextExperiment(Experiment):
-    """An experiment file whose runs go by the names of its settings."""
+    """An experiment whose runs are named after its settings."""
 
     @property
     def methods(self) -> list[str]:
-        names = self.settings.get("settings") or self.settings.get("methods", ())
+        names = self.spec.get("settings") or self.spec.get("methods", ())
         return [name for name in names if runs_of(self.folder, name)]
 
     @property
@@ -110,32 +112,32 @@ class TextExperiment(Experiment):
 
     @property
     def model(self) -> str:
-        """What the papers call the model: theirs is larger."""
+        """Name of the paper's corresponding model, which is larger."""
         model = self.name.split("_")[2]
         return model if model in ("lstm", "cnn") else "bert"
 
-    def has(self, *methods: str) -> bool:
-        """Whether all of them were run, with a seed in common."""
+    def share_seed(self, *methods: str) -> bool:
+        """Whether all settings have a finished run with a common seed."""
         seeds = [{path.name.rpartition("-seed")[2] for path in runs_of(self.folder, name)} for name in methods]
         return bool(set.intersection(*seeds))
 
-    def pairs_on(self, attack: str, first: str, second: str) -> bool:
-        """Whether both were attacked so, with a seed in common."""
+    def share_attack(self, attack: str, first: str, second: str) -> bool:
+        """Whether both settings share a seed and all their shared runs have the attack."""
         shared = shared_runs(self.folder, first, second)
         return bool(shared) and all(attack in read(run / STATUSES_FILE) for pair in shared for run in pair)
 
 
 def text_experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[TextExperiment]:
-    """In the tables' order."""
+    """All experiments on text views, in the order of the tables."""
     by_name = {path.stem: TextExperiment(path, results / path.stem) for path in sorted(files.glob("text_*.json"))}
     return [by_name[name] for name in dict.fromkeys([*TITLES, *by_name]) if name in by_name]
 
 
-# ---- what was measured beside the attacks ----
+# ---- measures beside the attacks ----
 
 
 def measure_of(run: Path, kind: str) -> dict[str, Any]:
-    """A file of `benchmarks/text_measures.py`; empty where it was not measured."""
+    """A result of `benchmarks.study.measures`; empty if it was not measured."""
     path = run / f"{kind}.json"
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return values
@@ -164,7 +166,7 @@ Values = Callable[[Path], dict[str, float]]
 
 
 def pair_values(where: str, key: str) -> Values:
-    """Kendall's tau or top-5 intersection of each pair of a run."""
+    """Run -> Kendall's tau or top-5 intersection of each of its pairs."""
     return lambda run: consistency_of(run, where).get(key, {})
 
 
@@ -177,10 +179,10 @@ def kl_of_pairs(run: Path) -> dict[str, float]:
 def compare_values(
     experiment: TextExperiment, first: str, second: str, values: Values, scale: float
 ) -> Comparison | None:
-    """Second minus first mean of numbers by example, over the seeds of which both have them; None without any.
+    """Second minus first mean of values by example, over the seeds for which both have values; None if there are none.
 
-    Examples are drawn with the numbers that both methods have of them under every seed; pairs of one's own are of
-    other examples for each method, which the interval then takes as independent.
+    The bootstrap draws an example together with both methods' values under every seed. A model's own pairs are of
+    different examples for each method; the interval then treats them as independent.
     """
     runs = [pair for pair in shared_runs(experiment.folder, first, second) if all(map(values, pair))]
     if not runs:
@@ -195,9 +197,9 @@ def compare_values(
 
 
 def compare(experiment: TextExperiment, first: str, second: str, quantity: str) -> Comparison | None:
-    """Second minus first: clean accuracy, or robust accuracy under an attack; None where runs lack it."""
-    if not experiment.has(first, second) or (
-        quantity != ACCURACY and not experiment.pairs_on(quantity, first, second)
+    """Second minus first in clean accuracy, or in robust accuracy under an attack; None if runs lack it."""
+    if not experiment.share_seed(first, second) or (
+        quantity != ACCURACY and not experiment.share_attack(quantity, first, second)
     ):
         return None
     shared = [pair[0] for pair in shared_runs(experiment.folder, first, second)]
@@ -209,7 +211,7 @@ def compare(experiment: TextExperiment, first: str, second: str, quantity: str) 
 
 
 def compare_asr(experiment: TextExperiment, first: str, second: str, attack: str) -> Comparison | None:
-    """Second minus first attack success rate; None where runs lack it."""
+    """Second minus first in attack success rate; None if runs lack it."""
     comparison = compare(experiment, first, second, attack)
     if comparison is None:
         return None
@@ -217,11 +219,11 @@ def compare_asr(experiment: TextExperiment, first: str, second: str, attack: str
 
 
 def contrast_accuracies(experiment: TextExperiment, weights: dict[str, float]) -> Comparison | None:
-    """A weighted sum of clean accuracies; the interval is the normal one of independent rates."""
-    if not experiment.has(*weights):
+    """A weighted sum of clean accuracies with the normal interval of independent rates; None if runs are missing."""
+    if not experiment.share_seed(*weights):
         return None
     runs = {name: {seed_of(path): path for path in runs_of(experiment.folder, name)} for name in weights}
-    seeds = sorted(set.intersection(*(set(by_seed_and_path) for by_seed_and_path in runs.values())))
+    seeds = sorted(set.intersection(*(set(runs_of_setting) for runs_of_setting in runs.values())))
     by_seed = [POINTS * sum(w * accuracy_of(runs[name][s]) for name, w in weights.items()) for s in seeds]
     samples = eval_samples(runs[next(iter(weights))][seeds[0]])
     means = {name: statistics.mean([accuracy_of(runs[name][seed]) for seed in seeds]) for name in weights}
@@ -233,9 +235,9 @@ def contrast_accuracies(experiment: TextExperiment, weights: dict[str, float]) -
 
 
 def mcnemar_difference(runs: list[Path], name: str) -> Comparison | None:
-    """Errors fixed minus errors introduced on a slice, in points of its texts; McNemar's interval of the mean counts.
+    """Errors fixed minus errors introduced on a slice, in points of its texts, with McNemar's interval.
 
-    Seeds see the same texts, so that their counts are averaged and do not narrow the interval.
+    All seeds have the same texts, so their counts are averaged and do not narrow the interval.
     """
     reports = [(seed_of(run), measure_of(run, TRANSITION)[name]) for run in runs if measure_of(run, TRANSITION)]
     reports = [(seed, report) for seed, report in reports if report["num_examples"]]

@@ -1,19 +1,18 @@
-"""What a finished run's model is asked beside its attacks: interpretation, distances of pairs, error transition.
+"""Measures the models of finished runs beyond their attacks: interpretation, distances of pairs, error transition.
 
-    python benchmarks/text_measures.py EXPERIMENT.json... [--work DIR] [--seeds 1 2] [--only NAME-seed1 ...]
+    python -m benchmarks.study.measures EXPERIMENT.json... [--work DIR] [--seeds 1 2] [--only NAME-seed1 ...]
 
-`benchmarks/run.py` calls it after each run of an experiment file with the key ``measures``: any of ``interpretation``,
-``pairs``, ``transition``, or of each the settings that get it; a file without the key gets all here. What there is in
-the results folder is not measured again. All of it rests on the runs' own attack records, so that no model is attacked
-anew:
+`benchmarks.study.run` calls it after each run of an experiment file with the key ``measures``: a list of measures, or
+for each measure the settings that get it. A file without the key gets all measures here. Existing results are not
+measured again. All measures use the runs' attack records, so no model is attacked again:
 
-- ``interpretation.json``: Kendall's tau and top-k intersection of integrated gradients on the pairs that the attack
-  made of this model (``own``), and on those that it made of ``normal`` with the same seed (``fixed``): the first is
-  what FLAT reports, the second shows every model the same texts.
+- ``interpretation.json``: Kendall's tau and top-k intersection of integrated gradients, on the pairs of the attack on
+  this model (``own``, which FLAT reports) and on those of ``normal`` with the same seed (``fixed``, the same texts for
+  every model).
 - ``pairs.json``: MSE, KL and CTR of TaiChi's Table 7, on the successes against ``normal`` with the same seed.
-- ``transition.json``: which of ``normal``'s errors on clean texts ``gradient_mask`` fixed, and which it introduced.
+- ``transition.json``: the errors of ``normal`` on clean texts that ``gradient_mask`` fixed, and those it introduced.
 
-Numbers by example stand beside the means, for paired intervals; no text is kept.
+Values by example are kept with the means, for paired intervals; no text is kept.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ INTERPRETATION, PAIRS, TRANSITION = "interpretation", "pairs", "transition"
 EXPLAINED, STEPS, TOP = 100, 50, 5
 MOST_PAIRS, DRAWS = 1000, 10
 DIGITS = 6
-OF_SEVERAL = ("safer", "adpmixup")
-"""Methods that predict by several passes: their checkpoint alone is not what was attacked."""
+SEVERAL_PASSES = ("safer", "adpmixup")
+"""Methods that predict by several passes: the attacked model is more than the checkpoint."""
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """The work folder of a run, and the folder of the same seed's run of ``normal``."""
+    """Work folders of a run and of the run of ``normal`` with the same seed."""
 
     folder: Path
     baseline: Path
@@ -73,11 +72,11 @@ class FinishedRun:
         return self.folder == self.baseline
 
     def missing(self, kind: str) -> str:
-        """Why a measure cannot be taken; empty where it can."""
+        """Why a measure cannot be taken; empty if it can."""
         method = self.arguments["robust_method"]
         if kind == TRANSITION:
-            return "" if method == MASKING else f"it is of {MASKING} alone"
-        if method in OF_SEVERAL:
+            return "" if method == MASKING else f"it is measured of {MASKING} alone"
+        if method in SEVERAL_PASSES:
             return f"{method} predicts by several passes"
         if not (self.folder / "model.safetensors").is_file():
             return f"{self.folder} holds no model"
@@ -91,7 +90,7 @@ class FinishedRun:
 
 
 def interpretation(run: FinishedRun) -> dict[str, Any]:
-    """Agreement of the attributions of both texts of a pair, of the run's own pairs and of ``normal``'s."""
+    """Agreement between the attributions of both texts of a pair, on own pairs and on those of ``normal``."""
     on_own_pairs = attribution_agreement(run, last_attacks(run.folder) / f"{ATTACK}.jsonl")
     on_fixed_pairs = (
         on_own_pairs if run.is_baseline else attribution_agreement(run, last_attacks(run.baseline) / f"{ATTACK}.jsonl")
@@ -101,6 +100,7 @@ def interpretation(run: FinishedRun) -> dict[str, Any]:
 
 
 def attribution_agreement(run: FinishedRun, path: Path) -> dict[str, Any]:
+    """Kendall's tau and top-k intersection on the pairs of a file of attack records."""
     model, tokenizer = run.classifier
     candidates, counts = substitution_pairs(read_records(path))
     pairs = sample(candidates, EXPLAINED)
@@ -130,7 +130,7 @@ def attribution_agreement(run: FinishedRun, path: Path) -> dict[str, Any]:
 
 
 def sample(pairs: Sequence[Pair], number: int) -> list[Pair]:
-    """So many of the pairs, in their order; equal lists of pairs give equal samples."""
+    """A fixed random sample of ``number`` pairs, in their order; equal lists give equal samples."""
     if len(pairs) <= number:
         return list(pairs)
     places = random.Random(0).sample(range(len(pairs)), number)
@@ -141,7 +141,7 @@ def sample(pairs: Sequence[Pair], number: int) -> list[Pair]:
 
 
 def pairs(run: FinishedRun) -> dict[str, Any]:
-    """TaiChi's Table 7, with KL(p(x) || p(x')) of each pair."""
+    """Statistics of TaiChi's Table 7, with KL(p(x) || p(x')) of each pair."""
     model, tokenizer = run.classifier
     records = read_pairs(last_attacks(run.baseline) / f"{ATTACK}.jsonl", limit=MOST_PAIRS)
     texts = [[record.original for record in records], [record.perturbed for record in records]]
@@ -158,14 +158,14 @@ def pairs(run: FinishedRun) -> dict[str, Any]:
 
 
 def transition(run: FinishedRun) -> dict[str, Any]:
-    """Errors on the clean texts that were handed to the attacks, by slice."""
+    """Error transitions on the clean texts of the attacked examples, by slice."""
     before, after = (clean_records(folder) for folder in (run.baseline, run.folder))
     reports = error_transition(before, after, slices())
     return {name: report.to_json() for name, report in reports.items()}
 
 
 def clean_records(folder: Path) -> list[AttackRecord]:
-    """Records of one attack on the data, whichever: their predictions on the clean texts are what is read."""
+    """Records of any attack on the data; only their predictions on clean texts are used."""
     return read_records(min(path for path in last_attacks(folder).glob("*.jsonl") if not path.stem.startswith("file")))
 
 
@@ -179,7 +179,7 @@ MEASURES: dict[str, Callable[[FinishedRun], dict[str, Any]]] = {
 
 
 def measure(run: FinishedRun, result: Path, kinds: Sequence[str]) -> list[str]:
-    """Write what is missing into the results folder; a line for each measure that was taken or could not be."""
+    """Write missing measures into the results folder; a line to print for each that was taken or impossible."""
     lines = []
     for kind in kinds:
         path, name = result / f"{kind}.json", f"{kind} of {result.parent.name}/{result.name}"
@@ -200,15 +200,15 @@ def measure(run: FinishedRun, result: Path, kinds: Sequence[str]) -> list[str]:
 
 
 def kinds_of(experiment: dict[str, Any], setting: str) -> list[str]:
-    """The measures that an experiment file asks for of a setting, or all.
+    """Measures that an experiment file requests for a setting; default: all.
 
     Raises:
-        SystemExit: it names one that there is not.
+        SystemExit: it names an unknown measure.
     """
     named: list[str] | dict[str, list[str]] = experiment.get("measures", list(MEASURES))
     unknown = sorted(set(named) - set(MEASURES))
     if unknown:
-        raise SystemExit(f"measures names {', '.join(unknown)}; there are {', '.join(MEASURES)}.")
+        raise SystemExit(f"measures names {', '.join(unknown)}; choose from {', '.join(MEASURES)}.")
     return [kind for kind in named if not isinstance(named, dict) or setting in named[kind]]
 
 
@@ -216,9 +216,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", nargs="+", type=Path)
     parser.add_argument("--work", type=Path, default=WORK, help="scratch folder of the runs")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where results of finished runs are")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results of finished runs")
     parser.add_argument("--seeds", nargs="+", type=int, help="measure only these seeds")
-    parser.add_argument("--only", nargs="+", help="measure only these runs, by the name of their folder")
+    parser.add_argument("--only", nargs="+", help="measure only these runs, named by their folders")
     options = parser.parse_args()
     for path in options.experiments:
         experiment = json.loads(path.read_text(encoding="utf-8"))
@@ -231,11 +231,11 @@ def main() -> None:
             baseline = f"{BASELINE}-seed{seed}"
             run = FinishedRun(work / result.name, work / baseline)
             if not (result.parent / baseline / STATUSES_FILE).exists():
-                print(f"{result.name} waits for {baseline}, which it is compared with")
+                print(f"{result.name} is compared with {baseline}, which is not finished")
                 continue
             absent = [folder for folder in (run.folder, run.baseline) if not folder.is_dir()]
             if absent:
-                print(f"{result.name} is not measured: {absent[0]} is not there")
+                print(f"{result.name} is not measured: {absent[0]} does not exist")
                 continue
             for line in measure(run, result, kinds_of(experiment, setting)):
                 print(line, flush=True)

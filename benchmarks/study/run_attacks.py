@@ -1,11 +1,11 @@
-"""Attack trained models on real test sets: `benchmarks/experiments/attacks_*.json`, resumable.
+"""Attacks trained models on real test sets, as ``benchmarks/experiments/attacks_*.json`` say. Resumable.
 
-    python benchmarks/attacks.py benchmarks/experiments/attacks_*.json --data DIR [--models DIR] [--num N] [--work DIR]
+    python -m benchmarks.study.run_attacks benchmarks/experiments/attacks_*.json --data DIR [--models DIR] [--work DIR]
 
-Such an experiment file holds what `benchmarks/run.py` reads, for one method and one seed, and under ``attack`` the
-flags of `hf-robust attack`. The model is ``MODELS/<data set>`` where that is there, else it is trained first. What was
-attacked is journalled under ``--work``: a run that was stopped goes on where it stopped. The small files go to
-``benchmarks/results/attacks_<data set>/``; texts stay in ``--work``, since the data sets may not be published again.
+Such a file has the keys that `benchmarks.study.run` reads, for one method and one seed, and under ``attack`` the flags
+of `hf-robust attack`. The model is ``MODELS/<data set>`` if it exists, otherwise it is trained first. A journal under
+``--work`` lets an interrupted attack continue. The small files go to ``benchmarks/results``; texts stay in ``--work``,
+since the data sets may not be republished.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ OF_TRAINING = ("method", "model", "data", "seed", "final_step", "hardware", "ver
 
 
 class BenchmarkError(Exception):
-    """Something an experiment needs is missing or not what the file says."""
+    """Something that an experiment needs is missing or differs from its file."""
 
 
 def dataset_of(path: Path) -> str:
-    """The data set of an experiment file, which names the model's folder: ``attacks_sst2.json`` is of sst2."""
+    """Data set of an experiment file, which is also the name of the model's folder: sst2 for ``attacks_sst2.json``."""
     return path.stem.removeprefix("attacks_")
 
 
 def attack_command(
     path: Path, model: Path, data: Path, output: Path, num: int | None = None, attacks: Sequence[str] = ()
 ) -> list[str]:
-    """`hf-robust attack` with the file's flags, the number of examples and the attacks overridden where given."""
+    """`hf-robust attack` with the flags of the file; ``num`` and ``attacks`` override them if given."""
     flags = dict(json.loads(path.read_text(encoding="utf-8"))["attack"])
     if num is not None:
         flags["attack_num_examples"] = num
@@ -56,30 +56,30 @@ def attack_command(
 
 
 def training_arguments(path: Path, data: Path) -> dict[str, Any]:
-    """The arguments of run_glue_robust.py for the experiment's one model."""
+    """Arguments of run_glue_robust.py for the experiment's model."""
     jobs = list(jobs_of(path, data))
     if len(jobs) != 1:
-        raise BenchmarkError(f"{path.name} names {len(jobs)} trainings; attacks are of one method and one seed.")
+        raise BenchmarkError(f"{path.name} names {len(jobs)} trainings; give one method and one seed.")
     return jobs[0][1]
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a training has ended there: the Trainer writes its state after the weights."""
+    """Whether a finished training is in the folder: the Trainer writes its state after the weights."""
     return (folder / "model.safetensors").is_file() and (folder / "trainer_state.json").is_file()
 
 
 def check_training(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run card of a model says of its training.
+    """The training settings and accuracy of a model, from its run card.
 
     Raises:
-        BenchmarkError: there is no card, or the model was trained otherwise than the experiment says.
+        BenchmarkError: there is no card, or the training differs from what the experiment says.
     """
     from transformers import TrainingArguments
 
     card: dict[str, Any] = read_json(folder / "run_card.json")
     if not card:
-        raise BenchmarkError(f"{folder.name} has no run card, so nobody can say how it was trained; train it again.")
-    # A card leaves out what is as transformers has it.
+        raise BenchmarkError(f"{folder.name} has no run card, so its training is unknown; train it again.")
+    # A card leaves out the defaults of transformers.
     training = {name: card["training"].get(name, getattr(TrainingArguments, name)) for name in TRAINED_WITH}
     stated = {"robust_method": card["method"], "seed": card["seed"], **training}
     differing = [key for key in stated if key in expected and _value(stated[key]) != _value(expected[key])]
@@ -95,7 +95,7 @@ def check_training(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """Numbers of any spelling alike: 1e-4 and 0.0001, 2 and 2.0."""
+    """A number in one spelling, so that 1e-4 equals 0.0001 and 2 equals 2.0; other values unchanged."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -103,7 +103,7 @@ def _value(value: Any) -> Any:
 
 
 def run_step(step: Sequence[str], log: Path) -> None:
-    """Run Python with these arguments; what it prints goes to the log."""
+    """Run Python with these arguments; its output goes to the log."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
@@ -115,12 +115,12 @@ def run_step(step: Sequence[str], log: Path) -> None:
 
 
 def trained_model(path: Path, data: Path, models: Path | None, work: Path) -> Path:
-    """The folder of the experiment's model, trained if it is in neither folder."""
+    """Folder of the experiment's model, which is trained if neither folder has it."""
     name = dataset_of(path)
     for folder in ([models / name] if models else []) + [work / path.stem / name]:
         if is_model(folder):
             return folder
-    print(f"{name}: no model yet, so it is trained", flush=True)
+    print(f"{name}: there is no model yet; training it", flush=True)
     arguments_file = work / path.stem / "_arguments.json"
     arguments_file.parent.mkdir(parents=True, exist_ok=True)
     arguments = {**training_arguments(path, data), "output_dir": str(folder)}
@@ -130,7 +130,7 @@ def trained_model(path: Path, data: Path, models: Path | None, work: Path) -> Pa
 
 
 def keep(output: Path, training: Mapping[str, Any], result: Path) -> None:
-    """Copy the small files, which hold no text of the data, and say how the model was trained."""
+    """Copy the small files, which hold no text of the data, and write how the model was trained."""
     result.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         shutil.copy(output / name, result / name)
@@ -139,7 +139,7 @@ def keep(output: Path, training: Mapping[str, Any], result: Path) -> None:
 
 
 def run(path: Path, options: argparse.Namespace) -> str:
-    """One experiment from model to kept files; the line to print."""
+    """Run one experiment from the model to the kept files; a line to print."""
     data, work = options.data.resolve(), options.work.resolve()
     models = options.models.resolve() if options.models else None
     model = trained_model(path, data, models, work)
@@ -152,15 +152,17 @@ def run(path: Path, options: argparse.Namespace) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """1 where an experiment failed; the others are run all the same."""
+    """Run all experiments; returns 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", nargs="+", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds sst2/, advglue/, resources/, ...")
-    parser.add_argument("--models", type=Path, help="folder that holds a trained model for each data set")
-    parser.add_argument("--work", type=Path, default=ROOT / "output" / "benchmarks", help="scratch folder of the runs")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the small files go")
-    parser.add_argument("--num", type=int, help="examples of each data set, for a trial; 0: all. Default: the file's")
-    parser.add_argument("--attacks", nargs="+", default=[], help="other attacks than the file's, for a trial")
+    parser.add_argument("--data", type=Path, required=True, help="folder with sst2/, advglue/, resources/, ...")
+    parser.add_argument("--models", type=Path, help="folder with a trained model for each data set")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "output" / "benchmarks", help="scratch folder for the runs"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the small files")
+    parser.add_argument("--num", type=int, help="number of examples for a trial; 0: all; default: as the file says")
+    parser.add_argument("--attacks", nargs="+", default=[], help="attacks for a trial, in place of the file's")
     options = parser.parse_args(argv)
     failed = False
     for path in options.experiments:

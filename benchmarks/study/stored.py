@@ -1,11 +1,11 @@
-"""Where results are: one committed JSON-lines file for each experiment, a line for each run.
+"""Storage of results: one committed JSON-lines file for each experiment, with one line for each run.
 
-    python -m benchmarks.study.stored          commits what was measured since
+    python -m benchmarks.study.stored          packs and commits new results
 
-A line holds a run's small files by their names, as the run left them. ``RESULTS`` is a folder outside version control
-with these files in a folder for each run, which is how ``hf_robust`` itself reads and writes them. It is made from the
-lines, and an experiment anew where its lines have changed. Results that are a single file, and pictures, are committed
-as they are, and linked there.
+A line holds the small files of a run by name. ``RESULTS`` is a folder outside version control in which these files are
+unpacked into one folder for each run, as ``hf_robust`` reads and writes them. An experiment is unpacked again if its
+committed lines have changed. Results that are a single file, and pictures (SVG), are committed unpacked, and linked
+from ``RESULTS``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PICTURE = ".svg"
 
 
 def unpack(committed: Path = COMMITTED, unpacked: Path = UNPACKED) -> Path:
-    """``unpacked``, with every committed result in it."""
+    """Unpack every committed result into the folder ``unpacked`` and return it."""
     unpacked.mkdir(exist_ok=True)
     with FileLock(unpacked / _LOCK):
         _unpack(committed, unpacked)
@@ -50,7 +50,7 @@ def _unpack(committed: Path, unpacked: Path) -> None:
 
 
 def commit(unpacked: Path = UNPACKED, committed: Path = COMMITTED) -> None:
-    """Write the lines of every experiment; single results and pictures that are new move to where they are linked."""
+    """Pack the runs of every experiment into lines; new single files and pictures move to ``committed``."""
     with FileLock(unpacked / _LOCK):
         for path in sorted(path for path in unpacked.iterdir() if path.name != _LOCK):
             _commit(path, unpacked, committed)
@@ -71,7 +71,7 @@ def _commit(path: Path, unpacked: Path, committed: Path) -> None:
 
 
 def _runs(experiment: Path) -> Iterator[dict[str, Any]]:
-    """One object for each folder of an experiment that holds files: its place, and their contents by name."""
+    """One object for each folder of an experiment that has files: its path, and the contents of its files by name."""
     for folder in [experiment, *sorted(path for path in experiment.rglob("*") if path.is_dir())]:
         files = sorted([*folder.glob("*.json"), *folder.glob("*.jsonl")])
         if files:

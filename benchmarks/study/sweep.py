@@ -1,7 +1,8 @@
 """C16 and C18 of AdaptAT: what step size and number of steps do to accuracy and robustness (Figures 1 to 3).
 
-A sweep's settings share everything but the method, the number of steps k and their size alpha. The *alpha line* of a
-method has the most frequent k; its *k line* the most frequent product k * alpha of the settings beside that line.
+The settings of a sweep differ in method, number of steps k and step size alpha. The *alpha line* of a method has the
+most frequent k. Its *k line* has the most frequent product k * alpha among the settings that are not on the alpha
+line.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from hf_robust.metrics.paired import robust
 SWEEP = "embedding_sst2_sweep"
 ATTACK = "textfooler"
 BEST_STEPS = 5
-"""The paper's best k at a constant product."""
+"""The paper's best k at a constant product k * alpha."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One setting of a sweep: means over its seeds."""
+    """One setting of a sweep, with means over its seeds."""
 
     folder: Path
     setting: str
@@ -60,7 +61,7 @@ class Point:
 
 
 def read_sweep(file: Path, folder: Path) -> list[Point]:
-    """Every setting that was run."""
+    """The settings of a sweep that were run."""
     experiment = read(file)
     least = least_accuracy(experiment["larger_class"])
     return [
@@ -90,19 +91,20 @@ def _point(folder: Path, name: str, setting: dict[str, Any], least: float) -> Po
 
 
 def by_method(points: Sequence[Point]) -> dict[str, list[Point]]:
+    """Method -> its points."""
     return {
         name: [point for point in points if point.method == name] for name in dict.fromkeys(p.method for p in points)
     }
 
 
 def alpha_line(points: Sequence[Point]) -> list[Point]:
-    """Settings with the sweep's most frequent k, by alpha."""
+    """Settings with the most frequent k, ordered by alpha."""
     steps, _ = Counter(point.steps for point in points).most_common(1)[0]
     return sorted((point for point in points if point.steps == steps), key=lambda point: point.alpha)
 
 
 def k_line(points: Sequence[Point]) -> list[Point]:
-    """Settings with one product k * alpha, by k; empty where only alpha was changed."""
+    """Settings with the same product k * alpha, ordered by k; empty if only alpha was changed."""
     line = alpha_line(points)
     products = Counter(round(point.product, 9) for point in points if point not in line)
     if not products:
@@ -122,7 +124,7 @@ def _sweep_check(
 
 
 def c16(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """C16: with alpha robust accuracy rises and clean accuracy falls until training collapses, freelb's later."""
+    """C16: with alpha robust accuracy rises and clean accuracy falls until training collapses, later for freelb."""
     lines = {name: alpha_line(of_method) for name, of_method in by_method(points).items()}
     rows = [row for line in lines.values() for row in (*trends(line), collapse(line))]
     if "pgd" in lines and "freelb" in lines:  # the two that Figures 1 and 2 show
@@ -131,7 +133,7 @@ def c16(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 
 def trends(line: Sequence[Point]) -> list[dict[str, Any]]:
-    """Both ends of the range without collapse, and the rank correlation with alpha over it."""
+    """Difference between both ends of the range without collapse, and rank correlation with alpha over this range."""
     learnt = [point for point in line if not point.collapsed]
     if len(learnt) < 2 or not shared_runs(learnt[0].folder, learnt[0].setting, learnt[-1].setting):
         return []
@@ -154,7 +156,7 @@ def trends(line: Sequence[Point]) -> list[dict[str, Any]]:
 
 
 def _rank(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Spearman's rho; None where one side does not change."""
+    """Spearman's rho; None if values do not change or there are fewer than three."""
     if len(set(second)) < 2 or len(first) < 3:
         return None
     return round(float(spearmanr(first, second).statistic), 3)
@@ -166,7 +168,7 @@ def first_collapse(line: Sequence[Point]) -> float | None:
 
 
 def collapse(line: Sequence[Point]) -> dict[str, Any]:
-    """At which alpha a method collapses; that it does not up to the largest one decides nothing."""
+    """The alpha at which a method collapses; undecided if it does not collapse up to the largest alpha."""
     at, largest = first_collapse(line), line[-1]
     where = f"at alpha {at:g}" if at is not None else f"not up to alpha {largest.alpha:g}"
     return {
@@ -180,9 +182,9 @@ def collapse(line: Sequence[Point]) -> dict[str, Any]:
 
 
 def tolerates(pgd: Sequence[Point], freelb: Sequence[Point]) -> dict[str, Any]:
-    """FreeLB still learns at an alpha at which PGD has collapsed, of those that both were trained with.
+    """FreeLB still learns at an alpha, trained with both methods, at which PGD has collapsed.
 
-    What two models near chance are apart says nothing, so that it is asked which of them is there.
+    A difference between two models near chance has no meaning, so the check is which of them is near chance.
     """
     shared = [(of_pgd, other) for of_pgd in pgd for other in freelb if of_pgd.alpha == other.alpha]
     row = {"claim": "C16", "value": None, "low": None, "high": None, "by_seed": [], "method": "freelb",
@@ -208,7 +210,7 @@ def c18(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 
 def best_steps(line: Sequence[Point]) -> list[dict[str, Any]]:
-    """The claimed k against the best of the others: it holds where the claimed k is above each of them."""
+    """The claimed k against the best other k; the claim holds if the claimed k is above each of the others."""
     claimed = [point for point in line if point.steps == BEST_STEPS]
     others = [point for point in line if point.steps != BEST_STEPS]
     if not claimed or not others:

@@ -1,4 +1,4 @@
-"""Claims C8 to C12 of TaiChi: label conflict, robust accuracy, ablations, KL of the pairs, linear averaging."""
+"""Claims C8 to C12 of TaiChi: label conflict, robust accuracy, ablations, KL of pairs, linear averaging."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from benchmarks.study.paired import accuracy_of, read, runs_of, statuses_of
 from hf_robust.metrics.paired import robust
 
 NEAR_FULL = 3.0
-"""Points of robust accuracy that count as nearly the same."""
+"""Points of robust accuracy within which two settings count as nearly equal."""
 ABLATIONS = ("taichi_no_kl", "taichi_no_ctr", "taichi_no_adv")
 AVERAGE = "linear_average_"
 OF_TAICHI = ("taichi", AVERAGE, "base_adv")
 PAPER_RIVALS = tuple(name for name in paper.TAICHI_5["sst2"] if name != "taichi")
 TWIN = "base_adv"
-"""The adversarial model alone: the other partner of each linear average."""
+"""The adversarial model, the second partner of each linear average."""
 
 
 def c8(experiment: TextExperiment) -> list[Row]:
+    """C8: training on adversarial texts with one-hot labels costs clean accuracy, with soft labels less."""
     published = paper.TAICHI_4 if experiment.data == "sst2" else {}
     half = {"base_adv_soft": 1.0, "base_adv": -0.5, NORMAL: -0.5}
     texts = {
@@ -51,10 +52,10 @@ def c8(experiment: TextExperiment) -> list[Row]:
 
 
 def dropped(experiment: TextExperiment, method: str) -> str:
-    """Why what training on adversarial texts cost says nothing: it was without the rows whose attack had failed.
+    """The void verdict if training left out rows whose attack had failed; otherwise empty.
 
-    The paper trains on as many adversarial texts as there are clean ones. A run card of ours tells how many rows were
-    attacked and how many views were found; without ``failed_views`` in it the rest was left out.
+    The paper trains on as many adversarial texts as there are clean ones. Our run cards say how many rows were
+    attacked and how many views were found; a card without ``failed_views`` means that the other rows were left out.
     """
     for run in runs_of(experiment.folder, method):
         card = read(run / "run_card.json")
@@ -65,11 +66,12 @@ def dropped(experiment: TextExperiment, method: str) -> str:
 
 
 def rivals(experiment: TextExperiment) -> list[str]:
-    """What was run beside TaiChi and its ablations, and beside FLAT's."""
+    """The settings other than TaiChi, its ablations and FLAT's ablations."""
     return [name for name in experiment.methods if not name.startswith((*OF_TAICHI, "flat_"))]
 
 
 def c9(experiment: TextExperiment) -> list[Row]:
+    """C9: TaiChi is the most robust method under each attack, at a small loss of clean accuracy."""
     rows = []
     published = paper.TAICHI_5.get(experiment.data, {}) if experiment.model == "bert" else {}
     for rival in rivals(experiment):
@@ -99,6 +101,7 @@ def c9(experiment: TextExperiment) -> list[Row]:
 
 
 def c10(experiment: TextExperiment) -> list[Row]:
+    """C10: each of TaiChi's parts adds robustness."""
     clean, attacked = 5, 6
     expected = [
         ("taichi_no_kl keeps normal's clean accuracy", NORMAL, "taichi_no_kl", ACCURACY, {"above": -CLEAN_LOSS}),
@@ -124,7 +127,7 @@ def c10(experiment: TextExperiment) -> list[Row]:
 
 
 def c11(experiment: TextExperiment) -> list[Row]:
-    """KL(pos) falls from each setting to the next, and robust accuracy rises from each to the next."""
+    """C11: from each setting to the next KL(pos) falls and robust accuracy rises."""
     settings = [
         name for name in (NORMAL, *ABLATIONS, "taichi") if any(map(kl_of_pairs, runs_of(experiment.folder, name)))
     ]
@@ -158,13 +161,13 @@ def robust_accuracy(run: Path, attack: str) -> float | None:
 
 
 def averages(experiment: TextExperiment) -> list[str]:
-    """The settings of linear averaging, by the share of the clean model."""
+    """The settings of linear averaging, ordered by the share of the clean model."""
     names = [name for name in experiment.methods if name.startswith(AVERAGE)]
     return sorted(names, key=lambda name: float(name.removeprefix(AVERAGE)))
 
 
 def c12(experiment: TextExperiment) -> list[Row]:
-    """TaiChi against the most robust linear average of those that are as clean as it, else of all."""
+    """C12: TaiChi against the most robust linear average that is as clean as it; if none is, of all averages."""
     attack = ATTACK
     points = {
         name: (

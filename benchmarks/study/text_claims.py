@@ -1,14 +1,12 @@
-"""Claims C3, C8 to C15 and C21 (A2T, TaiChi, FLAT, GradMask) on the committed results of `text_*` experiments.
+"""Claims C3, C8 to C15 and C21 (A2T, TaiChi, FLAT, GradMask) on the committed results of the `text_*` experiments.
 
-    python benchmarks/text_claims.py          writes benchmarks/results/text_claims.json
+    python -m benchmarks.study.text_claims          writes benchmarks/results/text_claims.json
 
-Intervals are those of `benchmarks.study.paired`: 95 % bootstrap intervals over the same examples, of clean accuracies
-those of independent rates, of error transitions McNemar's. A claim *holds* where the whole interval lies on its side,
-does *not* hold where it lies on the other side, and is *undecided* otherwise; it is *void* by the rule of
-`benchmarks.study.checks`, and *not run* where the runs that it needs are not there. Each verdict has its reason, made
-of the numbers.
-
-Claims C13 to C15 of FLAT: prediction and interpretation, transfer to other attacks, what each term adds.
+Intervals are those of `benchmarks.study.paired`: 95 % bootstrap intervals over the same examples, for clean accuracies
+those of independent rates, for error transitions McNemar's. A check *holds* if the whole interval lies on the claim's
+side, does *not* hold if it lies on the other side, and is *undecided* otherwise. It is *void* by the rules of
+`benchmarks.study.checks`, and a claim is *not run* if the runs that it needs are missing. C8 to C12 are in
+`benchmarks.study.taichi_claims`.
 """
 
 from __future__ import annotations
@@ -43,8 +41,56 @@ from benchmarks.study.taichi_claims import c8, c9, c10, c11, c12
 from hf_robust.metrics import paired_difference
 from hf_robust.metrics.paired import POINTS, robust
 
+FILE = "text_claims.json"
+NOT_RUN = "not run"
+UNCHANGED = 5.0
+"""Points of antonym ASR that count as unchanged."""
+DROP = 5.0
+"""Points of accuracy; masked texts that cost more count as hard."""
+SLICES = ("all", "negation", "ambiguity", "long")
+NEEDS = {
+    "C3": "a2t and normal under the attacks synonym and antonym",
+    "C8": "base_adv, base_adv_soft and normal",
+    "C9": "taichi and another method",
+    "C10": "taichi, its ablations and normal",
+    "C11": "pairs.json of taichi, its ablations and normal",
+    "C12": "taichi and linear_average_*",
+    "C13": "flat, adv_iter and normal, and their interpretation.json",
+    "C14": "flat and normal under attacks that are not trained on",
+    "C15": "flat, flat_beta0 and flat_gamma0",
+    "C21": "gradient_mask and normal under the attack gradient_mask, and transition.json",
+}
+
+
+# ---- A2T ----
+
+
+def c3(experiment: TextExperiment) -> list[Row]:
+    """C3: a2t lowers synonym ASR and leaves antonym ASR about unchanged."""
+    models = (NORMAL, "a2t")
+    rows = []
+    for attack, text, limits in (
+        ("synonym", "a2t lowers synonym ASR", {"below": 0.0}),
+        ("antonym", f"a2t leaves antonym ASR within {UNCHANGED:g}", {"above": -UNCHANGED, "below": UNCHANGED}),
+    ):
+        rows += claim(
+            experiment,
+            "C3",
+            text,
+            compare_asr(experiment, *models, attack),
+            models,
+            method="a2t",
+            quantity=attack,
+            **limits,
+        )
+    return rows
+
+
+# ---- FLAT ----
+
 
 def c13(experiment: TextExperiment) -> list[Row]:
+    """C13: FLAT has the highest after-attack accuracy, tau and top-5 intersection."""
     published = paper.FLAT_3.get((experiment.model, experiment.data), {})
     rows = []
     pairs = [(NORMAL, "flat"), ("adv_iter", "flat"), *[(NORMAL, "adv_iter")] * bool(published)]
@@ -65,7 +111,7 @@ def c13(experiment: TextExperiment) -> list[Row]:
                 texts = {OWN: "own pairs", FIXED: "normal's pairs"}[where]
                 of = f"{name} under {ATTACK}" if place == 0 else f"{name} on {texts}"
                 fields = {"method": second, "quantity": name, "paper": paper_value if where == OWN else None}
-                # That adv_iter *can* fall below base is for the paper's cells where it does; in the others it rises.
+                # adv_iter is expected below the baseline in the paper's cells where it is, and above in the others.
                 falls = second == "adv_iter" and published[second][place] < published[first][place]
                 verb, limits = ("below", {"below": 0.0}) if falls else ("above", {"above": 0.0})
                 rows += claim(
@@ -81,6 +127,7 @@ def c13(experiment: TextExperiment) -> list[Row]:
 
 
 def c14(experiment: TextExperiment) -> list[Row]:
+    """C14: FLAT is more robust under attacks that it was not trained on."""
     rows = []
     for attack in experiment.attacks:
         published = paper.FLAT_4.get((experiment.model, attack), {}) if experiment.data == "sst2" else {}
@@ -97,6 +144,7 @@ def c14(experiment: TextExperiment) -> list[Row]:
 
 
 def c15(experiment: TextExperiment) -> list[Row]:
+    """C15: FLAT without the entropy term or without the consistency term is less robust."""
     rows = []
     for other, what in (("flat_beta0", "beta"), ("flat_gamma0", "gamma")):
         paper_value = round(paper.FLAT_5["flat"] - paper.FLAT_5[other], 1) if experiment.data == "sst2" else None
@@ -108,56 +156,13 @@ def c15(experiment: TextExperiment) -> list[Row]:
     return rows
 
 
-FILE = "text_claims.json"
-NOT_RUN = "not run"
-UNCHANGED = 5.0
-"""Points of antonym ASR that count as about unchanged."""
-DROP = 5.0
-"""Points of accuracy beyond which masked texts count as hard."""
-SLICES = ("all", "negation", "ambiguity", "long")
-NEEDS = {
-    "C3": "a2t and normal under the attacks synonym and antonym",
-    "C8": "base_adv, base_adv_soft and normal",
-    "C9": "taichi and another method",
-    "C10": "taichi, its ablations and normal",
-    "C11": "pairs.json of taichi, its ablations and normal",
-    "C12": "taichi and linear_average_*",
-    "C13": "flat, adv_iter and normal, and their interpretation.json",
-    "C14": "flat and normal under attacks that are not trained on",
-    "C15": "flat, flat_beta0 and flat_gamma0",
-    "C21": "gradient_mask and normal under the attack gradient_mask, and transition.json",
-}
-
-
-# ---- A2T ----
-
-
-def c3(experiment: TextExperiment) -> list[Row]:
-    models = (NORMAL, "a2t")
-    rows = []
-    for attack, text, limits in (
-        ("synonym", "a2t lowers synonym ASR", {"below": 0.0}),
-        ("antonym", f"a2t leaves antonym ASR within {UNCHANGED:g}", {"above": -UNCHANGED, "below": UNCHANGED}),
-    ):
-        rows += claim(
-            experiment,
-            "C3",
-            text,
-            compare_asr(experiment, *models, attack),
-            models,
-            method="a2t",
-            quantity=attack,
-            **limits,
-        )
-    return rows
-
-
 # ---- GradMask ----
 
 
 def c21(experiment: TextExperiment) -> list[Row]:
-    # The paper masks every text for one model and reads accuracy on all of them. The attack passes over what was wrong
-    # before, and masks for each model that it meets: a loss that cannot be a gain, and two models on different texts.
+    """C21: masked texts are hard, and training on them fixes more errors than it introduces."""
+    # The paper masks every text for one model and measures accuracy on all of them. The attack skips texts that were
+    # wrong before and masks for each model anew: accuracy can only fall, and two models get different texts.
     fields = {"method": NORMAL, "quantity": MASKING, "control": "its own clean texts", "void": OTHER_QUANTITY}
     text = f"{NORMAL} loses more than {DROP:g} points where one word of a right text is masked"
     rows = claim(experiment, "C21", text, masked_drop(experiment), (NORMAL,), **fields, below=-DROP)
@@ -172,7 +177,7 @@ def c21(experiment: TextExperiment) -> list[Row]:
         paper_value = paper.GRADMASK_SLICES.get(name)
         text = f"{MASKING} fixes more errors than it introduces: {name}"
         fields = {"method": MASKING, "quantity": "transition", "above": 0.0}
-        # The paper's shares are of errors, not of texts: they stand in the table of slices.
+        # The paper's shares are of errors, not of texts; the table of slices has them.
         rows += claim(
             experiment, "C21", text, mcnemar_difference(runs, name), (NORMAL, MASKING), **fields, slice=paper_value
         )
@@ -180,7 +185,7 @@ def c21(experiment: TextExperiment) -> list[Row]:
 
 
 def masked_drop(experiment: TextExperiment) -> Comparison | None:
-    """Accuracy of `normal` on its own masked texts minus that on the texts; one that is wrong before stays wrong."""
+    """Accuracy of `normal` on its masked texts minus that on the texts; a text that was wrong stays wrong."""
     by_seed = {seed: statuses_of(run, MASKING) for seed, run in runs_by_seed(experiment.folder, NORMAL).items()}
     by_seed = {seed: values for seed, values in by_seed.items() if values}
     if not by_seed:
@@ -197,7 +202,7 @@ CLAIMS = {"C3": c3, "C8": c8, "C9": c9, "C10": c10, "C11": c11, "C12": c12, "C13
 
 
 def against_normal(experiment: TextExperiment) -> list[Row]:
-    """Every setting minus `normal`: clean accuracy, and robust accuracy under each attack."""
+    """Every setting minus `normal` in clean accuracy and in robust accuracy under each attack."""
     rows = []
     for method in experiment.methods:
         for quantity in (ACCURACY, *experiment.attacks):
@@ -216,7 +221,7 @@ def against_normal(experiment: TextExperiment) -> list[Row]:
 
 
 def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, dict[str, list[Row]]]:
-    """Claims and differences by experiment; under `not run` the claims that no experiment says anything about."""
+    """Experiment -> checks and differences to `normal`; ``not run`` -> the claims without any check."""
     by_experiment: dict[str, dict[str, list[Row]]] = {}
     for experiment in text_experiments(results, files):
         if experiment.methods:
@@ -230,13 +235,14 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, d
 
 
 def not_run(number: str) -> Row:
+    """The row of a claim without any check; its text names the runs that are needed."""
     row = {"claim": number, "text": NEEDS[number], "value": None, "low": None, "high": None, "by_seed": []}
     row |= {"verdict": NOT_RUN, "unit": "points", "examples": None, "seeds": [], "paper": None, "runs": []}
     return {**row, "why": "there is no run of it", "method": None, "quantity": None}
 
 
 def rounded(value: Any) -> Any:
-    """Four digits: the last ones differ between machines."""
+    """The value with floats rounded to four digits, since later digits differ between machines."""
     if isinstance(value, dict):
         return {key: rounded(inner) for key, inner in value.items()}
     if isinstance(value, list):

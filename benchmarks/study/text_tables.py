@@ -157,9 +157,9 @@ def settings_table(experiment: TextExperiment) -> str:
     """What each setting was run with beside the defaults."""
     rows = []
     for name in experiment.methods:
-        chosen = dict(experiment.settings.get("settings", {}).get(name, {"robust_method": name}))
+        chosen = dict(experiment.spec.get("settings", {}).get(name, {"robust_method": name}))
         method = chosen.pop("robust_method")
-        flags = {**experiment.settings.get("method_args", {}).get(method, {}), **chosen}
+        flags = {**experiment.spec.get("method_args", {}).get(method, {}), **chosen}
         shown = ", ".join(f"{flag} {'normal' if '{' in str(value) else value}" for flag, value in flags.items())
         rows.append([name, method, shown or NOTHING])
     return "Settings beside the defaults:\n\n" + markdown_table(["setting", "method", "flags"], rows)

@@ -96,7 +96,7 @@ def test_rows_and_summary_say_what_there_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", budgets.TITLES)
 def test_the_committed_experiments_have_a_baseline_at_every_budget(name: str, tmp_path: Path) -> None:
     one = TextExperiment(budgets.EXPERIMENTS / f"{name}.json", tmp_path)
-    settings = one.settings["settings"]
+    settings = one.spec["settings"]
     assert {budgets.baseline_of(one, setting) for setting in settings} <= set(settings)
-    assert len({budgets.steps_of(one, setting) for setting in settings}) == 3 and len(one.settings["seeds"]) == 3
+    assert len({budgets.steps_of(one, setting) for setting in settings}) == 3 and len(one.spec["seeds"]) == 3
     assert all(setting.startswith(f"{budgets.steps_of(one, setting)}-") for setting in settings)

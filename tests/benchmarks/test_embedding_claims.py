@@ -102,7 +102,7 @@ def test_only_seeds_that_both_methods_have_are_paired(tmp_path: Path) -> None:
 def test_runs_on_other_examples_do_not_pair(tmp_path: Path) -> None:
     write_run(tmp_path / "pgd-seed1", {"textfooler": "ssss"}, 0.7)
     write_run(tmp_path / "freelb-seed1", {"textfooler": "sssss"}, 0.7)
-    with pytest.raises(ValueError, match="on different examples and do not pair; run them again"):
+    with pytest.raises(ValueError, match="on different examples and cannot be paired; run them again"):
         paired.robust_difference(tmp_path, "pgd", "freelb", "textfooler")
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from interpret.interpret_parts import review_records
 
-from benchmarks.study import measures as text_measures
-from benchmarks.study import run
+from benchmarks.study import measures, run
 from benchmarks.study.measures import FinishedRun
 from hf_robust.interpret import Pair
 from hf_robust.metrics import AttackRecord
@@ -26,7 +25,7 @@ EXPERIMENT = "text_tiny"
 @pytest.fixture
 def work(tmp_path: Path, model_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Finished runs of two settings, the second with one example fewer that the attack changed."""
-    monkeypatch.setattr(text_measures, "STEPS", 4)
+    monkeypatch.setattr(measures, "STEPS", 4)
     for name, kind, method, records in [
         ("normal", "bert", "normal", review_records()),
         ("other", "distilbert", "gradient_mask", right_everywhere(review_records()[1:])),
@@ -56,8 +55,8 @@ def finish(tmp_path: Path, name: str, model: Path, method: str, records: list[At
 
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
     where = ["--work", str(tmp_path / "work"), "--results", str(tmp_path / "results")]
-    monkeypatch.setattr(sys, "argv", ["text_measures.py", str(tmp_path / f"{EXPERIMENT}.json"), *where, *more])
-    text_measures.main()
+    monkeypatch.setattr(sys, "argv", ["measures.py", str(tmp_path / f"{EXPERIMENT}.json"), *where, *more])
+    measures.main()
 
 
 def read(tmp_path: Path, name: str, kind: str) -> Any:
@@ -69,7 +68,7 @@ def test_all_measures_and_none_twice(
 ) -> None:
     ask(tmp_path, monkeypatch)
     printed = capsys.readouterr().out
-    assert "no transition of text_tiny/normal-seed1: it is of gradient_mask alone" in printed
+    assert "no transition of text_tiny/normal-seed1: it is measured of gradient_mask alone" in printed
     baseline, other = (read(tmp_path, name, "interpretation") for name in ("normal", "other"))
     assert baseline["own"] == baseline["fixed"] and other["own"] != other["fixed"]
     # The last epoch's records, numerically: 3 pairs of the baseline's attack, 2 of the other's.
@@ -81,7 +80,7 @@ def test_all_measures_and_none_twice(
     assert len(other["own"]["top_k"]) == 10
     written = (tmp_path / "results" / EXPERIMENT / "other-seed1" / "interpretation.json").read_text()
     assert "splendid" not in written and str(tmp_path) not in written
-    monkeypatch.setattr(text_measures, "MEASURES", dict.fromkeys(text_measures.MEASURES, None))
+    monkeypatch.setattr(measures, "MEASURES", dict.fromkeys(measures.MEASURES, None))
     ask(tmp_path, monkeypatch, "--only", "other-seed1")
     assert capsys.readouterr().out == ""
 
@@ -118,37 +117,37 @@ def test_what_cannot_be_measured_is_said(
     assert "no interpretation of text_tiny/normal-seed1: adpmixup predicts by several passes" in printed
     shutil.rmtree(work / "other-seed1")
     ask(tmp_path, monkeypatch)
-    assert "other-seed1 is not there" in capsys.readouterr().out
+    assert "other-seed1 does not exist" in capsys.readouterr().out
     (tmp_path / "results" / EXPERIMENT / "normal-seed1" / STATUSES_FILE).unlink()
     ask(tmp_path, monkeypatch)
-    assert "other-seed1 waits for normal-seed1" in capsys.readouterr().out
+    assert "other-seed1 is compared with normal-seed1" in capsys.readouterr().out
 
 
 def test_a_measure_that_fails_is_said_and_not_written(tmp_path: Path, model_folder: Callable[..., Path]) -> None:
     finish(tmp_path, "normal", model_folder(), "normal", review_records()[:1])
     folder = tmp_path / "work" / EXPERIMENT / "normal-seed1"
     result = tmp_path / "results" / EXPERIMENT / "normal-seed1"
-    (line,) = text_measures.measure(FinishedRun(folder, folder), result, ["pairs"])
+    (line,) = measures.measure(FinishedRun(folder, folder), result, ["pairs"])
     assert line.startswith("no pairs of text_tiny/normal-seed1: pairs with a text of another label need two labels")
     assert not (result / "pairs.json").exists()
 
 
 def test_the_sample_of_pairs_is_the_same_for_every_model() -> None:
     pairs = [Pair(idx, 0, "failed", ("a b",), ("a c",), (1,)) for idx in range(50)]
-    drawn = text_measures.sample(pairs, 10)
-    assert drawn == text_measures.sample(list(pairs), 10) and len(drawn) == 10
+    drawn = measures.sample(pairs, 10)
+    assert drawn == measures.sample(list(pairs), 10) and len(drawn) == 10
     assert [pair.idx for pair in drawn] == sorted(pair.idx for pair in drawn)
-    assert text_measures.sample(pairs, 60) == pairs
+    assert measures.sample(pairs, 60) == pairs
 
 
 def test_an_experiment_names_its_measures() -> None:
-    assert text_measures.kinds_of({}, "flat") == ["interpretation", "pairs", "transition"]
-    assert text_measures.kinds_of({"measures": ["pairs"]}, "flat") == ["pairs"]
+    assert measures.kinds_of({}, "flat") == ["interpretation", "pairs", "transition"]
+    assert measures.kinds_of({"measures": ["pairs"]}, "flat") == ["pairs"]
     chosen = {"measures": {"interpretation": ["flat"], "pairs": ["normal", "flat"]}}
-    assert text_measures.kinds_of(chosen, "flat") == ["interpretation", "pairs"]
-    assert text_measures.kinds_of(chosen, "normal") == ["pairs"] and text_measures.kinds_of(chosen, "ada") == []
-    with pytest.raises(SystemExit, match="measures names speed; there are interpretation, pairs, transition"):
-        text_measures.kinds_of({"measures": ["speed"]}, "flat")
+    assert measures.kinds_of(chosen, "flat") == ["interpretation", "pairs"]
+    assert measures.kinds_of(chosen, "normal") == ["pairs"] and measures.kinds_of(chosen, "ada") == []
+    with pytest.raises(SystemExit, match="measures names speed; choose from interpretation, pairs, transition"):
+        measures.kinds_of({"measures": ["speed"]}, "flat")
 
 
 def test_committed_experiments_measure_settings_that_they_have() -> None:
@@ -158,4 +157,4 @@ def test_committed_experiments_measure_settings_that_they_have() -> None:
         assert not isinstance(asked, dict) or {name for names in asked.values() for name in names} <= set(
             experiment["settings"]
         )
-        assert any(text_measures.kinds_of(experiment, name) for name in experiment["settings"])
+        assert any(measures.kinds_of(experiment, name) for name in experiment["settings"])

@@ -116,7 +116,7 @@ def test_distances_by_the_kind_of_the_changed_word() -> None:
         for text, (old, new) in zip(originals, swaps, strict=True)
     ]
     groups = DrawnViews(originals, originals, obstinate)
-    assert [distances.changed_word(*pair) for pair in zip(originals, obstinate, strict=True)] == [
+    assert [distances.changed_kind(*pair) for pair in zip(originals, obstinate, strict=True)] == [
         *["content"] * 2, *["function"] * 3,
     ]  # fmt: skip
     text = torch.tensor([[1.0, 0.0]] * 5)

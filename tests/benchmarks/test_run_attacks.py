@@ -132,7 +132,10 @@ def test_the_other_runner_leaves_these_experiments_out(
     monkeypatch.setattr("sys.argv", ["run.py", str(experiment(tmp_path)), "--data", "data"])
     run.main()
     printed = capsys.readouterr().out
-    assert "attacks_sst2.json is for benchmarks.study.run_attacks" in printed and "0 runs to do" in printed
+    assert (
+        "attacks_sst2.json is left out; run it by benchmarks.study.run_attacks" in printed
+        and "0 runs to do" in printed
+    )
 
 
 # ---- the tables ----
