@@ -1,6 +1,6 @@
 """Tables of attacks on real data, of the identity with TextAttack and of speed, from committed results.
 
-The docs show `compact` beside the recipes, and `full` on a page of its own.
+The docs show `compact` on the page of attacks, and `full` on a page of its own.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ PAGE = "docs/generated/results/attacks.md"
 TITLES = {"sst2": "SST-2", "trec": "TREC", "mrpc": "MRPC"}
 FILE_TITLES = {"advglue": "AdvGLUE"}
 ENCODED = ("textfooler", "textbugger")
-"""Recipes whose papers ask a sentence encoder."""
+"""Recipes that use a sentence encoder in their papers."""
 NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class AttackedModel:
-    """The attacks on one model: what `hf-robust attack` summed up, and how the model was trained."""
+    """A model that was attacked: the summary of `hf-robust attack`, and how the model was trained."""
 
     name: str
     summary: dict[str, Any]
@@ -44,12 +44,12 @@ class AttackedModel:
 
     @property
     def recipes(self) -> dict[str, dict[str, Any]]:
-        """The results on the test set, without those on files of adversarial texts."""
+        """Results on the test set, without those on files of adversarial texts."""
         return {name: result for name, result in self.results.items() if not self.is_file(name)}
 
     @property
     def files(self) -> dict[str, dict[str, Any]]:
-        """The results on files of adversarial texts, by the title of the collection."""
+        """Results on files of adversarial texts, by title of the collection."""
         titles = file_titles(self.name)
         return {titles.get(name, name): result for name, result in self.results.items() if self.is_file(name)}
 
@@ -63,13 +63,13 @@ class AttackedModel:
 
 
 def numbers(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A result with what ``extra`` holds beside the rest, and nan for the null that JSON needs."""
+    """A result with the entries of ``extra`` moved to its top level, and nan in place of null."""
     flat = {**result, **result.get("extra", {})}
     return {key: math.nan if value is None else value for key, value in flat.items()}
 
 
 def file_titles(name: str) -> dict[str, str]:
-    """Collections of adversarial texts that the experiment names, by the name that their attack carries."""
+    """Attack name -> title, for the collections of adversarial texts that the experiment names."""
     path = EXPERIMENTS / f"attacks_{name}.json"
     flags = read(path)["attack"]["attacks"] if path.is_file() else []
     files = [Path(flag.removeprefix("file:")) for flag in flags if flag.startswith("file:")]
@@ -81,7 +81,7 @@ def read(path: Path) -> Any:
 
 
 def attacked_models(results: Path) -> list[AttackedModel]:
-    """Every data set that was attacked, in the tables' order."""
+    """The attacked models, in the tables' order."""
     folders = {name: results / f"attacks_{name}" for name in TITLES}
     return [
         AttackedModel(name, read(folder / "attack_summary.json"), read(folder / "training.json"))
@@ -96,7 +96,7 @@ def interval(result: Mapping[str, Any], key: str) -> str:
 
 
 def clean_accuracy(model: AttackedModel) -> str:
-    """Accuracy on the examples handed to the attacks, before any attack."""
+    """Accuracy before any attack on the examples that are handed to the attacks."""
     result = next(iter(model.recipes.values()))
     count = int(result["num_examples"])
     return percent(result["accuracy"], wilson_interval(round(result["accuracy"] * count), count))
@@ -106,7 +106,7 @@ def clean_accuracy(model: AttackedModel) -> str:
 
 
 def compact(results: Path) -> str:
-    """ASR and robust accuracy of each recipe on each data set, one picture, and what they do not show."""
+    """ASR and robust accuracy of each recipe on each data set, a picture, and the limits."""
     models = attacked_models(results)
     parts = []
     if models:
@@ -116,10 +116,10 @@ def compact(results: Path) -> str:
             rates(models).strip(),
             picture(models[0], "benchmarks/"),
         ]
-        parts.append(f"Queries, changed words and seconds are on [the page of results]({PAGE}). {limits(models)}")
+        parts.append(f"[The page of results]({PAGE}) has queries, changed words and seconds. {limits(models)}")
     compared = identity(results)
     if compared:
-        parts += ["### The same as TextAttack", f"{agreement(compared)} [The table]({PAGE})."]
+        parts += ["### Identity with TextAttack", f"{agreement(compared)} [The table]({PAGE})."]
     return "".join(f"{part}\n\n" for part in parts).rstrip("\n") + "\n" * bool(parts)
 
 
@@ -133,7 +133,7 @@ def setting(models: Sequence[AttackedModel]) -> str:
     )
     return (
         f"MiniLM (6 layers of 384), fine-tuned once on each data set ({trained}). In percent, with 95 % Wilson "
-        "intervals. ASR is among the examples that were right before; robust accuracy is among all."
+        "intervals. ASR is a share of the examples that are correct before the attack, robust accuracy a share of all."
     )
 
 
@@ -162,15 +162,15 @@ def picture(model: AttackedModel, folder: str = "") -> str:
 
 
 def limits(models: Sequence[AttackedModel]) -> str:
-    """What the rates do not show; what was left out is read from the results."""
+    """What the rates do not show; whether an encoder was used is read from the results."""
     described = [model.summary["attacks"][name] for model in models for name in model.recipes if name in ENCODED]
     without = described and all(attack["similarity"] is None for attack in described)
-    encoder = "No sentence encoder was asked, so some of these texts do not mean what they meant. " if without else ""
+    encoder = "No sentence encoder was used, so some attacked texts have another meaning. " if without else ""
     return (
-        "What they do not show: `textfooler` and `textbugger` take their synonyms from a published table of "
-        "counter-fitted neighbours with up to 8 for a word, where the paper of `textfooler` takes 50; more neighbours "
-        f"find more. {encoder}One seed and one small model, so differences between models or seeds are not in the "
-        "intervals, and the rates are not those of the papers' models."
+        "Limits: `textfooler` and `textbugger` use a published table of counter-fitted neighbours with up to 8 "
+        "synonyms for a word, where the paper of `textfooler` uses 50; more synonyms succeed more often. "
+        f"{encoder}There is one seed and one small model for each data set: the intervals do not cover differences "
+        "between models or seeds, and the rates are not those of the papers' models."
     )
 
 
@@ -178,7 +178,7 @@ def limits(models: Sequence[AttackedModel]) -> str:
 
 
 def full(results: Path) -> str:
-    """Everything that was measured, a table for each data set; empty where nothing was."""
+    """All tables, one for each data set; empty if nothing was measured."""
     models, compared, timed = attacked_models(results), identity(results), throughput(results)
     parts = ["# Attacks on real data"]
     if models:
@@ -194,15 +194,15 @@ def full(results: Path) -> str:
 
 
 LEGEND = (
-    "Queries: mean over the attacked examples, the clean text included. Changed words: mean share of the text's "
-    "words, and mean number, over the successes. Seconds: the whole attack, on a machine that may have had other "
-    "work; they say little about speed. A file of adversarial texts has no clean text behind it: all of its texts "
-    "count as attacked, and robust accuracy is the accuracy on them."
+    "Queries: mean over the attacked examples, including the query of the clean text. Changed words: mean share of "
+    "the text's words, and mean number, over the successes. Seconds: of the whole attack, on a shared machine; they "
+    "are no measure of speed. A file of adversarial texts has no clean texts: all its texts count as attacked, and "
+    "robust accuracy is the accuracy on them."
 )
 
 
 def table(model: AttackedModel) -> str:
-    """One data set: every attack with its numbers."""
+    """Table of one data set, with a row for each attack."""
     header = ["attack", "N", "attacked", "ASR", "robust accuracy", "queries", "changed words, %", "changed words"]
     rows = [
         [
@@ -249,7 +249,7 @@ def decimal(value: float) -> str:
 
 
 def identity(results: Path) -> list[dict[str, Any]]:
-    """The comparisons of `benchmarks/attack_identity.py`, with the settings and TextAttack's version of their file."""
+    """Comparisons by `benchmarks.performance.identity`, with the settings and TextAttack version of their file."""
     comparisons = []
     for path in sorted((results / "attack_identity").glob("*.json")):
         summary = read(path)
@@ -272,7 +272,7 @@ def agreement(compared: Sequence[Mapping[str, Any]]) -> str:
 
 
 def identity_table(compared: Sequence[Mapping[str, Any]]) -> str:
-    """A row for each recipe and data set; queries are those of all its examples, TextAttack's first."""
+    """A row for each recipe and data set; numbers of queries are sums over all examples."""
     header = [
         "recipe",
         "data",
@@ -295,13 +295,13 @@ def identity_table(compared: Sequence[Mapping[str, Any]]) -> str:
 
 
 def resources(settings: Mapping[str, Any]) -> str:
-    """What beside the defaults both sides were given."""
+    """Settings of both sides that differ from the defaults."""
     keys = ("sentence_encoder", "masked_lm", "query_budget")
     named = [f"{key.replace('_', ' ')} {settings[key]}" for key in keys if settings.get(key)]
     return ", ".join(named + ["TextAttack's own wrapper"] * bool(settings.get("stock"))) or NOTHING
 
 
 def throughput(results: Path) -> str:
-    """The tables of `benchmarks/attack_throughput.py`; nothing where its file is not there."""
+    """Tables of `benchmarks.performance.throughput`; empty if there is no result."""
     path = results / "attack_throughput.json"
     return tables(read(path)) if path.is_file() else ""

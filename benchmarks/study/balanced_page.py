@@ -23,11 +23,13 @@ ABLATIONS = {
 
 
 def runs_of_methods(experiment: Path) -> list[Path]:
-    found = [path for path in experiment.glob("*-seed*") if (path / STATUSES_FILE).exists()]
-    return sorted(found, key=lambda path: (METHODS.index(path.name.split("-seed")[0]), path.name))
+    """Finished runs of an experiment, ordered by method and seed."""
+    runs = [path for path in experiment.glob("*-seed*") if (path / STATUSES_FILE).exists()]
+    return sorted(runs, key=lambda path: (METHODS.index(path.name.split("-seed")[0]), path.name))
 
 
 def setting(run: Path) -> str:
+    """Sentence on the data, epochs and attacks of an experiment, read from one of its runs."""
     card, line = load_run(run).card, load_run(run).history[-1]
     attacked = ", ".join(f"{rates['num_attacked']:g} by {name}" for name, rates in line["attacks"].items())
     data = card["data"]
@@ -35,11 +37,12 @@ def setting(run: Path) -> str:
         f"{data['train_samples']:,} training rows, {line['epoch']:g} epochs, accuracy on "
         f"{data['eval_samples']:,} rows, "
         f"{next(iter(line['attacks'].values()))['num_examples']:,} rows handed to each attack "
-        f"(attacked in the first run: {attacked}); tables of the BAT authors for training and attack alike."
+        f"(attacked in the first run: {attacked}); the BAT authors' tables for both training and attack."
     )
 
 
 def page(results: Path) -> str:
+    """The whole page."""
     parts = [f"# {HEADING}"]
     claims: dict[str, list[dict[str, Any]]] = read(results / FILE)
     for name, title in TITLES.items():
@@ -53,20 +56,21 @@ def page(results: Path) -> str:
     parts.append(ablations(results))
     parts.append(
         "Intervals of differences in success rates are 95 % bootstrap intervals over examples; they do not cover the "
-        "spread between seeds, which the last column shows. Seconds were measured while other runs shared the two "
-        "cores and say nothing about what a method costs. [Run the experiments again](../docs/experiments.md) "
-        "says how, and why a claim that fails here does."
+        "spread between seeds, which is in the last column. Seconds were measured while other runs shared the two "
+        "cores and are no measure of a method's cost. [Run the experiments again](../docs/experiments.md) has the "
+        "commands, and reasons why some claims fail here."
     )
     return "\n\n".join(parts) + "\n"
 
 
 def table_of(experiment: str, folders: Sequence[Path]) -> str:
+    """Table of the runs of an experiment."""
     runs = [with_classes(run, experiment) for run in load_runs(folders)]
     return table_of_runs(runs)
 
 
 def ablations(results: Path) -> str:
-    """Seed 1 of every experiment: both success rules of the antonym attack, beside the distances of the views."""
+    """Table of seed 1 of every experiment: both success rules of the antonym attack, and distances of views."""
     header = ["experiment", "method", "changed", "accuracy", "antonym ASR, raises", "antonym ASR, remains"]
     header += ["d(text, antonym view)", "d(text, synonym view)", "d(text, other text)", "d(antonym view, other's)"]
     rows = []

@@ -1,10 +1,11 @@
-"""BAT where there are few steps: which weight, warm-up and views keep clean accuracy and still lower antonym ASR.
+"""The page "Balanced training at small budgets": settings of BAT that keep accuracy and lower antonym ASR in few
+steps.
 
-    NLTK_DATA=DIR python benchmarks/run.py benchmarks/experiments/budgets_*.json --data DIR [--jobs 2]
+    NLTK_DATA=DIR python -m benchmarks.study.run benchmarks/experiments/budgets_*.json --data DIR [--jobs 2]
 
-This runs what is not there yet; the docs show what there is. A setting is *kept* where the whole interval of its
-accuracy minus that of ``normal`` is above -2 points and that of its antonym ASR below 0, *not* where either is wholly
-on the other side, else *open*; *void* where a run of it is hardly better than chance.
+runs what is missing; the page shows the runs that exist. A setting is *kept* if the whole interval of its accuracy
+minus that of ``normal`` is above -2 points and that of its antonym ASR is below 0; *not* if one of the two lies wholly
+on the other side; otherwise *open*; *void* if one of its runs is near chance.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study.embedding_claims import ACCURACY
 from benchmarks.study.experiment import Comparison, TextExperiment, compare, compare_asr
-from benchmarks.study.paired import accuracy_of, outcomes, runs_of, verdict
+from benchmarks.study.paired import ACCURACY, accuracy_of, outcomes, runs_of, verdict
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.metrics.paired import rates
 from hf_robust.reports import markdown_table, percent
@@ -45,12 +45,12 @@ def steps_of(experiment: TextExperiment, name: str) -> int:
 
 
 def baseline_of(experiment: TextExperiment, name: str) -> str:
-    """The setting of ``normal`` with the budget of another."""
+    """The setting of ``normal`` with the same budget as another setting."""
     return f"{steps_of(experiment, name)}-normal"
 
 
 def verdict_of(experiment: TextExperiment, name: str) -> str:
-    """Whether a setting keeps accuracy and lowers antonym ASR, beside ``normal`` at its budget."""
+    """Whether a setting keeps accuracy and lowers antonym ASR, compared with ``normal`` at the same budget."""
     normal = baseline_of(experiment, name)
     accuracy, antonym = compare(experiment, normal, name, ACCURACY), compare_asr(experiment, normal, name, "antonym")
     if accuracy is None or antonym is None:
@@ -58,7 +58,7 @@ def verdict_of(experiment: TextExperiment, name: str) -> str:
     if experiment.near_chance(normal):
         return VOID
     accurate, lowered = verdict(accuracy.difference, above=-LOST), verdict(antonym.difference, below=0.0)
-    if accurate == "does not hold":  # near chance too: accuracy that is lost is lost
+    if accurate == "does not hold":  # also near chance: lost accuracy is lost
         return NOT_KEPT
     if experiment.near_chance(name):
         return VOID
@@ -75,26 +75,26 @@ def row(experiment: TextExperiment, name: str) -> list[str]:
     ]  # fmt: skip
     cells = [f"{steps_of(experiment, name):,}", *(["normal", *chosen[1:]] if plain else chosen), str(len(runs))]
     cells += [percent(statistics.mean(map(accuracy_of, runs)))]
-    cells += [NOTHING if plain else difference(compare(experiment, normal, name, ACCURACY))]
+    cells += [NOTHING if plain else difference_cell(compare(experiment, normal, name, ACCURACY))]
     for attack in ("antonym", "synonym"):
         cells.append(percent(float(rates(outcomes(experiment.folder, name, attack)).mean())))
-        cells.append(NOTHING if plain else difference(compare_asr(experiment, normal, name, attack)))
+        cells.append(NOTHING if plain else difference_cell(compare_asr(experiment, normal, name, attack)))
     return [*cells, NOTHING if plain else verdict_of(experiment, name)]
 
 
-def difference(comparison: Comparison | None) -> str:
-    return (
-        NOTHING
-        if comparison is None
-        else f"{comparison.difference.value:+.1f} [{comparison.difference.low:.1f}, {comparison.difference.high:.1f}]"
-    )
+def difference_cell(comparison: Comparison | None) -> str:
+    """A difference with its interval, as a table cell."""
+    if comparison is None:
+        return NOTHING
+    points = comparison.difference
+    return f"{points.value:+.1f} [{points.low:.1f}, {points.high:.1f}]"
 
 
 def summary(experiment: TextExperiment) -> str:
-    """How much of the experiment was run, and what at each budget is kept."""
+    """Sentences on how many runs exist and which settings are kept at each budget."""
     settings, seeds = experiment.spec["settings"], experiment.spec["seeds"]
     finished = sum(len(runs_of(experiment.folder, name)) for name in settings)
-    sentences = [f"{finished} of {len(settings) * len(seeds)} runs are there."]
+    sentences = [f"{finished} of {len(settings) * len(seeds)} runs exist."]
     for steps in dict.fromkeys(steps_of(experiment, name) for name in settings):
         tried = [
             name for name in experiment.methods if steps_of(experiment, name) == steps and name != f"{steps}-normal"
@@ -116,13 +116,13 @@ def listed(settings: list[str]) -> str:
 def page(results: Path) -> str:
     parts = [
         f"# {HEADING}",
-        "`benchmarks/budgets.py` says how to run it.",
-        f"`bat_triplet` beside `normal` at the same number of steps, in batches of 32. A setting is *kept* where it "
-        f"loses less than {LOST:g} points of clean accuracy and lowers the antonym attack's success rate, both by the "
-        "whole 95 % interval; *not* where one of the two is wholly on the other side; *open* between; *void* where a "
-        "model is hardly better than chance. Differences are in points: of accuracy with the normal interval of "
-        "independent rates, of success rates with the paired bootstrap over examples. Intervals are of the examples "
-        "alone: with one seed nothing is known of the spread between seeds.",
+        "`python -m benchmarks.study.run benchmarks/experiments/budgets_*.json --data DIR` runs it.",
+        "`bat_triplet` is compared with `normal` at the same number of steps, in batches of 32. A setting is *kept* "
+        f"if it loses less than {LOST:g} points of clean accuracy and lowers the antonym attack's success rate, both "
+        "with the whole 95 % interval; *not* if one of the two lies wholly on the other side; otherwise *open*; "
+        "*void* if a model is near chance. Differences are in points, those of accuracy with the normal interval of "
+        "independent rates, those of success rates with the paired bootstrap over examples. Intervals are over "
+        "examples alone: with one seed the spread between seeds is unknown.",
     ]
     for experiment in budget_experiments(results):
         parts += [f"## {TITLES[experiment.name]}", summary(experiment)]

@@ -1,4 +1,4 @@
-"""Certified accuracy beside accuracy under attack, from `experiments/certify_*.json`."""
+"""Tables of certified accuracy next to accuracy under attack, from `experiments/certify_*.json`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADER = [
 
 
 def compact(results: Path, files: Path = EXPERIMENTS) -> str:
-    """A table for each experiment with finished runs, with what it was measured on."""
+    """A table for each experiment with finished runs, after a sentence on its setting."""
     parts = []
     for path in sorted(files.glob("certify_*.json")):
         runs = {name: [load_run(run) for run in runs_of(results / path.stem, name)] for name in read(path)["settings"]}
@@ -40,7 +40,7 @@ def setting(run: Run) -> str:
     return (
         f"{run.data['train_samples']:,} training rows; {certified['num_examples']:,.0f} test rows certified by "
         f"{certified['votes']:,.0f} votes at alpha {certified['alpha']:g}, {attacked['num_examples']:,.0f} handed to "
-        f"the attack (of the first run {attacked['num_attacked']:,.0f} attacked). "
+        f"the attack ({attacked['num_attacked']:,.0f} attacked in the first run). "
         "Brackets: 95 % Wilson intervals of one run; ±: sample standard deviation over seeds."
     )
 
@@ -72,7 +72,7 @@ def over(results: Sequence[dict[str, Any]], key: str) -> str:
 
 
 def rate(values: Sequence[float], interval: tuple[float, float] | None) -> str:
-    """Of one run the rate and its interval where one is known, of several the mean and spread."""
+    """Rate of one run with its interval if known; mean and spread of several runs."""
     if len(values) == 1:
         return percent(values[0], interval)
     return f"{100 * statistics.mean(values):.1f} ± {100 * statistics.stdev(values):.1f}"

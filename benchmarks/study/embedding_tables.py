@@ -1,7 +1,7 @@
-"""Tables of the embedding-space methods on SST-2 and QQP and of the claims about them, from committed results.
+"""Tables of the embedding-space methods on SST-2, QQP and QNLI and of the claims about them, from committed results.
 
-The docs show `compact` where one chooses a method, and `full` on a page of its own. Both show what
-there is: a method or a seed that was not run is left out, and the number of seeds stands beside each mean.
+The docs show `compact` on the page that helps to choose a method, and `full` on a page of its own. A method or a seed
+without a run is left out, and each mean has its number of seeds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TITLES = {
 }
 HEADING = "Embedding-space methods"
 NOTHING = "–"
-NOT_RUN = "Nothing was run yet: `benchmarks/experiments/embedding_*.json` say what is, `benchmarks/run.py` runs it."
+NOT_RUN = "Nothing was run yet; `python -m benchmarks.study.run benchmarks/experiments/embedding_*.json` runs it."
 
 
 def compact(results: Path, files: Path = EXPERIMENTS) -> str:
@@ -64,7 +64,7 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
 
 
 def full(results: Path, files: Path = EXPERIMENTS) -> str:
-    """Everything that was measured; empty where nothing was."""
+    """All tables; empty if nothing was run."""
     experiments, claims = experiments_with_runs(results, files), claims_of(results)
     if not experiments and not claims:
         return ""
@@ -102,7 +102,7 @@ def experiments_with_runs(results: Path, files: Path) -> list[Experiment]:
 
 
 def claims_of(results: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """What `benchmarks/embedding_claims.py` wrote, in the tables' order; empty where it was not run."""
+    """The checks that `benchmarks.study.embedding_claims` wrote, in the tables' order; empty if it was not run."""
     path = results / FILE
     claims: dict[str, dict[str, list[dict[str, Any]]]] = read(path) if path.is_file() else {}
     order = [*TITLES, *sorted(claims)]
@@ -114,7 +114,7 @@ def title(name: str) -> str:
 
 
 def is_main(row: dict[str, Any]) -> bool:
-    """C17 under the paper's main attack and on clean text, and every other claim."""
+    """Whether a check is shown in `compact`: of C17 only the paper's main attack and clean text."""
     return row["claim"] != "C17" or row["quantity"] in ("textfooler", ACCURACY)
 
 
@@ -133,7 +133,7 @@ def setting(experiment: Experiment) -> str:
 
 
 def rates(experiment: Experiment) -> str:
-    """One row for each method: clean accuracy, robust accuracy under each attack, accuracy on adversarial files."""
+    """Table of methods: clean accuracy, robust accuracy under each attack, accuracy on files of adversarial texts."""
     recipes = [name for name in experiment.attacks if name in RECIPES]
     named_files = [name for name in experiment.attacks if name not in RECIPES]
     header = ["method", "seeds", "clean accuracy", *recipes]
@@ -176,7 +176,7 @@ def over_seeds(results: Iterable[dict[str, Any]], key: str, interval: bool = Fal
 
 
 def mean_and_spread(values: Sequence[float], examples: int | None, interval: bool = False) -> str:
-    """One seed's rate with its Wilson interval; of several the mean and their spread, with the interval if asked."""
+    """Rate of one seed with its Wilson interval; for several seeds mean and spread, with the interval if requested."""
     mean = statistics.mean(values)
     around = wilson_interval(round(mean * examples), examples) if examples else None
     if len(values) == 1:
@@ -190,16 +190,19 @@ def legend(experiments: Sequence[Experiment]) -> str:
         len(runs_of(experiment.folder, method)) > 1 for experiment in experiments for method in experiment.methods
     )
     spread = (
-        " ±: sample standard deviation over seeds; of AdvGLUE the Wilson interval of the mean too." if several else ""
+        " ±: sample standard deviation over seeds; for AdvGLUE also the Wilson interval of the mean."
+        if several
+        else ""
     )
     return (
-        "In percent. Columns of attacks are robust accuracy, the share of all examples that were right and stayed so; "
-        "AdvGLUE is the accuracy on its 148 (SST-2) or 78 (QQP) own texts. In brackets: 95 % Wilson interval." + spread
+        "In percent. The columns of attacks are robust accuracy: the share of all examples that are correct before "
+        "and after the attack. AdvGLUE is the accuracy on its 148 (SST-2) or 78 (QQP) own texts. In brackets: 95 % "
+        "Wilson interval." + spread
     )
 
 
 def settings_table(experiment: Experiment) -> str:
-    """What each method was run with beside its defaults."""
+    """Flags of each method that differ from the defaults."""
     rows = [
         [
             method,
@@ -210,17 +213,22 @@ def settings_table(experiment: Experiment) -> str:
         for method in experiment.methods
     ]
     rows = [row for row in rows if row[1]]
-    return "Settings beside the defaults:\n\n" + markdown_table(["method", "flags"], rows).strip() if rows else ""
+    return (
+        "Settings that differ from the defaults:\n\n" + markdown_table(["method", "flags"], rows).strip()
+        if rows
+        else ""
+    )
 
 
 ALIGNMENT = (
-    "Learnt weights over the increments. Alignment is the norm of the increments' mean by the mean of their norms, "
-    "over the run: at 1 all point one way, and no weights on the simplex move the point."
+    "Learnt weights over the increments. Alignment is the norm of the increments' mean divided by the mean of their "
+    "norms, over the run: at 1 all increments have the same direction, and weights on the simplex cannot move the "
+    "point."
 )
 
 
 def weights_table(experiment: Experiment) -> str:
-    """The weights that the adaptive methods ended with; empty where no run kept them."""
+    """Final weights of the adaptive methods; empty if no run kept them."""
     rows = []
     for method in experiment.methods:
         for path in runs_of(experiment.folder, method):
@@ -263,7 +271,7 @@ def interval_cell(row: dict[str, Any]) -> str:
 
 
 def normal_table(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> str:
-    """A row for each method, a column for each quantity; what lies whole on one side of 0 is bold."""
+    """A row for each method, a column for each quantity; intervals wholly on one side of 0 are bold."""
     quantities = list(dict.fromkeys(row["quantity"] for row in rows))
     header = ["method", "seeds", *(column_name(quantity) for quantity in quantities)]
     table = []
@@ -327,11 +335,11 @@ def sweep_row(point: Point) -> list[str]:
 def limits() -> str:
     return (
         "Intervals of differences in robust accuracy are 95 % bootstrap intervals over the same examples, of "
-        "differences in clean accuracy those of two independent rates, of C19 the range of the rounds; none covers "
-        "the spread between seeds. A claim holds where the whole interval lies on its side, and is void where a model "
-        "is near chance (its accuracy less than a fifth of the way from the larger class's share to 1), where a gain "
-        "has no control with frozen weights, and where an earlier check has the same outcomes. The last "
-        "column is the paper's own number, of BERT-base on its own samples. Step sizes were chosen for small models, "
-        "not tuned for each method, so that the table does not rank the methods; robust accuracies are low because "
-        "the models are small and no sentence encoder holds the attacks back."
+        "differences in clean accuracy those of two independent rates, of C19 the range over rounds; none covers the "
+        "spread between seeds. A check holds if its whole interval lies on the claim's side. It is void if a model is "
+        "near chance (its accuracy less than a fifth of the way from the larger class's share to 1), if a gain has no "
+        "control with frozen weights, or if an earlier check has the same outcomes. The last column is the paper's "
+        "number, of BERT-base on its own samples. Step sizes were chosen for small models and not tuned for each "
+        "method, so the table does not rank the methods. Robust accuracies are low because the models are small and "
+        "the attacks have no sentence encoder."
     )

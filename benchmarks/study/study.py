@@ -1,11 +1,11 @@
-"""The papers' claims C1 to C21 on small models: run what is missing, measure, and decide.
+"""The whole study: runs missing experiments, decides the papers' claims C1 to C21, and draws the pictures.
 
-    python benchmarks/study.py --data DIR [--jobs 2] [--seeds 1 2 3]     runs, then the verdicts
-    python benchmarks/study.py                                           the verdicts alone, from committed results
+    python -m benchmarks.study.study --data DIR [--jobs 2] [--seeds 1 2 3]     runs, then the verdicts
+    python -m benchmarks.study.study                                           verdicts alone, from committed results
 
-The first form goes on wherever it was stopped: `benchmarks/run.py` leaves out what ``results/`` holds. Every claim has
-several *checks*, one for each comparison behind it and each experiment; `claims.py`, `embedding_claims.py` and
-`text_claims.py` make them. What a claim comes to is counted from its checks by `overall`.
+The first form continues where it was interrupted, since `benchmarks.study.run` skips runs whose results exist. Each
+claim has several *checks*, one for each comparison and experiment, made by `bat_claims`, `embedding_claims` and
+`text_claims`. `verdict_of` decides a claim by counting its checks.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ EXAMPLE_FILES = ("report.html", "fronts.png")
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 Check = dict[str, Any]
 NAMED = 3
-"""How many failing checks the reason of a verdict names."""
+"""Maximum number of failing checks that the reason of a verdict names."""
 
 
 class Verdict(NamedTuple):
-    """What a claim comes to, and why in one sentence made of the counts."""
+    """The verdict on a claim, and its reason: one sentence made of the counts."""
 
     verdict: str
     why: str
 
 
 def all_checks(results: Path = RESULTS) -> Iterator[Check]:
-    """Every check of every claim, with the experiment that it is from."""
+    """Every check of every claim, with its experiment."""
     for experiment, rows in read(results / bat_claims.FILE).items():
         yield from ({**row, "experiment": experiment} for row in rows)
     for file in (embedding_claims.FILE, text_claims.FILE):
@@ -58,11 +58,11 @@ def all_checks(results: Path = RESULTS) -> Iterator[Check]:
 
 
 def verdict_of(checks: Sequence[Check]) -> Verdict:
-    """One verdict from a claim's checks.
+    """The verdict on a claim from its checks.
 
-    *holds*: no check fails, as many hold as are undecided, or more, and each part of the claim (``part``, else what
-    was measured) has a check that holds. *does not hold*: more checks fail than hold. *undecided*: anything between.
-    Void checks (`benchmarks.study.checks`) count for nothing.
+    *holds*: no check fails, at least as many hold as are undecided, and each part of the claim (``part``, by default
+    the measured quantity) has a check that holds. *does not hold*: more checks fail than hold. *undecided*: all other
+    cases. Void checks (`benchmarks.study.checks`) do not count.
     """
     counts = Counter(row["verdict"] for row in checks)
     holds, fails, open_ = (counts[name] for name in (HOLDS, FAILS, UNDECIDED))
@@ -84,7 +84,7 @@ def verdict_of(checks: Sequence[Check]) -> Verdict:
 
 
 def unsupported_parts(checks: Sequence[Check]) -> list[str]:
-    """The parts of a claim of which no check holds, of those that a check says anything about."""
+    """The parts of a claim that have checks which are not void, but none that holds."""
     parts: dict[str, list[str]] = {}
     for row in checks:
         if not is_void(row["verdict"]):
@@ -93,7 +93,7 @@ def unsupported_parts(checks: Sequence[Check]) -> list[str]:
 
 
 def counts_in_words(counts: Counter[str]) -> str:
-    """How many checks there are of each verdict, in words."""
+    """Number of checks by verdict, in words."""
     words = ((HOLDS, "holds", "hold"), (FAILS, "fails", "fail"), (UNDECIDED, UNDECIDED, UNDECIDED))
     phrases = [
         f"{counts[name]} {singular if counts[name] == 1 else plural}"
@@ -106,19 +106,19 @@ def counts_in_words(counts: Counter[str]) -> str:
 
 
 def failing_checks(checks: Sequence[Check]) -> str:
-    """Which checks fail, the first few by name and where."""
+    """The first failing checks, with their experiments."""
     names = [f"{row['text']} ({study_page.title(row['experiment'])})" for row in checks if row["verdict"] == FAILS]
     return f"not so: {first_few(names)}"
 
 
 def first_few(names: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
+    """The first names, and the number of the others."""
     rest = len(names) - NAMED
     return "; ".join(names[:NAMED]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def study(results: Path = RESULTS, paper: Path = PAPER) -> dict[str, Any]:
-    """For each claim what the paper says, every check, and the verdict."""
+    """Claim -> what the paper says, all checks, and the verdict."""
     by_claim: dict[str, list[Check]] = {number: [] for number in read(paper)}
     for row in all_checks(results):
         by_claim[row["claim"]].append(row)
@@ -129,7 +129,7 @@ def study(results: Path = RESULTS, paper: Path = PAPER) -> dict[str, Any]:
 
 
 def run_experiments(data: Path, more: Sequence[str]) -> None:
-    """Whatever of the experiments is not in the results yet; what fails is in its log, and the study goes on."""
+    """Run the experiments that have no results yet; the study continues after a run that fails."""
     files = [
         str(path) for path in sorted(EXPERIMENTS.glob("*.json")) if {"methods", "settings"} & {*read(path)}
         and not {"attack", "apart"} & {*read(path)}
@@ -139,7 +139,7 @@ def run_experiments(data: Path, more: Sequence[str]) -> None:
 
 
 def example_report(results: Path = RESULTS, folder: Path = EXAMPLE) -> None:
-    """What `hf-robust report` says of some of the study's runs, for the README; no text of the data is in it."""
+    """Write the example report: `hf-robust report` on some runs of the study, without any text of the data."""
     runs = [path for method in EXAMPLE_METHODS for path in runs_of(results / EXAMPLE_EXPERIMENT, method)]
     if not runs:
         return
@@ -151,11 +151,10 @@ def example_report(results: Path = RESULTS, folder: Path = EXAMPLE) -> None:
 
 
 def write_verdicts(results: Path = RESULTS) -> None:
-    """Decide every claim anew, and write the verdicts, of which the docs make their pages, and the pictures."""
+    """Decide every claim again and write the verdicts, from which the docs' pages are made."""
     bat_claims.main(results)
     embedding_claims.main(results)
     text_claims.main(results)
-    figures.draw_bat_sweep(results)
     verdicts = study(results)
     (results / study_page.FILE).write_text(
         json.dumps(text_claims.rounded(verdicts), indent=1) + "\n", encoding="utf-8"
@@ -164,10 +163,10 @@ def write_verdicts(results: Path = RESULTS) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder that holds sst2/, snli/, resources/, ...; none: no run")
+    parser.add_argument("--data", type=Path, help="folder with sst2/, snli/, resources/, ...; default: run nothing")
     options, more = parser.parse_known_args()
     if options.data is None and more:
-        parser.error(f"{' '.join(more)} is for the runs, which need --data DIR.")
+        parser.error(f"{' '.join(more)} needs --data DIR.")
     if options.data is not None:
         run_experiments(options.data, more)
     write_verdicts()

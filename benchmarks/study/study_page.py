@@ -1,4 +1,4 @@
-"""The page of claims: for each claim what the paper says, what was measured here, and what it comes to."""
+"""The page of claims: for each claim what the paper says, its checks here, and the verdict."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TITLES = {**BAT_TITLES, **SWEEP_TITLES, **EMBEDDING_TITLES, **TEXT_TITLES, "cost
 PAGE = "docs/generated/results/study.md"
 FILE = "study.json"
 REMARKS = Path(__file__).parent / "study_remarks.json"
-"""What a person adds to the counted reasons; no number stands in it."""
+"""Remarks written by hand, in addition to the counted reasons; they hold no numbers."""
 FIGURES = {
     "C2": ("batch_size",),
     "C5": ("batch_size",),
@@ -44,14 +44,14 @@ def page(results: Path) -> str:
     rows = [row for claim in claims.values() for row in claim["checks"]]
     parts = [
         "# The papers' claims on small models",
-        "No measured number on this page is typed by hand: it is made from `benchmarks/results`. What the "
-        "papers say is in `paper_claims.json`, what a claim comes to is counted from its checks: it "
-        "*holds* where no check fails, as many hold as are undecided, or more, and each part of the claim has one "
-        "that holds; it *does not hold* where more fail than hold; else it is *undecided*. A check holds where its "
-        "whole 95 % interval lies on the claim's side, and fails where it lies on the other. It is *void*, and counts "
-        "for nothing, where a run of it is near chance, where it measures something else than the paper, and where an "
-        "earlier check of the claim has the same outcomes, so that one measurement is counted once. *Control* is what "
-        "a check was made against.",
+        "This page is made from `benchmarks/results`; no measured number on it is typed by hand. What the papers say "
+        "is in `benchmarks/study/paper_claims.json`. The verdict on a claim is counted from its checks: it *holds* if "
+        "no check fails, at least as many hold as are undecided, and each part of the claim has a check that holds; "
+        "it *does not hold* if more checks fail than hold; otherwise it is *undecided*. A check holds if its whole 95 "
+        "% interval lies on the claim's side, and fails if the interval lies on the other side. A check is *void*, "
+        "and does not count, if one of its runs is near chance, if it measures something other than the paper, or if "
+        "an earlier check of the claim has the same outcomes, so that each measurement counts once. *Control* is what "
+        "the check compares with.",
         summary(claims),
         chance(rows),
         "## What was run",
@@ -78,7 +78,7 @@ def summary(claims: dict[str, Any]) -> str:
 
 
 def compact(results: Path) -> str:
-    """The verdicts alone."""
+    """The table of verdicts, for a page of the docs."""
     claims = read(results / FILE)
     counts = Counter(claim["verdict"] for claim in claims.values())
     counts_in_words = ", ".join(f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict])
@@ -87,14 +87,13 @@ def compact(results: Path) -> str:
         [f"[{number}]({PAGE}#{number.lower()})", claim["says"], claim["verdict"]] for number, claim in claims.items()
     ]
     return (
-        f"What became of {len(claims)} claims of the five papers on BERT-tiny, MiniLM, an LSTM and a CNN: "
-        f"{counts_in_words}. Each is counted from its checks, {seeds.total()} in all, of which {seeds[1]} rest on one "
-        "seed; what the paper "
-        f"says, every interval and why are on [the page of claims]({PAGE}).\n\n"
+        f"Of {len(claims)} claims of the five papers, tested on BERT-tiny, MiniLM, an LSTM and a CNN, "
+        f"{counts_in_words}. Each verdict is counted from checks, {seeds.total()} in all, of which {seeds[1]} have "
+        f"one seed. [The page of claims]({PAGE}) has every check with its interval and reason.\n\n"
         + markdown_table(["claim", "what the paper says", "here"], rows)
         + "\n[![Clean accuracy against robust accuracy](examples/report/fronts.png)](examples/report/report.html)\n\n"
-        "From the report of some of these runs, [examples/report/report.html](examples/report/report.html), one page "
-        "that opens in a browser without network; `hf-robust report` makes one of any runs.\n"
+        "From [the report](examples/report/report.html) on some of these runs, one page that opens in a browser "
+        "without network. `hf-robust report` makes such a page of any runs.\n"
     )
 
 
@@ -104,8 +103,8 @@ def chance(rows: Sequence[dict[str, Any]]) -> str:
     tried = len(rows) - void
     return (
         f"{len(rows)} checks, {decided} of them decided and {void} void. Intervals are not corrected for "
-        "their number: were there no difference anywhere, about one in twenty of those that are not void would be "
-        f"decided all the same, {tried / 20:.0f} of these."
+        "their number: even without any difference, about one in twenty of those that are not void would be "
+        f"decided, {tried / 20:.0f} of these."
     )
 
 
@@ -113,7 +112,9 @@ def section(number: str, claim: dict[str, Any], remark: str | None) -> list[str]
     statement = f"**The paper.** {claim['says']} ({claim['source']}: {claim['figures']}.)"
     parts = [f"## {number}", statement, f"**Here: {claim['verdict']}**, {claim['why']}."]
     parts += [f"**Remark, by hand.** {remark}"] * (remark is not None)
-    return [*parts, markdown_table(HEADER, [check(row) for row in claim["checks"]])] if claim["checks"] else parts
+    return (
+        [*parts, markdown_table(HEADER, [check_cells(row) for row in claim["checks"]])] if claim["checks"] else parts
+    )
 
 
 def pictures(claim: str, results: Path) -> list[str]:
@@ -122,8 +123,8 @@ def pictures(claim: str, results: Path) -> list[str]:
     return [f"![{claim}: rates by {Path(file).stem.replace('_', ' ')}](results/{BAT_SWEEP}/{file})" for file in files]
 
 
-def check(row: dict[str, Any]) -> list[str]:
-    """One line: where, what, the value with its interval, the paper's, on how many examples and seeds."""
+def check_cells(row: dict[str, Any]) -> list[str]:
+    """A table row: experiment, check, control, value with interval, the paper's value, examples, seeds, verdict."""
     unit = {"points": "", "%": " %"}.get(row.get("unit") or "points", f" {row['unit']}")
     paper, examples, seeds = row.get("paper"), row.get("examples"), len(row["by_seed"])
     return [
@@ -145,7 +146,7 @@ def interval(row: dict[str, Any]) -> str:
 
 
 def runs_table(results: Path, experiments: Iterable[str]) -> str:
-    """Rows, epochs and seeds of each experiment that a check is from, and the seconds that its runs took."""
+    """Table of the experiments behind the checks: rows, epochs, seeds, and hours of all runs."""
     rows = []
     for name in dict.fromkeys(experiments):
         runs = [load_run(path) for path in sorted((results / name).glob("*-seed*")) if path.is_dir()]
@@ -173,12 +174,12 @@ def limits(rows: Sequence[dict[str, Any]]) -> list[str]:
     one_seed = sum(len(row["by_seed"]) == 1 for row in rows)
     return [
         "The papers train BERT-base and larger models; these are BERT-tiny (2 layers of 128), MiniLM (6 layers of "
-        "384), an LSTM and a CNN on a part of the data, for few epochs. A claim that fails here may hold there.",
+        "384), an LSTM and a CNN on a part of the data, for few epochs. A claim that fails here may hold on theirs.",
         f"Bootstrap intervals are over examples, not over seeds: {one_seed} of {len(rows)} checks rest on one seed.",
-        "No sentence encoder holds the attacks back, and their tables are those that could be had: rates under attack "
-        "are lower than the papers', and attacks that share a table find much the same.",
-        "Safer, BAT and a2t are attacked with the table that they train on, as in the papers.",
-        "Settings are the papers' where these learn on small models, else found by a few trial runs; the experiment "
-        "files say which. No baseline was tuned as a paper's authors tune their own method.",
-        "Hours were taken on shared cores and say what a rerun costs, not what a method costs.",
+        "The attacks have no sentence encoder and use the synonym tables that are available: accuracy under attack is "
+        "lower than in the papers, and attacks with the same table have similar successes.",
+        "Safer, BAT and a2t are attacked with the table that they train with, as in the papers.",
+        "Settings are the papers' if small models learn with them, otherwise found by a few trial runs; the "
+        "experiment files have them. No baseline was tuned as authors tune their own method.",
+        "Hours were measured on shared cores: they tell the cost of a rerun, not that of a method.",
     ]

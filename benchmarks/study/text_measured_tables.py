@@ -1,6 +1,6 @@
-"""Tables of what was measured beside the attacks, laid out as FLAT's Table 3, TaiChi's 4, 5 and 7 and GradMask's pies.
+"""Tables of measures beside the attacks, like FLAT's Table 3, TaiChi's Tables 4, 5 and 7, and GradMask's pie charts.
 
-Each is empty where nothing of it was run.
+Each is empty if nothing of it was run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RECORDED = "The paper's own numbers, of larger models on its own samples:"
 
 
 def spread(values: Sequence[float], form: str = ".2f") -> str:
-    """The mean, and with several seeds its sample standard deviation."""
+    """Mean, and sample standard deviation if there are several seeds."""
     if not values:
         return NOTHING
     text = f"{statistics.mean(values):{form}}"
@@ -48,7 +48,7 @@ def clean_cell(experiment: TextExperiment, method: str) -> str:
 
 
 def interpretation(experiment: TextExperiment) -> str:
-    """After-attack accuracy, tau, top-5 and clean accuracy of each method whose attributions were taken."""
+    """After-attack accuracy, tau, top-5 intersection and clean accuracy of each method with attributions."""
     rows = []
     for method in experiment.methods:
         runs = [run for run in runs_of(experiment.folder, method) if consistency_of(run, OWN)]
@@ -56,7 +56,7 @@ def interpretation(experiment: TextExperiment) -> str:
             continue
         on_own_pairs = [agreement(runs, OWN, key) for key in (TAU, TOP5)]
         on_fixed_pairs = [agreement(runs, FIXED, key) for key in (TAU, TOP5)]
-        pairs = " / ".join(f"{smallest(runs, where):,}" for where in (OWN, FIXED))
+        pairs = " / ".join(f"{fewest_pairs(runs, where):,}" for where in (OWN, FIXED))
         changed = percent(statistics.mean(consistency_of(run, OWN)["changed_share"] for run in runs))
         cells = [
             robust_cell(experiment, method, ATTACK),
@@ -77,16 +77,16 @@ def interpretation(experiment: TextExperiment) -> str:
 
 
 LAYOUT_3 = (
-    "As FLAT's Table 3: after-attack accuracy (AA), Kendall's tau (KT) and top-5 intersection (TI-5) between the "
-    "integrated gradients of a text and of its attacked form, signed, of attacks that succeeded or failed. Own pairs "
-    "are of an attack on the model itself, so that a model that gives way late has pairs with more changed words; "
-    "normal's pairs are the same for all models of a seed. One seed: 95 % bootstrap interval over pairs; several: "
-    "mean ± standard deviation over seeds."
+    "Like FLAT's Table 3: after-attack accuracy (AA), Kendall's tau (KT) and top-5 intersection (TI-5) between the "
+    "signed integrated gradients of a text and of its attacked form, for successful and failed attacks. Own pairs are "
+    "of an attack on the model itself, so a more robust model has pairs with more changed words; normal's pairs are "
+    "the same for all models of a seed. One seed: 95 % bootstrap interval over pairs; several seeds: mean ± standard "
+    "deviation."
 )
 
 
 def agreement(runs: Sequence[Path], where: str, key: str) -> str:
-    """Mean over the seeds with their spread; of one seed with the interval over its pairs."""
+    """Mean over seeds with their spread; for one seed with the interval over its pairs."""
     estimates = [mean_with_interval(list(consistency_of(run, where)[key].values())) for run in runs]
     if len(estimates) == 1:
         (only,) = estimates
@@ -94,12 +94,12 @@ def agreement(runs: Sequence[Path], where: str, key: str) -> str:
     return spread([estimate.mean for estimate in estimates])
 
 
-def smallest(runs: Sequence[Path], where: str) -> int:
+def fewest_pairs(runs: Sequence[Path], where: str) -> int:
     return min(int(consistency_of(run, where)["num_pairs"]) for run in runs)
 
 
 def completeness(experiment: TextExperiment) -> str:
-    """How far the attributions add up to what they explain."""
+    """Share of pairs whose attributions add up to the change in the logit."""
     agreements = [
         consistency_of(run, OWN) for method in experiment.methods for run in runs_of(experiment.folder, method)
     ]
@@ -152,7 +152,9 @@ def label_conflict(experiment: TextExperiment) -> str:
         ]
         for name in names
     ]
-    text = "As TaiChi's Table 4: clean accuracy of training on adversarial texts alone, with one-hot and soft labels."
+    text = (
+        "Like TaiChi's Table 4: clean accuracy of training on adversarial texts alone, with one-hot and soft labels."
+    )
     return f"{text}\n\n{markdown_table(['training', 'seeds', 'clean accuracy', 'paper (PWWS)'], rows).strip()}"
 
 
@@ -181,9 +183,9 @@ def pair_statistics(experiment: TextExperiment) -> str:
 
 
 LAYOUT_7 = (
-    "As TaiChi's Table 7: distances in the mean-pooled space between a text and its adversarial form (pos), which "
-    "succeeded against `normal` with the same seed, and between a text and one of another label (neg, mean over "
-    "draws). CTR is the contrastive loss over all pairs as one batch; it depends on their number."
+    "Like TaiChi's Table 7: distances between mean-pooled states of a text and its adversarial form (pos), which "
+    "succeeded against `normal` with the same seed, and of a text and one with another label (neg, mean over draws). "
+    "CTR is the contrastive loss over all pairs as one batch; it depends on the number of pairs."
 )
 
 
@@ -192,7 +194,7 @@ def measures_of(experiment: TextExperiment, method: str, kind: str) -> list[dict
 
 
 def front(experiment: TextExperiment) -> str:
-    """Linear averages of a clean and an adversarial model beside TaiChi."""
+    """TaiChi and the linear averages of a clean and an adversarial model."""
     names = averages(experiment)
     if not names:
         return ""
@@ -206,7 +208,7 @@ def front(experiment: TextExperiment) -> str:
         ]
         for name in shown
     ]
-    text = "As TaiChi's Figure 5: weights averaged, the number is the share of the clean model in percent."
+    text = "Like TaiChi's Figure 5: averages of weights; the number is the share of the clean model in percent."
     return f"{text}\n\n{markdown_table(['model', 'seeds', 'clean accuracy', ATTACK], rows).strip()}"
 
 
@@ -224,10 +226,10 @@ def slices(experiment: TextExperiment) -> str:
 
 
 PIES = (
-    "GradMask's slices: errors of `normal` on clean texts that `gradient_mask` fixed, introduced and left, as shares "
-    "of the texts that either gets wrong (the paper's pies); fix rate is of the errors of `normal`, introduction rate "
-    "of what it got right. p: McNemar's exact test. The paper's are leaked: its masked texts are of the split that it "
-    "measures on."
+    "GradMask's slices: errors on clean texts that `gradient_mask` fixed, introduced and left, as shares of the texts "
+    "that either model gets wrong (the paper's pie charts). The fix rate is of the errors of `normal`, the "
+    "introduction rate of its correct texts. p: McNemar's exact test. The paper's numbers are leaked: its masked "
+    "training texts are of the split that it measures on."
 )
 
 
@@ -261,4 +263,4 @@ BLOCKS: tuple[Callable[[TextExperiment], str], ...] = (
     front,
     slices,
 )
-"""In the order of the page."""
+"""All tables, in the order of the page."""

@@ -1,7 +1,7 @@
 """Tables of the methods that train on other texts and of the claims about them, from committed results.
 
-The docs show `compact` where one chooses a method, and `full` on a page of its own. Both show what there
-is: a setting or a seed that was not run is left out, and the number of seeds stands beside each mean.
+The docs show `compact` on the page that helps to choose a method, and `full` on a page of its own. A setting or a seed
+without a run is left out, and each mean has its number of seeds.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 from benchmarks.study import paper_numbers as paper
 from benchmarks.study.embedding_tables import NOTHING, clean, normal_table, over_seeds, result, union
-from benchmarks.study.experiment import EXPERIMENTS, TITLES, TextExperiment, text_experiments
+from benchmarks.study.experiment import TITLES, TextExperiment, text_experiments
 from benchmarks.study.measures import ATTACK
 from benchmarks.study.paired import read, runs_of
+from benchmarks.study.stored import EXPERIMENTS
 from benchmarks.study.text_claims import CLAIMS, FILE, NOT_RUN
 from benchmarks.study.text_measured_tables import BLOCKS, RECORDED
 from hf_robust.reports import markdown_table, union_label
@@ -23,14 +24,16 @@ from hf_robust.runs import load_run
 
 PAGE = "docs/generated/results/texts.md"
 REMARKS = Path(__file__).parent / "text_remarks.json"
-"""What a person adds to the reasons that are made of numbers, by experiment and claim; it need not be there."""
+"""Optional remarks written by hand, by experiment and claim."""
 HEADING = "Methods that train on other texts"
-NOTHING_YET = "Nothing was run yet: `benchmarks/experiments/text_*.json` say what is, `benchmarks/run.py` runs it."
+NOTHING_YET = (
+    "Nothing was run yet. `python -m benchmarks.study.run benchmarks/experiments/text_*.json` runs the experiments."
+)
 VERDICTS = ("holds", "does not hold", "undecided")
 
 
 def compact(results: Path, files: Path = EXPERIMENTS) -> str:
-    """Rates of each method on the first data set, and how many rows of each claim hold."""
+    """Rates of each method on the first data set, and the number of checks of each claim that hold."""
     experiments, claims = experiments_with_runs(results, files), claims_of(results)
     parts = [f"### {HEADING}"]
     if not experiments:
@@ -38,14 +41,14 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
     first = experiments[0]
     parts += [f"**{title(first.name)}.** {setting(first)}", rates(first).strip(), legend(experiments[:1])]
     if claims:
-        parts += ["Claims of A2T, TaiChi, FLAT and GradMask, and how many of the comparisons behind each hold here:"]
+        parts += ["Claims of A2T, TaiChi, FLAT and GradMask, with the number of checks of each that hold here:"]
         parts.append(verdict_table(claims).strip())
-    text = f"Every comparison with its interval and reason, interpretation, pair statistics: on [their page]({PAGE})."
+    text = f"[Their page]({PAGE}) has every check with its interval and reason, interpretation, and pair statistics."
     return "\n\n".join([*parts, f"{text} {CAVEAT}"]) + "\n"
 
 
 def full(results: Path, files: Path = EXPERIMENTS, remarks: Path = REMARKS) -> str:
-    """Everything that was measured; empty where nothing was."""
+    """All tables; empty if nothing was run."""
     experiments, claims = experiments_with_runs(results, files), claims_of(results)
     if not experiments:
         return ""
@@ -87,7 +90,7 @@ def experiments_with_runs(results: Path, files: Path) -> list[TextExperiment]:
 
 
 def claims_of(results: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """What `benchmarks/text_claims.py` wrote; empty where it was not run."""
+    """The checks that `benchmarks.study.text_claims` wrote; empty if it was not run."""
     path = results / FILE
     claims: dict[str, dict[str, list[dict[str, Any]]]] = read(path) if path.is_file() else {}
     return claims
@@ -100,8 +103,8 @@ def title(name: str) -> str:
 # ---- rates ----
 
 KNOWN = (
-    "; counter-fitted neighbours as synonyms, no sentence encoder. Methods that train on adversarial texts train on "
-    f"`{ATTACK}`'s (`a2t` on those of its own attack): they know that column's attack and not the others."
+    "; counter-fitted neighbours as synonyms, no sentence encoder. Methods with adversarial training texts train on "
+    f"those of `{ATTACK}` (`a2t` on those of its own attack), so they know this attack and not the others."
 )
 
 
@@ -138,8 +141,8 @@ def legend(experiments: Iterable[TextExperiment]) -> str:
     )
     spread = " ±: sample standard deviation over seeds." if several else ""
     return (
-        "In percent. Columns of attacks are robust accuracy, the share of all examples that were right and stayed so. "
-        f"In brackets, where there is one seed: 95 % Wilson interval.{spread}"
+        "In percent. The columns of attacks are robust accuracy: the share of all examples that are correct before "
+        f"and after the attack. In brackets, for one seed: 95 % Wilson interval.{spread}"
     )
 
 
@@ -154,7 +157,7 @@ def paper_5(experiment: TextExperiment) -> str:
 
 
 def settings_table(experiment: TextExperiment) -> str:
-    """What each setting was run with beside the defaults."""
+    """Flags of each setting that differ from the defaults."""
     rows = []
     for name in experiment.methods:
         chosen = dict(experiment.spec.get("settings", {}).get(name, {"robust_method": name}))
@@ -162,14 +165,14 @@ def settings_table(experiment: TextExperiment) -> str:
         flags = {**experiment.spec.get("method_args", {}).get(method, {}), **chosen}
         shown = ", ".join(f"{flag} {'normal' if '{' in str(value) else value}" for flag, value in flags.items())
         rows.append([name, method, shown or NOTHING])
-    return "Settings beside the defaults:\n\n" + markdown_table(["setting", "method", "flags"], rows)
+    return "Settings that differ from the defaults:\n\n" + markdown_table(["setting", "method", "flags"], rows)
 
 
 # ---- claims ----
 
 
 def verdict_table(claims: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
-    """For each claim and experiment how many comparisons hold."""
+    """Number of checks by claim, experiment and verdict."""
     rows = []
     for number in CLAIMS:
         for name, of_experiment in claims.items():
@@ -212,23 +215,23 @@ def claim_row(row: dict[str, Any]) -> list[str]:
 
 
 CAVEAT = (
-    "A comparison holds where its whole 95 % interval lies on the claim's side; intervals do not cover the spread "
-    "between seeds. The models are small and briefly trained and settings were not tuned for each method, so that the "
-    "tables do not rank the methods."
+    "A check holds if its whole 95 % interval lies on the claim's side; intervals do not cover the spread between "
+    "seeds. The models are small and briefly trained, and settings were not tuned for each method, so the tables do "
+    "not rank the methods."
 )
 
 
 def limits() -> str:
     return (
         "Differences are in points; a point of KT and TI is 0.01. Intervals are 95 % bootstrap intervals over the "
-        "same examples (of own pairs over pairs that differ between methods, of clean accuracies those of independent "
-        "rates, of slices McNemar's); none covers the spread between seeds, which stands beside them, nor the number "
-        "of comparisons: of twenty without any difference one is expected to be off. A claim holds where the whole "
-        "interval lies on its side. It is void, and counts for nothing, where a model is near chance (its accuracy "
-        "less than a fifth of the way from the larger class's share to 1), where it is of no rival or quantity of "
-        "the paper, and where an earlier check of the claim has the same outcomes. The papers' numbers are of "
-        "BERT-base, ELECTRA-small or models over larger vectors, on their own samples, and stand there for size "
-        "and sign. Models here are small and briefly "
-        "trained, settings were not tuned for each method, and no sentence encoder holds the attacks back: the tables "
-        "do not rank the methods, nor do texts that an attack made always mean what they meant."
+        "same examples (for own pairs over pairs that differ between methods, for clean accuracies those of "
+        "independent rates, for slices McNemar's). They cover neither the spread between seeds, which is in a column "
+        "of its own, nor the number of comparisons: of twenty comparisons without any difference one is expected to "
+        "be decided. A check holds if the whole interval lies on its side. It is void, and does not count, if a model "
+        "is near chance (its accuracy less than a fifth of the way from the larger class's share to 1), if it is not "
+        "of a rival or quantity of the paper, or if an earlier check of the claim has the same outcomes. The papers' "
+        "numbers are of BERT-base, ELECTRA-small or models with larger vectors, on their own samples; compare sizes "
+        "and signs. The models here are small and briefly trained, settings were not tuned for each method, and the "
+        "attacks have no sentence encoder: the tables do not rank the methods, and a text that an attack changed may "
+        "mean something else."
     )

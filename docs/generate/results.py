@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -38,14 +39,15 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "texts": text_tables.compact,
     "certificates": certificate_tables.compact,
 }
-DOCS = ROOT / "docs"
+DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"
 
 
-SEEDS = ("BAT", "TaiChi", "FLAT", "AdaptAT", "GradMask")
-"""The papers whose claims are measured here, as `benchmarks/study/paper_claims.json` calls them."""
+PAPERS = ("BAT", "TaiChi", "FLAT", "AdaptAT", "GradMask")
+"""Papers whose claims are measured, as named in `benchmarks/study/paper_claims.json`."""
 
 
 def demo() -> str:
+    """Rates per epoch of the demo runs, with their picture."""
     run = load_run(DEMO_RUNS / "bat_triplet")
     lines = []
     for line in run.history:
@@ -67,15 +69,21 @@ def demo() -> str:
 
 
 def demo_rates(name: str, rates: Mapping[str, float]) -> str:
-    """The rates of the line that a run prints for an epoch, without what they cost."""
+    """Rates of one attack, as a run prints them after an epoch, without the cost."""
     if "remains_asr" in rates:
         return f"{name}: ASR {percent(rates['asr'])} % (remains {percent(rates['remains_asr'])} %)"
     under = f"accuracy {percent(rates['accuracy'])} -> under attack {percent(rates['robust_accuracy'])}"
     return f"{name}: ASR {percent(rates['asr'])} %, {under}"
 
 
+def experiments() -> str:
+    """README.md of the benchmarks, followed by their notes, as one page."""
+    readme, notes = ((BENCHMARKS / name).read_text(encoding="utf-8") for name in ("README.md", "notes.md"))
+    return f"{readme}\n{re.sub('^#', '##', notes, flags=re.MULTILINE)}"
+
+
 def claims_of(paper: str) -> str:
-    """The claims of a paper, what the paper has measured, and what it comes to here."""
+    """Table of a paper's claims: what it says, its numbers, and the verdict here."""
     rows = [
         [f"[{number}](generated/results/study.md#{number.lower()})", claim["says"], claim["figures"], claim["verdict"]]
         for number, claim in read(RESULTS / study_page.FILE).items()
@@ -87,10 +95,11 @@ def claims_of(paper: str) -> str:
 def pages() -> dict[str, str]:
     """File below ``generated/`` -> text."""
     below = DOCS / "generated" / "results"
-    pages = {f"results/{name}.md": _in(below, made(RESULTS), "benchmarks") for name, made in PAGES.items()}
-    parts = {"demo": demo(), **{name: made(RESULTS) for name, made in PARTS.items()}}
+    pages = {f"results/{name}.md": _in(below, page(RESULTS), "benchmarks") for name, page in PAGES.items()}
+    parts = {"demo": demo(), **{name: part(RESULTS) for name, part in PARTS.items()}}
     pages |= {f"parts/{name}.md": _in(DOCS, text, "") for name, text in parts.items()}
-    pages |= {f"parts/claims_{paper.lower()}.md": claims_of(paper) for paper in SEEDS}
+    pages |= {"parts/experiments.md": _in(DOCS, experiments(), "benchmarks")}
+    pages |= {f"parts/claims_{paper.lower()}.md": claims_of(paper) for paper in PAPERS}
     return pages | {"parts/choosing.md": choosing.table()}
 
 

@@ -81,7 +81,7 @@ def test_the_adaptive_form_trains_as_freelb_does_at_its_points_whatever_the_weig
 
 
 @pytest.mark.parametrize("pair", COMPARED, ids=" against ".join)
-def test_the_readme_has_the_committed_figures(pair: tuple[str, str]) -> None:
+def test_the_notes_have_the_committed_figures(pair: tuple[str, str]) -> None:
     (one,) = (row for row in committed()["differences"] if (row["control"], row["setting"]) == pair)
-    said = (ROOT / "benchmarks" / "README.md").read_text()
+    said = (ROOT / "benchmarks" / "notes.md").read_text()
     assert f"{one['value']:+.1f} [{one['low']:.1f}, {one['high']:.1f}]" in said

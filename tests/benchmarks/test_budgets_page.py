@@ -90,7 +90,7 @@ def test_rows_and_summary_say_what_there_is(tmp_path: Path) -> None:
     row = budgets.row(one, "9-tried")
     assert row[:6] == ["9", "1", "0.5", "matched", "1", "79.5"] and row[6].startswith("-0.5 [")
     assert len(row) == len(budgets.HEADER)
-    assert budgets.summary(one) == "2 of 4 runs are there. At 9 steps 1 of 1 settings tried are kept: tried."
+    assert budgets.summary(one) == "2 of 4 runs exist. At 9 steps 1 of 1 settings tried are kept: tried."
 
 
 @pytest.mark.parametrize("name", budgets.TITLES)

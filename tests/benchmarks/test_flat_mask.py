@@ -32,8 +32,8 @@ def test_the_mask_told_no_words_apart_and_now_does() -> None:
 
 
 @pytest.mark.parametrize(("name", "digits"), [("phi std", 3), ("rank correlation", 2)])
-def test_the_readme_has_the_committed_figures(name: str, digits: int) -> None:
-    said = (ROOT / "benchmarks" / "README.md").read_text()
+def test_the_notes_have_the_committed_figures(name: str, digits: int) -> None:
+    said = (ROOT / "benchmarks" / "notes.md").read_text()
     for setting in SETTINGS:
         value, low, high = (
             f"{committed()['measured'][setting][name][key]:.{digits}f}" for key in ("value", "low", "high")

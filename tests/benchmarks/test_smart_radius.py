@@ -33,9 +33,9 @@ def test_the_default_has_an_adversary_and_the_papers_radius_has_dropout_alone(tm
 
 
 @pytest.mark.parametrize("name", ["default", "random signs", "the paper's radius"])
-def test_the_readme_has_the_committed_figures(name: str) -> None:
+def test_the_notes_have_the_committed_figures(name: str) -> None:
     one = json.loads((ROOT / "benchmarks" / "results" / "smart_radius.json").read_text())["term"][name]
-    said = (ROOT / "benchmarks" / "README.md").read_text()
+    said = (ROOT / "benchmarks" / "notes.md").read_text()
     texts = [f"{value:.3f}" if value > 1e-3 else f"{value:.1e}".replace("e-0", "e-") for value in one.values()]
     assert f"{texts[0]} [{texts[1]}, {texts[2]}]" in said
 

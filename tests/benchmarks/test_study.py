@@ -98,7 +98,7 @@ def test_void_checks_could_not_have_been_decided_by_chance() -> None:
     void = [{"verdict": verdict} for verdict in (VOID, checks.REPEATED, checks.OTHER_QUANTITY)]
     said = study_page.chance([{"verdict": study.HOLDS}] * 40 + void * 20)
     assert said.startswith("100 checks, 40 of them decided and 60 void.") and said.endswith(
-        "all the same, 2 of these."
+        "would be decided, 2 of these."
     )
 
 

@@ -43,8 +43,8 @@ def test_the_papers_head_brings_pairs_together_and_clean_texts_keep_the_task(res
         assert kept["low"] > 0
 
 
-def test_the_readme_has_the_committed_figures(result: dict[str, Any]) -> None:
-    said = (ROOT / "benchmarks" / "README.md").read_text()
+def test_the_notes_have_the_committed_figures(result: dict[str, Any]) -> None:
+    said = (ROOT / "benchmarks" / "notes.md").read_text()
     for name, found in result["measured"].items():
         cells = [f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" for one in map(found.get, MEASURES)]
         assert f"| {name} | {' | '.join(cells)} |" in said
