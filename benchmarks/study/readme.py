@@ -1,9 +1,10 @@
-"""README.md's two tables: ideas from docstrings, papers from citations; and the costs that the docs show beside them.
+"""README.md's two tables, of methods and attacks; the docs also show the costs of methods.
 
     python -m benchmarks.study.readme [--check]
 
-Each table stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails if a
-table differs from what the code says.
+Ideas come from docstrings, papers from citations, and costs from a result of `benchmarks.performance.cost`. Each table
+stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails if a table
+differs from the code.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hf_robust.wiring.flag_help import idea
 
 README = ROOT / "README.md"
 COST = "cost_minilm"
-"""The result whose numbers the table shows; others lie beside it."""
+"""The result whose numbers the docs show."""
 NOTHING = "–"
 ABSENT = "-"
 
@@ -49,30 +50,30 @@ def attacks_table() -> str:
 
 
 def attack_idea(name: str) -> str:
-    """What the first line of an attack's file says after its name."""
+    """Idea of an attack: the first line of its file after its name."""
     first = (sys.modules[ATTACKS[name].__module__].__doc__ or "").strip().split("\n")[0]
     return first.removeprefix(f"The {name} attack: ").rstrip(".")
 
 
 def attack_kind(name: str) -> str:
-    """Whether an attack keeps the meaning and changes the prediction (fickle), or the other way round (obstinate)."""
+    """``fickle``: keeps the meaning and changes the prediction; ``obstinate``: the other way round."""
     return "fickle" if goal_of(name) is Misclassify else "obstinate"
 
 
 def read_cost(results: Path) -> dict[str, Any]:
-    """The measured costs; empty where there are none."""
+    """Measured costs; empty if there are none."""
     path = results / f"{COST}.json"
     costs: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return costs
 
 
 def paper_link(method: type[RobustTrainer]) -> str:
-    """Authors and year of the method's citation, linked to its page."""
+    """Authors and year of a method's paper, as a link."""
     return citation_link(method.citation) if method.citation else NOTHING
 
 
 def citation_link(key: str) -> str:
-    """Authors and year of a citation, linked to its page."""
+    """Authors and year of a citation, as a link."""
     entry = citation(key)
     fields = dict(re.findall(r"^\s*(author|year|url) = \{(.*)\},$", entry, flags=re.MULTILINE))
     names = [author.split(",")[0] for author in fields["author"].split(" and ")]
@@ -81,7 +82,7 @@ def citation_link(key: str) -> str:
 
 
 def costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
-    """Passes of a step, and its seconds relative to ``normal`` with their range; `ABSENT` where it was not timed."""
+    """Passes of a step, and its seconds relative to ``normal`` with their range; `ABSENT` if it was not timed."""
     row = cost.get("methods", {}).get(name)
     if row is None:
         return ABSENT, ABSENT
@@ -96,21 +97,21 @@ def costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
     return passes, f"{relative['median']:.2f} [{relative['low']:.2f}, {relative['high']:.2f}]"
 
 
-def measured_on(cost: dict[str, Any]) -> str:
-    """How the costs were measured, in sentences."""
+def cost_setting(cost: dict[str, Any]) -> str:
+    """Sentences on how the costs were measured."""
     model, setting, machine = cost["model"], cost["setting"], cost["machine"]
     threads = machine["threads"]
     where = machine.get("gpu") or f"{threads} CPU thread{'s' * (threads != 1)}"
     clock = "processor" if cost["clock"] == "cpu_seconds" else "wall-clock"
     views = (
-        f" Of methods that train on texts made beforehand, a step of a batch of which {setting['view_share']:.0%} has "
-        "such a text, whose passes count too; what making them costs is not in it."
+        f" For methods that train on texts made beforehand, {setting['view_share']:.0%} of a batch has such a text, "
+        "whose passes count too; the cost of making the texts is not included."
         if "view_share" in setting
         else ""
     )
     return (
-        f"Passes are counted for k = {setting['adv_steps']} ascent steps; a backward is one forward's graph, whether "
-        f"it reaches the parameters or the word embeddings alone. Cost: {clock} seconds relative to `normal`, median "
+        f"Passes are counted for k = {setting['adv_steps']} ascent steps; a backward is the graph of one forward, "
+        f"back to the parameters or to the word embeddings alone. Cost: {clock} seconds relative to `normal`, median "
         f"and range of {setting['rounds']} rounds, {model['name']} ({model['layers']} layers of {model['width']}), "
         f"batches of {setting['batch_size']} texts of {setting['tokens_in_a_text']:.0f} tokens, {where}.{views}"
     )

@@ -1,4 +1,4 @@
-"""Pages and parts of pages that are made from the committed results, by the modules of `benchmarks.study`."""
+"""Pages and parts of pages that the modules of `benchmarks.study` make from the committed results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.study.figures import DEMO_RUNS
 from benchmarks.study.paired import read
 from benchmarks.study.stored import RESULTS
 from docs.generate import choosing
-from docs.generate.text import ROOT, moved
+from docs.generate.text import ROOT, with_moved_links
 from hf_robust.reports import markdown_table, percent
 from hf_robust.reports.captions import attacked_in_words
 from hf_robust.runs import load_run
@@ -104,4 +104,4 @@ def pages() -> dict[str, str]:
 
 
 def _in(folder: Path, text: str, written_in: str) -> str:
-    return moved(text, ROOT / written_in, folder)
+    return with_moved_links(text, ROOT / written_in, folder)

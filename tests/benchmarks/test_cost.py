@@ -217,7 +217,7 @@ def test_costs_in_the_table(tmp_path: Path) -> None:
     cost = readme.read_cost(tmp_path)
     assert readme.costs("freelb_pp", cost) == ("10 / 10 (k = 10)", "9.12 [9.00, 9.50]")
     assert readme.costs("freelb", cost) == (readme.ABSENT, readme.ABSENT)
-    said = readme.measured_on(cost)
+    said = readme.cost_setting(cost)
     assert "1 CPU thread." in said and "processor seconds" in said and "7 rounds" in said
     assert readme.read_cost(tmp_path / "nothing") == {}
     assert readme.costs("freelb", {}) == (readme.ABSENT, readme.ABSENT)

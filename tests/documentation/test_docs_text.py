@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from docs.generate.links import broken_links
-from docs.generate.text import default, flags_table, meaning, moved, paragraphs, prose
+from docs.generate.text import default, flags_table, meaning, paragraphs, prose, with_moved_links
 
 
 def test_signs_of_markdown_are_escaped_outside_of_backticks_only() -> None:
@@ -35,7 +35,7 @@ def test_a_formula_and_a_section_stay_with_their_paragraph() -> None:
 
 def test_links_are_moved_and_those_to_other_sites_stay(tmp_path: Path) -> None:
     text = "![a](results/x.png) [b](https://x.org/y) [c](#here) [d](README.md#there)"
-    found = moved(text, tmp_path / "benchmarks", tmp_path / "docs" / "generated")
+    found = with_moved_links(text, tmp_path / "benchmarks", tmp_path / "docs" / "generated")
     assert found == (
         "![a](../../benchmarks/results/x.png) [b](https://x.org/y) [c](#here) [d](../../benchmarks/README.md#there)"
     )
@@ -46,8 +46,8 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
     links = '<a href="b.html#top">1</a><a href="b.html#end">2</a><a href="c.html">3</a><img src="d.png"><a href="#me">'
     (tmp_path / "a.html").write_text(links)
     assert broken_links(tmp_path) == [
-        "a.html: #me has no such place",
-        "a.html: b.html#end has no such place",
-        "a.html: c.html is not there",
-        "a.html: d.png is not there",
+        "a.html: #me has no such anchor",
+        "a.html: b.html#end has no such anchor",
+        "a.html: c.html does not exist",
+        "a.html: d.png does not exist",
     ]
