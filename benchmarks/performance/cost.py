@@ -241,6 +241,7 @@ def describe(setting: Setting, load: Any) -> dict[str, Any]:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the flags."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="minilm", help=f"{', '.join(PACKAGED_MODELS)}, or a folder")
     parser.add_argument(

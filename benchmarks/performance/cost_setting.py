@@ -53,11 +53,13 @@ class Setting:
         return Path(self.folder) / "views.jsonl"
 
     def dataset(self) -> TextDataset:
+        """The texts as a data set of one or two columns."""
         columns = [column for column, value in self.rows[0].items() if isinstance(value, str)]
         return TextDataset(self.rows, columns[:2], self.tokenizer, max_length=self.flags.length)
 
     @property
     def device(self) -> torch.device:
+        """The GPU if there is one and ``--cpu`` is not given, otherwise the CPU."""
         return torch.device("cuda" if torch.cuda.is_available() and not self.flags.cpu else "cpu")
 
 
@@ -105,6 +107,7 @@ class StepClock(TrainerCallback):
         self._end = now
 
     def mean(self) -> dict[str, float]:
+        """Mean seconds of the steps, by each clock."""
         return {key: sum(step[key] for step in self.steps) / len(self.steps) for key in self.steps[0]}
 
     def _now(self, args: Any) -> tuple[float, float]:

@@ -75,6 +75,7 @@ class Sides:
         self.native = replace(ATTACKS[name](resources), word_rule=TEXTATTACK_WORDS, scores="probability")
 
     def a(self, victim: Victim, examples: Sequence[Example], stock: bool = False) -> list[AttackRecord]:
+        """Records of TextAttack; with ``stock`` through its own model wrapper."""
         from benchmarks.performance.textattack_recipes import SideA, side_a
 
         recipe = side_a(self.name, SideA(self.resources, victim, masked_lm=self.args.masked_lm), self.columns)
@@ -86,6 +87,7 @@ class Sides:
             return list(tqdm(records, total=len(examples), desc=f"A {self.name}", leave=False))
 
     def b(self, victim: Victim, examples: Sequence[Example]) -> list[AttackRecord]:
+        """Records of this package's engine."""
         return attack_dataset(self.native, victim, examples, seed=self.args.seed, progress=False)
 
 
@@ -144,6 +146,7 @@ def without_texts(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_disagreement(name: str, disagreement: dict[str, Any]) -> None:
+    """Print both records of an example that differs."""
     print(
         f"\n{name}, example {disagreement['idx']}: {disagreement['verdict']} in {', '.join(disagreement['differs'])}"
     )
@@ -171,6 +174,7 @@ def load_case(model: str, data: str, args: argparse.Namespace) -> tuple[Victim, 
 
 
 def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The comparison of each recipe on each pair of a model and a file."""
     lexicon = load_lexicon(args.lexicon)
     wordnet: Any = load_lexicon("wordnet") if "pwws" in args.recipes else None
     masked_lm = load_masked_lm(args.masked_lm) if args.masked_lm else None
@@ -202,6 +206,7 @@ def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def errors_as_sentences(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """Turn a ValueError into a usage error of one line."""
     try:
         yield
     except ValueError as error:
@@ -209,6 +214,7 @@ def errors_as_sentences(parser: argparse.ArgumentParser) -> Iterator[None]:
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Parse and check the flags; returns the parser too, for later errors."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", help="classifier of single texts")
     parser.add_argument("--data", help="labelled file of single texts")

@@ -43,12 +43,14 @@ class PassCounter:
         self._reached: set[int] | None = None
 
     def begin_forward(self, module: nn.Module, args: Any, keywords: Mapping[str, Any]) -> None:
+        """Hook before a forward: count it and note its size."""
         size = 1.0 if self._rows is None else len(next(_tensors((args, keywords)))) / self._rows
         self._sizes.append(size)
         if are_counted():
             self.counts["forward" if torch.is_grad_enabled() else "forward_no_grad"] += size
 
     def end_forward(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
+        """Hook after a forward: watch which of its outputs a backward reaches."""
         for tensor in _tensors(outputs):
             if tensor.requires_grad:
                 tensor.register_hook(partial(self._reach, len(self._sizes) - 1))

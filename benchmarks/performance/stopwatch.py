@@ -36,6 +36,7 @@ class Usage:
     shares: list[float] = field(default_factory=list, repr=False)
 
     def to_json(self) -> Row:
+        """All fields but the single samples, JSON-ready."""
         return {name: getattr(self, name) for name in (*CLOCKS, "rss_mb_before", "rss_mb_peak", "utilization")}
 
 

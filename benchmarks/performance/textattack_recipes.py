@@ -51,6 +51,7 @@ class SideA:
 
     @property
     def lexicon(self) -> Lexicon:
+        """The synonyms; an error if there are none."""
         return Resources.needed(self.resources.synonyms, "TextAttack", "a synonym lexicon", "give --lexicon")
 
     def closed(self, stop_words: Collection[str] | None = None) -> list[Any]:
@@ -58,6 +59,7 @@ class SideA:
         return [RepeatModification(), StopwordModification(self.stop_words if stop_words is None else stop_words)]
 
     def part_of_speech(self, verb_noun_swap: bool) -> list[Any]:
+        """Constraint: the part of speech is kept; empty without a tagger."""
         tagger = self.resources.tagger
         if tagger is None:
             return []
@@ -68,6 +70,7 @@ class SideA:
         ]
 
     def similar(self, threshold: float, metric: str, **options: Any) -> list[Any]:
+        """Constraint on sentence similarity; empty without an encoder."""
         encoder = self.resources.encoder
         return [] if encoder is None else [EncodedBy(encoder, threshold=threshold, metric=metric, **options)]
 
@@ -153,6 +156,7 @@ def synonym(parts: SideA) -> Any:
 
 
 def textfooler(parts: SideA) -> Any:
+    """TextFooler (Jin et al. 2020), without its bound on word vectors."""
     options = {"window_size": 15, "skip_text_shorter_than_window": True, "compare_against_original": False}
     similar = parts.similar(0.840845057, "angular", **options)
     constraints = [*parts.closed(STOP_WORDS), _premise(), *parts.part_of_speech(True), *similar]
@@ -160,6 +164,7 @@ def textfooler(parts: SideA) -> Any:
 
 
 def pwws(parts: SideA) -> Any:
+    """PWWS (Ren et al. 2019)."""
     thesaurus = parts.resources.thesaurus
     known = thesaurus is None or isinstance(thesaurus, WordNetLexicon)
     transformation = WordNetSwap() if known else LemmaSwap(thesaurus)
@@ -167,6 +172,7 @@ def pwws(parts: SideA) -> Any:
 
 
 def deepwordbug(parts: SideA) -> Any:
+    """DeepWordBug (Gao et al. 2018)."""
     transformation = swaps.CompositeTransformation(
         [
             swaps.WordSwapNeighboringCharacterSwap(),
@@ -179,6 +185,7 @@ def deepwordbug(parts: SideA) -> Any:
 
 
 def textbugger(parts: SideA) -> Any:
+    """TextBugger (Li et al. 2019)."""
     inner = {"random_one": True, "skip_first_char": True, "skip_last_char": True}
     transformation = swaps.CompositeTransformation(
         [
@@ -193,6 +200,7 @@ def textbugger(parts: SideA) -> Any:
 
 
 def bae(parts: SideA) -> Any:
+    """BAE-R (Garg and Ramakrishnan 2020)."""
     if parts.masked_lm is None:
         raise ValueError("TextAttack's bae needs a masked language model; give --masked_lm.")
     transformation = swaps.WordSwapMaskedLM(
@@ -211,6 +219,7 @@ def a2t(parts: SideA) -> Any:
 
 
 def input_reduction(parts: SideA) -> Any:
+    """Input reduction (Feng et al. 2018)."""
     goal = InputReduction(VictimWrapper(), maximizable=True)
     return textattack.Attack(goal, parts.closed(), swaps.WordDeletion(), GreedyWordSwapWIR("delete"))
 

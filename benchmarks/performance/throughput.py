@@ -265,6 +265,7 @@ def settings(args: argparse.Namespace) -> Row:
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Parse and check the flags; returns the parser too, for later errors."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", required=True, help="folder or Hub id of a classifier")
     parser.add_argument("--data", required=True, help="labelled file of texts")

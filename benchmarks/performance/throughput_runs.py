@@ -91,6 +91,7 @@ class Case:
         return RecordingVictim(victim.model, victim.tokenizer, max_length=victim.max_length, autocast=victim.autocast)
 
     def recipe(self, name: str) -> Attack:
+        """The native recipe of that name with these resources."""
         return ATTACKS[name](self.resources)
 
 

@@ -5,7 +5,6 @@ The docs show `compact` on the page of attacks, and `full` on a page of its own.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.performance.throughput_tables import tables
+from benchmarks.study.paired import read
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.attacks.static import static_name
 from hf_robust.metrics import wilson_interval
@@ -36,10 +36,12 @@ class AttackedModel:
 
     @property
     def title(self) -> str:
+        """Title of the data set."""
         return TITLES[self.name]
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:
+        """Attack -> its numbers."""
         return {name: numbers(result) for name, result in self.summary["results"].items()}
 
     @property
@@ -55,10 +57,12 @@ class AttackedModel:
 
     @property
     def union(self) -> dict[str, Any] | None:
+        """Numbers of the worst case over all recipes; None if there was one recipe."""
         union: dict[str, Any] | None = self.summary["union"]
         return numbers(union) if union else None
 
     def is_file(self, attack: str) -> bool:
+        """Whether an attack is a file of adversarial texts."""
         return bool(self.summary["attacks"][attack]["candidates"]["name"] == "file")
 
 
@@ -74,10 +78,6 @@ def file_titles(name: str) -> dict[str, str]:
     flags = read(path)["attack"]["attacks"] if path.is_file() else []
     files = [Path(flag.removeprefix("file:")) for flag in flags if flag.startswith("file:")]
     return {static_name("file", file): FILE_TITLES.get(file.parent.name, file.parent.name) for file in files}
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def attacked_models(results: Path) -> list[AttackedModel]:
@@ -124,6 +124,7 @@ def compact(results: Path) -> str:
 
 
 def setting(models: Sequence[AttackedModel]) -> str:
+    """Sentences on the models, their training and the numbers in the table."""
     trained = "; ".join(
         f"{model.title}: {model.training['data']['train_samples']:,} rows, "
         f"{model.training['training']['num_train_epochs']:g} epochs, "
@@ -152,12 +153,14 @@ def rates(models: Sequence[AttackedModel]) -> str:
 
 
 def cells(results: Iterator[dict[str, Any] | None], asr: bool = True) -> Iterator[str]:
+    """ASR and robust accuracy of each result; a dash if it is missing."""
     for result in results:
         yield interval(result, "asr") if result and asr else NOTHING
         yield interval(result, "robust_accuracy") if result else NOTHING
 
 
 def picture(model: AttackedModel, folder: str = "") -> str:
+    """Markdown of a picture of ASR against the query budget."""
     return f"![{model.title}: ASR against the query budget]({folder}results/attacks_{model.name}/asr_by_budget.svg)"
 
 
@@ -223,6 +226,7 @@ def table(model: AttackedModel) -> str:
 
 
 def row(name: str, result: Mapping[str, Any]) -> list[str]:
+    """The row of one attack."""
     attacked = f"{result['num_attacked']:.0f}"
     intervals = [interval(result, "asr"), interval(result, "robust_accuracy")]
     changed = [percent(float(result.get("changed_share", math.nan))), decimal(result.get("changed_words", math.nan))]
@@ -238,10 +242,12 @@ def row(name: str, result: Mapping[str, Any]) -> list[str]:
 
 
 def count(result: Mapping[str, Any]) -> str:
+    """Number of examples."""
     return f"{result['num_examples']:.0f}"
 
 
 def decimal(value: float) -> str:
+    """A number with one digit; a dash if it is undefined."""
     return f"{value:.1f}" if math.isfinite(value) else NOTHING
 
 
@@ -259,6 +265,7 @@ def identity(results: Path) -> list[dict[str, Any]]:
 
 
 def agreement(compared: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence on how many examples agree with TextAttack."""
     examples, noise, disagree = (
         sum(comparison[key] for comparison in compared) for key in ("examples", "noise", "disagrees")
     )

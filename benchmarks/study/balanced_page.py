@@ -91,6 +91,7 @@ def ablations(results: Path) -> str:
 
 
 def claims_table(entries: list[dict[str, Any]]) -> str:
+    """Table of the checks of one experiment."""
     rows = ["| claim | here | difference or share, points | verdict | by seed |", "| --- | --- | --- | --- | --- |"]
     for row in entries:
         seeds = ", ".join(f"{value:+.1f}" if row["claim"] != "C6" else f"{value:.1f}" for value in row["by_seed"])

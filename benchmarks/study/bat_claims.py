@@ -24,6 +24,10 @@ from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from hf_robust.metrics import Difference, paired_difference, wilson_interval
 from hf_robust.metrics.paired import POINTS, Outcomes, rates
 
+METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
+FILE = "bat_claims.json"
+SWEEP = "bat_snli_sweep"
+ACCURACY_LOSS = 1.6
 SMALL, LARGE = "batch8", "batch32"
 UNCHANGED = 5.0
 """Points of ASR that count as insensitive; single runs in Table 4 differ by up to 3.5."""
@@ -32,82 +36,7 @@ PAIRWISE = "bat_pairwise"
 MARGINS = ("0.3", "0.5", "0.7")
 
 
-def c2(experiment: TextExperiment) -> list[Row]:
-    """C2: with a smaller batch safer's synonym ASR is further below normal's, and its antonym ASR further above."""
-    rows = []
-    for attack, text, side in (
-        ("synonym", "safer minus normal, synonym ASR: lower at batch 8 than at 32", {"below": 0.0}),
-        ("antonym", "safer minus normal, antonym ASR: higher at batch 8 than at 32", {"above": 0.0}),
-    ):
-        models = tuple(f"{method}-{batch}" for batch in (SMALL, LARGE) for method in (NORMAL, "safer"))
-        comparison = difference_of_differences(experiment, models, attack)
-        fields = {"method": "safer", "quantity": attack, "control": f"{NORMAL} at both batches", **side}
-        rows += claim(experiment, "C2", text, comparison, models, **fields)
-    return rows
-
-
-def c5(experiment: TextExperiment) -> list[Row]:
-    """C5: bat_triplet is insensitive to the batch size."""
-    models = (f"bat_triplet-{LARGE}", f"bat_triplet-{SMALL}")
-    rows = []
-    for quantity, limit in (("synonym", UNCHANGED), ("antonym", UNCHANGED), (ACCURACY, ACCURACY_UNCHANGED)):
-        comparison = (compare if quantity == ACCURACY else compare_asr)(experiment, *models, quantity)
-        name = "accuracy" if quantity == ACCURACY else f"{quantity} ASR"
-        text = f"bat_triplet at batch 8 minus 32: {name} within {limit:g}"
-        rows += claim(
-            experiment,
-            "C5",
-            text,
-            comparison,
-            models,
-            method="bat_triplet",
-            quantity=quantity,
-            above=-limit,
-            below=limit,
-        )
-    return rows
-
-
-def c7(experiment: TextExperiment) -> list[Row]:
-    """C7: a larger alpha raises antonym ASR, a larger beta synonym ASR; a margin near 1 has the lowest antonym ASR."""
-    rows = []
-    for first, second, attack, text, side in (
-        ("alpha0.5", "alpha2.0", "antonym", "alpha 2 minus alpha 0.5: antonym ASR rises", {"above": 0.0}),
-        ("beta0.6", "beta2.4", "synonym", "beta 2.4 minus beta 0.6: synonym ASR rises", {"above": 0.0}),
-    ):
-        models = (f"{PAIRWISE}-{first}", f"{PAIRWISE}-{second}")
-        comparison = compare_asr(experiment, *models, attack)
-        rows += claim(experiment, "C7", text, comparison, models, method=PAIRWISE, quantity=attack, **side)
-    for margin in MARGINS:
-        models = (f"{PAIRWISE}-margin{margin}", PAIRWISE)
-        comparison = compare_asr(experiment, *models, "antonym")
-        text = f"margin 1 minus margin {margin}: antonym ASR falls"
-        rows += claim(experiment, "C7", text, comparison, models, method=PAIRWISE, quantity="antonym", below=0.0)
-    return rows
-
-
-def difference_of_differences(experiment: TextExperiment, models: tuple[str, ...], attack: str) -> Comparison | None:
-    """(b - a) - (d - c) in ASR of settings a, b, c, d on the same seeds and examples; None if these are missing."""
-    runs = [runs_by_seed(experiment.folder, name) for name in models]
-    seeds = sorted(set.intersection(*map(set, runs)))
-    outcomes = [[statuses_of(by_seed[seed], attack) for seed in seeds] for by_seed in runs]
-    if not seeds or len({tuple(row) for side in outcomes for row in side}) != 1:
-        return None
-    a, b, c, d = (np.array([list(row.values()) for row in side]) for side in outcomes)
-    by_seed: Difference = paired_difference(np.stack([a, d], axis=-1), np.stack([b, c], axis=-1), summed_rates)
-    return Comparison(by_seed, a.shape[1], tuple(seeds))
-
-
-def summed_rates(outcomes: Outcomes) -> Outcomes:
-    """(...,) rates summed over settings, from outcomes (..., examples, settings)."""
-    summed: Outcomes = rates(np.moveaxis(outcomes, -1, 0)).sum(axis=0)
-    return summed
-
-
-METHODS = ("normal", "safer", "bat_pairwise", "bat_triplet")
-FILE = "bat_claims.json"
-SWEEP = "bat_snli_sweep"
-ACCURACY_LOSS = 1.6
+# ---- methods: C1, C4 and C6 ----
 
 
 def checks_of(experiment: TextExperiment) -> list[Row]:
@@ -188,6 +117,84 @@ def share_further(measured: Sequence[dict[str, Any]], runs: Sequence[Path]) -> C
         POINTS * statistics.mean(shares), POINTS * low, POINTS * high, [POINTS * s for s in shares]
     )
     return Comparison(difference, texts, tuple(map(seed_of, runs)), "%")
+
+
+# ---- the sweep: C2, C5 and C7 (Figures 4 and 8 to 12) ----
+
+
+def c2(experiment: TextExperiment) -> list[Row]:
+    """C2: with a smaller batch safer's synonym ASR is further below normal's, and its antonym ASR further above."""
+    rows = []
+    for attack, text, side in (
+        ("synonym", "safer minus normal, synonym ASR: lower at batch 8 than at 32", {"below": 0.0}),
+        ("antonym", "safer minus normal, antonym ASR: higher at batch 8 than at 32", {"above": 0.0}),
+    ):
+        models = tuple(f"{method}-{batch}" for batch in (SMALL, LARGE) for method in (NORMAL, "safer"))
+        comparison = difference_of_differences(experiment, models, attack)
+        fields = {"method": "safer", "quantity": attack, "control": f"{NORMAL} at both batches", **side}
+        rows += claim(experiment, "C2", text, comparison, models, **fields)
+    return rows
+
+
+def c5(experiment: TextExperiment) -> list[Row]:
+    """C5: bat_triplet is insensitive to the batch size."""
+    models = (f"bat_triplet-{LARGE}", f"bat_triplet-{SMALL}")
+    rows = []
+    for quantity, limit in (("synonym", UNCHANGED), ("antonym", UNCHANGED), (ACCURACY, ACCURACY_UNCHANGED)):
+        comparison = (compare if quantity == ACCURACY else compare_asr)(experiment, *models, quantity)
+        name = "accuracy" if quantity == ACCURACY else f"{quantity} ASR"
+        text = f"bat_triplet at batch 8 minus 32: {name} within {limit:g}"
+        rows += claim(
+            experiment,
+            "C5",
+            text,
+            comparison,
+            models,
+            method="bat_triplet",
+            quantity=quantity,
+            above=-limit,
+            below=limit,
+        )
+    return rows
+
+
+def c7(experiment: TextExperiment) -> list[Row]:
+    """C7: a larger alpha raises antonym ASR, a larger beta synonym ASR; a margin near 1 has the lowest antonym ASR."""
+    rows = []
+    for first, second, attack, text, side in (
+        ("alpha0.5", "alpha2.0", "antonym", "alpha 2 minus alpha 0.5: antonym ASR rises", {"above": 0.0}),
+        ("beta0.6", "beta2.4", "synonym", "beta 2.4 minus beta 0.6: synonym ASR rises", {"above": 0.0}),
+    ):
+        models = (f"{PAIRWISE}-{first}", f"{PAIRWISE}-{second}")
+        comparison = compare_asr(experiment, *models, attack)
+        rows += claim(experiment, "C7", text, comparison, models, method=PAIRWISE, quantity=attack, **side)
+    for margin in MARGINS:
+        models = (f"{PAIRWISE}-margin{margin}", PAIRWISE)
+        comparison = compare_asr(experiment, *models, "antonym")
+        text = f"margin 1 minus margin {margin}: antonym ASR falls"
+        rows += claim(experiment, "C7", text, comparison, models, method=PAIRWISE, quantity="antonym", below=0.0)
+    return rows
+
+
+def difference_of_differences(experiment: TextExperiment, models: tuple[str, ...], attack: str) -> Comparison | None:
+    """(b - a) - (d - c) in ASR of settings a, b, c, d on the same seeds and examples; None if these are missing."""
+    runs = [runs_by_seed(experiment.folder, name) for name in models]
+    seeds = sorted(set.intersection(*map(set, runs)))
+    outcomes = [[statuses_of(by_seed[seed], attack) for seed in seeds] for by_seed in runs]
+    if not seeds or len({tuple(row) for side in outcomes for row in side}) != 1:
+        return None
+    a, b, c, d = (np.array([list(row.values()) for row in side]) for side in outcomes)
+    difference: Difference = paired_difference(np.stack([a, d], axis=-1), np.stack([b, c], axis=-1), summed_rates)
+    return Comparison(difference, a.shape[1], tuple(seeds))
+
+
+def summed_rates(outcomes: Outcomes) -> Outcomes:
+    """(...,) rates summed over settings, from outcomes (..., examples, settings)."""
+    summed: Outcomes = rates(np.moveaxis(outcomes, -1, 0)).sum(axis=0)
+    return summed
+
+
+# ---- all of them ----
 
 
 def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, list[Row]]:

@@ -34,6 +34,7 @@ HEADER = [
 
 
 def budget_experiments(results: Path) -> list[TextExperiment]:
+    """The experiments of the page."""
     return [TextExperiment(EXPERIMENTS / f"{name}.json", results / name) for name in TITLES]
 
 
@@ -66,6 +67,7 @@ def verdict_of(experiment: TextExperiment, name: str) -> str:
 
 
 def row(experiment: TextExperiment, name: str) -> list[str]:
+    """The row of one setting."""
     setting: dict[str, Any] = experiment.spec["settings"][name]
     normal = baseline_of(experiment, name)
     runs = runs_of(experiment.folder, name)
@@ -110,10 +112,12 @@ def summary(experiment: TextExperiment) -> str:
 
 
 def listed(settings: list[str]) -> str:
+    """Names in one line; "none" if there are none."""
     return ", ".join(settings) or "none"
 
 
 def page(results: Path) -> str:
+    """The whole page."""
     parts = [
         f"# {HEADING}",
         "`python -m benchmarks.study.run benchmarks/experiments/budgets_*.json --data DIR` runs it.",

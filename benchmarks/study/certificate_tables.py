@@ -36,6 +36,7 @@ def compact(results: Path, files: Path = EXPERIMENTS) -> str:
 
 
 def setting(run: Run) -> str:
+    """Sentence on training rows, certified rows and attack."""
     certified, attacked = run.published["certified"], run.published["attacks"][ATTACK]
     return (
         f"{run.data['train_samples']:,} training rows; {certified['num_examples']:,.0f} test rows certified by "
@@ -46,6 +47,7 @@ def setting(run: Run) -> str:
 
 
 def row(runs: Sequence[Run]) -> list[str]:
+    """The row of one method over its seeds."""
     card = runs[0].card
     lexicon = card["certify"]["lexicon"]
     votes = (card.get("vote") or {}).get("votes")
@@ -63,11 +65,13 @@ def row(runs: Sequence[Run]) -> list[str]:
 
 
 def number(run: Run, key: str) -> float | None:
+    """A finite number of a certificate; None if it is missing."""
     value = run.published["certified"].get(key)
     return None if value is None or not math.isfinite(value) else float(value)
 
 
 def over(results: Sequence[dict[str, Any]], key: str) -> str:
+    """A rate over several runs."""
     return rate([float(result[key]) for result in results], attack_interval(results[0], key))
 
 

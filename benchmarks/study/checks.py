@@ -4,7 +4,7 @@ A check is a row: a difference with its interval, the settings that it compares 
 control in words (``control``), a verdict and its reason. A check is *void*, and does not count, if one of its runs is
 near chance: a model that has learnt almost nothing gives the same answer under any attack, and its lost accuracy is
 not the cost of a method. It is also void if it measures something other than the claim, or if an earlier check of the
-claim has the same outcomes. Only the check whether training collapses uses runs near chance.
+claim has the same outcomes. Only checks whether training collapses use runs near chance.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ KNOWN = (VOID, REPEATED, DROPPED, NO_RIVAL, NO_FROZEN, NOT_SPLIT, OTHER_QUANTITY
 
 
 def is_void(verdict: str) -> bool:
+    """Whether a verdict is one of the void ones."""
     return verdict.startswith("void")
 
 
@@ -149,4 +150,5 @@ def reason(comparison: Comparison, decided: str, limits: dict[str, float]) -> st
 
 
 def trained_on(attack: str) -> str:
+    """Mark of the attack whose texts the methods train on."""
     return " (trained on)" if attack == ATTACK else ""

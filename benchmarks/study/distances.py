@@ -36,6 +36,7 @@ LEAST_TEXTS = 2
 
 
 def distances(folder: Path) -> dict[str, Any]:
+    """The content of ``distances.json`` for a run."""
     arguments = json.loads((folder / "_arguments.json").read_text(encoding="utf-8"))
     model, tokenizer = load_classifier(str(folder), device="cpu")
     skipped = {model.config.label2id[name] for name in arguments["skip_labels"]}

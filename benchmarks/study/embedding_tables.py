@@ -110,6 +110,7 @@ def claims_of(results: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 
 def title(name: str) -> str:
+    """Title of an experiment or of a cost result."""
     return TITLES.get(name, f"Cost of a step ({name.removeprefix('cost_')})")
 
 
@@ -122,6 +123,7 @@ def is_main(row: dict[str, Any]) -> bool:
 
 
 def setting(experiment: Experiment) -> str:
+    """Sentence on the data, epochs and attacks of an experiment, read from one of its runs."""
     run = load_run(runs_of(experiment.folder, experiment.methods[0])[0])
     data, line = run.data, run.published
     attacked = next((result for name, result in line["attacks"].items() if name in RECIPES), {})
@@ -155,20 +157,24 @@ def rates(experiment: Experiment) -> str:
 
 
 def result(run: Run, attack: str) -> dict[str, Any]:
+    """Rates of an attack in a run; empty if it was not run."""
     rates: dict[str, Any] = run.published["attacks"].get(attack, {})
     return rates
 
 
 def union(run: Run, label: str) -> dict[str, Any]:
+    """Rates of the union of attacks with that label; empty if a run has none."""
     rates: dict[str, Any] = run.published.get("union", {})
     return rates if rates and union_label(rates) == label else {}
 
 
 def clean(group: Sequence[Run]) -> str:
+    """Clean accuracy of the runs of a method."""
     return mean_and_spread([float(run.published["accuracy"]) for run in group], group[0].eval_samples)
 
 
 def over_seeds(results: Iterable[dict[str, Any]], key: str, interval: bool = False) -> str:
+    """A rate over the runs that have it; a dash if none has."""
     known = [rates for rates in results if math.isfinite(rates.get(key, math.nan))]
     if not known:
         return NOTHING
@@ -186,6 +192,7 @@ def mean_and_spread(values: Sequence[float], examples: int | None, interval: boo
 
 
 def legend(experiments: Sequence[Experiment]) -> str:
+    """Sentences on the columns of the table of rates."""
     several = any(
         len(runs_of(experiment.folder, method)) > 1 for experiment in experiments for method in experiment.methods
     )
@@ -249,11 +256,13 @@ def weights_table(experiment: Experiment) -> str:
 
 
 def claims_table(rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """Table of checks with their experiments."""
     header = ["claim", "where", "here", "measured", "verdict", "by seed", "N", "paper"]
     return markdown_table(header, [claim_row(name, row) for name, row in rows])
 
 
 def claim_row(name: str, row: dict[str, Any]) -> list[str]:
+    """The row of one check."""
     seeds = ", ".join(f"{value:+.1f}" for value in row["by_seed"]) or NOTHING
     rank = row.get("spearman")
     text = row["text"] + (f" (Spearman {rank:+.2f})" if rank is not None else "")
@@ -263,6 +272,7 @@ def claim_row(name: str, row: dict[str, Any]) -> list[str]:
 
 
 def interval_cell(row: dict[str, Any]) -> str:
+    """A value with its interval."""
     if row["value"] is None:
         return NOTHING
     if row["low"] is None:
@@ -288,6 +298,7 @@ def normal_table(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> str:
 
 
 def bold_if_decided(row: dict[str, Any] | None) -> str:
+    """A difference with its interval, bold if it is wholly on one side of 0."""
     if row is None:
         return NOTHING
     text = f"{row['value']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]"
@@ -300,12 +311,14 @@ def bold_if_decided(row: dict[str, Any] | None) -> str:
 
 
 def fronts(results: Path, folder: str = "") -> list[str]:
+    """Markdown of the sweep's picture, if it was drawn."""
     if not (results / SWEEP / "fronts.svg").is_file():
         return []
     return [f"![Clean against robust accuracy over step sizes and steps]({folder}results/{SWEEP}/fronts.svg)"]
 
 
 def sweep_parts(name: str, results: Path, files: Path) -> list[str]:
+    """Picture and table of the sweep; empty for other experiments."""
     if name != SWEEP:
         return []
     points = read_sweep(files / f"{SWEEP}.json", results / SWEEP)
@@ -324,6 +337,7 @@ def sweep_parts(name: str, results: Path, files: Path) -> list[str]:
 
 
 def sweep_row(point: Point) -> list[str]:
+    """The row of one setting of the sweep."""
     accuracy = percent(point.accuracy, wilson_interval(round(point.accuracy * point.eval_samples), point.eval_samples))
     robust = percent(
         point.robust_accuracy, wilson_interval(round(point.robust_accuracy * point.examples), point.examples)
@@ -333,6 +347,7 @@ def sweep_row(point: Point) -> list[str]:
 
 
 def limits() -> str:
+    """Sentences on what the tables do not show."""
     return (
         "Intervals of differences in robust accuracy are 95 % bootstrap intervals over the same examples, of "
         "differences in clean accuracy those of two independent rates, of C19 the range over rounds; none covers the "

@@ -62,6 +62,7 @@ class Experiment:
 
     @property
     def name(self) -> str:
+        """Name of the experiment file."""
         return self.file.stem
 
     @property
@@ -93,11 +94,13 @@ class TextExperiment(Experiment):
 
     @property
     def methods(self) -> list[str]:
+        """Settings with at least one finished run, in the file's order."""
         names = self.spec.get("settings") or self.spec.get("methods", ())
         return [name for name in names if runs_of(self.folder, name)]
 
     @property
     def attacks(self) -> list[str]:
+        """Attacks that any finished run has, in the order of the tables."""
         attacks = {
             name
             for method in self.methods
@@ -108,6 +111,7 @@ class TextExperiment(Experiment):
 
     @property
     def data(self) -> str:
+        """Short name of the data set."""
         return self.name.split("_")[1]
 
     @property
@@ -144,6 +148,7 @@ def measure_of(run: Path, kind: str) -> dict[str, Any]:
 
 
 def consistency_of(run: Path, where: str) -> dict[str, Any]:
+    """Agreement of attributions of a run on own or fixed pairs; empty if it was not measured."""
     values: dict[str, Any] = measure_of(run, INTERPRETATION).get(where, {})
     return values
 
@@ -159,6 +164,7 @@ class Comparison:
 
     @cached_property
     def width(self) -> float:
+        """Half of the width of the interval."""
         return (self.difference.high - self.difference.low) / 2
 
 
@@ -254,8 +260,10 @@ def mcnemar_difference(runs: list[Path], name: str) -> Comparison | None:
 
 
 def eval_samples(run: Path) -> int:
+    """Number of evaluation rows of a run."""
     return int(read(run / "run_card.json")["data"]["eval_samples"])
 
 
 def seed_of(run: Path) -> int:
+    """Seed of a run, from the name of its folder."""
     return int(run.name.rpartition("-seed")[2])

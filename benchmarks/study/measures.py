@@ -56,19 +56,23 @@ class FinishedRun:
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
+        """Arguments of the script."""
         arguments: dict[str, Any] = json.loads((self.folder / "_arguments.json").read_text(encoding="utf-8"))
         return arguments
 
     @cached_property
     def classifier(self) -> tuple[Any, Any]:
+        """Model and tokenizer, on the CPU."""
         return load_classifier(str(self.folder), device="cpu")
 
     @property
     def max_length(self) -> int:
+        """Maximum number of tokens."""
         return int(self.arguments["max_seq_length"])
 
     @property
     def is_baseline(self) -> bool:
+        """Whether the run is that of ``normal``."""
         return self.folder == self.baseline
 
     def missing(self, kind: str) -> str:

@@ -48,6 +48,7 @@ def runs_by_seed(experiment: Path, method: str) -> dict[int, Path]:
 
 
 def runs_of(experiment: Path, method: str) -> list[Path]:
+    """Finished runs of a method, in the order of seeds."""
     return list(runs_by_seed(experiment, method).values())
 
 
@@ -84,10 +85,12 @@ def paired_outcomes(experiment: Path, first: str, second: str, attack: str) -> t
 
 
 def asr_difference(experiment: Path, first: str, second: str, attack: str) -> Difference:
+    """Difference in attack success rate."""
     return paired_difference(*paired_outcomes(experiment, first, second, attack), rates)
 
 
 def robust_difference(experiment: Path, first: str, second: str, attack: str) -> Difference:
+    """Difference in robust accuracy."""
     return paired_difference(*paired_outcomes(experiment, first, second, attack), robust)
 
 

@@ -66,10 +66,12 @@ def page(results: Path) -> str:
 
 
 def title(experiment: str) -> str:
+    """Title of an experiment."""
     return TITLES.get(experiment, experiment)
 
 
 def summary(claims: dict[str, Any]) -> str:
+    """Table of all claims with verdicts and reasons."""
     rows = [
         [f"[{number}](#{number.lower()})", claim["says"], f"**{claim['verdict']}**", claim["why"]]
         for number, claim in claims.items()
@@ -98,6 +100,7 @@ def compact(results: Path) -> str:
 
 
 def chance(rows: Sequence[dict[str, Any]]) -> str:
+    """Sentence on how many checks would be decided by chance."""
     counts = Counter(row["verdict"] for row in rows)
     decided, void = counts["holds"] + counts["does not hold"], sum(is_void(row["verdict"]) for row in rows)
     tried = len(rows) - void
@@ -109,6 +112,7 @@ def chance(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def section(number: str, claim: dict[str, Any], remark: str | None) -> list[str]:
+    """The section of one claim."""
     statement = f"**The paper.** {claim['says']} ({claim['source']}: {claim['figures']}.)"
     parts = [f"## {number}", statement, f"**Here: {claim['verdict']}**, {claim['why']}."]
     parts += [f"**Remark, by hand.** {remark}"] * (remark is not None)
@@ -140,6 +144,7 @@ def check_cells(row: dict[str, Any]) -> list[str]:
 
 
 def interval(row: dict[str, Any]) -> str:
+    """A value with its interval, in the digits of its unit."""
     form = {"nats": ".2f", "alpha": "g"}.get(row.get("unit") or "points", ".1f")
     value, low, high = (NOTHING if row[key] is None else f"{row[key]:{form}}" for key in ("value", "low", "high"))
     return value if NOTHING in (low, high) else f"{value} [{low}, {high}]"
@@ -171,6 +176,7 @@ def runs_table(results: Path, experiments: Iterable[str]) -> str:
 
 
 def limits(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Sentences on what the study does not show."""
     one_seed = sum(len(row["by_seed"]) == 1 for row in rows)
     return [
         "The papers train BERT-base and larger models; these are BERT-tiny (2 layers of 128), MiniLM (6 layers of "

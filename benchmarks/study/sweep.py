@@ -57,6 +57,7 @@ class Point:
 
     @property
     def product(self) -> float:
+        """k * alpha."""
         return self.steps * self.alpha
 
 

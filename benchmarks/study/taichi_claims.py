@@ -150,12 +150,14 @@ def c11(experiment: TextExperiment) -> list[Row]:
 
 
 def mean_of(experiment: TextExperiment, name: str, value: Callable[[Path], float | None]) -> float | None:
+    """Mean of a value over the runs of a setting that have it; None if none has."""
     values = [value(run) for run in runs_of(experiment.folder, name)]
     known = [number for number in values if number is not None]
     return statistics.mean(known) if known else None
 
 
 def robust_accuracy(run: Path, attack: str) -> float | None:
+    """Robust accuracy of a run under an attack; None if it was not run."""
     statuses = statuses_of(run, attack)
     return float(robust(np.array(list(statuses.values())))) if statuses else None
 
@@ -193,4 +195,5 @@ def c12(experiment: TextExperiment) -> list[Row]:
 
 
 def mean_accuracy(experiment: TextExperiment, name: str) -> float:
+    """Mean clean accuracy of a setting."""
     return statistics.mean(map(accuracy_of, runs_of(experiment.folder, name)))

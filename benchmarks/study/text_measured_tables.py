@@ -37,10 +37,12 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 
 
 def robust_cell(experiment: TextExperiment, method: str, attack: str) -> str:
+    """Robust accuracy of a method under an attack."""
     return over_seeds([result(load_run(run), attack) for run in runs_of(experiment.folder, method)], "robust_accuracy")
 
 
 def clean_cell(experiment: TextExperiment, method: str) -> str:
+    """Clean accuracy of a method."""
     return clean([load_run(run) for run in runs_of(experiment.folder, method)])
 
 
@@ -95,6 +97,7 @@ def agreement(runs: Sequence[Path], where: str, key: str) -> str:
 
 
 def fewest_pairs(runs: Sequence[Path], where: str) -> int:
+    """Smallest number of pairs of a run."""
     return min(int(consistency_of(run, where)["num_pairs"]) for run in runs)
 
 
@@ -111,6 +114,7 @@ def completeness(experiment: TextExperiment) -> str:
 
 
 def paper_3(experiment: TextExperiment) -> str:
+    """The paper's numbers for this model and data set; empty if it has none."""
     published = paper.FLAT_3.get((experiment.model, experiment.data), {})
     rows = [
         [name, f"{aa:.2f}", f"{tau:.2f}", f"{top:.2f}", f"{accuracy:.2f}"]
@@ -139,6 +143,7 @@ def curve(experiment: TextExperiment) -> str:
 
 
 def label_conflict(experiment: TextExperiment) -> str:
+    """Table of training on adversarial texts alone (TaiChi's Table 4)."""
     names = [name for name in (NORMAL, "base_adv", "base_adv_soft") if runs_of(experiment.folder, name)]
     if len(names) < 2:
         return ""
@@ -159,6 +164,7 @@ def label_conflict(experiment: TextExperiment) -> str:
 
 
 def pair_statistics(experiment: TextExperiment) -> str:
+    """Table of distances between pairs (TaiChi's Table 7), with the paper's numbers."""
     reports_by_method = {name: measures_of(experiment, name, PAIRS) for name in experiment.methods}
     rows = []
     for name, reports in reports_by_method.items():
@@ -190,6 +196,7 @@ LAYOUT_7 = (
 
 
 def measures_of(experiment: TextExperiment, method: str, kind: str) -> list[dict[str, Any]]:
+    """A measure of each run of a method that has it."""
     return [report for run in runs_of(experiment.folder, method) if (report := measure_of(run, kind))]
 
 
@@ -216,6 +223,7 @@ def front(experiment: TextExperiment) -> str:
 
 
 def slices(experiment: TextExperiment) -> str:
+    """Table of error transitions by slice (GradMask's pie charts)."""
     reports = measures_of(experiment, MASKING, TRANSITION)
     rows = [row for name in SLICES if (row := slice_row(name, reports))]
     if not rows:
@@ -234,6 +242,7 @@ PIES = (
 
 
 def slice_row(name: str, reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The row of one slice; empty if no run has texts of it."""
     rows = [report[name] for report in reports if report[name]["num_examples"]]
     if not rows:
         return []
@@ -251,6 +260,7 @@ def slice_row(name: str, reports: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def percents(values: Iterable[float | None]) -> str:
+    """Mean and spread of shares, in percent."""
     known = [100 * value for value in values if value is not None and math.isfinite(value)]
     return spread(known, ".1f")
 

@@ -97,6 +97,7 @@ def claims_of(results: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 
 def title(name: str) -> str:
+    """Title of an experiment."""
     return TITLES.get(name, name)
 
 
@@ -109,6 +110,7 @@ KNOWN = (
 
 
 def setting(experiment: TextExperiment) -> str:
+    """Sentence on the data, epochs and attacks of an experiment, read from one of its runs."""
     run = load_run(runs_of(experiment.folder, experiment.methods[0])[0])
     data, line = run.data, run.published
     handed = {f"{rates['num_examples']:,.0f}" for rates in line["attacks"].values()}
@@ -136,6 +138,7 @@ def rates(experiment: TextExperiment) -> str:
 
 
 def legend(experiments: Iterable[TextExperiment]) -> str:
+    """Sentences on the columns of the table of rates."""
     several = any(
         len(runs_of(experiment.folder, method)) > 1 for experiment in experiments for method in experiment.methods
     )
@@ -147,6 +150,7 @@ def legend(experiments: Iterable[TextExperiment]) -> str:
 
 
 def paper_5(experiment: TextExperiment) -> str:
+    """The paper's numbers for this data set; empty if it has none."""
     published = paper.TAICHI_5.get(experiment.data, {}) if experiment.model == "bert" else {}
     if not published:
         return ""
@@ -201,11 +205,13 @@ ABOUT = {
 
 
 def claims_table(rows: Iterable[dict[str, Any]]) -> str:
+    """Table of checks."""
     header = ["claim", "here", "measured", "verdict", "by seed", "N", "paper", "why"]
     return markdown_table(header, [claim_row(row) for row in rows])
 
 
 def claim_row(row: dict[str, Any]) -> list[str]:
+    """The row of one check."""
     form = ".1f" if row["unit"] == "points" else ".2f"
     seeds = ", ".join(f"{value:+{form}}" for value in row["by_seed"]) or NOTHING
     inside = "" if row["low"] is None else f" [{row['low']:{form}}, {row['high']:{form}}]"
@@ -222,6 +228,7 @@ CAVEAT = (
 
 
 def limits() -> str:
+    """Sentences on what the tables do not show."""
     return (
         "Differences are in points; a point of KT and TI is 0.01. Intervals are 95 % bootstrap intervals over the "
         "same examples (for own pairs over pairs that differ between methods, for clean accuracies those of "

@@ -7,6 +7,7 @@ from typing import Any
 
 
 def setup(app: Any) -> dict[str, bool]:
+    """Connect the extension to Sphinx."""
     # Imported here, since the tests of pages also run without Sphinx.
     from docs.generate.formulas import add_renderer
     from docs.generate.links import check_links

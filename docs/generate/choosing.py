@@ -46,4 +46,5 @@ def _rows(experiment: str) -> list[list[str]]:
 
 
 def points_cell(difference: Difference) -> str:
+    """A difference with its interval."""
     return f"{difference.value:+.1f} [{difference.low:+.1f}, {difference.high:+.1f}]"

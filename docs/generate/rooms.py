@@ -17,6 +17,7 @@ _LIGHT, _DARK = ("#ffffff", "#3b6ea8", "#1b1b1b"), ("#20252c", "#7fb2e8", "#e6e6
 
 
 def rooms() -> list[str]:
+    """Names of all rooms."""
     return sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name[0] not in "_.")
 
 

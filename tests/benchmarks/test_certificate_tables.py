@@ -39,8 +39,7 @@ def test_one_run_has_its_interval_and_several_their_spread(tmp_path: Path) -> No
         write_run(results / NAME / f"safer-seed{seed}", "safer", certified, seed + 3.0, vote={"votes": 25})
     page = certificate_tables.compact(results, write_experiment(tmp_path / "files", "normal", "safer", "absent"))
     assert (
-        "6,920 training rows; 500 test rows certified by 1,000 votes at alpha 0.01, 300 handed to the attack ("
-        in page
+        "6,920 training rows; 500 test rows certified by 1,000 votes at alpha 0.01, 300 handed to the attack (" in page
     )
     rows = [line for line in page.splitlines() if line.startswith(("| normal", "| safer"))]
     assert rows == [
