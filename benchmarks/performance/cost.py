@@ -109,7 +109,7 @@ def spread(values: Iterable[float]) -> Row:
 
 
 def expected_seconds(counts: Mapping[str, float], passes: Round, normal: float, clock: str) -> float:
-    """Seconds of a step if it cost only its passes and what `normal` spends beside its passes.
+    """Seconds of a step if it cost only its passes and what `normal` needs in addition to its passes.
 
     ``normal`` are the seconds of one step of `normal`; they include the optimizer, the data loader and the Trainer.
     """

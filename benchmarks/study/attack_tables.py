@@ -102,7 +102,7 @@ def clean_accuracy(model: AttackedModel) -> str:
     return percent(result["accuracy"], wilson_interval(round(result["accuracy"] * count), count))
 
 
-# ---- beside the recipes ----
+# ---- the part for the page of attacks ----
 
 
 def compact(results: Path) -> str:

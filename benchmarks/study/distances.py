@@ -4,10 +4,10 @@
 
 Reads the arguments and the model of the run and writes ``distances.json``: for 500 attacked validation texts the mean
 cosine distance between the states of a text and of a fickle and of an obstinate view, and the share of texts whose
-obstinate view is further than the fickle one by the margin. ``content`` and ``function`` hold the same for the texts
-whose obstinate view changes a content or a function word: BAT's training views change both, but the antonym attack
-changes no function word, so a model may have learnt to recognise these alone. `hf-robust interpret space` draws the
-picture.
+obstinate view is further than the fickle one by the margin. ``content`` and ``function`` have the same numbers for the
+texts whose obstinate view changes a content or a function word: BAT's training views change both, but the antonym
+attack changes no function word, so a model may have learnt to recognise these alone. `hf-robust interpret space` draws
+the picture.
 """
 
 from __future__ import annotations

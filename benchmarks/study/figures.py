@@ -2,8 +2,8 @@
 
     python -m benchmarks.study.figures [EXPERIMENT...]          draws all pictures, or those of the named experiments
 
-Each is drawn as PNG and SVG into ``benchmarks/unpacked``. The SVG is what is committed and what the docs show: it is
-smaller and holds the drawn numbers. ``demo`` stands for the demo runs of ``examples/demo_runs``.
+Each is drawn as PNG and SVG into ``benchmarks/unpacked``. The SVG is committed and shown in the docs: it is smaller
+and holds the drawn numbers. ``demo`` stands for the demo runs of ``examples/demo_runs``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FRONTS_STEM = "fronts"
 
 
 def draw_demo() -> None:
-    """The demo's picture, a PNG beside its runs."""
+    """The demo's picture, a PNG in the folder of its run."""
     run, *baselines = (load_run(DEMO_RUNS / name) for name in ("bat_triplet", "normal", "safer"))
     with tempfile.TemporaryDirectory() as scratch:
         picture, _ = save_figure(tradeoff_figure(run, baselines), Path(scratch))
@@ -54,7 +54,7 @@ def draw_demo() -> None:
 
 
 def draw_epochs(name: str) -> None:
-    """Rates per epoch of the first seed of every method of an experiment; nothing where nothing was run."""
+    """Rates per epoch of the first seed of every method of an experiment; nothing if nothing was run."""
     paths = runs_of_methods(RESULTS / name)
     if not paths:
         return

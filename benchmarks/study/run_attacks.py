@@ -24,7 +24,7 @@ from benchmarks.study.run import fill, jobs_of
 from benchmarks.study.stored import RESULTS, ROOT, commit
 from hf_robust.runs import read_json
 
-KEPT = ("attack_summary.json", "run_card.json", "asr_by_budget.svg")
+KEPT_FILES = ("attack_summary.json", "run_card.json", "asr_by_budget.svg")
 TRAINING_FILE = "training.json"
 TRAINED_WITH = ("num_train_epochs", "learning_rate", "warmup_steps", "per_device_train_batch_size")
 OF_TRAINING = ("method", "model", "data", "seed", "final_step", "hardware", "versions")
@@ -132,7 +132,7 @@ def trained_model(path: Path, data: Path, models: Path | None, work: Path) -> Pa
 def keep(output: Path, training: Mapping[str, Any], result: Path) -> None:
     """Copy the small files, which hold no text of the data, and write how the model was trained."""
     result.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
+    for name in KEPT_FILES:
         shutil.copy(output / name, result / name)
     text = json.dumps(training, indent=2, ensure_ascii=False)
     (result / TRAINING_FILE).write_text(text + "\n", encoding="utf-8")

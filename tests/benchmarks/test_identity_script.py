@@ -10,28 +10,28 @@ import pytest
 from attacks.attack_parts import attack, examples
 from tiny import build_model, build_tokenizer
 
-from benchmarks.performance import identity as script
+from benchmarks.performance import identity
 from hf_robust.attacks import Victim, attack_dataset
 
 
-class Faked(script.Sides):
+class Faked(identity.Sides):
     """Side A is our own engine with a record changed: always, or only where scores are not shared."""
 
     def __init__(self, always: bool, **changes: Any) -> None:
         self.name, self.native, self.always, self.changes = "textfooler", attack("synonym"), always, changes
-        self.args = script.parse(["--model", "m", "--data", "d", "--recipes", "synonym"])[1]
+        self.args = identity.parse(["--model", "m", "--data", "d", "--recipes", "synonym"])[1]
         self.columns = ("sentence",)
 
     def a(self, victim: Victim, examples: Any, stock: bool = False) -> list[Any]:
         found = self.b(victim, examples)
-        if self.always or not isinstance(victim, script.SharedVictim):
+        if self.always or not isinstance(victim, identity.SharedVictim):
             found[0] = dataclasses.replace(found[0], **self.changes)
         return found
 
 
 def victims() -> tuple[Victim, Victim]:
     model, tokenizer = build_model(), build_tokenizer()
-    return Victim(model, tokenizer), script.SharedVictim(model, tokenizer)
+    return Victim(model, tokenizer), identity.SharedVictim(model, tokenizer)
 
 
 @pytest.mark.parametrize("changes", [{"queries": 99}, {"status": "skipped"}, {"perturbed": ["other"]}])
@@ -41,7 +41,7 @@ def test_a_difference_that_shared_scores_do_not_remove_disagrees(
 ) -> None:
     victim, shared = victims()
     rows = examples(victim, 6)
-    result = script.compare(Faked(always, **changes), victim, shared, rows)
+    result = identity.compare(Faked(always, **changes), victim, shared, rows)
     assert (result["agree"], result["disagrees"], result["noise"]) == (5, int(always), int(not always))
     found = result["disagreements"][0]
     assert found["differs"] == list(changes) and found["still_differs"] == (list(changes) if always else [])
@@ -50,7 +50,7 @@ def test_a_difference_that_shared_scores_do_not_remove_disagrees(
 
 def test_sides_that_agree() -> None:
     victim, shared = victims()
-    result = script.compare(Faked(True, near_ties=4), victim, shared, examples(victim, 6))
+    result = identity.compare(Faked(True, near_ties=4), victim, shared, examples(victim, 6))
     assert (result["agree"], result["disagreements"]) == (6, [])
     assert result["attacked"] < 6 and result["queries_a"] == result["queries_b"]
 
@@ -59,8 +59,8 @@ def test_queries_of_recipes_that_rank_fewer_words_are_not_compared() -> None:
     victim, _ = victims()
     first = attack_dataset(attack("synonym"), victim, examples(victim, 1), progress=False)[0]
     other = dataclasses.replace(first, queries=first.queries + 1)
-    assert script.difference("synonym", first, other) == []
-    assert script.difference("pwws", first, other) == ["queries"]
+    assert identity.difference("synonym", first, other) == []
+    assert identity.difference("pwws", first, other) == ["queries"]
 
 
 def test_shared_scores_are_equal_for_equal_tokens() -> None:
@@ -85,5 +85,5 @@ def test_shared_scores_are_equal_for_equal_tokens() -> None:
 )
 def test_wrong_flags(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        script.parse(flags)
+        identity.parse(flags)
     assert message in capsys.readouterr().err

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from benchmarks.study import bat_claims, checks, distances, paired, run
-from benchmarks.study import bat_claims as claims
 from benchmarks.study.experiment import TextExperiment
 from hf_robust.trainers import METHODS
 from hf_robust.views import DrawnViews
@@ -59,7 +58,7 @@ def write_run(folder: Path, synonym: str, antonym: str, accuracy: float, further
 
 def experiment(folder: Path, larger_class: float) -> TextExperiment:
     file = folder / "experiment.json"
-    file.write_text(json.dumps({"methods": list(claims.METHODS), "larger_class": larger_class}))
+    file.write_text(json.dumps({"methods": list(bat_claims.METHODS), "larger_class": larger_class}))
     return TextExperiment(file, folder)
 
 
@@ -74,7 +73,7 @@ def test_verdicts(tmp_path: Path) -> None:
     }.items():
         for seed in (1, 2):
             write_run(tmp_path / f"{method}-seed{seed}", synonym, antonym, accuracy, further)
-    verdicts = {row["text"]: row["verdict"] for row in claims.checks_of(experiment(tmp_path, larger_class=0.5))}
+    verdicts = {row["text"]: row["verdict"] for row in bat_claims.checks_of(experiment(tmp_path, larger_class=0.5))}
     assert verdicts["safer lowers synonym ASR"] == verdicts["safer raises antonym ASR"] == "holds"
     assert verdicts["safer keeps accuracy within 1.6"] == "undecided"
     assert verdicts["bat_pairwise lowers synonym ASR"] == verdicts["bat_pairwise lowers antonym ASR"] == "holds"
@@ -94,7 +93,7 @@ def test_C6_is_asked_of_content_and_of_function_words(tmp_path: Path) -> None:
         for kind, further in (("content", content), ("function", function)):
             found[kind] = {"texts": 250, "obstinate_further": further, "fickle": 0.1, "obstinate": 0.2}
         (folder / "distances.json").write_text(json.dumps(found))
-    rows = [row for row in claims.checks_of(experiment(tmp_path, larger_class=0.5)) if row["claim"] == "C6"]
+    rows = [row for row in bat_claims.checks_of(experiment(tmp_path, larger_class=0.5)) if row["claim"] == "C6"]
     verdicts = {row["text"].partition(" antonym view")[0]: row["verdict"] for row in rows}
     assert verdicts == {
         "normal: content-word": "holds",
@@ -172,7 +171,7 @@ def test_void_checks_are_counted_by_their_reason() -> None:
 def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:
     write_run(tmp_path / "normal-seed1", "s" * 90 + "f" * 10, "s" * 100, 0.80, 0.4)
     write_run(tmp_path / "bat_triplet-seed1", "f" * 100, "f" * 100, 0.41, 0.9)
-    verdicts = {row["text"]: row["verdict"] for row in claims.checks_of(experiment(tmp_path, larger_class=1 / 3))}
+    verdicts = {row["text"]: row["verdict"] for row in bat_claims.checks_of(experiment(tmp_path, larger_class=1 / 3))}
     assert (
         verdicts["bat_triplet lowers synonym ASR"] == verdicts["bat_triplet lowers antonym ASR"] == "void: near chance"
     )
@@ -229,9 +228,9 @@ def test_a_change_of_a_difference_is_paired_over_four_settings(tmp_path: Path) -
 
 
 def test_committed_claims_are_those_of_the_committed_results() -> None:
-    written = json.loads((claims.RESULTS / claims.FILE).read_text(encoding="utf-8"))
+    written = json.loads((bat_claims.RESULTS / bat_claims.FILE).read_text(encoding="utf-8"))
     verdicts = [
         {name: [(row["text"], row["control"], row["verdict"]) for row in rows] for name, rows in one.items()}
-        for one in (written, claims.check_all())
+        for one in (written, bat_claims.check_all())
     ]
     assert verdicts[0] == verdicts[1], "run python -m benchmarks.study.bat_claims"

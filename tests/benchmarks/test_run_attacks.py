@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.performance import identity as attack_identity
-from benchmarks.study import attack_tables, run
-from benchmarks.study import run_attacks as attacks
+from benchmarks.performance import identity
+from benchmarks.study import attack_tables, run, run_attacks
 from hf_robust.cli.main import build_parser
 from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
 from hf_robust.runs import finite
@@ -33,18 +32,18 @@ def no_packaged_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_experiments_are_commands_that_parse(path: Path) -> None:
-    command = attacks.attack_command(path, Path("model"), Path("data"), Path("out"))
+    command = run_attacks.attack_command(path, Path("model"), Path("data"), Path("out"))
     options = build_parser(command[2:]).parse_args(command[2:])
     assert not any("{" in token for token in command)
     assert tuple(options.attacks[:4]) == RECIPES
-    name = attacks.dataset_of(path)
+    name = run_attacks.dataset_of(path)
     assert options.data == f"data/{name}/test.jsonl.gz" and name in attack_tables.TITLES
     assert options.attack_num_examples == (0 if name == "trec" else 500)
-    assert attacks.training_arguments(path, Path("data"))["do_train"] is True
+    assert run_attacks.training_arguments(path, Path("data"))["do_train"] is True
 
 
 def test_a_trial_overrides_examples_and_attacks() -> None:
-    command = attacks.attack_command(EXPERIMENTS[0], Path("m"), Path("d"), Path("o"), 3, ["pwws", "file:{data}/x"])
+    command = run_attacks.attack_command(EXPERIMENTS[0], Path("m"), Path("d"), Path("o"), 3, ["pwws", "file:{data}/x"])
     options = build_parser(command[2:]).parse_args(command[2:])
     assert options.attack_num_examples == 3 and options.attacks == ["pwws", "file:d/x"]
 
@@ -79,10 +78,10 @@ def steps_taken(monkeypatch: pytest.MonkeyPatch, work: Path) -> list[list[str]]:
         output = Path(arguments[arguments.index("--output_dir") + 1])
         (output / "attack_results").mkdir(parents=True)
         (output / "attack_results" / "pwws.jsonl").write_text("a text of the data")
-        for name in attacks.KEPT:
+        for name in run_attacks.KEPT_FILES:
             (output / name).write_text("{}")
 
-    monkeypatch.setattr(attacks, "run_step", step)
+    monkeypatch.setattr(run_attacks, "run_step", step)
     return steps
 
 
@@ -98,13 +97,13 @@ def test_a_model_is_trained_only_where_there_is_none(
         (models / "sst2").mkdir(parents=True)
         (models / "sst2" / "run_card.json").write_text("{}")  # a training that has not ended
     flags = ["--data", "data", "--models", str(models), "--work", str(tmp_path / "work")]
-    code = attacks.main([str(experiment(tmp_path)), *flags, "--results", str(tmp_path / "results")])
+    code = run_attacks.main([str(experiment(tmp_path)), *flags, "--results", str(tmp_path / "results")])
     assert code == 0 and [step[0] for step in steps] == ["run_glue_robust.py"] * (not given) + ["-m"]
     used = models / "sst2" if given else tmp_path / "work" / "attacks_sst2" / "sst2"
     assert steps[-1][3] == str(used)
     kept = tmp_path / "results" / "attacks_sst2"
-    assert {path.name for path in kept.iterdir()} == {*attacks.KEPT, attacks.TRAINING_FILE}
-    training = json.loads((kept / attacks.TRAINING_FILE).read_text())
+    assert {path.name for path in kept.iterdir()} == {*run_attacks.KEPT_FILES, run_attacks.TRAINING_FILE}
+    training = json.loads((kept / run_attacks.TRAINING_FILE).read_text())
     assert training["eval_accuracy"] == 0.875 and "command" not in training
     assert training["training"]["num_train_epochs"] == 2.0
     assert training["training"]["per_device_train_batch_size"] == 8  # transformers' own, which the card leaves out
@@ -113,16 +112,16 @@ def test_a_model_is_trained_only_where_there_is_none(
 def test_a_model_of_another_training_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_model(tmp_path / "models" / "sst2", training={"learning_rate": 1e-4})  # 3 epochs, by transformers' default
     flags = ["--data", "data", "--models", str(tmp_path / "models"), "--work", str(tmp_path)]
-    assert attacks.main([str(experiment(tmp_path)), *flags]) == 1
+    assert run_attacks.main([str(experiment(tmp_path)), *flags]) == 1
     assert "trained with num_train_epochs 3.0 and the experiment says 2; train it again" in capsys.readouterr().out
-    with pytest.raises(attacks.BenchmarkError, match="no run card"):
-        attacks.check_training(tmp_path, {})
+    with pytest.raises(run_attacks.BenchmarkError, match="no run card"):
+        run_attacks.check_training(tmp_path, {})
 
 
 def test_a_step_that_fails_names_its_log(tmp_path: Path) -> None:
     log = tmp_path / "deep" / "_log.txt"
-    with pytest.raises(attacks.BenchmarkError, match="ended with code 3; see .*_log.txt"):
-        attacks.run_step(["-c", "print('why'); raise SystemExit(3)"], log)
+    with pytest.raises(run_attacks.BenchmarkError, match="ended with code 3; see .*_log.txt"):
+        run_attacks.run_step(["-c", "print('why'); raise SystemExit(3)"], log)
     assert log.read_text() == "why\n"
 
 
@@ -250,7 +249,7 @@ def test_identity_of_several_files(tmp_path: Path) -> None:
 def test_disagreements_without_texts_keep_their_numbers() -> None:
     ours, theirs = (record.to_json() for record in records("sf"))
     found = [{"idx": 0, "verdict": "noise", "a": ours, "b": theirs}]
-    kept = attack_identity.without_texts({"agree": 1, "disagreements": found})
+    kept = identity.without_texts({"agree": 1, "disagreements": found})
     assert "b c d" not in json.dumps(kept) and kept["agree"] == 1
     (one,) = kept["disagreements"]
     assert one["verdict"] == "noise" and (one["a"]["status"], one["b"]["status"]) == ("succeeded", "failed")

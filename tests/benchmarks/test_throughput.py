@@ -17,9 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import build_model
 
-from benchmarks.performance import stopwatch, throughput_runs
-from benchmarks.performance import throughput as script
-from benchmarks.performance import throughput_options as options
+from benchmarks.performance import stopwatch, throughput, throughput_options, throughput_runs
 from hf_robust.attacks import Example
 from hf_robust.attacks.engine.tokens import Tokens
 
@@ -43,7 +41,7 @@ def flags(model_folder: Callable[..., Path], tmp_path: Path) -> list[str]:
 
 
 def result_of(flags: list[str]) -> dict[str, Any]:
-    assert script.main(flags) == 0
+    assert throughput.main(flags) == 0
     found: dict[str, Any] = json.loads(Path(flags[flags.index("--output") + 1]).read_text())
     return found
 
@@ -60,7 +58,7 @@ def test_without_textattack(
     def missing() -> None:
         raise ValueError("it is not installed.")
 
-    monkeypatch.setattr(script, "import_textattack", missing)
+    monkeypatch.setattr(throughput, "import_textattack", missing)
     threads = torch.get_num_threads()
     found = result_of([*flags, "--against", "textattack", "--scale", "28", "6", "--threads", "1", "1"])
     assert torch.get_num_threads() == threads
@@ -108,7 +106,10 @@ def check_bound(recipe: dict[str, Any]) -> None:
 
 def check_options(rows: list[dict[str, Any]], recipe: dict[str, Any]) -> None:
     plain = rows[0]
-    assert plain["option"] == options.IDENTICAL and plain["queries"] == recipe["runs"]["native first"]["queries"]
+    assert (
+        plain["option"] == throughput_options.IDENTICAL
+        and plain["queries"] == recipe["runs"]["native first"]["queries"]
+    )
     assert len(rows) == 5 and plain["same_status"] == 6
     for row in rows:
         check_ratio(row["speed_up"], plain, row)
@@ -121,7 +122,7 @@ def check_options(rows: list[dict[str, Any]], recipe: dict[str, Any]) -> None:
 
 @pytest.mark.skipif(find_spec("textattack") is None, reason="TextAttack is not installed")
 def test_with_textattack(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    script.import_textattack()
+    throughput.import_textattack()
     import nltk
 
     monkeypatch.setattr(nltk.corpus, "stopwords", SimpleNamespace(words=lambda language: []))
@@ -130,9 +131,9 @@ def test_with_textattack(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> N
     runs, ratios = recipe["runs"], recipe["ratios"]
     longest = max(len(one.ids) for one in Tokens(victim().tokenizer, 64).encode(texts(24)))
     assert found["padded_to"] == {"shipped": 64, "data": longest}
-    assert [runs[label]["padded_to"] for label in script.PADDED] == [64, longest, None]
-    assert [runs[label]["examples"] for label in script.PADDED] == [2, 6, 6]
-    assert all(recipe["agreeing"][label] == runs[label]["examples"] for label in script.PADDED)
+    assert [runs[label]["padded_to"] for label in throughput.PADDED] == [64, longest, None]
+    assert [runs[label]["examples"] for label in throughput.PADDED] == [2, 6, 6]
+    assert all(recipe["agreeing"][label] == runs[label]["examples"] for label in throughput.PADDED)
     first, dynamic = runs["native first"], runs["TextAttack dynamic"]
     assert dynamic["queries"] == first["queries"] and dynamic["forwards"] > first["forwards"]
     check_ratio(ratios["TextAttack as shipped / native first"], runs["TextAttack as shipped"], first, per="queries")
@@ -141,8 +142,8 @@ def test_with_textattack(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("num", ["0", "7"])
 def test_only_rows_that_are_classified_correctly_are_attacked(num: str, flags: list[str]) -> None:
-    args = script.parse([*flags, "--num", num])[1]
-    case, rows, _ = script.prepare(args)
+    args = throughput.parse([*flags, "--num", num])[1]
+    case, rows, _ = throughput.prepare(args)
     predicted = case.victim.probabilities([row.texts for row in case.examples]).argmax(-1)
     assert [row.label for row in case.examples] == predicted.tolist()
     assert len(rows) == 24 and len(case.examples) == (int(num) or 16)
@@ -159,7 +160,7 @@ def test_only_rows_that_are_classified_correctly_are_attacked(num: str, flags: l
 )
 def test_wrong_flags(wrong: list[str], message: str, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        script.main([*flags, *wrong])
+        throughput.main([*flags, *wrong])
     assert message in capsys.readouterr().err
 
 
@@ -195,7 +196,7 @@ def test_batches_of_equal_length(lengths: list[int], budget: int) -> None:
 def test_texts_that_come_round_again_are_rotated() -> None:
     case: Any = SimpleNamespace(new_victim=victim)
     rows = [Example(9, ("a good film",), 0), Example(4, ("the plot",), 1)]
-    found = options._examples(case, rows, 5)
+    found = throughput_options._examples(case, rows, 5)
     assert [one.texts[0] for one in found] == ["a good film", "the plot", "good film a", "plot the", "film a good"]
     assert [one.idx for one in found] == list(range(5))
     assert [one.label for one in found] == victim().probabilities([one.texts for one in found]).argmax(-1).tolist()
@@ -204,7 +205,7 @@ def test_texts_that_come_round_again_are_rotated() -> None:
 def test_a_shaken_model_differs_and_leaves_the_model_alone() -> None:
     model = build_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    first, again, none = (options.shaken(model, noise, 3).state_dict() for noise in (0.1, 0.1, 0.0))
+    first, again, none = (throughput_options.shaken(model, noise, 3).state_dict() for noise in (0.1, 0.1, 0.0))
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
     assert all(torch.equal(value, again[name]) for name, value in first.items())
     assert all(torch.equal(value, none[name]) for name, value in before.items())
