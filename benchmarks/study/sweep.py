@@ -229,8 +229,8 @@ def best_steps(line: Sequence[Point]) -> list[dict[str, Any]]:
     row = _sweep_check("C18", text, against[lowest], [ours], above=0.0, quantity=ATTACK, **fields)
     if any(point.collapsed for point in line):
         row["verdict"] = VOID
-    elif row["verdict"] == "holds" and any(point.low <= 0 for point in against):
+    elif row["verdict"] == "holds" and any(difference.low <= 0 for difference in against):
         row["verdict"] = "undecided"
-    elif any(point.high < 0 for point in against):
+    elif any(difference.high < 0 for difference in against):
         row["verdict"] = "does not hold"
     return [row]

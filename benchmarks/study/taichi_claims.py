@@ -92,10 +92,8 @@ def c9(experiment: TextExperiment) -> list[Row]:
             void = "" if rival in PAPER_RIVALS else NO_RIVAL
             rows += claim(experiment, "C9", text, comparison, (rival, "taichi"), void=void, **fields)
     paper_value = round(published["taichi"][0] - published[NORMAL][0], 1) if published else None
-    text, comparison = (
-        f"taichi loses at most {CLEAN_LOSS:g} of clean accuracy",
-        compare(experiment, NORMAL, "taichi", ACCURACY),
-    )
+    text = f"taichi loses at most {CLEAN_LOSS:g} of clean accuracy"
+    comparison = compare(experiment, NORMAL, "taichi", ACCURACY)
     fields = {"method": "taichi", "quantity": ACCURACY, "paper": paper_value, "part": text, "above": -CLEAN_LOSS}
     return rows + claim(experiment, "C9", text, comparison, (NORMAL, "taichi"), **fields)
 

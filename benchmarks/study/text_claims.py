@@ -167,10 +167,8 @@ def c21(experiment: TextExperiment) -> list[Row]:
     text = f"{NORMAL} loses more than {DROP:g} points where one word of a right text is masked"
     rows = claim(experiment, "C21", text, masked_drop(experiment), (NORMAL,), **fields, below=-DROP)
     fields = {"method": MASKING, "quantity": MASKING, "void": OTHER_QUANTITY, "above": 0.0}
-    text, comparison = (
-        f"{MASKING} above {NORMAL}, each masked by its own gradient",
-        compare(experiment, NORMAL, MASKING, MASKING),
-    )
+    text = f"{MASKING} above {NORMAL}, each masked by its own gradient"
+    comparison = compare(experiment, NORMAL, MASKING, MASKING)
     rows += claim(experiment, "C21", text, comparison, (NORMAL, MASKING), **fields)
     runs = runs_of(experiment.folder, MASKING)
     for name in SLICES:
