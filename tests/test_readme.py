@@ -13,7 +13,8 @@ import pytest
 from readme_commands import README, setup_commands
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows, table
 
-from benchmarks import readme, study
+from benchmarks.study import attack_tables, readme, study, study_page, text_tables
+from benchmarks.study.stored import RESULTS
 from hf_robust.attacks import ATTACKS
 from hf_robust.cli.main import COMMANDS
 from hf_robust.trainers import METHODS
@@ -78,7 +79,7 @@ def test_it_is_read_in_five_minutes() -> None:
 
 
 def test_the_tables_are_those_of_the_code() -> None:
-    assert readme.filled(TEXT) == TEXT, "run python benchmarks/readme.py"
+    assert readme.filled(TEXT) == TEXT, "run python -m benchmarks.study.readme"
     assert (
         re.findall(r"<!-- begin (\w+) -->", TEXT) == re.findall(r"<!-- end (\w+) -->", TEXT) == ["methods", "attacks"]
     )
@@ -103,12 +104,12 @@ def test_its_measured_numbers_are_in_the_committed_results() -> None:
     said = TEXT[TEXT.index("## Measured") : TEXT.index("## Documentation")]
     claims, rates, identity = re.findall(r"^\d\. (.*)$", said, flags=re.MULTILINE)
     holds, fails, undecided = re.findall(r"(\d+) (?:hold|do not hold|are undecided)\b", claims)
-    assert f"{holds} hold, {fails} do not, {undecided} are undecided" in readme.study()
-    rows = {row.split(" | ")[0]: row for row in readme.texts().splitlines() if row.startswith("| ")}
+    assert f"{holds} hold, {fails} do not, {undecided} are undecided" in study_page.compact(RESULTS)
+    rows = {row.split(" | ")[0]: row for row in text_tables.compact(RESULTS).splitlines() if row.startswith("| ")}
     before, after, worst = re.findall(r"([\d.]+) %", rates)
     assert f" {before} ± " in rows["| normal"] and f" {after} ± " in rows["| adv_iter"]
     assert rows["| adv_iter"].rsplit(" | ", 1)[1].startswith(f"{worst} ± "), "the last column is the worst case"
-    assert re.findall(r"[\d,]{5}", identity)[0] in readme.attacks()
+    assert re.findall(r"[\d,]{5}", identity)[0] in attack_tables.compact(RESULTS)
 
 
 def test_the_example_report_is_that_of_the_committed_results(tmp_path: Path) -> None:
@@ -116,7 +117,9 @@ def test_the_example_report_is_that_of_the_committed_results(tmp_path: Path) -> 
     for name in study.EXAMPLE_FILES:
         assert (study.EXAMPLE / name).is_file()
     written = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert written == (study.EXAMPLE / "report.html").read_text(encoding="utf-8"), "run python benchmarks/study.py"
+    assert written == (study.EXAMPLE / "report.html").read_text(encoding="utf-8"), (
+        "run python -m benchmarks.study.study"
+    )
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])

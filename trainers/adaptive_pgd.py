@@ -36,7 +36,7 @@ class AdaptivePGDTrainer(AdaptiveTrainer):
 
     Differs from the paper: "J = Jhat" holds to first order only; ``--adaptive_objective direct`` is Eq. 11,
     with <g_i, delta_i> for ||delta_i||^2 / alpha, which is the same for raw steps and still depends on the model for
-    normalised ones. Its claims and their blemishes are in benchmarks/README.md.
+    normalised ones. Its claims and their blemishes are in benchmarks/notes.md.
     """
 
     name = "adaptive_pgd"

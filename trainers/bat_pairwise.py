@@ -104,7 +104,7 @@ class BatPairwiseTrainer(RobustTrainer):
     paper's, to compare with its numbers.
 
     The weights are those of some 36,000 steps. With a few hundred the contrastive terms outrun cross-entropy and clean
-    accuracy falls far (``benchmarks/budgets.py``): lower them, or let them rise (``--contrastive_warmup``).
+    accuracy falls far (``benchmarks/study/budgets_page.py``): lower them, or let them rise (``--contrastive_warmup``).
 
     Differs from the paper: its printed ``L_ML = log f`` is cross-entropy, its views' letters are x_f and
     x_o throughout; from the code: a view is valid iff some word changed under case folding,

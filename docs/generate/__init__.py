@@ -1,4 +1,4 @@
-"""A Sphinx extension: pages made from the code and the committed results, formulas as MathML, links checked."""
+"""Sphinx extension: makes pages from the code and the committed results, renders formulas as MathML, checks links."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 
 def setup(app: Any) -> dict[str, bool]:
-    # Here and not above: the tests of pages run where Sphinx is not installed.
+    """Connect the extension to Sphinx."""
+    # Imported here, since the tests of pages also run without Sphinx.
     from docs.generate.formulas import add_renderer
     from docs.generate.links import check_links
     from docs.generate.pages import write_pages
@@ -22,7 +23,7 @@ def setup(app: Any) -> dict[str, bool]:
 def without_long_signature(
     app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str, None] | None:
-    """The arguments of a method's config are transformers' hundred and some more; its own are its fields."""
+    """Leave out the signature of a config: its fields are listed, and the rest is transformers' hundred arguments."""
     from transformers import TrainingArguments
 
     return ("", None) if isinstance(thing, type) and issubclass(thing, TrainingArguments) else None

@@ -1,4 +1,4 @@
-"""A page for each room with what its modules hold, and their index."""
+"""API pages: one for each room with its modules, and an index."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from docs.generate.text import prose
 
 def pages() -> dict[str, str]:
     """File below ``generated/`` -> text."""
-    found = {f"api/{room}.md": page(room) for room in rooms()}
+    by_file = {f"api/{room}.md": page(room) for room in rooms()}
     lines = "\n".join(f"- [`hf_robust.{room}`]({room}.md): {prose(purpose(room))}" for room in rooms())
     tree = "```{toctree}\n:hidden:\n\n" + "\n".join(rooms()) + "\n```"
-    return {**found, "api/index.md": f"# API\n\n{lines}\n\n{tree}\n"}
+    return {**by_file, "api/index.md": f"# API\n\n{lines}\n\n{tree}\n"}
 
 
 def page(room: str) -> str:
-    """The room's own docstring, then its modules."""
+    """The docstring of a room, then its modules."""
     parts = [f"# hf_robust.{room}", _automodule(f"hf_robust.{room}", members=False)]
     for path in sorted((PACKAGE / room).rglob("*.py")):
         if path.name[0] != "_":

@@ -1,48 +1,50 @@
-"""What each method gained and lost against plain fine-tuning on one data set, beside what a step costs."""
+"""Gains and losses of each method against plain fine-tuning on one data set, with the cost of a step."""
 
 from __future__ import annotations
 
-from benchmarks import embedding_tables, method_tables, readme, text_tables
-from benchmarks.paired import accuracy_difference, robust_difference
+from benchmarks.study import embedding_tables, readme, text_tables
+from benchmarks.study.paired import accuracy_difference, robust_difference
+from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from docs.generate.methods import step_costs
 from hf_robust.metrics import Difference
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS
 
-MODEL_AND_DATA = ("embedding_sst2_bert_tiny", "text_sst2_bert_tiny")
+SHOWN_EXPERIMENTS = ("embedding_sst2_bert_tiny", "text_sst2_bert_tiny")
 """The experiments with the most methods and seeds: BERT-tiny on SST-2."""
 ATTACKS = ("textfooler", "textbugger")
 
 
 def table() -> str:
-    """A row for each method, as differences to ``normal`` of the same experiment, in points."""
+    """A row for each method: differences to ``normal`` in the same experiment, in points."""
     header = ["method", "cost of a step", "seeds", "clean accuracy", *(f"accuracy under {name}" for name in ATTACKS)]
-    return markdown_table(header, [row for name in MODEL_AND_DATA for row in _rows(name)])
+    return markdown_table(header, [row for name in SHOWN_EXPERIMENTS for row in _rows(name)])
 
 
 def _rows(experiment: str) -> list[list[str]]:
-    folder = readme.RESULTS / experiment
-    found = [
-        one
-        for one in [
-            *embedding_tables.measured(readme.RESULTS, embedding_tables.EXPERIMENTS),
-            *text_tables.there(readme.RESULTS, text_tables.EXPERIMENTS),
+    folder = RESULTS / experiment
+    experiments = [
+        item
+        for item in [
+            *embedding_tables.experiments_with_runs(RESULTS, EXPERIMENTS),
+            *text_tables.experiments_with_runs(RESULTS, EXPERIMENTS),
         ]
-        if one.name == experiment
+        if item.name == experiment
     ]
-    methods = [name for one in found for name in one.methods if name in METHODS and name != "normal"]
-    chance = {name for one in found for name in methods if one.near_guessing(name)}
+    methods = [name for item in experiments for name in item.methods if name in METHODS and name != "normal"]
+    chance = {name for item in experiments for name in methods if item.near_chance(name)}
     rows = []
     for name in methods:
         clean = accuracy_difference(folder, "normal", name)
-        under = [points(robust_difference(folder, "normal", name, attack)) for attack in ATTACKS]
+        under = [points_cell(robust_difference(folder, "normal", name, attack)) for attack in ATTACKS]
         mark = " (near chance)" if name in chance else ""
         cost = step_costs(name)[1]
         link = f"[`{name}`](generated/methods/{name}.md){mark}"
         seeds = str(len(clean.by_seed))
-        rows.append([link, "–" if cost == method_tables.ABSENT else cost, seeds, points(clean), *under])
+        rows.append([link, "–" if cost == readme.ABSENT else cost, seeds, points_cell(clean), *under])
     return rows
 
 
-def points(difference: Difference) -> str:
+def points_cell(difference: Difference) -> str:
+    """A difference with its interval."""
     return f"{difference.value:+.1f} [{difference.low:+.1f}, {difference.high:+.1f}]"

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw without a script or a font from the network."""
+"""Formulas as MathML, which browsers render without a script or a web font."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from docutils.utils.math import MathError, latex2mathml
 
 
 def add_renderer(app: Any) -> None:
-    """Register the renderer that ``html_math_renderer = "mathml"`` names."""
+    """Register the renderer ``mathml``, which ``html_math_renderer`` in conf.py names."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
 
 
@@ -18,7 +18,7 @@ def mathml(formula: str, block: bool = False) -> str:
     """The formula as a ``<math>`` element.
 
     Raises:
-        ValueError: it uses a command that is not known, with the formula.
+        ValueError: the formula uses an unknown command; the message quotes it.
     """
     try:
         return str(latex2mathml.tex2mathml(_in_known_commands(formula), as_block=block))
@@ -27,7 +27,7 @@ def mathml(formula: str, block: bool = False) -> str:
 
 
 def _in_known_commands(formula: str) -> str:
-    """The formula in the commands that docutils has: it lacks ``\\big`` without a side, and a style inside a group."""
+    """The formula without the two commands that docutils lacks: ``\\big`` without a side, and a style in a group."""
     formula = re.sub(r"\\(big|Big)(?=[(\[])", r"\\\1l", formula)
     formula = re.sub(r"\\(big|Big)(?=[)\]])", r"\\\1r", formula)
     return formula.replace(r"\textstyle", "")

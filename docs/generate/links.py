@@ -1,4 +1,4 @@
-"""Links inside the built site: every page, picture and place on a page that is linked to is there."""
+"""Checks the links inside the built site: every linked page, picture and anchor must exist."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from urllib.parse import unquote, urlsplit
 
 
 class _Page(HTMLParser):
-    """What a page links to, and the places on it that can be linked to."""
+    """Parses a page into its link targets and its anchors."""
 
     def __init__(self) -> None:
         super().__init__()
         self.targets: set[str] = set()
-        self.places: set[str] = set()
+        self.anchors: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
             if value and (name, tag) in (("href", "a"), ("src", "img"), ("src", "script"), ("href", "link")):
                 self.targets.add(value)
             elif value and name == "id":
-                self.places.add(value)
+                self.anchors.add(value)
 
 
 def broken_links(site: Path) -> list[str]:
-    """A line for each link of the site's pages that leads nowhere; links to other sites are not followed."""
+    """A line for each broken link; links to other sites are not followed."""
     return sorted(line for page in site.rglob("*.html") for line in _broken_on(page, site))
 
 
@@ -38,9 +38,9 @@ def _broken_on(page: Path, site: Path) -> Iterator[str]:
             continue
         file = (page.parent / unquote(parts.path)).resolve() if parts.path else page
         if not file.is_file():
-            yield f"{page.relative_to(site)}: {target} is not there"
-        elif parts.fragment and file.suffix == ".html" and unquote(parts.fragment) not in _read(file).places:
-            yield f"{page.relative_to(site)}: {target} has no such place"
+            yield f"{page.relative_to(site)}: {target} does not exist"
+        elif parts.fragment and file.suffix == ".html" and unquote(parts.fragment) not in _read(file).anchors:
+            yield f"{page.relative_to(site)}: {target} has no such anchor"
 
 
 @cache

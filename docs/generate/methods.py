@@ -1,4 +1,4 @@
-"""A page for each training method, made from its class, its preset and the committed results."""
+"""A page for each training method, made from its class, its presets and the committed results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from transformers import HfArgumentParser
 
-from benchmarks import embedding_tables, method_tables, readme, text_tables
+from benchmarks.study import balanced_page, embedding_tables, readme, text_tables
+from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from docs.generate.text import NOTHING, ROOT, flags_of, flags_table, paragraphs, prose, rst_block, sentence
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -24,47 +25,47 @@ EXAMPLES = ROOT / "examples"
 
 
 def table() -> str:
-    """All methods by family, with what a step costs and where their pages are."""
+    """Tables of all methods by family, with the cost of a step and links to their pages."""
     parts = []
     for family, names in METHODS.families.items():
         rows = [
-            [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), method_tables.paper(METHODS[name])]
+            [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), readme.paper_link(METHODS[name])]
             + [*step_costs(name)]
             for name in names
         ]
         header = ["method", "idea", "paper", "forwards / backwards a step", "cost of a step"]
         parts += [f"### {family.capitalize()}", markdown_table(header, rows)]
-    return "\n\n".join([*parts, method_tables.measured_on(_cost())]) + "\n"
+    return "\n\n".join([*parts, readme.cost_setting(_cost())]) + "\n"
 
 
 def page(method: type[RobustTrainer]) -> str:
-    """What a method computes, where it differs from its paper, its flags, preset, cost and results."""
-    kept, differs, follow = _split(inspect.getdoc(method) or "")
+    """What a method computes, how it differs from its paper, its flags, presets, cost and results."""
+    description, differs, follow = _split(inspect.getdoc(method) or "")
     parts = [f"# {method.name}", f"*{sentence(idea(method))}* {_paper(method)}", _how_to_run(method)]
-    parts += ["## What it computes", rst_block("\n\n".join(kept))]
+    parts += ["## What it computes", rst_block("\n\n".join(description))]
     if differs:
         parts += ["## What differs from the paper", rst_block("\n\n".join(differs))]
     if issubclass(method.config, FollowArguments):
         parts += ["## The released code's reading", f"`--follow code` is {prose(method.config.code_reading)}."]
         parts += [rst_block("\n\n".join(follow))] if follow else []
     parts += ["## Flags", _flags(method), "## Published settings", *_presets(method.name)]
-    parts += ["## Cost", _cost_sentence(method.name), "## Measured here", *measured(method.name)]
+    parts += ["## Cost", _cost_sentence(method.name), "## Measured here", *measured_sections(method.name)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _split(docstring: str) -> tuple[list[str], list[str], list[str]]:
-    """Paragraphs about the method, about where it differs, and about its released code."""
-    kept: list[str] = []
+    """Paragraphs on the method, on its differences from the paper, and on the reading of its released code."""
+    description: list[str] = []
     differs: list[str] = []
     follow: list[str] = []
     for part in paragraphs(docstring):
-        found = re.search(r"(^|(?<=\.\s))Differs ", part)
-        if found and ".. math::" not in part:
-            differs.append(part[found.start() :])
-            part = part[: found.start()].strip()
+        match = re.search(r"(^|(?<=\.\s))Differs ", part)
+        if match and ".. math::" not in part:
+            differs.append(part[match.start() :])
+            part = part[: match.start()].strip()
         if part:
-            (follow if part.startswith("``--follow") else kept).append(part)
-    return kept, differs, follow
+            (follow if part.startswith("``--follow") else description).append(part)
+    return description, differs, follow
 
 
 def _paper(method: type[RobustTrainer]) -> str:
@@ -81,33 +82,33 @@ def _how_to_run(method: type[RobustTrainer]) -> str:
     )
 
 
-def own_flags(method: type[RobustTrainer]) -> list[str]:
-    """The tables that a method needs and the fields that it has beside those of every method."""
+def method_flags(method: type[RobustTrainer]) -> list[str]:
+    """Flags of the tables that a method needs, and the fields that not every method has."""
     shared = METHODS["normal"].config.__dataclass_fields__
     needed = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
     return [*needed, *(field.name for field in dataclasses.fields(method.config) if field.name not in shared)]
 
 
 def _flags(method: type[RobustTrainer]) -> str:
-    names = own_flags(method)
+    names = method_flags(method)
     if not names:
         return "It has no flags of its own."
     parser = HfArgumentParser((*SECTIONS.values(), method.config), allow_abbrev=False)
     command = f"`python run_glue_robust.py --robust_method {method.name} --help`"
-    said = f"{command} prints the same. Flags of the script, of training and of attacks: "
-    return f"{flags_table(flags_of(parser, names))}\n{said}[Command line](../../command_line.md)."
+    note = f"{command} prints the same. Flags of the script, of training and of attacks: "
+    return f"{flags_table(flags_of(parser, names))}\n{note}[Command line](../../command_line.md)."
 
 
 def _presets(name: str) -> list[str]:
-    """What `examples/` has of a method: the paper's settings, and those of its released code."""
+    """Presets of a method in `examples/`: the settings of the paper, and those of its released code."""
     files = [EXAMPLES / f"{name}{reading}.json" for reading in ("", "_code")]
-    found = [_preset(path) for path in files if path.is_file()]
-    return found or ["It has no preset: its settings are those of plain fine-tuning."]
+    presets = [_preset(path) for path in files if path.is_file()]
+    return presets or ["It has no preset: its settings are those of plain fine-tuning."]
 
 
 def _settings(preset: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(preset.read_text(encoding="utf-8"))
-    return found
+    settings: dict[str, Any] = json.loads(preset.read_text(encoding="utf-8"))
+    return settings
 
 
 def _preset(path: Path) -> str:
@@ -118,7 +119,7 @@ def _preset(path: Path) -> str:
         for key, value in settings.items()
         if key[0] != "_"
     ]
-    budget = f" The numbers were meant for {settings['_budget']}." if "_budget" in settings else ""
+    budget = f" The settings are meant for {settings['_budget']}." if "_budget" in settings else ""
     return (
         f"`python run_glue_robust.py examples/{file}` ([file](../../../examples/{file})).{budget}\n\n"
         + markdown_table(["flag", "value", "source"], rows)
@@ -131,58 +132,59 @@ def _value(value: Any) -> str:
 
 @cache
 def _cost() -> dict[str, Any]:
-    return method_tables.read_cost(readme.RESULTS)
+    return readme.read_cost(RESULTS)
 
 
 def step_costs(name: str) -> tuple[str, str]:
-    """Passes of a step of a method, and its seconds relative to ``normal``."""
-    return method_tables.costs(name, _cost())
+    """Passes of a step, and its seconds relative to ``normal``."""
+    return readme.costs(name, _cost())
 
 
 def _cost_sentence(name: str) -> str:
     passes, relative = step_costs(name)
-    if relative == method_tables.ABSENT:
-        return "A step of this method was not timed yet. Making its texts before training costs extra."
+    if relative == readme.ABSENT:
+        return "The step of this method has not been timed yet. Making its texts before training costs extra."
     return (
         f"{passes} forward and backward passes a step; a step takes {relative} times one of `normal`. "
-        f"{method_tables.measured_on(_cost())}"
+        f"{readme.cost_setting(_cost())}"
     )
 
 
 # ---- measured results ----
 
 
-def measured(name: str) -> list[str]:
-    """For each experiment that has runs of a method: its row, beside that of ``normal``."""
+def measured_sections(name: str) -> list[str]:
+    """For each experiment with runs of a method: its row and that of ``normal``."""
     parts = []
     for title, setting, table, where in _experiments():
         rows = rows_of(table, {"normal", name})
         if any(_row_name(row) == name for row in rows[2:]):
             parts.append(f"**{title}.** {setting} [The whole table](../results/{where}.md).\n\n" + "\n".join(rows))
     if not parts:
-        return ["No run of this method is among the committed results yet."]
-    return [*parts, "What such numbers do not show is in [Evaluating honestly](../../evaluating.md)."]
+        return ["The committed results have no run of this method yet."]
+    return [*parts, "[Evaluating honestly](../../evaluating.md) says what such numbers do not show."]
 
 
 @cache
 def _experiments() -> list[tuple[str, str, str, str]]:
     """Title, setting, table of rates, and page of each experiment."""
-    results = readme.RESULTS
-    found = [
-        (readme.TITLES[name], readme.setting(runs[0]), readme.table_of(name, runs), "balanced")
-        for name in readme.TITLES
-        if (runs := readme.runs_of(results / name))
+    experiments = [
+        (balanced_page.TITLES[name], balanced_page.setting(runs[0]), balanced_page.table_of(name, runs), "balanced")
+        for name in balanced_page.TITLES
+        if (runs := balanced_page.runs_of_methods(RESULTS / name))
     ]
-    for embedding in embedding_tables.measured(results, embedding_tables.EXPERIMENTS):
+    for embedding in embedding_tables.experiments_with_runs(RESULTS, EXPERIMENTS):
         title = embedding_tables.TITLES[embedding.name]
-        found.append((title, embedding_tables.setting(embedding), embedding_tables.rates(embedding), "embedding"))
-    for text in text_tables.there(results, text_tables.EXPERIMENTS):
-        found.append((text_tables.title(text.name), text_tables.setting(text), text_tables.rates(text), "texts"))
-    return found
+        experiments.append(
+            (title, embedding_tables.setting(embedding), embedding_tables.rates(embedding), "embedding")
+        )
+    for text in text_tables.experiments_with_runs(RESULTS, EXPERIMENTS):
+        experiments.append((text_tables.title(text.name), text_tables.setting(text), text_tables.rates(text), "texts"))
+    return experiments
 
 
 def rows_of(table: str, names: set[str]) -> list[str]:
-    """The head of the first table in a text and its rows of some methods."""
+    """Header of the first table in a text, and its rows for the named methods."""
     lines = table.strip().splitlines()
     start = next((index for index, line in enumerate(lines) if line.startswith("| ")), len(lines))
     first = lines[start:]
@@ -191,6 +193,6 @@ def rows_of(table: str, names: set[str]) -> list[str]:
 
 
 def _row_name(row: str) -> str:
-    """The method that a row is about, without a mark behind it."""
+    """Method of a table row, without a mark behind its name."""
     cell = row.split("|")[1].strip().strip("`†* ")
     return cell.split(" ")[0].rstrip("†")

@@ -1,4 +1,4 @@
-"""The quickstart notebook as a page: its texts, its code, and what it last printed and drew."""
+"""The quickstart notebook as a page: texts, code, and the last printed and drawn outputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pages() -> dict[str, str | bytes]:
             if "image/png" in data:
                 name = f"notebook-{len(pictures) + 1}.png"
                 pictures[name] = base64.b64decode(data["image/png"])
-                parts.append(f"![a picture that the notebook drew]({name})")
+                parts.append(f"![output of the cell]({name})")
             elif text := "".join(output.get("text") or data.get("text/plain", "")):
                 parts.append(f"```text\n{text.rstrip()}\n```")
     note = "This page is [examples/quickstart.ipynb](../../examples/quickstart.ipynb), which you can run yourself."

@@ -1,4 +1,4 @@
-"""The rooms of ``hf_robust`` and who imports whom, read from the imports: a picture and a table."""
+"""Picture and table of the rooms of ``hf_robust``, made from their imports."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ _LIGHT, _DARK = ("#ffffff", "#3b6ea8", "#1b1b1b"), ("#20252c", "#7fb2e8", "#e6e6
 
 
 def rooms() -> list[str]:
+    """Names of all rooms."""
     return sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name[0] not in "_.")
 
 
 @cache
 def imports() -> dict[str, frozenset[str]]:
-    """Room -> the other rooms that its files import, lazily or at once; not where only a type checker looks."""
+    """Room -> the other rooms that its files import, also inside functions; type-checking imports do not count."""
     return {room: _imported((PACKAGE / room).rglob("*.py")) - {room} for room in rooms()}
 
 
@@ -35,17 +36,17 @@ def _modules(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     skipped = {id(inner) for block in blocks for inner in ast.walk(block)}
-    found: set[str] = set()
+    names: set[str] = set()
     for node in (node for node in ast.walk(tree) if id(node) not in skipped):
         if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found
+            names |= {alias.name for alias in node.names}
+    return names
 
 
 def floors() -> dict[str, int]:
-    """Room -> its floor, by the table that ``tests/test_layers.py`` holds the imports to."""
+    """Room -> floor, from the table in ``tests/test_layers.py``."""
     (table,) = (
         node.value
         for node in ast.parse(LAYERS.read_text(encoding="utf-8")).body
@@ -55,25 +56,25 @@ def floors() -> dict[str, int]:
     return {room: floor for floor, names in enumerate(ast.literal_eval(table)) for room in sorted(names)}
 
 
-def shown_arrows() -> list[tuple[str, str]]:
-    """The arrows of the picture: those that no way over rooms of lower floors stands for."""
+def drawn_arrows() -> list[tuple[str, str]]:
+    """Arrows of the picture: imports that are not also reached through rooms of lower floors."""
     below, levels = imports(), floors()
 
     def reached(start: str, without: str) -> set[str]:
-        seen: set[str] = set()
-        waiting = [one for one in below[start] if one != without]
+        visited: set[str] = set()
+        waiting = [other for other in below[start] if other != without]
         while waiting:
             room = waiting.pop()
-            if room not in seen and levels[room] < levels[start]:
-                seen.add(room)
+            if room not in visited and levels[room] < levels[start]:
+                visited.add(room)
                 waiting += below[room]
-        return seen
+        return visited
 
-    return [(room, one) for room in below for one in sorted(below[room]) if one not in reached(room, one)]
+    return [(room, other) for room in below for other in sorted(below[room]) if other not in reached(room, other)]
 
 
 def picture(dark: bool = False) -> str:
-    """Boxes on floors, arrows from a room to those that it imports, as SVG."""
+    """SVG with a box for each room on its floor, and an arrow to each room that it imports."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -94,12 +95,12 @@ def picture(dark: bool = False) -> str:
             style = {"boxstyle": "round,pad=0.45", "facecolor": ground, "edgecolor": line}
             text = axes.text(x, y, room, ha="center", va="center", color=ink, bbox=style, fontsize=11)
             boxes[room] = text.get_bbox_patch()
-        for room, other in shown_arrows():
+        for room, other in drawn_arrows():
             ends = {"patchA": boxes[room], "patchB": boxes[other], "shrinkA": 0, "shrinkB": 2}
-            # Bent where it passes a floor, so that it does not run through a box that stands between.
+            # Curved if it skips a floor, so that it does not cross a box in between.
             bent = f"arc3,rad={0.2 if levels[room] - levels[other] > 1 else 0}"
             look = {"arrowstyle": "-|>", "color": line, "alpha": 0.65, "connectionstyle": bent}
-            # Above the boxes, so that a box has its place when an arrow is cut at its edge.
+            # Drawn after the boxes, since an arrow ends at the edge of a box.
             axes.annotate("", places[other], places[room], arrowprops={**look, **ends}, zorder=5)
         axes.set(xlim=(0, 1), ylim=(-0.5, len(rows) - 0.5))
         axes.axis("off")
@@ -110,14 +111,14 @@ def picture(dark: bool = False) -> str:
 
 
 def table() -> str:
-    """A row for each room, from the top: what it is for, and which rooms it imports."""
+    """A row for each room, top floor first: its purpose and its imports."""
     levels = floors()
-    below = {room: ", ".join(f"`{one}`" for one in sorted(imports()[room])) for room in levels}
+    below = {room: ", ".join(f"`{other}`" for other in sorted(imports()[room])) for room in levels}
     rows = [
         [f"`{room}`", str(levels[room]), prose(purpose(room)), below[room]]
         for room in sorted(levels, key=lambda room: (-levels[room], room))
     ]
-    return markdown_table(["room", "floor", "what it is for", "imports"], rows)
+    return markdown_table(["room", "floor", "purpose", "imports"], rows)
 
 
 def purpose(room: str) -> str:

@@ -20,8 +20,8 @@ from hf_robust.attacks.textattack.importing import import_textattack
 
 import_textattack()
 
-from benchmarks.attack_identity import SharedVictim, difference  # noqa: E402
-from benchmarks.textattack_recipes import SideA, side_a  # noqa: E402
+from benchmarks.performance.identity import SharedVictim, difference  # noqa: E402
+from benchmarks.performance.textattack_recipes import SideA, side_a  # noqa: E402
 
 RECIPES = ("synonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction")
 STOP_WORDS = ("the", "and", "with", "was")

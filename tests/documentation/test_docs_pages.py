@@ -28,7 +28,7 @@ def words(text: str | None) -> set[str]:
 @pytest.fixture
 def without_results(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading all results takes seconds; the build reads them."""
-    monkeypatch.setattr(methods, "measured", lambda name: ["..."])
+    monkeypatch.setattr(methods, "measured_sections", lambda name: ["..."])
 
 
 @pytest.mark.usefixtures("without_results")
@@ -36,7 +36,7 @@ def test_the_page_of_a_method_has_its_flags_and_all_of_its_docstring() -> None:
     for name, method in METHODS.items():
         page = methods.page(method)
         assert page.startswith(f"# {name}\n")
-        for flag in methods.own_flags(method):
+        for flag in methods.method_flags(method):
             assert f"`--{flag}" in page, f"{name}: --{flag}"
         assert (
             name == "normal" or f"{{cite:t}}`{method.citation}`" in page and "## What differs from the paper" in page

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from docs.generate.links import broken_links
-from docs.generate.text import default, flags_table, meaning, moved, paragraphs, prose
-from hf_robust.metrics.keys import OF_A_UNION, OF_A_VOTE, OF_ANY_ATTACK, OF_CERTIFICATES, OF_EVERY_EVALUATION
-from hf_robust.metrics.task import possible_names
+from docs.generate.text import default, flags_table, meaning, paragraphs, prose, with_moved_links
+from hf_robust.metrics.keys import ANY_ATTACK_KEYS, CERTIFICATE_KEYS, EVALUATION_KEYS, UNION_KEYS, VOTE_KEYS
+from hf_robust.metrics.task import possible_metrics
 
 
 def test_signs_of_markdown_are_escaped_outside_of_backticks_only() -> None:
@@ -39,7 +39,7 @@ def test_a_formula_and_a_section_stay_with_their_paragraph() -> None:
 
 def test_links_are_moved_and_those_to_other_sites_stay(tmp_path: Path) -> None:
     text = "![a](results/x.png) [b](https://x.org/y) [c](#here) [d](README.md#there)"
-    found = moved(text, tmp_path / "benchmarks", tmp_path / "docs" / "generated")
+    found = with_moved_links(text, tmp_path / "benchmarks", tmp_path / "docs" / "generated")
     assert found == (
         "![a](../../benchmarks/results/x.png) [b](https://x.org/y) [c](#here) [d](../../benchmarks/README.md#there)"
     )
@@ -50,25 +50,25 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
     links = '<a href="b.html#top">1</a><a href="b.html#end">2</a><a href="c.html">3</a><img src="d.png"><a href="#me">'
     (tmp_path / "a.html").write_text(links)
     assert broken_links(tmp_path) == [
-        "a.html: #me has no such place",
-        "a.html: b.html#end has no such place",
-        "a.html: c.html is not there",
-        "a.html: d.png is not there",
+        "a.html: #me has no such anchor",
+        "a.html: b.html#end has no such anchor",
+        "a.html: c.html does not exist",
+        "a.html: d.png does not exist",
     ]
 
 
 METRICS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("key", [*OF_ANY_ATTACK, "texts_cut"])
+@pytest.mark.parametrize("key", [*ANY_ATTACK_KEYS, "texts_cut"])
 def test_the_page_of_metrics_defines_every_key_of_an_attack(key: str) -> None:
     assert f"| `eval_<attack>_{key}` |" in METRICS
 
 
-@pytest.mark.parametrize("key", [*OF_A_UNION, *OF_A_VOTE, *OF_CERTIFICATES, *OF_EVERY_EVALUATION, "combined_score"])
+@pytest.mark.parametrize("key", [*UNION_KEYS, *VOTE_KEYS, *CERTIFICATE_KEYS, *EVALUATION_KEYS, "combined_score"])
 def test_the_page_of_metrics_defines_every_other_key(key: str) -> None:
     assert f"`eval_{key}`" in METRICS
 
 
 def test_the_page_of_metrics_defines_the_metrics_of_every_task() -> None:
-    assert [key for key in possible_names(None) if f"`eval_{key}`" not in METRICS] == []
+    assert [key for key in possible_metrics(None) if f"`eval_{key}`" not in METRICS] == []

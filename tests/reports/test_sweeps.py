@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from run_folders import attack_line, make_run
 
-from benchmarks import stored
+from benchmarks.study import stored
 from hf_robust.metrics import AttackRecord, wilson_interval
 from hf_robust.reports import (
     Setting,

@@ -1,0 +1,1 @@
+"""Measurements of the methods and attacks: see README.md in this folder."""

@@ -1,0 +1,257 @@
+"""TextAttack's recipes with this package's resources, to compare the native recipes with.
+
+Each recipe has the parts of TextAttack 0.3.11, with TextAttack's own transformations, constraints and search. But
+synonyms come from a ``Lexicon``, parts of speech from a ``Tagger`` and sentence embeddings from an ``Encoder``, since
+the counter-fitted vectors and Google's sentence encoder are not available. A constraint whose resource is None is left
+out, as in the native recipes. Cosine bounds on word vectors are left out, since a lexicon has no vectors.
+
+Import this module only after ``import_textattack()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import textattack
+import torch
+from textattack import transformations as swaps
+from textattack.constraints.grammaticality import PartOfSpeech
+from textattack.constraints.overlap import LevenshteinEditDistance
+from textattack.constraints.pre_transformation import (
+    InputColumnModification,
+    MaxModificationRate,
+    RepeatModification,
+    StopwordModification,
+)
+from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
+from textattack.goal_functions import InputReduction, UntargetedClassification
+from textattack.search_methods import GreedyWordSwapWIR
+from textattack.shared.utils import words_from_text
+from textattack.transformations.word_swaps.word_swap_embedding import recover_word_case
+
+from hf_robust.attacks import Resources, Victim
+from hf_robust.attacks.textattack.backend import TextAttackRecipe
+from hf_robust.attacks.textattack.importing import quiet_building
+from hf_robust.attacks.textattack.wrapper import VictimWrapper
+from hf_robust.lexicons import Lexicon, Thesaurus, WordNetLexicon
+from hf_robust.words import STOP_WORDS, NltkTagger, Tagger, coarse_tag
+
+
+@dataclass(frozen=True)
+class SideA:
+    """Inputs of the builders: resources, victim, stop words (None: NLTK's), and the folder of a masked LM."""
+
+    resources: Resources
+    victim: Victim
+    stop_words: Collection[str] | None = None
+    masked_lm: str | None = None
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """The synonyms; an error if there are none."""
+        return Resources.needed(self.resources.synonyms, "TextAttack", "a synonym lexicon", "give --lexicon")
+
+    def closed(self, stop_words: Collection[str] | None = None) -> list[Any]:
+        """Constraints: no word is changed twice, and no stop word is changed."""
+        return [RepeatModification(), StopwordModification(self.stop_words if stop_words is None else stop_words)]
+
+    def part_of_speech(self, verb_noun_swap: bool) -> list[Any]:
+        """Constraint: the part of speech is kept; empty without a tagger."""
+        tagger = self.resources.tagger
+        if tagger is None:
+            return []
+        return [
+            PartOfSpeech(allow_verb_noun_swap=verb_noun_swap)
+            if isinstance(tagger, NltkTagger)
+            else TaggedBy(tagger, verb_noun_swap)
+        ]
+
+    def similar(self, threshold: float, metric: str, **options: Any) -> list[Any]:
+        """Constraint on sentence similarity; empty without an encoder."""
+        encoder = self.resources.encoder
+        return [] if encoder is None else [EncodedBy(encoder, threshold=threshold, metric=metric, **options)]
+
+
+class FromLexicon(swaps.WordSwap):
+    """The first ``max_candidates`` substitutes of a lexicon, in the case of the word that they replace.
+
+    They come in the lexicon's order, as from ``WordSwapEmbedding``. ``distinct`` is for the synonym attack, which
+    tries each single word once.
+    """
+
+    def __init__(self, lexicon: Lexicon, max_candidates: int | None = None, distinct: bool = False) -> None:
+        super().__init__()
+        self.lexicon, self.max_candidates, self.distinct = lexicon, max_candidates, distinct
+
+    def _get_replacement_words(self, word: str) -> list[str]:
+        cased = [recover_word_case(new, word) for new in self.lexicon(word)[: self.max_candidates]]
+        return [new for new in dict.fromkeys(cased) if words_from_text(new) == [new]] if self.distinct else cased
+
+    def extra_repr_keys(self) -> list[str]:
+        return ["max_candidates", "distinct"]
+
+
+class LemmaSwap(swaps.WordSwap):
+    """``WordSwapWordNet`` with another thesaurus."""
+
+    def __init__(self, thesaurus: Thesaurus) -> None:
+        super().__init__()
+        self.thesaurus = thesaurus
+
+    def _get_replacement_words(self, word: str) -> list[str]:
+        lemmas = dict.fromkeys(self.thesaurus.lemmas(word))
+        return [new for new in lemmas if new != word and "_" not in new and len(words_from_text(new)) == 1]
+
+
+class WordNetSwap(swaps.WordSwapWordNet):
+    """TextAttack's WordNet swap, without its lookup in the multilingual WordNet."""
+
+    def __init__(self) -> None:
+        self.language = "eng"
+
+
+class TaggedBy(PartOfSpeech):
+    """TextAttack's part-of-speech constraint with a tagger other than NLTK's."""
+
+    def __init__(self, tagger: Tagger, verb_noun_swap: bool) -> None:
+        super().__init__(allow_verb_noun_swap=verb_noun_swap)
+        self.tagger = tagger
+
+    def _get_pos(self, before_ctx: list[str], word: str, after_ctx: list[str]) -> str:
+        words = [*before_ctx, word, *after_ctx]
+        return coarse_tag(self.tagger(words)[words.index(word)])
+
+
+class EncodedBy(SentenceEncoder):
+    """TextAttack's similarity constraint with one of our encoders."""
+
+    def __init__(self, encoder: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.encoder = encoder
+
+    def encode(self, sentences: list[str]) -> torch.Tensor:
+        return torch.from_numpy(np.asarray(self.encoder.encode(sentences), dtype=np.float64))
+
+
+def _greedy(parts: SideA, constraints: list[Any], transformation: Any, ranking: str, **options: Any) -> Any:
+    goal = UntargetedClassification(VictimWrapper())
+    return textattack.Attack(goal, constraints, transformation, GreedyWordSwapWIR(ranking, **options))
+
+
+def _premise() -> Any:
+    return InputColumnModification(["premise", "hypothesis"], {"premise"})
+
+
+def synonym(parts: SideA) -> Any:
+    """BAT's synonym attack: TextFooler's search over a whole lexicon, in every column."""
+    tags = [] if parts.lexicon.keeps_part_of_speech else parts.part_of_speech(True)
+    options = {"window_size": 15, "skip_text_shorter_than_window": True, "compare_against_original": False}
+    similar = parts.similar(parts.resources.min_similarity, "angular", **options)
+    return _greedy(
+        parts, [*parts.closed(STOP_WORDS), *tags, *similar], FromLexicon(parts.lexicon, distinct=True), "delete"
+    )
+
+
+def textfooler(parts: SideA) -> Any:
+    """TextFooler (Jin et al. 2020), without its bound on word vectors."""
+    options = {"window_size": 15, "skip_text_shorter_than_window": True, "compare_against_original": False}
+    similar = parts.similar(0.840845057, "angular", **options)
+    constraints = [*parts.closed(STOP_WORDS), _premise(), *parts.part_of_speech(True), *similar]
+    return _greedy(parts, constraints, FromLexicon(parts.lexicon, 50), "delete")
+
+
+def pwws(parts: SideA) -> Any:
+    """PWWS (Ren et al. 2019)."""
+    thesaurus = parts.resources.thesaurus
+    known = thesaurus is None or isinstance(thesaurus, WordNetLexicon)
+    transformation = WordNetSwap() if known else LemmaSwap(thesaurus)
+    return _greedy(parts, parts.closed(), transformation, "weighted-saliency")
+
+
+def deepwordbug(parts: SideA) -> Any:
+    """DeepWordBug (Gao et al. 2018)."""
+    transformation = swaps.CompositeTransformation(
+        [
+            swaps.WordSwapNeighboringCharacterSwap(),
+            swaps.WordSwapRandomCharacterSubstitution(),
+            swaps.WordSwapRandomCharacterDeletion(),
+            swaps.WordSwapRandomCharacterInsertion(),
+        ]
+    )
+    return _greedy(parts, [*parts.closed(), LevenshteinEditDistance(30)], transformation, "unk")
+
+
+def textbugger(parts: SideA) -> Any:
+    """TextBugger (Li et al. 2019)."""
+    inner = {"random_one": True, "skip_first_char": True, "skip_last_char": True}
+    transformation = swaps.CompositeTransformation(
+        [
+            swaps.WordSwapRandomCharacterInsertion(letters_to_insert=" ", **inner),
+            swaps.WordSwapRandomCharacterDeletion(**inner),
+            swaps.WordSwapNeighboringCharacterSwap(**inner),
+            swaps.WordSwapHomoglyphSwap(),
+            FromLexicon(parts.lexicon, 5),
+        ]
+    )
+    return _greedy(parts, [*parts.closed(), *parts.similar(0.8, "angular")], transformation, "delete")
+
+
+def bae(parts: SideA) -> Any:
+    """BAE-R (Garg and Ramakrishnan 2020)."""
+    if parts.masked_lm is None:
+        raise ValueError("TextAttack's bae needs a masked language model; give --masked_lm.")
+    transformation = swaps.WordSwapMaskedLM(
+        method="bae", masked_language_model=parts.masked_lm, max_candidates=50, min_confidence=0.0
+    )
+    similar = parts.similar(0.936338023, "cosine", window_size=15, skip_text_shorter_than_window=True)
+    return _greedy(parts, [*parts.closed(), *parts.part_of_speech(True), *similar], transformation, "delete")
+
+
+def a2t(parts: SideA) -> Any:
+    """A2T with gradients in eval mode; with dropout the order of words would be random on both sides."""
+    rate = MaxModificationRate(max_rate=0.1, min_threshold=4)
+    constraints = [*parts.closed(), _premise(), *parts.part_of_speech(False), rate, *parts.similar(0.9, "cosine")]
+    length = parts.victim.max_length or 512
+    return _greedy(parts, constraints, FromLexicon(parts.lexicon, 20), "gradient", truncate_words_to=length)
+
+
+def input_reduction(parts: SideA) -> Any:
+    """Input reduction (Feng et al. 2018)."""
+    goal = InputReduction(VictimWrapper(), maximizable=True)
+    return textattack.Attack(goal, parts.closed(), swaps.WordDeletion(), GreedyWordSwapWIR("delete"))
+
+
+BUILDERS: dict[str, Callable[[SideA], Any]] = {
+    "synonym": synonym,
+    "textfooler": textfooler,
+    "pwws": pwws,
+    "deepwordbug": deepwordbug,
+    "textbugger": textbugger,
+    "bae": bae,
+    "a2t": a2t,
+    "input_reduction": input_reduction,
+}
+
+
+def side_a(name: str, parts: SideA, columns: tuple[str, ...] | None = None) -> TextAttackRecipe:
+    """TextAttack's recipe ``name``, ready to run, with gradients in eval mode.
+
+    Raises:
+        ValueError: the recipe is not set up here, or a resource is missing.
+    """
+    if name not in BUILDERS:
+        raise ValueError(f"TextAttack's recipe {name} is not set up here; choose from {', '.join(BUILDERS)}.")
+    with quiet_building():
+        attack = BUILDERS[name](parts)
+    recipe = TextAttackRecipe(
+        attack,
+        columns=columns,
+        query_budget=parts.resources.query_budget,
+        frozen_columns=parts.resources.frozen_columns,
+        name=name,
+    )
+    recipe.wrapper.gradient_dropout = False
+    return recipe

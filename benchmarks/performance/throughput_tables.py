@@ -1,0 +1,104 @@
+"""Markdown tables of `benchmarks.performance.throughput`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Cell = Callable[[dict[str, Any]], str]
+_RUN = ("recipe", "run", "examples", "seconds", "CPU s", "queries", "queries/s", "in the model", "planning", "GPU")
+
+
+def tables(result: dict[str, Any]) -> str:
+    """All tables, each under a heading, after a line on the machine."""
+    where, load = result["machine"], result["load_average"]
+    gpu = f", {where['gpu']}" if "gpu" in where else ""
+    head = (
+        f"{result['examples']} examples; {where['cpu_count']} processors, {where['threads']} threads{gpu}; "
+        f"load average {load['start']} at the start, {load['end']} at the end; {result['seconds']:.0f} s in all"
+    )
+    parts = [head, "### Runs", _runs(result), "### Ratios: wall-clock seconds (CPU seconds)", _ratios(result)]
+    parts += ["### The bound: the model alone", _bounds(result), "### Beyond identity, plan kept", _options(result)]
+    if result["scale"]:
+        parts += ["### Growing numbers of examples", _scale(result)]
+    return "\n\n".join(parts)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, without padding."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _runs(result: dict[str, Any]) -> str:
+    rows = []
+    for recipe in result["recipes"]:
+        for label, run in recipe["runs"].items():
+            cells = [recipe["recipe"], label, str(run["examples"]), _number(run["seconds"])]
+            cells += [_number(run["cpu_seconds"]), f"{run['queries']:,.0f}", f"{run['queries_per_second']:,.0f}"]
+            cells += [_percent(run["model_share"]), _percent(run.get("planning_share"), 2)]
+            rows.append([*cells, "" if run["utilization"] is None else f"{run['utilization']:.0f}%"])
+    return markdown(_RUN, rows)
+
+
+def _ratios(result: dict[str, Any]) -> str:
+    names = list(dict.fromkeys(name for recipe in result["recipes"] for name in recipe["ratios"]))
+    rows = [[name, *(_both(recipe["ratios"].get(name)) for recipe in result["recipes"])] for name in names]
+    agreeing = list(dict.fromkeys(label for recipe in result["recipes"] for label in recipe["agreeing"]))
+    for label in agreeing:
+        cells = []
+        for recipe in result["recipes"]:
+            run = recipe["runs"].get(label)
+            cells.append("" if run is None else f"{recipe['agreeing'][label]} of {run['examples']}")
+        rows.append([f"same status and text as native first: {label}", *cells])
+    return markdown(["ratio", *(recipe["recipe"] for recipe in result["recipes"])], rows)
+
+
+def _bounds(result: dict[str, Any]) -> str:
+    rows = []
+    for recipe in result["recipes"]:
+        for way, best in recipe["bound_ideas"].items():
+            cells = [recipe["recipe"], way, str(best["budget"]), f"{best['sequences']:,}", f"{best['batches']:,}"]
+            cells += [_percent(1 - best["tokens"] / best["padded_tokens"]), _number(best["seconds"])]
+            rows.append([*cells, _number(best["cpu_seconds"]), _both(best["seconds_ratio"])])
+    header = ("recipe", "batches", "token budget", "sequences", "batches made", "padding", "seconds", "CPU s", "ratio")
+    return markdown(header, rows)
+
+
+def _options(result: dict[str, Any]) -> str:
+    rows = []
+    for row in result["options"]:
+        difference = row["asr_difference"]
+        cells = [row["recipe"], row["option"], _number(row["seconds"]), _both(row["speed_up"])]
+        cells += [f"{row['queries']:,.0f}", _percent(row["asr"])]
+        cells += [
+            "" if difference is None else f"{100 * difference:+.1f}",
+            f"{row['same_status']} of {row['examples']}",
+        ]
+        rows.append([*cells, f"{row['replays_succeeded']} of {row['replayed']}" if row["replayed"] else ""])
+    header = ("recipe", "option", "seconds", "speed-up", "queries", "ASR", "ASR points", "same status", "replays")
+    return markdown(header, rows)
+
+
+def _scale(result: dict[str, Any]) -> str:
+    rows = []
+    for row in result["scale"]:
+        cells = [f"{row['examples']:,}", f"{row['distinct_texts']:,}", _number(row["seconds"])]
+        cells += [f"{1000 * row['seconds_per_example']:.1f}", f"{1000 * row['cpu_seconds_per_example']:.1f}"]
+        rows.append([*cells, f"{row['rss_mb_peak']:,.0f}", f"{row['rss_mb_growth']:,.0f}"])
+    header = ("examples", "distinct texts", "seconds", "ms each", "CPU ms each", "peak MB", "MB above the start")
+    return markdown(header, rows)
+
+
+def _both(ratio: dict[str, Any] | None) -> str:
+    if ratio is None or None in ratio.values():
+        return ""
+    return f"{ratio['seconds']:.2f} ({ratio['cpu_seconds']:.2f})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "" if share is None else f"{100 * share:.{digits}f}%"

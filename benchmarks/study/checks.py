@@ -1,0 +1,154 @@
+"""How a check of a claim is made, when it is void, and that each measurement counts once.
+
+A check is a row: a difference with its interval, the settings that it compares (``runs``, the control first), the
+control in words (``control``), a verdict and its reason. A check is *void*, and does not count, if one of its runs is
+near chance: a model that has learnt almost nothing gives the same answer under any attack, and its lost accuracy is
+not the cost of a method. It is also void if it measures something other than the claim, or if an earlier check of the
+claim has the same outcomes. Only checks whether training collapses use runs near chance.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study.experiment import Comparison, Experiment, TextExperiment
+from benchmarks.study.measures import ATTACK
+from benchmarks.study.paired import ACCURACY, COLLAPSE, VOID, accuracy_of, runs_by_seed, verdict
+from hf_robust.runs import read_statuses
+
+Row = dict[str, Any]
+NORMAL = "normal"
+CLEAN_LOSS = 1.5
+"""Points of clean accuracy that count as kept."""
+REPEATED = "void: counted above"
+DROPPED = "void: failed rows dropped"
+NO_RIVAL = "void: no rival of the paper"
+NO_FROZEN = "void: no frozen control"
+NOT_SPLIT = "void: function words not apart"
+OTHER_QUANTITY = "void: not what the paper measures"
+KNOWN = (VOID, REPEATED, DROPPED, NO_RIVAL, NO_FROZEN, NOT_SPLIT, OTHER_QUANTITY)
+
+
+def is_void(verdict: str) -> bool:
+    """Whether a verdict is one of the void ones."""
+    return verdict.startswith("void")
+
+
+def void_reasons(verdicts: Iterable[str]) -> str:
+    """Number of void checks with reasons: ``6 void (4 near chance, 2 counted above)``; empty if there are none."""
+    counts = Counter(verdict.partition(": ")[2] for verdict in verdicts if is_void(verdict))
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f"{counts.total()} void ({reasons})" if counts else ""
+
+
+def judged(experiment: Experiment, row: Row, runs: Sequence[str], control: str | None = None, void: str = "") -> Row:
+    """The row with its control; void if one of ``runs`` is near chance, or for the reason ``void``.
+
+    Args:
+        runs: the settings that the row compares or depends on, the control first.
+        control: the control in words; default: the first of ``runs``.
+        void: the verdict of a row that is void although its models have learnt.
+    """
+    checked = {**row, "runs": list(runs), "control": control or runs[0]}
+    guessing = [name for name in runs if experiment.near_chance(name)]
+    if guessing:
+        why = f"{', '.join(guessing)} near or below chance (accuracy below {100 * experiment.least_accuracy:.0f} %)"
+        return {**checked, "verdict": VOID, "why": why}
+    return {**checked, "verdict": void} if void else checked
+
+
+def counted_once(folder: Path, rows: Sequence[Row]) -> list[Row]:
+    """The rows of one experiment; a row with the same outcomes as an earlier row of its claim becomes void.
+
+    Two attacks with the same successes, or two methods whose models give the same answers, are one measurement.
+    """
+    checked: list[Row] = []
+    for row in rows:
+        earlier = [] if is_void(row["verdict"]) else checked
+        same = next((other for other in earlier if repeats(folder, row, other)), None)
+        checked.append(
+            row if same is None else {**row, "verdict": REPEATED, "why": f"the outcomes of: {same['text']}"}
+        )
+    return checked
+
+
+def repeats(folder: Path, row: Row, earlier: Row) -> bool:
+    """Whether both rows are of one claim and have the same numbers, from the same outcomes of their runs."""
+    keys = ("claim", "value", "low", "high", "by_seed")
+    if is_void(earlier["verdict"]) or any(row[key] != earlier[key] for key in keys):
+        return False
+    sides = [
+        [outcomes_by_seed(folder, setting, check["quantity"]) for setting in check["runs"]] for check in (row, earlier)
+    ]
+    return sides[0] == sides[1] and None not in sides[0]
+
+
+def outcomes_by_seed(folder: Path, setting: str, quantity: str) -> list[Any] | None:
+    """Outcomes of a setting's runs by seed: those under an attack, or clean accuracy with all outcomes.
+
+    None for any other quantity, where equal numbers do not prove equal measurements.
+    """
+    runs = runs_by_seed(folder, setting)
+    if quantity in (ACCURACY, COLLAPSE):
+        return [(seed, accuracy_of(run), read_statuses(run)) for seed, run in runs.items()]
+    outcomes = [(seed, read_statuses(run).get(quantity)) for seed, run in runs.items()]
+    return outcomes if all(statuses for _, statuses in outcomes) else None
+
+
+def claim(
+    experiment: TextExperiment,
+    number: str,
+    text: str,
+    comparison: Comparison | None,
+    models: tuple[str, ...],
+    **more: Any,
+) -> list[Row]:
+    """The check of a comparison, or no row if there is nothing to compare.
+
+    Args:
+        number: of the claim.
+        models: the settings that are compared, the control first.
+        more: ``above`` and ``below``, the side on which the claim holds; ``control`` and ``void`` as in `judged`; all
+            others become fields of the row.
+    """
+    if comparison is None:
+        return []
+    limits = {key: more.pop(key) for key in ("above", "below") if key in more}
+    options = {key: more.pop(key) for key in ("control", "void") if key in more}
+    row = {
+        "claim": number,
+        "text": text,
+        **comparison.difference._asdict(),
+        "verdict": verdict(comparison.difference, **limits),
+    }
+    row |= {
+        "unit": comparison.unit,
+        "examples": comparison.examples,
+        "seeds": list(comparison.seeds),
+        "paper": None,
+        **more,
+    }
+    row["why"] = reason(comparison, row["verdict"], limits)
+    return [judged(experiment, row, models, **options)]
+
+
+def reason(comparison: Comparison, decided: str, limits: dict[str, float]) -> str:
+    """The verdict's reason: where the interval lies, its width, and the spread of the seeds."""
+    limits_in_words = " and ".join(f"{key} {limit:g}" for key, limit in limits.items())
+    position = {
+        "holds": f"the whole interval is {limits_in_words}",
+        "does not hold": f"no part of the interval is {limits_in_words}",
+        "undecided": f"the interval (half width {comparison.width:.2g}) is not wholly {limits_in_words}",
+    }[decided]
+    values = comparison.difference.by_seed
+    seeds = f"{len(values)} seeds, sd {statistics.stdev(values):.2g}" if len(values) > 1 else "one seed"
+    return f"{position}; {seeds}"
+
+
+def trained_on(attack: str) -> str:
+    """Mark of the attack whose texts the methods train on."""
+    return " (trained on)" if attack == ATTACK else ""

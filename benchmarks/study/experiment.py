@@ -1,0 +1,269 @@
+"""Experiments with their finished runs, and comparisons between two of their settings."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.study.measures import ATTACK, INTERPRETATION, PAIRS, TRANSITION
+from benchmarks.study.paired import (
+    ACCURACY,
+    accuracy_difference,
+    accuracy_of,
+    asr_difference,
+    read,
+    robust_difference,
+    runs_of,
+    shared_runs,
+)
+from benchmarks.study.stored import EXPERIMENTS, RESULTS
+from hf_robust.metrics import Difference, paired_difference
+from hf_robust.metrics.guessing import least_accuracy
+from hf_robust.metrics.paired import POINTS, Outcomes, rates
+from hf_robust.runs import STATUSES_FILE
+
+TITLES = {
+    "text_sst2_bert_tiny": "BERT-tiny on SST-2",
+    "text_trec_bert_tiny": "BERT-tiny on TREC",
+    "text_sst2_minilm": "MiniLM on SST-2",
+    "text_sst2_lstm": "LSTM on SST-2",
+    "text_sst2_cnn": "CNN on SST-2",
+    "text_agnews_bert_tiny": "BERT-tiny on AG News",
+    "text_snli_bert_tiny": "BERT-tiny on SNLI",
+}
+ORDER = ("deepwordbug", "pwws", ATTACK, "textbugger", "synonym", "antonym", "gradient_mask")
+"""Order of attacks: columns of TaiChi's Table 5, then the others."""
+OWN, FIXED = "own", "fixed"
+TAU, TOP5 = "tau_by_pair", "top5_by_pair"
+
+
+RECIPES = ("textfooler", "textbugger", "synonym")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment file and the folder of its runs."""
+
+    file: Path
+    folder: Path
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """Content of the experiment file."""
+        spec: dict[str, Any] = read(self.file)
+        return spec
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment file."""
+        return self.file.stem
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods with at least one finished run, in the file's order."""
+        return [name for name in self.spec.get("methods", ()) if runs_of(self.folder, name)]
+
+    @property
+    def attacks(self) -> list[str]:
+        """Attacks that every finished run has; files of adversarial texts come last."""
+        attacks_of_runs = [
+            set(read(run / "statuses.json")) for name in self.methods for run in runs_of(self.folder, name)
+        ]
+        shared = set.intersection(*attacks_of_runs) if attacks_of_runs else set()
+        return [*(name for name in RECIPES if name in shared), *sorted(shared - set(RECIPES))]
+
+    @property
+    def least_accuracy(self) -> float:
+        """Accuracy below which a model counts as near chance."""
+        return least_accuracy(float(self.spec["larger_class"]))
+
+    def near_chance(self, method: str) -> bool:
+        """Whether a run of the method is near chance."""
+        return min(map(accuracy_of, runs_of(self.folder, method))) < self.least_accuracy
+
+
+class TextExperiment(Experiment):
+    """An experiment whose runs are named after its settings."""
+
+    @property
+    def methods(self) -> list[str]:
+        """Settings with at least one finished run, in the file's order."""
+        names = self.spec.get("settings") or self.spec.get("methods", ())
+        return [name for name in names if runs_of(self.folder, name)]
+
+    @property
+    def attacks(self) -> list[str]:
+        """Attacks that any finished run has, in the order of the tables."""
+        attacks = {
+            name
+            for method in self.methods
+            for run in runs_of(self.folder, method)
+            for name in read(run / STATUSES_FILE)
+        }
+        return [*(name for name in ORDER if name in attacks), *sorted(attacks - set(ORDER))]
+
+    @property
+    def data(self) -> str:
+        """Short name of the data set."""
+        return self.name.split("_")[1]
+
+    @property
+    def model(self) -> str:
+        """Name of the paper's corresponding model, which is larger."""
+        model = self.name.split("_")[2]
+        return model if model in ("lstm", "cnn") else "bert"
+
+    def share_seed(self, *methods: str) -> bool:
+        """Whether all settings have a finished run with a common seed."""
+        seeds = [{path.name.rpartition("-seed")[2] for path in runs_of(self.folder, name)} for name in methods]
+        return bool(set.intersection(*seeds))
+
+    def share_attack(self, attack: str, first: str, second: str) -> bool:
+        """Whether both settings share a seed and all their shared runs have the attack."""
+        shared = shared_runs(self.folder, first, second)
+        return bool(shared) and all(attack in read(run / STATUSES_FILE) for pair in shared for run in pair)
+
+
+def text_experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[TextExperiment]:
+    """All experiments on text views, in the order of the tables."""
+    by_name = {path.stem: TextExperiment(path, results / path.stem) for path in sorted(files.glob("text_*.json"))}
+    return [by_name[name] for name in dict.fromkeys([*TITLES, *by_name]) if name in by_name]
+
+
+# ---- measures beside the attacks ----
+
+
+def measure_of(run: Path, kind: str) -> dict[str, Any]:
+    """A result of `benchmarks.study.measures`; empty if it was not measured."""
+    path = run / f"{kind}.json"
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return values
+
+
+def consistency_of(run: Path, where: str) -> dict[str, Any]:
+    """Agreement of attributions of a run on own or fixed pairs; empty if it was not measured."""
+    values: dict[str, Any] = measure_of(run, INTERPRETATION).get(where, {})
+    return values
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A difference, the number of its examples, and its seeds."""
+
+    difference: Difference
+    examples: int
+    seeds: tuple[int, ...]
+    unit: str = "points"
+
+    @cached_property
+    def width(self) -> float:
+        """Half of the width of the interval."""
+        return (self.difference.high - self.difference.low) / 2
+
+
+Values = Callable[[Path], dict[str, float]]
+
+
+def pair_values(where: str, key: str) -> Values:
+    """Run -> Kendall's tau or top-5 intersection of each of its pairs."""
+    return lambda run: consistency_of(run, where).get(key, {})
+
+
+def kl_of_pairs(run: Path) -> dict[str, float]:
+    """KL(p(x) || p(x')) of each pair of a run."""
+    values: dict[str, float] = measure_of(run, PAIRS).get("kl_pos_by_pair", {})
+    return values
+
+
+def compare_values(
+    experiment: TextExperiment, first: str, second: str, values: Values, scale: float
+) -> Comparison | None:
+    """Second minus first mean of values by example, over the seeds for which both have values; None if there are none.
+
+    The bootstrap draws an example together with both methods' values under every seed. A model's own pairs are of
+    different examples for each method; the interval then treats them as independent.
+    """
+    runs = [pair for pair in shared_runs(experiment.folder, first, second) if all(map(values, pair))]
+    if not runs:
+        return None
+    columns = sorted({idx for pair in runs for run in pair for idx in values(run)}, key=int)
+    sides = [np.array([[values(pair[side]).get(idx, np.nan) for idx in columns] for pair in runs]) for side in (0, 1)]
+    scaled: Callable[[Outcomes], Outcomes] = lambda outcomes: rates(outcomes) * (scale / POINTS)  # noqa: E731
+    counts = [len(values(run)) for pair in runs for run in pair]
+    seeds = tuple(seed_of(pair[0]) for pair in runs)
+    unit = "points" if scale == POINTS else "nats"
+    return Comparison(paired_difference(*sides, scaled), min(counts), seeds, unit)
+
+
+def compare(experiment: TextExperiment, first: str, second: str, quantity: str) -> Comparison | None:
+    """Second minus first in clean accuracy, or in robust accuracy under an attack; None if runs lack it."""
+    if not experiment.share_seed(first, second) or (
+        quantity != ACCURACY and not experiment.share_attack(quantity, first, second)
+    ):
+        return None
+    shared = [pair[0] for pair in shared_runs(experiment.folder, first, second)]
+    seeds = tuple(map(seed_of, shared))
+    if quantity == ACCURACY:
+        return Comparison(accuracy_difference(experiment.folder, first, second), eval_samples(shared[0]), seeds)
+    difference = robust_difference(experiment.folder, first, second, quantity)
+    return Comparison(difference, len(read(shared[0] / STATUSES_FILE)[quantity]), seeds)
+
+
+def compare_asr(experiment: TextExperiment, first: str, second: str, attack: str) -> Comparison | None:
+    """Second minus first in attack success rate; None if runs lack it."""
+    comparison = compare(experiment, first, second, attack)
+    if comparison is None:
+        return None
+    return Comparison(asr_difference(experiment.folder, first, second, attack), comparison.examples, comparison.seeds)
+
+
+def contrast_accuracies(experiment: TextExperiment, weights: dict[str, float]) -> Comparison | None:
+    """A weighted sum of clean accuracies with the normal interval of independent rates; None if runs are missing."""
+    if not experiment.share_seed(*weights):
+        return None
+    runs = {name: {seed_of(path): path for path in runs_of(experiment.folder, name)} for name in weights}
+    seeds = sorted(set.intersection(*(set(runs_of_setting) for runs_of_setting in runs.values())))
+    by_seed = [POINTS * sum(w * accuracy_of(runs[name][s]) for name, w in weights.items()) for s in seeds]
+    samples = eval_samples(runs[next(iter(weights))][seeds[0]])
+    means = {name: statistics.mean([accuracy_of(runs[name][seed]) for seed in seeds]) for name in weights}
+    spread = (
+        POINTS * 1.96 * sum(w**2 * means[name] * (1 - means[name]) / samples for name, w in weights.items()) ** 0.5
+    )
+    centre = statistics.mean(by_seed)
+    return Comparison(Difference(centre, centre - spread, centre + spread, by_seed), samples, tuple(seeds))
+
+
+def mcnemar_difference(runs: list[Path], name: str) -> Comparison | None:
+    """Errors fixed minus errors introduced on a slice, in points of its texts, with McNemar's interval.
+
+    All seeds have the same texts, so their counts are averaged and do not narrow the interval.
+    """
+    reports = [(seed_of(run), measure_of(run, TRANSITION)[name]) for run in runs if measure_of(run, TRANSITION)]
+    reports = [(seed, report) for seed, report in reports if report["num_examples"]]
+    if not reports:
+        return None
+    texts = reports[0][1]["num_examples"]
+    fixed, introduced = (float(np.mean([report[key] for _, report in reports])) for key in ("fixed", "introduced"))
+    gain = (fixed - introduced) / texts
+    spread = POINTS * 1.96 * max(fixed + introduced - (fixed - introduced) ** 2 / texts, 0.0) ** 0.5 / texts
+    by_seed = [POINTS * (report["fixed"] - report["introduced"]) / texts for _, report in reports]
+    centre = POINTS * gain
+    difference = Difference(centre, centre - spread, centre + spread, by_seed)
+    return Comparison(difference, texts, tuple(seed for seed, _ in reports))
+
+
+def eval_samples(run: Path) -> int:
+    """Number of evaluation rows of a run."""
+    return int(read(run / "run_card.json")["data"]["eval_samples"])
+
+
+def seed_of(run: Path) -> int:
+    """Seed of a run, from the name of its folder."""
+    return int(run.name.rpartition("-seed")[2])

