@@ -601,7 +601,11 @@ WRONG = {
         {"train": GOOD},
         "add --do_eval",
     ),
-    "metric of another kind": (["--do_train", "--metric_name", "mse"], {"train": GOOD}, "--metric_name mse does not fit this kind of task"),
+    "metric of another kind": (
+        ["--do_train", "--metric_name", "mse"],
+        {"train": GOOD},
+        "--metric_name mse does not fit this kind of task",
+    ),
     "f1 of three classes": (
         ["--do_train", "--metric_name", "f1", "--ignore_mismatched_sizes"],
         {"train": [{"sentence": "good", "label": label} for label in (0, 1, 2)]},
