@@ -225,7 +225,7 @@ def test_the_command_on_the_card_makes_the_run_again(model_folder, tmp_path, mon
     main(["args.json", "--num_train_epochs", "1"])
     (work / "args.json").unlink()
     card = (tmp_path / "first" / "README.md").read_text()
-    assert "MODEL_DIR and DATA_DIR stand for folders of the machine where it ran: put your own there." in card
+    assert "MODEL_DIR and DATA_DIR stand for folders of the original machine: replace with your own." in card
     assert "fine-tuned from a local checkpoint (`" in card and "from scratch" not in card
     assert str(tmp_path) not in card and "on a folder (16 training examples)" in card
     (line,) = [line for line in card.splitlines() if line.startswith("python run_glue_robust.py ")]
@@ -601,11 +601,15 @@ WRONG = {
         {"train": GOOD},
         "add --do_eval",
     ),
-    "metric of another kind": (["--do_train", "--metric_name", "mse"], {"train": GOOD}, "--metric_name mse is not"),
+    "metric of another kind": (
+        ["--do_train", "--metric_name", "mse"],
+        {"train": GOOD},
+        "--metric_name mse does not fit this kind of task",
+    ),
     "f1 of three classes": (
         ["--do_train", "--metric_name", "f1", "--ignore_mismatched_sizes"],
         {"train": [{"sentence": "good", "label": label} for label in (0, 1, 2)]},
-        "--metric_name f1 needs two classes, and there are 3: use f1_macro",
+        "--metric_name f1 needs two classes, and there are 3; use f1_macro",
     ),
     "lexicon": (["--do_train", "--robust_method", "safer", "--lexicon", "x"], {"train": GOOD}, "exicon 'x'"),
     "a best metric of another kind of data": (
