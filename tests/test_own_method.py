@@ -13,6 +13,7 @@ import pytest
 
 from hf_robust.hub.citations import citation
 from hf_robust.trainers import METHODS
+from hf_robust.training.methods import FAMILIES
 from hf_robust.wiring.parsing import parse_arguments
 from run_glue_robust import main
 
@@ -84,5 +85,11 @@ def test_its_citation_may_be_the_entry_itself() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_what_is_said_of_a_method_without_importing_it_is_what_its_class_says(name: str) -> None:
     described = METHODS.describe(name)
-    assert described.citation == METHODS[name].citation and described.idea
+    assert (described.citation, described.family) == (METHODS[name].citation, METHODS[name].family)
+    assert described.idea
     assert METHODS.public(METHODS[name].__name__) is METHODS[name] and METHODS.find(name).name == name
+
+
+def test_families_stand_together_in_their_order() -> None:
+    assert tuple(METHODS.families) == FAMILIES
+    assert [name for names in METHODS.families.values() for name in names] == list(METHODS)

@@ -10,6 +10,7 @@ from torch import nn
 
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -67,10 +68,18 @@ class A2TTrainer(RobustTrainer):
     """
 
     name = "a2t"
+    family = "attacked or masked texts"
     citation = "yoo2021a2t"
     config = A2TConfig
-    weakened_by = {"loss_views": "num_train_adv_examples"}
     needs = ("attacks",)
+    presets = ("a2t.json",)
+    zero_strength = {"view_fraction": 0.0}
+    mid_run = {"clean_epochs": 0, "num_train_adv_examples": 1.0}
+    weakened_by = {"loss_views": "num_train_adv_examples"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         refresh = Refresh(self.args.clean_epochs, self.args.attack_epoch_interval)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, union_loss
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
@@ -34,10 +35,17 @@ class ADATrainer(RobustTrainer):
     """
 
     name = "ada"
+    family = "attacked or masked texts"
     citation = "si2021better"
     config = ADAConfig
-    weakened_by = {"loss_views": "view_fraction"}
     needs = ("attacks",)
+    presets = ("ada.json",)
+    zero_strength = {"view_fraction": 0.0}
+    weakened_by = {"loss_views": "view_fraction"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         return attacked_views(self)

@@ -31,8 +31,11 @@ class AdaptiveFreeLBTrainer(AdaptiveTrainer):
     """
 
     name = "adaptive_freelb"
+    family = "perturbed embeddings, learnt weights"
     citation = "zhu2025adaptive"
     config = AdaptiveFreeLBConfig
+    presets = ("adaptive_freelb.json",)
+    zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
     wraps_average = True
 

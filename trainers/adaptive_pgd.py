@@ -40,8 +40,11 @@ class AdaptivePGDTrainer(AdaptiveTrainer):
     """
 
     name = "adaptive_pgd"
+    family = "perturbed embeddings, learnt weights"
     citation = "zhu2025adaptive"
     config = AdaptivePGDConfig
+    presets = ("adaptive_pgd.json",)
+    zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
 
     def compute_loss(

@@ -43,8 +43,11 @@ class AdaptiveTAVATTrainer(AdaptiveTrainer):
     """
 
     name = "adaptive_tavat"
+    family = "perturbed embeddings, learnt weights"
     citation = "zhu2025adaptive"
     config = AdaptiveTAVATConfig
+    presets = ("adaptive_tavat.json",)
+    zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "use_global_embedding": False}
     weakened_by = {"perturbation_norm": "adv_lr"}
 
     def wrapped_auxiliary(self) -> Auxiliary:

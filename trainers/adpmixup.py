@@ -20,6 +20,7 @@ from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.modules.saved_inference import Fetch, SavedInference
 from hf_robust.training.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 from hf_robust.training.text_views import attacked_views, shown_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
@@ -100,12 +101,22 @@ class AdpMixupTrainer(RobustTrainer):
     """
 
     name = "adpmixup"
+    family = "attacked or masked texts"
     citation = "nguyen2024adpmixup"
     config = AdpMixupConfig
     needs = ("attacks",)
+    presets = ("adpmixup.json",)
+    plain_inference = {"adpmixup_mixing": "clean"}
+    trains_lora = False
+    row_wise = {"adapter_dropout": 0.0}
 
     if TYPE_CHECKING:
         args: AdpMixupConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = 1 + args.views_per_text * (2 if args.adpmixup_rows == BOTH else 1)
+        return Passes(count, count)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         return attacked_views(self)

@@ -15,6 +15,7 @@ from hf_robust.models.architecture import owner
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -137,13 +138,21 @@ class AdvIterTrainer(RobustTrainer):
     """
 
     name = "adv_iter"
+    family = "attacked or masked texts"
     citation = "chen2022flat"
     config = AdvIterConfig
-    weakened_by = {"loss_views": "view_fraction"}
     needs = ("attacks",)
+    presets = ("adv_iter.json", "adv_iter_code.json", "adv_iter_lstm.json", "adv_iter_cnn.json")
+    zero_strength = {"view_fraction": 0.0}
+    mid_run = {"clean_epochs": 0}
+    weakened_by = {"loss_views": "view_fraction"}
 
     if TYPE_CHECKING:
         args: RoundArguments
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         args, net = self.args, owner(self.model)

@@ -14,6 +14,7 @@ from hf_robust.adversary import changed_states, encoder_layers
 from hf_robust.losses import soft_label_kl
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss, union_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -124,14 +125,23 @@ class AMDATrainer(RobustTrainer):
     """
 
     name = "amda"
+    family = "attacked or masked texts"
     citation = "si2021better"
     config = AMDAConfig
-    weakened_by = {"loss_views": "view_fraction", "loss_mix": "amda_weight"}
     needs = ("attacks",)
+    presets = ("amda.json",)
+    zero_strength = {"view_fraction": 0.0, "amda_weight": 0.0}
     batch_relative = True
+    row_wise = {"amda_weight": 0.0}
+    weakened_by = {"loss_views": "view_fraction", "loss_mix": "amda_weight"}
 
     if TYPE_CHECKING:
         args: AMDAConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = union_passes(args).forwards * (2 if args.amda_weight else 1)
+        return Passes(count, count)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

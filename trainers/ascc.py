@@ -15,6 +15,7 @@ from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
 from hf_robust.training.neighbour_table import NeighbourArguments, NeighbourTable
+from hf_robust.training.step_passes import Passes
 
 WEIGHT_DECAY = 2e-5
 
@@ -88,10 +89,18 @@ class ASCCTrainer(RobustTrainer):
     """
 
     name = "ascc"
+    family = "mixtures of neighbouring words"
     citation = "dong2021ascc"
     config = ASCCConfig
-    weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "adv_weight"}
     needs = ("synonyms",)
+    presets = ("ascc.json", "ascc_code.json")
+    zero_strength = {"ascc_beta": 0.0}
+    weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "adv_weight"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 2 if args.ascc_beta or args.adv_weight else 1
+        return Passes(count, count)
 
     def adversary(self) -> Adversary:
         args = self.args

@@ -14,6 +14,7 @@ from hf_robust.losses import balanced_pairwise, cosine_distance, sentence_embedd
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.step_passes import Passes
 from hf_robust.training.text_views import attacked_antonyms, labels_left_out, plan_antonyms
 from hf_robust.views import OneAntonym, RandomSynonyms, ViewSource
 
@@ -114,11 +115,18 @@ class BatPairwiseTrainer(RobustTrainer):
     """
 
     name = "bat_pairwise"
+    family = "substituted words"
     citation = "chen2022balanced"
     config = BatPairwiseConfig
-    weakened_by = {"loss_pull": "bat_alpha", "loss_push": "bat_beta"}
     needs = ("synonyms", "antonyms")
+    presets = ("bat_pairwise.json",)
+    zero_strength = {"bat_alpha": 0.0, "bat_beta": 0.0}
     batch_relative = True
+    weakened_by = {"loss_pull": "bat_alpha", "loss_push": "bat_beta"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return Passes(3, 3)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -40,10 +40,13 @@ class BatTripletTrainer(BatPairwiseTrainer):
     """
 
     name = "bat_triplet"
+    family = "substituted words"
     citation = "chen2022balanced"
     config = BatTripletConfig
-    weakened_by = {"loss_triplet": "bat_lambda"}
+    presets = ("bat_triplet.json",)
+    zero_strength = {"bat_lambda": 0.0}
     batch_relative = False
+    weakened_by = {"loss_triplet": "bat_lambda"}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

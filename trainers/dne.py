@@ -17,6 +17,7 @@ from hf_robust.training.adversary_arguments import MultiBackwardArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.neighbour_table import NeighbourArguments, Neighbours, NeighbourTable
+from hf_robust.training.step_passes import Passes, streamed_passes
 
 # Keeps every vertex within the reach of the steps, however little weight it was drawn.
 _FLOOR = 1e-6
@@ -79,10 +80,18 @@ class DNETrainer(RobustTrainer):
     """
 
     name = "dne"
+    family = "mixtures of neighbouring words"
     citation = "zhou2021dne"
     config = DNEConfig
-    weakened_by = {"perturbation_norm": "max_neighbours"}
     needs = ("synonyms",)
+    presets = ("dne.json",)
+    zero_strength = {"max_neighbours": 1, "adv_steps": 0}
+    plain_inference = {"dne_votes": 0}
+    weakened_by = {"perturbation_norm": "max_neighbours"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return streamed_passes(args, args.adv_steps + 1)
 
     def adversary(self) -> Adversary:
         args = self.args

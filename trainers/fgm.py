@@ -11,6 +11,7 @@ from hf_robust.adversary import Adversary, StepRule
 from hf_robust.training.adversary_arguments import SpecialTokensArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
@@ -41,9 +42,16 @@ class FGMTrainer(RobustTrainer):
     """
 
     name = "fgm"
+    family = "perturbed embeddings"
     citation = "miyato2017adversarial"
     config = FGMConfig
+    presets = ("fgm.json",)
+    zero_strength = {"adv_eps": 0.0, "mean_losses": True}
     weakened_by = {"perturbation_norm": "adv_eps"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return Passes(2, 2)
 
     def adversary(self) -> Adversary:
         return Adversary(

@@ -12,6 +12,7 @@ from hf_robust.adversary import Adversary, StepRule
 from hf_robust.training.adversary_arguments import SpecialTokensArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
@@ -40,9 +41,16 @@ class FGSMTrainer(RobustTrainer):
     """
 
     name = "fgsm"
+    family = "perturbed embeddings"
     citation = "goodfellow2015explaining"
     config = FGSMConfig
+    presets = ("fgsm.json",)
+    zero_strength = {"adv_eps": 0.0}
     weakened_by = {"perturbation_norm": "adv_eps"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return Passes(2, 2)
 
     def adversary(self) -> Adversary:
         return Adversary(

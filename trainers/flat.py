@@ -34,6 +34,7 @@ from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import Reading
 from hf_robust.training.mask_report import MaskReport
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs
 from hf_robust.views import ViewSource
 
@@ -142,15 +143,24 @@ class FLATTrainer(RobustTrainer):
     """
 
     name = "flat"
+    family = "attacked or masked texts"
     citation = "chen2022flat"
     config = FLATConfig
-    weakened_by = {"loss_views": "view_fraction", "loss_entropy": "flat_beta", "loss_importance": "flat_gamma"}
     needs = ("attacks",)
+    presets = ("flat.json", "flat_code.json", "flat_lstm.json", "flat_cnn.json")
+    zero_strength = {"view_fraction": 0.0, "mask_bias": 50.0, "flat_beta": 0.0}
+    plain_inference = {"mask_bias": 50.0}
+    mid_run = {"clean_epochs": 0}
+    weakened_by = {"loss_views": "view_fraction", "loss_entropy": "flat_beta", "loss_importance": "flat_gamma"}
 
     masking: Masking
 
     if TYPE_CHECKING:
         args: FLATConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         rounds = self.args.rounds(planned_epochs(self))

@@ -38,10 +38,14 @@ class FloodingTrainer(RobustTrainer):
     """
 
     name = "flooding"
+    family = "level of the loss"
     citation = "ishida2020flooding"
     config = FloodingConfig
-    weakened_by = {"flood_below": "flood_level"}
+    presets = ("flooding.json",)
+    zero_strength = {"flood_level": 0.0}
     batch_relative = True
+    row_wise = {"flood_level": 0.0}
+    weakened_by = {"flood_below": "flood_level"}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

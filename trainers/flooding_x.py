@@ -57,10 +57,15 @@ class FloodingXTrainer(RobustTrainer):
     """
 
     name = "flooding_x"
+    family = "level of the loss"
     citation = "liu2022floodingx"
     config = FloodingXConfig
-    weakened_by = {"flood_below": "flood_level"}
+    presets = ("flooding_x.json",)
+    zero_strength = {"flood_level": "0"}
+    mid_run = {"flood_level": "0.1"}
     batch_relative = True
+    row_wise = {"flood_level": "0"}
+    weakened_by = {"flood_below": "flood_level"}
 
     def auxiliary(self) -> Auxiliary | None:
         self.flood_level: float | None = None

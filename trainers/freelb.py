@@ -10,6 +10,7 @@ from torch import nn
 
 from hf_robust.training.adversary_arguments import StreamArguments
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, streamed_passes
 
 
 @dataclass
@@ -39,9 +40,18 @@ class FreeLBTrainer(RobustTrainer):
     """
 
     name = "freelb"
+    family = "perturbed embeddings"
     citation = "zhu2020freelb"
     config = FreeLBConfig
+    presets = ("freelb.json",)
+    zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        first = 0 if args.include_initial else 1
+        passes = streamed_passes(args, args.adv_steps)
+        return Passes(passes.forwards + first, passes.backwards + first)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -28,6 +28,9 @@ class FreeLBPPTrainer(FreeLBTrainer):
     """
 
     name = "freelb_pp"
+    family = "perturbed embeddings"
     citation = "li2021searching"
     config = FreeLBPPConfig
+    presets = ("freelb_pp.json",)
+    zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}

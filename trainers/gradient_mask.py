@@ -11,6 +11,7 @@ from torch import nn
 from hf_robust.attacks.engine.tokens import check_mask_token
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import made_views, union_loss
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.views import MaskedViews, ViewSource
@@ -56,12 +57,19 @@ class GradientMaskTrainer(RobustTrainer):
     """
 
     name = "gradient_mask"
+    family = "attacked or masked texts"
     citation = "khan2025gradmask"
     config = GradientMaskConfig
+    presets = ("gradient_mask.json",)
+    zero_strength = {"view_fraction": 0.0}
     weakened_by = {"loss_views": "view_fraction"}
 
     if TYPE_CHECKING:
         args: GradientMaskConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         args = self.args

@@ -20,6 +20,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
 from hf_robust.training.embedding_space import FP16_SCALE, PassLoss, check_reentrant
 from hf_robust.training.follow import FollowArguments
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
@@ -65,10 +66,18 @@ class InfoBERTTrainer(RobustTrainer):
     """
 
     name = "infobert"
+    family = "perturbed embeddings"
     citation = "wang2021infobert"
     config = InfoBERTConfig
-    weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "info_beta", "loss_info_nce": "info_alpha"}
+    presets = ("infobert.json", "infobert_code.json")
+    zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0, "info_alpha": 0.0, "info_beta": 0.0}
     batch_relative = True
+    row_wise = {"info_alpha": 0.0, "info_beta": 0.0}
+    weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "info_beta", "loss_info_nce": "info_alpha"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return Passes(args.adv_steps, 2 * args.adv_steps)
 
     def adversary(self) -> Adversary:
         check_reentrant(self)

@@ -20,7 +20,8 @@ class NormalTrainer(RobustTrainer):
     """
 
     name = "normal"
-    citation = ""
+    family = "baseline"
+    zero_strength = {}
     trains_regression = True
 
     def compute_loss(

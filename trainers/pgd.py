@@ -11,6 +11,7 @@ from torch import nn
 from hf_robust.training.adversary_arguments import ClimbArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
@@ -42,9 +43,17 @@ class PGDTrainer(RobustTrainer):
     """
 
     name = "pgd"
+    family = "perturbed embeddings"
     citation = "madry2018towards"
     config = PGDConfig
+    presets = ("pgd.json",)
+    zero_strength = {"adv_lr": 0.0, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + (2 if args.clean_weight else 1)
+        return Passes(count, count)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -35,6 +35,7 @@ class SAFERTrainer(RobustTrainer):
     """
 
     name = "safer"
+    family = "substituted words"
     citation = "ye2020safer"
     config = SAFERConfig
     needs = ("synonyms",)

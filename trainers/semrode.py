@@ -15,6 +15,7 @@ from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.classifier_features import check_features, classifier_features
 from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, shown_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import DrawnFrom, ViewSource
@@ -61,14 +62,24 @@ class SemRoDeTrainer(RobustTrainer):
     """
 
     name = "semrode"
+    family = "attacked or masked texts"
     citation = "formento2024semrode"
     config = SemRoDeConfig
-    weakened_by = {"loss_distance": "semrode_lambda"}
     needs = ("attacks",)
+    presets = ("semrode.json",)
+    zero_strength = {"semrode_lambda": 0.0}
+    mid_run = {"view_fraction": 1.0}
     batch_relative = True
+    row_wise = {"semrode_lambda": 0.0}
+    weakened_by = {"loss_distance": "semrode_lambda"}
 
     if TYPE_CHECKING:
         args: SemRoDeConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        compares = args.semrode_lambda > 0 or args.semrode_adv_ce
+        return union_passes(args) if compares else Passes(1, 1)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

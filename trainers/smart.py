@@ -18,6 +18,7 @@ from hf_robust.training.adversary_arguments import StepArguments, require_noise
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
+from hf_robust.training.step_passes import Passes
 
 # The share of the training steps in which the teacher follows faster.
 EARLY = 0.1
@@ -116,9 +117,17 @@ class SMARTTrainer(RobustTrainer):
     """
 
     name = "smart"
+    family = "perturbed embeddings"
     citation = "jiang2020smart"
     config = SMARTConfig
+    presets = ("smart.json", "smart_code.json")
+    zero_strength = {"smart_lambda": 0.0}
     weakened_by = {"loss_smoothness": "smart_lambda", "loss_bregman": "smart_mu"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 2 if args.smart_lambda else 1
+        return Passes(count + args.use_bregman, count)
 
     def adversary(self) -> Adversary:
         args, rate, radius = self.args, float(self.args.adv_lr), float(self.args.smart_radius)

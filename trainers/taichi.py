@@ -20,6 +20,7 @@ from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint, owner
 from hf_robust.modules.saved_inference import SavedInference
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.contrastive_warmup import risen
+from hf_robust.training.step_passes import Passes
 from hf_robust.training.taichi_arguments import TaiChiConfig
 from hf_robust.training.text_views import attacked_views
 from hf_robust.training.twin import averaged, holding, twin_of
@@ -69,11 +70,20 @@ class TaiChiTrainer(RobustTrainer):
     """
 
     name = "taichi"
+    family = "attacked or masked texts"
     citation = "chen2024taichi"
     config = TaiChiConfig
-    weakened_by = {"loss_ctr": "taichi_ctr", "loss_kl": "taichi_kl"}
     needs = ("attacks",)
+    presets = ("taichi.json",)
+    zero_strength = {"view_fraction": 0.0, "taichi_kl": 0.0}
     batch_relative = True
+    row_wise = {"taichi_ctr": 0.0}
+    weakened_by = {"loss_ctr": "taichi_ctr", "loss_kl": "taichi_kl"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = (2 if args.variant.twin else 1) * (2 if args.variant.ctr or args.variant.kl else 1)
+        return Passes(count, count)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         variant = self.args.variant

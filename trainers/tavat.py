@@ -21,6 +21,7 @@ from hf_robust.training.adversary_arguments import (
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.embedding_space import PassLoss
 from hf_robust.training.follow import FollowArguments, Reading
+from hf_robust.training.step_passes import Passes, streamed_passes
 
 READINGS = {"tavat_norm": Reading("sample", "batch")}
 
@@ -68,9 +69,18 @@ class TAVATTrainer(RobustTrainer):
     """
 
     name = "tavat"
+    family = "perturbed embeddings"
     citation = "li2021tavat"
     config = TAVATConfig
+    presets = ("tavat.json", "tavat_code.json")
+    zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        first = 0 if args.include_initial else 1
+        passes = streamed_passes(args, args.adv_steps)
+        return Passes(passes.forwards + first, passes.backwards + first)
 
     def auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self, accumulate=self.args.follow_code)

@@ -13,6 +13,7 @@ from hf_robust.losses import kl, sample_kl
 from hf_robust.training.adversary_arguments import ClimbArguments, require_noise
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
@@ -59,9 +60,17 @@ class TRADESTrainer(RobustTrainer):
     """
 
     name = "trades"
+    family = "perturbed embeddings"
     citation = "zhang2019trades"
     config = TRADESConfig
+    presets = ("trades.json",)
+    zero_strength = {"trades_lambda": 0.0}
     weakened_by = {"loss_kl": "trades_lambda"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 2 if args.trades_lambda else 1
+        return Passes(count, count)
 
     def adversary(self) -> Adversary:
         adversary: Adversary = self.args.adversary(init="gauss", eval_mode=True)

@@ -22,6 +22,7 @@ from hf_robust.modules.increment_weights import IncrementWeights
 from hf_robust.training.adversary_arguments import ClimbArguments
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 _CHOICES = {
     "w_param": ("simplex", "softmax", "raw"),
@@ -127,6 +128,11 @@ class AdaptiveTrainer(RobustTrainer):
         self.increase.every_step = self.args.log_linearisation_error
         if self.args.adaptive_objective == "direct":
             check_direct(self)
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 1
+        return Passes(count, count + (args.adv_steps if args.adaptive_objective == "direct" else 0))
 
     # ---- what is wrapped ----
 

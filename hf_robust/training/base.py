@@ -27,6 +27,7 @@ from hf_robust.training.embedding_space import EmbeddingSpace
 from hf_robust.training.leaving_chance import SayStillAtChance
 from hf_robust.training.parts import PartsTrainer
 from hf_robust.training.plain_victim import PlainTraining
+from hf_robust.training.step_passes import Passes
 from hf_robust.training.task_loss import Batch, say_split_batches
 from hf_robust.words import Protection
 
@@ -55,14 +56,33 @@ class RobustTrainer(PartsTrainer):
     """
 
     name: ClassVar[str]
+    """Value of ``--robust_method``; the method's file has this name too."""
+    family: ClassVar[str] = ""
+    """What the method changes: one of :data:`hf_robust.training.methods.FAMILIES`."""
     citation: ClassVar[str] = ""
+    """Key of the paper in ``hf_robust/hub/citations.bib``, or a whole BibTeX entry; empty if there is no paper."""
     config: ClassVar[type[RobustTrainingArguments]] = RobustTrainingArguments
+    """Dataclass of the method's arguments, which are its flags."""
     needs: ClassVar[tuple[str, ...]] = ()
+    """What the trainer must be given: ``"synonyms"``, ``"antonyms"``, ``"attacks"``."""
+    presets: ClassVar[tuple[str, ...]] = ()
+    """Files of ``examples/`` with published settings, the paper's own first."""
+    zero_strength: ClassVar[Mapping[str, Any] | None] = None
+    """Arguments under which training gives the weights of ``normal``, bit for bit; None if no arguments do."""
+    plain_inference: ClassVar[Mapping[str, Any]] = {}
+    """Arguments under which the method predicts as the plain model does; empty if it does so by default."""
+    mid_run: ClassVar[Mapping[str, Any]] = {}
+    """Arguments under which the first step does what a step in the middle of a run does: no clean epochs before it."""
     trains_regression: ClassVar[bool] = False
+    """Whether the method trains a model with one output and no classes."""
+    trains_lora: ClassVar[bool] = True
+    """Whether the method trains a model that has LoRA adapters (``--lora_rank``)."""
     batch_relative: bool = False
-    """Whether the loss depends on which rows share a micro-batch; the log then says so where batches are split."""
+    """Whether the loss depends on which rows share a micro-batch; the log then says so if batches are split."""
+    row_wise: ClassVar[Mapping[str, Any]] = {}
+    """Arguments under which splitting a batch into micro-batches changes no gradient, the model's dropout aside."""
     weakened_by: ClassVar[Mapping[str, str]] = {}
-    """By the name of a logged value the flag to lower where that value keeps the model from learning its task."""
+    """Name of a logged value -> the flag to lower if that value keeps the model from learning its task."""
 
     embedding_space: EmbeddingSpace
     """Where a method with an adversary finds it; the others have none."""
@@ -101,6 +121,11 @@ class RobustTrainer(PartsTrainer):
         self.callback_handler.callbacks.insert(0, SayStillAtChance(self))  # its pass is none of the step that begins
 
     # ---- what a method may declare, beside view_sources, auxiliary, inference, saved_inference and exported ----
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        """Passes of one training step under ``args`` where every text has its views; by default plain training's."""
+        return Passes(1, 1)
 
     def adversary(self) -> Adversary | None:
         """What perturbs the word embeddings; by default what the arguments describe, or none."""

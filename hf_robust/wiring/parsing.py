@@ -30,6 +30,7 @@ from hf_robust.metrics.task import possible_names
 from hf_robust.runs import Flags, flags_of, read_args_file
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import RobustTrainingArguments
+from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_help import help_of_all, help_of_method
 
 logger = logging.getLogger(__name__)
@@ -234,8 +235,8 @@ def check_votes(attack: AttackArguments) -> None:
 def check_flags(arguments: Arguments) -> None:
     """Refuse flags of attacks, and ``--protect``, where nothing reads them."""
     attack, method = arguments.attack, arguments.method
-    # gradient_mask makes texts without any lexicon or attack.
-    protects = bool(method.needs) or method.name == "gradient_mask" or arguments.certify.certify != "no"
+    makes_texts = bool(method.needs) or issubclass(method.config, GenerationArguments)
+    protects = makes_texts or arguments.certify.certify != "no"
     measuring = attack.recipes if attack.attack_strategy != "no" else []
     check_flags_are_read(attack, measuring, making(arguments), protects)
 
