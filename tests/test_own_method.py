@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from tiny import build_trainer, weights
 
 from hf_robust.hub.citations import citation
 from hf_robust.trainers import METHODS
@@ -57,6 +59,18 @@ def test_its_help_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
         shown.split()
     )
     assert "--penalty_beta FLOAT" in shown and "adv_steps" not in shown
+    assert "With --penalty_beta 0 it trains as normal does." in shown
+
+
+def test_its_zero_strength_gives_the_weights_of_normal(tmp_path: Path) -> None:
+    own = METHODS.find(NAME)
+    assert own.zero_strength == {"penalty_beta": 0.0}
+    zero = build_trainer(own, tmp_path / "zero", **own.zero_strength)
+    normal = build_trainer("normal", tmp_path / "normal")
+    zero.train()
+    normal.train()
+    after = weights(zero)
+    assert all(torch.equal(value, after[name]) for name, value in weights(normal).items())
 
 
 @pytest.mark.parametrize(

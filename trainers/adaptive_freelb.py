@@ -37,6 +37,7 @@ class AdaptiveFreeLBTrainer(AdaptiveTrainer):
     presets = ("adaptive_freelb.json",)
     zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
+    wraps = "freelb"
     wraps_average = True
 
     def compute_loss(

@@ -46,6 +46,7 @@ class AdaptivePGDTrainer(AdaptiveTrainer):
     presets = ("adaptive_pgd.json",)
     zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
+    wraps = "pgd"
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -49,6 +49,7 @@ class AdaptiveTAVATTrainer(AdaptiveTrainer):
     presets = ("adaptive_tavat.json",)
     zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "use_global_embedding": False}
     weakened_by = {"perturbation_norm": "adv_lr"}
+    wraps = "tavat"
 
     def wrapped_auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self)

@@ -119,6 +119,8 @@ class AdaptiveTrainer(RobustTrainer):
         ValueError: the direct objective with attention that has no second derivative, or on several ranks.
     """
 
+    wraps: ClassVar[str]
+    """Name of the method whose ascent is wrapped."""
     wraps_average: ClassVar[bool] = False
     """Whether the wrapped loss is a mean over points, which fixes beta and the method's own weights (5.3)."""
 
