@@ -17,7 +17,7 @@ from hf_robust.training.step_passes import Passes
 
 @dataclass
 class FGSMConfig(SpecialTokensArguments):
-    """Size of the one step in each entry; 0.01 is ours: at E = 768 it is 0.28 for a token, whose norm is about 1.4."""
+    """Size of the step in each entry; 0.01 is ours: at E = 768 it moves a token, whose norm is about 1.4, by 0.28."""
 
     adv_eps: float = field(default=0.01, metadata={"help": "[eps] change of each entry of a word vector."})
     fgsm_clean_weight: float = field(default=0.0, metadata={"help": "[c] weight of the loss on the clean text."})
@@ -33,11 +33,11 @@ class FGSMTrainer(RobustTrainer):
 
     .. math:: \mathrm{CE}\bigl(f(e+\epsilon\,\mathrm{sign}\nabla_e\mathrm{CE}(f(e),y)),y\bigr) + c\,\mathrm{CE}(f(e),y)
 
-    ``e`` is (B, L, E). Two forwards and two backwards a step, with c > 0 too: the clean pass then also trains.
+    ``e`` is (B, L, E). Two forwards and two backwards a step; with c > 0 the clean pass also trains.
 
-    Differs from the papers: AdaptAT prints no step size, which would move each entry by 1, some twenty standard
-    deviations of a BERT embedding; TaiChi does not print its mix with the clean loss, so that c is a flag.
-    Unlike an l2 step its size grows with the length of the text. Padding stays 0.
+    Differs from the papers: AdaptAT prints no step size, and so moves each entry by 1, about twenty standard
+    deviations of a BERT embedding; TaiChi does not print the weight of the clean loss, so that c is a flag.
+    Unlike an l2 step, the step grows with the length of the text. Padding stays 0.
     """
 
     name = "fgsm"

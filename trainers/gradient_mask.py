@@ -46,14 +46,13 @@ class GradientMaskTrainer(RobustTrainer):
               l^* = \arg\max_l \lVert\partial\,\mathrm{CE}(f_0(x),y)/\partial e_l\rVert_1
 
     ``x`` is (B, L) token ids, ``y`` (B,) class ids and ``e`` (B, L, E) the embeddings of ``f_0``, a plainly trained
-    model; l runs over the tokens of the hypothesis (the last text column, or the only one). Made once, for one forward
-    and backward a text; then one forward and one backward a step.
+    model; l runs over the tokens of the hypothesis (the last text column, or the only one). D' is made once, with one
+    forward and one backward for each text. One forward and one backward a step, of up to twice the rows.
 
-    Differs from the paper: the texts are of the training set; the paper's are SNLI's validation texts, on which it
-    then measures (``--view_split validation --allow_eval_views`` reproduces it, and the results say
-    leaked). Labels are kept by fiat, as there: the run card has the baseline's fall of confidence. A
-    model that never saw its mask token in pre-training (ELECTRA's discriminator) is out of its distribution on these
-    texts.
+    Differs from the paper: training texts are masked. The paper masks SNLI's validation texts and then measures on
+    them (``--view_split validation --allow_eval_views`` does so, and marks the results as leaked). As in the paper,
+    masked texts keep their labels without a check; the run card says how far the baseline's confidence falls. A model
+    that never read its mask token in pre-training (ELECTRA's discriminator) is out of its distribution on these texts.
     """
 
     name = "gradient_mask"

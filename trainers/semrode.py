@@ -1,4 +1,4 @@
-"""semrode: the features of adversarial texts as a whole are distributed like those of clean ones."""
+"""semrode: align the distribution of the features of adversarial texts with that of clean texts."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class SemRoDeTrainer(RobustTrainer):
 
     .. math:: \mathrm{CE}(f(x), y) + \lambda\,\mathrm{MMD}^2\big(\{h(x_b)\}_{b\le B}, \{h(x'_b)\}_{b\le B}\big)
 
-    ``x`` is (B, L) token ids and ``y`` (B,) class ids; ``h`` (B, H) is what the last linear layer reads, BERT's pooled
-    [CLS] after dropout as in the code. x' are found texts of other rows, drawn anew at every fetch: the two samples
-    are compared as distributions, not pair by pair. The attack runs once, on a tenth of the training texts; where it
-    found nothing the term is 0. Two forwards and one backward a step. The distances are of each micro-batch.
+    ``x`` is (B, L) token ids and ``y`` (B,) class ids; ``h`` (B, H) is the input of the last linear layer, BERT's
+    pooled [CLS] after dropout as in the code. x' are adversarial texts of other rows, drawn anew at every fetch: the
+    two samples are compared as distributions, not pair by pair. The attack runs once, on a tenth of the training
+    texts; if it succeeds on none, the term is 0. Two forwards and two backwards a step. The distance is that of each
+    micro-batch.
 
-    Differs from the code: the kernel's width is guarded where all rows are equal; the estimator takes its
-    diagonals in as the code does. Compare only with methods that were given the same attacked texts
-    (``--view_file``).
+    Differs from the code: the kernel's width is clamped if all rows are equal. As in the code, the estimator includes
+    the diagonals. Compare only with methods that train on the same attacked texts (``--view_file``).
     """
 
     name = "semrode"
