@@ -20,7 +20,7 @@ from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.arguments import AttackArguments
 from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read
 from hf_robust.attacks.static import named_files
-from hf_robust.callbacks.best_metric import Expected, check_best_metric
+from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.legacy_flags import translate
@@ -208,12 +208,12 @@ def keep_trackio_local(training: RobustTrainingArguments) -> None:
         training.trackio_static_space_id = False
 
 
-def expected_by(args: Arguments) -> Expected:
+def expected_by(args: Arguments) -> ExpectedMetrics:
     """What the run's evaluations will hold, as far as its flags say."""
     goals = {name.rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
     files = named_files(args.attack.attacks)
     aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
-    return Expected(
+    return ExpectedMetrics(
         possible_names(args.data.task_name, args.data.metric_name),
         AttackKeys(aims | dict.fromkeys(files, Aim()), files, bool(args.attack.attack_votes)),
         ATTACKS,
