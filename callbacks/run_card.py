@@ -191,11 +191,11 @@ class RunCardCallback(TrainerCallback):
         spent = {**self._measured, **({} if self.generation is None else self.generation.seconds)}
         spent |= {name: seconds for name, (seconds, _) in self.plain_runs.items()}
         parts = {"train": max(total - sum(spent.values()), 0.0), **spent, "total": total}
-        return {name: round(value, 3) for name, value in _added(parts, self._spent_before.get("seconds")).items()}
+        return {name: round(value, 3) for name, value in _summed(parts, self._spent_before.get("seconds")).items()}
 
     def _texts(self) -> dict[str, float]:
-        own = {**self._forwards.texts, **{name: texts for name, (_, texts) in self.plain_runs.items()}}
-        return _added(own, self._spent_before.get("texts"))
+        texts = {**self._forwards.texts, **{name: count for name, (_, count) in self.plain_runs.items()}}
+        return _summed(texts, self._spent_before.get("texts"))
 
     def _views(self) -> list[dict[str, Any]]:
         """The rounds of views, with those before the run was resumed; a round that was read again is listed once."""
@@ -260,9 +260,9 @@ def _spent_before(state: TrainerState) -> dict[str, Any]:
     return dict(stateful.get(SPENT_KEY) or {}) if state.global_step else {}
 
 
-def _added(own: Mapping[str, float], earlier: Mapping[str, float] | None) -> dict[str, float]:
+def _summed(current: Mapping[str, float], earlier: Mapping[str, float] | None) -> dict[str, float]:
     earlier = earlier or {}
-    return {name: own.get(name, 0.0) + earlier.get(name, 0.0) for name in dict.fromkeys([*own, *earlier])}
+    return {name: current.get(name, 0.0) + earlier.get(name, 0.0) for name in dict.fromkeys([*current, *earlier])}
 
 
 def _batch_size_that_fits(args: TrainingArguments, state: TrainerState) -> dict[str, int]:

@@ -97,14 +97,14 @@ class Mixing(NamedTuple):
         from the ids.
         """
         mask: Tensor = rows.get("attention_mask", torch.ones_like(rows["input_ids"]))
-        own = mask.bool()
+        real = mask.bool()
         both = {key: value for key, value in rows.items() if key != "labels"}
         both |= {
-            key: torch.where(own, value, value[self.partners])
+            key: torch.where(real, value, value[self.partners])
             for key, value in both.items()
             if isinstance(value, Tensor) and value.shape == mask.shape
         }
-        return {**both, "attention_mask": (own | own[self.partners]).to(mask.dtype)}
+        return {**both, "attention_mask": (real | real[self.partners]).to(mask.dtype)}
 
 
 class AMDATrainer(RobustTrainer):

@@ -203,10 +203,10 @@ class FLATTrainer(RobustTrainer):
 
     @property
     def _mask_rate(self) -> float:
-        given, own = self.args.mask_learning_rate, float(self.args.learning_rate)
-        if given is not None:
-            return float(given)
-        return own if self.args.follow_code else max(own, MASK_RATE)
+        mask_rate, classifier_rate = self.args.mask_learning_rate, float(self.args.learning_rate)
+        if mask_rate is not None:
+            return float(mask_rate)
+        return classifier_rate if self.args.follow_code else max(classifier_rate, MASK_RATE)
 
     @property
     def _as_bert_code(self) -> bool:

@@ -180,7 +180,7 @@ class TaiChiTrainer(RobustTrainer):
         parts = {"clean": loss}
         if variant.twin:
             # Ranks wait for the gradients of all parameters.
-            parts["adv"] = 0.0 * torch.stack([one.sum() for one in self.twin.parameters()]).sum()
+            parts["adv"] = 0.0 * torch.stack([parameter.sum() for parameter in self.twin.parameters()]).sum()
         if variant.ctr:
             parts["ctr"] = nothing
             self._log_distances(nothing, nothing, torch.zeros_like(nothing))
@@ -193,22 +193,22 @@ class TaiChiTrainer(RobustTrainer):
 
     def _paired(self, model: nn.Module, main: Batch, view: Batch) -> tuple[dict[str, Tensor], Any]:
         variant, ok = self.args.variant, view["ok"]
-        own = self._pair_outputs(model, main, view)
-        other = self._pair_outputs(self._twin, main, view) if variant.twin else own
+        first = self._pair_outputs(model, main, view)
+        second = self._pair_outputs(self._twin, main, view) if variant.twin else first
         parts = {}
         if variant.clean:
-            parts["clean"] = self.sample_losses(own.clean, main["labels"]).sum() / self.mean_divisor(main)
+            parts["clean"] = self.sample_losses(first.clean, main["labels"]).sum() / self.mean_divisor(main)
         if variant.twin or not variant.clean:
-            parts["adv"] = self._view_loss(other.adv, view)
+            parts["adv"] = self._view_loss(second.adv, view)
         if variant.ctr:
-            parts["ctr"] = self._ctr(own, other, ok)
-            self._log_distances(*pair_distances(own.clean_state, own.adv_state), ok)
+            parts["ctr"] = self._ctr(first, second, ok)
+            self._log_distances(*pair_distances(first.clean_state, first.adv_state), ok)
         if variant.kl and variant.twin:
-            clean, adv = self._kl(own.clean, other.clean), self._kl(other.adv, own.adv)
+            clean, adv = self._kl(first.clean, second.clean), self._kl(second.adv, first.adv)
             parts["kl"] = clean.mean() + self._view_mean(adv, ok, len(ok))
         elif variant.kl:
-            parts["kl"] = self._view_mean(self._kl(own.clean, own.adv), ok, len(ok))
-        return parts, own.outputs
+            parts["kl"] = self._view_mean(self._kl(first.clean, first.adv), ok, len(ok))
+        return parts, first.outputs
 
     def _twin(self, **batch: Any) -> Any:
         # accelerate wraps the first model's forward in autocast, with float32 outputs, but not its twin's.
@@ -227,7 +227,7 @@ class TaiChiTrainer(RobustTrainer):
             states = sentence_embedding(last_states(outputs, self.model), rows["attention_mask"], "mean_pool")
         return PairOutputs(outputs, logits[:count], logits[count:], states[:count], states[count:])
 
-    def _ctr(self, own: PairOutputs, other: PairOutputs, ok: Tensor) -> Tensor:
+    def _ctr(self, first: PairOutputs, second: PairOutputs, ok: Tensor) -> Tensor:
         args, variant = self.args, self.args.variant
         ctr = partial(
             contrastive,
@@ -238,9 +238,9 @@ class TaiChiTrainer(RobustTrainer):
         )
         terms = []
         if variant.clean:
-            terms.append(ctr(own.clean_state, own.adv_state))
+            terms.append(ctr(first.clean_state, first.adv_state))
         if variant.twin or not variant.clean:
-            terms.append(ctr(other.adv_state, other.clean_state))
+            terms.append(ctr(second.adv_state, second.clean_state))
         return torch.stack(terms).sum()
 
     def _log_distances(self, pair: Tensor, others: Tensor, ok: Tensor) -> None:

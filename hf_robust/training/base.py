@@ -1,7 +1,8 @@
-"""What every robust trainer shares: the facts that a method declares, and its loss, views, parts and card in order.
+"""Base class of the training methods, with the facts that a method declares about itself.
 
-A method subclasses :class:`RobustTrainer`, declares its config and needs, and overrides ``compute_loss`` only. What is
-shared has a file for each job: :mod:`task_loss`, :mod:`evaluation`, :mod:`viewing`, :mod:`parts`.
+A method subclasses :class:`RobustTrainer`, declares its facts, and overrides ``compute_loss`` only. The shared code
+has a file for each job: :mod:`task_loss` (loss and log), :mod:`viewing` (views and evaluation), :mod:`parts`
+(auxiliary modules).
 """
 
 from __future__ import annotations
@@ -37,22 +38,23 @@ __all__ = ["Batch", "RobustTrainer"]
 class RobustTrainer(PartsTrainer):
     """A Hugging Face ``Trainer`` whose ``compute_loss`` trains on a robust loss and whose evaluation does not.
 
-    Beside the ``Trainer``'s arguments:
+    It takes the ``Trainer``'s arguments and these:
 
     Args:
-        synonyms: lexicon of substitutes that keep the label; needed where ``"synonyms" in needs``.
-        antonyms: lexicon of substitutes that change the label; needed where ``"antonyms" in needs``.
-        attacks: attacks by name that make the views; needed where ``"attacks" in needs``.
-        view_dataset: another split whose texts views are made of, in place of the training set's (a leak).
-        skip_labels: label ids that an antonym leaves true (neutral, not duplicate); None: by the model's label names.
-        protection: what no view changes (``--protect``); None for nothing.
+        synonyms: lexicon of substitutes that keep the label; required if ``"synonyms" in needs``.
+        antonyms: lexicon of substitutes that change the label; required if ``"antonyms" in needs``.
+        attacks: attacks by name that make the views; required if ``"attacks" in needs``.
+        view_dataset: another split whose texts views are made of, instead of the training set (a leak).
+        skip_labels: ids of labels that stay true under an antonym (neutral, not duplicate); None derives them from the
+            model's label names.
+        protection: words that no view changes (``--protect``); None for no such words.
 
-    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an
-    example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew;
-    ``plain_runs`` says what trainings took that came before the method's own.
+    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on views. Each of
+    ``card_writers`` is called with ``output_dir`` after the model card was written; ``plain_runs`` has the seconds and
+    texts of plain trainings before the method's own.
 
     Raises:
-        ValueError: a lexicon is missing, the data set holds no texts, or the task is a regression.
+        ValueError: a lexicon is missing, the data set has no texts, or the task is a regression.
     """
 
     name: ClassVar[str]
@@ -85,7 +87,7 @@ class RobustTrainer(PartsTrainer):
     """Name of a logged value -> the flag to lower if that value keeps the model from learning its task."""
 
     embedding_space: EmbeddingSpace
-    """Where a method with an adversary finds it; the others have none."""
+    """The embedding space of a method with an adversary; other methods have none."""
 
     def __init__(
         self,
@@ -118,7 +120,7 @@ class RobustTrainer(PartsTrainer):
             self.embedding_space = EmbeddingSpace(self, adversary)
         say_split_batches(self)
         self.coverage = {} if self.train_dataset is None else check_coverage(self)
-        self.callback_handler.callbacks.insert(0, SayStillAtChance(self))  # its pass is none of the step that begins
+        self.callback_handler.callbacks.insert(0, SayStillAtChance(self))  # before callbacks that count passes
 
     # ---- what a method may declare, beside view_sources, auxiliary, inference, saved_inference and exported ----
 
@@ -128,27 +130,27 @@ class RobustTrainer(PartsTrainer):
         return Passes(1, 1)
 
     def adversary(self) -> Adversary | None:
-        """What perturbs the word embeddings; by default what the arguments describe, or none."""
+        """The adversary that perturbs the word embeddings, by default that of the arguments; None if there is none."""
         describe = getattr(self.args, "adversary", None)
         return describe() if describe is not None else None
 
     @classmethod
     def restored(cls, model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Inference:
-        """How a saved ``model`` predicts as in its run, from its files and the ``settings`` of `saved_inference`."""
-        raise NotImplementedError(f"{cls.__name__} must override restored where its saved_inference has settings.")
+        """The inference that a saved ``model`` had in its run, by its files and the `saved_inference` settings."""
+        raise NotImplementedError(f"{cls.__name__} must override restored, since its saved_inference has settings.")
 
     def used_arguments(self) -> dict[str, Any]:
-        """What took the place of arguments that were left to the method, by argument, for the run card."""
+        """Values of arguments that were left to the method, by argument, for the run card."""
         return {}
 
     def found_in_training(self) -> dict[str, Any]:
-        """What this run's data and seed made of the method's arguments and weights, JSON-ready, for the run card."""
+        """Values that this run measured or learnt, JSON-ready, for the run card."""
         return dict(self.increase.over_the_run())
 
     @property
     def inference_settings(self) -> str:
-        """The method's own arguments, since predictions may depend on them beside the weights: what was measured under
-        others is measured again."""
+        """The method's own arguments, on which predictions may depend besides the weights; a measurement under other
+        arguments is not reused."""
         shared = RobustTrainingArguments.__dataclass_fields__
         own = (field for field in type(self.args).__dataclass_fields__ if field not in shared)
         return f"({', '.join(f'{field}={getattr(self.args, field)!r}' for field in own)})"
@@ -167,8 +169,8 @@ class RobustTrainer(PartsTrainer):
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         if not self.state.global_step and keeps_card(Path(self.args.output_dir)):
             return
-        asked = kwargs.get("tags") or []
-        tags = [asked] if isinstance(asked, str) else list(asked)
+        tags = kwargs.get("tags") or []
+        tags = [tags] if isinstance(tags, str) else list(tags)
         super().create_model_card(*args, **kwargs)
         if not self.is_world_process_zero():
             return
