@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.cost_setting import Setting, StepClock, StepCounts, build, own_options, synthetic_rows
 from benchmarks.cost_summary import OVERHEAD_GOAL, pairs, summary
-from benchmarks.passes import counting, time_passes
+from benchmarks.passes import counting, time_passes, totals
 from benchmarks.run import PACKAGED_MODELS, packaged_model
 from benchmarks.step_memory import step_memory
 from benchmarks.stopwatch import CLOCKS, load_average, machine
@@ -199,10 +199,9 @@ def table(result: Mapping[str, Any]) -> str:
         f"{'method':16} {'F':>5} {'B':>5} {'relative':>9} {'expected':>9} {'overhead':>9} {'data':>6} {'memory':>7}"
     ]
     for name, row in result["methods"].items():
-        counts = row["counts"]
-        backwards = sum(value for kind, value in counts.items() if kind.startswith("backward"))
+        forwards, backwards = totals(row["counts"])
         lines.append(
-            f"{name:16} {counts['forward'] + counts['forward_no_grad']:5g} {backwards:5g} "
+            f"{name:16} {forwards:5g} {backwards:5g} "
             f"{row['relative']['median']:9.2f} {row['expected']['median']:9.2f} "
             f"{100 * row['overhead']['median']:8.1f}% {row['between_steps']['median'] / normal:6.2f} "
             f"{row['memory']['relative']:7.2f}"

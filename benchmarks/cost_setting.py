@@ -21,15 +21,8 @@ from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.views import Made, RandomSynonyms, tokenizer_hash, without_unread, write_views
 from hf_robust.words import Text
 
-METHOD_OPTIONS: dict[str, dict[str, Any]] = {
-    "flooding": {"flood_level": 0.1},
-    "flooding_x": {"flood_level": "0.1"},
-    "a2t": {"clean_epochs": 0},
-    "adv_iter": {"clean_epochs": 0, "n_rounds": 1},
-    "flat": {"clean_epochs": 0, "n_rounds": 1},
-    "taichi": {"failed_views": "drop"},  # every row has a view: none of the attacks that were not run failed
-}
-"""Settings under which a step does what a step in the middle of a real run does."""
+VIEW_FILE_OPTIONS = {"n_rounds": 1, "failed_views": "drop"}
+"""Arguments that the file of views asks for: it has the texts of one round, and no attack failed."""
 
 
 @dataclass
@@ -127,10 +120,11 @@ class StepCounts(TrainerCallback):
 
 
 def own_options(name: str, flags: argparse.Namespace) -> dict[str, Any]:
-    """A method's settings: the number of steps where it has one, and what METHOD_OPTIONS says."""
+    """A method's arguments: the number of steps if it has one, and those under which a step is one of a long run."""
+    method = METHODS[name]
     steps = {"adv_steps": flags.freelb_pp_steps if name == "freelb_pp" else flags.adv_steps}
-    fields = METHODS[name].config.__dataclass_fields__
-    return {key: value for key, value in {**steps, **METHOD_OPTIONS.get(name, {})}.items() if key in fields}
+    options = {**steps, **VIEW_FILE_OPTIONS, **method.mid_run}
+    return {key: value for key, value in options.items() if key in method.config.__dataclass_fields__}
 
 
 def build(name: str, setting: Setting, steps: int, **options: Any) -> RobustTrainer:

@@ -36,12 +36,14 @@ from benchmarks.stored import RESULTS
 from benchmarks.sweep import c16, c18, read_sweep
 from hf_robust.metrics import Difference
 from hf_robust.metrics.guessing import least_accuracy
+from hf_robust.trainers import METHODS
+from hf_robust.training.adaptive import AdaptiveTrainer
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 FILE = "embedding_claims.json"
 LINEARISATION = "embedding_linearisation"
 
-WRAPPED = {"adaptive_pgd": "pgd", "adaptive_freelb": "freelb", "adaptive_tavat": "tavat"}
+WRAPPED = {name: trainer.wraps for name, trainer in METHODS.items() if issubclass(trainer, AdaptiveTrainer)}
 RECIPES = ("textfooler", "textbugger", "synonym")
 FROZEN = "_frozen"
 """What a setting is called whose weights do not learn (``--w_lr 0``), behind the name of its method."""

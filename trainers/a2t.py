@@ -10,6 +10,7 @@ from torch import nn
 
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -56,27 +57,35 @@ class A2TTrainer(RobustTrainer):
     .. math:: L = \frac{1}{|D\cup D'_t|}\Big[\sum_{D}\mathrm{CE}(f_\theta(x), y)
               + \alpha\sum_{D'_t}\mathrm{CE}(f_\theta(x'), y)\Big]
 
-    ``x`` is (B, L) token ids and ``y`` (B,) class ids, which adversarial rows keep (A2T-5). After the clean epochs,
-    D'_t holds what the ``a2t`` attack (a gradient for the order of words, at most 200 queries) found against the
-    weights at the begin of epoch t, in a fresh order, until there are enough. The mean divides by the number of rows
-    whatever alpha is. One forward and one backward a step.
+    ``x`` is (B, L) token ids and ``y`` (B,) class ids, which adversarial rows keep. After the clean epochs, D'_t holds
+    the texts by which the ``a2t`` attack (it ranks words by gradients, with at most 200 queries) fools the weights of
+    the beginning of epoch t; texts are attacked in a new order until enough are found. The mean divides by the number
+    of rows, whatever alpha is. One forward and one backward a step, of up to twice the rows.
 
-    Differs from the code: the number of attempts is bounded (A2T-1: by the training set), all ranks attack (A2T-2),
-    and both texts of a pair are open but for ``--frozen_columns`` (A2T-3). The paper's counter-fitted vectors and
-    sentence encoder are what ``--lexicon`` and ``--sentence_encoder`` name.
+    Differs from the code: the number of attempts is bounded by the training set; all ranks attack; both texts of a
+    pair may be changed, except ``--frozen_columns``. ``--lexicon`` and ``--sentence_encoder`` stand for the paper's
+    counter-fitted vectors and sentence encoder.
     """
 
     name = "a2t"
+    family = "attacked or masked texts"
     citation = "yoo2021a2t"
     config = A2TConfig
-    weakened_by = {"loss_views": "num_train_adv_examples"}
     needs = ("attacks",)
+    presets = ("a2t.json",)
+    zero_strength = {"view_fraction": 0.0}
+    mid_run = {"clean_epochs": 0, "num_train_adv_examples": 1.0}
+    weakened_by = {"loss_views": "num_train_adv_examples"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         refresh = Refresh(self.args.clean_epochs, self.args.attack_epoch_interval)
         if refresh.first >= planned_epochs(self):
             raise ValueError(
-                f"a2t begins to attack after {refresh.first} clean epochs and the run has {planned_epochs(self)}; "
+                f"a2t first attacks after {refresh.first} clean epochs, and the run has {planned_epochs(self)}; "
                 "raise --num_train_epochs or lower --clean_epochs."
             )
         rows = 0 if self.train_dataset is None else len(self.train_dataset)
@@ -88,7 +97,7 @@ class A2TTrainer(RobustTrainer):
             raise ValueError(
                 f"of {rows} texts --num_train_adv_examples {self.args.num_train_adv_examples:g} looks for {wanted} "
                 f"and --max_attempts {self.args.max_attempts:g} attacks {attempts}, so a2t would be plain training; "
-                "raise them, or give --num_train_adv_examples 0 where that is meant."
+                "raise them, or pass --num_train_adv_examples 0 for plain training."
             )
         return attacked_views(
             self, refresh=refresh, victim="model", wanted=wanted, attempts=attempts, seed=self.args.seed

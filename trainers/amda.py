@@ -1,4 +1,4 @@
-"""amda: ada, and interpolations of random pairs of texts inside the encoder."""
+"""amda: ada, and training on interpolations of random pairs of texts inside the encoder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hf_robust.adversary import changed_states, encoder_layers
 from hf_robust.losses import soft_label_kl
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss, union_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -79,7 +80,7 @@ class AMDAConfig(AttackedViewArguments):
 
 
 class Mixing(NamedTuple):
-    """How the rows of a step are mixed: after which layer, the share of the row itself, and (B,) its partner's row."""
+    """How the rows of a step are mixed: after which layer, the weight of a row itself, and (B,) its partner's row."""
 
     layer: int
     share: float
@@ -90,19 +91,20 @@ class Mixing(NamedTuple):
         return self.share * rows + (1.0 - self.share) * rows[self.partners]
 
     def joined(self, rows: Batch) -> Batch:
-        """The columns of both texts of each pair without labels, on the union of their real positions.
+        """The columns of the rows without labels, with attention on the real positions of both texts of each pair.
 
-        Where a text has no token its partner's stands, from which some models count positions and lengths.
+        Positions where only the partner has a token get the partner's, since some models count positions and lengths
+        from the ids.
         """
         mask: Tensor = rows.get("attention_mask", torch.ones_like(rows["input_ids"]))
-        own = mask.bool()
+        real = mask.bool()
         both = {key: value for key, value in rows.items() if key != "labels"}
         both |= {
-            key: torch.where(own, value, value[self.partners])
+            key: torch.where(real, value, value[self.partners])
             for key, value in both.items()
             if isinstance(value, Tensor) and value.shape == mask.shape
         }
-        return {**both, "attention_mask": (own | own[self.partners]).to(mask.dtype)}
+        return {**both, "attention_mask": (real | real[self.partners]).to(mask.dtype)}
 
 
 class AMDATrainer(RobustTrainer):
@@ -112,26 +114,36 @@ class AMDATrainer(RobustTrainer):
               + w\,\mathrm{KL}\big(\lambda y_i + (1-\lambda)y_j \,\|\,
               f_{>s}(\lambda h^s_i + (1-\lambda)h^s_j)\big)\Big],\qquad \lambda\sim\mathrm{Beta}(\alpha,\alpha)
 
-    D' is ada's; i is any row of a batch (B, L) and its views, j a random other, ``h^s`` (B, L, H) the states after
-    layer s, y one-hot. Layer, lambda and pairs of a step are drawn from (seed, step). The mixed pass goes on from the
-    states of the clean one, so a step has two forwards and one backward where the code has three; layers above s
+    D' is that of ``ada``; i is any row of a batch (B, L) and its views, j a random other row, ``h^s`` (B, L, H) the
+    states after layer s, y one-hot. Layer, lambda and pairs of a step are drawn from (seed, step). The mixed pass
+    starts from the states of the clean pass, so that a step has two forwards where the code has three; layers above s
     attend to the union of both texts. ``smix`` mixes after the last layer, of which a classifier on [CLS]
-    sees [CLS] alone; layer 12 of 12 is the same there. Word embeddings (layer 0) are mixed before positions.
+    reads [CLS] alone; ``tmix`` after layer 12 of 12 is the same. Word embeddings (layer 0) are mixed before positions
+    are added.
 
-    Differs from the code: it hides the union and takes log of softmax; TextDefender's never mixes
-    and weighs the term 0. ``--amda_iterative`` replaces the views of the epoch before, the code
-    keeps them. The pairs are of a micro-batch.
+    Differs from the code: the code masks the union of both texts and takes the log of a softmax; TextDefender's code
+    never mixes and weighs the term 0. ``--amda_iterative`` replaces the views of the epoch before, where the code
+    keeps them. The pairs are drawn within a micro-batch.
     """
 
     name = "amda"
+    family = "attacked or masked texts"
     citation = "si2021better"
     config = AMDAConfig
-    weakened_by = {"loss_views": "view_fraction", "loss_mix": "amda_weight"}
     needs = ("attacks",)
+    presets = ("amda.json",)
+    zero_strength = {"view_fraction": 0.0, "amda_weight": 0.0}
     batch_relative = True
+    row_wise = {"amda_weight": 0.0}
+    weakened_by = {"loss_views": "view_fraction", "loss_mix": "amda_weight"}
 
     if TYPE_CHECKING:
         args: AMDAConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = union_passes(args).forwards * (2 if args.amda_weight else 1)
+        return Passes(count, count)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -153,7 +165,7 @@ class AMDATrainer(RobustTrainer):
         return {"amda_layers": self.mixing_layers, **attempts}
 
     def mixing(self, count: int) -> Mixing:
-        """The draw of this step for ``count`` rows, from a generator of its own."""
+        """How this step mixes ``count`` rows, drawn from a random generator of its own."""
         rng = random.Random(f"amda:{self.args.seed}:{self.state.global_step}")
         layer, share = rng.choice(self.mixing_layers), rng.betavariate(self.args.amda_alpha, self.args.amda_alpha)
         return Mixing(layer, share, torch.tensor(rng.sample(range(count), count), device=self.args.device))
@@ -166,15 +178,15 @@ class AMDATrainer(RobustTrainer):
             return (loss, outputs) if return_outputs else loss
         main, rows = union_rows(self, inputs)
         mixing = self.mixing(len(rows["labels"]))
-        seen: list[Tensor] = []
+        clean_states: list[Tensor] = []
 
-        def keep(states: Tensor) -> Tensor:
-            seen.append(states)
+        def record(states: Tensor) -> Tensor:
+            clean_states.append(states)
             return states
 
-        with changed_states(self.model, mixing.layer, keep):
+        with changed_states(self.model, mixing.layer, record):
             loss, outputs = union_loss(self, model, inputs)
-        with changed_states(self.model, mixing.layer, lambda _: mixing.mixed(seen[0])):
+        with changed_states(self.model, mixing.layer, lambda _: mixing.mixed(clean_states[0])):
             logits = model(**mixing.joined(rows))["logits"]
         targets = mixing.mixed(nn.functional.one_hot(rows["labels"], logits.shape[-1]).float())
         mix = soft_label_kl(targets, logits).sum() / (len(main["labels"]) * (1.0 + self.view_share))
@@ -184,10 +196,10 @@ class AMDATrainer(RobustTrainer):
 
 
 def mixing_layers(trainer: RobustTrainer) -> list[int]:
-    """The layers after which a trainer may mix, one for each draw; 0 are the word embeddings.
+    """The layers after which a trainer may mix, one of which is drawn in each step; 0 is the word embeddings.
 
     Raises:
-        ValueError: the model has no such layers, or runs where they cannot be changed.
+        ValueError: the model has no such layers, or their states cannot be changed in this set-up.
     """
     model, chosen = trainer.model, trainer.args.amda_layers
     check_model(trainer)

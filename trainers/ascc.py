@@ -1,4 +1,4 @@
-"""ascc: agree with the clean prediction at the worst mixture of each word's neighbours."""
+"""ascc: keep the prediction at the worst mixture of each word's neighbours near the clean prediction."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
 from hf_robust.training.neighbour_table import NeighbourArguments, NeighbourTable
+from hf_robust.training.step_passes import Passes
 
 WEIGHT_DECAY = 2e-5
 
@@ -24,7 +25,7 @@ READINGS = {"adv_steps": Reading(5, 10), "ascc_alpha": Reading(10.0, 15.0)}
 
 @dataclass
 class ASCCConfig(FollowArguments, NeighbourArguments):
-    """TextDefender's numbers, and those of the official code for BERT."""
+    """Defaults are TextDefender's; those of ``--follow code`` are the official code's for BERT."""
 
     code_weights = ("ascc_beta", "adv_weight")
     code_reading = "dongxinshuai/ASCC for BERT: the ascent runs without dropout"
@@ -73,25 +74,33 @@ class ASCCTrainer(RobustTrainer):
               e^{adv}_{bl} = \sum_j \mathrm{softmax}(w_{bl})_j\,\mathrm{Emb}(\mathrm{nbr}_j)
 
     ``e`` is (B, L, E), the weights w are (B, L, N) over a word and its neighbours (:class:`NeighbourTable`).
-    w starts from noise and takes k Adam steps up :math:`\mathrm{KL} - \alpha\,\bar H(\mathrm{softmax}(w))`, p(e) held
-    fixed: low entropy is wanted, a mixture near one word. Empty places of the N have weight 0. The
-    gradient flows into both predictions and, through the mixture, into every neighbour's embedding. k+2 forwards a
-    step, one where both weights are 0; the ascent differentiates by w alone and leaves the parameters' gradients as
-    they are.
+    w starts from noise and takes k Adam steps up :math:`\mathrm{KL} - \alpha\,\bar H(\mathrm{softmax}(w))`, with p(e)
+    fixed: low entropy means a mixture near one word. Empty ones of the N places have weight 0. The gradient flows
+    into both predictions and, through the mixture, into every neighbour's embedding. k+2 forwards and k+2 backwards a
+    step, one each if both weights are 0; the ascent differentiates by w alone and does not change the parameters'
+    gradients.
 
-    Differs from the codes: the entropy is a mean over each text's real tokens and the divergence one text's, where
-    they take a mean over the batch and its padding beside a sum over the batch, which lowers alpha as a batch grows.
-    w starts at ``--adv_init_mag`` times N(0, 1); theirs, by Kaiming's rule, shrinks with length and padding. The
-    ascent draws new dropout masks at each pass, as TextDefender's does (``--same_dropout``). ``--follow code`` is the
-    authors' own dongxinshuai/ASCC: 10 steps, alpha 15, and an ascent without dropout. TextDefender drops CE at e_adv;
-    ``--adv_weight`` adds the official code's, whose ramps over epochs are left out.
+    Differs from both codes: the entropy is a mean over each text's real tokens, and the divergence is that of one
+    text. They take the mean over the batch with its padding and the sum over the batch, which lowers alpha for larger
+    batches. w starts at ``--adv_init_mag`` times N(0, 1); theirs, by Kaiming's rule, shrinks with length and padding.
+    The ascent draws new dropout masks at each pass, as TextDefender's does (``--same_dropout``). ``--follow code`` is
+    the authors' own dongxinshuai/ASCC: 10 steps, alpha 15, and an ascent without dropout. TextDefender leaves out CE
+    at e_adv; ``--adv_weight`` adds it as in the official code, without the code's ramps over epochs.
     """
 
     name = "ascc"
+    family = "mixtures of neighbouring words"
     citation = "dong2021ascc"
     config = ASCCConfig
-    weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "adv_weight"}
     needs = ("synonyms",)
+    presets = ("ascc.json", "ascc_code.json")
+    zero_strength = {"ascc_beta": 0.0}
+    weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "adv_weight"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 2 if args.ascc_beta or args.adv_weight else 1
+        return Passes(count, count)
 
     def adversary(self) -> Adversary:
         args = self.args

@@ -12,11 +12,12 @@ from hf_robust.adversary import Adversary, StepRule
 from hf_robust.training.adversary_arguments import SpecialTokensArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
 class FGSMConfig(SpecialTokensArguments):
-    """Size of the one step in each entry; 0.01 is ours: at E = 768 it is 0.28 for a token, whose norm is about 1.4."""
+    """Size of the step in each entry; 0.01 is ours: at E = 768 it moves a token, whose norm is about 1.4, by 0.28."""
 
     adv_eps: float = field(default=0.01, metadata={"help": "[eps] change of each entry of a word vector."})
     fgsm_clean_weight: float = field(default=0.0, metadata={"help": "[c] weight of the loss on the clean text."})
@@ -32,17 +33,24 @@ class FGSMTrainer(RobustTrainer):
 
     .. math:: \mathrm{CE}\bigl(f(e+\epsilon\,\mathrm{sign}\nabla_e\mathrm{CE}(f(e),y)),y\bigr) + c\,\mathrm{CE}(f(e),y)
 
-    ``e`` is (B, L, E). Two forwards and two backwards a step, with c > 0 too: the clean pass then also trains.
+    ``e`` is (B, L, E). Two forwards and two backwards a step; with c > 0 the clean pass also trains.
 
-    Differs from the papers: AdaptAT prints no step size, which would move each entry by 1, some twenty standard
-    deviations of a BERT embedding; TaiChi does not print its mix with the clean loss, so that c is a flag.
-    Unlike an l2 step its size grows with the length of the text. Padding stays 0.
+    Differs from the papers: AdaptAT prints no step size, and so moves each entry by 1, about twenty standard
+    deviations of a BERT embedding; TaiChi does not print the weight of the clean loss, so that c is a flag.
+    Unlike an l2 step, the step grows with the length of the text. Padding stays 0.
     """
 
     name = "fgsm"
+    family = "perturbed embeddings"
     citation = "goodfellow2015explaining"
     config = FGSMConfig
+    presets = ("fgsm.json",)
+    zero_strength = {"adv_eps": 0.0}
     weakened_by = {"perturbation_norm": "adv_eps"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return Passes(2, 2)
 
     def adversary(self) -> Adversary:
         return Adversary(

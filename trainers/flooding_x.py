@@ -1,4 +1,4 @@
-"""flooding_x: flooding at a level that is measured first."""
+"""flooding_x: flooding at a level that is measured before training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hf_robust.training.flood_level import AUTO, FloodLevel, MeasureFloodLevel, 
 
 @dataclass
 class FloodingXConfig(RobustTrainingArguments):
-    """How the level is found."""
+    """How the level is measured."""
 
     flood_level: str = field(
         default=AUTO,
@@ -46,21 +46,26 @@ class FloodingXTrainer(RobustTrainer):
 
     L is the cross-entropy's mean over ids (B, L), as in flooding; b is the mean training loss of the first epoch of a
     plain run after which the gradients g_s (P,) of S micro-batches no longer agree, A <= 0, else of the epoch with the
-    smallest A (:mod:`hf_robust.training.flood_level`). One forward and one backward a step, plus that run before the
-    first step. b is in ``flood_level.json`` and in the checkpoints, so that it is measured once.
+    smallest A (:mod:`hf_robust.training.flood_level`). One forward and one backward a step, plus the plain run before
+    the first step. b is saved in ``flood_level.json`` and in the checkpoints, so that it is measured once.
 
-    Differs from the code: the repository has the grid {0.1, 0.2} only, no measure of agreement; a number
-    for ``--flood_level`` is that. All else is as in :class:`hf_robust.trainers.flooding.FloodingTrainer`.
+    Differs from the code: the repository does not measure agreement and has only the grid {0.1, 0.2}, from which
+    ``--flood_level`` takes a number. Everything else is as in :class:`hf_robust.trainers.flooding.FloodingTrainer`.
 
     Raises:
-        ValueError: the level is to be measured where the model or the data are not whole.
+        ValueError: the level is to be measured under DeepSpeed or FSDP, or on a data set without a length.
     """
 
     name = "flooding_x"
+    family = "level of the loss"
     citation = "liu2022floodingx"
     config = FloodingXConfig
-    weakened_by = {"flood_below": "flood_level"}
+    presets = ("flooding_x.json",)
+    zero_strength = {"flood_level": "0"}
+    mid_run = {"flood_level": "0.1"}
     batch_relative = True
+    row_wise = {"flood_level": "0"}
+    weakened_by = {"flood_below": "flood_level"}
 
     def auxiliary(self) -> Auxiliary | None:
         self.flood_level: float | None = None
@@ -81,7 +86,7 @@ class FloodingXTrainer(RobustTrainer):
     ) -> Any:
         if self.flood_level is None:
             raise ValueError(
-                "flooding_x has no level yet, since it measures one when training starts; "
+                "flooding_x has no level yet: it measures the level when training starts; "
                 "call train(), or pass a number, such as --flood_level 0.1."
             )
         loss, outputs = self.task_loss(model, inputs)

@@ -11,6 +11,7 @@ from torch import nn
 from hf_robust.attacks.engine.tokens import check_mask_token
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import made_views, union_loss
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.views import MaskedViews, ViewSource
@@ -45,23 +46,29 @@ class GradientMaskTrainer(RobustTrainer):
               l^* = \arg\max_l \lVert\partial\,\mathrm{CE}(f_0(x),y)/\partial e_l\rVert_1
 
     ``x`` is (B, L) token ids, ``y`` (B,) class ids and ``e`` (B, L, E) the embeddings of ``f_0``, a plainly trained
-    model; l runs over the tokens of the hypothesis (the last text column, or the only one). Made once, for one forward
-    and backward a text; then one forward and one backward a step.
+    model; l runs over the tokens of the hypothesis (the last text column, or the only one). D' is made once, with one
+    forward and one backward for each text. One forward and one backward a step, of up to twice the rows.
 
-    Differs from the paper: the texts are of the training set; the paper's are SNLI's validation texts, on which it
-    then measures (``--view_split validation --allow_eval_views`` reproduces it, and the results say
-    leaked). Labels are kept by fiat, as there: the run card has the baseline's fall of confidence. A
-    model that never saw its mask token in pre-training (ELECTRA's discriminator) is out of its distribution on these
-    texts.
+    Differs from the paper: training texts are masked. The paper masks SNLI's validation texts and then measures on
+    them (``--view_split validation --allow_eval_views`` does so, and marks the results as leaked). As in the paper,
+    masked texts keep their labels without a check; the run card says how far the baseline's confidence falls. A model
+    that never read its mask token in pre-training (ELECTRA's discriminator) is out of its distribution on these texts.
     """
 
     name = "gradient_mask"
+    family = "attacked or masked texts"
     citation = "khan2025gradmask"
     config = GradientMaskConfig
+    presets = ("gradient_mask.json",)
+    zero_strength = {"view_fraction": 0.0}
     weakened_by = {"loss_views": "view_fraction"}
 
     if TYPE_CHECKING:
         args: GradientMaskConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         args = self.args

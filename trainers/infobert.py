@@ -1,4 +1,4 @@
-"""infobert: freelb's passes, less noise in the word features, and stable tokens that speak for the sentence."""
+"""infobert: freelb's passes with less noise in word features, and stable tokens that identify their sentence."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
 from hf_robust.training.embedding_space import FP16_SCALE, PassLoss, check_reentrant
 from hf_robust.training.follow import FollowArguments
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
@@ -52,23 +53,32 @@ class InfoBERTTrainer(RobustTrainer):
     .. math:: \frac1k\sum_{t=0}^{k-1}\bigl[\mathrm{CE}(f(e+\delta_t),y) + \beta\,\mathrm{CLUB}(T)
               - \alpha\,\mathrm{InfoNCE}(T_{local}, Z)\bigr]
 
-    ``e`` and delta are (B, L, E) and move as in freelb. T is the first hidden state, which is after positions and
-    layer norm and so not the word's embedding; CLUB pairs each real token with a random one of the batch. Z
-    (B, H) is the last hidden state that the head reads, BERT's [CLS]; local tokens are those of a text whose gradient
-    by delta has a middle norm. k forwards, k backwards and k partial ones a step. The critic trains with the model, to
-    raise InfoNCE; its gradient is clipped together with the model's. CLUB's gradient moves delta too.
-    A text too short for a local token has none, and a batch without any has InfoNCE 0.
+    ``e`` and delta are (B, L, E); delta moves as in ``freelb``. T is the first hidden state, after positions and layer
+    norm, and so not the word's embedding; CLUB pairs each real token with a random token of the batch. Z (B, H) is the
+    last hidden state that the head reads, BERT's [CLS]; local tokens are the tokens of a text whose gradient by delta
+    has a middle norm. k forwards a step, each with a backward to the parameters and one to the embeddings. The critic
+    trains with the model, to raise InfoNCE; its gradient is clipped together with the model's. CLUB's gradient moves
+    delta too. A short text may have no local token; InfoNCE is 0 for a batch without any.
 
-    InfoNCE tells a token's sentence from the batch's others; with ``--follow code`` (AI-secure/InfoBERT) a sentence's
-    tokens from the others. Differs from that code: its schedule of beta and its list of brittle tokens are dead code
-    and not here; InfoNCE is over the whole micro-batch, not over shuffled chunks of it.
+    InfoNCE distinguishes the sentence of a token from the other sentences of the batch; with ``--follow code``
+    (AI-secure/InfoBERT) the tokens of a sentence from the other tokens. Differs from that code: its schedule of beta
+    and its list of brittle tokens have no effect there and are not here; InfoNCE is over the whole micro-batch, not
+    over shuffled chunks of it.
     """
 
     name = "infobert"
+    family = "perturbed embeddings"
     citation = "wang2021infobert"
     config = InfoBERTConfig
-    weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "info_beta", "loss_info_nce": "info_alpha"}
+    presets = ("infobert.json", "infobert_code.json")
+    zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0, "info_alpha": 0.0, "info_beta": 0.0}
     batch_relative = True
+    row_wise = {"info_alpha": 0.0, "info_beta": 0.0}
+    weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "info_beta", "loss_info_nce": "info_alpha"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return Passes(args.adv_steps, 2 * args.adv_steps)
 
     def adversary(self) -> Adversary:
         check_reentrant(self)
@@ -100,9 +110,9 @@ class InfoBERTTrainer(RobustTrainer):
         words, last = outputs["hidden_states"][0], last_states(outputs, self.model)
         upper = club(words[mask.bool()], self._partners(inputs["input_ids"], mask, draw))
         scale = FP16_SCALE if args.fp16 else 1.0
-        found = torch.autograd.grad((task + beta * upper) * scale, point.leaves, retain_graph=True)
+        scaled = torch.autograd.grad((task + beta * upper) * scale, point.leaves, retain_graph=True)
         divisor = self.mean_divisor(inputs)
-        gradients = tuple(gradient.float() * (divisor / scale) for gradient in found)
+        gradients = tuple(gradient.float() * (divisor / scale) for gradient in scaled)
         local = middle_ranks(token_norm(gradients[0]).squeeze(-1), mask, args.info_cl, args.info_ch)
         scores = self.critic(words[local], sentence_embedding(last, mask, self.pooling))
         lower = info_nce(scores, local.nonzero()[:, 0], "tokens" if args.follow_code else "sentences")
@@ -110,7 +120,7 @@ class InfoBERTTrainer(RobustTrainer):
         return PassLoss(task + beta * upper - alpha * lower, outputs, gradients)
 
     def _partners(self, ids: Tensor, mask: Tensor, draw: int) -> Tensor:
-        """(n,) a random real token of the batch for each, drawn with replacement."""
+        """(n,) for each real token of the batch the index of a random one, drawn with replacement."""
         uniform = self.embedding_space.noise(draw).uniform(ids, mask, 1).squeeze(-1)[mask.bool()]
         size = len(uniform)
         return ((uniform + 1.0) * (size / 2)).long().clamp(max=size - 1)

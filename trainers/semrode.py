@@ -1,4 +1,4 @@
-"""semrode: the features of adversarial texts as a whole are distributed like those of clean ones."""
+"""semrode: align the distribution of the features of adversarial texts with that of clean texts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.classifier_features import check_features, classifier_features
 from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, shown_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import DrawnFrom, ViewSource
@@ -50,25 +51,35 @@ class SemRoDeTrainer(RobustTrainer):
 
     .. math:: \mathrm{CE}(f(x), y) + \lambda\,\mathrm{MMD}^2\big(\{h(x_b)\}_{b\le B}, \{h(x'_b)\}_{b\le B}\big)
 
-    ``x`` is (B, L) token ids and ``y`` (B,) class ids; ``h`` (B, H) is what the last linear layer reads, BERT's pooled
-    [CLS] after dropout as in the code. x' are found texts of other rows, drawn anew at every fetch: the two samples
-    are compared as distributions, not pair by pair. The attack runs once, on a tenth of the training texts; where it
-    found nothing the term is 0. Two forwards and one backward a step. The distances are of each micro-batch.
+    ``x`` is (B, L) token ids and ``y`` (B,) class ids; ``h`` (B, H) is the input of the last linear layer, BERT's
+    pooled [CLS] after dropout as in the code. x' are adversarial texts of other rows, drawn anew at every fetch: the
+    two samples are compared as distributions, not pair by pair. The attack runs once, on a tenth of the training
+    texts; if it succeeds on none, the term is 0. Two forwards and two backwards a step. The distance is that of each
+    micro-batch.
 
-    Differs from the code: the kernel's width is guarded where all rows are equal; the estimator takes its
-    diagonals in as the code does. Compare only with methods that were given the same attacked texts
-    (``--view_file``).
+    Differs from the code: the kernel's width is clamped if all rows are equal. As in the code, the estimator includes
+    the diagonals. Compare only with methods that train on the same attacked texts (``--view_file``).
     """
 
     name = "semrode"
+    family = "attacked or masked texts"
     citation = "formento2024semrode"
     config = SemRoDeConfig
-    weakened_by = {"loss_distance": "semrode_lambda"}
     needs = ("attacks",)
+    presets = ("semrode.json",)
+    zero_strength = {"semrode_lambda": 0.0}
+    mid_run = {"view_fraction": 1.0}
     batch_relative = True
+    row_wise = {"semrode_lambda": 0.0}
+    weakened_by = {"loss_distance": "semrode_lambda"}
 
     if TYPE_CHECKING:
         args: SemRoDeConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        compares = args.semrode_lambda > 0 or args.semrode_adv_ce
+        return union_passes(args) if compares else Passes(1, 1)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

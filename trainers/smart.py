@@ -1,4 +1,4 @@
-"""smart: the prediction changes little around each text, and little from the averaged model's."""
+"""smart: keep the prediction stable around each text and, optionally, near that of an averaged model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from hf_robust.training.adversary_arguments import StepArguments, require_noise
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
+from hf_robust.training.step_passes import Passes
 
-# The share of the training steps in which the teacher follows faster.
+# Share of the training steps in which the averaged model follows faster.
 EARLY = 0.1
 
 
@@ -28,7 +29,7 @@ READINGS = {"adv_lr": Reading(0.1, 1e-5), "smart_radius": Reading(1e-3, 1.0), "s
 
 @dataclass
 class SMARTConfig(FollowArguments, StepArguments):
-    """Defaults are the paper's algorithm at a radius at which it has an effect (:class:`SMARTTrainer`)."""
+    """Defaults are the paper's algorithm with a radius at which it has an effect (:class:`SMARTTrainer`)."""
 
     code_weights = ("smart_lambda",)
     code_reading = (
@@ -95,30 +96,40 @@ class SMARTTrainer(RobustTrainer):
               \delta_0 = \sigma\,\mathcal N(0, 1)
 
     ``e`` and ``delta`` are (B, L, E); g is the gradient of each text's own symKL, divided by its largest entry in the
-    text. The clean prediction is the training pass's. k+2 forwards, k+1 backwards a step, one forward more with
-    ``use_bregman``; with ``smart_lambda`` 0 neither the ascent nor the pass at its end, since nothing would use them.
-    The averaged model (:class:`AverageWeights`) predicts without dropout, as a model does when it is used; the term is
-    then above 0 even between equal weights where the student has dropout.
+    text. The clean prediction is that of the training pass. k+2 forwards and k+2 backwards a step, with one more
+    forward under ``use_bregman``; with ``smart_lambda`` 0 the ascent and the pass at its end are left out.
+    The averaged model (:class:`AverageWeights`) predicts without dropout, as at inference; its term is therefore above
+    0 even for equal weights if the trained model has dropout.
 
-    The radius: at the paper's constants (eps 1e-5, eta 1e-3) the term is numerically next to nothing, 6e-6 on a
-    BERT-tiny that has begun to learn SST-2, where two draws of dropout differ by 0.05. The defaults are these
-    constants times 100, which keeps their ratio, and the term is 0.06; random signs of that size give 6e-5
+    The radius: at the paper's constants (eps 1e-5, eta 1e-3) the term is numerically almost 0: 6e-6 on a BERT-tiny
+    that has begun to learn SST-2, where two draws of dropout differ by 0.05. The defaults are these constants times
+    100, which keeps their ratio; the term is then 0.06, and random signs of that size give 6e-5
     (``benchmarks/results/smart_radius.json``). ``--smart_radius 1e-5 --adv_lr 1e-3`` are the paper's. All passes share
-    their dropout by default: with draws of their own the term at the paper's constants is that of two dropout passes.
-    The log has the term where the ascent began beside what it ended at: ``smoothness_start`` and ``loss_smoothness``.
+    their dropout masks by default: with new masks in each pass, the term at the paper's constants would measure
+    dropout. The log has the term at the start of the ascent and at its end: ``smoothness_start`` and
+    ``loss_smoothness``.
 
-    ``--follow code`` is namisan/mt-dnn: no division of the gradient and no ball, but each token's vector divided by
-    its largest entry (:class:`TokenSphere`), at constants under which that entry is about 1, 20 times the spread of a
-    BERT's embeddings; dropout drawn for each pass; targets that are constants in the loss, so that a KL pulls at its
-    second argument alone. N is exact here (0.91 to 0.96 of the radius there); the gradient at noise of 1e-5 is itself
-    that small, so that the step moves nothing but for the passes' dropout. Differs from that code: the ascent climbs
-    the exact symKL, not its ``stable_kl``, each text's own, and the loss takes the mean over texts.
+    ``--follow code`` is namisan/mt-dnn: instead of dividing the gradient and projecting into a ball, each token's
+    vector is divided by its largest entry (:class:`TokenSphere`), at constants under which that entry is about 1, 20
+    times the spread of a BERT's embeddings; dropout is drawn for each pass; targets are constants in the loss, so that
+    a KL changes its second argument only. The normalisation is exact here (0.91 to 0.96 of the radius there). At noise
+    of 1e-5 the gradient is about as small, so that the step changes nothing except through the passes' dropout.
+    Differs from that code: the ascent climbs each text's own exact symKL, not ``stable_kl``; the loss is the mean over
+    texts.
     """
 
     name = "smart"
+    family = "perturbed embeddings"
     citation = "jiang2020smart"
     config = SMARTConfig
+    presets = ("smart.json", "smart_code.json")
+    zero_strength = {"smart_lambda": 0.0}
     weakened_by = {"loss_smoothness": "smart_lambda", "loss_bregman": "smart_mu"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 2 if args.smart_lambda else 1
+        return Passes(count + args.use_bregman, count)
 
     def adversary(self) -> Adversary:
         args, rate, radius = self.args, float(self.args.adv_lr), float(self.args.smart_radius)
@@ -162,8 +173,8 @@ class SMARTTrainer(RobustTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _climbed(self, inputs: Batch, clean: Tensor, replay: DropoutReplay) -> Variable:
-        """The point that the ascent ends at. Logs the term where it began, ``smoothness_start``: next to the clean
-        text, it is what two draws of dropout differ by, and about 0 where they are one."""
+        """The last point of the ascent. Logs the term at its first point as ``smoothness_start``: this is how much
+        two draws of dropout differ, and about 0 if the passes share their masks."""
         steps = list(self.embedding_space.climb(inputs, partial(sample_symmetric_kl, clean), replay=replay))
         self.log_values(smoothness_start=self.args.smart_lambda * steps[0].losses.detach().mean())
         return steps[-1].after

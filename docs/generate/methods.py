@@ -16,8 +16,9 @@ from benchmarks import embedding_tables, method_tables, readme, text_tables
 from docs.generate.text import NOTHING, ROOT, flags_of, flags_table, paragraphs, prose, rst_block, sentence
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.arguments import LEXICON_FLAGS, as_flags
 from hf_robust.training.follow import FollowArguments
-from hf_robust.wiring.flag_help import NEED_FLAGS, idea
+from hf_robust.wiring.flag_help import idea
 from hf_robust.wiring.parsing import SECTIONS
 
 EXAMPLES = ROOT / "examples"
@@ -47,8 +48,8 @@ def page(method: type[RobustTrainer]) -> str:
     if issubclass(method.config, FollowArguments):
         parts += ["## The released code's reading", f"`--follow code` is {prose(method.config.code_reading)}."]
         parts += [rst_block("\n\n".join(follow))] if follow else []
-    parts += ["## Flags", _flags(method), "## Published settings", *_presets(method.name)]
-    parts += ["## Cost", _cost_sentence(method.name), "## Measured here", *measured(method.name)]
+    parts += ["## Flags", _flags(method), *_as_plain(method), "## Published settings", *_presets(method)]
+    parts += ["## Cost", _cost_sentence(method), "## Measured here", *measured(method.name)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -72,9 +73,9 @@ def _paper(method: type[RobustTrainer]) -> str:
 
 
 def _how_to_run(method: type[RobustTrainer]) -> str:
-    tables = "".join(f" --{NEED_FLAGS[need]} wordnet" for need in method.needs if need in NEED_FLAGS)
-    preset = EXAMPLES / f"{method.name}.json"
-    task = _settings(preset).get("task_name", "sst2") if preset.is_file() else "sst2"
+    tables = "".join(f" --{LEXICON_FLAGS[need]} wordnet" for need in method.needs if need in LEXICON_FLAGS)
+    tasks = [_settings(EXAMPLES / file)["task_name"] for file in method.presets]
+    task = tasks[0] if tasks else "sst2"
     return (
         f"```text\npython run_glue_robust.py --model_name_or_path bert-base-uncased --task_name {task} --do_train "
         f"--do_eval \\\n    --output_dir out --robust_method {method.name}{tables}\n```"
@@ -84,7 +85,7 @@ def _how_to_run(method: type[RobustTrainer]) -> str:
 def own_flags(method: type[RobustTrainer]) -> list[str]:
     """The tables that a method needs and the fields that it has beside those of every method."""
     shared = METHODS["normal"].config.__dataclass_fields__
-    needed = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
+    needed = [LEXICON_FLAGS[need] for need in method.needs if need in LEXICON_FLAGS]
     return [*needed, *(field.name for field in dataclasses.fields(method.config) if field.name not in shared)]
 
 
@@ -98,11 +99,20 @@ def _flags(method: type[RobustTrainer]) -> str:
     return f"{flags_table(flags_of(parser, names))}\n{said}[Command line](../../command_line.md)."
 
 
-def _presets(name: str) -> list[str]:
-    """What `examples/` has of a method: the paper's settings, and those of its released code."""
-    files = [EXAMPLES / f"{name}{reading}.json" for reading in ("", "_code")]
-    found = [_preset(path) for path in files if path.is_file()]
-    return found or ["It has no preset: its settings are those of plain fine-tuning."]
+def _as_plain(method: type[RobustTrainer]) -> list[str]:
+    """The flags that make plain fine-tuning of a method, and a plain model of its predictions."""
+    parts = []
+    if method.zero_strength:
+        parts.append(f"With `{as_flags(method.zero_strength)}` it trains as `normal` does, bit for bit.")
+    if method.plain_inference:
+        parts.append(f"With `{as_flags(method.plain_inference)}` it predicts as the plain model does.")
+    return [" ".join(parts)] if parts else []
+
+
+def _presets(method: type[RobustTrainer]) -> list[str]:
+    """The presets of a method: the paper's settings, and those of its released code and of other models."""
+    presets = [_preset(EXAMPLES / file) for file in method.presets]
+    return presets or ["It has no preset: its settings are those of plain fine-tuning."]
 
 
 def _settings(preset: Path) -> dict[str, Any]:
@@ -136,13 +146,16 @@ def _cost() -> dict[str, Any]:
 
 def step_costs(name: str) -> tuple[str, str]:
     """Passes of a step of a method, and its seconds relative to ``normal``."""
-    return method_tables.costs(name, _cost())
+    return method_tables.costs(METHODS[name], _cost())
 
 
-def _cost_sentence(name: str) -> str:
-    passes, relative = step_costs(name)
+def _cost_sentence(method: type[RobustTrainer]) -> str:
+    passes, relative = step_costs(method.name)
     if relative == method_tables.ABSENT:
-        return "A step of this method was not timed yet. Making its texts before training costs extra."
+        return (
+            f"{passes} forward and backward passes a step, where every text has its views. A step of this method was "
+            "not timed yet. Making its texts before training costs extra."
+        )
     return (
         f"{passes} forward and backward passes a step; a step takes {relative} times one of `normal`. "
         f"{method_tables.measured_on(_cost())}"

@@ -22,6 +22,7 @@ from hf_robust.modules.increment_weights import IncrementWeights
 from hf_robust.training.adversary_arguments import ClimbArguments
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 _CHOICES = {
     "w_param": ("simplex", "softmax", "raw"),
@@ -118,6 +119,8 @@ class AdaptiveTrainer(RobustTrainer):
         ValueError: the direct objective with attention that has no second derivative, or on several ranks.
     """
 
+    wraps: ClassVar[str]
+    """Name of the method whose ascent is wrapped."""
     wraps_average: ClassVar[bool] = False
     """Whether the wrapped loss is a mean over points, which fixes beta and the method's own weights (5.3)."""
 
@@ -127,6 +130,11 @@ class AdaptiveTrainer(RobustTrainer):
         self.increase.every_step = self.args.log_linearisation_error
         if self.args.adaptive_objective == "direct":
             check_direct(self)
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 1
+        return Passes(count, count + (args.adv_steps if args.adaptive_objective == "direct" else 0))
 
     # ---- what is wrapped ----
 

@@ -102,9 +102,19 @@ def check_hub_strategy(args: TrainingArguments, name: str) -> None:
         )
 
 
+LEXICON_FLAGS = {"synonyms": "lexicon", "antonyms": "antonym_lexicon"}
+"""Lexicon that a method may need -> the flag that names it."""
+
+
 def check_lexicons(name: str, needs: Sequence[str], lexicons: Mapping[str, Lexicon | None]) -> None:
     """Refuse a method without the lexicons that it draws views from."""
-    flags = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
-    for need, flag in flags.items():
+    for need, flag in LEXICON_FLAGS.items():
         if need in needs and lexicons[need] is None:
-            raise ValueError(f"{name} needs a lexicon of {need}, got none; pass {need}=... ({flag}).")
+            raise ValueError(f"{name} needs a lexicon of {need}, got none; pass {need}=... (--{flag}).")
+
+
+def as_flags(arguments: Mapping[str, Any]) -> str:
+    """Arguments as they are written on the command line."""
+    return " ".join(
+        f"--{name} {value:g}" if isinstance(value, float) else f"--{name} {value}" for name, value in arguments.items()
+    )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from hf_robust.adversary import Perturbation, perturbed, sample_norm
+from hf_robust.training.arguments import as_flags
 from hf_robust.training.loss_increase import LossIncrease
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def say_split_batches(trainer: RobustTrainer) -> None:
     if parts == 1 or trainer.train_dataset is None or not trainer.is_world_process_zero():
         return
     if trainer.batch_relative:
-        logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", trainer.name)
+        remedy = f" (with {as_flags(trainer.row_wise)} it does not)" if trainer.row_wise else ""
+        logger.warning(
+            "%s takes means over each micro-batch: splitting a batch changes its loss%s.", trainer.name, remedy
+        )
     if trainer.stock_multiplies:
         logger.info(
             "The loss is the mean over the %d parts of a batch (accumulation steps times processes). The stock "

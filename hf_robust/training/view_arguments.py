@@ -49,6 +49,14 @@ class GenerationArguments(RobustTrainingArguments):
                 "or pass --allow_eval_views to reproduce a leaked result."
             )
 
+    @property
+    def views_per_text(self) -> int:
+        """Number of views of a text that has one of each attack or file."""
+        return len(self.view_file) if self.view_file else self._number_of_makers()
+
+    def _number_of_makers(self) -> int:
+        return 1
+
 
 @dataclass
 class AttackedViewArguments(GenerationArguments):
@@ -80,3 +88,6 @@ class AttackedViewArguments(GenerationArguments):
         check_choice("failed_views", self.failed_views, FAILED_VIEWS)
         if self.view_query_budget is not None:
             check_range("view_query_budget", self.view_query_budget, 1, None, "the clean text is query 1")
+
+    def _number_of_makers(self) -> int:
+        return len(self.view_attacks)

@@ -10,10 +10,9 @@ from typing import Any
 
 from hf_robust.hub.citations import title
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.arguments import LEXICON_FLAGS, as_flags
 from hf_robust.training.follow import FollowArguments
 
-NEED_FLAGS = {"synonyms": "lexicon", "antonyms": "antonym_lexicon"}
-"""The flag that names the table a method needs."""
 _KINDS: Mapping[Any, str] = {int: "INT", float: "FLOAT"}
 _SWITCHES = "A switch is turned on by its name and off by --no_NAME or `--NAME False`."
 
@@ -58,7 +57,7 @@ def help_of_method(parser: argparse.ArgumentParser, method: type[RobustTrainer])
     shared = METHODS["normal"].config.__dataclass_fields__
     own = [name for name in method.config.__dataclass_fields__ if name not in shared]
     own.sort(key=lambda name: name != "follow")
-    needed = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
+    needed = [LEXICON_FLAGS[need] for need in method.needs if need in LEXICON_FLAGS]
     paper = f" Paper: {title(method.citation)}." if method.citation else ""
     about = f"{method.name}: {idea(method)}.{paper}"
     formatter = _formatter(parser, f"--robust_method {method.name} [flags]", about)
@@ -66,6 +65,10 @@ def help_of_method(parser: argparse.ArgumentParser, method: type[RobustTrainer])
     _add(formatter, parser, f"flags of {method.name}", [*needed, *own])
     if issubclass(method.config, FollowArguments):
         formatter.add_text(f"--follow code is {method.config.code_reading}.")
+    if method.zero_strength:
+        formatter.add_text(f"With {as_flags(method.zero_strength)} it trains as normal does.")
+    if method.presets:
+        formatter.add_text(f"Published settings: {', '.join(f'examples/{file}' for file in method.presets)}.")
     formatter.add_text(f"Flags of the script, of training and of attacks: {parser.prog} --help.")
     return formatter.format_help()
 

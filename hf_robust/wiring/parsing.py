@@ -20,7 +20,7 @@ from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.arguments import AttackArguments
 from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read
 from hf_robust.attacks.static import named_files
-from hf_robust.callbacks.best_metric import Expected, check_best_metric
+from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.legacy_flags import translate
@@ -30,6 +30,7 @@ from hf_robust.metrics.task import possible_names
 from hf_robust.runs import Flags, flags_of, read_args_file
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import RobustTrainingArguments
+from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_help import help_of_all, help_of_method
 
 logger = logging.getLogger(__name__)
@@ -207,12 +208,12 @@ def keep_trackio_local(training: RobustTrainingArguments) -> None:
         training.trackio_static_space_id = False
 
 
-def expected_by(args: Arguments) -> Expected:
+def expected_by(args: Arguments) -> ExpectedMetrics:
     """What the run's evaluations will hold, as far as its flags say."""
     goals = {name.rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
     files = named_files(args.attack.attacks)
     aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
-    return Expected(
+    return ExpectedMetrics(
         possible_names(args.data.task_name, args.data.metric_name),
         AttackKeys(aims | dict.fromkeys(files, Aim()), files, bool(args.attack.attack_votes)),
         ATTACKS,
@@ -234,8 +235,8 @@ def check_votes(attack: AttackArguments) -> None:
 def check_flags(arguments: Arguments) -> None:
     """Refuse flags of attacks, and ``--protect``, where nothing reads them."""
     attack, method = arguments.attack, arguments.method
-    # gradient_mask makes texts without any lexicon or attack.
-    protects = bool(method.needs) or method.name == "gradient_mask" or arguments.certify.certify != "no"
+    makes_texts = bool(method.needs) or issubclass(method.config, GenerationArguments)
+    protects = makes_texts or arguments.certify.certify != "no"
     measuring = attack.recipes if attack.attack_strategy != "no" else []
     check_flags_are_read(attack, measuring, making(arguments), protects)
 

@@ -135,8 +135,8 @@ def carded(folder: Path, method: str, *more: TrainerCallback, **options: Any) ->
             method,
             generation=trainer.generation,
             plain_runs=trainer.plain_runs,
-            used=trainer.used_arguments,
-            found=trainer.found_in_training,
+            used_arguments=trainer.used_arguments,
+            found_in_training=trainer.found_in_training,
         )
     )
     for callback in more:

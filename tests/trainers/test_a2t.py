@@ -84,7 +84,7 @@ def test_alpha_0_is_the_clean_gradient_up_to_the_rows_and_alpha_is_linear(tmp_pa
 def test_wrong_flags_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--view_victim some/model has no effect: a2t attacks the model in training"):
         build_trainer("a2t", tmp_path, view_victim="some/model")
-    with pytest.raises(ValueError, match="a2t begins to attack after 2 clean epochs and the run has 2; raise --num"):
+    with pytest.raises(ValueError, match="a2t first attacks after 2 clean epochs, and the run has 2; raise --num"):
         build_trainer("a2t", tmp_path, clean_epochs=2)
     for flag, value in {"a2t_alpha": -1.0, "attack_epoch_interval": 0, "max_attempts": -0.1}.items():
         with pytest.raises(ValueError, match=f"--{flag}"):

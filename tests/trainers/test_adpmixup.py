@@ -455,4 +455,4 @@ def test_an_encoder_of_random_weights_is_warned_about(tmp_path: Path, caplog: py
     )
     assert "weights are random" not in caplog.text
     build_trainer("adpmixup", tmp_path / "b")
-    assert "adpmixup trains no encoder, and this one's weights are random; start from a checkpoint." in caplog.text
+    assert "adpmixup does not train the encoder, and its weights are random; start from a checkpoint." in caplog.text

@@ -39,9 +39,9 @@ def test_the_rounds_of_flat_and_of_its_readme(tmp_path: Path) -> None:
 
 
 def test_a_first_round_after_the_last_epoch_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="begins to attack after 3 clean epochs and the run has 3; raise --num_train"):
+    with pytest.raises(ValueError, match="first attacks after 3 clean epochs, and the run has 3; raise --num_train"):
         rounds(tmp_path, 3, clean_epochs=3)
-    with pytest.raises(ValueError, match="after 1 clean epochs and the run has 1"):
+    with pytest.raises(ValueError, match="after 1 clean epochs, and the run has 1"):
         build_trainer("adv_iter", tmp_path, max_steps=2, clean_epochs=1)
 
 
@@ -49,7 +49,7 @@ def test_rounds_that_do_not_fit_are_told_of(tmp_path: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         assert rounds(tmp_path, 30) and rounds(tmp_path, 30, follow="code") and not caplog.text
         assert rounds(tmp_path, 4, clean_epochs=2, epochs_per_round=1, n_rounds=5) == [2, 3]
-    assert "2 of --n_rounds 5 come before epoch 4 ends the run" in caplog.text
+    assert "Only 2 of --n_rounds 5 fit into the 4 epochs of the run." in caplog.text
 
 
 @pytest.mark.parametrize(

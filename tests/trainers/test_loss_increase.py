@@ -25,12 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import build_model, build_trainer, dense_synonyms, review_data, review_rows, table
 
-from hf_robust.trainers import METHODS
+from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.loss_increase import EVERY
 from hf_robust.training.task_loss import StepMeans
 
-VIEWS = [name for name, method in METHODS.items() if {"attacks", "synonyms"} & {*method.needs}] + ["gradient_mask"]
-VIEWS = [name for name in VIEWS if name not in ("ascc", "dne")]  # these draw on a table of tokens
+VIEWS = [name for name, method in METHODS.items() if method.view_sources is not RobustTrainer.view_sources]
 
 steps = st.lists(st.lists(st.tuples(st.floats(-9, 9), st.booleans()), min_size=1, max_size=4), min_size=1, max_size=6)
 
@@ -121,10 +120,11 @@ def test_taichi_logs_the_distances_of_pairs_and_of_others(tmp_path: Path) -> Non
     assert "distance_pair" not in plain.state.log_history[0]
 
 
-WITH_ADVERSARY = (
-    "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "ascc", "dne",
-    "adaptive_pgd", "adaptive_freelb", "adaptive_tavat",
-)  # fmt: skip
+WITH_ADVERSARY = [
+    name
+    for name, method in METHODS.items()
+    if method.adversary is not RobustTrainer.adversary or hasattr(method.config, "adversary")
+]
 STRONG: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.3, "adv_init_mag": 0.5}
 WEAK: dict[str, Any] = {"adv_init_mag": 0.0, "adv_lr": 0.0, "adv_steps": 3}
 

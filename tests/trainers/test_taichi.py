@@ -519,7 +519,7 @@ class TestArguments:
 
     def test_two_attacks_are_one_sentence(self, tmp_path: Path) -> None:
         attacks = {"synonym": synonym_attack(), "other": synonym_attack()}
-        with pytest.raises(ValueError, match="pairs each text with one adversarial text, and synonym, other make 2"):
+        with pytest.raises(ValueError, match="pairs each text with one adversarial text, and synonym, other give 2"):
             build_trainer("taichi", tmp_path, attacks=attacks)
 
     def test_views_of_another_split_are_no_pairs(self, tmp_path: Path) -> None:
