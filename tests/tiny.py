@@ -56,13 +56,13 @@ KINDS: dict[str, dict[str, Any]] = {
 # Losses whose terms depend on which rows share a micro-batch, or that draw for each: what makes splitting a batch
 # change nothing.
 SPLITTABLE: dict[str, dict[str, Any]] = {
-    "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
+    "infobert": {"infobert_alpha": 0.0, "infobert_beta": 0.0},
     "flooding": {"flood_level": 0.0},
     "flooding_x": {"flood_level": "0"},
     "amda": {"amda_weight": 0.0},
     "semrode": {"semrode_lambda": 0.0},
-    "taichi": {"taichi_ctr": 0.0},
-    "adpmixup": {"adapter_dropout": 0.0},
+    "taichi": {"taichi_beta": 0.0},
+    "adpmixup": {"lora_dropout": 0.0},
 }
 
 # The same under ``--follow code``: TA-VAT's code takes a norm over the batch. InfoBERT's code changes the very term

@@ -26,8 +26,8 @@ class AdaptivePGDTrainer(AdaptiveTrainer):
     ascent's own gradients of the parameters are not used. All passes have one set of dropout masks
     (``--same_dropout``), since Eq. 13 is of one network.
 
-    w ascends (``--w_mode``) by plain gradient steps, as in Algorithm 1, projected onto the simplex; the paper
-    prints no rate (``--w_lr``, with the run's schedule), and w is neither clipped nor decayed. ``--w_optim adam``
+    w ascends by plain gradient steps, as in Algorithm 1, projected onto the simplex; the paper prints no rate
+    (``--w_lr``, with the run's schedule; below 0 w descends), and w is neither clipped nor decayed. ``--w_optim adam``
     moves it in the model's own optimizer, along the simplex, where within some 200 steps one increment has all the
     weight, however small its advantage. ``--w_param raw`` starts at ones, as printed, and nothing bounds its sum,
     whose growth a warning says. Logged are w, its entropy, the increments' norm, how far they point one way

@@ -21,13 +21,13 @@ from hf_robust.views.masked import UNITS
 class GradientMaskConfig(GenerationArguments):
     """Defaults are the paper's: 5,000 examples of each class, one token of each."""
 
-    mask_topk: int = field(default=1, metadata={"help": "Tokens, or words, masked in each text."})
+    mask_topk: int = field(default=1, metadata={"help": "Number of tokens, or words, to mask in each text."})
     mask_unit: str = field(
         default="token",
-        metadata={"help": "What is masked: a token, or a word with all its pieces.", "choices": list(UNITS)},
+        metadata={"help": "What to mask: a token, or a word with all its pieces.", "choices": list(UNITS)},
     )
     mask_per_class: int = field(
-        default=5000, metadata={"help": "Texts masked of each class, drawn by --seed; fewer where it has fewer."}
+        default=5000, metadata={"help": "Maximum number of texts of each class to mask, drawn by --seed."}
     )
 
     def __post_init__(self) -> None:
@@ -49,10 +49,9 @@ class GradientMaskTrainer(RobustTrainer):
     and backward a text; then one forward and one backward a step.
 
     Differs from the paper: the texts are of the training set; the paper's are SNLI's validation texts, on which it
-    then measures (``--view_split validation --allow_eval_views`` reproduces it, and the results say
-    leaked). Labels are kept by fiat, as there: the run card has the baseline's fall of confidence. A
-    model that never saw its mask token in pre-training (ELECTRA's discriminator) is out of its distribution on these
-    texts.
+    then measures (``--leaked_view_split validation`` reproduces it, and the results say leaked). Labels are kept by
+    fiat, as there: the run card has the baseline's fall of confidence. A model that never saw its mask token in
+    pre-training (ELECTRA's discriminator) is out of its distribution on these texts.
     """
 
     name = "gradient_mask"

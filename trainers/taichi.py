@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from hf_robust.data import split_views, stack_rows
 from hf_robust.interpret.head import chosen_pooling, last_states
-from hf_robust.losses import contrastive, pair_distances, sample_kl, sample_symmetric_kl, sentence_embedding
+from hf_robust.losses import contrastive, pair_distances, sample_kl, sentence_embedding
 from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint, owner
 from hf_robust.modules.saved_inference import SavedInference
 from hf_robust.training.base import Batch, RobustTrainer
@@ -61,7 +61,8 @@ class TaiChiTrainer(RobustTrainer):
     ``base_adv_soft`` with the attacked model's probabilities at x' as targets; ``linear_average`` trains both apart
     and saves ``lambda * theta_c + (1 - lambda) * theta_a`` (``hf-robust average`` for a sweep of lambda).
 
-    Differs from the paper: CTR as the code has it (-2, -3), both models on x' in the second KL.
+    Differs from the paper: CTR as the code has it (by cosine, without a text's own pair in the denominator), both
+    models on x' in the second KL.
     Differs from the code as the released file reads: pairs are shuffled; token types are passed;
     each model's gradient is clipped by its own norm, which ``--max_grad_norm 0`` turns off as there. It
     counts each gradient but the KL's twice, which ``--follow code`` does; as it stands it fails, since the
@@ -71,7 +72,7 @@ class TaiChiTrainer(RobustTrainer):
     name = "taichi"
     citation = "chen2024taichi"
     config = TaiChiConfig
-    weakened_by = {"loss_ctr": "taichi_ctr", "loss_kl": "taichi_kl"}
+    weakened_by = {"loss_ctr": "taichi_beta", "loss_kl": "taichi_gamma"}
     needs = ("attacks",)
     batch_relative = True
 
@@ -85,8 +86,8 @@ class TaiChiTrainer(RobustTrainer):
             )
         if self.view_dataset is not None and variant.clean and (variant.ctr or variant.kl):
             raise ValueError(
-                f"--taichi_variant {self.args.taichi_variant} trains on pairs, and views of --view_split "
-                f"{self.args.view_split} are of other texts; use --view_split train."
+                f"--taichi_variant {self.args.taichi_variant} trains on pairs, and views of the "
+                f"{self.args.view_split} split are of other texts; leave --leaked_view_split out."
             )
         return sources
 
@@ -145,7 +146,12 @@ class TaiChiTrainer(RobustTrainer):
         else:
             parts, outputs = self._paired(model, main, view)
         twice = 2.0 if args.follow_code else 1.0
-        weights = {"clean": twice, "adv": twice, "ctr": twice * risen(self) * args.taichi_ctr, "kl": args.taichi_kl}
+        weights = {
+            "clean": twice,
+            "adv": twice,
+            "ctr": twice * risen(self) * args.taichi_beta,
+            "kl": args.taichi_gamma,
+        }
         parts = {name: weights[name] * part for name, part in parts.items()}
         self.log_parts(**parts)
         loss = torch.stack(list(parts.values())).sum()
@@ -172,7 +178,7 @@ class TaiChiTrainer(RobustTrainer):
         if variant.ctr:
             parts["ctr"] = nothing
             self._log_distances(nothing, nothing, torch.zeros_like(nothing))
-        if variant.kl and variant.twin and self.args.taichi_kl:
+        if variant.kl and variant.twin and self.args.taichi_gamma:
             rows = {key: value for key, value in main.items() if key != "labels"}
             parts["kl"] = self._kl(outputs["logits"], self._twin(**rows)["logits"]).mean()
         elif variant.kl:
@@ -217,13 +223,7 @@ class TaiChiTrainer(RobustTrainer):
 
     def _ctr(self, own: Seen, other: Seen, ok: Tensor) -> Tensor:
         args, variant = self.args, self.args.variant
-        ctr = partial(
-            contrastive,
-            positive_ok=ok,
-            tau=args.ctr_tau,
-            similarity=args.ctr_sim,
-            include_positive=args.ctr_include_pos,
-        )
+        ctr = partial(contrastive, positive_ok=ok, tau=args.taichi_tau)
         found = []
         if variant.clean:
             found.append(ctr(own.clean_state, own.adv_state))
@@ -237,7 +237,7 @@ class TaiChiTrainer(RobustTrainer):
         self.means.add("distance_others", others, ok * (ok.numel() > 1))  # a row alone has no others
 
     def _kl(self, first: Tensor, second: Tensor) -> Tensor:
-        return (sample_symmetric_kl if self.args.taichi_symmetric_kl else sample_kl)(first, second)
+        return sample_kl(first, second)
 
     def _view_loss(self, logits: Tensor, view: Batch) -> Tensor:
         if not self.args.variant.soft:

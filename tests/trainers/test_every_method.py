@@ -88,20 +88,20 @@ ZERO_STRENGTH: dict[str, dict[str, Any]] = {
     "amda": {"view_fraction": 0.0, "amda_weight": 0.0},
     "semrode": {"semrode_lambda": 0.0},
     "gradient_mask": {"view_fraction": 0.0},
-    "taichi": {"view_fraction": 0.0, "taichi_kl": 0.0},
+    "taichi": {"view_fraction": 0.0, "taichi_gamma": 0.0},
     "flat": {"view_fraction": 0.0, "mask_bias": 50.0, "flat_beta": 0.0},
-    "fgm": {"adv_eps": 0.0, "mean_losses": True},
-    "fgsm": {"adv_eps": 0.0},
+    "fgm": {"adv_lr": 0.0, "clean_weight": 0.0},
+    "fgsm": {"adv_lr": 0.0},
     "pgd": {"adv_lr": 0.0, "adv_init_mag": 0.0},
     "freelb": {"adv_steps": 1, "adv_init_mag": 0.0},
     "freelb_pp": {"adv_steps": 1, "adv_init_mag": 0.0},
     "tavat": {"adv_steps": 1, "adv_init_mag": 0.0},
-    "infobert": {"adv_steps": 1, "adv_init_mag": 0.0, "info_alpha": 0.0, "info_beta": 0.0},
+    "infobert": {"adv_steps": 1, "adv_init_mag": 0.0, "infobert_alpha": 0.0, "infobert_beta": 0.0},
     "flooding": {"flood_level": 0.0},
     "flooding_x": {"flood_level": "0"},
     "adaptive_pgd": {"adaptive_beta": 0.0, "adv_init_mag": 0.0},
     "adaptive_freelb": {"adaptive_beta": 0.0, "adv_init_mag": 0.0},
-    "adaptive_tavat": {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "use_global_embedding": False},
+    "adaptive_tavat": {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "tavat_norm": "zero"},
     "smart": {"smart_lambda": 0.0},
     "trades": {"trades_lambda": 0.0},
     "ascc": {"ascc_beta": 0.0},
@@ -302,7 +302,7 @@ class TestEveryMethod:
         args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora_rank=2, lora_dropout=0.0)
         model = load_model(args, load_config(args), named_labels(("bad", "good")))
         if name in OTHER_WEIGHTS:
-            with pytest.raises(ValueError, match=f"{name} makes adapters of its own.*leave --lora_rank out"):
+            with pytest.raises(ValueError, match=f"{name} makes adapters of its own.*merge"):
                 build_trainer(name, tmp_path, model=model)
             return
         new = ("lora_", "modules_to_save")
