@@ -237,7 +237,7 @@ def test_other_norms_have_no_joint_radius_and_are_refused(name: str, norm: str, 
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("tavat_norm", "text", "--tavat_norm must be one of sample, magnitude, batch, none, got 'text'"),
+        ("tavat_norm", "text", "--tavat_norm must be one of sample, magnitude, batch, none, zero, got 'text'"),
         ("tavat_token_lr", -1.0, "--tavat_token_lr must be at least 0.0, got -1.0; 0 keeps the words' perturbation"),
     ],
 )
