@@ -8,7 +8,16 @@ import re
 
 import pytest
 
-from hf_robust.data.legacy_flags import DROPPED, LEGACY, REMOVED_HERE, RENAMED_HERE, current_names, translate
+from hf_robust.cli.main import main
+from hf_robust.data.legacy_flags import (
+    DROPPED,
+    LEGACY,
+    REMOVED_HERE,
+    RENAMED_HERE,
+    current_names,
+    current_token,
+    translate,
+)
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.parsing import SECTIONS, parse_arguments
 
@@ -128,3 +137,13 @@ def test_flags_of_ours_are_translated_on_command_lines_and_in_args_files(tmp_pat
     assert (training.infobert_alpha, training.infobert_beta) == (0.5, 0.25)
     flags = ["--robust_method", "adpmixup", "--adapter_target_modules", "query", "value"]
     assert parse_arguments([*NEEDED, *flags]).training.lora_target_modules == ["query", "value"]
+
+
+def test_hf_robust_reads_earlier_names_too(capsys):
+    attack = ["attack", "no-such-model", "--data", "x.csv", "--output_dir", "out", "--attacks", "synonym"]
+    assert main([*attack, "--attack_mended", "--location_lists", "places.json"]) == 2
+    assert "--location_lists is gone: give it as the second file of --name_lists." in capsys.readouterr().err
+    assert current_token("--attack-mended=True") == "--attack_fixed=True"
+    with pytest.raises(SystemExit):
+        main([*attack, "--no_such_flag"])
+    assert "unrecognized arguments: --no_such_flag" in capsys.readouterr().err

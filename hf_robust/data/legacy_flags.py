@@ -102,6 +102,23 @@ def current_names(flags: Mapping[str, Any]) -> Flags:
     return {RENAMED_HERE.get(name, name): value for name, value in flags.items()}
 
 
+def current_token(token: str) -> str:
+    """A word of a command line; a flag of this package is put under the name that it has now.
+
+    >>> current_token("--attack_mended=True"), current_token("attack_mended")
+    ('--attack_fixed=True', 'attack_mended')
+
+    Raises:
+        ValueError: the flag is gone; the sentence says what to use now.
+    """
+    flag, equals, value = token.partition("=")
+    name = flag.removeprefix("--").replace("-", "_")
+    if flag[:2] != "--" or name not in {*RENAMED_HERE, *REMOVED_HERE}:
+        return token
+    (new,) = LEGACY[name](name, value, {})
+    return f"--{new}{equals}{value}"
+
+
 def translate(flags: Mapping[str, Any], known: Callable[[str], bool]) -> Flags:
     """The same flags under the names that they have now, with a warning for each change.
 

@@ -48,31 +48,31 @@ class AdaptiveArguments(ClimbArguments):
     w_lr: float = field(
         default=0.01,
         metadata={
-            "help": "Learning rate of the weights, which ascend the loss; below 0 they descend it, at 0 they stay as "
-            "they start (the control). The paper prints no rate."
+            "help": "Learning rate of w, the weights of the increments, which ascend the loss; below 0 they descend "
+            "it, at 0 they keep their first values (the control). The paper prints no rate."
         },
     )
     w_optim: str = field(
         default="sgd",
         metadata={
-            "help": "Optimizer of the weights. sgd: plain gradient steps, as in the paper's algorithm; adam: the "
-            "model's own optimizer, which scales every gradient to one size.",
+            "help": "Optimizer of w. sgd: plain gradient steps, as in the paper's algorithm; adam: the model's own "
+            "optimizer, which scales every gradient to one size.",
             "choices": list(_CHOICES["w_optim"]),
         },
     )
     w_param: str = field(
         default="simplex",
         metadata={
-            "help": "How the weights stay on the simplex. simplex: by projection; softmax: as a softmax; raw: not at "
-            "all (they start at ones, with a perturbation k times as large).",
+            "help": "How w stays on the simplex. simplex: by projection; softmax: as a softmax; raw: not at all (it "
+            "starts at ones, with a perturbation k times as large).",
             "choices": list(_CHOICES["w_param"]),
         },
     )
     adaptive_init: str | None = field(
         default=None,
         metadata={
-            "help": "First weights. uniform: 1/k each; ones: 1 each (with --w_param raw only); method: those of the "
-            "wrapped method. Default: uniform, and ones with --w_param raw.",
+            "help": "First values of w. uniform: 1/k each; ones: 1 each (with --w_param raw only); method: those of "
+            "the wrapped method. Default: uniform, and ones with --w_param raw.",
             "choices": list(_CHOICES["adaptive_init"]),
         },
     )

@@ -521,5 +521,5 @@ class TestArguments:
         with pytest.raises(ValueError, match="trains on pairs, and views of the test split are of other texts"):
             build_trainer("taichi", tmp_path, **options)
 
-    def test_its_citation_is_the_papers(self) -> None:
+    def test_the_citation_is_the_papers(self) -> None:
         assert "Seeking Common Ground" in citation(TaiChiTrainer.citation)
