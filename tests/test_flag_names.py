@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from transformers import TrainingArguments
 
 from hf_robust.trainers import METHODS
-from hf_robust.wiring.parsing import SECTIONS
+from hf_robust.wiring.parsing import SECTIONS, sections_of
 
 MOST = 130
+EXPERIMENTS = [
+    path
+    for path in sorted((Path(__file__).parents[1] / "benchmarks" / "experiments").glob("*.json"))
+    if "args" in json.loads(path.read_text(encoding="utf-8"))
+]
 RUN_GLUE = set(
     "task_name dataset_name dataset_config_name max_seq_length overwrite_cache pad_to_max_length max_train_samples "
     "max_eval_samples max_predict_samples train_file validation_file test_file model_name_or_path config_name "
@@ -58,6 +65,16 @@ def test_a_loss_weight_is_named_after_its_method(name: str) -> None:
             assert own_flags()[flag] == SHARED[flag]
         else:
             assert re.fullmatch(rf"{PREFIXES.get(name, name)}_[a-z]+", flag)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_names_flags_that_there_are(path: Path) -> None:
+    experiment = json.loads(path.read_text(encoding="utf-8"))
+    settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
+    for setting in settings.values():
+        method = METHODS[setting["robust_method"]]
+        flags = {field.name for group in sections_of(method).values() for field in dataclasses.fields(group)}
+        assert {*experiment["args"], *experiment.get("method_args", {}).get(method.name, {}), *setting} <= flags
 
 
 def test_every_help_text_is_a_sentence_of_its_own() -> None:

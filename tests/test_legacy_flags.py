@@ -130,6 +130,12 @@ def test_a_removed_flag_of_ours_is_refused_with_what_to_use_now(old):
             parse_arguments([*NEEDED, f"--{name}", "1"])
 
 
+def test_a_flag_of_other_scripts_that_changes_nothing_is_ignored(caplog):
+    with caplog.at_level(logging.WARNING):
+        parse_arguments([*NEEDED, "--preprocessing_num_workers", "4", "--seed", "3"])
+    assert "--preprocessing_num_workers is ignored: one process tokenises." in caplog.messages
+
+
 def test_flags_of_ours_are_translated_on_command_lines_and_in_args_files(tmp_path):
     path = tmp_path / "args.json"
     path.write_text(json.dumps({"model_name_or_path": "m", "train_file": "t.csv", "use_cpu": True, "info_alpha": 0.5}))

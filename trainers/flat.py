@@ -144,7 +144,7 @@ class FLATTrainer(RobustTrainer):
     weakened_by = {"loss_views": "view_fraction", "loss_entropy": "flat_beta", "loss_importance": "flat_gamma"}
     needs = ("attacks",)
 
-    # Of VMASK's code: the hidden layer of the mask network, and the temperature of the Gumbel-softmax.
+    # As in VMASK's code: width of the mask network's hidden layer, and temperature of the Gumbel-softmax.
     mask_width, temperature = 400, 1.0
 
     masking: Masking

@@ -116,7 +116,7 @@ class SMARTTrainer(RobustTrainer):
     config = SMARTConfig
     weakened_by = {"loss_smoothness": "smart_lambda", "loss_bregman": "smart_mu"}
 
-    # Jiang et al. 2020, beta of Eq. 3's averaged model: by its steps' first tenth, and later.
+    # The paper's decay of the averaged model (beta of Eq. 3): in the first share of the steps, and after it.
     early_share, early_decay, decay = 0.1, 0.99, 0.999
 
     def adversary(self) -> Adversary:

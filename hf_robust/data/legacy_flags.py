@@ -81,7 +81,6 @@ REMOVED_HERE: dict[str, str] = {
     "mask_hidden_dim": "the hidden layer of the mask network has 400 units, as in FLAT",
     "max_attempts": "bound the texts that are attacked by --view_fraction",
     "mean_losses": "the loss of fgm is the sum of its two terms, and --clean_weight weighs the one on the clean text",
-    "preprocessing_num_workers": "leave it out, one process tokenises",
     "taichi_symmetric_kl": "each KL of taichi goes one way, as in the paper",
     "teacher_decay": "the decay of smart's averaged model is the paper's 0.999",
     "teacher_decay_early": "the decay of smart's averaged model is 0.99 in the first tenth of the steps",
@@ -154,6 +153,11 @@ def _warn(name: str, now: str) -> None:
 def _rename_here(name: str, value: Any, flags: Flags) -> Flags:
     logger.warning(f"--{name} is called --{RENAMED_HERE[name]} now.")
     return {RENAMED_HERE[name]: value}
+
+
+def _one_process(name: str, value: Any, flags: Flags) -> Flags:
+    logger.warning(f"--{name} is ignored: one process tokenises.")
+    return {}
 
 
 def _refuse(name: str, value: Any, flags: Flags) -> Flags:
@@ -237,6 +241,7 @@ LEGACY: dict[str, Callable[[str, Any, Flags], Flags]] = {
     "push_to_hub_organization": _hub_organization,
     "use_auth_token": _auth_token,
     "adafactor": _adafactor,
+    "preprocessing_num_workers": _one_process,
     **dict.fromkeys(RENAMED_HERE, _rename_here),
     **dict.fromkeys((*REMOVED_HERE, *(f"no_{name}" for name in REMOVED_HERE)), _refuse),
 }

@@ -34,8 +34,11 @@ class FlagFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return f"{action.option_strings[0]} {self._format_args(action, kind)}"
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        plain = action.default in (None, [], argparse.SUPPRESS) or "efault:" in (action.help or "")
-        return action.help if plain else super()._get_help_string(action)
+        if action.default in (None, [], argparse.SUPPRESS) or "efault:" in (action.help or ""):
+            return action.help
+        if isinstance(action.default, list):
+            return f"{action.help} (default: {' '.join(map(str, action.default))})"
+        return super()._get_help_string(action)
 
 
 class ShortFormatter(FlagFormatter):
