@@ -32,7 +32,7 @@ def options_of(case: Case, name: str, noise: float) -> dict[str, Option]:
     plain = case.recipe(name)
     found = {
         IDENTICAL: Option(plain),
-        "--attack_mended": Option(mended(plain)),
+        "--attack_fixed": Option(mended(plain)),
         "--attack_early_exit": Option(leaving_early(plain)),
         "--attack_warm_start": Option(plain, successes_before(case, plain, noise)),
     }

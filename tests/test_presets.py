@@ -99,7 +99,7 @@ def test_presets_of_one_table_have_its_step_size_steps_batch_and_epochs() -> Non
 
 def test_the_two_radii_of_smart() -> None:
     radius = {
-        name: parse_arguments([str(EXAMPLES / f"{name}.json"), "--use_cpu"]).training.smart_radius  # type: ignore[attr-defined]
+        name: parse_arguments([str(EXAMPLES / f"{name}.json"), "--use_cpu"]).training.adv_max_norm  # type: ignore[attr-defined]
         for name in ("smart", "smart_code")
     }
     assert radius == {"smart": 1e-5, "smart_code": 1.0}
@@ -118,5 +118,5 @@ def test_the_adv_models_of_flat_differ_from_it_by_the_mask_alone(kind: str) -> N
         json.loads((EXAMPLES / f"{name}{kind}.json").read_text(encoding="utf-8")) for name in ("flat", "adv_iter")
     )
     differing = {key for key in flat.keys() | adv.keys() if flat.get(key) != adv.get(key) and not key.startswith("_")}
-    mask = {"flat_beta", "flat_gamma", "mask_hidden_dim", "mask_bias", "gumbel_temperature"}
+    mask = {"flat_beta", "flat_gamma", "mask_bias"}
     assert {"robust_method", "output_dir", "flat_beta"} <= differing <= {"robust_method", "output_dir", *mask}

@@ -47,7 +47,7 @@ class AdaptiveTAVATTrainer(AdaptiveTrainer):
     citation = "zhu2025adaptive"
     config = AdaptiveTAVATConfig
     presets = ("adaptive_tavat.json",)
-    zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "use_global_embedding": False}
+    zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "tavat_norm": "zero"}
     weakened_by = {"perturbation_norm": "adv_lr"}
     wraps = "tavat"
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import split_views, stack_rows
+from hf_robust.data.arguments import LoRAArguments
 from hf_robust.models.weights import is_new
 from hf_robust.modules.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but, load_adapters
 from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint
@@ -33,31 +34,26 @@ FOLDER = "adapters"
 
 
 @dataclass
-class AdpMixupConfig(AttackedViewArguments):
+class AdpMixupConfig(AttackedViewArguments, LoRAArguments):
     """LoRA's arguments are those of its paper; the formula of the mixing is ours, after the paper's idea."""
 
-    adapter_rank: int = field(default=8, metadata={"help": "Rank of each adapter."})
-    adapter_alpha: float = field(default=16.0, metadata={"help": "An adapter weighs adapter_alpha / adapter_rank."})
-    adapter_dropout: float = field(default=0.1, metadata={"help": "Dropout before each adapter."})
-    adapter_target_modules: list[str] | None = field(
-        default=None, metadata={"help": "Last names of the layers to adapt. Default: attention's query and value."}
-    )
+    lora_rank: int = field(default=8, metadata={"help": "Rank of each LoRA adapter."}, kw_only=True)
     adapter_learning_rate: float | None = field(
-        default=None, metadata={"help": "Learning rate of the adapters. Default: --learning_rate, as the head's."}
+        default=None, metadata={"help": "Learning rate of the adapters. Default: --learning_rate."}
     )
     adpmixup_rows: str = field(
         default=BOTH,
         metadata={
-            "help": "What an attack's adapter trains on: the clean texts and the attack's (both), or the attack's "
-            "alone, which teaches it that texts flip.",
+            "help": "Texts that train an attack's adapter: the clean texts and the attack's (both), or only the "
+            "attack's (attacked), from which it learns to flip labels.",
             "choices": [BOTH, ATTACKED],
         },
     )
     adpmixup_mixing: str = field(
         default="weights",
         metadata={
-            "help": "What is mixed for each text: the adapters' weights, their outputs (one forward fewer), or "
-            "nothing (clean: that adapter alone).",
+            "help": "What is mixed for each text: the weights of the adapters, their outputs (one forward fewer), or "
+            "nothing (clean: the clean adapter predicts alone).",
             "choices": list(MIXINGS),
         },
     )
@@ -65,9 +61,9 @@ class AdpMixupConfig(AttackedViewArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_hub_strategy(self, "adpmixup")
-        check_range("adapter_rank", self.adapter_rank, 1, None, "8 is LoRA's usual rank")
-        check_range("adapter_alpha", self.adapter_alpha, 0.0, None, "twice the rank is usual")
-        check_range("adapter_dropout", self.adapter_dropout, 0.0, 1.0, "0 is none")
+        check_range("lora_rank", self.lora_rank, 1, None, "8 is LoRA's usual rank")
+        check_range("lora_alpha", self.lora_alpha, 0.0, None, "twice the rank is usual")
+        check_range("lora_dropout", self.lora_dropout, 0.0, 1.0, "0 is none")
         check_choice("adpmixup_rows", self.adpmixup_rows, (BOTH, ATTACKED))
         check_choice("adpmixup_mixing", self.adpmixup_mixing, MIXINGS)
 
@@ -109,7 +105,7 @@ class AdpMixupTrainer(RobustTrainer):
     presets = ("adpmixup.json",)
     plain_inference = {"adpmixup_mixing": "clean"}
     trains_lora = False
-    row_wise = {"adapter_dropout": 0.0}
+    row_wise = {"lora_dropout": 0.0}
 
     if TYPE_CHECKING:
         args: AdpMixupConfig
@@ -126,21 +122,21 @@ class AdpMixupTrainer(RobustTrainer):
         model, args = self.model, self.args
         if hasattr(model, "peft_config"):
             raise ValueError(
-                "adpmixup makes adapters of its own, and this model has some already; leave --lora_rank out (here "
-                "--adapter_rank is the rank), or merge them first."
+                "adpmixup makes adapters of its own (of --lora_rank), and this model has adapters already; merge "
+                "them first."
             )
         if model.config.model_type == "xlnet":
             raise ValueError("adpmixup needs a model whose layers have rows as the first dimension; XLNet's do not.")
         if is_new(model):
             logger.warning("adpmixup does not train the encoder, and its weights are random; start from a checkpoint.")
-        self.heads, self.targets = find_heads(model), find_targets(model, args.adapter_target_modules)
+        self.heads, self.targets = find_heads(model), find_targets(model, args.lora_target_modules)
         self.adapters = Adapters(
             model,
             [CLEAN, *self.view_names],
             self.targets,
-            rank=args.adapter_rank,
-            alpha=args.adapter_alpha,
-            dropout=args.adapter_dropout,
+            rank=args.lora_rank,
+            alpha=args.lora_alpha,
+            dropout=args.lora_dropout,
             seed=args.seed,
         )
         return Auxiliary(self.adapters, args.adapter_learning_rate, frozen=freeze_all_but(model, self.heads))
@@ -150,7 +146,7 @@ class AdpMixupTrainer(RobustTrainer):
             return {}
         rate = self.args.adapter_learning_rate
         return {
-            "adapter_target_modules": sorted({name.rpartition(".")[2] for name in self.targets}),
+            "lora_target_modules": sorted({name.rpartition(".")[2] for name in self.targets}),
             "adapter_learning_rate": self.args.learning_rate if rate is None else rate,
         }
 

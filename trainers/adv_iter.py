@@ -31,10 +31,12 @@ READINGS = {"failed_views": Reading(DROP, LAST)}
 class RoundArguments(FollowArguments, AttackedViewArguments):
     """When the model in training is attacked: 3 to 5 times in FLAT, whose code attacks before epochs 10, 20 and 30."""
 
-    n_rounds: int = field(default=3, metadata={"help": "Rounds of attacking and training, after the clean epochs."})
+    n_rounds: int = field(
+        default=3, metadata={"help": "Number of rounds of attacking and training, after the clean epochs."}
+    )
     clean_epochs: int | None = field(
         default=None,
-        metadata={"help": "Epochs on clean texts before the first round. Default: as --epochs_per_round."},
+        metadata={"help": "Epochs on clean texts before the first round. Default: --epochs_per_round."},
     )
     epochs_per_round: int | None = field(
         default=None, metadata={"help": "Epochs between attacks. Default: all epochs / (--n_rounds + 1)."}
@@ -43,8 +45,8 @@ class RoundArguments(FollowArguments, AttackedViewArguments):
     failed_views: str | None = field(  # type: ignore[assignment]
         default=None,
         metadata={
-            "help": "What a text has whose attack failed: drop, no view; clean, itself; last, the text where the "
-            f"search ended. {READINGS['failed_views'].words}",
+            "help": "View of a text whose attack failed. drop: none; clean: the text itself; last: the text at "
+            f"which the search ended. {READINGS['failed_views'].words}",
             "choices": list(FAILED_VIEWS),
         },
     )

@@ -27,25 +27,32 @@ READINGS = {"adv_steps": Reading(5, 10), "ascc_alpha": Reading(10.0, 15.0)}
 class ASCCConfig(FollowArguments, NeighbourArguments):
     """Defaults are TextDefender's; those of ``--follow code`` are the official code's for BERT."""
 
-    code_weights = ("ascc_beta", "adv_weight")
+    code_weights = ("ascc_beta", "ascc_weight")
     code_reading = "dongxinshuai/ASCC for BERT: the ascent runs without dropout"
 
     adv_steps: int | None = field(
-        default=None, metadata={"help": f"[k] number of Adam steps on the weights. {READINGS['adv_steps'].words}"}
+        default=None,
+        metadata={"help": f"[k] number of Adam steps on the mixture weights. {READINGS['adv_steps'].words}"},
     )
-    adv_lr: float = field(default=1.0, metadata={"help": "Learning rate of the weights."})
-    adv_init_mag: float = field(default=1.0, metadata={"help": "Standard deviation of the weights' start."})
+    adv_lr: float = field(default=1.0, metadata={"help": "Learning rate of the mixture weights."})
+    adv_init_mag: float = field(
+        default=1.0, metadata={"help": "Standard deviation of the noise at which the mixture weights start."}
+    )
     same_dropout: bool = field(
         default=False,
-        metadata={"help": "The clean pass, the ascent and the pass at its end share their dropout masks."},
+        metadata={"help": "The clean pass, the ascent and the adversarial pass share their dropout masks."},
     )
     ascc_alpha: float | None = field(
         default=None,
-        metadata={"help": f"[alpha] weight of the entropy that the ascent avoids. {READINGS['ascc_alpha'].words}"},
+        metadata={
+            "help": "[alpha] weight of the mixture weights' entropy, which the ascent lowers. "
+            f"{READINGS['ascc_alpha'].words}"
+        },
     )
     ascc_beta: float = field(default=4.0, metadata={"help": "[beta] weight of the KL divergence."})
-    adv_weight: float = field(
-        default=0.0, metadata={"help": "Weight of the cross-entropy at the worst mixture, as the official code has."}
+    ascc_weight: float = field(
+        default=0.0,
+        metadata={"help": "Weight of the cross-entropy at the worst mixture, a term of the official code."},
     )
 
     @staticmethod
@@ -59,7 +66,7 @@ class ASCCConfig(FollowArguments, NeighbourArguments):
         check_range("adv_lr", self.adv_lr, 0.0, None, "the ascent goes up the divergence")
         check_range("ascc_alpha", self.ascc_alpha, 0.0, None, "0 lets the weights spread out")
         check_range("ascc_beta", self.ascc_beta, 0.0, None, "0 leaves the divergence out")
-        check_range("adv_weight", self.adv_weight, 0.0, None, "0 leaves the term out")
+        check_range("ascc_weight", self.ascc_weight, 0.0, None, "0 leaves the term out")
         if self.adv_init_mag <= 0:
             raise ValueError(
                 f"--adv_init_mag must be above 0, got {self.adv_init_mag}; the ascent on the entropy has no slope at "
@@ -85,7 +92,7 @@ class ASCCTrainer(RobustTrainer):
     batches. w starts at ``--adv_init_mag`` times N(0, 1); theirs, by Kaiming's rule, shrinks with length and padding.
     The ascent draws new dropout masks at each pass, as TextDefender's does (``--same_dropout``). ``--follow code`` is
     the authors' own dongxinshuai/ASCC: 10 steps, alpha 15, and an ascent without dropout. TextDefender leaves out CE
-    at e_adv; ``--adv_weight`` adds it as in the official code, without the code's ramps over epochs.
+    at e_adv; ``--ascc_weight`` adds it as in the official code, without the code's ramps over epochs.
     """
 
     name = "ascc"
@@ -95,11 +102,11 @@ class ASCCTrainer(RobustTrainer):
     needs = ("synonyms",)
     presets = ("ascc.json", "ascc_code.json")
     zero_strength = {"ascc_beta": 0.0}
-    weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "adv_weight"}
+    weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "ascc_weight"}
 
     @classmethod
     def step_passes(cls, args: Any) -> Passes:
-        count = args.adv_steps + 2 if args.ascc_beta or args.adv_weight else 1
+        count = args.adv_steps + 2 if args.ascc_beta or args.ascc_weight else 1
         return Passes(count, count)
 
     def adversary(self) -> Adversary:
@@ -135,7 +142,7 @@ class ASCCTrainer(RobustTrainer):
         with replay.again():
             loss, outputs = self.task_loss(model, inputs)
         self.log_parts(ce=loss)
-        if args.ascc_beta or args.adv_weight:
+        if args.ascc_beta or args.ascc_weight:
             clean = outputs["logits"]
             objective = partial(sample_kl, clean.detach())
             worst = self.embedding_space.worst(inputs, objective, self._start(inputs), replay=replay)
@@ -143,7 +150,10 @@ class ASCCTrainer(RobustTrainer):
                 adversarial, moved = self.task_loss(model, inputs, at=worst)
             assert isinstance(worst, SparseWeights)
             self.log_values(weight_entropy=worst.entropy.mean())
-            terms = {"kl": (args.ascc_beta, kl(clean, moved["logits"])), "adversarial": (args.adv_weight, adversarial)}
+            terms = {
+                "kl": (args.ascc_beta, kl(clean, moved["logits"])),
+                "adversarial": (args.ascc_weight, adversarial),
+            }
             parts = {name: weight * term for name, (weight, term) in terms.items() if weight}
             self.log_parts(**parts)
             loss = loss + sum(parts.values())

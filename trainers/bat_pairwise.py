@@ -26,27 +26,29 @@ class BatConfig(ContrastiveWarmupArguments):
     """What both forms of balanced training share; defaults are the paper's (Appendix C.1) and its code's."""
 
     bat_margin: float = field(
-        default=1.0, metadata={"help": "[m] cosine distance the antonym view should keep, in [0, 2]."}
+        default=1.0,
+        metadata={"help": "[m] cosine distance from the text that the antonym view should reach, in [0, 2]."},
     )
     sentence_embed_type: str = field(
         default=HEAD,
         metadata={
-            "help": "Last hidden state that is compared: the one that the model's own head reads (BERT's [CLS], a "
-            "decoder's last token), that of the first or last token, or the mean or maximum over all tokens.",
+            "help": "Last hidden state that is compared: that of the token that the model's head reads (BERT's "
+            "[CLS], a decoder's last token), of the first or last token, or the mean or maximum over all tokens.",
             "choices": list(EMBEDDINGS),
         },
     )
     antonym_views: str = field(
         default="authors",
         metadata={
-            "help": "Which word becomes an antonym: any that has one (authors: to reproduce the paper), or what the "
-            "antonym attack may change, no stop word and of the same part of speech (matched: to train a model).",
+            "help": "Words that may become an antonym. authors: any word that has one (to reproduce the paper); "
+            "matched: those that the antonym attack may change, no stop words, of the same part of speech (to train "
+            "a model).",
             "choices": list(ANTONYM_VIEWS),
         },
     )
     label_fickle: bool = field(
         default=False,
-        metadata={"help": "Also train the label on the synonym view (an ablation, not the paper)."},
+        metadata={"help": "Train the label on the synonym view too (an ablation that is not in the paper)."},
     )
 
     def __post_init__(self) -> None:
@@ -62,8 +64,8 @@ class BatPairwiseConfig(BatConfig):
 
     risen_weights = ("bat_alpha", "bat_beta")
 
-    bat_alpha: float = field(default=1.0, metadata={"help": "[alpha] weight of pulling the synonym view."})
-    bat_beta: float = field(default=1.2, metadata={"help": "[beta] weight of pushing the antonym view."})
+    bat_alpha: float = field(default=1.0, metadata={"help": "[alpha] weight of the term that pulls the synonym view."})
+    bat_beta: float = field(default=1.2, metadata={"help": "[beta] weight of the term that pushes the antonym view."})
 
     def __post_init__(self) -> None:
         super().__post_init__()

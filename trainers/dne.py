@@ -27,31 +27,34 @@ _INFERENCE_STEP = -1
 
 @dataclass
 class DNEConfig(NeighbourArguments, MultiBackwardArguments):
-    """Defaults are TextDefender's for AG News; for IMDB it takes 0.1 for both ``dir_alpha`` and ``dir_decay``.
+    """Defaults are TextDefender's for AG News; for IMDB it takes 0.1 for both ``dne_alpha`` and ``dne_decay``.
 
     Its ``adv_steps`` is the length of a step, here ``adv_lr``, and its ``adv_iteration`` the count, here ``adv_steps``
     as everywhere.
     """
 
-    adv_steps: int = field(default=3, metadata={"help": "Number of adversarial points beside the random one."})
-    adv_lr: float = field(default=10.0, metadata={"help": "Length of one step of a token's log-weights."})
-    dir_alpha: float = field(
-        default=1.0, metadata={"help": "Concentration of the Dirichlet weights; 0 draws one neighbour."}
+    adv_steps: int = field(
+        default=3, metadata={"help": "[k] number of adversarial points, in addition to the random one."}
     )
-    dir_decay: float = field(
+    adv_lr: float = field(default=10.0, metadata={"help": "[eta] length of one step of a token's log-weights."})
+    dne_alpha: float = field(
+        default=1.0, metadata={"help": "[alpha] concentration of the Dirichlet weights; 0: one neighbour is drawn."}
+    )
+    dne_decay: float = field(
         default=0.5,
-        metadata={"help": "What dir_alpha is multiplied by for neighbours' neighbours; 0 leaves them out."},
+        metadata={"help": "Factor of --dne_alpha for neighbours of neighbours; 0: no such neighbours."},
     )
     dne_votes: int = field(
-        default=12, metadata={"help": "Mixtures that a prediction averages over; 0 predicts from the clean text."}
+        default=12,
+        metadata={"help": "Number of mixtures that a prediction averages over; 0: predict from the clean text."},
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("adv_steps", self.adv_steps, 0, None, "0 trains on the random point alone")
         check_range("adv_lr", self.adv_lr, 0.0, None, "the steps go up the loss")
-        check_range("dir_alpha", self.dir_alpha, 0.0, None, "0 draws one neighbour")
-        check_range("dir_decay", self.dir_decay, 0.0, 1.0, "a neighbour's neighbour weighs no more than a neighbour")
+        check_range("dne_alpha", self.dne_alpha, 0.0, None, "0 draws one neighbour")
+        check_range("dne_decay", self.dne_decay, 0.0, 1.0, "a neighbour's neighbour weighs no more than a neighbour")
         check_range("dne_votes", self.dne_votes, 0, None, "0 predicts from the clean text")
 
 
@@ -66,7 +69,7 @@ class DNETrainer(RobustTrainer):
     drawn from Dirichlet(alpha), alpha * decay for second-order neighbours; g is the gradient of each text's own loss
     and eta the length ``adv_lr``. The losses are summed, so that the loss is about k+1 times that of ``normal``. k+1
     forwards and k+1 backwards a step, with one graph in memory at a time. Draws are a function of seed, step and text
-    (the code draws 10,000 rows once, under keys that collide). ``dir_alpha`` 0 makes the random point SAFER in
+    (the code draws 10,000 rows once, under keys that collide). ``dne_alpha`` 0 makes the random point SAFER in
     embedding space: one neighbour for each word, drawn in proportion to the decay, which is the limit; the code draws
     evenly.
 
@@ -96,15 +99,15 @@ class DNETrainer(RobustTrainer):
 
     def adversary(self) -> Adversary:
         args = self.args
-        self.neighbours = NeighbourTable(self, args.max_neighbours, second_order=args.dir_decay > 0)
+        self.neighbours = NeighbourTable(self, args.max_neighbours, second_order=args.dne_decay > 0)
         self._rule = StepRule(args.adv_lr, norm="token_l2")
         return Adversary(args.adv_steps, self._rule, args.multi_backward)
 
     def _weights(self, batch: Batch, neighbours: Neighbours, noise: Noise) -> Tensor:
         """(B, L, N) log-weights of a random point."""
-        shares = neighbours.hull.valid * torch.where(neighbours.second, self.args.dir_decay, 1.0)
+        shares = neighbours.hull.valid * torch.where(neighbours.second, self.args.dne_decay, 1.0)
         mask = self.embedding_space.mask(batch)
-        return (dirichlet(shares, self.args.dir_alpha, noise, batch["input_ids"], mask) + _FLOOR).log()
+        return (dirichlet(shares, self.args.dne_alpha, noise, batch["input_ids"], mask) + _FLOOR).log()
 
     def saved_inference(self, folder: Path) -> SavedInference | None:
         votes = self.args.dne_votes

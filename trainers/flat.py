@@ -59,39 +59,38 @@ class FLATConfig(RoundArguments):
     flat_beta: float = field(
         default=0.1,
         metadata={
-            "help": "Weight of the mask's entropy, which is raised: the mean over a text's words. The code's mean is "
-            "over 50 places whatever a text has, so that the same weight pushes each word less (on SST-2 2.46 times)."
+            "help": "[beta] weight of the mask's entropy, which training raises; a mean over a text's words. The "
+            "code's mean is over 50 positions for any text, so the same weight pushes a word less there (2.46 times "
+            "on SST-2)."
         },
     )
     flat_gamma: float = field(
         default=0.001,
-        metadata={"help": "Weight of how far the importances of replaced words are apart, a mean over all texts."},
+        metadata={"help": "[gamma] weight of the difference in importance between words and their substitutes."},
     )
-    mask_hidden_dim: int = field(default=400, metadata={"help": "Width of the mask network's hidden layer."})
     mask_input: str | None = field(
         default=None,
         metadata={
-            "help": "What the mask reads and scales: the word embeddings (a saved model then predicts alike in plain "
-            "transformers), or the output of the embedding block. Default: word, as the code has it block where the "
-            "model has attention (--follow code).",
+            "help": "What the mask reads and scales. word: the word embeddings (a saved model then predicts the same "
+            "in plain transformers); block: the output of the embedding block. Default: word, and block with "
+            "--follow code if the model has attention.",
             "choices": list(INPUTS),
         },
     )
     mask_bias: float | None = field(
         default=None,
         metadata={
-            "help": "Score of keeping a word when training starts: 3 keeps 0.95 of them, 50 all, 0 half, behind which "
-            f"a run of few steps learns little. {READINGS['mask_bias'].words}"
+            "help": "Score of keeping a word when training starts: 3 keeps 0.95 of the words, 50 all, 0 half (a "
+            f"short run then learns little). {READINGS['mask_bias'].words}"
         },
     )
     mask_learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": f"Learning rate of the mask network. Default: the classifier's, at least {MASK_RATE:g}, since it "
-            "starts from nothing (--follow code: the classifier's)."
+            "help": f"Learning rate of the mask network. Default: --learning_rate, at least {MASK_RATE:g}, and "
+            "--learning_rate with --follow code."
         },
     )
-    gumbel_temperature: float = field(default=1.0, metadata={"help": "Temperature of the Gumbel-softmax."})
 
     @staticmethod
     def readings() -> Mapping[str, Reading]:
@@ -101,8 +100,6 @@ class FLATConfig(RoundArguments):
         super().__post_init__()
         check_range("flat_beta", self.flat_beta, 0.0, None, "0 leaves the entropy out")
         check_range("flat_gamma", self.flat_gamma, 0.0, None, "0 leaves the distance out")
-        check_range("mask_hidden_dim", self.mask_hidden_dim, 1, None, "the paper has 400")
-        check_range("gumbel_temperature", self.gumbel_temperature, 1e-3, None, "the paper has 1")
         if self.mask_input is not None:
             check_choice("mask_input", self.mask_input, INPUTS)
 
@@ -153,6 +150,9 @@ class FLATTrainer(RobustTrainer):
     mid_run = {"clean_epochs": 0}
     weakened_by = {"loss_views": "view_fraction", "loss_entropy": "flat_beta", "loss_importance": "flat_gamma"}
 
+    # As in VMASK's code: width of the mask network's hidden layer, and temperature of the Gumbel-softmax.
+    mask_width, temperature = 400, 1.0
+
     masking: Masking
 
     if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class FLATTrainer(RobustTrainer):
         table: Any = None if self._unfolded else model.get_input_embeddings().weight
         network = WordMask(
             width,
-            args.mask_hidden_dim,
+            self.mask_width,
             args.mask_bias or 0.0,
             args.seed,
             table,
@@ -193,7 +193,7 @@ class FLATTrainer(RobustTrainer):
             special=special_ids(self.processing_class),
             protect=not args.follow_code,
             attention=self._as_bert_code,
-            temperature=args.gumbel_temperature,
+            temperature=self.temperature,
         )
         if self._unfolded:
             logger.warning("%s", self._unfolded)

@@ -20,15 +20,11 @@ class FloodingXConfig(RobustTrainingArguments):
 
     flood_level: str = field(
         default=AUTO,
-        metadata={"help": "[b] level of the training loss: a number, or auto to measure it by a plain run first."},
-    )
-    flood_batches: int = field(
-        default=8, metadata={"help": "[S] micro-batches whose gradients are compared at the end of each epoch."}
+        metadata={"help": "[b] level of the training loss: a number, or auto to measure it in a plain run first."},
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("flood_batches", self.flood_batches, 2, None, "agreement is between pairs")
         if self.flood_level == AUTO:
             return
         try:
@@ -45,9 +41,9 @@ class FloodingXTrainer(RobustTrainer):
     .. math:: |L - b| + b,\qquad A = \frac1{S(S-1)}\sum_{s\ne s'}\cos(g_s, g_{s'})
 
     L is the cross-entropy's mean over ids (B, L), as in flooding; b is the mean training loss of the first epoch of a
-    plain run after which the gradients g_s (P,) of S micro-batches no longer agree, A <= 0, else of the epoch with the
-    smallest A (:mod:`hf_robust.training.flood_level`). One forward and one backward a step, plus the plain run before
-    the first step. b is saved in ``flood_level.json`` and in the checkpoints, so that it is measured once.
+    plain run after which the gradients g_s (P,) of S = 8 micro-batches no longer agree, A <= 0, else of the epoch with
+    the smallest A (:mod:`hf_robust.training.flood_level`). One forward and one backward a step, plus the plain run
+    before the first step. b is saved in ``flood_level.json`` and in the checkpoints, so that it is measured once.
 
     Differs from the code: the repository does not measure agreement and has only the grid {0.1, 0.2}, from which
     ``--flood_level`` takes a number. Everything else is as in :class:`hf_robust.trainers.flooding.FloodingTrainer`.

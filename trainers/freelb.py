@@ -19,7 +19,8 @@ class FreeLBConfig(StreamArguments):
 
     same_dropout: bool = field(default=True, metadata={"help": "All k passes over a batch share their dropout masks."})
     include_initial: bool = field(
-        default=True, metadata={"help": "Average over the points 0..k-1, as the code; else over 1..k (one pass more)."}
+        default=True,
+        metadata={"help": "Average over the points 0..k-1, as the code does; off: over 1..k, with one more pass."},
     )
 
 

@@ -11,7 +11,7 @@ from hf_robust.trainers.freelb import FreeLBConfig, FreeLBTrainer
 class FreeLBPPConfig(FreeLBConfig):
     """FreeLB's arguments with 30 steps, the number that later papers use."""
 
-    adv_steps: int = field(default=30, metadata={"help": "[k] number of steps."})
+    adv_steps: int = field(default=30, metadata={"help": "[k] number of ascent steps."})
 
 
 class FreeLBPPTrainer(FreeLBTrainer):

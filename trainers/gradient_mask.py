@@ -22,13 +22,13 @@ from hf_robust.views.masked import UNITS
 class GradientMaskConfig(GenerationArguments):
     """Defaults are the paper's: 5,000 examples of each class, one token of each."""
 
-    mask_topk: int = field(default=1, metadata={"help": "Tokens, or words, masked in each text."})
+    mask_topk: int = field(default=1, metadata={"help": "Number of tokens, or words, to mask in each text."})
     mask_unit: str = field(
         default="token",
-        metadata={"help": "What is masked: a token, or a word with all its pieces.", "choices": list(UNITS)},
+        metadata={"help": "What to mask: a token, or a word with all its pieces.", "choices": list(UNITS)},
     )
     mask_per_class: int = field(
-        default=5000, metadata={"help": "Texts masked of each class, drawn by --seed; fewer where it has fewer."}
+        default=5000, metadata={"help": "Maximum number of texts of each class to mask, drawn by --seed."}
     )
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class GradientMaskTrainer(RobustTrainer):
     forward and one backward for each text. One forward and one backward a step, of up to twice the rows.
 
     Differs from the paper: training texts are masked. The paper masks SNLI's validation texts and then measures on
-    them (``--view_split validation --allow_eval_views`` does so, and marks the results as leaked). As in the paper,
+    them (``--leaked_view_split validation`` does so, and marks the results as leaked). As in the paper,
     masked texts keep their labels without a check; the run card says how far the baseline's confidence falls. A model
     that never read its mask token in pre-training (ELECTRA's discriminator) is out of its distribution on these texts.
     """

@@ -27,24 +27,32 @@ from hf_robust.training.step_passes import Passes
 class InfoBERTConfig(FollowArguments, ContrastiveWarmupArguments, StreamArguments):
     """Defaults are those of the official README's run line and of TextDefender."""
 
-    risen_weights = ("info_alpha", "info_beta")
-    code_weights = ("info_alpha",)
+    risen_weights = ("infobert_alpha", "infobert_beta")
+    code_weights = ("infobert_alpha",)
     code_reading = "AI-secure/InfoBERT: the negatives of InfoNCE are tokens of other sentences, not sentences"
 
-    adv_steps: int = field(default=3, metadata={"help": "[k] number of steps."})
+    adv_steps: int = field(default=3, metadata={"help": "[k] number of ascent steps."})
     adv_lr: float = field(default=4e-2, metadata={"help": "[alpha] size of one ascent step."})
-    adv_init_mag: float = field(default=8e-2, metadata={"help": "Magnitude of the noise that the ascent starts from."})
-    info_alpha: float = field(default=5e-3, metadata={"help": "[alpha] weight of InfoNCE."})
-    info_beta: float = field(default=5e-3, metadata={"help": "[beta] weight of CLUB."})
-    info_cl: float = field(default=0.5, metadata={"help": "[c_l] share of tokens that are too stable to be local."})
-    info_ch: float = field(default=0.9, metadata={"help": "[c_h] share of tokens above which they are too brittle."})
+    adv_init_mag: float = field(default=8e-2, metadata={"help": "Magnitude of the noise at which the ascent starts."})
+    infobert_alpha: float = field(default=5e-3, metadata={"help": "[alpha] weight of InfoNCE."})
+    infobert_beta: float = field(default=5e-3, metadata={"help": "[beta] weight of CLUB."})
+    infobert_local: list[float] = field(
+        default_factory=lambda: [0.5, 0.9],
+        metadata={
+            "help": "[c_l c_h] local tokens: those above the share c_l of a text's tokens and up to c_h, in the "
+            "order of their gradient norms (more stable below, more brittle above)."
+        },
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("info_alpha", self.info_alpha, 0.0, None, "0 leaves InfoNCE out")
-        check_range("info_beta", self.info_beta, 0.0, None, "0 leaves CLUB out")
-        check_range("info_cl", self.info_cl, 0.0, 1.0, "it is a share of a text's tokens")
-        check_range("info_ch", self.info_ch, self.info_cl, 1.0, "it is a share of a text's tokens, at least --info_cl")
+        check_range("infobert_alpha", self.infobert_alpha, 0.0, None, "0 leaves InfoNCE out")
+        check_range("infobert_beta", self.infobert_beta, 0.0, None, "0 leaves CLUB out")
+        if len(self.infobert_local) != 2 or not 0.0 <= self.infobert_local[0] <= self.infobert_local[1] <= 1.0:
+            raise ValueError(
+                "--infobert_local must be two shares of a text's tokens, the lower one first, got "
+                f"{' '.join(f'{share:g}' for share in self.infobert_local) or 'none'}; 0.5 0.9 are the paper's."
+            )
 
 
 class InfoBERTTrainer(RobustTrainer):
@@ -71,10 +79,10 @@ class InfoBERTTrainer(RobustTrainer):
     citation = "wang2021infobert"
     config = InfoBERTConfig
     presets = ("infobert.json", "infobert_code.json")
-    zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0, "info_alpha": 0.0, "info_beta": 0.0}
+    zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0, "infobert_alpha": 0.0, "infobert_beta": 0.0}
     batch_relative = True
-    row_wise = {"info_alpha": 0.0, "info_beta": 0.0}
-    weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "info_beta", "loss_info_nce": "info_alpha"}
+    row_wise = {"infobert_alpha": 0.0, "infobert_beta": 0.0}
+    weakened_by = {"perturbation_norm": "adv_lr", "loss_club": "infobert_beta", "loss_info_nce": "infobert_alpha"}
 
     @classmethod
     def step_passes(cls, args: Any) -> Passes:
@@ -104,7 +112,7 @@ class InfoBERTTrainer(RobustTrainer):
 
     def _pass_loss(self, model: nn.Module, inputs: Batch, point: Variable, draw: int) -> PassLoss:
         args, share = self.args, risen(self)
-        alpha, beta = share * args.info_alpha, share * args.info_beta
+        alpha, beta = share * args.infobert_alpha, share * args.infobert_beta
         mask: Tensor = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
         task, outputs = self.task_loss(model, inputs, at=point, output_hidden_states=True)
         words, last = outputs["hidden_states"][0], last_states(outputs, self.model)
@@ -113,7 +121,7 @@ class InfoBERTTrainer(RobustTrainer):
         scaled = torch.autograd.grad((task + beta * upper) * scale, point.leaves, retain_graph=True)
         divisor = self.mean_divisor(inputs)
         gradients = tuple(gradient.float() * (divisor / scale) for gradient in scaled)
-        local = middle_ranks(token_norm(gradients[0]).squeeze(-1), mask, args.info_cl, args.info_ch)
+        local = middle_ranks(token_norm(gradients[0]).squeeze(-1), mask, *args.infobert_local)
         scores = self.critic(words[local], sentence_embedding(last, mask, self.pooling))
         lower = info_nce(scores, local.nonzero()[:, 0], "tokens" if args.follow_code else "sentences")
         self.log_parts(task=task, club=upper, info_nce=-lower)

@@ -19,7 +19,7 @@ class PGDConfig(ClimbArguments):
     """Defaults are TextDefender's; AdaptAT takes steps of 0.04, 5 or 10 of them."""
 
     clean_weight: float = field(
-        default=0.0, metadata={"help": "Weight of the loss on the clean text (one pass more)."}
+        default=0.0, metadata={"help": "[c] weight of the loss on the clean text; above 0 costs one more pass."}
     )
 
     def __post_init__(self) -> None:

@@ -30,14 +30,14 @@ class SemRoDeConfig(ContrastiveWarmupArguments, AttackedViewArguments):
     risen_weights = ("semrode_lambda",)
 
     view_fraction: float = field(
-        default=0.1, metadata={"help": "Share of the training texts that views are made of, drawn by --seed."}
+        default=0.1, metadata={"help": "Share of the training texts to make views of, drawn by --seed."}
     )
     semrode_lambda: float = field(default=1.0, metadata={"help": "[lambda] weight of the distance."})
     semrode_distance: str = field(
         default="mmd", metadata={"help": "Distance between the two samples of features.", "choices": list(DISTANCES)}
     )
     semrode_adv_ce: bool = field(
-        default=False, metadata={"help": "Also train the label on the adversarial rows, with weight 1."}
+        default=False, metadata={"help": "Train the label on the adversarial rows too, with weight 1."}
     )
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from hf_robust.data import split_views, stack_rows
 from hf_robust.interpret.head import chosen_pooling, last_states
-from hf_robust.losses import contrastive, pair_distances, sample_kl, sample_symmetric_kl, sentence_embedding
+from hf_robust.losses import contrastive, pair_distances, sample_kl, sentence_embedding
 from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint, owner
 from hf_robust.modules.saved_inference import SavedInference
 from hf_robust.training.base import Batch, RobustTrainer
@@ -64,7 +64,8 @@ class TaiChiTrainer(RobustTrainer):
     ``base_adv_soft`` with the attacked model's probabilities at x' as targets; ``linear_average`` trains both models
     separately and saves ``lambda * theta_c + (1 - lambda) * theta_a`` (``hf-robust average`` sweeps lambda).
 
-    Differs from the paper: CTR is the code's; the second KL compares both models at x'.
+    Differs from the paper: CTR is the code's (by cosine, without a text's own pair in the denominator); the second KL
+    compares both models at x'.
     Differs from the released code: pairs are shuffled; token types are passed; each model's gradient is clipped by its
     own norm (``--max_grad_norm 0`` turns this off, as in the code). The code counts each gradient except the KL's
     twice, as ``--follow code`` does; as released it raises an error, since the backward pass of CE frees the graph
@@ -77,10 +78,10 @@ class TaiChiTrainer(RobustTrainer):
     config = TaiChiConfig
     needs = ("attacks",)
     presets = ("taichi.json",)
-    zero_strength = {"view_fraction": 0.0, "taichi_kl": 0.0}
+    zero_strength = {"view_fraction": 0.0, "taichi_gamma": 0.0}
     batch_relative = True
-    row_wise = {"taichi_ctr": 0.0}
-    weakened_by = {"loss_ctr": "taichi_ctr", "loss_kl": "taichi_kl"}
+    row_wise = {"taichi_beta": 0.0}
+    weakened_by = {"loss_ctr": "taichi_beta", "loss_kl": "taichi_gamma"}
 
     @classmethod
     def step_passes(cls, args: Any) -> Passes:
@@ -97,8 +98,8 @@ class TaiChiTrainer(RobustTrainer):
             )
         if self.view_dataset is not None and variant.clean and (variant.ctr or variant.kl):
             raise ValueError(
-                f"--taichi_variant {self.args.taichi_variant} trains on pairs, and views of --view_split "
-                f"{self.args.view_split} are of other texts; use --view_split train."
+                f"--taichi_variant {self.args.taichi_variant} trains on pairs, and views of the "
+                f"{self.args.view_split} split are of other texts; leave --leaked_view_split out."
             )
         return sources
 
@@ -157,7 +158,12 @@ class TaiChiTrainer(RobustTrainer):
         else:
             parts, outputs = self._paired(model, main, view)
         twice = 2.0 if args.follow_code else 1.0
-        weights = {"clean": twice, "adv": twice, "ctr": twice * risen(self) * args.taichi_ctr, "kl": args.taichi_kl}
+        weights = {
+            "clean": twice,
+            "adv": twice,
+            "ctr": twice * risen(self) * args.taichi_beta,
+            "kl": args.taichi_gamma,
+        }
         parts = {name: weights[name] * part for name, part in parts.items()}
         self.log_parts(**parts)
         loss = torch.stack(list(parts.values())).sum()
@@ -184,7 +190,7 @@ class TaiChiTrainer(RobustTrainer):
         if variant.ctr:
             parts["ctr"] = nothing
             self._log_distances(nothing, nothing, torch.zeros_like(nothing))
-        if variant.kl and variant.twin and self.args.taichi_kl:
+        if variant.kl and variant.twin and self.args.taichi_gamma:
             rows = {key: value for key, value in main.items() if key != "labels"}
             parts["kl"] = self._kl(outputs["logits"], self._twin(**rows)["logits"]).mean()
         elif variant.kl:
@@ -229,13 +235,7 @@ class TaiChiTrainer(RobustTrainer):
 
     def _ctr(self, first: PairOutputs, second: PairOutputs, ok: Tensor) -> Tensor:
         args, variant = self.args, self.args.variant
-        ctr = partial(
-            contrastive,
-            positive_ok=ok,
-            tau=args.ctr_tau,
-            similarity=args.ctr_sim,
-            include_positive=args.ctr_include_pos,
-        )
+        ctr = partial(contrastive, positive_ok=ok, tau=args.taichi_tau)
         terms = []
         if variant.clean:
             terms.append(ctr(first.clean_state, first.adv_state))
@@ -249,7 +249,7 @@ class TaiChiTrainer(RobustTrainer):
         self.means.add("distance_others", others, ok * (ok.numel() > 1))  # a single row has no other rows
 
     def _kl(self, first: Tensor, second: Tensor) -> Tensor:
-        return (sample_symmetric_kl if self.args.taichi_symmetric_kl else sample_kl)(first, second)
+        return sample_kl(first, second)
 
     def _view_loss(self, logits: Tensor, view: Batch) -> Tensor:
         if not self.args.variant.soft:

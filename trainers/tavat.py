@@ -35,9 +35,10 @@ class TAVATConfig(FollowArguments, TokenAwareArguments, StreamArguments):
         "not put in its place"
     )
 
-    adv_steps: int = field(default=2, metadata={"help": "[k] number of steps."})
+    adv_steps: int = field(default=2, metadata={"help": "[k] number of ascent steps."})
     include_initial: bool = field(
-        default=True, metadata={"help": "Average over the points 0..k-1, as the code; else over 1..k (one pass more)."}
+        default=True,
+        metadata={"help": "Average over the points 0..k-1, as the code does; off: over 1..k, with one more pass."},
     )
     tavat_norm: str | None = field(  # type: ignore[assignment]
         default=None,

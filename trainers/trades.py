@@ -21,14 +21,14 @@ class TRADESConfig(ClimbArguments):
     """The weight is AdaptAT's, the noise the official code's, and the steps are ours."""
 
     trades_lambda: float = field(
-        default=0.5, metadata={"help": "[lambda] weight of the divergence; 0 trains as normal does."}
+        default=0.5, metadata={"help": "[lambda] weight of the divergence; 0: the same as --robust_method normal."}
     )
     adv_init_mag: float = field(
-        default=0.001, metadata={"help": "Standard deviation of the noise that the ascent starts from."}
+        default=0.001, metadata={"help": "[sigma] standard deviation of the noise at which the ascent starts."}
     )
     same_dropout: bool = field(
         default=False,
-        metadata={"help": "The clean pass, the ascent and the pass at its end share their dropout masks."},
+        metadata={"help": "The clean pass, the ascent and the adversarial pass share their dropout masks."},
     )
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import json
 import re
@@ -19,7 +18,8 @@ from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import LEXICON_FLAGS, as_flags
 from hf_robust.training.follow import FollowArguments
 from hf_robust.wiring.flag_help import idea
-from hf_robust.wiring.parsing import SECTIONS
+from hf_robust.wiring.flag_help import own_flags as fields_of
+from hf_robust.wiring.parsing import sections_of
 
 EXAMPLES = ROOT / "examples"
 
@@ -84,16 +84,15 @@ def _how_to_run(method: type[RobustTrainer]) -> str:
 
 def own_flags(method: type[RobustTrainer]) -> list[str]:
     """The tables that a method needs and the fields that it has beside those of every method."""
-    shared = METHODS["normal"].config.__dataclass_fields__
     needed = [LEXICON_FLAGS[need] for need in method.needs if need in LEXICON_FLAGS]
-    return [*needed, *(field.name for field in dataclasses.fields(method.config) if field.name not in shared)]
+    return [*needed, *fields_of(method)]
 
 
 def _flags(method: type[RobustTrainer]) -> str:
     names = own_flags(method)
     if not names:
         return "It has no flags of its own."
-    parser = HfArgumentParser((*SECTIONS.values(), method.config), allow_abbrev=False)
+    parser = HfArgumentParser(tuple(sections_of(method).values()), allow_abbrev=False)
     command = f"`python run_glue_robust.py --robust_method {method.name} --help`"
     said = f"{command} prints the same. Flags of the script, of training and of attacks: "
     return f"{flags_table(flags_of(parser, names))}\n{said}[Command line](../../command_line.md)."

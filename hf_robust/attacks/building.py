@@ -31,7 +31,7 @@ EARLY_EXIT = 8
 
 
 def mended(attack: Attack) -> Attack:
-    """The attack without TextAttack's defects (``--attack_mended``).
+    """The attack without TextAttack's defects (``--attack_fixed``).
 
     - Words without any substitute are not ranked: TextAttack spends a query on each.
     - Words are those of ``UnicodeWords``: there a typographic apostrophe or a combining mark ends a word, the parts of
@@ -134,7 +134,7 @@ def build_attacks(
 
 
 def _varied(attack: Attack, args: AttackArguments) -> Attack:
-    if args.attack_mended:
+    if args.attack_fixed:
         attack = mended(attack)
     if args.attack_scores is not None:
         attack = replace(attack, scores=args.attack_scores)

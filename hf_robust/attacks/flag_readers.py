@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ _POPULATIONS = ("genetic", "faster_genetic", "iga", "pso")
 
 READERS: Mapping[str, Collection[str]] = {
     "attack_lexicon": READ_SYNONYMS,
-    "attack_mended": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
+    "attack_fixed": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
     "attack_ranking": (*_GREEDY, "gradient_mask"),
     "attack_early_exit": _GREEDY,
     "sentence_encoder": ("synonym", "textfooler", "textbugger", "a2t", "bae", "clare"),
@@ -27,7 +26,6 @@ READERS: Mapping[str, Collection[str]] = {
     "language_model": ("genetic", "faster_genetic"),
     "sememes": ("pso",),
     "name_lists": ("checklist",),
-    "location_lists": ("checklist",),
     "antonym_success": ("antonym",),
     "negation_count": ("negation",),
 }
@@ -55,7 +53,7 @@ def check_flags_are_read(
         ValueError: there is such a flag.
     """
     attacks = [*measuring, *making]
-    defaults = {one.name: one.default for one in fields(args)}
+    defaults = vars(type(args)())
     idle = [
         flag
         for flag in dict.fromkeys((*READERS, *_OF_EVERY_ATTACK, *_OF_MEASURING))
@@ -67,7 +65,7 @@ def check_flags_are_read(
         flag = idle[0]
         readers = ", ".join(READERS.get(flag, ())) or "attacks that search for texts"
         given = getattr(args, flag)
-        value = "" if given is True else f" {given}"
+        value = "" if given is True else f" {' '.join(given) if isinstance(given, list) else given}"
         also = " with --sentence_encoder" if flag == "min_similarity" else ""
         here = f"the attacks are {', '.join(attacks)}" if attacks else "there is none"
         raise ValueError(

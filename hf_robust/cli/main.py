@@ -30,15 +30,29 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit code is 2 after an error, which is one line on stderr, else what it answers."""
     given = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser(given).parse_args(given)
-    options.command_line = given
+    parser = build_parser(given)
+    options, unknown = parser.parse_known_args(given)
     try:
+        if unknown:
+            options = parser.parse_args(_under_current_names(given))
+        options.command_line = given
         answer = command_module(options.command).run(options)
     except ValueError as error:
         return say(f"hf-robust {options.command}", error)
     text, code = answer if isinstance(answer, Answer) else Answer(answer)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     return code
+
+
+def _under_current_names(given: Sequence[str]) -> list[str]:
+    """The command line with flags under the names that they have now.
+
+    Raises:
+        ValueError: a flag is gone; the sentence says what to use now.
+    """
+    from hf_robust.data.legacy_flags import current_token
+
+    return [current_token(token) for token in given]
 
 
 def command_module(name: str) -> Any:

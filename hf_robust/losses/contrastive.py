@@ -20,7 +20,7 @@ def pair_similarities(first: Tensor, second: Tensor, similarity: str = "cosine")
         (B, C) float32, also under autocast.
     """
     if similarity not in CTR_SIMILARITIES:
-        raise ValueError(f"ctr_sim must be one of {', '.join(CTR_SIMILARITIES)}, got {similarity!r}.")
+        raise ValueError(f"similarity must be one of {', '.join(CTR_SIMILARITIES)}, got {similarity!r}.")
     with torch.autocast(first.device.type, enabled=False):
         if similarity == "neg_l2":
             return -torch.cdist(first.float(), second.float(), compute_mode="donot_use_mm_for_euclid_dist")

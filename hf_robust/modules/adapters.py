@@ -239,7 +239,7 @@ def find_targets(model: Any, asked: Sequence[str] | None) -> list[str]:
     Raises:
         ValueError: there is none, or one of ``asked`` names none.
     """
-    return target_layers(model, asked, find_heads(model), flag="--adapter_target_modules", kinds=LINEAR)
+    return target_layers(model, asked, find_heads(model), flag="--lora_target_modules", kinds=LINEAR)
 
 
 def find_heads(model: Any) -> list[str]:

@@ -44,7 +44,7 @@ class TokenTable(nn.Module):
         args = self._args
         delta = trainer.embedding_space.start(batch)
         eta = torch.zeros_like(delta.value)
-        if args.use_global_embedding:
+        if args.tavat_norm != "zero":
             eta = self.look_up(batch["input_ids"], delta.mask, args.tavat_norm)
         shrink = delta.rule.shrink(sample_norm(delta.value + eta))
         return TokenAware(delta.value * shrink, eta * shrink, delta.mask, delta.rule, args.token_step)

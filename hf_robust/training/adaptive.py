@@ -27,7 +27,6 @@ from hf_robust.training.step_passes import Passes
 _CHOICES = {
     "w_param": ("simplex", "softmax", "raw"),
     "w_optim": ("sgd", "adam"),
-    "w_mode": ("max", "min"),
     "adaptive_init": ("uniform", "ones", "method"),
     "adaptive_objective": ("surrogate", "direct"),
 }
@@ -39,53 +38,58 @@ class AdaptiveArguments(ClimbArguments):
 
     adv_lr: float = field(default=0.04, metadata={"help": "[alpha] size of one ascent step."})
     adaptive_beta: float | None = field(
-        default=None, metadata={"help": "[beta] size of the weighted perturbation; by default the paper's (5.3)."}
+        default=None,
+        metadata={
+            "help": "[beta] size of the weighted perturbation. Default: k; (k+1)/2 for adaptive_freelb (Section 5.3)."
+        },
     )
     same_dropout: bool = field(
         default=True, metadata={"help": "The ascent passes and the training pass share their dropout masks."}
     )
     w_lr: float = field(
-        default=0.01, metadata={"help": "Learning rate of the weights; the paper prints none. 0: frozen, the control."}
+        default=0.01,
+        metadata={
+            "help": "Learning rate of w, the weights of the increments, which ascend the loss; below 0 they descend "
+            "it, at 0 they keep their first values (the control). The paper prints no rate."
+        },
     )
     w_optim: str = field(
         default="sgd",
         metadata={
-            "help": "How the weights move: plain gradient steps, as in the paper's algorithm; or (adam) by the "
-            "model's own optimizer, which brings every gradient to one size.",
+            "help": "Optimizer of w. sgd: plain gradient steps, as in the paper's algorithm; adam: the model's own "
+            "optimizer, which scales every gradient to one size.",
             "choices": list(_CHOICES["w_optim"]),
         },
     )
     w_param: str = field(
         default="simplex",
         metadata={
-            "help": "How the weights stay on the simplex: by projection, as a softmax, or not at all (raw: starts "
-            "at ones, where the perturbation is k times as large).",
+            "help": "How w stays on the simplex. simplex: by projection; softmax: as a softmax; raw: not at all (it "
+            "starts at ones, with a perturbation k times as large).",
             "choices": list(_CHOICES["w_param"]),
         },
-    )
-    w_mode: str = field(
-        default="max", metadata={"help": "Ascend or descend the loss by w.", "choices": list(_CHOICES["w_mode"])}
     )
     adaptive_init: str | None = field(
         default=None,
         metadata={
-            "help": "First weights: 1/k each, ones (raw only), or those that the wrapped method has; by default 1/k, "
-            "for raw ones.",
+            "help": "First values of w. uniform: 1/k each; ones: 1 each (with --w_param raw only); method: those of "
+            "the wrapped method. Default: uniform, and ones with --w_param raw.",
             "choices": list(_CHOICES["adaptive_init"]),
         },
     )
     adaptive_objective: str = field(
         default="surrogate",
         metadata={
-            "help": "surrogate: Eq. 12; direct: Eq. 11, by second derivatives (eager attention).",
+            "help": "Training objective. surrogate: Eq. 12; direct: Eq. 11, by second derivatives (needs eager "
+            "attention).",
             "choices": list(_CHOICES["adaptive_objective"]),
         },
     )
     log_linearisation_error: bool = field(
         default=False,
         metadata={
-            "help": "Log how far the loss is from its first-order approximation, and the clean loss, in each step (a "
-            "forward pass more)."
+            "help": "Log, in each step, the clean loss and the distance of the loss from its first-order "
+            "approximation; costs one more forward pass."
         },
     )
 
@@ -93,7 +97,6 @@ class AdaptiveArguments(ClimbArguments):
         super().__post_init__()
         if self.adaptive_beta is not None:
             check_range("adaptive_beta", self.adaptive_beta, 0.0, None, "0 leaves the increments out")
-        check_range("w_lr", self.w_lr, 0.0, None, "--w_mode min descends")
         if self.adaptive_init is None:
             self.adaptive_init = "ones" if self.w_param == "raw" else "uniform"
         for flag, choices in _CHOICES.items():
@@ -194,8 +197,8 @@ class AdaptiveTrainer(RobustTrainer):
 
         return Auxiliary(
             self.weights,
-            self.args.w_lr,
-            maximize=self.args.w_mode == "max",
+            abs(self.args.w_lr),
+            maximize=self.args.w_lr >= 0,
             after_step=after_step,
             plain=self.args.w_optim == "sgd",
         )

@@ -14,7 +14,8 @@ class SpecialTokensArguments(RobustTrainingArguments):
     """Where the adversary may perturb."""
 
     adv_special_tokens: bool = field(
-        default=True, metadata={"help": "Perturb [CLS], [SEP] and the like too, as the official code does."}
+        default=True,
+        metadata={"help": "Perturb special tokens such as [CLS] and [SEP] too, as the official codes do."},
     )
 
 
@@ -22,9 +23,9 @@ class SpecialTokensArguments(RobustTrainingArguments):
 class StepArguments(SpecialTokensArguments):
     """How often and how far an adversary steps, and from where; defaults are TextDefender's."""
 
-    adv_steps: int = field(default=5, metadata={"help": "[k] number of steps."})
+    adv_steps: int = field(default=5, metadata={"help": "[k] number of ascent steps."})
     adv_lr: float = field(default=0.03, metadata={"help": "[alpha] size of one ascent step."})
-    adv_init_mag: float = field(default=0.05, metadata={"help": "Magnitude of the noise that the ascent starts from."})
+    adv_init_mag: float = field(default=0.05, metadata={"help": "Magnitude of the noise at which the ascent starts."})
     same_dropout: bool = field(default=False, metadata={"help": "All passes over a batch share their dropout masks."})
 
     def __post_init__(self) -> None:
@@ -39,11 +40,14 @@ class AdversaryArguments(StepArguments):
     """A stepwise adversary whose steps are normalised and may have a radius."""
 
     adv_max_norm: float = field(
-        default=0.0, metadata={"help": "[eps] radius of the accumulated perturbation; 0: no limit."}
+        default=0.0, metadata={"help": "[eps] maximum norm of the perturbation, all steps together; 0: no limit."}
     )
     adv_norm_type: str = field(
         default="l2",
-        metadata={"help": "Norm of steps and radius; linf divides by the largest entry.", "choices": list(NORMS)},
+        metadata={
+            "help": "Norm of the steps and of the radius; linf divides by the largest entry, none does not divide.",
+            "choices": list(NORMS),
+        },
     )
 
     def __post_init__(self) -> None:
@@ -94,7 +98,8 @@ class MultiBackwardArguments(RobustTrainingArguments):
     multi_backward: str = field(
         default="stream",
         metadata={
-            "help": "stream: backpropagate each pass at once, one graph in memory; sum: keep all graphs to the end.",
+            "help": "When the passes of a step are backpropagated. stream: each at once, with one graph in memory; "
+            "sum: all at the end, with all graphs in memory.",
             "choices": list(PASSES),
         },
     )
@@ -113,10 +118,10 @@ class StreamArguments(AdversaryArguments, MultiBackwardArguments):
 
 
 TOKEN_AWARE_NORMS = ("l2", "none")
-TABLE_NORMS = ("sample", "magnitude", "batch", "none")
+TABLE_NORMS = ("sample", "magnitude", "batch", "none", "zero")
 TABLE_NORM_HELP = (
-    "The remembered perturbation at the start: of each text brought to norm 1 (sample) or to --adv_init_mag "
-    "(magnitude), of the whole batch to norm 1, or as it is (none)."
+    "Scale of the remembered perturbation at the start. sample: norm 1 for each text; magnitude: norm --adv_init_mag "
+    "for each text; batch: norm 1 for the whole batch; none: not scaled; zero: start at 0."
 )
 
 
@@ -126,14 +131,12 @@ class TokenAwareArguments(AdversaryArguments):
 
     adv_lr: float = field(default=0.05, metadata={"help": "[alpha] size of one ascent step."})
     adv_init_mag: float = field(
-        default=0.2, metadata={"help": "Magnitude of the noise at the start and in the table."}
+        default=0.2,
+        metadata={"help": "Magnitude of the noise at which the ascent starts and of the table's first entries."},
     )
-    adv_max_norm: float = field(default=0.5, metadata={"help": "[eps] radius of delta + eta; 0: no limit."})
+    adv_max_norm: float = field(default=0.5, metadata={"help": "[eps] maximum norm of delta + eta; 0: no limit."})
     tavat_token_lr: float | None = field(
-        default=None, metadata={"help": "Step size of the word perturbation; by default adv_lr."}
-    )
-    use_global_embedding: bool = field(
-        default=True, metadata={"help": "Start a word's perturbation where it last ended, else at 0."}
+        default=None, metadata={"help": "Size of one ascent step of the words' perturbation. Default: --adv_lr."}
     )
     tavat_norm: str = field(default="magnitude", metadata={"help": TABLE_NORM_HELP, "choices": list(TABLE_NORMS)})
 

@@ -27,11 +27,15 @@ class RobustTrainingArguments(TrainingArguments):
     """
 
     robust_method: str = field(
-        default="normal", metadata={"help": "Training method, a key of METHODS (`hf-robust methods` lists them)."}
+        default="normal",
+        metadata={"help": "Training method, by name (`hf-robust methods` lists them), or package.module:Class."},
     )
     class_weights: list[float] | None = field(
         default=None,
-        metadata={"help": "Weight of each class in the cross-entropy, in label id order; none: all classes weigh 1."},
+        metadata={
+            "help": "Weight of each class in the cross-entropy, in the order of the label ids. Default: 1 for every "
+            "class."
+        },
     )
 
     def __post_init__(self) -> None:

@@ -22,8 +22,8 @@ class ContrastiveWarmupArguments(RobustTrainingArguments):
     contrastive_warmup: float = field(
         default=0.0,
         metadata={
-            "help": "Share of training over which the weight of the term on features rises linearly from 0 to its "
-            "value; 0 has the whole weight from the first step, as the paper."
+            "help": "Share of training in which the weight of the term on features rises linearly from 0 to its full "
+            "value; 0: full weight from the first step, as in the paper."
         },
     )
 

@@ -212,8 +212,8 @@ class EmbeddingSpace:
         if losses and not bool(torch.stack(losses).isfinite().all()):
             raise ValueError(
                 f"{self._trainer.name}: the loss became {[float(loss) for loss in losses]} inside the ascent, and "
-                "every step needs a finite one; lower --learning_rate or the adversary's step (--adv_lr, --adv_eps), "
-                "or train with --bf16 in place of --fp16."
+                "every step needs a finite one; lower --learning_rate or the adversary's step (--adv_lr), or "
+                "train with --bf16 in place of --fp16."
             )
 
 

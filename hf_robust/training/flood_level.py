@@ -33,12 +33,14 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 LEVEL_FILE = "flood_level.json"
+BATCHES = 8
+"""[S] micro-batches whose gradients are compared at the end of each epoch."""
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 # What the level depends on beside data and weights.
 _SETTINGS = (
     "seed", "data_seed", "learning_rate", "optim", "weight_decay", "lr_scheduler_type", "warmup_steps",
     "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size",
-    "label_smoothing_factor", "class_weights", "max_grad_norm", "fp16", "bf16", "flood_batches",
+    "label_smoothing_factor", "class_weights", "max_grad_norm", "fp16", "bf16",
 )  # fmt: skip
 
 
@@ -203,7 +205,7 @@ def measure(trainer: RobustTrainer) -> list[Epoch]:
             data_collator=trainer.data_collator,
             processing_class=trainer.processing_class,
         )
-        measuring = MeasureAccordance(run, trainer.args.flood_batches)
+        measuring = MeasureAccordance(run, BATCHES)
         run.add_callback(measuring)
         began = time.perf_counter()
         run.train()

@@ -20,7 +20,7 @@ class Reading(NamedTuple):
     @property
     def words(self) -> str:
         """For the help of a flag."""
-        return f"Default: {self.paper}, as the code has it {self.code} (--follow code)."
+        return f"Default: {self.paper}; with --follow code {self.code}."
 
 
 @dataclass
@@ -39,7 +39,7 @@ class FollowArguments(RobustTrainingArguments):
     follow: str = field(
         default=PAPER,
         metadata={
-            "help": "Whose reading of the method the defaults are: its paper's, or that of its released code.",
+            "help": "Source of the defaults where they differ: the paper, or its released code.",
             "choices": [PAPER, CODE],
         },
     )

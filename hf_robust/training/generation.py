@@ -94,8 +94,8 @@ class GenerateViews(TrainerCallback):
         if (trainer.view_dataset is None) != (split == TRAIN):
             given = "none" if trainer.view_dataset is None else trainer.view_dataset.name
             raise ValueError(
-                f"--view_split {split} and view_dataset do not go together (got {given}); pass the rows of that split "
-                "as view_dataset, and none where views are made of the training set."
+                f"views of the {split} split and view_dataset do not go together (got {given}); with "
+                "--leaked_view_split pass the rows of that split as view_dataset, and else none."
             )
 
     # ---- events ----

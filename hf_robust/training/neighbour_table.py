@@ -28,7 +28,7 @@ class NeighbourArguments(RobustTrainingArguments):
     """How many neighbours a word may have."""
 
     max_neighbours: int = field(
-        default=50, metadata={"help": "Most vertices of a word's hull, the word itself included."}
+        default=50, metadata={"help": "Maximum number of vertices of a word's hull, the word included."}
     )
 
     def __post_init__(self) -> None:

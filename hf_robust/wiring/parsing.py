@@ -1,7 +1,7 @@
 """From a command line or an args file to dataclasses in two stages: the method first, then its flags, strictly.
 
-A flag of another method, a misspelt flag and an unknown key of an args file are errors of one sentence. Flags that
-transformers 5 has dropped are translated (:mod:`hf_robust.data.legacy_flags`).
+A flag of another method, a misspelt flag and an unknown key of an args file are errors of one sentence. Flags that are
+gone are translated or refused with what to use now (:mod:`hf_robust.data.legacy_flags`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_re
 from hf_robust.attacks.static import named_files
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.certify.arguments import CertifyArguments
-from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
+from hf_robust.data.arguments import (
+    NEW_WORD_MODELS,
+    CheckpointArguments,
+    DataTrainingArguments,
+    LoRAArguments,
+    ModelArguments,
+)
 from hf_robust.data.legacy_flags import translate
 from hf_robust.metrics import Aim
 from hf_robust.metrics.keys import AttackKeys
@@ -31,7 +37,7 @@ from hf_robust.runs import Flags, flags_of, read_args_file
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import RobustTrainingArguments
 from hf_robust.training.view_arguments import GenerationArguments
-from hf_robust.wiring.flag_help import help_of_all, help_of_method
+from hf_robust.wiring.flag_help import help_of_every_flag, help_of_method, help_of_script
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +49,7 @@ class ReportArguments:
     """What the report of a run is compared with."""
 
     baseline_run: list[str] | None = dataclasses.field(
-        default=None, metadata={"help": "Output folders of other runs, drawn into the tradeoff curves for comparison."}
+        default=None, metadata={"help": "Output folders of other runs to draw into the tradeoff curves."}
     )
 
 
@@ -54,6 +60,16 @@ SECTIONS: dict[str, type] = {
     "certificates": CertifyArguments,
     "report": ReportArguments,
 }
+
+
+def sections_of(method: type[RobustTrainer]) -> dict[str, type]:
+    """The sections of a run's flags, the method's own among them as "training".
+
+    A method that adapts layers itself has the LoRA flags in its config, and the model's section lacks them.
+    """
+    adapts = issubclass(method.config, LoRAArguments)
+    model: dict[str, type] = {"model": CheckpointArguments} if adapts else {}
+    return {**SECTIONS, **model, "training": method.config}
 
 
 class Arguments(NamedTuple):
@@ -90,7 +106,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     """
     given = flags_of(tokens)
     method = find_method({**file_flags, **given})
-    sections = {**SECTIONS, "training": method.config}
+    sections = sections_of(method)
     groups = tuple(sections.values())
     names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
     file_flags = translate(file_flags, names.__contains__)
@@ -98,9 +114,14 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     merged = {**file_flags, **flags_of(tokens)}
     check_names(merged, names, method)
     parser = HfArgumentParser(groups, allow_abbrev=False)
-    asked = "robust_method" in merged
-    helping = partial(help_of_method, parser, method) if asked else partial(help_of_all, parser, sections)
-    vars(parser).update(error=_raise, format_help=helping)
+    chosen = method if "robust_method" in merged else None
+    if merged.get("help") == "all":
+        show_help = partial(help_of_every_flag, parser, sections, chosen)
+    elif chosen:
+        show_help = partial(help_of_method, parser, method)
+    else:
+        show_help = partial(help_of_script, parser, sections)
+    vars(parser).update(error=_raise, format_help=show_help)
     take_several_trackers(parser)
     tokens = [*tokens_of(file_flags, parser), *tokens]
     *parsed, stray = parser.parse_args_into_dataclasses(
@@ -109,6 +130,8 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     if stray:
         raise ValueError(f"{' '.join(stray)} belongs to no flag: flags begin with --, texts with blanks need quotes.")
     arguments = Arguments._make([*parsed, method, ()])
+    if not isinstance(arguments.model, ModelArguments):
+        arguments = arguments._replace(model=ModelArguments(**vars(arguments.model)))
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     keep_trackio_local(arguments.training)
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
@@ -130,7 +153,7 @@ def _raise(message: str) -> NoReturn:
 
 
 def translate_tokens(tokens: Sequence[str], names: Iterable[str]) -> list[str]:
-    """A command line in the words of the installed transformers."""
+    """A command line under the names that flags have now."""
     before = flags_of(tokens)
     after = translate(before, set(names).__contains__)
     if after == before:

@@ -322,7 +322,7 @@ def test_w_goes_plain_steps_up_or_down_whatever_the_models_optimizer(mode: str, 
     still, batch = prepared("adaptive_pgd", tmp_path, **options)
     gradient = weight_gradient(gradients_of(still, batch)[1])
     trainer = build_trainer(
-        "adaptive_pgd", tmp_path, max_steps=1, w_lr=0.5, w_mode=mode, optim=optim, weight_decay=0.1,
+        "adaptive_pgd", tmp_path, max_steps=1, w_lr=0.5 if mode == "max" else -0.5, optim=optim, weight_decay=0.1,
         max_grad_norm=1e-3, **options,
     )  # fmt: skip
     trainer.train()
@@ -383,7 +383,7 @@ def test_an_optimizer_that_cannot_ascend_is_one_sentence(tmp_path: Path) -> None
     trainer = build_trainer("adaptive_pgd", tmp_path, optim="adafactor", w_optim="adam")
     with pytest.raises(ValueError, match="adaptive_pgd ascends.*Adafactor.*; use --optim adamw_torch"):
         trainer.create_optimizer()
-    build_trainer("adaptive_pgd", tmp_path, optim="adafactor", w_optim="adam", w_mode="min").create_optimizer()
+    build_trainer("adaptive_pgd", tmp_path, optim="adafactor", w_optim="adam", w_lr=-0.01).create_optimizer()
 
 
 def test_on_a_linear_model_w_moves_to_the_increment_that_goes_further() -> None:
@@ -510,12 +510,10 @@ def test_the_linearisation_error_is_logged_and_vanishes_with_the_step(tmp_path: 
     ("flag", "value", "message"),
     [
         ("w_param", "box", "--w_param must be one of simplex, softmax, raw, got 'box'"),
-        ("w_mode", "up", "--w_mode must be one of max, min, got 'up'"),
         ("adaptive_init", "box", "--adaptive_init must be one of uniform, ones, method, got 'box'"),
         ("w_optim", "adagrad", "--w_optim must be one of sgd, adam, got 'adagrad'"),
         ("adaptive_objective", "both", "--adaptive_objective must be one of surrogate, direct, got 'both'"),
         ("adaptive_beta", -1.0, "--adaptive_beta must be at least 0.0, got -1.0; 0 leaves the increments out"),
-        ("w_lr", -1.0, "--w_lr must be at least 0.0, got -1.0; --w_mode min descends"),
     ],
 )
 def test_bad_flags_are_one_sentence(flag: str, value: Any, message: str, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_mixing_outputs_averages_probabilities_and_clean_is_one_forward() -> Non
 def two_attacks(folder: Path, **options: Any) -> Any:
     other = table({"film": ["movie", "plot"], "good": ["bad"], "bad": ["good"], "a": ["the"]}, "synonym")
     attacks = {"synonym": synonym_attack(), "other": ATTACKS["synonym"](Resources(synonyms=other))}
-    return build_trainer("adpmixup", folder, attacks=attacks, adapter_dropout=0.0, **options)
+    return build_trainer("adpmixup", folder, attacks=attacks, lora_dropout=0.0, **options)
 
 
 @pytest.mark.parametrize("rows", ["both", "attacked"])
@@ -238,7 +238,7 @@ def test_the_mix_keeps_the_clean_accuracy_where_an_attack_turns_texts_into_those
         trainer = build_trainer(
             "adpmixup", tmp_path / rows, attacks={"synonym": turned},
             data=review_data(rows=clean), adpmixup_rows=rows, optim="adamw_torch", learning_rate=0.01, max_steps=40,
-            adapter_dropout=0.0, logging_steps=40,
+            lora_dropout=0.0, logging_steps=40,
         )  # fmt: skip
         trainer.train()
         right[rows] = {name: right_share(trainer, clean, name) for name in (CLEAN, "synonym", None)}
@@ -250,7 +250,7 @@ def test_the_mix_keeps_the_clean_accuracy_where_an_attack_turns_texts_into_those
 
 
 def test_an_adapter_without_rows_has_a_zero_gradient(tmp_path: Path) -> None:
-    trainer = build_trainer("adpmixup", tmp_path, view_fraction=0.0, adapter_dropout=0.0)
+    trainer = build_trainer("adpmixup", tmp_path, view_fraction=0.0, lora_dropout=0.0)
     batch = next(iter(trainer.get_train_dataloader()))
     trainer.model.train()
     loss = trainer.compute_loss(trainer.model, batch)
@@ -262,7 +262,7 @@ def test_an_adapter_without_rows_has_a_zero_gradient(tmp_path: Path) -> None:
 
 def test_without_views_it_is_normal_training_of_a_lora_model(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
-    options = {"adapter_dropout": 0.0, "adapter_rank": 2, "adapter_alpha": 4.0, "view_fraction": 0.0}
+    options = {"lora_dropout": 0.0, "lora_rank": 2, "lora_alpha": 4.0, "view_fraction": 0.0}
     ours = build_trainer("adpmixup", tmp_path / "ours", **options)
     config = peft.LoraConfig(
         task_type="SEQ_CLS",
@@ -373,11 +373,11 @@ def test_a_copy_of_the_model_has_no_adapters_and_the_victim_trains_wholly(tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"adapter_rank": 0}, "--adapter_rank must be at least 1, got 0"),
+        ({"lora_rank": 0}, "--lora_rank must be at least 1, got 0"),
         ({"adpmixup_mixing": "heads"}, "--adpmixup_mixing must be one of weights, outputs, clean, got 'heads'"),
         (
-            {"adapter_target_modules": ["nothing"]},
-            "--adapter_target_modules nothing names no layer of this model.*query",
+            {"lora_target_modules": ["nothing"]},
+            "--lora_target_modules nothing names no layer of this model.*query",
         ),
     ],
 )

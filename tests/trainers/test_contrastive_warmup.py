@@ -17,13 +17,13 @@ from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, ri
 NO_TERM: dict[str, dict[str, float]] = {
     "bat_pairwise": {"bat_alpha": 0.0, "bat_beta": 0.0},
     "bat_triplet": {"bat_lambda": 0.0},
-    "taichi": {"taichi_ctr": 0.0},
+    "taichi": {"taichi_beta": 0.0},
     "semrode": {"semrode_lambda": 0.0},
-    "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
+    "infobert": {"infobert_alpha": 0.0, "infobert_beta": 0.0},
 }
 # One pass at a point and all tokens local, so that the loss is a straight line in the weights.
 STRAIGHT: dict[str, dict[str, Any]] = {
-    "infobert": {"adv_steps": 1, "info_alpha": 0.5, "info_beta": 0.5, "info_cl": 0.0, "info_ch": 1.0}
+    "infobert": {"adv_steps": 1, "infobert_alpha": 0.5, "infobert_beta": 0.5, "infobert_local": [0.0, 1.0]}
 }
 
 

@@ -87,9 +87,9 @@ class TestEveryCodeWhoseLossIsAMeanOverTexts:
 
 def test_a_code_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
     for name, flags in {
-        "infobert": "--info_alpha",
+        "infobert": "--infobert_alpha",
         "smart": "--smart_lambda",
-        "ascc": "--ascc_beta and --adv_weight",
+        "ascc": "--ascc_beta and --ascc_weight",
     }.items():
         weights = dict.fromkeys(METHODS[name].config.code_weights, 0.0)
         with pytest.raises(ValueError, match=f"--follow code has no effect where {flags} is 0; leave it out"):

@@ -243,7 +243,7 @@ def test_views_from_the_cache_are_this_runs_own(victim_folder: str, tmp_path: Pa
     """The same texts as another split are a leak even where the views are at hand."""
     cache = {"view_cache": str(tmp_path / "cache"), "view_victim": victim_folder}
     train("ada", tmp_path / "first", attacks={"one": Scripted()}, **cache)
-    leak = {"view_split": "validation", "allow_eval_views": True, "view_dataset": review_data()}
+    leak = {"leaked_view_split": "validation", "view_dataset": review_data()}
     attack = Scripted()
     train("ada", tmp_path / "second", attacks={"two": attack}, **cache, **leak)
     assert attack.attacked == []
@@ -314,7 +314,6 @@ def test_a_view_file_in_the_folder_that_the_run_clears_is_refused_and_stays(tmp_
     [
         ("ada", {"view_fraction": 0.01}, "--view_fraction 0.01 of 16 texts is none, so ada would be plain training"),
         ("a2t", {"num_train_adv_examples": 0.01}, "of 16 texts --num_train_adv_examples 0.01 looks for 0"),
-        ("a2t", {"max_attempts": 0.0}, "--max_attempts 0 attacks 0, so a2t would be plain training"),
     ],
 )
 def test_a_share_that_is_no_text_is_one_sentence(
@@ -468,13 +467,11 @@ def test_a_victim_of_another_task_is_one_sentence(make: Any, sentence: str, tmp_
 
 def test_views_of_an_evaluation_split_must_be_asked_for_and_are_told_of(tmp_path: Path) -> None:
     settings = {
-        "view_split": "validation",
+        "leaked_view_split": "validation",
         "view_dataset": review_data(6, seed=3),
         "attacks": {"scripted": Scripted()},
     }
-    with pytest.raises(ValueError, match="would train on what the model is measured with.*--allow_eval_views"):
-        build_trainer("ada", tmp_path, **settings)
-    trainer = build_trainer("ada", tmp_path, **settings, allow_eval_views=True)
+    trainer = build_trainer("ada", tmp_path, **settings)
     card = card_of(trainer)
     assert card["views"][0]["split"] == "validation" and card["views"][0]["attempts"] == 6
     rows = [trainer.train_dataset[number] for number in range(16)]
@@ -489,10 +486,10 @@ def test_views_of_an_evaluation_split_must_be_asked_for_and_are_told_of(tmp_path
 
 
 def test_rows_of_a_split_and_its_name_go_together(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--view_split train and view_dataset do not go together"):
+    with pytest.raises(ValueError, match="views of the train split and view_dataset do not go together"):
         build_trainer("ada", tmp_path, view_dataset=review_data(6))
-    with pytest.raises(ValueError, match=r"--view_split test and view_dataset do not go together \(got none\)"):
-        build_trainer("ada", tmp_path, view_split="test", allow_eval_views=True)
+    with pytest.raises(ValueError, match=r"views of the test split and view_dataset do not go together \(got none\)"):
+        build_trainer("ada", tmp_path, leaked_view_split="test")
 
 
 # ---- wrong input ----
@@ -585,7 +582,7 @@ def test_attacks_whose_texts_mean_something_else_are_refused(tmp_path: Path) -> 
         ({"view_attacks": ["pwws", "pwws"]}, "--view_attacks needs one attack or several different ones, got .*pwws"),
         ({"view_query_budget": 0}, "view_query_budget"),
         ({"view_fraction": 1.5}, "view_fraction"),
-        ({"view_split": "dev"}, "view_split"),
+        ({"leaked_view_split": "train"}, "--leaked_view_split must be one of validation, test"),
     ],
 )
 def test_wrong_flags_are_one_sentence(options: dict[str, Any], sentence: str, tmp_path: Path) -> None:

@@ -62,18 +62,13 @@ def run_folder(trainer: Any, folder: Path) -> Any:
 
 
 def test_views_of_the_validation_split_are_leaked_and_the_card_says_so(tmp_path: Path) -> None:
-    options = {"view_split": "validation", "allow_eval_views": True, "view_dataset": review_data(10, seed=5)}
+    options = {"leaked_view_split": "validation", "view_dataset": review_data(10, seed=5)}
     run = run_folder(build_trainer("gradient_mask", tmp_path / "leak", **options), tmp_path / "leak")
     assert run.card["views"][0]["split"] == "validation" and run.card["views"][0]["leaked"] is True
     assert any("leaked: texts of the validation split were trained on" in sentence for sentence in limits(run))
     clean = run_folder(build_trainer("gradient_mask", tmp_path / "clean"), tmp_path / "clean")
     assert "leaked" not in json.dumps(clean.card["views"]) and "confidence_drop" in clean.card["views"][0]
     assert not any("leaked" in sentence for sentence in limits(clean))
-
-
-def test_a_leak_needs_to_be_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--view_split validation would train on.*--allow_eval_views"):
-        build_trainer("gradient_mask", tmp_path, view_split="validation")
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_method_without_an_adversary_logs_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["pgd", "freelb", "adaptive_freelb", "fgm"])
 def test_it_is_the_mean_loss_at_the_points_less_the_clean_one(name: str, tmp_path: Path) -> None:
-    trainer, batch = prepared(name, tmp_path, **({"adv_eps": 0.7} if name == "fgm" else STRONG))
+    trainer, batch = prepared(name, tmp_path, **({"adv_lr": 0.7} if name == "fgm" else STRONG))
     points = points_of(trainer, batch)
     if name == "fgm":
         points = points[1:]  # its first pass is the clean text, which is no adversary's
@@ -172,7 +172,7 @@ def test_it_is_the_mean_loss_at_the_points_less_the_clean_one(name: str, tmp_pat
 @pytest.mark.parametrize("same", [True, False])
 @pytest.mark.parametrize("name", ["pgd", "freelb", "tavat", "adaptive_pgd"])
 def test_dropout_is_not_in_it(name: str, same: bool, tmp_path: Path) -> None:
-    options = {**WEAK, "use_global_embedding": False} if name == "tavat" else WEAK
+    options = {**WEAK, "tavat_norm": "zero"} if name == "tavat" else WEAK
     trainer, batch = prepared(name, tmp_path, **options, same_dropout=same, model=build_model(dropout=0.3))
     # Two masks give losses that differ by far more.
     assert measured(trainer, batch)["loss_increase"] == pytest.approx(0.0, abs=1e-6)

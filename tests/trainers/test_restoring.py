@@ -18,6 +18,7 @@ from transformers import TrainerCallback
 from hf_robust.callbacks.run_card import method_config
 from hf_robust.modules.auxiliary import STATE_FILE
 from hf_robust.runs import write_card
+from hf_robust.trainers import METHODS
 
 STEPS = {"save_strategy": "steps", "save_steps": 1, "max_steps": 3, "optim": "adamw_torch", "learning_rate": 1e-2}
 BEST = {
@@ -121,7 +122,9 @@ def test_a_missing_file_of_a_checkpoint_is_named(
         build_trainer("flat", tmp_path / "again", **STEPS).train(resume_from_checkpoint=str(folder))
 
 
-def test_a_checkpoint_that_is_no_folder_and_one_of_another_size(flat_run: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_no_folder_and_one_of_another_size(
+    flat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ValueError, match="--resume_from_checkpoint .*none is no folder; give one that is called"):
         build_trainer("flat", tmp_path, **STEPS).train(resume_from_checkpoint=str(tmp_path / "none"))
     other = build_trainer("flat", tmp_path, **STEPS, model=build_model(num_hidden_layers=1))
@@ -130,7 +133,8 @@ def test_a_checkpoint_that_is_no_folder_and_one_of_another_size(flat_run: Path, 
         match="has tensors that this BertForSequenceClassification has not .*; resume with the model and the flags",
     ):
         other.train(resume_from_checkpoint=str(flat_run / "checkpoint-1"))
-    wide = build_trainer("flat", tmp_path, **STEPS, mask_hidden_dim=7)
+    monkeypatch.setattr(METHODS["flat"], "mask_width", 7)
+    wide = build_trainer("flat", tmp_path, **STEPS)
     with pytest.raises(ValueError, match="does not hold this run's WordMask .*resume with the flags") as caught:
         wide.train(resume_from_checkpoint=str(flat_run / "checkpoint-1"))
     assert "\n" not in str(caught.value)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks.flag_readers import READERS, is_read
+from hf_robust.data.legacy_flags import current_names
 from hf_robust.reports.reproduction import program_words
 from hf_robust.reports.sanity.evidence import Folder, Measured
 from hf_robust.reports.training_overlap import drawn_from
@@ -20,9 +21,8 @@ from hf_robust.runs import CHECKS_FOLDER, read_json
 SOURCES = ("task_name", "validation_file", "dataset_name", "data")
 CARRIED = (
     "max_seq_length", "label_column_name", "text_column_names", "class_names", "frozen_columns", "split",
-    "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_mended", "attack_scores",
-    "sememes",
-    "name_lists", "location_lists", "antonym_success", "negation_count", "protect", "attack_max_changed",
+    "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_fixed", "attack_scores",
+    "sememes", "name_lists", "antonym_success", "negation_count", "protect", "attack_max_changed",
 )  # fmt: skip
 """Flags of the run itself that its attacks depend on and that no description holds."""
 _SAMPLE = re.compile(r"(-?\d+) rows, seed (\d+)")
@@ -42,7 +42,7 @@ def attack_command(folder: Folder, attacks: Sequence[Measured], to: str, **chang
     sample = _SAMPLE.fullmatch(str(folder.run.data.get("attack_sample", "")))
     if sample:
         flags |= {"attack_num_examples": sample[1], "attack_seed": sample[2]}
-    given = given_flags(folder.run.card)
+    given = current_names(given_flags(folder.run.card))
     flags |= {name: given[name] for name in CARRIED if name in given and (name not in READERS or is_read(name, names))}
     if vote := folder.run.card.get("vote"):
         flags["attack_votes"] = vote["votes"]
