@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.models.architecture import architecture, part_beside
+from hf_robust.models.architecture import architecture, auxiliary_module
 from hf_robust.models.passes import ForwardCounter
 from hf_robust.runs import RunCard, clear_results, redact_command, versions, write_card
 
@@ -57,7 +57,7 @@ class RunCardCallback(TrainerCallback):
         generation: the phase that makes views, where the method has one: its ``seconds`` and ``rounds``.
         plain_runs: seconds and texts of plain trainings before the method's own (``RobustTrainer.plain_runs``).
         used: gives what took the place of arguments left to the method (``RobustTrainer.used_arguments``).
-        found: gives what the run made of them (``RobustTrainer.found_in_training``).
+        found: gives what the run made of them (``RobustTrainer.measured_in_training``).
         command: the command line behind the run; None for this process's own.
     """
 
@@ -105,7 +105,7 @@ class RunCardCallback(TrainerCallback):
         self._forwards.stop()
         self._forwards = ForwardCounter()
         self._forwards.watch("train", model)
-        twin = part_beside(model)
+        twin = auxiliary_module(model)
         # A classifier of its own, not a mask or an adversary's weights.
         if twin is not None and hasattr(twin, "config"):
             self._forwards.watch("twin", twin)

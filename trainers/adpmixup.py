@@ -20,7 +20,7 @@ from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.modules.saved_inference import Fetch, SavedInference
 from hf_robust.training.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.training.base import Batch, RobustTrainer
-from hf_robust.training.text_views import attacked_views, shown_rows
+from hf_robust.training.text_views import attacked_views, trainable_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
 
@@ -212,7 +212,7 @@ class AdpMixupTrainer(RobustTrainer):
         main, views = split_views(inputs, self.view_names)
         lots = [(CLEAN, main, 1.0)]
         for name, view in views.items():
-            lots += self._lots(name, main, shown_rows(view))
+            lots += self._lots(name, main, trainable_rows(view))
         rows = [self.adapters.alone(name, len(batch["labels"])) for name, batch, _ in lots]
         self.adapters.train_with(torch.cat(rows))
         if len(lots) == 1:

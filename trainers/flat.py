@@ -16,19 +16,19 @@ from hf_robust.adversary import Noise, embedding_width, evaluating
 from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import split_views
 from hf_robust.models import WordModel
-from hf_robust.models.architecture import owner
+from hf_robust.models.architecture import without_peft
 from hf_robust.modules.auxiliary import Auxiliary
 from hf_robust.modules.mask_export import (
     MASK_FILE,
-    check_set_up,
-    restored_masking,
+    check_mask_setup,
+    restore_word_masking,
     special_ids,
     why_not_folded,
     write_importances,
 )
-from hf_robust.modules.masking import Masked, Masking, embedding_block
 from hf_robust.modules.saved_inference import Fetch, SavedInference
 from hf_robust.modules.word_mask import WordMask, entropy, importance_distance, masked_mean
+from hf_robust.modules.word_masking import MaskedPass, WordMasking, embedding_block
 from hf_robust.trainers.adv_iter import RoundArguments, round_loss, used_rounds
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
@@ -147,7 +147,7 @@ class FLATTrainer(RobustTrainer):
     weakened_by = {"loss_views": "view_fraction", "loss_entropy": "flat_beta", "loss_importance": "flat_gamma"}
     needs = ("attacks",)
 
-    masking: Masking
+    masking: WordMasking
 
     if TYPE_CHECKING:
         args: FLATConfig
@@ -162,7 +162,7 @@ class FLATTrainer(RobustTrainer):
     def auxiliary(self) -> Auxiliary:
         args, model = self.args, self.model
         args.mask_input = args.mask_input or ("block" if self._as_bert_code else "word")
-        check_set_up(self)
+        check_mask_setup(self)
         self._unfolded = why_not_folded(self)
         block = embedding_block(model) if args.mask_input == "block" else None
         width = embedding_width(model) if block is None else self._block_width(block)
@@ -176,7 +176,7 @@ class FLATTrainer(RobustTrainer):
             normalised=block is None,
             spread=1.0 if args.follow_code else FIRST_SPREAD,
         )
-        self.masking = Masking(
+        self.masking = WordMasking(
             model,
             network,
             block=block,
@@ -201,10 +201,10 @@ class FLATTrainer(RobustTrainer):
     @property
     def _as_bert_code(self) -> bool:
         """Whether to do as the code does for models with attention alone; its LSTM and CNN are the paper's there."""
-        return self.args.follow_code and not isinstance(owner(self.model), WordModel)
+        return self.args.follow_code and not isinstance(without_peft(self.model), WordModel)
 
-    def found_in_training(self) -> dict[str, Any]:
-        return {**super().found_in_training(), **(self.report.found() if self._auxiliary is not None else {})}
+    def measured_in_training(self) -> dict[str, Any]:
+        return {**super().measured_in_training(), **(self.report.card_entry() if self._auxiliary is not None else {})}
 
     def _block_width(self, block: nn.Module) -> int:
         ids = torch.zeros(1, 2, dtype=torch.long, device=self.args.device)
@@ -230,7 +230,7 @@ class FLATTrainer(RobustTrainer):
 
     @classmethod
     def restored(cls, model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Inference:
-        masking = restored_masking(model, tokenizer, fetch, settings)
+        masking = restore_word_masking(model, tokenizer, fetch, settings)
 
         def masked(model: nn.Module, batch: Batch) -> Any:
             with masking.expected():
@@ -286,7 +286,7 @@ class FLATTrainer(RobustTrainer):
         loss = loss - self.args.flat_beta * spread + self.args.flat_gamma * apart
         return (loss, outputs) if return_outputs else loss
 
-    def regularisers(self, inputs: Batch, seen: Masked) -> tuple[Tensor, Tensor]:
+    def regularisers(self, inputs: Batch, seen: MaskedPass) -> tuple[Tensor, Tensor]:
         """The two scalars H and Limp of a batch whose rows, and then those of its views, a pass has seen.
 
         Both are unbiased estimates of their means over all N + M texts, as :func:`union_loss` is.
@@ -308,7 +308,7 @@ class FLATTrainer(RobustTrainer):
             start = end
         return spread, apart
 
-    def _entropies(self, seen: Masked) -> Tensor:
+    def _entropies(self, seen: MaskedPass) -> Tensor:
         """(B,) of each text the mean entropy over its words or, as the code has it, its sum over the tokens by the
         places of the longest text that there may be."""
         found = entropy(seen.logits)

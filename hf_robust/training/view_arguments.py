@@ -1,4 +1,4 @@
-"""Flags of the views that are generated before an epoch, spelt the same for every method that has them."""
+"""Flags of the views that are generated before an epoch, shared by all methods that have them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPLITS = (TRAIN, "validation", "test")
 
 @dataclass
 class GenerationArguments(RobustTrainingArguments):
-    """Of which texts views are made, whose weaknesses they show, and where they are kept."""
+    """Flags of the texts from which views are made, of the victim, and of the storage of the views."""
 
     view_fraction: float = field(
         default=1.0,
@@ -45,14 +45,14 @@ class GenerationArguments(RobustTrainingArguments):
         check_choice("view_split", self.view_split, SPLITS)
         if self.view_split != TRAIN and not self.allow_eval_views:
             raise ValueError(
-                f"--view_split {self.view_split} would train on what the model is measured with; leave it at train, "
-                "or pass --allow_eval_views to reproduce a leaked result."
+                f"--view_split {self.view_split} would train on evaluation texts; leave it at train, or pass "
+                "--allow_eval_views to reproduce a leaked result."
             )
 
 
 @dataclass
 class AttackedViewArguments(GenerationArguments):
-    """Which attacks make the views."""
+    """Flags of the attacks that make the views."""
 
     view_attacks: list[str] = field(
         default_factory=lambda: ["textfooler"],

@@ -196,9 +196,9 @@ class TestEveryAdversary:
 
 
 def _checked(trainer: Any) -> None:
-    from hf_robust.training.embedding_space import check_set_up
+    from hf_robust.training.embedding_space import check_adversary_setup
 
-    check_set_up(trainer, trainer.adversary())
+    check_adversary_setup(trainer, trainer.adversary())
 
 
 @pytest.mark.parametrize("name", STEPWISE)

@@ -11,7 +11,7 @@ from tiny import build_model, build_trainer, dense_synonyms
 
 from hf_robust.callbacks.run_card import method_config
 from hf_robust.trainers import METHODS
-from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, warmup_share
 
 # What leaves the term out, and beside it what makes two runs comparable.
 NO_TERM: dict[str, dict[str, float]] = {
@@ -46,7 +46,7 @@ def test_these_are_the_methods_with_the_flag() -> None:
     with_flag = {name for name, method in METHODS.items() if issubclass(method.config, ContrastiveWarmupArguments)}
     assert with_flag == set(NO_TERM)
     for name, fields in NO_TERM.items():
-        assert METHODS[name].config.risen_weights == tuple(fields)
+        assert METHODS[name].config.warmed_up_weights == tuple(fields)
 
 
 @pytest.mark.parametrize("name", NO_TERM)
@@ -59,9 +59,9 @@ class TestEveryMethodWithSuchATerm:
         self, name: str, tmp_path: Path
     ) -> None:
         trainer = train(name, tmp_path)
-        assert risen(trainer) == 1.0 and shares(trainer) == []
+        assert warmup_share(trainer) == 1.0 and shares(trainer) == []
         trainer.state.global_step = 0
-        assert risen(trainer) == 1.0
+        assert warmup_share(trainer) == 1.0
 
     def test_the_first_step_is_one_without_the_term_and_a_later_one_is_not(self, name: str, tmp_path: Path) -> None:
         found = {}

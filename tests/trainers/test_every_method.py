@@ -35,8 +35,8 @@ from transformers import (
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.hub.citations import citation
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.models.trained import load_trained
-from hf_robust.modules.auxiliary import ATTRIBUTE
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.wiring.checkpoints import load_config, load_model
 
@@ -264,7 +264,7 @@ class TestEveryMethod:
             pytest.skip("trains other weights than normal")
         normal = train("normal", tmp_path / "normal")
         zero = weights(train(name, tmp_path / "zero", **ZERO_STRENGTH[name]))
-        assert_same(weights(normal), {key: value for key, value in zero.items() if ATTRIBUTE not in key})
+        assert_same(weights(normal), {key: value for key, value in zero.items() if AUXILIARY_ATTRIBUTE not in key})
 
     def test_evaluation_calls_the_model_once_per_batch(self, name: str, tmp_path: Path) -> None:
         for options in ({}, PLAIN_INFERENCE.get(name, {})):
@@ -279,7 +279,7 @@ class TestEveryMethod:
         # A vote needs no training; all other ways of predicting are what was trained.
         options = PLAIN_INFERENCE[name] if name == "dne" else {}
         trainer = build_trainer(name, tmp_path, data=NO_DATA, eval_data=review_data(20), **options)
-        assert not hasattr(trainer.model, ATTRIBUTE)
+        assert not hasattr(trainer.model, AUXILIARY_ATTRIBUTE)
         plain = build_trainer("normal", tmp_path, eval_data=review_data(20))
         assert trainer.evaluate()["eval_loss"] == plain.evaluate()["eval_loss"]
         trainer.save_model(str(tmp_path / "again"))

@@ -36,7 +36,7 @@ from hf_robust.data import TextDataset
 from hf_robust.runs import journal
 from hf_robust.trainers import METHODS
 from hf_robust.training import generation
-from hf_robust.views import FromFile, Made, View, tokenizer_hash, write_views
+from hf_robust.views import StoredViews, View, ViewRound, tokenizer_hash, write_views
 from hf_robust.words import Protection, Text
 
 HERE = Path(__file__).parent
@@ -247,7 +247,7 @@ def test_views_from_the_cache_are_this_runs_own(victim_folder: str, tmp_path: Pa
     attack = Scripted()
     train("ada", tmp_path / "second", attacks={"two": attack}, **cache, **leak)
     assert attack.attacked == []
-    found = FromFile(tmp_path / "second" / "_views" / "two-round0.jsonl")
+    found = StoredViews(tmp_path / "second" / "_views" / "two-round0.jsonl")
     assert (found.name, found.header["split"]) == ("two", "validation")
 
 
@@ -390,13 +390,13 @@ def test_the_baseline_is_bitwise_a_run_of_normal(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[Any] = []
-    train_baseline = generation.train_baseline
+    train_plain_victim = generation.train_plain_victim
 
     def kept(*args: Any) -> Any:
-        trained.append(train_baseline(*args))
+        trained.append(train_plain_victim(*args))
         return trained[-1]
 
-    monkeypatch.setattr(generation, "train_baseline", kept)
+    monkeypatch.setattr(generation, "train_plain_victim", kept)
     train("ada", tmp_path / "spot", model=build_model(dropout=0.1), **options)
     normal = train("normal", tmp_path / "normal", model=build_model(dropout=0.1), **options)
     (baseline,) = trained
@@ -535,7 +535,7 @@ def test_view_files_that_change_what_is_protected_are_refused(tmp_path: Path) ->
 def test_an_attack_that_can_change_no_training_text_is_refused_before_a_victim_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, "train_baseline", lambda *given: pytest.fail("a victim was trained"))
+    monkeypatch.setattr(generation, "train_plain_victim", lambda *given: pytest.fail("a victim was trained"))
     attack = ATTACKS["synonym"](Resources(synonyms=table({"unheard": ["of"]}, "synonym")))
     with pytest.raises(ValueError, match="the synonym attack can change nothing: no open word of 16 texts"):
         train("ada", tmp_path, attacks={"synonym": attack}, max_steps=1)
@@ -655,7 +655,7 @@ def long_views(folder: Path, changed: dict[int, str]) -> tuple[TextDataset, Path
     data = review_data(rows=rows)
     views = [(row, View(Text((data.texts(row)[0].replace(word, "plot"),)), True, ())) for row, word in changed.items()]
     header = {"name": "kept", "data": data.fingerprint(), "tokenizer": tokenizer_hash(build_tokenizer())}
-    made = Made(views)
+    made = ViewRound(views)
     made.attempts = len(changed)
     write_views(folder / "kept.jsonl", header, made)
     return data, folder / "kept.jsonl"

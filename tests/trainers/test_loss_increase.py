@@ -131,7 +131,7 @@ WEAK: dict[str, Any] = {"adv_init_mag": 0.0, "adv_lr": 0.0, "adv_steps": 3}
 
 def measured(trainer: Any, batch: Any) -> dict[str, float]:
     """What a step on the batch logs where one is due."""
-    trainer.increase.every_step = True
+    trainer.loss_increase.every_step = True
     gradients_of(trainer, batch)
     found: dict[str, float] = trainer.means.take()
     return found
@@ -145,14 +145,14 @@ def test_every_method_with_an_adversary_logs_it(name: str, tmp_path: Path) -> No
     assert all({"clean_loss", "loss_increase"} <= entry.keys() for entry in entries)
     assert any(entry["loss_increase"] != 0.0 for entry in entries)
     mean = sum(entry["loss_increase"] for entry in entries) / len(entries)
-    assert trainer.found_in_training()["loss_increase"] == pytest.approx(mean, abs=1e-6)
+    assert trainer.measured_in_training()["loss_increase"] == pytest.approx(mean, abs=1e-6)
 
 
 def test_a_method_without_an_adversary_logs_none(tmp_path: Path) -> None:
     trainer = build_trainer("normal", tmp_path)
     trainer.train()
     assert not any("loss_increase" in entry for entry in trainer.state.log_history)
-    assert trainer.found_in_training() == {}
+    assert trainer.measured_in_training() == {}
 
 
 @pytest.mark.parametrize("name", ["pgd", "freelb", "adaptive_freelb", "fgm"])
@@ -181,7 +181,7 @@ def test_dropout_is_not_in_it(name: str, same: bool, tmp_path: Path) -> None:
 def test_freelb_without_dropout_asks_for_one_clean_pass(tmp_path: Path) -> None:
     for dropout, same, passes in ((0.3, True, 1), (0.3, False, 3), (0.0, False, 1)):
         trainer, batch = prepared("freelb", tmp_path, **STRONG, same_dropout=same, model=build_model(dropout=dropout))
-        trainer.increase.every_step = True
+        trainer.loss_increase.every_step = True
         calls: list[int] = []
         trainer.model.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
         gradients_of(trainer, batch)

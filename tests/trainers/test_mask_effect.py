@@ -13,8 +13,8 @@ from tiny import build_model, build_trainer
 from torch import nn
 
 from hf_robust.adversary import word_embeddings
-from hf_robust.modules.mask_export import LEAST, mask_effect
-from hf_robust.modules.masking import embedding_block
+from hf_robust.modules.mask_export import MIN_EFFECT, mask_effect
+from hf_robust.modules.word_masking import embedding_block
 
 SPECIAL = (0, 2, 3)
 CANCELLED = {"modernbert", "funnel"}
@@ -30,8 +30,8 @@ def test_the_measure_tells_models_that_cancel_a_mask(kind: str) -> None:
     found = effect(model, batch)
     assert (
         found is not None
-        and (found < LEAST / 10) is (kind in CANCELLED)
-        and (found >= LEAST) is not (kind in CANCELLED)
+        and (found < MIN_EFFECT / 10) is (kind in CANCELLED)
+        and (found >= MIN_EFFECT) is not (kind in CANCELLED)
     )
     assert model.training  # as it was
 
@@ -39,14 +39,14 @@ def test_the_measure_tells_models_that_cancel_a_mask(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["bert", "deberta-v2", "modernbert", "funnel"])
 def test_behind_the_embedding_block_no_mask_is_cancelled(kind: str) -> None:
     found = effect(build_architecture(kind), padded_batch("right"), block=True)
-    assert found is not None and found >= LEAST
+    assert found is not None and found >= MIN_EFFECT
 
 
 def test_deberta_cancels_without_positions_in_its_input_only() -> None:
     batch = padded_batch("right")
     for biased in (True, False):
         found = effect(build_model("deberta-v2", position_biased_input=biased), batch)
-        assert found is not None and (found >= LEAST) is biased
+        assert found is not None and (found >= MIN_EFFECT) is biased
 
 
 class Scaled(nn.Module):

@@ -13,7 +13,7 @@ from torch import nn
 
 from hf_robust.losses import coral, mmd, sinkhorn
 from hf_robust.training.classifier_features import classifier_features
-from hf_robust.views import DrawnFrom
+from hf_robust.views import SampledViews
 
 ALL = {"view_fraction": 1.0}
 
@@ -57,7 +57,7 @@ def test_the_label_of_a_drawn_text_is_its_own(tmp_path: Path) -> None:
     trainer = build_trainer("semrode", tmp_path, semrode_adv_ce=True, semrode_lambda=0.0, **ALL)
     batch = first_batch(trainer)
     source = trainer.train_dataset.sources["synonym"]
-    assert isinstance(source, DrawnFrom)
+    assert isinstance(source, SampledViews)
     labels = {
         build_tokenizer().decode(build_tokenizer()(*view.text.columns)["input_ids"]): view.label
         for view in source.views.pool

@@ -15,8 +15,8 @@ from hf_robust.attacks import Example, Victim, choose_examples
 from hf_robust.callbacks import RunCardCallback
 from hf_robust.data import TextDataset
 from hf_robust.metrics import AttackRecord
-from hf_robust.views import AttackedViews, Made, View, Workplace
-from hf_robust.views.attacked import FAILED_VIEWS, of_file
+from hf_robust.views import AttackedViews, GenerationContext, View, ViewRound
+from hf_robust.views.attacked import FAILED_VIEWS, with_failed_rows
 from hf_robust.words import Text
 
 STATUSES = {number: ("succeeded", "failed", "skipped")[number % 3] for number in range(16)}
@@ -37,10 +37,10 @@ class Ended(Scripted):
         return replace(record, perturbed=[f"{text} {word}" for text in record.original], changed=[[0, "a", "a"]])
 
 
-def shown(failed: str, folder: Path) -> tuple[list[Example], Made]:
+def shown(failed: str, folder: Path) -> tuple[list[Example], ViewRound]:
     examples = choose_examples(review_data(9), 0, 0)
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
-    return examples, AttackedViews(Ended(STATUSES), failed=failed)(victim, examples, Workplace(folder))
+    return examples, AttackedViews(Ended(STATUSES), failed=failed)(victim, examples, GenerationContext(folder))
 
 
 def test_each_row_has_what_was_asked_for(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_changes_the_views_changes_their_key_and_the_default_keeps_it() -> 
 def test_a_bound_on_successes_leaves_every_failure_before_it(tmp_path: Path) -> None:
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
     examples = choose_examples(review_data(16), 0, 0)
-    made = AttackedViews(Ended(STATUSES), wanted=2, failed="clean")(victim, examples, Workplace(tmp_path))
+    made = AttackedViews(Ended(STATUSES), wanted=2, failed="clean")(victim, examples, GenerationContext(tmp_path))
     assert sum(not view.failed for _, view in made) == 2
     assert sum(view.failed for _, view in made) == 10 == made.attempts - len(FOUND)
 
@@ -88,13 +88,13 @@ def test_a_bound_on_successes_leaves_every_failure_before_it(tmp_path: Path) -> 
 ROWS = [Example(number, (f"film {number}",), number % 2) for number in range(3)]
 
 
-def held(failed: str, attempts: int = 3) -> tuple[Made, dict[str, Any]]:
+def held(failed: str, attempts: int = 3) -> tuple[ViewRound, dict[str, Any]]:
     """A file of three rows, the first of which was fooled."""
     rows = [(0, View(Text(("movie 0",)), True, (0,)))]
     if failed != "drop":
         texts = {1: "film 1" if failed == "clean" else "plot 1", 2: "film 2"}
         rows += [(row, View(Text((text,)), True, (), soft=(1.0, 0.0), failed=True)) for row, text in texts.items()]
-    made = Made(rows)
+    made = ViewRound(rows)
     made.attempts = attempts
     return made, {"how": {"name": "pwws"} if failed == "drop" else {"name": "pwws", "failed_views": failed}}
 
@@ -102,10 +102,10 @@ def held(failed: str, attempts: int = 3) -> tuple[Made, dict[str, Any]]:
 @pytest.mark.parametrize("failed", FAILED_VIEWS)
 def test_a_file_gives_what_it_holds_and_less(failed: str) -> None:
     made, header = held(failed)
-    assert of_file(made, header, failed, ROWS, "file") is made
-    dropped = of_file(made, header, "drop", ROWS, "file")
+    assert with_failed_rows(made, header, failed, ROWS, "file") is made
+    dropped = with_failed_rows(made, header, "drop", ROWS, "file")
     assert [row for row, _ in dropped] == [0] and dropped.attempts == 3
-    clean = of_file(made, header, "clean", ROWS, "file")
+    clean = with_failed_rows(made, header, "clean", ROWS, "file")
     assert [(row, view.text.columns[0]) for row, view in clean] == [(0, "movie 0"), (1, "film 1"), (2, "film 2")]
     assert [view.failed for _, view in clean] == [False, True, True]
 
@@ -121,7 +121,7 @@ def test_a_file_gives_what_it_holds_and_less(failed: str) -> None:
 def test_what_a_file_does_not_say_is_refused(failed: str, wanted: str, attempts: int, lacks: str) -> None:
     made, header = held(failed, attempts)
     with pytest.raises(ValueError, match=rf"made with --failed_views {failed} and does not say {lacks}; give"):
-        of_file(made, header, wanted, ROWS, "file")
+        with_failed_rows(made, header, wanted, ROWS, "file")
 
 
 # ---- training ----

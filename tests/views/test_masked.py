@@ -1,4 +1,4 @@
-"""Masked views against a linear model whose gradients are known, and what never is masked."""
+"""MaskedRow views against a linear model whose gradients are known, and what never is masked."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ from torch import nn
 
 from hf_robust.attacks import Example, Victim
 from hf_robust.data import TextDataset
-from hf_robust.views import MaskedViews, View, ViewedDataset, Workplace, masked, read_views, spread, write_views
-from hf_robust.views.generated import Made
+from hf_robust.views import (
+    GenerationContext,
+    MaskedViews,
+    View,
+    ViewedDataset,
+    assign_to_rows,
+    masked,
+    read_views,
+    write_views,
+)
+from hf_robust.views.generated import ViewRound
 from hf_robust.words import Protection, Text
 
 WIDTH = 4
@@ -50,8 +59,8 @@ def victim(model: Any = None, **options: Any) -> Victim:
     return Victim(build_model(num_labels=3) if model is None else model, build_tokenizer(), **options)
 
 
-def place(folder: Path, rank: int = 0, ranks: int = 1) -> Workplace:
-    return Workplace(folder, rank=rank, ranks=ranks)
+def place(folder: Path, rank: int = 0, ranks: int = 1) -> GenerationContext:
+    return GenerationContext(folder, rank=rank, ranks=ranks)
 
 
 def columns_of(example: Example) -> tuple[list[int], list[int | None]]:
@@ -224,7 +233,7 @@ def test_batches_and_a_restart_change_nothing(tmp_path: Path, monkeypatch: pytes
 def test_masking_shows_how_far_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     MaskedViews()(victim(), examples(6), place(tmp_path / "quiet"))
     assert "masking: " not in capfd.readouterr().err
-    MaskedViews()(victim(), examples(6), Workplace(tmp_path / "shown", progress=True))
+    MaskedViews()(victim(), examples(6), GenerationContext(tmp_path / "shown", progress=True))
     assert "masking: " in capfd.readouterr().err
 
 
@@ -247,8 +256,8 @@ def test_views_survive_the_file_with_their_notes(tmp_path: Path) -> None:
 
 def test_spread_views_keep_what_is_masked_and_their_label() -> None:
     source = [Example(7, ("a film",), 2)]
-    made = Made([(7, View(Text(("a film",)), True, (1,), masked=(2,)))])
-    carried = spread(made, source, [Example(0, ("a plot",), 0), Example(1, ("the plot",), 1)], seed=0)
+    made = ViewRound([(7, View(Text(("a film",)), True, (1,), masked=(2,)))])
+    carried = assign_to_rows(made, source, [Example(0, ("a plot",), 0), Example(1, ("the plot",), 1)], seed=0)
     ((_, view),) = carried.items()
     assert (view.masked, view.label, view.text.columns) == ((2,), 2, ("a film",))
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import build_tokenizer
 
-from hf_robust.views import FromFile, Made, View, read_views, tokenizer_hash, write_views
+from hf_robust.views import StoredViews, View, ViewRound, read_views, tokenizer_hash, write_views
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
 
 HEADER = {"name": "pwws", "data": "d1", "tokenizer": "t1", "split": "train", "victim": "w", "how": {}}
@@ -34,8 +34,8 @@ views = st.builds(
 )
 
 
-def made_of(pairs: list[tuple[int, View]], attempts: int = 0) -> Made:
-    made = Made(pairs)
+def made_of(pairs: list[tuple[int, View]], attempts: int = 0) -> ViewRound:
+    made = ViewRound(pairs)
     made.attempts = attempts
     return made
 
@@ -121,7 +121,7 @@ def test_what_is_no_view_file_is_refused_in_one_sentence(content: bytes, tmp_pat
     (tmp_path / "a.jsonl").write_bytes(content)
     for path in (tmp_path / "a.jsonl", tmp_path / "missing.jsonl", tmp_path):
         with pytest.raises(ValueError, match="is not a file of generated views .*; delete it, or give one") as caught:
-            FromFile(path)
+            StoredViews(path)
         assert "\n" not in str(caught.value)
 
 
@@ -129,12 +129,12 @@ def test_a_file_of_another_version_is_refused(path: Path) -> None:
     first, *rest = path.read_text().split("\n")
     path.write_text("\n".join([json.dumps({**json.loads(first), "format": 99}), *rest]))
     with pytest.raises(ValueError, match="has format 99, this version reads 1; delete it"):
-        FromFile(path)
+        StoredViews(path)
 
 
 @pytest.mark.parametrize(("key", "what"), [("data", "data set"), ("tokenizer", "tokenizer")])
 def test_a_file_of_other_data_or_another_tokenizer_is_refused(key: str, what: str, path: Path) -> None:
-    assert FromFile(path).name == "pwws"
+    assert StoredViews(path).name == "pwws"
     with pytest.raises(ValueError, match=f"holds views of another {what} .*this run's x"):
         read_views(path, {**EXPECTED, key: "x"})
 
