@@ -621,7 +621,7 @@ WRONG = {
     "leak": (
         ["--do_train", "--robust_method", "ada", "--view_split", "validation"],
         {"train": GOOD, "validation": GOOD},
-        "--view_split validation would train on what the model is measured with; .*--allow_eval_views",
+        "--view_split validation would train on evaluation texts; .*--allow_eval_views",
     ),
 }
 

@@ -17,7 +17,7 @@ from hf_robust.models.trained import load_trained
 
 peft = pytest.importorskip("peft")
 
-NOTHING_TO_ADAPT = {"ibert": "has none that they could adapt; name other layers by --lora_target_modules"}
+NOTHING_TO_ADAPT = {"ibert": "has none; name other layers by --lora_target_modules"}
 """Architectures whose layers no adapter goes beside, and the sentence that says so."""
 
 

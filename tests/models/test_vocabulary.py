@@ -94,7 +94,7 @@ def test_training_words_by_frequency_then_those_of_the_vectors(tmp_path: Path) -
 def test_a_full_vocabulary_leaves_out_the_rarest_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_vectors(tmp_path / "v.txt", ["good", "movie"])
     assert read_source(TEXTS, str(tmp_path / "v.txt"), size=8).vocabulary() == [*SPECIAL_TOKENS, "a", "film", "good"]
-    assert "5 words are left out of the vocabulary" in caplog.text and "--vocabulary_size (8)" in caplog.text
+    assert "leaves out the 5 least frequent words" in caplog.text and "--vocabulary_size (8)" in caplog.text
 
 
 def test_coverage_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -149,7 +149,7 @@ def test_vectors_of_no_word_at_all_are_one_sentence(tmp_path: Path) -> None:
 
 def test_vectors_of_another_width_are_one_sentence(tmp_path: Path) -> None:
     write_vectors(tmp_path / "v.txt", ["film"])
-    with pytest.raises(ValueError, match=r"have 5 numbers and the model's embedding_size is 6; give vectors of that"):
+    with pytest.raises(ValueError, match=r"have width 5 and the model's embedding_size is 6; give vectors of that"):
         filled(tmp_path / "v.txt", 0, width=6)
 
 

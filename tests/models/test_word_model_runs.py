@@ -141,7 +141,7 @@ def test_sizes_come_from_config_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--model_name_or_path cnn needs a configuration of type hf_robust_cnn, and"):
         start("cnn", config_name=str(tmp_path / "c.json"))
     write_vectors(tmp_path / "v.txt", ["film"], width=5)
-    with pytest.raises(ValueError, match="have 5 numbers and the model's embedding_size is 4"):
+    with pytest.raises(ValueError, match="have width 5 and the model's embedding_size is 4"):
         start("lstm", tmp_path / "v.txt", config_name=str(tmp_path / "c.json"))
 
 

@@ -390,7 +390,7 @@ def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_p
 
 def test_shares_of_another_batch_are_one_sentence() -> None:
     model, adapters = adapted()
-    with pytest.raises(ValueError, match=r"hold shares for 3 rows and the layer .* got 4"):
+    with pytest.raises(ValueError, match=r"have shares for 3 rows and the layer .* got 4"):
         with adapters.sharing(torch.ones(3, 2)):
             model(**BATCH)
     assert adapters._shares[False] is None

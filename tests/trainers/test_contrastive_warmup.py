@@ -103,7 +103,7 @@ class TestEveryMethodWithSuchATerm:
 
     def test_a_term_of_weight_0_has_nothing_to_warm_up(self, name: str, tmp_path: Path) -> None:
         flags = " and ".join(f"--{flag}" for flag in NO_TERM[name])
-        with pytest.raises(ValueError, match=f"--contrastive_warmup 0.3 has no effect where {flags} is 0; leave it"):
+        with pytest.raises(ValueError, match=f"--contrastive_warmup 0.3 has no effect if {flags} is 0; leave it"):
             METHODS[name].config(output_dir=str(tmp_path), contrastive_warmup=0.3, **NO_TERM[name])
 
     def test_a_share_above_one_is_refused(self, name: str, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_code_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
         "ascc": "--ascc_beta and --adv_weight",
     }.items():
         weights = dict.fromkeys(METHODS[name].config.code_weights, 0.0)
-        with pytest.raises(ValueError, match=f"--follow code has no effect where {flags} is 0; leave it out"):
+        with pytest.raises(ValueError, match=f"--follow code has no effect if {flags} is 0; leave it out"):
             METHODS[name].config(output_dir=str(tmp_path), follow="code", **weights)
     with pytest.raises(ValueError, match="--follow code with --failed_views drop has no effect .*BertForSeq.*; leave"):
         build_trainer("adv_iter", tmp_path, follow="code", failed_views="drop")

@@ -168,7 +168,7 @@ def test_a_baseline_is_not_trained_from_weights_that_are_half_trained(victim_fol
         attack, resume = Scripted(STATUSES), tmp_path / outcome / "checkpoint-2"
         options = {**STEPS, **own, "attacks": {"scripted": attack}, "view_cache": str(tmp_path / "other")}
         if outcome == "gone":
-            with pytest.raises(ValueError, match=r"which is gone, and the weights they were made with"):
+            with pytest.raises(ValueError, match=r"which is missing, and the weights of their victim"):
                 train("ada", tmp_path / outcome, resume=resume, **options)
         else:
             again = train("ada", tmp_path / outcome, resume=resume, **options)
@@ -257,7 +257,7 @@ def test_a_cache_file_that_is_not_whole_is_one_sentence(harm: Any, victim_folder
     train("ada", tmp_path / "first", attacks={"scripted": Scripted()}, **options)
     (kept,) = (tmp_path / "cache").glob("*.jsonl")
     kept.write_text(harm(kept.read_text()))
-    with pytest.raises(ValueError, match="was cut short or edited.*delete it to make it anew") as caught:
+    with pytest.raises(ValueError, match="was cut short or edited.*delete it to generate the views again") as caught:
         train("ada", tmp_path / "second", attacks={"scripted": Scripted()}, **options)
     assert str(kept) in str(caught.value)
     kept.unlink()
@@ -312,7 +312,11 @@ def test_a_view_file_in_the_folder_that_the_run_clears_is_refused_and_stays(tmp_
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("ada", {"view_fraction": 0.01}, "--view_fraction 0.01 of 16 texts is none, so ada would be plain training"),
+        (
+            "ada",
+            {"view_fraction": 0.01},
+            "--view_fraction 0.01 of 16 texts is no text, so that ada would be plain",
+        ),
         ("a2t", {"num_train_adv_examples": 0.01}, "of 16 texts --num_train_adv_examples 0.01 looks for 0"),
         ("a2t", {"max_attempts": 0.0}, "--max_attempts 0 attacks 0, so a2t would be plain training"),
     ],
@@ -472,7 +476,7 @@ def test_views_of_an_evaluation_split_must_be_asked_for_and_are_told_of(tmp_path
         "view_dataset": review_data(6, seed=3),
         "attacks": {"scripted": Scripted()},
     }
-    with pytest.raises(ValueError, match="would train on what the model is measured with.*--allow_eval_views"):
+    with pytest.raises(ValueError, match="would train on evaluation texts.*--allow_eval_views"):
         build_trainer("ada", tmp_path, **settings)
     trainer = build_trainer("ada", tmp_path, **settings, allow_eval_views=True)
     card = card_of(trainer)
@@ -515,7 +519,7 @@ def test_a_later_round_that_finds_nothing_is_a_warning(tmp_path: Path, caplog: p
 
     trainer = train("adv_iter", tmp_path, attacks={"fading": Fading(name="fading")}, **ROUNDS, max_steps=6)
     assert trainer.view_share == 0 and [one["found"] for one in trainer.generation.rounds] == [16, 0]
-    assert "fading found no adversarial example this time" in caplog.text
+    assert "fading found no adversarial example in this round" in caplog.text
 
 
 def test_view_files_that_change_what_is_protected_are_refused(tmp_path: Path) -> None:
@@ -525,7 +529,7 @@ def test_view_files_that_change_what_is_protected_are_refused(tmp_path: Path) ->
         given = {"view_file": files, "attacks": {}, "protection": Protection((), protected), "max_steps": 1}
         trainer = build_trainer("ada", tmp_path / f"read-{refused}", **given)
         if refused:
-            with pytest.raises(ValueError, match="views of .*round0.jsonl change what --protect keeps"):
+            with pytest.raises(ValueError, match="views of .*round0.jsonl change text that --protect protects"):
                 trainer.train()
         else:
             trainer.train()
@@ -572,7 +576,7 @@ def test_persistent_workers_are_refused(tmp_path: Path) -> None:
 
 def test_attacks_whose_texts_mean_something_else_are_refused(tmp_path: Path) -> None:
     antonym = ATTACKS["antonym"](Resources(antonyms=table({"good": ["bad"]}, "antonym")))
-    with pytest.raises(ValueError, match="--view_attacks antonym makes texts with another label.*such as textfooler"):
+    with pytest.raises(ValueError, match="--view_attacks antonym changes the label of its texts.*such as textfooler"):
         build_trainer("ada", tmp_path, attacks={"synonym": synonym_attack(), "antonym": antonym})
     with pytest.raises(ValueError, match="ada needs attacks to make its views, got none.*--view_attacks"):
         build_trainer("ada", tmp_path, attacks={})
@@ -688,5 +692,5 @@ def test_views_that_differ_behind_the_cut_alone_are_not_trained_on(name: str, tm
 def test_views_that_all_differ_behind_the_cut_are_one_sentence(tmp_path: Path) -> None:
     data, file = long_views(tmp_path, {1: "music", 5: "music"})
     trainer = build_trainer("ada", tmp_path / "out", data=cut(data, 8), view_file=[str(file)])
-    with pytest.raises(ValueError, match="all texts of kept have the tokens of the texts.*raise --max_seq_length"):
+    with pytest.raises(ValueError, match="all views of kept have the same tokens.*raise --max_seq_length"):
         trainer.train()

@@ -29,7 +29,7 @@ def at_chance() -> Any:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if "next to nothing of the task" in record.message]
+    return [record.message for record in caplog.records if "almost nothing of the task" in record.message]
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ class TestEveryMethod:
         build_trainer(name, tmp_path, max_steps=10, learning_rate=0.0, save_strategy="no").train()
         (said,) = [one for one in warnings(caplog) if one.startswith(f"{name}: ")]
         assert (
-            "after 2 of 10 steps the task loss on 16 clean training texts is 0.690, where one answer for all" in said
+            "after 2 of 10 steps the task loss on 16 clean training texts is 0.690, and a constant prediction" in said
         )
 
     def test_the_flags_to_lower_are_its_own_and_what_they_weigh_is_logged(self, name: str, tmp_path: Path) -> None:
@@ -131,11 +131,12 @@ def test_the_warning_names_sizes_and_flags(tmp_path: Path, caplog: pytest.LogCap
     build_trainer("normal", tmp_path, model=at_chance(), max_steps=10, learning_rate=0.0).train()
     plain, warmed, pgd, normal = warnings(caplog)
     assert "loss_task 0.693, loss_triplet 0." in plain
-    assert plain.endswith("lower --bat_lambda (now 20.0) or let the weight rise (--contrastive_warmup 0.5) or train "
-                          "for more steps.")  # fmt: skip
+    assert plain.endswith(
+        "lower --bat_lambda (now 20.0) or let the weight rise slowly (--contrastive_warmup 0.5) or train for more steps."
+    )
     assert "--contrastive_warmup" not in warmed
     assert "perturbation_norm 0." in pgd and "lower --adv_lr (now 0.03)" in pgd
-    assert normal.endswith("If it stays so, train for more steps, or at another --learning_rate.")
+    assert normal.endswith("If the loss does not fall, train for more steps, or at another --learning_rate.")
 
 
 def test_a_weight_of_0_is_not_to_be_lowered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -107,11 +107,11 @@ def test_an_adapter_that_leaves_a_new_part_out_is_refused_before_training(base: 
 
 def test_a_folder_is_for_adapters_or_for_a_whole_model(base: Path, tmp_path: Path) -> None:
     build_trainer("normal", tmp_path / "run", model=adapted(base)).save_model(str(tmp_path / "out"))
-    with pytest.raises(ValueError, match=r"holds an adapter \(adapter_config.json\), and beside a whole model"):
+    with pytest.raises(ValueError, match=r"holds an adapter \(adapter_config.json\), and this run would add a whole"):
         build_trainer("normal", tmp_path / "out")
     shutil.rmtree(tmp_path / "out")
     build_trainer("normal", tmp_path / "run").save_model(str(tmp_path / "out"))
-    with pytest.raises(ValueError, match=r"holds a whole model \(model.safetensors\), and beside an adapter"):
+    with pytest.raises(ValueError, match=r"holds a whole model \(model.safetensors\), and this run would add an"):
         build_trainer("normal", tmp_path / "out", model=adapted(base))
     build_trainer("normal", tmp_path / "out", model=adapted(base), data=NO_DATA)  # saves nothing over it
 

@@ -148,7 +148,7 @@ def test_a_classifier_without_one_vector_for_a_text_is_an_error() -> None:
     model = build_model()
     model.classifier = nn.Identity()
     rows = build_tokenizer()(["a good film"], return_tensors="pt")
-    with pytest.raises(ValueError, match="no linear layer that reads one vector"), classifier_features(model):
+    with pytest.raises(ValueError, match="no linear layer that classifies one vector"), classifier_features(model):
         model(**rows)
 
 
@@ -167,7 +167,7 @@ def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_p
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("semrode", "gpt2", "GPT2ForSequenceClassification classifies by no linear layer that reads one vector"),
+        ("semrode", "gpt2", "GPT2ForSequenceClassification has no linear layer that classifies one vector"),
         ("taichi", "funnel", "mean_pool pools one last hidden state for each token.*use no_ctr"),
     ],
 )

@@ -179,7 +179,9 @@ def test_attacks_that_all_failed_are_refused_unless_their_last_texts_differ(tmp_
     all_failed = Ended(dict.fromkeys(range(16), "failed"))
     for failed in ("drop", "clean"):
         trainer = build_trainer("ada", tmp_path / failed, attacks={"scripted": all_failed}, failed_views=failed)
-        with pytest.raises(ValueError, match="found no adversarial example among 16 texts, so ada would be plain"):
+        with pytest.raises(
+            ValueError, match="found no adversarial example among 16 texts, so that ada would be plain"
+        ):
             trainer.train()
     last = build_trainer("ada", tmp_path / "last", attacks={"scripted": all_failed}, failed_views="last")
     last.train()

@@ -120,7 +120,7 @@ def test_a_file_that_is_not_whole_is_refused_in_one_sentence(harm: Any, path: Pa
 def test_what_is_no_view_file_is_refused_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
     for path in (tmp_path / "a.jsonl", tmp_path / "missing.jsonl", tmp_path):
-        with pytest.raises(ValueError, match="is not a file of generated views .*; delete it, or give one") as caught:
+        with pytest.raises(ValueError, match="is not a file of generated views .*; delete it, or give a") as caught:
             StoredViews(path)
         assert "\n" not in str(caught.value)
 
@@ -128,7 +128,7 @@ def test_what_is_no_view_file_is_refused_in_one_sentence(content: bytes, tmp_pat
 def test_a_file_of_another_version_is_refused(path: Path) -> None:
     first, *rest = path.read_text().split("\n")
     path.write_text("\n".join([json.dumps({**json.loads(first), "format": 99}), *rest]))
-    with pytest.raises(ValueError, match="has format 99, this version reads 1; delete it"):
+    with pytest.raises(ValueError, match="has format 99, and this version reads 1; delete it"):
         StoredViews(path)
 
 
