@@ -1,4 +1,4 @@
-"""The size of what is published, and texts counted on their way through models."""
+"""Architecture and size of published models, and counted forward passes."""
 
 from __future__ import annotations
 

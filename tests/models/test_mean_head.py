@@ -1,4 +1,4 @@
-"""The classifier by the mean of the tokens: the paper's formula, what is saved and loaded, whom it refuses."""
+"""The mean-head classifier: the paper's formula, saving and loading, refused encoders."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_the_head_starts_from_the_papers_distribution_and_nothing_pools_or_drops
     assert not torch.equal(twin.mean_classifier.weight, weight)
     batch = padded_batch()
     model.train().base_model.eval()
-    assert torch.equal(model(**batch).logits, model(**batch).logits)  # all dropout there is, is the encoder's
+    assert torch.equal(model(**batch).logits, model(**batch).logits)  # only the encoder has dropout
 
 
 def test_representations_and_head_read_the_same_vector() -> None:

@@ -1,4 +1,4 @@
-"""What an adapter's folder holds, and what is refused because it would not load as it was measured."""
+"""The content of an adapter's folder, and refusal of adapters that would load differently from the evaluated model."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_part_that_nobody_saved_is_named(folders: tuple[Path, Path]) -> None:
     kept = {name: value for name, value in weights.items() if "pooler" not in name}
     safetensors.torch.save_file(kept, folder / WEIGHTS, metadata={"format": "pt"})
     assert "missing: bert.pooler.dense.bias, bert.pooler.dense.weight)" in refused(folder)
-    # as an adapter is that was made without a word about the pooler
+    # an adapter whose configuration does not mention the pooler
     edit(folder / ADAPTER, modules_to_save=["classifier"])
     assert "missing: bert.pooler.dense.bias, bert.pooler.dense.weight)" in refused(folder)
 
@@ -173,7 +173,7 @@ def test_there_is_no_adapter_where_there_is_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "whole"),
     [
-        # A layer without its bias, for one: it trains and is saved with the weight that it has.
+        # For example a layer without a bias in the checkpoint: it is trained and saved as a whole.
         (lambda weights: weights.pop("bert.encoder.layer.0.output.dense.bias"), "bert.encoder.layer.0.output.dense"),
         (lambda weights: weights.pop("bert.encoder.layer.1.attention.self.query.weight"), "bert.encoder.layer.1"),
     ],

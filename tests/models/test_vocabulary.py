@@ -75,7 +75,7 @@ def test_templates_and_saving(tmp_path: Path) -> None:
 def test_training_words_by_frequency_then_those_of_the_vectors(tmp_path: Path) -> None:
     write_vectors(tmp_path / "v.txt", ["movie", "Film", "...", "good", "café"])
     source = read_source(TEXTS, str(tmp_path / "v.txt"))
-    # "..." would be cut into three, so that no text can have it.
+    # The tokenizer splits "..." into three tokens, so that no text contains it.
     assert source.vocabulary() == [
         *SPECIAL_TOKENS,
         "a",

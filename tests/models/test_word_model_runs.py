@@ -69,7 +69,7 @@ def test_the_script_trains_saves_and_attacks(kind: str, method: str, tmp_path: P
     assert (
         readme.count("## Load it") == 1 and "import hf_robust.models" in readme and "fine-tuned version" not in readme
     )
-    # A saved one is a checkpoint like any other: it is trained on, and attacked without training.
+    # A saved model is an ordinary checkpoint: it can be trained further, or attacked without training.
     model, _ = load_classifier(str(out))
     assert model.config.id2label == {0: "agree", 1: "disagree"} and not model.training
 

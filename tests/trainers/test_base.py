@@ -201,7 +201,7 @@ def test_class_weights_must_fit_the_classes(tmp_path: Path) -> None:
 
 
 class ReversedTrainer(RobustTrainer):
-    """Predicts with the classes swapped, so that a prediction past ``inference`` is seen at once."""
+    """Predicts with swapped classes, which reveals a prediction that does not use ``inference``."""
 
     name = "reversed"
 

@@ -1,4 +1,4 @@
-"""The rise of a weight over the first share of training, for every method that has such a term."""
+"""The warm-up of a loss weight over the first share of training, for every method that has such a term."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hf_robust.callbacks.run_card import method_config
 from hf_robust.trainers import METHODS
 from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, warmup_share
 
-# What leaves the term out, and beside it what makes two runs comparable.
+# Options that leave the term out, and options that make two runs comparable.
 NO_TERM: dict[str, dict[str, float]] = {
     "bat_pairwise": {"bat_alpha": 0.0, "bat_beta": 0.0},
     "bat_triplet": {"bat_lambda": 0.0},

@@ -1,4 +1,4 @@
-"""How much of the training texts a method's lexicons cover: 0 is refused everywhere, little is said."""
+"""Coverage of the training texts by a method's lexicons: no coverage is refused, low coverage gives a warning."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def cut_data(text: str = "the film was good", max_length: int = 5) -> TextDatase
 
 @pytest.mark.parametrize("name", ["safer", "bat_triplet"])
 def test_words_behind_the_cut_do_not_count(name: str, tmp_path: Path) -> None:
-    """[CLS] the film was [SEP]: "good" is in both tables, and no model of this length reads it."""
+    """[CLS] the film was [SEP]: "good" is in both tables, but a model of this length does not read it."""
     with pytest.raises(ValueError, match=r"open words of 16 training texts \(16 texts are cut, see --max_seq"):
         build_trainer(name, tmp_path, data=cut_data(), synonyms=table({"good": ["fine"]}, "synonym"))
     trainer = build_trainer(name, tmp_path, data=cut_data("film was warm good good"))

@@ -1,4 +1,4 @@
-"""The phase that generates views: it goes on where it was killed, does nothing twice and leaves training alone."""
+"""Generation of views: it continues after a crash, repeats no work, and does not change training."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_generation_that_died_goes_on_and_repeats_nothing(
     assert set(dying.attacked) | set(going_on.attacked) == set(range(16))
     assert view_lines(tmp_path / "again") == view_lines(tmp_path / "whole")
     assert same(weights(whole), weights(again))
-    assert not list((tmp_path / "again" / "cache").rglob("*-of-*.jsonl"))  # the journal has done its work
+    assert not list((tmp_path / "again" / "cache").rglob("*-of-*.jsonl"))  # the journal is deleted after the round
 
 
 def test_a_generation_that_was_killed_goes_on(
@@ -133,7 +133,7 @@ def test_a_resumed_run_reads_the_round_it_was_in(step: int, attacked: int, tmp_p
     attack = Scripted(STATUSES)
     checkpoint = tmp_path / "whole" / f"checkpoint-{step}"
     again = train("adv_iter", tmp_path / "again", resume=checkpoint, attacks={"scripted": attack}, **options)
-    # The rounds before epochs 1 and 2 stand in the folder of the first run, the second for a later step alone.
+    # The folder of the first run has the rounds before epochs 1 and 2; only a later step needs the second.
     assert len(attack.attacked) <= attacked * 16
     assert same(weights(whole), weights(again))
     newest = [one["round"] for one in again.generation.rounds]
@@ -186,7 +186,7 @@ def test_a_new_run_in_the_same_folder_does_not_keep_the_views_of_the_old(tmp_pat
 
 @pytest.fixture
 def queries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Texts that a victim was asked for, a number for each request."""
+    """Number of texts in each request to a victim."""
     asked: list[int] = []
     score = Victim.score
 
@@ -201,7 +201,7 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_second_run_of_the_same_content_asks_the_victim_nothing(
     victim_folder: str, tmp_path: Path, queries: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The attack is tried on a first text all the same.
+    # The attack is still tried on the first text.
     monkeypatch.setattr("hf_robust.training.generation.check_attack", lambda *_: None)
     cache = {"view_cache": str(tmp_path / "cache"), "view_victim": victim_folder}
     first = train("ada", tmp_path / "first", **cache)
@@ -240,7 +240,7 @@ def test_another_content_is_attacked_anew(what: str, victim_folder: str, tmp_pat
 
 
 def test_views_from_the_cache_are_this_runs_own(victim_folder: str, tmp_path: Path) -> None:
-    """The same texts as another split are a leak even where the views are at hand."""
+    """Views of another split are a leak even if they come from the cache."""
     cache = {"view_cache": str(tmp_path / "cache"), "view_victim": victim_folder}
     train("ada", tmp_path / "first", attacks={"one": Scripted()}, **cache)
     leak = {"view_split": "validation", "allow_eval_views": True, "view_dataset": review_data()}
@@ -379,10 +379,10 @@ def test_the_run_card_has_the_rounds_and_their_seconds(tmp_path: Path) -> None:
     assert first["seconds"]["baseline"] == 0
     trainer.train()
     again = json.loads((tmp_path / "iter" / "run_card.json").read_text())
-    assert len(again["views"]) == 2  # those of this training, not of both
+    assert len(again["views"]) == 2  # only the seconds of this training
 
 
-# ---- the baseline ----
+# ---- the plain victim ----
 
 
 @pytest.mark.parametrize(
@@ -505,9 +505,13 @@ def test_rows_of_a_split_and_its_name_go_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a2t", "ada", "adv_iter"])
 def test_no_adversarial_example_at_all_is_one_sentence(name: str, tmp_path: Path) -> None:
     in_vain = {"scripted": Scripted({number: "failed" for number in range(16)})}
-    with pytest.raises(ValueError, match=f"scripted found no adversarial example among 16 texts, so {name} would be"):
+    with pytest.raises(
+        ValueError, match=f"scripted found no adversarial example among 16 texts, so that {name} would be"
+    ):
         train(name, tmp_path, attacks=in_vain)
-    assert len((tmp_path / "_views" / "scripted-round0.jsonl").read_text().splitlines()) == 1  # what was found: none
+    assert (
+        len((tmp_path / "_views" / "scripted-round0.jsonl").read_text().splitlines()) == 1
+    )  # only the header: no views
 
 
 def test_a_later_round_that_finds_nothing_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -614,7 +618,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("two_ranks")
     paths = f"{HERE.parents[1]}:{HERE.parent}:{HERE}"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    # It must end by itself: a rank that waits for one that has failed would wait until this is over.
+    # The launch must end by itself: a rank that waits for a failed one would wait until the timeout.
     finished = subprocess.run(
         [*command, str(HERE / "generate_on_two_ranks.py"), str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
@@ -649,7 +653,7 @@ def test_two_ranks_share_the_attack_and_equal_one(name: str, two_ranks: tuple[Pa
     assert set(told[0]["shown"]) == {True} and set(told[1]["shown"]) == {False}
 
 
-# ---- what is trained on is what the model reads ----
+# ---- views of words that the model reads ----
 
 
 def long_views(folder: Path, changed: dict[int, str]) -> tuple[TextDataset, Path]:
@@ -682,7 +686,7 @@ def test_views_that_differ_behind_the_cut_alone_are_not_trained_on(name: str, tm
     assert [view.text.columns[0].split()[1] for view in trainer.generation.sources["kept"].pool] == ["plot", "plot"]
     (made,) = json.loads((tmp_path / "out" / "run_card.json").read_text())["views"]
     assert (made["attempts"], made["found"], made["unread"], made["share"]) == (4, 4, 2, 0.25)
-    if name != "semrode":  # its views travel with any row
+    if name != "semrode":  # its views belong to random rows
         assert [trainer.train_dataset[row]["kept_ok"] for row in range(8)] == [1, 0, 1, 0, 0, 0, 0, 0]
     whole = build_trainer(name, tmp_path / "whole", data=data, max_steps=1, **kept)
     whole.train()

@@ -1,4 +1,4 @@
-"""Chance in closed form, and one warning where a training has not left it after a fifth of its steps."""
+"""Chance level in closed form, and one warning if the loss is near chance after a fifth of the steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tiny import build_model, build_tokenizer, build_trainer, review_data, revie
 from hf_robust.trainers import METHODS
 from hf_robust.training.leaving_chance import ChanceComparison, NearChanceWarning, chance_comparison, compare_to_chance
 
-# Terms that are in the loss under another flag alone.
+# Terms that the loss contains only with another flag.
 ASKED_FOR = {"loss_bregman", "loss_adversarial"}
 
 
@@ -132,7 +132,8 @@ def test_the_warning_names_sizes_and_flags(tmp_path: Path, caplog: pytest.LogCap
     plain, warmed, pgd, normal = warnings(caplog)
     assert "loss_task 0.693, loss_triplet 0." in plain
     assert plain.endswith(
-        "lower --bat_lambda (now 20.0) or let the weight rise slowly (--contrastive_warmup 0.5) or train for more steps."
+        "lower --bat_lambda (now 20.0) or let the weight rise slowly (--contrastive_warmup 0.5) or train for more "
+        "steps."
     )
     assert "--contrastive_warmup" not in warmed
     assert "perturbation_norm 0." in pgd and "lower --adv_lr (now 0.03)" in pgd

@@ -1,6 +1,6 @@
-"""The loss increase of every method with an adversary: its formula, its masks, and that it leaves training alone.
+"""The loss increase of every method with an adversary: formula, dropout masks, unchanged training.
 
-Means that reach the log: of steps, of valid rows, over ranks; and what every method with views logs of them.
+Also the logged means: over steps, valid rows and ranks; and the logged values of methods with views.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ WEAK: dict[str, Any] = {"adv_init_mag": 0.0, "adv_lr": 0.0, "adv_steps": 3}
 
 
 def measured(trainer: Any, batch: Any) -> dict[str, float]:
-    """What a step on the batch logs where one is due."""
+    """The values that a step on the batch logs if a measurement is due."""
     trainer.loss_increase.every_step = True
     gradients_of(trainer, batch)
     found: dict[str, float] = trainer.means.take()
@@ -160,7 +160,7 @@ def test_it_is_the_mean_loss_at_the_points_less_the_clean_one(name: str, tmp_pat
     trainer, batch = prepared(name, tmp_path, **({"adv_eps": 0.7} if name == "fgm" else STRONG))
     points = points_of(trainer, batch)
     if name == "fgm":
-        points = points[1:]  # its first pass is the clean text, which is no adversary's
+        points = points[1:]  # its first pass is on the clean text, without an adversary
     clean = loss_at(trainer, batch, zeros_of(trainer, batch)).item()
     expected = sum(loss_at(trainer, batch, point).item() for point in points) / len(points) - clean
     found = measured(trainer, batch)
@@ -204,7 +204,7 @@ def test_measured_in_every_tenth_step_and_in_every_window_of_the_log(
 ) -> None:
     trainer = build_trainer("pgd", tmp_path, adv_steps=1, max_steps=12, logging_steps=logging_steps)
     calls: list[int] = []
-    # In training mode: the question whether the model has left chance is asked in the other.
+    # In training mode, because the comparison with chance runs in eval mode.
     trainer.model.register_forward_pre_hook(lambda module, *_: calls.extend([1] * module.training))
     trainer.train()
     assert EVERY == 10 and len(calls) == 12 * 2 + measured_steps

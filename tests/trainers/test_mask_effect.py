@@ -1,4 +1,4 @@
-"""Whether a mask that scales words reaches the predictions is measured, whatever the architecture is called."""
+"""The measured effect of a word mask on the predictions, for many architectures."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_flat_refuses_a_mask_that_the_next_layer_cancels_and_names_the_block(tmp
 
 def test_flat_names_another_method_where_the_block_is_no_way_out(tmp_path: Path) -> None:
     model = build_model("deberta-v2", position_biased_input=False)
-    # A normalisation behind the block too, before anything is added.
+    # With a normalisation directly after the block.
     model.deberta.encoder.register_forward_pre_hook(lambda module, args: (normalised(args[0]), *args[1:]))
     with pytest.raises(ValueError, match="use another method, such as --robust_method adv_iter"):
         build_trainer("flat", tmp_path, model=model)

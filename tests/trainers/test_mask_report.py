@@ -1,4 +1,4 @@
-"""What flat says of its mask: words in each epoch, accuracies at the end, a warning where it tells nothing apart."""
+"""FLAT's report on its word mask: words after each epoch, accuracies at the end, warnings about useless masks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def spread(trainer: Any, by: float = 100.0) -> Any:
 
 
 def by_hand(trainer: Any) -> dict[str, float]:
-    """phi of each word that the training texts hold three times, the mean over its places of its highest piece's."""
+    """phi of each word with three occurrences in the training texts: the mean of the maxima over its pieces."""
     data, found = trainer.train_dataset.dataset, defaultdict[str, list[float]](list)
     trainer.model.eval()
     for row in range(len(data)):
@@ -51,7 +51,7 @@ def by_hand(trainer: Any) -> dict[str, float]:
 @pytest.mark.parametrize("mask_input", ["word", "block"])
 def test_importances_of_words_by_hand(mask_input: str, side: str, tmp_path: Path) -> None:
     trainer = spread(build_trainer("flat", tmp_path, mask_input=mask_input))
-    if side == "left" and mask_input == "word":  # BERT's positions are those of the padded row
+    if side == "left" and mask_input == "word":  # BERT's positions count the padding
         trainer.processing_class.padding_side = side
     expected = by_hand(trainer)
     found = trainer.report.word_importances()

@@ -1,4 +1,4 @@
-"""Which tokens have neighbours, in which order, and what is refused."""
+"""The table of neighbours: tokens with neighbours, their order, and refused tokenizers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run resumes from, and ends with, exactly what a checkpoint holds, or says which file is not as it should be."""
+"""A run resumes from, and ends with, exactly the content of a checkpoint, or names the wrong file."""
 
 from __future__ import annotations
 

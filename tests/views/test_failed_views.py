@@ -1,4 +1,4 @@
-"""Rows whose attack failed: which text they have, in what is generated, in files, and in what is trained on."""
+"""Rows whose attack failed: their text in generated views, in files and in training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOUND = [number for number in range(16) if number % 3 == 0]
 
 
 class Ended(Scripted):
-    """A failed search ends at a text of its own; what was skipped has the clean one, as in a real record."""
+    """An attack whose failed searches end at a changed text; skipped examples keep the clean text."""
 
     def run(self, *args: Any) -> Any:
         for record in super().run(*args):
@@ -189,7 +189,10 @@ def test_attacks_that_all_failed_are_refused_unless_their_last_texts_differ(tmp_
 
 
 def test_views_that_the_model_reads_as_their_text_are_paired_too(tmp_path: Path) -> None:
-    texts = ["a film", "the film was very good and warm with music"]  # the attack adds a word behind the cut of one
+    texts = [
+        "a film",
+        "the film was very good and warm with music",
+    ]  # the attack adds a word after the cut of one text
     rows = [{"sentence": texts[number % 2], "label": number // 2 % 2} for number in range(8)]
     data = TextDataset(rows, ("sentence",), build_tokenizer(), max_length=6)
     shares = {}

@@ -1,4 +1,4 @@
-"""Views made beforehand: when they are made anew, what an attack's outcome becomes, and how rows come to have them."""
+"""Generated views: their schedule, the views of an attack's results, and the rows that get them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_row_has_the_view_of_its_own_text_and_label() -> None:
     assert source(Text(("good film",)), 0, rng) == View(Text(("good film",)), False, ())  # idx 8 has none
     assert source.share == 1 / 3 and source.pool == [view("fine film")._replace(label=1)]
     source.fill({8: view("great film")}, EXAMPLES)
-    assert source(Text(("good film",)), 1, rng).ok is False  # what was held before is gone
+    assert source(Text(("good film",)), 1, rng).ok is False  # the former views are gone
     assert source.share == 1 / 3
 
 
@@ -102,7 +102,7 @@ def test_spread_gives_each_view_a_row_of_its_own_and_its_own_label(made: int, ro
     assert assign_to_rows(views, source, train, seed) == carried
 
 
-# ---- what an attack found ----
+# ---- views of an attack's results ----
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_A2T_1_wanted_and_attempts_bound_the_search(
     successes = [idx for idx, _ in made]
     assert all(idx % 3 == 0 for idx in successes)
     if wanted is not None and wanted > 0 and len(successes) == wanted:
-        assert made.attempts <= max(wanted * 3, MIN_CHUNK) + MIN_CHUNK  # no sweep over all once there are enough
+        assert made.attempts <= max(wanted * 3, MIN_CHUNK) + MIN_CHUNK  # the attack stops after enough successes
     elif wanted != 0:
         assert made.attempts == most and len(successes) == sum(idx % 3 == 0 for idx in attack.attacked)
     else:
@@ -191,7 +191,7 @@ def test_a_last_chunk_without_any_candidate_does_not_end_the_search(
         AttackedViews(attack)(victim, examples[-1:], place)
 
 
-# ---- words of the one text and of the other ----
+# ---- pairs of words in both texts ----
 
 WORDS = ["good", "film", "story", "plot"]
 news = st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join)
@@ -200,7 +200,7 @@ news = st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join)
 @given(st.lists(st.none() | news, min_size=1, max_size=8), st.integers(0, 7), st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
 def test_pairs_after_deletions_and_insertions(swaps: list[str | None], cut: int, rng: random.Random) -> None:
-    """Every word carries its number; the view's words are split anew and looked for."""
+    """Each word contains its number, so that the words of the split view can be found again."""
     old = [f"w{number}" for number in range(len(swaps))]
     changed = [[number, old[number], new] for number, new in enumerate(swaps) if new is not None]
     pieces = [[old[number]] if new is None else new.split() for number, new in enumerate(swaps)]

@@ -1,4 +1,4 @@
-"""Views of words that the model reads: a change behind the cut, or that the tokenizer does not see, is none."""
+"""Views change words that the model reads: a change after the cut, or without an effect on tokens, does not count."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_made_views_are_looked_through_once_and_drawn_ones_at_every_fetch() -> N
 
 
 def test_a_text_drawn_from_all_views_may_equal_its_row() -> None:
-    """It is a sample of the other texts, and no view of the row that it travels with."""
+    """It is a sample of the adversarial texts, not a view of the row that it belongs to."""
     made = GeneratedViews(make=None)  # type: ignore[arg-type]
     data = TextDataset(review_rows(1), ("sentence",), TOKENIZER, max_length=32)
     made.pool = [View(Text(data.texts(0)), True, ())]

@@ -1,4 +1,4 @@
-"""Views on disk: whatever they hold comes back, and a file that is not whole, or of other data, is refused."""
+"""View files: all content is restored; incomplete files and files of other data are refused."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_file_of_other_data_or_another_tokenizer_is_refused(key: str, what: st
 def test_the_tokenizer_hash_is_of_vocabulary_and_special_tokens() -> None:
     first, second = build_tokenizer(), build_tokenizer()
     assert tokenizer_hash(first) == tokenizer_hash(second)
-    second.padding_side = "left"  # tells batches apart, not vocabularies
+    second.padding_side = "left"  # changes batches, not the vocabulary
     assert tokenizer_hash(first) == tokenizer_hash(second)
     second.add_tokens(["new"])
     assert tokenizer_hash(first) != tokenizer_hash(second)
