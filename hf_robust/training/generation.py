@@ -194,48 +194,48 @@ class GenerateViews(TrainerCallback):
         path = self._folder / f"{name}-round{number}.jsonl"
         former = path if self.resumed_from is None else self.resumed_from / VIEWS_FOLDER / path.name
         if isinstance(source.make, StoredViews):
-            header, made = read_views(source.make.path, self._expected)
+            header, views = read_views(source.make.path, self._expected)
             rows = choose_examples(self._source_dataset, 0, 0)
-            made = with_failed_rows(made, header, self._failed_views, rows, source.make.path)
-            if "soft" in source.extras and any(view.ok and view.soft is None for _, view in made):
+            views = with_failed_rows(views, header, self._failed_views, rows, source.make.path)
+            if "soft" in source.extras and any(view.ok and view.soft is None for _, view in views):
                 raise ValueError(
                     f"{self.trainer.name} needs the class probabilities of its views here, and the views of "
                     f"{source.make.path} have none; give views that an attack made, or leave --view_file out."
                 )
-            self._check_protected(source.make.path, made)
+            self._check_protected(source.make.path, views)
         elif self._resumed and former.exists():
-            header, made = read_views(former, self._expected)
+            header, views = read_views(former, self._expected)
         elif self._resumed and not self._can_regenerate(source, epoch, inside):
             raise ValueError(
                 f"this run was trained on the views of {former}, which is missing, and the weights of their victim "
                 "are no longer available; resume from another checkpoint, or start a new run."
             )
         else:
-            header, made = self._generate(name, source, source.make, number)
+            header, views = self._generate(name, source, source.make, number)
         if self.trainer.is_world_process_zero():
-            write_views(path, header, made)
-        usable = disable_unchanged(self._source_dataset, dict(made), self.trainer.train_dataset.mask_token_id)
-        unread = {idx for idx, view in made if view.ok and not usable[idx].ok}
+            write_views(path, header, views)
+        usable = disable_unchanged(self._source_dataset, dict(views), self.trainer.train_dataset.mask_token_id)
+        unread = {idx for idx, view in views if view.ok and not usable[idx].ok}
         if self._failed_views != DROP:  # the model reads these views as the texts of their rows
-            usable |= {idx: view._replace(failed=True, changed=(), pairs=()) for idx, view in made if idx in unread}
+            usable |= {idx: view._replace(failed=True, changed=(), pairs=()) for idx, view in views if idx in unread}
         source.fill(self._by_training_row(usable, train), train)
         # The training of the plain victim is counted separately.
         seconds = time.perf_counter() - start - (self.seconds["baseline"] - baseline)
         self.seconds["generate"] += seconds
-        details = {key: header.get(key) for key in ("split", "victim", "how")} | made.notes
+        details = {key: header.get(key) for key in ("split", "victim", "how")} | views.notes
         if details["split"] not in (None, TRAIN):
             details["leaked"] = True
-        successes = sum(not view.failed for _, view in made)
-        failures = len(made) - successes
+        successes = sum(not view.failed for _, view in views)
+        failures = len(views) - successes
         details |= {"failed_kept": failures} if failures else {}
         self.rounds.append(
-            {"view": name, "round": number, "epoch": epoch, "attempts": made.attempts, "found": successes}
+            {"view": name, "round": number, "epoch": epoch, "attempts": views.attempts, "found": successes}
             | {"unread": len(unread), "share": round(source.share, 6), "seconds": round(seconds, 3), **details}
             | self._coverage.get(name, {})
         )
         logger.info(
             "%s, round %d: %d views of %d texts, %d of them with the same tokens as their text%s; %.0f s",
-            name, number, successes, made.attempts, len(unread),
+            name, number, successes, views.attempts, len(unread),
             f"; {failures} for failed attacks ({self._failed_views})" if failures else "", seconds,
         )  # fmt: skip
 
@@ -244,17 +244,17 @@ class GenerateViews(TrainerCallback):
         """View of a row whose attack failed; methods without the flag drop it."""
         return str(getattr(self.trainer.args, "failed_views", DROP))
 
-    def _check_protected(self, path: Path, made: ViewRound) -> None:
+    def _check_protected(self, path: Path, views: ViewRound) -> None:
         """Refuse stored views that change parts of a text that ``--protect`` protects in this run."""
         protection = self.trainer.protection
         if protection is None:
             return
         rows = choose_examples(self._source_dataset, 0, 0)
         protected = {row.idx: protection.strings(Text(row.texts)) for row in rows}
-        broken = [idx for idx, view in made if protection.strings(view.text) != protected[idx]]
+        broken = [idx for idx, view in views if protection.strings(view.text) != protected[idx]]
         if broken:
             raise ValueError(
-                f"{len(broken)} of {len(made)} views of {path} change text that --protect protects (first in row "
+                f"{len(broken)} of {len(views)} views of {path} change text that --protect protects (first in row "
                 f"{broken[0]}); generate views with --protect, or leave it out."
             )
 
@@ -302,12 +302,12 @@ class GenerateViews(TrainerCallback):
             plans=self._plans,
             progress=trainer.is_world_process_zero() and not args.disable_tqdm,
         )
-        made = make(victim, examples, context)
+        views = make(victim, examples, context)
         trainer.accelerator.wait_for_everyone()
         if trainer.is_world_process_zero():
-            write_views(cached, header, made)
+            write_views(cached, header, views)
             shutil.rmtree(context.journals, ignore_errors=True)
-        return header, made
+        return header, views
 
     def _key(self, maker_key: str) -> str:
         """Hash of the maker's key and the data set, because data sets may differ in rows that are not attacked."""

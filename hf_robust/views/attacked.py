@@ -100,9 +100,9 @@ class AttackedViews:
             records += [record for record in attacked if record.status == "succeeded"]
             failures += [record for record in attacked if record.status != "succeeded"]
         used = records[:wanted] + ([] if self.failed == DROP else [self._failed_record(record) for record in failures])
-        made = ViewRound(zip([record.idx for record in used], _views(used, victim), strict=True))
-        made.attempts = attempts
-        return made
+        views = ViewRound(zip([record.idx for record in used], _views(used, victim), strict=True))
+        views.attempts = attempts
+        return views
 
     def _failed_record(self, record: AttackRecord) -> AttackRecord:
         """The record of a failed attack with the text that becomes its view."""
@@ -134,12 +134,12 @@ class AttackedViews:
 
 
 def with_failed_rows(
-    made: ViewRound, header: Mapping[str, Any], wanted: str, examples: Sequence[Example], path: str | Path
+    views: ViewRound, header: Mapping[str, Any], wanted: str, examples: Sequence[Example], path: str | Path
 ) -> ViewRound:
     """The views of a file, with views of failed attacks as ``wanted``, one of :data:`FAILED_VIEWS`.
 
     Args:
-        made: the views in the file.
+        views: the views in the file.
         header: the header of the file; it contains the ``failed_views`` with which the file was made.
         wanted: treatment of failed attacks in this run.
         examples: all rows of the data set of the file.
@@ -150,11 +150,11 @@ def with_failed_rows(
     """
     stored = str((header.get("how") or {}).get("failed_views", DROP))
     if wanted == stored:
-        return made
-    views = [(row, view) for row, view in made if not view.failed]
-    failed = {row for row, view in made if view.failed}
-    if wanted == CLEAN and stored == DROP and made.attempts == len(examples):
-        failed = {example.idx for example in examples} - {row for row, _ in made}
+        return views
+    pairs = [(row, view) for row, view in views if not view.failed]
+    failed = {row for row, view in views if view.failed}
+    if wanted == CLEAN and stored == DROP and views.attempts == len(examples):
+        failed = {example.idx for example in examples} - {row for row, _ in views}
     elif wanted == LAST or (wanted == CLEAN and stored == DROP):
         lacks = "where their searches ended" if wanted == LAST else "which rows were attacked"
         raise ValueError(
@@ -164,9 +164,9 @@ def with_failed_rows(
         )
     if wanted == CLEAN:
         texts = {example.idx: example.texts for example in examples}
-        views += [(row, View(Text(texts[row]), True, (), failed=True)) for row in sorted(failed)]
-    changed = ViewRound(views)
-    changed.attempts, changed.notes = made.attempts, made.notes
+        pairs += [(row, View(Text(texts[row]), True, (), failed=True)) for row in sorted(failed)]
+    changed = ViewRound(pairs)
+    changed.attempts, changed.notes = views.attempts, views.notes
     return changed
 
 

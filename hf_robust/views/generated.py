@@ -115,16 +115,16 @@ class SampledViews:
 
 
 def assign_to_rows(
-    made: Iterable[tuple[int, View]], source: Sequence[Example], train: Sequence[Example], seed: int
+    views: Iterable[tuple[int, View]], source: Sequence[Example], train: Sequence[Example], seed: int
 ) -> dict[int, View]:
-    """Assign the views ``made`` from another split to random training rows, at most one to each row.
+    """Assign ``views`` of another split to random training rows, at most one to each row.
 
     Each view keeps the label of its own row in ``source``. If there are more views than training rows, the result is a
     random sample of the views.
     """
     labels = {example.idx: example.label for example in source}
-    views = [view._replace(label=labels[idx], changed=(), pairs=()) for idx, view in made if view.ok]
+    carried = [view._replace(label=labels[idx], changed=(), pairs=()) for idx, view in views if view.ok]
     rng = random.Random(f"spread:{seed}")
-    rng.shuffle(views)
-    rows = rng.sample([example.idx for example in train], min(len(views), len(train)))
-    return dict(zip(rows, views, strict=False))
+    rng.shuffle(carried)
+    rows = rng.sample([example.idx for example in train], min(len(carried), len(train)))
+    return dict(zip(rows, carried, strict=False))

@@ -110,16 +110,16 @@ class MaskedViews:
             rows = _mask_with_journal(self, victim, share, context)
         gathered = sorted(MaskedRow(*fields) for fields in gather_object([list(row) for row in rows]))
         by_idx = {row.idx: row for row in gathered}
-        made = ViewRound(
+        views = ViewRound(
             (example.idx, View(Text(example.texts), True, tuple(row.changed), masked=tuple(row.masked)))
             for example in sample
             if (row := by_idx[example.idx]).masked
         )
-        made.attempts = len(sample)
-        made.notes = _notes([row for row in by_idx.values() if row.masked], sample)
-        if context.rank == 0 and made:
-            logger.info("Masking lowers the label's probability by %.3f on average.", made.notes["confidence_drop"])
-        return made
+        views.attempts = len(sample)
+        views.notes = _notes([row for row in by_idx.values() if row.masked], sample)
+        if context.rank == 0 and views:
+            logger.info("Masking lowers the label's probability by %.3f on average.", views.notes["confidence_drop"])
+        return views
 
     def sample(self, examples: Sequence[Example]) -> list[Example]:
         """At most ``per_class`` random examples of each class, in their former order."""

@@ -41,14 +41,14 @@ def tokenizer_hash(tokenizer: Any) -> str:
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
 
 
-def write_views(path: Path, header: Mapping[str, Any], made: ViewRound) -> None:
+def write_views(path: Path, header: Mapping[str, Any], views: ViewRound) -> None:
     """Write the file of a round atomically.
 
     ``header`` describes the origin of the views (``data``, ``tokenizer``, ``split``, ``victim``, ``how``, ...); this
     function adds the number of views, the number of attempts and the digest.
     """
-    lines = [json.dumps(_to_json(idx, view), ensure_ascii=False) for idx, view in made]
-    first = {**header, "format": FORMAT, "attempts": made.attempts, "notes": made.notes}
+    lines = [json.dumps(_to_json(idx, view), ensure_ascii=False) for idx, view in views]
+    first = {**header, "format": FORMAT, "attempts": views.attempts, "notes": views.notes}
     first |= {"views": len(lines), "digest": _digest(lines)}
     write_text(path, "".join(f"{line}\n" for line in [json.dumps(first), *lines]))
 
@@ -88,9 +88,9 @@ def read_views(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, Any],
                 f"{path} holds views of another {what} (its hash is {header.get(key)}, this run's {expected[key]}); "
                 "give the file that belongs to this run, or none."
             )
-    made = ViewRound(_from_json(json.loads(line)) for line in lines)
-    made.attempts, made.notes = int(header.get("attempts", 0)), dict(header.get("notes") or {})
-    return header, made
+    views = ViewRound(_from_json(json.loads(line)) for line in lines)
+    views.attempts, views.notes = int(header.get("attempts", 0)), dict(header.get("notes") or {})
+    return header, views
 
 
 def _digest(lines: Iterable[str]) -> str:

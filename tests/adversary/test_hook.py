@@ -156,7 +156,7 @@ class _Images(nn.Module):
         return pixels
 
 
-class _Unsaid(nn.Module):
+class _NoEmbeddings(nn.Module):
     """A model that does not say where its embeddings are, as Transformers' base class does."""
 
     def get_input_embeddings(self) -> nn.Module:
@@ -170,7 +170,7 @@ class _Patches(nn.Module):
         return nn.Sequential(nn.Conv2d(1, 1, 1))
 
 
-@pytest.mark.parametrize("model", [_Images(), _Unsaid(), _Patches()], ids=["plain", "unsaid", "patches"])
+@pytest.mark.parametrize("model", [_Images(), _NoEmbeddings(), _Patches()], ids=["plain", "unsaid", "patches"])
 def test_a_model_without_word_embeddings_is_one_sentence(model: nn.Module) -> None:
     with pytest.raises(ValueError, match=f"{type(model).__name__} has no word embeddings to perturb.*; use a model"):
         word_embeddings(model)

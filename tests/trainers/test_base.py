@@ -129,15 +129,15 @@ def test_a_checkpoint_of_another_method_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_parts_beside_a_model_that_is_made_anew_are_refused(tmp_path: Path) -> None:
-    def made(name: str) -> RobustTrainer:
+    def trainer_from_init(name: str) -> RobustTrainer:
         args = METHODS[name].config(output_dir=str(tmp_path), use_cpu=True, report_to="none")
         return METHODS[name](model_init=lambda: build_model(), args=args)
 
     with pytest.raises(
         ValueError, match="pgd has modules that belong to its model.*; pass model=... in place of model_init"
     ):
-        made("pgd")
-    made("normal")
+        trainer_from_init("pgd")
+    trainer_from_init("normal")
 
 
 def test_an_optimizer_that_lacks_the_auxiliary_part_is_refused(tmp_path: Path) -> None:

@@ -396,11 +396,11 @@ def test_the_baseline_is_bitwise_a_run_of_normal(
     trained: list[Any] = []
     train_plain_victim = generation.train_plain_victim
 
-    def kept(*args: Any) -> Any:
+    def trained_victim(*args: Any) -> Any:
         trained.append(train_plain_victim(*args))
         return trained[-1]
 
-    monkeypatch.setattr(generation, "train_plain_victim", kept)
+    monkeypatch.setattr(generation, "train_plain_victim", trained_victim)
     train("ada", tmp_path / "spot", model=build_model(dropout=0.1), **options)
     normal = train("normal", tmp_path / "normal", model=build_model(dropout=0.1), **options)
     (baseline,) = trained

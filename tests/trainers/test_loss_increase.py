@@ -129,7 +129,7 @@ STRONG: dict[str, Any] = {"adv_steps": 3, "adv_lr": 0.3, "adv_init_mag": 0.5}
 WEAK: dict[str, Any] = {"adv_init_mag": 0.0, "adv_lr": 0.0, "adv_steps": 3}
 
 
-def measured(trainer: Any, batch: Any) -> dict[str, float]:
+def logged_values(trainer: Any, batch: Any) -> dict[str, float]:
     """The values that a step on the batch logs if a measurement is due."""
     trainer.loss_increase.every_step = True
     gradients_of(trainer, batch)
@@ -163,7 +163,7 @@ def test_it_is_the_mean_loss_at_the_points_less_the_clean_one(name: str, tmp_pat
         points = points[1:]  # its first pass is on the clean text, without an adversary
     clean = loss_at(trainer, batch, zeros_of(trainer, batch)).item()
     expected = sum(loss_at(trainer, batch, point).item() for point in points) / len(points) - clean
-    found = measured(trainer, batch)
+    found = logged_values(trainer, batch)
     assert found["clean_loss"] == pytest.approx(clean, abs=1e-5)
     assert found["loss_increase"] == pytest.approx(expected, abs=1e-5)
     assert expected > 0.01
@@ -175,7 +175,7 @@ def test_dropout_is_not_in_it(name: str, same: bool, tmp_path: Path) -> None:
     options = {**WEAK, "use_global_embedding": False} if name == "tavat" else WEAK
     trainer, batch = prepared(name, tmp_path, **options, same_dropout=same, model=build_model(dropout=0.3))
     # Two masks give losses that differ by far more.
-    assert measured(trainer, batch)["loss_increase"] == pytest.approx(0.0, abs=1e-6)
+    assert logged_values(trainer, batch)["loss_increase"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_freelb_without_dropout_asks_for_one_clean_pass(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_short_epochs_that_are_logged_have_it_too(tmp_path: Path) -> None:
 def test_the_direct_objective_has_none(tmp_path: Path) -> None:
     model = build_model(attn_implementation="eager")
     trainer, batch = prepared("adaptive_pgd", tmp_path, model=model, adaptive_objective="direct")
-    assert "loss_increase" not in measured(trainer, batch)
+    assert "loss_increase" not in logged_values(trainer, batch)
 
 
 def test_equal_where_freelb_and_its_adaptive_form_are_equal_to_first_order(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_equal_where_freelb_and_its_adaptive_form_are_equal_to_first_order(tmp_p
         }.items():
             trainer, batch = prepared(name, tmp_path, model=build_model(dropout=0.2), **options, **more)
             torch.manual_seed(7)
-            found.append(measured(trainer, batch)["loss_increase"])
+            found.append(logged_values(trainer, batch)["loss_increase"])
         assert start_of(trainer, batch).abs().max() == 0
         gaps.append(abs(found[0] - found[1]) / found[0])
     assert gaps[1] < 0.02 and gaps[1] < gaps[0] / 4

@@ -20,7 +20,7 @@ from hf_robust.training.mask_report import MIN_OCCURRENCES
 SPECIAL = {0, 2, 3}
 
 
-def spread(trainer: Any, by: float = 100.0) -> Any:
+def with_spread_importances(trainer: Any, by: float = 100.0) -> Any:
     """The trainer with importances of words that differ widely."""
     with torch.no_grad():
         trainer.masking.network.score.weight.mul_(by)
@@ -50,7 +50,7 @@ def by_hand(trainer: Any) -> dict[str, float]:
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("mask_input", ["word", "block"])
 def test_importances_of_words_by_hand(mask_input: str, side: str, tmp_path: Path) -> None:
-    trainer = spread(build_trainer("flat", tmp_path, mask_input=mask_input))
+    trainer = with_spread_importances(build_trainer("flat", tmp_path, mask_input=mask_input))
     if side == "left" and mask_input == "word":  # BERT's positions count the padding
         trainer.processing_class.padding_side = side
     expected = by_hand(trainer)
@@ -78,7 +78,9 @@ def test_each_epoch_has_a_line_and_the_log_its_numbers(tmp_path: Path) -> None:
 
 def test_accuracies_are_with_the_expected_mask_without_one_and_with_sampled_ones(tmp_path: Path) -> None:
     eval_data = review_data(40, seed=5)
-    trainer = spread(build_trainer("flat", tmp_path, eval_data=eval_data, flat_beta=0.0, max_steps=20))
+    trainer = with_spread_importances(
+        build_trainer("flat", tmp_path, eval_data=eval_data, flat_beta=0.0, max_steps=20)
+    )
     trainer.train()
     found = trainer.report.accuracies
     labels = torch.tensor(eval_data.labels)
@@ -111,7 +113,7 @@ def test_looking_at_the_mask_changes_nothing_of_the_training(tmp_path: Path) -> 
 def test_a_mask_that_tells_no_words_apart_is_a_warning(
     by: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trainer = spread(build_trainer("flat", tmp_path, learning_rate=1e-6, mask_learning_rate=1e-6), by)
+    trainer = with_spread_importances(build_trainer("flat", tmp_path, learning_rate=1e-6, mask_learning_rate=1e-6), by)
     with caplog.at_level(logging.WARNING, logger="hf_robust"):
         trainer.train()
     warned = [one for one in caplog.messages if "keeps all alike" in one]
@@ -150,7 +152,7 @@ def test_the_rank_correlation_is_over_the_words_that_both_know() -> None:
 
 
 def test_the_rank_at_the_end_of_training_is_of_the_model_without_its_mask(tmp_path: Path) -> None:
-    trainer = spread(build_trainer("flat", tmp_path, max_steps=2))
+    trainer = with_spread_importances(build_trainer("flat", tmp_path, max_steps=2))
     trainer.train()
     data = trainer.train_dataset.dataset
 

@@ -19,7 +19,7 @@ from hf_robust.views import AttackedAntonym, OneAntonym
 from hf_robust.words import Text
 
 
-class Asked(Victim):
+class RecordingVictim(Victim):
     """A victim with equal probabilities for all texts, so that no antonym succeeds; it records its queries."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ def test_views_are_the_candidates_that_the_attack_asks_about(options: dict[str, 
     source = AttackedAntonym(which, Plans())
     both = 0
     for columns in texts(25, 2, seed=3):
-        victim = Asked()
+        victim = RecordingVictim()
         label = int(victim.probabilities([columns])[0].argmax())
         attack_dataset(which, victim, [Example(0, columns, label)], check=False)
         found = drawn(source, Text(columns))

@@ -23,7 +23,7 @@ STATUSES = {number: ("succeeded", "failed", "skipped")[number % 3] for number in
 FOUND = [number for number in range(16) if number % 3 == 0]
 
 
-class Ended(Scripted):
+class EndedSearches(Scripted):
     """An attack whose failed searches end at a changed text; skipped examples keep the clean text."""
 
     def run(self, *args: Any) -> Any:
@@ -37,16 +37,16 @@ class Ended(Scripted):
         return replace(record, perturbed=[f"{text} {word}" for text in record.original], changed=[[0, "a", "a"]])
 
 
-def shown(failed: str, folder: Path) -> tuple[list[Example], ViewRound]:
+def generated(failed: str, folder: Path) -> tuple[list[Example], ViewRound]:
     examples = choose_examples(review_data(9), 0, 0)
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
-    return examples, AttackedViews(Ended(STATUSES), failed=failed)(victim, examples, GenerationContext(folder))
+    return examples, AttackedViews(EndedSearches(STATUSES), failed=failed)(victim, examples, GenerationContext(folder))
 
 
 def test_each_row_has_what_was_asked_for(tmp_path: Path) -> None:
     texts = {}
     for failed in FAILED_VIEWS:
-        examples, made = shown(failed, tmp_path / failed)
+        examples, made = generated(failed, tmp_path / failed)
         assert made.attempts == 9 and all(view.ok for _, view in made)
         assert [row for row, view in made if not view.failed] == [0, 3, 6]
         texts[failed] = {row: view.text.columns[0] for row, view in made}
@@ -61,7 +61,7 @@ def test_each_row_has_what_was_asked_for(tmp_path: Path) -> None:
 def test_soft_labels_are_the_victims_at_the_text_that_stands_there(tmp_path: Path) -> None:
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
     for failed in ("clean", "last"):
-        _, made = shown(failed, tmp_path / failed)
+        _, made = generated(failed, tmp_path / failed)
         rows = victim.probabilities([view.text.columns for _, view in made])
         for (_, view), row in zip(made, rows, strict=True):
             assert view.soft == pytest.approx(row.tolist(), abs=1e-6)
@@ -70,15 +70,17 @@ def test_soft_labels_are_the_victims_at_the_text_that_stands_there(tmp_path: Pat
 def test_what_changes_the_views_changes_their_key_and_the_default_keeps_it() -> None:
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
     examples = choose_examples(review_data(3), 0, 0)
-    keys = {failed: AttackedViews(Ended(), failed=failed).key(victim, examples) for failed in FAILED_VIEWS}
+    keys = {failed: AttackedViews(EndedSearches(), failed=failed).key(victim, examples) for failed in FAILED_VIEWS}
     assert len(set(keys.values())) == 3
-    assert keys["drop"] == AttackedViews(Ended()).key(victim, examples)
+    assert keys["drop"] == AttackedViews(EndedSearches()).key(victim, examples)
 
 
 def test_a_bound_on_successes_leaves_every_failure_before_it(tmp_path: Path) -> None:
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
     examples = choose_examples(review_data(16), 0, 0)
-    made = AttackedViews(Ended(STATUSES), wanted=2, failed="clean")(victim, examples, GenerationContext(tmp_path))
+    made = AttackedViews(EndedSearches(STATUSES), wanted=2, failed="clean")(
+        victim, examples, GenerationContext(tmp_path)
+    )
     assert sum(not view.failed for _, view in made) == 2
     assert sum(view.failed for _, view in made) == 10 == made.attempts - len(FOUND)
 
@@ -88,7 +90,7 @@ def test_a_bound_on_successes_leaves_every_failure_before_it(tmp_path: Path) -> 
 ROWS = [Example(number, (f"film {number}",), number % 2) for number in range(3)]
 
 
-def held(failed: str, attempts: int = 3) -> tuple[ViewRound, dict[str, Any]]:
+def stored_views(failed: str, attempts: int = 3) -> tuple[ViewRound, dict[str, Any]]:
     """A file of three rows, the first of which was fooled."""
     rows = [(0, View(Text(("movie 0",)), True, (0,)))]
     if failed != "drop":
@@ -101,7 +103,7 @@ def held(failed: str, attempts: int = 3) -> tuple[ViewRound, dict[str, Any]]:
 
 @pytest.mark.parametrize("failed", FAILED_VIEWS)
 def test_a_file_gives_what_it_holds_and_less(failed: str) -> None:
-    made, header = held(failed)
+    made, header = stored_views(failed)
     assert with_failed_rows(made, header, failed, ROWS, "file") is made
     dropped = with_failed_rows(made, header, "drop", ROWS, "file")
     assert [row for row, _ in dropped] == [0] and dropped.attempts == 3
@@ -119,7 +121,7 @@ def test_a_file_gives_what_it_holds_and_less(failed: str) -> None:
     ],
 )
 def test_what_a_file_does_not_say_is_refused(failed: str, wanted: str, attempts: int, lacks: str) -> None:
-    made, header = held(failed, attempts)
+    made, header = stored_views(failed, attempts)
     with pytest.raises(ValueError, match=rf"made with --failed_views {failed} and does not say {lacks}; give"):
         with_failed_rows(made, header, wanted, ROWS, "file")
 
@@ -128,7 +130,7 @@ def test_what_a_file_does_not_say_is_refused(failed: str, wanted: str, attempts:
 
 
 def trained(name: str, folder: Path, **options: Any) -> Any:
-    trainer = build_trainer(name, folder, attacks={"scripted": Ended(STATUSES)}, max_steps=2, **options)
+    trainer = build_trainer(name, folder, attacks={"scripted": EndedSearches(STATUSES)}, max_steps=2, **options)
     trainer.add_callback(RunCardCallback({}, {}, {}, name, generation=trainer.generation))
     trainer.train()
     return trainer
@@ -176,7 +178,7 @@ def test_a_file_of_both_trains_as_the_attacks_do(asked: str, tmp_path: Path) -> 
 
 
 def test_attacks_that_all_failed_are_refused_unless_their_last_texts_differ(tmp_path: Path) -> None:
-    all_failed = Ended(dict.fromkeys(range(16), "failed"))
+    all_failed = EndedSearches(dict.fromkeys(range(16), "failed"))
     for failed in ("drop", "clean"):
         trainer = build_trainer("ada", tmp_path / failed, attacks={"scripted": all_failed}, failed_views=failed)
         with pytest.raises(
@@ -198,7 +200,12 @@ def test_views_that_the_model_reads_as_their_text_are_paired_too(tmp_path: Path)
     shares = {}
     for failed in ("drop", "clean"):
         trainer = build_trainer(
-            "ada", tmp_path / failed, data=data, attacks={"scripted": Ended()}, failed_views=failed, max_steps=1
+            "ada",
+            tmp_path / failed,
+            data=data,
+            attacks={"scripted": EndedSearches()},
+            failed_views=failed,
+            max_steps=1,
         )
         trainer.train()
         (made,) = trainer.generation.rounds

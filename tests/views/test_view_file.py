@@ -34,7 +34,7 @@ views = st.builds(
 )
 
 
-def made_of(pairs: list[tuple[int, View]], attempts: int = 0) -> ViewRound:
+def view_round(pairs: list[tuple[int, View]], attempts: int = 0) -> ViewRound:
     made = ViewRound(pairs)
     made.attempts = attempts
     return made
@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
     """A file of three views."""
     path = tmp_path / "_views" / "pwws-round0.jsonl"
     rows = [(idx, View(Text((f"good film {idx}",)), True, (0,))) for idx in range(3)]
-    write_views(path, HEADER, made_of(rows, attempts=7))
+    write_views(path, HEADER, view_round(rows, attempts=7))
     return path
 
 
@@ -53,7 +53,7 @@ def path(tmp_path: Path) -> Path:
 @settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read(tmp_path_factory: Any, rows: list[tuple[int, View]], attempts: int) -> None:
     path = tmp_path_factory.mktemp("views") / "a.jsonl"
-    write_views(path, HEADER, made_of(rows, attempts))
+    write_views(path, HEADER, view_round(rows, attempts))
     header, made = read_views(path, EXPECTED)
     assert list(made) == rows and made.attempts == attempts
     assert header.items() >= HEADER.items() and header["views"] == len(rows)
@@ -63,7 +63,7 @@ def test_what_is_written_is_read(tmp_path_factory: Any, rows: list[tuple[int, Vi
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\r\n", "\x1c"])
 def test_a_text_with_a_line_separator_of_its_own(separator: str, tmp_path: Path) -> None:
     rows = [(0, View(Text((f"one{separator}two", "three")), True, ()))]
-    write_views(tmp_path / "a.jsonl", HEADER, made_of(rows))
+    write_views(tmp_path / "a.jsonl", HEADER, view_round(rows))
     assert list(read_views(tmp_path / "a.jsonl", EXPECTED)[1]) == rows
 
 
@@ -74,7 +74,7 @@ def test_a_writer_that_dies_leaves_the_file_as_it_was(path: Path, monkeypatch: p
     before = path.read_bytes()
     monkeypatch.setattr(Path, "replace", dies)
     with pytest.raises(OSError, match="disk full"):
-        write_views(path, HEADER, made_of([]))
+        write_views(path, HEADER, view_round([]))
     assert path.read_bytes() == before
 
 
@@ -150,7 +150,7 @@ def test_the_tokenizer_hash_is_of_vocabulary_and_special_tokens() -> None:
 
 def test_a_view_keeps_the_rule_of_its_words_and_earlier_files_are_textattacks(path: Path) -> None:
     text = Text(("don’t",), TEXTATTACK_WORDS)
-    write_views(path, HEADER, made_of([(0, View(text, True, (1,))), (1, View(Text(("don’t",)), True, (0,)))]))
+    write_views(path, HEADER, view_round([(0, View(text, True, (1,))), (1, View(Text(("don’t",)), True, (0,)))]))
     _, made = read_views(path, EXPECTED)
     assert [view.text.rule for _, view in made] == [TEXTATTACK_WORDS, UNICODE_WORDS]
     first, *lines = path.read_text(encoding="utf-8").splitlines()
