@@ -147,7 +147,9 @@ def test_views_that_are_gone_are_made_again_only_where_the_weights_are_at_hand(t
     shutil.rmtree(tmp_path / "whole" / "_views")
     shutil.rmtree(tmp_path / "whole" / "cache")
     for step in (3, 4, 5):  # inside epoch 1, at the end of epoch 1 and inside epoch 2, on the views of epoch 1
-        with pytest.raises(ValueError, match=r"trained on the views of .*round0.jsonl, which is gone.*start anew"):
+        with pytest.raises(
+            ValueError, match=r"trained on the views of .*round0.jsonl, which is missing.*start a new run"
+        ):
             train(
                 "adv_iter",
                 tmp_path / f"gone-{step}",
@@ -304,7 +306,7 @@ def test_a_second_training_begins_without_the_views_of_the_first(tmp_path: Path)
 def test_a_view_file_in_the_folder_that_the_run_clears_is_refused_and_stays(tmp_path: Path) -> None:
     train("ada", tmp_path, attacks={"scripted": Scripted()}, max_steps=1)
     file = tmp_path / "_views" / "scripted-round0.jsonl"
-    with pytest.raises(ValueError, match=r"lies in the folder that a new run in .* clears; copy the file elsewhere"):
+    with pytest.raises(ValueError, match=r"is in the folder that a new run in .* clears; copy the file elsewhere"):
         train("ada", tmp_path, view_file=[str(file)], max_steps=1)
     assert file.is_file()
 

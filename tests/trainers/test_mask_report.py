@@ -134,7 +134,7 @@ def linear_logits(weights: dict[str, float]) -> Any:
 def test_a_words_own_importance_is_what_leaving_it_out_changes() -> None:
     weights = {"good": 2.0, "bad": -3.0, "the": 0.1}
     texts = [("the good film",), ("the bad film",), ("good good the film",)]
-    found = leave_one_out_importances(linear_logits(weights), texts, often=2)
+    found = leave_one_out_importances(linear_logits(weights), texts, min_occurrences=2)
     assert found == pytest.approx({"good": 2.0, "the": 0.1, "film": 0.0}, abs=1e-5)  # "bad" stands there once
 
 

@@ -86,7 +86,7 @@ def test_a_vocabulary_without_words_is_one_sentence(tmp_path: Path) -> None:
     characters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     trainer.processing_class = PreTrainedTokenizerFast(tokenizer_object=characters, unk_token="[UNK]")
     trainer.processing_class.add_tokens(["?"])
-    with pytest.raises(ValueError, match="ascc mixes words that are one token each.*has none"):
+    with pytest.raises(ValueError, match="ascc mixes words that are single tokens.*has none"):
         NeighbourTable(trainer, 50)
 
 
