@@ -111,7 +111,7 @@ def test_training_numbers_the_data_and_keeps_no_other_names(caplog):
 @pytest.mark.parametrize("checkpoint", [NAMES, GENERIC, ["0", "1"]])
 def test_training_rows_tell_the_alphabetical_order_of_an_evaluation_and_that_is_a_guess(checkpoint, caplog):
     labels = found(corpus_of("pos", "neg", role="train"), checkpoint)
-    assert labels.names == ("neg", "pos") and "matched in this order" in caplog.text
+    assert labels.names == ("neg", "pos") and "taken for one another in this order" in caplog.text
 
 
 def test_training_rows_of_another_number_of_classes_are_not_the_checkpoints():
