@@ -302,7 +302,7 @@ class TestVariants:
 
     def test_5_8_soft_targets_are_the_victims_probabilities_at_the_view(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, taichi_variant="base_adv_soft")
-        victim = trainer.generation._baseline()
+        victim = trainer.generation._plain_victim()
         with torch.no_grad(), evaluating(victim):
             expected = victim(**rows_of(batch, "synonym_")).logits.softmax(-1)
         ok = batch["synonym_ok"].bool()
