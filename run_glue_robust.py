@@ -285,7 +285,7 @@ def add_reports(
             generation=trainer.generation or generation_of(trainer.train_dataset),
             plain_runs=trainer.plain_runs,
             used_arguments=trainer.used_arguments,
-            found_in_training=trainer.found_in_training,
+            measured_in_training=trainer.measured_in_training,
             command=["run_glue_robust.py", *args.given],
         )
     )

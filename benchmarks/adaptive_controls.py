@@ -86,7 +86,7 @@ def measure(data: Path, seed: int) -> dict[str, dict[str, Any]]:
 def logged(run: Any) -> dict[str, float]:
     """The mean loss increase, and of learnt weights the most that they moved the point and how much they could."""
     entries = run.state.log_history
-    found = {"loss_increase": run.increase.over_the_run()["loss_increase"]}
+    found = {"loss_increase": run.loss_increase.run_mean()["loss_increase"]}
     for name, of in (("point_moved", max), ("increment_alignment", statistics.fmean)):
         given = [entry[name] for entry in entries if name in entry]
         found |= {name: of(given)} if given else {}

@@ -106,7 +106,7 @@ def batches(method: Any) -> list[Any]:
 
 def losses(method: Any, *names: str) -> Values:
     """(batches, names), or (batches,) of one name: what a step on each batch logs; no weight moves."""
-    method.increase.every_step = True
+    method.loss_increase.every_step = True
     found = []
     for number, batch in enumerate(batches(method)):
         set_seed(number)

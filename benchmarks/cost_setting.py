@@ -18,7 +18,7 @@ from benchmarks.stopwatch import CLOCKS, wait_for
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import load_lexicon
 from hf_robust.trainers import METHODS, RobustTrainer
-from hf_robust.views import Made, RandomSynonyms, tokenizer_hash, without_unread, write_views
+from hf_robust.views import RandomSynonyms, ViewRound, disable_unchanged, tokenizer_hash, write_views
 from hf_robust.words import Text
 
 VIEW_FILE_OPTIONS = {"n_rounds": 1, "failed_views": "drop"}
@@ -56,13 +56,13 @@ class Setting:
 
 def _write_synonyms(path: Path, dataset: TextDataset, seed: int) -> int:
     """How many were written: a text without a synonym that the model reads has no view."""
-    draw, rng, made = RandomSynonyms(load_lexicon("builtin", "synonym")), random.Random(seed), Made()
+    draw, rng, made = RandomSynonyms(load_lexicon("builtin", "synonym")), random.Random(seed), ViewRound()
     for index in range(len(dataset)):
         text = Text(dataset.texts(index))
         view = draw(text, None, rng, dataset.read_words(index))
         aligned = len(view.text.words) == len(text.words)
         pairs = tuple((word, word) for word in view.changed) if aligned else ()
-        if without_unread(dataset, {index: view})[index].ok:
+        if disable_unchanged(dataset, {index: view})[index].ok:
             made.append((index, view._replace(pairs=pairs)))
     header = {"data": dataset.fingerprint(), "tokenizer": tokenizer_hash(dataset.tokenizer)}
     write_views(path, {**header, "name": "synonym", "split": "train", "victim": None, "how": {"name": "random"}}, made)

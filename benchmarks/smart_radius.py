@@ -71,7 +71,7 @@ def random_signs(smart: Any) -> Values:
         signs = torch.randn(*batch["input_ids"].shape, width).sign() * smart.args.adv_max_norm * mask
         replay, logits = smart.embedding_space.replay(batch), []
         for point in (None, Shift(signs, mask)):
-            with torch.no_grad(), replay.again(), smart.increase.paused():
+            with torch.no_grad(), replay.again(), smart.loss_increase.paused():
                 logits.append(smart.task_loss(smart.model, batch, at=point)[1]["logits"])
         found.append(float(symmetric_kl(*logits)))
     return np.array(found)

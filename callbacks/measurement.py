@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
 
-from hf_robust.adversary import kept_random_state
+from hf_robust.adversary import preserved_random_state
 from hf_robust.attacks import ATTACKS, Victim
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.metrics import AttackSummary, Guessing
@@ -220,7 +220,7 @@ class _Evaluations:
             dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
         ) -> EvalLoopOutput:
             # The evaluation loop draws random numbers; an evaluation that only we need must not change training.
-            with kept_random_state() if self.forced else nullcontext():
+            with preserved_random_state() if self.forced else nullcontext():
                 output = evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
             if metric_key_prefix == "eval" and self._main_set:
                 self._measure(output)
@@ -255,7 +255,7 @@ class _Evaluations:
         parts = []
         for measurement in self.measurements:
             if measurement.is_due():
-                with saved_on_failure(self.trainer), kept_random_state():
+                with saved_on_failure(self.trainer), preserved_random_state():
                     part = measurement._measure(output)
                 parts += [] if part is None else [part]
         if parts and self.trainer.is_world_process_zero():

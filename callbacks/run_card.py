@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.models.architecture import architecture, part_beside
+from hf_robust.models.architecture import architecture, auxiliary_module
 from hf_robust.models.passes import ForwardCounter
 from hf_robust.runs import RunCard, clear_results, redact_command, versions, write_card
 
@@ -58,7 +58,7 @@ class RunCardCallback(TrainerCallback):
         plain_runs: seconds and texts of plain trainings before the method's own (``RobustTrainer.plain_runs``).
         used_arguments: returns the values of arguments that were left to the method
             (``RobustTrainer.used_arguments``).
-        found_in_training: returns what the run measured or learnt (``RobustTrainer.found_in_training``).
+        measured_in_training: returns what the run measured or learnt (``RobustTrainer.measured_in_training``).
         command: the command line of the run; None for that of this process.
     """
 
@@ -76,10 +76,10 @@ class RunCardCallback(TrainerCallback):
         generation: Generation | None = None,
         plain_runs: Mapping[str, tuple[float, float]] | None = None,
         used_arguments: Callable[[], Mapping[str, Any]] = dict,
-        found_in_training: Callable[[], Mapping[str, Any]] = dict,
+        measured_in_training: Callable[[], Mapping[str, Any]] = dict,
         command: Sequence[str] | None = None,
     ) -> None:
-        self.used_arguments, self.found_in_training = used_arguments, found_in_training
+        self.used_arguments, self.measured_in_training = used_arguments, measured_in_training
         self.known_entries: RunCard = {
             "method": method,
             "citation": citation,
@@ -106,7 +106,7 @@ class RunCardCallback(TrainerCallback):
         self._forwards.stop()
         self._forwards = ForwardCounter()
         self._forwards.watch("train", model)
-        twin = part_beside(model)
+        twin = auxiliary_module(model)
         # A twin is a classifier with a config; a mask or an adversary's weights have none.
         if twin is not None and hasattr(twin, "config"):
             self._forwards.watch("twin", twin)
@@ -230,7 +230,7 @@ class RunCardCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         dataset: Any = getattr(train_dataloader, "dataset", None)
-        found = self.found_in_training()
+        found = self.measured_in_training()
         card: RunCard = {
             **self.known_entries,
             "config": {**method_config(args), **self.used_arguments(), **found},

@@ -60,7 +60,7 @@ class AdaptiveTAVATTrainer(AdaptiveTrainer):
 
     def increment(self, before: OffsetVariable, gradients: tuple[Tensor, ...]) -> Tensor:
         assert isinstance(before, TokenAware)
-        return before.gained(gradients)
+        return before.step_offset(gradients)
 
     def after_climb(self, inputs: Batch, last: Variable) -> None:
         assert isinstance(last, TokenAware)

@@ -22,7 +22,7 @@ from hf_robust.modules.saved_inference import Fetch, SavedInference
 from hf_robust.training.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.step_passes import Passes
-from hf_robust.training.text_views import attacked_views, shown_rows
+from hf_robust.training.text_views import attacked_views, trainable_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
 
@@ -220,7 +220,7 @@ class AdpMixupTrainer(RobustTrainer):
         main, views = split_views(inputs, self.view_names)
         parts = [(CLEAN, main, 1.0)]
         for name, view in views.items():
-            parts += self._parts_of(name, main, shown_rows(view))
+            parts += self._parts_of(name, main, trainable_rows(view))
         rows = [self.adapters.alone(name, len(batch["labels"])) for name, batch, _ in parts]
         self.adapters.train_with(torch.cat(rows))
         if len(parts) == 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from hf_robust.models import WordModel
-from hf_robust.models.architecture import owner
+from hf_robust.models.architecture import without_peft
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
@@ -100,7 +100,7 @@ def used_rounds(trainer: RobustTrainer) -> dict[str, Any]:
 def round_loss(trainer: Any, model: nn.Module, inputs: Batch) -> tuple[Tensor, Any]:
     """:func:`union_loss`; for the LSTM and the CNN under ``--follow code`` the cross-entropy of a softmax of a
     softmax, since the models of FLAT's code return probabilities."""
-    net = owner(trainer.model)
+    net = without_peft(trainer.model)
     if not (trainer.args.follow_code and isinstance(net, WordModel)):
         return union_loss(trainer, model, inputs)
     with _softmax_behind(net.classifier):
@@ -157,7 +157,7 @@ class AdvIterTrainer(RobustTrainer):
         return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
-        args, net = self.args, owner(self.model)
+        args, net = self.args, without_peft(self.model)
         if args.follow_code and args.failed_views == DROP and not isinstance(net, WordModel):
             raise ValueError(
                 f"--follow code with --failed_views {DROP} has no effect on a {type(net).__name__}; leave out one "

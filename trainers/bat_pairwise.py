@@ -13,9 +13,9 @@ from hf_robust.interpret.head import EMBEDDINGS, HEAD, chosen_pooling, last_stat
 from hf_robust.losses import balanced_pairwise, cosine_distance, sentence_embedding
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
-from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, warmup_share
 from hf_robust.training.step_passes import Passes
-from hf_robust.training.text_views import attacked_antonyms, labels_left_out, plan_antonyms
+from hf_robust.training.text_views import attacked_antonyms, plan_antonyms, skipped_labels
 from hf_robust.views import OneAntonym, RandomSynonyms, ViewSource
 
 ANTONYM_VIEWS = ("authors", "matched")
@@ -62,7 +62,7 @@ class BatConfig(ContrastiveWarmupArguments):
 class BatPairwiseConfig(BatConfig):
     """Weights of the two pairwise terms, as for BERT on MNLI."""
 
-    risen_weights = ("bat_alpha", "bat_beta")
+    warmed_up_weights = ("bat_alpha", "bat_beta")
 
     bat_alpha: float = field(default=1.0, metadata={"help": "[alpha] weight of the term that pulls the synonym view."})
     bat_beta: float = field(default=1.2, metadata={"help": "[beta] weight of the term that pushes the antonym view."})
@@ -140,7 +140,7 @@ class BatPairwiseTrainer(RobustTrainer):
     def view_sources(self) -> Mapping[str, ViewSource]:
         matched = self.args.antonym_views == "matched"
         obstinate = (
-            attacked_antonyms(self) if matched else OneAntonym(self.antonyms, labels_left_out(self), self.protection)
+            attacked_antonyms(self) if matched else OneAntonym(self.antonyms, skipped_labels(self), self.protection)
         )
         return {"fickle": RandomSynonyms(self.synonyms, self.protection), "obstinate": obstinate}
 
@@ -177,6 +177,6 @@ class BatPairwiseTrainer(RobustTrainer):
         distances = self.view_distances(model, inputs)
         pull, push = balanced_pairwise(*distances.pairs(), self.args.bat_margin)
         self.log_parts(task=distances.loss, pull=pull, push=push)
-        share = risen(self)
+        share = warmup_share(self)
         loss = distances.loss + share * self.args.bat_alpha * pull + share * self.args.bat_beta * push
         return (loss, distances.outputs) if return_outputs else loss

@@ -11,14 +11,14 @@ from hf_robust.losses import balanced_triplet
 from hf_robust.trainers.bat_pairwise import BatConfig, BatPairwiseTrainer
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch
-from hf_robust.training.contrastive_warmup import risen
+from hf_robust.training.contrastive_warmup import warmup_share
 
 
 @dataclass
 class BatTripletConfig(BatConfig):
     """Weight of the triplet term; 1 is what the released training script sets."""
 
-    risen_weights = ("bat_lambda",)
+    warmed_up_weights = ("bat_lambda",)
 
     bat_lambda: float = field(default=1.0, metadata={"help": "[lambda] weight of the triplet term."})
 
@@ -55,5 +55,5 @@ class BatTripletTrainer(BatPairwiseTrainer):
         distances = self.view_distances(model, inputs)
         triplet = balanced_triplet(*distances.pairs(), self.args.bat_margin)
         self.log_parts(task=distances.loss, triplet=triplet)
-        loss = distances.loss + risen(self) * self.args.bat_lambda * triplet
+        loss = distances.loss + warmup_share(self) * self.args.bat_lambda * triplet
         return (loss, distances.outputs) if return_outputs else loss

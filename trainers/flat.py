@@ -16,19 +16,19 @@ from hf_robust.adversary import Noise, embedding_width, evaluating
 from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import split_views
 from hf_robust.models import WordModel
-from hf_robust.models.architecture import owner
+from hf_robust.models.architecture import without_peft
 from hf_robust.modules.auxiliary import Auxiliary
 from hf_robust.modules.mask_export import (
     MASK_FILE,
-    check_set_up,
-    restored_masking,
+    check_mask_setup,
+    restore_word_masking,
     special_ids,
     why_not_folded,
     write_importances,
 )
-from hf_robust.modules.masking import Masked, Masking, embedding_block
 from hf_robust.modules.saved_inference import Fetch, SavedInference
 from hf_robust.modules.word_mask import WordMask, entropy, importance_distance, masked_mean
+from hf_robust.modules.word_masking import MaskedPass, WordMasking, embedding_block
 from hf_robust.trainers.adv_iter import RoundArguments, round_loss, used_rounds
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
@@ -153,7 +153,7 @@ class FLATTrainer(RobustTrainer):
     # As in VMASK's code: width of the mask network's hidden layer, and temperature of the Gumbel-softmax.
     mask_width, temperature = 400, 1.0
 
-    masking: Masking
+    masking: WordMasking
 
     if TYPE_CHECKING:
         args: FLATConfig
@@ -172,7 +172,7 @@ class FLATTrainer(RobustTrainer):
     def auxiliary(self) -> Auxiliary:
         args, model = self.args, self.model
         args.mask_input = args.mask_input or ("block" if self._as_bert_code else "word")
-        check_set_up(self)
+        check_mask_setup(self)
         self._unfolded = why_not_folded(self)
         block = embedding_block(model) if args.mask_input == "block" else None
         width = embedding_width(model) if block is None else self._block_width(block)
@@ -186,7 +186,7 @@ class FLATTrainer(RobustTrainer):
             normalised=block is None,
             spread=1.0 if args.follow_code else FIRST_SPREAD,
         )
-        self.masking = Masking(
+        self.masking = WordMasking(
             model,
             network,
             block=block,
@@ -211,10 +211,10 @@ class FLATTrainer(RobustTrainer):
     @property
     def _as_bert_code(self) -> bool:
         """Whether to follow the code where it differs for models with attention; its LSTM and CNN are the paper's."""
-        return self.args.follow_code and not isinstance(owner(self.model), WordModel)
+        return self.args.follow_code and not isinstance(without_peft(self.model), WordModel)
 
-    def found_in_training(self) -> dict[str, Any]:
-        return {**super().found_in_training(), **(self.report.found() if self._auxiliary is not None else {})}
+    def measured_in_training(self) -> dict[str, Any]:
+        return {**super().measured_in_training(), **(self.report.card_entry() if self._auxiliary is not None else {})}
 
     def _block_width(self, block: nn.Module) -> int:
         ids = torch.zeros(1, 2, dtype=torch.long, device=self.args.device)
@@ -240,7 +240,7 @@ class FLATTrainer(RobustTrainer):
 
     @classmethod
     def restored(cls, model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Inference:
-        masking = restored_masking(model, tokenizer, fetch, settings)
+        masking = restore_word_masking(model, tokenizer, fetch, settings)
 
         def masked(model: nn.Module, batch: Batch) -> Any:
             with masking.expected():
@@ -295,7 +295,7 @@ class FLATTrainer(RobustTrainer):
         loss = loss - self.args.flat_beta * mean_entropy + self.args.flat_gamma * distance
         return (loss, outputs) if return_outputs else loss
 
-    def regularisers(self, inputs: Batch, masked: Masked) -> tuple[Tensor, Tensor]:
+    def regularisers(self, inputs: Batch, masked: MaskedPass) -> tuple[Tensor, Tensor]:
         """The scalars H and Limp of a batch, from a masked pass over its rows and then the rows of its views.
 
         Both are unbiased estimates of their means over all N + M texts, as :func:`union_loss` is.
@@ -318,7 +318,7 @@ class FLATTrainer(RobustTrainer):
             start = end
         return mean_entropy, distance
 
-    def _entropies(self, masked: Masked) -> Tensor:
+    def _entropies(self, masked: MaskedPass) -> Tensor:
         """(B,) mean entropy over the words of each text; under ``--follow code`` the sum over its tokens, divided by
         the positions of the longest possible text."""
         entropies = entropy(masked.logits)

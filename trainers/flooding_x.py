@@ -73,7 +73,7 @@ class FloodingXTrainer(RobustTrainer):
         self.add_callback(MeasureFloodLevel(self, level))
         return Auxiliary(level)
 
-    def found_in_training(self) -> dict[str, Any]:
+    def measured_in_training(self) -> dict[str, Any]:
         measured = self.args.flood_level == AUTO and getattr(self, "flood_level", None) is not None
         return {"flood_level": self.flood_level} if measured else {}
 

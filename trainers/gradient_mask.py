@@ -12,7 +12,7 @@ from hf_robust.attacks.engine.tokens import check_mask_token
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.step_passes import Passes, union_passes
-from hf_robust.training.text_views import made_views, union_loss
+from hf_robust.training.text_views import generated_views, union_loss
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.views import MaskedViews, ViewSource
 from hf_robust.views.masked import UNITS
@@ -75,7 +75,7 @@ class GradientMaskTrainer(RobustTrainer):
         if self.train_dataset is not None:
             check_mask_token(self.processing_class)
         maker = MaskedViews(args.mask_topk, args.mask_unit, args.mask_per_class, args.seed, self.protection)
-        return made_views(self, {"masked": maker})
+        return generated_views(self, {"masked": maker})
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -17,7 +17,7 @@ from hf_robust.modules.critic import Critic, feature_widths
 from hf_robust.training.adversary_arguments import StreamArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
-from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, warmup_share
 from hf_robust.training.embedding_space import FP16_SCALE, PassLoss, check_reentrant
 from hf_robust.training.follow import FollowArguments
 from hf_robust.training.step_passes import Passes
@@ -27,7 +27,7 @@ from hf_robust.training.step_passes import Passes
 class InfoBERTConfig(FollowArguments, ContrastiveWarmupArguments, StreamArguments):
     """Defaults are those of the official README's run line and of TextDefender."""
 
-    risen_weights = ("infobert_alpha", "infobert_beta")
+    warmed_up_weights = ("infobert_alpha", "infobert_beta")
     code_weights = ("infobert_alpha",)
     code_reading = "AI-secure/InfoBERT: the negatives of InfoNCE are tokens of other sentences, not sentences"
 
@@ -111,7 +111,7 @@ class InfoBERTTrainer(RobustTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _pass_loss(self, model: nn.Module, inputs: Batch, point: Variable, draw: int) -> PassLoss:
-        args, share = self.args, risen(self)
+        args, share = self.args, warmup_share(self)
         alpha, beta = share * args.infobert_alpha, share * args.infobert_beta
         mask: Tensor = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
         task, outputs = self.task_loss(model, inputs, at=point, output_hidden_states=True)

@@ -14,11 +14,11 @@ from hf_robust.losses import coral, mmd, sinkhorn
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.classifier_features import check_features, classifier_features
-from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, warmup_share
 from hf_robust.training.step_passes import Passes, union_passes
-from hf_robust.training.text_views import attacked_views, shown_rows
+from hf_robust.training.text_views import attacked_views, trainable_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
-from hf_robust.views import DrawnFrom, ViewSource
+from hf_robust.views import SampledViews, ViewSource
 
 DISTANCES = {"mmd": mmd, "coral": coral, "sinkhorn": sinkhorn}
 
@@ -27,7 +27,7 @@ DISTANCES = {"mmd": mmd, "coral": coral, "sinkhorn": sinkhorn}
 class SemRoDeConfig(ContrastiveWarmupArguments, AttackedViewArguments):
     """Defaults are those of the run line in the code's README."""
 
-    risen_weights = ("semrode_lambda",)
+    warmed_up_weights = ("semrode_lambda",)
 
     view_fraction: float = field(
         default=0.1, metadata={"help": "Share of the training texts to make views of, drawn by --seed."}
@@ -87,20 +87,20 @@ class SemRoDeTrainer(RobustTrainer):
             check_features(self.model, self.processing_class)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
-        return {name: DrawnFrom(views, extras=("labels",)) for name, views in attacked_views(self).items()}
+        return {name: SampledViews(views, extras=("labels",)) for name, views in attacked_views(self).items()}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         main, views = split_views(inputs, self.view_names)
-        drawn = [rows for rows in map(shown_rows, views.values()) if len(rows["labels"])]
+        drawn = [rows for rows in map(trainable_rows, views.values()) if len(rows["labels"])]
         distance = adversarial = None
         with classifier_features(self.model) as features:
             loss, outputs = self.task_loss(model, main)
             if drawn and (self.args.semrode_lambda > 0 or self.args.semrode_adv_ce):
                 adversarial, _ = self.task_loss(model, stack_rows(drawn, self.processing_class))
                 distance = DISTANCES[self.args.semrode_distance](*features)
-        weight, zero = risen(self) * self.args.semrode_lambda, torch.zeros_like(loss)
+        weight, zero = warmup_share(self) * self.args.semrode_lambda, torch.zeros_like(loss)
         self.log_parts(task=loss, distance=zero if distance is None else distance)
         if self.args.semrode_adv_ce:
             self.log_parts(adversarial=zero if adversarial is None else adversarial)

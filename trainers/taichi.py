@@ -16,14 +16,15 @@ from torch.func import functional_call
 from hf_robust.data import split_views, stack_rows
 from hf_robust.interpret.head import chosen_pooling, last_states
 from hf_robust.losses import contrastive, pair_distances, sample_kl, sentence_embedding
-from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint, owner
+from hf_robust.models.architecture import without_peft
+from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.modules.saved_inference import SavedInference
 from hf_robust.training.base import Batch, RobustTrainer
-from hf_robust.training.contrastive_warmup import risen
+from hf_robust.training.contrastive_warmup import warmup_share
 from hf_robust.training.step_passes import Passes
 from hf_robust.training.taichi_arguments import TaiChiConfig
 from hf_robust.training.text_views import attacked_views
-from hf_robust.training.twin import averaged, holding, twin_of
+from hf_robust.training.twin import average_parameters, twin_of, with_parameters
 from hf_robust.views import ViewSource
 
 
@@ -109,7 +110,7 @@ class TaiChiTrainer(RobustTrainer):
             chosen_pooling(self.model, self.processing_class, "mean_pool", remedy)
         if not self.args.variant.twin:
             return None
-        if self.args.taichi_variant == "linear_average" and owner(self.model) is not self.model:
+        if self.args.taichi_variant == "linear_average" and without_peft(self.model) is not self.model:
             raise ValueError(
                 "--taichi_variant linear_average averages weights, and an average of LoRA's factors is not the "
                 "average of the adapters; train without --lora_rank."
@@ -123,7 +124,7 @@ class TaiChiTrainer(RobustTrainer):
         # Without training there is no twin: the loaded model is the average already.
         if self.args.taichi_lambda == 1 or self._auxiliary is None:
             return None
-        return averaged(self.model, self.twin, self.args.taichi_lambda)
+        return average_parameters(self.model, self.twin, self.args.taichi_lambda)
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         averages = self._averages()
@@ -141,7 +142,7 @@ class TaiChiTrainer(RobustTrainer):
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
         averages = None if is_checkpoint(folder) else self._averages()
-        return nullcontext() if averages is None else holding(self.model, averages)
+        return nullcontext() if averages is None else with_parameters(self.model, averages)
 
     # ---- losses ----
 
@@ -161,7 +162,7 @@ class TaiChiTrainer(RobustTrainer):
         weights = {
             "clean": twice,
             "adv": twice,
-            "ctr": twice * risen(self) * args.taichi_beta,
+            "ctr": twice * warmup_share(self) * args.taichi_beta,
             "kl": args.taichi_gamma,
         }
         parts = {name: weights[name] * part for name, part in parts.items()}

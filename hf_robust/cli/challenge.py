@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks import Example
     from hf_robust.cli.challenge_results import ChallengeScores
     from hf_robust.data.labels import Labels
-    from hf_robust.views import Challenged
+    from hf_robust.views import ChallengeText
     from hf_robust.wiring.checkpoint_attack import Attacked
     from hf_robust.wiring.measured_checkpoint import Answers, Checkpoint
 
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> str:
 
 
 def _measure(
-    checkpoint: Checkpoint, examples: Sequence[Example], made: Sequence[Challenged], mask: str
+    checkpoint: Checkpoint, examples: Sequence[Example], made: Sequence[ChallengeText], mask: str
 ) -> ChallengeScores:
     from hf_robust.cli.challenge_results import ChallengeScores
 
@@ -95,7 +95,7 @@ def mask_token_of(checkpoint: Checkpoint) -> str:
         raise ValueError(f"{checkpoint.source}: {error}") from error
 
 
-def _by_tokens(checkpoint: Checkpoint, made: Sequence[Challenged]) -> Answers | None:
+def _by_tokens(checkpoint: Checkpoint, made: Sequence[ChallengeText]) -> Answers | None:
     """The model on the very tokens with one of them masked; None where all texts are read as these."""
     if all(one.alike for one in made):
         return None
@@ -109,7 +109,7 @@ def _write(
     folder: Path,
     options: argparse.Namespace,
     first: Checkpoint,
-    made: Sequence[Challenged],
+    made: Sequence[ChallengeText],
     measured: Sequence[ChallengeScores],
     exact: Answers | None,
     text: str,
@@ -140,7 +140,9 @@ def _write(
     write_text(folder / f"{STEM}.md", text)
 
 
-def _as_a_file(options: argparse.Namespace, first: Checkpoint, made: Sequence[Challenged], plain: Answers) -> Attacked:
+def _as_a_file(
+    options: argparse.Namespace, first: Checkpoint, made: Sequence[ChallengeText], plain: Answers
+) -> Attacked:
     """The set as ``--attacks file:PATH`` shows it to the model, so that reports read this folder as any other."""
     from hf_robust.attacks import attack_dataset, examples_of
     from hf_robust.attacks.static import labelled_file
@@ -170,11 +172,11 @@ def _as_a_file(options: argparse.Namespace, first: Checkpoint, made: Sequence[Ch
     return Attacked({name: records}, {name: AttackSummary.from_records(records)}, {name: attack}, card)
 
 
-def _masked_examples(first: Checkpoint, made: Sequence[Challenged]) -> list[Example]:
+def _masked_examples(first: Checkpoint, made: Sequence[ChallengeText]) -> list[Example]:
     return [one.example._replace(texts=one.texts(first.victim.mask_token)) for one in made]
 
 
-def _predicted(made: Sequence[Challenged], measured: Sequence[ChallengeScores]) -> Iterator[dict[str, Any]]:
+def _predicted(made: Sequence[ChallengeText], measured: Sequence[ChallengeScores]) -> Iterator[dict[str, Any]]:
     """What every model makes of each text: label ids, which are each model's own."""
     by_model = [one.rows() for one in measured]
     for one, answers in zip(made, zip(*by_model, strict=True), strict=True):

@@ -9,7 +9,7 @@ from hf_robust.cli.output import model_names
 from hf_robust.metrics import Mean, mean_interval
 from hf_robust.reports import markdown_table, percent
 from hf_robust.runs import portable_path
-from hf_robust.views import Challenged
+from hf_robust.views import ChallengeText
 from hf_robust.wiring.measured_checkpoint import Answers
 
 
@@ -51,7 +51,7 @@ class ChallengeScores(NamedTuple):
 
 
 def challenge_text(
-    mask: str, made: Sequence[Challenged], measured: Sequence[ChallengeScores], exact: Answers | None
+    mask: str, made: Sequence[ChallengeText], measured: Sequence[ChallengeScores], exact: Answers | None
 ) -> str:
     """A row for each model, and what the numbers are of."""
     names = model_names([one.source for one in measured])

@@ -1,4 +1,4 @@
-"""Flags of the embedding-space adversary, spelt the same for every method that has them."""
+"""Flags of the embedding-space adversary, shared by all methods that have one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hf_robust.training.arguments import RobustTrainingArguments, check_choice, 
 
 @dataclass
 class SpecialTokensArguments(RobustTrainingArguments):
-    """Where the adversary may perturb."""
+    """Flag of the tokens that the adversary may perturb."""
 
     adv_special_tokens: bool = field(
         default=True,
@@ -21,7 +21,7 @@ class SpecialTokensArguments(RobustTrainingArguments):
 
 @dataclass
 class StepArguments(SpecialTokensArguments):
-    """How often and how far an adversary steps, and from where; defaults are TextDefender's."""
+    """Flags of an adversary's start and steps; the defaults are TextDefender's."""
 
     adv_steps: int = field(default=5, metadata={"help": "[k] number of ascent steps."})
     adv_lr: float = field(default=0.03, metadata={"help": "[alpha] size of one ascent step."})
@@ -37,7 +37,7 @@ class StepArguments(SpecialTokensArguments):
 
 @dataclass
 class AdversaryArguments(StepArguments):
-    """A stepwise adversary whose steps are normalised and may have a radius."""
+    """Flags of an adversary with normalised steps and an optional radius."""
 
     adv_max_norm: float = field(
         default=0.0, metadata={"help": "[eps] maximum norm of the perturbation, all steps together; 0: no limit."}
@@ -56,7 +56,7 @@ class AdversaryArguments(StepArguments):
         check_choice("adv_norm_type", self.adv_norm_type, NORMS)
 
     def adversary(self, **changes: Any) -> Adversary:
-        """The adversary that the flags describe, but for ``changes``."""
+        """The adversary that the flags describe, with ``changes`` to its settings."""
         settings: dict[str, Any] = {
             "steps": self.adv_steps,
             "rule": StepRule(self.adv_lr, self.adv_max_norm, self.adv_norm_type),  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ class AdversaryArguments(StepArguments):
 
 @dataclass
 class ClimbArguments(AdversaryArguments):
-    """An adversary whose ascent passes are its own, beside the training pass."""
+    """Flags of an adversary whose ascent passes are separate from the training pass."""
 
     same_dropout: bool = field(
         default=False, metadata={"help": "The ascent passes and the training pass share their dropout masks."}
@@ -80,11 +80,11 @@ class ClimbArguments(AdversaryArguments):
 
 
 def require_noise(magnitude: float) -> None:
-    """Refuse to climb a divergence from the clean prediction at the clean text, where its gradient is 0."""
+    """Refuse a climb on the divergence from the clean prediction that starts at the clean text: its gradient is 0."""
     if magnitude == 0:
         raise ValueError(
-            "--adv_init_mag must be above 0 where the adversary raises a KL divergence, got 0: at the clean text its "
-            "gradient is 0; leave the flag at its default."
+            "--adv_init_mag must be above 0 if the adversary maximises a KL divergence, got 0: the gradient at the "
+            "clean text is 0; leave the flag at its default."
         )
 
 
@@ -93,7 +93,7 @@ PASSES = ("stream", "sum")
 
 @dataclass
 class MultiBackwardArguments(RobustTrainingArguments):
-    """How several training passes of one step are backpropagated."""
+    """Flag of the backward passes of a step with several training passes."""
 
     multi_backward: str = field(
         default="stream",
@@ -111,7 +111,7 @@ class MultiBackwardArguments(RobustTrainingArguments):
 
 @dataclass
 class StreamArguments(AdversaryArguments, MultiBackwardArguments):
-    """An adversary whose every pass also trains."""
+    """Flags of an adversary whose ascent passes are training passes too."""
 
     def adversary(self, **changes: Any) -> Adversary:
         return super().adversary(**{"passes": self.multi_backward, **changes})
@@ -127,7 +127,7 @@ TABLE_NORM_HELP = (
 
 @dataclass
 class TokenAwareArguments(AdversaryArguments):
-    """TA-VAT's table and word perturbation; the step, noise and radius are TextDefender's."""
+    """Flags of TA-VAT's table and word perturbation; step size, noise and radius are TextDefender's."""
 
     adv_lr: float = field(default=0.05, metadata={"help": "[alpha] size of one ascent step."})
     adv_init_mag: float = field(
@@ -153,5 +153,5 @@ class TokenAwareArguments(AdversaryArguments):
 
     @property
     def token_step(self) -> float:
-        """The size of one ascent step of the words' perturbation."""
+        """Size of one ascent step of the word perturbations."""
         return self.adv_lr if self.tavat_token_lr is None else self.tavat_token_lr

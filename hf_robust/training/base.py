@@ -1,8 +1,7 @@
 """Base class of the training methods, with the facts that a method declares about itself.
 
 A method subclasses :class:`RobustTrainer`, declares its facts, and overrides ``compute_loss`` only. The shared code
-has a file for each job: :mod:`task_loss` (loss and log), :mod:`viewing` (views and evaluation), :mod:`parts`
-(auxiliary modules).
+is in :mod:`task_loss` (loss and log), :mod:`viewing` (views and evaluation) and :mod:`auxiliary_trainer`.
 """
 
 from __future__ import annotations
@@ -22,36 +21,35 @@ from hf_robust.models.adapter_files import check_saves
 from hf_robust.modules.saved_inference import Fetch
 from hf_robust.training import restoring
 from hf_robust.training.arguments import RobustTrainingArguments, check_lexicons
-from hf_robust.training.card_note import complete_card, keeps_card
+from hf_robust.training.auxiliary_trainer import AuxiliaryTrainer
+from hf_robust.training.card_note import complete_card, keep_training_card
 from hf_robust.training.covered_texts import check_coverage
 from hf_robust.training.embedding_space import EmbeddingSpace
-from hf_robust.training.leaving_chance import SayStillAtChance
-from hf_robust.training.parts import PartsTrainer
+from hf_robust.training.leaving_chance import NearChanceWarning
 from hf_robust.training.plain_victim import PlainTraining
 from hf_robust.training.step_passes import Passes
-from hf_robust.training.task_loss import Batch, say_split_batches
+from hf_robust.training.task_loss import Batch, report_split_batches
 from hf_robust.words import Protection
 
 __all__ = ["Batch", "RobustTrainer"]
 
 
-class RobustTrainer(PartsTrainer):
-    """A Hugging Face ``Trainer`` whose ``compute_loss`` trains on a robust loss and whose evaluation does not.
+class RobustTrainer(AuxiliaryTrainer):
+    """A Hugging Face ``Trainer`` that trains on a robust loss and evaluates on the plain task loss.
 
-    It takes the ``Trainer``'s arguments and these:
+    It takes these arguments in addition to those of ``Trainer``:
 
     Args:
         synonyms: lexicon of substitutes that keep the label; required if ``"synonyms" in needs``.
         antonyms: lexicon of substitutes that change the label; required if ``"antonyms" in needs``.
-        attacks: attacks by name that make the views; required if ``"attacks" in needs``.
-        view_dataset: another split whose texts views are made of, instead of the training set (a leak).
-        skip_labels: ids of labels that stay true under an antonym (neutral, not duplicate); None derives them from the
-            model's label names.
-        protection: words that no view changes (``--protect``); None for no such words.
+        attacks: attacks, by name, that make the views; required if ``"attacks" in needs``.
+        view_dataset: another split from whose texts the views are made (a leak); None for the training set.
+        skip_labels: label ids that an antonym leaves true (neutral, not duplicate); None: by the model's label names.
+        protection: parts of a text that no view changes (``--protect``); None for none.
 
-    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on views. Each of
-    ``card_writers`` is called with ``output_dir`` after the model card was written; ``plain_runs`` has the seconds and
-    texts of plain trainings before the method's own.
+    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on views. ``card_writers``
+    are called with ``output_dir`` each time the model card has been written. ``plain_runs`` holds time and texts of
+    the plain trainings before the robust one.
 
     Raises:
         ValueError: a lexicon is missing, the data set has no texts, or the task is a regression.
@@ -80,14 +78,14 @@ class RobustTrainer(PartsTrainer):
     trains_lora: ClassVar[bool] = True
     """Whether the method trains a model that has LoRA adapters (``--lora_rank``)."""
     batch_relative: bool = False
-    """Whether the loss depends on which rows share a micro-batch; the log then says so if batches are split."""
+    """Whether the loss depends on which rows share a micro-batch; if batches are split, a warning says so."""
     row_wise: ClassVar[Mapping[str, Any]] = {}
     """Arguments under which splitting a batch into micro-batches changes no gradient, the model's dropout aside."""
     weakened_by: ClassVar[Mapping[str, str]] = {}
-    """Name of a logged value -> the flag to lower if that value keeps the model from learning its task."""
+    """Logged values that can keep the model from learning its task, each with the flag to lower."""
 
     embedding_space: EmbeddingSpace
-    """The embedding space of a method with an adversary; other methods have none."""
+    """The embedding space of the adversary; only methods with an adversary have it."""
 
     def __init__(
         self,
@@ -115,14 +113,15 @@ class RobustTrainer(PartsTrainer):
         self.plain_runs: dict[str, PlainTraining] = {}
         self._set_up_views()
         adversary = self.adversary()
-        self._set_up_parts(beside=adversary is not None)
+        self._set_up_auxiliary(has_adversary=adversary is not None)
         if adversary is not None:
             self.embedding_space = EmbeddingSpace(self, adversary)
-        say_split_batches(self)
+        report_split_batches(self)
         self.coverage = {} if self.train_dataset is None else check_coverage(self)
-        self.callback_handler.callbacks.insert(0, SayStillAtChance(self))  # before callbacks that count passes
+        # First, so that no other callback counts its forward passes for the step that begins.
+        self.callback_handler.callbacks.insert(0, NearChanceWarning(self))
 
-    # ---- what a method may declare, beside view_sources, auxiliary, inference, saved_inference and exported ----
+    # ---- further methods to override: view_sources, auxiliary, inference, saved_inference, exported ----
 
     @classmethod
     def step_passes(cls, args: Any) -> Passes:
@@ -130,30 +129,30 @@ class RobustTrainer(PartsTrainer):
         return Passes(1, 1)
 
     def adversary(self) -> Adversary | None:
-        """The adversary that perturbs the word embeddings, by default that of the arguments; None if there is none."""
+        """The adversary on the word embeddings; by default the one that the arguments describe, or none."""
         describe = getattr(self.args, "adversary", None)
         return describe() if describe is not None else None
 
     @classmethod
     def restored(cls, model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Inference:
-        """The inference that a saved ``model`` had in its run, by its files and the `saved_inference` settings."""
-        raise NotImplementedError(f"{cls.__name__} must override restored, since its saved_inference has settings.")
+        """The inference function of a saved ``model``, from its files and the ``settings`` of `saved_inference`."""
+        raise NotImplementedError(f"{cls.__name__} must override restored if its saved_inference has settings.")
 
     def used_arguments(self) -> dict[str, Any]:
-        """Values of arguments that were left to the method, by argument, for the run card."""
+        """Values that the method chose for arguments without a given value, by argument, for the run card."""
         return {}
 
-    def found_in_training(self) -> dict[str, Any]:
-        """Values that this run measured or learnt, JSON-ready, for the run card."""
-        return dict(self.increase.over_the_run())
+    def measured_in_training(self) -> dict[str, Any]:
+        """Values of the method that training determined, JSON-ready, for the run card."""
+        return dict(self.loss_increase.run_mean())
 
     @property
     def inference_settings(self) -> str:
-        """The method's own arguments, on which predictions may depend besides the weights; a measurement under other
-        arguments is not reused."""
+        """The method's own arguments as text: predictions may depend on them, so that a change invalidates stored
+        measurements."""
         shared = RobustTrainingArguments.__dataclass_fields__
-        own = (field for field in type(self.args).__dataclass_fields__ if field not in shared)
-        return f"({', '.join(f'{field}={getattr(self.args, field)!r}' for field in own)})"
+        fields = (field for field in type(self.args).__dataclass_fields__ if field not in shared)
+        return f"({', '.join(f'{field}={getattr(self.args, field)!r}' for field in fields)})"
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -163,14 +162,14 @@ class RobustTrainer(PartsTrainer):
     # ---- the state and the card of the run ----
 
     def save_state(self) -> None:
-        with restoring.portable(self.state):
+        with restoring.portable_state(self.state):
             super().save_state()
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        if not self.state.global_step and keeps_card(Path(self.args.output_dir)):
+        if not self.state.global_step and keep_training_card(Path(self.args.output_dir)):
             return
-        tags = kwargs.get("tags") or []
-        tags = [tags] if isinstance(tags, str) else list(tags)
+        requested = kwargs.get("tags") or []
+        tags = [requested] if isinstance(requested, str) else list(requested)
         super().create_model_card(*args, **kwargs)
         if not self.is_world_process_zero():
             return

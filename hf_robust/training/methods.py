@@ -1,4 +1,4 @@
-"""The training methods by name, each imported when it is used."""
+"""The training methods by name, each imported on first use."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ FAMILIES = (
 """What methods change, in reading order; each class names its ``family``."""
 
 
-class Described(NamedTuple):
-    """A method in one line, its family, and the key of its paper's citation, empty if there is no paper."""
+class MethodSummary(NamedTuple):
+    """A method's idea in one line, its family, and the key of its paper's citation (empty if there is none)."""
 
     idea: str
     family: str
@@ -40,7 +40,7 @@ class Methods(Trainers):
     """A mapping from the name of a method, which is also its file in ``hf_robust/trainers``, to its trainer class.
 
     Args:
-        classes: names of the methods in reading order, and of their classes.
+        classes: names of the methods in reading order, with the names of their classes.
     """
 
     def __init__(self, classes: Mapping[str, str]) -> None:
@@ -66,13 +66,13 @@ class Methods(Trainers):
         return {family: tuple(name for name in self if family_of[name] == family) for family in FAMILIES}
 
     def find(self, name: str) -> type[RobustTrainer]:
-        """The trainer class of a method, or of ``package.module:Class``, a class of the user's own.
+        """The trainer class of a method, or a user's class given as ``package.module:Class``.
 
         Raises:
-            ValueError: there is no such class; the message is one sentence.
+            ValueError: there is no such class.
         """
         if ":" in name:
-            return _own_class(name)
+            return _import_class(name)
         if name not in self:
             raise ValueError(
                 f"--robust_method {name} is unknown, choose one of {', '.join(self)}, or give package.module:Class."
@@ -80,7 +80,7 @@ class Methods(Trainers):
         return self[name]
 
     def public(self, name: str) -> Any:
-        """A trainer class or its config by the name of the class.
+        """A trainer class, or the config class of a trainer, by its class name.
 
         Raises:
             AttributeError: no method has such a class.
@@ -90,11 +90,11 @@ class Methods(Trainers):
                 return getattr(self._module(method), name)
         raise AttributeError(f"no training method has a class {name!r}")
 
-    def describe(self, name: str) -> Described:
-        """Facts that are read in the method's file without importing it, which would import torch and transformers.
+    def describe(self, name: str) -> MethodSummary:
+        """Idea, family and citation, read from the method's file without importing it, torch or transformers.
 
         Raises:
-            ValueError: the file does not begin with ``name: idea.``
+            ValueError: the docstring of the file does not begin with ``name: idea.``
         """
         spec = find_spec(f"hf_robust.trainers.{name}")
         assert spec is not None and spec.origin is not None
@@ -104,7 +104,7 @@ class Methods(Trainers):
         if title != name or not colon:
             raise ValueError(f"{spec.origin} must begin with a docstring '{name}: its idea.', got {first!r}.")
         facts = _texts(tree, self._classes[name])
-        return Described(idea.rstrip("."), facts.get("family", ""), facts.get("citation", ""))
+        return MethodSummary(idea.rstrip("."), facts.get("family", ""), facts.get("citation", ""))
 
     def _module(self, name: str) -> Any:
         if name not in self._classes:
@@ -112,25 +112,26 @@ class Methods(Trainers):
         return import_module(f"hf_robust.trainers.{name}")
 
 
-def _own_class(name: str) -> type[RobustTrainer]:
+def _import_class(name: str) -> type[RobustTrainer]:
+    """The trainer class ``package.module:Class``."""
     from hf_robust.training.base import RobustTrainer
 
     module, _, class_name = name.partition(":")
     try:
-        trainer = getattr(import_module(module), class_name)
+        imported = getattr(import_module(module), class_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
             f"--robust_method {name} cannot be imported ({error}); give package.module:Class, with the module's "
             "folder on PYTHONPATH."
         ) from error
-    is_trainer = isinstance(trainer, type) and issubclass(trainer, RobustTrainer)
-    if not is_trainer or getattr(trainer, "name", "normal") == "normal":
+    is_trainer = isinstance(imported, type) and issubclass(imported, RobustTrainer)
+    if not is_trainer or getattr(imported, "name", "normal") == "normal":
         raise ValueError(
-            f"--robust_method {name} must be a class that extends hf_robust.RobustTrainer and has a name of its own, "
-            f"got {trainer!r}."
+            f"--robust_method {name} must be a class that extends hf_robust.RobustTrainer and has its own name, "
+            f"got {imported!r}."
         )
-    own: type[RobustTrainer] = trainer
-    return own
+    trainer: type[RobustTrainer] = imported
+    return trainer
 
 
 def _texts(tree: ast.Module, class_name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The variants of taichi and their flags."""
+"""The variants of taichi, and its flags."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hf_robust.views.attacked import CLEAN, FAILED_VIEWS
 
 
 class Variant(NamedTuple):
-    """Which terms a variant has, of which models.
+    """The models and loss terms of a variant.
 
     Args:
-        clean: the model classifies clean texts; otherwise it is the one that classifies adversarial texts.
-        twin: there is a second model, which classifies adversarial texts.
-        ctr, kl: the contrastive term, and the divergence of predictions.
-        soft: targets of adversarial texts are the attacked model's probabilities, not labels.
+        clean: whether the model classifies clean texts; if not, it classifies adversarial texts.
+        twin: whether a second model classifies adversarial texts.
+        ctr, kl: whether the loss has the contrastive term, and the divergence of the predictions.
+        soft: whether the targets of adversarial texts are the victim's probabilities instead of labels.
     """
 
     clean: bool = True
@@ -47,9 +47,9 @@ _NEEDS = {
 
 @dataclass
 class TaiChiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArguments):
-    """Defaults are the paper's; ``--follow code`` weighs the terms as the released file reads."""
+    """The defaults are the paper's; ``--follow code`` weighs the terms as in the released file."""
 
-    risen_weights = ("taichi_beta",)
+    warmed_up_weights = ("taichi_beta",)
     code_reading = "sai4july/TaiChi as its file reads: all terms but the divergence count twice"
 
     failed_views: str = field(
@@ -96,5 +96,5 @@ class TaiChiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArgu
 
     @property
     def variant(self) -> Variant:
-        """The terms of ``taichi_variant``."""
+        """The models and terms of ``taichi_variant``."""
         return VARIANTS[self.taichi_variant]

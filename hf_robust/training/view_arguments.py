@@ -1,4 +1,4 @@
-"""Flags of the views that are generated before an epoch, spelt the same for every method that has them."""
+"""Flags of the views that are generated before an epoch, shared by all methods that have them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAKED_SPLITS = ("validation", "test")
 
 @dataclass
 class GenerationArguments(RobustTrainingArguments):
-    """Of which texts views are made, whose weaknesses they show, and where they are kept."""
+    """Flags of the texts from which views are made, of the victim, and of the storage of the views."""
 
     view_fraction: float = field(
         default=1.0,
@@ -63,7 +63,7 @@ class GenerationArguments(RobustTrainingArguments):
 
 @dataclass
 class AttackedViewArguments(GenerationArguments):
-    """Which attacks make the views."""
+    """Flags of the attacks that make the views."""
 
     view_attacks: list[str] = field(
         default_factory=lambda: ["textfooler"],

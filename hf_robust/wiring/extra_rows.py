@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.data import TextDataset
-from hf_robust.views import View, read_views, tokenizer_hash, without_unread
+from hf_robust.views import View, disable_unchanged, read_views, tokenizer_hash
 from hf_robust.wiring.parsing import Arguments
 
 
@@ -86,7 +86,7 @@ def _read(train: TextDataset, path: Path) -> tuple[list[View], dict[str, Any]]:
             f"the views of {path} hide tokens, which are no text of their own; give them to gradient_mask by "
             "--view_file."
         )
-    usable = without_unread(train, dict(made))
+    usable = disable_unchanged(train, dict(made))
     found = [view for _, view in made if not view.failed]
     views = [
         view if view.label is not None else view._replace(label=train.label(row))  # type: ignore[arg-type]

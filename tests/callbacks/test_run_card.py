@@ -61,16 +61,16 @@ def test_the_card_holds_the_settings_that_were_used(tmp_path: Path, method: str)
     trainer.train()
     card = card_of(tmp_path)
     assert {key for key, value in card["config"].items() if value in (None, "auto")} <= NONE_AT_ALL
-    assert set(card["config"]) == {*method_config(trainer.args), *trainer.found_in_training()}
+    assert set(card["config"]) == {*method_config(trainer.args), *trainer.measured_in_training()}
 
 
 def test_adaptive_weights_and_their_rate_are_on_the_card(tmp_path: Path) -> None:
     trainer = carded(tmp_path, "adaptive_freelb", adv_steps=3)
-    before = trainer.weights().tolist()
+    before = trainer.increment_weights().tolist()
     trainer.train()
     card = card_of(tmp_path)
     assert card["config"]["adaptive_beta"] == 2.0  # (k + 1) / 2
-    assert card["config"]["w"] == pytest.approx(trainer.weights().tolist(), abs=1e-6) != before
+    assert card["config"]["w"] == pytest.approx(trainer.increment_weights().tolist(), abs=1e-6) != before
     assert card["found"] == ["loss_increase", "point_moved", "w"]
     assert card["config"]["loss_increase"] > 0 and card["config"]["point_moved"] > 0
 
@@ -136,7 +136,7 @@ def carded(folder: Path, method: str, *more: TrainerCallback, **options: Any) ->
             generation=trainer.generation,
             plain_runs=trainer.plain_runs,
             used_arguments=trainer.used_arguments,
-            found_in_training=trainer.found_in_training,
+            measured_in_training=trainer.measured_in_training,
         )
     )
     for callback in more:

@@ -34,7 +34,7 @@ from hf_robust.models.trained import load_trained
 from hf_robust.modules.adapters import CLEAN, Adapters, find_heads, find_targets, load_adapters
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.adpmixup import mixed_outputs, mixing_shares
-from hf_robust.training.plain_victim import copied
+from hf_robust.training.plain_victim import plain_copy
 
 LOGITS = st.lists(st.floats(-8, 8, width=32), min_size=3, max_size=3)
 
@@ -94,7 +94,9 @@ def test_a_layer_adds_the_mixed_delta_matrix(kind: str) -> None:
         for target in adapters.targets:
             layer = model.get_submodule(target)
             for row in range(3):
-                delta = sum(shares[row, k] * adapters.delta(name, target) for k, name in enumerate(adapters.names))
+                delta = sum(
+                    shares[row, k] * adapters.weight_change(name, target) for k, name in enumerate(adapters.names)
+                )
                 expected = nn.functional.linear(x[row], layer.weight + delta, layer.bias)
                 assert torch.allclose(layer(x)[row], expected, rtol=1e-6, atol=1e-5)
 
@@ -362,7 +364,7 @@ def test_a_copy_of_the_model_has_no_adapters_and_the_victim_trains_wholly(tmp_pa
     for value in trainer.adapters.up.values():
         value.data.fill_(1.0)
     with torch.no_grad():
-        assert torch.equal(copied(trainer.model).eval()(**BATCH).logits, build_model().eval()(**BATCH).logits)
+        assert torch.equal(plain_copy(trainer.model).eval()(**BATCH).logits, build_model().eval()(**BATCH).logits)
     trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)
     (record,) = trainer.generation.rounds
     plain = build_trainer("ada", tmp_path / "ada")
@@ -388,7 +390,7 @@ def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_p
 
 def test_shares_of_another_batch_are_one_sentence() -> None:
     model, adapters = adapted()
-    with pytest.raises(ValueError, match=r"hold shares for 3 rows and the layer .* got 4"):
+    with pytest.raises(ValueError, match=r"have shares for 3 rows and the layer .* got 4"):
         with adapters.sharing(torch.ones(3, 2)):
             model(**BATCH)
     assert adapters._shares[False] is None

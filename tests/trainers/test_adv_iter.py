@@ -16,7 +16,7 @@ from tiny import build_model, build_trainer, dense_synonyms, review_data
 from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback
 
-from hf_robust.modules.auxiliary import ATTRIBUTE
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.trainers.adv_iter import RoundArguments
 from hf_robust.training.text_views import planned_epochs, union_rows
 from hf_robust.views import Refresh
@@ -90,7 +90,7 @@ def test_the_code_takes_the_softmax_of_its_lstm_and_cnn_twice(
             logits = logits.softmax(-1)
         expected = cross_entropy(logits, labels, reduction="sum") / (8 * (1.0 + trainer.view_share))
         assert found[follow].item() == pytest.approx(expected.item(), rel=1e-5)
-        parameters = [value for key, value in trainer.model.named_parameters() if ATTRIBUTE not in key]
+        parameters = [value for key, value in trainer.model.named_parameters() if AUXILIARY_ATTRIBUTE not in key]
         gradients = [torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (found[follow], expected)]
         for one, other in zip(*gradients, strict=True):
             assert (one is None) == (other is None) and (one is None or torch.allclose(one, other, atol=1e-6))

@@ -63,7 +63,7 @@ class TestEveryAdversary:
         trainer, batch = prepared(name, tmp_path, **STRONG[name])
         first, second = gradients_of(trainer, batch), gradients_of(trainer, with_more_padding(batch))
         if name in ("tavat", "adaptive_tavat"):
-            trainer.table._found.clear()
+            trainer.table._records.clear()
         assert_close(first, second)
 
     def test_nothing_is_added_at_padding(self, name: str, tmp_path: Path) -> None:
@@ -196,9 +196,9 @@ class TestEveryAdversary:
 
 
 def _checked(trainer: Any) -> None:
-    from hf_robust.training.embedding_space import check_set_up
+    from hf_robust.training.embedding_space import check_adversary_setup
 
-    check_set_up(trainer, trainer.adversary())
+    check_adversary_setup(trainer, trainer.adversary())
 
 
 @pytest.mark.parametrize("name", STEPWISE)

@@ -36,8 +36,8 @@ from benchmarks.passes import totals
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.hub.citations import citation, title
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.models.trained import load_trained
-from hf_robust.modules.auxiliary import ATTRIBUTE
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.step_passes import Passes
 from hf_robust.views.attacked import CLEAN
@@ -164,7 +164,7 @@ class TestEveryMethod:
             pytest.skip("no arguments make it plain training")
         normal = train("normal", tmp_path / "normal")
         zero = weights(train(name, tmp_path / "zero", **arguments))
-        assert_same(weights(normal), {key: value for key, value in zero.items() if ATTRIBUTE not in key})
+        assert_same(weights(normal), {key: value for key, value in zero.items() if AUXILIARY_ATTRIBUTE not in key})
 
     def test_evaluation_calls_the_model_once_per_batch(self, name: str, tmp_path: Path) -> None:
         for options in ({}, METHODS[name].plain_inference):
@@ -179,7 +179,7 @@ class TestEveryMethod:
         # A vote needs no training; all other ways of predicting are what was trained.
         options = METHODS[name].plain_inference if name == "dne" else {}
         trainer = build_trainer(name, tmp_path, data=NO_DATA, eval_data=review_data(20), **options)
-        assert not hasattr(trainer.model, ATTRIBUTE)
+        assert not hasattr(trainer.model, AUXILIARY_ATTRIBUTE)
         plain = build_trainer("normal", tmp_path, eval_data=review_data(20))
         assert trainer.evaluate()["eval_loss"] == plain.evaluate()["eval_loss"]
         trainer.save_model(str(tmp_path / "again"))
@@ -220,7 +220,7 @@ class TestEveryMethod:
     @pytest.mark.parametrize("kind", KINDS)
     def test_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
         if not METHODS[name].trains_lora and kind.startswith("hf_robust_"):
-            with pytest.raises(ValueError, match="adapters go beside an encoder's linear layers.*has none"):
+            with pytest.raises(ValueError, match="adapters need linear layers in the encoder.*has none"):
                 build_trainer(name, tmp_path, model=build_model(kind))
             return
         trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01)

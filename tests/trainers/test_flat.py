@@ -21,8 +21,8 @@ from hf_robust.adversary import Noise, embedding_width
 from hf_robust.attacks import Victim
 from hf_robust.data import split_views, stack_rows
 from hf_robust.modules.mask_export import IMPORTANCES, MASK_FILE
-from hf_robust.modules.masking import Masking, embedding_block
 from hf_robust.modules.word_mask import WordMask, draw, entropy, importance_distance, masked_mean
+from hf_robust.modules.word_masking import WordMasking, embedding_block
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.flat import FIRST_SPREAD
 
@@ -34,11 +34,11 @@ def logit(probability: float) -> float:
     return math.log(probability / (1.0 - probability))
 
 
-def masking(model: Any, special: torch.Tensor = SPECIAL, **options: Any) -> Masking:
+def masking(model: Any, special: torch.Tensor = SPECIAL, **options: Any) -> WordMasking:
     network = WordMask(embedding_width(model), 8, 0.0, seed=3)
     with torch.no_grad():
         network.score.weight.mul_(5.0)  # importances of different words differ widely
-    return Masking(model, network, special=special, **options)
+    return WordMasking(model, network, special=special, **options)
 
 
 def first_batch(trainer: Any) -> dict[str, torch.Tensor]:

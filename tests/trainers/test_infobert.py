@@ -12,7 +12,7 @@ from tiny import KINDS, build_model, build_trainer
 from torch import nn
 
 from hf_robust.losses import middle_ranks
-from hf_robust.modules.auxiliary import ATTRIBUTE
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.modules.critic import feature_widths
 
 
@@ -22,7 +22,7 @@ def batch_of(trainer: Any) -> dict[str, torch.Tensor]:
 
 
 def classifier(trainer: Any) -> dict[str, torch.Tensor]:
-    return {key: value for key, value in trainer.model.state_dict().items() if ATTRIBUTE not in key}
+    return {key: value for key, value in trainer.model.state_dict().items() if AUXILIARY_ATTRIBUTE not in key}
 
 
 def losses_of(trainer: Any) -> list[float]:

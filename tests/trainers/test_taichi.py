@@ -15,8 +15,9 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_robust.adversary import evaluating
 from hf_robust.hub.citations import citation
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.models.trained import load_trained
-from hf_robust.modules.auxiliary import ATTRIBUTE, PEER_FOLDER, STATE_FILE
+from hf_robust.modules.auxiliary import PEER_FOLDER, STATE_FILE
 from hf_robust.trainers.taichi import TaiChiTrainer
 from hf_robust.training.taichi_arguments import VARIANTS, TaiChiConfig
 from hf_robust.training.twin import linear_average, twin_of
@@ -27,7 +28,7 @@ ONE_MODEL = [name for name in VARIANTS if name not in TWO_MODELS]
 
 def own_weights(trainer: Any) -> dict[str, torch.Tensor]:
     """The model's, without its twin's."""
-    return {key: value for key, value in weights(trainer).items() if ATTRIBUTE not in key}
+    return {key: value for key, value in weights(trainer).items() if AUXILIARY_ATTRIBUTE not in key}
 
 
 def twin_weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -112,7 +113,7 @@ def parts_of(trainer: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Te
 
 
 def gradient(trainer: Any, batch: dict[str, torch.Tensor], model: Any) -> list[torch.Tensor]:
-    parameters = [value for name, value in model.named_parameters() if ATTRIBUTE not in name]
+    parameters = [value for name, value in model.named_parameters() if AUXILIARY_ATTRIBUTE not in name]
     loss = trainer.compute_loss(trainer.model, batch)
     return list(torch.autograd.grad(loss, parameters, materialize_grads=True))
 
@@ -211,7 +212,9 @@ class TestLoss:
         before = trainer.compute_loss(trainer.model, batch).item()
         own, other = own_weights(trainer), twin_weights(trainer)
         trainer.twin.load_state_dict(own)
-        trainer.model.load_state_dict({**other, **{f"{ATTRIBUTE}.{key}": value for key, value in own.items()}})
+        trainer.model.load_state_dict(
+            {**other, **{f"{AUXILIARY_ATTRIBUTE}.{key}": value for key, value in own.items()}}
+        )
         swapped = dict(batch)
         for key in ("input_ids", "attention_mask"):
             swapped[key], swapped[f"synonym_{key}"] = batch[f"synonym_{key}"], batch[key]
@@ -294,7 +297,7 @@ class TestVariants:
 
     def test_soft_targets_are_the_victims_probabilities_at_the_view(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, taichi_variant="base_adv_soft")
-        victim = trainer.generation._baseline()
+        victim = trainer.generation._plain_victim()
         with torch.no_grad(), evaluating(victim):
             expected = victim(**rows_of(batch, "synonym_")).logits.softmax(-1)
         ok = batch["synonym_ok"].bool()
@@ -343,7 +346,7 @@ class TestTwoModels:
         (1000 * trainer.compute_loss(trainer.model, batch)).backward()
         trainer._clip_grad_norm(trainer.model)
         for model in (trainer.model, trainer.twin):
-            own = [value.grad for name, value in model.named_parameters() if ATTRIBUTE not in name]
+            own = [value.grad for name, value in model.named_parameters() if AUXILIARY_ATTRIBUTE not in name]
             assert torch.nn.utils.get_total_norm(own).item() == pytest.approx(0.1, rel=1e-3)
 
     def test_the_training_loop_clips_through_that_method(self, tmp_path: Path) -> None:
@@ -372,7 +375,7 @@ class TestTwoModels:
             for group in trainer.create_optimizer().param_groups
             for value in group["params"]
         }
-        own = {key: value for key, value in trainer.model.named_parameters() if ATTRIBUTE not in key}
+        own = {key: value for key, value in trainer.model.named_parameters() if AUXILIARY_ATTRIBUTE not in key}
         for name, other in trainer.twin.named_parameters():
             assert decay[id(other)] == decay[id(own[name])]
         assert set(decay.values()) == {0.0, 0.1}

@@ -12,7 +12,7 @@ from tiny import CODE, build_model, build_trainer, dense_synonyms
 
 from hf_robust.trainers import METHODS
 
-# Runs beside those of every method at its defaults: a name of their own, the method and its options.
+# Further runs besides those of all methods with their defaults: name, method and options.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "bat_triplet_warmed": ("bat_triplet", {"contrastive_warmup": 1.0}),
     "taichi_mean": ("taichi", {**METHODS["taichi"].row_wise, "model": build_model(head="mean")}),
@@ -27,7 +27,7 @@ if __name__ == "__main__":
         trainer = build_trainer(name, folder / f"_{run}", **options)
         trainer.train()
         torch.save(trainer.model.state_dict(), folder / f"{run}-{rank}.pt")
-    # Threads of the process group may still run when the interpreter takes itself apart, which aborts now and then.
+    # Threads of the process group may still run when the interpreter exits, which sometimes aborts.
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
     os._exit(0)
