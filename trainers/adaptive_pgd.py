@@ -27,12 +27,12 @@ class AdaptivePGDTrainer(AdaptiveTrainer):
     is about one network.
 
     w ascends by plain gradient steps, as in Algorithm 1, projected onto the simplex. The paper prints no learning rate
-    (``--w_lr``, with the run's schedule; w descends if it is below 0); w is neither clipped nor decayed. ``--w_optim
-    adam`` moves w by the model's optimizer, along the simplex; within about 200 steps one increment then has all the
-    weight, however small its advantage. ``--w_param raw`` starts at ones, as printed; nothing bounds its sum, and a
-    warning says if it grows. The log has w, its entropy, the increments' norm and alignment, and how far w has moved
-    the point (``point_moved``, relative to its norm): below 1 % the run shows the same as its control with frozen
-    weights, ``--w_lr 0``.
+    (``--w_lr``, with the run's schedule; below 0, w descends); w is neither clipped nor decayed. ``--w_optim adam``
+    moves w by the model's optimizer, along the simplex; within about 200 steps one increment then has all the weight,
+    however small its advantage. ``--w_param raw`` starts at ones, as printed; nothing bounds its sum, and a warning
+    says if it grows. The log has w, its entropy, the increments' norm and alignment, and how far w has moved the point
+    (``point_moved``, relative to its norm): below 1 % the run shows the same as its control with frozen weights,
+    ``--w_lr 0``.
 
     Differs from the paper: "J = Jhat" holds to first order only; ``--adaptive_objective direct`` is Eq. 11, with
     <g_i, delta_i> for ||delta_i||^2 / alpha, which is the same for raw steps and still depends on the model for

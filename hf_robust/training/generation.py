@@ -95,7 +95,7 @@ class GenerateViews(TrainerCallback):
             name = "none" if trainer.view_dataset is None else trainer.view_dataset.name
             raise ValueError(
                 f"views of the {split} split and view_dataset do not go together (got {name}); with "
-                "--leaked_view_split pass the rows of that split as view_dataset, and else None."
+                "--leaked_view_split pass the rows of that split as view_dataset, without it pass None."
             )
 
     # ---- events ----
