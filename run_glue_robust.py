@@ -286,8 +286,8 @@ def add_reports(
             measured=measured,
             generation=trainer.generation or extra_rows_of(trainer.train_dataset),
             plain_runs=trainer.plain_runs,
-            used=trainer.used_arguments,
-            found=trainer.found_in_training,
+            used_arguments=trainer.used_arguments,
+            measured_in_training=trainer.measured_in_training,
             command=["run_glue_robust.py", *args.command_line],
         )
     )

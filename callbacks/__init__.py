@@ -1,4 +1,4 @@
-"""Callbacks: one file for each thing that is measured or written while a model trains."""
+"""Callbacks that measure or write something while a model trains, one file each."""
 
 from hf_robust.callbacks.attack import AttackCallback
 from hf_robust.callbacks.certify import CertifyCallback

@@ -31,7 +31,7 @@ from hf_robust.attacks import (
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.attacks.static import labelled_file
-from hf_robust.callbacks.best_metric import Expected
+from hf_robust.callbacks.best_metric import ExpectedMetrics
 from hf_robust.callbacks.measurement import Measurement, Part, accuracy_of
 from hf_robust.metrics import (
     AttackRecord,
@@ -53,45 +53,45 @@ logger = logging.getLogger(__name__)
 
 
 class AttackCallback(Measurement):
-    r"""Attack the model on held-out examples after each epoch (``Measurement`` says when and how it joins).
+    r"""Attack the model on held-out examples after each epoch (``Measurement`` says when).
 
     >>> callback = AttackCallback(attacks, examples, max_length=128).attach(trainer)   # doctest: +SKIP
 
-    ASR = succeeded / (succeeded + failed) and robust accuracy = failed / examples join the metrics of the evaluation
-    (``eval_<attack>_asr``, ``eval_<attack>_robust_accuracy``, ``eval_<attack>_queries``, ``eval_<attack>_seconds``).
-    ``eval_<attack>_saturated_share`` says at which share of its queries an attack by probability was blind
-    (``AttackRecord``); above 5 % each epoch has a warning. Of two or more attacks that want another prediction the
-    worst case for each example joins them too: ``eval_union_robust_accuracy`` with its interval and N (``_low``,
-    ``_high``, ``eval_union_num_examples``).
+    ASR = succeeded / (succeeded + failed) and robust accuracy = failed / examples are added to the metrics of the
+    evaluation (``eval_<attack>_asr``, ``eval_<attack>_robust_accuracy``, ``eval_<attack>_queries``,
+    ``eval_<attack>_seconds``). ``eval_<attack>_saturated_share`` is the share of queries at which the probability was
+    saturated (``AttackRecord``), for attacks that climb a probability; above 5 % each epoch has a warning. With two or
+    more attacks whose goal is another prediction, the worst case of each example is added too:
+    ``eval_union_robust_accuracy`` with its interval and N (``_low``, ``_high``, ``eval_union_num_examples``).
 
-    With a ``vote`` the attacks meet the vote over random substitutions instead of the plain network. The evaluation
-    rows are then put to it too, as ``eval_vote_accuracy``, and the history's ``accuracy`` is this one: clean accuracy
-    and rates are of one classifier. ``eval_accuracy`` stays the plain network's, as does the ``accuracy`` of a line
-    without an attack.
+    With a ``vote`` the attacks query the vote over random substitutions instead of the plain network. The vote's
+    accuracy on the evaluation rows is then ``eval_vote_accuracy``, and also the history's ``accuracy``, so that clean
+    accuracy and rates are of the same classifier. ``eval_accuracy``, and the ``accuracy`` of a line without an attack,
+    are still the plain network's.
 
-    Every rank attacks a share of about the same expected queries, and all see the same numbers. Finished examples are
-    journalled under a key of the weights, the attack and the data: a run that was killed does not measure them again,
-    nor does a second evaluation of the same weights.
+    Each rank attacks a share with about the same expected number of queries, and all ranks get the same numbers.
+    Finished examples are journalled under a key of the weights, the attack and the data: neither a run that was killed
+    nor a second evaluation of the same weights measures them again.
 
-    On a stock ``Trainer`` what is attacked is what that Trainer restored: of a model whose tensors are saved under
-    other names (``LayerNorm.gamma``), it restores those neither on resuming nor as the best model (transformers 5.17
-    to 5.23, huggingface/transformers#48805); a ``RobustTrainer`` does.
+    A stock ``Trainer`` does not restore tensors that are saved under other names (``LayerNorm.gamma``), neither when
+    it resumes nor when it loads the best model (transformers 5.17 to 5.23, huggingface/transformers#48805); the
+    attacked weights are then not those of the checkpoint. A ``RobustTrainer`` restores them.
 
     Args:
-        attacks: attack by the name its metrics carry.
-        examples: what is attacked, the same in every epoch; ``idx`` must be distinct.
+        attacks: attack by the name in its metrics.
+        examples: the examples to attack, the same in every epoch; ``idx`` must be distinct.
         strategy, max_length, token_budget: as in ``Measurement``.
-        plans_folder: where plans are kept between runs; None keeps them in memory only.
-        warm_start: ask each example's last successful text first. Where it still succeeds, one query stands for a
-            search: the status is what the search would most likely find, the text and the queries are not.
-        vote: what the attacks meet; None for the plain network.
-        rows: the evaluation rows, for the clean accuracy of the vote; needed with one.
+        plans_folder: folder that keeps plans between runs; None keeps them in memory only.
+        warm_start: query each example's last successful text first. If it still succeeds, this one query replaces the
+            search: the status is most likely that of a search, but the text and the number of queries are not.
+        vote: the vote to attack; None for the plain network.
+        rows: the evaluation rows, for the clean accuracy of the vote; needed with a vote.
 
     Attributes:
         seconds: wall-clock seconds spent on attacks so far, under the key ``attack``.
     """
 
-    one, many, flag = "An attack", "the attacks", "--attack_strategy"
+    singular, plural, flag = "An attack", "the attacks", "--attack_strategy"
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class AttackCallback(Measurement):
     ) -> None:
         super().__init__(strategy, max_length, token_budget)
         if any(not examples_of(attack, examples) for attack in attacks.values()):
-            raise ValueError("There is no example to attack; give at least one row of evaluation data.")
+            raise ValueError("There is no example to attack; pass at least one row of evaluation data.")
         if vote is not None and not rows:
             raise ValueError(
                 "A vote needs the evaluation rows for its clean accuracy, got none; pass "
@@ -116,9 +116,9 @@ class AttackCallback(Measurement):
             )
         self.attacks, self.examples, self.vote = dict(attacks), list(examples), vote
         if vote is not None:
-            asked = [example for attack in attacks.values() for example in examples_of(attack, examples)]
-            vote.require_substitutes([example.texts for example in asked])
-        self._clean = labelled_file("vote", "the evaluation rows", rows)
+            attacked = [example for attack in attacks.values() for example in examples_of(attack, examples)]
+            vote.require_substitutes([example.texts for example in attacked])
+        self._clean_rows = labelled_file("vote", "the evaluation rows", rows)
         self.plans = Plans(plans_folder)
         self.seconds = {"attack": 0.0}
         self._warned = False
@@ -126,27 +126,28 @@ class AttackCallback(Measurement):
 
     @cached_property
     def coverage(self) -> dict[str, Coverage | None]:
-        """How much of its examples each attack's table covers; None where it has none."""
+        """Coverage of each attack's examples by its table; None for an attack without a table."""
         return {
             name: table_coverage(attack, self.plans, examples_of(attack, self.examples), self._victim().words_read)
             for name, attack in self.attacks.items()
         }
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """What the run card says of each attack: its parts, and how much its table covers."""
+        """Parts of each attack and coverage of its table, for the run card."""
         return {name: describe_with_coverage(attack, self.coverage[name]) for name, attack in self.attacks.items()}
 
     def _has_work(self) -> bool:
         return bool(self.attacks)
 
-    def _new_victim(self, *given: Any, **options: Any) -> Victim:
+    def _new_victim(self, *args: Any, **options: Any) -> Victim:
         if self.vote is None:
-            return super()._new_victim(*given, **options)
-        return VotingVictim(*given, vote=self.vote, **options)
+            return super()._new_victim(*args, **options)
+        return VotingVictim(*args, vote=self.vote, **options)
 
-    def joined(self, expected: Expected) -> Expected:
+    def extended(self, expected: ExpectedMetrics) -> ExpectedMetrics:
         aims = {name: aim_of(attack.describe()) for name, attack in self.attacks.items()}
-        own = [*expected.attacks.static, *(name for name, attack in self.attacks.items() if attack.own_examples)]
+        with_own_examples = [name for name, attack in self.attacks.items() if attack.own_examples]
+        own = [*expected.attacks.static, *with_own_examples]
         keys = AttackKeys({**expected.attacks.aims, **aims}, own, self.vote is not None)
         return dataclasses.replace(expected, attacks=keys, attack_strategy=self.strategy)
 
@@ -163,8 +164,8 @@ class AttackCallback(Measurement):
         assert trainer is not None and output.metrics is not None
         victim, weights = self._victim(), weights_hash(trainer.model)
         measured = {name: self._attack(name, attack, victim, weights) for name, attack in self.attacks.items()}
-        records = {name: found for name, (found, _) in measured.items()}
-        summaries = {name: AttackSummary.from_records(found, seconds) for name, (found, seconds) in measured.items()}
+        records = {name: each for name, (each, _) in measured.items()}
+        summaries = {name: AttackSummary.from_records(each, seconds) for name, (each, seconds) in measured.items()}
         union = union_of_attacks(results_on_data(self.attacks, records))
         for name, summary in summaries.items():
             output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
@@ -172,14 +173,14 @@ class AttackCallback(Measurement):
             output.metrics.update({f"eval_{key}": value for key, value in union.metrics().items()})
         accuracy = accuracy_of(output, results_on_data(self.attacks, summaries))
         if self.vote is not None:
-            rows, seconds = self._attack("vote", self._clean, victim, weights)
+            rows, seconds = self._attack("vote", self._clean_rows, victim, weights)
             accuracy = AttackSummary.from_records(rows).extra["accuracy"]
             output.metrics.update(eval_vote_accuracy=accuracy, eval_vote_seconds=seconds)
         if not trainer.is_world_process_zero():
             return None
-        self._warn_where_nothing_chooses(output.metrics)
-        for said in filter(None, (saturation_warning(name, summary) for name, summary in summaries.items())):
-            logger.warning(said)
+        self._warn_if_metric_is_nan(output.metrics)
+        for warning in filter(None, (saturation_warning(name, summary) for name, summary in summaries.items())):
+            logger.warning(warning)
         return self._part(records, summaries, union, accuracy)
 
     def _attack(
@@ -205,27 +206,27 @@ class AttackCallback(Measurement):
         return records, seconds
 
     def _last_successes(self, name: str) -> dict[int, Columns]:
-        """By ``idx``, the texts that succeeded in the last epoch measured, in this run or the one it goes on from."""
+        """Successful texts of the last measured epoch by ``idx``, in this run or the run that it resumes."""
         assert self.trainer is not None
         epoch = float(self.trainer.state.epoch or 0.0)
         folders = (Path(str(self.trainer.args.output_dir)) / RESULTS_FOLDER).glob("epoch-*")
         measured = {float(folder.name.removeprefix("epoch-")): folder / f"{name}.jsonl" for folder in folders}
-        earlier = [one for one in measured if one < round(epoch, 4) and measured[one].exists()]
+        earlier = [number for number in measured if number < round(epoch, 4) and measured[number].exists()]
         if not earlier:
             return {}
         records = read_records(measured[max(earlier)])
-        return {one.idx: tuple(one.perturbed) for one in records if one.status == "succeeded"}
+        return {record.idx: tuple(record.perturbed) for record in records if record.status == "succeeded"}
 
-    def _warn_where_nothing_chooses(self, metrics: Mapping[str, float]) -> None:
-        """Once: a rate of nothing is no number, and no comparison with it is ever true."""
+    def _warn_if_metric_is_nan(self, metrics: Mapping[str, float]) -> None:
+        """Warn once if the metric that chooses the best model is not a number, since no comparison with it is true."""
         assert self.trainer is not None
         name = str(self.trainer.args.metric_for_best_model or "")
         key = name if name.startswith("eval_") else f"eval_{name}"
         if not self._warned and math.isnan(metrics.get(key, 0.0)):
             self._warned = True
             logger.warning(
-                "%s is not a number, since no text was changed (all clean texts are misclassified, left out, or have "
-                "no substitute): --metric_for_best_model %s cannot choose these weights.",
+                "%s is not a number, since no text was changed (each clean text is misclassified, left out, or has no "
+                "substitute): --metric_for_best_model %s cannot choose these weights.",
                 key,
                 name,
             )
@@ -240,51 +241,51 @@ class AttackCallback(Measurement):
         assert self.trainer is not None
         folder = Path(str(self.trainer.args.output_dir)) / RESULTS_FOLDER
         line = {"accuracy": accuracy, "attacks": {name: summary.history() for name, summary in summaries.items()}}
-        said = [rates_in_words(name, one, self.attacks[name].describe()) for name, one in summaries.items()]
+        rates = [rates_in_words(name, each, self.attacks[name].describe()) for name, each in summaries.items()]
         if union is not None:
             line["union"] = union.history()
             under = percent(union.robust_accuracy, count=union.num_examples)
-            said.append(f"{union_label(union.history())}: under attack {under} ({union.num_examples} examples)")
+            rates.append(f"{union_label(union.history())}: under attack {under} ({union.num_examples} examples)")
         if self.vote is not None:
-            said.insert(0, f"(vote of {self.vote.votes})")
+            rates.insert(0, f"(vote of {self.vote.votes})")
 
         def write(epoch: str) -> None:
-            for name, found in records.items():
-                write_records(folder / epoch / f"{name}.jsonl", found)
+            for name, each in records.items():
+                write_records(folder / epoch / f"{name}.jsonl", each)
 
-        own: list[AttackRecord] = next(iter(results_on_data(self.attacks, records).values()), [])
-        answers = [(record.label, record.original_prediction) for record in own]
-        return Part("attacks", line, "  ".join(said), write, answers)
+        on_the_data: list[AttackRecord] = next(iter(results_on_data(self.attacks, records).values()), [])
+        predictions = [(record.label, record.original_prediction) for record in on_the_data]
+        return Part("attacks", line, "  ".join(rates), write, predictions)
 
 
 def rates_in_words(name: str, summary: AttackSummary, described: Mapping[str, Any]) -> str:
-    """One attack's part of the line that is printed for an epoch, rates in percent.
+    """The rates of one attack in percent, for the line that is printed for an epoch.
 
     Args:
-        described: ``Attack.describe()``, which says what the attack wants.
+        described: ``Attack.describe()``, which has the attack's goal.
     """
     attacked, extra, aim = summary.num_attacked, summary.extra, aim_of(described, name)
     rate = percent(summary.asr, count=attacked)
     asr = f"ASR {rate} %" if math.isfinite(summary.asr) else "ASR n/a"
-    if aim.maximises:  # every example that was right ends as a success
-        said = f"{percent(extra.get('changed_share', math.nan))} % of the words deleted"
+    if aim.maximises:  # every example that was classified correctly ends as a success
+        text = f"{percent(extra.get('changed_share', math.nan))} % of the words deleted"
     elif aim.keeps_prediction:
         rates = [f"{how} {percent(extra[f'{how}_asr'], count=attacked)} %" for how in ("raises", "remains")]
         rise = extra["median_rise"]
         rates += [f"median rise {points(rise)} points"] if math.isfinite(rise) else []
-        said = f"{asr} ({', '.join(rates)})"
+        text = f"{asr} ({', '.join(rates)})"
     else:
-        said = f"{asr}, {_before_and_under(summary, has_clean_texts(described))}"
+        text = f"{asr}, {_before_and_under(summary, has_clean_texts(described))}"
     if some := partial_coverage(summary.history()):
-        said += f", a substitute in {some} texts"
+        text += f", a substitute in {some} texts"
     if cut := extra.get("texts_cut", 0.0):
-        said += f", {percent(cut)} % of the texts cut"
+        text += f", {percent(cut)} % of the texts cut"
     cost = f"{attacked} of {summary.num_examples} examples attacked, {summary.queries:.1f} queries each"
-    return f"{name}: {said} ({cost}, {summary.seconds:.0f} s)"
+    return f"{name}: {text} ({cost}, {summary.seconds:.0f} s)"
 
 
 def _before_and_under(summary: AttackSummary, has_clean: bool) -> str:
-    """Accuracy on the attack's own examples, before it and after."""
+    """Accuracy on the attack's examples before and under the attack."""
     clean, under = (
         percent(rate, count=summary.num_examples) for rate in (summary.extra["accuracy"], summary.robust_accuracy)
     )

@@ -13,7 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import Example, Victim, balanced_shares
 from hf_robust.attacks.engine.journal import classifier_of
-from hf_robust.callbacks.best_metric import Expected
+from hf_robust.callbacks.best_metric import ExpectedMetrics
 from hf_robust.callbacks.measurement import Measurement, Part
 from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts, require_substitutes
 from hf_robust.metrics import Certificate, CertificateSummary
@@ -22,34 +22,34 @@ from hf_robust.words import Text
 
 
 class CertifyCallback(Measurement):
-    r"""Certify held-out examples against every swap of words by a table (``Measurement`` says when and how it joins).
+    r"""Certify held-out examples against every swap of words by a table (``Measurement`` says when).
 
     >>> callback = CertifyCallback(Smoothing(lexicon), CertifySettings(), examples).attach(trainer)  # doctest: +SKIP
 
     Ye, Gong and Liu 2020, arXiv:2005.14424, Section 3. ``eval_certified_accuracy`` is the share of examples whose
-    label no swaps can vote out, ``eval_smoothed_accuracy`` the share that the vote predicts right, and
-    ``eval_abstained`` the share where it is too close to call; the first has its interval (``_low``, ``_high``), and
-    ``eval_certify_seconds`` says what it took. What is certified is a vote over many draws: the plain network, which
-    ``eval_accuracy`` and the attacks measure, has no certificate.
+    correct vote no swaps can change, ``eval_smoothed_accuracy`` the share that the vote predicts correctly, and
+    ``eval_abstained`` the share on which the vote abstains; the first has an interval (``_low``, ``_high``), and
+    ``eval_certify_seconds`` is the time. The certificate is for a vote over many draws: the plain network, which
+    ``eval_accuracy`` and the attacks measure, has none.
 
-    Every rank certifies a share, and all see the same numbers. Finished examples are journalled under a key of the
-    weights, the table, the settings and the data, so that they are voted on once. The history line holds the rates
-    under ``certified``, ``certificates/epoch-<e>.jsonl`` the certificate of each example.
+    Each rank certifies a share, and all ranks get the same numbers. Finished examples are journalled under a key of
+    the weights, the table, the settings and the data, so that they are voted on once. The history line has the rates
+    under ``certified``; ``certificates/epoch-<e>.jsonl`` has the certificate of each example.
 
     Args:
         smoothing: the table, and the seed of the draws.
-        settings: how many draws, and how they are counted.
-        examples: what is certified, the same in every epoch; ``idx`` must be distinct.
+        settings: number of draws, and how they are counted.
+        examples: the examples to certify, the same in every epoch; ``idx`` must be distinct.
         strategy, max_length, token_budget: as in ``Measurement``.
 
     Attributes:
         seconds: wall-clock seconds spent on certificates so far, under the key ``certify``.
 
     Raises:
-        ValueError: there is no example, or the table has no word of them.
+        ValueError: there is no example, or the table has none of their words.
     """
 
-    one, many, flag = "A certificate", "the certificates", "--certify"
+    singular, plural, flag = "A certificate", "the certificates", "--certify"
 
     def __init__(
         self,
@@ -63,13 +63,13 @@ class CertifyCallback(Measurement):
     ) -> None:
         super().__init__(strategy, max_length, token_budget)
         if not examples:
-            raise ValueError("There is no example to certify; give at least one row of evaluation data.")
+            raise ValueError("There is no example to certify; pass at least one row of evaluation data.")
         require_substitutes(smoothing, [Text(example.texts) for example in examples])
         self.smoothing, self.settings, self.examples = smoothing, settings, list(examples)
         self.seconds = {"certify": 0.0}
 
     def describe(self) -> dict[str, Any]:
-        """What the run card says about it; JSON-ready."""
+        """Settings, table and coverage for the run card; JSON-ready."""
         coverage = self.smoothing.coverage(Text(example.texts) for example in self.examples)
         described = {**self.settings.describe(), **self.smoothing.describe(), "coverage": coverage.describe()}
         return {**described, "num_examples": len(self.examples)}
@@ -77,7 +77,7 @@ class CertifyCallback(Measurement):
     def _has_work(self) -> bool:
         return True
 
-    def joined(self, expected: Expected) -> Expected:
+    def extended(self, expected: ExpectedMetrics) -> ExpectedMetrics:
         return dataclasses.replace(expected, certify=self.strategy)
 
     def _check(self) -> None:
@@ -99,10 +99,10 @@ class CertifyCallback(Measurement):
         def write(epoch: str) -> None:
             write_certificates(folder / f"{epoch}.jsonl", certificates)
 
-        return Part("certified", {"certified": summary.history()}, in_words(summary), write)
+        return Part("certified", {"certified": summary.history()}, rates_in_words(summary), write)
 
     def _certify(self, victim: Victim) -> tuple[list[Certificate], float]:
-        """The certificates of all examples by ``idx`` and the seconds of the slowest rank, the same on every rank."""
+        """The certificates of all examples in order of ``idx`` and the seconds of the slowest rank, on every rank."""
         trainer = self.trainer
         assert trainer is not None
         args = trainer.args
@@ -111,24 +111,24 @@ class CertifyCallback(Measurement):
         share = balanced_shares(self.examples, args.world_size)[args.process_index]
         with victim.measuring(self.smoothing.seed):
             mine = certify_texts(
-                lambda asked: victim.probabilities(asked).argmax(-1),
-                [one.texts for one in share],
-                [one.label for one in share],
+                lambda texts: victim.probabilities(texts).argmax(-1),
+                [example.texts for example in share],
+                [example.label for example in share],
                 self.smoothing,
                 self.settings,
                 num_labels=self._num_labels(),
-                ids=[one.idx for one in share],
+                ids=[example.idx for example in share],
                 journal=journal,
                 progress=trainer.is_world_process_zero() and not args.disable_tqdm,
             )
-        # The journal's own seconds: what the measurement took, not how long reading it again does.
+        # The seconds in the journal: those of the measurement, not of reading the journal.
         shares = gather_object([([certificate.to_json() for certificate in mine], journal_seconds(journal))])
-        found = [Certificate.from_json(one) for certificates, _ in shares for one in certificates]
-        return sorted(found, key=lambda one: one.idx), max(seconds for _, seconds in shares)
+        certificates = [Certificate.from_json(row) for rows, _ in shares for row in rows]
+        return sorted(certificates, key=lambda certificate: certificate.idx), max(seconds for _, seconds in shares)
 
 
-def in_words(summary: CertificateSummary) -> str:
-    """The certificates' part of the line that is printed for an epoch, rates in percent."""
+def rates_in_words(summary: CertificateSummary) -> str:
+    """The rates of the certificates in percent, for the line that is printed for an epoch."""
     cost = f"{summary.num_examples} examples, {summary.votes} votes each, {summary.seconds:.0f} s"
     rates = f"{100 * summary.certified_accuracy:.1f}, of the vote {100 * summary.smoothed_accuracy:.1f}"
     return f"certified accuracy {rates} ({cost})"

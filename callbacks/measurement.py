@@ -1,4 +1,4 @@
-"""What measures a model in its Trainer's own evaluations: one evaluation, one history line, training undisturbed."""
+"""Base class of what measures a model inside its Trainer's own evaluations, without disturbing training."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
 
-from hf_robust.adversary import kept_random_state
+from hf_robust.adversary import preserved_random_state
 from hf_robust.attacks import ATTACKS, Victim
-from hf_robust.callbacks.best_metric import Expected, check_best_metric
+from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.metrics import AttackSummary, Guessing
 from hf_robust.metrics.keys import lower_is_better
 from hf_robust.metrics.task import logits_of
@@ -34,46 +34,50 @@ Attached = TypeVar("Attached", bound="Measurement")
 
 
 class Part(NamedTuple):
-    """What one measurement found about one state of the weights, on the main process.
+    """Result of one measurement of one state of the weights, on the main process.
 
-    ``line`` joins the history line, which holds the measurement where it has something under ``key``; ``said`` joins
-    the summary line of the epoch; ``write`` is given the epoch as it stands in file names (``epoch-2``) and writes
-    what there is of each example. ``answers`` are label and prediction of the clean texts, for an evaluation that
-    keeps none.
+    Attributes:
+        key: key of the history line under which the measurement stands; if the line has it, it is measured already.
+        line: what is added to the history line.
+        summary: what is added to the line that is printed for the epoch.
+        write: writes the results of each example; its argument is the epoch as in file names (``epoch-2``).
+        predictions: label and prediction of each clean text, for an evaluation that keeps no predictions.
     """
 
     key: str
     line: dict[str, Any]
-    said: str
+    summary: str
     write: Callable[[str], None]
-    answers: Sequence[tuple[int, int]] = ()
+    predictions: Sequence[tuple[int, int]] = ()
 
 
 class Measurement(TrainerCallback, ABC):
-    """Something measured on held-out examples after each epoch; works on any ``Trainer``, ours or the stock one.
+    """A measurement on held-out examples after each epoch, for any ``Trainer``, ours or the stock one.
 
-    Its numbers join the metrics of the evaluation itself, so they are in ``log_history`` and every tracker, and
-    best-model selection and early stopping can name them whatever the order of the callbacks. Several measurements of
-    one Trainer share its evaluations and write one history line together. Only the Trainer's own ``eval_dataset`` is
-    followed by a measurement, never another set that is handed to ``evaluate``. After training the weights that were
-    kept are measured, where their own step was not. Random state and train mode are as before when training goes on.
+    Its numbers are added to the metrics of the evaluation itself, so that they are in ``log_history`` and every
+    tracker, and best-model selection and early stopping can use them in any order of callbacks. Several measurements
+    of one Trainer share its evaluations and write one history line together. Only evaluations of the Trainer's own
+    ``eval_dataset`` are measured, never another data set that ``evaluate`` is called with. After training the weights
+    that are kept (the best or the last) are measured, unless they were measured at their step. Training goes on with
+    the random state and the train mode that it had before.
 
-    A subclass says what is measured in ``_measure``, what must hold before any training in ``_check``, and whether
-    there is anything to measure in ``_has_work``.
+    A subclass measures in ``_measure``, checks before training in ``_check``, and says in ``_has_work`` whether there
+    is anything to measure.
 
     Args:
-        strategy: ``epoch`` measures at the end of each epoch (and evaluates there, whatever ``eval_strategy`` says),
-            ``end`` at the end of the last, ``no`` never. An evaluation outside training is always measured but for
+        strategy: ``epoch`` measures at the end of each epoch (and evaluates there, whatever ``eval_strategy`` is),
+            ``end`` at the end of the last epoch, ``no`` never. Evaluations outside training are measured unless it is
             ``no``.
-        max_length: tokens to which the victim truncates; None for the tokenizer's own.
-        token_budget: padded tokens in one batch of queries; None for what suits the device.
+        max_length: number of tokens to which the victim truncates; None for the tokenizer's own.
+        token_budget: number of padded tokens in one batch of queries; None for a number that suits the device.
     """
 
-    one: ClassVar[str]
-    """What the errors call it: "An attack"."""
-    many: ClassVar[str]
+    singular: ClassVar[str]
+    """What errors call one measurement: "An attack"."""
+    plural: ClassVar[str]
+    """What errors call several measurements: "the attacks"."""
     flag: ClassVar[str]
-    """The flag that gives the strategy."""
+    """Flag of the strategy."""
 
     def __init__(self, strategy: str, max_length: int | None, token_budget: int | None) -> None:
         if strategy not in STRATEGIES:
@@ -82,57 +86,59 @@ class Measurement(TrainerCallback, ABC):
         self.trainer: Trainer | None = None
         self._evaluations: _Evaluations | None = None
         self._at_epoch_end = False
-        self._kept_victim: Victim | None = None
+        self._cached_victim: Victim | None = None
 
     def attach(self: Attached, trainer: Trainer) -> Attached:
-        """Join ``trainer``: its evaluations report this measurement from now on. Returns the callback."""
+        """Add this measurement to the evaluations of ``trainer``, and return the callback."""
         if trainer.eval_dataset is None or isinstance(trainer.eval_dataset, dict):
-            given = "none" if trainer.eval_dataset is None else "a dict of several"
+            data = "none" if trainer.eval_dataset is None else "a dict of several"
             raise ValueError(
-                f"{self.one} needs the Trainer's one eval_dataset, got {given}; give --do_eval and its data."
+                f"{self.singular} needs a Trainer with one eval_dataset, got {data}; pass --do_eval and its data."
             )
         if trainer.processing_class is None:
-            raise ValueError(f"{self.one} needs the Trainer's tokenizer, got none; pass processing_class=tokenizer.")
+            raise ValueError(
+                f"{self.singular} needs the Trainer's tokenizer, got none; pass processing_class=tokenizer."
+            )
         self.trainer = trainer
         trainer.add_callback(self)
         self._evaluations = _Evaluations.of(trainer)
         self._evaluations.measurements.append(self)
         return self
 
-    # ---- what a subclass says ----
+    # ---- overridden by subclasses ----
 
     @abstractmethod
     def _has_work(self) -> bool:
-        """Whether there is anything to measure, whatever the strategy."""
+        """Whether there is anything to measure under some strategy."""
 
     @abstractmethod
-    def joined(self, expected: Expected) -> Expected:
-        """What evaluations hold with what this measurement adds to them."""
+    def extended(self, expected: ExpectedMetrics) -> ExpectedMetrics:
+        """The expected metrics together with those of this measurement."""
 
     @abstractmethod
     def _check(self) -> None:
-        """Raise before training what would end the first measurement, and with it an epoch that is not saved yet."""
+        """Raise before training the errors that would end the first measurement, when its epoch is not saved yet."""
 
     @abstractmethod
     def _measure(self, output: EvalLoopOutput) -> Part | None:
-        """Measure the model as it is and add to ``output.metrics``; the part is asked for on the main process only."""
+        """Measure the current model and add to ``output.metrics``; only the main process needs to return a part."""
 
-    def _new_victim(self, *given: Any, **options: Any) -> Victim:
-        return Victim(*given, **options)
+    def _new_victim(self, *args: Any, **options: Any) -> Victim:
+        return Victim(*args, **options)
 
     # ---- events ----
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        trainer = self._its_trainer()
-        if self._wanted():
+        trainer = self._attached_trainer()
+        if self._is_active():
             self._check_choice(args)
             check_best_metric(args.metric_for_best_model, expected_of(trainer))
             if args.greater_is_better and lower_is_better(str(args.metric_for_best_model)):
                 logger.warning(
-                    "--metric_for_best_model %s is better where it is lower, and greater_is_better is True: the worst "
-                    "weights are kept.",
+                    "A lower --metric_for_best_model %s is better, but greater_is_better is True: the worst weights "
+                    "will be kept.",
                     args.metric_for_best_model,
                 )
             self._check()
@@ -144,7 +150,7 @@ class Measurement(TrainerCallback, ABC):
     ) -> None:
         assert self._evaluations is not None
         last = state.global_step >= state.max_steps
-        self._at_epoch_end = self._wanted() and (self.strategy == "epoch" or last)
+        self._at_epoch_end = self._is_active() and (self.strategy == "epoch" or last)
         if self._at_epoch_end and not control.should_evaluate:
             control.should_evaluate = self._evaluations.forced = True
 
@@ -157,32 +163,32 @@ class Measurement(TrainerCallback, ABC):
     # ---- when and with what ----
 
     def is_due(self) -> bool:
-        """Whether the evaluation under way, of the main set, is one that is measured."""
+        """Whether the current evaluation of the main data set is to be measured."""
         assert self.trainer is not None
-        return self._wanted() and (self._at_epoch_end or not self.trainer.is_in_train)
+        return self._is_active() and (self._at_epoch_end or not self.trainer.is_in_train)
 
-    def _wanted(self) -> bool:
+    def _is_active(self) -> bool:
         return self._has_work() and self.strategy != "no"
 
     def _check_choice(self, args: TrainingArguments) -> None:
         if args.metric_for_best_model is not None and args.eval_strategy == "steps":
             raise ValueError(
-                f"--eval_strategy steps with --metric_for_best_model {args.metric_for_best_model} would "
-                f"also choose by the evaluations that {self.many} add at the end of an epoch, where no checkpoint may "
-                f"be: use --eval_strategy epoch, or {self.flag} no."
+                f"--eval_strategy steps with --metric_for_best_model {args.metric_for_best_model} would also use the "
+                f"evaluations that {self.plural} add at the end of an epoch, where there may be no checkpoint: pass "
+                f"--eval_strategy epoch, or {self.flag} no."
             )
 
-    def _its_trainer(self) -> Trainer:
+    def _attached_trainer(self) -> Trainer:
         if self.trainer is None:
             name = type(self).__name__
             raise ValueError(f"{name} needs its Trainer; call {name}(...).attach(trainer) first.")
         return self.trainer
 
     def _victim(self) -> Victim:
-        trainer = self._its_trainer()
-        if self._kept_victim is None or self._kept_victim.model is not trainer.model:
-            # Kept from epoch to epoch: it remembers which batches did not fit into memory.
-            self._kept_victim = self._new_victim(
+        trainer = self._attached_trainer()
+        if self._cached_victim is None or self._cached_victim.model is not trainer.model:
+            # Reused in each epoch, since it remembers which batches did not fit into memory.
+            self._cached_victim = self._new_victim(
                 trainer.model,
                 trainer.processing_class,
                 max_length=self.max_length,
@@ -190,15 +196,15 @@ class Measurement(TrainerCallback, ABC):
                 autocast=trainer.accelerator.autocast,
                 inference=getattr(trainer, "inference", None),
             )
-        return self._kept_victim
+        return self._cached_victim
 
 
 class _Evaluations:
-    """The evaluations of one Trainer, joined by all measurements that are attached to it.
+    """The evaluations of one Trainer with all measurements that are attached to it.
 
     Attributes:
         measurements: in the order in which they were attached.
-        forced: the evaluation to come is one that only a measurement asked for.
+        forced: whether only a measurement needs the next evaluation, and not the Trainer.
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -206,27 +212,27 @@ class _Evaluations:
         self.measurements: list[Measurement] = []
         self.forced = False
         self._main_set = True
-        # A metric that on_evaluate adds never reaches log_history or a tracker; one in the loop's output reaches all.
+        # Metrics added in on_evaluate never reach log_history or trackers; metrics in the loop's output do.
         evaluation_loop, get_eval_dataloader = trainer.evaluation_loop, trainer.get_eval_dataloader
         create_model_card = trainer.create_model_card
 
         def measured_loop(
             dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
         ) -> EvalLoopOutput:
-            # The evaluation loop draws from the random state; one that only we asked for must leave no trace of it.
-            with kept_random_state() if self.forced else nullcontext():
+            # The evaluation loop draws random numbers; an evaluation that only we need must not change training.
+            with preserved_random_state() if self.forced else nullcontext():
                 output = evaluation_loop(dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs)
             if metric_key_prefix == "eval" and self._main_set:
                 self._measure(output)
             return output
 
-        def noted_eval_dataloader(eval_dataset: Any = None) -> Any:
+        def watched_eval_dataloader(eval_dataset: Any = None) -> Any:
             self._main_set = eval_dataset is None or eval_dataset is trainer.eval_dataset
             return get_eval_dataloader(eval_dataset)
 
-        def card_of_even_lines(*args: Any, **kwargs: Any) -> None:
+        def card_with_equal_columns(*args: Any, **kwargs: Any) -> None:
             log_history = trainer.state.log_history
-            trainer.state.log_history = even_evaluations(log_history)
+            trainer.state.log_history = with_equal_columns(log_history)
             try:
                 create_model_card(*args, **kwargs)
             finally:
@@ -234,26 +240,26 @@ class _Evaluations:
 
         vars(trainer).update(
             evaluation_loop=measured_loop,
-            get_eval_dataloader=noted_eval_dataloader,
-            create_model_card=card_of_even_lines,
+            get_eval_dataloader=watched_eval_dataloader,
+            create_model_card=card_with_equal_columns,
             measured_evaluations=self,
         )
 
     @classmethod
     def of(cls, trainer: Trainer) -> _Evaluations:
-        """Those of ``trainer``, which are joined at the first call."""
-        found = vars(trainer).get("measured_evaluations")
-        return found if isinstance(found, cls) else cls(trainer)
+        """The evaluations of ``trainer``, which are wrapped at the first call."""
+        evaluations = vars(trainer).get("measured_evaluations")
+        return evaluations if isinstance(evaluations, cls) else cls(trainer)
 
     def _measure(self, output: EvalLoopOutput) -> None:
         parts = []
         for measurement in self.measurements:
             if measurement.is_due():
-                with saved_where_it_fails(self.trainer), kept_random_state():
+                with saved_on_failure(self.trainer), preserved_random_state():
                     part = measurement._measure(output)
                 parts += [] if part is None else [part]
         if parts and self.trainer.is_world_process_zero():
-            with saved_where_it_fails(self.trainer):
+            with saved_on_failure(self.trainer):
                 self._write(parts, output)
 
     def _write(self, parts: Sequence[Part], output: EvalLoopOutput) -> None:
@@ -264,15 +270,15 @@ class _Evaluations:
         if not trainer.is_in_train and history.exists():
             lines = read_history(history)
             if not step and any(earlier["step"] and earlier["epoch"] >= epoch for earlier in lines):
-                # Step 0 is of weights that this process did not train: the lines may be of these or others.
+                # At step 0 this process trained nothing: the lines may be of these weights or of others.
                 logger.warning(
-                    "%s is of a training run, and these weights were not trained by this process: it stays as it is, "
-                    "and what was measured (%s) is in the metrics alone; give another --output_dir to keep it.",
+                    "%s belongs to a training run, and this process did not train these weights: the file is not "
+                    "changed, and the measurement (%s) is only in the metrics; pass another --output_dir to keep it.",
                     history,
                     ", ".join(part.key for part in parts),
                 )
                 return
-            # For the same reason a line of step 0 is replaced, and not added to.
+            # For the same reason a line of step 0 is replaced, not extended.
             line = next((earlier for earlier in lines if step and earlier["step"] == step), line)
         new = [part for part in parts if not line.get(part.key)]
         for part in new:
@@ -280,17 +286,17 @@ class _Evaluations:
             line |= part.line
         if new:
             write_history_line(history, line, keep_later=not trainer.is_in_train)
-            answers = next((part.answers for part in new if part.answers), ())
-            mark = guessing_of(output, line["accuracy"], int(trainer.model.config.num_labels), answers).mark
-            said = [f"epoch {epoch:g}/{trainer.args.num_train_epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
-            tqdm.write("  ".join([*said, *([f"({mark})"] if mark else []), *(part.said for part in new)]))
+            predictions = next((part.predictions for part in new if part.predictions), ())
+            num_labels = int(trainer.model.config.num_labels)
+            mark = guessing_of_evaluation(output, line["accuracy"], num_labels, predictions).mark
+            summary = [f"epoch {epoch:g}/{trainer.args.num_train_epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
+            tqdm.write("  ".join([*summary, *([f"({mark})"] if mark else []), *(part.summary for part in new)]))
 
 
 @contextmanager
-def saved_where_it_fails(trainer: Trainer) -> Iterator[None]:
-    """Save what was trained, as the Trainer does, before an error inside ends the training; also where the user does.
-
-    The Trainer measures first and saves then. On several ranks the one that fails may not be the one that saves.
+def saved_on_failure(trainer: Trainer) -> Iterator[None]:
+    """Save a checkpoint if an error or the user ends training inside the block, since the Trainer saves only after
+    measuring. On several ranks the one that fails may not be the one that saves.
     """
     try:
         yield
@@ -298,9 +304,9 @@ def saved_where_it_fails(trainer: Trainer) -> Iterator[None]:
         if trainer.is_in_train:
             step = trainer.state.global_step
             logger.warning(
-                "The measurement after step %d ended with %s. What was trained is saved as checkpoint-%d in %s: go on "
-                "with --resume_from_checkpoint, which measures the epochs to come; this one is not measured, and so "
-                "is not the best.",
+                "The measurement after step %d ended with %s. The weights are saved as checkpoint-%d in %s: continue "
+                "with --resume_from_checkpoint, which measures the later epochs. This epoch is not measured, and "
+                "cannot be the best.",
                 step,
                 type(error).__name__,
                 step,
@@ -310,22 +316,22 @@ def saved_where_it_fails(trainer: Trainer) -> Iterator[None]:
         raise
 
 
-def expected_of(trainer: Trainer) -> Expected:
-    """What the evaluations of a Trainer will hold, with all that is attached to it."""
+def expected_of(trainer: Trainer) -> ExpectedMetrics:
+    """The metrics that the evaluations of a Trainer will have, with those of all measurements attached to it."""
     strategy = IntervalStrategy(trainer.args.eval_strategy)
-    found = Expected(
+    expected = ExpectedMetrics(
         getattr(trainer.compute_metrics, "names", None),
         known=ATTACKS,
-        # Without evaluations of its own the Trainer has those that a measurement asks for at the end of an epoch.
+        # If the Trainer never evaluates, measurements still evaluate at the end of each epoch.
         eval_strategy="epoch" if strategy is IntervalStrategy.NO else strategy.value,
     )
     for measurement in _Evaluations.of(trainer).measurements:
-        found = measurement.joined(found)
-    return found
+        expected = measurement.extended(expected)
+    return expected
 
 
 def measured_step(trainer: Trainer) -> tuple[float, int]:
-    """Epoch and step of the weights that the model has: after training, the best step's where those were kept."""
+    """Epoch and step of the model's current weights: after training, those of the best step if it was loaded."""
     state, step = trainer.state, trainer.state.global_step
     epoch = float(state.epoch or 0.0)
     best = state.best_global_step if trainer.args.load_best_model_at_end else None
@@ -335,51 +341,51 @@ def measured_step(trainer: Trainer) -> tuple[float, int]:
     return round(epoch, 4), step
 
 
-def even_evaluations(log_history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The log with the same metrics in every evaluation during training, a dash where one was not measured.
+def with_equal_columns(log_history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The log with the same metrics in every evaluation during training, with a dash for those not measured.
 
-    The Trainer's model card makes a table of them, and fails where a later line has a column that the first lacks.
+    The Trainer's model card makes a table of them, and fails if a later line has a column that the first one lacks.
     """
     ends = [index for index, entry in enumerate(log_history) if "train_runtime" in entry]
     during = [index for index in range(ends[0] if ends else 0) if "eval_loss" in log_history[index]]
     columns = list(dict.fromkeys(key for index in during for key in log_history[index]))
-    even = [dict(entry) for entry in log_history]
+    entries = [dict(entry) for entry in log_history]
     for index in during:
-        even[index] = {key: log_history[index].get(key, "–") for key in columns}
-    return even
+        entries[index] = {key: log_history[index].get(key, "–") for key in columns}
+    return entries
 
 
 def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) -> float:
-    """Accuracy of an evaluation: the task's metric, else from its predictions, else over the attacked rows alone."""
+    """Accuracy of an evaluation: the task's metric, else that of its predictions, else that of the attacked rows."""
     if output.metrics is not None and "eval_accuracy" in output.metrics:
         return float(output.metrics["eval_accuracy"])
     if output.predictions is None or output.label_ids is None:
         return next((summary.extra["accuracy"] for summary in summaries.values()), math.nan)
-    labels, answers = _labels_and_answers(output)
-    return float((answers == labels).mean())
+    labels, predictions = _labels_and_predictions(output)
+    return float((predictions == labels).mean())
 
 
-def guessing_of(
+def guessing_of_evaluation(
     output: EvalLoopOutput, accuracy: float, num_labels: int, attacked: Sequence[tuple[int, int]] = ()
 ) -> Guessing:
-    """The accuracy of an evaluation beside the larger class of its rows; one that cannot be judged has no mark.
+    """The accuracy of an evaluation compared with its largest class; without a mark if that cannot be judged.
 
     Args:
-        accuracy: of the classifier that is measured; a vote's is not that of the evaluation itself.
-        num_labels: classes of the model.
-        attacked: label and prediction of the attacked texts, where the evaluation kept no predictions.
+        accuracy: of the measured classifier, which is not that of the evaluation if the classifier is a vote.
+        num_labels: number of classes of the model.
+        attacked: label and prediction of the attacked texts, used if the evaluation kept no predictions.
     """
     if output.predictions is None or output.label_ids is None:
-        return Guessing.of([label for label, _ in attacked], [answer for _, answer in attacked], num_labels)
-    labels, answers = _labels_and_answers(output)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or answers.shape != labels.shape:
+        return Guessing.of([label for label, _ in attacked], [predicted for _, predicted in attacked], num_labels)
+    labels, predictions = _labels_and_predictions(output)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or predictions.shape != labels.shape:
         return Guessing(math.nan, None, math.nan, num_labels)
-    plain = Guessing.of(labels.tolist(), answers.tolist(), num_labels)
+    plain = Guessing.of(labels.tolist(), predictions.tolist(), num_labels)
     one_answer = plain.one_answer and accuracy == plain.accuracy
     return dataclasses.replace(plain, accuracy=accuracy, one_answer=one_answer)
 
 
-def _labels_and_answers(output: EvalLoopOutput) -> tuple[NDArray[Any], NDArray[Any]]:
+def _labels_and_predictions(output: EvalLoopOutput) -> tuple[NDArray[Any], NDArray[Any]]:
     # With --eval_do_concat_batches False both are lists of batches.
     logits = logits_of(output.predictions)
     labels = np.concatenate(output.label_ids) if isinstance(output.label_ids, list) else np.asarray(output.label_ids)

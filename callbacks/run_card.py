@@ -1,4 +1,4 @@
-"""Write ``run_card.json``: everything one needs to know to trust, compare or repeat a run."""
+"""Write ``run_card.json``, with everything that is needed to trust, compare or repeat a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.models.architecture import architecture, part_beside
+from hf_robust.models.architecture import architecture, auxiliary_module
 from hf_robust.models.passes import ForwardCounter
 from hf_robust.runs import RunCard, clear_results, redact_command, versions, write_card
 
@@ -21,44 +21,45 @@ _NOT_TRAINING = (
     "do_train", "do_eval", "do_predict", "resume_from_checkpoint",
 )  # fmt: skip
 _NOT_TRAINING_PREFIXES = ("hub_", "push_to_", "log_", "logging_", "save_", "eval_", "dataloader_", "accelerator_", "_")
-SPENT = "hf_robust_spent"
-"""What a checkpoint's ``trainer_state.json`` keeps under ``stateful_callbacks`` for a run that goes on from it."""
+SPENT_KEY = "hf_robust_spent"
+"""Key of ``stateful_callbacks`` in a checkpoint's ``trainer_state.json``, for a run that resumes from it."""
 
 
 class Generation(Protocol):
-    """What the card is told about views that were generated; ``hf_robust.training.generation`` has one."""
+    """Seconds and rounds of the generation of views; ``hf_robust.training.generation`` has such a class."""
 
     seconds: dict[str, float]
     rounds: list[dict[str, Any]]
 
 
 class RunCardCallback(TrainerCallback):
-    """Gather the run card: at the begin of training (so that a run that dies leaves one) and, complete, at its end.
+    """Write the run card at the beginning of training, so that a killed run has one, and completely at the end.
 
-    Forward passes are those of training steps, on this process, whatever mode the model is in: an adversary's ascent,
-    a teacher and a twin count, evaluation, attacks and views do not. They are counted by rows: a batch and its views
-    that go through the model together are two passes. ``forwards["per_step"]`` is all of them, plain trainings before
-    this one included, for each batch of texts that was trained on.
+    Forward passes are those of training steps, on this process, in any mode of the model: those of an adversary's
+    ascent, a teacher and a twin count, those of evaluation, attacks and views do not. They are counted by rows: a
+    batch and its views that go through the model together are two passes. ``forwards["per_step"]`` is the number of
+    all passes, with those of plain trainings before this one, for each batch of texts that was trained on.
 
-    ``seconds["train"]`` is the loop without evaluation and attacks; what those took is read from the metrics of each
-    evaluation. The attacks' own metrics may be those of an earlier run that was killed; where the caller keeps what
-    this run spent in ``seconds["attack"]``, that counts instead. A run that goes on from a checkpoint adds what was
-    spent up to that checkpoint, and lists its rounds of views; what was done after it and lost does not count.
+    ``seconds["train"]`` is the time of the loop without evaluation and attacks, whose time is read from the metrics of
+    each evaluation. The attacks' own metrics may be those of an earlier run that was killed; if the caller counts the
+    seconds of this run in ``seconds["attack"]``, these are used instead. A run that resumes from a checkpoint adds the
+    seconds and passes up to that checkpoint, and lists its rounds of views; what was lost after it does not count.
 
     Args:
         data: ``name, variant, train_samples, eval_samples, fingerprint, attack_split``.
-        lexicons: ``Lexicon.describe()`` of each lexicon used, by role.
+        lexicons: ``Lexicon.describe()`` of each lexicon, by role.
         attacks: ``Attack.describe()`` of each attack, by name.
-        method: key of METHODS.
+        method: name of the method.
         citation: key of the method's paper in ``hf_robust/hub/citations.bib``.
-        trained_on: roles of the lexicons that training draws on (``needs`` of the method), not only an attack.
-        seconds: by phase (``attack``, ``certify``) what the caller goes on updating (``AttackCallback.seconds``).
-        measured: what else the card says of how the model was measured: ``vote``, ``certify``.
-        generation: the phase that makes views, where the method has one: its ``seconds`` and ``rounds``.
+        trained_on: roles of the lexicons that training uses (``needs`` of the method), and not only an attack.
+        seconds: seconds by phase (``attack``, ``certify``), which the caller updates (``AttackCallback.seconds``).
+        measured: further entries of the card about how the model was measured: ``vote``, ``certify``.
+        generation: ``seconds`` and ``rounds`` of the generation of views, if the method has views.
         plain_runs: seconds and texts of plain trainings before the method's own (``RobustTrainer.plain_runs``).
-        used: gives what took the place of arguments left to the method (``RobustTrainer.used_arguments``).
-        found: gives what the run made of them (``RobustTrainer.found_in_training``).
-        command: the command line behind the run; None for this process's own.
+        used_arguments: returns the values of arguments that were left to the method
+            (``RobustTrainer.used_arguments``).
+        measured_in_training: returns what the run measured or learnt (``RobustTrainer.measured_in_training``).
+        command: the command line of the run; None for that of this process.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class RunCardCallback(TrainerCallback):
         measured: Mapping[str, Any] | None = None,
         generation: Generation | None = None,
         plain_runs: Mapping[str, tuple[float, float]] | None = None,
-        used: Callable[[], Mapping[str, Any]] = dict,
-        found: Callable[[], Mapping[str, Any]] = dict,
+        used_arguments: Callable[[], Mapping[str, Any]] = dict,
+        measured_in_training: Callable[[], Mapping[str, Any]] = dict,
         command: Sequence[str] | None = None,
     ) -> None:
-        self.used, self.found = used, found
-        self.stated: RunCard = {
+        self.used_arguments, self.measured_in_training = used_arguments, measured_in_training
+        self.known_entries: RunCard = {
             "method": method,
             "citation": citation,
             "data": dict(data),
@@ -89,15 +90,15 @@ class RunCardCallback(TrainerCallback):
             **(measured or {}),  # type: ignore[typeddict-item]
         }
         self.command = redact_command(sys.argv if command is None else command)
-        self.told = {} if seconds is None else seconds
+        self.phase_seconds = {} if seconds is None else seconds
         self.generation = generation
         self.plain_runs = {} if plain_runs is None else plain_runs
-        self._told_before: dict[str, float] = {}
-        self._measured = self._nothing_yet()
+        self._phase_seconds_before: dict[str, float] = {}
+        self._measured = self._zero_seconds()
         self._forwards = ForwardCounter()
         self._running, self._began, self._before_it_began = False, 0.0, 0.0
         self._since: dict[str, float] = {"step": 0, "epoch": 0.0}
-        self._earlier: dict[str, Any] = {}
+        self._spent_before: dict[str, Any] = {}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
@@ -105,19 +106,22 @@ class RunCardCallback(TrainerCallback):
         self._forwards.stop()
         self._forwards = ForwardCounter()
         self._forwards.watch("train", model)
-        twin = part_beside(model)
-        # A classifier of its own, not a mask or an adversary's weights.
+        twin = auxiliary_module(model)
+        # A twin is a classifier with a config; a mask or an adversary's weights have none.
         if twin is not None and hasattr(twin, "config"):
             self._forwards.watch("twin", twin)
-        self._measured = self._nothing_yet()
-        self._told_before = dict(self.told)
-        self._earlier = _earlier(state)
-        self._since = self._earlier.get("since") or {"step": state.global_step, "epoch": float(state.epoch or 0.0)}
+        self._measured = self._zero_seconds()
+        self._phase_seconds_before = dict(self.phase_seconds)
+        self._spent_before = _spent_before(state)
+        self._since = self._spent_before.get("since") or {
+            "step": state.global_step,
+            "epoch": float(state.epoch or 0.0),
+        }
         self._running, self._began = True, time.perf_counter()
-        # A plain run of a callback that stands before this one came before the clock.
+        # An earlier callback may have done a plain run before this clock began.
         self._before_it_began = sum(seconds for seconds, _ in self.plain_runs.values())
         if state.is_world_process_zero:
-            # Without attacks too: this card would claim what an earlier run in this folder measured.
+            # Even without attacks: otherwise this card would stand beside results of an earlier run in this folder.
             clear_results(str(args.output_dir), state.global_step)
         self._write(args, state, model, **kwargs)
 
@@ -130,12 +134,12 @@ class RunCardCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._forwards.counting = False
-        self._keep(state)
+        self._store_spent(state)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._keep(state)
+        self._store_spent(state)
 
     def on_evaluate(
         self,
@@ -147,65 +151,65 @@ class RunCardCallback(TrainerCallback):
     ) -> None:
         metrics = metrics or {}
         runtime = sum(value for key, value in metrics.items() if key.endswith("_runtime"))
-        # The runtime is that of attacks and certificates too.
+        # The runtime includes attacks and certificates.
         spent = {
-            phase: told - self._told_before.get(phase, 0.0) - self._measured[phase]
-            for phase, told in self.told.items()
+            phase: seconds - self._phase_seconds_before.get(phase, 0.0) - self._measured[phase]
+            for phase, seconds in self.phase_seconds.items()
         }
-        if not self.told:
+        if not self.phase_seconds:
             spent["attack"] = min(sum(value for key, value in metrics.items() if key.endswith("_seconds")), runtime)
         for phase, seconds in spent.items():
             self._measured[phase] += seconds
         self._measured["evaluate"] += runtime - sum(spent.values())
-        self._keep(state)
+        self._store_spent(state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         self._forwards.stop()
         self._write(args, state, model, final_step=state.global_step, **kwargs)
-        # Only checkpoints are gone on from.
+        # Only checkpoints need what was spent, and training has ended.
         self._running = False
-        kept: Any = state.stateful_callbacks
-        kept.pop(SPENT, None)
+        stateful: Any = state.stateful_callbacks
+        stateful.pop(SPENT_KEY, None)
 
     # ---- what was spent ----
 
-    def _nothing_yet(self) -> dict[str, float]:
-        return {"evaluate": 0.0, "attack": 0.0, **dict.fromkeys(self.told, 0.0)}
+    def _zero_seconds(self) -> dict[str, float]:
+        return {"evaluate": 0.0, "attack": 0.0, **dict.fromkeys(self.phase_seconds, 0.0)}
 
-    def _keep(self, state: TrainerState) -> None:
-        """Leave in the state, which checkpoints hold, what a run that goes on from there has to add to its own."""
+    def _store_spent(self, state: TrainerState) -> None:
+        """Store in the state, which checkpoints hold, the counts that a resumed run adds to its own."""
         if not self._running:
             return
         spent = {"since": self._since, "seconds": self._seconds(), "texts": self._texts(), "views": self._views()}
-        kept: Any = state.stateful_callbacks
-        kept[SPENT] = spent
+        stateful: Any = state.stateful_callbacks
+        stateful[SPENT_KEY] = spent
 
     def _seconds(self) -> dict[str, float]:
         total = time.perf_counter() - self._began + self._before_it_began
         spent = {**self._measured, **({} if self.generation is None else self.generation.seconds)}
         spent |= {name: seconds for name, (seconds, _) in self.plain_runs.items()}
         parts = {"train": max(total - sum(spent.values()), 0.0), **spent, "total": total}
-        return {name: round(value, 3) for name, value in _added(parts, self._earlier.get("seconds")).items()}
+        return {name: round(value, 3) for name, value in _summed(parts, self._spent_before.get("seconds")).items()}
 
     def _texts(self) -> dict[str, float]:
-        own = {**self._forwards.texts, **{name: texts for name, (_, texts) in self.plain_runs.items()}}
-        return _added(own, self._earlier.get("texts"))
+        texts = {**self._forwards.texts, **{name: count for name, (_, count) in self.plain_runs.items()}}
+        return _summed(texts, self._spent_before.get("texts"))
 
     def _views(self) -> list[dict[str, Any]]:
-        """The rounds of views, those before a resumption too; one that was read again was made then."""
-        rounds = list(self._earlier.get("views", ()))
-        known = {(one["view"], one["round"]) for one in rounds}
-        own = [] if self.generation is None else self.generation.rounds
-        return [*rounds, *(one for one in own if (one["view"], one["round"]) not in known)]
+        """The rounds of views, with those before the run was resumed; a round that was read again is listed once."""
+        earlier = list(self._spent_before.get("views", ()))
+        listed = {(each["view"], each["round"]) for each in earlier}
+        rounds = [] if self.generation is None else self.generation.rounds
+        return [*earlier, *(each for each in rounds if (each["view"], each["round"]) not in listed)]
 
     def _passes(self, args: TrainingArguments, state: TrainerState, rows: int | None) -> dict[str, float]:
-        """Passes of whole batches by part, and all of them for each batch of texts that was trained on."""
+        """Number of passes over whole batches by part of the model, and of all passes for each batch trained on."""
         texts = self._texts()
         batch = _batch_size(args, state)
         trained_on = batch * (state.global_step - self._since["step"]) * args.gradient_accumulation_steps
-        if rows:  # exact, where the last batch of an epoch is a smaller one
+        if rows:  # exact if the last batch of an epoch is smaller
             batch = min(batch, rows)
             trained_on = (float(state.epoch or 0.0) - self._since["epoch"]) * rows / args.world_size
         passes = {name: count / batch for name, count in texts.items() if count or name == "train"}
@@ -226,13 +230,13 @@ class RunCardCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         dataset: Any = getattr(train_dataloader, "dataset", None)
-        found = self.found()
+        found = self.measured_in_training()
         card: RunCard = {
-            **self.stated,
-            "config": {**method_config(args), **self.used(), **found},
+            **self.known_entries,
+            "config": {**method_config(args), **self.used_arguments(), **found},
             "found": sorted(found),
             "views": self._views(),
-            "training": changed_arguments(args) | _found_batch(args, state),
+            "training": changed_arguments(args) | _batch_size_that_fits(args, state),
             "model": str(getattr(model.config, "_name_or_path", "") or f"{type(model).__name__}, from scratch"),
             "architecture": architecture(model),
             "seed": args.seed,
@@ -250,30 +254,30 @@ class RunCardCallback(TrainerCallback):
         write_card(str(args.output_dir), card)
 
 
-def _earlier(state: TrainerState) -> dict[str, Any]:
-    """What was spent up to the checkpoint that training goes on from; empty where it begins, or nobody kept it."""
-    kept: Any = state.stateful_callbacks or {}
-    return dict(kept.get(SPENT) or {}) if state.global_step else {}
+def _spent_before(state: TrainerState) -> dict[str, Any]:
+    """Counts up to the checkpoint that training resumes from; empty for a new run or if they were not stored."""
+    stateful: Any = state.stateful_callbacks or {}
+    return dict(stateful.get(SPENT_KEY) or {}) if state.global_step else {}
 
 
-def _added(own: Mapping[str, float], earlier: Mapping[str, float] | None) -> dict[str, float]:
+def _summed(current: Mapping[str, float], earlier: Mapping[str, float] | None) -> dict[str, float]:
     earlier = earlier or {}
-    return {name: own.get(name, 0.0) + earlier.get(name, 0.0) for name in dict.fromkeys([*own, *earlier])}
+    return {name: current.get(name, 0.0) + earlier.get(name, 0.0) for name in dict.fromkeys([*current, *earlier])}
 
 
-def _found_batch(args: TrainingArguments, state: TrainerState) -> dict[str, int]:
-    """The batch size that fits, where transformers looked for it."""
+def _batch_size_that_fits(args: TrainingArguments, state: TrainerState) -> dict[str, int]:
+    """The batch size that transformers found under ``auto_find_batch_size``."""
     return {"per_device_train_batch_size": _batch_size(args, state)} if args.auto_find_batch_size else {}
 
 
 def _batch_size(args: TrainingArguments, state: TrainerState) -> int:
-    """Texts of one pass on this process; smaller than asked for where transformers looked for one that fits."""
-    found = state.train_batch_size if args.auto_find_batch_size else None
-    return int(found or args.train_batch_size)
+    """Texts of one pass on this process; under ``auto_find_batch_size`` it may be smaller than the argument."""
+    fitting = state.train_batch_size if args.auto_find_batch_size else None
+    return int(fitting or args.train_batch_size)
 
 
 def method_config(args: TrainingArguments) -> dict[str, Any]:
-    """Fields that the method's dataclass has beyond ``TrainingArguments``, as JSON values."""
+    """Fields of the method's dataclass that ``TrainingArguments`` does not have, as JSON values."""
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     return {
         field.name: _plain(getattr(args, field.name)) for field in dataclasses.fields(args) if field.name not in known
@@ -281,7 +285,7 @@ def method_config(args: TrainingArguments) -> dict[str, Any]:
 
 
 def changed_arguments(args: TrainingArguments) -> dict[str, Any]:
-    """Training arguments that differ from their defaults, without those that cannot change what is learnt."""
+    """Training arguments that differ from their defaults, without those that cannot change the weights."""
     changed = {}
     for field in dataclasses.fields(TrainingArguments):
         if field.name in _NOT_TRAINING or field.name.startswith(_NOT_TRAINING_PREFIXES) or not field.init:
@@ -295,7 +299,7 @@ def changed_arguments(args: TrainingArguments) -> dict[str, Any]:
 
 
 def hardware(args: TrainingArguments) -> dict[str, Any]:
-    """Processor and accelerator counts and names."""
+    """Number of processors and processes, and number and name of accelerators."""
     card: dict[str, Any] = {"cpu_count": os.cpu_count(), "processes": args.world_size, "device": args.device.type}
     if torch.cuda.is_available():
         card["gpu"], card["gpu_count"] = torch.cuda.get_device_name(), torch.cuda.device_count()
@@ -303,7 +307,7 @@ def hardware(args: TrainingArguments) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """An enum as its value and a dataclass as a dict; JSON takes the rest or its text."""
+    """An enum's value, a dataclass as a dict, or any other value unchanged."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return getattr(value, "value", value)

@@ -1,4 +1,4 @@
-"""Show the tradeoff curves and the run card in the trackers that a run reports to."""
+"""Send the tradeoff curves and the run card to the trackers that a run reports to."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Card = Mapping[str, Any]
 
 
 class Tracker(Protocol):
-    """What is asked of a tracker; nothing is sent where its run is not open."""
+    """A tracker that takes a card and a picture; it sends nothing if its run is not open."""
 
     def show_card(self, card: Card, step: int, complete: bool) -> None: ...
 
@@ -44,54 +44,54 @@ class TrackersCallback(TrainerCallback):
 
     >>> TrackersCallback().attach(trainer)   # doctest: +SKIP
 
-    Scalars need nothing: the metrics of an attack are the evaluation's own, so transformers' callbacks log them. This
-    one writes into the runs that those callbacks opened, and only where ``report_to`` asked for them; Trackio's run is
-    taken up again, and not a second one begun, by an evaluation after training. The run card is config (text in
-    TensorBoard) before the first step, and complete at the end of training, where TensorBoard gets hparams too. On the
-    main process only. A tracker that fails is a warning: training must not end for a picture.
+    Scalars need no callback: the metrics of an attack belong to the evaluation, and transformers' callbacks log them.
+    This callback writes into the runs that those callbacks opened, if ``report_to`` names them. An evaluation after
+    training reopens Trackio's run instead of starting a second one. The run card is sent as config (as text to
+    TensorBoard) before the first step and, complete, at the end of training, when TensorBoard gets hparams too. Only
+    the main process sends. A tracker that fails is a warning, since a picture must not end training.
     """
 
     def __init__(self) -> None:
         self.trackers: dict[str, Tracker] = {}
         self._trackio: _Trackio | None = None
-        self._found: tuple[int, int] | None = None
-        self._sent = ""
-        self._begun = False
+        self._stamp_before: tuple[int, int] | None = None
+        self._sent_hash = ""
+        self._card_sent = False
 
     def attach(self, trainer: Trainer) -> TrackersCallback:
-        """Join ``trainer`` after the callbacks that draw and write: the trackers now come last. Returns the callback.
+        """Add this callback to ``trainer``, move the trackers' callbacks to the end, and return the callback.
 
-        In the order of the Trainer they come first, and have closed their runs when the last picture is drawn.
+        In the Trainer's own order they come first, and close their runs before the last picture is drawn.
         """
         trainer.add_callback(self)
         handler = trainer.callback_handler
-        # The printer takes entries out of what it is given to print, so that it must not come before a tracker.
+        # The printer removes entries from the logs that it prints, so that it must come after the trackers.
         last = (TensorBoardCallback, TrackioCallback, WandbCallback, PrinterCallback)
-        behind = [callback for callback in handler.callbacks if isinstance(callback, last)]
-        handler.callbacks = [one for one in handler.callbacks if one not in behind] + behind
-        for callback in behind:
+        moved = [callback for callback in handler.callbacks if isinstance(callback, last)]
+        handler.callbacks = [callback for callback in handler.callbacks if callback not in moved] + moved
+        for callback in moved:
             if isinstance(callback, TensorBoardCallback):
                 self.trackers["TensorBoard"] = _TensorBoard(callback)
             elif isinstance(callback, TrackioCallback):
                 self.trackers["Trackio"] = self._trackio = _Trackio(callback)
             elif isinstance(callback, WandbCallback):
                 self.trackers["wandb"] = _Wandb()
-        self._found = _stamp(_picture(trainer.args))
+        self._stamp_before = _stamp(_picture(trainer.args))
         return self
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._found, self._sent, self._begun = _stamp(_picture(args)), "", False
+        self._stamp_before, self._sent_hash, self._card_sent = _stamp(_picture(args)), "", False
         if self._trackio is not None:
             self._trackio.run_name = None
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        # The trackers, which come last, have no run before this event.
-        if not self._begun:
-            self._begun = True
+        # The trackers' callbacks come last, and open their runs at the event before this one.
+        if not self._card_sent:
+            self._card_sent = True
             self._show_card(args, state, complete=False)
 
     def on_evaluate(
@@ -107,17 +107,17 @@ class TrackersCallback(TrainerCallback):
 
     def _show_picture(self, args: TrainingArguments, state: TrainerState) -> None:
         picture = _picture(args)
-        # What an earlier run left in the folder is not this run's.
-        if not self.trackers or not state.is_world_process_zero or _stamp(picture) in (None, self._found):
+        # A picture with the stamp from before this run belongs to an earlier run.
+        if not self.trackers or not state.is_world_process_zero or _stamp(picture) in (None, self._stamp_before):
             return
         content = hashlib.sha256(picture.read_bytes()).hexdigest()
-        if content == self._sent:
+        if content == self._sent_hash:
             return
-        self._sent = content
+        self._sent_hash = content
         for name, tracker in self.trackers.items():
             try:
                 tracker.show_picture(CURVES_STEM, picture, state.global_step)
-            except Exception as error:  # of any kind: trackers have networks and servers behind them
+            except Exception as error:  # any error, since trackers depend on networks and servers
                 logger.warning("%s did not take the tradeoff curves: %s", name, error)
 
     def _show_card(self, args: TrainingArguments, state: TrainerState, complete: bool) -> None:
@@ -142,7 +142,7 @@ class _TensorBoard:
             return
         writer.add_text(CARD_NAME, _markdown(card), step)
         if complete:
-            # SummaryWriter.add_hparams would open a second run in a folder of its own.
+            # SummaryWriter.add_hparams would open a second run in another folder.
             hparams = importlib.import_module("torch.utils.tensorboard.summary").hparams
             metrics = ["eval/accuracy", *(f"eval/{attack}_asr" for attack in card.get("attacks") or {})]
             for summary in hparams(settings(card), dict.fromkeys(metrics, 0.0)):
@@ -162,10 +162,10 @@ class _TensorBoard:
 
 
 class _Trackio:
-    """Trackio's run, which transformers finishes with training and would begin anew for an evaluation after it.
+    """Trackio's run, which transformers finishes after training and would start anew for a later evaluation.
 
     Attributes:
-        run_name: the run of the training that has ended; None while one goes on.
+        run_name: name of the run of the training that has ended; None during training.
     """
 
     def __init__(self, callback: Any) -> None:
@@ -176,18 +176,18 @@ class _Trackio:
         callback.setup = self._set_up
 
     def _set_up(self, args: TrainingArguments, state: TrainerState, model: Any = None, **kwargs: Any) -> None:
-        given = args.run_name
-        args.run_name = self.run_name or given
+        original_name = args.run_name
+        args.run_name = self.run_name or original_name
         try:
             self._setup(args, state, model, **kwargs)
         finally:
-            args.run_name = given
+            args.run_name = original_name
         if self._run() is None:
             return
-        # A push publishes what Trackio has, and the model's config names the folder it was loaded from.
+        # A push publishes this config, and the model's config names the folder that it was loaded from.
         self.trackio.config.update(redact(dict(self.trackio.config)))
         if self.run_name:
-            # The config of the run taken up replaces what it had.
+            # The config of the reopened run replaces its earlier config.
             self.trackio.config.update({CARD_NAME: self._card})
 
     def _run(self) -> Any:
@@ -199,8 +199,8 @@ class _Trackio:
             return
         self._card = card
         self.trackio.config.update({CARD_NAME: card})
-        # Private in trackio: the config goes with the first thing logged and then no more, and of several that wait to
-        # be written together the first counts (a test pins it).
+        # Private in trackio: the config is sent only with the first log entry, and of several entries that wait to be
+        # written together only the first config counts (a test pins it).
         with run._queue_lock:
             for waiting in run._queued_logs:
                 waiting["config"] = None
@@ -228,7 +228,7 @@ class _Wandb:
 
 
 def settings(card: Card) -> dict[str, bool | int | float | str]:
-    """What a run card says was chosen, flat, for a table of runs: method, model, seed and the arguments given."""
+    """The choices in a run card, flat, for a table of runs: method, model, seed, data and arguments."""
     chosen = {key: card.get(key) for key in ("method", "model", "seed")}
     chosen |= {
         "data": (card.get("data") or {}).get("name"),

@@ -1,4 +1,4 @@
-"""Write and draw the weights that an adaptive method learns over its adversary's increments."""
+"""Write and draw the weights that an adaptive method learns for its adversary's increments."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 class AdversaryWeightsCallback(TrainerCallback):
-    """Keeps ``adversary_weights.jsonl`` and its pictures in the output folder, from what the method logs.
+    """Write ``adversary_weights.jsonl`` and its pictures into the output folder, from the method's log.
 
-    At the end of each epoch, at each evaluation and at the end of training, on the main process, where something was
-    logged since. The Trainer restores its log with a checkpoint, so a resumed run has the earlier lines too. Where
-    the run logs nothing, a warning says so before the first step, and nothing is written. A picture that cannot be
-    drawn is a warning, and so are, at the end, weights that were to be learnt and hardly moved the perturbation.
+    The main process does so at the end of each epoch, at each evaluation and at the end of training, if the log has
+    new lines. The Trainer restores its log with a checkpoint, so that a resumed run has the earlier lines too. A
+    warning before the first step says if the run logs nothing; then nothing is written. A picture that cannot be drawn
+    is a warning. Another warning at the end says if learnt weights hardly moved the perturbation.
     """
 
     def __init__(self) -> None:
@@ -32,17 +32,17 @@ class AdversaryWeightsCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         if not adversary_weight_lines(state.log_history):
-            # Else an earlier run's weights would lie beside this run's results.
+            # Otherwise the weights of an earlier run would lie beside the results of this run.
             clear_adversary_weights(str(args.output_dir))
         by_steps = args.logging_strategy == IntervalStrategy.STEPS
         if args.logging_strategy == IntervalStrategy.NO:
             logger.warning(
-                "The adversary's weights are not logged under --logging_strategy no; pass steps or epoch to have "
-                "their curve."
+                "The adversary's weights are not logged under --logging_strategy no; pass steps or epoch for their "
+                "curve."
             )
         elif by_steps and state.logging_steps > state.max_steps and not args.logging_first_step:
             logger.warning(
-                "The adversary's weights are logged every %s steps and the run has %s; lower --logging_steps to have "
+                "The adversary's weights are logged every %s steps and the run has %s; lower --logging_steps for "
                 "their curve.",
                 state.logging_steps,
                 state.max_steps,
@@ -80,13 +80,13 @@ class AdversaryWeightsCallback(TrainerCallback):
 
 
 def _say_little_moved(args: TrainingArguments, moved: float) -> None:
-    """Warn where a run differs from its frozen control in name only."""
+    """Warn if the run does not differ from its control with frozen weights."""
     rate = getattr(args, "w_lr", 0.0)
     if rate and moved < LEAST_MOVED:
         logger.warning(
-            "The learnt weights moved the perturbation by %.2g %% of its norm at most (--w_lr %g), so that what this "
-            "run shows is what frozen weights (--w_lr 0) show: raise --w_lr; where increment_alignment is near 1, no "
-            "weights can move it much.",
+            "The learnt weights moved the perturbation by at most %.2g %% of its norm (--w_lr %g): this run shows the "
+            "same as frozen weights (--w_lr 0). Raise --w_lr; if increment_alignment is near 1, no weights can move "
+            "the perturbation much.",
             100 * moved,
             rate,
         )

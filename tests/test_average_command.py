@@ -139,7 +139,7 @@ def write_card(folder: Path, method: str = "taichi", **config: object) -> None:
 def test_a_pair_that_kl_has_fused_is_refused(
     variant: str, run_folder: Path, corpus: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_card(run_folder, taichi_variant=variant, taichi_kl=1.0)
+    write_card(run_folder, taichi_variant=variant, taichi_gamma=1.0)
     assert average(run_folder, corpus, tmp_path / "out") == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert f"were trained with --taichi_variant {variant}, whose KL term makes them agree" in said
@@ -149,7 +149,8 @@ def test_a_pair_that_kl_has_fused_is_refused(
 
 
 @pytest.mark.parametrize(
-    "config", [{"taichi_variant": "linear_average", "taichi_kl": 1.0}, {"taichi_variant": "full", "taichi_kl": 0.0}]
+    "config",
+    [{"taichi_variant": "linear_average", "taichi_gamma": 1.0}, {"taichi_variant": "full", "taichi_gamma": 0.0}],
 )
 def test_a_pair_that_was_trained_apart_is_averaged(
     config: dict[str, object],

@@ -69,9 +69,9 @@ def test_lora_trains_adapters_and_head_only(model_folder):
             ["query", "valeu"],
             "--lora_target_modules valeu names no layer of this model; its layers are .*query.*value",
         ),
-        (["classifier"], "--lora_target_modules classifier: it trains as a whole already and needs no adapter"),
-        (["query", "pooler"], "--lora_target_modules pooler: it trains as a whole already"),
-        (["attention"], "--lora_target_modules attention: adapters cannot go beside a BertAttention; its layers are"),
+        (["classifier"], "--lora_target_modules classifier: it is trained as a whole and needs no adapter"),
+        (["query", "pooler"], "--lora_target_modules pooler: it is trained as a whole"),
+        (["attention"], "--lora_target_modules attention: a BertAttention cannot have an adapter; its layers are"),
     ],
 )
 def test_target_modules_that_are_none_are_one_sentence(flags, sentence, tmp_path):
@@ -119,7 +119,7 @@ def test_adapters_of_random_weights_are_refused(name):
 def test_a_saved_lstm_or_cnn_has_no_layer_to_adapt(kind, model_folder):
     pytest.importorskip("peft")
     args = arguments(model_folder(kind), lora_rank=2)
-    with pytest.raises(ValueError, match="and .*ForSequenceClassification has none that they could adapt"):
+    with pytest.raises(ValueError, match="and .*ForSequenceClassification has none; name other layers"):
         load_model(args, load_config(args), named_labels(("no", "yes")))
 
 

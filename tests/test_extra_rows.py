@@ -18,7 +18,7 @@ from hf_robust.reports.compare import differences
 from hf_robust.reports.groups import group_by_seed
 from hf_robust.runs import load_run
 from hf_robust.trainers import METHODS
-from hf_robust.views import Made, View, ViewedDataset, tokenizer_hash, write_views
+from hf_robust.views import View, ViewedDataset, ViewRound, tokenizer_hash, write_views
 from hf_robust.wiring.extra_rows import ExtendedDataset, extra_rows_of, with_extra_rows
 from hf_robust.words import Text
 from run_glue_robust import main
@@ -32,7 +32,7 @@ def arguments(paths: list[str], method: str = "pgd") -> Any:
 
 
 def view_file(path: Path, train: TextDataset, views: list[tuple[int, View]], **header: Any) -> str:
-    made = Made(views)
+    made = ViewRound(views)
     made.attempts = len(train)
     own = {"data": train.fingerprint(), "tokenizer": tokenizer_hash(train.tokenizer), "split": "train"}
     write_views(path, {"name": "pwws", "victim": "w", "how": {}, **own, **header}, made)

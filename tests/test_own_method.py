@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from tiny import build_trainer, weights
 
 from hf_robust.hub.citations import citation
 from hf_robust.trainers import METHODS
+from hf_robust.training.methods import FAMILIES
 from hf_robust.wiring.parsing import parse_arguments
 from run_glue_robust import main
 
@@ -56,6 +59,18 @@ def test_its_help_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
         shown.split()
     )
     assert "--penalty_beta FLOAT" in shown and "adv_steps" not in shown
+    assert "With --penalty_beta 0 it trains as normal does." in shown
+
+
+def test_its_zero_strength_gives_the_weights_of_normal(tmp_path: Path) -> None:
+    own = METHODS.find(NAME)
+    assert own.zero_strength == {"penalty_beta": 0.0}
+    zero = build_trainer(own, tmp_path / "zero", **own.zero_strength)
+    normal = build_trainer("normal", tmp_path / "normal")
+    zero.train()
+    normal.train()
+    after = weights(zero)
+    assert all(torch.equal(value, after[name]) for name, value in weights(normal).items())
 
 
 @pytest.mark.parametrize(
@@ -84,5 +99,11 @@ def test_its_citation_may_be_the_entry_itself() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_what_is_said_of_a_method_without_importing_it_is_what_its_class_says(name: str) -> None:
     described = METHODS.describe(name)
-    assert described.citation == METHODS[name].citation and described.idea
+    assert (described.citation, described.family) == (METHODS[name].citation, METHODS[name].family)
+    assert described.idea
     assert METHODS.public(METHODS[name].__name__) is METHODS[name] and METHODS.find(name).name == name
+
+
+def test_families_stand_together_in_their_order() -> None:
+    assert tuple(METHODS.families) == FAMILIES
+    assert [name for names in METHODS.families.values() for name in names] == list(METHODS)

@@ -6,6 +6,7 @@ import logging
 import re
 
 import pytest
+from transformers import TrainingArguments
 
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.parsing import as_resume, flags_of, parse_arguments
@@ -116,18 +117,44 @@ def helped(capsys, *tokens):
     return capsys.readouterr().out
 
 
+def helped_of_all(capsys, *tokens):
+    with pytest.raises(SystemExit):
+        parse_arguments([*tokens, "--help", "all"])
+    return capsys.readouterr().out
+
+
 def flags_in(shown):
     return set(re.findall(r"^  --(\w+)", shown, flags=re.MULTILINE))
 
 
-def test_help_shows_every_flag_of_the_script_in_its_section(capsys):
+TRAINER = set(TrainingArguments.__dataclass_fields__) - {"_n_gpu", "local_rank"}
+SCRIPT = {"model_name_or_path", "lora_rank", "task_name", "attacks", "certify", "baseline_run", "robust_method"}
+
+
+def sections_in(shown):
+    return re.findall(r"^([a-z][\w' ]*):$", shown, flags=re.MULTILINE | re.IGNORECASE)
+
+
+def test_help_shows_the_flags_of_the_script_in_short(capsys):
     shown = helped(capsys)
-    assert set(METHODS["normal"].config.__dataclass_fields__) - {"_n_gpu", "local_rank"} <= flags_in(shown)
-    assert {"task_name", "attacks", "certify", "baseline_run", "learning_rate"} <= flags_in(shown)
-    assert [line for line in shown.splitlines() if re.fullmatch(r"[a-z]+:", line)] == [
-        "model:", "data:", "attacks:", "certificates:", "report:", "training:"
-    ]  # fmt: skip
+    assert flags_in(shown) >= SCRIPT and not flags_in(shown) & TRAINER
+    assert sections_in(shown) == ["model", "data", "attacks", "certificates", "report", "training"]
     assert "--robust_method NAME --help" in shown and "bat_triplet" in shown and "bat_margin" not in shown
+    assert "--help all" in " ".join(shown.split()) and "default:" not in shown.lower()
+    assert len(shown.splitlines()) < 250
+
+
+def test_help_all_shows_every_flag_with_its_default(capsys):
+    shown = helped_of_all(capsys)
+    assert flags_in(shown) >= SCRIPT | TRAINER and "(default: 500)" in shown and "bat_margin" not in shown
+    assert sections_in(shown)[-2:] == ["training", "transformers' Trainer"]
+
+
+def test_help_all_of_a_method_begins_with_its_own_flags(capsys):
+    shown = helped_of_all(capsys, "--robust_method", "bat_triplet")
+    assert flags_in(shown) >= SCRIPT | TRAINER
+    assert sections_in(shown)[0] == "flags of bat_triplet" and sections_in(shown)[-1] == "transformers' Trainer"
+    assert len(re.findall(r"^  --bat_margin ", shown, flags=re.MULTILINE)) == 1
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -137,7 +164,7 @@ def test_help_of_a_method_is_its_own_flags_and_short(name, capsys):
     own -= set(METHODS["normal"].config.__dataclass_fields__)
     tables = {"synonyms": "lexicon", "antonyms": "antonym_lexicon"}
     assert flags_in(shown) == own | {tables[need] for need in method.needs if need in tables}
-    assert METHODS.describe(name).idea in " ".join(shown.split()) and "--help" in shown.splitlines()[-1]
+    assert METHODS.describe(name).idea in " ".join(shown.split()) and "--help all." in " ".join(shown.split()[-2:])
     assert len(shown.splitlines()) < 120
     assert ("--follow code is " in shown) == ("follow" in own) and "--follow code is ." not in shown
 
@@ -188,6 +215,14 @@ def test_broken_args_files(tmp_path, text, sentence):
         parse_arguments([str(tmp_path / "x.json")])
     with pytest.raises(ValueError, match="cannot be read"):
         parse_arguments([str(tmp_path / "y.json")])
+
+
+def test_the_lora_flags_are_those_of_the_model_or_of_the_method_that_adapts_layers():
+    plain = parse("--robust_method", "fgm", "--lora_rank", "4")
+    assert plain.model.lora_rank == 4 and not hasattr(plain.training, "lora_rank")
+    adapted = parse("--robust_method", "adpmixup", "--lora_rank", "4", "--lora_target_modules", "query")
+    assert (adapted.training.lora_rank, adapted.training.lora_target_modules) == (4, ["query"])
+    assert adapted.model.lora_rank == 0 and parse("--robust_method", "adpmixup").training.lora_rank == 8
 
 
 def test_args_files_take_flags_of_transformers_4(args_file):

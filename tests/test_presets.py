@@ -16,24 +16,24 @@ from hf_robust.wiring.parsing import parse_arguments
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRESETS = sorted(path for path in EXAMPLES.glob("*.json") if not path.stem.startswith("demo"))
-CODE, KINDS = "_code", ("lstm", "cnn")
-VARIANTS = {f"{method}_{kind}": method for method in ("flat", "adv_iter") for kind in KINDS}
-VARIANTS |= {f"{name}{CODE}": name for name in METHODS}
-FAMILY = {
-    "fgm", "fgsm", "pgd", "freelb", "freelb_pp", "tavat", "smart", "trades", "infobert", "flooding", "flooding_x",
-    "ascc", "dne", "adaptive_pgd", "adaptive_freelb", "adaptive_tavat", "amda", "semrode",
-    "a2t", "ada", "adv_iter", "taichi", "flat", "gradient_mask", "adpmixup", "bat_pairwise", "bat_triplet",
-}  # fmt: skip
+METHOD_OF = {file: name for name, method in METHODS.items() for file in method.presets}
+CODE = "_code"
 ROWS = {"sst2": 67_349, "mnli": 392_702}
-TASK = {"bat_pairwise": ("mnli", ["synonym", "antonym"]), "bat_triplet": ("mnli", ["synonym", "antonym"])}
 
 
 def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def test_every_method_of_the_family_has_a_preset() -> None:
-    assert FAMILY <= {path.stem for path in PRESETS} <= {*METHODS, *VARIANTS}
+def test_the_presets_are_those_that_the_classes_name() -> None:
+    assert {path.name for path in PRESETS} == set(METHOD_OF)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_with_flags_has_a_preset_of_its_name(name: str) -> None:
+    shared = METHODS["normal"].config.__dataclass_fields__
+    own = METHODS[name].config.__dataclass_fields__.keys() - shared.keys()
+    assert METHODS[name].presets[:1] == ((f"{name}.json",) if own else ())
 
 
 @pytest.mark.parametrize("path", [path for path in PRESETS if path.stem.endswith(CODE)], ids=lambda path: path.stem)
@@ -49,8 +49,10 @@ def test_a_preset_of_the_code_follows_it_and_leaves_the_defaults_that_differ_to_
 def test_a_preset_parses_for_its_method(path: Path) -> None:
     given = json.loads(path.read_text(encoding="utf-8"))
     found = parse_arguments([str(path), "--use_cpu"])
-    assert found.method.name == VARIANTS.get(path.stem, path.stem)
-    assert (found.data.task_name, found.attack.attacks) == TASK.get(path.stem, ("sst2", ["textfooler", "synonym"]))
+    assert found.method.name == METHOD_OF[path.name]
+    antonyms = "antonyms" in found.method.needs
+    expected = ("mnli", ["synonym", "antonym"]) if antonyms else ("sst2", ["textfooler", "synonym"])
+    assert (found.data.task_name, found.attack.attacks) == expected
     for name, value in given.items():
         if hasattr(found.training, name):
             assert getattr(found.training, name) == value, name
@@ -97,7 +99,7 @@ def test_presets_of_one_table_have_its_step_size_steps_batch_and_epochs() -> Non
 
 def test_the_two_radii_of_smart() -> None:
     radius = {
-        name: parse_arguments([str(EXAMPLES / f"{name}.json"), "--use_cpu"]).training.smart_radius  # type: ignore[attr-defined]
+        name: parse_arguments([str(EXAMPLES / f"{name}.json"), "--use_cpu"]).training.adv_max_norm  # type: ignore[attr-defined]
         for name in ("smart", "smart_code")
     }
     assert radius == {"smart": 1e-5, "smart_code": 1.0}
@@ -116,5 +118,5 @@ def test_the_adv_models_of_flat_differ_from_it_by_the_mask_alone(kind: str) -> N
         json.loads((EXAMPLES / f"{name}{kind}.json").read_text(encoding="utf-8")) for name in ("flat", "adv_iter")
     )
     differing = {key for key in flat.keys() | adv.keys() if flat.get(key) != adv.get(key) and not key.startswith("_")}
-    mask = {"flat_beta", "flat_gamma", "mask_hidden_dim", "mask_bias", "gumbel_temperature"}
+    mask = {"flat_beta", "flat_gamma", "mask_bias"}
     assert {"robust_method", "output_dir", "flat_beta"} <= differing <= {"robust_method", "output_dir", *mask}

@@ -178,4 +178,4 @@ def test_a_run_that_starts_from_more_than_weights_is_told(tmp_path: Path, caplog
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         build_trainer("ada", tmp_path / "ada", view_victim=str(tmp_path / "run"), max_steps=1).train()
-    assert f"--view_victim {tmp_path / 'run'}: what is attacked is the plain model." in caplog.text
+    assert f"--view_victim {tmp_path / 'run'}: the attacks use the model without its special inference." in caplog.text

@@ -625,7 +625,7 @@ WRONG = {
     "leak": (
         ["--do_train", "--robust_method", "ada", "--view_split", "validation"],
         {"train": GOOD, "validation": GOOD},
-        "--view_split validation would train on what the model is measured with; .*--allow_eval_views",
+        "--view_split is gone: give a split other than the training set by --leaked_view_split",
     ),
 }
 
@@ -696,7 +696,7 @@ def test_missing_nltk_data_of_a_view_attack_end_the_run_before_training(model_fo
 
 
 def test_a_method_with_views_is_evaluated_without_what_views_are_made_of(model_folder, tmp_path):
-    flags = ["--do_eval", "--robust_method", "ada", "--view_split", "validation", "--allow_eval_views"]
+    flags = ["--do_eval", "--robust_method", "ada", "--leaked_view_split", "validation"]
     assert "eval_loss" in run(model_folder(), tmp_path / "out", *flags, validation=GOOD, train=GOOD)
 
 

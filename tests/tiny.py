@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
@@ -18,6 +19,8 @@ from hf_robust.data import TextDataset
 from hf_robust.lexicons import TableLexicon
 from hf_robust.models import with_mean_head  # the Auto classes then know our own architectures too
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.follow import FollowArguments
+from hf_robust.training.view_arguments import GenerationArguments
 
 SYNONYMS = {
     "good": ["fine", "great", "splendid"],
@@ -53,35 +56,16 @@ KINDS: dict[str, dict[str, Any]] = {
     "hf_robust_cnn": {"embedding_size": 8, "num_filters": 8},
 }
 
-# Losses whose terms depend on which rows share a micro-batch, or that draw for each: what makes splitting a batch
-# change nothing.
-SPLITTABLE: dict[str, dict[str, Any]] = {
-    "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
-    "flooding": {"flood_level": 0.0},
-    "flooding_x": {"flood_level": "0"},
-    "amda": {"amda_weight": 0.0},
-    "semrode": {"semrode_lambda": 0.0},
-    "taichi": {"taichi_ctr": 0.0},
-    "adpmixup": {"adapter_dropout": 0.0},
-}
-
-# The same under ``--follow code``: TA-VAT's code takes a norm over the batch. InfoBERT's code changes the very term
-# that depends on the batch, so that there is nothing to split.
+# What makes splitting a batch change nothing under ``--follow code``, whose TA-VAT takes a norm over the batch.
+# InfoBERT's code changes the very term that depends on the batch, so that there is nothing to split.
 CODE: dict[str, dict[str, Any]] = {
-    name: {"follow": "code", **SPLITTABLE.get(name, {}), **({"tavat_norm": "sample"} if name == "tavat" else {})}
-    for name in ("tavat", "smart", "ascc", "taichi", "flat", "adv_iter")
+    name: {"follow": "code", **method.row_wise, **({"tavat_norm": "sample"} if name == "tavat" else {})}
+    for name, method in METHODS.items()
+    if issubclass(method.config, FollowArguments) and name != "infobert"
 }
 
 NO_DATA = object()
 """Given as ``data``: the trainer gets none, as one that only evaluates."""
-
-# What lets a method do all it does in a run of less than an epoch.
-BRIEF: dict[str, dict[str, Any]] = {
-    "a2t": {"clean_epochs": 0, "num_train_adv_examples": 1.0},
-    "adv_iter": {"clean_epochs": 0},
-    "flat": {"clean_epochs": 0},
-    "semrode": {"view_fraction": 1.0},
-}
 
 
 def review_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -227,7 +211,8 @@ def build_trainer(
         "tokenizer": options.pop("tokenizer", None) or build_tokenizer(),
     }
     settings = {
-        **BRIEF.get(method.name, {}),
+        # Methods that make views do so in these few steps.
+        **(method.mid_run if issubclass(method.config, GenerationArguments) else {}),
         "output_dir": str(folder),
         "robust_method": method.name,
         "per_device_train_batch_size": 8,
@@ -253,3 +238,8 @@ def build_trainer(
         processing_class=parts.pop("tokenizer"),
         **parts,
     )
+
+
+def weights(trainer: Any) -> dict[str, torch.Tensor]:
+    """A copy of the weights of a trainer's model."""
+    return {name: value.detach().clone() for name, value in trainer.model.state_dict().items()}

@@ -10,6 +10,7 @@ from torch import nn
 
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -24,26 +25,24 @@ class A2TConfig(AttackedViewArguments):
         metadata={"help": "Attacks that make the views, by name (`hf-robust attacks` lists them)."},
     )
     view_query_budget: int | None = field(
-        default=200, metadata={"help": "Queries for each text while views are made."}
+        default=200, metadata={"help": "Maximum number of queries per text while views are made."}
     )
-    a2t_alpha: float = field(default=1.0, metadata={"help": "[alpha] weight of an adversarial row."})
+    a2t_alpha: float = field(default=1.0, metadata={"help": "[alpha] weight of an adversarial row in the mean loss."})
     clean_epochs: int = field(default=1, metadata={"help": "Epochs on clean texts before the first attack."})
-    attack_epoch_interval: int = field(default=1, metadata={"help": "Epochs between attacks."})
+    epochs_per_round: int = field(default=1, metadata={"help": "Epochs between attacks."})
     num_train_adv_examples: float = field(
         default=0.2,
-        metadata={"help": "Successes to look for, at most: a share of the training set, or above 1 a number."},
-    )
-    max_attempts: float = field(
-        default=1.0, metadata={"help": "Texts to attack for them, at most: a share, or above 1 a number (A2T-1)."}
+        metadata={
+            "help": "Maximum number of adversarial texts per round: a share of the training set, or a number above 1."
+        },
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("a2t_alpha", self.a2t_alpha, 0.0, None, "0 trains on clean texts alone")
         check_range("clean_epochs", self.clean_epochs, 0, None, "0 attacks before the first epoch")
-        check_range("attack_epoch_interval", self.attack_epoch_interval, 1, None, "1 attacks before each epoch")
+        check_range("epochs_per_round", self.epochs_per_round, 1, None, "1 attacks before each epoch")
         check_range("num_train_adv_examples", self.num_train_adv_examples, 0.0, None, "0.2 is a fifth of the texts")
-        check_range("max_attempts", self.max_attempts, 0.0, None, "1 is all of the texts")
         if self.view_victim is not None:
             raise ValueError(
                 f"--view_victim {self.view_victim} has no effect: a2t attacks the model in training; leave it out."
@@ -56,43 +55,46 @@ class A2TTrainer(RobustTrainer):
     .. math:: L = \frac{1}{|D\cup D'_t|}\Big[\sum_{D}\mathrm{CE}(f_\theta(x), y)
               + \alpha\sum_{D'_t}\mathrm{CE}(f_\theta(x'), y)\Big]
 
-    ``x`` is (B, L) token ids and ``y`` (B,) class ids, which adversarial rows keep (A2T-5). After the clean epochs,
-    D'_t holds what the ``a2t`` attack (a gradient for the order of words, at most 200 queries) found against the
-    weights at the begin of epoch t, in a fresh order, until there are enough. The mean divides by the number of rows
-    whatever alpha is. One forward and one backward a step.
+    ``x`` is (B, L) token ids and ``y`` (B,) class ids, which adversarial rows keep. After the clean epochs, D'_t holds
+    the texts by which the ``a2t`` attack (it ranks words by gradients, with at most 200 queries) fools the weights of
+    the beginning of epoch t; texts are attacked in a new order until enough are found. The mean divides by the number
+    of rows, whatever alpha is. One forward and one backward a step, of up to twice the rows.
 
-    Differs from the code: the number of attempts is bounded (A2T-1: by the training set), all ranks attack (A2T-2),
-    and both texts of a pair are open but for ``--frozen_columns`` (A2T-3). The paper's counter-fitted vectors and
-    sentence encoder are what ``--lexicon`` and ``--sentence_encoder`` name.
+    Differs from the code: the number of attempts is bounded by ``--view_fraction`` of the training set; all ranks
+    attack; both texts of a pair may be changed, except ``--frozen_columns``. ``--lexicon`` and
+    ``--sentence_encoder`` stand for the paper's counter-fitted vectors and sentence encoder.
     """
 
     name = "a2t"
+    family = "attacked or masked texts"
     citation = "yoo2021a2t"
     config = A2TConfig
-    weakened_by = {"loss_views": "num_train_adv_examples"}
     needs = ("attacks",)
+    presets = ("a2t.json",)
+    zero_strength = {"view_fraction": 0.0}
+    mid_run = {"clean_epochs": 0, "num_train_adv_examples": 1.0}
+    weakened_by = {"loss_views": "num_train_adv_examples"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
-        refresh = Refresh(self.args.clean_epochs, self.args.attack_epoch_interval)
+        refresh = Refresh(self.args.clean_epochs, self.args.epochs_per_round)
         if refresh.first >= planned_epochs(self):
             raise ValueError(
-                f"a2t begins to attack after {refresh.first} clean epochs and the run has {planned_epochs(self)}; "
+                f"a2t first attacks after {refresh.first} clean epochs, and the run has {planned_epochs(self)}; "
                 "raise --num_train_epochs or lower --clean_epochs."
             )
         rows = 0 if self.train_dataset is None else len(self.train_dataset)
-        wanted, attempts = (
-            round(size * rows if size <= 1 else size)
-            for size in (self.args.num_train_adv_examples, self.args.max_attempts)
-        )
-        if rows and self.args.num_train_adv_examples > 0 and not (wanted and attempts):
+        share = self.args.num_train_adv_examples
+        wanted = round(share * rows if share <= 1 else share)
+        if rows and share > 0 and not wanted:
             raise ValueError(
-                f"of {rows} texts --num_train_adv_examples {self.args.num_train_adv_examples:g} looks for {wanted} "
-                f"and --max_attempts {self.args.max_attempts:g} attacks {attempts}, so a2t would be plain training; "
-                "raise them, or give --num_train_adv_examples 0 where that is meant."
+                f"of {rows} texts --num_train_adv_examples {share:g} looks for 0, so a2t would be plain training; "
+                "raise it, or pass --num_train_adv_examples 0 for plain training."
             )
-        return attacked_views(
-            self, refresh=refresh, victim="model", wanted=wanted, attempts=attempts, seed=self.args.seed
-        )
+        return attacked_views(self, refresh=refresh, victim="model", wanted=wanted, attempts=rows, seed=self.args.seed)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

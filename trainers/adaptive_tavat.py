@@ -17,7 +17,7 @@ from hf_robust.training.base import Batch
 
 @dataclass
 class AdaptiveTAVATConfig(TokenAwareArguments, AdaptiveArguments):
-    """TA-VAT's table, noise and radius, the paper's step size and the weights over the steps; beta is k."""
+    """TA-VAT's table, noise and radius, the paper's step size, and the weights over the steps; beta is k."""
 
     adv_lr: float = field(default=0.04, metadata={"help": "[alpha] size of one ascent step."})
     same_dropout: bool = field(
@@ -33,19 +33,23 @@ class AdaptiveTAVATTrainer(AdaptiveTrainer):
     ``e`` and delta_i are (B, L, E), w is (k,) as in ``adaptive_pgd``, beta = k. Eq. 11 needs increments along the
     gradient: delta_i is what the step adds to the next point of delta + eta
     (:meth:`hf_robust.adversary.TokenAware.gained`), not the difference of the two points, in which the scaling of
-    tokens and the radius also shrink what was there before. The table of words is kept as in ``tavat``. k+1 forwards
-    and backwards a step, one more than TA-VAT.
+    tokens and the radius also shrink what was there before. The table of words is that of ``tavat``. k+1 forwards
+    and k+1 backwards a step, one more than TA-VAT.
 
-    Differs from the paper as ``adaptive_pgd`` and ``tavat`` do; with 1/k the weighted point is not TA-VAT's last one,
-    since nothing that was gained shrinks again, and it may leave the radius that the wrapped ascent keeps. A text's
+    Differs from the paper as ``adaptive_pgd`` and ``tavat`` do. With 1/k the weighted point is not TA-VAT's last
+    point, since increments do not shrink later, and it may lie outside the radius of the wrapped ascent. A text's
     remembered perturbation starts at the noise's magnitude (``--tavat_norm magnitude``): at norm 1 (``sample``) every
-    start stands on the radius of 0.5, where an ascent can only turn.
+    start would lie on the radius of 0.5, where the ascent can only change the direction.
     """
 
     name = "adaptive_tavat"
+    family = "perturbed embeddings, learnt weights"
     citation = "zhu2025adaptive"
     config = AdaptiveTAVATConfig
+    presets = ("adaptive_tavat.json",)
+    zero_strength = {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "tavat_norm": "zero"}
     weakened_by = {"perturbation_norm": "adv_lr"}
+    wraps = "tavat"
 
     def wrapped_auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self)
@@ -56,7 +60,7 @@ class AdaptiveTAVATTrainer(AdaptiveTrainer):
 
     def increment(self, before: OffsetVariable, gradients: tuple[Tensor, ...]) -> Tensor:
         assert isinstance(before, TokenAware)
-        return before.gained(gradients)
+        return before.step_offset(gradients)
 
     def after_climb(self, inputs: Batch, last: Variable) -> None:
         assert isinstance(last, TokenAware)

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import split_views, stack_rows
+from hf_robust.data.arguments import LoRAArguments
 from hf_robust.models.weights import is_new
 from hf_robust.modules.adapters import CLEAN, Adapters, find_heads, find_targets, freeze_all_but, load_adapters
 from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.modules.saved_inference import Fetch, SavedInference
 from hf_robust.training.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.training.base import Batch, RobustTrainer
-from hf_robust.training.text_views import attacked_views, shown_rows
+from hf_robust.training.step_passes import Passes
+from hf_robust.training.text_views import attacked_views, trainable_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import ViewSource
 
@@ -32,31 +34,26 @@ FOLDER = "adapters"
 
 
 @dataclass
-class AdpMixupConfig(AttackedViewArguments):
-    """LoRA's settings are those of its paper; the mixing is the paper's idea in our formula."""
+class AdpMixupConfig(AttackedViewArguments, LoRAArguments):
+    """LoRA's arguments are those of its paper; the formula of the mixing is ours, after the paper's idea."""
 
-    adapter_rank: int = field(default=8, metadata={"help": "Rank of each adapter."})
-    adapter_alpha: float = field(default=16.0, metadata={"help": "An adapter weighs adapter_alpha / adapter_rank."})
-    adapter_dropout: float = field(default=0.1, metadata={"help": "Dropout before each adapter."})
-    adapter_target_modules: list[str] | None = field(
-        default=None, metadata={"help": "Last names of the layers to adapt. Default: attention's query and value."}
-    )
+    lora_rank: int = field(default=8, metadata={"help": "Rank of each LoRA adapter."}, kw_only=True)
     adapter_learning_rate: float | None = field(
-        default=None, metadata={"help": "Learning rate of the adapters. Default: --learning_rate, as the head's."}
+        default=None, metadata={"help": "Learning rate of the adapters. Default: --learning_rate."}
     )
     adpmixup_rows: str = field(
         default=BOTH,
         metadata={
-            "help": "What an attack's adapter trains on: the clean texts and the attack's (both), or the attack's "
-            "alone, which teaches it that texts flip.",
+            "help": "Texts that train an attack's adapter: the clean texts and the attack's (both), or only the "
+            "attack's (attacked), from which it learns to flip labels.",
             "choices": [BOTH, ATTACKED],
         },
     )
     adpmixup_mixing: str = field(
         default="weights",
         metadata={
-            "help": "What is mixed for each text: the adapters' weights, their outputs (one forward fewer), or "
-            "nothing (clean: that adapter alone).",
+            "help": "What is mixed for each text: the weights of the adapters, their outputs (one forward fewer), or "
+            "nothing (clean: the clean adapter predicts alone).",
             "choices": list(MIXINGS),
         },
     )
@@ -64,9 +61,9 @@ class AdpMixupConfig(AttackedViewArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_hub_strategy(self, "adpmixup")
-        check_range("adapter_rank", self.adapter_rank, 1, None, "8 is LoRA's usual rank")
-        check_range("adapter_alpha", self.adapter_alpha, 0.0, None, "twice the rank is usual")
-        check_range("adapter_dropout", self.adapter_dropout, 0.0, 1.0, "0 is none")
+        check_range("lora_rank", self.lora_rank, 1, None, "8 is LoRA's usual rank")
+        check_range("lora_alpha", self.lora_alpha, 0.0, None, "twice the rank is usual")
+        check_range("lora_dropout", self.lora_dropout, 0.0, 1.0, "0 is none")
         check_choice("adpmixup_rows", self.adpmixup_rows, (BOTH, ATTACKED))
         check_choice("adpmixup_mixing", self.adpmixup_mixing, MIXINGS)
 
@@ -78,34 +75,45 @@ class AdpMixupTrainer(RobustTrainer):
               + \sum_a\frac{1}{|D\cup D_a|}\sum_{(x,y)\in D\cup D_a}\mathrm{CE}(f_{\theta_a}(x),y)
 
     ``x`` is (B, L) token ids and ``y`` (B,) class ids. The encoder is frozen; theta_c and theta_a are LoRA adapters,
-    the head is shared and learns from all rows. D_a holds what attack a found against a plainly (and wholly)
-    fine-tuned model. One forward and one backward a step, of a batch for each adapter and its views, each row by its
-    own adapter.
+    the head is shared and learns from all rows. D_a holds the texts by which attack a fooled a model that was
+    fine-tuned plainly, with all its weights. One forward and one backward a step, over the rows of all adapters
+    stacked, each row through its own adapter.
 
-    With ``--adpmixup_rows attacked`` an attack's adapter sees D_a alone, as the paper's first version says. All of its
-    texts are ones that a plain model takes for another class, and where they differ little from clean texts it learns
-    to answer with the other class, surer than the clean adapter, and pulls the mix below chance.
+    With ``--adpmixup_rows attacked`` an attack's adapter trains on D_a alone, as in the paper's first version. A plain
+    model takes all of these texts for another class; if they differ little from clean texts, the adapter learns to
+    answer with the other class, is surer than the clean adapter, and pulls the mix below chance.
 
-    A text is predicted with the weights that :func:`mixing_shares` gives it (products B A are mixed). Each
-    row has its own mix in one batched forward, exactly; with K attacks a prediction takes K + 2 forwards.
+    A text is predicted with the mix of adapters that :func:`mixing_shares` gives it (products B A are mixed). One
+    batched forward gives each row its own mix, exactly; with K attacks a prediction takes K + 2 forwards.
     ``--adpmixup_mixing outputs`` mixes the K + 1 probabilities instead.
 
-    What ``from_pretrained`` loads is the clean adapter merged into the encoder: a plain model has one weight for all
-    texts. ``adapters/<name>`` holds each adapter in PEFT's form, for the checkpoint that training started from;
-    ``load_adapters`` mixes them again, and ``hf-robust`` does where it measures the run. Folders ``checkpoint-*`` hold
-    the encoder as it was, for resuming.
+    ``from_pretrained`` loads the encoder with the clean adapter merged into it, since a plain model has the same
+    weights for all texts. ``adapters/<name>`` holds each adapter in PEFT's format, for the checkpoint that training
+    started from; ``load_adapters`` mixes them again, as ``hf-robust`` does when it measures the run. Folders
+    ``checkpoint-*`` hold the unchanged encoder, for resuming.
 
-    Differs from the paper: LoRA in place of Houlsby's adapters; the head is shared, so that a mix of adapters is a
-    model; several attacks' pairwise mixes are averaged; the attacks' adapters see clean texts too.
+    Differs from the paper: LoRA replaces Houlsby's adapters; the head is shared, so that a mix of adapters is a model;
+    with several attacks their mixes with the clean adapter are averaged; the attacks' adapters train on clean texts
+    too.
     """
 
     name = "adpmixup"
+    family = "attacked or masked texts"
     citation = "nguyen2024adpmixup"
     config = AdpMixupConfig
     needs = ("attacks",)
+    presets = ("adpmixup.json",)
+    plain_inference = {"adpmixup_mixing": "clean"}
+    trains_lora = False
+    row_wise = {"lora_dropout": 0.0}
 
     if TYPE_CHECKING:
         args: AdpMixupConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = 1 + args.views_per_text * (2 if args.adpmixup_rows == BOTH else 1)
+        return Passes(count, count)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         return attacked_views(self)
@@ -114,21 +122,21 @@ class AdpMixupTrainer(RobustTrainer):
         model, args = self.model, self.args
         if hasattr(model, "peft_config"):
             raise ValueError(
-                "adpmixup makes adapters of its own, and this model has some already; leave --lora_rank out "
-                "(--adapter_rank is the one that counts here), or merge them first."
+                "adpmixup makes adapters of its own (of --lora_rank), and this model has adapters already; merge "
+                "them first."
             )
         if model.config.model_type == "xlnet":
-            raise ValueError("adpmixup needs a model whose layers keep the rows first, which XLNet's do not.")
+            raise ValueError("adpmixup needs a model whose layers have rows as the first dimension; XLNet's do not.")
         if is_new(model):
-            logger.warning("adpmixup trains no encoder, and this one's weights are random; start from a checkpoint.")
-        self.heads, self.targets = find_heads(model), find_targets(model, args.adapter_target_modules)
+            logger.warning("adpmixup does not train the encoder, and its weights are random; start from a checkpoint.")
+        self.heads, self.targets = find_heads(model), find_targets(model, args.lora_target_modules)
         self.adapters = Adapters(
             model,
             [CLEAN, *self.view_names],
             self.targets,
-            rank=args.adapter_rank,
-            alpha=args.adapter_alpha,
-            dropout=args.adapter_dropout,
+            rank=args.lora_rank,
+            alpha=args.lora_alpha,
+            dropout=args.lora_dropout,
             seed=args.seed,
         )
         return Auxiliary(self.adapters, args.adapter_learning_rate, frozen=freeze_all_but(model, self.heads))
@@ -138,12 +146,12 @@ class AdpMixupTrainer(RobustTrainer):
             return {}
         rate = self.args.adapter_learning_rate
         return {
-            "adapter_target_modules": sorted({name.rpartition(".")[2] for name in self.targets}),
+            "lora_target_modules": sorted({name.rpartition(".")[2] for name in self.targets}),
             "adapter_learning_rate": self.args.learning_rate if rate is None else rate,
         }
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
-        if not self.view_share:  # an adapter that no view has trained would only dilute the clean one
+        if not self.view_share:  # without views the other adapters are untrained
             return model(**batch)
         return mixed_outputs(self.adapters, model, batch, self.args.adpmixup_mixing)
 
@@ -153,15 +161,15 @@ class AdpMixupTrainer(RobustTrainer):
         if is_checkpoint(folder):
             return SavedInference(
                 self.name,
-                "A checkpoint of adpmixup holds the encoder and its adapters apart, and `from_pretrained` loads the "
-                "encoder without any; the folder of the run has the clean adapter merged, and all of them beside it.",
+                "A checkpoint of adpmixup holds the encoder and its adapters separately, and `from_pretrained` loads "
+                "the encoder without them; the folder of the run has the clean adapter merged and all adapters.",
             )
         if not self.view_share or self.args.adpmixup_mixing == "clean":
             return None
         return SavedInference(
             self.name,
-            "The rates were measured with the adapters mixed for each text. What `from_pretrained` loads here has the "
-            f"clean adapter merged, since a plain model cannot mix; `{FOLDER}/` holds all of them.",
+            "The rates were measured with the adapters mixed for each text. `from_pretrained` loads the clean adapter "
+            f"merged, since a plain model cannot mix; `{FOLDER}/` holds all adapters.",
             {"mixing": self.args.adpmixup_mixing, "adapters": list(self.adapters.names)},
         )
 
@@ -190,87 +198,89 @@ class AdpMixupTrainer(RobustTrainer):
         if self.args.should_save:
             self.adapters.save(folder / FOLDER, self.model, self.heads)
             logger.warning(
-                "%s holds the clean adapter merged, since a plain model cannot mix by text; all adapters are in %s.",
+                "%s holds the clean adapter merged, since a plain model cannot mix adapters; all adapters are in %s.",
                 folder,
                 folder / FOLDER,
             )
         with self.adapters.merged(self.model, CLEAN):
             yield
 
-    def _check_found(self) -> None:
+    def _check_every_attack_succeeded(self) -> None:
         empty = [name for name in self.view_names if not self._share(name)]
         if empty and self.view_share:
             raise ValueError(
-                f"{', '.join(empty)} found no adversarial example, so its adapter would be mixed in untrained; leave "
-                "it out of --view_attacks (or --view_file)."
+                f"{', '.join(empty)} found no adversarial example, so that its adapter would be untrained; leave it "
+                "out of --view_attacks (or --view_file)."
             )
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        self._check_found()
+        self._check_every_attack_succeeded()
         main, views = split_views(inputs, self.view_names)
-        lots = [(CLEAN, main, 1.0)]
+        parts = [(CLEAN, main, 1.0)]
         for name, view in views.items():
-            lots += self._lots(name, main, shown_rows(view))
-        rows = [self.adapters.alone(name, len(batch["labels"])) for name, batch, _ in lots]
+            parts += self._parts_of(name, main, trainable_rows(view))
+        rows = [self.adapters.alone(name, len(batch["labels"])) for name, batch, _ in parts]
         self.adapters.train_with(torch.cat(rows))
-        if len(lots) == 1:
+        if len(parts) == 1:
             loss, outputs = self.task_loss(model, main)
             self.log_parts(clean=loss, views=torch.zeros_like(loss))
             return (loss, outputs) if return_outputs else loss
-        stacked = stack_rows([batch for _, batch, _ in lots], self.processing_class)
+        stacked = stack_rows([batch for _, batch, _ in parts], self.processing_class)
         labels = stacked.pop("labels")
         outputs = model(**stacked)
         losses = torch.split(self.sample_losses(outputs["logits"], labels), [len(one) for one in rows])
         divisor = self.mean_divisor(main)
-        clean, *others = (part.sum() / (divisor * size) for part, (_, _, size) in zip(losses, lots, strict=True))
+        clean, *others = (part.sum() / (divisor * size) for part, (_, _, size) in zip(losses, parts, strict=True))
         attacked = torch.stack(others).sum()
         self.log_parts(clean=clean, views=attacked)
         loss = clean + attacked
         return (loss, outputs) if return_outputs else loss
 
-    def _lots(self, name: str, main: Batch, found: Batch) -> list[tuple[str, Batch, float]]:
-        """The rows of a batch that an attack's adapter trains on, and how many rows it has for each training text.
+    def _parts_of(self, name: str, main: Batch, attacked: Batch) -> list[tuple[str, Batch, float]]:
+        """The rows that an attack's adapter trains on, each part with the adapter's rows for each training text.
 
-        By the share of all rows that have a view, not of this batch's: the same however batches are split.
+        That number counts the views of the whole training set, not of this batch: it does not depend on how batches
+        are split.
         """
         share, both = self._share(name), self.args.adpmixup_rows == BOTH
-        lots = [main, found] if both and share else [found]
-        return [(name, batch, share + both) for batch in lots if len(batch["labels"])]
+        batches = [main, attacked] if both and share else [attacked]
+        return [(name, batch, share + both) for batch in batches if len(batch["labels"])]
 
     def _share(self, name: str) -> float:
         return 0.0 if self.generation is None else self.generation.sources[name].share
 
 
 def mixing_shares(clean: Tensor, attacked: Tensor) -> Tensor:
-    r"""(B, 1 + m) what the clean adapter and those of m attacks weigh for each row.
+    r"""(B, 1 + m) weights of the clean adapter and of those of m attacks, for each row.
 
     .. math:: \beta_a = \frac{H_a}{H_c + H_a},\qquad
               \theta = \frac1m\sum_a \beta_a\theta_c + (1 - \beta_a)\theta_a
 
-    with H the entropies of the predictions: the surer adapter weighs more. Rows where both are certain have beta 1/2.
+    with H the entropies of the predictions: the adapter with the lower entropy weighs more. If both are 0, beta
+    is 1/2.
 
     Args:
         clean: (B, K) logits of the clean adapter.
         attacked: (m, B, K) logits of the others.
     """
-    sure, others = _entropy(clean), _entropy(attacked)
-    both = sure + others
+    clean_entropy, others = _entropy(clean), _entropy(attacked)
+    both = clean_entropy + others
     beta = torch.where(both > 0, others / both.clamp_min(torch.finfo(both.dtype).tiny), torch.full_like(both, 0.5))
     return torch.cat([beta.mean(0, keepdim=True), (1.0 - beta) / len(beta)]).t()
 
 
 def _entropy(logits: Tensor) -> Tensor:
     logs = logits.float().log_softmax(-1)
-    found: Tensor = -(logs.exp() * logs).sum(-1)
-    return found.clamp_min(0.0)
+    entropy: Tensor = -(logs.exp() * logs).sum(-1)
+    return entropy.clamp_min(0.0)
 
 
 def mixed_outputs(adapters: Adapters, model: nn.Module, batch: Batch, mixing: str = "weights") -> Any:
-    """The model's outputs for a batch (rows B) with each row's own mix of adapters, in eval mode.
+    """The model's outputs for a batch of B rows with each row's own mix of adapters, in eval mode.
 
-    ``weights`` is exact; ``outputs`` mixes probabilities; ``clean`` does not mix.
+    ``weights`` mixes the adapters, ``outputs`` their probabilities; ``clean`` does not mix.
     """
     rows = len(batch["input_ids"])
     if mixing == "clean" or len(adapters.names) == 1:

@@ -1,4 +1,4 @@
-"""adv_iter: attack the model, train on what was found, and again."""
+"""adv_iter: in several rounds, attack the model in training and train on the texts that fool it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from hf_robust.models import WordModel
-from hf_robust.models.architecture import owner
+from hf_robust.models.architecture import without_peft
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
@@ -30,10 +31,12 @@ READINGS = {"failed_views": Reading(DROP, LAST)}
 class RoundArguments(FollowArguments, AttackedViewArguments):
     """When the model in training is attacked: 3 to 5 times in FLAT, whose code attacks before epochs 10, 20 and 30."""
 
-    n_rounds: int = field(default=3, metadata={"help": "Rounds of attacking and training, after the clean epochs."})
+    n_rounds: int = field(
+        default=3, metadata={"help": "Number of rounds of attacking and training, after the clean epochs."}
+    )
     clean_epochs: int | None = field(
         default=None,
-        metadata={"help": "Epochs on clean texts before the first round. Default: as --epochs_per_round."},
+        metadata={"help": "Epochs on clean texts before the first round. Default: --epochs_per_round."},
     )
     epochs_per_round: int | None = field(
         default=None, metadata={"help": "Epochs between attacks. Default: all epochs / (--n_rounds + 1)."}
@@ -42,8 +45,8 @@ class RoundArguments(FollowArguments, AttackedViewArguments):
     failed_views: str | None = field(  # type: ignore[assignment]
         default=None,
         metadata={
-            "help": "What a text has whose attack failed: drop, no view; clean, itself; last, the text where the "
-            f"search ended. {READINGS['failed_views'].words}",
+            "help": "View of a text whose attack failed. drop: none; clean: the text itself; last: the text at "
+            f"which the search ended. {READINGS['failed_views'].words}",
             "choices": list(FAILED_VIEWS),
         },
     )
@@ -75,17 +78,17 @@ class RoundArguments(FollowArguments, AttackedViewArguments):
         first = each if self.clean_epochs is None else self.clean_epochs
         if self.n_rounds and first >= epochs:
             raise ValueError(
-                f"{self.robust_method} begins to attack after {first} clean epochs and the run has {epochs}; raise "
+                f"{self.robust_method} first attacks after {first} clean epochs, and the run has {epochs}; raise "
                 "--num_train_epochs or lower --clean_epochs."
             )
         done = sum(first + number * each < epochs for number in range(self.n_rounds))
         if done < self.n_rounds:
-            logger.warning("%d of --n_rounds %d come before epoch %d ends the run.", done, self.n_rounds, epochs)
+            logger.warning("Only %d of --n_rounds %d fit into the %d epochs of the run.", done, self.n_rounds, epochs)
         return Refresh(first, each, self.n_rounds)
 
 
 def used_rounds(trainer: RobustTrainer) -> dict[str, Any]:
-    """The epochs of the rounds of a trainer with ``RoundArguments``, as they came to be."""
+    """First epoch and interval of the rounds of a trainer with ``RoundArguments``, for the run card."""
     sources = () if trainer.generation is None else trainer.generation.sources.values()
     return {
         key: value
@@ -95,9 +98,9 @@ def used_rounds(trainer: RobustTrainer) -> dict[str, Any]:
 
 
 def round_loss(trainer: Any, model: nn.Module, inputs: Batch) -> tuple[Tensor, Any]:
-    """:func:`union_loss`; for the LSTM and the CNN under ``--follow code`` the cross-entropy of what is a softmax
-    already, as FLAT's code has it, whose models put out probabilities."""
-    net = owner(trainer.model)
+    """:func:`union_loss`; for the LSTM and the CNN under ``--follow code`` the cross-entropy of a softmax of a
+    softmax, since the models of FLAT's code return probabilities."""
+    net = without_peft(trainer.model)
     if not (trainer.args.follow_code and isinstance(net, WordModel)):
         return union_loss(trainer, model, inputs)
     with _softmax_behind(net.classifier):
@@ -115,7 +118,7 @@ def _softmax_behind(layer: nn.Module) -> Iterator[None]:
 
 @dataclass
 class AdvIterConfig(RoundArguments):
-    """The rounds are all there is to set."""
+    """The rounds are the only arguments."""
 
     code_reading = "UVa-NLP/FLAT: the LSTM and the CNN take the cross-entropy of a softmax of a softmax"
 
@@ -125,32 +128,40 @@ class AdvIterTrainer(RobustTrainer):
 
     .. math:: \min_\theta \frac{1}{|D\cup D'_t|}\sum_{(x,y)\in D\cup D'_t}\mathrm{CE}(f_\theta(x), y)
 
-    ``x`` is (B, L) token ids and ``y`` (B,) class ids; D'_t holds what the attack found against the weights at the
-    begin of round t and replaces that of the round before; with ``--view_fraction`` below 1 each round draws the texts
-    that it attacks anew. One forward and one backward a step. ``--load_best_model_at_end`` chooses among checkpoints
-    after the first round.
+    ``x`` is (B, L) token ids and ``y`` (B,) class ids. D'_t holds the texts by which the attack fools the weights of
+    the beginning of round t, and replaces D'_{t-1}; with ``--view_fraction`` below 1 each round draws anew which texts
+    it attacks. One forward and one backward a step, of up to twice the rows. ``--load_best_model_at_end`` chooses
+    among checkpoints after the first round.
 
-    Differs from the paper and its code: the number of rounds is said outright (the text says 3 to 5, the
-    README's settings give 2 or 3); failed attacks leave no view. ``--follow code`` trains on the texts where
-    failed attacks ended too and takes, for the LSTM and the CNN, the cross-entropy of a softmax of a softmax. ``flat``
-    has the same flags and so the same budget.
+    Differs from the paper and its code: the number of rounds is a flag (the text says 3 to 5, the README's settings
+    give 2 or 3); a failed attack gives no view. ``--follow code`` also trains on the texts where failed attacks ended
+    and, for the LSTM and the CNN, takes the cross-entropy of a softmax of a softmax. ``flat`` has the same flags, and
+    so the same budget.
     """
 
     name = "adv_iter"
+    family = "attacked or masked texts"
     citation = "chen2022flat"
     config = AdvIterConfig
-    weakened_by = {"loss_views": "view_fraction"}
     needs = ("attacks",)
+    presets = ("adv_iter.json", "adv_iter_code.json", "adv_iter_lstm.json", "adv_iter_cnn.json")
+    zero_strength = {"view_fraction": 0.0}
+    mid_run = {"clean_epochs": 0}
+    weakened_by = {"loss_views": "view_fraction"}
 
     if TYPE_CHECKING:
         args: RoundArguments
 
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return union_passes(args)
+
     def view_sources(self) -> Mapping[str, ViewSource]:
-        args, net = self.args, owner(self.model)
+        args, net = self.args, without_peft(self.model)
         if args.follow_code and args.failed_views == DROP and not isinstance(net, WordModel):
             raise ValueError(
-                f"--follow code with --failed_views {DROP} has no effect on a {type(net).__name__}; leave one "
-                "of the two out."
+                f"--follow code with --failed_views {DROP} has no effect on a {type(net).__name__}; leave out one "
+                "of the two."
             )
         return attacked_views(self, refresh=self.args.rounds(planned_epochs(self)), victim="model")
 

@@ -1,4 +1,4 @@
-"""amda: ada, and interpolations of random pairs of texts inside the encoder."""
+"""amda: ada, and training on interpolations of random pairs of texts inside the encoder."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from torch import Tensor, nn
 
 from hf_robust.adversary import changed_states, encoder_layers
 from hf_robust.losses import soft_label_kl
-from hf_robust.training.arguments import check_choice, check_range
+from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes, union_passes
 from hf_robust.training.text_views import attacked_views, planned_epochs, union_loss, union_rows
 from hf_robust.training.view_arguments import AttackedViewArguments
 from hf_robust.views import Refresh, ViewSource
 
-VARIANTS = ("tmix", "smix")
 TWELFTHS = (7, 9, 12)
-NUM_ADV = 500
 
 
 @dataclass
@@ -30,56 +29,39 @@ class AMDAConfig(AttackedViewArguments):
     amda_weight: float = field(default=1.0, metadata={"help": "[w_mix] weight of the loss on mixed texts."})
     amda_alpha: float = field(
         default=0.2,
-        metadata={"help": "[alpha] of Beta(alpha, alpha), from which a step's share of each text is drawn."},
-    )
-    amda_variant: str = field(
-        default="tmix",
-        metadata={
-            "help": "tmix: mix after one of --amda_layers; smix: mix what the last layer hands to the classifier.",
-            "choices": list(VARIANTS),
-        },
+        metadata={"help": "[alpha] parameter of Beta(alpha, alpha), from which a step's share of each text is drawn."},
     )
     amda_layers: list[int] | None = field(
         default=None,
         metadata={
-            "help": "Layers after which tmix may mix, counted from 1; 0 mixes word embeddings. Default: 7, 9 and 12 "
-            "twelfths of the model's layers, rounded; 0 for a model without layers (LSTM, CNN)."
+            "help": "Layers after which texts may be mixed (TMix), counted from 1; 0: word embeddings; -1: the last "
+            "layer (SMix). Default: 7, 9 and 12 twelfths of the model's layers, rounded; 0 for an LSTM or CNN."
         },
     )
-    amda_iterative: bool = field(
-        default=False,
-        metadata={"help": "Attack the model in training before every epoch but the first, instead of once."},
-    )
-    amda_num_adv: int | None = field(
-        default=None, metadata={"help": f"Texts attacked each time with --amda_iterative. Default: {NUM_ADV}."}
+    amda_num_adv: int = field(
+        default=0,
+        metadata={
+            "help": "Texts to attack before every epoch but the first, with the model in training as victim (500 in "
+            "MixADA); 0: attack all texts once, with a plain model as victim."
+        },
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("amda_weight", self.amda_weight, 0.0, None, "0 is ada")
         check_range("amda_alpha", self.amda_alpha, 1e-3, None, "small values mix little, 1 mixes evenly")
-        check_choice("amda_variant", self.amda_variant, VARIANTS)
-        if self.amda_layers is not None and (not self.amda_layers or self.amda_variant == "smix"):
+        check_range("amda_num_adv", self.amda_num_adv, 0, None, "MixADA attacks 500 texts an epoch")
+        if self.amda_layers is not None and not self.amda_layers:
+            raise ValueError("--amda_layers needs one layer or more, got none; leave it out for the default.")
+        if self.amda_num_adv and self.view_victim is not None:
             raise ValueError(
-                f"--amda_layers needs one layer or more and --amda_variant tmix, got {self.amda_layers or 'none'} and "
-                f"{self.amda_variant}; leave it out for the default."
-            )
-        if self.amda_num_adv is not None:
-            check_range("amda_num_adv", self.amda_num_adv, 1, None, f"MixADA attacks {NUM_ADV} texts an epoch")
-            if not self.amda_iterative:
-                raise ValueError(
-                    f"--amda_num_adv {self.amda_num_adv} belongs to --amda_iterative; add that flag, or use "
-                    "--view_fraction to attack fewer texts once."
-                )
-        if self.amda_iterative and self.view_victim is not None:
-            raise ValueError(
-                f"--view_victim {self.view_victim} has no effect: --amda_iterative attacks the model in training; "
-                "leave one of them out."
+                f"--view_victim {self.view_victim} has no effect: --amda_num_adv {self.amda_num_adv} attacks the "
+                "model in training; leave one of them out."
             )
 
 
 class Mixing(NamedTuple):
-    """How the rows of a step are mixed: after which layer, the share of the row itself, and (B,) its partner's row."""
+    """How the rows of a step are mixed: after which layer, the weight of a row itself, and (B,) its partner's row."""
 
     layer: int
     share: float
@@ -90,19 +72,20 @@ class Mixing(NamedTuple):
         return self.share * rows + (1.0 - self.share) * rows[self.partners]
 
     def joined(self, rows: Batch) -> Batch:
-        """The columns of both texts of each pair without labels, on the union of their real positions.
+        """The columns of the rows without labels, with attention on the real positions of both texts of each pair.
 
-        Where a text has no token its partner's stands, from which some models count positions and lengths.
+        Positions where only the partner has a token get the partner's, since some models count positions and lengths
+        from the ids.
         """
         mask: Tensor = rows.get("attention_mask", torch.ones_like(rows["input_ids"]))
-        own = mask.bool()
+        real = mask.bool()
         both = {key: value for key, value in rows.items() if key != "labels"}
         both |= {
-            key: torch.where(own, value, value[self.partners])
+            key: torch.where(real, value, value[self.partners])
             for key, value in both.items()
             if isinstance(value, Tensor) and value.shape == mask.shape
         }
-        return {**both, "attention_mask": (own | own[self.partners]).to(mask.dtype)}
+        return {**both, "attention_mask": (real | real[self.partners]).to(mask.dtype)}
 
 
 class AMDATrainer(RobustTrainer):
@@ -112,48 +95,56 @@ class AMDATrainer(RobustTrainer):
               + w\,\mathrm{KL}\big(\lambda y_i + (1-\lambda)y_j \,\|\,
               f_{>s}(\lambda h^s_i + (1-\lambda)h^s_j)\big)\Big],\qquad \lambda\sim\mathrm{Beta}(\alpha,\alpha)
 
-    D' is ada's; i is any row of a batch (B, L) and its views, j a random other, ``h^s`` (B, L, H) the states after
-    layer s, y one-hot. Layer, lambda and pairs of a step are drawn from (seed, step). The mixed pass goes on from the
-    states of the clean one, so a step has two forwards and one backward where the code has three; layers above s
-    attend to the union of both texts. ``smix`` mixes after the last layer, of which a classifier on [CLS]
-    sees [CLS] alone; layer 12 of 12 is the same there. Word embeddings (layer 0) are mixed before positions.
+    D' is that of ``ada``; i is any row of a batch (B, L) and its views, j a random other row, ``h^s`` (B, L, H) the
+    states after layer s, y one-hot. Layer, lambda and pairs of a step are drawn from (seed, step). The mixed pass
+    starts from the states of the clean pass, so that a step has two forwards where the code has three; layers above s
+    attend to the union of both texts. SMix (``--amda_layers -1``) mixes after the last layer, of which a classifier on
+    [CLS] reads [CLS] alone. Word embeddings (layer 0) are mixed before positions are added.
 
-    Differs from the code: it hides the union and takes log of softmax; TextDefender's never mixes
-    and weighs the term 0. ``--amda_iterative`` replaces the views of the epoch before, the code
-    keeps them. The pairs are of a micro-batch.
+    Differs from the code: the code masks the union of both texts and takes the log of a softmax; TextDefender's code
+    never mixes and weighs the term 0. ``--amda_num_adv`` replaces the views of the epoch before, where the code
+    keeps them. The pairs are drawn within a micro-batch.
     """
 
     name = "amda"
+    family = "attacked or masked texts"
     citation = "si2021better"
     config = AMDAConfig
-    weakened_by = {"loss_views": "view_fraction", "loss_mix": "amda_weight"}
     needs = ("attacks",)
+    presets = ("amda.json",)
+    zero_strength = {"view_fraction": 0.0, "amda_weight": 0.0}
     batch_relative = True
+    row_wise = {"amda_weight": 0.0}
+    weakened_by = {"loss_views": "view_fraction", "loss_mix": "amda_weight"}
 
     if TYPE_CHECKING:
         args: AMDAConfig
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = union_passes(args).forwards * (2 if args.amda_weight else 1)
+        return Passes(count, count)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.mixing_layers = mixing_layers(self)
 
     def view_sources(self) -> Mapping[str, ViewSource]:
-        if not self.args.amda_iterative:
+        if not self.args.amda_num_adv:
             return attacked_views(self)
         if planned_epochs(self) < 2:
             raise ValueError(
-                "--amda_iterative attacks before every epoch but the first and the run has 1; raise "
-                "--num_train_epochs or leave the flag out."
+                "--amda_num_adv attacks before every epoch but the first and the run has 1; raise --num_train_epochs "
+                "or leave the flag out."
             )
-        attempts = self.args.amda_num_adv or NUM_ADV
+        attempts = self.args.amda_num_adv
         return attacked_views(self, refresh=Refresh(1, 1), victim="model", attempts=attempts, seed=self.args.seed)
 
     def used_arguments(self) -> dict[str, Any]:
-        attempts = {"amda_num_adv": self.args.amda_num_adv or NUM_ADV} if self.args.amda_iterative else {}
-        return {"amda_layers": self.mixing_layers, **attempts}
+        return {"amda_layers": self.mixing_layers}
 
     def mixing(self, count: int) -> Mixing:
-        """The draw of this step for ``count`` rows, from a generator of its own."""
+        """How this step mixes ``count`` rows, drawn from a random generator of its own."""
         rng = random.Random(f"amda:{self.args.seed}:{self.state.global_step}")
         layer, share = rng.choice(self.mixing_layers), rng.betavariate(self.args.amda_alpha, self.args.amda_alpha)
         return Mixing(layer, share, torch.tensor(rng.sample(range(count), count), device=self.args.device))
@@ -166,15 +157,15 @@ class AMDATrainer(RobustTrainer):
             return (loss, outputs) if return_outputs else loss
         main, rows = union_rows(self, inputs)
         mixing = self.mixing(len(rows["labels"]))
-        seen: list[Tensor] = []
+        clean_states: list[Tensor] = []
 
-        def keep(states: Tensor) -> Tensor:
-            seen.append(states)
+        def record(states: Tensor) -> Tensor:
+            clean_states.append(states)
             return states
 
-        with changed_states(self.model, mixing.layer, keep):
+        with changed_states(self.model, mixing.layer, record):
             loss, outputs = union_loss(self, model, inputs)
-        with changed_states(self.model, mixing.layer, lambda _: mixing.mixed(seen[0])):
+        with changed_states(self.model, mixing.layer, lambda _: mixing.mixed(clean_states[0])):
             logits = model(**mixing.joined(rows))["logits"]
         targets = mixing.mixed(nn.functional.one_hot(rows["labels"], logits.shape[-1]).float())
         mix = soft_label_kl(targets, logits).sum() / (len(main["labels"]) * (1.0 + self.view_share))
@@ -184,29 +175,27 @@ class AMDATrainer(RobustTrainer):
 
 
 def mixing_layers(trainer: RobustTrainer) -> list[int]:
-    """The layers after which a trainer may mix, one for each draw; 0 are the word embeddings.
+    """The layers after which a trainer may mix, one of which is drawn in each step; 0 is the word embeddings.
 
     Raises:
-        ValueError: the model has no such layers, or runs where they cannot be changed.
+        ValueError: the model has no such layers, or their states cannot be changed in this set-up.
     """
     model, chosen = trainer.model, trainer.args.amda_layers
     check_model(trainer)
     _, depth = encoder_layers(model)
-    if trainer.args.amda_variant == "smix":
-        if depth == 0:
-            raise ValueError(
-                f"--amda_variant smix mixes the states after the last encoder layer, and {type(model).__name__} has "
-                "none; use tmix, which then mixes word embeddings."
-            )
-        return [depth]
     if chosen is None:
         return [(twelfths * depth + 6) // 12 for twelfths in TWELFTHS] if depth else [0]
-    if not all(0 <= layer <= depth for layer in chosen):
+    if depth == 0 and -1 in chosen:
         raise ValueError(
-            f"--amda_layers must lie between 0 and the {depth} encoder layers of {type(model).__name__}, got "
-            f"{chosen}; 0 mixes word embeddings."
+            f"--amda_layers -1 mixes the states after the last encoder layer, and {type(model).__name__} has none; "
+            "leave it out, which then mixes word embeddings."
         )
-    return list(chosen)
+    if not all(-1 <= layer <= depth for layer in chosen):
+        raise ValueError(
+            f"--amda_layers must lie between 0 and the {depth} encoder layers of {type(model).__name__}, or be -1, "
+            f"got {chosen}; 0 mixes word embeddings, -1 after the last layer."
+        )
+    return [depth if layer == -1 else layer for layer in chosen]
 
 
 def check_model(trainer: RobustTrainer) -> None:

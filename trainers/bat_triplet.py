@@ -1,4 +1,4 @@
-"""bat_triplet: the antonym view further from the anchor than the synonym view, by a margin."""
+"""bat_triplet: keep the antonym view further from the anchor than the synonym view, by a margin."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hf_robust.losses import balanced_triplet
 from hf_robust.trainers.bat_pairwise import BatConfig, BatPairwiseTrainer
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch
-from hf_robust.training.contrastive_warmup import risen
+from hf_robust.training.contrastive_warmup import warmup_share
 
 
 @dataclass
 class BatTripletConfig(BatConfig):
     """Weight of the triplet term; 1 is what the released training script sets."""
 
-    risen_weights = ("bat_lambda",)
+    warmed_up_weights = ("bat_lambda",)
 
     bat_lambda: float = field(default=1.0, metadata={"help": "[lambda] weight of the triplet term."})
 
@@ -32,24 +32,28 @@ class BatTripletTrainer(BatPairwiseTrainer):
 
     .. math:: \mathrm{CE}(f(x),y) + \lambda\frac1B\sum_b\max\bigl(0,\ p^f_b d_b^+ + p^o_b(m-d_b^-)\bigr)
 
-    ``h`` is (B, H) as there. With the fickle view near the anchor the target is again "orthogonal or beyond":
-    the two forms differ in when the gradient stops. Three forwards and one backward a step.
+    ``h`` is (B, H) and d, p^f and p^o are those of ``bat_pairwise``. If the fickle view is near the anchor, the target
+    of the obstinate view is again "orthogonal or beyond": the two losses differ in when the gradient stops. Three
+    forwards and three backwards a step.
 
-    Differs from the code: both halves are masked; as there, the mean is over all rows, so that the effective
+    Differs from the code: both halves are masked. As in the code, the mean is over all rows, so that the effective
     lambda varies with the share of rows without an antonym view.
     """
 
     name = "bat_triplet"
+    family = "substituted words"
     citation = "chen2022balanced"
     config = BatTripletConfig
-    weakened_by = {"loss_triplet": "bat_lambda"}
+    presets = ("bat_triplet.json",)
+    zero_strength = {"bat_lambda": 0.0}
     batch_relative = False
+    weakened_by = {"loss_triplet": "bat_lambda"}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        seen = self.view_distances(model, inputs)
-        triplet = balanced_triplet(*seen.pairs(), self.args.bat_margin)
-        self.log_parts(task=seen.loss, triplet=triplet)
-        loss = seen.loss + risen(self) * self.args.bat_lambda * triplet
-        return (loss, seen.outputs) if return_outputs else loss
+        distances = self.view_distances(model, inputs)
+        triplet = balanced_triplet(*distances.pairs(), self.args.bat_margin)
+        self.log_parts(task=distances.loss, triplet=triplet)
+        loss = distances.loss + warmup_share(self) * self.args.bat_lambda * triplet
+        return (loss, distances.outputs) if return_outputs else loss

@@ -17,8 +17,9 @@ from hf_robust.training.adversary_arguments import MultiBackwardArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.neighbour_table import NeighbourArguments, Neighbours, NeighbourTable
+from hf_robust.training.step_passes import Passes, streamed_passes
 
-# Keeps every vertex within the reach of the steps, however little weight it was drawn.
+# Smallest weight of a vertex, so that the steps can still raise it.
 _FLOOR = 1e-6
 # No training step has this number, so that no vote repeats a training point.
 _INFERENCE_STEP = -1
@@ -26,31 +27,34 @@ _INFERENCE_STEP = -1
 
 @dataclass
 class DNEConfig(NeighbourArguments, MultiBackwardArguments):
-    """TextDefender's numbers for AG News; for IMDB it takes 0.1 for both ``dir_alpha`` and ``dir_decay``.
+    """Defaults are TextDefender's for AG News; for IMDB it takes 0.1 for both ``dne_alpha`` and ``dne_decay``.
 
     Its ``adv_steps`` is the length of a step, here ``adv_lr``, and its ``adv_iteration`` the count, here ``adv_steps``
     as everywhere.
     """
 
-    adv_steps: int = field(default=3, metadata={"help": "Number of adversarial points beside the random one."})
-    adv_lr: float = field(default=10.0, metadata={"help": "Length of one step of a token's log-weights."})
-    dir_alpha: float = field(
-        default=1.0, metadata={"help": "Concentration of the Dirichlet weights; 0 draws one neighbour."}
+    adv_steps: int = field(
+        default=3, metadata={"help": "[k] number of adversarial points, in addition to the random one."}
     )
-    dir_decay: float = field(
+    adv_lr: float = field(default=10.0, metadata={"help": "[eta] length of one step of a token's log-weights."})
+    dne_alpha: float = field(
+        default=1.0, metadata={"help": "[alpha] concentration of the Dirichlet weights; 0: one neighbour is drawn."}
+    )
+    dne_decay: float = field(
         default=0.5,
-        metadata={"help": "What dir_alpha is multiplied by for neighbours' neighbours; 0 leaves them out."},
+        metadata={"help": "Factor of --dne_alpha for neighbours of neighbours; 0: no such neighbours."},
     )
     dne_votes: int = field(
-        default=12, metadata={"help": "Mixtures that a prediction averages over; 0 predicts from the clean text."}
+        default=12,
+        metadata={"help": "Number of mixtures that a prediction averages over; 0: predict from the clean text."},
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("adv_steps", self.adv_steps, 0, None, "0 trains on the random point alone")
         check_range("adv_lr", self.adv_lr, 0.0, None, "the steps go up the loss")
-        check_range("dir_alpha", self.dir_alpha, 0.0, None, "0 draws one neighbour")
-        check_range("dir_decay", self.dir_decay, 0.0, 1.0, "a neighbour's neighbour weighs no more than a neighbour")
+        check_range("dne_alpha", self.dne_alpha, 0.0, None, "0 draws one neighbour")
+        check_range("dne_decay", self.dne_decay, 0.0, 1.0, "a neighbour's neighbour weighs no more than a neighbour")
         check_range("dne_votes", self.dne_votes, 0, None, "0 predicts from the clean text")
 
 
@@ -63,38 +67,47 @@ class DNETrainer(RobustTrainer):
 
     w is (B, L, N), the logarithms of weights over a word, its neighbours and theirs (:class:`NeighbourTable`). w^0 is
     drawn from Dirichlet(alpha), alpha * decay for second-order neighbours; g is the gradient of each text's own loss
-    and eta the length ``adv_lr``. The losses are summed, so that a step is k+1 times one of ``normal``; k+1
-    forwards and backwards, one graph in memory at a time. Draws are a function of seed, step and text (the code
-    draws 10,000 rows once, under keys that collide). ``dir_alpha`` 0 makes the random point SAFER in embedding space:
-    one neighbour for each word, drawn in proportion to the decay as in the limit, where the code draws evenly.
+    and eta the length ``adv_lr``. The losses are summed, so that the loss is about k+1 times that of ``normal``. k+1
+    forwards and k+1 backwards a step, with one graph in memory at a time. Draws are a function of seed, step and text
+    (the code draws 10,000 rows once, under keys that collide). ``dne_alpha`` 0 makes the random point SAFER in
+    embedding space: one neighbour for each word, drawn in proportion to the decay, which is the limit; the code draws
+    evenly.
 
-    Evaluation and attacks see the vote: the mean of the probabilities at ``dne_votes`` mixtures, as logits, in one
-    forward pass of so many times the rows. A text is always voted on at the same mixtures, whatever else is in the
-    batch. An exported model that plain transformers loads has no vote: it predicts from the clean text. Attacks that
-    ask for gradients of words are refused by a vote, which mixes them away; ``--dne_votes 0`` takes them.
+    Evaluation and attacks use the vote: the mean of the probabilities at ``dne_votes`` mixtures, as logits, in one
+    forward pass over ``dne_votes`` copies of the rows. The mixtures of a text do not depend on the rest of the batch.
+    An exported model that plain transformers loads has no vote: it predicts from the clean text. Attacks that need
+    gradients of words are refused by a vote, since the mixtures hide these gradients; ``--dne_votes 0`` allows them.
 
-    Differs from the code: neighbours come before their neighbours, so that the decay meets the latter alone; empty
-    places weigh exactly 0, where it mixes in some of the padding's embedding; its vote averages the normalised
-    logits of 12 augmented texts.
+    Differs from the code: neighbours come before their neighbours, so that the decay applies to the latter only; empty
+    places have weight 0, where the code mixes in some of the padding's embedding; the code's vote averages the
+    normalised logits of 12 augmented texts.
     """
 
     name = "dne"
+    family = "mixtures of neighbouring words"
     citation = "zhou2021dne"
     config = DNEConfig
-    weakened_by = {"perturbation_norm": "max_neighbours"}
     needs = ("synonyms",)
+    presets = ("dne.json",)
+    zero_strength = {"max_neighbours": 1, "adv_steps": 0}
+    plain_inference = {"dne_votes": 0}
+    weakened_by = {"perturbation_norm": "max_neighbours"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        return streamed_passes(args, args.adv_steps + 1)
 
     def adversary(self) -> Adversary:
         args = self.args
-        self.neighbours = NeighbourTable(self, args.max_neighbours, second_order=args.dir_decay > 0)
+        self.neighbours = NeighbourTable(self, args.max_neighbours, second_order=args.dne_decay > 0)
         self._rule = StepRule(args.adv_lr, norm="token_l2")
         return Adversary(args.adv_steps, self._rule, args.multi_backward)
 
-    def _weights(self, batch: Batch, found: Neighbours, noise: Noise) -> Tensor:
+    def _weights(self, batch: Batch, neighbours: Neighbours, noise: Noise) -> Tensor:
         """(B, L, N) log-weights of a random point."""
-        shares = found.hull.valid * torch.where(found.second, self.args.dir_decay, 1.0)
+        shares = neighbours.hull.valid * torch.where(neighbours.second, self.args.dne_decay, 1.0)
         mask = self.embedding_space.mask(batch)
-        return (dirichlet(shares, self.args.dir_alpha, noise, batch["input_ids"], mask) + _FLOOR).log()
+        return (dirichlet(shares, self.args.dne_alpha, noise, batch["input_ids"], mask) + _FLOOR).log()
 
     def saved_inference(self, folder: Path) -> SavedInference | None:
         votes = self.args.dne_votes
@@ -107,30 +120,30 @@ class DNETrainer(RobustTrainer):
         votes = self.args.dne_votes
         if not votes:
             return model(**batch)
-        found, labels = self.neighbours(batch), batch.get("labels")
+        neighbours, labels = self.neighbours(batch), batch.get("labels")
         noises = (Noise(self.args.seed, _INFERENCE_STEP, vote * DIRICHLET_DRAWS) for vote in range(votes))
-        logits = torch.cat([self._weights(batch, found, noise) for noise in noises])
-        rows, hull = len(batch["input_ids"]), found.hull
+        logits = torch.cat([self._weights(batch, neighbours, noise) for noise in noises])
+        rows, hull = len(batch["input_ids"]), neighbours.hull
         copies = Hull(hull.ids.repeat(votes, 1, 1), hull.valid.repeat(votes, 1, 1), hull.look_up)
         inputs = {key: tile(value, rows, votes) for key, value in batch.items() if key != "labels"}
         with perturbed(self.model, SteppedWeights(logits, copies.mask, copies, self._rule)):
-            given = model(**inputs)["logits"].float()
-        voted = given.log_softmax(-1).view(votes, rows, -1).logsumexp(0) - math.log(votes)
+            all_logits = model(**inputs)["logits"].float()
+        voted = all_logits.log_softmax(-1).view(votes, rows, -1).logsumexp(0) - math.log(votes)
         loss = None if labels is None else nn.functional.cross_entropy(voted, labels)
         return SequenceClassifierOutput(loss=loss, logits=voted)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        space, found = self.embedding_space, self.neighbours(inputs)
-        logits = self._weights(inputs, found, space.noise())
-        start = SteppedWeights(logits, found.hull.mask, found.hull, self._rule)
+        space, neighbours = self.embedding_space, self.neighbours(inputs)
+        logits = self._weights(inputs, neighbours, space.noise())
+        start = SteppedWeights(logits, neighbours.hull.mask, neighbours.hull, self._rule)
         loss, outputs = space.streamed(model, inputs, (1.0,) * (self.args.adv_steps + 1), start=start)
         return (loss, outputs) if return_outputs else loss
 
 
 def tile(value: Any, rows: int, copies: int) -> Any:
-    """A batch's tensor of ``rows`` rows, ``copies`` times one after the other; anything else as it is."""
+    """A batch's tensor of ``rows`` rows, repeated ``copies`` times; any other value is returned unchanged."""
     if not isinstance(value, Tensor) or not value.dim() or len(value) != rows:
         return value
     return value.repeat(copies, *[1] * (value.dim() - 1))

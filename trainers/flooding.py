@@ -14,7 +14,7 @@ from hf_robust.training.base import Batch, RobustTrainer
 
 @dataclass
 class FloodingConfig(RobustTrainingArguments):
-    """The level is the lower of the official scripts' grid for SST-2, {0.1, 0.2}."""
+    """The default level is the lower one of the official scripts' grid for SST-2, {0.1, 0.2}."""
 
     flood_level: float = field(default=0.1, metadata={"help": "[b] level of the training loss."})
 
@@ -28,20 +28,24 @@ class FloodingTrainer(RobustTrainer):
 
     .. math:: |L - b| + b,\qquad L = \frac1B\sum_b \mathrm{CE}(f(x_b), y_b)
 
-    ``x`` is (B, L) token ids. One forward and one backward a step: below the level the step goes up. L is the mean of
-    the micro-batch, so that splitting a batch raises the loss that is trained, ``E|L_i - b| >= |E L_i - b|``;
-    ``flood_below`` in the log is the share of micro-batches below the level. At L = b nothing moves.
-    What is logged as the training loss is L, and evaluation is on L.
+    ``x`` is (B, L) token ids. One forward and one backward a step: below the level the step raises L. L is the mean of
+    the micro-batch, so that splitting a batch raises the trained loss, ``E|L_i - b| >= |E L_i - b|``;
+    ``flood_below`` in the log is the share of micro-batches below the level. At L = b the gradient is 0.
+    The logged training loss is L, and evaluation is on L.
 
-    Differs from the paper: nothing. Flooding another method is :func:`hf_robust.losses.flooded` around its loss, where
-    that is backpropagated at once (``--multi_backward sum`` for the methods that stream their passes).
+    Differs from the paper in nothing. To flood another method, put :func:`hf_robust.losses.flooded` around its loss,
+    which must be backpropagated at once (``--multi_backward sum`` for methods that stream their passes).
     """
 
     name = "flooding"
+    family = "level of the loss"
     citation = "ishida2020flooding"
     config = FloodingConfig
-    weakened_by = {"flood_below": "flood_level"}
+    presets = ("flooding.json",)
+    zero_strength = {"flood_level": 0.0}
     batch_relative = True
+    row_wise = {"flood_level": 0.0}
+    weakened_by = {"flood_below": "flood_level"}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

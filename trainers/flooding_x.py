@@ -1,4 +1,4 @@
-"""flooding_x: flooding at a level that is measured first."""
+"""flooding_x: flooding at a level that is measured before training."""
 
 from __future__ import annotations
 
@@ -16,19 +16,15 @@ from hf_robust.training.flood_level import AUTO, FloodLevel, MeasureFloodLevel, 
 
 @dataclass
 class FloodingXConfig(RobustTrainingArguments):
-    """How the level is found."""
+    """How the level is measured."""
 
     flood_level: str = field(
         default=AUTO,
-        metadata={"help": "[b] level of the training loss: a number, or auto to measure it by a plain run first."},
-    )
-    flood_batches: int = field(
-        default=8, metadata={"help": "[S] micro-batches whose gradients are compared at the end of each epoch."}
+        metadata={"help": "[b] level of the training loss: a number, or auto to measure it in a plain run first."},
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("flood_batches", self.flood_batches, 2, None, "agreement is between pairs")
         if self.flood_level == AUTO:
             return
         try:
@@ -45,22 +41,27 @@ class FloodingXTrainer(RobustTrainer):
     .. math:: |L - b| + b,\qquad A = \frac1{S(S-1)}\sum_{s\ne s'}\cos(g_s, g_{s'})
 
     L is the cross-entropy's mean over ids (B, L), as in flooding; b is the mean training loss of the first epoch of a
-    plain run after which the gradients g_s (P,) of S micro-batches no longer agree, A <= 0, else of the epoch with the
-    smallest A (:mod:`hf_robust.training.flood_level`). One forward and one backward a step, plus that run before the
-    first step. b is in ``flood_level.json`` and in the checkpoints, so that it is measured once.
+    plain run after which the gradients g_s (P,) of S = 8 micro-batches no longer agree, A <= 0, else of the epoch with
+    the smallest A (:mod:`hf_robust.training.flood_level`). One forward and one backward a step, plus the plain run
+    before the first step. b is saved in ``flood_level.json`` and in the checkpoints, so that it is measured once.
 
-    Differs from the code: the repository has the grid {0.1, 0.2} only, no measure of agreement; a number
-    for ``--flood_level`` is that. All else is as in :class:`hf_robust.trainers.flooding.FloodingTrainer`.
+    Differs from the code: the repository does not measure agreement and has only the grid {0.1, 0.2}, from which
+    ``--flood_level`` takes a number. Everything else is as in :class:`hf_robust.trainers.flooding.FloodingTrainer`.
 
     Raises:
-        ValueError: the level is to be measured where the model or the data are not whole.
+        ValueError: the level is to be measured under DeepSpeed or FSDP, or on a data set without a length.
     """
 
     name = "flooding_x"
+    family = "level of the loss"
     citation = "liu2022floodingx"
     config = FloodingXConfig
-    weakened_by = {"flood_below": "flood_level"}
+    presets = ("flooding_x.json",)
+    zero_strength = {"flood_level": "0"}
+    mid_run = {"flood_level": "0.1"}
     batch_relative = True
+    row_wise = {"flood_level": "0"}
+    weakened_by = {"flood_below": "flood_level"}
 
     def auxiliary(self) -> Auxiliary | None:
         self.flood_level: float | None = None
@@ -72,7 +73,7 @@ class FloodingXTrainer(RobustTrainer):
         self.add_callback(MeasureFloodLevel(self, level))
         return Auxiliary(level)
 
-    def found_in_training(self) -> dict[str, Any]:
+    def measured_in_training(self) -> dict[str, Any]:
         measured = self.args.flood_level == AUTO and getattr(self, "flood_level", None) is not None
         return {"flood_level": self.flood_level} if measured else {}
 
@@ -81,7 +82,7 @@ class FloodingXTrainer(RobustTrainer):
     ) -> Any:
         if self.flood_level is None:
             raise ValueError(
-                "flooding_x has no level yet, since it measures one when training starts; "
+                "flooding_x has no level yet: it measures the level when training starts; "
                 "call train(), or pass a number, such as --flood_level 0.1."
             )
         loss, outputs = self.task_loss(model, inputs)

@@ -15,12 +15,13 @@ class NormalTrainer(RobustTrainer):
     .. math:: \min_\theta \frac1B\sum_b \mathrm{CE}(f_\theta(x_b), y_b)
 
     ``x`` is (B, L) token ids, ``y`` (B,) class ids. One forward and one backward a step; with one accumulation step
-    its weights equal the stock ``Trainer``'s bit for bit. The only method that also trains regression heads, on the
+    its weights equal the stock ``Trainer``'s bit for bit. Only this method also trains regression heads, with the
     model's own squared error.
     """
 
     name = "normal"
-    citation = ""
+    family = "baseline"
+    zero_strength = {}
     trains_regression = True
 
     def compute_loss(

@@ -11,14 +11,15 @@ from torch import nn
 from hf_robust.training.adversary_arguments import ClimbArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
 class PGDConfig(ClimbArguments):
-    """The steps are TextDefender's; AdaptAT takes 0.04 with 5 or 10 of them."""
+    """Defaults are TextDefender's; AdaptAT takes steps of 0.04, 5 or 10 of them."""
 
     clean_weight: float = field(
-        default=0.0, metadata={"help": "Weight of the loss on the clean text (one pass more)."}
+        default=0.0, metadata={"help": "[c] weight of the loss on the clean text; above 0 costs one more pass."}
     )
 
     def __post_init__(self) -> None:
@@ -32,19 +33,27 @@ class PGDTrainer(RobustTrainer):
     .. math:: \mathrm{CE}(f(e+\delta_k),y),\qquad
               \delta_t = \Pi_\epsilon\bigl(\delta_{t-1} + \alpha\, g_{t-1}/\|g_{t-1}\|\bigr)
 
-    ``e`` and ``delta`` are (B, L, E), g the gradient of each text's own loss. k+1 forwards and backwards a step, the
-    first k of which differentiate by delta alone and leave accumulated gradients as they are. By
-    default dropout draws a new mask at every pass; ``--same_dropout True`` has one for all, the training pass too.
+    ``e`` and ``delta`` are (B, L, E), g the gradient of each text's own loss. k+1 forwards and k+1 backwards a step;
+    the first k differentiate by delta alone and do not change accumulated gradients. By default dropout draws a new
+    mask at every pass; with ``--same_dropout True`` all passes share one, the training pass too.
 
-    Differs from AdaptAT's text: delta_k is the sum of the increments, not the last one; steps are normalised
-    and, by default, not projected, as in its Eq. 5 and in the code, not in Eq. 3. Clean text is not trained
-    on; ``clean_weight`` adds it.
+    Differs from AdaptAT's text: delta_k is the sum of the increments, not the last increment; steps are normalised
+    and, by default, not projected, as in its Eq. 5 and its code, but not in its Eq. 3. The clean text is not trained
+    on unless ``--clean_weight`` is above 0.
     """
 
     name = "pgd"
+    family = "perturbed embeddings"
     citation = "madry2018towards"
     config = PGDConfig
+    presets = ("pgd.json",)
+    zero_strength = {"adv_lr": 0.0, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + (2 if args.clean_weight else 1)
+        return Passes(count, count)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

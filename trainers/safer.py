@@ -16,7 +16,7 @@ from hf_robust.views import RandomSynonyms, ViewSource
 
 @dataclass
 class SAFERConfig(RobustTrainingArguments):
-    """SAFER has no strength of its own: the table given as ``--lexicon`` is its only hyper-parameter."""
+    """SAFER has no strength: the table given as ``--lexicon`` is its only hyper-parameter."""
 
 
 class SAFERTrainer(RobustTrainer):
@@ -25,16 +25,17 @@ class SAFERTrainer(RobustTrainer):
     .. math:: \min_\theta \frac1B\sum_b \mathrm{CE}(f_\theta(\tilde x_b), y_b),\qquad \tilde x_{b,i}\sim U(P_{x_{b,i}})
 
     ``x`` and its substituted text are (B, L) token ids, each of its own L, and ``y`` (B,) class ids. Every word is
-    replaced, independently, by a uniform draw from its substitutes and itself. The clean text is not trained on. One
-    forward and one backward a step; both texts of a pair are substituted.
+    replaced, independently, by a uniform draw from its substitutes and itself, in both texts of a pair. The clean text
+    is not trained on. One forward and one backward a step.
 
     Differs from the official code: texts are drawn anew at every fetch instead of once an epoch on disk (the same
-    distribution), cased words are looked up in lower case and keep their case, and punctuation never reaches
-    the table. Evaluation and attacks see the plain network, as in BAT's comparison; the vote of SAFER's
-    test time is measured by ``--attack_votes`` and ``--certify``.
+    distribution); cased words are looked up in lower case and keep their case; punctuation is never looked up.
+    Evaluation and attacks use the plain network, as in BAT's comparison; ``--attack_votes`` and ``--certify`` measure
+    the vote with which SAFER predicts.
     """
 
     name = "safer"
+    family = "substituted words"
     citation = "ye2020safer"
     config = SAFERConfig
     needs = ("synonyms",)

@@ -1,4 +1,4 @@
-"""smart: the prediction changes little around each text, and little from the averaged model's."""
+"""smart: keep the prediction stable around each text and, optionally, near that of an averaged model."""
 
 from __future__ import annotations
 
@@ -18,17 +18,14 @@ from hf_robust.training.adversary_arguments import StepArguments, require_noise
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
+from hf_robust.training.step_passes import Passes
 
-# The share of the training steps in which the teacher follows faster.
-EARLY = 0.1
-
-
-READINGS = {"adv_lr": Reading(0.1, 1e-5), "smart_radius": Reading(1e-3, 1.0), "same_dropout": Reading(True, False)}
+READINGS = {"adv_lr": Reading(0.1, 1e-5), "adv_max_norm": Reading(1e-3, 1.0), "same_dropout": Reading(True, False)}
 
 
 @dataclass
 class SMARTConfig(FollowArguments, StepArguments):
-    """Defaults are the paper's algorithm at a radius at which it has an effect (:class:`SMARTTrainer`)."""
+    """Defaults are the paper's algorithm with a radius at which it has an effect (:class:`SMARTTrainer`)."""
 
     code_weights = ("smart_lambda",)
     code_reading = (
@@ -36,35 +33,37 @@ class SMARTConfig(FollowArguments, StepArguments):
         "the term are constants"
     )
 
-    adv_steps: int = field(default=1, metadata={"help": "[T_x] number of steps."})
+    adv_steps: int = field(default=1, metadata={"help": "[T_x] number of ascent steps."})
     adv_lr: float | None = field(  # type: ignore[assignment]
         default=None, metadata={"help": f"[eta] size of one ascent step. {READINGS['adv_lr'].words}"}
     )
     adv_init_mag: float = field(
-        default=1e-5, metadata={"help": "[sigma] standard deviation of the noise that the ascent starts from."}
+        default=1e-5, metadata={"help": "[sigma] standard deviation of the noise at which the ascent starts."}
     )
     same_dropout: bool | None = field(  # type: ignore[assignment]
         default=None,
         metadata={
-            "help": "All passes over a batch share their dropout masks, so that the smoothness term is the "
-            f"perturbation's alone. {READINGS['same_dropout'].words}"
+            "help": "All passes over a batch share their dropout masks, so that the smoothness term measures only "
+            f"the perturbation. {READINGS['same_dropout'].words}"
         },
     )
-    smart_radius: float | None = field(
+    adv_max_norm: float | None = field(
         default=None,
         metadata={
-            "help": f"[eps] largest entry of the perturbation; 1e-5 in the paper. {READINGS['smart_radius'].words}"
+            "help": "[eps] radius: largest entry of the perturbation; 1e-5 in the paper. "
+            f"{READINGS['adv_max_norm'].words}"
         },
     )
     smart_lambda: float = field(
-        default=1.0, metadata={"help": "[lambda_s] weight of the smoothness term, 1, 3 or 5 in the paper; 0: none."}
+        default=1.0, metadata={"help": "[lambda_s] weight of the smoothness term; 1, 3 or 5 in the paper."}
     )
-    use_bregman: bool = field(
-        default=False, metadata={"help": "Also stay near a moving average of the model (one pass more)."}
+    smart_mu: float = field(
+        default=0.0,
+        metadata={
+            "help": "[mu] weight of the distance from a moving average of the model, 1 in the paper; above 0 costs "
+            "one more pass."
+        },
     )
-    smart_mu: float = field(default=1.0, metadata={"help": "[mu] weight of the distance from the averaged model."})
-    teacher_decay: float = field(default=0.999, metadata={"help": "[beta] decay of the averaged model's weights."})
-    teacher_decay_early: float = field(default=0.99, metadata={"help": "The same in the first tenth of the steps."})
 
     @staticmethod
     def readings() -> Mapping[str, Reading]:
@@ -73,16 +72,14 @@ class SMARTConfig(FollowArguments, StepArguments):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_noise(self.adv_init_mag)
-        assert self.smart_radius is not None
-        if self.smart_radius <= 0:
+        assert self.adv_max_norm is not None
+        if self.adv_max_norm <= 0:
             raise ValueError(
-                f"--smart_radius must be above 0, got {self.smart_radius:g}; 1e-5 is the paper's, 1.0 the code's, and "
+                f"--adv_max_norm must be above 0, got {self.adv_max_norm:g}; 1e-5 is the paper's, 1.0 the code's, and "
                 "--smart_lambda 0 leaves the term out."
             )
         check_range("smart_lambda", self.smart_lambda, 0.0, None, "0 leaves the smoothness term out")
-        check_range("smart_mu", self.smart_mu, 0.0, None, "use_bregman False leaves the averaged model out")
-        check_range("teacher_decay", self.teacher_decay, 0.0, 1.0, "0 keeps only the last weights, 1 only the first")
-        check_range("teacher_decay_early", self.teacher_decay_early, 0.0, 1.0, "0 keeps only the last weights")
+        check_range("smart_mu", self.smart_mu, 0.0, None, "0 leaves the averaged model out")
 
 
 class SMARTTrainer(RobustTrainer):
@@ -95,33 +92,46 @@ class SMARTTrainer(RobustTrainer):
               \delta_0 = \sigma\,\mathcal N(0, 1)
 
     ``e`` and ``delta`` are (B, L, E); g is the gradient of each text's own symKL, divided by its largest entry in the
-    text. The clean prediction is the training pass's. k+2 forwards, k+1 backwards a step, one forward more with
-    ``use_bregman``; with ``smart_lambda`` 0 neither the ascent nor the pass at its end, since nothing would use them.
-    The averaged model (:class:`AverageWeights`) predicts without dropout, as a model does when it is used; the term is
-    then above 0 even between equal weights where the student has dropout.
+    text. The clean prediction is that of the training pass. k+2 forwards and k+2 backwards a step, with one more
+    forward if ``smart_mu`` is above 0; with ``smart_lambda`` 0 the ascent and the pass at its end are left out.
+    The averaged model (:class:`AverageWeights`) predicts without dropout, as at inference; its term is therefore above
+    0 even for equal weights if the trained model has dropout.
 
-    The radius: at the paper's constants (eps 1e-5, eta 1e-3) the term is numerically next to nothing, 6e-6 on a
-    BERT-tiny that has begun to learn SST-2, where two draws of dropout differ by 0.05. The defaults are these
-    constants times 100, which keeps their ratio, and the term is 0.06; random signs of that size give 6e-5
-    (``benchmarks/results/smart_radius.json``). ``--smart_radius 1e-5 --adv_lr 1e-3`` are the paper's. All passes share
-    their dropout by default: with draws of their own the term at the paper's constants is that of two dropout passes.
-    The log has the term where the ascent began beside what it ended at: ``smoothness_start`` and ``loss_smoothness``.
+    The radius: at the paper's constants (eps 1e-5, eta 1e-3) the term is numerically almost 0: 6e-6 on a BERT-tiny
+    that has begun to learn SST-2, where two draws of dropout differ by 0.05. The defaults are these constants times
+    100, which keeps their ratio; the term is then 0.06, and random signs of that size give 6e-5
+    (``benchmarks/results/smart_radius.json``). ``--adv_max_norm 1e-5 --adv_lr 1e-3`` are the paper's. All passes share
+    their dropout masks by default: with new masks in each pass, the term at the paper's constants would measure
+    dropout. The log has the term at the start of the ascent and at its end: ``smoothness_start`` and
+    ``loss_smoothness``.
 
-    ``--follow code`` is namisan/mt-dnn: no division of the gradient and no ball, but each token's vector divided by
-    its largest entry (:class:`TokenSphere`), at constants under which that entry is about 1, 20 times the spread of a
-    BERT's embeddings; dropout drawn for each pass; targets that are constants in the loss, so that a KL pulls at its
-    second argument alone. N is exact here (0.91 to 0.96 of the radius there); the gradient at noise of 1e-5 is itself
-    that small, so that the step moves nothing but for the passes' dropout. Differs from that code: the ascent climbs
-    the exact symKL, not its ``stable_kl``, each text's own, and the loss takes the mean over texts.
+    ``--follow code`` is namisan/mt-dnn: instead of dividing the gradient and projecting into a ball, each token's
+    vector is divided by its largest entry (:class:`TokenSphere`), at constants under which that entry is about 1, 20
+    times the spread of a BERT's embeddings; dropout is drawn for each pass; targets are constants in the loss, so that
+    a KL changes its second argument only. The normalisation is exact here (0.91 to 0.96 of the radius there). At noise
+    of 1e-5 the gradient is about as small, so that the step changes nothing except through the passes' dropout.
+    Differs from that code: the ascent climbs each text's own exact symKL, not ``stable_kl``; the loss is the mean over
+    texts.
     """
 
     name = "smart"
+    family = "perturbed embeddings"
     citation = "jiang2020smart"
     config = SMARTConfig
+    presets = ("smart.json", "smart_code.json")
+    zero_strength = {"smart_lambda": 0.0}
     weakened_by = {"loss_smoothness": "smart_lambda", "loss_bregman": "smart_mu"}
 
+    # The paper's decay of the averaged model (beta of Eq. 3): in the first share of the steps, and after it.
+    early_share, early_decay, decay = 0.1, 0.99, 0.999
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 2 if args.smart_lambda else 1
+        return Passes(count + bool(args.smart_mu), count)
+
     def adversary(self) -> Adversary:
-        args, rate, radius = self.args, float(self.args.adv_lr), float(self.args.smart_radius)
+        args, rate, radius = self.args, float(self.args.adv_lr), float(self.args.adv_max_norm)
         return Adversary(
             steps=args.adv_steps,
             rule=TokenSphere(rate, radius) if args.follow_code else StepRule(rate, radius, "linf"),
@@ -133,14 +143,14 @@ class SMARTTrainer(RobustTrainer):
         )
 
     def auxiliary(self) -> Auxiliary | None:
-        if not self.args.use_bregman:
+        if not self.args.smart_mu:
             return None
         self.teacher = AverageWeights(self.model)
         return Auxiliary(self.teacher, after_step=self._move_teacher)
 
     def _move_teacher(self) -> None:
-        early = self.state.global_step <= EARLY * self.state.max_steps
-        self.teacher.update(self.model, self.args.teacher_decay_early if early else self.args.teacher_decay)
+        early = self.state.global_step <= self.early_share * self.state.max_steps
+        self.teacher.update(self.model, self.early_decay if early else self.decay)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -154,7 +164,7 @@ class SMARTTrainer(RobustTrainer):
             with replay.again():
                 _, adversarial = self.task_loss(model, inputs, at=worst)
             parts["smoothness"] = self.args.smart_lambda * self._distance(outputs, adversarial["logits"])
-        if self.args.use_bregman:
+        if self.args.smart_mu:
             teacher = self.teacher.logits(self.model, inputs)
             parts["bregman"] = self.args.smart_mu * self._distance(outputs, teacher)
         self.log_parts(**parts)
@@ -162,8 +172,8 @@ class SMARTTrainer(RobustTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _climbed(self, inputs: Batch, clean: Tensor, replay: DropoutReplay) -> Variable:
-        """The point that the ascent ends at. Logs the term where it began, ``smoothness_start``: next to the clean
-        text, it is what two draws of dropout differ by, and about 0 where they are one."""
+        """The last point of the ascent. Logs the term at its first point as ``smoothness_start``: this is how much
+        two draws of dropout differ, and about 0 if the passes share their masks."""
         steps = list(self.embedding_space.climb(inputs, partial(sample_symmetric_kl, clean), replay=replay))
         self.log_values(smoothness_start=self.args.smart_lambda * steps[0].losses.detach().mean())
         return steps[-1].after

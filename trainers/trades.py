@@ -1,4 +1,4 @@
-"""trades: the prediction at the worst point stays near the clean one."""
+"""trades: keep the prediction at the worst point near the clean prediction."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from hf_robust.losses import kl, sample_kl
 from hf_robust.training.adversary_arguments import ClimbArguments, require_noise
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
+from hf_robust.training.step_passes import Passes
 
 
 @dataclass
 class TRADESConfig(ClimbArguments):
-    """The weight is AdaptAT's and the noise the official code's; steps for text are ours."""
+    """The weight is AdaptAT's, the noise the official code's, and the steps are ours."""
 
     trades_lambda: float = field(
-        default=0.5, metadata={"help": "[lambda] weight of the divergence; 0 trains as normal does."}
+        default=0.5, metadata={"help": "[lambda] weight of the divergence; 0: the same as --robust_method normal."}
     )
     adv_init_mag: float = field(
-        default=0.001, metadata={"help": "Standard deviation of the noise that the ascent starts from."}
+        default=0.001, metadata={"help": "[sigma] standard deviation of the noise at which the ascent starts."}
     )
     same_dropout: bool = field(
         default=False,
-        metadata={"help": "The clean pass, the ascent and the pass at its end share their dropout masks."},
+        metadata={"help": "The clean pass, the ascent and the adversarial pass share their dropout masks."},
     )
 
     def __post_init__(self) -> None:
@@ -43,25 +44,33 @@ class TRADESTrainer(RobustTrainer):
               \delta_t = \Pi_\epsilon\bigl(\delta_{t-1} + \alpha\, g_{t-1}/\|g_{t-1}\|_F\bigr),\quad
               \delta_0 = \sigma\,\mathcal N(0, 1)
 
-    ``e`` and ``delta`` are (B, L, E), g of each text's own KL(p(e) || p(e+delta)), in this order. The
-    outer loss has a gradient through both predictions. k+2 forwards, k+1 backwards a step: the clean pass, k
-    ascents, the pass at delta_k; with ``trades_lambda`` 0 the clean pass alone, since nothing else would be used.
-    delta starts from noise, as its gradient at 0 is 0.
+    ``e`` and ``delta`` are (B, L, E), g is the gradient of each text's own KL(p(e) || p(e+delta)), in this order. The
+    loss has a gradient through both predictions. k+2 forwards and k+2 backwards a step: the clean pass, k ascent
+    passes and the pass at delta_k; with ``trades_lambda`` 0 the clean pass only. delta starts from noise, since its
+    gradient at 0 is 0.
 
-    The ascent's p(e) is the clean training pass's own, as a constant: the adversary raises the very loss that is then
-    minimised, for its fixed first argument. Its k passes run without dropout, the two
-    training passes with masks of their own, which ``--same_dropout True`` makes one.
+    In the ascent p(e) is a constant, the prediction of the clean training pass: the adversary raises the same loss
+    that is then minimised, for a fixed first argument. The k ascent passes run without dropout; each of the two
+    training passes has dropout masks of its own, and ``--same_dropout True`` makes them share one.
 
-    Differs from the official code: it takes p(e) anew at each step, without dropout; it clamps pixels to [0, 1], which
-    embeddings do not know; its l2 norm is of the whole batch, ours of each text. AdaptAT's row
-    at lambda 0.5 has a lower clean accuracy than PGD, which trains on no clean text; nothing here is tuned to repeat
-    that.
+    Differs from the official code: the code computes p(e) anew at each step, without dropout; it clamps pixels to
+    [0, 1], a range that embeddings do not have; its l2 norm is of the whole batch, ours of each text. In AdaptAT's
+    table lambda 0.5 has a lower clean accuracy than PGD, which trains on no clean text; nothing here is tuned to
+    repeat that.
     """
 
     name = "trades"
+    family = "perturbed embeddings"
     citation = "zhang2019trades"
     config = TRADESConfig
+    presets = ("trades.json",)
+    zero_strength = {"trades_lambda": 0.0}
     weakened_by = {"loss_kl": "trades_lambda"}
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        count = args.adv_steps + 2 if args.trades_lambda else 1
+        return Passes(count, count)
 
     def adversary(self) -> Adversary:
         adversary: Adversary = self.args.adversary(init="gauss", eval_mode=True)

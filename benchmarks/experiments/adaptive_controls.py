@@ -82,7 +82,7 @@ def measure(data: Path, seed: int) -> dict[str, dict[str, Any]]:
 def logged(run: Any) -> dict[str, float]:
     """Mean loss increase; for learnt weights also how far they moved the point at most, and how far they could."""
     entries = run.state.log_history
-    values = {"loss_increase": run.increase.over_the_run()["loss_increase"]}
+    values = {"loss_increase": run.loss_increase.run_mean()["loss_increase"]}
     for name, of in (("point_moved", max), ("increment_alignment", statistics.fmean)):
         logged_values = [entry[name] for entry in entries if name in entry]
         values |= {name: of(logged_values)} if logged_values else {}

@@ -36,7 +36,7 @@ from hf_robust.metrics import sampled_rows
 from hf_robust.metrics.paired import DRAWS
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.flat import FIRST_SPREAD
-from hf_robust.training.mask_report import right, sampled, unmasked
+from hf_robust.training.mask_report import correct_rows, predict_sampled, predict_unmasked
 from hf_robust.words import Text
 
 BEFORE, NORM, AFTER = "before", "input of one norm", "after"
@@ -88,8 +88,11 @@ def measure(data: Path, seed: int, setting: str) -> dict[str, Values]:
     phi = trainer.report.word_importances()
     word_effects = importances(model, tokenizer, [test.texts(row)[0] for row in sampled_rows(len(test), TEXTS)])
     rows = range(len(test))
-    masks = [right(trainer, test, rows, sampled(trainer, draw)).float() for draw in range(MASKS)]
-    columns = [right(trainer, test, rows, trainer.inference), right(trainer, test, rows, unmasked)]
+    masks = [correct_rows(trainer, test, rows, predict_sampled(trainer, draw)).float() for draw in range(MASKS)]
+    columns = [
+        correct_rows(trainer, test, rows, trainer.inference),
+        correct_rows(trainer, test, rows, predict_unmasked),
+    ]
     return {
         "phi": np.array(list(phi.values())),
         "ranked": np.array([(phi[word], word_effects[word]) for word in sorted(phi.keys() & word_effects.keys())]),

@@ -87,7 +87,7 @@ def held_batches(method: Any) -> list[Any]:
 
 def losses_by_batch(method: Any, *names: str) -> Values:
     """(batches, names), or (batches,) for one name: what a step on each batch logs. No weight is changed."""
-    method.increase.every_step = True
+    method.loss_increase.every_step = True
     rows = []
     for number, batch in enumerate(held_batches(method)):
         set_seed(number)

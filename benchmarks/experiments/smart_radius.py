@@ -32,12 +32,12 @@ from hf_robust.losses import symmetric_kl
 from hf_robust.metrics.paired import DRAWS
 
 TRAINED = 200
-PAPERS: dict[str, Any] = {"adv_lr": 1e-3, "smart_radius": 1e-5}
+PAPERS: dict[str, Any] = {"adv_lr": 1e-3, "adv_max_norm": 1e-5}
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "the paper's radius": PAPERS,
     "the paper's radius, dropout of each pass its own": {**PAPERS, "same_dropout": False},
-    "no perturbation, dropout of each pass its own": {"smart_radius": 1e-12, "same_dropout": False},
+    "no perturbation, dropout of each pass its own": {"adv_max_norm": 1e-12, "same_dropout": False},
     "default radius, dropout of each pass its own": {"same_dropout": False},
     "--follow code": {"follow": "code"},
 }
@@ -73,10 +73,10 @@ def random_signs(smart: Any) -> Values:
         width = smart.model.get_input_embeddings().embedding_dim
         mask = batch["attention_mask"].unsqueeze(-1)
         set_seed(number)
-        signs = torch.randn(*batch["input_ids"].shape, width).sign() * smart.args.smart_radius * mask
+        signs = torch.randn(*batch["input_ids"].shape, width).sign() * smart.args.adv_max_norm * mask
         replay, logits = smart.embedding_space.replay(batch), []
         for point in (None, Shift(signs, mask)):
-            with torch.no_grad(), replay.again(), smart.increase.paused():
+            with torch.no_grad(), replay.again(), smart.loss_increase.paused():
                 logits.append(smart.task_loss(smart.model, batch, at=point)[1]["logits"])
         terms.append(float(symmetric_kl(*logits)))
     return np.array(terms)

@@ -18,18 +18,11 @@ from benchmarks.performance.stopwatch import CLOCKS, wait_for
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import load_lexicon
 from hf_robust.trainers import METHODS, RobustTrainer
-from hf_robust.views import Made, RandomSynonyms, tokenizer_hash, without_unread, write_views
+from hf_robust.views import RandomSynonyms, ViewRound, disable_unchanged, tokenizer_hash, write_views
 from hf_robust.words import Text
 
-METHOD_OPTIONS: dict[str, dict[str, Any]] = {
-    "flooding": {"flood_level": 0.1},
-    "flooding_x": {"flood_level": "0.1"},
-    "a2t": {"clean_epochs": 0},
-    "adv_iter": {"clean_epochs": 0, "n_rounds": 1},
-    "flat": {"clean_epochs": 0, "n_rounds": 1},
-    "taichi": {"failed_views": "drop"},  # every row has a view, so no attack failed
-}
-"""Flags that make each step like a step in the middle of a real run."""
+VIEW_FILE_OPTIONS = {"n_rounds": 1, "failed_views": "drop"}
+"""Arguments that the file of views asks for: it has the texts of one round, and no attack failed."""
 
 
 @dataclass
@@ -65,13 +58,13 @@ class Setting:
 
 def _write_synonyms(path: Path, dataset: TextDataset, seed: int) -> int:
     """Write the views and return their number; a text without a synonym that the model reads has no view."""
-    draw, rng, views = RandomSynonyms(load_lexicon("builtin", "synonym")), random.Random(seed), Made()
+    draw, rng, views = RandomSynonyms(load_lexicon("builtin", "synonym")), random.Random(seed), ViewRound()
     for index in range(len(dataset)):
         text = Text(dataset.texts(index))
         view = draw(text, None, rng, dataset.read_words(index))
         aligned = len(view.text.words) == len(text.words)
         pairs = tuple((word, word) for word in view.changed) if aligned else ()
-        if without_unread(dataset, {index: view})[index].ok:
+        if disable_unchanged(dataset, {index: view})[index].ok:
             views.append((index, view._replace(pairs=pairs)))
     header = {"data": dataset.fingerprint(), "tokenizer": tokenizer_hash(dataset.tokenizer)}
     write_views(
@@ -134,10 +127,11 @@ class StepCounts(TrainerCallback):
 
 
 def own_options(name: str, flags: argparse.Namespace) -> dict[str, Any]:
-    """Flags of a method: its number of ascent steps, if it has one, and its `METHOD_OPTIONS`."""
+    """A method's arguments: the number of steps if it has one, and those under which a step is one of a long run."""
+    method = METHODS[name]
     steps = {"adv_steps": flags.freelb_pp_steps if name == "freelb_pp" else flags.adv_steps}
-    fields = METHODS[name].config.__dataclass_fields__
-    return {key: value for key, value in {**steps, **METHOD_OPTIONS.get(name, {})}.items() if key in fields}
+    options = {**steps, **VIEW_FILE_OPTIONS, **method.mid_run}
+    return {key: value for key, value in options.items() if key in method.config.__dataclass_fields__}
 
 
 def build(name: str, setting: Setting, steps: int, **options: Any) -> RobustTrainer:

@@ -27,6 +27,11 @@ each; a forward of a batch together with its views counts once for each batch's 
 Seconds = dict[str, float]
 
 
+def totals(counts: Mapping[str, float]) -> tuple[float, float]:
+    """Forward and backward passes of all kinds."""
+    return sum(counts.get(kind, 0.0) for kind in FORWARDS), sum(counts.get(kind, 0.0) for kind in BACKWARDS)
+
+
 class PassCounter:
     """Counts the passes of ``models`` while the block of :func:`counting` runs.
 

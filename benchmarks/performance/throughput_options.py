@@ -35,7 +35,7 @@ def options_of(case: Case, name: str, noise: float) -> dict[str, Option]:
     plain = case.recipe(name)
     options = {
         IDENTICAL: Option(plain),
-        "--attack_mended": Option(with_bug_fixes(plain)),
+        "--attack_fixed": Option(with_bug_fixes(plain)),
         "--attack_early_exit": Option(with_early_exit(plain)),
         "--attack_warm_start": Option(plain, successes_before(case, plain, noise)),
     }

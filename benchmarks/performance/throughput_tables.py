@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hf_robust.data.legacy_flags import RENAMED_HERE
+
 Cell = Callable[[dict[str, Any]], str]
 _RUN = ("recipe", "run", "examples", "seconds", "CPU s", "queries", "queries/s", "in the model", "planning", "GPU")
 
@@ -69,7 +71,7 @@ def _options(result: dict[str, Any]) -> str:
     rows = []
     for row in result["options"]:
         difference = row["asr_difference"]
-        cells = [row["recipe"], row["option"], _number(row["seconds"]), _both(row["speed_up"])]
+        cells = [row["recipe"], _option(row["option"]), _number(row["seconds"]), _both(row["speed_up"])]
         cells += [f"{row['queries']:,.0f}", _percent(row["asr"])]
         cells += [
             "" if difference is None else f"{100 * difference:+.1f}",
@@ -78,6 +80,12 @@ def _options(result: dict[str, Any]) -> str:
         rows.append([*cells, f"{row['replays_succeeded']} of {row['replayed']}" if row["replayed"] else ""])
     header = ("recipe", "option", "seconds", "speed-up", "queries", "ASR", "ASR points", "same status", "replays")
     return markdown(header, rows)
+
+
+def _option(label: str) -> str:
+    """The flag behind a stored label, under its present name."""
+    flag, blank, value = label.removeprefix("--").partition(" ")
+    return f"--{RENAMED_HERE[flag]}{blank}{value}" if flag in RENAMED_HERE else label
 
 
 def _scale(result: dict[str, Any]) -> str:

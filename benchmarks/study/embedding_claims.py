@@ -32,12 +32,14 @@ from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from benchmarks.study.sweep import c16, c18, read_sweep
 from hf_robust.metrics import Difference
 from hf_robust.metrics.paired import DRAWS, POINTS
+from hf_robust.trainers import METHODS
+from hf_robust.training.adaptive import AdaptiveTrainer
 
 Values = np.ndarray[Any, Any]
 FILE = "embedding_claims.json"
 LINEARISATION = "embedding_linearisation"
 
-WRAPPED = {"adaptive_pgd": "pgd", "adaptive_freelb": "freelb", "adaptive_tavat": "tavat"}
+WRAPPED = {name: trainer.wraps for name, trainer in METHODS.items() if issubclass(trainer, AdaptiveTrainer)}
 FROZEN = "_frozen"
 """Suffix of the settings whose weights are frozen (``--w_lr 0``)."""
 ALLOWED_LOSS = 1.0

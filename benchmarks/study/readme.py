@@ -21,6 +21,8 @@ from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.hub.citations import ATTACK_CITATIONS, citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.adversary_arguments import StepArguments
+from hf_robust.training.step_passes import Passes
 from hf_robust.wiring.flag_help import idea
 
 README = ROOT / "README.md"
@@ -81,24 +83,27 @@ def citation_link(key: str) -> str:
     return f"[{known.replace(' and others', ' et al.')} {fields['year']}]({fields['url']})"
 
 
-def costs(name: str, cost: dict[str, Any]) -> tuple[str, str]:
-    """Passes of a step, and its seconds relative to ``normal`` with their range; `ABSENT` if it was not timed."""
-    row = cost.get("methods", {}).get(name)
+def costs(method: type[RobustTrainer], cost: dict[str, Any]) -> tuple[str, str]:
+    """Passes of a step, and its seconds relative to ``normal`` with their range; `ABSENT` where it was not timed."""
+    row = cost.get("methods", {}).get(method.name)
+    usual = cost["setting"]["adv_steps"] if cost else StepArguments.adv_steps
+    steps = usual if row is None else row["options"].get("adv_steps", usual)
+    passes = "{} / {}".format(*step_passes(method, steps)) + ("" if steps == usual else f" (k = {steps})")
     if row is None:
-        return ABSENT, ABSENT
-    counts = row["counts"]
-    forwards = counts["forward"] + counts["forward_no_grad"]
-    backwards = counts["backward"] + counts["backward_more"] + counts["backward_partial"]
-    passes = f"{forwards:g} / {backwards:g}"
-    steps = row["options"].get("adv_steps", cost["setting"]["adv_steps"])
-    if steps != cost["setting"]["adv_steps"]:
-        passes += f" (k = {steps})"
+        return passes, ABSENT
     relative = row["relative"]
     return passes, f"{relative['median']:.2f} [{relative['low']:.2f}, {relative['high']:.2f}]"
 
 
+def step_passes(method: type[RobustTrainer], steps: int) -> Passes:
+    """Passes of a step of a method at its defaults, with ``steps`` ascent steps if it has them."""
+    options = {"adv_steps": steps} if "adv_steps" in method.config.__dataclass_fields__ else {}
+    args = method.config(output_dir="out", robust_method=method.name, report_to="none", use_cpu=True, **options)
+    return method.step_passes(args)
+
+
 def cost_setting(cost: dict[str, Any]) -> str:
-    """Sentences on how the costs were measured."""
+    """How the costs were measured, in sentences."""
     model, setting, machine = cost["model"], cost["setting"], cost["machine"]
     threads = machine["threads"]
     where = machine.get("gpu") or f"{threads} CPU thread{'s' * (threads != 1)}"

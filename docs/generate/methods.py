@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import json
 import re
@@ -17,9 +16,11 @@ from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from docs.generate.text import NOTHING, ROOT, flags_of, flags_table, paragraphs, prose, rst_block, sentence
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.arguments import LEXICON_FLAGS, as_flags
 from hf_robust.training.follow import FollowArguments
-from hf_robust.wiring.flag_help import NEED_FLAGS, idea
-from hf_robust.wiring.parsing import SECTIONS
+from hf_robust.wiring.flag_help import idea
+from hf_robust.wiring.flag_help import own_flags as fields_of
+from hf_robust.wiring.parsing import sections_of
 
 EXAMPLES = ROOT / "examples"
 
@@ -48,8 +49,8 @@ def page(method: type[RobustTrainer]) -> str:
     if issubclass(method.config, FollowArguments):
         parts += ["## The released code's reading", f"`--follow code` is {prose(method.config.code_reading)}."]
         parts += [rst_block("\n\n".join(follow))] if follow else []
-    parts += ["## Flags", _flags(method), "## Published settings", *_presets(method.name)]
-    parts += ["## Cost", _cost_sentence(method.name), "## Measured here", *measured_sections(method.name)]
+    parts += ["## Flags", _flags(method), *_as_plain(method), "## Published settings", *_presets(method)]
+    parts += ["## Cost", _cost_sentence(method), "## Measured here", *measured_sections(method.name)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -73,9 +74,9 @@ def _paper(method: type[RobustTrainer]) -> str:
 
 
 def _how_to_run(method: type[RobustTrainer]) -> str:
-    tables = "".join(f" --{NEED_FLAGS[need]} wordnet" for need in method.needs if need in NEED_FLAGS)
-    preset = EXAMPLES / f"{method.name}.json"
-    task = _settings(preset).get("task_name", "sst2") if preset.is_file() else "sst2"
+    tables = "".join(f" --{LEXICON_FLAGS[need]} wordnet" for need in method.needs if need in LEXICON_FLAGS)
+    tasks = [_settings(EXAMPLES / file)["task_name"] for file in method.presets]
+    task = tasks[0] if tasks else "sst2"
     return (
         f"```text\npython run_glue_robust.py --model_name_or_path bert-base-uncased --task_name {task} --do_train "
         f"--do_eval \\\n    --output_dir out --robust_method {method.name}{tables}\n```"
@@ -83,26 +84,34 @@ def _how_to_run(method: type[RobustTrainer]) -> str:
 
 
 def method_flags(method: type[RobustTrainer]) -> list[str]:
-    """Flags of the tables that a method needs, and the fields that not every method has."""
-    shared = METHODS["normal"].config.__dataclass_fields__
-    needed = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
-    return [*needed, *(field.name for field in dataclasses.fields(method.config) if field.name not in shared)]
+    """The tables that a method needs and the fields that it has beside those of every method."""
+    needed = [LEXICON_FLAGS[need] for need in method.needs if need in LEXICON_FLAGS]
+    return [*needed, *fields_of(method)]
 
 
 def _flags(method: type[RobustTrainer]) -> str:
     names = method_flags(method)
     if not names:
         return "It has no flags of its own."
-    parser = HfArgumentParser((*SECTIONS.values(), method.config), allow_abbrev=False)
+    parser = HfArgumentParser(tuple(sections_of(method).values()), allow_abbrev=False)
     command = f"`python run_glue_robust.py --robust_method {method.name} --help`"
     note = f"{command} prints the same. Flags of the script, of training and of attacks: "
     return f"{flags_table(flags_of(parser, names))}\n{note}[Command line](../../command_line.md)."
 
 
-def _presets(name: str) -> list[str]:
-    """Presets of a method in `examples/`: the settings of the paper, and those of its released code."""
-    files = [EXAMPLES / f"{name}{reading}.json" for reading in ("", "_code")]
-    presets = [_preset(path) for path in files if path.is_file()]
+def _as_plain(method: type[RobustTrainer]) -> list[str]:
+    """The flags that make plain fine-tuning of a method, and a plain model of its predictions."""
+    parts = []
+    if method.zero_strength:
+        parts.append(f"With `{as_flags(method.zero_strength)}` it trains as `normal` does, bit for bit.")
+    if method.plain_inference:
+        parts.append(f"With `{as_flags(method.plain_inference)}` it predicts as the plain model does.")
+    return [" ".join(parts)] if parts else []
+
+
+def _presets(method: type[RobustTrainer]) -> list[str]:
+    """The presets of a method: the paper's settings, and those of its released code and of other models."""
+    presets = [_preset(EXAMPLES / file) for file in method.presets]
     return presets or ["It has no preset: its settings are those of plain fine-tuning."]
 
 
@@ -136,14 +145,17 @@ def _cost() -> dict[str, Any]:
 
 
 def step_costs(name: str) -> tuple[str, str]:
-    """Passes of a step, and its seconds relative to ``normal``."""
-    return readme.costs(name, _cost())
+    """Passes of a step of a method, and its seconds relative to ``normal``."""
+    return readme.costs(METHODS[name], _cost())
 
 
-def _cost_sentence(name: str) -> str:
-    passes, relative = step_costs(name)
+def _cost_sentence(method: type[RobustTrainer]) -> str:
+    passes, relative = step_costs(method.name)
     if relative == readme.ABSENT:
-        return "The step of this method has not been timed yet. Making its texts before training costs extra."
+        return (
+            f"{passes} forward and backward passes a step, where every text has its views. A step of this method was "
+            "not timed yet. Making its texts before training costs extra."
+        )
     return (
         f"{passes} forward and backward passes a step; a step takes {relative} times one of `normal`. "
         f"{readme.cost_setting(_cost())}"

@@ -1,4 +1,4 @@
-"""Inner maximisation in embedding space: what is perturbed, from where, how far, and along which gradients."""
+"""Inner maximisation in embedding space: perturbations, their start, their step rule, and the ascent."""
 
 from hf_robust.adversary.adversary import Adversary
 from hf_robust.adversary.ascent import Step, ascend, climb
@@ -15,13 +15,13 @@ from hf_robust.adversary.hook import (
 from hf_robust.adversary.noise import Noise
 from hf_robust.adversary.norms import NORMS, StepRule, TokenSphere, sample_norm, token_norm
 from hf_robust.adversary.perturbation import Delta, OffsetVariable, Perturbation, Shift, Variable
-from hf_robust.adversary.replay import DropoutReplay, evaluating, kept_random_state
+from hf_robust.adversary.replay import DropoutReplay, evaluating, preserved_random_state
 from hf_robust.adversary.token_aware import TokenAware
 
 __all__ = [
     "DIRICHLET_DRAWS", "NORMS", "AdamRule", "Adversary", "ConvexWeights", "Delta", "DropoutReplay", "Hull", "Noise",
     "OffsetVariable", "Perturbation", "Shift", "SparseWeights", "Step", "StepRule", "SteppedWeights", "TokenAware",
     "TokenSphere", "Variable", "ascend", "changed_states", "climb", "dirichlet", "embedding_width", "encoder_layers",
-    "evaluating", "kept_random_state", "perturbed", "project_simplex", "sample_norm", "sequence_first", "token_norm",
-    "word_embeddings",
+    "evaluating", "perturbed", "preserved_random_state", "project_simplex", "sample_norm", "sequence_first",
+    "token_norm", "word_embeddings",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a method says of its adversary."""
+"""Settings of an adversary: its passes, its start, its steps."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Adversary:
     Args:
         steps: k, the ascent steps of a climb or the passes of a stream.
         rule: step size, norm and radius.
-        passes: ``climb``: ascent passes of their own, then the training pass; ``stream``: each training pass is an
-            ascent step too and is backpropagated at once; ``sum``: the same with all graphs kept to the end.
+        passes: ``climb``: separate ascent passes, then one training pass; ``stream``: each training pass is also an
+            ascent step and is backpropagated at once; ``sum``: as ``stream``, but all graphs are kept to the end.
         init_mag: size of the noise at the start, 0 for none.
         init: ``uniform`` noise of :meth:`StepRule.start_scale`, or ``gauss``: ``init_mag`` times the standard normal
             in each entry.
-        same_dropout: all passes over a batch share their dropout masks, the training pass too.
-        eval_mode: a climb's passes run without dropout.
-        special_tokens: whether [CLS], [SEP] and the like are perturbed too.
+        same_dropout: all passes over a batch share their dropout masks, including the training pass.
+        eval_mode: the ascent passes of a climb run without dropout.
+        special_tokens: whether special tokens such as [CLS] and [SEP] are perturbed too.
     """
 
     steps: int

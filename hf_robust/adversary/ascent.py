@@ -1,4 +1,4 @@
-"""The inner maximisation: a generator of points that is sent gradients, and a way to drive it."""
+"""The inner maximisation: a generator that yields points and receives gradients, and a loop that drives it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ V = TypeVar("V", bound=Variable)
 
 
 def ascend(start: V, steps: int) -> Generator[V, tuple[Tensor, ...], None]:
-    """Yield ``start`` and the ``steps`` points after it; each ``send`` answers with the gradients at the last point.
+    """Yield ``start`` and the ``steps`` points after it; the caller sends the gradients at each point.
 
-    Who sends decides what a pass is for: the training loss's own backward pass (one graph in memory), or
-    :func:`climb`. Each point but the last is ready to be differentiated by; the last is a constant, since no gradient
-    of it is asked for.
+    The gradients come from the backward pass of the training loss (one graph in memory) or from :func:`climb`. The
+    leaves of each point require gradients, except those of the last point, which is a constant.
     """
     point = start
     for _ in range(steps):
         point = point.attached()
         gradients = yield point
-        # A move from an attached point would carry its graph into what is no leaf, as TA-VAT's eta.
+        # Without detaching, tensors that are no leaves, such as TA-VAT's eta, would keep the graph.
         point = point.detached().moved(gradients)
     yield point.detached()
 
@@ -36,7 +35,7 @@ class Step(NamedTuple):
     losses: Tensor
     """(B,) per-sample losses at ``before``, float32."""
     gradients: tuple[Tensor, ...]
-    """Of the SUM of the losses, for each leaf of ``before``."""
+    """Gradients of the SUM of the losses, one for each leaf of ``before``."""
     after: Variable
 
 
@@ -47,15 +46,15 @@ def climb(
     scale: float = 1.0,
     create_graph: bool = False,
 ) -> Iterator[Step]:
-    """Climb by gradients of their own, which never touch the parameters' ``.grad``.
+    """Run an ascent with its own gradients, which leave the ``.grad`` of the parameters alone.
 
     Args:
         start: the first point.
         steps: number of ascent steps, 0 for none.
-        losses_at: a forward pass at a point, giving (B,) per-sample losses.
-        scale: what the losses are multiplied by before and the gradients divided by after differentiation, so that
-            fp16 gradients do not vanish.
-        create_graph: keep the gradients differentiable, for objectives made of them.
+        losses_at: a forward pass at a point, which returns (B,) per-sample losses.
+        scale: factor on the losses before differentiation, divided out of the gradients afterwards, so that fp16
+            gradients do not vanish.
+        create_graph: keep the gradients differentiable, for objectives that contain them.
     """
     points = ascend(start, steps)
     before = next(points)

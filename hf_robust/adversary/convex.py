@@ -1,6 +1,6 @@
-"""Points in the convex hull of each word's neighbours: a mixture of their embeddings in place of the word's own.
+"""Points in the convex hull of a word's neighbours: mixtures of their embeddings replace the word's embedding.
 
-Weights that are not negative and sum to one.
+The mixture weights lie on the simplex: they are not negative and sum to one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def project_simplex(values: Tensor) -> Tensor:
     >>> project_simplex(torch.tensor([2.0, 0.0])).tolist()
     [1.0, 0.0]
     """
-    # The projection does not see a shift of all values; without this one the 1.0 below is lost beside large ones.
+    # A common shift does not change the projection; without it the 1.0 below is rounded away next to large values.
     values = values - values.max()
     descending = values.sort(descending=True).values
     counts = torch.arange(1, len(values) + 1, device=values.device)
@@ -41,10 +41,10 @@ class Hull:
     """The vertices of each token's hull.
 
     Args:
-        ids: (B, L, N) token ids of the vertices, the token itself first; what stands at empty places is arbitrary.
-        valid: (B, L, N) bool, True where there is a vertex; always at the first place.
-        look_up: ids of any shape to embeddings with one dimension more, as the model's own layer gives them but
-            without its hooks, which would perturb the neighbours too.
+        ids: (B, L, N) token ids of the vertices, the token itself first; ids at empty positions are arbitrary.
+        valid: (B, L, N) bool, True where there is a vertex; always True at the first position.
+        look_up: maps ids of any shape to embeddings with one more dimension, by the model's own layer without its
+            hooks, which would perturb the neighbours too.
     """
 
     ids: Tensor
@@ -57,20 +57,20 @@ class Hull:
         return (self.valid.sum(-1, keepdim=True) > 1).float()
 
     @cached_property
-    def places(self) -> tuple[Tensor, Tensor]:
+    def positions(self) -> tuple[Tensor, Tensor]:
         """Rows and columns of the tokens with neighbours."""
         rows, columns = self.mask.squeeze(-1).nonzero(as_tuple=True)
         return rows, columns
 
     def mix(self, embeddings: Tensor, weights: Tensor) -> Tensor:
-        """``embeddings`` (B, L, E) with the mixture by ``weights`` (B, L, N) wherever a token has neighbours.
+        """``embeddings`` (B, L, E), with the mixture by ``weights`` (B, L, N) at each token that has neighbours.
 
-        The others keep theirs to the bit. The vertices are looked up anew, so that a training pass's gradient
-        reaches the embedding matrix through all of them.
+        Embeddings of the other tokens stay bitwise the same. Each call looks up the vertices again, so that the
+        gradient of a training pass reaches the embedding matrix through all of them.
         """
-        rows, columns = self.places
+        rows, columns = self.positions
         vertices = self.look_up(self.ids[rows, columns])
-        # In half precision the weights would be rounded to three digits.
+        # Half precision would round the weights to three digits.
         with torch.autocast(embeddings.device.type, enabled=False):
             mixed = torch.bmm(weights[rows, columns].unsqueeze(1), vertices.float()).squeeze(1)
         return embeddings.index_put((rows, columns), mixed.to(embeddings.dtype))
@@ -78,11 +78,11 @@ class Hull:
 
 @dataclass(frozen=True)
 class ConvexWeights(Variable):
-    r"""Weights over the vertices of a :class:`Hull`, the softmax of ``logits`` (B, L, N) float32.
+    r"""Mixture weights over the vertices of a :class:`Hull`: the softmax of ``logits`` (B, L, N) float32.
 
     .. math:: e^{adv}_{bl} = \sum_j \mathrm{softmax}(w_{bl})_j\,\mathrm{Emb}(\mathrm{nbr}_j(ids_{bl}))
 
-    Places without a vertex have weight 0, not almost 0. ``mask`` is the hull's.
+    The weight at a position without a vertex is exactly 0. ``mask`` is the mask of the hull.
     """
 
     logits: Tensor
@@ -98,7 +98,7 @@ class ConvexWeights(Variable):
 
     @property
     def weights(self) -> Tensor:
-        """(B, L, N), of sum 1 over each token's vertices; 1 for a token without neighbours."""
+        """(B, L, N) with sum 1 over the vertices of each token; 1 for a token without neighbours."""
         return self.logits.masked_fill(~self.hull.valid, -torch.inf).softmax(-1)
 
     def __call__(self, embeddings: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class ConvexWeights(Variable):
 
 @dataclass(frozen=True)
 class SteppedWeights(ConvexWeights):
-    """DNE's variable: the logits of each token go ``rule``'s step along their gradient."""
+    """DNE's variable: ``rule`` moves the logits of each token along their gradient."""
 
     rule: StepRule
 
@@ -117,7 +117,7 @@ class SteppedWeights(ConvexWeights):
 
 @dataclass(frozen=True)
 class AdamRule:
-    """Adam's settings; the moments' rates are its paper's."""
+    """Settings of Adam; the decay rates of its moments are those of its paper."""
 
     learning_rate: float
     weight_decay: float
@@ -127,19 +127,19 @@ class AdamRule:
 
 @dataclass(frozen=True)
 class SparseWeights(ConvexWeights):
-    r"""ASCC's variable: Adam on the objective less a penalty for weights that are spread out.
+    r"""ASCC's variable: Adam ascends the objective minus a penalty on the entropy of the mixture weights.
 
     .. math:: \max_w\ J_b(w) - \alpha\,\frac{1}{n_b}\sum_l H(\mathrm{softmax}(w_{bl}))
 
-    The ascent differentiates J alone; the entropy's gradient, :math:`-p_j(\log p_j + H)`, is added here. Adam's
-    moments go from point to point. A text whose gradient is not finite keeps all three as they are.
+    The ascent differentiates J alone; the gradient of the entropy, :math:`-p_j(\log p_j + H)`, is added here. Adam's
+    moments pass from point to point. Where the gradient of a text is not finite, its logits and moments do not change.
 
     Args:
         rule: Adam's settings.
         entropy_weight: alpha.
-        counts: (B, 1, 1) n_b, the real tokens of each text, with neighbours or not.
-        first, second: (B, L, N) Adam's moments, zeros at first.
-        steps: steps done.
+        counts: (B, 1, 1) n_b, the number of real tokens of each text, with or without neighbours.
+        first, second: (B, L, N) Adam's moments, zeros at the start.
+        steps: number of steps done.
     """
 
     rule: AdamRule
@@ -151,20 +151,20 @@ class SparseWeights(ConvexWeights):
 
     @property
     def entropy(self) -> Tensor:
-        """(B,) the mean of the tokens' entropies in each text, in nats."""
+        """(B,) mean entropy over the tokens of each text, in nats."""
         total: Tensor = torch.special.entr(self.weights).sum((1, 2))
         return total / self.counts.flatten()
 
     def entropy_gradient(self) -> Tensor:
-        """(B, L, N) of :attr:`entropy`, for the logits."""
+        """(B, L, N) gradient of :attr:`entropy` with respect to the logits."""
         weights = self.weights
         terms = torch.special.entr(weights)
         gradient: Tensor = (terms - weights * terms.sum(-1, keepdim=True)) / self.counts
         return gradient
 
     def moved(self, gradients: tuple[Tensor, ...]) -> SparseWeights:
-        rule, steps, found = self.rule, self.steps + 1, gradients[0].float()
-        descent = self.entropy_weight * self.entropy_gradient() - found + rule.weight_decay * self.logits
+        rule, steps, gradient = self.rule, self.steps + 1, gradients[0].float()
+        descent = self.entropy_weight * self.entropy_gradient() - gradient + rule.weight_decay * self.logits
         descent = descent * self.hull.valid
         slow, fast = rule.betas
         first = slow * self.first + (1 - slow) * descent
@@ -173,8 +173,8 @@ class SparseWeights(ConvexWeights):
         logits = self.logits - rule.learning_rate * first / (1 - slow**steps) / size
         return replace(
             self,
-            logits=keep_finite(logits, self.logits, found),
-            first=keep_finite(first, self.first, found),
-            second=keep_finite(second, self.second, found),
+            logits=keep_finite(logits, self.logits, gradient),
+            first=keep_finite(first, self.first, gradient),
+            second=keep_finite(second, self.second, gradient),
             steps=steps,
         )

@@ -1,4 +1,4 @@
-"""Dirichlet weights from a text's own random numbers."""
+"""Dirichlet mixture weights, drawn from the random numbers that belong to a text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hf_robust.adversary.noise import Noise
 
 _ROUNDS = 6
 DIRICHLET_DRAWS = 1 + 2 * _ROUNDS
-"""Consecutive ``draw`` numbers of a :class:`Noise` that one call of :func:`dirichlet` takes."""
+"""Number of consecutive ``draw`` values of :class:`Noise` that one call of :func:`dirichlet` uses."""
 
 
 def log_gamma_variates(shape: Tensor, noise: Noise, ids: Tensor, mask: Tensor) -> Tensor:
-    r"""(B, L, N) logarithms of draws from Gamma(``shape``, 1), ``shape`` (B, L, N) above 0.
+    r"""(B, L, N) logarithms of draws from Gamma(``shape``, 1), with ``shape`` (B, L, N) above 0.
 
-    Marsaglia and Tsang 2000 for shape + 1, times :math:`U^{1/shape}`, in logarithms, so that a small shape does not
-    underflow. Their method refuses a proposal once in twenty at most; here each number has six proposals, so that
-    the rejections, too, depend on nothing but the text. Where all six are refused (less than one number in sixty
-    million) the mode stands in.
+    Computes the draw of Marsaglia and Tsang 2000 for shape + 1, times :math:`U^{1/shape}`, in logarithms, so that a
+    small shape does not underflow. Their method rejects at most one proposal in twenty. Here each number has six
+    proposals, so that the rejections also depend on the text alone. If all six are rejected (less than one number in
+    sixty million), the result is the mode.
 
     ``ids`` and ``mask`` (B, L) are as in :meth:`Noise.uniform`.
     """
@@ -42,19 +42,19 @@ def log_gamma_variates(shape: Tensor, noise: Noise, ids: Tensor, mask: Tensor) -
 
 
 def dirichlet(shares: Tensor, alpha: float, noise: Noise, ids: Tensor, mask: Tensor) -> Tensor:
-    """(B, L, N) weights from Dirichlet(``alpha`` * ``shares``), of sum 1 over N.
+    """(B, L, N) mixture weights from Dirichlet(``alpha`` * ``shares``), with sum 1 over N.
 
     Args:
-        shares: (B, L, N), 0 where there is nothing to draw, and above 0 somewhere for each token.
-        alpha: how even the weights are; 0 is the limit, one vertex with all the weight, drawn in proportion to its
-            share.
-        noise, ids, mask: as in :meth:`Noise.uniform`; :data:`DIRICHLET_DRAWS` numbers of ``draw`` are used.
+        shares: (B, L, N), 0 where there is no vertex; each token has at least one share above 0.
+        alpha: concentration; a larger alpha gives more even weights. 0 is the limit: one vertex has all the weight,
+            drawn in proportion to its share.
+        noise, ids, mask: as in :meth:`Noise.uniform`; the call uses :data:`DIRICHLET_DRAWS` values of ``draw``.
     """
-    held, width = shares > 0, shares.shape[-1]
+    present, width = shares > 0, shares.shape[-1]
     if alpha > 0:
-        logits = log_gamma_variates(torch.where(held, alpha * shares, 1.0), noise, ids, mask)
-        return logits.masked_fill(~held, -torch.inf).softmax(-1)
-    # Of exponential clocks, each at its share's rate, the first to ring.
-    clocks = ((noise.uniform(ids, mask, width) + 1) / 2).log() / torch.where(held, shares, 1.0)
-    first = clocks.masked_fill(~held, -torch.inf).argmax(-1)
+        logits = log_gamma_variates(torch.where(present, alpha * shares, 1.0), noise, ids, mask)
+        return logits.masked_fill(~present, -torch.inf).softmax(-1)
+    # Each vertex has an exponential waiting time with its share as rate; the shortest one wins.
+    clocks = ((noise.uniform(ids, mask, width) + 1) / 2).log() / torch.where(present, shares, 1.0)
+    first = clocks.masked_fill(~present, -torch.inf).argmax(-1)
     return torch.nn.functional.one_hot(first, width).float()

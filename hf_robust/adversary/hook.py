@@ -1,11 +1,8 @@
-"""Perturb word embeddings inside a model's own forward pass.
+"""Hooks that change word embeddings or hidden states inside the forward pass of a model.
 
-What is perturbed is the look-up's output, before positions, layer norm and dropout, as in every official code.
-A forward hook on the embedding look-up, while ``input_ids`` are still passed, is exact where ``inputs_embeds`` is not:
-RoBERTa builds its positions from the ids, GPT-2 and Llama find the last real token by them, T5 and BART have no such
-argument.
-
-Change hidden states inside a model's own forward pass.
+The perturbation acts on the output of the embedding look-up, before positions, layer norm and dropout, as in all
+official code. The model still gets ``input_ids``, because ``inputs_embeds`` would not be exact: RoBERTa computes its
+positions from the ids, GPT-2 and Llama find the last real token by them, and T5 and BART have no such argument.
 """
 
 from __future__ import annotations
@@ -16,15 +13,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-# Models whose embedding layer sees and returns (L, B, ...).
+# Models whose embedding layer takes and returns (L, B, ...).
 _SEQUENCE_FIRST = ("xlnet",)
 
 
 def word_embeddings(model: nn.Module) -> list[nn.Module]:
-    """Every look-up of the model's word vectors: T5 and BART have several layers around one weight.
+    """All layers that look up the model's word vectors: T5 and BART have several that share one weight.
 
     Raises:
-        ValueError: the model names no embedding layer.
+        ValueError: the model has no word embedding layer.
     """
     try:
         layer: Any = model.get_input_embeddings()  # type: ignore[operator]
@@ -35,32 +32,32 @@ def word_embeddings(model: nn.Module) -> list[nn.Module]:
             f"{type(model).__name__} has no word embeddings to perturb (get_input_embeddings() gives no layer with a "
             "weight); use a model that looks tokens up, or a method without adv_* flags."
         )
-    # An adapter on the look-up holds the look-up that it adapts: what is perturbed is what the adapter returns.
+    # An adapter on the look-up contains the adapted layer; the hook belongs on the output of the adapter.
     inside = set(layer.modules())
     sharing = (m for m in model.modules() if isinstance(m, nn.Embedding) and m.weight is layer.weight)
     return [layer, *(m for m in sharing if m not in inside)]
 
 
 def embedding_width(model: nn.Module) -> int:
-    """E, the width of a word vector: not the hidden width for ALBERT and ELECTRA-small."""
+    """E, the width of a word vector; it differs from the hidden width in ALBERT and ELECTRA-small."""
     return int(word_embeddings(model)[0].weight.shape[1])  # type: ignore[index]
 
 
 def sequence_first(model: nn.Module) -> bool:
-    """Whether the embedding layer sees and returns (L, B, ...)."""
+    """Whether the embedding layer takes and returns (L, B, ...)."""
     return getattr(getattr(model, "config", None), "model_type", "") in _SEQUENCE_FIRST
 
 
 @contextmanager
 def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> Iterator[None]:
-    """One forward pass of ``model`` in the block sees ``change`` of its word embeddings.
+    """Apply ``change`` to the word embeddings in one forward pass of ``model`` inside the block.
 
-    ``change`` maps (B, L, E) to (B, L, E); None changes nothing. Only the first look-up of the pass changes, which in
-    T5 and BART is the encoder's: the decoder reads the same tokens shifted by one, where it would meet other words.
-    ``model`` is the bare model, whatever wraps it in the pass itself.
+    ``change`` maps (B, L, E) to (B, L, E); None changes nothing. Only the first look-up of the pass changes, which is
+    the encoder's in T5 and BART: their decoder reads the same tokens shifted by one, so that the perturbation would
+    meet other words there. ``model`` is the unwrapped model, even if the pass itself uses a wrapper.
 
     Raises:
-        ValueError: the model has no embedding layer, or the pass did not go through it.
+        ValueError: the model has no embedding layer, or the pass did not use it.
     """
     if change is None:
         yield
@@ -89,14 +86,14 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
 
 
 def encoder_layers(model: Any) -> tuple[nn.ModuleList | None, int]:
-    """The model's stack of layers, and how many of them a pass goes through: ALBERT's one group counts each time.
+    """The model's stack of layers, and the number of layers in a pass; ALBERT's shared layer counts each time.
 
-    None and 0 where there is no such stack, as in an LSTM.
+    Returns None and 0 for a model without such a stack, for example an LSTM.
     """
     depth = getattr(model.config, "num_hidden_layers", None) or 0
     sizes = {depth, getattr(model.config, "num_hidden_groups", depth)} - {0}
     for module in model.modules():
-        # A layer has parts, unlike a filter of a CNN.
+        # An encoder layer has submodules; a filter of a CNN has none.
         if isinstance(module, nn.ModuleList) and len(module) in sizes and all(any(one.children()) for one in module):
             return module, depth
     return None, 0
@@ -104,14 +101,14 @@ def encoder_layers(model: Any) -> tuple[nn.ModuleList | None, int]:
 
 @contextmanager
 def changed_states(model: nn.Module, layer: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """One forward pass of ``model`` in the block goes on from ``change`` of its states after ``layer`` layers.
+    """Apply ``change`` to the hidden states after layer ``layer`` in one forward pass of ``model`` inside the block.
 
-    ``change`` maps (B, L, H) to (B, L, H). Layers count from 1; 0 are the word embeddings, before positions and layer
-    norm. DeBERTa-v2's convolution, where a model has one, belongs to layer 2. ``model`` is the bare model, whatever
-    wraps it in the pass itself.
+    ``change`` maps (B, L, H) to (B, L, H). Layers count from 1; 0 means the word embeddings, before positions and
+    layer norm. The convolution of DeBERTa-v2, if a model has one, belongs to layer 2. ``model`` is the unwrapped
+    model, even if the pass itself uses a wrapper.
 
     Raises:
-        ValueError: the pass did not get as far as ``layer`` layers.
+        ValueError: the pass used fewer than ``layer`` layers.
     """
     if layer == 0:
         with perturbed(model, change):
@@ -139,5 +136,5 @@ def changed_states(model: nn.Module, layer: int, change: Callable[[Tensor], Tens
     if calls < layer:
         raise ValueError(
             f"{type(model).__name__}'s forward pass went through {calls} encoder layers, so the states after layer "
-            f"{layer} were not changed; name a layer that it has, or 0 for the word embeddings."
+            f"{layer} were not changed; give a lower number, or 0 for the word embeddings."
         )

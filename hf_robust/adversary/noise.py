@@ -1,8 +1,8 @@
 """Random numbers that belong to a text and a training step, not to a batch.
 
-A generator's next draw depends on what was drawn before, so that the noise of an example would change with the batch
-size, the padding, the rank and the device. Here each number is a hash of (seed, step, the text's tokens, token
-position, dimension), so it does not.
+The next number of a random generator depends on the earlier draws, so that the noise of an example would change with
+the batch size, the padding, the rank and the device. Here each number is a hash of (seed, step, the tokens of the
+text, token position, dimension) and depends on nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MURMUR = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1))
 
 
 def _signed(value: int) -> int:
-    """A 32-bit pattern as the number that an int32 tensor holds for it."""
+    """The int32 number with the given 32-bit pattern."""
     return (value + 2**31) % 2**32 - 2**31
 
 
@@ -35,7 +35,7 @@ def _mixed(keys: Tensor) -> Tensor:
 class Noise:
     """Noise of one training step; equal arguments give equal noise on every machine.
 
-    ``seed`` and ``step`` are the run's, ``draw`` tells apart several draws of one step.
+    ``seed`` and ``step`` are those of the run; ``draw`` numbers several draws of one step.
     """
 
     seed: int
@@ -47,8 +47,8 @@ class Noise:
 
         Args:
             ids: (B, L) token ids.
-            mask: (B, L), 1 for real tokens. Positions are counted from the first real one, so that padding on either
-                side moves nothing; what stands at padding is arbitrary.
+            mask: (B, L), 1 for real tokens. Positions count from the first real token, so that padding on either
+                side changes nothing; the values at padding are arbitrary.
         """
         mask = mask.int()
         positions = mask.cumsum(1, dtype=torch.int32) - 1

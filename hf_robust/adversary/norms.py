@@ -1,4 +1,4 @@
-"""How far one ascent step goes, and how far the accumulated perturbation may go."""
+"""Step rules of an ascent: norm and size of one step, radius of the accumulated perturbation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def token_norm(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StepRule:
-    r"""One normalised ascent step and the projection of what has accumulated.
+    r"""One normalised ascent step, and the projection of the accumulated perturbation.
 
     ``delta <- project(delta + step_size * direction(g))``, for g (B, L, E) of the SUM of per-sample losses:
 
@@ -43,8 +43,8 @@ class StepRule:
     none        g                           as l2
     ==========  ==========================  ======================================
 
-    ``linf`` is what the official code calls so; it is not the sign. A sample whose gradient is not finite keeps its
-    delta.
+    ``linf`` follows the official code, which divides by the largest entry and does not take the sign. A sample whose
+    gradient is not finite keeps its delta.
     """
 
     step_size: float
@@ -52,7 +52,7 @@ class StepRule:
     norm: Norm = "l2"
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """The step of length one, (B, L, E) float32."""
+        """The normalised step, before ``step_size``: (B, L, E) float32."""
         gradient = gradient.float()
         if self.norm == "none":
             return gradient
@@ -73,7 +73,7 @@ class StepRule:
         return delta * self.shrink(token_norm(delta) if self.norm == "token_l2" else sample_norm(delta))
 
     def shrink(self, size: Tensor) -> Tensor:
-        """The factor that brings a perturbation of ``size`` into the radius, 1 where it is inside."""
+        """The factor that scales a perturbation with norm ``size`` into the radius; 1 if it is inside."""
         return (self.max_norm / size.clamp(min=_SMALLEST)).clamp(max=1.0) if self.max_norm > 0 else size.new_ones(())
 
     def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:
@@ -81,9 +81,9 @@ class StepRule:
         return keep_finite(self.project(delta + self.step_size * self.direction(gradient)), delta, gradient)
 
     def start_scale(self, counts: Tensor, width: int, magnitude: float) -> Tensor:
-        """Factor of U(-1, 1) noise at the start, (B, 1, 1); ``counts`` (B,) perturbed tokens of each sample.
+        """Factor on the U(-1, 1) noise at the start, (B, 1, 1); ``counts`` (B,) is the number of perturbed tokens.
 
-        For l2 the expected norm of a sample is magnitude / sqrt(3), whatever its length.
+        For l2 the expected norm of a sample is magnitude / sqrt(3) at any length.
         """
         if self.norm in ("linf", "sign"):
             scale = torch.ones_like(counts, dtype=torch.float32)
@@ -96,10 +96,10 @@ class StepRule:
 
 @dataclass(frozen=True)
 class TokenSphere(StepRule):
-    r"""A raw step, after which each token's vector has its largest entry at ``max_norm``, however small it was before.
+    r"""A raw step, then a projection that scales the largest entry of each token's vector to ``max_norm``.
 
-    ``delta_l <- max_norm * v_l / max |v_l|`` with ``v = delta + step_size * g``: SMART's projection, which is onto the
-    sphere and not into the ball (Jiang et al. 2020, Algorithm 1). What is zero stays zero.
+    ``delta_l <- max_norm * v_l / max |v_l|`` with ``v = delta + step_size * g``: SMART projects onto the sphere, not
+    into the ball (Jiang et al. 2020, Algorithm 1). A vector of zeros stays zero.
     """
 
     norm: Norm = "none"

@@ -1,4 +1,4 @@
-"""What an adversary moves: a map from word embeddings to perturbed ones, with the tensors that it is made of."""
+"""Perturbations: maps from word embeddings to perturbed embeddings, and the tensors that an ascent moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Perturbation(ABC):
-    """A point in embedding space: what a forward pass sees in place of the words' own embeddings."""
+    """A point in embedding space, which a forward pass reads in place of the plain word embeddings."""
 
     mask: Tensor
     """(B, L, 1) float32, 1 where the adversary may perturb."""
@@ -26,12 +26,12 @@ class Perturbation(ABC):
 
 
 class Variable(Perturbation):
-    """A point that an ascent can move. Immutable: a move gives the next point."""
+    """A point that an ascent can move. It is immutable: a move returns the next point."""
 
     @property
     @abstractmethod
     def leaves(self) -> tuple[Tensor, ...]:
-        """The tensors that the loss is differentiated by."""
+        """The tensors with respect to which the loss is differentiated."""
 
     @abstractmethod
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Self:
@@ -42,7 +42,7 @@ class Variable(Perturbation):
         """The next point, given the gradient of the summed per-sample losses for each leaf."""
 
     def attached(self) -> Self:
-        """The same point, cut off from what it was computed from and ready to be differentiated by."""
+        """The same point, without its graph, with leaves that require gradients."""
         return self.with_leaves(tuple(leaf.detach().requires_grad_() for leaf in self.leaves))
 
     def detached(self) -> Self:
@@ -52,7 +52,7 @@ class Variable(Perturbation):
 
 @dataclass(frozen=True)
 class Shift(Perturbation):
-    """A fixed ``offset`` (B, L, E) that is added to the embeddings; it may carry a graph of its own."""
+    """A fixed ``offset`` (B, L, E) that is added to the embeddings; the offset may have its own graph."""
 
     offset: Tensor
     mask: Tensor
@@ -67,7 +67,7 @@ class OffsetVariable(Variable):
     @property
     @abstractmethod
     def offset(self) -> Tensor:
-        """(B, L, E) float32, what is added."""
+        """(B, L, E) float32, the vectors added to the embeddings."""
 
     def __call__(self, embeddings: Tensor) -> Tensor:
         return embeddings + self.offset.to(embeddings.dtype)

@@ -1,4 +1,4 @@
-"""Random state around forward passes: the same dropout masks in several, none at all, or all as it was before."""
+"""Context managers for forward passes: shared dropout masks, evaluation mode, preserved random state."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import nn
 
 
 class DropoutReplay:
-    """Passes run inside :meth:`again` all start from the random state that the first one found.
+    """All passes inside :meth:`again` start from the random state that the first of them started from.
 
-    The CPU's and the device's generators both; with ``shared`` False each pass draws its own masks. Only for passes
-    over the same batch: in another shape the same state gives other masks.
+    This covers the generators of the CPU and of the device. With ``shared`` False each pass draws its own masks. It
+    works for passes over one batch only: the same state gives other masks for another shape.
     """
 
     def __init__(self, device: torch.device, shared: bool = True) -> None:
@@ -24,6 +24,7 @@ class DropoutReplay:
 
     @contextmanager
     def again(self) -> Iterator[None]:
+        """Run one pass under the shared dropout masks."""
         if not self._shared:
             yield
             return
@@ -39,7 +40,7 @@ class DropoutReplay:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """``model`` in evaluation mode; afterwards each module has the mode that it had (R13e)."""
+    """Put ``model`` into evaluation mode inside the block; afterwards each module has its former mode (R13e)."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -50,10 +51,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def kept_random_state() -> Iterator[None]:
-    """Every generator that training draws from is as before when the block ends."""
+def preserved_random_state() -> Iterator[None]:
+    """Restore all random generators that training draws from when the block ends."""
     python, numpy = random.getstate(), np.random.get_state()
-    # Only this process's own GPU: the default touches, and so takes memory on, every GPU of the machine in every rank.
+    # Only the GPU of this process: the default would take memory on all GPUs of the machine in each rank.
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     try:
         with torch.random.fork_rng(devices=devices):

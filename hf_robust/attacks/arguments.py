@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_robust.attacks.static import FILE_PREFIX
@@ -22,7 +22,7 @@ _NATIVE_ONLY = (
     "attack_votes",
     "attack_ranking",
     "attack_early_exit",
-    "attack_mended",
+    "attack_fixed",
     "attack_scores",
     "attack_lexicon",
     "pos_tagger",
@@ -32,7 +32,6 @@ _NATIVE_ONLY = (
     "language_model",
     "sememes",
     "name_lists",
-    "location_lists",
     "antonym_success",
     "negation_count",
 )
@@ -45,134 +44,155 @@ class AttackArguments:
     attacks: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Attacks to measure the model with, by name (`hf-robust attacks` lists them); file:PATH shows the "
-            "labelled adversarial texts of a file, such as AdvGLUE's. Default: none."
+            "help": "Attacks to measure the model with, by name (`hf-robust attacks` lists them); file:PATH reads "
+            "labelled adversarial texts from a file, such as AdvGLUE's. Default: none."
         },
     )
-    attack_num_examples: int = field(default=500, metadata={"help": "Examples to attack; 0 or fewer: all."})
+    attack_num_examples: int = field(default=500, metadata={"help": "Number of examples to attack; 0 or fewer: all."})
     attack_strategy: Literal["no", "epoch", "end"] = field(
-        default="epoch", metadata={"help": "Attack at the end of every epoch, at the end of training, or not at all."}
+        default="epoch",
+        metadata={"help": "When to attack: at the end of every epoch, at the end of training, or not at all."},
     )
     attack_seed: int = field(
-        default=0, metadata={"help": "Chooses the examples that are attacked, and seeds what attacks draw for each."}
+        default=0, metadata={"help": "Seed of the attacked examples and of what the attacks draw."}
     )
     attack_query_budget: int | None = field(
-        default=None, metadata={"help": "Queries for each example, the clean text included. Default: no limit."}
+        default=None,
+        metadata={"help": "Maximum number of queries per example, the clean text included. Default: no limit."},
     )
     attack_time_limit: float | None = field(
-        default=None, metadata={"help": "Seconds of work for each example; what it cuts short depends on the machine."}
+        default=None,
+        metadata={
+            "help": "Maximum number of seconds per example; results then depend on the machine. Default: no limit."
+        },
     )
     attack_warm_start: bool = field(
         default=False,
-        metadata={"help": "First ask the texts that succeeded in the epoch before; results say where one still did."},
+        metadata={
+            "help": "Try the text that succeeded in the epoch before first; results say where it succeeded again."
+        },
     )
     attack_ranking: Literal["recipe", "gradient", "random"] = field(
-        default="recipe", metadata={"help": "In which order words are visited: the recipe's, by gradient, at random."}
+        default="recipe", metadata={"help": "Order in which words are visited: the recipe's, by gradient, or random."}
     )
     attack_early_exit: bool = field(
-        default=False, metadata={"help": "Leave a word at its first success: fewer queries, another text at times."}
+        default=False,
+        metadata={"help": "Leave a word at its first success, for fewer queries; the text found may differ."},
     )
-    attack_mended: bool = field(
-        default=False, metadata={"help": "Mend what the recipes keep of TextAttack's defects, for identity with it."}
+    attack_fixed: bool = field(
+        default=False, metadata={"help": "Fix known TextAttack bugs; results then differ from TextAttack."}
     )
     attack_scores: Literal["probability", "margin"] | None = field(
         default=None,
         metadata={
-            "help": "What searches climb: the probability, as TextAttack's, which float32 makes flat where the model "
-            "is certain, or the margin of the logits, which is not. Default: margin for synonym, antonym, negation, "
-            "gradient_mask, for --view_attacks and with --attack_mended, else probability."
+            "help": "Score that searches climb. probability: as in TextAttack, flat in float32 where the model is "
+            "certain; margin: the margin of the logits, never flat. Default: margin for synonym, antonym, negation, "
+            "gradient_mask, --view_attacks and with --attack_fixed, else probability."
         },
     )
     attack_votes: int = field(
         default=0,
         metadata={
-            "help": "Attack a vote over so many random substitutions of each text by --lexicon, as SAFER predicts; an "
-            "odd number does not tie. Default: 0, the plain network."
+            "help": "Number of random substitutions by --lexicon over which the attacked model votes, as SAFER does; "
+            "an odd number avoids ties. Default: 0, the plain model."
         },
     )
     attack_backend: Literal["native", "textattack"] = field(
         default="native",
-        metadata={"help": "The engine: this package's own, or TextAttack, with its names for --attacks."},
+        metadata={
+            "help": "Engine of the attacks: this package's own, or TextAttack (--attacks then takes TextAttack's "
+            "names)."
+        },
     )
     attack_token_budget: int | None = field(
-        default=None, metadata={"help": "Padded tokens in one batch of queries. Default: by the device."}
+        default=None,
+        metadata={"help": "Maximum number of padded tokens in one batch of queries. Default: by the device."},
     )
     attack_max_changed: float | None = field(
         default=None,
         metadata={
-            "help": "Share of a text's words, of a cut text those that are read, that an attack may change, also one "
-            "that makes texts to train on; a recipe's smaller limit holds too. Default: the recipe's limit."
+            "help": "Maximum share of a text's words (those that the model reads) that an attack may change, also an "
+            "attack that makes texts to train on; a smaller limit of the recipe still holds. Default: the recipe's "
+            "limit."
         },
     )
     frozen_columns: list[str] = field(
-        default_factory=list, metadata={"help": "Text columns that no attack changes, by name. Default: none."}
+        default_factory=list, metadata={"help": "Text columns that no attack may change, by name. Default: none."}
     )
     protect: list[str] = field(
         default_factory=list,
         metadata={
-            "help": f"What no attack, vote or text to train on changes: {', '.join(KINDS)}, and word:FILE, a text "
-            "file with a word or phrase a line. Default: nothing."
+            "help": f"Spans that no attack, vote or text to train on may change: {', '.join(KINDS)}, and word:FILE, "
+            "a text file with one word or phrase per line. Default: none."
         },
     )
     lexicon: str = field(
         default="wordnet",
         metadata={
-            "help": "Where synonyms come from: wordnet, a JSON table, a file of word vectors, or builtin, a small "
-            "table for the demo corpus that finds next to nothing elsewhere. Default: wordnet."
+            "help": "Source of synonyms: wordnet, a JSON table, a file of word vectors, or builtin (a small table "
+            "for the demo corpus, of little use for other texts). Default: wordnet."
         },
     )
     attack_lexicon: str | None = field(
         default=None,
-        metadata={"help": "Where the synonyms of the attacks that measure come from. Default: --lexicon."},
+        metadata={"help": "Source of synonyms for the attacks that measure the model. Default: --lexicon."},
     )
     antonym_lexicon: str | None = field(
         default=None,
-        metadata={"help": "Where antonyms come from. Default: --lexicon, where that has antonyms (builtin, wordnet)."},
+        metadata={"help": "Source of antonyms. Default: --lexicon, if it has antonyms (builtin, wordnet)."},
     )
     pos_tagger: Literal["nltk", "none"] = field(
-        default="nltk", metadata={"help": "Tagger behind the part-of-speech constraint; none leaves it out."}
+        default="nltk", metadata={"help": "Tagger of the part-of-speech constraint; none: no such constraint."}
     )
     sentence_encoder: str | None = field(
         default=None,
-        metadata={"help": "Folder or Hub id of the encoder behind the similarity constraint. Default: left out."},
+        metadata={
+            "help": "Folder or Hub id of the encoder of the similarity constraint. Default: no such constraint."
+        },
     )
     min_similarity: float = field(
-        default=0.840845057, metadata={"help": "Least angular similarity to the text before a swap, with an encoder."}
+        default=0.840845057,
+        metadata={"help": "Minimum angular similarity to the text before a swap, with --sentence_encoder."},
     )
     masked_lm: str | None = field(
-        default=None, metadata={"help": "Folder or Hub id of the masked language model that bae and clare ask."}
+        default=None, metadata={"help": "Folder or Hub id of the masked language model of bae and clare."}
     )
     language_model: str | None = field(
         default=None,
-        metadata={"help": "Folder or Hub id of the causal model that the genetic attacks ask. Default: left out."},
+        metadata={"help": "Folder or Hub id of the causal language model of the genetic attacks. Default: none."},
     )
     word_vectors: str | None = field(
         default=None,
         metadata={
-            "help": "Word vectors: a new lstm or cnn starts from them, and their distances bound the genetic attacks, "
-            "iga and hotflip. Default: left out."
+            "help": "File of word vectors, from which a new lstm or cnn starts and whose distances bound the genetic "
+            "attacks, iga and hotflip. Default: none."
         },
     )
-    sememes: str | None = field(default=None, metadata={"help": "JSON table of HowNet sememes, for pso."})
-    name_lists: str | None = field(
-        default=None, metadata={"help": "JSON lists of people's names, for checklist. Default: left out."}
-    )
-    location_lists: str | None = field(
-        default=None, metadata={"help": "JSON lists of places, for checklist. Default: left out."}
+    sememes: str | None = field(default=None, metadata={"help": "JSON table of HowNet sememes for pso."})
+    name_lists: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "One or two JSON files of names for checklist: people, then places. Default: no names are changed."
+        },
     )
     antonym_success: Literal["raises", "remains"] = field(
         default="raises",
-        metadata={"help": "An antonym counts where it raises the confidence (as published), or keeps the prediction."},
+        metadata={
+            "help": "When an antonym succeeds: it raises the confidence (as published), or the prediction remains."
+        },
     )
     negation_count: Literal["aligned", "official"] = field(
         default="aligned",
-        metadata={"help": "Count changed words after aligning the texts, or position by position (as published)."},
+        metadata={
+            "help": "How changed words are counted: after aligning the texts, or position by position (official, as "
+            "published)."
+        },
     )
     skip_labels: list[str] | None = field(
         default=None,
         metadata={
             "help": "Labels that antonym and negation attacks and antonym views leave out, by name; none: no label. "
-            f"Default: those of {', '.join(NO_RELATION)} that the task has; needed where classes have no names."
+            f"Needed if classes have no names. Default: those of {', '.join(NO_RELATION)} that the task has."
         },
     )
 
@@ -203,10 +223,12 @@ class AttackArguments:
                 f"--attack_max_changed must be above 0 and at most 1, got {self.attack_max_changed:g}; TextDefender "
                 "uses 0.1 and 0.3."
             )
+        if len(self.name_lists) > 2:
+            raise ValueError(f"--name_lists takes a file of people and a file of places, got {len(self.name_lists)}.")
         self.protection()
 
     def _refuse_native_flags(self) -> None:
-        defaults = {option.name: option.default for option in fields(self)}
+        defaults = vars(AttackArguments())
         passed = [f"--{name}" for name in _NATIVE_ONLY if getattr(self, name) != defaults[name]]
         if passed:
             verb = "is" if len(passed) == 1 else "are"

@@ -28,7 +28,7 @@ EARLY_EXIT = 8
 
 
 def with_bug_fixes(attack: Attack) -> Attack:
-    """Return the attack with known TextAttack bugs fixed (``--attack_mended``).
+    """Return the attack with known TextAttack bugs fixed (``--attack_fixed``).
 
     - Words without substitutes are not ranked. TextAttack spends a query on each.
     - Words are those of ``UnicodeWords``. In TextAttack a typographic apostrophe or a combining mark ends a word, the
@@ -135,7 +135,7 @@ def build_attacks(
 
 
 def _with_flags(attack: Attack, args: AttackArguments) -> Attack:
-    if args.attack_mended:
+    if args.attack_fixed:
         attack = with_bug_fixes(attack)
     if args.attack_scores is not None:
         attack = replace(attack, scores=args.attack_scores)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ _POPULATIONS = ("genetic", "faster_genetic", "iga", "pso")
 
 READERS: Mapping[str, Collection[str]] = {
     "attack_lexicon": READ_SYNONYMS,
-    "attack_mended": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
+    "attack_fixed": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
     "attack_ranking": (*_GREEDY, "gradient_mask"),
     "attack_early_exit": _GREEDY,
     "sentence_encoder": ("synonym", "textfooler", "textbugger", "a2t", "bae", "clare"),
@@ -27,7 +26,6 @@ READERS: Mapping[str, Collection[str]] = {
     "language_model": ("genetic", "faster_genetic"),
     "sememes": ("pso",),
     "name_lists": ("checklist",),
-    "location_lists": ("checklist",),
     "antonym_success": ("antonym",),
     "negation_count": ("negation",),
 }
@@ -56,7 +54,7 @@ def check_flags_are_read(
         ValueError: a flag has no effect.
     """
     attacks = [*measuring_attacks, *view_attacks]
-    defaults = {field.name: field.default for field in fields(args)}
+    defaults = vars(type(args)())
     unread = [
         flag
         for flag in dict.fromkeys((*READERS, *_OF_EVERY_ATTACK, *_OF_MEASURING))
@@ -69,7 +67,7 @@ def check_flags_are_read(
         flag = unread[0]
         readers = ", ".join(READERS.get(flag, ())) or "attacks that search for texts"
         value = getattr(args, flag)
-        shown = "" if value is True else f" {value}"
+        shown = "" if value is True else f" {' '.join(value) if isinstance(value, list) else value}"
         condition = " with --sentence_encoder" if flag == "min_similarity" else ""
         present = f"the attacks are {', '.join(attacks)}" if attacks else "there is none"
         raise ValueError(

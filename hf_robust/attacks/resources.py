@@ -165,8 +165,8 @@ class FlaggedResources(Resources):
     language_model: Any = _Loaded(_language_model)
     word_vectors: Any = _Loaded(_word_vectors)
     sememes: Any = _Loaded(lambda flags: flags.sememes and load_sememes(flags.sememes))
-    names: Any = _Loaded(lambda flags: flags.name_lists and NameLists.load(flags.name_lists))
-    locations: Any = _Loaded(lambda flags: flags.location_lists and NameLists.load(flags.location_lists))
+    names: Any = _Loaded(lambda flags: NameLists.load(flags.name_lists[0]) if flags.name_lists else None)
+    locations: Any = _Loaded(lambda flags: NameLists.load(flags.name_lists[1]) if flags.name_lists[1:] else None)
 
     def __init__(self, flags: AttackArguments, **passed: Any) -> None:
         super().__init__(

@@ -17,25 +17,27 @@ class CertifyArguments:
     certify: Literal["no", "epoch", "end"] = field(
         default="no",
         metadata={
-            "help": "Certify the vote over random substitutions by --lexicon (SAFER) at the end of every epoch, at "
-            "the end of training, or not at all."
+            "help": "When to certify the vote over random substitutions by --lexicon (SAFER): at the end of every "
+            "epoch, at the end of training, or not at all."
         },
     )
-    certify_votes: int = field(default=_DEFAULT.votes, metadata={"help": "Random substitutions of each text."})
-    certify_alpha: float = field(
-        default=_DEFAULT.alpha, metadata={"help": "Probability with which one text's certificate may be wrong."}
+    certify_votes: int = field(
+        default=_DEFAULT.votes, metadata={"help": "Number of random substitutions of each text."}
     )
-    certify_bound: Literal["clopper_pearson", "hoeffding"] = field(
-        default="clopper_pearson", metadata={"help": "Confidence bound of a class's share of the votes."}
+    certify_alpha: float = field(
+        default=_DEFAULT.alpha, metadata={"help": "Maximum probability that one text's certificate is wrong."}
     )
     certify_rule: Literal["half", "margin"] = field(
         default="half",
         metadata={
-            "help": "half: the label keeps half of all votes; margin: more than any other class (for many classes)."
+            "help": "Condition of a certificate. half: the label keeps half of all votes; margin: it keeps more "
+            "votes than any other class (for many classes)."
         },
     )
-    certify_num_examples: int = field(default=200, metadata={"help": "Examples to certify; 0 or fewer: all."})
-    certify_seed: int = field(default=0, metadata={"help": "Chooses the examples that are certified, and the votes."})
+    certify_num_examples: int = field(
+        default=200, metadata={"help": "Number of examples to certify; 0 or fewer: all."}
+    )
+    certify_seed: int = field(default=0, metadata={"help": "Seed of the certified examples and of the votes."})
 
     def __post_init__(self) -> None:
         if self.certify == "no":
@@ -55,6 +57,6 @@ class CertifyArguments:
             ValueError: a value is out of range, or not even a unanimous vote could be certified.
         """
         try:
-            return CertifySettings(self.certify_votes, self.certify_alpha, self.certify_bound, self.certify_rule)
+            return CertifySettings(self.certify_votes, self.certify_alpha, rule=self.certify_rule)
         except ValueError as error:
             raise ValueError(f"--certify {self.certify}: {error}") from error

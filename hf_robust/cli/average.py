@@ -108,17 +108,18 @@ def check_trained_apart(clean: str, twin: str) -> str:
     Raises:
         ValueError: they are the two models of one run, and a KL term made their predictions agree.
     """
+    from hf_robust.data.legacy_flags import current_names
     from hf_robust.modules.auxiliary import PEER_FOLDER
     from hf_robust.runs import read_card
     from hf_robust.training.taichi_arguments import VARIANTS
 
     if Path(twin).resolve() != (Path(clean) / PEER_FOLDER).resolve():
         return ""  # the other model is from a run of its own
-    config = read_card(clean).get("config") or {}
+    config = current_names(read_card(clean).get("config") or {})
     variant = config.get("taichi_variant")
     if variant not in VARIANTS:
         return f"\nWarning: {clean} has no run card, so it is unknown whether the two models were trained apart.\n"
-    if VARIANTS[variant].kl and config.get("taichi_kl", 1.0) != 0:
+    if VARIANTS[variant].kl and config.get("taichi_gamma", 1.0) != 0:
         raise ValueError(
             f"{clean} and its twin were trained with --taichi_variant {variant}, whose KL term makes them agree, so "
             f"that "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks import Example
     from hf_robust.cli.challenge_results import ChallengeScores
     from hf_robust.data.labels import Labels
-    from hf_robust.views import Challenged
+    from hf_robust.views import ChallengeText
     from hf_robust.wiring.checkpoint_attack import AttackResults
     from hf_robust.wiring.measured_checkpoint import Checkpoint, Outputs
 
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> str:
 
 
 def _measure(
-    checkpoint: Checkpoint, examples: Sequence[Example], challenged: Sequence[Challenged], mask_token: str
+    checkpoint: Checkpoint, examples: Sequence[Example], challenged: Sequence[ChallengeText], mask_token: str
 ) -> ChallengeScores:
     from hf_robust.cli.challenge_results import ChallengeScores
 
@@ -102,7 +102,7 @@ def mask_token_of(checkpoint: Checkpoint) -> str:
         raise ValueError(f"{checkpoint.source}: {error}") from error
 
 
-def _outputs_on_tokens(checkpoint: Checkpoint, challenged: Sequence[Challenged]) -> Outputs | None:
+def _outputs_on_tokens(checkpoint: Checkpoint, challenged: Sequence[ChallengeText]) -> Outputs | None:
     """Run the model on the masked token ids themselves; None if every masked text is tokenised to these ids."""
     if all(text.alike for text in challenged):
         return None
@@ -116,7 +116,7 @@ def _write(
     folder: Path,
     options: argparse.Namespace,
     first: Checkpoint,
-    challenged: Sequence[Challenged],
+    challenged: Sequence[ChallengeText],
     scores: Sequence[ChallengeScores],
     exact: Outputs | None,
     text: str,
@@ -148,7 +148,7 @@ def _write(
 
 
 def _as_file_attack(
-    options: argparse.Namespace, first: Checkpoint, challenged: Sequence[Challenged], plain: Outputs
+    options: argparse.Namespace, first: Checkpoint, challenged: Sequence[ChallengeText], plain: Outputs
 ) -> AttackResults:
     """Measure the set as ``--attacks file:PATH`` would, so that reports can read this folder like any other."""
     from hf_robust.attacks import attack_dataset, examples_of
@@ -179,11 +179,13 @@ def _as_file_attack(
     return AttackResults({name: records}, {name: AttackSummary.from_records(records)}, {name: attack}, card)
 
 
-def _masked_examples(first: Checkpoint, challenged: Sequence[Challenged]) -> list[Example]:
+def _masked_examples(first: Checkpoint, challenged: Sequence[ChallengeText]) -> list[Example]:
     return [text.example._replace(texts=text.texts(first.victim.mask_token)) for text in challenged]
 
 
-def _prediction_lines(challenged: Sequence[Challenged], scores: Sequence[ChallengeScores]) -> Iterator[dict[str, Any]]:
+def _prediction_lines(
+    challenged: Sequence[ChallengeText], scores: Sequence[ChallengeScores]
+) -> Iterator[dict[str, Any]]:
     """Yield the predictions of all models for each text, as label ids of each model's own numbering."""
     by_model = [model.rows() for model in scores]
     for text, predictions in zip(challenged, zip(*by_model, strict=True), strict=True):

@@ -9,7 +9,7 @@ from hf_robust.cli.output import model_names
 from hf_robust.metrics import Mean, mean_interval
 from hf_robust.reports import markdown_table, percent
 from hf_robust.runs import portable_path
-from hf_robust.views import Challenged
+from hf_robust.views import ChallengeText
 from hf_robust.wiring.measured_checkpoint import Outputs
 
 
@@ -51,7 +51,7 @@ class ChallengeScores(NamedTuple):
 
 
 def challenge_text(
-    mask: str, challenged: Sequence[Challenged], scores: Sequence[ChallengeScores], exact: Outputs | None
+    mask: str, challenged: Sequence[ChallengeText], scores: Sequence[ChallengeScores], exact: Outputs | None
 ) -> str:
     """Format a table with a row for each model, and notes that explain the numbers."""
     names = model_names([model.source for model in scores])

@@ -31,15 +31,29 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code: 2 after an error, which is one line on stderr, else its own."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser(arguments).parse_args(arguments)
-    options.command_line = arguments
+    parser = build_parser(arguments)
+    options, unknown = parser.parse_known_args(arguments)
     try:
+        if unknown:
+            options = parser.parse_args(_under_current_names(arguments))
+        options.command_line = arguments
         result = command_module(options.command).run(options)
     except ValueError as error:
         return report_error(f"hf-robust {options.command}", error)
     text, code = result if isinstance(result, CommandResult) else CommandResult(result)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     return code
+
+
+def _under_current_names(given: Sequence[str]) -> list[str]:
+    """The command line with flags under the names that they have now.
+
+    Raises:
+        ValueError: a flag is gone; the sentence says what to use now.
+    """
+    from hf_robust.data.legacy_flags import current_token
+
+    return [current_token(token) for token in given]
 
 
 def command_module(name: str) -> Any:

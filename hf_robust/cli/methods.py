@@ -18,6 +18,6 @@ def run(options: argparse.Namespace) -> str:
 
     rows = []
     for name in METHODS:
-        idea, citation = METHODS.describe(name)
+        idea, _, citation = METHODS.describe(name)
         rows.append([name, idea, f"{citation}: {title(citation)}" if citation else ""])
     return columns([["method", "what it does", "paper"], *rows])

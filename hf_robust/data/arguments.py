@@ -22,85 +22,90 @@ class DataTrainingArguments:
     glue_dir: str | None = field(
         default=None,
         metadata={
-            "help": "Read the GLUE task from this folder instead of the hub: GLUE_DIR/TASK/SPLIT.jsonl (also .json, "
+            "help": "Folder to read the GLUE task from, in place of the Hub: GLUE_DIR/TASK/SPLIT.jsonl (also .json, "
             ".csv, .tsv, .parquet; .gz too), or a folder whose README.md has `configs`."
         },
     )
     dataset_name: str | None = field(
         default=None,
         metadata={
-            "help": "Data set to train on: an id on the hub, a local folder with one file for each split, or `demo` "
-            "for the built-in corpus."
+            "help": "Data set to train on: a Hub id, a local folder with one file for each split, or `demo` for the "
+            "built-in corpus."
         },
     )
     dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of --dataset_name."})
     train_file: str | None = field(
         default=None, metadata={"help": "Training rows: a csv, tsv, json or jsonl file (.gz too) or a parquet file."}
     )
-    validation_file: str | None = field(default=None, metadata={"help": "Validation rows, a file as --train_file."})
-    test_file: str | None = field(default=None, metadata={"help": "Rows for --do_predict, a file as --train_file."})
+    validation_file: str | None = field(default=None, metadata={"help": "Validation rows: a file like --train_file."})
+    test_file: str | None = field(default=None, metadata={"help": "Rows for --do_predict: a file like --train_file."})
     extra_rows: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Files of texts that an earlier run made of this training set (its _views/*.jsonl): they are "
-            "training rows too, with their labels. For methods that make no texts of their own (see --view_file)."
+            "help": "Files of labelled texts that an earlier run made from this training set (its _views/*.jsonl), "
+            "added to the training rows. For methods that make no texts of their own (see --view_file)."
         },
     )
 
-    label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels (default: label)."})
+    label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels. Default: label."})
     text_column_names: str | None = field(
         default=None,
         metadata={
-            "help": "Text columns, comma separated: one, or two for pairs (default: sentence1 and sentence2, else the "
-            "first one or two columns beside the label). With --text_column_delimiter they become one text."
+            "help": "Text columns, comma separated: one, or two for pairs; more with --text_column_delimiter. "
+            "Default: sentence1 and sentence2, else the first one or two columns that are not the label."
         },
     )
     text_column_delimiter: str | None = field(
-        default=None, metadata={"help": "Join the --text_column_names into a single text with this between them."}
+        default=None, metadata={"help": "Separator that joins the --text_column_names into one text."}
     )
     class_names: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Names of the classes: of integer labels in their order from 0, or, where the data has names, of "
-            "the model's classes in theirs."
+            "help": "Names of the classes. For integer labels: in the order 0, 1, ...; for labels that are names: in "
+            "the order of the model's classes."
         },
     )
     do_regression: bool | None = field(
-        default=None, metadata={"help": "Predict a number; unset: yes where the labels are floats."}
+        default=None, metadata={"help": "Predict a number. Default: yes if the labels are floats."}
     )
     metric_name: str | None = field(
-        default=None, metadata={"help": "What to measure instead of the task's own metrics, e.g. f1_macro."}
+        default=None, metadata={"help": "Metric in place of the task's own metrics, e.g. f1_macro."}
     )
     train_split_name: str | None = field(
-        default=None, metadata={"help": "Split(s) to train on, comma separated (default: train)."}
+        default=None, metadata={"help": "Splits to train on, comma separated. Default: train."}
     )
     validation_split_name: str | None = field(
-        default=None, metadata={"help": "Split(s) to evaluate on, comma separated (default: validation)."}
+        default=None, metadata={"help": "Splits to evaluate on, comma separated. Default: validation."}
     )
     test_split_name: str | None = field(
-        default=None, metadata={"help": "Split(s) to predict, comma separated (default: test)."}
+        default=None, metadata={"help": "Splits to predict, comma separated. Default: test."}
     )
     remove_splits: str | None = field(default=None, metadata={"help": "Splits to leave out, comma separated."})
     remove_columns: str | None = field(default=None, metadata={"help": "Columns to leave out, comma separated."})
 
     max_seq_length: int = field(
-        default=128, metadata={"help": "Longest input in tokens; longer ones are cut, shorter ones padded."}
+        default=128,
+        metadata={"help": "Maximum length of an input in tokens: longer inputs are cut, shorter ones padded."},
     )
     pad_to_max_length: bool = field(
         default=True, metadata={"help": "Pad to --max_seq_length; False: to the longest input of each batch."}
     )
-    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first so many rows."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate on the first so many rows."})
-    max_predict_samples: int | None = field(default=None, metadata={"help": "Predict the first so many rows."})
+    max_train_samples: int | None = field(
+        default=None, metadata={"help": "Maximum number of training rows; the first ones are used."}
+    )
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "Maximum number of evaluation rows; the first ones are used."}
+    )
+    max_predict_samples: int | None = field(
+        default=None, metadata={"help": "Maximum number of rows to predict; the first ones are used."}
+    )
     shuffle_train_dataset: bool = field(
         default=False, metadata={"help": "Shuffle the training rows once, before --max_train_samples."}
     )
     shuffle_seed: int = field(default=42, metadata={"help": "Seed of --shuffle_train_dataset."})
     overwrite_cache: bool = field(
-        default=False, metadata={"help": "Accepted for run_glue command lines: tokens are not cached, nothing to do."}
-    )
-    preprocessing_num_workers: int | None = field(
-        default=None, metadata={"help": "Accepted for run_classification command lines: one process tokenises."}
+        default=False,
+        metadata={"help": "No effect, since tokens are not cached; accepted so that run_glue command lines work."},
     )
 
     def __post_init__(self) -> None:
@@ -123,60 +128,71 @@ class DataTrainingArguments:
                 raise ValueError(f"--{flag} must be at least 1, got {value}; leave it out for the default.")
 
 
-@dataclass
-class ModelArguments:
-    """Flags of model, configuration, tokenizer and LoRA adapters."""
+@dataclass(kw_only=True)
+class LoRAArguments:
+    """Size and place of LoRA adapters."""
 
-    model_name_or_path: str = field(
+    lora_rank: int = field(
+        default=0,
         metadata={
-            "help": "Checkpoint to start from: an id on the hub, a folder, or a small new model: `demo` (a BERT), "
-            "`lstm` or `cnn` (over words of the training texts and of --word_vectors, from which they start)."
-        }
-    )
-    config_name: str | None = field(default=None, metadata={"help": "Configuration, if not the model's."})
-    tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, if not the model's."})
-    cache_dir: str | None = field(default=None, metadata={"help": "Where downloads are kept."})
-    use_fast_tokenizer: bool = field(default=True, metadata={"help": "Use the fast tokenizer where there is one."})
-    model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model."})
-    token: str | None = field(
-        default=None, metadata={"help": "Hub token for private files (default: that of `hf auth login`)."}
-    )
-    trust_remote_code: bool = field(
-        default=False, metadata={"help": "Run model or data set code that comes from the hub; read it first."}
-    )
-    ignore_mismatched_sizes: bool = field(
-        default=False, metadata={"help": "Start a new head where the checkpoint's has another number of classes."}
-    )
-    classifier_head: str = field(
-        default=OWN_HEAD,
-        metadata={
-            "help": "What reads a text: own, the head of the checkpoint's class, or mean, one linear layer on the "
-            "mean of its last hidden states (TaiChi, Section 3.2), a new one unless the checkpoint has it.",
-            "choices": list(CLASSIFIER_HEADS),
+            "help": "Rank of LoRA adapters, which then train with the head and with other layers that no checkpoint "
+            "held; 0: train all weights."
         },
     )
-    vocabulary_size: int | None = field(
-        default=None, metadata={"help": "Most words that a new lstm or cnn knows. Default: 100,000."}
+    lora_alpha: float = field(
+        default=16.0, metadata={"help": "Scale of LoRA: an adapter weighs lora_alpha / lora_rank."}
     )
-    freeze_embeddings: bool = field(default=False, metadata={"help": "Leave the word embeddings as they start."})
-    lora_rank: int = field(
-        default=0, metadata={"help": "Train LoRA adapters of this rank and the head only; 0: all weights."}
-    )
-    lora_alpha: float = field(default=16.0, metadata={"help": "LoRA scale: adapters weigh lora_alpha / lora_rank."})
     lora_dropout: float = field(default=0.1, metadata={"help": "Dropout before each LoRA adapter."})
     lora_target_modules: list[str] | None = field(
         default=None,
         metadata={
             "help": "Layers that get an adapter, by the ends of their names, or `all-linear`. Default: attention's "
-            "query and value, as peft has it. What no checkpoint held (a head, a pooler) trains as a whole."
+            "query and value, as in peft."
         },
     )
+
+
+@dataclass
+class CheckpointArguments:
+    """Which model, configuration and tokenizer to fine-tune from."""
+
+    model_name_or_path: str = field(
+        metadata={
+            "help": "Checkpoint to start from: a Hub id, a folder, or the name of a small new model: `demo` (a "
+            "BERT), `lstm` or `cnn` (their words are those of the training texts and of --word_vectors)."
+        }
+    )
+    config_name: str | None = field(default=None, metadata={"help": "Configuration to use in place of the model's."})
+    tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer to use in place of the model's."})
+    cache_dir: str | None = field(default=None, metadata={"help": "Folder for downloads."})
+    use_fast_tokenizer: bool = field(default=True, metadata={"help": "Use the fast tokenizer if there is one."})
+    model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model."})
+    token: str | None = field(
+        default=None, metadata={"help": "Hub token for private files. Default: the token of `hf auth login`."}
+    )
+    trust_remote_code: bool = field(
+        default=False,
+        metadata={"help": "Run code of the model or data set that comes from the Hub. Read the code first."},
+    )
+    ignore_mismatched_sizes: bool = field(
+        default=False, metadata={"help": "Start a new head if the checkpoint's head has another number of classes."}
+    )
+    classifier_head: str = field(
+        default=OWN_HEAD,
+        metadata={
+            "help": "Classification head. own: the head of the checkpoint's class; mean: one linear layer on the "
+            "mean of the last hidden states (TaiChi, Section 3.2), a new one unless the checkpoint has it.",
+            "choices": list(CLASSIFIER_HEADS),
+        },
+    )
+    vocabulary_size: int | None = field(
+        default=None, metadata={"help": "Maximum size of the vocabulary of a new lstm or cnn. Default: 100,000."}
+    )
+    freeze_embeddings: bool = field(default=False, metadata={"help": "Do not train the word embeddings."})
 
     def __post_init__(self) -> None:
         if self.classifier_head not in CLASSIFIER_HEADS:
             raise ValueError(f"--classifier_head must be {' or '.join(CLASSIFIER_HEADS)}, got {self.classifier_head}.")
-        if self.lora_rank < 0:
-            raise ValueError(f"--lora_rank must be at least 0, got {self.lora_rank}; 0 trains all weights.")
         if self.vocabulary_size is not None and not self.is_new_word_model:
             raise ValueError(
                 f"--vocabulary_size is for a new {' or '.join(NEW_WORD_MODELS)}, and {self.model_name_or_path} has a "
@@ -187,3 +203,13 @@ class ModelArguments:
     def is_new_word_model(self) -> bool:
         """Whether the model is a new word model, whose vocabulary comes from the data."""
         return self.model_name_or_path in NEW_WORD_MODELS
+
+
+@dataclass
+class ModelArguments(LoRAArguments, CheckpointArguments):
+    """Which model to fine-tune from, and whether to train LoRA adapters only."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lora_rank < 0:
+            raise ValueError(f"--lora_rank must be at least 0, got {self.lora_rank}; 0 trains all weights.")

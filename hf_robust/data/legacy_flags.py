@@ -1,7 +1,8 @@
-"""Flags of transformers 4 that transformers 5 has dropped: translated or ignored, with a warning.
+"""Flags that are gone: those of transformers 4, and earlier names of flags of this package.
 
-Command lines of papers and old scripts use many of them, and each is an error in transformers 5. Flags are a mapping
-name -> value here, for command lines and args files alike.
+Old command lines and args files hold them. A flag that has a counterpart is translated with a warning; any other is an
+error of one sentence that says what to use now. Works on flags as a mapping name -> value, so that the command line
+and an args file go the same way.
 """
 
 import logging
@@ -45,17 +46,87 @@ DROPPED: dict[str, str] = {
     "dispatch_batches": "use --accelerator_config",
     "split_batches": "use --accelerator_config",
 }
+RENAMED_HERE: dict[str, str] = {
+    "adapter_alpha": "lora_alpha",
+    "adapter_dropout": "lora_dropout",
+    "adapter_rank": "lora_rank",
+    "adapter_target_modules": "lora_target_modules",
+    "adv_eps": "adv_lr",
+    "adv_weight": "ascc_weight",
+    "attack_epoch_interval": "epochs_per_round",
+    "attack_mended": "attack_fixed",
+    "ctr_tau": "taichi_tau",
+    "dir_alpha": "dne_alpha",
+    "dir_decay": "dne_decay",
+    "fgsm_clean_weight": "clean_weight",
+    "info_alpha": "infobert_alpha",
+    "info_beta": "infobert_beta",
+    "smart_radius": "adv_max_norm",
+    "taichi_ctr": "taichi_beta",
+    "taichi_kl": "taichi_gamma",
+}
+"""Earlier names of this package's flags, with the names that they have now."""
+REMOVED_HERE: dict[str, str] = {
+    "allow_eval_views": "give the split by --leaked_view_split",
+    "amda_iterative": "give the number of texts by --amda_num_adv (500 in MixADA)",
+    "amda_variant": "give --amda_layers -1 for smix, which mixes after the last layer",
+    "certify_bound": "use `hf-robust certify --bound` after training",
+    "ctr_include_pos": "the contrastive term of taichi is the paper's, without a text's own pair in the denominator",
+    "ctr_sim": "the contrastive term of taichi compares by cosine, as its code does",
+    "flood_batches": "flooding_x compares 8 micro-batches",
+    "gumbel_temperature": "the temperature is 1, as in FLAT",
+    "info_ch": "give both shares by --infobert_local LOW HIGH",
+    "info_cl": "give both shares by --infobert_local LOW HIGH",
+    "location_lists": "give it as the second file of --name_lists",
+    "mask_hidden_dim": "the hidden layer of the mask network has 400 units, as in FLAT",
+    "max_attempts": "bound the texts that are attacked by --view_fraction",
+    "mean_losses": "the loss of fgm is the sum of its two terms, and --clean_weight weighs the one on the clean text",
+    "taichi_symmetric_kl": "each KL of taichi goes one way, as in the paper",
+    "teacher_decay": "the decay of smart's averaged model is the paper's 0.999",
+    "teacher_decay_early": "the decay of smart's averaged model is 0.99 in the first tenth of the steps",
+    "use_bregman": "the averaged model of smart is in use where --smart_mu is above 0 (1 in the paper)",
+    "use_global_embedding": "give --tavat_norm zero to start without a remembered perturbation",
+    "view_split": "give a split other than the training set by --leaked_view_split",
+    "w_mode": "give --w_lr below 0 for weights that descend the loss",
+}
+"""Flags of this package that are gone, with what to use now."""
+
+
+def current_names(flags: Mapping[str, Any]) -> Flags:
+    """Flags as stored files hold them, under the names that they have now.
+
+    >>> current_names({"taichi_kl": 0.5, "seed": 1})
+    {'taichi_gamma': 0.5, 'seed': 1}
+    """
+    return {RENAMED_HERE.get(name, name): value for name, value in flags.items()}
+
+
+def current_token(token: str) -> str:
+    """A word of a command line; a flag of this package is put under the name that it has now.
+
+    >>> current_token("--attack_mended=True"), current_token("attack_mended")
+    ('--attack_fixed=True', 'attack_mended')
+
+    Raises:
+        ValueError: the flag is gone; the sentence says what to use now.
+    """
+    flag, equals, value = token.partition("=")
+    name = flag.removeprefix("--").replace("-", "_")
+    if flag[:2] != "--" or name not in {*RENAMED_HERE, *REMOVED_HERE}:
+        return token
+    (new,) = LEGACY[name](name, value, {})
+    return f"--{new}{equals}{value}"
 
 
 def translate(flags: Mapping[str, Any], known: Callable[[str], bool]) -> Flags:
-    """Translate flags to those of the installed transformers, with one warning for each that has changed.
+    """The same flags under the names that they have now, with a warning for each change.
 
     Args:
         flags: values by name; True for a flag without a value.
-        known: whether the installed version has a flag of that name; such a flag is not changed.
+        known: whether a name is a flag of the run, which is then left alone.
 
     Raises:
-        ValueError: an old flag and its new flag disagree, or a value cannot be translated.
+        ValueError: an old and its new flag disagree, or a flag or value has no translation.
     """
     new: Flags = dict(flags)
     old = [name for name in flags if name in LEGACY and not known(name)]
@@ -78,6 +149,20 @@ def _is_true(value: Any) -> bool:
 
 def _warn(name: str, reading: str) -> None:
     logger.warning(f"--{name} does not exist in transformers 5: {reading}.")
+
+
+def _rename_here(name: str, value: Any, flags: Flags) -> Flags:
+    logger.warning(f"--{name} is called --{RENAMED_HERE[name]} now.")
+    return {RENAMED_HERE[name]: value}
+
+
+def _one_process(name: str, value: Any, flags: Flags) -> Flags:
+    logger.warning(f"--{name} is ignored: one process tokenises.")
+    return {}
+
+
+def _refuse(name: str, value: Any, flags: Flags) -> Flags:
+    raise ValueError(f"--{name} is gone: {REMOVED_HERE[name.removeprefix('no_')]}.")
 
 
 def _rename(name: str, value: Any, flags: Flags) -> Flags:
@@ -157,4 +242,7 @@ LEGACY: dict[str, Callable[[str, Any, Flags], Flags]] = {
     "push_to_hub_organization": _hub_organization,
     "use_auth_token": _auth_token,
     "adafactor": _adafactor,
+    "preprocessing_num_workers": _one_process,
+    **dict.fromkeys(RENAMED_HERE, _rename_here),
+    **dict.fromkeys((*REMOVED_HERE, *(f"no_{name}" for name in REMOVED_HERE)), _refuse),
 }

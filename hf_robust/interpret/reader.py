@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding
 
-from hf_robust.adversary import evaluating, kept_random_state
+from hf_robust.adversary import evaluating, preserved_random_state
 from hf_robust.data.length import usable_length
 from hf_robust.words import Text, word_token_positions
 
@@ -125,7 +125,7 @@ class Reader:
     @contextmanager
     def measuring(self, seed: int = 0) -> Iterator[None]:
         """Context with eval mode and a seeded random state; modes and random states are restored afterwards."""
-        with kept_random_state(), evaluating(self.model):
+        with preserved_random_state(), evaluating(self.model):
             torch.manual_seed(seed)
             yield
 

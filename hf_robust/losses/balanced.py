@@ -25,7 +25,9 @@ def cosine_distance(first: Tensor, second: Tensor) -> Tensor:
 def balanced_pairwise(
     fickle: Tensor, obstinate: Tensor, fickle_ok: Tensor, obstinate_ok: Tensor, margin: float
 ) -> tuple[Tensor, Tensor]:
-    r"""Pull the fickle view to the anchor, push the obstinate view beyond the margin (Chen et al. 2022, Section 4.1).
+    r"""Pull the fickle view to the anchor and push the obstinate view beyond the margin.
+
+    Chen et al. 2022, Section 4.1:
 
     .. math:: \frac{\sum_b p^f_b d_b^+}{\sum_b p^f_b},\qquad \frac{\sum_b p^o_b \max(0, m - d_b^-)}{\sum_b p^o_b}
 
@@ -34,7 +36,7 @@ def balanced_pairwise(
     Args:
         fickle, obstinate: (B,) distances of the views from the anchor.
         fickle_ok, obstinate_ok: (B,) 1 where the view is valid, else 0.
-        margin: distance the obstinate view should keep.
+        margin: minimum distance of the obstinate view from the anchor.
 
     Returns:
         The pull and the push term, both scalars.
@@ -47,11 +49,13 @@ def balanced_pairwise(
 def balanced_triplet(
     fickle: Tensor, obstinate: Tensor, fickle_ok: Tensor, obstinate_ok: Tensor, margin: float
 ) -> Tensor:
-    r"""Obstinate view further from the anchor than the fickle view by the margin (Chen et al. 2022, Section 4.1).
+    r"""Push the obstinate view further from the anchor than the fickle view by the margin.
+
+    Chen et al. 2022, Section 4.1:
 
     .. math:: \frac1B\sum_b \max\bigl(0,\ p^f_b d_b^+ + p^o_b (m - d_b^-)\bigr)
 
-    Both halves are masked, as the text says; the official code ignores the fickle mask. The mean is over all
-    B rows, valid or not. Arguments as in :func:`balanced_pairwise`; returns a scalar.
+    Both terms are masked, as the text of the paper says; the official code ignores the fickle mask. The mean is over
+    all B rows, valid or not. Arguments as in :func:`balanced_pairwise`; returns a scalar.
     """
     return (fickle_ok * fickle + obstinate_ok * (margin - obstinate)).clamp(min=0.0).mean()

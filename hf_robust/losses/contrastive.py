@@ -10,7 +10,7 @@ CTR_SIMILARITIES = ("cosine", "neg_l2")
 
 
 def pair_similarities(first: Tensor, second: Tensor, similarity: str = "cosine") -> Tensor:
-    """``s(u_i, v_j)`` of every row of the first with every row of the second.
+    """``s(u_i, v_j)`` of each row of ``first`` with each row of ``second``.
 
     Args:
         first, second: (B, H) and (C, H) of any float type.
@@ -20,7 +20,7 @@ def pair_similarities(first: Tensor, second: Tensor, similarity: str = "cosine")
         (B, C) float32, also under autocast.
     """
     if similarity not in CTR_SIMILARITIES:
-        raise ValueError(f"ctr_sim must be one of {', '.join(CTR_SIMILARITIES)}, got {similarity!r}.")
+        raise ValueError(f"similarity must be one of {', '.join(CTR_SIMILARITIES)}, got {similarity!r}.")
     with torch.autocast(first.device.type, enabled=False):
         if similarity == "neg_l2":
             return -torch.cdist(first.float(), second.float(), compute_mode="donot_use_mm_for_euclid_dist")
@@ -28,16 +28,17 @@ def pair_similarities(first: Tensor, second: Tensor, similarity: str = "cosine")
 
 
 def pair_distances(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,) cosine distances of each row of the first from its own of the second, and mean ones from the others'.
+    """Cosine distances of each row of ``first`` (B, H) from its paired row of ``second`` (B, H), and from the others.
 
-    The latter is 0 where there is no other. Arguments (B, H).
+    Returns two (B,) tensors: the distance from the paired row, and the mean distance from all other rows of
+    ``second`` (0 if there are none).
 
     >>> [distances.tolist() for distances in pair_distances(torch.eye(2), torch.eye(2))]
     [[0.0, 0.0], [1.0, 1.0]]
     """
     distances = 1.0 - pair_similarities(first, second)
-    own = distances.diagonal()
-    return own, (distances.sum(dim=1) - own) / max(len(own) - 1, 1)
+    paired = distances.diagonal()
+    return paired, (distances.sum(dim=1) - paired) / max(len(paired) - 1, 1)
 
 
 def contrastive(
@@ -49,24 +50,24 @@ def contrastive(
     similarity: str = "cosine",
     include_positive: bool = False,
 ) -> Tensor:
-    r"""Pull each text to its own pair, push it from the pairs of all others (TaiChi, Section 3.2).
+    r"""Pull each text to its paired text and push it from the paired texts of all others (TaiChi, Section 3.2).
 
     .. math:: \operatorname{mean}_i\Bigl[-s(u_i,v_i)/\tau + \log\sum_{j\ne i} e^{s(u_i,v_j)/\tau}\Bigr]
 
     Differs from the paper: the similarity grows as texts get closer, where the printed ``exp(+||u - v||)`` pushes
-    positives apart, and the mean is taken over i instead of the sum, as the official code does.
-    The denominator leaves j = i out, as paper and code do, so the loss can be negative.
+    positives apart. The loss is the mean over i, not the sum, as in the official code.
+    The denominator leaves out j = i, as in paper and code, so that the loss can be negative.
 
     Args:
         first, second: (B, H) embeddings of the two texts of each pair, any float type.
-        positive_ok: (B,) 1 where the pair is valid. The other rows have no term, but stay negatives.
-            Default: all valid.
+        positive_ok: (B,) 1 where the pair is valid. Invalid rows have no term, but serve as negatives.
+            Default: all pairs are valid.
         tau: temperature, above 0.
         similarity: one of :data:`CTR_SIMILARITIES`.
-        include_positive: take j = i into the sum, which makes it InfoNCE.
+        include_positive: include j = i in the sum, which gives InfoNCE.
 
     Returns:
-        A float32 scalar; 0, with a gradient of zeros, for a batch of one row or without a valid pair.
+        A float32 scalar; 0, with a gradient of zeros, if the batch has one row or no valid pair.
 
     >>> round(contrastive(torch.eye(2), torch.eye(2)).item(), 3)
     -1.0
@@ -76,8 +77,8 @@ def contrastive(
     scores = pair_similarities(first, second, similarity) / tau
     if len(scores) < 2:
         return 0.0 * scores.sum()
-    own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-    others = scores if include_positive else scores.masked_fill(own, -torch.inf)
+    paired = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    others = scores if include_positive else scores.masked_fill(paired, -torch.inf)
     terms = others.logsumexp(dim=1) - scores.diagonal()
     if positive_ok is None:
         return terms.mean()

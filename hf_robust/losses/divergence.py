@@ -1,4 +1,4 @@
-"""How far apart two predictions are, from their logits."""
+"""Kullback-Leibler divergences between predictions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch.nn.functional import log_softmax
 def sample_kl(p_logits: Tensor, q_logits: Tensor) -> Tensor:
     r"""``KL(P || Q) = sum_k P_k (log P_k - log Q_k)`` of each row, differentiable in both arguments.
 
-    The order counts: ``torch.nn.functional.kl_div(log Q, P)`` is this, with its arguments the other way round.
+    The order of the arguments matters: this equals ``torch.nn.functional.kl_div(log Q, P)``, which takes Q first.
 
     Args:
         p_logits, q_logits: (B, K) logits of any float type.
 
     Returns:
-        (B,) float32, whatever the precision of the model. Rounding can make a value near 0 negative.
+        (B,) float32 at any precision of the model. Rounding can make a value near 0 negative.
 
     >>> import torch
     >>> round(sample_kl(torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]])).item(), 4)
@@ -34,7 +34,7 @@ def soft_label_kl(targets: Tensor, logits: Tensor) -> Tensor:
         logits: (B, K) of any float type.
 
     Returns:
-        (B,) float32, by log-softmax, so that it is finite where a probability is 0 in floating point.
+        (B,) float32, computed by log-softmax, so that it is finite where a predicted probability rounds to 0.
 
     >>> soft_label_kl(torch.tensor([[1.0, 0.0]]), torch.tensor([[-200.0, 0.0]])).item()
     200.0
@@ -52,8 +52,8 @@ def kl(p_logits: Tensor, q_logits: Tensor) -> Tensor:
 def sample_symmetric_kl(first: Tensor, second: Tensor, detach_targets: bool = False) -> Tensor:
     """``KL(P || Q) + KL(Q || P)`` of each row, (B,) float32; arguments as in :func:`sample_kl`.
 
-    ``detach_targets`` makes the first argument of each of the two a constant, as SMART's official code does: the value
-    is the same, the gradient of each prediction is then its difference from the other one.
+    With ``detach_targets`` the first argument of each of the two terms is a constant, as in SMART's official code. The
+    value is the same; the gradient with respect to each prediction is then its difference from the other one.
     """
     if detach_targets:
         return sample_kl(first.detach(), second) + sample_kl(second.detach(), first)
@@ -61,5 +61,5 @@ def sample_symmetric_kl(first: Tensor, second: Tensor, detach_targets: bool = Fa
 
 
 def symmetric_kl(first: Tensor, second: Tensor, detach_targets: bool = False) -> Tensor:
-    """Mean over the rows of :func:`sample_symmetric_kl`, a scalar; a sum would grow with the batch."""
+    """Mean over the rows of :func:`sample_symmetric_kl`, a scalar."""
     return sample_symmetric_kl(first, second, detach_targets).mean()

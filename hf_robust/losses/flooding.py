@@ -1,4 +1,4 @@
-"""Flooding: a training loss that is not let below a level."""
+"""Flooding: keeps a training loss from falling below a level."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 def flood(loss: Tensor, level: float) -> Tensor:
     r"""``|loss - level| + level`` (Ishida et al. 2020, Eq. 5): descent above the level, ascent below it.
 
-    At the level itself the derivative is taken as 0, so that a step there changes nothing.
+    Exactly at the level the derivative is 0, so that a step changes nothing.
 
     >>> import torch
     >>> round(flood(torch.tensor(0.05), 0.1).item(), 6)
@@ -18,10 +18,10 @@ def flood(loss: Tensor, level: float) -> Tensor:
 
 
 def flooded(loss: Tensor, level: float) -> Tensor:
-    """The value of ``loss`` with the gradient of :func:`flood`: what a log of the loss should show.
+    """The value of ``loss`` with the gradient of :func:`flood`, so that the log shows the plain loss.
 
     Args:
-        loss: of any method, a scalar; its mean is taken where each device gave one.
+        loss: a scalar, or one value for each device, of which the mean is taken.
     """
     mean = loss.mean()
     raised = flood(mean, level)

@@ -1,4 +1,4 @@
-"""How far apart two batches of embeddings are as distributions: SemRoDe's loss and its alternatives."""
+"""Distances between the distributions of two batches of embeddings: SemRoDe's loss and its alternatives."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def mmd(first: Tensor, second: Tensor) -> Tensor:
         k(a,b)=\sum_{i=0}^{4} e^{-\|a-b\|^2 / (\sigma\,2^{i-2})}
 
     sigma is the mean squared distance between two different rows of the joint batch, a constant for the gradient; it
-    is taken as 1 where all rows are equal. The means take the diagonals in, so the value is
-    never negative, and 0 for equal batches.
+    is 1 if all rows are equal. The means include the diagonals, so that the value is never negative, and 0 for equal
+    batches.
 
     Args:
         first, second: (B, H) and (C, H) of any float type; B and C may differ.
 
     Returns:
-        A float32 scalar, also under autocast; 0, with a gradient of zeros, where a batch has no rows.
+        A float32 scalar, also under autocast; 0, with a gradient of zeros, if one batch has no rows.
 
     >>> mmd(torch.eye(3), torch.eye(3)).item()
     0.0
@@ -40,9 +40,9 @@ def mmd(first: Tensor, second: Tensor) -> Tensor:
 
 
 def coral(first: Tensor, second: Tensor) -> Tensor:
-    r"""CORAL: ``||cov(X) - cov(Y)||_F^2 / (4 H^2)`` (Sun and Saenko 2016, Eq. 1). It is blind to a mean shift.
+    r"""CORAL: ``||cov(X) - cov(Y)||_F^2 / (4 H^2)`` (Sun and Saenko 2016, Eq. 1). It ignores a shift of the mean.
 
-    Arguments and value as in :func:`mmd`. A batch of one row has the covariance 0.
+    Arguments and return value as in :func:`mmd`. The covariance of a batch of one row is 0.
     """
     if not len(first) or not len(second):
         return 0.0 * (first.float().sum() + second.float().sum())
@@ -52,13 +52,13 @@ def coral(first: Tensor, second: Tensor) -> Tensor:
 
 
 def sinkhorn(first: Tensor, second: Tensor, blur: float = 0.1, iterations: int = 50) -> Tensor:
-    r"""Entropic optimal transport between the two batches, without its bias (Feydy et al. 2019, Eq. 3).
+    r"""Debiased entropic optimal transport between the two batches (Feydy et al. 2019, Eq. 3).
 
     .. math:: OT_\varepsilon(X,Y) - \tfrac12 OT_\varepsilon(X,X) - \tfrac12 OT_\varepsilon(Y,Y),\qquad c=\|x-y\|^2
 
-    Arguments and value as in :func:`mmd`; ``blur`` is epsilon as a share of the mean cost between different rows of
-    the joint batch, a constant for the gradient. The updates of both sides are averaged, so the value is symmetric
-    after any number of iterations.
+    Arguments and return value as in :func:`mmd`; ``blur`` is epsilon as a share of the mean cost between different
+    rows of the joint batch, a constant for the gradient. The updates of both sides are averaged, so that the value is
+    symmetric after any number of iterations.
     """
     if not len(first) or not len(second):
         return 0.0 * (first.float().sum() + second.float().sum())
@@ -82,7 +82,7 @@ def _transport(costs: Tensor, epsilon: Tensor, iterations: int) -> Tensor:
 
 
 def _squared_distances(rows: Tensor) -> Tensor:
-    # By differences: products would leave rounding where rows are equal, and autocast would halve their precision.
+    # Matrix products would leave rounding errors between equal rows, and autocast would halve their precision.
     return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 

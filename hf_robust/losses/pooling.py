@@ -1,4 +1,4 @@
-"""One vector for a text from its last hidden states."""
+"""Sentence embeddings: pooling of the last hidden states of a text."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ POOLINGS = ("cls", "last_token", "mean_pool", "max_pool")
 def sentence_embedding(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     """Pool hidden states over the real tokens of each row.
 
-    ``cls`` takes the first real token and ``last_token`` the last one, so that padding on either side does not hand
-    over a padding position.
+    ``cls`` takes the first real token and ``last_token`` the last one, so that neither takes a padding position.
 
     Args:
         hidden: (B, L, H) last hidden states.
@@ -23,8 +22,8 @@ def sentence_embedding(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
         (B, H).
 
     Raises:
-        ValueError: the pooling is unknown, or the states are not one for each token, as in Funnel, whose first one
-            alone has a place.
+        ValueError: the pooling is unknown, or the model has not one state for each token (Funnel; ``cls`` alone works
+            there).
 
     >>> hidden, mask = torch.arange(6.0).reshape(1, 3, 2), torch.tensor([[1, 1, 0]])
     >>> [sentence_embedding(hidden, mask, pooling).tolist()[0] for pooling in POOLINGS]

@@ -1,4 +1,4 @@
-"""Classifiers of our own as Hugging Face models; importing this makes the Auto classes load their checkpoints."""
+"""Classifiers of this project as Hugging Face models; importing this package registers them with the Auto classes."""
 
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -10,7 +10,7 @@ from hf_robust.models.tokenizer import WordSource, read_source, word_level_token
 from hf_robust.models.vectors import fill_embeddings
 
 WORD_MODELS: dict[str, type[WordConfig]] = {"lstm": LstmConfig, "cnn": CnnConfig}
-"""Configurations of the models that start without a checkpoint, by the name that a user gives."""
+"""Configurations of the models that start without a checkpoint, by the name on the command line."""
 
 for _config, _model in (
     (LstmConfig, LstmForSequenceClassification),

@@ -1,4 +1,4 @@
-"""The folder of an adapter: what is in it beside PEFT's two files, and what must not be."""
+"""The folder of an adapter: the files that we add to PEFT's two, and the files that must not be there."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from transformers.utils import find_adapter_config_file
 from hf_robust.models.weights import new_weights
 
 CONFIG_FOLDER = "classifier"
-"""Where an adapter's folder has the configuration of the classifier, which plain PEFT leaves out: labels, padding."""
+"""Subfolder of an adapter with the configuration of the classifier (labels, padding), which plain PEFT leaves out."""
 BASE_WEIGHTS = "base_weights"
-"""The entry of that configuration that tells the weights that the adapter was trained on from any other."""
+"""Entry of that configuration with the hash of the weights that the adapter was trained on."""
 ADAPTER = "adapter_config.json"
 WHOLE_MODEL = (
     "model.safetensors",
@@ -27,14 +27,14 @@ WHOLE_MODEL = (
 
 
 def describe_adapter(name: str, **options: Any) -> dict[str, Any] | None:
-    """The PEFT configuration of a folder or Hub repository; None where it holds no adapter.
+    """The PEFT configuration in a folder or Hub repository; None if there is no adapter.
 
     Raises:
-        ValueError: a folder holds an adapter and a whole model, or the configuration cannot be read.
+        ValueError: the folder holds an adapter and a whole model, or the configuration cannot be read.
     """
     try:
         path = find_adapter_config_file(name, **options)
-    except OSError:  # there is nothing at all, which loading has a better sentence for
+    except OSError:  # there is no such model; loading it gives a better error message
         path = None
     if path is None:
         return None
@@ -42,83 +42,86 @@ def describe_adapter(name: str, **options: Any) -> dict[str, Any] | None:
     if whole:
         raise ValueError(
             f"{name} holds an adapter ({ADAPTER}) and a whole model ({whole[0]}), written by two runs, and "
-            "transformers lays the one over the other; delete the files of the one that is not meant."
+            "transformers would put the adapter on that model; delete the files of the one that you do not need."
         )
     try:
-        found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{name}/{ADAPTER} is not JSON ({error}); save the adapter again.") from error
-    return found
+    return config
 
 
 def write_config(model: Any, folder: str | Path, base_weights: str | None = None) -> None:
     """Write the classifier's configuration into an adapter's folder.
 
     Args:
-        base_weights: :func:`loaded_hash` of the model before it was trained, if its configuration does not hold it.
+        base_weights: :func:`loaded_hash` of the model before training, if its configuration does not hold it yet.
     """
     config = copy.deepcopy(model.config)
     config.architectures = [type(model.get_base_model() if hasattr(model, "peft_config") else model).__name__]
     if base_weights is not None:
         setattr(config, BASE_WEIGHTS, base_weights)
     config.save_pretrained(Path(folder) / CONFIG_FOLDER)
-    for code in Path(folder, CONFIG_FOLDER).glob("*.py"):  # of a model with code of its own, looked for at the top
+    for code in Path(folder, CONFIG_FOLDER).glob(
+        "*.py"
+    ):  # custom code of a model, which loaders seek in the top folder
         os.replace(code, Path(folder) / code.name)
 
 
 def save_config(model: Any, folder: Path, args: Any) -> None:
-    """Write it where a Trainer with these arguments saves the model, if that is an adapter."""
+    """Write the classifier's configuration to the folders where the Trainer saves ``model``, if it is an adapter."""
     if not hasattr(model, "peft_config"):
         return
     write_config(model, folder)
-    if args.push_to_hub:  # of a checkpoint the Trainer copies only the adapter there
+    if args.push_to_hub:  # the Trainer copies only the adapter of a checkpoint to output_dir
         write_config(model, args.output_dir)
 
 
 def base_name(model: Any) -> str | None:
-    """Where the weights of a model come from: a folder by its full path, or a Hub id; None if from nowhere."""
+    """The origin of a model's weights: the full path of a folder, or a Hub id; None for a new model."""
     name = str(getattr(model, "name_or_path", "") or "")
     return os.path.abspath(name) if os.path.isdir(name) else name or None
 
 
 def check_saves(model: Any, folder: str, published: bool) -> None:
-    """Refuse what could not be loaded as it will be saved.
+    """Refuse a model that could not be loaded again after it is saved.
 
     Raises:
-        ValueError: the adapter is transformers' own, which the Trainer does not restore; it leaves out a part that no
-            checkpoint holds either, or belongs to a model that others do not have and is to be published; or the
-            folder has files of the other kind, of a whole model or of an adapter, from an earlier run.
+        ValueError: the adapter is transformers' own, which the Trainer does not restore; the adapter leaves out
+            weights that no checkpoint holds; it is to be published but its base model is a local folder; or the folder
+            holds files of the other kind (of a whole model or of an adapter) from an earlier run.
     """
     if getattr(model, "_hf_peft_config_loaded", False):
         raise ValueError(
-            "the model's adapter was added by model.add_adapter or from_pretrained, and no checkpoint brings it back; "
-            "make it by peft.get_peft_model, or load it by PeftModel.from_pretrained(..., is_trainable=True)."
+            "the model's adapter was added by model.add_adapter or from_pretrained, and the Trainer cannot restore it "
+            "from a checkpoint; make it by peft.get_peft_model, or load it by PeftModel.from_pretrained(..., "
+            "is_trainable=True)."
         )
     adapts = hasattr(model, "peft_config")
     others = [file for file in (WHOLE_MODEL if adapts else [ADAPTER]) if Path(folder, file).is_file()]
     if others:
         kinds = ("a whole model", "an adapter") if adapts else ("an adapter", "a whole model")
         raise ValueError(
-            f"--output_dir {folder} holds {kinds[0]} ({others[0]}), and beside {kinds[1]} transformers would lay the "
-            "one over the other; give another folder, or delete what is there."
+            f"--output_dir {folder} holds {kinds[0]} ({others[0]}), and this run would add {kinds[1]}, which "
+            "transformers would combine with it; give another folder, or delete these files."
         )
     if adapts and published and os.path.isdir(model.get_base_model().name_or_path):
         raise ValueError(
-            f"--push_to_hub would publish an adapter of the model in {model.get_base_model().name_or_path}, a folder "
-            "that others do not have; publish that model first and start from its Hub id, or leave --push_to_hub out."
+            f"--push_to_hub would publish an adapter whose base model is in {model.get_base_model().name_or_path}, a "
+            "local folder; publish that model first and start from its Hub id, or leave --push_to_hub out."
         )
     missing = unsaved_weights(model) if adapts else []
     if missing:
         raise ValueError(
-            f"{', '.join(missing[:3])} are in no checkpoint, and the adapter neither trains nor saves them, so each "
-            "load would draw them anew; name their modules in LoraConfig(modules_to_save=[...])."
+            f"{', '.join(missing[:3])} are in no checkpoint, and the adapter neither trains nor saves them, so that "
+            "each load would draw new random values; name their modules in LoraConfig(modules_to_save=[...])."
         )
 
 
 def unsaved_weights(model: nn.Module) -> list[str]:
-    """New weights of a PEFT model that its adapter neither trains nor saves, so that no reload has them again.
+    """Names of new weights of a PEFT model that its adapter neither trains nor saves: no reload restores them.
 
-    None of a base model made from a configuration, which cannot be loaded again anyway.
+    Empty for a base model made from a configuration, which cannot be loaded again anyway.
     """
     from peft import get_peft_model_state_dict
 

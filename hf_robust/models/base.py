@@ -1,4 +1,4 @@
-"""What the LSTM and the CNN share: word embeddings, a mask that really masks, max pooling, the loss."""
+"""Base classes of the LSTM and the CNN: word embeddings, attention mask, max pooling, loss."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 
 class WordConfig(PreTrainedConfig):
-    """Sizes of a classifier over word embeddings; what is left out is as in FLAT's code.
+    """Sizes of a classifier over word embeddings; the defaults are those of FLAT's code.
 
     Args:
         vocab_size: rows of the embedding table.
-        embedding_size: width E of a word vector; FLAT's 300, or that of the vectors it starts from.
-        embedding_dropout: on the word vectors, each number for itself.
-        dropout: on the pooled vector, before the classifier.
-        initializer_range: standard deviation of word vectors that start at random.
+        embedding_size: width E of a word vector: 300 as in FLAT, or the width of given word vectors.
+        embedding_dropout: dropout rate of the single entries of the word vectors.
+        dropout: dropout rate of the pooled vector, before the classifier.
+        initializer_range: standard deviation of random initial word vectors.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class WordConfig(PreTrainedConfig):
 
 
 class WordModel(PreTrainedModel):
-    """A classifier by the maximum over time of its states, one state for each token.
+    """A classifier on the maximum over time of its states, one state for each token.
 
-    A subclass makes its layers in ``__init__``, gives the width of its states to ``finish``, and computes them in
-    ``states``. Only tokens whose ``attention_mask`` is not zero are read: padding on either side, and a token masked
-    out inside a text, change nothing beyond what ``states`` says. A text with every token masked has the zero vector.
+    A subclass creates its layers in ``__init__``, passes the width of its states to ``finish``, and computes the
+    states in ``states``. Only tokens whose ``attention_mask`` is not zero are read: padding on either side has no
+    effect, and a masked token inside a text only the one that ``states`` documents. The pooled vector of a text whose
+    tokens are all masked is zero.
     """
 
     base_model_prefix = "model"
@@ -60,12 +61,12 @@ class WordModel(PreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
 
     def finish(self, width: int) -> None:
-        """Add the classifier over states of ``width`` and draw the weights."""
+        """Add the linear classifier over states of ``width`` and initialise all weights."""
         self.classifier = nn.Linear(width, self.num_labels)
         self.post_init()
 
     def states(self, words: Tensor, keep: Tensor) -> Tensor:
-        """(B, L, H) states of word vectors (B, L, E), which are zero where ``keep`` (B, L) is False."""
+        """States (B, L, H) of the word vectors ``words`` (B, L, E), which are zero where ``keep`` (B, L) is False."""
         raise NotImplementedError(f"{type(self).__name__} must define states.")
 
     def get_input_embeddings(self) -> nn.Module:
@@ -76,7 +77,7 @@ class WordModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """As torch starts its own layers, but for the width of word vectors; also for what a checkpoint lacks."""
+        """Initialise as torch does, except word vectors; also called for weights that a checkpoint lacks."""
         if isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=self.config.initializer_range)
             if module.padding_idx is not None and not getattr(module.weight, "_is_hf_initialized", False):
@@ -99,11 +100,11 @@ class WordModel(PreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Logits (B, K), with ``labels`` the loss of the configuration's ``problem_type``.
+        """Compute logits (B, K) and, with ``labels``, the loss of the configuration's ``problem_type``.
 
-        ``hidden_states`` are the word vectors (B, L, E) and the states (B, L, H), these zero at masked tokens.
-        ``attention_mask`` (B, L): any number but zero is a real token. What else other models take (token types) is
-        ignored. ``inputs_embeds`` (B, L, E) stand in for ``input_ids`` (B, L).
+        ``hidden_states`` are the word vectors (B, L, E) and the states (B, L, H), which are zero at masked tokens.
+        ``attention_mask`` (B, L): any value except zero marks a real token. Other inputs (token types) are ignored.
+        ``inputs_embeds`` (B, L, E) may replace ``input_ids`` (B, L).
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError(f"{type(self).__name__} needs either input_ids or inputs_embeds; pass one of them.")
@@ -124,6 +125,6 @@ class WordModel(PreTrainedModel):
 
 
 def max_over_time(states: Tensor, keep: Tensor) -> Tensor:
-    """(B, H) maximum of states (B, L, H) over the tokens that ``keep`` (B, L) names; zero where it names none."""
+    """(B, H) maximum of ``states`` (B, L, H) over the tokens where ``keep`` (B, L) is True; zero if there are none."""
     highest = states.masked_fill(~keep.unsqueeze(-1), torch.finfo(states.dtype).min).amax(1)
     return highest.masked_fill(~keep.any(1, keepdim=True), 0.0)

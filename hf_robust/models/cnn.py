@@ -1,4 +1,4 @@
-"""FLAT's CNN: filters over three to five words, the highest value of each, a linear classifier."""
+"""FLAT's CNN: filters over three to five words, the maximum of each over time, a linear classifier."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hf_robust.models.base import WordConfig, WordModel
 
 
 class CnnConfig(WordConfig):
-    """``filter_widths`` in words, with ``num_filters`` filters of each width."""
+    """Configuration of the CNN: ``filter_widths`` in words, and ``num_filters`` filters of each width."""
 
     model_type = "hf_robust_cnn"
 
@@ -28,11 +28,11 @@ class CnnForSequenceClassification(WordModel):
 
     .. math:: c_t = \mathrm{relu}(w \cdot e_{t-a} .. e_{t+b} + b_w),\quad \mathrm{logits} = W [\max_t c_t]_w + b
 
-    A window of k words stands around each word: a = (k - 1) // 2 before it and k // 2 after it. Beyond a text are
-    zero vectors. A masked token is a zero vector in its neighbours' windows and has no window of its own.
+    The window of a word has k words: a = (k - 1) // 2 before the word and k // 2 after it. Outside the text it reads
+    zero vectors. A masked token is a zero vector in the windows of its neighbours and has no window itself.
 
-    Differs from Kim: windows that lie around a place outside the text are left out, so that every state belongs to a
-    token and no padding counts; [CLS] and [SEP] stand at both ends instead. No limit on the classifier's norm.
+    Differs from Kim: windows centred outside the text are left out, so that each state belongs to a token and padding
+    has no effect; [CLS] and [SEP] take the two ends instead. The classifier's norm is not limited.
     """
 
     config_class = CnnConfig
@@ -45,8 +45,8 @@ class CnnForSequenceClassification(WordModel):
         self.finish(config.num_filters * len(config.filter_widths))
 
     def states(self, words: Tensor, keep: Tensor) -> Tensor:
-        found = []
+        states = []
         for width, layer in zip(self.config.filter_widths, self.filters, strict=True):
             padded = nn.functional.pad(words.transpose(1, 2), ((width - 1) // 2, width // 2))
-            found.append(layer(padded).relu())
-        return torch.cat(found, dim=1).transpose(1, 2)
+            states.append(layer(padded).relu())
+        return torch.cat(states, dim=1).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""The files of a saved model: which hold its weights, and which of them cannot be read, in one sentence."""
+"""Files of a saved model: finding, checking and reading them, with one-sentence errors for broken files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _WEIGHTS = (
     (utils.WEIGHTS_NAME, utils.WEIGHTS_INDEX_NAME),
 )
 _LOADED = ("config", "model", "pytorch_model", "adapter_", "tokenizer", "special_tokens", "added_tokens", "vocab")
-"""How the names of the files begin that ``from_pretrained`` reads."""
+"""Prefixes of the names of files that ``from_pretrained`` reads."""
 
 
 def weight_files(folder: Path, remedy: str) -> list[Path]:
-    """The files of a model's weights, as transformers looks for them, all there and whole; [] where there are none.
+    """The weight files of a model, in the order in which transformers looks for them; [] if there are none.
 
     Raises:
-        ValueError: one is missing or broken.
+        ValueError: a file is missing or broken.
     """
     for name, index in _WEIGHTS:
         if (folder / name).is_file():
@@ -46,38 +46,38 @@ def weight_files(folder: Path, remedy: str) -> list[Path]:
 
 
 def find_file(name: str, file: str, **hub: Any) -> Path | None:
-    """Where a file of a saved model lies on this machine; None where the model has none.
+    """The local path of a file of a saved model; None if the model has no such file.
 
-    A Hub model that was cached without it, on a machine that is offline by now, cannot be asked.
+    The result is also None if a Hub model was cached without the file and the machine is offline.
 
     Args:
         name: a folder, or the id of a Hub model.
-        hub: ``token``, ``revision`` and ``cache_dir``, as the model was loaded with.
+        hub: ``token``, ``revision`` and ``cache_dir`` with which the model was loaded.
     """
     if Path(name).is_dir():
         path = Path(name, file)
         return path if path.is_file() else None
     silent = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
-    found = utils.cached_file(name, file, **hub, **silent)
-    return None if found is None else Path(found)
+    cached = utils.cached_file(name, file, **hub, **silent)
+    return None if cached is None else Path(cached)
 
 
 def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
-    """The tensors of whole files by the names under which they were saved, on the CPU."""
-    found: dict[str, Tensor] = {}
+    """All tensors of the files by their saved names, on the CPU."""
+    tensors: dict[str, Tensor] = {}
     for path in files:
         if path.suffix == ".safetensors":
-            found |= safetensors.torch.load_file(path)
+            tensors |= safetensors.torch.load_file(path)
         else:
-            found |= torch.load(path, map_location="cpu", weights_only=True)
-    return found
+            tensors |= torch.load(path, map_location="cpu", weights_only=True)
+    return tensors
 
 
 def check_files(files: Iterable[Path], remedy: str) -> None:
-    """Ask whether each file is there and can be read to its end, by its ending; of tensors nothing is loaded.
+    """Check that each file exists and is complete, by a check for its file type; no tensor is loaded.
 
     Raises:
-        ValueError: one is missing, empty, cut or damaged; the sentence ends in ``remedy``.
+        ValueError: a file is missing, empty, truncated or damaged; the message ends with ``remedy``.
     """
     for path in files:
         fault = _fault(path)
@@ -94,10 +94,10 @@ def _fault(path: Path) -> str | None:
         return _safetensors_fault(path)
     if path.suffix == ".json":
         return _json_fault(path)
-    # Weights that torch saved before version 1.6 are no archive, and only loading them tells whether they are whole.
+    # Weights that torch before 1.6 saved are no zip archive; only loading them shows whether they are complete.
     with path.open("rb") as file:
         is_old = path.suffix == ".bin" and file.read(2) != b"PK"
-    return None if is_old or zipfile.is_zipfile(path) else "is cut or damaged (it has no end)"
+    return None if is_old or zipfile.is_zipfile(path) else "is cut or damaged (its end is missing)"
 
 
 def _safetensors_fault(path: Path) -> str | None:
@@ -120,13 +120,13 @@ def _json_fault(path: Path) -> str | None:
 def loading(
     what: str, name: str, remedy: str, *, cache_dir: str | None = None, revision: str | None = None
 ) -> Iterator[None]:
-    """Around ``from_pretrained(name)``: an error that a broken file explains names that file.
+    """Wrap ``from_pretrained(name)`` so that its errors become one sentence, which names a broken file.
 
     Args:
-        what: begins the sentence, as ``--model_name_or_path NAME``.
+        what: start of the sentence, such as ``--model_name_or_path NAME``.
         name: a folder, or the id of a Hub model.
-        remedy: what to give instead, where there is nothing that can be loaded.
-        cache_dir, revision: where the Hub's models are kept, and which of one was asked for.
+        remedy: end of the sentence if there is no model to load.
+        cache_dir, revision: the Hub's cache folder, and the requested revision.
 
     Raises:
         ValueError: a file is broken, or there is no such model.
@@ -136,13 +136,13 @@ def loading(
     except Exception as error:
         folder = Path(name) if Path(name).is_dir() else _cached(name, cache_dir, revision)
         if folder is not None:
-            mend = (
+            broken = (
                 "copy it again, or train again"
                 if folder == Path(name)
                 else f"delete {folder.parents[1]} to download it again"
             )
-            weight_files(folder, mend)
-            check_files(_read_by_loaders(folder), mend)
+            weight_files(folder, broken)
+            check_files(_read_by_loaders(folder), broken)
         if not isinstance(error, OSError | ValueError):
             raise
         reason = str(error).strip().split("\n")[0].rstrip(".")
@@ -155,10 +155,10 @@ def _read_by_loaders(folder: Path) -> list[Path]:
 
 
 def _cached(name: str, cache_dir: str | None, revision: str | None) -> Path | None:
-    """The folder of a Hub model's files, if there are some on this machine."""
+    """The folder of a Hub model's cached files; None if there are none."""
     with suppress(HFValidationError):
         for file in (utils.CONFIG_NAME, utils.ADAPTER_CONFIG_NAME):
-            found = try_to_load_from_cache(name, file, cache_dir, revision)
-            if isinstance(found, str):
-                return Path(found).parent
+            path = try_to_load_from_cache(name, file, cache_dir, revision)
+            if isinstance(path, str):
+                return Path(path).parent
     return None

@@ -1,4 +1,4 @@
-"""FLAT's LSTM: one layer over the words, its highest states, a linear classifier."""
+"""FLAT's LSTM: one layer over the words, the maximum of its states over time, a linear classifier."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hf_robust.models.base import WordConfig, WordModel
 
 
 class LstmConfig(WordConfig):
-    """``hidden_size``: width H of the LSTM's states. The word vectors have dropout too, as in FLAT's code."""
+    """``hidden_size``: width H of the LSTM's states. Dropout acts on the word vectors too, as in FLAT's code."""
 
     model_type = "hf_robust_lstm"
 
@@ -26,11 +26,11 @@ class LstmForSequenceClassification(WordModel):
 
     .. math:: h_t = \mathrm{LSTM}(e_t, h_{t-1}),\quad \mathrm{logits} = W \max_t h_t + b
 
-    A masked token is skipped: state and cell pass it by, so masking a token inside a text is deleting it. To put a
-    zero vector in its place instead (FLAT's own mask), change the embeddings and leave the mask.
+    The LSTM skips a masked token: state and cell stay the same, as if the token was deleted. To put a zero vector in
+    its place instead (FLAT's word mask), change the embeddings and leave the attention mask.
 
-    Differs from FLAT's code: no tanh before and after the maximum, which states in (-1, 1) do not need; the maximum
-    is over real tokens only, where the code's includes padding.
+    Differs from FLAT's code: there is no tanh before and after the maximum, which states in (-1, 1) do not need; the
+    maximum is over real tokens only, whereas the code includes padding.
     """
 
     config_class = LstmConfig
@@ -41,18 +41,18 @@ class LstmForSequenceClassification(WordModel):
         self.finish(config.hidden_size)
 
     def states(self, words: Tensor, keep: Tensor) -> Tensor:
-        # Real tokens to the front: what follows them cannot reach them, so that no packing is needed.
+        # Real tokens move to the front: later positions cannot influence them, so that no packing is needed.
         length = keep.shape[1]
         order = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
         longest = max(int(keep.sum(1).max()), 1)
         front = words.gather(1, order[:, :longest, None].expand(-1, -1, words.shape[2]))
         with self._with_backward():
-            found: Tensor = self.lstm(front)[0]
-        found = nn.functional.pad(found, (0, 0, 0, length - longest))
-        return found.gather(1, order.argsort(dim=1)[:, :, None].expand(-1, -1, found.shape[2]))
+            states: Tensor = self.lstm(front)[0]
+        states = nn.functional.pad(states, (0, 0, 0, length - longest))
+        return states.gather(1, order.argsort(dim=1)[:, :, None].expand(-1, -1, states.shape[2]))
 
     def _with_backward(self) -> AbstractContextManager[Any]:
-        """cuDNN has no backward in eval mode, where adversaries may look for one."""
+        """Disable cuDNN in eval mode, where it has no backward pass, which adversaries need."""
         if self.training or not torch.is_grad_enabled():
             return nullcontext()
         return torch.backends.cudnn.flags(enabled=False)

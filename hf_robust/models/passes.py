@@ -1,4 +1,4 @@
-"""Forward passes of models, counted in texts: a pass over twice the rows is two."""
+"""Counting of forward passes in texts: a pass over a batch of B rows counts B."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _measuring: ContextVar[bool] = ContextVar("measuring", default=False)
 
 @contextmanager
 def uncounted() -> Iterator[None]:
-    """Passes in the block measure something inside a training step, and are no part of what training needs."""
+    """Do not count passes in the block: they measure something and are no part of training."""
     before = _measuring.set(True)
     try:
         yield
@@ -24,16 +24,16 @@ def uncounted() -> Iterator[None]:
 
 
 def are_counted() -> bool:
-    """Whether passes now are part of what training needs."""
+    """Whether forward passes are counted now."""
     return not _measuring.get()
 
 
 class ForwardCounter:
-    """Counts the texts that go forward through the watched modules while ``counting`` is on.
+    """Counts the texts in forward passes of the watched modules while ``counting`` is True.
 
     Attributes:
-        counting: whether what goes forward now belongs to training.
-        texts: how many went forward so far, by the name under which a module is watched.
+        counting: whether passes now belong to training.
+        texts: number of texts so far, by the name of the watched module.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class ForwardCounter:
         self._handles: list[RemovableHandle] = []
 
     def watch(self, name: str, module: nn.Module) -> None:
-        """Count the calls of a module under a name."""
+        """Count the texts in the calls of ``module`` under ``name``."""
         self.texts[name] = 0
 
         def count(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
@@ -52,13 +52,13 @@ class ForwardCounter:
         self._handles.append(module.register_forward_pre_hook(count, with_kwargs=True))
 
     def stop(self) -> None:
-        """Take the hooks off; the counts stay."""
+        """Remove the hooks; the counts stay."""
         for handle in self._handles:
             handle.remove()
         self._handles, self.counting = [], False
 
 
 def _rows(args: Any, kwargs: Mapping[str, Any]) -> int:
-    """Rows of a call's batch: of the ids, or whatever tensor comes first."""
+    """Number of rows of a call's batch: of the ids, or else of the first tensor."""
     named = [kwargs.get("input_ids"), kwargs.get("inputs_embeds"), *args, *kwargs.values()]
     return next((len(value) for value in named if isinstance(value, Tensor) and value.dim()), 0)

@@ -1,7 +1,4 @@
-"""Tokenizers of whole words.
-
-The words that a new model knows: those of the training texts, then those of a file of word vectors.
-"""
+"""Word-level tokenizers, and the vocabulary of a new model from its training texts and word vectors."""
 
 from __future__ import annotations
 
@@ -19,59 +16,70 @@ from hf_robust.words.word_rules import unicode_pattern
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+logger = logging.getLogger(__name__)
+
+VOCABULARY_SIZE = 100_000
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-# The words of hf_robust.words.UnicodeWords, entities (&quot;), and every other mark for itself. The normalizer has
-# taken invisible characters out.
+# The words of hf_robust.words.UnicodeWords, entities (&quot;), and each other mark alone. The normalizer has removed
+# invisible characters.
 _WORD = unicode_pattern(r"[\p{L}\p{N}&&[^\u02bc]]", r"\p{L}\p{N}_", r"\p{M}", "")
 _TOKEN = rf"{_WORD}|&[a-z]+;|&?#[0-9]+;|(?:quot|amp|lt|gt|nbsp);|\S"
 _INNER_APOSTROPHE = rf"(?<=[\p{{L}}\p{{N}}])[{APOSTROPHES}](?=[\p{{L}}\p{{N}}])"
 
 
 @cache
-def _parts() -> tuple[Any, Any]:
-    """What makes a text lower case, composed and its apostrophes straight, and what cuts it.
+def _normalizer_and_splitter() -> tuple[Any, Any]:
+    """The normalizer (lower case, NFC, straight apostrophes) and the pre-tokenizer.
 
-    Accents stay, since files of word vectors keep them.
+    The normalizer keeps accents, because files of word vectors have them.
     """
     from tokenizers import Regex, normalizers, pre_tokenizers
 
     lower = normalizers.BertNormalizer(lowercase=True, strip_accents=False)
     straight = normalizers.Replace(Regex(_INNER_APOSTROPHE), "'")
-    # One blank may part "they" from "'re"; lower-casing makes one of a tab or a line's end, and two part as those do.
-    parted = normalizers.Replace(Regex(r"[^\S ]"), "  ")
-    normalizer = normalizers.Sequence([normalizers.NFC(), straight, parted, lower])
+    # A single space may separate "they" from "'re". The lower-casing turns a tab or line break into one space, so that
+    # two spaces replace it first.
+    spaces = normalizers.Replace(Regex(r"[^\S ]"), "  ")
+    normalizer = normalizers.Sequence([normalizers.NFC(), straight, spaces, lower])
     return normalizer, pre_tokenizers.Split(Regex(_TOKEN), "removed", invert=True)
 
 
-def cut(text: str) -> list[str]:
-    """Tokens of a text: its words as :class:`hf_robust.words.Text` has them, in lower case, and other marks.
+def word_tokens(text: str) -> list[str]:
+    """Tokens of a text: its words, split as :class:`hf_robust.words.Text` does, in lower case, and its other marks.
 
-    >>> cut("It's a well-made film, isn’t it, and they 're here...")[:7]
+    >>> word_tokens("It's a well-made film, isn’t it, and they 're here...")[:7]
     ["it's", 'a', 'well-made', 'film', ',', "isn't", 'it']
-    >>> cut("They 're here...")
+    >>> word_tokens("They 're here...")
     ['they', "'re", 'here', '.', '.', '.']
     """
-    lower, split = _parts()
-    return [token for token, _ in split.pre_tokenize_str(lower.normalize_str(text))]
+    normalizer, splitter = _normalizer_and_splitter()
+    return [token for token, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))]
 
 
 def word_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
     """The tokenizer of a new LSTM or CNN: lower-casing, ``[CLS] text [SEP]`` or ``[CLS] first [SEP] second [SEP]``.
 
-    It is saved and loaded by plain ``from_pretrained``, and has no longest input.
+    Plain ``from_pretrained`` loads it. It has no maximum length.
 
     Args:
         vocabulary: distinct tokens in id order, :data:`SPECIAL_TOKENS` among them; other words are [UNK].
     """
     pair, inputs = "[CLS] $A [SEP] $B [SEP]", ["input_ids", "attention_mask"]
-    return word_level_tokenizer(vocabulary, *_parts(), pair, inputs)
+    return word_level_tokenizer(vocabulary, *_normalizer_and_splitter(), pair, inputs)
 
 
 def word_level_tokenizer(
     vocabulary: Sequence[str], normalize: Any, split: Any, pair: str, inputs: list[str], **options: Any
 ) -> PreTrainedTokenizerFast:
-    """A word-level tokenizer of these parts; ``inputs`` are what the model takes, ``pair`` is how two texts stand."""
+    """A word-level tokenizer.
+
+    Args:
+        vocabulary: distinct tokens in id order.
+        normalize, split: the normalizer and the pre-tokenizer.
+        pair: template of a pair of texts.
+        inputs: names of the model's inputs.
+    """
     from tokenizers import Tokenizer, models, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -85,21 +93,16 @@ def word_level_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **names, **options)
 
 
-logger = logging.getLogger(__name__)
-
-VOCABULARY_SIZE = 100_000
-
-
 @dataclass(frozen=True)
 class WordSource:
-    """What a new model takes its words from.
+    """The texts and word vectors from which a new model takes its words.
 
     Args:
-        texts: those it will train on.
-        path: where the vectors came from, for messages.
-        words: N words with a vector, lower-cased, frequent ones first; none where there are no vectors.
+        texts: the training texts.
+        path: the file of the vectors, for messages.
+        words: N words with a vector, lower-cased, frequent ones first; empty without vectors.
         vectors: [N, E], or None.
-        size: most tokens of the vocabulary.
+        size: maximum number of tokens in the vocabulary.
     """
 
     texts: Sequence[str]
@@ -110,27 +113,28 @@ class WordSource:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How often each token occurs in the texts."""
-        return Counter(token for text in self.texts for token in cut(text))
+        """Number of occurrences of each token in the texts."""
+        return Counter(token for text in self.texts for token in word_tokens(text))
 
     def vocabulary(self) -> list[str]:
-        """Special tokens, the texts' tokens by falling frequency, and the vectors' words in the order of their file.
+        """Special tokens, the tokens of the texts by falling frequency, then the words of the vectors in file order.
 
-        The vectors' words are there so that a substitute from outside the training texts is not [UNK]: an attack
-        would else replace any word by the same unknown one. A word that the tokenizer would cut is left out.
+        The words of the vectors are included so that a substitute that no training text contains is not [UNK];
+        otherwise an attack would replace many words by the same unknown token. A word that the tokenizer would split
+        is left out.
 
         Raises:
-            ValueError: there are vectors, and no word of the texts has one.
+            ValueError: there are vectors, but none for a word of the texts.
         """
-        known = sorted(self.counts, key=lambda token: (-self.counts[token], token))
+        by_frequency = sorted(self.counts, key=lambda token: (-self.counts[token], token))
         if self.words:
             self._report_coverage()
-        found = dict.fromkeys([*SPECIAL_TOKENS, *known])
-        found |= dict.fromkeys(word for word in self.words if cut(word) == [word])
-        tokens = list(found)
+        distinct = dict.fromkeys([*SPECIAL_TOKENS, *by_frequency])
+        distinct |= dict.fromkeys(word for word in self.words if word_tokens(word) == [word])
+        tokens = list(distinct)
         if len(tokens) > self.size:
             logger.warning(
-                f"{len(tokens) - self.size:,} words are left out of the vocabulary, the least frequent ones: raise "
+                f"The vocabulary leaves out the {len(tokens) - self.size:,} least frequent words: raise "
                 f"--vocabulary_size ({self.size:,}) to keep them."
             )
         return tokens[: self.size]

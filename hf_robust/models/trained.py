@@ -1,4 +1,4 @@
-"""Fine-tuned classifiers as they were saved: whole models, and adapters with the model that they were trained on."""
+"""Loading of fine-tuned classifiers: whole models, and adapters together with their base model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hf_robust.models.weights import loaded_hash, new_weights
 
 
 def load_trained(name: str) -> Any:
-    """The classifier in a folder or Hub repository, every weight of it from there; an adapter on its base model.
+    """The classifier in a folder or Hub repository, with no weight left random; an adapter on its base model.
 
     Raises:
-        ValueError: there is none, its head was not trained, or what an adapter belongs to is not there any more.
+        ValueError: there is no classifier, its head was not trained, or the base model of an adapter is gone.
     """
     described = describe_adapter(name)
     if described is not None:
-        return _on_its_base(name, described)
+        return _load_adapter(name, described)
     with loading(name, name, "give a folder or a Hub id of a checkpoint"):
         model = AutoModelForSequenceClassification.from_pretrained(name)
     missing = sorted(new_weights(model))
@@ -32,7 +32,8 @@ def load_trained(name: str) -> Any:
     return model
 
 
-def _on_its_base(name: str, described: dict[str, Any]) -> Any:
+def _load_adapter(name: str, described: dict[str, Any]) -> Any:
+    """The base model of an adapter, with the adapter in it."""
     try:
         import peft  # noqa: F401
     except ImportError as error:
@@ -42,10 +43,10 @@ def _on_its_base(name: str, described: dict[str, Any]) -> Any:
     base = described.get("base_model_name_or_path")
     if not base:
         raise ValueError(
-            f"the adapter {name} names no base model, so it was trained on weights that were not saved; train it "
+            f"the adapter {name} names no base model, so that it was trained on weights that were not saved; train it "
             "again from a checkpoint."
         )
-    moved = f"put it back, or write where it is now as base_model_name_or_path into {name}/{ADAPTER}"
+    moved = f"put it back, or write its new path as base_model_name_or_path into {name}/{ADAPTER}"
     options: dict[str, Any] = {"revision": described.get("revision") or "main", "ignore_mismatched_sizes": True}
     if cached_file(name, f"{CONFIG_FOLDER}/config.json", _raise_exceptions_for_missing_entries=False):
         with loading(f"{name}/{CONFIG_FOLDER}/config.json", f"{name}/{CONFIG_FOLDER}", "save the adapter again"):
@@ -55,19 +56,19 @@ def _on_its_base(name: str, described: dict[str, Any]) -> Any:
     with loading(f"the model {base}, on which the adapter {name} was trained,", base, moved):
         model = AutoModelForSequenceClassification.from_pretrained(base, **options)
     _check_base(model, base, name)
-    return _filled(model, base, name)
+    return _with_adapter(model, base, name)
 
 
-def _filled(model: Any, base: str, name: str) -> Any:
+def _with_adapter(model: Any, base: str, name: str) -> Any:
     """The base model with the adapter's layers in it."""
     from peft import PeftModel, get_peft_model_state_dict
     from peft.utils import load_peft_weights
 
     with loading(f"the adapter {name}", name, "save it again"):
-        held = {plain_name(key) for key in load_peft_weights(name, device="cpu")}
-    _check_filled(set(new_weights(model)), held, base, name)
+        saved = {plain_name(key) for key in load_peft_weights(name, device="cpu")}
+    _check_complete(set(new_weights(model)), saved, base, name)
     try:
-        # transformers' own way of loading rounds adapters to the base's precision, which is not what was measured.
+        # The adapter loading of transformers itself rounds adapters to the precision of the base model.
         adapted = PeftModel.from_pretrained(model, name)
     except (KeyError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()[:60])
@@ -76,22 +77,22 @@ def _filled(model: Any, base: str, name: str) -> Any:
             f"in {name}/{CONFIG_FOLDER} the configuration of the classifier (config.save_pretrained), with its labels."
         ) from error
     wanted = {plain_name(key) for key in get_peft_model_state_dict(adapted, save_embedding_layers=False)}
-    _check_filled(wanted, held, base, name)
-    unknown = sorted(held - {plain_name(key) for key in adapted.state_dict()})
+    _check_complete(wanted, saved, base, name)
+    unknown = sorted(saved - {plain_name(key) for key in adapted.state_dict()})
     if unknown:
         raise ValueError(
-            f"the adapter {name} has weights that the model {base} has no place for ({', '.join(unknown[:3])}); give "
-            "the model that it was trained on."
+            f"the adapter {name} has weights that the model {base} has not ({', '.join(unknown[:3])}); give the model "
+            "that it was trained on."
         )
     return adapted.get_base_model()
 
 
-def _check_filled(wanted: set[str], held: set[str], base: str, name: str) -> None:
-    missing = sorted(wanted - held)
+def _check_complete(wanted: set[str], saved: set[str], base: str, name: str) -> None:
+    missing = sorted(wanted - saved)
     if missing:
         raise ValueError(
-            f"the adapter {name} does not hold all that its base model {base} lacks (missing: "
-            f"{', '.join(missing[:3])}), so a part would be random; train it again with these in its modules_to_save."
+            f"the adapter {name} and its base model {base} both lack weights (missing: {', '.join(missing[:3])}), "
+            "which would be random; train it again with these in its modules_to_save."
         )
 
 
@@ -99,7 +100,7 @@ def _check_base(model: Any, base: str, name: str) -> None:
     trained_on = getattr(model.config, BASE_WEIGHTS, None)
     if trained_on is not None and trained_on != loaded_hash(model):
         raise ValueError(
-            f"the model {base} has changed since the adapter {name} was trained on it, so the two together were never "
-            f"measured; put the old weights back (or delete {BASE_WEIGHTS} in {name}/{CONFIG_FOLDER}/config.json to "
-            "load it all the same)."
+            f"the model {base} has changed since the adapter {name} was trained on it, so that the two would predict "
+            f"differently from the evaluated model; put the old weights back (or delete {BASE_WEIGHTS} in "
+            f"{name}/{CONFIG_FOLDER}/config.json to load it anyway)."
         )

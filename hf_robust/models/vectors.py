@@ -1,4 +1,4 @@
-"""Word embeddings that start from a file of word vectors."""
+"""Initial word embeddings from a file of word vectors."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ logger = logging.getLogger(__name__)
 
 @torch.no_grad()
 def fill_embeddings(embeddings: nn.Embedding, vocabulary: Mapping[str, int], source: WordSource) -> int:
-    """Write the source's vectors into the rows of their words, and return how many rows that were.
+    """Write the vectors of ``source`` into the rows of their words; returns the number of these rows.
 
-    Other rows are drawn from N(0, s), s the standard deviation of all the file's numbers, by torch's global random
-    state, as any new weight; the padding row is zero.
+    All other rows are drawn from N(0, s) by torch's global random state, where s is the standard deviation of all
+    numbers in the file; the padding row is zero.
 
     Args:
-        embeddings: [V, E].
+        embeddings: the embedding layer [V, E].
         vocabulary: row of each token.
-        source: with vectors [N, E].
+        source: words with vectors [N, E].
 
     Raises:
-        ValueError: the vectors have another width, or no token has one.
+        ValueError: the vectors have another width, or no token has a vector.
     """
     vectors: Any = source.vectors
     if vectors.shape[1] != embeddings.embedding_dim:
         raise ValueError(
-            f"the vectors of {source.path} have {vectors.shape[1]} numbers and the model's embedding_size is "
+            f"the vectors of {source.path} have width {vectors.shape[1]} and the model's embedding_size is "
             f"{embeddings.embedding_dim}; give vectors of that width, or change --config_name."
         )
     rows = {word: row for row, word in enumerate(source.words)}
@@ -43,8 +43,8 @@ def fill_embeddings(embeddings: nn.Embedding, vocabulary: Mapping[str, int], sou
             "tokenizer's language, or leave --word_vectors out."
         )
     embeddings.weight.normal_(std=float(vectors.std()))
-    own, theirs = (list(numbers) for numbers in zip(*pairs, strict=True))
-    embeddings.weight[own] = torch.from_numpy(vectors[theirs]).to(embeddings.weight)
+    targets, sources = (list(numbers) for numbers in zip(*pairs, strict=True))
+    embeddings.weight[targets] = torch.from_numpy(vectors[sources]).to(embeddings.weight)
     if embeddings.padding_idx is not None:
         embeddings.weight[embeddings.padding_idx] = 0.0
     logger.info(f"{len(pairs):,} of {len(vocabulary):,} word embeddings start from {source.path}.")

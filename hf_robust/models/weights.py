@@ -1,4 +1,4 @@
-"""A model's weights: one short name for all of them, and which of them no checkpoint holds."""
+"""A model's weights: their hash, and the ones that no checkpoint holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 def weights_hash(model: nn.Module, without: Collection[str] = ()) -> str:
-    """16 hexadecimal characters of the names and bytes of the model's state dict, but for the names in ``without``."""
+    """Hash (16 hexadecimal characters) of the names and bytes of the state dict, except the names in ``without``."""
     digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(model.state_dict().items()):
         if name in without:
@@ -25,18 +25,18 @@ def weights_hash(model: nn.Module, without: Collection[str] = ()) -> str:
 
 
 def new_weights(model: nn.Module) -> list[str]:
-    """Names of the parameters that are as they were drawn: the checkpoint had none of that name, or of another shape.
+    """Names of the parameters with initial values: the checkpoint lacks them or has them in another shape.
 
-    They are those that ``from_pretrained`` did not mark as loaded. In a model made from a configuration all are new.
+    ``from_pretrained`` did not mark them as loaded. In a model made from a configuration all parameters are new.
     """
     return [name for name, value in model.named_parameters() if not getattr(value, "_is_hf_initialized", False)]
 
 
 def is_new(model: nn.Module) -> bool:
-    """Whether no checkpoint has filled any parameter: the model was made from a configuration."""
+    """Whether all parameters are new: the model was made from a configuration."""
     return len(new_weights(model)) == len(list(model.parameters()))
 
 
 def loaded_hash(model: nn.Module) -> str:
-    """One short name for the weights of a model that its checkpoint holds; new ones are drawn anew by each load."""
+    """:func:`weights_hash` of the weights from the checkpoint, without the new ones, which each load draws again."""
     return weights_hash(model, set(new_weights(model)))

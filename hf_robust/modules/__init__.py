@@ -1,1 +1,1 @@
-"""What trains beside a classifier and is saved with it: word masks, adapters, critics, tables, averaged weights."""
+"""Auxiliary modules, which train beside a classifier: word masks, adapters, critics, tables, averaged parameters."""

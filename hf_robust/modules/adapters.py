@@ -1,4 +1,4 @@
-"""Several LoRA adapters on one frozen encoder, mixed row by row in one forward, and their files in PEFT's form."""
+"""Several LoRA adapters on one frozen encoder, mixed by row in one forward pass; saved in PEFT's file format."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from hf_robust.models.adapter_files import base_name, write_config
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.models.files import check_files
 from hf_robust.models.lora import LINEAR, inside, target_layers, whole_modules
 from hf_robust.models.weights import loaded_hash
@@ -24,18 +25,20 @@ _PREFIX = "base_model.model."
 
 
 class Adapters(nn.Module):
-    r"""Low-rank changes of linear layers, several for each, with a share for each row of a batch.
+    r"""Several low-rank changes of each adapted linear layer, with a share of each for every row of a batch.
 
     .. math:: y_b = W x_b + \sum_k c_{bk}\, s\, B_k A_k x_b
 
-    ``x`` is (B, ..., in) and ``c`` (B, K) the shares of the K adapters. This is the layer whose weight is
-    ``W + sum_k c_bk s B_k A_k`` for row b: the mix is of the products B A, never of B and A, and each row
-    has a mix of its own. The layers are changed by forward hooks; a deep copy of the model has none of it.
+    ``x`` is (B, ..., in), and ``c`` (B, K) are the shares of the K adapters. For row b the layer has the weight
+    ``W + sum_k c_bk s B_k A_k``: this mixes the products B A, not B and A separately, with different shares for each
+    row. Forward hooks change the layers; a deep copy of the model has no adapters.
 
     Args:
-        model: its layers called ``targets`` (full names) are adapted.
-        names: the adapters; without shares the first acts alone on every row.
-        rank, alpha, dropout: of LoRA; s = alpha / rank. B starts at zero, A as PEFT's, from ``seed``.
+        model: the model.
+        names: names of the adapters; if no shares are set, the first adapter acts alone on all rows.
+        targets: full names of the layers to adapt.
+        rank, alpha, dropout: LoRA's settings; s = alpha / rank.
+        seed: random seed of A, which is initialised as in PEFT; B starts at zero.
     """
 
     def __init__(
@@ -66,16 +69,16 @@ class Adapters(nn.Module):
                 self.down[key] = nn.Parameter(drawn)
                 self.up[key] = nn.Parameter(torch.zeros(width_out, rank))
             layer.register_forward_hook(_Hook(self, target))
-        # Checkpointing computes layers again in the backward pass, so what a training step set stays until the next.
+        # Shares stay until the next step, because gradient checkpointing computes layers again in the backward pass.
         self._shares: dict[bool, Tensor | None] = {True: None, False: None}
 
     def train_with(self, shares: Tensor) -> None:
-        """Shares (B, K) of the rows of the training batch that follows."""
+        """Set the shares (B, K) of the rows of the next training batch."""
         self._shares[True] = shares
 
     @contextmanager
     def sharing(self, shares: Tensor) -> Iterator[None]:
-        """Shares (B, K) of the rows of a batch in eval mode, for the length of the block."""
+        """Set the shares (B, K) of the rows of a batch in eval mode, inside the block."""
         before, self._shares[False] = self._shares[False], shares
         try:
             yield
@@ -83,62 +86,62 @@ class Adapters(nn.Module):
             self._shares[False] = before
 
     def alone(self, name: str, rows: int) -> Tensor:
-        """Shares (rows, K) of one adapter by itself."""
-        own = torch.zeros(len(self.names), device=next(self.parameters()).device)
-        own[self.names.index(name)] = 1.0
-        return own.expand(rows, -1)
+        """Shares (rows, K) that are 1 for one adapter and 0 for the others."""
+        shares = torch.zeros(len(self.names), device=next(self.parameters()).device)
+        shares[self.names.index(name)] = 1.0
+        return shares.expand(rows, -1)
 
-    def change(self, target: str, x: Tensor, training: bool) -> Tensor:
-        """What the adapters add to the output of a layer whose input is ``x``."""
+    def output_change(self, target: str, x: Tensor, training: bool) -> Tensor:
+        """The sum that the adapters add to the output of a layer with input ``x``."""
         shares = self._shares[training]
         if shares is None:
             shares = self.alone(self.names[0], len(x))
         if len(shares) != len(x):
             raise ValueError(
-                f"the adapters hold shares for {len(shares)} rows and the layer {target} got {len(x)}; give each "
-                "process one GPU (torchrun), and a model whose layers keep the rows first."
+                f"the adapters have shares for {len(shares)} rows and the layer {target} got {len(x)} rows; give each "
+                "process one GPU (torchrun), and use a model whose layers have the rows as first dimension."
             )
         total: Any = 0.0
-        # A model may be loaded in half precision; adapters are float32, as PEFT's.
+        # A model may be loaded in half precision; adapters are float32, as in PEFT.
         dropped = self.drop(x).to(self.down[_key(self.names[0], target)].dtype)
-        for place, name in enumerate(self.names):
+        for index, name in enumerate(self.names):
             key = _key(name, target)
             low = nn.functional.linear(nn.functional.linear(dropped, self.down[key]), self.up[key])
-            total = total + low * (self.scale * shares[:, place]).view(-1, *[1] * (x.dim() - 1)).to(low.dtype)
-        found: Tensor = total
-        return found
+            total = total + low * (self.scale * shares[:, index]).view(-1, *[1] * (x.dim() - 1)).to(low.dtype)
+        change: Tensor = total
+        return change
 
-    def delta(self, name: str, target: str) -> Tensor:
-        """(out, in) what an adapter adds to a layer's weight."""
+    def weight_change(self, name: str, target: str) -> Tensor:
+        """(out, in) the matrix that an adapter adds to the weight of a layer."""
         key = _key(name, target)
-        found: Tensor = self.scale * (self.up[key] @ self.down[key])
-        return found
+        change: Tensor = self.scale * (self.up[key] @ self.down[key])
+        return change
 
     @contextmanager
     def merged(self, model: nn.Module, name: str) -> Iterator[None]:
-        """The model's own weights with one adapter's change in them for the length of the block; restored bitwise."""
-        kept = {}
+        """Add one adapter's change to the weights of the model inside the block, then restore them bitwise."""
+        before = {}
         with torch.no_grad():
             for target in self.targets:
                 weight = _matrix(model.get_submodule(target))
-                kept[target] = weight.detach().clone()
-                weight.add_(self.delta(name, target).to(weight.dtype))
+                before[target] = weight.detach().clone()
+                weight.add_(self.weight_change(name, target).to(weight.dtype))
         try:
             yield
         finally:
             with torch.no_grad():
-                for target, value in kept.items():
+                for target, value in before.items():
                     _matrix(model.get_submodule(target)).copy_(value)
 
     @torch.no_grad()
     def unmerge(self, model: nn.Module, name: str) -> None:
-        """Take one adapter's change out of weights that were saved with it, up to their rounding."""
+        """Subtract one adapter's change from weights that were saved with it; exact up to rounding."""
         for target in self.targets:
             weight: Any = model.get_submodule(target).weight
-            weight.sub_(self.delta(name, target).to(weight.dtype))
+            weight.sub_(self.weight_change(name, target).to(weight.dtype))
 
     def save(self, folder: Path, model: Any, heads: Sequence[str]) -> None:
-        """Write each adapter to ``folder/<name>`` as PEFT does, with the shared head in each."""
+        """Write each adapter to ``folder/<name>`` in PEFT's format; each folder contains the shared head."""
         shared = {
             f"{_PREFIX}{name}": value.detach().cpu().contiguous()
             for name, value in model.named_parameters()
@@ -158,60 +161,63 @@ class Adapters(nn.Module):
             "inference_mode": True,
         }
         for name in self.names:
-            own = folder / name
-            own.mkdir(parents=True, exist_ok=True)
+            target_folder = folder / name
+            target_folder.mkdir(parents=True, exist_ok=True)
             tensors = dict(shared)
             for target in self.targets:
                 key = _key(name, target)
                 tensors[f"{_PREFIX}{target}.lora_A.weight"] = self.down[key].detach().cpu().contiguous()
                 tensors[f"{_PREFIX}{target}.lora_B.weight"] = self.up[key].detach().cpu().contiguous()
-            safetensors.torch.save_file(tensors, str(own / "adapter_model.safetensors"), metadata={"format": "pt"})
-            (own / "adapter_config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-            write_config(model, own, self._base)
+            weights = target_folder / "adapter_model.safetensors"
+            safetensors.torch.save_file(tensors, str(weights), metadata={"format": "pt"})
+            config = target_folder / "adapter_config.json"
+            config.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+            write_config(model, target_folder, self._base)
 
 
 class _Hook:
-    """Adds the adapters' change to one layer's output."""
+    """Forward hook that adds the adapters' change to the output of one layer."""
 
     def __init__(self, adapters: Adapters, target: str) -> None:
         self.adapters, self.target = adapters, target
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return output + self.adapters.change(self.target, inputs[0], module.training).to(output.dtype)
+        return output + self.adapters.output_change(self.target, inputs[0], module.training).to(output.dtype)
 
     def __deepcopy__(self, memo: Any) -> Callable[..., None]:
-        # A copy of the model is the plain one: its adapters would be the original's.
-        return _nothing
+        # A copied hook would use the adapters of the original model.
+        return _no_change
 
 
-def _nothing(*_: Any) -> None:
+def _no_change(*_: Any) -> None:
     return None
 
 
 def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
-    """Put saved adapters (``adapters/clean`` first, then those of attacks) on the model that they were trained on.
+    """Load saved adapters (``adapters/clean`` first, then those of attacks) into the model that they were trained on.
 
-    The shared head is the first folder's. The model then predicts as the first adapter does; :func:`mixed_outputs` of
-    ``hf_robust.trainers.adpmixup`` mixes them.
+    The shared head is that of the first folder. The model then predicts with the first adapter;
+    :func:`mixed_outputs` of ``hf_robust.trainers.adpmixup`` mixes the adapters.
 
     Raises:
-        ValueError: the adapters have other target modules or another rank, or a file is broken.
+        ValueError: the target modules or ranks of the adapters differ, or a file is broken.
     """
     files = ("adapter_config.json", "adapter_model.safetensors")
-    check_files([Path(one, file) for one in folders for file in files], "copy it again from the run that wrote it")
-    described = [json.loads((Path(one) / "adapter_config.json").read_text(encoding="utf-8")) for one in folders]
-    for folder, other in zip(folders, described, strict=True):
+    check_files(
+        [Path(folder, file) for folder in folders for file in files], "copy it again from the run that wrote it"
+    )
+    configs = [json.loads((Path(folder) / "adapter_config.json").read_text(encoding="utf-8")) for folder in folders]
+    first = configs[0]
+    for folder, config in zip(folders, configs, strict=True):
         for key in ("target_modules", "r", "lora_alpha"):
-            ours, theirs = described[0][key], other[key]
-            if ours != theirs:
+            if first[key] != config[key]:
                 raise ValueError(
-                    f"adapters that are mixed need the same {key}, and {folder} has {theirs} where {folders[0]} has "
-                    f"{ours}; train them in one run of adpmixup."
+                    f"adapters that are mixed need the same {key}, and {folder} has {config[key]} where {folders[0]} "
+                    f"has {first[key]}; train them in one run of adpmixup."
                 )
-    first = described[0]
     adapters = Adapters(
         model,
-        [Path(one).name for one in folders],
+        [Path(folder).name for folder in folders],
         first["target_modules"],
         rank=first["r"],
         alpha=first["lora_alpha"],
@@ -219,13 +225,13 @@ def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
         seed=0,
     )
     with torch.no_grad():
-        for place, folder in enumerate(folders):
+        for index, folder in enumerate(folders):
             tensors = safetensors.torch.load_file(str(Path(folder) / "adapter_model.safetensors"))
             for target in adapters.targets:
-                key = _key(adapters.names[place], target)
+                key = _key(adapters.names[index], target)
                 adapters.down[key].copy_(tensors.pop(f"{_PREFIX}{target}.lora_A.weight"))
                 adapters.up[key].copy_(tensors.pop(f"{_PREFIX}{target}.lora_B.weight"))
-            if place == 0:
+            if index == 0:
                 for name, value in tensors.items():
                     model.get_parameter(name.removeprefix(_PREFIX)).copy_(value)
     adapters.train(model.training)
@@ -233,37 +239,37 @@ def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
     return adapters
 
 
-def find_targets(model: Any, asked: Sequence[str] | None) -> list[str]:
-    """Full names of the linear layers that get adapters, attention's query and value by default.
+def find_targets(model: Any, requested: Sequence[str] | None) -> list[str]:
+    """Full names of the linear layers that get adapters, by default the query and value layers of attention.
 
     Raises:
-        ValueError: there is none, or one of ``asked`` names none.
+        ValueError: there is no such layer, or one of ``requested`` matches none.
     """
-    return target_layers(model, asked, find_heads(model), flag="--adapter_target_modules", kinds=LINEAR)
+    return target_layers(model, requested, find_heads(model), flag="--lora_target_modules", kinds=LINEAR)
 
 
 def find_heads(model: Any) -> list[str]:
-    """The modules that learn as a whole: the head, what no checkpoint held, and the pooler, which few tasks train."""
-    heads = [name for name in whole_modules(model) if name != auxiliary.ATTRIBUTE]
+    """Names of the modules that are trained as a whole: the head, modules in no checkpoint, and the pooler."""
+    heads = [name for name in whole_modules(model) if name != AUXILIARY_ATTRIBUTE]
     prefix = model.base_model_prefix
     pooler = getattr(getattr(model, prefix, None), "pooler", None)
     return heads if pooler is None or inside(f"{prefix}.pooler", heads) else [*heads, f"{prefix}.pooler"]
 
 
 def freeze_all_but(model: nn.Module, heads: Sequence[str]) -> tuple[str, ...]:
-    """Freeze what is outside of ``heads``; the names of what was not frozen before."""
-    open_names = [name for name, value in model.named_parameters() if value.requires_grad and not inside(name, heads)]
-    for name in open_names:
+    """Freeze all parameters outside ``heads``; returns the names of the newly frozen ones."""
+    names = [name for name, value in model.named_parameters() if value.requires_grad and not inside(name, heads)]
+    for name in names:
         model.get_parameter(name).requires_grad_(False)
-    return tuple(open_names)
+    return tuple(names)
 
 
 def _matrix(layer: Any) -> Tensor:
-    """(out, in) the weight of a linear layer; a view of it where it is held transposed."""
+    """(out, in) the weight of a linear layer, as a transposed view if the layer stores it transposed."""
     weight: Tensor = layer.weight
     return weight.t() if isinstance(layer, Conv1D) else weight
 
 
 def _key(name: str, target: str) -> str:
-    # A parameter's name has no dots.
+    # Names of parameters must not contain dots.
     return f"{name}|{target}".replace(".", "/")

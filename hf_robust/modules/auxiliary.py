@@ -1,8 +1,8 @@
-"""Modules that train beside the classifier (block D): in its optimizer and its checkpoints, never in its export.
+"""Auxiliary modules, which train beside the classifier: in its optimizer and checkpoints, never in its export.
 
-A module that is in the optimizer but not inside the model keeps stale gradients, is not clipped and is not saved, so
-it lives at ``model.robust_aux`` (on the base model under PEFT) and is taken out while the model itself is saved or
-loaded.
+A module in the optimizer but outside the model would keep stale gradients, and would be neither clipped nor saved. So
+the auxiliary module is the attribute ``model.robust_aux`` (of the base model under PEFT), and is detached while the
+model itself is saved or loaded.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_robust.models.adapter_files import write_config
-from hf_robust.models.architecture import BESIDE
-from hf_robust.models.architecture import owner as owner
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE, without_peft
 from hf_robust.models.files import check_files
 
-ATTRIBUTE = BESIDE
 STATE_FILE = "robust_state.safetensors"
 PEER_FOLDER = "_twin"
-"""Where a second classifier is published, below the first; the Hub upload leaves out names that begin so."""
+"""Subfolder in which a second classifier is saved; the Hub upload ignores names with a leading underscore."""
 
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """What a method trains beside the classifier.
+    """A module that a method trains beside the classifier, and how it is trained.
 
-    ``maximize`` makes its optimizer group ascend the loss; ``learning_rate`` None means the classifier's. It has no
-    weight decay. Its gradient is clipped together with the classifier's, since the Trainer clips all of
-    ``model.parameters()`` by one norm. ``after_step`` is called after each optimizer step and before anything is
-    saved: for what is not learnt by gradient, as a moving average, or must stay in a set.
+    It has no weight decay. By default its gradient is clipped together with the classifier's, because the Trainer
+    clips ``model.parameters()`` by one norm.
 
-    ``peer`` is for a second classifier: it shares the first one's optimizer settings, is clipped by its own norm,
-    keeps what is frozen in it frozen, and is published as a model of its own in `PEER_FOLDER`. ``frozen``
-    names parameters of the classifier that the method froze; they train in the plain model whose weaknesses views
-    show.
-
-    ``plain`` parts go plain gradient steps at their rate and the run's schedule, whatever the optimizer, and are
-    neither clipped nor do they count in the norm by which the classifier's gradient is.
+    Attributes:
+        module: the module.
+        learning_rate: learning rate of the module; None for the classifier's.
+        maximize: whether the optimizer group ascends the loss.
+        after_step: called after each optimizer step and before anything is saved, for values that are not learnt by
+            gradients (a moving average) or must stay in a set.
+        peer: whether the module is a second classifier: then it has the optimizer settings of the first one, is
+            clipped by its own norm, keeps its frozen parameters frozen, and is saved as a model in `PEER_FOLDER`.
+        frozen: names of the parameters of the classifier that the method froze; the plain victim trains them.
+        plain_steps: whether the module takes plain gradient steps, with its learning rate and the run's schedule, with
+            any optimizer. Its gradient is not clipped and does not count in the norm of the classifier's gradient.
     """
 
     module: nn.Module
@@ -56,16 +56,16 @@ class Auxiliary:
     after_step: Callable[[], None] | None = None
     peer: bool = False
     frozen: tuple[str, ...] = ()
-    plain: bool = False
+    plain_steps: bool = False
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """What the optimizer moves."""
+        """The trainable parameters."""
         return [parameter for parameter in self.module.parameters() if parameter.requires_grad]
 
 
 class AfterStep(TrainerCallback):
-    """Calls an auxiliary part's ``after_step``."""
+    """Calls the ``after_step`` of an auxiliary module."""
 
     def __init__(self, auxiliary: Auxiliary) -> None:
         self._auxiliary = auxiliary
@@ -77,53 +77,59 @@ class AfterStep(TrainerCallback):
             self._auxiliary.after_step()
 
 
-def attach(model: nn.Module, part: Auxiliary) -> None:
-    """Make ``part`` the model's auxiliary part, trainable even where PEFT froze the rest."""
+def attach(model: nn.Module, auxiliary: Auxiliary) -> None:
+    """Attach the auxiliary module to the model, and make it trainable even if PEFT froze the model."""
     device = next(model.parameters()).device
-    if not part.peer:
-        part.module.requires_grad_()
-    setattr(owner(model), ATTRIBUTE, part.module.to(device))
+    if not auxiliary.peer:
+        auxiliary.module.requires_grad_()
+    setattr(without_peft(model), AUXILIARY_ATTRIBUTE, auxiliary.module.to(device))
 
 
-def suit_ranks(trainer: Any, part: Auxiliary) -> None:
-    """Used outside the wrapped forward, an auxiliary parameter is "marked ready twice" under DDP's default here."""
-    if part.parameters and trainer.args.ddp_find_unused_parameters is None:
+def set_up_ddp(trainer: Any, auxiliary: Auxiliary) -> None:
+    """Switch off DDP's search for unused parameters, with which it reports auxiliary ones as "marked ready twice".
+
+    The reason is that methods use them outside the wrapped forward pass.
+    """
+    if auxiliary.parameters and trainer.args.ddp_find_unused_parameters is None:
         trainer.args.ddp_find_unused_parameters = False
-        # transformers 5.23 gave the default to accelerate before this line, 5.17 gives it later.
+        # transformers 5.23 passes the default to accelerate before this line, 5.17 after it.
         if trainer.accelerator.ddp_handler is not None:
             trainer.accelerator.ddp_handler.find_unused_parameters = False
 
 
 @contextmanager
 def detached(model: nn.Module) -> Iterator[nn.Module | None]:
-    """The model without its auxiliary part for the length of the block; yields that part, or None."""
-    carrier = owner(model)
-    module = getattr(carrier, ATTRIBUTE, None)
+    """Detach the auxiliary module from the model inside the block; yields the module, or None."""
+    base = without_peft(model)
+    module = getattr(base, AUXILIARY_ATTRIBUTE, None)
     if module is not None:
-        delattr(carrier, ATTRIBUTE)
+        delattr(base, AUXILIARY_ATTRIBUTE)
     try:
         yield module
     finally:
         if module is not None:
-            setattr(carrier, ATTRIBUTE, module)
+            setattr(base, AUXILIARY_ATTRIBUTE, module)
 
 
 def is_checkpoint(folder: str | Path) -> bool:
-    """Whether the Trainer resumes from what is saved there; a folder of the user's may be called ``checkpoints``."""
+    """Whether the folder has the name of a checkpoint; a user's folder may be called ``checkpoints``."""
     return re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-\d+", Path(folder).name) is not None
 
 
-def save(part: Auxiliary | None, folder: Path, tokenizer: Any) -> None:
-    """Write a part beside a checkpoint's weights (tied weights once), or beside what is published a second classifier
-    where plain ``from_pretrained`` loads it, in the place of one that an earlier run left there."""
+def save(auxiliary: Auxiliary | None, folder: Path, tokenizer: Any) -> None:
+    """Save the auxiliary module into the folder of a checkpoint or of an exported model.
+
+    A checkpoint gets the state of the module (tied weights once). An exported model gets only a second classifier, as
+    a model that plain ``from_pretrained`` loads; one of an earlier run is removed.
+    """
     if is_checkpoint(folder):
-        if part is not None:
-            safetensors.torch.save_model(part.module, str(folder / STATE_FILE))
+        if auxiliary is not None:
+            safetensors.torch.save_model(auxiliary.module, str(folder / STATE_FILE))
         return
     shutil.rmtree(folder / PEER_FOLDER, ignore_errors=True)
-    if part is None or not part.peer:
+    if auxiliary is None or not auxiliary.peer:
         return
-    peer: Any = part.module
+    peer: Any = auxiliary.module
     peer.save_pretrained(folder / PEER_FOLDER)
     if hasattr(peer, "peft_config"):
         write_config(peer, folder / PEER_FOLDER)
@@ -132,15 +138,15 @@ def save(part: Auxiliary | None, folder: Path, tokenizer: Any) -> None:
 
 
 def load_state(module: nn.Module, folder: str | Path, remedy: str) -> None:
-    """Read the auxiliary part back.
+    """Load the state of the auxiliary module from a checkpoint.
 
     Raises:
-        ValueError: the checkpoint is of a run without one or with another, or its file is broken.
+        ValueError: the checkpoint has no auxiliary module or another one, or its file is broken.
     """
     path = Path(folder) / STATE_FILE
     if not path.exists():
         raise ValueError(
-            f"{folder} holds no {STATE_FILE}, so it was not written by this method; "
+            f"{folder} holds no {STATE_FILE}, so that another method wrote it; "
             "resume with the --robust_method that wrote it."
         )
     check_files([path], remedy)
@@ -153,48 +159,48 @@ def load_state(module: nn.Module, folder: str | Path, remedy: str) -> None:
         ) from error
 
 
-def join(part: Auxiliary, optimizer: Any, learning_rate: float, name: str) -> None:
-    """Let the optimizer of the model train ``part`` too, without weight decay, by its own rate or ``learning_rate``.
+def add_to_optimizer(auxiliary: Auxiliary, optimizer: Any, learning_rate: float, name: str) -> None:
+    """Add the auxiliary module to the optimizer of the model, with its own rate or ``learning_rate``.
 
     Raises:
-        ValueError: the part is to ascend, and the optimizer only descends.
+        ValueError: the module must ascend the loss, and the optimizer can only descend.
     """
-    if not part.parameters:
+    if not auxiliary.parameters:
         return
-    if part.maximize and not part.plain and "maximize" not in optimizer.defaults:
+    if auxiliary.maximize and not auxiliary.plain_steps and "maximize" not in optimizer.defaults:
         raise ValueError(
-            f"{name} ascends the loss by a part of its own, and {type(optimizer).__name__} only descends; use --optim "
-            "adamw_torch."
+            f"{name} has parameters that ascend the loss, and {type(optimizer).__name__} can only descend; use "
+            "--optim adamw_torch."
         )
-    rate = learning_rate if part.learning_rate is None else part.learning_rate
-    group = {"params": part.parameters, "lr": rate, "weight_decay": 0.0}
-    optimizer.add_param_group(group if part.plain else {**group, "maximize": part.maximize})
-    if part.plain:
-        # In the step itself, which fp16 leaves out where a gradient overflowed, with the rate that the schedule gives.
-        optimizer.register_step_pre_hook(lambda stepped, *_: step_plainly(part, stepped))
+    rate = learning_rate if auxiliary.learning_rate is None else auxiliary.learning_rate
+    group = {"params": auxiliary.parameters, "lr": rate, "weight_decay": 0.0}
+    optimizer.add_param_group(group if auxiliary.plain_steps else {**group, "maximize": auxiliary.maximize})
+    if auxiliary.plain_steps:
+        # A hook of the optimizer step, which fp16 skips if a gradient overflows; it uses the scheduled learning rate.
+        optimizer.register_step_pre_hook(lambda stepped, *_: take_plain_step(auxiliary, stepped))
 
 
 @torch.no_grad()
-def step_plainly(part: Auxiliary, optimizer: Any) -> None:
-    """Move a plain part along its gradient, which the optimizer then does not find any more."""
-    rate = next(group["lr"] for group in optimizer.param_groups if group["params"][0] is part.parameters[0])
-    scale = getattr(optimizer, "grad_scale", None)  # a fused optimizer is given fp16 gradients as they are
-    for parameter in part.parameters:
+def take_plain_step(auxiliary: Auxiliary, optimizer: Any) -> None:
+    """Move the module along its gradient, and remove the gradient so that the optimizer ignores it."""
+    rate = next(group["lr"] for group in optimizer.param_groups if group["params"][0] is auxiliary.parameters[0])
+    scale = getattr(optimizer, "grad_scale", None)  # a fused optimizer gets scaled fp16 gradients
+    for parameter in auxiliary.parameters:
         if parameter.grad is None:
             continue
         gradient = parameter.grad if scale is None else parameter.grad / scale
         if gradient.isfinite().all():
-            parameter.add_(gradient, alpha=rate if part.maximize else -rate)
+            parameter.add_(gradient, alpha=rate if auxiliary.maximize else -rate)
         parameter.grad = None
 
 
-def check_holds(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:
-    """Refuse an optimizer of the user's that would leave a method's own parameters as they are."""
+def check_in_optimizer(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:
+    """Refuse a user's optimizer that does not contain the parameters of the auxiliary module."""
     if optimizer is None:
         return
-    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    if not held >= {id(parameter) for parameter in parameters}:
+    present = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not present >= {id(parameter) for parameter in parameters}:
         raise ValueError(
-            f"{name} trains a part beside the model (model.robust_aux), which the given optimizer does not hold; "
+            f"{name} trains an auxiliary module (model.robust_aux), which the given optimizer does not contain; "
             "leave optimizers out, or pass optimizer_cls_and_kwargs."
         )

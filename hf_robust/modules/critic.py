@@ -1,4 +1,4 @@
-"""InfoBERT's critic: how well a token's feature and a sentence's go together."""
+"""InfoBERT's critic: scores pairs of a token feature and a sentence feature."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ HIDDEN = 300
 
 
 class Critic(nn.Module):
-    """F = Linear(widths, 300) - ReLU - Linear(300, 1) - Softplus on a token's and a sentence's feature side by side.
+    """F = Linear(widths, 300) - ReLU - Linear(300, 1) - Softplus on the concatenation of both features.
 
-    The first layer is kept as its two halves, each applied once to its own features, so that no tensor of all pairs
-    of whole features is built.
+    The first layer is stored as two halves, which are applied to the token and sentence features separately, so that
+    the concatenations of all pairs are never in memory.
 
     Args:
-        token_width, sentence_width: of the two features.
-        seed: of the first weights; the run's own random state is left as it is.
+        token_width, sentence_width: widths of the two features.
+        seed: random seed of the initial parameters; the run's random state does not change.
     """
 
     def __init__(self, token_width: int, sentence_width: int, seed: int) -> None:
@@ -37,14 +37,14 @@ class Critic(nn.Module):
             self.sentence.bias.copy_(joint.bias)
 
     def forward(self, tokens: Tensor, sentences: Tensor) -> Tensor:
-        """(n, widths) and (B, widths) to (n, B) float32 scores, all above 0."""
+        """Map token features (n, width) and sentence features (B, width) to (n, B) float32 scores above 0."""
         pairs = self.token(tokens.float()).unsqueeze(1) + self.sentence(sentences.float())
         scores: Tensor = nn.functional.softplus(self.score(pairs.relu_()).squeeze(-1).float())
         return scores
 
 
 def feature_widths(model: Any) -> tuple[int, int]:
-    """Widths of the first and the last hidden states, read off one look at the model's own dummy input.
+    """Widths of the first and the last hidden states, by a forward pass on the model's dummy input.
 
     Raises:
         ValueError: the model returns no hidden states.

@@ -1,4 +1,4 @@
-"""The adaptive methods' weights over the increments of an ascent."""
+"""Increment weights: the weights of the adaptive methods over the increments of an ascent."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from hf_robust.adversary import project_simplex
 
 
 class IncrementWeights(nn.Module):
-    """``w`` (k,), one for the whole training set; ``wrapped`` is the wrapped method's own auxiliary module.
+    """The increment weights ``w`` (k,), shared by the whole training set.
 
     Args:
-        first: (k,) the first weights; of sum one unless raw.
-        parametrisation: ``simplex`` (projected after each step), ``softmax`` (of logits), ``raw``.
+        first: (k,) initial weights, with sum 1 unless ``raw``.
+        parametrisation: ``simplex`` (projection after each step), ``softmax`` (of logits), or ``raw``.
+        wrapped: the auxiliary module of the wrapped method, if any.
     """
 
     first: Tensor
@@ -31,15 +32,15 @@ class IncrementWeights(nn.Module):
         if self._parametrisation == "softmax":
             weights = weights.softmax(0)
         if self._parametrisation == "simplex":
-            # The same value, with the gradient along the simplex. What all weights share would be projected away after
-            # a plain step; under Adam, which brings every gradient to one size, it would be all that is left.
+            # The value is the same, and the gradient is tangential to the simplex. The common part of the gradient
+            # would be projected away after a plain step, but would dominate under Adam, which normalises gradients.
             mean = weights.mean()
             weights = weights + (mean.detach() - mean)
         return weights
 
     @torch.no_grad()
     def project(self) -> None:
-        """Put w back on the simplex."""
+        """Project w onto the simplex, if that is the parametrisation."""
         if self._parametrisation == "simplex":
-            # A handful of numbers, whose cumulative sum has no deterministic form on a GPU.
+            # On the CPU, because a cumulative sum is not deterministic on a GPU.
             self.values.copy_(project_simplex(self.values.cpu()))

@@ -1,4 +1,4 @@
-"""How a run predicts where plain ``from_pretrained`` of what it saved does not, said beside the model."""
+"""File beside a saved model with the inference of its run, if plain ``from_pretrained`` would predict differently."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from hf_robust.models.files import find_file
 INFERENCE_FILE = "inference.json"
 
 Fetch = Callable[[str], Path]
-"""From the name of a file beside a model, in a folder or on the Hub, to where it lies on this machine."""
+"""Maps the name of a file beside a model, in a folder or on the Hub, to its local path."""
 
 
 @dataclass(frozen=True)
 class SavedInference:
-    """What a saved model lacks of the classifier that was evaluated and attacked.
+    """The difference between a saved model and the classifier that was evaluated and attacked.
 
-    ``note`` says it, in one or two sentences, to readers of the model card and of what is measured with the plain
-    model. ``settings`` are what the method's ``restored`` needs to predict as in the run, beside its files; None where
-    only the plain model can be had.
+    Attributes:
+        method: name of the training method.
+        note: the difference in one or two sentences, for the model card and for measurements of the plain model.
+        settings: settings that the method's ``restored`` needs, besides its files, to predict as in the run; None if
+            this inference cannot be restored.
     """
 
     method: str
@@ -31,7 +33,7 @@ class SavedInference:
 
 
 def write_saved_inference(saved: SavedInference | None, folder: Path) -> None:
-    """Write ``inference.json``, or remove an earlier run's where the saved model lacks nothing."""
+    """Write ``inference.json``, or remove that of an earlier run if ``saved`` is None."""
     path = folder / INFERENCE_FILE
     if saved is None:
         path.unlink(missing_ok=True)
@@ -40,25 +42,25 @@ def write_saved_inference(saved: SavedInference | None, folder: Path) -> None:
 
 
 def fetch_from(name: str) -> Fetch:
-    """What finds the files of a saved model; ``name`` is a folder or the id of a Hub model."""
+    """A function that finds the files of a saved model; ``name`` is a folder or the id of a Hub model."""
 
     def fetch(file: str) -> Path:
-        found = find_file(name, file)
-        if found is None:
+        path = find_file(name, file)
+        if path is None:
             raise ValueError(f"{name} has no {file}, without which it does not predict as in its run; copy it there.")
-        return found
+        return path
 
     return fetch
 
 
 def read_saved_inference(name: str, **hub: Any) -> SavedInference | None:
-    """What ``inference.json`` beside a saved model says; None where the model alone is what was measured.
+    """The content of ``inference.json`` beside a saved model; None if the saved model is the evaluated classifier.
 
-    A Hub model that was cached without that file, on a machine that is offline by now, cannot be asked.
+    The result is also None if a Hub model was cached without that file and the machine is offline.
 
     Args:
         name: a folder, or the id of a Hub model.
-        hub: ``token``, ``revision`` and ``cache_dir``, as the model was loaded with.
+        hub: ``token``, ``revision`` and ``cache_dir`` with which the model was loaded.
 
     Raises:
         ValueError: the file is broken.

@@ -1,4 +1,4 @@
-"""A slowly moving copy of the classifier: the exponential moving average of its weights."""
+"""The exponential moving average of a classifier's parameters, SMART's teacher."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hf_robust.adversary import evaluating
 
 
 class AverageWeights(nn.Module):
-    """``average <- decay * average + (1 - decay) * weights`` of the weights that ``model`` trains, first the weights.
+    """``average <- decay * average + (1 - decay) * weight`` for each trainable parameter of ``model``.
 
-    Buffers in float32, so that they are in no optimizer group and small changes are not rounded away. What is frozen
-    is not kept twice. Each rank averages the same weights; DistributedDataParallel also sends buffers with each pass,
-    which ``--ddp_broadcast_buffers False`` saves.
+    The averages start at the parameters. They are float32 buffers, so that no optimizer group contains them and small
+    changes are not rounded away. Frozen parameters are not stored. All ranks compute equal averages;
+    DistributedDataParallel also sends buffers in each pass, which ``--ddp_broadcast_buffers False`` avoids.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -27,19 +27,19 @@ class AverageWeights(nn.Module):
                 self.register_buffer(_key(name), weight.detach().float().clone())
 
     def values(self) -> dict[str, Tensor]:
-        """The averages by the names of the model's parameters, float32."""
+        """The float32 averages by the names of the model's parameters."""
         return {name: self.get_buffer(_key(name)) for name in self._names}
 
     @torch.no_grad()
     def update(self, model: nn.Module, decay: float) -> None:
-        """Move towards the weights of ``model``."""
+        """Move the averages towards the parameters of ``model``."""
         weights = dict(model.named_parameters())
         for name, average in self.values().items():
             average.lerp_(weights[name].detach().to(average), 1 - decay)
 
     @torch.no_grad()
     def logits(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
-        """(B, K) what ``model`` predicts with the averages in place of its weights, without dropout."""
+        """(B, K) logits of ``model`` with the averages as its parameters, without dropout."""
         weights = dict(model.named_parameters())
         averages = {name: average.to(weights[name].dtype) for name, average in self.values().items()}
         inputs = {key: value for key, value in batch.items() if key != "labels"}

@@ -1,4 +1,4 @@
-"""TA-VAT's memory: one perturbation for each entry of the vocabulary, kept across batches."""
+"""TA-VAT's global table: one perturbation for each token of the vocabulary, kept across batches."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class TokenTable(nn.Module):
-    """``table`` [vocabulary, E], drawn from U(-1, 1) * magnitude / sqrt(E); a buffer, since it has no gradient.
+    """``table`` [vocabulary, E], drawn from U(-1, 1) * magnitude / sqrt(E); a buffer, because it has no gradient.
 
-    E is the embeddings' width, not the hidden one. What a step's batches found is written when the step
-    ends, over all its micro-batches and ranks, so that neither changes the mean that a word remembers. Ranks hold the
-    same table; DistributedDataParallel also sends it with each pass, which ``--ddp_broadcast_buffers False`` saves.
+    E is the embedding width, not the hidden width. The perturbations of a step are written at its end, over all
+    micro-batches and ranks, so that these do not change the mean of a word. All ranks have equal tables;
+    DistributedDataParallel also sends the table in each pass, which ``--ddp_broadcast_buffers False`` avoids.
 
     Args:
-        trainer: whose model's words are remembered; its ``args`` are ``TokenAwareArguments``.
-        accumulate: a word's old value plus the sum over its occurrences is remembered, as in the released code, where
-            the table then grows with a word's frequency; else the mean over its occurrences.
+        trainer: the trainer, whose ``args`` are ``TokenAwareArguments``.
+        accumulate: add the sum over a word's occurrences to its old value, as in the released code, where values grow
+            with the frequency of a word; by default the mean over the occurrences replaces the old value.
     """
 
     table: Tensor
@@ -37,45 +37,45 @@ class TokenTable(nn.Module):
         generator = torch.Generator().manual_seed(trainer.args.seed)
         noise = torch.rand(tuple(weight.shape), generator=generator) * 2 - 1
         self.register_buffer("table", noise * self._args.adv_init_mag / weight.shape[1] ** 0.5)
-        self._found: list[tuple[Tensor, Tensor]] = []
+        self._records: list[tuple[Tensor, Tensor]] = []
 
     def start(self, trainer: RobustTrainer, batch: Batch) -> TokenAware:
-        """The first point of a batch, inside the radius: noise for the text, what is remembered for its words."""
+        """The first point of a batch, inside the radius: noise for the texts, table entries for their words."""
         args = self._args
         delta = trainer.embedding_space.start(batch)
         eta = torch.zeros_like(delta.value)
-        if args.use_global_embedding:
+        if args.tavat_norm != "zero":
             eta = self.look_up(batch["input_ids"], delta.mask, args.tavat_norm)
         shrink = delta.rule.shrink(sample_norm(delta.value + eta))
         return TokenAware(delta.value * shrink, eta * shrink, delta.mask, delta.rule, args.token_step)
 
     def look_up(self, ids: Tensor, mask: Tensor, norm: str) -> Tensor:
-        """(B, L, E) what is remembered of the words, zero where ``mask`` (B, L, 1) is, brought to a norm.
+        """(B, L, E) normalised table entries of the words, zero where ``mask`` (B, L, 1) is zero.
 
-        ``norm``: of each text to 1 (``sample``) or to the noise's magnitude (``magnitude``, so that the start is no
-        farther out than the noise may be twice), or of the whole batch to 1 as in the code, where it depends on the
-        batch's size and padding and stands at padding too (``batch``); ``none`` leaves it as it is.
+        ``norm``: ``sample`` scales each text to norm 1; ``magnitude`` scales it to the magnitude of the noise, so that
+        the start is at most twice as far as the noise alone; ``batch`` scales the whole batch to norm 1 as in the
+        released code, which includes padding and depends on the batch size; ``none`` does not scale.
         """
-        found: Tensor = self.table[ids]
+        eta: Tensor = self.table[ids]
         if norm == "batch":
-            found = found / found.norm().clamp(min=1e-8)
-            return found
-        found = found * mask
+            eta = eta / eta.norm().clamp(min=1e-8)
+            return eta
+        eta = eta * mask
         if norm != "none":
-            found = found / torch.linalg.vector_norm(found, dim=(1, 2), keepdim=True).clamp(min=1e-8)
-        return found * self._args.adv_init_mag if norm == "magnitude" else found
+            eta = eta / torch.linalg.vector_norm(eta, dim=(1, 2), keepdim=True).clamp(min=1e-8)
+        return eta * self._args.adv_init_mag if norm == "magnitude" else eta
 
     def remember(self, batch: Batch, point: TokenAware) -> None:
-        """Note the word perturbations of a batch's last point."""
+        """Record the word perturbations at the last point of a batch."""
         real = point.mask.squeeze(-1).bool()
-        self._found.append((batch["input_ids"][real], point.eta[real].detach()))
+        self._records.append((batch["input_ids"][real], point.eta[real].detach()))
 
     def write(self) -> None:
-        """Put what was noted since the last call into the table, the same on every rank."""
-        if not self._found:
+        """Write the records since the last call into the table, equally on all ranks."""
+        if not self._records:
             return
-        ids, eta = (torch.cat(parts) for parts in zip(*self._found, strict=True))
-        self._found = []
+        ids, eta = (torch.cat(parts) for parts in zip(*self._records, strict=True))
+        self._records = []
         ids = self._accelerator.gather(self._accelerator.pad_across_processes(ids, pad_index=-1))
         eta = self._accelerator.gather(self._accelerator.pad_across_processes(eta))
         ids, eta = ids[ids >= 0], eta[ids >= 0].to(self.table)

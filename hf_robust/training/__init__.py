@@ -1,1 +1,1 @@
-"""What all trainers share: losses and logs, evaluation, views, parts beside the model, the card, the arguments."""
+"""Shared code of all trainers: task loss, logs, evaluation, views, auxiliary modules, model card, arguments."""

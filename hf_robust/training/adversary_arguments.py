@@ -1,4 +1,4 @@
-"""Flags of the embedding-space adversary, spelt the same for every method that has them."""
+"""Flags of the embedding-space adversary, shared by all methods that have one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from hf_robust.training.arguments import RobustTrainingArguments, check_choice, 
 
 @dataclass
 class SpecialTokensArguments(RobustTrainingArguments):
-    """Where the adversary may perturb."""
+    """Flag of the tokens that the adversary may perturb."""
 
     adv_special_tokens: bool = field(
-        default=True, metadata={"help": "Perturb [CLS], [SEP] and the like too, as the official code does."}
+        default=True,
+        metadata={"help": "Perturb special tokens such as [CLS] and [SEP] too, as the official codes do."},
     )
 
 
 @dataclass
 class StepArguments(SpecialTokensArguments):
-    """How often and how far an adversary steps, and from where; defaults are TextDefender's."""
+    """Flags of an adversary's start and steps; the defaults are TextDefender's."""
 
-    adv_steps: int = field(default=5, metadata={"help": "[k] number of steps."})
+    adv_steps: int = field(default=5, metadata={"help": "[k] number of ascent steps."})
     adv_lr: float = field(default=0.03, metadata={"help": "[alpha] size of one ascent step."})
-    adv_init_mag: float = field(default=0.05, metadata={"help": "Magnitude of the noise that the ascent starts from."})
+    adv_init_mag: float = field(default=0.05, metadata={"help": "Magnitude of the noise at which the ascent starts."})
     same_dropout: bool = field(default=False, metadata={"help": "All passes over a batch share their dropout masks."})
 
     def __post_init__(self) -> None:
@@ -36,14 +37,17 @@ class StepArguments(SpecialTokensArguments):
 
 @dataclass
 class AdversaryArguments(StepArguments):
-    """A stepwise adversary whose steps are normalised and may have a radius."""
+    """Flags of an adversary with normalised steps and an optional radius."""
 
     adv_max_norm: float = field(
-        default=0.0, metadata={"help": "[eps] radius of the accumulated perturbation; 0: no limit."}
+        default=0.0, metadata={"help": "[eps] maximum norm of the perturbation, all steps together; 0: no limit."}
     )
     adv_norm_type: str = field(
         default="l2",
-        metadata={"help": "Norm of steps and radius; linf divides by the largest entry.", "choices": list(NORMS)},
+        metadata={
+            "help": "Norm of the steps and of the radius; linf divides by the largest entry, none does not divide.",
+            "choices": list(NORMS),
+        },
     )
 
     def __post_init__(self) -> None:
@@ -52,7 +56,7 @@ class AdversaryArguments(StepArguments):
         check_choice("adv_norm_type", self.adv_norm_type, NORMS)
 
     def adversary(self, **changes: Any) -> Adversary:
-        """The adversary that the flags describe, but for ``changes``."""
+        """The adversary that the flags describe, with ``changes`` to its settings."""
         settings: dict[str, Any] = {
             "steps": self.adv_steps,
             "rule": StepRule(self.adv_lr, self.adv_max_norm, self.adv_norm_type),  # type: ignore[arg-type]
@@ -65,7 +69,7 @@ class AdversaryArguments(StepArguments):
 
 @dataclass
 class ClimbArguments(AdversaryArguments):
-    """An adversary whose ascent passes are its own, beside the training pass."""
+    """Flags of an adversary whose ascent passes are separate from the training pass."""
 
     same_dropout: bool = field(
         default=False, metadata={"help": "The ascent passes and the training pass share their dropout masks."}
@@ -76,11 +80,11 @@ class ClimbArguments(AdversaryArguments):
 
 
 def require_noise(magnitude: float) -> None:
-    """Refuse to climb a divergence from the clean prediction at the clean text, where its gradient is 0."""
+    """Refuse a climb on the divergence from the clean prediction that starts at the clean text: its gradient is 0."""
     if magnitude == 0:
         raise ValueError(
-            "--adv_init_mag must be above 0 where the adversary raises a KL divergence, got 0: at the clean text its "
-            "gradient is 0; leave the flag at its default."
+            "--adv_init_mag must be above 0 if the adversary maximises a KL divergence, got 0: the gradient at the "
+            "clean text is 0; leave the flag at its default."
         )
 
 
@@ -89,12 +93,13 @@ PASSES = ("stream", "sum")
 
 @dataclass
 class MultiBackwardArguments(RobustTrainingArguments):
-    """How several training passes of one step are backpropagated."""
+    """Flag of the backward passes of a step with several training passes."""
 
     multi_backward: str = field(
         default="stream",
         metadata={
-            "help": "stream: backpropagate each pass at once, one graph in memory; sum: keep all graphs to the end.",
+            "help": "When the passes of a step are backpropagated. stream: each at once, with one graph in memory; "
+            "sum: all at the end, with all graphs in memory.",
             "choices": list(PASSES),
         },
     )
@@ -106,34 +111,32 @@ class MultiBackwardArguments(RobustTrainingArguments):
 
 @dataclass
 class StreamArguments(AdversaryArguments, MultiBackwardArguments):
-    """An adversary whose every pass also trains."""
+    """Flags of an adversary whose ascent passes are training passes too."""
 
     def adversary(self, **changes: Any) -> Adversary:
         return super().adversary(**{"passes": self.multi_backward, **changes})
 
 
 TOKEN_AWARE_NORMS = ("l2", "none")
-TABLE_NORMS = ("sample", "magnitude", "batch", "none")
+TABLE_NORMS = ("sample", "magnitude", "batch", "none", "zero")
 TABLE_NORM_HELP = (
-    "The remembered perturbation at the start: of each text brought to norm 1 (sample) or to --adv_init_mag "
-    "(magnitude), of the whole batch to norm 1, or as it is (none)."
+    "Scale of the remembered perturbation at the start. sample: norm 1 for each text; magnitude: norm --adv_init_mag "
+    "for each text; batch: norm 1 for the whole batch; none: not scaled; zero: start at 0."
 )
 
 
 @dataclass
 class TokenAwareArguments(AdversaryArguments):
-    """TA-VAT's table and word perturbation; the step, noise and radius are TextDefender's."""
+    """Flags of TA-VAT's table and word perturbation; step size, noise and radius are TextDefender's."""
 
     adv_lr: float = field(default=0.05, metadata={"help": "[alpha] size of one ascent step."})
     adv_init_mag: float = field(
-        default=0.2, metadata={"help": "Magnitude of the noise at the start and in the table."}
+        default=0.2,
+        metadata={"help": "Magnitude of the noise at which the ascent starts and of the table's first entries."},
     )
-    adv_max_norm: float = field(default=0.5, metadata={"help": "[eps] radius of delta + eta; 0: no limit."})
+    adv_max_norm: float = field(default=0.5, metadata={"help": "[eps] maximum norm of delta + eta; 0: no limit."})
     tavat_token_lr: float | None = field(
-        default=None, metadata={"help": "Step size of the word perturbation; by default adv_lr."}
-    )
-    use_global_embedding: bool = field(
-        default=True, metadata={"help": "Start a word's perturbation where it last ended, else at 0."}
+        default=None, metadata={"help": "Size of one ascent step of the words' perturbation. Default: --adv_lr."}
     )
     tavat_norm: str = field(default="magnitude", metadata={"help": TABLE_NORM_HELP, "choices": list(TABLE_NORMS)})
 
@@ -150,5 +153,5 @@ class TokenAwareArguments(AdversaryArguments):
 
     @property
     def token_step(self) -> float:
-        """The size of one ascent step of the words' perturbation."""
+        """Size of one ascent step of the word perturbations."""
         return self.adv_lr if self.tavat_token_lr is None else self.tavat_token_lr

@@ -1,4 +1,4 @@
-"""The arguments that every method shares."""
+"""The arguments that all methods share, and checks of flags."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class RobustTrainingArguments(TrainingArguments):
-    """``TrainingArguments`` plus what every robust method has; a method's config extends it by its own fields only.
+    """``TrainingArguments`` plus the arguments of all robust methods; the config of a method adds its own fields only.
 
-    Where we differ: what is written of them (``training_args.bin``, which a push publishes, and the text and config of
-    trackers) has no access token and no absolute path of this machine. The Trainer's own pickle has both.
+    Differs from the stock arguments: written copies (``training_args.bin``, which a push publishes, and the text and
+    config of trackers) contain no access token and no absolute path of this machine. The Trainer's own pickle contains
+    both.
     """
 
     robust_method: str = field(
-        default="normal", metadata={"help": "Training method, a key of METHODS (`hf-robust methods` lists them)."}
+        default="normal",
+        metadata={"help": "Training method, by name (`hf-robust methods` lists them), or package.module:Class."},
     )
     class_weights: list[float] | None = field(
         default=None,
-        metadata={"help": "Weight of each class in the cross-entropy, in label id order; none: all classes weigh 1."},
+        metadata={
+            "help": "Weight of each class in the cross-entropy, in the order of the label ids. Default: 1 for every "
+            "class."
+        },
     )
 
     def __post_init__(self) -> None:
@@ -41,7 +46,7 @@ class RobustTrainingArguments(TrainingArguments):
             raise ValueError(f"--class_weights must all be above 0, got {self.class_weights}.")
 
     def _choose_direction(self, metric: str) -> None:
-        """Of losses alone the Trainer knows itself that lower is better."""
+        """Set ``greater_is_better`` for metrics that are better when lower; the Trainer does so for losses only."""
         if vars(self)["greater_is_better"] is None and lower_is_better(metric) and not metric.endswith("loss"):
             self.greater_is_better = False
             logger.warning(f"--metric_for_best_model {metric}: lower is better (--greater_is_better False).")
@@ -57,7 +62,7 @@ class RobustTrainingArguments(TrainingArguments):
         return self._with(copy.deepcopy(self.__dict__, memo))
 
     def _with(self, attributes: dict[str, Any]) -> RobustTrainingArguments:
-        """A copy in memory, which lacks nothing; by default ``copy`` would go by what is pickled."""
+        """A complete copy in memory; the default ``copy`` would use the pickled state, which lacks the tokens."""
         copied = object.__new__(type(self))
         copied.__dict__.update(attributes)
         return copied
@@ -67,44 +72,54 @@ class RobustTrainingArguments(TrainingArguments):
 
 
 def _portable(value: Any) -> Any:
-    """Absolute paths shortened in plain strings and lists of them; members of a str-enum stay members."""
+    """The value with shortened absolute paths, in plain strings and lists of them; str-enum members do not change."""
     if type(value) is list:
         return [_portable(inner) for inner in value]
     return portable_path(value) if type(value) is str else value
 
 
 def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a ``value`` of ``--flag`` that is none of ``choices``."""
+    """Refuse a ``value`` of ``--flag`` that is not one of ``choices``."""
     if value not in choices:
         raise ValueError(f"--{flag} must be one of {', '.join(choices)}, got {value!r}.")
 
 
 def check_has_effect(setting: str, args: RobustTrainingArguments, weights: Sequence[str]) -> None:
-    """Refuse a setting of terms whose weights, named by their flags, are all 0."""
+    """Refuse a setting that changes only loss terms with weight 0; ``weights`` are the flags of their weights."""
     if weights and not any(getattr(args, flag) for flag in weights):
         flags = " and ".join(f"--{flag}" for flag in weights)
-        raise ValueError(f"{setting} has no effect where {flags} is 0; leave it out.")
+        raise ValueError(f"{setting} has no effect if {flags} is 0; leave it out.")
 
 
 def check_range(flag: str, value: float, low: float, high: float | None, remedy: str) -> None:
-    """Refuse ``value`` of ``--flag`` outside [low, high] with one sentence that ends in ``remedy``."""
+    """Refuse a ``value`` of ``--flag`` outside [low, high]; the message ends with ``remedy``."""
     if not low <= value <= (float("inf") if high is None else high):
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
         raise ValueError(f"--{flag} must be {bounds}, got {value}; {remedy}.")
 
 
 def check_hub_strategy(args: TrainingArguments, name: str) -> None:
-    """Refuse to publish checkpoints of a method whose final export alone predicts as it was measured."""
+    """Refuse to publish the checkpoints of a method if only its final export predicts as it was evaluated."""
     if args.push_to_hub and HubStrategy(args.hub_strategy) is not HubStrategy.END:
         raise ValueError(
-            f"--hub_strategy {HubStrategy(args.hub_strategy).value} would publish checkpoints of {name}, which hold "
-            "its parts apart and predict otherwise than it was measured; use --hub_strategy end."
+            f"--hub_strategy {HubStrategy(args.hub_strategy).value} would publish checkpoints of {name}, which store "
+            "its parts separately and predict differently from the evaluated model; use --hub_strategy end."
         )
 
 
+LEXICON_FLAGS = {"synonyms": "lexicon", "antonyms": "antonym_lexicon"}
+"""Lexicon that a method may need -> the flag that names it."""
+
+
 def check_lexicons(name: str, needs: Sequence[str], lexicons: Mapping[str, Lexicon | None]) -> None:
-    """Refuse a method without the lexicons that it draws views from."""
-    flags = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
-    for need, flag in flags.items():
+    """Refuse a method without the lexicons from which it draws its views."""
+    for need, flag in LEXICON_FLAGS.items():
         if need in needs and lexicons[need] is None:
-            raise ValueError(f"{name} needs a lexicon of {need}, got none; pass {need}=... ({flag}).")
+            raise ValueError(f"{name} needs a lexicon of {need}, got none; pass {need}=... (--{flag}).")
+
+
+def as_flags(arguments: Mapping[str, Any]) -> str:
+    """Arguments as they are written on the command line."""
+    return " ".join(
+        f"--{name} {value:g}" if isinstance(value, float) else f"--{name} {value}" for name, value in arguments.items()
+    )

@@ -1,7 +1,7 @@
-"""What every robust trainer shares: the facts that a method declares, and its loss, views, parts and card in order.
+"""Base class of the training methods, with the facts that a method declares about itself.
 
-A method subclasses :class:`RobustTrainer`, declares its config and needs, and overrides ``compute_loss`` only. What is
-shared has a file for each job: :mod:`task_loss`, :mod:`evaluation`, :mod:`viewing`, :mod:`parts`.
+A method subclasses :class:`RobustTrainer`, declares its facts, and overrides ``compute_loss`` only. The shared code
+is in :mod:`task_loss` (loss and log), :mod:`viewing` (views and evaluation) and :mod:`auxiliary_trainer`.
 """
 
 from __future__ import annotations
@@ -21,51 +21,71 @@ from hf_robust.models.adapter_files import check_saves
 from hf_robust.modules.saved_inference import Fetch
 from hf_robust.training import restoring
 from hf_robust.training.arguments import RobustTrainingArguments, check_lexicons
-from hf_robust.training.card_note import complete_card, keeps_card
+from hf_robust.training.auxiliary_trainer import AuxiliaryTrainer
+from hf_robust.training.card_note import complete_card, keep_training_card
 from hf_robust.training.covered_texts import check_coverage
 from hf_robust.training.embedding_space import EmbeddingSpace
-from hf_robust.training.leaving_chance import SayStillAtChance
-from hf_robust.training.parts import PartsTrainer
+from hf_robust.training.leaving_chance import NearChanceWarning
 from hf_robust.training.plain_victim import PlainTraining
-from hf_robust.training.task_loss import Batch, say_split_batches
+from hf_robust.training.step_passes import Passes
+from hf_robust.training.task_loss import Batch, report_split_batches
 from hf_robust.words import Protection
 
 __all__ = ["Batch", "RobustTrainer"]
 
 
-class RobustTrainer(PartsTrainer):
-    """A Hugging Face ``Trainer`` whose ``compute_loss`` trains on a robust loss and whose evaluation does not.
+class RobustTrainer(AuxiliaryTrainer):
+    """A Hugging Face ``Trainer`` that trains on a robust loss and evaluates on the plain task loss.
 
-    Beside the ``Trainer``'s arguments:
+    It takes these arguments in addition to those of ``Trainer``:
 
     Args:
-        synonyms: lexicon of substitutes that keep the label; needed where ``"synonyms" in needs``.
-        antonyms: lexicon of substitutes that change the label; needed where ``"antonyms" in needs``.
-        attacks: attacks by name that make the views; needed where ``"attacks" in needs``.
-        view_dataset: another split whose texts views are made of, in place of the training set's (a leak).
+        synonyms: lexicon of substitutes that keep the label; required if ``"synonyms" in needs``.
+        antonyms: lexicon of substitutes that change the label; required if ``"antonyms" in needs``.
+        attacks: attacks, by name, that make the views; required if ``"attacks" in needs``.
+        view_dataset: another split from whose texts the views are made (a leak); None for the training set.
         skip_labels: label ids that an antonym leaves true (neutral, not duplicate); None: by the model's label names.
-        protection: what no view changes (``--protect``); None for nothing.
+        protection: parts of a text that no view changes (``--protect``); None for none.
 
-    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on other texts of an
-    example. ``card_writers`` are called with ``output_dir`` whenever the model card has been written anew;
-    ``plain_runs`` says what trainings took that came before the method's own.
+    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on views. ``card_writers``
+    are called with ``output_dir`` each time the model card has been written. ``plain_runs`` holds time and texts of
+    the plain trainings before the robust one.
 
     Raises:
-        ValueError: a lexicon is missing, the data set holds no texts, or the task is a regression.
+        ValueError: a lexicon is missing, the data set has no texts, or the task is a regression.
     """
 
     name: ClassVar[str]
+    """Value of ``--robust_method``; the method's file has this name too."""
+    family: ClassVar[str] = ""
+    """What the method changes: one of :data:`hf_robust.training.methods.FAMILIES`."""
     citation: ClassVar[str] = ""
+    """Key of the paper in ``hf_robust/hub/citations.bib``, or a whole BibTeX entry; empty if there is no paper."""
     config: ClassVar[type[RobustTrainingArguments]] = RobustTrainingArguments
+    """Dataclass of the method's arguments, which are its flags."""
     needs: ClassVar[tuple[str, ...]] = ()
+    """What the trainer must be given: ``"synonyms"``, ``"antonyms"``, ``"attacks"``."""
+    presets: ClassVar[tuple[str, ...]] = ()
+    """Files of ``examples/`` with published settings, the paper's own first."""
+    zero_strength: ClassVar[Mapping[str, Any] | None] = None
+    """Arguments under which training gives the weights of ``normal``, bit for bit; None if no arguments do."""
+    plain_inference: ClassVar[Mapping[str, Any]] = {}
+    """Arguments under which the method predicts as the plain model does; empty if it does so by default."""
+    mid_run: ClassVar[Mapping[str, Any]] = {}
+    """Arguments under which the first step does what a step in the middle of a run does: no clean epochs before it."""
     trains_regression: ClassVar[bool] = False
+    """Whether the method trains a model with one output and no classes."""
+    trains_lora: ClassVar[bool] = True
+    """Whether the method trains a model that has LoRA adapters (``--lora_rank``)."""
     batch_relative: bool = False
-    """Whether the loss depends on which rows share a micro-batch; the log then says so where batches are split."""
+    """Whether the loss depends on which rows share a micro-batch; if batches are split, a warning says so."""
+    row_wise: ClassVar[Mapping[str, Any]] = {}
+    """Arguments under which splitting a batch into micro-batches changes no gradient, the model's dropout aside."""
     weakened_by: ClassVar[Mapping[str, str]] = {}
-    """By the name of a logged value the flag to lower where that value keeps the model from learning its task."""
+    """Logged values that can keep the model from learning its task, each with the flag to lower."""
 
     embedding_space: EmbeddingSpace
-    """Where a method with an adversary finds it; the others have none."""
+    """The embedding space of the adversary; only methods with an adversary have it."""
 
     def __init__(
         self,
@@ -93,40 +113,46 @@ class RobustTrainer(PartsTrainer):
         self.plain_runs: dict[str, PlainTraining] = {}
         self._set_up_views()
         adversary = self.adversary()
-        self._set_up_parts(beside=adversary is not None)
+        self._set_up_auxiliary(has_adversary=adversary is not None)
         if adversary is not None:
             self.embedding_space = EmbeddingSpace(self, adversary)
-        say_split_batches(self)
+        report_split_batches(self)
         self.coverage = {} if self.train_dataset is None else check_coverage(self)
-        self.callback_handler.callbacks.insert(0, SayStillAtChance(self))  # its pass is none of the step that begins
+        # First, so that no other callback counts its forward passes for the step that begins.
+        self.callback_handler.callbacks.insert(0, NearChanceWarning(self))
 
-    # ---- what a method may declare, beside view_sources, auxiliary, inference, saved_inference and exported ----
+    # ---- further methods to override: view_sources, auxiliary, inference, saved_inference, exported ----
+
+    @classmethod
+    def step_passes(cls, args: Any) -> Passes:
+        """Passes of one training step under ``args`` where every text has its views; by default plain training's."""
+        return Passes(1, 1)
 
     def adversary(self) -> Adversary | None:
-        """What perturbs the word embeddings; by default what the arguments describe, or none."""
+        """The adversary on the word embeddings; by default the one that the arguments describe, or none."""
         describe = getattr(self.args, "adversary", None)
         return describe() if describe is not None else None
 
     @classmethod
     def restored(cls, model: Any, tokenizer: Any, fetch: Fetch, settings: Mapping[str, Any]) -> Inference:
-        """How a saved ``model`` predicts as in its run, from its files and the ``settings`` of `saved_inference`."""
-        raise NotImplementedError(f"{cls.__name__} must override restored where its saved_inference has settings.")
+        """The inference function of a saved ``model``, from its files and the ``settings`` of `saved_inference`."""
+        raise NotImplementedError(f"{cls.__name__} must override restored if its saved_inference has settings.")
 
     def used_arguments(self) -> dict[str, Any]:
-        """What took the place of arguments that were left to the method, by argument, for the run card."""
+        """Values that the method chose for arguments without a given value, by argument, for the run card."""
         return {}
 
-    def found_in_training(self) -> dict[str, Any]:
-        """What this run's data and seed made of the method's arguments and weights, JSON-ready, for the run card."""
-        return dict(self.increase.over_the_run())
+    def measured_in_training(self) -> dict[str, Any]:
+        """Values of the method that training determined, JSON-ready, for the run card."""
+        return dict(self.loss_increase.run_mean())
 
     @property
     def inference_settings(self) -> str:
-        """The method's own arguments, since predictions may depend on them beside the weights: what was measured under
-        others is measured again."""
+        """The method's own arguments as text: predictions may depend on them, so that a change invalidates stored
+        measurements."""
         shared = RobustTrainingArguments.__dataclass_fields__
-        own = (field for field in type(self.args).__dataclass_fields__ if field not in shared)
-        return f"({', '.join(f'{field}={getattr(self.args, field)!r}' for field in own)})"
+        fields = (field for field in type(self.args).__dataclass_fields__ if field not in shared)
+        return f"({', '.join(f'{field}={getattr(self.args, field)!r}' for field in fields)})"
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -136,14 +162,14 @@ class RobustTrainer(PartsTrainer):
     # ---- the state and the card of the run ----
 
     def save_state(self) -> None:
-        with restoring.portable(self.state):
+        with restoring.portable_state(self.state):
             super().save_state()
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        if not self.state.global_step and keeps_card(Path(self.args.output_dir)):
+        if not self.state.global_step and keep_training_card(Path(self.args.output_dir)):
             return
-        asked = kwargs.get("tags") or []
-        tags = [asked] if isinstance(asked, str) else list(asked)
+        requested = kwargs.get("tags") or []
+        tags = [requested] if isinstance(requested, str) else list(requested)
         super().create_model_card(*args, **kwargs)
         if not self.is_world_process_zero():
             return

@@ -1,5 +1,5 @@
-"""What the trainer itself adds to its model card: the tags asked for, what training started from, and a note where the
-published model predicts otherwise than the run was measured."""
+"""Additions of the trainer to its model card: requested tags, the start model, and a warning if the published
+checkpoint predicts differently from the evaluated model."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ logger = logging.getLogger(__name__)
 _MARK = "<!-- note on the published model written by hf_robust -->"
 
 
-def keeps_card(output_dir: Path) -> bool:
-    """Whether the folder has the model card of a training, which one who only evaluates there knows nothing of."""
+def keep_training_card(output_dir: Path) -> bool:
+    """Whether the folder already has the model card of a training run, which an evaluation must not overwrite."""
     readme = output_dir / "README.md"
-    kept = readme.is_file() and is_training(read_card(output_dir))
-    if kept:
-        logger.warning("%s is of a training run, and nothing was trained now: it stays as it is.", readme)
-    return kept
+    keep = readme.is_file() and is_training(read_card(output_dir))
+    if keep:
+        logger.warning("%s belongs to a training run, and this run trained nothing: the file stays unchanged.", readme)
+    return keep
 
 
 def complete_card(output_dir: Path, model: Any, tags: Sequence[str], saved: SavedInference | None) -> None:
     """Complete the card that the Trainer has written.
 
     Args:
-        model: what was trained; one without a name in its configuration was made new.
-        tags: those that the card was asked to have.
-        saved: how the run predicts where plain ``from_pretrained`` does not.
+        model: the trained model; without a name in its configuration it started from random weights.
+        tags: the requested tags.
+        saved: the difference between the evaluated model and plain ``from_pretrained``; None if there is none.
     """
     keep_tags(output_dir, tags)
     start = str(getattr(model.config, "_name_or_path", "") or "")
@@ -43,7 +43,7 @@ def complete_card(output_dir: Path, model: Any, tags: Sequence[str], saved: Save
 
 
 def write_card_note(output_dir: Path, saved: SavedInference | None) -> None:
-    """Add to the card in ``output_dir``, once, what the saved model lacks; nothing where it lacks nothing."""
+    """Add the note on the saved model to the card in ``output_dir``, once; without ``saved`` there is no note."""
     if saved is None:
         return
     readme = output_dir / "README.md"
@@ -53,7 +53,7 @@ def write_card_note(output_dir: Path, saved: SavedInference | None) -> None:
 
 
 def keep_tags(output_dir: Path, tags: Sequence[str]) -> None:
-    """Give the card the tags that it was asked to have: PEFT's update of it drops them."""
+    """Add missing requested tags to the card, because PEFT drops them when it updates the card."""
     card = ModelCard.load(output_dir / "README.md")
     if not set(tags) <= set(card.data.tags or []):
         card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *tags]))

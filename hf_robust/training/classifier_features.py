@@ -1,4 +1,4 @@
-"""What a classifier's last layer reads of a text."""
+"""Classifier features: the input of a classifier's last linear layer."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hf_robust.interpret.head import probe_texts
 
 
 def check_features(model: Any, tokenizer: Any) -> None:
-    """Refuse a model without such features before anything is trained, as :func:`classifier_features` would later."""
+    """Refuse, before training, a model without classifier features; raises as :func:`classifier_features` does."""
     with torch.no_grad(), evaluating(model), classifier_features(model):
         model(**probe_texts(tokenizer, next(model.parameters()).device))
 
 
 @contextmanager
 def classifier_features(model: Any) -> Iterator[list[Tensor]]:
-    """Yields a list that each forward pass in the block appends its features to, (B, H).
+    """Yield a list to which each forward pass in the block appends its features (B, H).
 
-    They are the input of the last linear layer with an output for each class: BERT's pooled [CLS] after dropout.
-    ``model`` is the bare model, whatever wraps it in the pass itself.
+    The features are the input of the last linear layer with one output for each class: in BERT the pooled [CLS] after
+    dropout. ``model`` is the unwrapped model, even if the pass itself uses a wrapper.
 
     Raises:
-        ValueError: the pass had no such layer, or it read something else than one vector for each text.
+        ValueError: the pass used no such layer, or the layer did not read one vector for each text.
     """
     features: list[Tensor] = []
     last: list[Tensor] = []
@@ -38,13 +38,13 @@ def classifier_features(model: Any) -> Iterator[list[Tensor]]:
     def close(module: nn.Module, inputs: Any, outputs: Any) -> None:
         if not last or last[-1].ndim != 2 or len(last[-1]) != len(outputs["logits"]):
             raise ValueError(
-                f"{type(model).__name__} classifies by no linear layer that reads one vector for each text; use an "
-                "encoder such as BERT, RoBERTa or DeBERTa."
+                f"{type(model).__name__} has no linear layer that classifies one vector for each text; use an encoder "
+                "such as BERT, RoBERTa or DeBERTa."
             )
         features.append(last[-1])
         last.clear()
 
-    # An adapter beside the classifier has as many outputs and reads what it made itself.
+    # LoRA's second matrix on the classifier has the same number of outputs, but reads LoRA's own vectors.
     handles = [
         module.register_forward_pre_hook(collect)
         for name, module in model.named_modules()

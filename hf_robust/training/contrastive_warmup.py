@@ -1,4 +1,4 @@
-"""A term on features whose weight rises from 0, so that it does not outrun cross-entropy where steps are few."""
+"""Warm-up of the weight of a contrastive term, so that it does not dominate cross-entropy in short trainings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class ContrastiveWarmupArguments(RobustTrainingArguments):
-    """How the weight of a method's term on features begins; a method names the flags of that weight."""
+    """Flag of the warm-up; ``warmed_up_weights`` are the flags of the weights that it applies to."""
 
-    risen_weights = tuple[str, ...]()  # no annotation, which would make a field of it
+    warmed_up_weights = tuple[str, ...]()  # without an annotation, which would make it a field
 
     contrastive_warmup: float = field(
         default=0.0,
         metadata={
-            "help": "Share of training over which the weight of the term on features rises linearly from 0 to its "
-            "value; 0 has the whole weight from the first step, as the paper."
+            "help": "Share of training in which the weight of the term on features rises linearly from 0 to its full "
+            "value; 0: full weight from the first step, as in the paper."
         },
     )
 
@@ -31,17 +31,17 @@ class ContrastiveWarmupArguments(RobustTrainingArguments):
         super().__post_init__()
         check_range("contrastive_warmup", self.contrastive_warmup, 0.0, 1.0, "it is a share of training")
         if self.contrastive_warmup:
-            check_has_effect(f"--contrastive_warmup {self.contrastive_warmup:g}", self, self.risen_weights)
+            check_has_effect(f"--contrastive_warmup {self.contrastive_warmup:g}", self, self.warmed_up_weights)
 
 
-def risen(trainer: RobustTrainer) -> float:
-    r"""The share, in [0, 1], of its weight that the term has in this step; asked for once a pass.
+def warmup_share(trainer: RobustTrainer) -> float:
+    r"""Factor in [0, 1] on the weight of the contrastive term in this step; call it once for each pass.
 
     .. math:: r_s = \min(1,\ s / (wS))
 
-    with s the optimizer steps done, S those of the whole training and w ``--contrastive_warmup``; 1 where w is 0, and
-    outside training. By steps done, all micro-batches and ranks of a step have the same share, and a run that goes on
-    from a checkpoint has that of the uninterrupted run. Logged as ``contrastive_share`` where w is above 0.
+    with s the number of optimizer steps done, S the number of all steps, and w ``--contrastive_warmup``. The factor is
+    1 if w is 0, and outside training. All micro-batches and ranks of a step have the same factor, and a resumed run
+    has those of the uninterrupted run. If w is above 0, the log contains the factor as ``contrastive_share``.
     """
     warmup, state = trainer.args.contrastive_warmup, trainer.state
     if not warmup:

@@ -1,4 +1,4 @@
-"""How much of the training texts a method's lexicons cover: 0 is refused, little is warned about."""
+"""Coverage of the training texts by a method's lexicons: no coverage is refused, low coverage gives a warning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.lexicons import lexicon_coverage
 from hf_robust.metrics import Coverage, sampled_rows
-from hf_robust.training.text_views import labels_left_out
+from hf_robust.training.text_views import skipped_labels
 from hf_robust.views import AttackedAntonym
 from hf_robust.words import Text
 
@@ -16,71 +16,71 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FLAGS = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
+LEXICON_FLAGS = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}
 
 
 def check_coverage(trainer: RobustTrainer) -> dict[str, Coverage]:
-    """The coverage of each lexicon that the method needs, by role, over a sample of the training texts; logged.
+    """Log and return the coverage of each lexicon that the method needs, on a sample of the training texts, by role.
 
-    Of methods that mix tokens with their neighbours (``trainer.neighbours``) the words with a neighbour count.
+    For methods that mix tokens with their neighbours (``trainer.neighbours``) it counts the words with a neighbour.
 
     Raises:
-        ValueError: a lexicon covers no word of them.
+        ValueError: a lexicon covers no word of the sample.
     """
     table = getattr(trainer, "neighbours", None)
-    found: dict[str, Coverage] = {}
-    for role in (role for role in FLAGS if role in trainer.needs):
-        covered = _of_texts(trainer, role) if table is None else table.coverage(trainer.train_dataset)
-        if covered is not None and covered.texts:
-            found[role] = covered
-            _say(trainer, role, covered)
-    return found
+    coverages: dict[str, Coverage] = {}
+    for role in (role for role in LEXICON_FLAGS if role in trainer.needs):
+        coverage = _text_coverage(trainer, role) if table is None else table.coverage(trainer.train_dataset)
+        if coverage is not None and coverage.texts:
+            coverages[role] = coverage
+            _report(trainer, role, coverage)
+    return coverages
 
 
-def _say(trainer: RobustTrainer, role: str, coverage: Coverage) -> None:
+def _report(trainer: RobustTrainer, role: str, coverage: Coverage) -> None:
     source = getattr(trainer, role).source
     if not coverage.covered_words:
-        cut = len(getattr(_texts(trainer), "cut_rows", ()))
-        read = f" ({cut:,} texts are cut, see --max_seq_length)" * bool(cut)
+        cut = len(getattr(_plain_dataset(trainer), "cut_rows", ()))
+        truncation = f" ({cut:,} texts are cut, see --max_seq_length)" * bool(cut)
         raise ValueError(
-            f"{source} has {role} for no open word of {coverage.texts:,} training texts{read}, so {trainer.name} "
-            f"would train as if it had none; give a table of their language and words ({FLAGS[role]}), or "
-            "--robust_method normal."
+            f"{source} has no {role} for the open words of {coverage.texts:,} training texts{truncation}, so that "
+            f"{trainer.name} would have no effect; give a table of the language and words of the texts "
+            f"({LEXICON_FLAGS[role]}), or --robust_method normal."
         )
     if not trainer.is_world_process_zero():
         return
-    said = f"{trainer.name}: {source} has {role} for {coverage.in_words()} of the training set"
+    message = f"{trainer.name}: {source} has {role} for {coverage.in_words()} of the training set"
     if coverage.is_little:
-        logger.warning("%s, which is little; a larger table (%s) changes more.", said, FLAGS[role])
+        logger.warning("%s, which is little; use a larger table (%s).", message, LEXICON_FLAGS[role])
     else:
-        logger.info("%s.", said)
+        logger.info("%s.", message)
 
 
-def _of_texts(trainer: RobustTrainer, role: str) -> Coverage | None:
-    """By the words that the model reads of the texts and views may change; for antonyms without rows of a skip label.
+def _text_coverage(trainer: RobustTrainer, role: str) -> Coverage | None:
+    """Coverage of the words that the model reads and views may change; rows with skipped labels have no antonyms.
 
-    None where the data set holds no texts.
+    None if the data set has no texts.
     """
-    dataset = _texts(trainer)
+    dataset = _plain_dataset(trainer)
     if not hasattr(dataset, "texts"):
         return None
     rows = sampled_rows(len(dataset))
     if role == "antonyms":
-        left_out = labels_left_out(trainer)
-        rows = [row for row in rows if dataset.label(row) not in left_out]
+        skipped = skipped_labels(trainer)
+        rows = [row for row in rows if dataset.label(row) not in skipped]
     texts = [Text(dataset.texts(row)) for row in rows]
-    read = dict(zip(texts, map(dataset.read_words, rows), strict=True))
+    read_words = dict(zip(texts, map(dataset.read_words, rows), strict=True))
     sources = getattr(trainer.train_dataset, "sources", {}).values()
-    matched = [source for source in sources if role == "antonyms" and isinstance(source, AttackedAntonym)]
+    attacked = [source for source in sources if role == "antonyms" and isinstance(source, AttackedAntonym)]
 
     def open_words(text: Text) -> set[int]:
-        opened = matched[0].open_words(text) if matched else set(range(len(text.words)))
-        seen = read[text]
-        return opened if seen is None else opened & seen
+        changeable = attacked[0].open_words(text) if attacked else set(range(len(text.words)))
+        read = read_words[text]
+        return changeable if read is None else changeable & read
 
     return lexicon_coverage(getattr(trainer, role), texts, trainer.protection, open_words)
 
 
-def _texts(trainer: RobustTrainer) -> Any:
+def _plain_dataset(trainer: RobustTrainer) -> Any:
     """The training set without the views that wrap it."""
     return getattr(trainer.train_dataset, "dataset", trainer.train_dataset)

@@ -1,4 +1,4 @@
-"""Runs a method's adversary in its trainer: a batch's first perturbation, the ascent passes, the streamed loss."""
+"""Runs the adversary of a method in its trainer: start, separate ascent passes, streamed training passes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from hf_robust.training.base import Batch, RobustTrainer
 
 Objective = Callable[[Tensor], Tensor]
-"""(B, K) logits at a perturbed point to (B,) losses that the adversary raises."""
+"""Maps (B, K) logits at a perturbed point to the (B,) losses that the adversary maximises."""
 
 FP16_SCALE = 2.0**10
 
 
 class PassLoss(NamedTuple):
-    """What one streamed pass gives: its mean loss with its graph, the model's outputs, and, where the ascent does not
-    follow that loss, the gradients that it follows."""
+    """Result of one streamed pass: the mean loss with its graph, and the model's outputs.
+
+    ``gradients`` are those that the ascent follows; None if it follows the loss itself.
+    """
 
     loss: Tensor
     outputs: Any
@@ -43,21 +45,21 @@ class PassLoss(NamedTuple):
 
 
 class EmbeddingSpace:
-    """The word embeddings of a trainer's model as a place for its adversary.
+    """The adversary on the word embeddings of a trainer's model.
 
     Raises:
-        ValueError: the model, the checkpointing or the parallelism does not go with the adversary.
+        ValueError: the adversary does not work with the model, the gradient checkpointing or the parallelism.
     """
 
     def __init__(self, trainer: RobustTrainer, adversary: Adversary) -> None:
         self._trainer, self.adversary = trainer, adversary
         self._width = embedding_width(trainer.model)
-        check_set_up(trainer, adversary)
+        check_adversary_setup(trainer, adversary)
 
-    # ---- where it starts ----
+    # ---- start ----
 
     def mask(self, batch: Batch) -> Tensor:
-        """(B, L) 1 where the adversary may perturb: real tokens, without special ones where they are left out."""
+        """(B, L) 1 for tokens that the adversary may perturb: real tokens, by setting without special tokens."""
         ids = batch["input_ids"]
         mask: Tensor = batch.get("attention_mask", torch.ones_like(ids))
         if self.adversary.special_tokens:
@@ -76,10 +78,10 @@ class EmbeddingSpace:
         return self.adversary.start(batch["input_ids"], self.mask(batch), self._width, self.noise())
 
     def replay(self, batch: Batch) -> DropoutReplay:
-        """Dropout masks for passes over this batch, of which none has run yet; shared where the adversary says so."""
+        """New dropout masks for the passes over this batch; the passes share them if the adversary says so."""
         return DropoutReplay(batch["input_ids"].device, self.adversary.same_dropout)
 
-    # ---- ascent passes of their own ----
+    # ---- separate ascent passes ----
 
     def climb(
         self,
@@ -90,13 +92,19 @@ class EmbeddingSpace:
         create_graph: bool = False,
         replay: DropoutReplay | None = None,
     ) -> Iterator[Step]:
-        """The steps of an ascent on ``objective``, on the bare model: ranks need not wait here.
+        """The steps of an ascent on ``objective``, on the unwrapped model: ranks do not synchronise here.
 
-        ``start`` is :meth:`start` by default, ``steps`` the adversary's. Passes with one ``replay`` share their
-        dropout masks, where the adversary does at all; by default these steps have one of their own.
+        Args:
+            batch: the batch; its labels are not passed to the model.
+            objective: the losses to maximise.
+            start: the first point; by default :meth:`start`.
+            steps: number of steps; by default the adversary's.
+            create_graph: keep the gradients differentiable.
+            replay: passes with the same ``replay`` share their dropout masks if the adversary's passes do; by default
+                these steps have a new one.
 
         Raises:
-            ValueError: a loss on the way is not finite, or checkpointing is re-entrant.
+            ValueError: a loss is not finite, or gradient checkpointing is re-entrant.
         """
         trainer, adversary = self._trainer, self.adversary
         check_reentrant(trainer)
@@ -112,13 +120,13 @@ class EmbeddingSpace:
             ):
                 return objective(model(**inputs)["logits"].float())
 
-        seen: list[Tensor] = []
+        losses: list[Tensor] = []
         first = self.start(batch) if start is None else start
         scale = FP16_SCALE if trainer.args.fp16 else 1.0
         for step in climb(first, adversary.steps if steps is None else steps, losses_at, scale, create_graph):
-            seen.append(step.losses.detach().sum())
+            losses.append(step.losses.detach().sum())
             yield step
-        self._check_finite(seen)
+        self._check_finite(losses)
 
     def worst(
         self,
@@ -128,11 +136,11 @@ class EmbeddingSpace:
         steps: int | None = None,
         replay: DropoutReplay | None = None,
     ) -> Variable:
-        """The point that the ascent of :meth:`climb` ends at."""
+        """The last point of the ascent of :meth:`climb`."""
         (last,) = deque(self.climb(batch, objective, start, steps, replay=replay), maxlen=1)
         return last.after
 
-    # ---- training passes that ascend ----
+    # ---- training passes that are ascent steps too ----
 
     def streamed(
         self,
@@ -144,18 +152,19 @@ class EmbeddingSpace:
         replay: DropoutReplay | None = None,
         clean_first: bool = False,
     ) -> tuple[Tensor, Any]:
-        """``sum_t weights[t] * L(delta_t)`` over as many passes as weights, with the outputs of the first.
+        """``sum_t weights[t] * L(delta_t)`` with one pass for each weight, and the outputs of the first pass.
 
-        All passes but the last are backpropagated here, so that one graph is in memory at a time; what is returned has
-        the last one's graph and the value of the whole sum. With ``passes="sum"`` all graphs are kept instead.
+        All passes except the last are backpropagated here, so that one graph at a time is in memory; the returned loss
+        has the graph of the last pass and the value of the whole sum. With ``passes="sum"`` all graphs are kept.
 
         Args:
-            model: as compute_loss got it.
-            weights: of each pass, 1/k for a mean.
-            loss_at: a training pass at a point; by default the task loss there.
+            model: the model that ``compute_loss`` got.
+            batch: the batch.
+            weights: weight of the loss of each pass, 1/k for a mean.
+            loss_at: a training pass at a point; by default the task loss.
             start: the first point; by default :meth:`start`.
             replay: as in :meth:`climb`.
-            clean_first: the first point is the clean text, whose loss no adversary raised.
+            clean_first: whether the first point is the clean text; then its pass has no loss increase to measure.
         """
         steps = len(weights)
         replay = self.replay(batch) if replay is None else replay
@@ -164,21 +173,21 @@ class EmbeddingSpace:
         total: Any = 0.0
         outputs: Any = None
         for number, weight in enumerate(weights, start=1):
-            # Ranks exchange their gradients once, in the last backward pass, which is the Trainer's.
+            # Ranks synchronise their gradients once, in the last backward pass, which the Trainer runs.
             with nullcontext() if number == steps else self._trainer.accelerator.no_sync(model):
-                with replay.again(), self._trainer.increase.paused(clean_first and number == 1):
+                with replay.again(), self._trainer.loss_increase.paused(clean_first and number == 1):
                     if loss_at is None:
-                        this = PassLoss(*self._trainer.task_loss(model, batch, at=point))
+                        result = PassLoss(*self._trainer.task_loss(model, batch, at=point))
                     else:
-                        this = loss_at(point)
-                outputs = this.outputs if outputs is None else outputs
+                        result = loss_at(point)
+                outputs = result.outputs if outputs is None else outputs
                 gradients = (
                     None
                     if number == steps
-                    else self._gradients(this, point, weight, self._trainer.mean_divisor(batch))
+                    else self._gradients(result, point, weight, self._trainer.mean_divisor(batch))
                 )
             keep = number == steps or self.adversary.passes == "sum"
-            total = total + weight * (this.loss if keep else this.loss.detach())
+            total = total + weight * (result.loss if keep else result.loss.detach())
             if gradients is not None:
                 point = points.send(gradients)
         if steps > 1:
@@ -186,39 +195,39 @@ class EmbeddingSpace:
         return total, outputs
 
     def _gradients(
-        self, this: PassLoss, point: Variable, weight: float, divisor: float | Tensor
+        self, result: PassLoss, point: Variable, weight: float, divisor: float | Tensor
     ) -> tuple[Tensor, ...]:
-        """Gradients of the summed per-sample losses; backpropagates the pass where it is streamed.
+        """Gradients of the summed per-sample losses; also backpropagates a streamed pass.
 
-        ``divisor`` is what made a mean of the sum.
+        ``divisor`` is the number by which the mean loss divides the sum.
         """
         if self.adversary.passes == "sum":
             scale = FP16_SCALE if self._trainer.args.fp16 else 1.0
-            if this.gradients is not None:
-                return this.gradients
-            found = torch.autograd.grad(this.loss * scale, point.leaves, retain_graph=True)
-            return tuple(gradient.float() * (divisor / scale) for gradient in found)
+            if result.gradients is not None:
+                return result.gradients
+            scaled = torch.autograd.grad(result.loss * scale, point.leaves, retain_graph=True)
+            return tuple(gradient.float() * (divisor / scale) for gradient in scaled)
         trainer = self._trainer
         share = weight / getattr(trainer, "current_gradient_accumulation_steps", 1)
-        trainer.accelerator.backward(this.loss * share)
-        if this.gradients is not None:
-            return this.gradients
+        trainer.accelerator.backward(result.loss * share)
+        if result.gradients is not None:
+            return result.gradients
         scaler = trainer.accelerator.scaler
         factor = share * (1.0 if scaler is None else scaler.get_scale())
-        found = tuple(leaf.grad for leaf in point.leaves if leaf.grad is not None)
-        return tuple(gradient.float() * (divisor / factor) for gradient in found)
+        scaled = tuple(leaf.grad for leaf in point.leaves if leaf.grad is not None)
+        return tuple(gradient.float() * (divisor / factor) for gradient in scaled)
 
     def _check_finite(self, losses: list[Tensor]) -> None:
         if losses and not bool(torch.stack(losses).isfinite().all()):
             raise ValueError(
                 f"{self._trainer.name}: the loss became {[float(loss) for loss in losses]} inside the ascent, and "
-                "every step needs a finite one; lower --learning_rate or the adversary's step (--adv_lr, --adv_eps), "
-                "or train with --bf16 in place of --fp16."
+                "every step needs a finite one; lower --learning_rate or the adversary's step (--adv_lr), or "
+                "train with --bf16 in place of --fp16."
             )
 
 
-def check_set_up(trainer: Any, adversary: Adversary) -> None:
-    """Refuse what the adversary's passes cannot run under."""
+def check_adversary_setup(trainer: Any, adversary: Adversary) -> None:
+    """Refuse settings that the adversary's passes do not work with."""
     args = trainer.args
     if adversary.passes != "stream":
         check_reentrant(trainer)
@@ -230,22 +239,22 @@ def check_set_up(trainer: Any, adversary: Adversary) -> None:
     if args.torch_compile:
         raise ValueError(
             f"{trainer.name} perturbs embeddings by a hook that changes from pass to pass, which a compiled model "
-            "does not see; leave --torch_compile out."
+            "ignores; leave --torch_compile out."
         )
     if trainer.is_deepspeed_enabled and adversary.passes == "stream":
         raise ValueError(
-            f"{trainer.name} backpropagates several times in a step, and DeepSpeed takes one backward pass; "
-            "use DDP, or --multi_backward sum where the method has it."
+            f"{trainer.name} backpropagates several times in a step, and DeepSpeed allows one backward pass; "
+            "use DDP, or --multi_backward sum if the method has it."
         )
     if not adversary.special_tokens and trainer.processing_class is None:
         raise ValueError(
-            f"{trainer.name} got --adv_special_tokens False and no tokenizer, which knows the special tokens; "
+            f"{trainer.name} got --adv_special_tokens False, but no tokenizer to find the special tokens; "
             "pass processing_class=tokenizer to the trainer."
         )
 
 
 def check_reentrant(trainer: Any) -> None:
-    """Refuse the checkpointing under which gradients of the perturbation alone cannot be had."""
+    """Refuse re-entrant gradient checkpointing, which cannot differentiate by the perturbation alone."""
     args = trainer.args
     if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant", False):
         raise ValueError(

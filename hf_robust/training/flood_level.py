@@ -1,4 +1,4 @@
-"""Measures the level of flooding_x: where, in ordinary fine-tuning, micro-batches stop agreeing on the way down."""
+"""Measures the level of flooding_x: the loss at which micro-batch gradients stop agreeing in plain training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from hf_robust.adversary import evaluating, kept_random_state
+from hf_robust.adversary import evaluating, preserved_random_state
 from hf_robust.modules import auxiliary
 from hf_robust.runs import write_json
 from hf_robust.training.embedding_space import FP16_SCALE
@@ -33,24 +33,26 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 LEVEL_FILE = "flood_level.json"
+BATCHES = 8
+"""[S] micro-batches whose gradients are compared at the end of each epoch."""
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
-# What the level depends on beside data and weights.
+# Arguments that the level depends on, besides data and weights.
 _SETTINGS = (
     "seed", "data_seed", "learning_rate", "optim", "weight_decay", "lr_scheduler_type", "warmup_steps",
     "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "world_size",
-    "label_smoothing_factor", "class_weights", "max_grad_norm", "fp16", "bf16", "flood_batches",
+    "label_smoothing_factor", "class_weights", "max_grad_norm", "fp16", "bf16",
 )  # fmt: skip
 
 
-class Epoch(NamedTuple):
-    """What is known of an epoch of the plain run: its mean training loss, the accordance at its end."""
+class PlainEpoch(NamedTuple):
+    """Mean training loss of an epoch of the plain run, and the accordance at its end."""
 
     loss: float
     accordance: float
 
 
 def accordance(gradients: Iterable[Tensor]) -> Tensor:
-    r"""Mean cosine over all pairs of gradients (P,), in [-1, 1]; one running sum, whatever their number.
+    r"""Mean cosine over all pairs of gradients (P,), in [-1, 1], computed from running sums.
 
     .. math:: \frac{\|\sum_s u_s\|^2 - \sum_s\|u_s\|^2}{S(S-1)},\qquad u_s = g_s/\|g_s\|
 
@@ -73,14 +75,14 @@ def accordance(gradients: Iterable[Tensor]) -> Tensor:
     return mean
 
 
-def chosen(epochs: list[Epoch]) -> int:
-    """The first epoch whose accordance is not above 0, else the one with the smallest; an index."""
+def chosen_epoch(epochs: list[PlainEpoch]) -> int:
+    """Index of the first epoch with an accordance of at most 0, else of the epoch with the smallest one."""
     values = [epoch.accordance for epoch in epochs]
     return next((index for index, value in enumerate(values) if value <= 0), values.index(min(values)))
 
 
 def last_layer_and_head(model: nn.Module) -> list[nn.Parameter]:
-    """The trainable parameters from the last encoder layer on: from the last entry of the longest list of modules."""
+    """The trainable parameters from the last encoder layer on, which is the last entry of the longest module list."""
     parameters = list(model.parameters())
     stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module)]
     first = 0
@@ -93,7 +95,7 @@ def last_layer_and_head(model: nn.Module) -> list[nn.Parameter]:
 
 
 class FloodLevel(nn.Module):
-    """The level as part of a checkpoint; NaN until it is measured."""
+    """Auxiliary module that stores the level in checkpoints; NaN before the measurement."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,8 +103,8 @@ class FloodLevel(nn.Module):
         self.value: Tensor
 
 
-class PlainRun(TaskTrainer):
-    """Ordinary fine-tuning that remembers the losses of its current epoch."""
+class PlainTrainer(TaskTrainer):
+    """Ordinary fine-tuning that records the losses of its current epoch."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -116,32 +118,32 @@ class PlainRun(TaskTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Nothing: the log is the run's that follows."""
+        """Log nothing: the log belongs to the run that follows."""
 
-    def end_epoch(self, batches: int) -> Epoch:
-        """Mean loss and accordance of the epoch that ends; equal on all ranks."""
-        with kept_random_state(), evaluating(self.model):
+    def end_epoch(self, batches: int) -> PlainEpoch:
+        """Mean loss and accordance of the finished epoch, equal on all ranks."""
+        with preserved_random_state(), evaluating(self.model):
             agreement = accordance(self._gradients(batches))
         values = torch.stack([torch.stack(self.losses).mean().float(), agreement])
         self.losses = []
         loss, agreed = self.accelerator.reduce(values, reduction="mean").tolist()
-        return Epoch(loss, agreed)
+        return PlainEpoch(loss, agreed)
 
     def _gradients(self, batches: int) -> Iterator[Tensor]:
         parameters = last_layer_and_head(self.model)
         scale = FP16_SCALE if self.args.fp16 else 1.0
         for batch in islice(self.get_train_dataloader(), batches):
             loss, _ = self.task_loss(self.model, self._prepare_inputs(batch))
-            found = torch.autograd.grad(loss.mean() * scale, parameters, allow_unused=True, materialize_grads=True)
-            yield torch.cat([gradient.flatten().float() for gradient in found])
+            scaled = torch.autograd.grad(loss.mean() * scale, parameters, allow_unused=True, materialize_grads=True)
+            yield torch.cat([gradient.flatten().float() for gradient in scaled])
 
 
 class MeasureAccordance(TrainerCallback):
-    """Ends each epoch of a plain run with a measurement, and the run with the first that is not above 0."""
+    """Measures the accordance after each epoch of a plain run, and stops the run when it is at most 0."""
 
-    def __init__(self, run: PlainRun, batches: int) -> None:
+    def __init__(self, run: PlainTrainer, batches: int) -> None:
         self._run, self._batches = run, batches
-        self.epochs: list[Epoch] = []
+        self.epochs: list[PlainEpoch] = []
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -151,12 +153,12 @@ class MeasureAccordance(TrainerCallback):
 
 
 class MeasureFloodLevel(TrainerCallback):
-    """Finds the level before a trainer's first step: in its checkpoint, in ``flood_level.json``, or by a plain run.
+    """Sets the level before the first step: from the checkpoint, from ``flood_level.json``, or by a plain run.
 
-    The plain run trains a copy of the model with the trainer's arguments, data and collator, on as many ranks, and
-    leaves the random state as it was, so that the run itself is the one that a fixed level gives. Its optimizer is the
-    arguments' even where the trainer was handed another. It stops after the epoch that decides. ``flood_level.json``
-    serves a run that starts anew with the same settings and weights.
+    The plain run trains a copy of the model with the trainer's arguments, data and collator, on the same ranks, and
+    restores the random state, so that the robust run equals one with a fixed level. Its optimizer is always the one of
+    the arguments, even if the trainer got another one. It stops after the epoch that determines the level. A restarted
+    run with the same settings and weights reads ``flood_level.json``.
     """
 
     def __init__(self, trainer: RobustTrainer, level: FloodLevel) -> None:
@@ -168,19 +170,19 @@ class MeasureFloodLevel(TrainerCallback):
         trainer: Any = self._trainer
         trainer.plain_runs.pop("level", None)
         if self._level.value.isnan():
-            self._level.value.fill_(self._measured(trainer))
+            self._level.value.fill_(self._read_or_measure(trainer))
         trainer.flood_level = self._level.value.item()
 
-    def _measured(self, trainer: Any) -> float:
+    def _read_or_measure(self, trainer: Any) -> float:
         path = Path(trainer.args.output_dir) / LEVEL_FILE
-        settings = settings_of(trainer)
-        known: list[Any] = [read_level(path, settings) if trainer.args.process_index == 0 else None]
+        settings = level_settings(trainer)
+        stored: list[Any] = [read_level(path, settings) if trainer.args.process_index == 0 else None]
         if trainer.args.world_size > 1:
-            broadcast_object_list(known)
-        if known[0] is not None:
-            return float(known[0])
+            broadcast_object_list(stored)
+        if stored[0] is not None:
+            return float(stored[0])
         epochs = measure(trainer)
-        index = chosen(epochs)
+        index = chosen_epoch(epochs)
         logger.info("flooding_x: level %.4f, the mean loss of epoch %d", epochs[index].loss, index + 1)
         if trainer.args.should_save:
             report = {
@@ -193,17 +195,17 @@ class MeasureFloodLevel(TrainerCallback):
         return epochs[index].loss
 
 
-def measure(trainer: RobustTrainer) -> list[Epoch]:
-    """The epochs of a plain run on a copy of the trainer's model, up to the first whose accordance is not above 0."""
-    with kept_random_state():
-        run = PlainRun(
+def measure(trainer: RobustTrainer) -> list[PlainEpoch]:
+    """The epochs of a plain run on a copy of the trainer's model, up to the first with an accordance of at most 0."""
+    with preserved_random_state():
+        run = PlainTrainer(
             model=model_copy(trainer),
-            args=quiet(trainer.args),
+            args=silent_arguments(trainer.args),
             train_dataset=trainer.train_dataset,
             data_collator=trainer.data_collator,
             processing_class=trainer.processing_class,
         )
-        measuring = MeasureAccordance(run, trainer.args.flood_batches)
+        measuring = MeasureAccordance(run, BATCHES)
         run.add_callback(measuring)
         began = time.perf_counter()
         run.train()
@@ -213,9 +215,9 @@ def measure(trainer: RobustTrainer) -> list[Epoch]:
 
 
 def model_copy(trainer: RobustTrainer) -> Any:
-    """The trainer's model anew: without its auxiliary part, mixed-precision wrapper and hooks.
+    """A copy of the trainer's model without its auxiliary module, mixed-precision wrapper and hooks.
 
-    A hook may hold anything, a counter or a tracker's connection, which a copy would either call or fail to copy.
+    A hook may hold any object, for example a counter or a connection to a tracker, which cannot or must not be copied.
     """
     model = trainer.model
     with auxiliary.detached(model), without_hooks(model):
@@ -225,19 +227,19 @@ def model_copy(trainer: RobustTrainer) -> Any:
 
 @contextmanager
 def without_hooks(model: nn.Module) -> Iterator[None]:
-    """``model`` without any module's hooks for the length of the block."""
-    kept = [(module, {name: module.__dict__[name] for name in _HOOKS}) for module in model.modules()]
-    for module, _ in kept:
+    """Remove the hooks of all modules of ``model`` inside the block."""
+    removed = [(module, {name: module.__dict__[name] for name in _HOOKS}) for module in model.modules()]
+    for module, _ in removed:
         module.__dict__.update({name: OrderedDict() for name in _HOOKS})
     try:
         yield
     finally:
-        for module, hooks in kept:
+        for module, hooks in removed:
             module.__dict__.update(hooks)
 
 
-def quiet(args: Any) -> Any:
-    """The same arguments for a run that trains and does nothing else."""
+def silent_arguments(args: Any) -> Any:
+    """The same arguments without evaluation, saving and reporting."""
     changed = copy.copy(args)
     changed.save_strategy, changed.eval_strategy = SaveStrategy.NO, IntervalStrategy.NO
     changed.logging_strategy, changed.report_to = IntervalStrategy.NO, []
@@ -246,17 +248,17 @@ def quiet(args: Any) -> Any:
     return changed
 
 
-def settings_of(trainer: Any) -> dict[str, Any]:
-    """What a level was measured under, as json keeps it; ``weights`` tells one starting point from another."""
+def level_settings(trainer: Any) -> dict[str, Any]:
+    """JSON-ready settings under which a level is measured; ``weights`` is a checksum of the initial parameters."""
     values = {name: getattr(trainer.args, name) for name in _SETTINGS}
     values["rows"] = len(trainer.train_dataset)
     values["weights"] = sum(float(value.detach().abs().sum()) for value in trainer.model.parameters())
-    kept: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return kept
+    settings: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return settings
 
 
 def read_level(path: Path, settings: dict[str, Any]) -> float | None:
-    """The level in the file, where it was measured under ``settings``."""
+    """The level in the file, or None if it was measured under other ``settings``."""
     if not path.exists():
         return None
     report = json.loads(path.read_text(encoding="utf-8"))
@@ -264,14 +266,14 @@ def read_level(path: Path, settings: dict[str, Any]) -> float | None:
 
 
 def check_measurable(trainer: Any) -> None:
-    """Refuse to measure where a copy of the model cannot train."""
+    """Refuse to measure if a copy of the model cannot be trained."""
     if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
         raise ValueError(
-            "--flood_level auto fine-tunes a copy of the model first, and DeepSpeed or FSDP hold it in pieces; "
+            "--flood_level auto fine-tunes a copy of the model first, which DeepSpeed and FSDP keep in shards; "
             "pass a number, such as --flood_level 0.1."
         )
     if trainer.train_dataset is not None and not hasattr(trainer.train_dataset, "__len__"):
         raise ValueError(
-            "--flood_level auto measures at the end of an epoch, which a data set without a length has not; "
+            "--flood_level auto measures at the end of an epoch, and a data set without a length has no epochs; "
             "pass a number, such as --flood_level 0.1."
         )

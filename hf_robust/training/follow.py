@@ -1,4 +1,4 @@
-"""``--follow paper|code``: whose reading of a method its defaults are, where its released code reads otherwise."""
+"""``--follow paper|code``: defaults as in the paper, or as in the released code if it differs from the paper."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ PAPER, CODE = "paper", "code"
 
 
 class Reading(NamedTuple):
-    """A default as the paper has it, and as its released code does."""
+    """A default value in the paper, and in the released code."""
 
     paper: Any
     code: Any
 
     @property
     def words(self) -> str:
-        """For the help of a flag."""
-        return f"Default: {self.paper}, as the code has it {self.code} (--follow code)."
+        """Sentence on the two defaults, for the help of a flag."""
+        return f"Default: {self.paper}; with --follow code {self.code}."
 
 
 @dataclass
 class FollowArguments(RobustTrainingArguments):
-    """Arguments of a method whose released code is another than its paper.
+    """Arguments of a method whose released code differs from its paper.
 
-    What a flag says itself holds under both. A field in ``readings()`` is None until it is given or filled in here.
-    ``code_reading`` says whose code it is, and what of it beside the defaults in ``readings()`` is another;
-    ``code_weights`` are the weights of the terms that it changes, where these can be left out.
+    A value on the command line wins over both defaults. A field in ``readings()`` is None until the user sets it or
+    ``__post_init__`` fills it. ``code_reading`` names the code and its differences besides the defaults in
+    ``readings()``; ``code_weights`` are the flags of the weights of the terms that it changes, if these can be 0.
     """
 
-    # Without annotations, which would make them flags.
+    # Without annotations, which would make them fields.
     code_reading = ""
     code_weights = tuple[str, ...]()
 
     follow: str = field(
         default=PAPER,
         metadata={
-            "help": "Whose reading of the method the defaults are: its paper's, or that of its released code.",
+            "help": "Source of the defaults where they differ: the paper, or its released code.",
             "choices": [PAPER, CODE],
         },
     )
@@ -55,10 +55,10 @@ class FollowArguments(RobustTrainingArguments):
 
     @staticmethod
     def readings() -> Mapping[str, Reading]:
-        """By field, the two defaults."""
+        """The two defaults of each field that has them."""
         return {}
 
     @property
     def follow_code(self) -> bool:
-        """Whether the released code is followed."""
+        """Whether the defaults are those of the released code."""
         return self.follow == CODE

@@ -1,4 +1,4 @@
-"""The training methods by name, each imported when it is asked for."""
+"""The training methods by name, each imported on first use."""
 
 from __future__ import annotations
 
@@ -16,11 +16,23 @@ if TYPE_CHECKING:
 else:
     Trainers = Mapping
 
+FAMILIES = (
+    "baseline",
+    "substituted words",
+    "attacked or masked texts",
+    "perturbed embeddings",
+    "perturbed embeddings, learnt weights",
+    "mixtures of neighbouring words",
+    "level of the loss",
+)
+"""What methods change, in reading order; each class names its ``family``."""
 
-class Described(NamedTuple):
-    """What a method is in one line, and the key of its paper's citation, empty where there is none."""
+
+class MethodSummary(NamedTuple):
+    """A method's idea in one line, its family, and the key of its paper's citation (empty if there is none)."""
 
     idea: str
+    family: str
     citation: str
 
 
@@ -28,16 +40,15 @@ class Methods(Trainers):
     """A mapping from the name of a method, which is also its file in ``hf_robust/trainers``, to its trainer class.
 
     Args:
-        families: by family the names of the methods, and by these the names of their classes.
+        classes: names of the methods in reading order, with the names of their classes.
     """
 
-    def __init__(self, families: Mapping[str, Mapping[str, str]]) -> None:
-        self.families = {family: tuple(names) for family, names in families.items()}
-        self._classes = {name: owner for names in families.values() for name, owner in names.items()}
+    def __init__(self, classes: Mapping[str, str]) -> None:
+        self._classes = dict(classes)
 
     def __getitem__(self, name: str) -> type[RobustTrainer]:
-        found: type[RobustTrainer] = getattr(self._module(name), self._classes[name])
-        return found
+        trainer: type[RobustTrainer] = getattr(self._module(name), self._classes[name])
+        return trainer
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._classes)
@@ -48,14 +59,20 @@ class Methods(Trainers):
     def __contains__(self, name: object) -> bool:
         return name in self._classes
 
+    @property
+    def families(self) -> dict[str, tuple[str, ...]]:
+        """Families in reading order, each with the names of its methods."""
+        family_of = {name: self.describe(name).family for name in self}
+        return {family: tuple(name for name in self if family_of[name] == family) for family in FAMILIES}
+
     def find(self, name: str) -> type[RobustTrainer]:
-        """The trainer class of a method, or of ``package.module:Class``, a class of the user's own.
+        """The trainer class of a method, or a user's class given as ``package.module:Class``.
 
         Raises:
-            ValueError: there is none, in one sentence.
+            ValueError: there is no such class.
         """
         if ":" in name:
-            return _own(name)
+            return _import_class(name)
         if name not in self:
             raise ValueError(
                 f"--robust_method {name} is unknown, choose one of {', '.join(self)}, or give package.module:Class."
@@ -63,7 +80,7 @@ class Methods(Trainers):
         return self[name]
 
     def public(self, name: str) -> Any:
-        """A trainer class or its config by the name of the class.
+        """A trainer class, or the config class of a trainer, by its class name.
 
         Raises:
             AttributeError: no method has such a class.
@@ -73,11 +90,11 @@ class Methods(Trainers):
                 return getattr(self._module(method), name)
         raise AttributeError(f"no training method has a class {name!r}")
 
-    def describe(self, name: str) -> Described:
-        """Read off the method's file, which is not imported: that would import torch and transformers.
+    def describe(self, name: str) -> MethodSummary:
+        """Idea, family and citation, read from the method's file without importing it, torch or transformers.
 
         Raises:
-            ValueError: the file does not begin with ``name: idea.``
+            ValueError: the docstring of the file does not begin with ``name: idea.``
         """
         spec = find_spec(f"hf_robust.trainers.{name}")
         assert spec is not None and spec.origin is not None
@@ -86,43 +103,44 @@ class Methods(Trainers):
         title, colon, idea = first.partition(": ")
         if title != name or not colon:
             raise ValueError(f"{spec.origin} must begin with a docstring '{name}: its idea.', got {first!r}.")
-        return Described(idea.rstrip("."), _constant(tree, self._classes[name], "citation"))
+        facts = _texts(tree, self._classes[name])
+        return MethodSummary(idea.rstrip("."), facts.get("family", ""), facts.get("citation", ""))
 
     def _module(self, name: str) -> Any:
-        return import_module(f"hf_robust.trainers.{name}") if name in self._classes else _unknown(name)
+        if name not in self._classes:
+            raise KeyError(name)
+        return import_module(f"hf_robust.trainers.{name}")
 
 
-def _own(name: str) -> type[RobustTrainer]:
+def _import_class(name: str) -> type[RobustTrainer]:
+    """The trainer class ``package.module:Class``."""
     from hf_robust.training.base import RobustTrainer
 
-    module, _, owner = name.partition(":")
+    module, _, class_name = name.partition(":")
     try:
-        found = getattr(import_module(module), owner)
+        imported = getattr(import_module(module), class_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
             f"--robust_method {name} cannot be imported ({error}); give package.module:Class, with the module's "
             "folder on PYTHONPATH."
         ) from error
-    if not (
-        isinstance(found, type) and issubclass(found, RobustTrainer) and getattr(found, "name", "normal") != "normal"
-    ):
+    is_trainer = isinstance(imported, type) and issubclass(imported, RobustTrainer)
+    if not is_trainer or getattr(imported, "name", "normal") == "normal":
         raise ValueError(
-            f"--robust_method {name} must be a class that extends hf_robust.RobustTrainer and has a name of its own, "
-            f"got {found!r}."
+            f"--robust_method {name} must be a class that extends hf_robust.RobustTrainer and has its own name, "
+            f"got {imported!r}."
         )
-    trainer: type[RobustTrainer] = found
+    trainer: type[RobustTrainer] = imported
     return trainer
 
 
-def _unknown(name: str) -> Any:
-    raise KeyError(name)
-
-
-def _constant(tree: ast.Module, owner: str, name: str) -> str:
-    """The text that a class of the file gives one of its attributes; empty where it gives none."""
-    bodies = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner]
-    for statement in (statement for body in bodies for statement in body):
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
-            if any(isinstance(target, ast.Name) and target.id == name for target in statement.targets):
-                return str(statement.value.value)
-    return ""
+def _texts(tree: ast.Module, class_name: str) -> dict[str, str]:
+    """The attributes of a class that its body sets to a text."""
+    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+    return {
+        target.id: str(statement.value.value)
+        for statement in body
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }

@@ -1,4 +1,4 @@
-"""The neighbours of each token: a lexicon's substitutes that are one token of the model's vocabulary, as it is."""
+"""Table of the neighbours of each token: the substitutes of a lexicon that are single tokens of the vocabulary."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class NeighbourArguments(RobustTrainingArguments):
-    """How many neighbours a word may have."""
+    """Flag of the maximum number of neighbours."""
 
     max_neighbours: int = field(
-        default=50, metadata={"help": "Most vertices of a word's hull, the word itself included."}
+        default=50, metadata={"help": "Maximum number of vertices of a word's hull, the word included."}
     )
 
     def __post_init__(self) -> None:
@@ -37,27 +37,27 @@ class NeighbourArguments(RobustTrainingArguments):
 
 
 class Neighbours(NamedTuple):
-    """What a batch's tokens may be mixed with."""
+    """The neighbours of the tokens of a batch, with which these may be mixed."""
 
     hull: Hull
     second: Tensor
-    """(B, L, N) bool, True where a vertex is a neighbour's neighbour only."""
+    """(B, L, N) bool, True where a vertex is only a neighbour's neighbour."""
 
 
 class NeighbourTable:
     """Token ids [V, N] of each token's vertices: itself, its neighbours, then (``second_order``) theirs.
 
-    Neighbours are per token id, so that only words of one token have any: both the word and its substitute
-    must be, in the case in which the word stands. A token with which a longer word begins is not a word there, and has
-    none. Where a tokenizer writes a word otherwise at the front of a text (RoBERTa's), it has none at the front.
+    The table is indexed by token id, so that a word has neighbours only if it is a single token; its substitutes must
+    be single tokens too, in the same letter case. A token at the beginning of a longer word has no neighbours there.
+    If the tokenizer writes the first word of a text differently (RoBERTa's), this word has none either.
 
     Args:
-        trainer: whose tokenizer (a fast one), synonyms and embeddings the table is made of.
-        limit: N at most; what is further back in the lexicon's order is left out.
-        second_order: whether the neighbours' neighbours follow.
+        trainer: provides the fast tokenizer, the synonyms and the embeddings.
+        limit: maximum of N; the last substitutes in the lexicon's order are left out.
+        second_order: whether to include the neighbours' neighbours.
 
     Raises:
-        ValueError: the tokenizer is a slow one, or has no whole words.
+        ValueError: the tokenizer is slow, or its vocabulary has no whole words.
     """
 
     def __init__(self, trainer: RobustTrainer, limit: int, second_order: bool = False) -> None:
@@ -71,37 +71,37 @@ class NeighbourTable:
             vocabulary = whole_words(tokenizer)
         except ValueError as error:
             raise ValueError(
-                f"{trainer.name} mixes words that are one token each, and {type(tokenizer).__name__} has none; use a "
+                f"{trainer.name} mixes words that are single tokens, and {type(tokenizer).__name__} has none; use a "
                 "model with whole words in its vocabulary, or a method without neighbours."
             ) from error
         layer: Any = word_embeddings(trainer.model)[0]
         self._look_up: Callable[[Tensor], Tensor] = layer.forward
         near = direct_neighbours(vocabulary, trainer.synonyms)
         further = second_neighbours(near) if second_order else {}
-        rows = {number: [number, *found, *further.get(number, ())][:limit] for number, found in near.items()}
+        rows = {token: [token, *direct, *further.get(token, ())][:limit] for token, direct in near.items()}
         size, width = len(layer.weight), max(map(len, rows.values()), default=1)
         self._ids = torch.arange(size, dtype=torch.int32).unsqueeze(1).repeat(1, width)
         self._counts, self._direct = torch.ones(2, size, dtype=torch.int32)
-        for number, row in rows.items():
-            self._ids[number, : len(row)] = torch.tensor(row, dtype=torch.int32)
-            self._counts[number], self._direct[number] = len(row), 1 + len(near[number])
+        for token, row in rows.items():
+            self._ids[token, : len(row)] = torch.tensor(row, dtype=torch.int32)
+            self._counts[token], self._direct[token] = len(row), 1 + len(near[token])
         self._inside = inside_words(tokenizer, vocabulary, size)
         self._special = torch.tensor(sorted(tokenizer.all_special_ids))
         if trainer.protection is not None:
             logger.warning(
-                "%s mixes tokens wherever they stand, and knows no words: --protect binds what measures it, not it.",
+                "%s mixes tokens at all positions and ignores --protect, which applies only to the measurements.",
                 trainer.name,
             )
-        note = logger.info if rows else logger.warning
-        note("%s: %d of %d one-token words have neighbours.", trainer.name, len(rows), len(vocabulary.words))
+        log = logger.info if rows else logger.warning
+        log("%s: %d of %d one-token words have neighbours.", trainer.name, len(rows), len(vocabulary.words))
 
     def __call__(self, batch: Batch) -> Neighbours:
-        """The neighbours of a batch's tokens; N is the most that one of them has."""
+        """The neighbours of the tokens of a batch; N is the maximum number over these tokens."""
         ids: Tensor = batch["input_ids"]
         mask = batch.get("attention_mask", torch.ones_like(ids)).bool()
         if self._ids.device != ids.device:
             self._ids, self._counts, self._direct, self._inside = (
-                part.to(ids.device) for part in (self._ids, self._counts, self._direct, self._inside)
+                tensor.to(ids.device) for tensor in (self._ids, self._counts, self._direct, self._inside)
             )
         begun = torch.zeros_like(mask)
         begun[:, :-1] = self._inside[ids[:, 1:]] & mask[:, 1:]
@@ -112,7 +112,7 @@ class NeighbourTable:
         return Neighbours(hull, order >= self._direct[ids].unsqueeze(-1))
 
     def coverage(self, dataset: Any) -> Coverage:
-        """The words that have neighbours among all words of a data set's tokenised rows, or of some of them."""
+        """The share of words with neighbours in the tokenised rows of a data set, or in a sample of them."""
         return Coverage.of(self._count(dataset[row]) for row in sampled_rows(len(dataset)))
 
     def _count(self, row: Any) -> tuple[int, int]:
@@ -126,41 +126,41 @@ class NeighbourTable:
 
 
 def direct_neighbours(vocabulary: Vocabulary, lexicon: Lexicon) -> dict[int, list[int]]:
-    """Token id of each word that has any -> ids of its substitutes, in the lexicon's order."""
-    places = dict(zip(vocabulary.words, vocabulary.ids, strict=True))
+    """Token id of each word with substitutes -> ids of its substitutes, in the lexicon's order."""
+    ids = dict(zip(vocabulary.words, vocabulary.ids, strict=True))
     near: dict[int, list[int]] = {}
-    for word, number in places.items():
-        found = map(places.get, UNICODE_WORDS.substitutes(word, lexicon))
-        kept = [one for one in dict.fromkeys(found) if one is not None and one != number]
-        if kept:
-            near[number] = kept
+    for word, token in ids.items():
+        substitutes = dict.fromkeys(map(ids.get, UNICODE_WORDS.substitutes(word, lexicon)))
+        neighbours = [neighbour for neighbour in substitutes if neighbour is not None and neighbour != token]
+        if neighbours:
+            near[token] = neighbours
     return near
 
 
 def second_neighbours(near: dict[int, list[int]]) -> dict[int, list[int]]:
-    """Token id -> ids of its neighbours' neighbours that are neither its own nor itself."""
+    """Token id -> ids of its neighbours' neighbours, without its own neighbours and itself."""
     return {
-        number: [
-            one
-            for one in dict.fromkeys(further for neighbour in found for further in near.get(neighbour, ()))
-            if one != number and one not in found
+        token: [
+            second
+            for second in dict.fromkeys(second for neighbour in direct for second in near.get(neighbour, ()))
+            if second != token and second not in direct
         ]
-        for number, found in near.items()
+        for token, direct in near.items()
     }
 
 
 def inside_words(tokenizer: Any, vocabulary: Vocabulary, size: int) -> Tensor:
-    """[``size``] bool, True for a token that goes on with the word before it.
+    """[``size``] bool, True for a token that continues the word before it.
 
-    That is one with the prefix of such pieces (WordPiece's ``##``), or one that makes a longer word of the word that
-    it is written after.
+    Such a token has the prefix of word pieces (WordPiece's ``##``), or forms a longer word when it is decoded after a
+    word.
     """
     special, word = set(tokenizer.all_special_ids), vocabulary.words[0]
-    known = {number: token for token, number in tokenizer.get_vocab().items() if number not in special}
-    written = tokenizer.batch_decode([[vocabulary.ids[0], number] for number in known])
+    tokens = {number: token for token, number in tokenizer.get_vocab().items() if number not in special}
+    decoded = tokenizer.batch_decode([[vocabulary.ids[0], number] for number in tokens])
     prefix = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
     inside = torch.zeros(size, dtype=torch.bool)
-    for (number, token), text in zip(known.items(), written, strict=True):
+    for (number, token), text in zip(tokens.items(), decoded, strict=True):
         first = next(iter(UNICODE_WORDS.split(text)), (word, 0, 0))[0]
         inside[number] = first != word or bool(prefix and token.startswith(prefix))
     return inside

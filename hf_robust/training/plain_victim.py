@@ -1,4 +1,4 @@
-"""The plainly trained model whose weaknesses views show: trained on the spot, or loaded."""
+"""The plain victim, from whose errors views are made: trained before the robust training, or loaded."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ FOLDER = "_baseline"
 
 
 class PlainTraining(NamedTuple):
-    """What a plain training before a method's own took: seconds, and texts that went forward on this process."""
+    """Cost of a plain training before the robust one: seconds, and texts in forward passes on this process."""
 
     seconds: float
     texts: float
 
     @classmethod
     def of(cls, trainer: Any, began: float) -> PlainTraining:
-        """Of a Trainer that has trained since ``began`` (``time.perf_counter``), with one pass for each text."""
+        """Cost of a Trainer that has trained since ``began`` (``time.perf_counter``) with one pass for each text."""
         texts = float(trainer.state.epoch or 0.0) * len(trainer.train_dataset) / trainer.args.world_size
         return cls(time.perf_counter() - began, texts)
 
 
-def train_baseline(trainer: RobustTrainer, dataset: TextDataset, collator: Any) -> nn.Module:
-    """A copy of the model, which must still be as it was before training, trained as ``normal`` trains it.
+def train_plain_victim(trainer: RobustTrainer, dataset: TextDataset, collator: Any) -> nn.Module:
+    """Train a copy of the untrained model as the method ``normal`` does.
 
-    Same arguments, same seed, same rows: the weights are those of a run of ``normal``. Nothing is evaluated, saved or
-    reported; ``trainer.plain_runs`` has what it took.
+    With the same arguments, seed and rows, the weights equal those of a run of ``normal``. Nothing is evaluated, saved
+    or reported; the cost is stored in ``trainer.plain_runs``.
     """
-    logger.info("Training a plain model first, whose weaknesses the views show (--view_victim gives one instead).")
+    logger.info("Training a plain victim for the views first (--view_victim gives a trained one instead).")
     args = copy.copy(trainer.args)
     args.output_dir = f"{trainer.args.output_dir}/{FOLDER}"
     args.eval_strategy, args.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
     args.load_best_model_at_end = args.push_to_hub = False
     args.metric_for_best_model = args.resume_from_checkpoint = None
     args.report_to = []
-    copy_of_it = copied(trainer.model)
-    for frozen in () if trainer._auxiliary is None else trainer._auxiliary.frozen:
-        copy_of_it.get_parameter(frozen).requires_grad_()
+    victim = plain_copy(trainer.model)
+    for name in () if trainer._auxiliary is None else trainer._auxiliary.frozen:
+        victim.get_parameter(name).requires_grad_()
     plain = TaskTrainer(
-        model=copy_of_it,
+        model=victim,
         args=args,
         train_dataset=dataset,
         data_collator=collator,
@@ -68,11 +68,11 @@ def train_baseline(trainer: RobustTrainer, dataset: TextDataset, collator: Any) 
     return model
 
 
-def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
-    """The fine-tuned model that ``--view_victim`` names, on the device of training.
+def load_plain_victim(trainer: RobustTrainer, name: str) -> nn.Module:
+    """The fine-tuned model ``--view_victim``, on the device of training.
 
     Raises:
-        ValueError: there is none, its head was not trained, or its classes or vocabulary are not this run's.
+        ValueError: there is no such model, its head was not trained, or its classes or vocabulary differ.
     """
     try:
         model = load_trained(name)
@@ -80,15 +80,17 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
         raise ValueError(f"--view_victim: {error}") from error
     saved = read_saved_inference(name)
     if saved is not None:
-        logger.warning("--view_victim %s: what is attacked is the plain model. %s", name, saved.note)
-    own, other = trainer.model.config, model.config
-    if other.num_labels != own.num_labels:
+        logger.warning(
+            "--view_victim %s: the attacks use the model without its special inference. %s", name, saved.note
+        )
+    config, other = trainer.model.config, model.config
+    if other.num_labels != config.num_labels:
         raise ValueError(
-            f"--view_victim {name} has {other.num_labels} classes and this task {own.num_labels}; "
+            f"--view_victim {name} has {other.num_labels} classes and this task {config.num_labels}; "
             "give a model that was fine-tuned on this task."
         )
     names, other_names = (
-        [str(config.id2label[i]).casefold() for i in range(own.num_labels)] for config in (own, other)
+        [str(side.id2label[i]).casefold() for i in range(config.num_labels)] for side in (config, other)
     )
     if names != other_names and sorted(names) == sorted(other_names):
         raise ValueError(
@@ -97,20 +99,20 @@ def load_baseline(trainer: RobustTrainer, name: str) -> nn.Module:
         )
     if sorted(names) != sorted(other_names):
         logger.warning(
-            f"--view_victim {name} calls its classes {', '.join(other_names)} and this run {', '.join(names)}: they "
-            "are taken for one another in this order. If that is wrong, give a model with this run's names."
+            f"--view_victim {name} calls its classes {', '.join(other_names)} and this run {', '.join(names)}: the "
+            "classes are matched in this order. If that is wrong, give a model with this run's names."
         )
-    if other.vocab_size != own.vocab_size:
+    if other.vocab_size != config.vocab_size:
         raise ValueError(
-            f"--view_victim {name} has a vocabulary of {other.vocab_size} and this model one of {own.vocab_size}; "
+            f"--view_victim {name} has a vocabulary of {other.vocab_size} and this model one of {config.vocab_size}; "
             "give a model with the same tokenizer, or its views by --view_file."
         )
-    placed: nn.Module = model.to(trainer.args.device)
-    return placed
+    victim: nn.Module = model.to(trainer.args.device)
+    return victim
 
 
-def copied(model: nn.Module) -> nn.Module:
-    """A deep copy without auxiliary parts and without the hooks on the model's call, which belong to the original."""
+def plain_copy(model: nn.Module) -> nn.Module:
+    """A deep copy without the auxiliary module and without the hooks on the model's forward pass."""
     hooks = model._forward_pre_hooks, model._forward_hooks
     model._forward_pre_hooks, model._forward_hooks = OrderedDict(), OrderedDict()
     try:

@@ -1,11 +1,10 @@
-"""The variants of taichi and their flags."""
+"""The variants of taichi, and its flags."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hf_robust.losses import CTR_SIMILARITIES
 from hf_robust.training.arguments import check_choice, check_hub_strategy, check_range
 from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments
 from hf_robust.training.follow import FollowArguments
@@ -14,13 +13,13 @@ from hf_robust.views.attacked import CLEAN, FAILED_VIEWS
 
 
 class Variant(NamedTuple):
-    """Which terms a variant has, of which models.
+    """The models and loss terms of a variant.
 
     Args:
-        clean: the model classifies clean texts; otherwise it is the one that classifies adversarial texts.
-        twin: there is a second model, which classifies adversarial texts.
-        ctr, kl: the contrastive term, and the divergence of predictions.
-        soft: targets of adversarial texts are the attacked model's probabilities, not labels.
+        clean: whether the model classifies clean texts; if not, it classifies adversarial texts.
+        twin: whether a second model classifies adversarial texts.
+        ctr, kl: whether the loss has the contrastive term, and the divergence of the predictions.
+        soft: whether the targets of adversarial texts are the victim's probabilities instead of labels.
     """
 
     clean: bool = True
@@ -41,61 +40,49 @@ VARIANTS = {
     "linear_average": Variant(twin=True),
 }
 _NEEDS = {
-    **dict.fromkeys(("taichi_ctr", "ctr_sim", "ctr_tau", "ctr_include_pos", "contrastive_warmup"), "ctr"),
-    **dict.fromkeys(("taichi_kl", "taichi_symmetric_kl"), "kl"),
+    **dict.fromkeys(("taichi_beta", "taichi_tau", "contrastive_warmup"), "ctr"),
+    "taichi_gamma": "kl",
 }
 
 
 @dataclass
 class TaiChiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArguments):
-    """Defaults are the paper's; ``--follow code`` weighs the terms as the released file reads."""
+    """The defaults are the paper's; ``--follow code`` weighs the terms as in the released file."""
 
-    risen_weights = ("taichi_ctr",)
+    warmed_up_weights = ("taichi_beta",)
     code_reading = "sai4july/TaiChi as its file reads: all terms but the divergence count twice"
 
     failed_views: str = field(
         default=CLEAN,
         metadata={
-            "help": "What a text has whose attack failed: clean, itself, as the paper pairs every text; drop, no "
-            "view; last, the text where the search ended.",
+            "help": "View of a text whose attack failed. clean: the text itself, as the paper pairs every text; "
+            "drop: none; last: the text at which the search ended.",
             "choices": list(FAILED_VIEWS),
         },
     )
     taichi_variant: str = field(
         default="full",
         metadata={
-            "help": "Which terms of which models: full, the ablations no_kl, no_ctr and no_adv (one model), "
-            "adversarial, base_adv and base_adv_soft (one model, adversarial texts), or linear_average.",
+            "help": "Models and loss terms: full; the ablations no_kl, no_ctr, no_adv; one model of adversarial "
+            "texts (adversarial, base_adv, base_adv_soft); two models trained apart and averaged (linear_average).",
             "choices": list(VARIANTS),
         },
     )
-    taichi_ctr: float = field(default=1.0, metadata={"help": "[beta] weight of the contrastive term."})
-    taichi_kl: float = field(default=1.0, metadata={"help": "[gamma] weight of the divergence of predictions."})
-    taichi_symmetric_kl: bool = field(default=False, metadata={"help": "Take each KL both ways."})
+    taichi_beta: float = field(default=1.0, metadata={"help": "[beta] weight of the contrastive term."})
+    taichi_gamma: float = field(default=1.0, metadata={"help": "[gamma] weight of the divergence of predictions."})
     taichi_lambda: float = field(
-        default=1.0, metadata={"help": "[lambda] share of the clean model in linear_average's saved weights."}
+        default=1.0, metadata={"help": "[lambda] share of the clean model in the saved weights of linear_average."}
     )
-    ctr_sim: str = field(
-        default="cosine",
-        metadata={
-            "help": "Similarity of two texts: cosine, or minus the distance.",
-            "choices": list(CTR_SIMILARITIES),
-        },
-    )
-    ctr_tau: float = field(default=1.0, metadata={"help": "[tau] temperature of the contrastive term."})
-    ctr_include_pos: bool = field(
-        default=False, metadata={"help": "Count a text's own pair in the denominator too, as InfoNCE does."}
-    )
+    taichi_tau: float = field(default=1.0, metadata={"help": "[tau] temperature of the contrastive term."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.taichi_variant == "linear_average":
             check_hub_strategy(self, "linear_average")
         check_choice("taichi_variant", self.taichi_variant, list(VARIANTS))
-        check_choice("ctr_sim", self.ctr_sim, CTR_SIMILARITIES)
-        check_range("taichi_ctr", self.taichi_ctr, 0.0, None, "0 leaves the contrastive term out")
-        check_range("taichi_kl", self.taichi_kl, 0.0, None, "0 leaves the divergence out")
-        check_range("ctr_tau", self.ctr_tau, 1e-6, None, "1 is the paper's")
+        check_range("taichi_beta", self.taichi_beta, 0.0, None, "0 leaves the contrastive term out")
+        check_range("taichi_gamma", self.taichi_gamma, 0.0, None, "0 leaves the divergence out")
+        check_range("taichi_tau", self.taichi_tau, 1e-6, None, "1 is the paper's")
         check_range("taichi_lambda", self.taichi_lambda, 0.0, 1.0, "1 saves the clean model, 0 its twin")
         needs = {**_NEEDS, "taichi_lambda": "average"}
         for flag, need in needs.items():
@@ -109,5 +96,5 @@ class TaiChiConfig(FollowArguments, ContrastiveWarmupArguments, AttackedViewArgu
 
     @property
     def variant(self) -> Variant:
-        """The terms of ``taichi_variant``."""
+        """The models and terms of ``taichi_variant``."""
         return VARIANTS[self.taichi_variant]

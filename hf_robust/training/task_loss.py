@@ -1,9 +1,4 @@
-"""The loss of the task and what is logged of it: ordinary fine-tuning, which every method builds on.
-
-Means of named values since the last log entry.
-
-What splitting a batch over steps or ranks changes, said before training.
-"""
+"""Ordinary fine-tuning, the base of all methods: the task loss, and the means of logged values."""
 
 from __future__ import annotations
 
@@ -17,6 +12,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from hf_robust.adversary import Perturbation, perturbed, sample_norm
+from hf_robust.training.arguments import as_flags
 from hf_robust.training.loss_increase import LossIncrease
 
 if TYPE_CHECKING:
@@ -24,53 +20,32 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-
-def say_split_batches(trainer: RobustTrainer) -> None:
-    """One line where a batch is split and that changes something.
-
-    The stock Trainer (5.23, https://github.com/huggingface/transformers/issues/47688) takes the ``**kwargs`` of a
-    classifier for a promise to scale its loss by the whole batch, which its head does not keep: neither accumulation
-    steps nor ranks divide, so that its gradients are as many times as large.
-    """
-    args = trainer.args
-    parts = args.gradient_accumulation_steps * args.world_size
-    if parts == 1 or trainer.train_dataset is None or not trainer.is_world_process_zero():
-        return
-    if trainer.batch_relative:
-        logger.warning("%s takes means over each micro-batch: splitting a batch changes its loss.", trainer.name)
-    if trainer.stock_multiplies:
-        logger.info(
-            "The loss is the mean over the %d parts of a batch (accumulation steps times processes). The stock "
-            "Trainer of transformers does not divide for this model: its gradients are %d times as large, and its "
-            "weights others.",
-            parts,
-            parts,
-        )
+Batch = dict[str, Any]
 
 
 class StepMeans:
-    """Adds up values by name, and gives their means, over all ranks, when the Trainer logs.
+    """Accumulates named values, and gives their means over steps and ranks when the Trainer logs.
 
-    Each step counts once; of values that are valid or not each valid one does, so that a step without one changes
-    nothing. Ranks must add the same names, since they are reduced together.
+    Each step counts once. For values with a validity mask, each valid value counts once, so that a step without valid
+    values changes nothing. All ranks must add the same names, because the sums are reduced together.
     """
 
     def __init__(self) -> None:
         self._sums: dict[str, tuple[Tensor, Tensor]] = {}
 
     def add(self, name: str, values: Tensor, valid: Tensor | None = None) -> None:
-        """The mean of ``values`` as one step's value; with ``valid`` (1 or 0, the same shape) the valid ones."""
+        """Add the mean of ``values`` as the value of a step; with ``valid`` (1 or 0) add each valid value instead."""
         values = values.detach().float()
         if valid is None:
-            # Under DataParallel a scalar of a step has one value for each device.
+            # Under DataParallel a scalar has one value for each device.
             total, count = values.mean(), torch.ones((), device=values.device)
         else:
             total, count = (values * valid).sum(), valid.detach().float().sum()
         before = self._sums.get(name)
         self._sums[name] = (total, count) if before is None else (before[0] + total, before[1] + count)
 
-    def now(self, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
-        """The means so far. ``reduce`` sums over ranks. What had no valid value anywhere is left out."""
+    def current(self, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
+        """The means so far, without names that had no valid value. ``reduce`` sums over ranks."""
         if not self._sums:
             return {}
         sums = reduce(torch.stack([torch.stack(pair) for pair in self._sums.values()]))
@@ -78,38 +53,35 @@ class StepMeans:
         return {name: mean for name, mean, count in means if count > 0}
 
     def take(self, reduce: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
-        """The means so far, and begin anew."""
-        means = self.now(reduce)
+        """Return the means so far and reset them."""
+        means = self.current(reduce)
         self._sums = {}
         return means
 
 
-Batch = dict[str, Any]
-
-
 class TaskTrainer(Trainer):
-    """A Hugging Face ``Trainer`` on the task loss, whose gradients do not depend on how batches are accumulated.
+    """A Hugging Face ``Trainer`` on the task loss, whose gradients do not depend on gradient accumulation.
 
-    The task loss is the model's own, or the smoothed or weighted cross-entropy. ``stock_multiplies`` says whether the
-    stock Trainer would multiply this model's gradients by the parts of a batch.
+    The task loss is the model's own loss, or the smoothed or class-weighted cross-entropy. ``stock_multiplies`` is
+    True if the stock Trainer would multiply the gradients of this model by the number of parts of a batch.
     """
 
     name: ClassVar[str] = "normal"
     args: Any
 
-    # compute_loss returns the mean over the micro-batch, so the Trainer has to divide by the accumulation steps.
+    # compute_loss returns the mean over the micro-batch, so that the Trainer must divide by the accumulation steps.
     loss_is_scaled_for_ga = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stock_multiplies = bool(vars(self)["model_accepts_loss_kwargs"])
-        # transformers 5.17 does not know loss_is_scaled_for_ga; this is the switch that it reads instead.
+        # transformers 5.17 has no loss_is_scaled_for_ga and reads this attribute instead.
         self.model_accepts_loss_kwargs = False
         self.means = StepMeans()
-        self.increase = LossIncrease(self)
+        self.loss_increase = LossIncrease(self)
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
-        """The outputs users see: evaluation and the attacks' victim go through here."""
+        """The outputs of the model in use: evaluation and attacks predict by this method."""
         return model(**batch)
 
     def compute_loss(
@@ -121,19 +93,19 @@ class TaskTrainer(Trainer):
     def task_loss(
         self, model: nn.Module, batch: Batch, at: Perturbation | None = None, **forward: Any
     ) -> tuple[Tensor, Any]:
-        """Mean task loss of a batch with ``labels``: the model's own, or the smoothed or weighted cross-entropy.
+        """Mean task loss of a batch with ``labels``, and the model's outputs.
 
-        ``at`` is a point in embedding space; None is the clean text.
+        ``at`` is a point in embedding space; None means the clean text.
         """
-        noted = self.increase.beside(batch, at)
+        record = self.loss_increase.recorder(batch, at)
         with perturbed(self.model, None if at is None else partial(self._perturb, at)):
-            return noted(*self._task_loss(model, batch, **forward))
+            return record(*self._task_loss(model, batch, **forward))
 
     def _perturb(self, at: Perturbation, embeddings: Tensor) -> Tensor:
         moved = at(embeddings)
         with torch.no_grad():
-            # A size means nothing without the embeddings' own, which a model can grow to escape. Both are
-            # of the tokens that may be perturbed, and means over all passes that have a point, a point of zeros too.
+            # A perturbation is only large or small relative to the embeddings, which a model can grow to escape it.
+            # Both norms are over the perturbable tokens, and means over all passes with a point, even a zero one.
             self.log_values(
                 embedding_norm=sample_norm(embeddings * at.mask).mean(),
                 perturbation_norm=sample_norm((moved - embeddings) * at.mask).mean(),
@@ -153,7 +125,9 @@ class TaskTrainer(Trainer):
     def _weighted_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = self.args.class_weights
         if labels.is_floating_point():
-            raise ValueError("--class_weights needs one class for each row, and this task has not: leave it out.")
+            raise ValueError(
+                "--class_weights needs labels that are class ids, unlike those of this task: leave it out."
+            )
         if len(weights) != logits.shape[-1]:
             raise ValueError(
                 f"--class_weights needs {logits.shape[-1]} values, one for each class, got {len(weights)}."
@@ -161,11 +135,11 @@ class TaskTrainer(Trainer):
         return self.sample_losses(logits, labels).sum() / self.mean_divisor({"labels": labels})
 
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(B,) task loss of each row, smoothed and weighted as the mean is: what adversaries of the label raise."""
+        """(B,) task loss of each row, with label smoothing and class weights; adversaries maximise it."""
         weights = self.args.class_weights
         if labels.is_floating_point():
             raise ValueError(
-                f"{self.name} needs one class for each row, and this task has not; use --robust_method normal."
+                f"{self.name} needs labels that are class ids, unlike those of this task; use --robust_method normal."
             )
         return nn.functional.cross_entropy(
             logits.float(),
@@ -176,17 +150,17 @@ class TaskTrainer(Trainer):
         )
 
     def mean_divisor(self, batch: Batch) -> float | Tensor:
-        """What :meth:`task_loss` divides the sum of :meth:`sample_losses` by: the rows, or their classes' weights."""
+        """Divisor of the sum of :meth:`sample_losses` in :meth:`task_loss`: the rows, or their class weights."""
         weights = self.args.class_weights
         labels: Tensor = batch["labels"]
         return float(len(labels)) if weights is None else torch.tensor(weights, device=labels.device)[labels].sum()
 
     def log_parts(self, **parts: Tensor) -> None:
-        """Name parts of the loss, the same in every step; their means are logged as ``loss_<name>``."""
+        """Record parts of the loss, with the same names in each step; their means are logged as ``loss_<name>``."""
         self.log_values(**{f"loss_{name}": part for name, part in parts.items()})
 
     def log_values(self, **values: Tensor) -> None:
-        """Name other scalars of a step; their means since the last log entry are logged as they are named."""
+        """Record scalars of a step; their means since the last log entry are logged under their names."""
         for name, value in values.items():
             self.means.add(name, value)
 
@@ -194,3 +168,29 @@ class TaskTrainer(Trainer):
         if "loss" in logs:
             logs.update(self.means.take(partial(self.accelerator.reduce, reduction="sum")))
         super().log(logs, start_time)
+
+
+def report_split_batches(trainer: RobustTrainer) -> None:
+    """Log one line if batches are split over accumulation steps or ranks, and that changes the training.
+
+    The stock Trainer (5.23, https://github.com/huggingface/transformers/issues/47688) concludes from the ``**kwargs``
+    of a classifier that it scales its loss by the whole batch, but its head does not. So neither accumulation steps
+    nor ranks divide the loss, and the gradients are that many times as large.
+    """
+    args = trainer.args
+    parts = args.gradient_accumulation_steps * args.world_size
+    if parts == 1 or trainer.train_dataset is None or not trainer.is_world_process_zero():
+        return
+    if trainer.batch_relative:
+        remedy = f" (with {as_flags(trainer.row_wise)} it does not)" if trainer.row_wise else ""
+        logger.warning(
+            "%s takes means over each micro-batch: splitting a batch changes its loss%s.", trainer.name, remedy
+        )
+    if trainer.stock_multiplies:
+        logger.info(
+            "The loss is the mean over the %d parts of a batch (accumulation steps times processes). The stock "
+            "Trainer of transformers does not divide for this model: its gradients are %d times as large, and its "
+            "trained weights differ.",
+            parts,
+            parts,
+        )

@@ -1,7 +1,4 @@
-"""Other texts of each training example: where a method's come from, and how they reach its batches.
-
-Evaluation on the clean task loss, whatever a method trains on.
-"""
+"""Trainers that evaluate on the clean task loss, and train on views of each example."""
 
 from __future__ import annotations
 
@@ -11,13 +8,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset, valid_rows
-from hf_robust.training.generation import GenerateViews, generated_behind
+from hf_robust.training.generation import GenerateViews, generated_sources
 from hf_robust.training.task_loss import Batch, TaskTrainer
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
 
 
 class EvaluatingTrainer(TaskTrainer):
-    """Evaluates and predicts by ``inference``, on the task loss of the texts as they stand."""
+    """Evaluates and predicts by ``inference``, on the task loss of the clean texts."""
 
     def _evaluation_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -26,15 +23,15 @@ class EvaluatingTrainer(TaskTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate on the task loss of the clean text, whatever ``compute_loss`` trains on, and predict rows
-        without labels as they are evaluated: by ``inference``."""
+        """Evaluate the task loss of the clean text for all methods, and predict rows without labels by ``inference``
+        too."""
         predictor: Any = model
         if not all(inputs.get(name) is not None for name in self.label_names):
-            # Without labels the Trainer calls the model itself, past compute_loss and so past ``inference``.
+            # Without labels the Trainer calls the model directly, not compute_loss, which uses ``inference``.
             def predictor(**batch: Any) -> Any:
                 return self.inference(model, batch)
 
-        # Shadowing the method on the instance keeps the guard out of every method's compute_loss.
+        # An instance attribute shadows the method, so that no method's compute_loss needs a check for evaluation.
         self.__dict__["compute_loss"] = self._evaluation_loss
         try:
             return super().prediction_step(predictor, inputs, *args, **kwargs)
@@ -43,7 +40,7 @@ class EvaluatingTrainer(TaskTrainer):
 
 
 class ViewingTrainer(EvaluatingTrainer):
-    """Trains on the views of `view_sources` beside each example."""
+    """Trains on the examples and on their views from `view_sources`."""
 
     train_dataset: Any
     data_collator: Any
@@ -52,11 +49,11 @@ class ViewingTrainer(EvaluatingTrainer):
     generation: GenerateViews | None = None
 
     def view_sources(self) -> Mapping[str, ViewSource]:
-        """Other texts of each training example by view name; none by default."""
+        """The view sources of the method, by view name; none by default."""
         return {}
 
     def _set_up_views(self) -> None:
-        # Evaluation needs neither views nor what they are made with.
+        # Evaluation needs no views.
         sources: Mapping[str, ViewSource] = {} if self.train_dataset is None else self.view_sources()
         self.view_names = tuple(sources)
         self.generation: GenerateViews | None = None
@@ -64,8 +61,8 @@ class ViewingTrainer(EvaluatingTrainer):
             return
         if not hasattr(self.train_dataset, "texts"):
             raise ValueError(
-                f"{self.name} trains on other texts of an example, and a {type(self.train_dataset).__name__} holds "
-                "none; wrap the rows in hf_robust.data.TextDataset."
+                f"{self.name} makes views from the texts of the data set, and a {type(self.train_dataset).__name__} "
+                "has no texts; wrap the rows in hf_robust.data.TextDataset."
             )
         viewed = ViewedDataset(
             self.train_dataset,
@@ -74,7 +71,7 @@ class ViewingTrainer(EvaluatingTrainer):
             mask_token_id=getattr(self.processing_class, "mask_token_id", None),
             num_labels=self.model.config.num_labels,
         )
-        generated = generated_behind(sources)
+        generated = generated_sources(sources)
         if generated:
             self.generation = GenerateViews(self, generated, self.train_dataset, self.data_collator)
             self.add_callback(self.generation)
@@ -84,7 +81,7 @@ class ViewingTrainer(EvaluatingTrainer):
 
     @property
     def view_share(self) -> float:
-        """M / N: generated views that may be trained on now, for each example of the training set."""
+        """M / N: current number of ``ok`` generated views for each example of the training set."""
         return sum(source.share for source in self.generation.sources.values()) if self.generation else 0.0
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -95,7 +92,7 @@ class ViewingTrainer(EvaluatingTrainer):
             self._signature_columns += [f"{view}_{column}" for view in self.view_names for column in VIEW_COLUMNS]
 
     def training_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Tensor:
-        """A step of the Trainer's; of a batch with views the share that may be trained on is logged."""
+        """Run a step of the Trainer, and log the share of ``ok`` rows of each view."""
         for name, ok in valid_rows(inputs, self.view_names).items():
             self.means.add(f"view_ok_{name}", ok.to(self.args.device))
         loss: Tensor = super().training_step(model, inputs, *args, **kwargs)

@@ -1,27 +1,27 @@
-"""Other texts of an example for training, and the data set that carries them."""
+"""Views: other texts of a training example, their sources, and the data set that carries them."""
 
 from hf_robust.views.antonym import AttackedAntonym, OneAntonym
 from hf_robust.views.attacked import AttackedViews
-from hf_robust.views.challenge import MASKS, Challenged, challenge_set
-from hf_robust.views.dataset import RefreshViews, ViewedDataset, encode_view, without_unread
-from hf_robust.views.generated import DrawnFrom, GeneratedViews, Made, ViewMaker, spread
+from hf_robust.views.challenge import MASKS, ChallengeText, challenge_set
+from hf_robust.views.dataset import RefreshViews, ViewedDataset, disable_unchanged, encode_view
+from hf_robust.views.generated import GeneratedViews, SampledViews, ViewMaker, ViewRound, assign_to_rows
+from hf_robust.views.generation_context import GenerationContext
 from hf_robust.views.masked import MaskedViews
 from hf_robust.views.refresh import Refresh
 from hf_robust.views.synonym import DrawnViews, RandomSynonyms, draw_views
 from hf_robust.views.view import View, ViewSource
-from hf_robust.views.view_file import FromFile, read_views, tokenizer_hash, write_views
-from hf_robust.views.workplace import Workplace
+from hf_robust.views.view_file import StoredViews, read_views, tokenizer_hash, write_views
 
 __all__ = [
     "MASKS",
     "AttackedAntonym",
     "AttackedViews",
-    "Challenged",
-    "DrawnFrom",
+    "ChallengeText",
+    "SampledViews",
     "DrawnViews",
-    "FromFile",
+    "StoredViews",
     "GeneratedViews",
-    "Made",
+    "ViewRound",
     "MaskedViews",
     "OneAntonym",
     "RandomSynonyms",
@@ -31,13 +31,13 @@ __all__ = [
     "ViewMaker",
     "ViewSource",
     "ViewedDataset",
-    "Workplace",
+    "GenerationContext",
     "challenge_set",
     "draw_views",
     "encode_view",
     "read_views",
-    "spread",
+    "assign_to_rows",
     "tokenizer_hash",
-    "without_unread",
+    "disable_unchanged",
     "write_views",
 ]

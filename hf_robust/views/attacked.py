@@ -1,7 +1,4 @@
-"""Views that an attack found: the texts that changed a victim's prediction.
-
-Rows whose attack failed: which text, if any, stands for the adversarial one that was not found.
-"""
+"""Views from an attack: the texts that changed a victim's prediction, and the text of a row whose attack failed."""
 
 from __future__ import annotations
 
@@ -18,70 +15,35 @@ from typing import TYPE_CHECKING, Any
 from hf_robust.attacks import Example
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.metrics import AttackRecord, AttackSummary, saturation_warning
-from hf_robust.views.generated import Made
+from hf_robust.views.generated import ViewRound
+from hf_robust.views.generation_context import GenerationContext
 from hf_robust.views.view import View
-from hf_robust.views.workplace import Workplace
 from hf_robust.words import Text, WordRule, word_rule
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
 
-DROP, CLEAN, LAST = FAILED_VIEWS = ("drop", "clean", "last")
-"""The row has no view, its own text, or the text where the search ended (its own where none began)."""
-
-
-def of_file(made: Made, header: Mapping[str, Any], wanted: str, examples: Sequence[Example], path: str | Path) -> Made:
-    """The views of a file with the rows whose attack failed as ``wanted``, one of :data:`FAILED_VIEWS`.
-
-    Args:
-        header: of the file; it says which of these the file holds.
-        examples: all rows that the file is of.
-        path: for the error.
-
-    Raises:
-        ValueError: the file does not say which rows those are, or where their searches ended.
-    """
-    held = str((header.get("how") or {}).get("failed_views", DROP))
-    if wanted == held:
-        return made
-    found = [(row, view) for row, view in made if not view.failed]
-    failed = {row for row, view in made if view.failed}
-    if wanted == CLEAN and held == DROP and made.attempts == len(examples):
-        failed = {one.idx for one in examples} - {row for row, _ in made}
-    elif wanted == LAST or (wanted == CLEAN and held == DROP):
-        lacks = "where their searches ended" if wanted == LAST else "which rows were attacked"
-        raise ValueError(
-            f"--failed_views {wanted} wants a text for each row whose attack failed, and {path} was made with "
-            f"--failed_views {held} and does not say {lacks}; give --failed_views {held}, or let the attacks make the "
-            "views."
-        )
-    if wanted == CLEAN:
-        texts = {one.idx: one.texts for one in examples}
-        found += [(row, View(Text(texts[row]), True, (), failed=True)) for row in sorted(failed)]
-    chosen = Made(found)
-    chosen.attempts, chosen.notes = made.attempts, made.notes
-    return chosen
-
-
 logger = logging.getLogger(__name__)
 
-LEAST_CHUNK = 64
-"""Examples attacked together where an attack stops at a number of successes: fewer would be slow to batch."""
+DROP, CLEAN, LAST = FAILED_VIEWS = ("drop", "clean", "last")
+"""View of a row whose attack failed: none, the clean text, or the last text of the search (clean without a search)."""
+MIN_CHUNK = 64
+"""Minimum number of examples attacked together if the number of successes is limited: fewer would batch badly."""
 
 
 @dataclass(frozen=True)
 class AttackedViews:
-    """Attack the examples; each success is a view with the example's own label (A2T-5).
+    """View maker that attacks the examples; each success is a view with the label of its example (A2T-5).
 
-    Failures and skipped examples are no adversarial examples: what they have is ``failed``. The victim's
-    class probabilities at the view are kept as its soft label.
+    Failed and skipped examples give views only as ``failed`` says. The victim's class probabilities on a view are its
+    soft label.
 
     Args:
-        attack: what searches.
-        wanted: stop after so many successes, in an order drawn by ``seed`` and the victim's weights; None attacks all
-            examples.
-        attempts: attack at most so many examples in that order (A2T-1); None for no limit.
-        failed: which text an attacked example has that was not fooled, one of :data:`FAILED_VIEWS`.
+        attack: the attack.
+        wanted: number of successes after which to stop, in an order drawn by ``seed`` and the victim's weights; None
+            attacks all examples.
+        attempts: maximum number of attacked examples in that order (A2T-1); None for no limit.
+        failed: view of an example whose attack failed, one of :data:`FAILED_VIEWS`.
     """
 
     attack: AttackOrForeign
@@ -91,12 +53,12 @@ class AttackedViews:
     failed: str = DROP
 
     def describe(self) -> dict[str, Any]:
-        """The attack's parts, how many examples are attacked, and what becomes of those that were not fooled."""
+        """The attack's parts, the limits, and the treatment of failed attacks."""
         limits = {"wanted": self.wanted, "attempts": self.attempts, "failed_views": self.failed}
         return {**self.attack.describe(), **limits}
 
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
-        """Of the victim's weights and way of predicting, the attack, the texts and the order they are attacked in."""
+        """Hash of the victim's weights and inference, the attack, the texts and the order of the attacks."""
         from hf_robust.attacks import attack_key, weights_hash
         from hf_robust.attacks.engine.journal import prediction_of
 
@@ -110,46 +72,46 @@ class AttackedViews:
     def _all(self) -> bool:
         return self.wanted is None and self.attempts is None
 
-    def __call__(self, victim: Victim, examples: Sequence[Example], place: Workplace) -> Made:
-        """The successes, and behind them what stands for the failures, on every rank.
+    def __call__(self, victim: Victim, examples: Sequence[Example], context: GenerationContext) -> ViewRound:
+        """Attack the examples; returns the views of the successes, then those of the failures, on each rank.
 
         Raises:
-            ValueError: the attack has no candidates for any example.
+            ValueError: the attack has no candidates in all examples.
         """
         from hf_robust.attacks import require_candidates, weights_hash
 
         order, weights = list(examples), weights_hash(victim.model)
         if not self._all:
-            # By the weights too: another round attacks in another order.
+            # The order depends on the weights too, so that each round attacks in another one.
             random.Random(f"attacked:{self.seed}:{weights}").shuffle(order)
             order = order[: self.attempts]
         records: list[AttackRecord] = []
         failures: list[AttackRecord] = []
         attempts, wanted = 0, len(order) if self.wanted is None else self.wanted
         if wanted:
-            # Of all examples: a chunk of a few may have none.
-            require_candidates(self.attack, place.plans, examples, victim.words_read)
+            # Check all examples, because a small chunk may have no candidate.
+            require_candidates(self.attack, context.plans, examples, victim.words_read)
         while attempts < len(order) and len(records) < wanted:
-            size = len(order) if self.wanted is None else max(wanted - len(records), LEAST_CHUNK)
+            size = len(order) if self.wanted is None else max(wanted - len(records), MIN_CHUNK)
             chunk = order[attempts : attempts + size]
             attempts += len(chunk)
-            by_idx = {one.idx: one for one in self._attacked(victim, weights, chunk, place)}
+            by_idx = {record.idx: record for record in self._attack(victim, weights, chunk, context)}
             attacked = [by_idx[example.idx] for example in chunk]
             records += [record for record in attacked if record.status == "succeeded"]
             failures += [record for record in attacked if record.status != "succeeded"]
-        kept = records[:wanted] + ([] if self.failed == DROP else [self._ended(record) for record in failures])
-        made = Made(zip([record.idx for record in kept], _views(kept, victim), strict=True))
-        made.attempts = attempts
-        return made
+        used = records[:wanted] + ([] if self.failed == DROP else [self._failed_record(record) for record in failures])
+        views = ViewRound(zip([record.idx for record in used], _views(used, victim), strict=True))
+        views.attempts = attempts
+        return views
 
-    def _ended(self, record: AttackRecord) -> AttackRecord:
-        """What stands for a failure as the text that was found."""
+    def _failed_record(self, record: AttackRecord) -> AttackRecord:
+        """The record of a failed attack with the text that becomes its view."""
         if self.failed == LAST and record.status == "failed":
             return record
         return dataclasses.replace(record, perturbed=record.original, changed=[])
 
-    def _attacked(
-        self, victim: Victim, weights: str, examples: Sequence[Example], place: Workplace
+    def _attack(
+        self, victim: Victim, weights: str, examples: Sequence[Example], context: GenerationContext
     ) -> list[AttackRecord]:
         from hf_robust.attacks import attack_on_ranks
 
@@ -158,17 +120,54 @@ class AttackedViews:
             victim,
             examples,
             weights,
-            journals=place.journals,
-            rank=place.rank,
-            ranks=place.ranks,
-            plans=place.plans,
-            progress=place.progress,
+            journals=context.journals,
+            rank=context.rank,
+            ranks=context.ranks,
+            plans=context.plans,
+            progress=context.progress,
             check_candidates=False,
         )
-        said = saturation_warning(self.attack.name, AttackSummary.from_records(records))
-        if said and place.rank == 0:
-            logger.warning(said)
+        warning = saturation_warning(self.attack.name, AttackSummary.from_records(records))
+        if warning and context.rank == 0:
+            logger.warning(warning)
         return records
+
+
+def with_failed_rows(
+    views: ViewRound, header: Mapping[str, Any], wanted: str, examples: Sequence[Example], path: str | Path
+) -> ViewRound:
+    """The views of a file, with views of failed attacks as ``wanted``, one of :data:`FAILED_VIEWS`.
+
+    Args:
+        views: the views in the file.
+        header: the header of the file; it contains the ``failed_views`` with which the file was made.
+        wanted: treatment of failed attacks in this run.
+        examples: all rows of the data set of the file.
+        path: the file, for the error message.
+
+    Raises:
+        ValueError: the file lacks the texts or the rows of the failed attacks.
+    """
+    stored = str((header.get("how") or {}).get("failed_views", DROP))
+    if wanted == stored:
+        return views
+    pairs = [(row, view) for row, view in views if not view.failed]
+    failed = {row for row, view in views if view.failed}
+    if wanted == CLEAN and stored == DROP and views.attempts == len(examples):
+        failed = {example.idx for example in examples} - {row for row, _ in views}
+    elif wanted == LAST or (wanted == CLEAN and stored == DROP):
+        lacks = "where their searches ended" if wanted == LAST else "which rows were attacked"
+        raise ValueError(
+            f"--failed_views {wanted} needs a text for each row whose attack failed, but {path} was made with "
+            f"--failed_views {stored} and does not say {lacks}; give --failed_views {stored}, or leave --view_file "
+            "out to generate new views."
+        )
+    if wanted == CLEAN:
+        texts = {example.idx: example.texts for example in examples}
+        pairs += [(row, View(Text(texts[row]), True, (), failed=True)) for row in sorted(failed)]
+    changed = ViewRound(pairs)
+    changed.attempts, changed.notes = views.attempts, views.notes
+    return changed
 
 
 def _views(records: Sequence[AttackRecord], victim: Victim) -> list[View]:
@@ -190,20 +189,20 @@ def _views(records: Sequence[AttackRecord], victim: Victim) -> list[View]:
 
 
 def word_pairs(changed: Sequence[Sequence[Any]], rule: WordRule) -> tuple[tuple[int, int], ...]:
-    """``(index in the original, index in the view)`` of the words that became one other word.
+    """``(index in the original, index in the view)`` of the words that one other word replaced.
 
-    ``changed`` is an attack record's, by the rule that numbered its words; a deleted word and one that became several
-    move the later indices.
+    ``changed`` is that of an attack record, whose words ``rule`` numbered. A deleted word, or a word that several
+    words replaced, shifts the later indices.
 
     >>> from hf_robust.words import UNICODE_WORDS
     >>> changed = [[1, "good", "fine"], [2, "old", ""], [4, "film", "moving picture"], [6, "plot", "story"]]
     >>> word_pairs(changed, UNICODE_WORDS)
     ((1, 1), (6, 6))
     """
-    pairs, moved = [], 0
-    for index, _, new in sorted(changed, key=lambda one: one[0]):
+    pairs, shift = [], 0
+    for index, _, new in sorted(changed, key=lambda change: change[0]):
         words = len(rule.split(new))
         if words == 1:
-            pairs.append((index, index + moved))
-        moved += words - 1
+            pairs.append((index, index + shift))
+        shift += words - 1
     return tuple(pairs)

@@ -1,4 +1,4 @@
-"""The challenge set of a model: every text with one token masked, those that were wrong before included (GradMask)."""
+"""GradMask's challenge set of a model: each text with one token masked, whether or not the model was correct on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from hf_robust.attacks import Example
-from hf_robust.views.masked import CHUNK, MaskedViews, maskable, replaced
+from hf_robust.views.masked import CHUNK, MaskedViews, maskable_tokens, with_mask_token
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer
 
 MASKS = ("gradient", "random")
-"""How the token is chosen."""
+"""Ways to choose the masked token."""
 _SPACES = (("", ""), (" ", ""), ("", " "), (" ", " "))
-"""Put around a mask token, in this order of preference."""
+"""Spaces before and after a mask token, in the order of preference."""
 
 
-class Challenged(NamedTuple):
+class ChallengeText(NamedTuple):
     """One text of a challenge set.
 
     Attributes:
-        example: the text as it is, with its label.
-        around: what stands before and behind the mask token in the last column; None where there is none to mask.
-        place: which token was masked, a place among all tokens that the model reads; None where none was.
-        token: what stood there, as the text writes it.
-        ids: the tokens of the text with the mask token at this place, as the paper has them.
-        alike: whether the tokenizer reads ``texts`` as these tokens. No text is read as a mask token and then the
-            second piece of a word: behind a mask token "ing" is a word of its own.
+        example: the original text with its label.
+        around: the parts of the last column before and after the mask token; None if no token was masked.
+        place: index of the masked token among all tokens that the model reads; None if no token was masked.
+        token: the masked token as written in the text.
+        ids: the tokens with the mask token at this index, as in the paper.
+        alike: whether the tokenizer turns ``texts`` into ``ids``. It cannot if the second piece of a word follows the
+            mask token: after a mask token the tokenizer reads "ing" as a separate word.
     """
 
     example: Example
@@ -45,25 +45,26 @@ class Challenged(NamedTuple):
     alike: bool
 
     def texts(self, mask: str) -> Columns:
-        """The columns with ``mask`` in the place of the token; as they are where none was masked."""
+        """The columns with ``mask`` in place of the masked token; unchanged if no token was masked."""
         return self.example.texts if self.around is None else (*self.example.texts[:-1], mask.join(self.around))
 
 
 def challenge_set(
     victim: Victim, examples: Sequence[Example], mask: str = "gradient", seed: int = 0
-) -> list[Challenged]:
-    r"""GradMask, Section 4: in each text the token with the largest gradient becomes the mask token.
+) -> list[ChallengeText]:
+    r"""GradMask, Section 4: the mask token replaces the token with the largest gradient in each text.
 
     .. math:: l^* = \arg\max_l \sum_{d=1}^{E} |\partial\,\mathrm{CE}(f(x), y) / \partial e_{l,d}|
 
-    l runs over the tokens of the last text column, pieces of words apart, punctuation included. y is the true label,
-    also of a text that the model gets wrong; the set keeps it, though without such a token a text may have another. A
-    model that never saw its mask token in pre-training (ELECTRA's discriminator) is out of its distribution on all of
-    them, which is a part of its fall. One forward and one backward for each text.
+    l runs over the tokens of the last text column: pieces of words count separately, and punctuation counts too. y is
+    the true label, also of a text that the model misclassifies; the set keeps this label, although it may not fit the
+    masked text. A model whose pre-training had no mask token (ELECTRA's discriminator) is out of its distribution on
+    all these texts, which explains a part of its loss of accuracy. The cost is one forward and one backward pass for
+    each text.
 
     Args:
-        mask: ``gradient``, or ``random``: any of these tokens, drawn by ``seed`` and the row, as a control that tells
-            what masking does whatever is masked.
+        mask: ``gradient``, or ``random``: any of these tokens, drawn by ``seed`` and the row. The random mask is a
+            control that shows the effect of masking as such.
 
     Raises:
         ValueError: the tokenizer has no mask token, or is not a fast one.
@@ -73,58 +74,59 @@ def challenge_set(
     check_mask_token(victim.tokenizer)
     victim.check_saliency("masking by token")
     tokens = TextTokenizer(victim.tokenizer, victim.max_length)
-    found: list[Challenged] = []
+    challenge: list[ChallengeText] = []
     with victim.measuring(), tqdm(total=len(examples), desc="masking", leave=False) as bar:
         for start in range(0, len(examples), CHUNK):
-            part = examples[start : start + CHUNK]
-            texts = [Text(one.texts) for one in part]
+            chunk = examples[start : start + CHUNK]
+            texts = [Text(example.texts) for example in chunk]
             if mask == "gradient":
-                aligned, places = _steepest(victim, part, texts)
+                aligned, places = _largest_gradients(victim, chunk, texts)
             else:
                 aligned = [tokens.align(text) for text in texts]
-                places = [_drawn(*one, victim, seed) for one in zip(part, texts, aligned, strict=True)]
-            found += _masked(victim, tokens, part, aligned, places)
-            bar.update(len(part))
-    return found
+                places = [_random_place(*row, victim, seed) for row in zip(chunk, texts, aligned, strict=True)]
+            challenge += _mask_places(victim, tokens, chunk, aligned, places)
+            bar.update(len(chunk))
+    return challenge
 
 
-def _steepest(
+def _largest_gradients(
     victim: Victim, examples: Sequence[Example], texts: Sequence[Text]
 ) -> tuple[list[Aligned], list[int | None]]:
-    saliences = victim.gradient_norms(texts, [one.label for one in examples], loss="odds")
-    chosen = MaskedViews()
-    places = [chosen.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
-    return [one.aligned for one in saliences], [own[0] if own else None for own in places]
+    saliences = victim.gradient_norms(texts, [example.label for example in examples], loss="odds")
+    maker = MaskedViews()
+    places = [maker.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
+    return [salience.aligned for salience in saliences], [first[0] if first else None for first in places]
 
 
-def _drawn(example: Example, text: Text, aligned: Aligned, victim: Victim, seed: int) -> int | None:
-    real = sorted(maskable(aligned, text, victim.tokenizer))
-    return random.Random(f"challenge:{seed}:{example.idx}").choice(real) if real else None
+def _random_place(example: Example, text: Text, aligned: Aligned, victim: Victim, seed: int) -> int | None:
+    candidates = sorted(maskable_tokens(aligned, text, victim.tokenizer))
+    return random.Random(f"challenge:{seed}:{example.idx}").choice(candidates) if candidates else None
 
 
-def _masked(
+def _mask_places(
     victim: Victim,
     tokens: TextTokenizer,
     examples: Sequence[Example],
     aligned: Sequence[Aligned],
     places: Sequence[int | None],
-) -> list[Challenged]:
+) -> list[ChallengeText]:
     mask, mask_id = victim.tokenizer.mask_token, victim.tokenizer.mask_token_id
-    found, spans = [], {}
-    for row, (example, own, place) in enumerate(zip(examples, aligned, places, strict=True)):
+    masked, spans = [], {}
+    for row, (example, tokenized, place) in enumerate(zip(examples, aligned, places, strict=True)):
         if place is None:
-            found.append(Challenged(example, None, None, "", own.encoded, True))
+            masked.append(ChallengeText(example, None, None, "", tokenized.encoded, True))
             continue
-        start, end = spans[row] = own.offsets[place]
-        column, ids = example.texts[-1], replaced(own.encoded, [place], mask_id)
-        found.append(Challenged(example, (column[:start], column[end:]), place, column[start:end], ids, False))
+        start, end = spans[row] = tokenized.offsets[place]
+        column, ids = example.texts[-1], with_mask_token(tokenized.encoded, [place], mask_id)
+        masked.append(ChallengeText(example, (column[:start], column[end:]), place, column[start:end], ids, False))
     for before, after in _SPACES:
-        wrong = [row for row, one in enumerate(found) if not one.alike]
-        tried = []
-        for row in wrong:
+        unlike = [row for row, text in enumerate(masked) if not text.alike]
+        trials = []
+        for row in unlike:
             (start, end), column = spans[row], examples[row].texts[-1]
-            tried.append(found[row]._replace(around=(column[:start] + before, after + column[end:])))
-        for row, one, read in zip(wrong, tried, tokens.encode([one.texts(mask) for one in tried]), strict=True):
-            if read.key() == one.ids.key():
-                found[row] = one._replace(alike=True)
-    return found
+            trials.append(masked[row]._replace(around=(column[:start] + before, after + column[end:])))
+        encoded = tokens.encode([text.texts(mask) for text in trials])
+        for row, text, read in zip(unlike, trials, encoded, strict=True):
+            if read.key() == text.ids.key():
+                masked[row] = text._replace(alike=True)
+    return masked

@@ -1,4 +1,4 @@
-"""A data set that carries views of each example: drawn at every fetch, or generated beforehand."""
+"""Data set with views of each example, which are drawn at each fetch or were generated before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hf_robust.words import Text
 
 
 class Texts(Protocol):
-    """What a view needs of a data set; :class:`hf_robust.data.TextDataset` is one."""
+    """Interface of a data set with texts, such as :class:`hf_robust.data.TextDataset`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> dict[str, Any]: ...
@@ -27,18 +27,18 @@ class Texts(Protocol):
 
 
 class ViewedDataset(Dataset[dict[str, Any]]):
-    """Rows of ``dataset`` plus ``<view>_input_ids``, ... and ``<view>_ok`` for each source.
+    """The rows of ``dataset`` with the columns ``<view>_input_ids``, ... and ``<view>_ok`` of each view source.
 
-    What is drawn at a fetch changes words that the model reads, and is ``ok`` only where its token ids differ from the
-    text's: a change behind the cut, or of one unknown word for another, is none. Views made beforehand were looked
-    through when they were made.
+    A view drawn at a fetch changes words that the model reads. It is ``ok`` only if its token ids differ from those of
+    the text: a change after the cut, or of one unknown word to another, does not count. Pregenerated views were
+    checked when they were generated.
 
-    A source with ``extras`` adds ``<view>_labels`` and ``<view>_soft`` (``num_labels`` probabilities: the view's own,
-    else one for the label), or ``<view>_words`` and ``<view>_main_words``: for each token of the view and of the
-    example the number, from 1, of the changed word it belongs to, 0 for the others.
+    A source with ``extras`` adds columns: ``<view>_labels``; ``<view>_soft`` (``num_labels`` probabilities: those of
+    the view, else 1 for the label); or ``<view>_words`` and ``<view>_main_words``, which give for each token of the
+    view and of the example the number, from 1, of the changed word that it belongs to, and 0 for other tokens.
 
     A view depends on (seed, epoch, row, view name) alone: not on the order of fetching, the rank, the number of
-    workers or the global random state, so a resumed run sees the texts of an uninterrupted one.
+    workers or the global random state, so that a resumed run trains on the same texts as an uninterrupted one.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class ViewedDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.dataset, self.sources, self.seed = dataset, dict(sources), seed
         self.mask_token_id, self.num_labels = mask_token_id, num_labels
-        # In shared memory, so that persistent loader workers see the epoch too.
+        # In shared memory, so that persistent loader workers read the current epoch too.
         self._epoch = torch.zeros(1, dtype=torch.long).share_memory_()  # type: ignore[no-untyped-call]
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw the texts of this epoch from now on."""
+        """Set the epoch whose views are drawn."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -66,19 +66,19 @@ class ViewedDataset(Dataset[dict[str, Any]]):
         row = dict(self.dataset[index])
         text = Text(self.dataset.texts(index))
         label = self.dataset.label(index)
-        drawing = not all(getattr(source, "made_beforehand", False) for source in self.sources.values())
+        drawing = not all(getattr(source, "pregenerated", False) for source in self.sources.values())
         read = self.dataset.read_words(index) if drawing else None
         for name, source in self.sources.items():
             rng = random.Random(f"{self.seed}:{self._epoch.item()}:{index}:{name}")
-            own = None if label is None else int(label)
-            made = getattr(source, "made_beforehand", False)
-            view = source(text, own, rng, read)
+            class_id = None if label is None else int(label)
+            pregenerated = getattr(source, "pregenerated", False)
+            view = source(text, class_id, rng, read)
             encoded = encode_view(self.dataset, view, self.mask_token_id)
             row.update({f"{name}_{key}": value for key, value in encoded.items()})
-            row[f"{name}_ok"] = float(view.ok and (made or encoded["input_ids"] != row["input_ids"]))
+            row[f"{name}_ok"] = float(view.ok and (pregenerated or encoded["input_ids"] != row["input_ids"]))
             for extra in getattr(source, "extras", ()):
-                added = getattr(self, f"_{extra}")(view, text, own)
-                row.update({f"{name}_{key}": value for key, value in added.items()})
+                columns = getattr(self, f"_{extra}")(view, text, class_id)
+                row.update({f"{name}_{key}": value for key, value in columns.items()})
         return row
 
     def _labels(self, view: View, text: Text, label: int) -> dict[str, Any]:
@@ -92,34 +92,34 @@ class ViewedDataset(Dataset[dict[str, Any]]):
 
     def _words(self, view: View, text: Text, label: int) -> dict[str, Any]:
         main = [0] * len(self.dataset.encode(text.columns)["input_ids"])
-        own = [0] * len(self.dataset.encode(view.text.columns)["input_ids"])
+        other = [0] * len(self.dataset.encode(view.text.columns)["input_ids"])
         if view.pairs:
-            # A pair's numbers are by the rule of the view's text.
+            # The word rule of the view's text numbers the words of a pair.
             main_words = self.dataset.word_positions(view.text.like(text.columns))
-            own_words = self.dataset.word_positions(view.text)
-            kept = [(a, b) for a, b in view.pairs if main_words[a] and own_words[b]]  # not cut off on either side
-            for number, (first, second) in enumerate(kept, start=1):
+            view_words = self.dataset.word_positions(view.text)
+            pairs = [(a, b) for a, b in view.pairs if main_words[a] and view_words[b]]  # not cut off in either text
+            for number, (first, second) in enumerate(pairs, start=1):
                 for position in main_words[first]:
                     main[position] = number
-                for position in own_words[second]:
-                    own[position] = number
-        return {"main_words": main, "words": own}
+                for position in view_words[second]:
+                    other[position] = number
+        return {"main_words": main, "words": other}
 
 
 def encode_view(dataset: Texts, view: View, mask_token_id: int | None = None) -> dict[str, Any]:
-    """The tokens of a view as the model reads them: cut, and with the mask token in its masked places.
+    """The tokens of a view as the model reads them: truncated, with the mask token at its masked positions.
 
     Raises:
-        ValueError: a place that it masks is cut off.
+        ValueError: a masked position is cut off.
     """
     encoded = dict(dataset.encode(view.text.columns))
     if view.masked:
         ids, mask = list(encoded["input_ids"]), encoded.get("attention_mask")
-        start = mask.index(1) if mask else 0  # positions count from the first token, wherever the padding is
+        start = mask.index(1) if mask else 0  # positions count from the first real token
         if start + max(view.masked) >= len(ids):
             raise ValueError(
                 f"a view masks token {max(view.masked)} of a text that is cut to {len(ids)} tokens here; give the "
-                "--max_seq_length that its views were made with."
+                "--max_seq_length with which the views were generated."
             )
         for position in view.masked:
             ids[start + position] = mask_token_id
@@ -127,20 +127,20 @@ def encode_view(dataset: Texts, view: View, mask_token_id: int | None = None) ->
     return encoded
 
 
-def without_unread(dataset: Texts, made: Mapping[int, View], mask_token_id: int | None = None) -> dict[int, View]:
-    """Views by the row of ``dataset`` that they are of, with ``ok`` off where their token ids are the row's own.
+def disable_unchanged(dataset: Texts, views: Mapping[int, View], mask_token_id: int | None = None) -> dict[int, View]:
+    """The views by their row of ``dataset``, with ``ok`` False if the token ids equal those of the row.
 
-    Those that stand for an attack that failed may be the row's own text.
+    Views of failed attacks may equal their row.
     """
 
     def differs(row: int, view: View) -> bool:
         return bool(encode_view(dataset, view, mask_token_id)["input_ids"] != dataset[row]["input_ids"])
 
-    return {row: view._replace(ok=view.ok and (view.failed or differs(row, view))) for row, view in made.items()}
+    return {row: view._replace(ok=view.ok and (view.failed or differs(row, view))) for row, view in views.items()}
 
 
 class RefreshViews(TrainerCallback):
-    """Tells the data set its epoch: the loader's own ``set_epoch`` does not reach it behind every sampler."""
+    """Sets the epoch of the data set, because the loader's ``set_epoch`` does not reach it with all samplers."""
 
     def __init__(self, dataset: ViewedDataset) -> None:
         self.dataset = dataset

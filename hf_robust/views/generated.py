@@ -1,4 +1,4 @@
-"""Views that are generated beforehand, as a phase of its own, because making one takes a search or a gradient."""
+"""Views that are generated before an epoch, in a separate phase, because each one needs a search or a gradient."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
-    from hf_robust.views.view_file import FromFile
-    from hf_robust.views.workplace import Workplace
+    from hf_robust.views.generation_context import GenerationContext
+    from hf_robust.views.view_file import StoredViews
 
 Extra = Literal["labels", "soft", "words"]
 
 
-class Made(list[tuple[int, View]]):
-    """The views of a round by ``idx`` of their example, how many examples were tried for them, and what was measured
-    on the way (JSON-ready)."""
+class ViewRound(list[tuple[int, View]]):
+    """The views of one round: pairs of the ``idx`` of an example and its view.
+
+    Attributes:
+        attempts: number of examples for which the round tried to make a view.
+        notes: measurements of the round, JSON-ready.
+    """
 
     attempts: int = 0
 
@@ -32,59 +36,59 @@ class Made(list[tuple[int, View]]):
 
 
 class ViewMaker(Protocol):
-    """Makes the views of one round by asking a victim."""
+    """Makes the views of one round from the predictions of a victim."""
 
     def describe(self) -> dict[str, Any]:
-        """What was done, for the run card and the header of the file; JSON-ready."""
+        """Settings for the run card and the header of the view file, JSON-ready."""
         ...
 
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
-        """Names the round by content: the same key, the same views."""
+        """Content hash of the round: equal keys mean equal views."""
         ...
 
-    def __call__(self, victim: Victim, examples: Sequence[Example], place: Workplace) -> Made:
-        """The views; every rank returns those of all ranks."""
+    def __call__(self, victim: Victim, examples: Sequence[Example], context: GenerationContext) -> ViewRound:
+        """Make the views; each rank returns the views of all ranks."""
         ...
 
 
 @dataclass
 class GeneratedViews:
-    """A view source that looks up what was generated last; before that no example has a view.
+    """View source that returns the views of the latest round; before the first round no example has a view.
 
     Args:
-        make: how views are made.
-        refresh: when.
-        victim: whose weaknesses they show: a plainly trained ``baseline``, or the ``model`` in training.
-        extras: columns that batches carry beside the view's tokens: ``labels`` and ``soft`` (class ids and
-            probabilities of the views), ``words`` (which tokens of view and example belong to one changed word).
+        make: the maker of the views, or a file of stored views.
+        refresh: when rounds are generated.
+        victim: the attacked model: a ``plain`` one from ordinary fine-tuning, or the ``model`` in training.
+        extras: further columns of the batches: ``labels`` and ``soft`` (class ids and probabilities of the views),
+            ``words`` (which tokens of view and example belong to the same changed word).
 
     Attributes:
-        share: views that may be trained on for each example of the training set, M / N; set by ``fill``.
-        found: whether one of them is another text than its row's, as one that stands for a failed attack may not be.
-        pool: these views, each with its label, since it may stand beside another example.
+        share: M / N, the number of ``ok`` views for each example of the training set; set by ``fill``.
+        has_changes: whether at least one view differs from its row; the view of a failed attack may equal it.
+        pool: the ``ok`` views, each with its label, because other examples may draw them (:class:`SampledViews`).
     """
 
-    make: ViewMaker | FromFile
+    make: ViewMaker | StoredViews
     refresh: Refresh = Refresh()
-    victim: Literal["baseline", "model"] = "baseline"
+    victim: Literal["plain", "model"] = "plain"
     extras: tuple[Extra, ...] = ()
-    made_beforehand: ClassVar[bool] = True
+    pregenerated: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self.share, self.found = 0.0, False
+        self.share, self.has_changes = 0.0, False
         self.pool: list[View] = []
         self._views: dict[tuple[tuple[str, ...], int | None], View] = {}
 
     def fill(self, views: Mapping[int, View], examples: Iterable[Example]) -> None:
-        """Hold these views of these training examples from now on, and no others.
+        """Replace all views by ``views``, the ones of the training ``examples`` by ``idx``.
 
-        Examples with the same text and label have the same view, that of the last.
+        Examples with the same text and label share one view, that of the last one.
         """
-        own = list(examples)
-        self._views = {(own.texts, own.label): views[own.idx] for own in own if own.idx in views}
-        held = [self._views.get((one.texts, one.label)) for one in own]
-        self.share = sum(view is not None and view.ok for view in held) / max(len(own), 1)
-        self.found = any(view.ok and (view.changed or not view.failed) for view in self._views.values())
+        rows = list(examples)
+        self._views = {(row.texts, row.label): views[row.idx] for row in rows if row.idx in views}
+        by_row = [self._views.get((row.texts, row.label)) for row in rows]
+        self.share = sum(view is not None and view.ok for view in by_row) / max(len(rows), 1)
+        self.has_changes = any(view.ok and (view.changed or not view.failed) for view in self._views.values())
         self.pool = [
             view if view.label is not None else view._replace(label=label)
             for (_, label), view in self._views.items()
@@ -96,31 +100,31 @@ class GeneratedViews:
 
 
 @dataclass(frozen=True)
-class DrawnFrom:
-    """A view of any example, drawn uniformly from those of ``views`` at every fetch: a sample of the other domain.
+class SampledViews:
+    """View source that draws a view of any example uniformly from the pool of ``views`` at each fetch.
 
-    ``extras`` as in :class:`GeneratedViews`; labels are those of the drawn view.
+    The view is a sample of the adversarial domain and has its own label. ``extras`` as in :class:`GeneratedViews`.
     """
 
     views: GeneratedViews
     extras: tuple[Extra, ...] = ()
-    made_beforehand: ClassVar[bool] = True
+    pregenerated: ClassVar[bool] = True
 
     def __call__(self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None) -> View:
         return rng.choice(self.views.pool) if self.views.pool else View(text, False, ())
 
 
-def spread(
-    made: Iterable[tuple[int, View]], source: Sequence[Example], train: Sequence[Example], seed: int
+def assign_to_rows(
+    views: Iterable[tuple[int, View]], source: Sequence[Example], train: Sequence[Example], seed: int
 ) -> dict[int, View]:
-    """Views of the rows of another split, each carried by a training row of its own, drawn by ``seed``.
+    """Assign ``views`` of another split to random training rows, at most one to each row.
 
-    A carried view keeps the label of the row it was made from. Where there are more views than training rows, the
-    views are a random sample.
+    Each view keeps the label of its own row in ``source``. If there are more views than training rows, the result is a
+    random sample of the views.
     """
     labels = {example.idx: example.label for example in source}
-    views = [view._replace(label=labels[idx], changed=(), pairs=()) for idx, view in made if view.ok]
+    carried = [view._replace(label=labels[idx], changed=(), pairs=()) for idx, view in views if view.ok]
     rng = random.Random(f"spread:{seed}")
-    rng.shuffle(views)
-    carriers = rng.sample([example.idx for example in train], min(len(views), len(train)))
-    return dict(zip(carriers, views, strict=False))
+    rng.shuffle(carried)
+    rows = rng.sample([example.idx for example in train], min(len(carried), len(train)))
+    return dict(zip(rows, carried, strict=False))

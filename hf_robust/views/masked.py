@@ -1,4 +1,4 @@
-"""Views whose most salient token, by the gradient of a victim's loss, is masked."""
+"""GradMask's views: the mask token replaces the token with the largest gradient of a victim's loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,9 +17,9 @@ from tqdm import tqdm
 from hf_robust.attacks import Example
 from hf_robust.attacks.engine.examples import balanced_shares
 from hf_robust.runs import read_json_lines
-from hf_robust.views.generated import Made
+from hf_robust.views.generated import ViewRound
+from hf_robust.views.generation_context import GenerationContext
 from hf_robust.views.view import View
-from hf_robust.views.workplace import Workplace
 from hf_robust.words import UNICODE_WORDS, Protection, Text
 
 if TYPE_CHECKING:
@@ -32,12 +31,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHUNK = 512
-"""Examples masked between two writes to the journal."""
+"""Number of examples between two writes to the journal."""
 UNITS = ("token", "word")
 
 
-class Masked(NamedTuple):
-    """One row of the journal: what was masked, and the probability and correctness of the label before and after."""
+class MaskedRow(NamedTuple):
+    """One row of the journal: the masked tokens and changed words, and the label's probability and correctness.
+
+    ``before`` and ``right_before`` belong to the plain text, ``after`` and ``right_after`` to the masked one.
+    """
 
     idx: int
     masked: list[int]
@@ -50,23 +52,23 @@ class Masked(NamedTuple):
 
 @dataclass(frozen=True)
 class MaskedViews:
-    r"""GradMask, Section 3: mask where the loss of the true label is steepest.
+    r"""GradMask, Section 3: mask the tokens where the loss of the true label has the largest gradient.
 
     .. math:: sal_l = \sum_{d=1}^{E} |\partial\,\mathrm{CE}(f(x), y) / \partial e_{l,d}|
 
-    over the tokens of the last text column (the hypothesis of a pair, or the one text), special tokens left out; e are
-    the word embeddings (L, E). The label is kept. An example whose last column has no token has no view. The gradient
-    is computed as that of ``log((1 - p) / p)``, p the label's probability, which ranks the tokens of a text alike and
-    does not vanish where the victim is certain.
+    over the tokens of the last text column (the hypothesis of a pair, or the only text) without special tokens; e are
+    the word embeddings (L, E). The view keeps the label. An example whose last column has no token has no view. The
+    code differentiates ``log((1 - p) / p)`` with p the label's probability: this ranks the tokens of a text in the
+    same order and does not vanish if the victim is certain.
 
-    What was measured on the way is among the round's notes: the mean fall of the label's probability
-    (``confidence_drop``) and the victim's accuracy on the texts before and after masking.
+    The notes of the round contain the mean decrease of the label's probability (``confidence_drop``) and the victim's
+    accuracy on the texts before and after masking.
 
     Args:
-        topk: how many tokens, or words, are masked.
-        unit: ``token``, or ``word``: all pieces of the word whose mean gradient is the largest (L1).
-        per_class: examples of each class, drawn by ``seed``; a class that has fewer gives all it has.
-        protection: what is never masked; None for nothing.
+        topk: number of masked tokens, or words.
+        unit: ``token``, or ``word``: all pieces of the word with the largest mean gradient (L1).
+        per_class: maximum number of examples of each class, drawn by ``seed``.
+        protection: parts of a text that are never masked; None for none.
     """
 
     topk: int = 1
@@ -81,7 +83,7 @@ class MaskedViews:
         return {**described, "protected": self.protection.describe()} if self.protection else described
 
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
-        """Of the victim's weights and way of predicting, the texts, and what is masked."""
+        """Hash of the victim's weights and inference, the texts, and the settings of the masking."""
         from hf_robust.attacks import weights_hash
         from hf_robust.attacks.engine.journal import prediction_of
 
@@ -90,8 +92,8 @@ class MaskedViews:
         content = json.dumps([*described, list(examples)])
         return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
-    def __call__(self, victim: Victim, examples: Sequence[Example], place: Workplace) -> Made:
-        """The views, on every rank.
+    def __call__(self, victim: Victim, examples: Sequence[Example], context: GenerationContext) -> ViewRound:
+        """Mask the examples; returns the views of all ranks on each rank.
 
         Raises:
             ValueError: the tokenizer has no mask token, or is not a fast one.
@@ -102,88 +104,95 @@ class MaskedViews:
 
         check_mask_token(victim.tokenizer)
         victim.check_saliency("masking by gradient")
-        chosen = self.sample(examples)
-        mine = balanced_shares(chosen, place.ranks)[place.rank]
+        sample = self.sample(examples)
+        share = balanced_shares(sample, context.ranks)[context.rank]
         with victim.measuring():
-            rows = _journalled(self, victim, mine, place)
-        found = {row.idx: row for row in sorted(Masked(*one) for one in gather_object([list(row) for row in rows]))}
-        made = Made(
-            (one.idx, View(Text(one.texts), True, tuple(row.changed), masked=tuple(row.masked)))
-            for one in chosen
-            if (row := found[one.idx]).masked
+            rows = _mask_with_journal(self, victim, share, context)
+        gathered = sorted(MaskedRow(*fields) for fields in gather_object([list(row) for row in rows]))
+        by_idx = {row.idx: row for row in gathered}
+        views = ViewRound(
+            (example.idx, View(Text(example.texts), True, tuple(row.changed), masked=tuple(row.masked)))
+            for example in sample
+            if (row := by_idx[example.idx]).masked
         )
-        made.attempts = len(chosen)
-        made.notes = _notes([row for row in found.values() if row.masked], chosen)
-        if place.rank == 0 and made:
-            logger.info("Masking lowers the label's probability by %.3f on average.", made.notes["confidence_drop"])
-        return made
+        views.attempts = len(sample)
+        views.notes = _notes([row for row in by_idx.values() if row.masked], sample)
+        if context.rank == 0 and views:
+            logger.info("Masking lowers the label's probability by %.3f on average.", views.notes["confidence_drop"])
+        return views
 
     def sample(self, examples: Sequence[Example]) -> list[Example]:
-        """At most ``per_class`` examples of each class, in their order."""
-        kept: set[int] = set()
-        for label in sorted({one.label for one in examples}):
-            own = [one.idx for one in examples if one.label == label]
-            kept.update(random.Random(f"masked:{self.seed}:{label}").sample(own, min(self.per_class, len(own))))
-        return [one for one in examples if one.idx in kept]
+        """At most ``per_class`` random examples of each class, in their former order."""
+        sampled: set[int] = set()
+        for label in sorted({example.label for example in examples}):
+            rows = [example.idx for example in examples if example.label == label]
+            sampled.update(random.Random(f"masked:{self.seed}:{label}").sample(rows, min(self.per_class, len(rows))))
+        return [example for example in examples if example.idx in sampled]
 
     def positions(self, salience: GradientNorms, text: Text, tokenizer: Any) -> list[int]:
-        """Which tokens of a text are masked, ascending."""
-        places, last = salience.aligned.positions, len(text.columns) - 1
-        real = maskable(salience.aligned, text, tokenizer, self.protection)
+        """Positions of the tokens to mask in a text, ascending."""
+        of_words, last = salience.aligned.positions, len(text.columns) - 1
+        allowed = maskable_tokens(salience.aligned, text, tokenizer, self.protection)
         if self.unit == "word":
-            words = {i: places[i] for i, word in enumerate(text.words) if word.column == last and real & {*places[i]}}
+            words = {
+                index: of_words[index]
+                for index, word in enumerate(text.words)
+                if word.column == last and allowed & {*of_words[index]}
+            }
             ranked = sorted(words, key=lambda word: (-salience.words[word], word))
-            return sorted({at for word in ranked[: self.topk] for at in words[word] if at in real})
-        return sorted(sorted(real, key=lambda at: (-salience.tokens[at], at))[: self.topk])
+            return sorted({at for word in ranked[: self.topk] for at in words[word] if at in allowed})
+        return sorted(sorted(allowed, key=lambda at: (-salience.tokens[at], at))[: self.topk])
 
-    def mask(self, victim: Victim, examples: Sequence[Example]) -> list[Masked]:
-        """Mask some examples: one forward and one backward for each, and two forwards for the probabilities."""
-        texts = [Text(one.texts) for one in examples]
-        saliences = victim.gradient_norms(texts, [one.label for one in examples], loss="odds")
-        chosen = [self.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
+    def mask(self, victim: Victim, examples: Sequence[Example]) -> list[MaskedRow]:
+        """Mask some examples, by one forward and one backward pass for each, and two forward passes for its scores."""
+        texts = [Text(example.texts) for example in examples]
+        saliences = victim.gradient_norms(texts, [example.label for example in examples], loss="odds")
+        masked = [self.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
         plain = [salience.aligned.encoded for salience in saliences]
         mask_id = victim.tokenizer.mask_token_id
-        hidden = [replaced(one, places, mask_id) for one, places in zip(plain, chosen, strict=True)]
+        hidden = [with_mask_token(encoded, places, mask_id) for encoded, places in zip(plain, masked, strict=True)]
         before, after = (victim.score_tokens(sequences).probabilities for sequences in (plain, hidden))
         return [
-            Masked(
-                one.idx,
+            MaskedRow(
+                example.idx,
                 places,
-                [word for word, own in enumerate(salience.aligned.positions) if {*own} & {*places}],
-                round(float(first[one.label]), 6),
-                round(float(second[one.label]), 6),
-                bool(first.argmax() == one.label),
-                bool(second.argmax() == one.label),
+                [word for word, tokens in enumerate(salience.aligned.positions) if {*tokens} & {*places}],
+                round(float(first[example.label]), 6),
+                round(float(second[example.label]), 6),
+                bool(first.argmax() == example.label),
+                bool(second.argmax() == example.label),
             )
-            for one, places, salience, first, second in zip(examples, chosen, saliences, before, after, strict=True)
+            for example, places, salience, first, second in zip(
+                examples, masked, saliences, before, after, strict=True
+            )
         ]
 
 
-def maskable(aligned: Aligned, text: Text, tokenizer: Any, protection: Protection | None = None) -> set[int]:
-    """Places of the tokens that may be masked: those of the last column that the model reads, signs of punctuation
-    included; no special token, and nothing that is protected."""
+def maskable_tokens(aligned: Aligned, text: Text, tokenizer: Any, protection: Protection | None = None) -> set[int]:
+    """Positions of the tokens that may be masked: all tokens of the last column that the model reads, including
+    punctuation, except special and protected ones."""
     last = len(text.columns) - 1
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}  # an unknown word is a word
     ids = aligned.encoded.ids
-    real = {at for at, column in enumerate(aligned.columns) if column == last and int(ids[at]) not in special}
+    allowed = {at for at, column in enumerate(aligned.columns) if column == last and int(ids[at]) not in special}
     if protection:
-        # By characters: the signs between a span's words are tokens too.
+        # Compare characters, because punctuation between the words of a span is protected too.
         for start, end in protection.spans(text.columns[last]):
-            real -= {at for at in real if aligned.offsets[at][0] < end and start < aligned.offsets[at][1]}
-    return real
+            allowed -= {at for at in allowed if aligned.offsets[at][0] < end and start < aligned.offsets[at][1]}
+    return allowed
 
 
-def replaced(encoded: Encoded, positions: Sequence[int], mask_id: int) -> Encoded:
-    """The tokens with the mask token at some places."""
+def with_mask_token(encoded: Encoded, positions: Sequence[int], mask_id: int) -> Encoded:
+    """The tokens with the mask token at ``positions``."""
     ids = encoded.ids.copy()
     ids[list(positions)] = mask_id
     return encoded._replace(ids=ids)
 
 
-def _notes(rows: Sequence[Masked], chosen: Sequence[Example]) -> dict[str, Any]:
+def _notes(rows: Sequence[MaskedRow], examples: Sequence[Example]) -> dict[str, Any]:
     if not rows:
         return {}
-    classes = Counter(one.label for one in chosen)
+    classes = Counter(example.label for example in examples)
     return {
         "confidence_drop": round(float(np.mean([row.before - row.after for row in rows])), 6),
         "accuracy_before": round(float(np.mean([row.right_before for row in rows])), 6),
@@ -192,25 +201,28 @@ def _notes(rows: Sequence[Masked], chosen: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-def _journalled(maker: MaskedViews, victim: Victim, mine: Sequence[Example], place: Workplace) -> list[Masked]:
-    """This rank's rows: those of an earlier start are read, the others made in chunks and added to its own file."""
-    place.journals.mkdir(parents=True, exist_ok=True)
-    wanted = {one.idx for one in mine}
-    files = sorted(place.journals.glob("masked-*.jsonl"))
+def _mask_with_journal(
+    maker: MaskedViews, victim: Victim, share: Sequence[Example], context: GenerationContext
+) -> list[MaskedRow]:
+    """The rows of this rank: read from the journals of earlier starts, or masked and written to a new journal."""
+    context.journals.mkdir(parents=True, exist_ok=True)
+    wanted = {example.idx for example in share}
+    files = sorted(context.journals.glob("masked-*.jsonl"))
     lines = [line for file in files for line in read_json_lines(file, warn=False)]
-    done = {row.idx: row for line in lines if (row := Masked(**line)).idx in wanted}
-    open_rows = [one for one in mine if one.idx not in done]
-    # A file of its own for every start: a line that was cut off stays the last one of its file.
-    own = place.journals / f"masked-{place.rank}-of-{place.ranks}-{_unused(place.journals, place)}.jsonl"
-    with tqdm(total=len(mine), initial=len(done), desc="masking", disable=not place.progress, leave=False) as bar:
-        for start in range(0, len(open_rows), CHUNK):
-            rows = maker.mask(victim, open_rows[start : start + CHUNK])
-            with own.open("a", encoding="utf-8") as file:
+    done = {row.idx: row for line in lines if (row := MaskedRow(**line)).idx in wanted}
+    remaining = [example for example in share if example.idx not in done]
+    # A new file for each start, so that a line cut off by a crash stays the last one of its file.
+    journal = context.journals / f"masked-{context.rank}-of-{context.ranks}-{_starts(context)}.jsonl"
+    with tqdm(total=len(share), initial=len(done), desc="masking", disable=not context.progress, leave=False) as bar:
+        for start in range(0, len(remaining), CHUNK):
+            rows = maker.mask(victim, remaining[start : start + CHUNK])
+            with journal.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row._asdict()) + "\n" for row in rows)
             done.update({row.idx: row for row in rows})
             bar.update(len(rows))
     return list(done.values())
 
 
-def _unused(folder: Path, place: Workplace) -> int:
-    return sum(1 for _ in folder.glob(f"masked-{place.rank}-of-{place.ranks}-*.jsonl"))
+def _starts(context: GenerationContext) -> int:
+    """Number of journals that earlier starts of this rank have written."""
+    return sum(1 for _ in context.journals.glob(f"masked-{context.rank}-of-{context.ranks}-*.jsonl"))

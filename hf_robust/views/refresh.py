@@ -1,4 +1,4 @@
-"""When views that are generated beforehand are made anew."""
+"""Schedule of the rounds in which views are generated."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refresh:
-    """A first generation before epoch ``first`` (epochs count from 0), then one every ``every`` epochs.
+    """A first round before epoch ``first`` (epochs count from 0), then one round every ``every`` epochs.
 
-    ``every`` None generates once; ``rounds`` bounds the number of generations. Views that are drawn at every fetch
-    (:class:`RandomSynonyms`) need no policy.
+    With ``every`` None there is one round; ``rounds`` limits their number. Views that are drawn at each fetch
+    (:class:`RandomSynonyms`) need no schedule.
 
     >>> [epoch for epoch in range(9) if Refresh(first=2, every=3).due(epoch)]
     [2, 5, 8]
@@ -23,7 +23,7 @@ class Refresh:
     rounds: int | None = None
 
     def newest(self, epoch: int) -> int | None:
-        """Number of the round whose views epoch ``epoch`` trains on, from 0; None before the first."""
+        """Number, from 0, of the round whose views epoch ``epoch`` trains on; None before the first round."""
         if epoch < self.first or self.rounds == 0:
             return None
         done = 0 if self.every is None else (epoch - self.first) // self.every

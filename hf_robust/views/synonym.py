@@ -1,7 +1,4 @@
-"""Fickle views: random synonyms that should not change the prediction.
-
-Views of a number of texts at once, for measuring.
-"""
+"""Fickle views: random synonyms, which should not change the prediction; and pairs of views for measuring."""
 
 from __future__ import annotations
 
@@ -16,42 +13,13 @@ from hf_robust.views.view import View, ViewSource
 from hf_robust.words import Protection, Text
 
 
-class DrawnViews(NamedTuple):
-    """Texts with both of their views, as columns, in one order."""
-
-    originals: list[tuple[str, ...]]
-    fickle: list[tuple[str, ...]]
-    obstinate: list[tuple[str, ...]]
-
-
-def draw_views(
-    dataset: Texts, rows: Iterable[int], fickle: ViewSource, obstinate: ViewSource, limit: int, seed: int = 0
-) -> DrawnViews:
-    """The first ``limit`` of ``rows`` that have a fickle and an obstinate view, and these views.
-
-    A text without either is passed over, so the obstinate source's ``skip_labels`` (neutral) leave theirs out; so is
-    one whose view has the same tokens, since nothing lies between these.
-    """
-    rng, drawn = random.Random(seed), DrawnViews([], [], [])
-    for row in rows:
-        text, label, read = Text(dataset.texts(row)), dataset.label(row), dataset.read_words(row)
-        views = fickle(text, label, rng, read), obstinate(text, label, rng, read)
-        own = dataset[row]["input_ids"]
-        if all(view.ok and encode_view(dataset, view)["input_ids"] != own for view in views):
-            for kept, view in zip(drawn, (text, *(view.text for view in views)), strict=True):
-                kept.append(view.columns)
-        if len(drawn.originals) >= limit:
-            break
-    return drawn
-
-
 @dataclass(frozen=True)
 class RandomSynonyms:
-    """SAFER's perturbation: every word is replaced by a uniform draw from its substitutes and itself, independently.
+    """SAFER's perturbation: each word is replaced independently by a uniform draw from its substitutes and itself.
 
-    Ye et al. 2020, Section 3.1. Every column is open. A view is ``ok`` iff some word changed under case folding;
-    the substitute is written as the word it replaces, and everything between words stays as it is.
-    Words that ``protection`` closes stay too.
+    Ye et al. 2020, Section 3.1. Words of all columns may change, except those under ``protection``. A view is ``ok``
+    if at least one word changed under case folding. A substitute takes the capitalisation of the word that it
+    replaces, and the characters between words stay the same.
     """
 
     lexicon: Lexicon
@@ -62,3 +30,32 @@ class RandomSynonyms:
         drawn = random_substitutes(substitution_sets(self.lexicon, text, closed), rng)
         swaps = {index: new for index, new in drawn.items() if read is None or index in read}
         return View(text.replace(swaps), bool(swaps), tuple(swaps))
+
+
+class DrawnViews(NamedTuple):
+    """Columns of texts and of both their views; the three lists have the same order."""
+
+    originals: list[tuple[str, ...]]
+    fickle: list[tuple[str, ...]]
+    obstinate: list[tuple[str, ...]]
+
+
+def draw_views(
+    dataset: Texts, rows: Iterable[int], fickle: ViewSource, obstinate: ViewSource, limit: int, seed: int = 0
+) -> DrawnViews:
+    """The first ``limit`` texts of ``rows`` that have a fickle and an obstinate view, with these views.
+
+    A text is skipped if one of its views is missing (for example, because its label is in the ``skip_labels`` of the
+    obstinate source) or has the same tokens as the text.
+    """
+    rng, drawn = random.Random(seed), DrawnViews([], [], [])
+    for row in rows:
+        text, label, read = Text(dataset.texts(row)), dataset.label(row), dataset.read_words(row)
+        views = fickle(text, label, rng, read), obstinate(text, label, rng, read)
+        tokens = dataset[row]["input_ids"]
+        if all(view.ok and encode_view(dataset, view)["input_ids"] != tokens for view in views):
+            for columns, view_text in zip(drawn, (text, *(view.text for view in views)), strict=True):
+                columns.append(view_text.columns)
+        if len(drawn.originals) >= limit:
+            break
+    return drawn

@@ -1,4 +1,4 @@
-"""What a view of an example is."""
+"""A view of an example, and the interface of view sources."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from hf_robust.words import Text
 
 
 class View(NamedTuple):
-    """Another text of an example: ``ok`` says whether it may be trained on, ``changed`` which words differ.
+    """Another text of an example.
 
     Attributes:
-        pairs: ``(index in the example, index in the view)`` of each word that one other word stands for. Words
-            are numbered by the rule of ``text`` here and in ``changed``.
-        label: class id of the view where it is not the example's.
-        soft: class probabilities to learn in place of the label.
-        masked: positions of tokens that become the tokenizer's mask token.
-        failed: the attack failed, and ``text`` is what stands for the text that it did not find; it may be the
-            example's own.
+        ok: whether training may use the view.
+        changed: indices of the changed words.
+        pairs: ``(index in the example, index in the view)`` of each word that one other word replaces. The word rule
+            of ``text`` numbers the words here and in ``changed``.
+        label: class id of the view if it differs from that of the example.
+        soft: class probabilities that replace the label as the target.
+        masked: positions of the tokens that the mask token replaces.
+        failed: whether the attack failed; then ``text`` is a substitute, which may equal the text of the example.
     """
 
     text: Text
@@ -33,10 +34,10 @@ class View(NamedTuple):
 
 
 class ViewSource(Protocol):
-    """Draws a view of a text whose label is ``label``; the same ``rng`` state gives the same view.
+    """Draws a view of a text with label ``label``; the same state of ``rng`` gives the same view.
 
-    ``read`` names the words that the model reads of it, by number; None where it reads all. A source that changes
-    words changes these alone: a change behind the cut is no change.
+    ``read`` contains the indices of the words that the model reads; None means all words. A source changes only these
+    words, because the model does not see a change after the cut.
     """
 
     def __call__(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.data import TextDataset
-from hf_robust.views import View, read_views, tokenizer_hash, without_unread
+from hf_robust.views import View, disable_unchanged, read_views, tokenizer_hash
 from hf_robust.wiring.parsing import Arguments
 
 
@@ -90,7 +90,7 @@ def _read(train: TextDataset, path: Path) -> tuple[list[View], dict[str, Any]]:
             f"--extra_rows {path} has views with masked tokens, which cannot be written as texts: give the file to "
             "gradient_mask by --view_file."
         )
-    usable = without_unread(train, dict(file_views))
+    usable = disable_unchanged(train, dict(file_views))
     succeeded = [view for _, view in file_views if not view.failed]
     views = [
         view if view.label is not None else view._replace(label=train.label(row))  # type: ignore[arg-type]

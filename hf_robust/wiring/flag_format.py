@@ -21,4 +21,6 @@ class FlagFormatter(argparse.ArgumentDefaultsHelpFormatter):
         named = "efault:" in (action.help or "")
         if named or action.nargs == 0 or action.default in (None, [], argparse.SUPPRESS):
             return action.help
+        if isinstance(action.default, list):
+            return f"{action.help} (default: {' '.join(map(str, action.default))})"
         return super()._get_help_string(action)

@@ -1,21 +1,42 @@
-"""``--help`` of the script: all flags in sections, or, with ``--robust_method``, the flags of that method."""
+"""What ``--help`` prints: the script's flags in short, a method's own flags, or all flags (``--help all``)."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from transformers import TrainingArguments
+
 from hf_robust.hub.citations import title
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.arguments import LEXICON_FLAGS, as_flags
 from hf_robust.training.follow import FollowArguments
 from hf_robust.wiring.flag_format import FlagFormatter
 
-NEED_FLAGS = {"synonyms": "lexicon", "antonyms": "antonym_lexicon"}
-"""Flag of the table that a method needs, by the kind of its words."""
-_SWITCHES = "A switch is turned on by its name and off by --no_NAME or `--NAME False`."
+_TRAINER = TrainingArguments.__dataclass_fields__
+SWITCHES = "Turn a switch on by its name, and off by --no_NAME or `--NAME False`."
+USAGE = "--model_name_or_path MODEL --task_name TASK [flags]"
+SCRIPT = f"Train a classifier. {SWITCHES}"
+
+
+class ShortFormatter(FlagFormatter):
+    """The first sentence of each flag's help, without its default."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return first_sentence(action.help or "")
+
+
+def first_sentence(text: str) -> str:
+    """The beginning of a help text, up to its first full stop.
+
+    >>> first_sentence("Metric to use, e.g. f1_macro. Default: the task's.")
+    'Metric to use, e.g. f1_macro.'
+    """
+    return re.split(r"(?<=\.) (?=[A-Z`-])", text, maxsplit=1)[0]
 
 
 def idea(method: type[RobustTrainer]) -> str:
@@ -26,38 +47,80 @@ def idea(method: type[RobustTrainer]) -> str:
     return lines[0].removeprefix(f"{method.name}: ").rstrip(".")
 
 
-def help_of_all(parser: argparse.ArgumentParser, sections: Mapping[str, type]) -> str:
-    """The help of the script: a section for each dataclass of flags, and how to see the flags of a method."""
-    formatter = _formatter(
-        parser, "--model_name_or_path MODEL --task_name TASK [flags]", f"Train a classifier. {_SWITCHES}"
-    )
+def help_of_script(parser: argparse.ArgumentParser, sections: Mapping[str, type]) -> str:
+    """The script's flags in short, one section for each dataclass, without those of transformers' Trainer."""
+    formatter = _formatter(parser, USAGE, SCRIPT, ShortFormatter)
     for name, group in sections.items():
-        _add(formatter, parser, name, [field.name for field in dataclasses.fields(group)])
+        _add(formatter, parser, name, [field for field in _names(group) if field not in _TRAINER])
     formatter.add_text(
-        f"Flags of one method: {parser.prog} --robust_method NAME --help. NAME is one of {', '.join(METHODS)}."
+        f"Flags of a method: {parser.prog} --robust_method NAME --help, with NAME one of {', '.join(METHODS)}."
+    )
+    formatter.add_text(
+        f"All flags with their defaults, and those of transformers' Trainer (--output_dir, --learning_rate, "
+        f"--num_train_epochs, ...): {parser.prog} --help all."
     )
     return formatter.format_help()
 
 
 def help_of_method(parser: argparse.ArgumentParser, method: type[RobustTrainer]) -> str:
-    """The help of a method: what it does, its paper, and its own flags."""
-    shared = METHODS["normal"].config.__dataclass_fields__
-    flags = [name for name in method.config.__dataclass_fields__ if name not in shared]
-    flags.sort(key=lambda name: name != "follow")
-    needed = [NEED_FLAGS[need] for need in method.needs if need in NEED_FLAGS]
-    paper = f" Paper: {title(method.citation)}." if method.citation else ""
-    about = f"{method.name}: {idea(method)}.{paper}"
-    formatter = _formatter(parser, f"--robust_method {method.name} [flags]", about)
-    formatter.add_text(_SWITCHES if flags else "This method has no flags of its own.")
-    _add(formatter, parser, f"flags of {method.name}", [*needed, *flags])
-    if issubclass(method.config, FollowArguments):
-        formatter.add_text(f"--follow code is {method.config.code_reading}.")
-    formatter.add_text(f"Flags of data, model, training and attacks: {parser.prog} --help.")
+    """What a method does, its paper, and its own flags."""
+    formatter = _formatter(parser, f"--robust_method {method.name} [flags]", _about(method))
+    _add_own(formatter, parser, method)
+    formatter.add_text(
+        f"Flags of the script: {parser.prog} --help. All flags, those of the Trainer too: {parser.prog} "
+        f"--robust_method {method.name} --help all."
+    )
     return formatter.format_help()
 
 
-def _formatter(parser: argparse.ArgumentParser, usage: str, text: str) -> argparse.HelpFormatter:
-    formatter = FlagFormatter(parser.prog, max_help_position=28)
+def help_of_every_flag(
+    parser: argparse.ArgumentParser, sections: Mapping[str, type], method: type[RobustTrainer] | None
+) -> str:
+    """Every flag with its default: those of ``method`` first, then the script's, then the Trainer's."""
+    usage, about = (f"--robust_method {method.name} [flags]", _about(method)) if method else (USAGE, SCRIPT)
+    formatter = _formatter(parser, usage, about)
+    if method:
+        _add_own(formatter, parser, method)
+    shown = {*_TRAINER, *own_flags(method)}
+    for name, group in sections.items():
+        _add(formatter, parser, name, [field for field in _names(group) if field not in shown])
+    _add(formatter, parser, "transformers' Trainer", list(_TRAINER))
+    return formatter.format_help()
+
+
+def own_flags(method: type[RobustTrainer] | None) -> list[str]:
+    """The fields that a method's config has beside those of every method."""
+    shared = METHODS["normal"].config.__dataclass_fields__
+    return [] if method is None else [name for name in method.config.__dataclass_fields__ if name not in shared]
+
+
+def _names(group: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(group)]
+
+
+def _about(method: type[RobustTrainer]) -> str:
+    paper = f" Paper: {title(method.citation)}." if method.citation else ""
+    return f"{method.name}: {idea(method)}.{paper}"
+
+
+def _add_own(formatter: argparse.HelpFormatter, parser: argparse.ArgumentParser, method: type[RobustTrainer]) -> None:
+    """The flags of a method and of its tables, what ``--follow code`` changes, and its presets."""
+    own = sorted(own_flags(method), key=lambda name: name != "follow")
+    needed = [LEXICON_FLAGS[need] for need in method.needs if need in LEXICON_FLAGS]
+    formatter.add_text(SWITCHES if own else "It has no flags of its own.")
+    _add(formatter, parser, f"flags of {method.name}", [*needed, *own])
+    if issubclass(method.config, FollowArguments):
+        formatter.add_text(f"--follow code is {method.config.code_reading}.")
+    if method.zero_strength:
+        formatter.add_text(f"With {as_flags(method.zero_strength)} it trains as normal does.")
+    if method.presets:
+        formatter.add_text(f"Published settings: {', '.join(f'examples/{file}' for file in method.presets)}.")
+
+
+def _formatter(
+    parser: argparse.ArgumentParser, usage: str, text: str, kind: type[FlagFormatter] = FlagFormatter
+) -> argparse.HelpFormatter:
+    formatter = kind(parser.prog, max_help_position=28)
     formatter.add_usage(f"%(prog)s {usage}", (), ())
     formatter.add_text(text)
     return formatter

@@ -1,7 +1,7 @@
 """Parse a command line or an args file into dataclasses: first the method, then its flags.
 
-A flag of another method, a misspelt flag and an unknown key of an args file are errors of one sentence. Flags that
-transformers 5 has dropped are translated (:mod:`hf_robust.data.legacy_flags`).
+A flag of another method, a misspelt flag and an unknown key of an args file are errors of one sentence. Flags that are
+gone are translated or refused with what to use now (:mod:`hf_robust.data.legacy_flags`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.arguments import AttackArguments
 from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read
 from hf_robust.attacks.static import named_files
-from hf_robust.callbacks.best_metric import Expected, check_best_metric
+from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.certify.arguments import CertifyArguments
-from hf_robust.data.arguments import NEW_WORD_MODELS, DataTrainingArguments, ModelArguments
+from hf_robust.data.arguments import (
+    NEW_WORD_MODELS,
+    CheckpointArguments,
+    DataTrainingArguments,
+    LoRAArguments,
+    ModelArguments,
+)
 from hf_robust.data.legacy_flags import translate
 from hf_robust.metrics import Aim
 from hf_robust.metrics.keys import AttackKeys
@@ -30,7 +36,8 @@ from hf_robust.metrics.task import possible_metrics
 from hf_robust.runs import Flags, flags_of, read_args_file
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import RobustTrainingArguments
-from hf_robust.wiring.flag_help import help_of_all, help_of_method
+from hf_robust.training.view_arguments import GenerationArguments
+from hf_robust.wiring.flag_help import help_of_every_flag, help_of_method, help_of_script
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +49,7 @@ class ReportArguments:
     """Flags of the curves at the end of a run."""
 
     baseline_run: list[str] | None = dataclasses.field(
-        default=None, metadata={"help": "Output folders of other runs, drawn into the tradeoff curves for comparison."}
+        default=None, metadata={"help": "Output folders of other runs to draw into the tradeoff curves."}
     )
 
 
@@ -53,6 +60,16 @@ SECTIONS: dict[str, type] = {
     "certificates": CertifyArguments,
     "report": ReportArguments,
 }
+
+
+def sections_of(method: type[RobustTrainer]) -> dict[str, type]:
+    """The sections of a run's flags, the method's own among them as "training".
+
+    A method that adapts layers itself has the LoRA flags in its config, and the model's section lacks them.
+    """
+    adapts = issubclass(method.config, LoRAArguments)
+    model: dict[str, type] = {"model": CheckpointArguments} if adapts else {}
+    return {**SECTIONS, **model, "training": method.config}
 
 
 class Arguments(NamedTuple):
@@ -87,8 +104,9 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     Raises:
         ValueError: a flag or its value is wrong; one sentence says how.
     """
-    method = find_method({**file_flags, **flags_of(tokens)})
-    sections = {**SECTIONS, "training": method.config}
+    given = flags_of(tokens)
+    method = find_method({**file_flags, **given})
+    sections = sections_of(method)
     groups = tuple(sections.values())
     names = {field.name for group in groups for field in dataclasses.fields(group) if field.init}
     file_flags = translate(file_flags, names.__contains__)
@@ -96,9 +114,14 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     merged = {**file_flags, **flags_of(tokens)}
     check_flag_names(merged, names, method)
     parser = HfArgumentParser(groups, allow_abbrev=False)
-    names_method = "robust_method" in merged
-    helper = partial(help_of_method, parser, method) if names_method else partial(help_of_all, parser, sections)
-    vars(parser).update(error=_raise, format_help=helper)
+    chosen = method if "robust_method" in merged else None
+    if merged.get("help") == "all":
+        show_help = partial(help_of_every_flag, parser, sections, chosen)
+    elif chosen:
+        show_help = partial(help_of_method, parser, method)
+    else:
+        show_help = partial(help_of_script, parser, sections)
+    vars(parser).update(error=_raise, format_help=show_help)
     allow_several_trackers(parser)
     tokens = [*tokens_of(file_flags, parser), *tokens]
     *parsed, stray = parser.parse_args_into_dataclasses(
@@ -109,6 +132,8 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
             f"{' '.join(stray)} does not belong to a flag: flags begin with --, and values with spaces need quotes."
         )
     arguments = Arguments._make([*parsed, method, ()])
+    if not isinstance(arguments.model, ModelArguments):
+        arguments = arguments._replace(model=ModelArguments(**vars(arguments.model)))
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     keep_trackio_local(arguments.training)
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
@@ -130,7 +155,7 @@ def _raise(message: str) -> NoReturn:
 
 
 def translate_tokens(tokens: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Translate the flags of a command line to those of the installed transformers."""
+    """A command line under the names that flags have now."""
     before = flags_of(tokens)
     after = translate(before, set(names).__contains__)
     if after == before:
@@ -208,12 +233,12 @@ def keep_trackio_local(training: RobustTrainingArguments) -> None:
         training.trackio_static_space_id = False
 
 
-def expected_by(args: Arguments) -> Expected:
-    """Return the metrics that the run's evaluations will have, as far as the flags determine them."""
+def expected_by(args: Arguments) -> ExpectedMetrics:
+    """What the run's evaluations will hold, as far as its flags say."""
     goals = {name.rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
     files = named_files(args.attack.attacks)
     aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
-    return Expected(
+    return ExpectedMetrics(
         possible_metrics(args.data.task_name, args.data.metric_name),
         AttackKeys(aims | dict.fromkeys(files, Aim()), files, bool(args.attack.attack_votes)),
         ATTACKS,
@@ -236,8 +261,8 @@ def check_votes(attack: AttackArguments) -> None:
 def check_flags(arguments: Arguments) -> None:
     """Refuse flags of attacks, and ``--protect``, that nothing in the run reads."""
     attack, method = arguments.attack, arguments.method
-    # gradient_mask changes texts without a lexicon or an attack.
-    protects = bool(method.needs) or method.name == "gradient_mask" or arguments.certify.certify != "no"
+    makes_texts = bool(method.needs) or issubclass(method.config, GenerationArguments)
+    protects = makes_texts or arguments.certify.certify != "no"
     measuring = attack.recipes if attack.attack_strategy != "no" else []
     check_flags_are_read(attack, measuring, training_attacks(arguments), protects)
 

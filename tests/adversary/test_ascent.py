@@ -1,7 +1,4 @@
-"""The ascent: its protocol, that it leaves parameters alone, and closed forms on a linear model.
-
-Dropout masks repeated, and evaluation mode undone.
-"""
+"""The ascent: its protocol, unchanged parameters, closed forms on a linear model; dropout replay, evaluation mode."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ def test_every_pass_has_the_masks_of_the_first(kind: str) -> None:
             return model(input_ids=ids).logits.detach()
 
     first = again()
-    torch.rand(17)  # what is drawn between two passes does not matter
+    torch.rand(17)  # random numbers between two passes have no effect
     assert torch.equal(again(), first) and torch.equal(again(), first)
     assert not torch.equal(model(input_ids=ids).logits, first)
 
@@ -94,7 +91,7 @@ def test_ascend_yields_the_start_and_a_point_for_each_gradient(steps: int) -> No
         assert point.value.requires_grad and point.value.is_leaf
         assert torch.equal(point.value, torch.full_like(E, float(number)))
         point = points.send((torch.ones_like(E),))
-    # no gradient of the last point is asked for, so that none is computed.
+    # No gradient of the last point is computed.
     assert not point.value.requires_grad and torch.equal(point.value, torch.full_like(E, float(steps)))
     with pytest.raises(StopIteration):
         points.send((torch.ones_like(E),))

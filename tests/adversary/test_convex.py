@@ -28,7 +28,7 @@ def layer(rows: int = 12, width: int = 5) -> nn.Embedding:
 
 
 def hull(look_up: Any = None, counts: tuple[int, ...] = (1, 3, 2, 1)) -> Hull:
-    """One text of ids 4..7 whose tokens have so many vertices: themselves, then the id one and two further."""
+    """One text of ids 4..7; each token has up to three vertices: itself and the next two ids."""
     ids = torch.arange(4, 4 + LENGTH).unsqueeze(1) + torch.arange(VERTICES)
     valid = torch.arange(VERTICES) < torch.tensor(counts).unsqueeze(1)
     return Hull(ids.unsqueeze(0), valid.unsqueeze(0), layer().forward if look_up is None else look_up)

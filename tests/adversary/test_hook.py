@@ -1,4 +1,4 @@
-"""The hook on seventeen architectures: exact, differentiable, removed, and loud where it cannot work."""
+"""The hook on seventeen architectures: exact, differentiable, removed, and with errors where it cannot work."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_only_the_encoder_sees_the_change(kind: str, models: Callable[[str], Any
     layers = {"encoder": model.get_encoder().embed_tokens, "decoder": _decoder(model).embed_tokens}
     assert {id(layer) for layer in layers.values()} <= {id(layer) for layer in word_embeddings(model)}
     with perturbed(model, lambda e: e + 1.0):
-        # Registered later, so that each sees what the change made of the output.
+        # Registered later, so that each hook receives the changed output.
         handles = [
             layer.register_forward_hook(lambda _m, _i, out, name=name: seen.append((name, out.detach())))
             for name, layer in layers.items()
@@ -156,7 +156,7 @@ class _Images(nn.Module):
         return pixels
 
 
-class _Unsaid(nn.Module):
+class _NoEmbeddings(nn.Module):
     """A model that does not say where its embeddings are, as Transformers' base class does."""
 
     def get_input_embeddings(self) -> nn.Module:
@@ -170,7 +170,7 @@ class _Patches(nn.Module):
         return nn.Sequential(nn.Conv2d(1, 1, 1))
 
 
-@pytest.mark.parametrize("model", [_Images(), _Unsaid(), _Patches()], ids=["plain", "unsaid", "patches"])
+@pytest.mark.parametrize("model", [_Images(), _NoEmbeddings(), _Patches()], ids=["plain", "unsaid", "patches"])
 def test_a_model_without_word_embeddings_is_one_sentence(model: nn.Module) -> None:
     with pytest.raises(ValueError, match=f"{type(model).__name__} has no word embeddings to perturb.*; use a model"):
         word_embeddings(model)
@@ -208,7 +208,7 @@ def test_peft_models_are_perturbed_by_exactly_what_was_asked(options: dict[str, 
     assert embedding_width(model) == 16
     layer = model.base_model.model.bert.embeddings.word_embeddings
     outputs: list[Tensor] = []
-    # What a change sees and what it gives is the whole look-up, adapter and all, and not a part of it.
+    # Input and output of a change are those of the whole look-up including its adapter.
     asked = torch.full((3, 9, 16), 0.5)
     with perturbed(model, lambda e: asked):
         handle = layer.register_forward_hook(lambda _m, _i, out: outputs.append(out.detach()))

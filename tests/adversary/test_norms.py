@@ -1,7 +1,4 @@
-"""Steps and radii: closed forms and properties for every norm.
-
-SMART's step: a raw gradient, then each token on the sphere of its largest entry.
-"""
+"""Steps and radii: closed forms and properties for every norm, and SMART's step onto a sphere of each token."""
 
 from __future__ import annotations
 

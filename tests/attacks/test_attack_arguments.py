@@ -108,8 +108,8 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
             "--sentence_encoder is for --attack_backend native",
         ),
         (
-            ["--attack_backend", "textattack", "--masked_lm", "x", "--attack_mended", "True"],
-            "--attack_mended, --masked_lm are for --attack_backend native",
+            ["--attack_backend", "textattack", "--masked_lm", "x", "--attack_fixed", "True"],
+            "--attack_fixed, --masked_lm are for --attack_backend native",
         ),
         (["--attack_time_limit", "0"], "--attack_time_limit must be above 0 seconds"),
         (["--attack_query_budget", "0"], "--attack_query_budget must be at least 2"),
@@ -156,9 +156,9 @@ def test_default_scores_of_each_recipe():
         return [attack.scores for attack in build_attacks(args, SYNONYMS, None, ["0", "1"], ["sentence"]).values()]
 
     assert built() == ["margin", "probability"]
-    assert built("--attack_mended", "True") == ["margin", "margin"]
+    assert built("--attack_fixed", "True") == ["margin", "margin"]
     for scores in ("margin", "probability"):
-        assert built("--attack_scores", scores) == built("--attack_scores", scores, "--attack_mended", "True")
+        assert built("--attack_scores", scores) == built("--attack_scores", scores, "--attack_fixed", "True")
         assert built("--attack_scores", scores) == [scores, scores]
     with pytest.raises(ValueError, match="--attack_scores must be one of probability, margin, got 'logits'"):
         dataclasses.replace(ATTACKS["synonym"](all_resources("synonym")), scores="logits")

@@ -21,12 +21,11 @@ PARTS = {
     "language_model": "language_model",
     "sememes": "sememes",
     "name_lists": "names",
-    "location_lists": "locations",
     "antonym_success": "antonym_success",
     "negation_count": "negation_official_count",
     "min_similarity": "min_similarity",
 }
-VARIANTS: dict[str, Any] = {"attack_mended": True, "attack_ranking": "random", "attack_early_exit": True}
+VARIANTS: dict[str, Any] = {"attack_fixed": True, "attack_ranking": "random", "attack_early_exit": True}
 
 
 class RecordingResources:
@@ -77,7 +76,7 @@ def test_a_variant_changes_its_readers_alone(flag: str) -> None:
         (["--attack_ranking", "random"], ["negation"], [], "reads --attack_ranking random: it is for .*are negation;"),
         (["--antonym_success", "remains"], ["synonym"], [], "it is for antonym, and the attacks are synonym"),
         (["--attack_scores", "margin"], [], [], "for attacks that search for texts, and there is none"),
-        (["--attack_mended"], ["gradient_mask"], [], "reads --attack_mended: it is for synonym"),
+        (["--attack_fixed"], ["gradient_mask"], [], "reads --attack_fixed: it is for synonym"),
         (["--attack_lexicon", "t.json"], ["pwws"], ["textfooler"], "the attacks are pwws, textfooler"),
         (["--attack_query_budget", "9"], [], ["textfooler"], "reads --attack_query_budget 9"),
         (["--masked_lm", "m"], ["pwws"], [], "for bae, clare"),
@@ -97,6 +96,6 @@ def test_one_reader_among_others_is_enough(flag: str) -> None:
     reader, other = next(iter(READERS[flag])), "gradient_mask"
     assert is_flag_read(flag, [other, reader]) and not is_flag_read(flag, [])
     extra = {"sentence_encoder": "e"} if flag == "min_similarity" else {}
-    values = {"antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5}
+    values = {"antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5, "name_lists": ["x"]}
     arguments = AttackArguments(**{**extra, flag: VARIANTS.get(flag, values.get(flag, "x"))})
     check_flags_are_read(arguments, [other, reader], [], protects=False)

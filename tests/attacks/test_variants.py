@@ -168,7 +168,7 @@ def test_warm_start_replays_what_succeeded_and_says_so(target):
 
 
 def test_flags_reach_the_variants():
-    flags = {"attack_ranking": "random", "attack_early_exit": True, "attack_mended": True, "attack_time_limit": 2.5}
+    flags = {"attack_ranking": "random", "attack_early_exit": True, "attack_fixed": True, "attack_time_limit": 2.5}
     args = AttackArguments(attacks=["synonym"], pos_tagger="none", **flags)
     (which,) = build_attacks(args, table({"good": ["fine"]}, "synonym"), None, ["0", "1"], ["sentence"]).values()
     assert which.ranking is at_random and which.search == Greedy(early_exit=8, follows_words=True)

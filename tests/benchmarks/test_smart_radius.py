@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.experiments.smart_radius import SETTINGS, interval
+from hf_robust.data.legacy_flags import current_names
 from hf_robust.trainers.smart import SMARTConfig
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_default_has_an_adversary_and_the_papers_radius_has_dropout_alone(tmp_path: Path) -> None:
     result = json.loads((ROOT / "benchmarks" / "results" / "smart_radius.json").read_text())
     term = {name: (one["low"], one["high"]) for name, one in result["term"].items()}
-    assert result["settings"] == SETTINGS and set(term) == {*SETTINGS, "random signs"}
+    stored = {name: current_names(flags) for name, flags in result["settings"].items()}
+    assert stored == SETTINGS and set(term) == {*SETTINGS, "random signs"}
     assert term["default"][0] > 100 * term["random signs"][1]
     assert term["the paper's radius"][1] < 1e-3 * term["no perturbation, dropout of each pass its own"][0]
     paper, none = (
@@ -27,8 +29,8 @@ def test_the_default_has_an_adversary_and_the_papers_radius_has_dropout_alone(tm
     assert paper == pytest.approx(none, rel=0.02)
     default = SMARTConfig(output_dir=str(tmp_path))
     papers = SETTINGS["the paper's radius"]
-    assert (default.adv_lr, default.smart_radius) == pytest.approx(
-        (100 * papers["adv_lr"], 100 * papers["smart_radius"])
+    assert (default.adv_lr, default.adv_max_norm) == pytest.approx(
+        (100 * papers["adv_lr"], 100 * papers["adv_max_norm"])
     )
 
 

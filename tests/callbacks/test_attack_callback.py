@@ -532,14 +532,14 @@ def test_choosing_the_worst_weights_is_said(tmp_path: Path, caplog: pytest.LogCa
     options = {"metric_for_best_model": "synonym_asr", "eval_strategy": "epoch", "num_train_epochs": 1}
     assert attacked(tmp_path, **options).args.greater_is_better is False
     attacked(tmp_path, greater_is_better=True, **options).train()
-    assert "synonym_asr is better where it is lower, and greater_is_better is True" in caplog.text
+    assert "synonym_asr is better, but greater_is_better is True" in caplog.text
 
 
 def test_errors_are_one_sentence(tmp_path: Path) -> None:
     loose = AttackCallback(attacks(), examples())
     with pytest.raises(ValueError, match=r"AttackCallback\(...\).attach\(trainer\)"):
         build_trainer("normal", tmp_path, callbacks=[loose]).train()
-    with pytest.raises(ValueError, match="needs the Trainer's one eval_dataset, got none"):
+    with pytest.raises(ValueError, match="needs a Trainer with one eval_dataset, got none"):
         AttackCallback(attacks(), examples()).attach(build_trainer("normal", tmp_path))
     with pytest.raises(ValueError, match="no example to attack"):
         AttackCallback(attacks(), [])

@@ -143,11 +143,11 @@ def test_the_run_card_says_what_was_certified_and_how_long_it_took(tmp_path: Pat
 def test_errors_are_one_sentence_before_training(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--certify must be one of no, epoch, end, got 'step'"):
         CertifyCallback(Smoothing(LEXICON), CertifySettings(), examples(), strategy="step")
-    with pytest.raises(ValueError, match="There is no example to certify; give at least one row"):
+    with pytest.raises(ValueError, match="There is no example to certify; pass at least one row"):
         CertifyCallback(Smoothing(LEXICON), CertifySettings(), [])
     with pytest.raises(ValueError, match=r"lexicon .* is empty, so a certificate would only repeat"):
         CertifyCallback(Smoothing(table({}, "synonym")), CertifySettings(), examples())
-    with pytest.raises(ValueError, match="A certificate needs the Trainer's one eval_dataset, got none"):
+    with pytest.raises(ValueError, match="A certificate needs a Trainer with one eval_dataset, got none"):
         attach_certificates(build_trainer("normal", tmp_path))
     loose = CertifyCallback(Smoothing(LEXICON), CertifySettings(), examples())
     with pytest.raises(ValueError, match=r"CertifyCallback\(...\).attach\(trainer\)"):

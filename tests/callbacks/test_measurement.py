@@ -183,7 +183,7 @@ def test_a_training_runs_history_that_is_not_added_to_is_said(
     attach_certificates(loaded := trainer_of(tmp_path))
     assert "eval_certified_accuracy" in loaded.evaluate()
     assert read_history(tmp_path) == before
-    assert "what was measured (certified) is in the metrics alone; give another --output_dir" in caplog.text
+    assert "the measurement (certified) is only in the metrics; pass another --output_dir" in caplog.text
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the masked language model is gone"), KeyboardInterrupt()])

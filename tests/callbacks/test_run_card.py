@@ -51,26 +51,26 @@ def test_card_has_what_the_design_lists(tmp_path: Path) -> None:
 
 
 # Null means none, or the recipe's own limit; the victim of views is described with the views.
-NONE_AT_ALL = {"class_weights", "view_victim", "view_file", "view_query_budget"}
+NONE_AT_ALL = {"class_weights", "leaked_view_split", "view_victim", "view_file", "view_query_budget"}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_card_holds_the_settings_that_were_used(tmp_path: Path, method: str) -> None:
-    options = {"amda_iterative": True} if method == "amda" else {}
+    options = {"amda_num_adv": 500} if method == "amda" else {}
     trainer = carded(tmp_path, method, **options)
     trainer.train()
     card = card_of(tmp_path)
     assert {key for key, value in card["config"].items() if value in (None, "auto")} <= NONE_AT_ALL
-    assert set(card["config"]) == {*method_config(trainer.args), *trainer.found_in_training()}
+    assert set(card["config"]) == {*method_config(trainer.args), *trainer.measured_in_training()}
 
 
 def test_adaptive_weights_and_their_rate_are_on_the_card(tmp_path: Path) -> None:
     trainer = carded(tmp_path, "adaptive_freelb", adv_steps=3)
-    before = trainer.weights().tolist()
+    before = trainer.increment_weights().tolist()
     trainer.train()
     card = card_of(tmp_path)
     assert card["config"]["adaptive_beta"] == 2.0  # (k + 1) / 2
-    assert card["config"]["w"] == pytest.approx(trainer.weights().tolist(), abs=1e-6) != before
+    assert card["config"]["w"] == pytest.approx(trainer.increment_weights().tolist(), abs=1e-6) != before
     assert card["found"] == ["loss_increase", "point_moved", "w"]
     assert card["config"]["loss_increase"] > 0 and card["config"]["point_moved"] > 0
 
@@ -135,8 +135,8 @@ def carded(folder: Path, method: str, *more: TrainerCallback, **options: Any) ->
             method,
             generation=trainer.generation,
             plain_runs=trainer.plain_runs,
-            used=trainer.used_arguments,
-            found=trainer.found_in_training,
+            used_arguments=trainer.used_arguments,
+            measured_in_training=trainer.measured_in_training,
         )
     )
     for callback in more:
@@ -150,7 +150,7 @@ def carded(folder: Path, method: str, *more: TrainerCallback, **options: Any) ->
         ("normal", {}, {"train": 7.5, "per_step": 1.0}),  # of 8, 8 and 4 texts
         ("normal", {"gradient_accumulation_steps": 2}, {"train": 7.5, "per_step": 1.0}),
         ("taichi", {}, {"train": 15.0, "twin": 15.0, "baseline": 7.5, "per_step": 5.0}),
-        ("smart", {"use_bregman": True}, {"train": 30.0, "per_step": 4.0}),  # the teacher predicts without dropout
+        ("smart", {"smart_mu": 1.0}, {"train": 30.0, "per_step": 4.0}),  # the teacher predicts without dropout
         (
             "trades",
             {"adv_steps": 2},

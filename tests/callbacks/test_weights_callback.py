@@ -120,8 +120,8 @@ def test_weights_that_hardly_moved_the_perturbation_are_said_at_the_end(
     found = [record.getMessage() for record in caplog.records if "moved the perturbation" in record.getMessage()]
     assert len(found) == said
     if said:
-        assert "of its norm at most (--w_lr 1e-06)" in found[0] and "(--w_lr 0) show: raise --w_lr" in found[0]
-    assert (trainer.found_in_training()["point_moved"] >= 0.01) == (w_lr == 50.0)
+        assert "of its norm (--w_lr 1e-06)" in found[0] and "frozen weights (--w_lr 0). Raise --w_lr" in found[0]
+    assert (trainer.measured_in_training()["point_moved"] >= 0.01) == (w_lr == 50.0)
 
 
 def test_a_resumed_run_keeps_the_earlier_lines(tmp_path: Path) -> None:

@@ -1,7 +1,4 @@
-"""Divergences against closed forms, a loop, finite differences and each other.
-
-Flooding as a pure function: values, gradients, and what a log sees of it.
-"""
+"""Divergences against closed forms, a loop, finite differences and each other; values and gradients of flooding."""
 
 from __future__ import annotations
 

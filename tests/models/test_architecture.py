@@ -1,4 +1,4 @@
-"""The size of what is published, and texts counted on their way through models."""
+"""Architecture and size of published models, and counted forward passes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import build_model, build_trainer
 
-from hf_robust.models.architecture import architecture, part_beside
+from hf_robust.models.architecture import architecture, auxiliary_module
 from hf_robust.models.passes import ForwardCounter
 
 
@@ -25,7 +25,7 @@ def test_parameters_are_those_of_the_saved_file(tmp_path: Path, method: str) -> 
     trainer._save(str(tmp_path / "out"))
     found = architecture(trainer.model)
     assert found == {"type": "bert", "parameters": saved(tmp_path / "out")}
-    assert (everything > found["parameters"]) is (part_beside(trainer.model) is not None and method != "smart")
+    assert (everything > found["parameters"]) is (auxiliary_module(trainer.model) is not None and method != "smart")
 
 
 def test_of_an_adapter_both_sizes_are_said(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_of_an_adapter_both_sizes_are_said(tmp_path: Path) -> None:
     own = saved(tmp_path, "adapter_model.safetensors")
     assert architecture(model) == {"type": "bert", "parameters": plain, "adapter_parameters": own}
     trainer = build_trainer("taichi", tmp_path / "taichi", model=peft.get_peft_model(build_model(), lora))
-    assert part_beside(trainer.model) is not None
+    assert auxiliary_module(trainer.model) is not None
     assert architecture(trainer.model) == {"type": "bert", "parameters": plain, "adapter_parameters": own}
 
 

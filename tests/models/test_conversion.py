@@ -1,4 +1,4 @@
-"""Weights come back whole under whatever names they were saved, as ``from_pretrained`` brings them back."""
+"""Saved weights load completely under all saved names, as ``from_pretrained`` loads them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZES = {
     "vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
     "intermediate_size": 16, "max_position_embeddings": 32, "num_labels": 2, "pad_token_id": 0,
 }  # fmt: skip
-# Saved under other names than the model has, or as several tensors that the model has as one.
+# Models whose saved names differ from their own, or whose tensors are saved in several parts.
 RENAMED = {
     "mixtral": {"num_local_experts": 3},
     "qwen2_moe": {"num_experts": 3, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8},
@@ -96,7 +96,7 @@ def test_what_is_not_exactly_the_models_is_refused_and_changes_nothing(tmp_path:
     for saved, sentence in (
         ({**whole, "classifier.bias": None}, r"^here lacks tensors of this BertFor.* \(classifier\.bias\)"),
         ({}, r"lacks tensors .* \(.*, .*, .* and \d+ more\)"),
-        ({**whole, "bert.more": torch.ones(1)}, r"has tensors that this .* has not \(bert\.more\)"),
+        ({**whole, "bert.more": torch.ones(1)}, r"has tensors that are not in this .* \(bert\.more\)"),
         ({**whole, "classifier.bias": torch.ones(3)}, r"tensors of other shapes than this .* \(classifier\.bias\)"),
     ):
         other = changed(model)

@@ -17,7 +17,7 @@ from hf_robust.models.trained import load_trained
 
 peft = pytest.importorskip("peft")
 
-NOTHING_TO_ADAPT = {"ibert": "has none that they could adapt; name other layers by --lora_target_modules"}
+NOTHING_TO_ADAPT = {"ibert": "has none; name other layers by --lora_target_modules"}
 """Architectures whose layers no adapter goes beside, and the sentence that says so."""
 
 
@@ -34,7 +34,7 @@ def test_every_architecture_reloads_with_equal_logits(kind: str, tmp_path: Path)
     model.save_pretrained(folder)
     write_config(model, folder)
 
-    set_seed(2)  # what a reload draws anew is other than it was
+    set_seed(2)  # a reload draws other random weights
     config = AutoConfig.from_pretrained(folder, subfolder="classifier")
     on_base = AutoModelForSequenceClassification.from_pretrained(base, config=copy.deepcopy(config))
     by_us = load_trained(str(folder))
@@ -43,7 +43,7 @@ def test_every_architecture_reloads_with_equal_logits(kind: str, tmp_path: Path)
         peft.PeftModel.from_pretrained(on_base, folder),
         AutoModelForSequenceClassification.from_pretrained(folder, config=config),
     ):
-        # Where weights lie in memory may change the last bit of a sum.
+        # The memory layout of weights may change the last bit of a sum.
         assert torch.allclose(logits(again), trained, rtol=0, atol=1e-7)
     assert by_us.config.id2label == dict(enumerate(LABELS))
 

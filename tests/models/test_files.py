@@ -1,4 +1,4 @@
-"""A file of a saved model that is cut, empty or missing is named, whatever reads it."""
+"""Each reader names a truncated, empty or missing file of a saved model in its error."""
 
 from __future__ import annotations
 

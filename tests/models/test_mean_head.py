@@ -1,4 +1,4 @@
-"""The classifier by the mean of the tokens: the paper's formula, what is saved and loaded, whom it refuses."""
+"""The mean-head classifier: the paper's formula, saving and loading, refused encoders."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_model_without_a_state_for_each_token_is_refused(kind: str, has: str) 
 def test_a_model_with_code_of_its_own_is_refused() -> None:
     config = build_model().config
     config.auto_map = {"AutoModel": "modeling.Own"}
-    with pytest.raises(ValueError, match="comes with code of its own; leave --classifier_head out"):
+    with pytest.raises(ValueError, match="uses custom code; leave --classifier_head out"):
         with_mean_head(config)
 
 
@@ -99,7 +99,7 @@ def test_states_of_another_width_are_refused_before_training() -> None:
     config = with_mean_head(build_model().config)
     config.state_size = 24
     model = AutoModelForSequenceClassification.from_config(config)
-    with pytest.raises(ValueError, match=r"\(3, 9, 24\) numbers here, and BertModel gives \(3, 9, 16\)"):
+    with pytest.raises(ValueError, match=r"here of shape \(3, 9, 24\), and BertModel gives \(3, 9, 16\)"):
         check_mean_head(model, padded_batch())
 
 
@@ -114,7 +114,7 @@ def test_the_head_starts_from_the_papers_distribution_and_nothing_pools_or_drops
     assert not torch.equal(twin.mean_classifier.weight, weight)
     batch = padded_batch()
     model.train().base_model.eval()
-    assert torch.equal(model(**batch).logits, model(**batch).logits)  # all dropout there is, is the encoder's
+    assert torch.equal(model(**batch).logits, model(**batch).logits)  # only the encoder has dropout
 
 
 def test_representations_and_head_read_the_same_vector() -> None:

@@ -1,4 +1,4 @@
-"""What an adapter's folder holds, and what is refused because it would not load as it was measured."""
+"""The content of an adapter's folder, and refusal of adapters that would load differently from the evaluated model."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_part_that_nobody_saved_is_named(folders: tuple[Path, Path]) -> None:
     kept = {name: value for name, value in weights.items() if "pooler" not in name}
     safetensors.torch.save_file(kept, folder / WEIGHTS, metadata={"format": "pt"})
     assert "missing: bert.pooler.dense.bias, bert.pooler.dense.weight)" in refused(folder)
-    # as an adapter is that was made without a word about the pooler
+    # an adapter whose configuration does not mention the pooler
     edit(folder / ADAPTER, modules_to_save=["classifier"])
     assert "missing: bert.pooler.dense.bias, bert.pooler.dense.weight)" in refused(folder)
 
@@ -85,7 +85,7 @@ def test_an_adapter_of_a_larger_model_does_not_load_in_part(folders: tuple[Path,
     config = tiny_config("bert")
     config.num_hidden_layers, config.num_labels = 1, 3
     AutoModelForMaskedLM.from_config(config).save_pretrained(base)
-    assert "has no place for (bert.encoder.layer.1.attention.self.query.lora_A.weight" in refused(folder)
+    assert "has not (bert.encoder.layer.1.attention.self.query.lora_A.weight" in refused(folder)
 
 
 def test_a_base_that_changed_moved_or_never_was(folders: tuple[Path, Path]) -> None:
@@ -99,7 +99,7 @@ def test_a_base_that_changed_moved_or_never_was(folders: tuple[Path, Path]) -> N
     config.write_text(json.dumps(kept))
     load_trained(str(folder))
     base.rename(base.with_name("elsewhere"))
-    assert "there is no such folder; put it back, or write where it is now" in refused(folder)
+    assert "there is no such folder; put it back, or write its new path" in refused(folder)
     edit(folder / ADAPTER, base_model_name_or_path=str(base.with_name("elsewhere")))
     load_trained(str(folder))
     edit(folder / ADAPTER, base_model_name_or_path=None)
@@ -173,7 +173,7 @@ def test_there_is_no_adapter_where_there_is_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "whole"),
     [
-        # A layer without its bias, for one: it trains and is saved with the weight that it has.
+        # For example a layer without a bias in the checkpoint: it is trained and saved as a whole.
         (lambda weights: weights.pop("bert.encoder.layer.0.output.dense.bias"), "bert.encoder.layer.0.output.dense"),
         (lambda weights: weights.pop("bert.encoder.layer.1.attention.self.query.weight"), "bert.encoder.layer.1"),
     ],
@@ -199,7 +199,7 @@ def test_a_parameter_that_stands_alone_is_one_sentence(tmp_path: Path) -> None:
     del weights["mask_emb"]
     safetensors.torch.save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(
-        ValueError, match=r"transformer\.mask_emb is in no checkpoint and stands beside trained weights"
+        ValueError, match=r"transformer\.mask_emb is in no checkpoint, and its module also has trained weights"
     ):
         adapted(tmp_path)
     AutoModelForSequenceClassification.from_pretrained(tmp_path).save_pretrained(tmp_path / "once")

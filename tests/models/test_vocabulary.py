@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, set_seed
 from word_models import WIDTH, write_vectors
 
 from hf_robust.models import fill_embeddings, read_source, word_tokenizer
-from hf_robust.models.tokenizer import SPECIAL_TOKENS, cut
+from hf_robust.models.tokenizer import SPECIAL_TOKENS, word_tokens
 from hf_robust.words import Text, folded, word_token_positions
 
 TEXTS = ["A good film, a GOOD film.", "It's well-made"]
@@ -31,22 +31,22 @@ NORMAL = len(SPECIAL_TOKENS)
 @example("they\u00a0're '\nre")
 def test_tokens_are_the_words_and_every_other_mark(text: str) -> None:
     words = [folded(word) for word in Text((text,)).tokens if len(folded(word)) > 1]
-    tokens = [token.replace("’", "'").replace("`", "'").replace(" ", "") for token in cut(text)]
+    tokens = [token.replace("’", "'").replace("`", "'").replace(" ", "") for token in word_tokens(text)]
     assert [token for token in tokens if len(token) > 1] == words
     whole = unicodedata.normalize("NFC", text).lower().replace("’", "'").replace("`", "'")
     assert "".join(tokens) == "".join(whole.split())
 
 
 def test_contractions_are_one_token_however_they_are_written() -> None:
-    assert cut("isn’t isn't isnʼt ISN`T") == ["isn't"] * 4
-    assert cut("They 're sure it ca n't be") == ["they", "'re", "sure", "it", "ca", "n't", "be"]
-    assert cut("can #39;t say quot;no&quot;") == ["can", "#39;t", "say", "quot;", "no", "&quot;"]
-    assert cut("हिन्दी re\u0301sume\u0301") == ["हिन्दी", "r\u00e9sum\u00e9"]
+    assert word_tokens("isn’t isn't isnʼt ISN`T") == ["isn't"] * 4
+    assert word_tokens("They 're sure it ca n't be") == ["they", "'re", "sure", "it", "ca", "n't", "be"]
+    assert word_tokens("can #39;t say quot;no&quot;") == ["can", "#39;t", "say", "quot;", "no", "&quot;"]
+    assert word_tokens("हिन्दी re\u0301sume\u0301") == ["हिन्दी", "r\u00e9sum\u00e9"]
 
 
 @given(st.text(alphabet="abcZ1 '-_*@.,!", max_size=30))
 def test_each_word_is_one_token(text: str) -> None:
-    tokenizer = word_tokenizer([*SPECIAL_TOKENS, *sorted(set(cut(text)))])
+    tokenizer = word_tokenizer([*SPECIAL_TOKENS, *sorted(set(word_tokens(text)))])
     encoding = tokenizer(text, return_offsets_mapping=True)
     words = Text((text,)).words
     places = word_token_positions(words, encoding["offset_mapping"], encoding.sequence_ids(0))
@@ -75,7 +75,7 @@ def test_templates_and_saving(tmp_path: Path) -> None:
 def test_training_words_by_frequency_then_those_of_the_vectors(tmp_path: Path) -> None:
     write_vectors(tmp_path / "v.txt", ["movie", "Film", "...", "good", "café"])
     source = read_source(TEXTS, str(tmp_path / "v.txt"))
-    # "..." would be cut into three, so that no text can have it.
+    # The tokenizer splits "..." into three tokens, so that no text contains it.
     assert source.vocabulary() == [
         *SPECIAL_TOKENS,
         "a",
@@ -94,7 +94,7 @@ def test_training_words_by_frequency_then_those_of_the_vectors(tmp_path: Path) -
 def test_a_full_vocabulary_leaves_out_the_rarest_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_vectors(tmp_path / "v.txt", ["good", "movie"])
     assert read_source(TEXTS, str(tmp_path / "v.txt"), size=8).vocabulary() == [*SPECIAL_TOKENS, "a", "film", "good"]
-    assert "5 words are left out of the vocabulary" in caplog.text and "--vocabulary_size (8)" in caplog.text
+    assert "leaves out the 5 least frequent words" in caplog.text and "--vocabulary_size (8)" in caplog.text
 
 
 def test_coverage_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -149,7 +149,7 @@ def test_vectors_of_no_word_at_all_are_one_sentence(tmp_path: Path) -> None:
 
 def test_vectors_of_another_width_are_one_sentence(tmp_path: Path) -> None:
     write_vectors(tmp_path / "v.txt", ["film"])
-    with pytest.raises(ValueError, match=r"have 5 numbers and the model's embedding_size is 6; give vectors of that"):
+    with pytest.raises(ValueError, match=r"have width 5 and the model's embedding_size is 6; give vectors of that"):
         filled(tmp_path / "v.txt", 0, width=6)
 
 

@@ -71,7 +71,7 @@ def test_the_script_trains_saves_and_attacks(kind: str, method: str, tmp_path: P
         and "import hf_robust.models" in readme
         and "fine-tuned version" not in readme
     )
-    # A saved one is a checkpoint like any other: it is trained on, and attacked without training.
+    # A saved model is an ordinary checkpoint: it can be trained further, or attacked without training.
     model, _ = load_classifier(str(out))
     assert model.config.id2label == {0: "agree", 1: "disagree"} and not model.training
 
@@ -143,7 +143,7 @@ def test_sizes_come_from_config_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--model_name_or_path cnn needs a configuration of type hf_robust_cnn, and"):
         start("cnn", config_name=str(tmp_path / "c.json"))
     write_vectors(tmp_path / "v.txt", ["film"], width=5)
-    with pytest.raises(ValueError, match="have 5 numbers and the model's embedding_size is 4"):
+    with pytest.raises(ValueError, match="have width 5 and the model's embedding_size is 4"):
         start("lstm", tmp_path / "v.txt", config_name=str(tmp_path / "c.json"))
 
 

@@ -1,4 +1,4 @@
-"""The LSTM and the CNN: what they compute, what a mask does to them, their losses, saving and loading."""
+"""The LSTM and the CNN: their formulas, the effect of a mask, losses, saving and loading."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_lstm_is_torch_s_with_its_highest_states(ids: list[int]) -> None:
 def test_padding_on_either_side_never_matters(kind: str, ids: list[list[int]], data: st.DataObject) -> None:
     left = [data.draw(st.integers(0, 4)) for _ in ids]
     padded = batch(ids, left, right=data.draw(st.integers(0, 4)))
-    # What stands at padding positions does not matter either.
+    # The values at padding positions have no effect either.
     padded["input_ids"][padded["attention_mask"] == 0] = data.draw(st.integers(0, VOCABULARY - 1))
     with torch.no_grad():
         outputs = MODELS[kind](**padded, output_hidden_states=True)

@@ -28,7 +28,7 @@ def build(kind: str, **extra: Any) -> Any:
 
 
 def batch(texts: list[list[int]], left: list[int] | None = None, right: int = 0) -> dict[str, torch.Tensor]:
-    """Token ids, padded to ``right`` tokens more than the longest, ``left`` of them before each text."""
+    """Token ids with ``right`` extra tokens of padding, ``left`` of them before each text."""
     left = left or [0] * len(texts)
     longest = max(len(text) + before for text, before in zip(texts, left, strict=True)) + right
     ids, mask = torch.zeros(len(texts), longest, dtype=torch.long), torch.zeros(len(texts), longest, dtype=torch.long)
@@ -39,7 +39,7 @@ def batch(texts: list[list[int]], left: list[int] | None = None, right: int = 0)
 
 
 def write_vectors(path: Path, words: list[str], width: int = WIDTH, seed: int = 0) -> np.ndarray:
-    """GloVe text at ``path``; the numbers that reading gives back."""
+    """Write a GloVe text file to ``path``; returns its numbers as they are read."""
     numbers = np.random.default_rng(seed).normal(size=(len(words), width)).round(4)
     lines = (" ".join([word, *map(str, row)]) for word, row in zip(words, numbers, strict=True))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

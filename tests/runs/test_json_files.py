@@ -106,7 +106,7 @@ def test_an_evaluation_in_the_folder_of_a_training_leaves_its_model_card(
     assert "learning_rate: 5e-05" in card and "num_epochs: 2" in card
     run_script(place, run, "--learning_rate", "0.1", "--num_train_epochs", "7", model=run, trains=False)
     assert (run / "README.md").read_text() == card
-    assert "is of a training run, and nothing was trained now: it stays as it is." in caplog.text
+    assert "belongs to a training run, and this run trained nothing: the file stays unchanged." in caplog.text
 
 
 def test_a_model_has_no_twin_of_an_earlier_run_beside_it(place: Path, run: Path) -> None:

@@ -56,7 +56,7 @@ def test_attack_and_certify_into_a_run_write_below_it(
     before, lines = contents(run), len(read_history(run))
     assert lines == 2 and {"config", "training", "seconds", "hardware", "trained_on"} <= set(read_card(run))
     assert command(trained, "attack", run, "--attacks", "synonym", "--output_dir", str(run)) == 0
-    assert command(trained, "attack", run, "--attacks", "deepwordbug", "--attack_mended", "True") in (0, 2)
+    assert command(trained, "attack", run, "--attacks", "deepwordbug", "--attack_fixed", "True") in (0, 2)
     assert command(trained, "certify", run, "--votes", "20", "--num_examples", "4", "--output_dir", str(run)) == 0
     assert contents(run) == before
     assert f"Results of every example are in {run / 'measured' / 'attack-1'}." in capsys.readouterr().out

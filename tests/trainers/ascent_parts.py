@@ -1,4 +1,4 @@
-"""What the tests of the embedding-space methods share: losses, gradients and points, and naive ones beside them."""
+"""Shared parts of the tests of embedding-space methods: losses, gradients and points, and naive versions of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METHODS_HERE = ("fgm", "fgsm", *STREAMED, *CLIMBING)
 
 
 def prepared(name: str, folder: Path, **options: Any) -> tuple[Any, Batch]:
-    """A trainer that has not trained yet, in training mode, and its first batch."""
+    """An untrained trainer in training mode, and its first batch."""
     trainer = build_trainer(name, folder, **options)
     trainer.model.train()
     return trainer, dict(trainer._prepare_inputs(next(iter(trainer.get_train_dataloader()))))
@@ -60,7 +60,7 @@ def with_more_padding(batch: Batch, count: int = 5) -> Batch:
 
 
 def points_of(trainer: Any, batch: Batch) -> list[Tensor]:
-    """What was added to the embeddings in each training pass of a step, (B, L, E)."""
+    """The offsets (B, L, E) added to the embeddings in each training pass of a step."""
     points: list[Tensor] = []
     original = trainer.task_loss
 
@@ -91,7 +91,7 @@ def loss_at(trainer: Any, batch: Batch, delta: Tensor) -> Tensor:
 
 
 def gradient_at(trainer: Any, batch: Batch, delta: Tensor) -> Tensor:
-    """(B, L, E) each row's gradient from a pass of its own."""
+    """(B, L, E) gradients, each row from a separate pass."""
     found = []
     for row in range(len(delta)):
         leaf = delta[row : row + 1].clone().requires_grad_()
@@ -114,7 +114,7 @@ def l2_points(
 
 
 def start_of(trainer: Any, batch: Batch) -> Tensor:
-    """The noise that a step starts from; where it comes from has its own tests."""
+    """The initial noise of a step; other tests cover its distribution."""
     return trainer.embedding_space.start(batch).value
 
 

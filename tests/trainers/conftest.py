@@ -38,5 +38,5 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture
 def uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a method train with a table that covers no word, which it refuses (``test_covered_texts.py``)."""
+    """Let a method train with a table that covers no word; normally it refuses (``test_covered_texts.py``)."""
     monkeypatch.setattr("hf_robust.training.base.check_coverage", lambda trainer: {})

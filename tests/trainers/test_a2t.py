@@ -19,19 +19,16 @@ STATUSES = {number: "failed" for number in range(16) if number % 2}
 
 def test_A2T_1_a_fifth_of_the_rows_after_one_clean_epoch_by_default(tmp_path: Path) -> None:
     args = METHODS["a2t"].config(output_dir=str(tmp_path), report_to="none", use_cpu=True)
-    assert (args.clean_epochs, args.attack_epoch_interval, args.num_train_adv_examples) == (1, 1, 0.2)
-    assert (args.view_attacks, args.view_query_budget, args.max_attempts) == (["a2t"], 200, 1.0)
+    assert (args.clean_epochs, args.epochs_per_round, args.num_train_adv_examples) == (1, 1, 0.2)
+    assert (args.view_attacks, args.view_query_budget, args.view_fraction) == (["a2t"], 200, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "attempts", "expected"),
-    [(0.2, 1.0, (3, 16)), (1.0, 0.5, (16, 8)), (5.0, 7.0, (5, 7)), (0.0, 1.0, (0, 16)), (10_000.0, 1.0, (10_000, 16))],
-)
-def test_A2T_1_shares_and_numbers(wanted: float, attempts: float, expected: tuple[int, int], tmp_path: Path) -> None:
-    trainer = build_trainer("a2t", tmp_path, num_train_adv_examples=wanted, max_attempts=attempts)
+@pytest.mark.parametrize(("wanted", "expected"), [(0.2, 3), (1.0, 16), (5.0, 5), (0.0, 0), (10_000.0, 10_000)])
+def test_A2T_1_shares_and_numbers(wanted: float, expected: int, tmp_path: Path) -> None:
+    trainer = build_trainer("a2t", tmp_path, num_train_adv_examples=wanted)
     (source,) = trainer.generation.sources.values()
     assert isinstance(source.make, AttackedViews)
-    assert (source.make.wanted, source.make.attempts) == expected and source.victim == "model"
+    assert (source.make.wanted, source.make.attempts) == (expected, 16) and source.victim == "model"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +38,7 @@ def test_no_adversarial_rows_before_the_clean_epochs_end(
     clean: int, every: int, shares: list[int], tmp_path: Path
 ) -> None:
     watch, attack = Epochs(), Scripted(STATUSES)
-    options = {"clean_epochs": clean, "attack_epoch_interval": every, "num_train_adv_examples": 3}
+    options = {"clean_epochs": clean, "epochs_per_round": every, "num_train_adv_examples": 3}
     trainer = build_trainer("a2t", tmp_path, attacks={"scripted": attack}, callbacks=[watch], max_steps=8, **options)
     watch.trainer = trainer
     trainer.train()
@@ -84,8 +81,8 @@ def test_alpha_0_is_the_clean_gradient_up_to_the_rows_and_alpha_is_linear(tmp_pa
 def test_wrong_flags_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--view_victim some/model has no effect: a2t attacks the model in training"):
         build_trainer("a2t", tmp_path, view_victim="some/model")
-    with pytest.raises(ValueError, match="a2t begins to attack after 2 clean epochs and the run has 2; raise --num"):
+    with pytest.raises(ValueError, match="a2t first attacks after 2 clean epochs, and the run has 2; raise --num"):
         build_trainer("a2t", tmp_path, clean_epochs=2)
-    for flag, value in {"a2t_alpha": -1.0, "attack_epoch_interval": 0, "max_attempts": -0.1}.items():
+    for flag, value in {"a2t_alpha": -1.0, "epochs_per_round": 0, "num_train_adv_examples": -0.1}.items():
         with pytest.raises(ValueError, match=f"--{flag}"):
             build_trainer("a2t", tmp_path, **{flag: value})

@@ -34,7 +34,7 @@ from hf_robust.models.trained import load_trained
 from hf_robust.modules.adapters import CLEAN, Adapters, find_heads, find_targets, load_adapters
 from hf_robust.trainers import METHODS
 from hf_robust.trainers.adpmixup import mixed_outputs, mixing_shares
-from hf_robust.training.plain_victim import copied
+from hf_robust.training.plain_victim import plain_copy
 
 LOGITS = st.lists(st.floats(-8, 8, width=32), min_size=3, max_size=3)
 
@@ -94,7 +94,9 @@ def test_a_layer_adds_the_mixed_delta_matrix(kind: str) -> None:
         for target in adapters.targets:
             layer = model.get_submodule(target)
             for row in range(3):
-                delta = sum(shares[row, k] * adapters.delta(name, target) for k, name in enumerate(adapters.names))
+                delta = sum(
+                    shares[row, k] * adapters.weight_change(name, target) for k, name in enumerate(adapters.names)
+                )
                 expected = nn.functional.linear(x[row], layer.weight + delta, layer.bias)
                 assert torch.allclose(layer(x)[row], expected, rtol=1e-6, atol=1e-5)
 
@@ -182,7 +184,7 @@ def test_mixing_outputs_averages_probabilities_and_clean_is_one_forward() -> Non
 def two_attacks(folder: Path, **options: Any) -> Any:
     other = table({"film": ["movie", "plot"], "good": ["bad"], "bad": ["good"], "a": ["the"]}, "synonym")
     attacks = {"synonym": synonym_attack(), "other": ATTACKS["synonym"](Resources(synonyms=other))}
-    return build_trainer("adpmixup", folder, attacks=attacks, adapter_dropout=0.0, **options)
+    return build_trainer("adpmixup", folder, attacks=attacks, lora_dropout=0.0, **options)
 
 
 @pytest.mark.parametrize("rows", ["both", "attacked"])
@@ -238,7 +240,7 @@ def test_the_mix_keeps_the_clean_accuracy_where_an_attack_turns_texts_into_those
         trainer = build_trainer(
             "adpmixup", tmp_path / rows, attacks={"synonym": turned},
             data=review_data(rows=clean), adpmixup_rows=rows, optim="adamw_torch", learning_rate=0.01, max_steps=40,
-            adapter_dropout=0.0, logging_steps=40,
+            lora_dropout=0.0, logging_steps=40,
         )  # fmt: skip
         trainer.train()
         right[rows] = {name: right_share(trainer, clean, name) for name in (CLEAN, "synonym", None)}
@@ -250,7 +252,7 @@ def test_the_mix_keeps_the_clean_accuracy_where_an_attack_turns_texts_into_those
 
 
 def test_an_adapter_without_rows_has_a_zero_gradient(tmp_path: Path) -> None:
-    trainer = build_trainer("adpmixup", tmp_path, view_fraction=0.0, adapter_dropout=0.0)
+    trainer = build_trainer("adpmixup", tmp_path, view_fraction=0.0, lora_dropout=0.0)
     batch = next(iter(trainer.get_train_dataloader()))
     trainer.model.train()
     loss = trainer.compute_loss(trainer.model, batch)
@@ -262,7 +264,7 @@ def test_an_adapter_without_rows_has_a_zero_gradient(tmp_path: Path) -> None:
 
 def test_without_views_it_is_normal_training_of_a_lora_model(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
-    options = {"adapter_dropout": 0.0, "adapter_rank": 2, "adapter_alpha": 4.0, "view_fraction": 0.0}
+    options = {"lora_dropout": 0.0, "lora_rank": 2, "lora_alpha": 4.0, "view_fraction": 0.0}
     ours = build_trainer("adpmixup", tmp_path / "ours", **options)
     config = peft.LoraConfig(
         task_type="SEQ_CLS",
@@ -362,7 +364,7 @@ def test_a_copy_of_the_model_has_no_adapters_and_the_victim_trains_wholly(tmp_pa
     for value in trainer.adapters.up.values():
         value.data.fill_(1.0)
     with torch.no_grad():
-        assert torch.equal(copied(trainer.model).eval()(**BATCH).logits, build_model().eval()(**BATCH).logits)
+        assert torch.equal(plain_copy(trainer.model).eval()(**BATCH).logits, build_model().eval()(**BATCH).logits)
     trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)
     (record,) = trainer.generation.rounds
     plain = build_trainer("ada", tmp_path / "ada")
@@ -373,11 +375,11 @@ def test_a_copy_of_the_model_has_no_adapters_and_the_victim_trains_wholly(tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"adapter_rank": 0}, "--adapter_rank must be at least 1, got 0"),
+        ({"lora_rank": 0}, "--lora_rank must be at least 1, got 0"),
         ({"adpmixup_mixing": "heads"}, "--adpmixup_mixing must be one of weights, outputs, clean, got 'heads'"),
         (
-            {"adapter_target_modules": ["nothing"]},
-            "--adapter_target_modules nothing names no layer of this model.*query",
+            {"lora_target_modules": ["nothing"]},
+            "--lora_target_modules nothing names no layer of this model.*query",
         ),
     ],
 )
@@ -388,7 +390,7 @@ def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_p
 
 def test_shares_of_another_batch_are_one_sentence() -> None:
     model, adapters = adapted()
-    with pytest.raises(ValueError, match=r"hold shares for 3 rows and the layer .* got 4"):
+    with pytest.raises(ValueError, match=r"have shares for 3 rows and the layer .* got 4"):
         with adapters.sharing(torch.ones(3, 2)):
             model(**BATCH)
     assert adapters._shares[False] is None
@@ -455,4 +457,4 @@ def test_an_encoder_of_random_weights_is_warned_about(tmp_path: Path, caplog: py
     )
     assert "weights are random" not in caplog.text
     build_trainer("adpmixup", tmp_path / "b")
-    assert "adpmixup trains no encoder, and this one's weights are random; start from a checkpoint." in caplog.text
+    assert "adpmixup does not train the encoder, and its weights are random; start from a checkpoint." in caplog.text

@@ -16,7 +16,7 @@ from tiny import build_model, build_trainer, dense_synonyms, review_data
 from torch.nn.functional import cross_entropy
 from transformers import TrainerCallback
 
-from hf_robust.modules.auxiliary import ATTRIBUTE
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.trainers.adv_iter import RoundArguments
 from hf_robust.training.text_views import planned_epochs, union_rows
 from hf_robust.views import Refresh
@@ -39,9 +39,9 @@ def test_the_rounds_of_flat_and_of_its_readme(tmp_path: Path) -> None:
 
 
 def test_a_first_round_after_the_last_epoch_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="begins to attack after 3 clean epochs and the run has 3; raise --num_train"):
+    with pytest.raises(ValueError, match="first attacks after 3 clean epochs, and the run has 3; raise --num_train"):
         rounds(tmp_path, 3, clean_epochs=3)
-    with pytest.raises(ValueError, match="after 1 clean epochs and the run has 1"):
+    with pytest.raises(ValueError, match="after 1 clean epochs, and the run has 1"):
         build_trainer("adv_iter", tmp_path, max_steps=2, clean_epochs=1)
 
 
@@ -49,7 +49,7 @@ def test_rounds_that_do_not_fit_are_told_of(tmp_path: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         assert rounds(tmp_path, 30) and rounds(tmp_path, 30, follow="code") and not caplog.text
         assert rounds(tmp_path, 4, clean_epochs=2, epochs_per_round=1, n_rounds=5) == [2, 3]
-    assert "2 of --n_rounds 5 come before epoch 4 ends the run" in caplog.text
+    assert "Only 2 of --n_rounds 5 fit into the 4 epochs of the run." in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_code_takes_the_softmax_of_its_lstm_and_cnn_twice(
             logits = logits.softmax(-1)
         expected = cross_entropy(logits, labels, reduction="sum") / (8 * (1.0 + trainer.view_share))
         assert found[follow].item() == pytest.approx(expected.item(), rel=1e-5)
-        parameters = [value for key, value in trainer.model.named_parameters() if ATTRIBUTE not in key]
+        parameters = [value for key, value in trainer.model.named_parameters() if AUXILIARY_ATTRIBUTE not in key]
         gradients = [torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (found[follow], expected)]
         for one, other in zip(*gradients, strict=True):
             assert (one is None) == (other is None) and (one is None or torch.allclose(one, other, atol=1e-6))

@@ -107,7 +107,7 @@ def test_the_union_of_both_masks() -> None:
 def test_layers_count_from_1_and_the_last_is_after_the_last(depth: int, layers: list[int], tmp_path: Path) -> None:
     model = build_model(num_hidden_layers=depth)
     assert build_trainer("amda", tmp_path, model=model, **CLEAN).mixing_layers == layers  # type: ignore[attr-defined]
-    smix = build_trainer("amda", tmp_path, model=model, amda_variant="smix", **CLEAN)
+    smix = build_trainer("amda", tmp_path, model=model, amda_layers=[-1], **CLEAN)
     assert smix.mixing_layers == [depth]  # type: ignore[attr-defined]
 
 
@@ -202,7 +202,7 @@ def test_draws_belong_to_seed_and_step(tmp_path: Path) -> None:
 
 
 def test_iterative_attacks_the_model_before_every_epoch_but_the_first(tmp_path: Path) -> None:
-    trainer = build_trainer("amda", tmp_path, amda_iterative=True, amda_num_adv=5, max_steps=6)
+    trainer = build_trainer("amda", tmp_path, amda_num_adv=5, max_steps=6)
     trainer.train()
     assert trainer.generation is not None
     rounds = trainer.generation.rounds
@@ -215,13 +215,11 @@ def test_iterative_attacks_the_model_before_every_epoch_but_the_first(tmp_path: 
     [
         ({"amda_layers": [3]}, "between 0 and the 2 encoder layers"),
         ({"amda_layers": []}, "needs one layer or more"),
-        ({"amda_layers": [1], "amda_variant": "smix"}, "--amda_variant tmix"),
-        ({"amda_variant": "both"}, "--amda_variant must be one of tmix, smix"),
+        ({"amda_layers": [-2]}, "between 0 and the 2 encoder layers .*, or be -1"),
         ({"amda_alpha": 0.0}, "--amda_alpha must be at least 0.001"),
-        ({"amda_num_adv": 5}, "belongs to --amda_iterative"),
-        ({"amda_num_adv": 0, "amda_iterative": True}, "--amda_num_adv must be at least 1"),
-        ({"amda_iterative": True, "view_victim": "x"}, "--view_victim x has no effect"),
-        ({"amda_iterative": True, "max_steps": 2}, "the run has 1"),
+        ({"amda_num_adv": -1}, "--amda_num_adv must be at least 0"),
+        ({"amda_num_adv": 5, "view_victim": "x"}, "--view_victim x has no effect"),
+        ({"amda_num_adv": 5, "max_steps": 2}, "the run has 1"),
         ({"torch_compile": True}, "leave --torch_compile out"),
     ],
 )
@@ -233,8 +231,8 @@ def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_p
 def test_a_model_without_layers_mixes_word_embeddings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hf_robust.trainers.amda.encoder_layers", lambda model: (None, 0))
     assert build_trainer("amda", tmp_path).mixing_layers == [0]  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="has none; use tmix"):
-        build_trainer("amda", tmp_path, amda_variant="smix")
+    with pytest.raises(ValueError, match="has none; leave it out, which then mixes"):
+        build_trainer("amda", tmp_path, amda_layers=[-1])
 
 
 def test_a_pass_that_ends_before_the_layer_is_an_error() -> None:

@@ -47,13 +47,13 @@ def naive_losses(trainer: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Te
     return cross_entropy(clean, batch["labels"]), divergence, cross_entropy(moved, batch["labels"])
 
 
-@pytest.mark.parametrize("adv_weight", [0.0, 0.5])
-def test_loss_equals_a_naive_derivation(adv_weight: float, tmp_path: Path) -> None:
-    trainer: Any = build_trainer("ascc", tmp_path, adv_weight=adv_weight, adv_steps=3)
+@pytest.mark.parametrize("ascc_weight", [0.0, 0.5])
+def test_loss_equals_a_naive_derivation(ascc_weight: float, tmp_path: Path) -> None:
+    trainer: Any = build_trainer("ascc", tmp_path, ascc_weight=ascc_weight, adv_steps=3)
     batch = first_batch(trainer)
     clean, divergence, adversarial = naive_losses(trainer, batch)
     loss = trainer.compute_loss(trainer.model, batch)
-    expected = clean + 4.0 * divergence + adv_weight * adversarial
+    expected = clean + 4.0 * divergence + ascc_weight * adversarial
     assert divergence.item() > 1e-3
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
     parameters = list(trainer.model.parameters())
@@ -82,7 +82,7 @@ def test_shared_dropout_masks_leave_no_divergence_where_nothing_moves(tmp_path: 
 
 
 def test_the_cross_entropy_at_the_mixture_may_stand_alone(tmp_path: Path) -> None:
-    trainer = build_trainer("ascc", tmp_path, ascc_beta=0.0, adv_weight=1.0, max_steps=1)
+    trainer = build_trainer("ascc", tmp_path, ascc_beta=0.0, ascc_weight=1.0, max_steps=1)
     trainer.train()
     entry = trainer.state.log_history[0]
     assert "loss_kl" not in entry
@@ -151,7 +151,7 @@ def test_the_code_takes_ten_steps_and_an_alpha_of_15(tmp_path: Path) -> None:
         ("adv_steps", 0, "at least 1"),
         ("ascc_alpha", -1.0, "at least 0"),
         ("ascc_beta", -1.0, "at least 0"),
-        ("adv_weight", -1.0, "at least 0"),
+        ("ascc_weight", -1.0, "at least 0"),
         ("max_neighbours", 0, "at least 1"),
     ],
 )

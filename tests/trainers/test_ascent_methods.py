@@ -52,7 +52,7 @@ def test_a_word_perturbation_has_no_graph_after_a_move() -> None:
 STEPWISE = [name for name in METHODS_HERE if name not in ("fgm", "fgsm")]
 # Options under which a method has something to perturb with that a test can see.
 STRONG: dict[str, dict[str, Any]] = {
-    name: {"adv_eps": 0.3} if name in ("fgm", "fgsm") else {"adv_steps": 3, "adv_lr": 0.2, "adv_init_mag": 0.3}
+    name: {"adv_lr": 0.3} if name in ("fgm", "fgsm") else {"adv_steps": 3, "adv_lr": 0.2, "adv_init_mag": 0.3}
     for name in METHODS_HERE
 }
 
@@ -63,7 +63,7 @@ class TestEveryAdversary:
         trainer, batch = prepared(name, tmp_path, **STRONG[name])
         first, second = gradients_of(trainer, batch), gradients_of(trainer, with_more_padding(batch))
         if name in ("tavat", "adaptive_tavat"):
-            trainer.table._found.clear()
+            trainer.table._records.clear()
         assert_close(first, second)
 
     def test_nothing_is_added_at_padding(self, name: str, tmp_path: Path) -> None:
@@ -196,9 +196,9 @@ class TestEveryAdversary:
 
 
 def _checked(trainer: Any) -> None:
-    from hf_robust.training.embedding_space import check_set_up
+    from hf_robust.training.embedding_space import check_adversary_setup
 
-    check_set_up(trainer, trainer.adversary())
+    check_adversary_setup(trainer, trainer.adversary())
 
 
 @pytest.mark.parametrize("name", STEPWISE)
@@ -253,7 +253,7 @@ def test_raw_steps_follow_the_gradient_of_the_summed_losses(
     name = "tavat" if "follow" in options else "freelb"
     raw = {key: value for key, value in RAW.items() if key != "max_steps"}
     if name == "tavat":
-        options = {**options, "use_global_embedding": False, "tavat_token_lr": 0.0, "adv_max_norm": 0.0}
+        options = {**options, "tavat_norm": "zero", "tavat_token_lr": 0.0, "adv_max_norm": 0.0}
     trainer, batch = prepared(name, tmp_path, **raw, **options)
     pgd, _ = prepared("pgd", tmp_path, **raw)
     batch = rows_of(batch, *rows)

@@ -129,19 +129,21 @@ def test_a_checkpoint_of_another_method_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_parts_beside_a_model_that_is_made_anew_are_refused(tmp_path: Path) -> None:
-    def made(name: str) -> RobustTrainer:
+    def trainer_from_init(name: str) -> RobustTrainer:
         args = METHODS[name].config(output_dir=str(tmp_path), use_cpu=True, report_to="none")
         return METHODS[name](model_init=lambda: build_model(), args=args)
 
-    with pytest.raises(ValueError, match="pgd keeps parts beside its model.*; pass model=... in place of model_init"):
-        made("pgd")
-    made("normal")
+    with pytest.raises(
+        ValueError, match="pgd has modules that belong to its model.*; pass model=... in place of model_init"
+    ):
+        trainer_from_init("pgd")
+    trainer_from_init("normal")
 
 
 def test_an_optimizer_that_lacks_the_auxiliary_part_is_refused(tmp_path: Path) -> None:
     trainer = scaled(tmp_path)
     trainer.optimizer = torch.optim.SGD([trainer.model.classifier.weight], lr=0.1)
-    with pytest.raises(ValueError, match="scaled trains a part beside the model.*; leave optimizers out"):
+    with pytest.raises(ValueError, match="scaled trains an auxiliary module.*; leave optimizers out"):
         trainer.train()
     again = scaled(tmp_path / "again")
     again.optimizer = torch.optim.SGD(again.model.parameters(), lr=0.1)
@@ -150,7 +152,7 @@ def test_an_optimizer_that_lacks_the_auxiliary_part_is_refused(tmp_path: Path) -
 
 def test_views_need_texts(tmp_path: Path) -> None:
     rows = [{"input_ids": [2, 3], "attention_mask": [1, 1], "label": 0}]
-    with pytest.raises(ValueError, match="a list holds none; wrap the rows in hf_robust.data.TextDataset"):
+    with pytest.raises(ValueError, match="a list has no texts; wrap the rows in hf_robust.data.TextDataset"):
         build_trainer("safer", tmp_path, data=rows)
 
 
@@ -194,12 +196,12 @@ def test_class_weights_must_fit_the_classes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--class_weights must all be above 0"):
         build_trainer("normal", tmp_path, class_weights=[0.0, 1.0])
     trainer = build_trainer("normal", tmp_path, class_weights=[1.0, 2.0])
-    with pytest.raises(ValueError, match="--class_weights needs one class for each row"):
+    with pytest.raises(ValueError, match="--class_weights needs labels that are class ids"):
         trainer._weighted_loss(torch.zeros(3, 2), torch.ones(3, 2))
 
 
 class ReversedTrainer(RobustTrainer):
-    """Predicts with the classes swapped, so that a prediction past ``inference`` is seen at once."""
+    """Predicts with swapped classes, which reveals a prediction that does not use ``inference``."""
 
     name = "reversed"
 

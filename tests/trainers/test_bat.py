@@ -266,7 +266,7 @@ def test_matched_views_are_the_attacks_candidates(tmp_path: Path) -> None:
 
 
 def test_matched_views_need_the_attack_and_a_candidate(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='matched draws from the antonym attack; pass attacks={"antonym": '):
+    with pytest.raises(ValueError, match='matched needs the antonym attack; pass attacks={"antonym": '):
         build_trainer("bat_triplet", tmp_path, antonym_views="matched")
     lexicon = TableLexicon({"film": ["novel"]}, relation="antonym")
 

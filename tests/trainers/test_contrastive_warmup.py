@@ -1,4 +1,4 @@
-"""The rise of a weight over the first share of training, for every method that has such a term."""
+"""The warm-up of a loss weight over the first share of training, for every method that has such a term."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tiny import build_model, build_trainer, dense_synonyms
 
 from hf_robust.callbacks.run_card import method_config
 from hf_robust.trainers import METHODS
-from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, risen
+from hf_robust.training.contrastive_warmup import ContrastiveWarmupArguments, warmup_share
 
-# What leaves the term out, and beside it what makes two runs comparable.
+# Options that leave the term out, and options that make two runs comparable.
 NO_TERM: dict[str, dict[str, float]] = {
     "bat_pairwise": {"bat_alpha": 0.0, "bat_beta": 0.0},
     "bat_triplet": {"bat_lambda": 0.0},
-    "taichi": {"taichi_ctr": 0.0},
+    "taichi": {"taichi_beta": 0.0},
     "semrode": {"semrode_lambda": 0.0},
-    "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
+    "infobert": {"infobert_alpha": 0.0, "infobert_beta": 0.0},
 }
 # One pass at a point and all tokens local, so that the loss is a straight line in the weights.
 STRAIGHT: dict[str, dict[str, Any]] = {
-    "infobert": {"adv_steps": 1, "info_alpha": 0.5, "info_beta": 0.5, "info_cl": 0.0, "info_ch": 1.0}
+    "infobert": {"adv_steps": 1, "infobert_alpha": 0.5, "infobert_beta": 0.5, "infobert_local": [0.0, 1.0]}
 }
 
 
@@ -46,7 +46,7 @@ def test_these_are_the_methods_with_the_flag() -> None:
     with_flag = {name for name, method in METHODS.items() if issubclass(method.config, ContrastiveWarmupArguments)}
     assert with_flag == set(NO_TERM)
     for name, fields in NO_TERM.items():
-        assert METHODS[name].config.risen_weights == tuple(fields)
+        assert METHODS[name].config.warmed_up_weights == tuple(fields)
 
 
 @pytest.mark.parametrize("name", NO_TERM)
@@ -59,9 +59,9 @@ class TestEveryMethodWithSuchATerm:
         self, name: str, tmp_path: Path
     ) -> None:
         trainer = train(name, tmp_path)
-        assert risen(trainer) == 1.0 and shares(trainer) == []
+        assert warmup_share(trainer) == 1.0 and shares(trainer) == []
         trainer.state.global_step = 0
-        assert risen(trainer) == 1.0
+        assert warmup_share(trainer) == 1.0
 
     def test_the_first_step_is_one_without_the_term_and_a_later_one_is_not(self, name: str, tmp_path: Path) -> None:
         found = {}
@@ -103,7 +103,7 @@ class TestEveryMethodWithSuchATerm:
 
     def test_a_term_of_weight_0_has_nothing_to_warm_up(self, name: str, tmp_path: Path) -> None:
         flags = " and ".join(f"--{flag}" for flag in NO_TERM[name])
-        with pytest.raises(ValueError, match=f"--contrastive_warmup 0.3 has no effect where {flags} is 0; leave it"):
+        with pytest.raises(ValueError, match=f"--contrastive_warmup 0.3 has no effect if {flags} is 0; leave it"):
             METHODS[name].config(output_dir=str(tmp_path), contrastive_warmup=0.3, **NO_TERM[name])
 
     def test_a_share_above_one_is_refused(self, name: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How much of the training texts a method's lexicons cover: 0 is refused everywhere, little is said."""
+"""Coverage of the training texts by a method's lexicons: no coverage is refused, low coverage gives a warning."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_table_that_covers_no_training_text_is_refused(
     name: str, need: str, words: dict[str, list[str]], tmp_path: Path
 ) -> None:
     flag = {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}[need]
-    with pytest.raises(ValueError, match=f"has {need} for no open word of 16 training texts.*{flag}"):
+    with pytest.raises(ValueError, match=f"has no {need} for the open words of 16 training texts.*{flag}"):
         build_trainer(name, tmp_path, **{need: lexicon(words, need)})
 
 
@@ -82,8 +82,8 @@ def cut_data(text: str = "the film was good", max_length: int = 5) -> TextDatase
 
 @pytest.mark.parametrize("name", ["safer", "bat_triplet"])
 def test_words_behind_the_cut_do_not_count(name: str, tmp_path: Path) -> None:
-    """[CLS] the film was [SEP]: "good" is in both tables, and no model of this length reads it."""
-    with pytest.raises(ValueError, match=r"no open word of 16 training texts \(16 texts are cut, see --max_seq"):
+    """[CLS] the film was [SEP]: "good" is in both tables, but a model of this length does not read it."""
+    with pytest.raises(ValueError, match=r"open words of 16 training texts \(16 texts are cut, see --max_seq"):
         build_trainer(name, tmp_path, data=cut_data(), synonyms=table({"good": ["fine"]}, "synonym"))
     trainer = build_trainer(name, tmp_path, data=cut_data("film was warm good good"))
     assert trainer.coverage["synonyms"] == naive(SYNONYMS, [{"sentence": "film was warm"}] * 16)
@@ -97,7 +97,7 @@ def test_words_that_matched_views_leave_do_not_count(tmp_path: Path) -> None:
         trainer = build_trainer("bat_triplet", tmp_path, antonym_views=rule, **given)
         assert trainer.coverage["antonyms"] == expected
     given["data"] = cut_data()
-    with pytest.raises(ValueError, match="antonyms for no open word of 16 training texts"):
+    with pytest.raises(ValueError, match="no antonyms for the open words of 16 training texts"):
         build_trainer("bat_triplet", tmp_path, antonym_views="matched", **given)
 
 
@@ -126,4 +126,4 @@ def test_a_method_that_mixes_tokens_says_that_it_protects_none(
         build_trainer(name, tmp_path)
         assert "--protect" not in caplog.text
         build_trainer(name, tmp_path, **given)
-    assert f"{name} mixes tokens wherever they stand" in caplog.text
+    assert f"{name} mixes tokens at all positions" in caplog.text

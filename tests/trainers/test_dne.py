@@ -39,8 +39,8 @@ def mixture(trainer: Any, batch: dict[str, torch.Tensor], weights: torch.Tensor)
 
 def log_weights(trainer: Any, batch: dict[str, torch.Tensor], noise: Noise) -> torch.Tensor:
     found = trainer.neighbours(batch)
-    shares = found.hull.valid * torch.where(found.second, trainer.args.dir_decay, 1.0)
-    drawn = dirichlet(shares, trainer.args.dir_alpha, noise, batch["input_ids"], batch["attention_mask"])
+    shares = found.hull.valid * torch.where(found.second, trainer.args.dne_decay, 1.0)
+    drawn = dirichlet(shares, trainer.args.dne_alpha, noise, batch["input_ids"], batch["attention_mask"])
     return (drawn + 1e-6).log().masked_fill(~found.hull.valid, -1e9)
 
 
@@ -85,7 +85,7 @@ def test_the_adversarial_points_raise_the_loss(tmp_path: Path) -> None:
 
 
 def test_alpha_zero_trains_on_substituted_text(tmp_path: Path) -> None:
-    trainer: Any = build_trainer("dne", tmp_path, dir_alpha=0.0, dir_decay=0.0, adv_steps=0)
+    trainer: Any = build_trainer("dne", tmp_path, dne_alpha=0.0, dne_decay=0.0, adv_steps=0)
     batch = first_batch(trainer)
     hull = trainer.neighbours(batch).hull
     weights = dirichlet(hull.valid.float(), 0.0, Noise(0, 0), batch["input_ids"], batch["attention_mask"])
@@ -98,7 +98,7 @@ def test_alpha_zero_trains_on_substituted_text(tmp_path: Path) -> None:
 def test_decay_zero_leaves_second_order_neighbours_out(tmp_path: Path) -> None:
     widths = []
     for decay in (0.5, 0.0):
-        trainer: Any = build_trainer("dne", tmp_path, synonyms=table(CHAIN, "synonym"), dir_decay=decay)
+        trainer: Any = build_trainer("dne", tmp_path, synonyms=table(CHAIN, "synonym"), dne_decay=decay)
         widths.append(int(trainer.neighbours(tokenised("good")).hull.valid.sum(-1).max()))
     assert widths == [3, 2]  # good, fine, great; good, fine
 
@@ -182,8 +182,8 @@ def test_token_types_and_flags_are_tiled_with_the_rows(tmp_path: Path) -> None:
     [
         ("adv_steps", -1, "must be at least 0"),
         ("adv_lr", -1.0, "must be at least 0"),
-        ("dir_alpha", -0.1, "must be at least 0"),
-        ("dir_decay", 1.5, "must be between 0.0 and 1.0"),
+        ("dne_alpha", -0.1, "must be at least 0"),
+        ("dne_decay", 1.5, "must be between 0.0 and 1.0"),
         ("dne_votes", -1, "must be at least 0"),
         ("multi_backward", "both", "must be one of stream, sum"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -15,121 +16,37 @@ import torch
 from tiny import (
     KINDS,
     NO_DATA,
-    SPLITTABLE,
     build_legacy_model,
     build_model,
     build_tokenizer,
     build_trainer,
     dense_synonyms,
     review_data,
-    table,
+    weights,
 )
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     HfArgumentParser,
-    TrainerCallback,
     set_seed,
 )
 
+from benchmarks.performance.cost import count_passes
+from benchmarks.performance.passes import totals
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
-from hf_robust.hub.citations import citation
+from hf_robust.hub.citations import citation, title
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.models.trained import load_trained
-from hf_robust.modules.auxiliary import ATTRIBUTE
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.step_passes import Passes
+from hf_robust.views.attacked import CLEAN
 from hf_robust.wiring.checkpoints import load_config, load_model
 
 ROOT = Path(__file__).parents[2]
 
-# methods.md section 2: forwards of one training step.
-FORWARDS = {
-    "normal": 1,
-    "safer": 1,
-    "bat_pairwise": 3,
-    "bat_triplet": 3,
-    "a2t": 1,
-    "ada": 1,
-    "adv_iter": 1,
-    "amda": 2,
-    "semrode": 2,
-    "gradient_mask": 1,
-    "taichi": 1,
-    "flat": 1,
-    "adpmixup": 1,
-    "fgm": 2,
-    "fgsm": 2,
-    "pgd": 5 + 1,
-    "freelb": 5,
-    "freelb_pp": 30,
-    "tavat": 2,
-    "infobert": 3,
-    "flooding": 1,
-    "flooding_x": 1,
-    "adaptive_pgd": 5 + 1,
-    "adaptive_freelb": 5 + 1,
-    "adaptive_tavat": 5 + 1,
-    "smart": 1 + 1 + 1,
-    "trades": 5 + 2,
-    "ascc": 5 + 2,
-    "dne": 1 + 3,
-}
-
-# What makes a method equal to `normal`.
-ZERO_STRENGTH: dict[str, dict[str, Any]] = {
-    "normal": {},
-    # Other letters and the same tokens: the tokenizer strips accents.
-    "safer": {"synonyms": table({"film": ["fílm"], "good": ["gòod"]}, "synonym")},
-    "bat_pairwise": {"bat_alpha": 0.0, "bat_beta": 0.0},
-    "bat_triplet": {"bat_lambda": 0.0},
-    "a2t": {"view_fraction": 0.0},
-    "ada": {"view_fraction": 0.0},
-    "adv_iter": {"view_fraction": 0.0},
-    "amda": {"view_fraction": 0.0, "amda_weight": 0.0},
-    "semrode": {"semrode_lambda": 0.0},
-    "gradient_mask": {"view_fraction": 0.0},
-    "taichi": {"view_fraction": 0.0, "taichi_kl": 0.0},
-    "flat": {"view_fraction": 0.0, "mask_bias": 50.0, "flat_beta": 0.0},
-    "fgm": {"adv_eps": 0.0, "mean_losses": True},
-    "fgsm": {"adv_eps": 0.0},
-    "pgd": {"adv_lr": 0.0, "adv_init_mag": 0.0},
-    "freelb": {"adv_steps": 1, "adv_init_mag": 0.0},
-    "freelb_pp": {"adv_steps": 1, "adv_init_mag": 0.0},
-    "tavat": {"adv_steps": 1, "adv_init_mag": 0.0},
-    "infobert": {"adv_steps": 1, "adv_init_mag": 0.0, "info_alpha": 0.0, "info_beta": 0.0},
-    "flooding": {"flood_level": 0.0},
-    "flooding_x": {"flood_level": "0"},
-    "adaptive_pgd": {"adaptive_beta": 0.0, "adv_init_mag": 0.0},
-    "adaptive_freelb": {"adaptive_beta": 0.0, "adv_init_mag": 0.0},
-    "adaptive_tavat": {"adaptive_beta": 0.0, "adv_init_mag": 0.0, "use_global_embedding": False},
-    "smart": {"smart_lambda": 0.0},
-    "trades": {"trades_lambda": 0.0},
-    "ascc": {"ascc_beta": 0.0},
-    "dne": {"max_neighbours": 1, "adv_steps": 0},
-}
-
-# What trains other weights than `normal`, so that no strength makes them equal: the method's own tests say what does.
-OTHER_WEIGHTS = {"adpmixup"}
-
-# How far the model itself is from what it exports.
-EXPORT_TOLERANCE = {"adpmixup": 1e-5}
-
-# Where a run does more than its steps (a calibration, say): what leaves the steps alone.
-STEPS_ALONE: dict[str, dict[str, Any]] = {"flooding_x": {"flood_level": "0.1"}}
-
-# What makes a method predict as the plain network does, where its inference is its own.
-PLAIN_INFERENCE: dict[str, dict[str, Any]] = {
-    "dne": {"dne_votes": 0},
-    "flat": {"mask_bias": 50.0},
-    "adpmixup": {"adpmixup_mixing": "clean"},
-}
-
-# Methods whose way of predicting is part of the weights that they save.
-FOLDED = ("flat",)
-
-
-def weights(trainer: Any) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in trainer.model.state_dict().items()}
+# How far a model that is saved with its adapters merged is from the one that was trained.
+MERGED = 1e-5
 
 
 def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
@@ -147,32 +64,11 @@ def train(name: str, folder: Path, **options: Any) -> Any:
     return trainer
 
 
-class InsideSteps(TrainerCallback):
-    """Says whether a training step is under way, and no phase between steps."""
-
-    def __init__(self) -> None:
-        self.inside = False
-
-    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-        self.inside = True
-
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        self.inside = False
-
-
 def count_forwards(trainer: RobustTrainer) -> Counter[str]:
-    """Calls of the trainer's model: ``forward`` all of them, ``step`` those of training steps."""
+    """Calls of the trainer's model, under ``forward``."""
     counter: Counter[str] = Counter()
-    steps = InsideSteps()
-    trainer.add_callback(steps)
-    trainer.model.register_forward_pre_hook(
-        lambda *_: counter.update(["forward", *(["step"] if steps.inside else [])])
-    )
+    trainer.model.register_forward_pre_hook(lambda *_: counter.update(["forward"]))
     return counter
-
-
-def test_tables_of_this_file_name_every_method() -> None:
-    assert set(FORWARDS) == set(ZERO_STRENGTH) | OTHER_WEIGHTS == set(METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -188,7 +84,7 @@ class TestEveryMethod:
     def test_every_parameter_and_every_part_receives_gradient(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        trainer = build_trainer(name, tmp_path, **STEPS_ALONE.get(name, {}))
+        trainer = build_trainer(name, tmp_path, **METHODS[name].mid_run)
         parts: dict[str, torch.Tensor] = {}
         monkeypatch.setattr(trainer, "log_parts", parts.update)
         trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)  # generates views
@@ -215,7 +111,7 @@ class TestEveryMethod:
         assert_same(weights(runs[0]), weights(runs[1]))
 
     def test_accumulation_equals_a_large_batch(self, name: str, tmp_path: Path) -> None:
-        options: dict[str, Any] = {"max_steps": 2, "synonyms": dense_synonyms(), **SPLITTABLE.get(name, {})}
+        options: dict[str, Any] = {"max_steps": 2, "synonyms": dense_synonyms(), **METHODS[name].row_wise}
         large = train(name, tmp_path / "large", **options)
         options |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
         small = train(name, tmp_path / "small", **options)
@@ -224,7 +120,7 @@ class TestEveryMethod:
     def test_two_ranks_equal_one_process(self, name: str, two_ranks: dict[str, Any], tmp_path: Path) -> None:
         first, second = two_ranks[name]
         assert_same(first, second)  # the ranks stay in sync
-        one = train(name, tmp_path, max_steps=2, synonyms=dense_synonyms(), **SPLITTABLE.get(name, {}))
+        one = train(name, tmp_path, max_steps=2, synonyms=dense_synonyms(), **METHODS[name].row_wise)
         assert_same(weights(one), first, tolerance=1e-6)
 
     def test_bf16_runs(self, name: str, tmp_path: Path) -> None:
@@ -255,19 +151,23 @@ class TestEveryMethod:
         assert not info["missing_keys"] and not info["unexpected_keys"]
         batch = build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt")
         trainer.model.eval()
-        expected = trainer.inference(trainer.model, batch) if name in FOLDED else trainer.model(**batch)
-        tolerance = EXPORT_TOLERANCE.get(name, 0.0)
+        if trainer.saved_inference(tmp_path / "export") is None:
+            expected = trainer.inference(trainer.model, batch)
+        else:
+            expected = trainer.model(**batch)
+        tolerance = 0.0 if METHODS[name].trains_lora else MERGED
         assert torch.allclose(model.eval()(**batch).logits, expected["logits"], rtol=0.0, atol=tolerance)
 
     def test_zero_strength_equals_normal(self, name: str, tmp_path: Path) -> None:
-        if name in OTHER_WEIGHTS:
-            pytest.skip("trains other weights than normal")
+        arguments = METHODS[name].zero_strength
+        if arguments is None:
+            pytest.skip("no arguments make it plain training")
         normal = train("normal", tmp_path / "normal")
-        zero = weights(train(name, tmp_path / "zero", **ZERO_STRENGTH[name]))
-        assert_same(weights(normal), {key: value for key, value in zero.items() if ATTRIBUTE not in key})
+        zero = weights(train(name, tmp_path / "zero", **arguments))
+        assert_same(weights(normal), {key: value for key, value in zero.items() if AUXILIARY_ATTRIBUTE not in key})
 
     def test_evaluation_calls_the_model_once_per_batch(self, name: str, tmp_path: Path) -> None:
-        for options in ({}, PLAIN_INFERENCE.get(name, {})):
+        for options in ({}, METHODS[name].plain_inference):
             trainer = build_trainer(name, tmp_path, eval_data=review_data(20), **options)
             counter = count_forwards(trainer)
             metrics = trainer.evaluate()
@@ -277,9 +177,9 @@ class TestEveryMethod:
 
     def test_without_training_data_the_model_is_evaluated_as_it_was_loaded(self, name: str, tmp_path: Path) -> None:
         # A vote needs no training; all other ways of predicting are what was trained.
-        options = PLAIN_INFERENCE[name] if name == "dne" else {}
+        options = METHODS[name].plain_inference if name == "dne" else {}
         trainer = build_trainer(name, tmp_path, data=NO_DATA, eval_data=review_data(20), **options)
-        assert not hasattr(trainer.model, ATTRIBUTE)
+        assert not hasattr(trainer.model, AUXILIARY_ATTRIBUTE)
         plain = build_trainer("normal", tmp_path, eval_data=review_data(20))
         assert trainer.evaluate()["eval_loss"] == plain.evaluate()["eval_loss"]
         trainer.save_model(str(tmp_path / "again"))
@@ -288,12 +188,10 @@ class TestEveryMethod:
             weights(plain), AutoModelForSequenceClassification.from_pretrained(tmp_path / "again").state_dict()
         )
 
-    def test_forwards_of_a_training_step(self, name: str, tmp_path: Path) -> None:
-        # The loss increase of an adversary is measured in some steps, which has its own tests.
-        trainer = build_trainer(name, tmp_path, logging_steps=50, **STEPS_ALONE.get(name, {}))
-        counter = count_forwards(trainer)
-        trainer.train()
-        assert counter["step"] == 3 * FORWARDS[name]
+    def test_passes_of_a_training_step_are_those_that_the_class_counts(self, name: str, tmp_path: Path) -> None:
+        every_text = {"failed_views": CLEAN} if hasattr(METHODS[name].config, "failed_views") else {}
+        trainer = build_trainer(name, tmp_path, **{**METHODS[name].mid_run, **every_text})
+        assert Passes(*totals(count_passes(trainer))) == METHODS[name].step_passes(trainer.args)
 
     def test_lora_trains_the_adapter_and_what_is_new_and_reloads(self, name: str, tmp_path: Path) -> None:
         pytest.importorskip("peft")
@@ -301,8 +199,8 @@ class TestEveryMethod:
         AutoModelForMaskedLM.from_config(build_model().config).save_pretrained(tmp_path / "base")
         args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora_rank=2, lora_dropout=0.0)
         model = load_model(args, load_config(args), named_labels(("bad", "good")))
-        if name in OTHER_WEIGHTS:
-            with pytest.raises(ValueError, match=f"{name} makes adapters of its own.*leave --lora_rank out"):
+        if not METHODS[name].trains_lora:
+            with pytest.raises(ValueError, match=f"{name} makes adapters of its own.*merge"):
                 build_trainer(name, tmp_path, model=model)
             return
         new = ("lora_", "modules_to_save")
@@ -321,8 +219,8 @@ class TestEveryMethod:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
-        if name == "adpmixup" and kind.startswith("hf_robust_"):
-            with pytest.raises(ValueError, match="adapters go beside an encoder's linear layers.*has none"):
+        if not METHODS[name].trains_lora and kind.startswith("hf_robust_"):
+            with pytest.raises(ValueError, match="adapters need linear layers in the encoder.*has none"):
                 build_trainer(name, tmp_path, model=build_model(kind))
             return
         trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01)
@@ -350,10 +248,27 @@ class TestEveryMethod:
         assert ".. math::" in text and "(B," in text, "the docstring needs the formula and the shapes"
         if name != "normal":
             assert "arXiv" in text and "Differs" in text
-            assert method.citation in citation(method.citation)
         assert f"`{name}`" in (ROOT / "README.md").read_text(encoding="utf-8"), "README needs its row"
         for key, option in method.config.__dataclass_fields__.items():
             assert option.metadata.get("help") or key in _trainer_fields(), f"--{key} needs a help text"
+
+    def test_its_paper_is_bibtex_and_in_the_bibliography_of_the_docs(self, name: str) -> None:
+        key = METHODS[name].citation
+        if name == "normal":
+            assert not key
+            return
+        entry = citation(key)
+        assert re.match(rf"@\w+\{{{key},\n", entry) and re.search(r"^    year = \{\d{4}\},$", entry, re.MULTILINE)
+        assert title(key) != key
+        (file,) = re.findall(r'bibtex_bibfiles = \["(.*)"\]', (ROOT / "docs" / "conf.py").read_text(encoding="utf-8"))
+        assert entry in (ROOT / "docs" / file).read_text(encoding="utf-8")
+
+    def test_facts_are_about_arguments_of_its_own(self, name: str) -> None:
+        method = METHODS[name]
+        facts = [method.zero_strength or {}, method.plain_inference, method.mid_run, method.row_wise]
+        assert {key for fact in facts for key in fact} <= set(method.config.__dataclass_fields__)
+        assert set(method.weakened_by.values()) <= set(method.config.__dataclass_fields__)
+        assert set(method.needs) <= {"synonyms", "antonyms", "attacks"}
 
     def test_a_missing_lexicon_is_one_sentence(self, name: str, tmp_path: Path) -> None:
         for need, flag in {"synonyms": "--lexicon", "antonyms": "--antonym_lexicon"}.items():

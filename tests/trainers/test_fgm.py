@@ -23,28 +23,28 @@ from ascent_parts import (
 from tiny import build_trainer
 
 
-@pytest.mark.parametrize("mean_losses", [False, True])
-def test_loss_and_gradients_equal_the_naive_ones(mean_losses: bool, tmp_path: Path) -> None:
-    trainer, batch = prepared("fgm", tmp_path, adv_eps=0.7, mean_losses=mean_losses)
+def test_loss_and_gradients_equal_the_naive_ones(tmp_path: Path) -> None:
+    trainer, batch = prepared("fgm", tmp_path, adv_lr=0.7)
     clean, moved = l2_points(trainer, batch, zeros_of(trainer, batch), 1, 0.7)
-    loss = (loss_at(trainer, batch, clean) + loss_at(trainer, batch, moved)) * (0.5 if mean_losses else 1.0)
+    loss = loss_at(trainer, batch, clean) + loss_at(trainer, batch, moved)
     assert_close(gradients_of(trainer, batch), naive_gradients(trainer, loss))
     assert forwards_of(trainer, batch) == 2
 
 
 def test_reduction_without_eps_the_gradient_is_twice_that_of_normal(tmp_path: Path) -> None:
-    trainer, batch = prepared("fgm", tmp_path, adv_eps=0.0)
+    trainer, batch = prepared("fgm", tmp_path, adv_lr=0.0)
     normal, _ = prepared("normal", tmp_path)
     loss, gradients = gradients_of(normal, batch)
     assert_close(gradients_of(trainer, batch), (2 * loss, {name: 2 * value for name, value in gradients.items()}))
-    assert_same(
-        weights_after("normal", tmp_path / "normal"),
-        weights_after("fgm", tmp_path / "fgm", adv_eps=0.0, mean_losses=True),
-    )
+
+
+def test_reduction_without_eps_and_clean_term_it_is_normal(tmp_path: Path) -> None:
+    fgm = weights_after("fgm", tmp_path / "fgm", adv_lr=0.0, clean_weight=0.0)
+    assert_same(weights_after("normal", tmp_path / "normal"), fgm, 0.0)
 
 
 def test_each_text_moves_by_eps_along_its_own_gradient_and_the_matrix_stays(tmp_path: Path) -> None:
-    trainer, batch = prepared("fgm", tmp_path, adv_eps=0.7)
+    trainer, batch = prepared("fgm", tmp_path, adv_lr=0.7)
     before = trainer.model.get_input_embeddings().weight.clone()
     clean, moved = points_of(trainer, batch)
     gradient = gradient_at(trainer, batch, clean)
@@ -62,15 +62,15 @@ def test_one_word_twice_in_a_text_gets_two_perturbations(tmp_path: Path) -> None
 
 
 def test_fgm_and_fgsm_are_two_methods(tmp_path: Path) -> None:
-    fgm, batch = prepared("fgm", tmp_path, adv_eps=0.5)
-    fgsm, _ = prepared("fgsm", tmp_path, adv_eps=0.5)
+    fgm, batch = prepared("fgm", tmp_path, adv_lr=0.5)
+    fgsm, _ = prepared("fgsm", tmp_path, adv_lr=0.5)
     _, by_norm = points_of(fgm, batch)
     (by_sign,) = points_of(fgsm, batch)
     assert torch.equal(by_norm.sign(), by_sign.sign()) and not torch.allclose(by_norm, by_sign)
 
 
 def test_the_norm_of_the_embeddings_is_logged_beside_the_perturbation(tmp_path: Path) -> None:
-    trainer, batch = prepared("fgm", tmp_path, adv_eps=0.7)
+    trainer, batch = prepared("fgm", tmp_path, adv_lr=0.7)
     gradients_of(trainer, batch)
     found = trainer.means.take()
     embeddings = trainer.model.get_input_embeddings()(batch["input_ids"]) * batch["attention_mask"].unsqueeze(-1)
@@ -81,7 +81,5 @@ def test_the_norm_of_the_embeddings_is_logged_beside_the_perturbation(tmp_path: 
 
 
 def test_a_negative_eps_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match="--adv_eps must be at least 0.0, got -1.0; 0 trains twice on the clean text."
-    ):
-        build_trainer("fgm", tmp_path, adv_eps=-1.0)
+    with pytest.raises(ValueError, match="--adv_lr must be at least 0.0, got -1.0; 0 does not perturb."):
+        build_trainer("fgm", tmp_path, adv_lr=-1.0)

@@ -25,7 +25,7 @@ from tiny import build_trainer
 
 @pytest.mark.parametrize("clean_weight", [0.0, 0.4])
 def test_loss_and_gradients_equal_the_naive_ones(clean_weight: float, tmp_path: Path) -> None:
-    trainer, batch = prepared("fgsm", tmp_path, adv_eps=0.02, fgsm_clean_weight=clean_weight)
+    trainer, batch = prepared("fgsm", tmp_path, adv_lr=0.02, clean_weight=clean_weight)
     clean = zeros_of(trainer, batch)
     moved = 0.02 * gradient_at(trainer, batch, clean).sign()
     loss = loss_at(trainer, batch, moved) + clean_weight * loss_at(trainer, batch, clean)
@@ -35,13 +35,13 @@ def test_loss_and_gradients_equal_the_naive_ones(clean_weight: float, tmp_path: 
 
 def test_reduction_without_eps_it_is_normal(tmp_path: Path) -> None:
     assert_same(
-        weights_after("normal", tmp_path / "normal"), weights_after("fgsm", tmp_path / "fgsm", adv_eps=0.0), 0.0
+        weights_after("normal", tmp_path / "normal"), weights_after("fgsm", tmp_path / "fgsm", adv_lr=0.0), 0.0
     )
 
 
 @pytest.mark.parametrize("clean_weight", [0.0, 0.4])
 def test_every_entry_moves_by_eps_and_padding_by_nothing(clean_weight: float, tmp_path: Path) -> None:
-    trainer, batch = prepared("fgsm", tmp_path, adv_eps=0.02, fgsm_clean_weight=clean_weight)
+    trainer, batch = prepared("fgsm", tmp_path, adv_lr=0.02, clean_weight=clean_weight)
     moved = points_of(trainer, batch)[-1]
     real = batch["attention_mask"].bool()
     assert not moved[~real].any()
@@ -50,7 +50,7 @@ def test_every_entry_moves_by_eps_and_padding_by_nothing(clean_weight: float, tm
 
 
 def test_the_size_grows_with_the_length_of_the_text(tmp_path: Path) -> None:
-    trainer, batch = prepared("fgsm", tmp_path, adv_eps=0.02)
+    trainer, batch = prepared("fgsm", tmp_path, adv_lr=0.02)
     sizes = points_of(trainer, batch)[0].flatten(1).norm(dim=1)
     expected = 0.02 * (batch["attention_mask"].sum(1) * 16).float().sqrt()
     assert torch.allclose(sizes, expected, rtol=0.02)
@@ -64,7 +64,7 @@ def test_other_rows_change_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("flag", "remedy"),
-    [("adv_eps", "0 trains on the clean text"), ("fgsm_clean_weight", "0 leaves the clean text out")],
+    [("adv_lr", "0 does not perturb"), ("clean_weight", "0 leaves the clean text out")],
 )
 def test_negative_values_are_one_sentence(flag: str, remedy: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"--{flag} must be at least 0.0, got -1.0; {remedy}."):

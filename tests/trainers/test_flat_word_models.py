@@ -17,8 +17,8 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_robust.adversary import Noise
 from hf_robust.attacks import ATTACKS, Resources
-from hf_robust.modules.masking import Masking
 from hf_robust.modules.word_mask import draw
+from hf_robust.modules.word_masking import WordMasking
 
 ROUNDS: dict[str, Any] = {"clean_epochs": 1, "n_rounds": 3, "epochs_per_round": 1, "view_fraction": 0.25}
 EPOCHS: dict[str, Any] = {"max_steps": 8, "save_strategy": "steps", "save_steps": 2}  # two steps an epoch
@@ -154,7 +154,7 @@ def batch_of(side: str) -> dict[str, torch.Tensor]:
 def test_a_training_pass_reads_the_drawn_words_in_their_places(kind: str, side: str, tmp_path: Path) -> None:
     """x' = r x (Eq. 4): a word that is drawn out is a zero vector, and neither it nor padding changes its place."""
     trainer: Any = build_trainer("flat", tmp_path, model=build_model(kind))
-    mask: Masking = trainer.masking
+    mask: WordMasking = trainer.masking
     batch, noise, given = batch_of(side), Noise(3, 7), []
     with mask.sampled(noise):
         mask.model.register_forward_pre_hook(lambda m, a, k: given.append(k), with_kwargs=True)

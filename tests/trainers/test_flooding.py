@@ -16,7 +16,7 @@ from torch import nn
 from hf_robust.losses import flooded
 from hf_robust.trainers.pgd import PGDTrainer
 from hf_robust.training import flood_level
-from hf_robust.training.flood_level import Epoch, accordance, chosen, last_layer_and_head, model_copy
+from hf_robust.training.flood_level import PlainEpoch, accordance, chosen_epoch, last_layer_and_head, model_copy
 
 
 def trained(name: Any, folder: Path, **options: Any) -> Any:
@@ -102,7 +102,7 @@ def test_accordance_is_the_mean_cosine_of_all_pairs() -> None:
 
 @pytest.mark.parametrize(("values", "index"), [((0.5, -0.1, -0.9), 1), ((0.5, 0.0), 1), ((0.5, 0.1, 0.3), 1)])
 def test_the_first_epoch_without_accordance_else_the_smallest(values: tuple[float, ...], index: int) -> None:
-    assert chosen([Epoch(1.0, value) for value in values]) == index
+    assert chosen_epoch([PlainEpoch(1.0, value) for value in values]) == index
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "deberta-v2", "distilbert", "albert"])

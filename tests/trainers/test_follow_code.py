@@ -1,4 +1,4 @@
-"""The released codes' readings keep the contract that every method keeps, and train other weights than the papers'."""
+"""The defaults of the released code keep the contract of all methods, and train other weights than the paper's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_these_are_the_methods_that_follow_a_code() -> None:
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryCode:
     def test_it_trains_other_weights_than_the_paper_and_the_same_ones_again(self, name: str, tmp_path: Path) -> None:
-        # adv_iter's code is another for the LSTM and the CNN, and in what failed attacks leave: here none fails.
+        # adv_iter's code differs for the LSTM and the CNN, and for failed attacks, of which there are none here.
         kind = "hf_robust_cnn" if name == "adv_iter" else "bert"
         options: dict[str, Any] = {"max_steps": 3}
         runs = [
@@ -66,7 +66,9 @@ class TestEveryCode:
         batch = build_tokenizer()(["a good film", "a bad plot"], padding=True, return_tensors="pt")
         trainer.model.eval()
         assert torch.equal(model.eval()(**batch).logits, trainer.model(**batch)["logits"])
-        assert (trainer.saved_inference(tmp_path) is not None) == (name == "flat")  # whose mask is behind the block
+        assert (trainer.saved_inference(tmp_path) is not None) == (
+            name == "flat"
+        )  # with the mask after the embedding block
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -87,12 +89,12 @@ class TestEveryCodeWhoseLossIsAMeanOverTexts:
 
 def test_a_code_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
     for name, flags in {
-        "infobert": "--info_alpha",
+        "infobert": "--infobert_alpha",
         "smart": "--smart_lambda",
-        "ascc": "--ascc_beta and --adv_weight",
+        "ascc": "--ascc_beta and --ascc_weight",
     }.items():
         weights = dict.fromkeys(METHODS[name].config.code_weights, 0.0)
-        with pytest.raises(ValueError, match=f"--follow code has no effect where {flags} is 0; leave it out"):
+        with pytest.raises(ValueError, match=f"--follow code has no effect if {flags} is 0; leave it out"):
             METHODS[name].config(output_dir=str(tmp_path), follow="code", **weights)
     with pytest.raises(ValueError, match="--follow code with --failed_views drop has no effect .*BertForSeq.*; leave"):
         build_trainer("adv_iter", tmp_path, follow="code", failed_views="drop")

@@ -1,4 +1,4 @@
-"""The phase that generates views: it goes on where it was killed, does nothing twice and leaves training alone."""
+"""Generation of views: it continues after a crash, repeats no work, and does not change training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from hf_robust.data import TextDataset
 from hf_robust.runs import journal
 from hf_robust.trainers import METHODS
 from hf_robust.training import generation
-from hf_robust.views import FromFile, Made, View, tokenizer_hash, write_views
+from hf_robust.views import StoredViews, View, ViewRound, tokenizer_hash, write_views
 from hf_robust.words import Protection, Text
 
 HERE = Path(__file__).parent
@@ -87,7 +87,7 @@ def test_a_generation_that_died_goes_on_and_repeats_nothing(
     assert set(dying.attacked) | set(going_on.attacked) == set(range(16))
     assert view_lines(tmp_path / "again") == view_lines(tmp_path / "whole")
     assert same(weights(whole), weights(again))
-    assert not list((tmp_path / "again" / "cache").rglob("*-of-*.jsonl"))  # the journal has done its work
+    assert not list((tmp_path / "again" / "cache").rglob("*-of-*.jsonl"))  # the journal is deleted after the round
 
 
 def test_a_generation_that_was_killed_goes_on(
@@ -133,7 +133,7 @@ def test_a_resumed_run_reads_the_round_it_was_in(step: int, attacked: int, tmp_p
     attack = Scripted(STATUSES)
     checkpoint = tmp_path / "whole" / f"checkpoint-{step}"
     again = train("adv_iter", tmp_path / "again", resume=checkpoint, attacks={"scripted": attack}, **options)
-    # The rounds before epochs 1 and 2 stand in the folder of the first run, the second for a later step alone.
+    # The folder of the first run has the rounds before epochs 1 and 2; only a later step needs the second.
     assert len(attack.attacked) <= attacked * 16
     assert same(weights(whole), weights(again))
     newest = [one["round"] for one in again.generation.rounds]
@@ -147,7 +147,9 @@ def test_views_that_are_gone_are_made_again_only_where_the_weights_are_at_hand(t
     shutil.rmtree(tmp_path / "whole" / "_views")
     shutil.rmtree(tmp_path / "whole" / "cache")
     for step in (3, 4, 5):  # inside epoch 1, at the end of epoch 1 and inside epoch 2, on the views of epoch 1
-        with pytest.raises(ValueError, match=r"trained on the views of .*round0.jsonl, which is gone.*start anew"):
+        with pytest.raises(
+            ValueError, match=r"trained on the views of .*round0.jsonl, which is missing.*start a new run"
+        ):
             train(
                 "adv_iter",
                 tmp_path / f"gone-{step}",
@@ -168,7 +170,7 @@ def test_a_baseline_is_not_trained_from_weights_that_are_half_trained(victim_fol
         attack, resume = Scripted(STATUSES), tmp_path / outcome / "checkpoint-2"
         options = {**STEPS, **own, "attacks": {"scripted": attack}, "view_cache": str(tmp_path / "other")}
         if outcome == "gone":
-            with pytest.raises(ValueError, match=r"which is gone, and the weights they were made with"):
+            with pytest.raises(ValueError, match=r"which is missing, and the weights of their victim"):
                 train("ada", tmp_path / outcome, resume=resume, **options)
         else:
             again = train("ada", tmp_path / outcome, resume=resume, **options)
@@ -186,7 +188,7 @@ def test_a_new_run_in_the_same_folder_does_not_keep_the_views_of_the_old(tmp_pat
 
 @pytest.fixture
 def queries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Texts that a victim was asked for, a number for each request."""
+    """Number of texts in each request to a victim."""
     asked: list[int] = []
     score = Victim.score
 
@@ -201,7 +203,7 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_second_run_of_the_same_content_asks_the_victim_nothing(
     victim_folder: str, tmp_path: Path, queries: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The attack is tried on a first text all the same.
+    # The attack is still tried on the first text.
     monkeypatch.setattr("hf_robust.training.generation.check_attack", lambda *_: None)
     cache = {"view_cache": str(tmp_path / "cache"), "view_victim": victim_folder}
     first = train("ada", tmp_path / "first", **cache)
@@ -240,14 +242,14 @@ def test_another_content_is_attacked_anew(what: str, victim_folder: str, tmp_pat
 
 
 def test_views_from_the_cache_are_this_runs_own(victim_folder: str, tmp_path: Path) -> None:
-    """The same texts as another split are a leak even where the views are at hand."""
+    """Views of another split are a leak even if they come from the cache."""
     cache = {"view_cache": str(tmp_path / "cache"), "view_victim": victim_folder}
     train("ada", tmp_path / "first", attacks={"one": Scripted()}, **cache)
-    leak = {"view_split": "validation", "allow_eval_views": True, "view_dataset": review_data()}
+    leak = {"leaked_view_split": "validation", "view_dataset": review_data()}
     attack = Scripted()
     train("ada", tmp_path / "second", attacks={"two": attack}, **cache, **leak)
     assert attack.attacked == []
-    found = FromFile(tmp_path / "second" / "_views" / "two-round0.jsonl")
+    found = StoredViews(tmp_path / "second" / "_views" / "two-round0.jsonl")
     assert (found.name, found.header["split"]) == ("two", "validation")
 
 
@@ -257,7 +259,7 @@ def test_a_cache_file_that_is_not_whole_is_one_sentence(harm: Any, victim_folder
     train("ada", tmp_path / "first", attacks={"scripted": Scripted()}, **options)
     (kept,) = (tmp_path / "cache").glob("*.jsonl")
     kept.write_text(harm(kept.read_text()))
-    with pytest.raises(ValueError, match="was cut short or edited.*delete it to make it anew") as caught:
+    with pytest.raises(ValueError, match="was cut short or edited.*delete it to generate the views again") as caught:
         train("ada", tmp_path / "second", attacks={"scripted": Scripted()}, **options)
     assert str(kept) in str(caught.value)
     kept.unlink()
@@ -304,7 +306,7 @@ def test_a_second_training_begins_without_the_views_of_the_first(tmp_path: Path)
 def test_a_view_file_in_the_folder_that_the_run_clears_is_refused_and_stays(tmp_path: Path) -> None:
     train("ada", tmp_path, attacks={"scripted": Scripted()}, max_steps=1)
     file = tmp_path / "_views" / "scripted-round0.jsonl"
-    with pytest.raises(ValueError, match=r"lies in the folder that a new run in .* clears; copy the file elsewhere"):
+    with pytest.raises(ValueError, match=r"is in the folder that a new run in .* clears; copy the file elsewhere"):
         train("ada", tmp_path, view_file=[str(file)], max_steps=1)
     assert file.is_file()
 
@@ -312,9 +314,12 @@ def test_a_view_file_in_the_folder_that_the_run_clears_is_refused_and_stays(tmp_
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("ada", {"view_fraction": 0.01}, "--view_fraction 0.01 of 16 texts is none, so ada would be plain training"),
+        (
+            "ada",
+            {"view_fraction": 0.01},
+            "--view_fraction 0.01 of 16 texts is no text, so that ada would be plain",
+        ),
         ("a2t", {"num_train_adv_examples": 0.01}, "of 16 texts --num_train_adv_examples 0.01 looks for 0"),
-        ("a2t", {"max_attempts": 0.0}, "--max_attempts 0 attacks 0, so a2t would be plain training"),
     ],
 )
 def test_a_share_that_is_no_text_is_one_sentence(
@@ -375,10 +380,10 @@ def test_the_run_card_has_the_rounds_and_their_seconds(tmp_path: Path) -> None:
     assert first["seconds"]["baseline"] == 0
     trainer.train()
     again = json.loads((tmp_path / "iter" / "run_card.json").read_text())
-    assert len(again["views"]) == 2  # those of this training, not of both
+    assert len(again["views"]) == 2  # only the seconds of this training
 
 
-# ---- the baseline ----
+# ---- the plain victim ----
 
 
 @pytest.mark.parametrize(
@@ -390,13 +395,13 @@ def test_the_baseline_is_bitwise_a_run_of_normal(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[Any] = []
-    train_baseline = generation.train_baseline
+    train_plain_victim = generation.train_plain_victim
 
-    def kept(*args: Any) -> Any:
-        trained.append(train_baseline(*args))
+    def trained_victim(*args: Any) -> Any:
+        trained.append(train_plain_victim(*args))
         return trained[-1]
 
-    monkeypatch.setattr(generation, "train_baseline", kept)
+    monkeypatch.setattr(generation, "train_plain_victim", trained_victim)
     train("ada", tmp_path / "spot", model=build_model(dropout=0.1), **options)
     normal = train("normal", tmp_path / "normal", model=build_model(dropout=0.1), **options)
     (baseline,) = trained
@@ -468,13 +473,11 @@ def test_a_victim_of_another_task_is_one_sentence(make: Any, sentence: str, tmp_
 
 def test_views_of_an_evaluation_split_must_be_asked_for_and_are_told_of(tmp_path: Path) -> None:
     settings = {
-        "view_split": "validation",
+        "leaked_view_split": "validation",
         "view_dataset": review_data(6, seed=3),
         "attacks": {"scripted": Scripted()},
     }
-    with pytest.raises(ValueError, match="would train on what the model is measured with.*--allow_eval_views"):
-        build_trainer("ada", tmp_path, **settings)
-    trainer = build_trainer("ada", tmp_path, **settings, allow_eval_views=True)
+    trainer = build_trainer("ada", tmp_path, **settings)
     card = card_of(trainer)
     assert card["views"][0]["split"] == "validation" and card["views"][0]["attempts"] == 6
     rows = [trainer.train_dataset[number] for number in range(16)]
@@ -489,10 +492,10 @@ def test_views_of_an_evaluation_split_must_be_asked_for_and_are_told_of(tmp_path
 
 
 def test_rows_of_a_split_and_its_name_go_together(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--view_split train and view_dataset do not go together"):
+    with pytest.raises(ValueError, match="views of the train split and view_dataset do not go together"):
         build_trainer("ada", tmp_path, view_dataset=review_data(6))
-    with pytest.raises(ValueError, match=r"--view_split test and view_dataset do not go together \(got none\)"):
-        build_trainer("ada", tmp_path, view_split="test", allow_eval_views=True)
+    with pytest.raises(ValueError, match=r"views of the test split and view_dataset do not go together \(got none\)"):
+        build_trainer("ada", tmp_path, leaked_view_split="test")
 
 
 # ---- wrong input ----
@@ -501,9 +504,13 @@ def test_rows_of_a_split_and_its_name_go_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a2t", "ada", "adv_iter"])
 def test_no_adversarial_example_at_all_is_one_sentence(name: str, tmp_path: Path) -> None:
     in_vain = {"scripted": Scripted({number: "failed" for number in range(16)})}
-    with pytest.raises(ValueError, match=f"scripted found no adversarial example among 16 texts, so {name} would be"):
+    with pytest.raises(
+        ValueError, match=f"scripted found no adversarial example among 16 texts, so that {name} would be"
+    ):
         train(name, tmp_path, attacks=in_vain)
-    assert len((tmp_path / "_views" / "scripted-round0.jsonl").read_text().splitlines()) == 1  # what was found: none
+    assert (
+        len((tmp_path / "_views" / "scripted-round0.jsonl").read_text().splitlines()) == 1
+    )  # only the header: no views
 
 
 def test_a_later_round_that_finds_nothing_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -515,7 +522,7 @@ def test_a_later_round_that_finds_nothing_is_a_warning(tmp_path: Path, caplog: p
 
     trainer = train("adv_iter", tmp_path, attacks={"fading": Fading(name="fading")}, **ROUNDS, max_steps=6)
     assert trainer.view_share == 0 and [one["found"] for one in trainer.generation.rounds] == [16, 0]
-    assert "fading found no adversarial example this time" in caplog.text
+    assert "fading found no adversarial example in this round" in caplog.text
 
 
 def test_view_files_that_change_what_is_protected_are_refused(tmp_path: Path) -> None:
@@ -525,7 +532,7 @@ def test_view_files_that_change_what_is_protected_are_refused(tmp_path: Path) ->
         given = {"view_file": files, "attacks": {}, "protection": Protection((), protected), "max_steps": 1}
         trainer = build_trainer("ada", tmp_path / f"read-{refused}", **given)
         if refused:
-            with pytest.raises(ValueError, match="views of .*round0.jsonl change what --protect keeps"):
+            with pytest.raises(ValueError, match="views of .*round0.jsonl change text that --protect protects"):
                 trainer.train()
         else:
             trainer.train()
@@ -535,7 +542,7 @@ def test_view_files_that_change_what_is_protected_are_refused(tmp_path: Path) ->
 def test_an_attack_that_can_change_no_training_text_is_refused_before_a_victim_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, "train_baseline", lambda *given: pytest.fail("a victim was trained"))
+    monkeypatch.setattr(generation, "train_plain_victim", lambda *given: pytest.fail("a victim was trained"))
     attack = ATTACKS["synonym"](Resources(synonyms=table({"unheard": ["of"]}, "synonym")))
     with pytest.raises(ValueError, match="the synonym attack can change nothing: no open word of 16 texts"):
         train("ada", tmp_path, attacks={"synonym": attack}, max_steps=1)
@@ -572,7 +579,7 @@ def test_persistent_workers_are_refused(tmp_path: Path) -> None:
 
 def test_attacks_whose_texts_mean_something_else_are_refused(tmp_path: Path) -> None:
     antonym = ATTACKS["antonym"](Resources(antonyms=table({"good": ["bad"]}, "antonym")))
-    with pytest.raises(ValueError, match="--view_attacks antonym makes texts with another label.*such as textfooler"):
+    with pytest.raises(ValueError, match="--view_attacks antonym changes the label of its texts.*such as textfooler"):
         build_trainer("ada", tmp_path, attacks={"synonym": synonym_attack(), "antonym": antonym})
     with pytest.raises(ValueError, match="ada needs attacks to make its views, got none.*--view_attacks"):
         build_trainer("ada", tmp_path, attacks={})
@@ -585,7 +592,7 @@ def test_attacks_whose_texts_mean_something_else_are_refused(tmp_path: Path) -> 
         ({"view_attacks": ["pwws", "pwws"]}, "--view_attacks needs one attack or several different ones, got .*pwws"),
         ({"view_query_budget": 0}, "view_query_budget"),
         ({"view_fraction": 1.5}, "view_fraction"),
-        ({"view_split": "dev"}, "view_split"),
+        ({"leaked_view_split": "train"}, "--leaked_view_split must be one of validation, test"),
     ],
 )
 def test_wrong_flags_are_one_sentence(options: dict[str, Any], sentence: str, tmp_path: Path) -> None:
@@ -610,7 +617,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("two_ranks")
     paths = f"{HERE.parents[1]}:{HERE.parent}:{HERE}"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    # It must end by itself: a rank that waits for one that has failed would wait until this is over.
+    # The launch must end by itself: a rank that waits for a failed one would wait until the timeout.
     finished = subprocess.run(
         [*command, str(HERE / "generate_on_two_ranks.py"), str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
@@ -645,7 +652,7 @@ def test_two_ranks_share_the_attack_and_equal_one(name: str, two_ranks: tuple[Pa
     assert set(told[0]["shown"]) == {True} and set(told[1]["shown"]) == {False}
 
 
-# ---- what is trained on is what the model reads ----
+# ---- views of words that the model reads ----
 
 
 def long_views(folder: Path, changed: dict[int, str]) -> tuple[TextDataset, Path]:
@@ -655,7 +662,7 @@ def long_views(folder: Path, changed: dict[int, str]) -> tuple[TextDataset, Path
     data = review_data(rows=rows)
     views = [(row, View(Text((data.texts(row)[0].replace(word, "plot"),)), True, ())) for row, word in changed.items()]
     header = {"name": "kept", "data": data.fingerprint(), "tokenizer": tokenizer_hash(build_tokenizer())}
-    made = Made(views)
+    made = ViewRound(views)
     made.attempts = len(changed)
     write_views(folder / "kept.jsonl", header, made)
     return data, folder / "kept.jsonl"
@@ -678,7 +685,7 @@ def test_views_that_differ_behind_the_cut_alone_are_not_trained_on(name: str, tm
     assert [view.text.columns[0].split()[1] for view in trainer.generation.sources["kept"].pool] == ["plot", "plot"]
     (made,) = json.loads((tmp_path / "out" / "run_card.json").read_text())["views"]
     assert (made["attempts"], made["found"], made["unread"], made["share"]) == (4, 4, 2, 0.25)
-    if name != "semrode":  # its views travel with any row
+    if name != "semrode":  # its views belong to random rows
         assert [trainer.train_dataset[row]["kept_ok"] for row in range(8)] == [1, 0, 1, 0, 0, 0, 0, 0]
     whole = build_trainer(name, tmp_path / "whole", data=data, max_steps=1, **kept)
     whole.train()
@@ -688,5 +695,5 @@ def test_views_that_differ_behind_the_cut_alone_are_not_trained_on(name: str, tm
 def test_views_that_all_differ_behind_the_cut_are_one_sentence(tmp_path: Path) -> None:
     data, file = long_views(tmp_path, {1: "music", 5: "music"})
     trainer = build_trainer("ada", tmp_path / "out", data=cut(data, 8), view_file=[str(file)])
-    with pytest.raises(ValueError, match="all texts of kept have the tokens of the texts.*raise --max_seq_length"):
+    with pytest.raises(ValueError, match="all views of kept have the same tokens.*raise --max_seq_length"):
         trainer.train()

@@ -16,8 +16,8 @@ from hf_robust.data import TextDataset, split_views
 from hf_robust.reports.limits import limits
 from hf_robust.runs import load_run, write_history_line
 from hf_robust.trainers import METHODS
-from hf_robust.training.plain_victim import train_baseline
-from hf_robust.views import MaskedViews, Workplace
+from hf_robust.training.plain_victim import train_plain_victim
+from hf_robust.views import GenerationContext, MaskedViews
 
 
 def pairs(count: int = 12, seed: int = 0) -> TextDataset:
@@ -31,9 +31,11 @@ def begin(trainer: Any) -> dict[str, Any]:
 
 def test_views_are_those_of_the_plainly_trained_model_for_the_true_label(tmp_path: Path) -> None:
     trainer = build_trainer("gradient_mask", tmp_path, model=build_model(num_labels=3), data=pairs())
-    baseline = train_baseline(trainer, pairs(), trainer.data_collator.base_collator)
+    baseline = train_plain_victim(trainer, pairs(), trainer.data_collator.base_collator)
     rows = choose_examples(pairs(), 0, 0)
-    expected = MaskedViews()(Victim(baseline, build_tokenizer(), max_length=48), rows, Workplace(tmp_path / "own"))
+    expected = MaskedViews()(
+        Victim(baseline, build_tokenizer(), max_length=48), rows, GenerationContext(tmp_path / "own")
+    )
     main, views = split_views(begin(trainer), ["masked"])
     view = views["masked"]
     assert torch.equal(view["labels"], main["labels"]) and bool(view["ok"].all())
@@ -62,7 +64,7 @@ def run_folder(trainer: Any, folder: Path) -> Any:
 
 
 def test_views_of_the_validation_split_are_leaked_and_the_card_says_so(tmp_path: Path) -> None:
-    options = {"view_split": "validation", "allow_eval_views": True, "view_dataset": review_data(10, seed=5)}
+    options = {"leaked_view_split": "validation", "view_dataset": review_data(10, seed=5)}
     run = run_folder(build_trainer("gradient_mask", tmp_path / "leak", **options), tmp_path / "leak")
     assert run.card["views"][0]["split"] == "validation" and run.card["views"][0]["leaked"] is True
     assert any(
@@ -72,11 +74,6 @@ def test_views_of_the_validation_split_are_leaked_and_the_card_says_so(tmp_path:
     clean = run_folder(build_trainer("gradient_mask", tmp_path / "clean"), tmp_path / "clean")
     assert "leaked" not in json.dumps(clean.card["views"]) and "confidence_drop" in clean.card["views"][0]
     assert not any("leaked" in sentence for sentence in limits(clean))
-
-
-def test_a_leak_needs_to_be_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--view_split validation would train on.*--allow_eval_views"):
-        build_trainer("gradient_mask", tmp_path, view_split="validation")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tiny import KINDS, build_model, build_trainer
 from torch import nn
 
 from hf_robust.losses import middle_ranks
-from hf_robust.modules.auxiliary import ATTRIBUTE
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.modules.critic import feature_widths
 
 
@@ -22,7 +22,7 @@ def batch_of(trainer: Any) -> dict[str, torch.Tensor]:
 
 
 def classifier(trainer: Any) -> dict[str, torch.Tensor]:
-    return {key: value for key, value in trainer.model.state_dict().items() if ATTRIBUTE not in key}
+    return {key: value for key, value in trainer.model.state_dict().items() if AUXILIARY_ATTRIBUTE not in key}
 
 
 def losses_of(trainer: Any) -> list[float]:
@@ -33,7 +33,7 @@ def losses_of(trainer: Any) -> list[float]:
 def test_one_pass_equals_the_printed_formula_over_sentences_and_the_codes_over_tokens(
     follow: str, tmp_path: Path
 ) -> None:
-    options = {"adv_steps": 1, "adv_init_mag": 0.0, "info_alpha": 0.7, "info_beta": 0.3, "follow": follow}
+    options = {"adv_steps": 1, "adv_init_mag": 0.0, "infobert_alpha": 0.7, "infobert_beta": 0.3, "follow": follow}
     trainer: Any = build_trainer("infobert", tmp_path, **options)
     trainer.model.train()
     batch = batch_of(trainer)
@@ -69,7 +69,7 @@ def test_without_its_terms_it_is_freelb(passes: str, tmp_path: Path) -> None:
     ascent = {"adv_steps": 3, "adv_lr": 4e-2, "adv_init_mag": 8e-2, "multi_backward": passes}
     own: dict[str, dict[str, Any]] = {
         "freelb": {"same_dropout": False},
-        "infobert": {"info_alpha": 0.0, "info_beta": 0.0},
+        "infobert": {"infobert_alpha": 0.0, "infobert_beta": 0.0},
     }
     runs = []
     for name, options in own.items():
@@ -90,7 +90,7 @@ def test_streamed_passes_equal_summed_ones(tmp_path: Path) -> None:
 
 
 def test_the_critic_trains_and_raises_info_nce(tmp_path: Path) -> None:
-    trainer: Any = build_trainer("infobert", tmp_path, info_alpha=1.0, max_steps=20, adv_steps=1)
+    trainer: Any = build_trainer("infobert", tmp_path, infobert_alpha=1.0, max_steps=20, adv_steps=1)
     before = {key: value.clone() for key, value in trainer.critic.state_dict().items()}
     trainer.train()
     assert all(not torch.equal(value, before[key]) for key, value in trainer.critic.state_dict().items())
@@ -101,7 +101,7 @@ def test_the_critic_trains_and_raises_info_nce(tmp_path: Path) -> None:
 def test_club_moves_the_perturbation_too(tmp_path: Path) -> None:
     runs = []
     for weight in (1.0, 0.0):
-        run: Any = build_trainer("infobert", tmp_path, info_beta=weight, info_alpha=0.0, max_steps=1)
+        run: Any = build_trainer("infobert", tmp_path, infobert_beta=weight, infobert_alpha=0.0, max_steps=1)
         run.train()
         runs.append(run.state.log_history[0])
     assert runs[0]["loss_club"] > runs[1]["loss_club"] and runs[0]["loss_task"] < runs[1]["loss_task"]
@@ -116,8 +116,8 @@ def test_widths_are_read_off_the_tensors(kind: str, tmp_path: Path) -> None:
 
 
 def test_without_a_local_token_only_info_nce_is_gone(tmp_path: Path) -> None:
-    none = build_trainer("infobert", tmp_path, info_cl=0.5, info_ch=0.5)
-    off = build_trainer("infobert", tmp_path, info_alpha=0.0)
+    none = build_trainer("infobert", tmp_path, infobert_local=[0.5, 0.5])
+    off = build_trainer("infobert", tmp_path, infobert_alpha=0.0)
     none.train()
     off.train()
     assert losses_of(none) == losses_of(off) and all(map(math.isfinite, losses_of(none)))
@@ -186,7 +186,13 @@ def test_reentrant_checkpointing_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("info_alpha", -1.0), ("info_beta", -1.0), ("info_cl", 1.5), ("info_ch", 0.4)],
+    [
+        ("infobert_alpha", -1.0),
+        ("infobert_beta", -1.0),
+        ("infobert_local", [0.5, 1.5]),
+        ("infobert_local", [0.5, 0.4]),
+        ("infobert_local", [0.5]),
+    ],
 )
 def test_bad_values_name_their_flag(flag: str, value: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"--{flag} must be .*got"):

@@ -1,4 +1,4 @@
-"""LoRA under a trainer: resumed, best and second models come back, and what would not is refused."""
+"""LoRA under a trainer: resumption, best model and twin are restored, or refused if that is impossible."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_an_adapter_that_leaves_a_new_part_out_is_refused_before_training(base: 
     trainer.train()
     trainer.save_model(str(tmp_path / "export"))
     assert torch.equal(logits(load_trained(str(tmp_path / "export"))), logits(trainer.model))
-    # Of a model that was never saved nothing can be loaded again, which is its owner's business.
+    # A model that was never saved cannot be loaded again; that is the user's decision.
     build_trainer(
         "normal", tmp_path, model=peft.get_peft_model(build_model(), peft.LoraConfig(task_type="SEQ_CLS", r=2))
     )
@@ -107,11 +107,11 @@ def test_an_adapter_that_leaves_a_new_part_out_is_refused_before_training(base: 
 
 def test_a_folder_is_for_adapters_or_for_a_whole_model(base: Path, tmp_path: Path) -> None:
     build_trainer("normal", tmp_path / "run", model=adapted(base)).save_model(str(tmp_path / "out"))
-    with pytest.raises(ValueError, match=r"holds an adapter \(adapter_config.json\), and beside a whole model"):
+    with pytest.raises(ValueError, match=r"holds an adapter \(adapter_config.json\), and this run would add a whole"):
         build_trainer("normal", tmp_path / "out")
     shutil.rmtree(tmp_path / "out")
     build_trainer("normal", tmp_path / "run").save_model(str(tmp_path / "out"))
-    with pytest.raises(ValueError, match=r"holds a whole model \(model.safetensors\), and beside an adapter"):
+    with pytest.raises(ValueError, match=r"holds a whole model \(model.safetensors\), and this run would add an"):
         build_trainer("normal", tmp_path / "out", model=adapted(base))
     build_trainer("normal", tmp_path / "out", model=adapted(base), data=NO_DATA)  # saves nothing over it
 

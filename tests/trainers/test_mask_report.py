@@ -1,4 +1,4 @@
-"""What flat says of its mask: words in each epoch, accuracies at the end, a warning where it tells nothing apart."""
+"""FLAT's report on its word mask: words after each epoch, accuracies at the end, warnings about useless masks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 import torch
 from tiny import build_trainer, review_data
 
-from hf_robust.modules.mask_rank import left_out_importances, rank
+from hf_robust.modules.mask_rank import leave_one_out_importances, rank_correlation
 from hf_robust.runs import read_mask_lines
-from hf_robust.training.mask_report import LEAST_OFTEN
+from hf_robust.training.mask_report import MIN_OCCURRENCES
 
 SPECIAL = {0, 2, 3}
 
 
-def spread(trainer: Any, by: float = 100.0) -> Any:
+def with_spread_importances(trainer: Any, by: float = 100.0) -> Any:
     """The trainer with importances of words that differ widely."""
     with torch.no_grad():
         trainer.masking.network.score.weight.mul_(by)
@@ -29,7 +29,7 @@ def spread(trainer: Any, by: float = 100.0) -> Any:
 
 
 def by_hand(trainer: Any) -> dict[str, float]:
-    """phi of each word that the training texts hold three times, the mean over its places of its highest piece's."""
+    """phi of each word with three occurrences in the training texts: the mean of the maxima over its pieces."""
     data, found = trainer.train_dataset.dataset, defaultdict[str, list[float]](list)
     trainer.model.eval()
     for row in range(len(data)):
@@ -44,14 +44,14 @@ def by_hand(trainer: Any) -> dict[str, float]:
             start, end = encoding.token_to_chars(places[0]).start, encoding.token_to_chars(places[-1]).end
             if text[start:end].isalpha():
                 found[text[start:end]].append(phi[places].max().item())
-    return {word: statistics.fmean(values) for word, values in found.items() if len(values) >= LEAST_OFTEN}
+    return {word: statistics.fmean(values) for word, values in found.items() if len(values) >= MIN_OCCURRENCES}
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("mask_input", ["word", "block"])
 def test_importances_of_words_by_hand(mask_input: str, side: str, tmp_path: Path) -> None:
-    trainer = spread(build_trainer("flat", tmp_path, mask_input=mask_input))
-    if side == "left" and mask_input == "word":  # BERT's positions are those of the padded row
+    trainer = with_spread_importances(build_trainer("flat", tmp_path, mask_input=mask_input))
+    if side == "left" and mask_input == "word":  # BERT's positions count the padding
         trainer.processing_class.padding_side = side
     expected = by_hand(trainer)
     found = trainer.report.word_importances()
@@ -78,7 +78,9 @@ def test_each_epoch_has_a_line_and_the_log_its_numbers(tmp_path: Path) -> None:
 
 def test_accuracies_are_with_the_expected_mask_without_one_and_with_sampled_ones(tmp_path: Path) -> None:
     eval_data = review_data(40, seed=5)
-    trainer = spread(build_trainer("flat", tmp_path, eval_data=eval_data, flat_beta=0.0, max_steps=20))
+    trainer = with_spread_importances(
+        build_trainer("flat", tmp_path, eval_data=eval_data, flat_beta=0.0, max_steps=20)
+    )
     trainer.train()
     found = trainer.report.accuracies
     labels = torch.tensor(eval_data.labels)
@@ -92,7 +94,7 @@ def test_accuracies_are_with_the_expected_mask_without_one_and_with_sampled_ones
     assert 0.4 < found["accuracy_sampled"] <= 1.0 and found["accuracy_rows"] == 40
     (logged,) = [entry for entry in trainer.state.log_history if "mask_accuracy_none" in entry]
     assert logged["mask_accuracy_expected"] == found["accuracy_expected"]
-    assert trainer.found_in_training()["mask_accuracy_sampled_std"] == found["accuracy_sampled_std"]
+    assert trainer.measured_in_training()["mask_accuracy_sampled_std"] == found["accuracy_sampled_std"]
 
 
 def test_looking_at_the_mask_changes_nothing_of_the_training(tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_looking_at_the_mask_changes_nothing_of_the_training(tmp_path: Path) -> 
 def test_a_mask_that_tells_no_words_apart_is_a_warning(
     by: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trainer = spread(build_trainer("flat", tmp_path, learning_rate=1e-6, mask_learning_rate=1e-6), by)
+    trainer = with_spread_importances(build_trainer("flat", tmp_path, learning_rate=1e-6, mask_learning_rate=1e-6), by)
     with caplog.at_level(logging.WARNING, logger="hf_robust"):
         trainer.train()
     warned = [one for one in caplog.messages if "keeps all words equally often" in one]
@@ -132,25 +134,25 @@ def linear_logits(weights: dict[str, float]) -> Any:
 def test_a_words_own_importance_is_what_leaving_it_out_changes() -> None:
     weights = {"good": 2.0, "bad": -3.0, "the": 0.1}
     texts = [("the good film",), ("the bad film",), ("good good the film",)]
-    found = left_out_importances(linear_logits(weights), texts, often=2)
+    found = leave_one_out_importances(linear_logits(weights), texts, min_occurrences=2)
     assert found == pytest.approx({"good": 2.0, "the": 0.1, "film": 0.0}, abs=1e-5)  # "bad" stands there once
 
 
 def test_a_model_that_looks_at_no_word_has_no_importances() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.2]]))
-    found = left_out_importances(lambda texts: logits.repeat(len(texts), 1), [("the good film",)], 1)
+    found = leave_one_out_importances(lambda texts: logits.repeat(len(texts), 1), [("the good film",)], 1)
     assert set(found) == {"the", "good", "film"} and set(found.values()) == {0.0}
 
 
 def test_the_rank_correlation_is_over_the_words_that_both_know() -> None:
     own = {"good": 2.0, "bad": 3.0, "the": 0.1, "film": 0.2, "unseen": 9.0}
-    assert rank({"good": 0.6, "bad": 0.9, "the": 0.1, "film": 0.2, "other": 0.5}, own) == (1.0, 4)
-    assert rank({"good": 0.1, "bad": 0.0, "the": 0.9, "film": 0.5}, own).correlation == pytest.approx(-1.0)
-    assert math.isnan(rank({"good": 0.5, "bad": 0.5}, own).correlation)
+    assert rank_correlation({"good": 0.6, "bad": 0.9, "the": 0.1, "film": 0.2, "other": 0.5}, own) == (1.0, 4)
+    assert rank_correlation({"good": 0.1, "bad": 0.0, "the": 0.9, "film": 0.5}, own).correlation == pytest.approx(-1.0)
+    assert math.isnan(rank_correlation({"good": 0.5, "bad": 0.5}, own).correlation)
 
 
 def test_the_rank_at_the_end_of_training_is_of_the_model_without_its_mask(tmp_path: Path) -> None:
-    trainer = spread(build_trainer("flat", tmp_path, max_steps=2))
+    trainer = with_spread_importances(build_trainer("flat", tmp_path, max_steps=2))
     trainer.train()
     data = trainer.train_dataset.dataset
 
@@ -158,9 +160,9 @@ def test_the_rank_at_the_end_of_training_is_of_the_model_without_its_mask(tmp_pa
         rows = [trainer.model.eval()(**trainer.processing_class(*one, return_tensors="pt")).logits for one in texts]
         return torch.cat(rows).detach()
 
-    own = left_out_importances(logits, [data.texts(row) for row in range(len(data))], LEAST_OFTEN)
-    expected = rank(trainer.report.word_importances(), own)
-    found = trainer.found_in_training()
+    own = leave_one_out_importances(logits, [data.texts(row) for row in range(len(data))], MIN_OCCURRENCES)
+    expected = rank_correlation(trainer.report.word_importances(), own)
+    found = trainer.measured_in_training()
     assert found["phi_rank"] == pytest.approx(expected.correlation, abs=1e-3)
     assert found["phi_rank_words"] == expected.words > 5
     assert [entry["phi_rank"] for entry in trainer.state.log_history if "phi_rank" in entry] == [found["phi_rank"]]

@@ -1,4 +1,4 @@
-"""Which tokens have neighbours, in which order, and what is refused."""
+"""The table of neighbours: tokens with neighbours, their order, and refused tokenizers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def build(folder: Path, words: Any, limit: int = 50, second_order: bool = False)
     return NeighbourTable(trainer, limit, second_order)
 
 
-def found(neighbours: NeighbourTable, text: str) -> list[list[str]]:
+def vertices(neighbours: NeighbourTable, text: str) -> list[list[str]]:
     """The vertices of each token but the special ones."""
     tokenizer = build_tokenizer()
     hull = neighbours(tokenizer(text, return_tensors="pt")).hull
@@ -34,17 +34,17 @@ def found(neighbours: NeighbourTable, text: str) -> list[list[str]]:
 
 
 def test_a_words_vertices_are_itself_then_its_substitutes(tmp_path: Path) -> None:
-    assert found(build(tmp_path, CHAIN), "a good film") == [["a"], ["good", "fine", "great"], ["film"]]
+    assert vertices(build(tmp_path, CHAIN), "a good film") == [["a"], ["good", "fine", "great"], ["film"]]
 
 
 def test_words_of_several_pieces_have_none_and_are_none(tmp_path: Path) -> None:
     neighbours = build(tmp_path, {"good": ["splendid", "fine"], "splendid": ["good"], "pic": ["film"]})
-    assert found(neighbours, "good splendid") == [["good", "fine"], ["splen"], ["##did"]]
+    assert vertices(neighbours, "good splendid") == [["good", "fine"], ["splen"], ["##did"]]
 
 
 def test_the_first_piece_of_a_longer_word_is_not_that_word(tmp_path: Path) -> None:
     neighbours = build(tmp_path, {"pic": ["film"]})
-    assert found(neighbours, "pic picture pic.") == [["pic", "film"], ["pic"], ["##ture"], ["pic", "film"], ["."]]
+    assert vertices(neighbours, "pic picture pic.") == [["pic", "film"], ["pic"], ["##ture"], ["pic", "film"], ["."]]
 
 
 def test_padding_and_special_tokens_have_none(tmp_path: Path) -> None:
@@ -58,18 +58,18 @@ def test_padding_and_special_tokens_have_none(tmp_path: Path) -> None:
 
 def test_second_order_neighbours_follow_the_first(tmp_path: Path) -> None:
     neighbours = build(tmp_path, CHAIN, second_order=True)
-    assert found(neighbours, "good") == [["good", "fine", "great", "warm", "tender"]]
+    assert vertices(neighbours, "good") == [["good", "fine", "great", "warm", "tender"]]
     second = neighbours(build_tokenizer()("good", return_tensors="pt")).second
     assert second[0, 1].tolist() == [False, False, False, True, True]
 
 
 def test_the_limit_counts_the_word_itself(tmp_path: Path) -> None:
-    assert found(build(tmp_path, CHAIN, limit=4, second_order=True), "good") == [["good", "fine", "great", "warm"]]
-    assert found(build(tmp_path, CHAIN, limit=1), "good") == [["good"]]
+    assert vertices(build(tmp_path, CHAIN, limit=4, second_order=True), "good") == [["good", "fine", "great", "warm"]]
+    assert vertices(build(tmp_path, CHAIN, limit=1), "good") == [["good"]]
 
 
 def test_an_empty_lexicon_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert found(build(tmp_path, {}), "good") == [["good"]]
+    assert vertices(build(tmp_path, {}), "good") == [["good"]]
     assert "0 of" in caplog.text and "one-token words have neighbours" in caplog.text
 
 
@@ -86,7 +86,7 @@ def test_a_vocabulary_without_words_is_one_sentence(tmp_path: Path) -> None:
     characters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     trainer.processing_class = PreTrainedTokenizerFast(tokenizer_object=characters, unk_token="[UNK]")
     trainer.processing_class.add_tokens(["?"])
-    with pytest.raises(ValueError, match="ascc mixes words that are one token each.*has none"):
+    with pytest.raises(ValueError, match="ascc mixes words that are single tokens.*has none"):
         NeighbourTable(trainer, 50)
 
 

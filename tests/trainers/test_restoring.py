@@ -1,4 +1,4 @@
-"""A run resumes from, and ends with, exactly what a checkpoint holds, or says which file is not as it should be."""
+"""A run resumes from, and ends with, exactly the content of a checkpoint, or names the wrong file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from transformers import TrainerCallback
 from hf_robust.callbacks.run_card import method_config
 from hf_robust.modules.auxiliary import STATE_FILE
 from hf_robust.runs import write_card
+from hf_robust.trainers import METHODS
 
 STEPS = {"save_strategy": "steps", "save_steps": 1, "max_steps": 3, "optim": "adamw_torch", "learning_rate": 1e-2}
 BEST = {
@@ -80,7 +81,7 @@ def cut(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def flat_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two checkpoints of a method with a part beside the model."""
+    """Two checkpoints of a method with an auxiliary module."""
     folder = tmp_path_factory.mktemp("run")
     build_trainer("flat", folder, **{**STEPS, "max_steps": 2}).train()
     return folder
@@ -121,16 +122,19 @@ def test_a_missing_file_of_a_checkpoint_is_named(
         build_trainer("flat", tmp_path / "again", **STEPS).train(resume_from_checkpoint=str(folder))
 
 
-def test_a_checkpoint_that_is_no_folder_and_one_of_another_size(flat_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--resume_from_checkpoint .*none is no folder; give one that is called"):
+def test_a_checkpoint_that_is_no_folder_and_one_of_another_size(
+    flat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="--resume_from_checkpoint .*none is no folder; give a folder named"):
         build_trainer("flat", tmp_path, **STEPS).train(resume_from_checkpoint=str(tmp_path / "none"))
     other = build_trainer("flat", tmp_path, **STEPS, model=build_model(num_hidden_layers=1))
     with pytest.raises(
         ValueError,
-        match="has tensors that this BertForSequenceClassification has not .*; resume with the model and the flags",
+        match="has tensors that are not in this BertForSequenceClassification .*; resume with the model and the flags",
     ):
         other.train(resume_from_checkpoint=str(flat_run / "checkpoint-1"))
-    wide = build_trainer("flat", tmp_path, **STEPS, mask_hidden_dim=7)
+    monkeypatch.setattr(METHODS["flat"], "mask_width", 7)
+    wide = build_trainer("flat", tmp_path, **STEPS)
     with pytest.raises(ValueError, match="does not hold this run's WordMask .*resume with the flags") as caught:
         wide.train(resume_from_checkpoint=str(flat_run / "checkpoint-1"))
     assert "\n" not in str(caught.value)
@@ -162,7 +166,7 @@ def test_a_best_checkpoint_that_is_gone_is_missed_when_the_run_resumes(tmp_path:
     best_run("normal", tmp_path / "run").train()
     (tmp_path / "run" / "checkpoint-1").rename(tmp_path / "away")
     last = str(tmp_path / "run" / "checkpoint-2")
-    with pytest.raises(ValueError, match="names .*checkpoint-1 as the best checkpoint so far, and it is not there"):
+    with pytest.raises(ValueError, match="names .*checkpoint-1 as the best checkpoint so far, and it is missing"):
         best_run("normal", tmp_path / "run").train(resume_from_checkpoint=last)
     best_run("normal", tmp_path / "run", load_best_model_at_end=False).train(resume_from_checkpoint=last)
 
@@ -224,7 +228,7 @@ def test_a_checkpoint_of_another_method_is_refused_by_the_card_beside_it(tmp_pat
     build_trainer("pgd", tmp_path / "no-card", **STEPS).train(resume_from_checkpoint=on)
     write_card(tmp_path, {"method": "normal", "final_step": 3})
     build_trainer("normal", tmp_path / "same", **STEPS).train(resume_from_checkpoint=on)
-    with pytest.raises(ValueError, match="is of a run of --robust_method normal, and this is one of pgd: resume with"):
+    with pytest.raises(ValueError, match="belongs to a run of --robust_method normal, and this run uses pgd: resume"):
         build_trainer("pgd", tmp_path, **STEPS).train(resume_from_checkpoint=on)
 
 
@@ -240,7 +244,7 @@ def test_a_checkpoint_after_which_nothing_is_left_to_train_is_said(
     assert "nothing is trained" not in caplog.text
     on = str(tmp_path / "checkpoint-3")
     build_trainer("normal", tmp_path / "again", **{**STEPS, **length}).train(resume_from_checkpoint=on)
-    assert f"checkpoint-3 is of {said}: nothing is trained; raise --{next(iter(reversed(length)))}" in caplog.text
+    assert f"checkpoint-3 is at {said}: nothing is trained; raise --{next(iter(reversed(length)))}" in caplog.text
 
 
 def test_a_checkpoint_of_another_kind_of_model_or_adapter_is_not_called_broken(tmp_path: Path) -> None:
@@ -279,4 +283,4 @@ def test_going_on_with_other_arguments_of_the_method_is_said(
     build_trainer("flat", tmp_path / "same", **STEPS).train(resume_from_checkpoint=on)
     assert "was written with" not in caplog.text
     build_trainer("flat", tmp_path / "other", **STEPS, flat_beta=0.7).train(resume_from_checkpoint=on)
-    assert "checkpoint-1 was written with flat_beta 0.1, and training goes on with the values of now" in caplog.text
+    assert "checkpoint-1 was written with flat_beta 0.1; training goes on with the current values" in caplog.text

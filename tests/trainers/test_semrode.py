@@ -13,7 +13,7 @@ from torch import nn
 
 from hf_robust.losses import coral, mmd, sinkhorn
 from hf_robust.training.classifier_features import classifier_features
-from hf_robust.views import DrawnFrom
+from hf_robust.views import SampledViews
 
 ALL = {"view_fraction": 1.0}
 
@@ -57,7 +57,7 @@ def test_the_label_of_a_drawn_text_is_its_own(tmp_path: Path) -> None:
     trainer = build_trainer("semrode", tmp_path, semrode_adv_ce=True, semrode_lambda=0.0, **ALL)
     batch = first_batch(trainer)
     source = trainer.train_dataset.sources["synonym"]
-    assert isinstance(source, DrawnFrom)
+    assert isinstance(source, SampledViews)
     labels = {
         build_tokenizer().decode(build_tokenizer()(*view.text.columns)["input_ids"]): view.label
         for view in source.views.pool
@@ -148,7 +148,7 @@ def test_a_classifier_without_one_vector_for_a_text_is_an_error() -> None:
     model = build_model()
     model.classifier = nn.Identity()
     rows = build_tokenizer()(["a good film"], return_tensors="pt")
-    with pytest.raises(ValueError, match="no linear layer that reads one vector"), classifier_features(model):
+    with pytest.raises(ValueError, match="no linear layer that classifies one vector"), classifier_features(model):
         model(**rows)
 
 
@@ -167,7 +167,7 @@ def test_bad_flags_are_one_sentence(options: dict[str, Any], message: str, tmp_p
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("semrode", "gpt2", "GPT2ForSequenceClassification classifies by no linear layer that reads one vector"),
+        ("semrode", "gpt2", "GPT2ForSequenceClassification has no linear layer that classifies one vector"),
         ("taichi", "funnel", "mean_pool pools one last hidden state for each token.*use no_ctr"),
     ],
 )

@@ -64,7 +64,7 @@ def test_frozen_weights_are_not_kept_and_16_bits_are_averaged_in_32() -> None:
 
 
 def test_zero_at_the_first_step_without_dropout_and_its_formula_after(tmp_path: Path) -> None:
-    trainer: Any = build_trainer("smart", tmp_path, use_bregman=True, smart_mu=2.0)
+    trainer: Any = build_trainer("smart", tmp_path, smart_mu=2.0)
     trainer.train()
     values = [entry["loss_bregman"] for entry in trainer.state.log_history if "loss" in entry]
     assert values[0] == pytest.approx(0.0, abs=1e-6) and values[2] > 1e-4
@@ -80,7 +80,7 @@ def test_zero_at_the_first_step_without_dropout_and_its_formula_after(tmp_path: 
 
 
 def test_follows_faster_in_the_first_tenth_of_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer: Any = build_trainer("smart", tmp_path, use_bregman=True, max_steps=20)
+    trainer: Any = build_trainer("smart", tmp_path, smart_mu=1.0, max_steps=20)
     decays: list[float] = []
     monkeypatch.setattr(trainer.teacher, "update", lambda model, decay: decays.append(decay))
     trainer.train()
@@ -88,7 +88,7 @@ def test_follows_faster_in_the_first_tenth_of_the_steps(tmp_path: Path, monkeypa
 
 
 def test_no_optimizer_group_no_export_and_a_resumed_run_is_the_same(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"use_bregman": True, "smart_radius": 1.0, "max_steps": 4, "save_strategy": "steps"}
+    options: dict[str, Any] = {"smart_mu": 1.0, "adv_max_norm": 1.0, "max_steps": 4, "save_strategy": "steps"}
     options |= {"save_steps": 2, "optim": "adamw_torch", "learning_rate": 1e-3}
     whole: Any = build_trainer("smart", tmp_path / "whole", model=build_model(dropout=0.1), **options)
     whole.train()
@@ -108,7 +108,7 @@ def test_no_optimizer_group_no_export_and_a_resumed_run_is_the_same(tmp_path: Pa
 def test_adapters_are_averaged_alone(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     config = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"])
-    trainer: Any = build_trainer("smart", tmp_path, model=peft.get_peft_model(build_model(), config), use_bregman=True)
+    trainer: Any = build_trainer("smart", tmp_path, model=peft.get_peft_model(build_model(), config), smart_mu=1.0)
     names = set(trainer.teacher.values())
     assert names == {name for name, value in trainer.model.named_parameters() if value.requires_grad}
     trainer.model.eval()

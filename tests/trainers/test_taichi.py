@@ -15,8 +15,9 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_robust.adversary import evaluating
 from hf_robust.hub.citations import citation
+from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.models.trained import load_trained
-from hf_robust.modules.auxiliary import ATTRIBUTE, PEER_FOLDER, STATE_FILE
+from hf_robust.modules.auxiliary import PEER_FOLDER, STATE_FILE
 from hf_robust.trainers.taichi import TaiChiTrainer
 from hf_robust.training.taichi_arguments import VARIANTS, TaiChiConfig
 from hf_robust.training.twin import linear_average, twin_of
@@ -27,7 +28,7 @@ ONE_MODEL = [name for name in VARIANTS if name not in TWO_MODELS]
 
 def own_weights(trainer: Any) -> dict[str, torch.Tensor]:
     """The model's, without its twin's."""
-    return {key: value for key, value in weights(trainer).items() if ATTRIBUTE not in key}
+    return {key: value for key, value in weights(trainer).items() if AUXILIARY_ATTRIBUTE not in key}
 
 
 def twin_weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -112,7 +113,7 @@ def parts_of(trainer: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Te
 
 
 def gradient(trainer: Any, batch: dict[str, torch.Tensor], model: Any) -> list[torch.Tensor]:
-    parameters = [value for name, value in model.named_parameters() if ATTRIBUTE not in name]
+    parameters = [value for name, value in model.named_parameters() if AUXILIARY_ATTRIBUTE not in name]
     loss = trainer.compute_loss(trainer.model, batch)
     return list(torch.autograd.grad(loss, parameters, materialize_grads=True))
 
@@ -130,7 +131,7 @@ class TestLoss:
     @pytest.mark.parametrize("ok", [[1.0] * 8, SOME])
     def test_with_the_papers_head_full_equals_its_formulas(self, ok: list[float], tmp_path: Path) -> None:
         trainer, batch = ready(
-            tmp_path, ok, model=build_model(head="mean", dropout=0.0), taichi_ctr=0.7, taichi_kl=1.3
+            tmp_path, ok, model=build_model(head="mean", dropout=0.0), taichi_beta=0.7, taichi_gamma=1.3
         )
         assert not torch.equal(trainer.model.mean_classifier.weight, trainer.twin.mean_classifier.weight)
         terms = by_loops(trainer, batch, paper_seen)
@@ -153,7 +154,7 @@ class TestLoss:
         assert parts["ctr"].item() == 0.0 and all(math.isfinite(part.item()) for part in parts.values())
 
     def test_the_contrast_is_a_mean_with_negatives_of_the_other_view(self, tmp_path: Path) -> None:
-        trainer, batch = ready(tmp_path, [1.0] * 8, taichi_variant="no_kl", ctr_tau=0.5)
+        trainer, batch = ready(tmp_path, [1.0] * 8, taichi_variant="no_kl", taichi_tau=0.5)
         clean = [z for _, z in seen(trainer.model, rows_of(batch))]
         adv = [z for _, z in seen(trainer.model, rows_of(batch, "synonym_"))]
         terms = [
@@ -164,18 +165,13 @@ class TestLoss:
         assert parts_of(trainer, batch)["ctr"].item() == pytest.approx(torch.stack(terms).mean().item(), abs=1e-5)
 
     def test_without_adv_the_kl_is_between_one_models_predictions(self, tmp_path: Path) -> None:
-        for symmetric in (False, True):
-            trainer, batch = ready(tmp_path, SOME, taichi_variant="no_adv", taichi_symmetric_kl=symmetric)
-            clean, adv = seen(trainer.model, rows_of(batch)), seen(trainer.model, rows_of(batch, "synonym_"))
-            terms = [
-                kl(c, a) + (kl(a, c) if symmetric else 0.0)
-                for (c, _), (a, _), ok in zip(clean, adv, SOME, strict=True)
-                if ok
-            ]
-            parts = parts_of(trainer, batch)
-            assert set(parts) == {"clean", "ctr", "kl"} and parts["kl"].item() > 0
-            expected = torch.stack(terms).sum().item() / (8 * trainer.view_share)
-            assert parts["kl"].item() == pytest.approx(expected, abs=1e-5)
+        trainer, batch = ready(tmp_path, SOME, taichi_variant="no_adv")
+        clean, adv = seen(trainer.model, rows_of(batch)), seen(trainer.model, rows_of(batch, "synonym_"))
+        terms = [kl(c, a) for (c, _), (a, _), ok in zip(clean, adv, SOME, strict=True) if ok]
+        parts = parts_of(trainer, batch)
+        assert set(parts) == {"clean", "ctr", "kl"} and parts["kl"].item() > 0
+        expected = torch.stack(terms).sum().item() / (8 * trainer.view_share)
+        assert parts["kl"].item() == pytest.approx(expected, abs=1e-5)
 
     def test_the_second_kl_is_at_the_adversarial_text(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, [1.0] * 8, taichi_variant="no_ctr")
@@ -190,7 +186,7 @@ class TestLoss:
 
     def test_weights_scale_their_terms(self, tmp_path: Path) -> None:
         plain = parts_of(*ready(tmp_path / "1", SOME))
-        scaled = parts_of(*ready(tmp_path / "2", SOME, taichi_ctr=0.25, taichi_kl=3.0))
+        scaled = parts_of(*ready(tmp_path / "2", SOME, taichi_beta=0.25, taichi_gamma=3.0))
         ratios = {name: scaled[name].item() / plain[name].item() for name in plain}
         assert ratios == pytest.approx({"clean": 1.0, "adv": 1.0, "ctr": 0.25, "kl": 3.0})
 
@@ -216,7 +212,9 @@ class TestLoss:
         before = trainer.compute_loss(trainer.model, batch).item()
         own, other = own_weights(trainer), twin_weights(trainer)
         trainer.twin.load_state_dict(own)
-        trainer.model.load_state_dict({**other, **{f"{ATTRIBUTE}.{key}": value for key, value in own.items()}})
+        trainer.model.load_state_dict(
+            {**other, **{f"{AUXILIARY_ATTRIBUTE}.{key}": value for key, value in own.items()}}
+        )
         swapped = dict(batch)
         for key in ("input_ids", "attention_mask"):
             swapped[key], swapped[f"synonym_{key}"] = batch[f"synonym_{key}"], batch[key]
@@ -226,7 +224,7 @@ class TestLoss:
     def test_without_kl_the_model_knows_nothing_of_its_twin(self, tmp_path: Path) -> None:
         gradients = {}
         for kl_weight in (0.0, 1.0):
-            trainer, batch = ready(tmp_path / str(kl_weight), SOME, taichi_kl=kl_weight)
+            trainer, batch = ready(tmp_path / str(kl_weight), SOME, taichi_gamma=kl_weight)
             before = gradient(trainer, batch, trainer.model)
             with torch.no_grad():
                 for parameter in trainer.twin.parameters():
@@ -299,7 +297,7 @@ class TestVariants:
 
     def test_soft_targets_are_the_victims_probabilities_at_the_view(self, tmp_path: Path) -> None:
         trainer, batch = ready(tmp_path, taichi_variant="base_adv_soft")
-        victim = trainer.generation._baseline()
+        victim = trainer.generation._plain_victim()
         with torch.no_grad(), evaluating(victim):
             expected = victim(**rows_of(batch, "synonym_")).logits.softmax(-1)
         ok = batch["synonym_ok"].bool()
@@ -339,7 +337,7 @@ class TestTwoModels:
         adv = train("taichi", tmp_path / "adv", **views, **start)
         assert_same(own_weights(both), weights(normal))
         assert_same(twin_weights(both), weights(adv))
-        off = train("taichi", tmp_path / "off", taichi_ctr=0.0, taichi_kl=0.0)
+        off = train("taichi", tmp_path / "off", taichi_beta=0.0, taichi_gamma=0.0)
         assert_same(own_weights(off), weights(normal), tolerance=1e-6)
         assert_same(twin_weights(off), weights(adv), tolerance=1e-6)
 
@@ -348,7 +346,7 @@ class TestTwoModels:
         (1000 * trainer.compute_loss(trainer.model, batch)).backward()
         trainer._clip_grad_norm(trainer.model)
         for model in (trainer.model, trainer.twin):
-            own = [value.grad for name, value in model.named_parameters() if ATTRIBUTE not in name]
+            own = [value.grad for name, value in model.named_parameters() if AUXILIARY_ATTRIBUTE not in name]
             assert torch.nn.utils.get_total_norm(own).item() == pytest.approx(0.1, rel=1e-3)
 
     def test_the_training_loop_clips_through_that_method(self, tmp_path: Path) -> None:
@@ -377,7 +375,7 @@ class TestTwoModels:
             for group in trainer.create_optimizer().param_groups
             for value in group["params"]
         }
-        own = {key: value for key, value in trainer.model.named_parameters() if ATTRIBUTE not in key}
+        own = {key: value for key, value in trainer.model.named_parameters() if AUXILIARY_ATTRIBUTE not in key}
         for name, other in trainer.twin.named_parameters():
             assert decay[id(other)] == decay[id(own[name])]
         assert set(decay.values()) == {0.0, 0.1}
@@ -445,7 +443,7 @@ class TestThePapersHead:
         assert_same(weights(whole), weights(rest))
 
     def test_accumulation_equals_a_large_batch(self, tmp_path: Path) -> None:
-        options: dict[str, Any] = {"max_steps": 2, "taichi_ctr": 0.0}
+        options: dict[str, Any] = {"max_steps": 2, "taichi_beta": 0.0}
         large = train("taichi", tmp_path / "large", model=build_model(head="mean"), **options)
         options |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
         small = train("taichi", tmp_path / "small", model=build_model(head="mean"), **options)
@@ -454,7 +452,7 @@ class TestThePapersHead:
     def test_two_ranks_equal_one_process(self, two_ranks: dict[str, Any], tmp_path: Path) -> None:
         first, second = two_ranks["taichi_mean"]
         assert_same(first, second)
-        options: dict[str, Any] = {"max_steps": 2, "taichi_ctr": 0.0, "synonyms": dense_synonyms()}
+        options: dict[str, Any] = {"max_steps": 2, "taichi_beta": 0.0, "synonyms": dense_synonyms()}
         assert_same(weights(train("taichi", tmp_path, model=build_model(head="mean"), **options)), first, 1e-6)
 
 
@@ -503,14 +501,13 @@ class TestArguments:
         ("options", "message"),
         [
             ({"taichi_variant": "best"}, "--taichi_variant must be one of full, .*got 'best'"),
-            ({"ctr_sim": "dot"}, "--ctr_sim must be one of cosine, neg_l2, got 'dot'"),
-            ({"ctr_tau": 0.0}, "--ctr_tau must be at least.*1 is the paper's"),
-            ({"taichi_kl": -1.0}, "--taichi_kl must be at least 0.0, got -1.0; 0 leaves the divergence out"),
-            ({"taichi_ctr": -1.0}, "--taichi_ctr must be at least 0.0, got -1.0"),
+            ({"taichi_tau": 0.0}, "--taichi_tau must be at least.*1 is the paper's"),
+            ({"taichi_gamma": -1.0}, "--taichi_gamma must be at least 0.0, got -1.0; 0 leaves the divergence out"),
+            ({"taichi_beta": -1.0}, "--taichi_beta must be at least 0.0, got -1.0"),
             ({"taichi_variant": "linear_average", "taichi_lambda": 1.5}, "--taichi_lambda must be between 0.0 and 1"),
             ({"taichi_lambda": 0.5}, "--taichi_lambda 0.5 has no effect with --taichi_variant full; leave it out"),
-            ({"taichi_variant": "no_kl", "taichi_kl": 0.5}, "--taichi_kl 0.5 has no effect with .*no_kl"),
-            ({"taichi_variant": "base_adv", "ctr_tau": 0.5}, "--ctr_tau 0.5 has no effect with .*base_adv"),
+            ({"taichi_variant": "no_kl", "taichi_gamma": 0.5}, "--taichi_gamma 0.5 has no effect with .*no_kl"),
+            ({"taichi_variant": "base_adv", "taichi_tau": 0.5}, "--taichi_tau 0.5 has no effect with .*base_adv"),
         ],
     )
     def test_bad_values_are_one_sentence(self, options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -519,12 +516,12 @@ class TestArguments:
 
     def test_two_attacks_are_one_sentence(self, tmp_path: Path) -> None:
         attacks = {"synonym": synonym_attack(), "other": synonym_attack()}
-        with pytest.raises(ValueError, match="pairs each text with one adversarial text, and synonym, other make 2"):
+        with pytest.raises(ValueError, match="pairs each text with one adversarial text, and synonym, other give 2"):
             build_trainer("taichi", tmp_path, attacks=attacks)
 
     def test_views_of_another_split_are_no_pairs(self, tmp_path: Path) -> None:
-        options = {"view_dataset": review_data(8, seed=5), "view_split": "test", "allow_eval_views": True}
-        with pytest.raises(ValueError, match="trains on pairs, and views of --view_split test are of other texts"):
+        options = {"view_dataset": review_data(8, seed=5), "leaked_view_split": "test"}
+        with pytest.raises(ValueError, match="trains on pairs, and views of the test split are of other texts"):
             build_trainer("taichi", tmp_path, **options)
 
     def test_the_citation_is_the_papers(self) -> None:

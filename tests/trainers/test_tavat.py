@@ -77,7 +77,7 @@ def test_loss_and_gradients_equal_the_naive_ones(
 def test_reduction_without_word_perturbations_it_is_freelb(radius: float, tmp_path: Path) -> None:
     options = {**STRONG, "adv_max_norm": radius, "same_dropout": False}
     freelb = weights_after("freelb", tmp_path / "freelb", model=build_model(dropout=0.1), **options)
-    options |= {"use_global_embedding": False, "tavat_token_lr": 0.0, "model": build_model(dropout=0.1)}
+    options |= {"tavat_norm": "zero", "tavat_token_lr": 0.0, "model": build_model(dropout=0.1)}
     assert_same(freelb, weights_after("tavat", tmp_path / "tavat", **options))
 
 
@@ -216,7 +216,7 @@ def test_padding_is_never_written(tmp_path: Path) -> None:
 
 
 def test_the_start_without_the_table_is_noise_alone(tmp_path: Path) -> None:
-    trainer, batch = prepared("tavat", tmp_path, use_global_embedding=False)
+    trainer, batch = prepared("tavat", tmp_path, tavat_norm="zero")
     assert torch.allclose(points_of(trainer, batch)[0], start_of(trainer, batch))
 
 
@@ -237,7 +237,7 @@ def test_other_norms_have_no_joint_radius_and_are_refused(name: str, norm: str, 
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("tavat_norm", "text", "--tavat_norm must be one of sample, magnitude, batch, none, got 'text'"),
+        ("tavat_norm", "text", "--tavat_norm must be one of sample, magnitude, batch, none, zero, got 'text'"),
         ("tavat_token_lr", -1.0, "--tavat_token_lr must be at least 0.0, got -1.0; 0 keeps the words' perturbation"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is written of the arguments: no token, no folder of this machine; copies in memory lack nothing."""
+"""Written arguments contain no token and no folder of this machine; copies in memory are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Obstinate views by the attack's own rule: what it asks the model is what can be drawn, and nothing else."""
+"""Obstinate views by the rule of the attack: its candidates are exactly the views that can be drawn."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from hf_robust.views import AttackedAntonym, OneAntonym
 from hf_robust.words import Text
 
 
-class Asked(Victim):
-    """Finds all texts equally likely, so that no antonym raises anything, and notes what it was asked."""
+class RecordingVictim(Victim):
+    """A victim with equal probabilities for all texts, so that no antonym succeeds; it records its queries."""
 
     def __init__(self) -> None:
         model = build_model()
@@ -45,7 +45,7 @@ def test_views_are_the_candidates_that_the_attack_asks_about(options: dict[str, 
     source = AttackedAntonym(which, Plans())
     both = 0
     for columns in texts(25, 2, seed=3):
-        victim = Asked()
+        victim = RecordingVictim()
         label = int(victim.probabilities([columns])[0].argmax())
         attack_dataset(which, victim, [Example(0, columns, label)], check_candidates=False)
         found = drawn(source, Text(columns))
@@ -55,7 +55,7 @@ def test_views_are_the_candidates_that_the_attack_asks_about(options: dict[str, 
 
 
 def test_the_rule_is_stop_words_and_part_of_speech() -> None:
-    """By hand: no stop word, and a tag as the word's own."""
+    """Computed by hand: no stop word, and the same tag as the word."""
     which = attack("antonym")
     (stop_words,) = (rule.words for rule in which.constraints if isinstance(rule, NoStopWords))
     source = AttackedAntonym(which, Plans())

@@ -1,4 +1,4 @@
-"""The challenge set against the paper's rule, computed here by hand, and what its texts are read as."""
+"""The challenge set against the paper's rule, computed by hand, and the tokens of its texts."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_text_without_a_token_in_its_last_column_stands_as_it_is() -> None:
         first, second = challenge_set(victim(), rows, mask)
         assert (first.place, first.token, first.alike, first.texts("[MASK]")) == (None, "", True, ("a film", ""))
         assert second.place is not None
-    # What is cut off cannot be masked either.
+    # Truncated tokens cannot be masked either.
     (cut,) = challenge_set(
         Victim(build_model(), build_tokenizer(), max_length=3), [Example(0, ("good film plot",), 0)]
     )
@@ -106,7 +106,7 @@ def test_byte_level_tokens_are_masked_with_the_blanks_that_they_need() -> None:
     trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<s>", "</s>", "<pad>"], initial_alphabet=alphabet)
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0))
-    mask = AddedToken("<mask>", lstrip=True, special=True)  # as RoBERTa's, which takes the blank before it
+    mask = AddedToken("<mask>", lstrip=True, special=True)  # like RoBERTa's, which includes the space before it
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", mask_token=mask,
         model_max_length=40,

@@ -1,4 +1,4 @@
-"""Rows whose attack failed: which text they have, in what is generated, in files, and in what is trained on."""
+"""Rows whose attack failed: their text in generated views, in files and in training."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from hf_robust.attacks import Example, Victim, choose_examples
 from hf_robust.callbacks import RunCardCallback
 from hf_robust.data import TextDataset
 from hf_robust.metrics import AttackRecord
-from hf_robust.views import AttackedViews, Made, View, Workplace
-from hf_robust.views.attacked import FAILED_VIEWS, of_file
+from hf_robust.views import AttackedViews, GenerationContext, View, ViewRound
+from hf_robust.views.attacked import FAILED_VIEWS, with_failed_rows
 from hf_robust.words import Text
 
 STATUSES = {number: ("succeeded", "failed", "skipped")[number % 3] for number in range(16)}
 FOUND = [number for number in range(16) if number % 3 == 0]
 
 
-class Ended(Scripted):
-    """A failed search ends at a text of its own; what was skipped has the clean one, as in a real record."""
+class EndedSearches(Scripted):
+    """An attack whose failed searches end at a changed text; skipped examples keep the clean text."""
 
     def run(self, *args: Any) -> Any:
         for record in super().run(*args):
@@ -37,16 +37,16 @@ class Ended(Scripted):
         return replace(record, perturbed=[f"{text} {word}" for text in record.original], changed=[[0, "a", "a"]])
 
 
-def shown(failed: str, folder: Path) -> tuple[list[Example], Made]:
+def generated(failed: str, folder: Path) -> tuple[list[Example], ViewRound]:
     examples = choose_examples(review_data(9), 0, 0)
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
-    return examples, AttackedViews(Ended(STATUSES), failed=failed)(victim, examples, Workplace(folder))
+    return examples, AttackedViews(EndedSearches(STATUSES), failed=failed)(victim, examples, GenerationContext(folder))
 
 
 def test_each_row_has_what_was_asked_for(tmp_path: Path) -> None:
     texts = {}
     for failed in FAILED_VIEWS:
-        examples, made = shown(failed, tmp_path / failed)
+        examples, made = generated(failed, tmp_path / failed)
         assert made.attempts == 9 and all(view.ok for _, view in made)
         assert [row for row, view in made if not view.failed] == [0, 3, 6]
         texts[failed] = {row: view.text.columns[0] for row, view in made}
@@ -61,7 +61,7 @@ def test_each_row_has_what_was_asked_for(tmp_path: Path) -> None:
 def test_soft_labels_are_the_victims_at_the_text_that_stands_there(tmp_path: Path) -> None:
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
     for failed in ("clean", "last"):
-        _, made = shown(failed, tmp_path / failed)
+        _, made = generated(failed, tmp_path / failed)
         rows = victim.probabilities([view.text.columns for _, view in made])
         for (_, view), row in zip(made, rows, strict=True):
             assert view.soft == pytest.approx(row.tolist(), abs=1e-6)
@@ -70,15 +70,17 @@ def test_soft_labels_are_the_victims_at_the_text_that_stands_there(tmp_path: Pat
 def test_what_changes_the_views_changes_their_key_and_the_default_keeps_it() -> None:
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
     examples = choose_examples(review_data(3), 0, 0)
-    keys = {failed: AttackedViews(Ended(), failed=failed).key(victim, examples) for failed in FAILED_VIEWS}
+    keys = {failed: AttackedViews(EndedSearches(), failed=failed).key(victim, examples) for failed in FAILED_VIEWS}
     assert len(set(keys.values())) == 3
-    assert keys["drop"] == AttackedViews(Ended()).key(victim, examples)
+    assert keys["drop"] == AttackedViews(EndedSearches()).key(victim, examples)
 
 
 def test_a_bound_on_successes_leaves_every_failure_before_it(tmp_path: Path) -> None:
     victim = Victim(build_model(), build_tokenizer(), max_length=32)
     examples = choose_examples(review_data(16), 0, 0)
-    made = AttackedViews(Ended(STATUSES), wanted=2, failed="clean")(victim, examples, Workplace(tmp_path))
+    made = AttackedViews(EndedSearches(STATUSES), wanted=2, failed="clean")(
+        victim, examples, GenerationContext(tmp_path)
+    )
     assert sum(not view.failed for _, view in made) == 2
     assert sum(view.failed for _, view in made) == 10 == made.attempts - len(FOUND)
 
@@ -88,24 +90,24 @@ def test_a_bound_on_successes_leaves_every_failure_before_it(tmp_path: Path) -> 
 ROWS = [Example(number, (f"film {number}",), number % 2) for number in range(3)]
 
 
-def held(failed: str, attempts: int = 3) -> tuple[Made, dict[str, Any]]:
+def stored_views(failed: str, attempts: int = 3) -> tuple[ViewRound, dict[str, Any]]:
     """A file of three rows, the first of which was fooled."""
     rows = [(0, View(Text(("movie 0",)), True, (0,)))]
     if failed != "drop":
         texts = {1: "film 1" if failed == "clean" else "plot 1", 2: "film 2"}
         rows += [(row, View(Text((text,)), True, (), soft=(1.0, 0.0), failed=True)) for row, text in texts.items()]
-    made = Made(rows)
+    made = ViewRound(rows)
     made.attempts = attempts
     return made, {"how": {"name": "pwws"} if failed == "drop" else {"name": "pwws", "failed_views": failed}}
 
 
 @pytest.mark.parametrize("failed", FAILED_VIEWS)
 def test_a_file_gives_what_it_holds_and_less(failed: str) -> None:
-    made, header = held(failed)
-    assert of_file(made, header, failed, ROWS, "file") is made
-    dropped = of_file(made, header, "drop", ROWS, "file")
+    made, header = stored_views(failed)
+    assert with_failed_rows(made, header, failed, ROWS, "file") is made
+    dropped = with_failed_rows(made, header, "drop", ROWS, "file")
     assert [row for row, _ in dropped] == [0] and dropped.attempts == 3
-    clean = of_file(made, header, "clean", ROWS, "file")
+    clean = with_failed_rows(made, header, "clean", ROWS, "file")
     assert [(row, view.text.columns[0]) for row, view in clean] == [(0, "movie 0"), (1, "film 1"), (2, "film 2")]
     assert [view.failed for _, view in clean] == [False, True, True]
 
@@ -119,16 +121,16 @@ def test_a_file_gives_what_it_holds_and_less(failed: str) -> None:
     ],
 )
 def test_what_a_file_does_not_say_is_refused(failed: str, wanted: str, attempts: int, lacks: str) -> None:
-    made, header = held(failed, attempts)
+    made, header = stored_views(failed, attempts)
     with pytest.raises(ValueError, match=rf"made with --failed_views {failed} and does not say {lacks}; give"):
-        of_file(made, header, wanted, ROWS, "file")
+        with_failed_rows(made, header, wanted, ROWS, "file")
 
 
 # ---- training ----
 
 
 def trained(name: str, folder: Path, **options: Any) -> Any:
-    trainer = build_trainer(name, folder, attacks={"scripted": Ended(STATUSES)}, max_steps=2, **options)
+    trainer = build_trainer(name, folder, attacks={"scripted": EndedSearches(STATUSES)}, max_steps=2, **options)
     trainer.add_callback(RunCardCallback({}, {}, {}, name, generation=trainer.generation))
     trainer.train()
     return trainer
@@ -176,10 +178,12 @@ def test_a_file_of_both_trains_as_the_attacks_do(asked: str, tmp_path: Path) -> 
 
 
 def test_attacks_that_all_failed_are_refused_unless_their_last_texts_differ(tmp_path: Path) -> None:
-    all_failed = Ended(dict.fromkeys(range(16), "failed"))
+    all_failed = EndedSearches(dict.fromkeys(range(16), "failed"))
     for failed in ("drop", "clean"):
         trainer = build_trainer("ada", tmp_path / failed, attacks={"scripted": all_failed}, failed_views=failed)
-        with pytest.raises(ValueError, match="found no adversarial example among 16 texts, so ada would be plain"):
+        with pytest.raises(
+            ValueError, match="found no adversarial example among 16 texts, so that ada would be plain"
+        ):
             trainer.train()
     last = build_trainer("ada", tmp_path / "last", attacks={"scripted": all_failed}, failed_views="last")
     last.train()
@@ -187,13 +191,21 @@ def test_attacks_that_all_failed_are_refused_unless_their_last_texts_differ(tmp_
 
 
 def test_views_that_the_model_reads_as_their_text_are_paired_too(tmp_path: Path) -> None:
-    texts = ["a film", "the film was very good and warm with music"]  # the attack adds a word behind the cut of one
+    texts = [
+        "a film",
+        "the film was very good and warm with music",
+    ]  # the attack adds a word after the cut of one text
     rows = [{"sentence": texts[number % 2], "label": number // 2 % 2} for number in range(8)]
     data = TextDataset(rows, ("sentence",), build_tokenizer(), max_length=6)
     shares = {}
     for failed in ("drop", "clean"):
         trainer = build_trainer(
-            "ada", tmp_path / failed, data=data, attacks={"scripted": Ended()}, failed_views=failed, max_steps=1
+            "ada",
+            tmp_path / failed,
+            data=data,
+            attacks={"scripted": EndedSearches()},
+            failed_views=failed,
+            max_steps=1,
         )
         trainer.train()
         (made,) = trainer.generation.rounds

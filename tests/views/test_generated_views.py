@@ -1,4 +1,4 @@
-"""Views made beforehand: when they are made anew, what an attack's outcome becomes, and how rows come to have them."""
+"""Generated views: their schedule, the views of an attack's results, and the rows that get them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from hf_robust.attacks import ATTACKS, Example, Resources, Victim, choose_exampl
 from hf_robust.data import TextDataset
 from hf_robust.views import (
     AttackedViews,
-    DrawnFrom,
     GeneratedViews,
+    GenerationContext,
     Refresh,
+    SampledViews,
     View,
     ViewedDataset,
-    Workplace,
-    spread,
+    assign_to_rows,
 )
-from hf_robust.views.attacked import LEAST_CHUNK, word_pairs
+from hf_robust.views.attacked import MIN_CHUNK, word_pairs
 from hf_robust.words import UNICODE_WORDS, Text
 
 # ---- when ----
@@ -63,7 +63,7 @@ def test_a_row_has_the_view_of_its_own_text_and_label() -> None:
     assert source(Text(("good film",)), 0, rng) == View(Text(("good film",)), False, ())  # idx 8 has none
     assert source.share == 1 / 3 and source.pool == [view("fine film")._replace(label=1)]
     source.fill({8: view("great film")}, EXAMPLES)
-    assert source(Text(("good film",)), 1, rng).ok is False  # what was held before is gone
+    assert source(Text(("good film",)), 1, rng).ok is False  # the former views are gone
     assert source.share == 1 / 3
 
 
@@ -77,7 +77,7 @@ def test_rows_that_are_alike_share_a_view_and_each_counts() -> None:
 
 def test_drawn_from_is_uniform_over_the_pool_and_the_row_itself_where_there_is_none() -> None:
     source = GeneratedViews(make=None)  # type: ignore[arg-type]
-    drawn, rng = DrawnFrom(source), random.Random(0)
+    drawn, rng = SampledViews(source), random.Random(0)
     assert drawn(Text(("x",)), 0, rng) == View(Text(("x",)), False, ())
     source.fill({3: view("a"), 5: view("b"), 8: view("c", ok=False)}, EXAMPLES)
     counts = [drawn(Text(("x",)), 0, rng).text.columns[0] for _ in range(2000)]
@@ -90,7 +90,7 @@ def test_spread_gives_each_view_a_row_of_its_own_and_its_own_label(made: int, ro
     source = [Example(number, (f"eval {number}",), number % 3) for number in range(made)]
     train = [Example(number, (f"train {number}",), 0) for number in range(rows)]
     views = [(one.idx, view(f"view {one.idx}", ok=one.idx % 4 != 0, pairs=((0, 0),))) for one in source]
-    carried = spread(views, source, train, seed)
+    carried = assign_to_rows(views, source, train, seed)
     usable = sum(one.ok for _, one in views)
     assert len(carried) == min(usable, rows) and set(carried) <= {one.idx for one in train}
     numbers = [int(one.text.columns[0].split()[1]) for one in carried.values()]
@@ -99,10 +99,10 @@ def test_spread_gives_each_view_a_row_of_its_own_and_its_own_label(made: int, ro
         one.ok and one.label == number % 3 and not one.pairs
         for one, number in zip(carried.values(), numbers, strict=True)
     )
-    assert spread(views, source, train, seed) == carried
+    assert assign_to_rows(views, source, train, seed) == carried
 
 
-# ---- what an attack found ----
+# ---- views of an attack's results ----
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +111,13 @@ def victim() -> Victim:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path)
+def place(tmp_path: Path) -> GenerationContext:
+    return GenerationContext(tmp_path)
 
 
-def test_A2T_5_successes_alone_become_views_with_the_label_of_their_row(victim: Victim, place: Workplace) -> None:
+def test_A2T_5_successes_alone_become_views_with_the_label_of_their_row(
+    victim: Victim, place: GenerationContext
+) -> None:
     examples = choose_examples(review_data(9), 0, 0)
     attack = Scripted({number: ("succeeded", "failed", "skipped")[number % 3] for number in range(9)})
     made = AttackedViews(attack)(victim, examples, place)
@@ -129,7 +131,7 @@ def test_A2T_5_successes_alone_become_views_with_the_label_of_their_row(victim: 
 
 
 def test_the_views_of_a_real_attack_are_misclassified_and_name_the_words_that_differ(
-    victim: Victim, place: Workplace
+    victim: Victim, place: GenerationContext
 ) -> None:
     examples = choose_examples(review_data(16), 0, 0)
     attack = replace(ATTACKS["synonym"](Resources(synonyms=dense_synonyms())), skip_misclassified=False)
@@ -144,7 +146,7 @@ def test_the_views_of_a_real_attack_are_misclassified_and_name_the_words_that_di
 
 @pytest.mark.parametrize(("wanted", "attempts"), [(3, None), (None, 5), (100, 10), (0, None), (4, 70), (80, 70)])
 def test_A2T_1_wanted_and_attempts_bound_the_search(
-    wanted: int | None, attempts: int | None, victim: Victim, place: Workplace
+    wanted: int | None, attempts: int | None, victim: Victim, place: GenerationContext
 ) -> None:
     examples = choose_examples(review_data(150), 0, 0)
     attack = Scripted({number: "failed" for number in range(150) if number % 3})
@@ -154,7 +156,7 @@ def test_A2T_1_wanted_and_attempts_bound_the_search(
     successes = [idx for idx, _ in made]
     assert all(idx % 3 == 0 for idx in successes)
     if wanted is not None and wanted > 0 and len(successes) == wanted:
-        assert made.attempts <= max(wanted * 3, LEAST_CHUNK) + LEAST_CHUNK  # no sweep over all once there are enough
+        assert made.attempts <= max(wanted * 3, MIN_CHUNK) + MIN_CHUNK  # the attack stops after enough successes
     elif wanted != 0:
         assert made.attempts == most and len(successes) == sum(idx % 3 == 0 for idx in attack.attacked)
     else:
@@ -167,7 +169,7 @@ def test_the_order_is_drawn_by_seed_and_weights(victim: Victim, tmp_path: Path) 
     def chosen(seed: int, weights: int) -> list[int]:
         attack, model = Scripted(), build_model(seed=weights)
         own = Victim(model, build_tokenizer(), max_length=32)
-        AttackedViews(attack, attempts=10, seed=seed)(own, examples, Workplace(tmp_path / f"{seed}{weights}"))
+        AttackedViews(attack, attempts=10, seed=seed)(own, examples, GenerationContext(tmp_path / f"{seed}{weights}"))
         return attack.attacked
 
     first = chosen(0, 0)
@@ -176,20 +178,20 @@ def test_the_order_is_drawn_by_seed_and_weights(victim: Victim, tmp_path: Path) 
 
 
 def test_a_last_chunk_without_any_candidate_does_not_end_the_search(
-    victim: Victim, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    victim: Victim, place: GenerationContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(random.Random, "shuffle", lambda *_: None)  # the row without candidates comes last, alone
-    rows = [{"sentence": f"the film was good {number}", "label": 0} for number in range(LEAST_CHUNK)]
+    rows = [{"sentence": f"the film was good {number}", "label": 0} for number in range(MIN_CHUNK)]
     examples = choose_examples(review_data(rows=[*rows, {"sentence": "nothing here", "label": 1}]), 0, 0)
     attack = ATTACKS["synonym"](Resources(synonyms=table({"good": ["fine"]}, "synonym"), query_budget=1))
     attack = replace(attack, needs_candidates=True)
     made = AttackedViews(attack, wanted=1)(victim, examples, place)
-    assert not made and made.attempts == LEAST_CHUNK + 1
+    assert not made and made.attempts == MIN_CHUNK + 1
     with pytest.raises(ValueError, match="can change nothing: no open word of 1 texts .*; give a table"):
         AttackedViews(attack)(victim, examples[-1:], place)
 
 
-# ---- words of the one text and of the other ----
+# ---- pairs of words in both texts ----
 
 WORDS = ["good", "film", "story", "plot"]
 news = st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join)
@@ -198,7 +200,7 @@ news = st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join)
 @given(st.lists(st.none() | news, min_size=1, max_size=8), st.integers(0, 7), st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
 def test_pairs_after_deletions_and_insertions(swaps: list[str | None], cut: int, rng: random.Random) -> None:
-    """Every word carries its number; the view's words are split anew and looked for."""
+    """Each word contains its number, so that the words of the split view can be found again."""
     old = [f"w{number}" for number in range(len(swaps))]
     changed = [[number, old[number], new] for number, new in enumerate(swaps) if new is not None]
     pieces = [[old[number]] if new is None else new.split() for number, new in enumerate(swaps)]
@@ -318,6 +320,6 @@ def test_pairs_of_two_sentences_travel_with_their_rows() -> None:
     assert found[0]["adv_input_ids"] == found[0]["input_ids"]
 
 
-def test_no_examples_no_views(victim: Victim, place: Workplace) -> None:
+def test_no_examples_no_views(victim: Victim, place: GenerationContext) -> None:
     made = AttackedViews(Scripted())(victim, [], place)
     assert made == [] and made.attempts == 0

@@ -1,4 +1,4 @@
-"""Masked views against a linear model whose gradients are known, and what never is masked."""
+"""Masked views against a linear model with known gradients, and tokens that are never masked."""
 
 from __future__ import annotations
 
@@ -14,15 +14,24 @@ from torch import nn
 
 from hf_robust.attacks import Example, Victim
 from hf_robust.data import TextDataset
-from hf_robust.views import MaskedViews, View, ViewedDataset, Workplace, masked, read_views, spread, write_views
-from hf_robust.views.generated import Made
+from hf_robust.views import (
+    GenerationContext,
+    MaskedViews,
+    View,
+    ViewedDataset,
+    assign_to_rows,
+    masked,
+    read_views,
+    write_views,
+)
+from hf_robust.views.generated import ViewRound
 from hf_robust.words import Protection, Text
 
 WIDTH = 4
 
 
 class Linear(nn.Module):
-    """Logits are a sum over tokens: the gradient at a token is that of its own coefficients."""
+    """Logits are a sum over tokens, so that the gradient at a token depends on its own coefficients."""
 
     def __init__(self, num_labels: int = 3) -> None:
         super().__init__()
@@ -50,8 +59,8 @@ def victim(model: Any = None, **options: Any) -> Victim:
     return Victim(build_model(num_labels=3) if model is None else model, build_tokenizer(), **options)
 
 
-def place(folder: Path, rank: int = 0, ranks: int = 1) -> Workplace:
-    return Workplace(folder, rank=rank, ranks=ranks)
+def place(folder: Path, rank: int = 0, ranks: int = 1) -> GenerationContext:
+    return GenerationContext(folder, rank=rank, ranks=ranks)
 
 
 def columns_of(example: Example) -> tuple[list[int], list[int | None]]:
@@ -74,7 +83,7 @@ def test_saliency_of_a_linear_model_is_the_sum_of_its_coefficients() -> None:
 
 
 def test_a_victim_that_is_very_certain_is_masked_alike(tmp_path: Path) -> None:
-    """In float32 the cross-entropy's own gradient would be 0, and the first token of each text be masked."""
+    """In float32 the gradient of the cross-entropy would be 0, and the first token of each text would be masked."""
     models = [build_model(), build_model()]
     with torch.no_grad():
         models[1].classifier.weight *= 4096
@@ -134,7 +143,7 @@ def test_nothing_of_a_protected_span_is_masked(unit: str, tmp_path: Path) -> Non
         for at, (start, end) in enumerate(offsets)
         if columns[at] == 1 and any(start < last and first < end for first, last in spans)
     }
-    assert len(inside) >= 7  # the signs and both pieces of "splendid" too
+    assert len(inside) >= 7  # punctuation and both pieces of "splendid" too
     for _, view in maker(victim(), rows, place(tmp_path)):
         assert view.masked and not inside & {*view.masked}
     free = MaskedViews(topk=9, unit=unit)(victim(), rows, place(tmp_path / "free"))
@@ -216,7 +225,7 @@ def test_batches_and_a_restart_change_nothing(tmp_path: Path, monkeypatch: pytes
     target = victim(token_budget=40)
     again = MaskedViews()(target, examples(), place(folder))
     assert list(again) == list(whole)
-    # 9 rows were read, 15 rows of two forwards each were asked.
+    # 9 rows were read from the journal; 15 rows needed two forward passes each.
     assert target.queries == 2 * 15
     assert again.notes["confidence_drop"] == pytest.approx(whole.notes["confidence_drop"], abs=1e-6)
 
@@ -224,7 +233,7 @@ def test_batches_and_a_restart_change_nothing(tmp_path: Path, monkeypatch: pytes
 def test_masking_shows_how_far_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     MaskedViews()(victim(), examples(6), place(tmp_path / "quiet"))
     assert "masking: " not in capfd.readouterr().err
-    MaskedViews()(victim(), examples(6), Workplace(tmp_path / "shown", progress=True))
+    MaskedViews()(victim(), examples(6), GenerationContext(tmp_path / "shown", progress=True))
     assert "masking: " in capfd.readouterr().err
 
 
@@ -232,7 +241,7 @@ def test_each_rank_masks_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     whole = list(MaskedViews()(victim(), examples(), place(tmp_path / "whole")))
     gathered: list[Any] = []
     monkeypatch.setattr("accelerate.utils.gather_object", lambda rows: (gathered.extend(rows), [*gathered])[1])
-    with pytest.raises(KeyError):  # the first rank alone has not all rows
+    with pytest.raises(KeyError):  # the first rank alone does not have all rows
         MaskedViews()(victim(), examples(), place(tmp_path / "two", 0, 2))
     assert len(gathered) == 12
     assert list(MaskedViews()(victim(), examples(), place(tmp_path / "two", 1, 2))) == whole
@@ -247,8 +256,8 @@ def test_views_survive_the_file_with_their_notes(tmp_path: Path) -> None:
 
 def test_spread_views_keep_what_is_masked_and_their_label() -> None:
     source = [Example(7, ("a film",), 2)]
-    made = Made([(7, View(Text(("a film",)), True, (1,), masked=(2,)))])
-    carried = spread(made, source, [Example(0, ("a plot",), 0), Example(1, ("the plot",), 1)], seed=0)
+    made = ViewRound([(7, View(Text(("a film",)), True, (1,), masked=(2,)))])
+    carried = assign_to_rows(made, source, [Example(0, ("a plot",), 0), Example(1, ("the plot",), 1)], seed=0)
     ((_, view),) = carried.items()
     assert (view.masked, view.label, view.text.columns) == ((2,), 2, ("a film",))
 

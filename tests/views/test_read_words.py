@@ -1,4 +1,4 @@
-"""Views of words that the model reads: a change behind the cut, or that the tokenizer does not see, is none."""
+"""Views change words that the model reads: a change after the cut, or without an effect on tokens, does not count."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tiny import ANTONYMS, SYNONYMS, build_tokenizer, review_rows, table
 
 from hf_robust.data import TextDataset
-from hf_robust.views import GeneratedViews, OneAntonym, RandomSynonyms, View, ViewedDataset, without_unread
-from hf_robust.views.generated import DrawnFrom
+from hf_robust.views import GeneratedViews, OneAntonym, RandomSynonyms, View, ViewedDataset, disable_unchanged
+from hf_robust.views.generated import SampledViews
 from hf_robust.words import Text
 
 TOKENIZER = build_tokenizer()
@@ -93,16 +93,18 @@ def test_made_views_are_looked_through_once_and_drawn_ones_at_every_fetch() -> N
     rows = [{"sentence": text, "label": 0} for text in ("the good film", "the film was very good", "a zebra")]
     data = TextDataset(rows, ("sentence",), TOKENIZER, max_length=5)
     made = {0: "the fine film", 1: "the film was very fine", 2: "a yak"}
-    views = without_unread(data, {row: View(Text((text,)), True, ()) for row, text in made.items()}, None)
+    views = disable_unchanged(data, {row: View(Text((text,)), True, ()) for row, text in made.items()}, None)
     assert [view.ok for view in views.values()] == [True, False, False]
-    masked = without_unread(data, {0: View(Text(("the good film",)), True, (), masked=(2,))}, TOKENIZER.mask_token_id)
+    masked = disable_unchanged(
+        data, {0: View(Text(("the good film",)), True, (), masked=(2,))}, TOKENIZER.mask_token_id
+    )
     assert masked[0].ok
-    assert not without_unread(data, {0: View(Text(("the fine film",)), False, ())}, None)[0].ok
+    assert not disable_unchanged(data, {0: View(Text(("the fine film",)), False, ())}, None)[0].ok
 
 
 def test_a_text_drawn_from_all_views_may_equal_its_row() -> None:
-    """It is a sample of the other texts, and no view of the row that it travels with."""
+    """It is a sample of the adversarial texts, not a view of the row that it belongs to."""
     made = GeneratedViews(make=None)  # type: ignore[arg-type]
     data = TextDataset(review_rows(1), ("sentence",), TOKENIZER, max_length=32)
     made.pool = [View(Text(data.texts(0)), True, ())]
-    assert ViewedDataset(data, {"v": DrawnFrom(made)}, 0)[0]["v_ok"] == 1.0
+    assert ViewedDataset(data, {"v": SampledViews(made)}, 0)[0]["v_ok"] == 1.0

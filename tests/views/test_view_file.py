@@ -1,4 +1,4 @@
-"""Views on disk: whatever they hold comes back, and a file that is not whole, or of other data, is refused."""
+"""View files: all content is restored; incomplete files and files of other data are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import build_tokenizer
 
-from hf_robust.views import FromFile, Made, View, read_views, tokenizer_hash, write_views
+from hf_robust.views import StoredViews, View, ViewRound, read_views, tokenizer_hash, write_views
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
 
 HEADER = {"name": "pwws", "data": "d1", "tokenizer": "t1", "split": "train", "victim": "w", "how": {}}
@@ -34,8 +34,8 @@ views = st.builds(
 )
 
 
-def made_of(pairs: list[tuple[int, View]], attempts: int = 0) -> Made:
-    made = Made(pairs)
+def view_round(pairs: list[tuple[int, View]], attempts: int = 0) -> ViewRound:
+    made = ViewRound(pairs)
     made.attempts = attempts
     return made
 
@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
     """A file of three views."""
     path = tmp_path / "_views" / "pwws-round0.jsonl"
     rows = [(idx, View(Text((f"good film {idx}",)), True, (0,))) for idx in range(3)]
-    write_views(path, HEADER, made_of(rows, attempts=7))
+    write_views(path, HEADER, view_round(rows, attempts=7))
     return path
 
 
@@ -53,7 +53,7 @@ def path(tmp_path: Path) -> Path:
 @settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read(tmp_path_factory: Any, rows: list[tuple[int, View]], attempts: int) -> None:
     path = tmp_path_factory.mktemp("views") / "a.jsonl"
-    write_views(path, HEADER, made_of(rows, attempts))
+    write_views(path, HEADER, view_round(rows, attempts))
     header, made = read_views(path, EXPECTED)
     assert list(made) == rows and made.attempts == attempts
     assert header.items() >= HEADER.items() and header["views"] == len(rows)
@@ -63,7 +63,7 @@ def test_what_is_written_is_read(tmp_path_factory: Any, rows: list[tuple[int, Vi
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\r\n", "\x1c"])
 def test_a_text_with_a_line_separator_of_its_own(separator: str, tmp_path: Path) -> None:
     rows = [(0, View(Text((f"one{separator}two", "three")), True, ()))]
-    write_views(tmp_path / "a.jsonl", HEADER, made_of(rows))
+    write_views(tmp_path / "a.jsonl", HEADER, view_round(rows))
     assert list(read_views(tmp_path / "a.jsonl", EXPECTED)[1]) == rows
 
 
@@ -74,7 +74,7 @@ def test_a_writer_that_dies_leaves_the_file_as_it_was(path: Path, monkeypatch: p
     before = path.read_bytes()
     monkeypatch.setattr(Path, "replace", dies)
     with pytest.raises(OSError, match="disk full"):
-        write_views(path, HEADER, made_of([]))
+        write_views(path, HEADER, view_round([]))
     assert path.read_bytes() == before
 
 
@@ -120,21 +120,21 @@ def test_a_file_that_is_not_whole_is_refused_in_one_sentence(harm: Any, path: Pa
 def test_what_is_no_view_file_is_refused_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
     for path in (tmp_path / "a.jsonl", tmp_path / "missing.jsonl", tmp_path):
-        with pytest.raises(ValueError, match="is not a file of generated views .*; delete it, or give one") as caught:
-            FromFile(path)
+        with pytest.raises(ValueError, match="is not a file of generated views .*; delete it, or give a") as caught:
+            StoredViews(path)
         assert "\n" not in str(caught.value)
 
 
 def test_a_file_of_another_version_is_refused(path: Path) -> None:
     first, *rest = path.read_text().split("\n")
     path.write_text("\n".join([json.dumps({**json.loads(first), "format": 99}), *rest]))
-    with pytest.raises(ValueError, match="has format 99, this version reads 1; delete it"):
-        FromFile(path)
+    with pytest.raises(ValueError, match="has format 99, and this version reads 1; delete it"):
+        StoredViews(path)
 
 
 @pytest.mark.parametrize(("key", "what"), [("data", "data set"), ("tokenizer", "tokenizer")])
 def test_a_file_of_other_data_or_another_tokenizer_is_refused(key: str, what: str, path: Path) -> None:
-    assert FromFile(path).name == "pwws"
+    assert StoredViews(path).name == "pwws"
     with pytest.raises(ValueError, match=f"holds views of another {what} .*this run's x"):
         read_views(path, {**EXPECTED, key: "x"})
 
@@ -142,7 +142,7 @@ def test_a_file_of_other_data_or_another_tokenizer_is_refused(key: str, what: st
 def test_the_tokenizer_hash_is_of_vocabulary_and_special_tokens() -> None:
     first, second = build_tokenizer(), build_tokenizer()
     assert tokenizer_hash(first) == tokenizer_hash(second)
-    second.padding_side = "left"  # tells batches apart, not vocabularies
+    second.padding_side = "left"  # changes batches, not the vocabulary
     assert tokenizer_hash(first) == tokenizer_hash(second)
     second.add_tokens(["new"])
     assert tokenizer_hash(first) != tokenizer_hash(second)
@@ -150,7 +150,7 @@ def test_the_tokenizer_hash_is_of_vocabulary_and_special_tokens() -> None:
 
 def test_a_view_keeps_the_rule_of_its_words_and_earlier_files_are_textattacks(path: Path) -> None:
     text = Text(("don’t",), TEXTATTACK_WORDS)
-    write_views(path, HEADER, made_of([(0, View(text, True, (1,))), (1, View(Text(("don’t",)), True, (0,)))]))
+    write_views(path, HEADER, view_round([(0, View(text, True, (1,))), (1, View(Text(("don’t",)), True, (0,)))]))
     _, made = read_views(path, EXPECTED)
     assert [view.text.rule for _, view in made] == [TEXTATTACK_WORDS, UNICODE_WORDS]
     first, *lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Random views: what may change, how often, and that a view depends on nothing but seed, epoch, row and name."""
+"""Random views: changeable words, frequency of changes, and dependence on seed, epoch, row and name alone."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_draw_views_takes_texts_with_both_views_until_the_limit() -> None:
     ]
     data, order = review_data(rows=rows * 30), list(range(90))
     drawn = draw_views(data, order, RandomSynonyms(synonyms), OneAntonym(antonyms, frozenset({2})), limit=8, seed=0)
-    assert drawn.originals == [("a good film",)] * 8  # "cold" has no synonym, label 2 is left out
+    assert drawn.originals == [("a good film",)] * 8  # "cold" has no synonym, label 2 is skipped
     assert drawn.fickle == [("a fine film",)] * 8 and drawn.obstinate == [("a bad film",)] * 8
     assert len(draw_views(data, order, RandomSynonyms(synonyms), OneAntonym(antonyms), limit=1000).originals) < 60
     cut = TextDataset(rows * 30, ("sentence",), build_tokenizer(), max_length=3)  # "a", and "good" where it is alone

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.attacks.flag_readers import READERS, is_flag_read
+from hf_robust.data.legacy_flags import current_names
 from hf_robust.reports.reproduction import program_words
 from hf_robust.reports.sanity.evidence import Folder, MeasuredAttack
 from hf_robust.reports.training_overlap import drawn_from
@@ -21,9 +22,8 @@ from hf_robust.runs import CHECKS_FOLDER, read_json
 SOURCES = ("task_name", "validation_file", "dataset_name", "data")
 CARRIED = (
     "max_seq_length", "label_column_name", "text_column_names", "class_names", "frozen_columns", "split",
-    "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_mended", "attack_scores",
-    "sememes",
-    "name_lists", "location_lists", "antonym_success", "negation_count", "protect", "attack_max_changed",
+    "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_fixed", "attack_scores",
+    "sememes", "name_lists", "antonym_success", "negation_count", "protect", "attack_max_changed",
 )  # fmt: skip
 """Flags of the run that change its attacks and that attack descriptions do not hold."""
 _SAMPLE = re.compile(r"(-?\d+) rows, seed (\d+)")
@@ -43,7 +43,7 @@ def attack_command(folder: Folder, attacks: Sequence[MeasuredAttack], to: str, *
     sample = _SAMPLE.fullmatch(str(folder.run.data.get("attack_sample", "")))
     if sample:
         flags |= {"attack_num_examples": sample[1], "attack_seed": sample[2]}
-    command_flags = flags_of_command(folder.run.card)
+    command_flags = current_names(flags_of_command(folder.run.card))
     flags |= {
         name: command_flags[name]
         for name in CARRIED

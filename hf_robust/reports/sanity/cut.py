@@ -42,7 +42,7 @@ def _share(finding: Finding, evidence: Evidence, measured: MeasuredAttack) -> No
     if _tries_unread(measured):
         finding.flags.append(f"{sentence}, and it also tried words that the model does not read.")
         if measured.main:
-            finding.suggest(attack_command(evidence.main, [measured], "mended", attack_mended=True))
+            finding.suggest(attack_command(evidence.main, [measured], "mended", attack_fixed=True))
     else:
         finding.flags.append(f"{sentence}; its rates describe only the beginnings of these texts.")
     length = max_length_of(evidence.main.training)

@@ -1,4 +1,4 @@
-"""What trains beside the classifier: its optimizer group, its clipping, and how both are saved and restored."""
+"""Trainer with an auxiliary module: its optimizer group, its gradient clipping, saving and restoring."""
 
 from __future__ import annotations
 
@@ -16,58 +16,59 @@ from hf_robust.training import restoring
 from hf_robust.training.viewing import ViewingTrainer
 
 
-class PartsTrainer(ViewingTrainer):
-    """Trains, saves and restores `auxiliary` together with the model, and apart from what is exported."""
+class AuxiliaryTrainer(ViewingTrainer):
+    """Trains, saves and restores the module of `auxiliary` together with the model, but does not export it."""
 
     _auxiliary: Auxiliary | None = None
 
     def auxiliary(self) -> Auxiliary | None:
-        """The module that trains beside the classifier; none by default. Not asked for where nothing is trained."""
+        """The module that trains beside the classifier; none by default. Called only if there is training data."""
         return None
 
     def saved_inference(self, folder: Path) -> SavedInference | None:
-        """What plain ``from_pretrained`` of ``folder`` lacks of how the run predicts; None where it predicts alike."""
+        """The difference between the evaluated model and plain ``from_pretrained`` of ``folder``; None without one."""
         return None
 
     def exported(self, folder: Path) -> AbstractContextManager[Any]:
-        """The model with the weights to be saved to ``folder`` for the length of the block: how a method folds its
-        inference into what plain ``from_pretrained`` loads; by default they are the weights in training."""
+        """Context in which the model has the weights to save to ``folder``.
+
+        A method folds its inference into these weights, so that plain ``from_pretrained`` loads it. By default they
+        are the weights in training.
+        """
         return nullcontext()
 
-    def _set_up_parts(self, beside: bool) -> None:
-        """``beside``: the method keeps something else beside its model."""
-        # Without training there is nothing beside the model: what was loaded is the result already.
+    def _set_up_auxiliary(self, has_adversary: bool) -> None:
+        # Without training the loaded model is already the result.
         self._auxiliary = None if self.train_dataset is None else self.auxiliary()
-        if self.model_init is not None and (self._auxiliary is not None or beside):
+        if self.model_init is not None and (self._auxiliary is not None or has_adversary):
             raise ValueError(
-                f"{self.name} keeps parts beside its model, which model_init would replace when training starts; "
-                "pass model=... in place of model_init."
+                f"{self.name} has modules that belong to its model object, which model_init would replace when "
+                "training starts; pass model=... in place of model_init."
             )
         if self._auxiliary is not None:
             auxiliary.attach(self.model, self._auxiliary)
-            auxiliary.suit_ranks(self, self._auxiliary)
+            auxiliary.set_up_ddp(self, self._auxiliary)
             self.add_callback(AfterStep(self._auxiliary))
 
     def create_optimizer(self, model: nn.Module | None = None) -> Any:
         parameters = [] if self._auxiliary is None else self._auxiliary.parameters
         if self._auxiliary is None or self._auxiliary.peer or self.optimizer is not None:
-            auxiliary.check_holds(self.optimizer, parameters, self.name)
+            auxiliary.check_in_optimizer(self.optimizer, parameters, self.name)
             return super().create_optimizer(model)
         with auxiliary.detached(self.model):
             optimizer = super().create_optimizer(model)
-        auxiliary.join(self._auxiliary, optimizer, self.args.learning_rate, self.name)
+        auxiliary.add_to_optimizer(self._auxiliary, optimizer, self.args.learning_rate, self.name)
         return optimizer
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
-        # Private in transformers: the only place between the backward pass and the step (a test pins it).
-        part = self._auxiliary
-        if part is None or not (part.peer or part.plain):
+        # Private in transformers: the only hook between the backward pass and the optimizer step (a test pins it).
+        if self._auxiliary is None or not (self._auxiliary.peer or self._auxiliary.plain_steps):
             return super()._clip_grad_norm(model)
         with auxiliary.detached(self.model):
             norm = super()._clip_grad_norm(model)
-        if part.peer:
-            # By torch itself: a second call of accelerate's would unscale fp16 gradients twice.
-            nn.utils.clip_grad_norm_(part.parameters, self.args.max_grad_norm)
+        if self._auxiliary.peer:
+            # Clip by torch: a second call of accelerate's clipping would unscale fp16 gradients twice.
+            nn.utils.clip_grad_norm_(self._auxiliary.parameters, self.args.max_grad_norm)
         return norm
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Puts a word mask into a model: random in training, its mean at inference, folded into what is saved."""
+"""Applies a word mask to a model: sampled in training, its expectation in inference, folded into saved weights."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.adversary import Noise, sequence_first, word_embeddings
-from hf_robust.modules.auxiliary import owner
+from hf_robust.models.architecture import without_peft
 from hf_robust.modules.word_mask import WordMask, draw
 
-# Words whose importances are computed together.
+# Number of words whose importances are computed together.
 _CHUNK = 8192
 
 
 @dataclass
-class Masked:
-    """What a masked training pass saw, once it has run.
+class MaskedPass:
+    """Tensors of a masked training pass.
 
-    ``logits`` (B, L) float32 are the keep logits of the tokens, ``words`` (B, L) is True for real tokens that are not
-    special, ``real`` for all that are no padding.
+    Attributes:
+        logits: (B, L) float32, keep logits of the tokens.
+        words: (B, L) bool, True for real tokens that are not special.
+        real: (B, L) bool, True for real tokens.
     """
 
     logits: Tensor
@@ -32,17 +34,17 @@ class Masked:
     real: Tensor
 
 
-class Masking:
-    """The mask of one model.
+class WordMasking:
+    """The word mask of one model.
 
     Args:
-        model: the bare classifier; under PEFT the PEFT model.
-        network: computes the keep logits.
+        model: the unwrapped classifier; under PEFT the PEFT model.
+        network: the network that computes the keep logits.
         block: the embedding block whose output is read and masked; None for the word embeddings.
         special: ids of the special tokens.
-        protect: leave the special tokens as they are.
-        attention: take masked words out of the attention mask too, in training.
-        temperature: of the relaxed draws.
+        protect: whether special tokens are never masked.
+        attention: whether training removes masked words from the attention mask too.
+        temperature: temperature of the relaxed draws.
     """
 
     def __init__(
@@ -59,88 +61,88 @@ class Masking:
         self.model, self.network, self.block, self.special = model, network, block, special
         self.protect, self.attention, self.temperature = protect, attention, temperature
         self._layers = word_embeddings(model)
-        self._known: tuple[Any, Tensor] | None = None
+        self._cached: tuple[Any, Tensor] | None = None
 
     # ---- training ----
 
     @contextmanager
-    def sampled(self, noise: Noise) -> Iterator[list[Masked]]:
-        """Passes of the model in the block see the input times a random mask; what each saw is added to the list.
+    def sampled(self, noise: Noise) -> Iterator[list[MaskedPass]]:
+        """Multiply the input of the model by a random mask in passes inside the block; yields a list of these passes.
 
-        The attention mask is multiplied too. A text never loses all its tokens: its first real one, which is [CLS]
-        where there is one, stays then.
+        The attention mask is multiplied too. A text never loses all its tokens: the first real one, normally [CLS],
+        stays in this case.
         """
-        seen: list[Masked] = []
+        passes: list[MaskedPass] = []
         scales: list[Tensor] = []
         features: list[Tensor] = []
 
-        def prepare(module: nn.Module, args: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        def prepare(module: nn.Module, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             scales.clear()
             features.clear()
-            ids = given["input_ids"]
-            mask = given.get("attention_mask")
+            ids = inputs["input_ids"]
+            mask = inputs.get("attention_mask")
             real = torch.ones_like(ids) if mask is None else mask
-            read = self._layers[0](ids) if self.block is None else self._block_output(given)
+            read = self._layers[0](ids) if self.block is None else self._block_output(inputs)
             logits = self.network(read)
-            keep = self._kept(draw(logits, ids, real, noise, self.temperature), ids, real)
+            keep = self._with_required(draw(logits, ids, real, noise, self.temperature), ids, real)
             features.append(read)
             scales.append(keep)
-            seen.append(Masked(logits, real.bool() & ~self._is_special(ids), real.bool()))
-            return args, {**given, "attention_mask": self._hidden(real, keep) if self.attention else mask}
+            passes.append(MaskedPass(logits, real.bool() & ~self._is_special(ids), real.bool()))
+            return args, {**inputs, "attention_mask": self._attention_mask(real, keep) if self.attention else mask}
 
         def mask_look_up(ids: Tensor) -> Tensor | None:
             if not scales:
                 return None
-            # T5's and BART's decoder reads the same tokens moved by one, from a start token that stays.
+            # The decoders of T5 and BART read the same tokens shifted by one, after a start token without a mask.
             scale = scales[0]
             scales[0] = torch.cat([torch.ones_like(scale[:, :1]), scale[:, :-1]], dim=1)
             return scale
 
         def mask_block(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
-            # The mask was drawn for the first run of the block; dropout made this one another.
+            # The mask belongs to the features of the first call of the block; dropout differs in this call.
             return features[0] * scales[0].unsqueeze(-1).to(features[0].dtype) if scales else None
 
         handle = self.model.register_forward_pre_hook(prepare, with_kwargs=True)
         try:
             if self.block is None:
                 with self._scaled(mask_look_up, turned=sequence_first(self.model)):
-                    yield seen
+                    yield passes
             else:
                 with hooked([self.block], mask_block):
-                    yield seen
+                    yield passes
         finally:
             handle.remove()
 
-    def _kept(self, draws: Tensor, ids: Tensor, real: Tensor) -> Tensor:
-        """The draws, 1 where a token must stay."""
+    def _with_required(self, draws: Tensor, ids: Tensor, real: Tensor) -> Tensor:
+        """The draws, set to 1 for tokens that must stay."""
         if self.protect:
             draws = torch.where(self._is_special(ids), 1.0, draws)
-        there = real.bool()
-        lost = ~(there & (draws.detach() > 0.5)).any(1, keepdim=True)
-        return torch.where(lost & there & (there.cumsum(1) == 1), 1.0, draws)
+        is_real = real.bool()
+        empty = ~(is_real & (draws.detach() > 0.5)).any(1, keepdim=True)
+        return torch.where(empty & is_real & (is_real.cumsum(1) == 1), 1.0, draws)
 
-    def _hidden(self, real: Tensor, keep: Tensor) -> Tensor:
-        hidden: Tensor = real * keep.detach().round().to(real.dtype)
-        return hidden
+    def _attention_mask(self, real: Tensor, keep: Tensor) -> Tensor:
+        mask: Tensor = real * keep.detach().round().to(real.dtype)
+        return mask
 
     def _is_special(self, ids: Tensor) -> Tensor:
         self.special = self.special.to(ids.device)
         return torch.isin(ids, self.special)
 
-    def _block_output(self, given: dict[str, Any]) -> Tensor:
+    def _block_output(self, inputs: dict[str, Any]) -> Tensor:
         assert self.block is not None
-        known = inspect.signature(self.block.forward).parameters
+        parameters = inspect.signature(self.block.forward).parameters
         names = {"input_ids": "input_ids", "token_type_ids": "token_type_ids", "mask": "attention_mask"}
-        found: Tensor = self.block(
-            **{name: given[key] for name, key in names.items() if name in known and given.get(key) is not None}
+        output: Tensor = self.block(
+            **{name: inputs[key] for name, key in names.items() if name in parameters and inputs.get(key) is not None}
         )
-        return found
+        return output
 
     # ---- inference ----
 
     @contextmanager
     def expected(self) -> Iterator[None]:
-        """Passes of the model in the block see the input times its importance, and the attention mask as it is."""
+        """Multiply the input of the model by its importances in passes inside the block; attention does not change."""
         if self.block is None:
             importances = self.importances()
             with self._scaled(lambda ids: importances[ids]):
@@ -154,10 +156,10 @@ class Masking:
                 importance = torch.where(self._is_special(rows[-1]), 1.0, importance)
             return output * importance.unsqueeze(-1).to(output.dtype)
 
-        def note(module: nn.Module, args: Any, given: dict[str, Any]) -> None:
-            rows.append(given["input_ids"])
+        def record_ids(module: nn.Module, args: Any, inputs: dict[str, Any]) -> None:
+            rows.append(inputs["input_ids"])
 
-        handle = self.model.register_forward_pre_hook(note, with_kwargs=True)
+        handle = self.model.register_forward_pre_hook(record_ids, with_kwargs=True)
         try:
             with hooked([self.block], weigh):
                 yield
@@ -167,24 +169,26 @@ class Masking:
     def importances(self) -> Tensor:
         """(V,) float32 importance phi of each token of the vocabulary, from its word embedding alone.
 
-        Computed once for the same weights: a look-up at inference costs nothing, and has the very numbers that are
-        folded into a saved model. A fused optimizer changes weights unseen, so each step must be told by ``forget``.
+        The result is cached for the same parameters: inference only looks it up, and uses exactly the numbers that are
+        folded into a saved model. A fused optimizer does not change the version of a parameter, so that ``forget``
+        must be called after each step.
         """
         layer = self._layers[0]
         parameters = [*layer.parameters(), *self.network.parameters()]
-        state = [(one.data_ptr(), one._version) for one in parameters]
-        if self._known is None or self._known[0] != state:
-            # Not an inference tensor, since gradients of attacks may pass it later.
+        state = [(parameter.data_ptr(), parameter._version) for parameter in parameters]
+        if self._cached is None or self._cached[0] != state:
+            # No inference tensor, because attacks may differentiate through it later.
             with torch.inference_mode(False), torch.no_grad():
                 ids = torch.arange(len(layer.weight), device=parameters[0].device)  # type: ignore[arg-type]
-                found = torch.cat([self.network(layer(part)).sigmoid() for part in torch.split(ids, _CHUNK)])
+                chunks = torch.split(ids, _CHUNK)
+                importances = torch.cat([self.network(layer(chunk)).sigmoid() for chunk in chunks])
                 if self.protect:
-                    found[self.special] = 1.0
-            self._known = (state, found)
-        return self._known[1]
+                    importances[self.special] = 1.0
+            self._cached = (state, importances)
+        return self._cached[1]
 
     def token_importances(self, batch: dict[str, Tensor]) -> Tensor:
-        """(B, L) float32 importance of each token of a batch where it stands, as inference has it."""
+        """(B, L) float32 importance of each token of a batch in its context, as in inference."""
         ids = batch["input_ids"]
         if self.block is None:
             return self.importances()[ids]
@@ -192,26 +196,26 @@ class Masking:
         return torch.where(self._is_special(ids), 1.0, importance) if self.protect else importance
 
     def forget(self) -> None:
-        """Compute the importances anew when they are next asked for."""
-        self._known = None
+        """Delete the cached importances."""
+        self._cached = None
 
     # ---- saving ----
 
     @contextmanager
     def folded(self) -> Iterator[None]:
-        """The word embeddings are multiplied by their importances in the block: the plain model then predicts as the
-        masked one does, and is saved so."""
+        """Multiply the word embeddings by their importances inside the block, so that the saved plain model predicts
+        as the masked one."""
         weight: Any = self._layers[0].weight
-        kept = weight.data
-        weight.data = kept * self.importances().unsqueeze(1).to(kept.dtype)
+        unfolded = weight.data
+        weight.data = unfolded * self.importances().unsqueeze(1).to(unfolded.dtype)
         try:
             yield
         finally:
-            weight.data = kept
+            weight.data = unfolded
 
     @contextmanager
     def _scaled(self, scale: Callable[[Tensor], Tensor | None], turned: bool = False) -> Iterator[None]:
-        """Each look-up of the words multiplies its output by what ``scale`` says of its ids."""
+        """Multiply the output of each word look-up by ``scale`` of its ids, inside the block."""
 
         def multiply(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
             factor = scale(args[0])
@@ -226,7 +230,7 @@ class Masking:
 
 @contextmanager
 def hooked(modules: Sequence[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
-    """The modules have one more forward hook in the block."""
+    """Register a forward hook on the modules inside the block."""
     handles = [module.register_forward_hook(hook) for module in modules]
     try:
         yield
@@ -236,12 +240,12 @@ def hooked(modules: Sequence[nn.Module], hook: Callable[..., Any]) -> Iterator[N
 
 
 def embedding_block(model: nn.Module) -> nn.Module:
-    """The module that makes an encoder's first hidden states of token ids: words, positions, normalisation.
+    """The module that computes an encoder's first hidden states from token ids: words, positions, normalisation.
 
     Raises:
         ValueError: the model has none.
     """
-    block = getattr(getattr(owner(model), "base_model", None), "embeddings", None)
+    block = getattr(getattr(without_peft(model), "base_model", None), "embeddings", None)
     if not isinstance(block, nn.Module) or isinstance(block, nn.Embedding):
         raise ValueError(
             f"--mask_input block needs a model with an embedding block, such as BERT's, and {type(model).__name__} "
