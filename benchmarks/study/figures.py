@@ -200,6 +200,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no pictures are drawn of {', '.join(unknown)}; there are {', '.join(DRAWERS)}.")
     draw(options.experiments)
+    print(f"Drawn: {', '.join(options.experiments or DRAWERS)}.")
 
 
 if __name__ == "__main__":

@@ -133,6 +133,7 @@ def filled(text: str) -> str:
 def write() -> None:
     """Write both tables into README.md."""
     README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"The tables of methods and attacks are written into {README.name}.")
 
 
 def main() -> None:

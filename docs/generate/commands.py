@@ -20,7 +20,7 @@ def script_page() -> str:
     parser = HfArgumentParser((*SECTIONS.values(), config), allow_abbrev=False)
     parts = [
         "# run_glue_robust.py",
-        "```text\npython run_glue_robust.py --model_name_or_path MODEL --task_name TASK [flags]\n"
+        "```text\npython run_glue_robust.py --model_name_or_path MODEL --task_name TASK --output_dir DIR [flags]\n"
         "python run_glue_robust.py FILE.json [flags]\n```",
         "Flags of a method are on [its page](../../methods.md). The script also takes every flag of transformers' "
         "`TrainingArguments` (`--learning_rate`, `--num_train_epochs`, ...). `--NAME` turns a switch on, `--no_NAME` "

@@ -61,8 +61,15 @@ class Methods(Trainers):
 
     @property
     def families(self) -> dict[str, tuple[str, ...]]:
-        """Families in reading order, each with the names of its methods."""
+        """Families in reading order, each with the names of its methods.
+
+        Raises:
+            ValueError: a method is of no known family.
+        """
         family_of = {name: self.describe(name).family for name in self}
+        for name, family in family_of.items():
+            if family not in FAMILIES:
+                raise ValueError(f"the family of {name} must be one of {', '.join(FAMILIES)}, got {family!r}.")
         return {family: tuple(name for name in self if family_of[name] == family) for family in FAMILIES}
 
     def find(self, name: str) -> type[RobustTrainer]:

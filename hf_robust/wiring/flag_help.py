@@ -19,15 +19,17 @@ from hf_robust.wiring.flag_format import FlagFormatter
 
 _TRAINER = TrainingArguments.__dataclass_fields__
 SWITCHES = "Turn a switch on by its name, and off by --no_NAME or `--NAME False`."
-USAGE = "--model_name_or_path MODEL --task_name TASK [flags]"
+USAGE = "--model_name_or_path MODEL --task_name TASK --output_dir DIR [flags]"
 SCRIPT = f"Train a classifier. {SWITCHES}"
 
 
 class ShortFormatter(FlagFormatter):
-    """The first sentence of each flag's help, without its default."""
+    """The first sentence of each flag's help, and its default if it has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return first_sentence(action.help or "")
+        short = argparse.Action(action.option_strings, "", help=first_sentence(action.help or ""), nargs=action.nargs)
+        short.default = None if action.default is False else action.default
+        return super()._get_help_string(short)
 
 
 def first_sentence(text: str) -> str:
@@ -56,8 +58,8 @@ def help_of_script(parser: argparse.ArgumentParser, sections: Mapping[str, type]
         f"Flags of a method: {parser.prog} --robust_method NAME --help, with NAME one of {', '.join(METHODS)}."
     )
     formatter.add_text(
-        f"All flags with their defaults, and those of transformers' Trainer (--output_dir, --learning_rate, "
-        f"--num_train_epochs, ...): {parser.prog} --help all."
+        f"All flags in full, with those of transformers' Trainer (--do_train, --do_eval, --output_dir, "
+        f"--num_train_epochs, --learning_rate, --seed, ...): {parser.prog} --help all."
     )
     return formatter.format_help()
 

@@ -35,8 +35,8 @@ def nltk_stop_words() -> frozenset[str]:
         except LookupError as error:
             if attempt:
                 raise ValueError(
-                    "NLTK's stop words are in none of NLTK's folders and could not be downloaded; "
-                    "set NLTK_DATA to a folder that holds corpora/stopwords."
+                    "NLTK's stop words are in none of NLTK's folders and could not be downloaded: run "
+                    "python -m nltk.downloader stopwords, or set NLTK_DATA to a folder with corpora/stopwords."
                 ) from error
             nltk.download("stopwords", quiet=True)
     raise AssertionError

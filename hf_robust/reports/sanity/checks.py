@@ -15,7 +15,7 @@ from hf_robust.reports.sanity.learnt_weights import learnt_weights, word_mask
 from hf_robust.reports.sanity.masking import gradient_masking
 from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
 from hf_robust.reports.sanity.saturation import saturated_scores
-from hf_robust.reports.sanity.size import sample_size
+from hf_robust.reports.sanity.size import sample_size, training_seeds
 from hf_robust.reports.sanity.stronger import stronger_attacks
 
 CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
@@ -26,6 +26,7 @@ CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     gradient_masking,
     saturated_scores,
     sample_size,
+    training_seeds,
     clean_accuracy,
     label_order,
     learnt_weights,

@@ -1,4 +1,4 @@
-"""Check that the number of examples is large enough for the rates or for the difference from a baseline run."""
+"""Checks that enough examples were attacked and enough models trained for the rates, or for a difference of runs."""
 
 from __future__ import annotations
 
@@ -40,6 +40,22 @@ def sample_size(evidence: Evidence) -> Finding:
             _difference(finding, evidence.main, evidence.baseline, measured)
     if evidence.baseline is not None and not (finding.flags or finding.observations):
         finding.missing.append(f"{evidence.baseline.run.path} was not measured with any attack of the run.")
+    return finding
+
+
+def training_seeds(evidence: Evidence) -> Finding:
+    """Reimers and Gurevych 2017: two seeds of a method can differ significantly, so single runs do not rank methods.
+
+    Never *ok*: the files of one run do not show the spread between seeds.
+    """
+    finding = Finding("training_seeds", "number of trainings")
+    finding.missing.append(
+        "the rates are of one training. Intervals are over examples; the difference between two seeds may be larger."
+    )
+    finding.advice.append(
+        "train this run, and the run to compare it with, with other seeds (--seed N --output_dir DIR), and give all of "
+        "them to hf-robust report."
+    )
     return finding
 
 
