@@ -53,8 +53,8 @@ def training_seeds(evidence: Evidence) -> Finding:
         "the rates are of one training. Intervals are over examples; the difference between two seeds may be larger."
     )
     finding.advice.append(
-        "train this run, and the run to compare it with, with other seeds (--seed N --output_dir DIR), and give all of "
-        "them to hf-robust report."
+        "train this run and the run to compare it with on other seeds (--seed N --output_dir DIR), and give all runs "
+        "to hf-robust report."
     )
     return finding
 
